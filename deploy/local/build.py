@@ -1,0 +1,190 @@
+"""Builds the pinned local servers (Collector, Prometheus, VictoriaLogs, Jaeger) from Go modules into a cache.
+
+    python deploy/local/build.py                          everything that is missing
+    python deploy/local/build.py collector promtool       only these
+    python deploy/local/build.py --path collector         print the binary's path, build nothing
+
+The cache lies outside the tree, at ${OTEL_ML_CACHE:-~/.cache/otel-ml}/<tool>-<hash of its pins>/, so a change of a
+version builds anew and an old binary is never taken for a new one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MANIFEST = HERE.parent.parent / "collector" / "builder.yaml"
+PROGRESS_SECONDS = 10.0
+
+
+class BuildError(Exception):
+    """A build that could not be done, with one line that says why."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One server: its tool module, the Go package in it, and the flags that it is built with."""
+
+    name: str
+    module: str
+    package: str
+    flags: tuple[str, ...] = ("-trimpath", "-ldflags=-s -w")
+    manifest: Path | None = field(default=None)
+
+    @property
+    def folder(self) -> Path:
+        return HERE / "tools" / self.module
+
+    @property
+    def pins(self) -> str:
+        """The hash of all that decides what the binary is: versions, their sums, the flags, the manifest."""
+        digest = hashlib.sha256()
+        files = [self.folder / "go.mod", self.folder / "go.sum"]
+        files += [self.manifest] if self.manifest else []
+        for file in files:
+            digest.update(file.read_bytes())
+        digest.update("\0".join((self.package, *self.flags)).encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def path(self) -> Path:
+        return cache_directory() / f"{self.name}-{self.pins}" / self.name
+
+
+PROMETHEUS_FLAGS = ("-trimpath", "-ldflags=-s -w", "-tags=remove_all_sd,netgo")
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("collector", "collector", "go.opentelemetry.io/collector/cmd/builder", manifest=MANIFEST),
+        Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", PROMETHEUS_FLAGS),
+        Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", PROMETHEUS_FLAGS),
+        Tool("victoria-logs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
+        Tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
+    )
+}
+
+
+def cache_directory() -> Path:
+    """Where the binaries are kept: OTEL_ML_CACHE, or ~/.cache/otel-ml."""
+    return Path(os.environ.get("OTEL_ML_CACHE") or Path.home() / ".cache" / "otel-ml").expanduser().absolute()
+
+
+def build(name: str) -> Path:
+    """Builds one tool unless it is there already; safe beside other builds; returns the binary's path."""
+    tool = TOOLS[name]
+    if tool.path.exists():
+        return tool.path
+    if shutil.which("go") is None:
+        raise BuildError("Go is not installed: the local servers are built from source with Go 1.26 or newer")
+    cache_directory().mkdir(parents=True, exist_ok=True)
+    with _exclusively(tool):
+        if not tool.path.exists():
+            _build_in_a_temporary_folder(tool)
+    return tool.path
+
+
+@contextmanager
+def _exclusively(tool: Tool) -> Iterator[None]:
+    """One build of one tool at a time; the lock goes with the process, so a crash leaves none behind."""
+    with open(tool.path.parent.with_suffix(".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(tool.name, "another process is building it, waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build_in_a_temporary_folder(tool: Tool) -> None:
+    """A half-finished build must never look like a finished one: built aside, then renamed into place."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f".{tool.name}-", dir=cache_directory()) as temporary:
+        scratch = Path(temporary)
+        output = scratch / "out" / tool.name
+        output.parent.mkdir()
+        if tool.manifest is None:
+            _compile(tool, output)
+        else:
+            _compile_by_manifest(tool, tool.manifest, scratch, output)
+        output.parent.rename(tool.path.parent)
+    _say(tool.name, f"built in {time.monotonic() - started:.0f} s")
+
+
+def _compile(tool: Tool, output: Path) -> None:
+    _run(tool.name, ["go", "build", *tool.flags, "-o", str(output), tool.package], tool.folder)
+
+
+def _compile_by_manifest(tool: Tool, manifest: Path, scratch: Path, output: Path) -> None:
+    builder = scratch / "builder"
+    _compile(tool, builder)
+    # The manifest's output_path is relative, so the generated source lands in the scratch folder.
+    _run(tool.name, [str(builder), "--config", str(manifest)], scratch)
+    binaries = [entry for entry in (scratch / "build").iterdir() if entry.is_file() and os.access(entry, os.X_OK)]
+    if len(binaries) != 1:
+        raise BuildError(f"{tool.name}: the Collector builder left {len(binaries)} binaries instead of one")
+    binaries[0].rename(output)
+
+
+def _run(name: str, command: list[str], folder: Path) -> None:
+    """Runs one command at low priority, with a line now and then, and its last lines if it fails."""
+    started = time.monotonic()
+    polite = ["nice", "-n", "10"] if shutil.which("nice") else []
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    with tempfile.TemporaryFile("w+") as log:
+        with subprocess.Popen(
+            [*polite, *command], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ) as process:
+            _say(name, f"{Path(command[0]).name} {command[1]}")
+            while True:
+                try:
+                    status = process.wait(PROGRESS_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    _say(name, f"building, {time.monotonic() - started:.0f} s")
+        if status != 0:
+            log.seek(0)
+            tail = "".join(log.readlines()[-20:])
+            raise BuildError(f"{name}: {Path(command[0]).name} failed with status {status}\n{tail}")
+
+
+def _say(name: str, what: str) -> None:
+    print(f"build: {name}: {what}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; prints one path a tool on stdout, progress on stderr."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"any of: {', '.join(TOOLS)} (default: all)")
+    parser.add_argument("--path", metavar="TOOL", choices=list(TOOLS), help="print only this binary's path")
+    options = parser.parse_args(arguments)
+    if options.path:
+        print(TOOLS[options.path].path)
+        return 0
+    unknown = [name for name in options.tools if name not in TOOLS]
+    if unknown:
+        parser.error(f"unknown tool {unknown[0]!r}; known are {', '.join(TOOLS)}")
+    try:
+        for name in options.tools or TOOLS:
+            print(build(name), flush=True)
+    except (BuildError, OSError) as error:
+        print(f"build: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
