@@ -1,0 +1,126 @@
+"""The only broad handler: what goes wrong inside otel-ml is logged once per cause, counted, and never reaches the service."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D")
+
+_LOG = logging.getLogger("otel_ml")
+_CAUSES_KEPT = 256
+"""Distinct causes that are remembered; beyond it causes are counted without a log line."""
+
+_lock = threading.Lock()
+_counts: dict[str, int] = {}
+_logged: set[tuple[str, str, str]] = set()
+_state = threading.local()
+
+
+def report(where: str, error: Exception) -> None:
+    """Counts an internal error and logs its first occurrence.
+
+    Args:
+        where: The room and the step, such as ``"prediction.finish"``; a closed set, it becomes a metric attribute.
+        error: What was caught. Its text is not logged: it may quote the user's data.
+    """
+    cause = (where, type(error).__name__, _place(error))
+    with _lock:
+        _counts[where] = _counts.get(where, 0) + 1
+        if cause in _logged or len(_logged) >= _CAUSES_KEPT:
+            return
+        _logged.add(cause)
+    warn(f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service is not affected, further ones are counted")
+
+
+def warn(message: str) -> None:
+    """Logs one line of ours with log export suppressed, so that a broken exporter cannot feed itself."""
+    if is_reporting():
+        return
+    _state.reporting = True
+    try:
+        _LOG.warning(message)
+    except Exception:  # a user's log handler may raise; there is nowhere left to say it
+        with _lock:
+            _counts["guard.log"] = _counts.get("guard.log", 0) + 1
+    finally:
+        _state.reporting = False
+
+
+def warn_once(key: str, message: str) -> None:
+    """Logs a line the first time that this key is seen in the process."""
+    cause = (key, "", "")
+    with _lock:
+        if cause in _logged or len(_logged) >= _CAUSES_KEPT:
+            return
+        _logged.add(cause)
+    warn(message)
+
+
+def is_reporting() -> bool:
+    """Whether this thread is inside a log line of ours; log export skips such records."""
+    return getattr(_state, "reporting", False)
+
+
+def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Runs a step of ours; an exception becomes None, a count and at most one log line."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        report(where, error)
+        return None
+
+
+def guarded(where: str, default: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
+    """Decorator form of `call` with a default for the failed case."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | D]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | D:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                report(where, error)
+                return default
+
+        return wrapper
+
+    return decorate
+
+
+@contextmanager
+def step(where: str) -> Iterator[None]:
+    """Block form of `call`, for steps of ours that are not on the hot path."""
+    try:
+        yield
+    except Exception as error:
+        report(where, error)
+
+
+def counts() -> dict[str, int]:
+    """Internal errors so far, by place."""
+    with _lock:
+        return dict(_counts)
+
+
+def reset() -> None:
+    """Forgets counts and logged causes; for tests and for a forked child."""
+    global _lock
+    _lock = threading.Lock()
+    _counts.clear()
+    _logged.clear()
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
