@@ -1,4 +1,4 @@
-"""The only broad handler: what goes wrong inside otel-ml is logged once per cause, counted, and never reaches the service."""
+"""The only broad handler: what goes wrong in otel-ml is logged once per cause, counted, and kept from the service."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(where: str, error: Exception) -> None:
         if cause in _logged or len(_logged) >= _CAUSES_KEPT:
             return
         _logged.add(cause)
-    warn(f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service is not affected, further ones are counted")
+    warn(f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service goes on, further ones are counted")
 
 
 def warn(message: str) -> None:

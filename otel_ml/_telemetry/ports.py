@@ -1,0 +1,151 @@
+"""What the rooms above see of the engine: its surface, its records and the one that is in force now."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from otel_ml._telemetry.cells import CellSet, Identity
+from otel_ml._telemetry.ids import RANDOM, Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Meter
+    from opentelemetry.trace import Link, Tracer
+
+Mode = Literal["own", "guest", "off"]
+AttributeValue = str | bool | int | float
+Attributes = dict[str, AttributeValue]
+
+
+@dataclass(slots=True)
+class SpanData:
+    """One finished span, ready to be encoded. Times are nanoseconds since the epoch."""
+
+    name: str
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    """0 for a root span."""
+    trace_flags: int
+    start_ns: int
+    end_ns: int
+    attributes: Attributes
+    events: list[tuple[str, int, Attributes]] = field(default_factory=list)
+    links: list[tuple[int, int, Attributes]] = field(default_factory=list)
+    """Trace id, span id and attributes of each link."""
+    status: Literal["unset", "ok", "error"] = "unset"
+    status_message: str = ""
+    trace_state: str = ""
+    parent_is_remote: bool = False
+
+
+@dataclass(slots=True)
+class EventData:
+    """One log record with an event name. ``body`` is one JSON text."""
+
+    name: str
+    time_ns: int
+    severity: Literal["INFO", "ERROR"]
+    body: str
+    attributes: Attributes
+    trace_id: int = 0
+    span_id: int = 0
+    trace_flags: int = 0
+
+
+class Record(Protocol):
+    """A finished prediction on its way to the worker. It holds plain values only, nothing of the user's."""
+
+    span_count: int
+    """Spans that `render` will give: they are entered in the ledger when the record is offered."""
+    event_count: int
+
+    def render(self) -> tuple[list[SpanData], EventData | None]:
+        """Builds the span data and the event. Called once, on the worker."""
+
+    def observe(self) -> None:
+        """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""
+
+
+class Clock(Protocol):
+    """The two clocks of a prediction; tests put a fixed one here."""
+
+    def time_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+
+    def perf_counter_ns(self) -> int:
+        """Monotonic nanoseconds."""
+
+
+class SamplingDecision(Protocol):
+    """What the provider's sampler decided for one span."""
+
+    sampled: bool
+    trace_state: str
+    attributes: Mapping[str, AttributeValue]
+
+
+class Engine(Protocol):
+    """The engine in own mode."""
+
+    ids: Ids
+    clock: Clock
+    light_spans: bool
+    """False when a foreign span processor or id generator must see stock spans."""
+    exemplars: bool
+    """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off."""
+
+    def cells(self, identity: Identity) -> CellSet:
+        """The cells of one model, created on first use and folded at every collection from then on."""
+
+    def sample(
+        self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]
+    ) -> SamplingDecision:
+        """Asks the provider's sampler."""
+
+    def offer(self, record: Record) -> bool:
+        """Hands a record to the worker without blocking; False when it was dropped (and counted)."""
+
+    def meter(self, name: str) -> Meter:
+        """A meter of the engine's provider."""
+
+    def tracer(self, name: str) -> Tracer:
+        """A tracer of the engine's provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The mode in force and, in own mode, its engine. Handles compare by identity to notice a change."""
+
+    mode: Mode
+    engine: Engine | None = None
+
+
+_GUEST = State("guest")
+_OFF = State("off")
+_state: State | None = None
+
+
+def state() -> State:
+    """The state in force. Before `configure` it is guest (the plain OTel API), or off if the SDK is disabled."""
+    return _state or _undecided()
+
+
+def _undecided() -> State:
+    return _OFF if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" else _GUEST
+
+
+def enter(new: State | None) -> None:
+    """Puts a state in force; None goes back to the undecided one."""
+    global _state
+    _state = new
+
+
+def ids() -> Ids:
+    """The generator in force."""
+    engine = state().engine
+    return engine.ids if engine is not None else RANDOM
