@@ -88,6 +88,146 @@ ESTIMATE_PROBABILITY: Final = Metric(
     "ml.estimate.probability", "counter", "1", "Sum of the calibrated probability of the positive class."
 )
 
+# --- resources (conventions 1.44 where there is one; `otelml.*` where there is none) ---------------------------------
+
+SYSTEM_CPU_TIME: Final = Metric("system.cpu.time", "counter", "s", "Seconds that the host's CPUs spent in each mode.")
+SYSTEM_CPU_UTILIZATION: Final = Metric(
+    "system.cpu.utilization", "gauge", "1", "Share of the host's CPU time since the last reading, by mode."
+)
+SYSTEM_CPU_LOGICAL_COUNT: Final = Metric(
+    "system.cpu.logical.count", "updowncounter", "{cpu}", "Logical CPUs that are online."
+)
+SYSTEM_MEMORY_USAGE: Final = Metric(
+    "system.memory.usage", "updowncounter", "By", "Memory of the host by state; used is total minus available."
+)
+SYSTEM_MEMORY_UTILIZATION: Final = Metric(
+    "system.memory.utilization", "gauge", "1", "Share of the host's memory by state; the states overlap."
+)
+SYSTEM_MEMORY_LINUX_AVAILABLE: Final = Metric(
+    "system.memory.linux.available", "updowncounter", "By", "Memory that can be had without swapping."
+)
+SYSTEM_PAGING_USAGE: Final = Metric("system.paging.usage", "updowncounter", "By", "Swap space by state.")
+SYSTEM_PAGING_FAULTS: Final = Metric("system.paging.faults", "counter", "{fault}", "Page faults of the host by type.")
+SYSTEM_DISK_IO: Final = Metric("system.disk.io", "counter", "By", "Bytes read from and written to whole disks.")
+SYSTEM_DISK_OPERATIONS: Final = Metric(
+    "system.disk.operations", "counter", "{operation}", "Finished reads and writes of whole disks."
+)
+SYSTEM_DISK_OPERATION_TIME: Final = Metric(
+    "system.disk.operation_time", "counter", "s", "Sum of the time that each read and each write took."
+)
+SYSTEM_DISK_IO_TIME: Final = Metric("system.disk.io_time", "counter", "s", "Time in which the disk was busy.")
+SYSTEM_FILESYSTEM_USAGE: Final = Metric(
+    "system.filesystem.usage", "updowncounter", "By", "Space of a file system by state; the states sum to its size."
+)
+SYSTEM_FILESYSTEM_UTILIZATION: Final = Metric(
+    "system.filesystem.utilization", "gauge", "1", "Used space over the space that unprivileged users can fill."
+)
+SYSTEM_NETWORK_IO: Final = Metric("system.network.io", "counter", "By", "Bytes that passed a network interface.")
+SYSTEM_NETWORK_ERRORS: Final = Metric("system.network.errors", "counter", "{error}", "Errors of a network interface.")
+SYSTEM_NETWORK_PACKET_DROPPED: Final = Metric(
+    "system.network.packet.dropped", "counter", "{packet}", "Packets that a network interface dropped."
+)
+PROCESS_CPU_TIME: Final = Metric("process.cpu.time", "counter", "s", "CPU seconds of the process by mode.")
+PROCESS_CPU_UTILIZATION: Final = Metric(
+    "process.cpu.utilization", "gauge", "1", "CPU time since the last reading over elapsed time and available CPUs."
+)
+PROCESS_MEMORY_USAGE: Final = Metric("process.memory.usage", "updowncounter", "By", "Resident memory of the process.")
+PROCESS_MEMORY_VIRTUAL: Final = Metric("process.memory.virtual", "updowncounter", "By", "Mapped address space.")
+PROCESS_DISK_IO: Final = Metric("process.disk.io", "counter", "By", "Bytes that the process moved from and to storage.")
+PROCESS_THREAD_COUNT: Final = Metric("process.thread.count", "updowncounter", "{thread}", "Threads of the process.")
+PROCESS_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    "process.unix.file_descriptor.count", "updowncounter", "{file_descriptor}", "Open file descriptors."
+)
+PROCESS_FILE_DESCRIPTOR_LIMIT: Final = Metric(
+    "otelml.process.file_descriptor.limit", "updowncounter", "{file_descriptor}", "Soft limit of open descriptors."
+)
+PROCESS_CONTEXT_SWITCHES: Final = Metric(
+    "process.context_switches", "counter", "{context_switch}", "Context switches of all threads of the process by type."
+)
+PROCESS_PAGING_FAULTS: Final = Metric(
+    "process.paging.faults", "counter", "{fault}", "Page faults of the process by type."
+)
+PROCESS_UPTIME: Final = Metric("process.uptime", "gauge", "s", "Time since the process started.")
+CPYTHON_GC_COLLECTIONS: Final = Metric(
+    "cpython.gc.collections", "counter", "{collection}", "Garbage collections by generation."
+)
+CPYTHON_GC_COLLECTED_OBJECTS: Final = Metric(
+    "cpython.gc.collected_objects", "counter", "{object}", "Objects that garbage collection freed, by generation."
+)
+CPYTHON_GC_UNCOLLECTABLE_OBJECTS: Final = Metric(
+    "cpython.gc.uncollectable_objects", "counter", "{object}", "Objects that could not be freed, by generation."
+)
+CONTAINER_CPU_TIME: Final = Metric("container.cpu.time", "counter", "s", "CPU seconds of the container by mode.")
+CONTAINER_MEMORY_USAGE: Final = Metric(
+    "container.memory.usage", "updowncounter", "By", "Memory charged to the container, page cache too."
+)
+CONTAINER_MEMORY_WORKING_SET: Final = Metric(
+    "container.memory.working_set", "updowncounter", "By", "Usage minus inactive file pages, as the kubelet counts."
+)
+CONTAINER_MEMORY_RSS: Final = Metric(
+    "container.memory.rss", "updowncounter", "By", "Anonymous memory of the container."
+)
+CONTAINER_MEMORY_AVAILABLE: Final = Metric(
+    "container.memory.available", "updowncounter", "By", "Memory limit minus working set; absent without a limit."
+)
+CONTAINER_PAGING_FAULTS: Final = Metric(
+    "container.paging.faults", "counter", "{fault}", "Page faults of the container by type."
+)
+CONTAINER_CPU_LIMIT: Final = Metric(
+    "otelml.container.cpu.limit", "updowncounter", "{cpu}", "CPU quota, the smallest up the tree; absent without one."
+)
+CONTAINER_MEMORY_LIMIT: Final = Metric(
+    "otelml.container.memory.limit",
+    "updowncounter",
+    "By",
+    "Memory limit, the smallest up the tree; absent without one.",
+)
+CONTAINER_CPU_PERIODS: Final = Metric(
+    "otelml.container.cpu.periods", "counter", "{period}", "CPU quota periods in which the container wanted to run."
+)
+CONTAINER_CPU_THROTTLED_PERIODS: Final = Metric(
+    "otelml.container.cpu.throttled.periods", "counter", "{period}", "CPU quota periods in which it was held back."
+)
+CONTAINER_CPU_THROTTLED_TIME: Final = Metric(
+    "otelml.container.cpu.throttled.time", "counter", "s", "Time for which the CPU quota held the container back."
+)
+CONTAINER_MEMORY_OOM_KILLS: Final = Metric(
+    "otelml.container.memory.oom_kills",
+    "counter",
+    "{event}",
+    "Processes killed because the container ran out of memory.",
+)
+PRESSURE_STALL_TIME: Final = Metric(
+    "otelml.pressure.stall.time", "counter", "s", "Time in which some or all tasks waited for a resource (PSI)."
+)
+HW_GPU_UTILIZATION: Final = Metric(
+    "hw.gpu.utilization", "gauge", "1", "Share of the driver's window in which at least one kernel ran."
+)
+HW_GPU_MEMORY_USAGE: Final = Metric(
+    "hw.gpu.memory.usage", "updowncounter", "By", "GPU memory that is not free: allocated plus reserved."
+)
+HW_GPU_MEMORY_LIMIT: Final = Metric("hw.gpu.memory.limit", "updowncounter", "By", "GPU memory in total.")
+HW_GPU_MEMORY_UTILIZATION: Final = Metric("hw.gpu.memory.utilization", "gauge", "1", "GPU memory used over its total.")
+HW_POWER: Final = Metric("hw.power", "gauge", "W", "Power that the GPU draws.")
+HW_ENERGY: Final = Metric("hw.energy", "counter", "J", "Energy that the GPU consumed.")
+HW_TEMPERATURE: Final = Metric("hw.temperature", "gauge", "Cel", "Temperature of a sensor of the GPU.")
+HW_STATUS: Final = Metric(
+    "hw.status", "updowncounter", "1", "1 for the state that the GPU is in, 0 for the other; failed once it is lost."
+)
+GPU_POWER_LIMIT: Final = Metric("otelml.gpu.power.limit", "gauge", "W", "Power limit that the driver enforces.")
+SAMPLER_LAST_SUCCESS: Final = Metric(
+    "otelml.sampler.last_success", "gauge", "s", "When a source was last read with success, seconds since the epoch."
+)
+SAMPLER_TICK_DURATION: Final = Metric(
+    "otelml.sampler.tick.duration", "histogram", "s", "Duration of taking one snapshot of all sources."
+)
+SAMPLER_ERRORS: Final = Metric(
+    "otelml.sampler.collector.errors", "counter", "{error}", "Readings that failed, by source and kind."
+)
+SAMPLER_OVERRUNS: Final = Metric(
+    "otelml.sampler.overruns", "counter", "{tick}", "Ticks that took longer than the interval."
+)
+
 # --- HTTP server (stable conventions) --------------------------------------------------------------------------------
 
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
@@ -171,6 +311,41 @@ DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
 CODE_LINE_NUMBER: Final = "code.line.number"
+
+# --- attributes of resources ----------------------------------------------------------------------------------------
+
+CPU_MODE: Final = "cpu.mode"
+SYSTEM_MEMORY_STATE: Final = "system.memory.state"
+SYSTEM_PAGING_STATE: Final = "system.paging.state"
+SYSTEM_PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
+SYSTEM_DEVICE: Final = "system.device"
+SYSTEM_FILESYSTEM_STATE: Final = "system.filesystem.state"
+SYSTEM_FILESYSTEM_TYPE: Final = "system.filesystem.type"
+SYSTEM_FILESYSTEM_MODE: Final = "system.filesystem.mode"
+SYSTEM_FILESYSTEM_MOUNTPOINT: Final = "system.filesystem.mountpoint"
+DISK_IO_DIRECTION: Final = "disk.io.direction"
+NETWORK_INTERFACE_NAME: Final = "network.interface.name"
+NETWORK_IO_DIRECTION: Final = "network.io.direction"
+PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+CPYTHON_GC_GENERATION: Final = "cpython.gc.generation"
+HW_ID: Final = "hw.id"
+"""The GPU's UUID; an index may change between boots and need not match CUDA's."""
+HW_NAME: Final = "hw.name"
+HW_VENDOR: Final = "hw.vendor"
+HW_MODEL: Final = "hw.model"
+HW_TYPE: Final = "hw.type"
+HW_STATE: Final = "hw.state"
+HW_PARENT: Final = "hw.parent"
+HW_SENSOR_LOCATION: Final = "hw.sensor_location"
+HW_GPU_TASK: Final = "hw.gpu.task"
+PRESSURE_RESOURCE: Final = "otelml.pressure.resource"
+"""``cpu``, ``memory`` or ``io``."""
+PRESSURE_STALL_TYPE: Final = "otelml.pressure.stall.type"
+"""``some``: at least one task waited; ``full``: all of them."""
+PRESSURE_SCOPE: Final = "otelml.pressure.scope"
+"""``host`` or ``container``."""
+SAMPLER_SOURCE: Final = "otelml.sampler.collector"
+"""Which source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 
 # --- spans, events, headers, closed value sets ----------------------------------------------------------------------
 
