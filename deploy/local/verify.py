@@ -1,0 +1,303 @@
+"""Reads the predictions back from Prometheus, VictoriaLogs and Jaeger by their own query APIs and compares them.
+
+    python deploy/local/verify.py --dashboard deploy/grafana/dashboards/model.json
+
+Checked: as many predictions in the metric, the events and the traces; one exemplar of a Prometheus bucket leads to its
+trace in Jaeger and from there to its event in VictoriaLogs; every recording rule and every PromQL of the dashboard
+returns data. The servers are found by PROMETHEUS_URL, VICTORIA_LOGS_URL and JAEGER_URL. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# The names of otel_ml/semconv.py, in the form that each server knows them by.
+PREDICTION_EVENT = "ml.prediction"
+PREDICTION_ID = "ml.prediction.id"
+PREDICT_SPAN_PREFIX = "predict "
+PREDICTIONS = "ml_predictions_total"
+DURATION_BUCKET = "ml_prediction_duration_seconds_bucket"
+OUTCOMES = "ml_eval_outcomes_total"
+PREDICTED, ACTUAL = "ml_eval_predicted", "ml_eval_actual"
+LOST = '{__name__=~"otelml_export_(dropped|rejected)_total|otelcol_exporter_(send|enqueue)_failed_.*_total"}'
+
+DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
+INTERVALS = {"__rate_interval": "1m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
+POLL_SECONDS = 2.0
+TRACE_LIMIT = 100_000
+LOOK_BACK_SECONDS = 86_400
+
+
+class VerificationError(Exception):
+    """Something that should be there is not, with one line that says what."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What each server holds; `accuracy` is absent while no label has arrived."""
+
+    predictions: int
+    traces: int
+    events: int
+    metric_predictions: int
+    labels: int
+    accuracy: float | None
+    lost: int
+
+    @property
+    def agree(self) -> bool:
+        counted = {self.predictions, self.traces, self.events, self.metric_predictions}
+        return len(counted) == 1 and self.predictions > 0
+
+
+class Servers:
+    """The query APIs of the three servers."""
+
+    def __init__(self, prometheus: str, victoria_logs: str, jaeger: str) -> None:
+        self._prometheus = prometheus.rstrip("/")
+        self._victoria_logs = victoria_logs.rstrip("/")
+        self._jaeger = jaeger.rstrip("/")
+
+    def promql(self, query: str) -> list[dict[str, Any]]:
+        """The result of an instant query."""
+        data = self._json(f"{self._prometheus}/api/v1/query", query=query)["data"]
+        if data["resultType"] in ("scalar", "string"):
+            return [{"metric": {}, "value": data["result"]}]
+        result: list[dict[str, Any]] = data["result"]
+        return result
+
+    def value(self, query: str) -> float:
+        """The sum of an instant query, 0 when it has no result."""
+        return sum(float(series["value"][1]) for series in self.promql(query))
+
+    def recording_rules(self) -> list[dict[str, Any]]:
+        groups = self._json(f"{self._prometheus}/api/v1/rules", type="record")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    def exemplars(self, query: str) -> list[dict[str, Any]]:
+        """All exemplars of the last day, newest last."""
+        now = time.time()
+        series = self._json(
+            f"{self._prometheus}/api/v1/query_exemplars", query=query, start=now - LOOK_BACK_SECONDS, end=now + 60
+        )["data"]
+        found = [exemplar for each in series for exemplar in each["exemplars"]]
+        return sorted(found, key=lambda exemplar: float(exemplar["timestamp"]))
+
+    def logsql(self, query: str) -> list[dict[str, Any]]:
+        body = _get(f"{self._victoria_logs}/select/logsql/query", query=query)
+        return [json.loads(line) for line in body.splitlines() if line.strip()]
+
+    def trace(self, trace_id: str) -> list[dict[str, Any]]:
+        """The spans of one trace, none if Jaeger does not know it."""
+        try:
+            traces = self._json(f"{self._jaeger}/api/traces/{trace_id}")["data"]
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return []
+            raise
+        return [span for trace in traces for span in trace["spans"]]
+
+    def prediction_traces(self) -> set[str]:
+        """The ids of the traces that hold a prediction's span."""
+        now = int(time.time() * 1_000_000)
+        window = {"start": now - LOOK_BACK_SECONDS * 1_000_000, "end": now + 60_000_000, "limit": TRACE_LIMIT}
+        found: set[str] = set()
+        for service in self._json(f"{self._jaeger}/api/services")["data"] or []:
+            operations = self._json(f"{self._jaeger}/api/operations", service=service)["data"] or []
+            names = {each["name"] for each in operations if each["name"].startswith(PREDICT_SPAN_PREFIX)}
+            for name in names:
+                query = {"service": service, "operation": name, **window}
+                traces = self._json(f"{self._jaeger}/api/traces", **query)["data"]
+                found.update(trace["traceID"] for trace in traces)
+        return found
+
+    def _json(self, address: str, **parameters: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(_get(address, **parameters))
+        return answer
+
+
+def _get(address: str, **parameters: object) -> str:
+    query = urllib.parse.urlencode({name: str(value) for name, value in parameters.items()})
+    with urllib.request.urlopen(f"{address}?{query}", timeout=60.0) as response:
+        text: str = response.read().decode("utf-8")
+    return text
+
+
+def read_counts(servers: Servers) -> Counts:
+    """What the three servers hold at this moment."""
+    events = servers.logsql(
+        f'_time:1d event_name:="{PREDICTION_EVENT}" | stats count() as events, count_uniq("{PREDICTION_ID}") as ids'
+    )
+    outcomes = servers.promql(f"sum by ({PREDICTED}, {ACTUAL}) ({OUTCOMES})")
+    labels = sum(float(series["value"][1]) for series in outcomes)
+    correct = sum(
+        float(series["value"][1])
+        for series in outcomes
+        if series["metric"].get(PREDICTED) == series["metric"].get(ACTUAL)
+    )
+    return Counts(
+        predictions=int(events[0]["ids"]) if events else 0,
+        traces=len(servers.prediction_traces()),
+        events=int(events[0]["events"]) if events else 0,
+        metric_predictions=int(servers.value(f"sum({PREDICTIONS})")),
+        labels=int(labels),
+        accuracy=round(correct / labels, 4) if labels else None,
+        lost=int(servers.value(f"sum({LOST})")),
+    )
+
+
+def settled_counts(servers: Servers, timeout: float) -> Counts:
+    """The counts once they agree and stand still; the last ones seen if that does not happen in time."""
+    deadline = time.monotonic() + timeout
+    previous: Counts | None = None
+    while True:
+        counts = read_counts(servers)
+        if (counts.agree and counts == previous) or time.monotonic() > deadline:
+            return counts
+        if counts != previous:
+            _say(f"waiting for the pipeline to settle: {json.dumps(asdict(counts))}")
+        previous = counts
+        time.sleep(POLL_SECONDS)
+
+
+def follow_exemplar(servers: Servers) -> str:
+    """Goes from the newest exemplar of a bucket to its trace and to its event; returns the prediction's id."""
+    exemplars = servers.exemplars(DURATION_BUCKET)
+    if not exemplars:
+        raise VerificationError(f"Prometheus holds no exemplar of {DURATION_BUCKET}")
+    labels = exemplars[-1]["labels"]
+    trace_id, span_id = labels["trace_id"], labels["span_id"]
+    spans = [span for span in servers.trace(trace_id) if span["spanID"] == span_id]
+    if not spans:
+        raise VerificationError(f"Jaeger does not hold span {span_id} of trace {trace_id}, to which an exemplar points")
+    tags = {tag["key"]: tag["value"] for tag in spans[0]["tags"]}
+    events = servers.logsql(f'_time:1d event_name:="{PREDICTION_EVENT}" trace_id:="{trace_id}" span_id:="{span_id}"')
+    if not events:
+        raise VerificationError(f"VictoriaLogs does not hold the event of trace {trace_id}")
+    if events[0].get(PREDICTION_ID) != tags.get(PREDICTION_ID):
+        raise VerificationError(f"span and event of trace {trace_id} disagree about {PREDICTION_ID}")
+    _say(f"exemplar -> trace {trace_id} -> event of prediction {tags[PREDICTION_ID]}")
+    return str(tags[PREDICTION_ID])
+
+
+def dashboard_queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Title and PromQL of each Prometheus target, rows' panels too, with the variables filled in."""
+    values = {"__all": ".*"} | INTERVALS
+    for variable in dashboard.get("templating", {}).get("list", []):
+        current = variable.get("current", {}).get("value")
+        fixed = variable["type"] in ("interval", "constant", "textbox", "custom") and isinstance(current, str)
+        values[variable["name"]] = current if fixed and current != "$__all" else ".*"
+    panels = list(dashboard.get("panels", []))
+    while panels:
+        panel = panels.pop(0)
+        panels.extend(panel.get("panels", []))
+        for target in panel.get("targets", []):
+            source = (target.get("datasource") or panel.get("datasource") or {}).get("type", "prometheus")
+            if source == "prometheus" and target.get("expr"):
+                yield str(panel.get("title", "")), fill_in(target["expr"], values)
+
+
+def fill_in(expression: str, values: dict[str, str]) -> str:
+    """Replaces `$name`, `${name}` and `${name:format}`; what is unknown stays, and Prometheus will refuse it."""
+
+    def value(match: re.Match[str]) -> str:
+        return values.get(match["braced"] or match["plain"], match[0])
+
+    return re.sub(r"\$(?:\{(?P<braced>\w+)(?::\w+)?\}|(?P<plain>\w+))", value, expression)
+
+
+def empty_queries(servers: Servers, queries: list[tuple[str, str]]) -> list[str]:
+    """Those that return nothing or are refused, as lines for a person."""
+    empty = []
+    for title, query in queries:
+        try:
+            found = bool(servers.promql(query))
+        except urllib.error.HTTPError as error:
+            empty.append(f"{title}: refused with {error.code}: {query}")
+            continue
+        if not found:
+            empty.append(f"{title}: no data: {query}")
+    return empty
+
+
+def retried(check: Callable[[], list[str]], timeout: float) -> list[str]:
+    """The complaints of a check after the time, none as soon as it has none."""
+    deadline = time.monotonic() + timeout
+    while True:
+        complaints = check()
+        if not complaints or time.monotonic() > deadline:
+            return complaints
+        time.sleep(POLL_SECONDS)
+
+
+def verify(servers: Servers, dashboard: Path, allow_empty: str, timeout: float) -> tuple[Counts, list[str]]:
+    """All checks; the complaints are empty when everything is as it should be."""
+    complaints: list[str] = []
+    counts = settled_counts(servers, timeout)
+    if not counts.agree:
+        complaints.append("the servers disagree about the number of predictions, or hold none")
+    if counts.lost:
+        complaints.append(f"{counts.lost} records were reported as lost")
+    if not counts.labels:
+        complaints.append("no label has arrived")
+    try:
+        follow_exemplar(servers)
+    except VerificationError as error:
+        complaints.append(str(error))
+    may_be_empty = re.compile(allow_empty) if allow_empty else None
+
+    def wanted(names_and_queries: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [each for each in names_and_queries if not (may_be_empty and may_be_empty.search(each[0]))]
+
+    rules = [(rule["name"], rule["name"]) for rule in servers.recording_rules()]
+    panels = list(dashboard_queries(json.loads(dashboard.read_text(encoding="utf-8"))))
+    complaints += retried(lambda: empty_queries(servers, wanted(sorted(set(rules)))), timeout)
+    complaints += retried(lambda: empty_queries(servers, wanted(panels)), timeout)
+    if not complaints:
+        _say(f"{len(rules)} recording rules and {len(panels)} dashboard queries return data")
+    return counts, complaints
+
+
+def _say(what: str) -> None:
+    print(f"verify: {what}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dashboard", type=Path, default=DASHBOARD, help="classic Grafana JSON")
+    parser.add_argument("--allow-empty", default="", metavar="REGEX", help="rules and panel titles without data")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to settle")
+    options = parser.parse_args(arguments)
+    servers = Servers(
+        os.environ.get("PROMETHEUS_URL", "http://127.0.0.1:9090"),
+        os.environ.get("VICTORIA_LOGS_URL", "http://127.0.0.1:9428"),
+        os.environ.get("JAEGER_URL", "http://127.0.0.1:16686"),
+    )
+    try:
+        counts, complaints = verify(servers, options.dashboard, options.allow_empty, options.timeout)
+    except (urllib.error.URLError, OSError, ValueError, re.error) as error:
+        print(f"verify: cannot be done: {error}", file=sys.stderr)
+        return 1
+    for complaint in complaints:
+        _say(f"FAILED: {complaint}")
+    print(json.dumps(asdict(counts)), flush=True)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the real Collector makes of known telemetry, compared as a whole with what is written down."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from conftest import GOLDEN, Backend, Collector, eventually
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+# What may differ from run to run. Nothing of the service's telemetry does; the Collector's own is left out by its name.
+IGNORED_SERVICES = {"otelcol"}
+BACKENDS = {
+    "traces": ("/tempo/v1/traces",),
+    "logs": ("/loki/v1/logs",),
+    "metrics": ("/prometheus/v1/metrics",),
+}
+
+
+def service_name(resource: dict[str, Any]) -> str:
+    attributes = resource["resource"]["attributes"]
+    return next(each["value"]["stringValue"] for each in attributes if each["key"] == "service.name")
+
+
+def resources(messages: list[Message]) -> list[dict[str, Any]]:
+    """The resources of all requests as plain data, without the ignored ones, in a stable order."""
+    found = []
+    for message in messages:
+        for each in next(iter(MessageToDict(message).values()), []):
+            if service_name(each) not in IGNORED_SERVICES:
+                found.append(each)
+    return sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
+def test_golden_telemetry_leaves_as_written_down(signal: str, collector: Collector, backend: Backend) -> None:
+    """Enriched, filtered, redacted by key in attributes and bodies, and otherwise untouched."""
+    status = collector.send_json(f"/v1/{signal}", (GOLDEN / f"{signal}.json").read_bytes())
+    # Metrics leave in two writes: the predictions' and the host's.
+    wanted = 2 if signal == "metrics" else 1
+
+    def arrived() -> list[dict[str, Any]]:
+        found = resources(backend.received(f"/v1/{signal}"))
+        return found if len(found) >= wanted else []
+
+    actual = eventually(arrived)
+    expected = GOLDEN / f"{signal}.expected.json"
+    if os.environ.get("OTEL_ML_WRITE_GOLDEN"):
+        expected.write_text(json.dumps(actual, indent=1) + "\n", encoding="utf-8")
+    assert status == 200
+    assert actual == json.loads(expected.read_text(encoding="utf-8"))
+    assert {path for path, _ in backend.requests if path.endswith(signal)} == set(BACKENDS[signal])
+
+
+def test_no_canary_arrives(collector: Collector, backend: Backend) -> None:
+    """None of the secrets in the golden telemetry, whatever their place, reaches a back end."""
+    for signal in ("traces", "logs", "metrics"):
+        collector.send_json(f"/v1/{signal}", (GOLDEN / f"{signal}.json").read_bytes())
+    eventually(lambda: {path.rsplit("/", 1)[1] for path, _ in backend.requests} == {"traces", "logs", "metrics"})
+    collector.stop()
+    sent = b"".join((GOLDEN / f"{signal}.json").read_bytes() for signal in ("traces", "logs", "metrics"))
+    arrived = b"".join(message.SerializeToString() for _, message in backend.requests)
+    assert b"canary" in sent
+    assert b"canary" not in arrived
+
+
+def test_own_redaction_keys(otelcol: Any, backend: Backend, tmp_path: Any) -> None:
+    """OTELCOL_REDACT_KEYS replaces the list of keys, in attributes and in bodies."""
+    from conftest import collector_environment, running_collector
+
+    environment = collector_environment(backend.address, tmp_path, OTELCOL_REDACT_KEYS="age|city")
+    with running_collector(otelcol, environment, tmp_path) as running:
+        running.send_json("/v1/logs", (GOLDEN / "logs.json").read_bytes())
+        eventually(lambda: backend.received("/v1/logs"))
+    record = MessageToDict(backend.received("/v1/logs")[0])["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
+    assert json.loads(record["body"]["stringValue"]) == {
+        "features": {"age": "****", "income": 1, "account": "12345678901234567890"},
+        "prediction": 1,
+        "score": 0.42,
+    }
