@@ -77,6 +77,18 @@ def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
         return None
 
 
+def attempt(function: Callable[..., R], *args: object) -> R | None:
+    """Calls into an object of the user's; an exception becomes None, silently and uncounted.
+
+    The door for methods that are not ours, such as ``__float__``, ``tolist`` or a property: that they fail is hostile
+    input, not an internal error. Steps of ours go through `call`.
+    """
+    try:
+        return function(*args)
+    except Exception:
+        return None
+
+
 def guarded(where: str, default: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
     """Decorator form of `call` with a default for the failed case."""
 

@@ -1,0 +1,233 @@
+"""The types of known libraries, recognised by name without an import, and the builtin values that lie behind them.
+
+Methods of user objects are called only for types known to keep them cheap and free of side effects, and only through
+`_guard.attempt`; objects of any other type are never converted, compared, hashed, iterated or printed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from itertools import islice
+from typing import Any, cast
+
+from otel_ml._guard import attempt
+
+WIDTH_LIMIT = 1000
+"""Values kept of one row of a two-dimensional array."""
+
+_KINDS = {
+    ("numpy", "generic"): "scalar",
+    ("numpy", "ndarray"): "array",
+    ("torch", "Tensor"): "tensor",
+    ("pandas", "Series"): "series",
+    ("pandas", "Index"): "index",
+    ("pandas", "ExtensionArray"): "index",
+    ("pandas", "DataFrame"): "pandas",
+    ("pandas", "NAType"): "missing",
+    ("pandas", "NaTType"): "missing",
+    ("polars", "Series"): "polars_series",
+    ("polars", "DataFrame"): "polars",
+    ("pyarrow", "Array"): "arrow_array",
+    ("pyarrow", "ChunkedArray"): "arrow_array",
+    ("pyarrow", "Table"): "arrow",
+    ("pyarrow", "RecordBatch"): "arrow",
+    ("pyarrow", "Scalar"): "arrow_scalar",
+    ("array", "array"): "index",
+    ("decimal", "Decimal"): "decimal",
+    ("fractions", "Fraction"): "decimal",
+    ("uuid", "UUID"): "uuid",
+    ("scipy", "sparray"): "shaped",
+    ("scipy", "spmatrix"): "shaped",
+    ("jax", "Array"): "shaped",
+    ("jaxlib", "ArrayImpl"): "shaped",
+    ("tensorflow", "Tensor"): "shaped",
+    ("cupy", "ndarray"): "shaped",
+    ("starlette", "HTTPConnection"): "request",
+}
+_LIBRARIES = frozenset(library for library, _ in _KINDS)
+_KNOWN_KINDS = 256
+"""Types of these libraries that are remembered; a type of the user's never is."""
+_kinds: dict[type, str] = {}
+
+
+# Descriptors of `type` itself: a metaclass cannot override them.
+_mro = cast("Any", type.__dict__["__mro__"]).__get__
+_module = cast("Any", type.__dict__["__module__"]).__get__
+_name = cast("Any", type.__dict__["__name__"]).__get__
+
+
+def kind(value: object) -> str:
+    """What a value of a known library is: ``"array"``, ``"tensor"``, ``"series"``, ...; "" for any other type."""
+    return attempt(_kind, type(value)) or ""
+
+
+def _kind(cls: type) -> str:
+    known = _kinds.get(cls)
+    if known is not None:
+        return known
+    for base in _mro(cls):
+        found = _KINDS.get((_library(base), _name(base)))
+        if found is not None:
+            if _library(cls) in _LIBRARIES and len(_kinds) < _KNOWN_KINDS:
+                _kinds[cls] = found
+            return found
+    return ""
+
+
+def _library(cls: type) -> str:
+    module = _module(cls)
+    return module.partition(".")[0] if type(module) is str else ""
+
+
+def builtin(value: object) -> object:
+    """The builtin scalar behind a value: exactly a bool, int, float, str, bytes, or a type of `datetime`.
+
+    None for what is missing, unknown, has more than one element or lies on a device; NaN and infinities are kept.
+    """
+    cls = type(value)
+    if cls is float or cls is int or cls is str or cls is bool or value is None:
+        return value
+    return attempt(_builtin, value, cls)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a value of a known library holds nothing: NA, NaT, null, or a masked element."""
+    return bool(attempt(_is_empty, value))
+
+
+def _is_empty(value: Any) -> bool:
+    family = _kind(type(value))
+    if family == "scalar":
+        return value.dtype.kind in "mM" and _unpacked(value, family) is None
+    if family == "array":
+        return value.ndim == 0 and value.tolist() is None
+    return family == "missing" or (family == "arrow_scalar" and not value.is_valid)
+
+
+def _builtin(value: Any, cls: type) -> object:
+    if issubclass(cls, Enum):
+        value = object.__getattribute__(value, "_value_")
+        cls = type(value)
+    if cls is bool:
+        return cast("bool", value)
+    family = _kind(cls)
+    if family:
+        return _unpacked(value, family)
+    for base, exact in _EXACT:
+        if issubclass(cls, base):
+            return exact(value)
+    return None
+
+
+_EXACT: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (float, float.__float__),
+    (int, int.__int__),
+    (str, str.__str__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+    (dt.datetime, lambda value: dt.datetime.fromisoformat(dt.datetime.isoformat(value))),
+    (dt.date, lambda value: dt.date.fromisoformat(dt.date.isoformat(value))),
+    (dt.time, lambda value: dt.time.fromisoformat(dt.time.isoformat(value))),
+    (dt.timedelta, dt.timedelta.__pos__),
+)
+"""How a value of a builtin type, or of a subclass that may do anything, becomes one of exactly that type."""
+
+
+def _unpacked(value: Any, family: str) -> object:
+    if family == "decimal":
+        return float(value)
+    item: Any = None
+    if family == "scalar":
+        item = _in_microseconds(value).item()
+        if type(item) is type(value):  # a numpy.longdouble is its own item
+            item = float(item)
+    elif family == "array":
+        item = _in_microseconds(value).tolist() if value.ndim == 0 else None
+    elif family == "tensor":
+        item = value.item() if _is_on_host(value) and value.ndim == 0 else None
+    elif family == "arrow_scalar":
+        item = value.as_py()
+    return item if any(type(item) is base for base, _ in _EXACT) or type(item) is bool else None
+
+
+def _in_microseconds(value: Any) -> Any:
+    """The same, but dates in microseconds: numpy hands them out in nanoseconds as bare integers."""
+    code = value.dtype.kind
+    if code in "mM":
+        return value.astype("datetime64[us]" if code == "M" else "timedelta64[us]")
+    return value
+
+
+def _is_on_host(tensor: Any) -> bool:
+    """Whether reading a tensor costs no transfer and no wait for a device."""
+    return bool(tensor.device.type == "cpu")
+
+
+def sequence(value: object, limit: int) -> tuple[list[Any], int] | None:
+    """The first elements of a list, tuple, array, column or host tensor, and how many it has; None for anything else.
+
+    Elements are as they were. Rows of a two-dimensional array are lists, cut at `WIDTH_LIMIT`; more dimensions, device
+    tensors, sets, iterators and generators are refused, and never consumed.
+    """
+    cls = type(value)
+    if cls is list:
+        items = cast("list[Any]", value)
+        return items[:limit], len(items)
+    return attempt(_sequence, value, cls, limit)
+
+
+def _sequence(value: Any, cls: type, limit: int) -> tuple[list[Any], int] | None:
+    if issubclass(cls, list):
+        return list.__getitem__(value, slice(limit)), list.__len__(value)
+    if issubclass(cls, tuple):
+        return list(tuple.__getitem__(value, slice(limit))), tuple.__len__(value)
+    if cls is range or cls is deque:
+        return list(islice(value, limit)), len(value)
+    family = _kind(cls)
+    if family == "array" or (family == "tensor" and _is_on_host(value)):
+        return _rows_of(value, family, limit)
+    taken: Any = None
+    if family == "series":
+        taken = value.iloc[:limit].tolist()
+    elif family == "index":
+        taken = value[:limit].tolist()
+    elif family == "polars_series":
+        taken = value.head(limit).to_list()
+    elif family == "arrow_array":
+        taken = value.slice(0, limit).to_pylist()
+    return (taken, max(len(value), len(taken))) if type(taken) is list else None
+
+
+def _rows_of(value: Any, family: str, limit: int) -> tuple[list[Any], int] | None:
+    if value.ndim not in (1, 2):
+        return None
+    part = value.detach() if family == "tensor" else _in_microseconds(value)
+    taken = (part[:limit] if value.ndim == 1 else part[:limit, :WIDTH_LIMIT]).tolist()
+    return (taken, max(int(value.shape[0]), len(taken))) if type(taken) is list else None
+
+
+def pairs(value: object, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
+    """The first items of a mapping and how many it has; None for anything else and for a web request.
+
+    Of a dict or a subclass of it the stored items are read, whatever its own methods do.
+    """
+    return attempt(_pairs, value, limit)
+
+
+def _pairs(value: Any, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
+    cls = type(value)
+    if issubclass(cls, dict):
+        return list(islice(dict.items(value), limit)), dict.__len__(value)
+    if not issubclass(cls, Mapping) or _kind(cls) == "request":
+        return None
+    found = [(key, item) for key, item in islice(value.items(), limit)]
+    return found, max(len(value), len(found))
+
+
+def members(value: Any, limit: int) -> tuple[list[Any], int] | None:
+    for base in (set, frozenset):
+        if issubclass(type(value), base):
+            return list(islice(base.__iter__(value), limit)), base.__len__(value)
+    return None
