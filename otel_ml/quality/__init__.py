@@ -1,0 +1,26 @@
+"""Inputs and outputs compared with the training reference, as counts that add up over replicas."""
+
+from __future__ import annotations
+
+from otel_ml.quality._drift import DriftScan, FeatureDrift
+from otel_ml.quality._feature import Feature, ProfileError
+from otel_ml.quality._instruments import FeatureInstruments
+from otel_ml.quality._monitor import FeatureMonitor
+from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._schema import Column, Schema
+from otel_ml.quality._statistics import jensen_shannon_distance, psi, psi_null_quantile
+
+__all__ = [
+    "Column",
+    "DriftScan",
+    "Feature",
+    "FeatureDrift",
+    "FeatureInstruments",
+    "FeatureMonitor",
+    "ProfileError",
+    "ReferenceProfile",
+    "Schema",
+    "jensen_shannon_distance",
+    "psi",
+    "psi_null_quantile",
+]

@@ -1,0 +1,157 @@
+"""The plain integers that a monitor adds to, and where in them each feature and rule has its place."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any, Final, NamedTuple
+
+from otel_ml import semconv
+from otel_ml._values import is_missing
+from otel_ml.quality._feature import Feature
+from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._schema import Column, Schema
+
+ABSENT: Final = object()
+"""Stands for the value of a column that the row does not have."""
+_REMEMBERED: Final = 128
+_LARGEST: Final = sys.float_info.max
+_RULE_INDEX: Final = {rule: position for position, rule in enumerate(semconv.RULES)}
+
+
+class Verdict(NamedTuple):
+    """What one value counts as."""
+
+    bin: int | None
+    missing: bool
+    rule: str | None
+
+
+class Slot:
+    """One column: its bins, its rules, and what the quick path may take without looking further."""
+
+    __slots__ = ("base", "column", "edges", "feature", "high", "index", "lookup", "low", "name")
+
+    def __init__(self, index: int, base: int, feature: Feature | None, column: Column | None) -> None:
+        self.name = feature.name if feature is not None else column.name if column is not None else semconv.OTHER
+        self.index = index
+        self.base = base
+        self.feature = feature
+        self.column = column
+        is_number = feature is not None and feature.kind == "number" and _takes(column, "number")
+        self.edges = list(feature.edges) if feature is not None and is_number else None
+        self.low = column.low if column is not None and column.low is not None else -_LARGEST
+        self.high = column.high if column is not None and column.high is not None else _LARGEST
+        self.lookup = _lookup(base, feature, column)
+
+    def remember(self, value: Any, position: int) -> None:
+        """Takes a valid category into the quick path: a digest costs more than all the rest of a row."""
+        if self.edges is None and type(value) in {str, int} and len(self.lookup) < _REMEMBERED:
+            self.lookup[value] = self.base + position
+
+    def judge(self, value: object) -> Verdict:
+        """Bin, missing and broken rule of any value at all; never raises."""
+        column = self.column
+        if value is ABSENT:
+            return Verdict(None, True, "missing_column" if column is not None and column.required else None)
+        rule = None if column is None else column.broken_rule(value)
+        if is_missing(value):
+            return Verdict(None, True, rule)
+        if self.feature is None or rule in {"type", "non_finite"}:
+            return Verdict(None, False, rule)
+        return Verdict(self.feature.bin_of(value), False, rule)
+
+
+class Layout:
+    """The columns of profile and schema, the important ones first, and the output."""
+
+    def __init__(self, profile: ReferenceProfile | None, schema: Schema | None) -> None:
+        columns = {column.name: column for column in schema.columns} if schema is not None else {}
+        features = {feature.name: feature for feature in profile.features} if profile is not None else {}
+        self.closed = schema is not None and schema.closed
+        self.slots: list[Slot] = []
+        self.bins = 0
+        for name in (*features, *(name for name in columns if name not in features)):
+            self.slots.append(self._slot(features.get(name), columns.get(name)))
+        output = None if profile is None else profile.output
+        self.output = None if output is None else self._slot(output, None)
+        self.columns = len(self.slots) + 2
+        """Places in `Cells.missing`: the slots, the output, and all undeclared columns together."""
+
+    def all_slots(self) -> list[Slot]:
+        return self.slots if self.output is None else [*self.slots, self.output]
+
+    @property
+    def extra(self) -> int:
+        """Place of the columns that the schema does not have."""
+        return self.columns - 1
+
+    def _slot(self, feature: Feature | None, column: Column | None) -> Slot:
+        slot = Slot(len(self.slots), self.bins, feature, column)
+        self.bins += 0 if feature is None else len(feature.labels)
+        return slot
+
+
+class Cells:
+    """Counts since the start of the process; read and changed under the lock."""
+
+    __slots__ = ("bins", "invalid", "lock", "missing", "violations")
+
+    def __init__(self, layout: Layout) -> None:
+        self.lock = threading.RLock()
+        self.bins = [0] * layout.bins
+        self.missing = [0] * layout.columns
+        self.violations = [0] * (layout.columns * len(semconv.RULES))
+        self.invalid = 0
+
+    def violate(self, column: int, rule: str, times: int = 1) -> None:
+        self.violations[column * len(semconv.RULES) + _RULE_INDEX[rule]] += times
+
+    def count(self, slot: Slot, verdict: Verdict, times: int = 1) -> bool:
+        """Adds what a value counts as; returns whether it broke a rule."""
+        if verdict.bin is not None:
+            self.bins[slot.base + verdict.bin] += times
+        if verdict.missing:
+            self.missing[slot.index] += times
+        if verdict.rule is None:
+            return False
+        self.violate(slot.index, verdict.rule, times)
+        return True
+
+    def add(self, other: Cells) -> None:
+        """Adds the counts of other cells with the same layout."""
+        with self.lock:
+            for mine, theirs in (
+                (self.bins, other.bins),
+                (self.missing, other.missing),
+                (self.violations, other.violations),
+            ):
+                for position, count in enumerate(theirs):
+                    if count:
+                        mine[position] += count
+            self.invalid += other.invalid
+
+    def reset(self) -> None:
+        """Starts anew in a forked child, where another thread of the parent may have held the lock."""
+        self.lock = threading.RLock()
+        for counts in (self.bins, self.missing, self.violations):
+            counts[:] = [0] * len(counts)
+        self.invalid = 0
+
+
+def _takes(column: Column | None, kind: str) -> bool:
+    return column is None or column.type in {kind, "any"}
+
+
+def _lookup(base: int, feature: Feature | None, column: Column | None) -> dict[str | int, int]:
+    """Place of each known category, by text and, where it has one, by whole number."""
+    if feature is None or feature.kind != "category" or feature.sensitive or not _takes(column, "category"):
+        return {}
+    known: dict[str | int, int] = {}
+    for position, category in enumerate(feature.categories):
+        if column is not None and column.broken_rule(category) is not None:
+            continue
+        known[category] = base + position
+        if category.lstrip("-").isdecimal() and str(int(category)) == category:
+            known[int(category)] = base + position
+    return known

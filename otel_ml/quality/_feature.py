@@ -1,0 +1,130 @@
+"""One feature of the reference: its bins, their readable labels, and the bin of a value."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal
+
+from otel_ml import semconv
+from otel_ml._values import class_text, number
+
+Kind = Literal["number", "category"]
+
+BINS: Final = 10
+"""Quantile bins of a numeric feature."""
+SCORE_BINS: Final = 20
+"""Uniform bins of a score in 0..1."""
+CATEGORIES: Final = 20
+"""Categories that get a bin of their own."""
+DISCRETE_VALUES: Final = 25
+"""A numeric column with at most so many distinct values is treated as categorical."""
+RARE: Final = 20
+"""A category seen less often is `semconv.OTHER`: it could point at single people."""
+LABEL_LENGTH: Final = 64
+"""Characters of a category in a bin's label."""
+
+
+class ProfileError(ValueError):
+    """A reference that cannot be made or read; the text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the reference, binned. Values lie in the bin ``edges[i-1] <= value < edges[i]``."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    """One text a bin, readable and ordered; opaque when the column is sensitive."""
+    counts: tuple[int, ...]
+    """Values of the reference in each bin."""
+    missing: int
+    """Missing values in the reference."""
+    edges: tuple[float, ...] = ()
+    """Inner edges of a numeric feature, ascending; the first and the last bin are open."""
+    categories: tuple[str, ...] = ()
+    """Category of each bin but the last two, which are other and unseen; digests when the column is sensitive."""
+    rare: tuple[str, ...] = ()
+    """Digests of the categories that were too rare for a bin of their own."""
+    low: float | None = None
+    high: float | None = None
+    """Least and greatest finite value of a numeric feature."""
+    sensitive: bool = False
+
+    @property
+    def size(self) -> int:
+        """Values in the reference, missing ones apart."""
+        return sum(self.counts)
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """Share of each bin, smoothed so that none is 0: ``(r + 0.5) / (m + 0.5 B)``."""
+        total = self.size + 0.5 * len(self.counts)
+        return tuple((count + 0.5) / total for count in self.counts)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Bin of each known category, by its text or digest."""
+        return {category: position for position, category in enumerate(self.categories)}
+
+    @cached_property
+    def rare_digests(self) -> frozenset[str]:
+        """`rare` for look-ups."""
+        return frozenset(self.rare)
+
+    def bin_of(self, value: object) -> int | None:
+        """The bin of a value; None when it is missing or has no bin, such as text in a numeric column."""
+        if self.kind == "number":
+            plain = number(value)
+            return None if plain is None else bisect_right(self.edges, plain)
+        text = class_text(value)
+        return None if text is None else self.bin_of_text(text)
+
+    def bin_of_text(self, text: str) -> int:
+        """The bin of a canonical category; the last bin is unseen, the one before it other."""
+        position = self.codes.get(digest(text) if self.sensitive else text)
+        if position is not None:
+            return position
+        if self.rare and digest(text) in self.rare_digests:
+            return len(self.labels) - 2
+        return len(self.labels) - 1
+
+    @property
+    def unseen(self) -> int | None:
+        """The bin of categories that the reference does not have; None for a numeric feature."""
+        return len(self.labels) - 1 if self.kind == "category" else None
+
+
+def digest(text: str) -> str:
+    """Short keyless hash of a category: recognises a value without spelling it, but does not hide it from guessing."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def numeric_labels(edges: Sequence[float], *, sensitive: bool, closed: tuple[str, str] = ("-inf", "inf")) -> list[str]:
+    """Labels such as ``07 [25, 32)``: ordered as text and readable; only the number when sensitive."""
+    if sensitive:
+        return [f"{position:02d}" for position in range(len(edges) + 1)]
+    bounds = [closed[0], *(f"{edge:.15g}" for edge in edges), closed[1]]
+    labels = []
+    for position in range(len(edges) + 1):
+        left = "(" if bounds[position] == "-inf" else "["
+        right = "]" if position == len(edges) and closed[1] != "inf" else ")"
+        labels.append(f"{position:02d} {left}{bounds[position]}, {bounds[position + 1]}{right}")
+    return labels
+
+
+def category_labels(categories: Sequence[str], *, sensitive: bool) -> list[str]:
+    """The categories themselves, cut when long, or ``c00``, ``c01``, ... when sensitive; then other and unseen."""
+    labels = []
+    for position, category in enumerate(categories):
+        if sensitive:
+            labels.append(f"c{position:02d}")
+        elif len(category) > LABEL_LENGTH:
+            labels.append(f"{category[: LABEL_LENGTH - 9]}~{digest(category)[:8]}")
+        else:
+            labels.append(category)
+    return [*labels, semconv.OTHER, semconv.UNSEEN]

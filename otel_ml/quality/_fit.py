@@ -1,0 +1,197 @@
+"""Training columns into binned features; numpy is needed here and nowhere on the way of a prediction."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import semconv
+from otel_ml._values import class_text, number
+from otel_ml.quality._feature import (
+    BINS,
+    CATEGORIES,
+    DISCRETE_VALUES,
+    RARE,
+    SCORE_BINS,
+    Feature,
+    ProfileError,
+    category_labels,
+    digest,
+    numeric_labels,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+FEATURES: Final = 32
+"""Features kept, the most important first."""
+RARE_KEPT: Final = 10_000
+"""Digests of rare categories kept for one feature."""
+_ID_ROWS: Final = 100
+"""From so many rows on, a whole-number column without any repetition is taken for an identifier."""
+_SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
+_RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
+
+
+class RefusedError(ProfileError):
+    """A column that cannot be a feature; the text is the reason."""
+
+
+def fit_feature(name: str, values: Sequence[object], *, categorical: bool, sensitive: bool) -> Feature:
+    """Bins one column; raises `RefusedError` for empty and near-unique columns, dates and nested values."""
+    numbers, texts, missing = _read(values)
+    if numbers is None or categorical:
+        counts = texts if numbers is None else _count_numbers(numbers)
+        return _category(name, counts, missing=missing, sensitive=sensitive)
+    if not len(numbers):
+        raise RefusedError("it has no values")
+    _refuse_identifier(numbers)
+    distinct = _count_numbers(numbers, at_most=DISCRETE_VALUES)
+    if distinct and len(distinct) * RARE <= len(numbers):
+        return _category(name, distinct, missing=missing, sensitive=sensitive)
+    return _number(name, numbers, _quantile_edges(numbers), missing=missing, sensitive=sensitive)
+
+
+def fit_output(values: Sequence[object]) -> Feature:
+    """Bins the model's output: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
+    numbers, texts, missing = _read(values)
+    name = semconv.PREDICTION_FEATURE
+    if numbers is None:
+        return _category(name, texts, missing=missing, sensitive=False)
+    if not len(numbers):
+        raise RefusedError("it has no values")
+    whole = bool((numbers == numbers.round()).all())
+    if not whole and numbers.min() >= 0 and numbers.max() <= 1:
+        return _number(name, numbers, _SCORE_EDGES, missing=missing, sensitive=False, closed=("0", "1"))
+    classes = _count_numbers(numbers, at_most=DISCRETE_VALUES) if whole else Counter()
+    if classes:
+        return _category(name, classes, missing=missing, sensitive=False)
+    return _number(name, numbers, _quantile_edges(numbers), missing=missing, sensitive=False)
+
+
+def by_importance(names: Sequence[str], importance: Mapping[str, float] | None) -> list[str]:
+    """The names, the most important first; those without a figure last, in their own order."""
+    if importance is None:
+        return list(names)
+    weights = {name: number(importance.get(name, 0.0)) for name in names}
+    wrong = [name for name, weight in weights.items() if weight is None or not math.isfinite(weight)]
+    if wrong:
+        raise ProfileError(f"importance of {', '.join(wrong)} is not a finite number")
+    return sorted(names, key=lambda name: -(weights[name] or 0.0))
+
+
+def _read(values: Sequence[object]) -> tuple[Floats | None, Counter[str], int]:
+    """A column as finite numbers, or as counted texts when any value is not a number; and how many are missing."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise RefusedError(f"it has {array.ndim} dimensions, not one value a row")
+    if array.dtype.kind in "iuf":
+        floats = array.astype(np.float64)
+        return floats[np.isfinite(floats)], Counter(), int(np.isnan(floats).sum())
+    if array.dtype.kind in "Mmc":
+        raise RefusedError(
+            "dates, durations and complex numbers are not binned: derive a number such as an age or an hour"
+        )
+    items = array.tolist()
+    texts = [class_text(item) for item in items]
+    present = [item for item, text in zip(items, texts, strict=True) if text is not None]
+    has_texts = any(isinstance(item, (str, bytes, bool)) for item in present)
+    numbers = [] if has_texts else [number(item) for item in present]
+    missing = len(items) - len(present)
+    if numbers and None not in numbers:
+        floats = np.asarray(numbers, dtype=np.float64)
+        return floats[np.isfinite(floats)], Counter(), missing
+    return None, Counter(text for text in texts if text is not None), missing
+
+
+def _count_numbers(numbers: Floats, *, at_most: int | None = None) -> Counter[str]:
+    """Distinct numbers by canonical text; empty when there are more than `at_most`."""
+    import numpy as np
+
+    distinct, counts = np.unique(numbers, return_counts=True)
+    if at_most is not None and len(distinct) > at_most:
+        return Counter()
+    texts: Counter[str] = Counter()
+    for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+        texts[class_text(value) or ""] += count
+    return texts
+
+
+def _refuse_identifier(numbers: Floats) -> None:
+    import numpy as np
+
+    is_whole = bool((numbers == numbers.round()).all())
+    if len(numbers) >= _ID_ROWS and is_whole and len(np.unique(numbers)) == len(numbers):
+        raise RefusedError("no whole number in it repeats: it looks like an identifier")
+
+
+def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool) -> Feature:
+    total = sum(counts.values())
+    if not total:
+        raise RefusedError("it has no values")
+    if len(counts) > RARE and len(counts) > total / 2:
+        raise RefusedError(f"{len(counts)} distinct values in {total} rows: it looks like an identifier or free text")
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [text for text, count in ranked if count >= RARE and text not in _RESERVED][:CATEGORIES]
+    rare = [text for text, _ in ranked if text not in set(kept)][:RARE_KEPT]
+    other = sum(counts[text] for text in rare)
+    return Feature(
+        name=name,
+        kind="category",
+        labels=tuple(category_labels(kept, sensitive=sensitive)),
+        counts=(*(counts[text] for text in kept), other, 0),
+        missing=missing,
+        categories=tuple(digest(text) if sensitive else text for text in kept),
+        rare=tuple(digest(text) for text in rare),
+        sensitive=sensitive,
+    )
+
+
+def _number(  # noqa: PLR0913
+    name: str,
+    numbers: Floats,
+    edges: Sequence[float],
+    *,
+    missing: int,
+    sensitive: bool,
+    closed: tuple[str, str] = ("-inf", "inf"),
+) -> Feature:
+    import numpy as np
+
+    positions = np.searchsorted(np.asarray(edges, dtype=np.float64), numbers, side="right")
+    return Feature(
+        name=name,
+        kind="number",
+        labels=tuple(numeric_labels(edges, sensitive=sensitive, closed=closed)),
+        counts=tuple(np.bincount(positions, minlength=len(edges) + 1).tolist()),
+        missing=missing,
+        edges=tuple(edges),
+        low=float(numbers.min()),
+        high=float(numbers.max()),
+        sensitive=sensitive,
+    )
+
+
+def _quantile_edges(numbers: Floats) -> tuple[float, ...]:
+    """Distinct inner quantiles above the minimum, as round as they can be without changing the bins much."""
+    import numpy as np
+
+    low = numbers.min()
+    edges = np.unique(np.quantile(numbers, [step / BINS for step in range(1, BINS)]))
+    edges = edges[edges > low]
+    if not len(edges):
+        # nearly all values are equal: one bin for them, one for the rest
+        above = numbers[numbers > low]
+        return (float(above.min()),) if len(above) else ()
+    gap = float(np.diff(np.concatenate(([low], edges))).min())
+    for digits in range(3, 17):
+        rounded = tuple(float(f"{edge:.{digits}g}") for edge in edges.tolist())
+        if max(abs(left - right) for left, right in zip(rounded, edges.tolist(), strict=True)) <= gap / 100:
+            return rounded
+    return tuple(edges.tolist())

@@ -1,0 +1,151 @@
+"""Counts each predicted row into the bins of the reference and against the rules of the schema."""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otel_ml import _guard
+from otel_ml.quality._cells import ABSENT, Cells, Layout, Slot
+from otel_ml.quality._columns import count_column
+from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._schema import Schema
+
+_monitors: weakref.WeakSet[FeatureMonitor] = weakref.WeakSet()
+
+
+class FeatureMonitor:
+    """Counts of one model's inputs and outputs since the process began; thread-safe, plain integers, no value is kept.
+
+    With a profile and no schema, the schema is what the reference had (`Schema.from_profile`).
+    """
+
+    def __init__(
+        self, identity: Mapping[str, str], *, profile: ReferenceProfile | None, schema: Schema | None = None
+    ) -> None:
+        self.identity = dict(identity)
+        """``ml.model.name``, ``ml.model.version`` and ``ml.model.role``."""
+        self.profile = profile
+        self.schema = Schema.from_profile(profile) if schema is None and profile is not None else schema
+        self.layout = Layout(profile, self.schema)
+        self.cells = Cells(self.layout)
+        columns = () if self.schema is None else self.schema.columns
+        names = {slot.name for slot in self.layout.slots}
+        hidden = {column.name for column in columns if column.sensitive}
+        self.declared: frozenset[str] = frozenset(names)
+        """Columns of profile and schema, sensitive ones too."""
+        self.sensitive: frozenset[str] = frozenset(hidden | set(() if profile is None else profile.sensitive))
+        """Columns whose values never leave the process."""
+        self._plan = [
+            (slot.name, slot.edges, slot.base, slot.low, slot.high, slot.lookup, slot) for slot in self.layout.slots
+        ]
+        _monitors.add(self)
+
+    @_guard.guarded("quality.observe_row", None)
+    def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
+        """Counts one row and its output; an empty row means that the features are not known. Never raises.
+
+        Args:
+            row: Column to value; columns that nobody declared are ignored unless the schema is closed.
+            prediction: Canonical class text, or the predicted number of a regression.
+            score: The score, if there is one.
+        """
+        cells = self.cells
+        with cells.lock:
+            if row:
+                self._count_row(row, cells)
+            output = self.layout.output
+            if output is not None:
+                value = _output_of(output, prediction, score)
+                if output.edges is not None and type(value) is float and -math.inf < value < math.inf:
+                    cells.bins[output.base + bisect_right(output.edges, value)] += 1
+                else:
+                    cells.count(output, output.judge(value))
+
+    def _count_row(self, row: Mapping[str, object], cells: Cells) -> None:
+        bins, get = cells.bins, row.get
+        violated, present = False, 0
+        for name, edges, base, low, high, lookup, slot in self._plan:
+            value: Any = get(name, ABSENT)
+            cls = type(value)
+            if edges is not None:
+                # a comparison with NaN is false, so only numbers within the range take the short way
+                if (cls is float or cls is int) and low <= value <= high:
+                    bins[base + bisect_right(edges, value)] += 1
+                    present += 1
+                    continue
+            elif cls is str or cls is int:
+                place = lookup.get(value)
+                if place is not None:
+                    bins[place] += 1
+                    present += 1
+                    continue
+            present += value is not ABSENT
+            verdict = slot.judge(value)
+            violated |= cells.count(slot, verdict)
+            if verdict.bin is not None and verdict.rule is None:
+                slot.remember(value, verdict.bin)
+        if self.layout.closed and len(row) > present:
+            cells.violate(self.layout.extra, "extra_column", len(row) - present)
+            violated = True
+        cells.invalid += violated
+
+    @_guard.guarded("quality.observe_batch", None)
+    def observe_batch(
+        self,
+        columns: Mapping[str, Sequence[object]],
+        predictions: Sequence[object] | None,
+        scores: Sequence[object] | None,
+        rows: int,
+    ) -> None:
+        """Counts a batch, the same as its rows one by one; numpy arrays and pandas columns are counted as a whole.
+
+        Args:
+            columns: Column to its values, one a row; empty means that the features are not known.
+            predictions: Canonical class texts or predicted numbers.
+            scores: The scores, if there are any.
+            rows: Rows of the batch; a column of another length breaks the rule ``shape``.
+        """
+        if rows <= 0:
+            return
+        fresh = Cells(self.layout)
+        invalid = bytearray(rows)
+        if columns:
+            for slot in self.layout.slots:
+                count_column(slot, columns.get(slot.name, ABSENT), rows, fresh, invalid)
+            extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots)
+            if self.layout.closed and extra:
+                fresh.violate(self.layout.extra, "extra_column", extra * rows)
+                invalid = bytearray(b"\x01") * rows
+        output = self.layout.output
+        if output is not None:
+            values = _outputs_of(output, predictions, scores)
+            count_column(output, ABSENT if values is None else values, rows, fresh, bytearray(rows))
+        fresh.invalid = rows - invalid.count(0)
+        self.cells.add(fresh)
+
+
+def _output_of(output: Slot, prediction: object, score: object) -> object:
+    """What is compared with the reference output: the score or number where that was binned, else the class."""
+    if output.edges is None:
+        return prediction
+    return prediction if score is None and not isinstance(prediction, str) else score
+
+
+def _outputs_of(
+    output: Slot, predictions: Sequence[object] | None, scores: Sequence[object] | None
+) -> Sequence[object] | None:
+    return predictions if output.edges is None or scores is None else scores
+
+
+def _after_fork() -> None:
+    """A child's counts start at 0: it is another instance, and the parent goes on counting its own."""
+    for monitor in list(_monitors):
+        monitor.cells.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

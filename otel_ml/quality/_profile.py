@@ -1,0 +1,204 @@
+"""The training reference: binned features with their shares, kept in a small JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import semconv
+from otel_ml.quality._feature import Feature, ProfileError
+
+if TYPE_CHECKING:
+    import os
+
+FORMAT: Final = "otel-ml/reference-profile"
+VERSION: Final = 1
+_FIELDS: Final = tuple(field.name for field in fields(Feature))
+
+
+@dataclass(frozen=True)
+class ReferenceProfile:
+    """Counts of the training data in fixed bins; holds no row, and of a sensitive column no category either."""
+
+    features: tuple[Feature, ...]
+    """The monitored columns, the most important first."""
+    output: Feature | None
+    """The model's own output, the feature ``__prediction__``."""
+    rows: int
+    """Rows of the reference."""
+    sensitive: tuple[str, ...] = ()
+    """Columns whose values never leave, monitored or not."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not monitored, with the reason."""
+
+    @classmethod
+    def fit(  # noqa: PLR0913
+        cls,
+        frame: Mapping[str, Sequence[object]] | Any,
+        score: str | None = None,
+        label: str | None = None,
+        *,
+        categorical: Collection[str] = (),
+        sensitive: Collection[str] = (),
+        importance: Mapping[str, float] | None = None,
+    ) -> ReferenceProfile:
+        """Makes the reference of the training data.
+
+        A numeric column gets up to 10 quantile bins. One with few distinct values, and a text column, get one bin for
+        each of the 20 most frequent categories; a category seen fewer than 20 times is ``__other__``. Identifiers, free
+        text, dates and columns beyond the 32 most important are left out with a warning that says why.
+
+        Args:
+            frame: A pandas DataFrame, or a mapping of column to values.
+            score: Column with the model's output on these rows; without it the output is not compared.
+            label: Column with the true value; never a feature.
+            categorical: Columns to treat as categories although they hold numbers.
+            sensitive: Columns whose bin labels are opaque and whose values never leave the process.
+            importance: Weight of each column; the 32 heaviest are kept.
+
+        Raises:
+            ProfileError: A named column does not exist, the columns differ in length, or nothing can be monitored.
+            ImportError: numpy is not installed.
+        """
+        from otel_ml.quality._fit import FEATURES, RefusedError, by_importance, fit_feature, fit_output
+
+        rows = _check_frame(frame, (score, label, *categorical, *sensitive, *(importance or ())))
+        names = by_importance([name for name in frame if name not in {score, label}], importance)
+        features: list[Feature] = []
+        skipped: dict[str, str] = {}
+        for name in names:
+            if len(features) == FEATURES:
+                skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
+                continue
+            try:
+                is_sensitive = name in sensitive
+                features.append(fit_feature(name, frame[name], categorical=name in categorical, sensitive=is_sensitive))
+            except RefusedError as reason:
+                skipped[name] = str(reason)
+        try:
+            output = None if score is None else fit_output(frame[score])
+        except RefusedError as reason:
+            raise ProfileError(f"score column {score!r} cannot be binned: {reason}") from None
+        if not features and output is None:
+            raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
+        if skipped:
+            warnings.warn(f"not monitored: {_reasons(skipped)}", stacklevel=2)
+        return cls(tuple(features), output, rows, tuple(sorted(sensitive)), skipped)
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits that change with the content; the attribute ``ml.profile.id``."""
+        content = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+
+    def all_features(self) -> tuple[Feature, ...]:
+        """The features and, last, the output."""
+        return self.features if self.output is None else (*self.features, self.output)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the reference as JSON, whole or not at all."""
+        content = {"format": FORMAT, "format_version": VERSION, "id": self.id, **self._content()}
+        target = Path(path)
+        partial = target.with_name(f"{target.name}.partial")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReferenceProfile:
+        """Reads a reference written by `save`.
+
+        Raises:
+            ProfileError: The file is missing, not such a file, of a newer format, damaged or edited.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise ProfileError(f"{path} is not JSON: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ProfileError(f"{path} is not a reference profile; `otel-ml profile` writes one")
+        if content.get("format_version") != VERSION:
+            raise ProfileError(
+                f"{path} has profile format {content.get('format_version')!r}, this version reads {VERSION}: "
+                "fit it anew or update otel-ml"
+            )
+        try:
+            profile = cls(
+                tuple(_feature(entry) for entry in content["features"]),
+                None if content["output"] is None else _feature(content["output"]),
+                int(content["rows"]),
+                tuple(str(name) for name in content["sensitive"]),
+                {str(name): str(reason) for name, reason in content["skipped"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it anew") from None
+        if profile.id != content.get("id"):
+            raise ProfileError(f"{path} was edited or damaged: its content does not have the id it states; fit it anew")
+        return profile
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "sensitive": list(self.sensitive),
+            "skipped": dict(self.skipped),
+            "features": [_entry(feature) for feature in self.features],
+            "output": None if self.output is None else _entry(self.output),
+        }
+
+
+def _reasons(skipped: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+
+
+def _check_frame(frame: Any, named: Sequence[str | None]) -> int:
+    columns = list(frame)
+    unnamed = [column for column in columns if not isinstance(column, str)]
+    if unnamed:
+        raise ProfileError(f"column names must be texts, not {unnamed[0]!r}")
+    absent = [name for name in named if name is not None and name not in columns]
+    if absent:
+        raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(columns) or 'none'}")
+    if semconv.PREDICTION_FEATURE in columns:
+        raise ProfileError(f"a column cannot be called {semconv.PREDICTION_FEATURE}: that is the output; give `score`")
+    lengths = {len(frame[column]) for column in columns}
+    if len(lengths) > 1:
+        raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
+    return lengths.pop() if lengths else 0
+
+
+def _entry(feature: Feature) -> dict[str, Any]:
+    values = asdict(feature)
+    return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in _FIELDS}
+
+
+def _feature(entry: Mapping[str, Any]) -> Feature:
+    values: dict[str, Any] = {
+        name: tuple(entry[name]) if isinstance(entry[name], list) else entry[name] for name in _FIELDS
+    }
+    feature = Feature(**values)
+    wrong = _flaw(feature)
+    if wrong is not None:
+        raise ValueError(f"feature {feature.name!r} {wrong}")
+    return feature
+
+
+def _flaw(feature: Feature) -> str | None:
+    bins = len(feature.edges) + 1 if feature.kind == "number" else len(feature.categories) + 2
+    bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
+    if feature.kind not in {"number", "category"}:
+        return f"is of the unknown kind {feature.kind!r}"
+    if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
+        return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
+    if any(type(count) is not int or count < 0 for count in (*feature.counts, feature.missing)):
+        return "has counts that are not natural numbers"
+    if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):
+        return "has edges that do not ascend"
+    return None

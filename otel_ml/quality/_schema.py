@@ -1,0 +1,129 @@
+"""What a valid row looks like, and which rule of the closed set a value breaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from otel_ml._kinds import builtin
+from otel_ml._values import class_text, is_missing
+from otel_ml.quality._feature import ProfileError, digest
+
+if TYPE_CHECKING:
+    from otel_ml.quality._feature import Feature
+    from otel_ml.quality._profile import ReferenceProfile
+
+Rule = Literal[
+    "missing_column", "extra_column", "type", "null", "non_finite", "range_low", "range_high", "domain", "shape"
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is allowed in one column. Whole numbers and floats are both a ``number``; a bool is not."""
+
+    name: str
+    type: Literal["number", "text", "boolean", "category", "any"] = "any"
+    nullable: bool = True
+    required: bool = True
+    low: float | None = None
+    high: float | None = None
+    """Inclusive bounds of a number."""
+    domain: frozenset[str] | None = None
+    """Allowed classes by canonical text; None allows all."""
+    domain_digests: frozenset[str] = field(default=frozenset(), repr=False)
+    """Further allowed classes that a profile does not spell out."""
+    sensitive: bool = False
+
+    def __post_init__(self) -> None:
+        if self.type not in {"number", "text", "boolean", "category", "any"}:
+            raise ProfileError(f"column {self.name!r}: type must be number, text, boolean, category or any")
+        if self.type != "number" and (self.low is not None or self.high is not None):
+            raise ProfileError(f"column {self.name!r}: only a number has a range")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise ProfileError(f"column {self.name!r}: the range {self.low} to {self.high} is empty")
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that this column can break."""
+        declared: list[tuple[Rule, bool]] = [
+            ("missing_column", self.required),
+            ("null", not self.nullable),
+            ("type", self.type != "any"),
+            ("non_finite", self.type == "number"),
+            ("range_low", self.low is not None),
+            ("range_high", self.high is not None),
+            ("domain", self.domain is not None),
+        ]
+        return tuple(rule for rule, is_declared in declared if is_declared)
+
+    def broken_rule(self, value: object) -> Rule | None:
+        """The first rule that a value breaks; None when it is valid."""
+        if is_missing(value):
+            return None if self.nullable else "null"
+        plain = builtin(value)
+        if self.type == "number":
+            return self._broken_by_number(plain)
+        if self.type == "text":
+            wrong = not isinstance(plain, str)
+        elif self.type == "boolean":
+            wrong = not isinstance(plain, bool)
+        else:
+            wrong = self.type == "category" and class_text(plain) is None
+        if wrong:
+            return "type"
+        return None if self.domain is None or self._is_in_domain(plain, self.domain) else "domain"
+
+    def _broken_by_number(self, plain: object) -> Rule | None:
+        if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+            return "type"
+        if isinstance(plain, float) and not math.isfinite(plain):
+            return "non_finite"
+        if self.low is not None and plain < self.low:
+            return "range_low"
+        if self.high is not None and plain > self.high:
+            return "range_high"
+        return None
+
+    def _is_in_domain(self, plain: object, domain: frozenset[str]) -> bool:
+        text = class_text(plain)
+        if text is None or text in domain:
+            return text is not None
+        return bool(self.domain_digests) and digest(text) in self.domain_digests
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns that a row must have; with `closed` it may have no other."""
+
+    columns: tuple[Column, ...]
+    closed: bool = False
+
+    def __init__(self, columns: Sequence[Column], *, closed: bool = False) -> None:
+        names = [column.name for column in columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ProfileError(f"declared twice: {', '.join(twice)}")
+        object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "closed", closed)
+
+    @classmethod
+    def from_profile(cls, profile: ReferenceProfile, *, closed: bool = False) -> Schema:
+        """What the reference had: its types, ranges and categories, and missing values only where it had some."""
+        return cls([_column(feature) for feature in profile.features], closed=closed)
+
+
+def _column(feature: Feature) -> Column:
+    nullable = feature.missing > 0
+    if feature.kind == "number":
+        return Column(feature.name, "number", nullable, low=feature.low, high=feature.high, sensitive=feature.sensitive)
+    known = frozenset(feature.categories)
+    return Column(
+        feature.name,
+        "category",
+        nullable,
+        domain=frozenset() if feature.sensitive else known,
+        domain_digests=frozenset(feature.rare) | (known if feature.sensitive else frozenset()),
+        sensitive=feature.sensitive,
+    )
