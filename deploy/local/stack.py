@@ -116,7 +116,10 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
     """What the lines of the Procfile, the Collector's configuration, the service and the checks read."""
     loopback = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     console = ["--config", str(ROOT / "collector" / "console.yaml")] if "console" in names else []
-    binaries = {name.upper().replace("-", "_"): str(build.build(name)) for name in SERVERS if name in names}
+    # Not the bare name: Jaeger would read COLLECTOR as a setting that hides all of its collector's own.
+    binaries = {
+        name.upper().replace("-", "_") + "_BINARY": str(build.build(name)) for name in SERVERS if name in names
+    }
     return {
         **os.environ,
         **{name: str(port) for name, port in ports.items()},

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import GOLDEN, Backend, Collector, eventually
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from pipeline_servers import (
+    GOLDEN,
+    Backend,
+    Collector,
+    collector_environment,
+    eventually,
+    running_collector,
+)
 
 # What may differ from run to run. Nothing of the service's telemetry does; the Collector's own is left out by its name.
 IGNORED_SERVICES = {"otelcol"}
@@ -67,10 +75,8 @@ def test_no_canary_arrives(collector: Collector, backend: Backend) -> None:
     assert b"canary" not in arrived
 
 
-def test_own_redaction_keys(otelcol: Any, backend: Backend, tmp_path: Any) -> None:
+def test_own_redaction_keys(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
     """OTELCOL_REDACT_KEYS replaces the list of keys, in attributes and in bodies."""
-    from conftest import collector_environment, running_collector
-
     environment = collector_environment(backend.address, tmp_path, OTELCOL_REDACT_KEYS="age|city")
     with running_collector(otelcol, environment, tmp_path) as running:
         running.send_json("/v1/logs", (GOLDEN / "logs.json").read_bytes())

@@ -1,0 +1,203 @@
+"""A recording OTLP back end and a real Collector before it, for the pipeline's tests."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stack
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / "deploy" / "local"
+GOLDEN = Path(__file__).resolve().parent / "golden"
+REQUESTS: dict[str, type[Message]] = {
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+    "/v1/logs": ExportLogsServiceRequest,
+}
+PATIENCE = 30.0
+
+
+
+def eventually(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """The first true answer of a question that is asked again and again; fails when the patience ends."""
+    deadline = time.monotonic() + patience
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            pytest.fail(f"still {answer!r} after {patience:.0f} s")
+        time.sleep(0.1)
+
+
+def get(address: str) -> int:
+    """The status of a GET, 0 when nobody answers."""
+    try:
+        with urllib.request.urlopen(address, timeout=2.0) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except (urllib.error.URLError, OSError):
+        return 0
+
+
+def post(address: str, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> int:
+    """The status of a POST."""
+    request = urllib.request.Request(address, body, {"Content-Type": content_type, **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=10.0) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    return list(stack.choose_ports("auto", {}).values())[:count]
+
+
+@dataclass
+class Backend:
+    """An OTLP/HTTP back end that keeps what it is sent and answers with the status that a test sets."""
+
+    port: int = 0
+    status: int = 200
+    requests: list[tuple[str, Message]] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def received(self, path: str) -> list[Message]:
+        return [message for where, message in self.requests if where.endswith(path)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    backend: Backend
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.backend.status != 200:
+            self.backend.refused += 1
+        else:
+            message = next(kind for path, kind in REQUESTS.items() if self.path.endswith(path))()
+            message.ParseFromString(body)
+            self.backend.requests.append((self.path, message))
+        self.send_response(self.backend.status)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def otlp_backend() -> Iterator[Backend]:
+    """A recording back end on a free port."""
+    backend = Backend()
+    handler = type("Handler", (_Handler,), {"backend": backend})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        backend.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield backend
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Collector:
+    """A running Collector."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def send(self, path: str, request: Message, headers: dict[str, str] | None = None) -> int:
+        body = request.SerializeToString()
+        return post(self.address + path, body, "application/x-protobuf", headers)
+
+    def send_json(self, path: str, body: bytes) -> int:
+        return post(self.address + path, body, "application/json")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+
+def collector_environment(backend_address: str, folder: Path, **more: str) -> dict[str, str]:
+    """What collector/agent.yaml reads, with free ports and everything sent to one back end."""
+    grpc, http, health = free_ports(3)
+    return {
+        "PATH": os.environ["PATH"],
+        "PROMETHEUS_OTLP_ENDPOINT": backend_address + "/prometheus",
+        "LOKI_OTLP_ENDPOINT": backend_address + "/loki",
+        "TEMPO_OTLP_ENDPOINT": backend_address + "/tempo",
+        "OTELCOL_QUEUE_DIR": str(folder / "queue"),
+        "OTELCOL_GRPC_PORT": str(grpc),
+        "OTELCOL_HTTP_PORT": str(http),
+        "OTELCOL_HEALTH_PORT": str(health),
+        **more,
+    }
+
+
+@contextmanager
+def running_collector(
+    binary: Path, environment: dict[str, str], folder: Path, configs: Sequence[str] = ("agent.yaml",)
+) -> Iterator[Collector]:
+    """A Collector that is healthy; stopped at the end if the test has not done so."""
+    arguments = [part for name in configs for part in ("--config", str(ROOT / "collector" / name))]
+    log = folder / "collector.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(binary), *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        health = f"http://127.0.0.1:{environment['OTELCOL_HEALTH_PORT']}"
+
+        def healthy() -> bool:
+            assert process.poll() is None, log.read_text()
+            return get(health) == 200
+
+        eventually(healthy)
+        yield Collector(f"http://127.0.0.1:{environment['OTELCOL_HTTP_PORT']}", process, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(PATIENCE)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The addresses that `stack.py` printed."""
+
+    addresses: dict[str, str]
+    folder: Path
