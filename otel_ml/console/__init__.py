@@ -1,0 +1,8 @@
+"""The embedded back end: OTLP over HTTP in, a DuckDB file, a JSON API and a web page out."""
+
+from __future__ import annotations
+
+from otel_ml.console._options import ConsoleError, Options, default_database
+from otel_ml.console._serve import serve
+
+__all__ = ["ConsoleError", "Options", "default_database", "serve"]

@@ -1,0 +1,118 @@
+"""The JSON API: read-only, bounded, one line of JSON for an error."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from anyio.to_thread import run_sync
+from starlette.responses import Response
+from starlette.routing import Route
+
+from otel_ml.console import _parameters, _queries
+from otel_ml.console._parameters import BadParameterError
+from otel_ml.console._values import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from otel_ml.console._ingest import Ingest
+    from otel_ml.console._store import Store
+
+    Endpoint = Callable[[Request], Awaitable[Any]]
+
+T = TypeVar("T")
+_READERS = 4
+"""Queries that run at the same time; more wait."""
+
+
+class Reader:
+    """Runs queries on threads, each with a cursor of its own, a few at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turns = asyncio.Semaphore(_READERS)
+
+    async def read(self, query: Callable[..., T], *arguments: Any) -> T:
+        """The query's answer; its first parameter is the cursor."""
+        async with self._turns:
+            return await run_sync(self._run, query, arguments)
+
+    def _run(self, query: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        with self._store.cursor() as cursor:
+            return query(cursor, *arguments)
+
+
+class Api:
+    """The endpoints below ``/api``."""
+
+    def __init__(self, reader: Reader, ingest: Ingest) -> None:
+        self._reader = reader
+        self._ingest = ingest
+
+    def routes(self) -> list[Route]:
+        """The API's routes."""
+        table: dict[str, Endpoint] = {
+            "/api/predictions": self._predictions,
+            "/api/predictions/{id:path}": self._prediction,
+            "/api/traces/{trace_id}": self._trace,
+            "/api/logs": self._logs,
+            "/api/metrics": self._metrics,
+            "/api/summary": self._summary,
+            "/api/status": self._status,
+        }
+        return [Route(path, _answer(endpoint), methods=["GET"]) for path, endpoint in table.items()]
+
+    async def _predictions(self, request: Request) -> Any:
+        wanted = _parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
+        return {"predictions": await self._reader.read(_queries.predictions, wanted)}
+
+    async def _prediction(self, request: Request) -> Any:
+        _parameters.check(request.query_params, ())
+        return await self._reader.read(_queries.prediction, request.path_params["id"])
+
+    async def _trace(self, request: Request) -> Any:
+        _parameters.check(request.query_params, ())
+        return await self._reader.read(_queries.trace, _parameters.trace_id(request.path_params["trace_id"]))
+
+    async def _logs(self, request: Request) -> Any:
+        given = request.query_params
+        _parameters.check(given, ("trace_id", "prediction_id", "limit"))
+        trace_id, limit = _parameters.trace_id(given.get("trace_id")), _parameters.limit(given)
+        return {"logs": await self._reader.read(_queries.logs, limit, trace_id, given.get("prediction_id"))}
+
+    async def _metrics(self, request: Request) -> Any:
+        given = request.query_params
+        _parameters.check(given, ("name", "limit"))
+        name, limit = given.get("name"), _parameters.limit(given)
+        if name is None:
+            return {"metrics": await self._reader.read(_queries.series)}
+        return {"name": name, "points": await self._reader.read(_queries.points, name, limit)}
+
+    async def _summary(self, request: Request) -> Any:
+        _parameters.check(request.query_params, ("model",))
+        return await self._reader.read(_queries.summary, request.query_params.get("model"))
+
+    async def _status(self, request: Request) -> Any:
+        _parameters.check(request.query_params, ())
+        return self._ingest.status()
+
+
+def error(status: int, message: str) -> Response:
+    """One line of JSON that says what is wrong."""
+    return Response(dump({"error": message}), status, media_type="application/json")
+
+
+def _answer(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    @functools.wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            found = await endpoint(request)
+        except BadParameterError as bad:
+            return error(400, str(bad))
+        return error(404, "not found") if found is None else Response(dump(found), media_type="application/json")
+
+    return answer

@@ -1,0 +1,90 @@
+"""The application: receiver, API and page under one roof, with the headers that keep others out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from otel_ml.console._api import Api, Reader, error
+from otel_ml.console._page import Page
+from otel_ml.console._receiver import Receiver
+from otel_ml.console._wire import SIGNALS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from otel_ml.console._ingest import Ingest
+    from otel_ml.console._options import Options
+    from otel_ml.console._store import Store
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def build(store: Store, ingest: Ingest, options: Options) -> ASGIApp:
+    """The ASGI application over an open store and a queue."""
+    reader, receiver = Reader(store), Receiver(ingest, options)
+    page = Page(reader)
+
+    async def failed(request: Request, problem: Exception) -> Response:
+        status = problem.status_code if isinstance(problem, HTTPException) else 500
+        text = {404: "not found", 405: "method not allowed"}.get(status, "failed")
+        if request.url.path.startswith(("/api/", "/v1/")):
+            return error(status, text)
+        return page.message(status, f"{text.capitalize()}.")
+
+    app = Starlette(
+        routes=[
+            *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
+            *Api(reader, ingest).routes(),
+            *page.routes(),
+        ],
+        exception_handlers={HTTPException: failed},
+    )
+    return _Guarded(app, local_only=options.is_loopback)
+
+
+class _Guarded:
+    """Adds the security headers and, on loopback, refuses to be read under a foreign name.
+
+    A web site can point its own host name at 127.0.0.1 and would then be allowed to read the answers.
+    """
+
+    def __init__(self, app: ASGIApp, *, local_only: bool) -> None:
+        self._app = app
+        self._local_only = local_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._local_only and scope["method"] != "POST" and not _is_local(scope):
+            await error(421, "this console answers to localhost only")(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
+
+def _is_local(scope: Scope) -> bool:
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).lower() in _LOCAL_NAMES

@@ -1,0 +1,178 @@
+"""The bounded queue between the receiver and the file, its one writer thread, and the account of every record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.console._rows import SIGNALS
+from otel_ml.console._store import Store, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_ml.console._batch import Batch
+    from otel_ml.console._options import Options
+    from otel_ml.console._rows import Row
+
+_ROWS_A_WRITE = 10_000
+_LINGER = 0.05
+"""Seconds that the writer rests after a write, so that small requests share a transaction."""
+_SWEEP_EVERY = 60.0
+_ATTEMPTS = 3
+_COUNTS = ("received", "refused", "busy", "stored", "duplicates", "dropped")
+
+
+class Ingest:
+    """Takes batches until it is full and writes them in order.
+
+    Always: received = refused + busy + stored + duplicates + dropped + queued, by signal. *busy* was answered with
+    "come back later", *dropped* was accepted and could not be written.
+    """
+
+    def __init__(self, store: Store, options: Options, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._store = store
+        self._options = options
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: deque[Batch] = deque()
+        self._pending_bytes = 0
+        self._counts = {signal: dict.fromkeys(_COUNTS, 0) | {"queued": 0} for signal in ("traces", "metrics", "logs")}
+        self._trimmed = 0
+        self._last_error: str | None = None
+        self._closing = False
+        self._next_sweep = 0.0
+        self._thread = threading.Thread(target=self._run, name="otel-ml-console-writer", daemon=True)
+
+    def start(self) -> None:
+        """Starts the writer."""
+        self._thread.start()
+
+    def reserve(self, size: int) -> bool:
+        """Claims memory for a request that is being read; False when the limit is reached."""
+        with self._changed:
+            if self._pending_bytes + size > self._options.max_pending_bytes:
+                return False
+            self._pending_bytes += size
+            return True
+
+    def release(self, size: int) -> None:
+        """Gives back what `reserve` claimed."""
+        with self._changed:
+            self._pending_bytes -= size
+
+    def offer(self, batch: Batch) -> bool:
+        """Queues the batch; False, and counted as busy, when the queue is full or closing.
+
+        A batch that alone is larger than the queue is taken when nothing else waits; the request bounds its size.
+        """
+        with self._changed:
+            counts = self._counts[batch.signal]
+            counts["received"] += batch.records + batch.refused
+            queued = sum(one["queued"] for one in self._counts.values())
+            is_full = queued > 0 and queued + batch.records > self._options.max_pending_records
+            if self._closing or is_full:
+                counts["busy"] += batch.records + batch.refused
+                return False
+            counts["refused"] += batch.refused
+            self._trimmed += batch.trimmed
+            if batch.records:
+                counts["queued"] += batch.records
+                self._pending_bytes += batch.size
+                self._waiting.append(batch)
+                self._changed.notify_all()
+            return True
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until everything queued is decided; False when that took longer than the seconds given."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not any(one["queued"] for one in self._counts.values()), timeout)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Takes nothing more, writes what waits and ends the writer; safe twice and before start."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def status(self) -> dict[str, Any]:
+        """Counts since the start: totals, by signal, and what the file holds."""
+        with self._changed:
+            signals = {signal: dict(counts) for signal, counts in self._counts.items()}
+            totals = {name: sum(one[name] for one in signals.values()) for name in (*_COUNTS, "queued")}
+            status = totals | {"trimmed": self._trimmed, "last_error": self._last_error, "signals": signals}
+        return status | {"rows": self._store.stored(), "expired": self._store.expired()}
+
+    def _run(self) -> None:
+        while True:
+            batches = self._take()
+            if batches:
+                self._write(batches)
+            if time.monotonic() >= self._next_sweep or self._store.is_over_limit():
+                self._sweep()
+            with self._changed:
+                if self._closing and not self._waiting:
+                    return
+                if not self._closing:
+                    self._changed.wait_for(lambda: self._closing, _LINGER)
+
+    def _take(self) -> list[Batch]:
+        batches: list[Batch] = []
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, _SWEEP_EVERY)
+            while self._waiting and sum(batch.records for batch in batches) < _ROWS_A_WRITE:
+                batches.append(self._waiting.popleft())
+        return batches
+
+    def _write(self, batches: list[Batch]) -> None:
+        rows: dict[str, list[Row]] = {}
+        for batch in batches:
+            for table, some in batch.rows.items():
+                rows.setdefault(table, []).extend(some)
+        new = self._insert(rows)
+        with self._changed:
+            for table, some in rows.items():
+                counts = self._counts[SIGNALS[table]]
+                stored, dropped = new[table]
+                counts["queued"] -= len(some)
+                counts["stored"] += stored
+                counts["dropped"] += dropped
+                counts["duplicates"] += len(some) - stored - dropped
+            self._pending_bytes -= sum(batch.size for batch in batches)
+            self._changed.notify_all()
+
+    def _insert(self, rows: dict[str, list[Row]]) -> dict[str, tuple[int, int]]:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return {table: (count, 0) for table, count in self._store.insert(rows).items()}
+            except StoreError as error:  # noqa: PERF203 - a second try is the point
+                self._last_error = str(error)
+                time.sleep(0.2 * attempt)
+        return {table: self._insert_one_by_one(table, some) for table, some in rows.items()}
+
+    def _insert_one_by_one(self, table: str, rows: list[Row]) -> tuple[int, int]:
+        stored = dropped = failures = 0
+        for row in rows:
+            try:
+                # a file that takes nothing any more must not be asked ten thousand times
+                if failures >= _ATTEMPTS:
+                    dropped += 1
+                    continue
+                stored += self._store.insert({table: [row]})[table]
+                failures = 0
+            except StoreError as error:
+                self._last_error = str(error)
+                failures += 1
+                dropped += 1
+        return stored, dropped
+
+    def _sweep(self) -> None:
+        self._next_sweep = time.monotonic() + _SWEEP_EVERY
+        try:
+            self._store.sweep(self._clock())
+        except StoreError as error:
+            self._last_error = str(error)

@@ -1,0 +1,102 @@
+"""Rows of one OTLP log request: predictions, labels, and everything else as plain log lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_ml import semconv
+from otel_ml.console._batch import Batch, Origin, size_of
+from otel_ml.console._rows import Label, Log, Prediction
+from otel_ml.console._values import Trimmer, digest, dump, nanoseconds, number, text
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+_ERROR = 17
+"""Lowest severity number of ERROR in the log data model."""
+
+
+def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> Batch:
+    """The records of a request; one whose trace or span id has a wrong length is refused."""
+    batch, trimmer = Batch("logs"), Trimmer()
+    for group in request.resource_logs:
+        for scoped in group.scope_logs:
+            origin = Origin.of(trimmer, group.resource, scoped.scope)
+            for record in scoped.log_records:
+                if len(record.trace_id) not in {0, 16} or len(record.span_id) not in {0, 8}:
+                    batch.refuse(1, "log record with a trace id or span id of a wrong length")
+                else:
+                    _add(batch, trimmer, record, origin, received_ns=received_ns)
+    batch.trimmed = trimmer.trimmed
+    return batch
+
+
+def _add(batch: Batch, trimmer: Trimmer, record: LogRecord, origin: Origin, *, received_ns: int) -> None:
+    attributes = trimmer.attributes(record.attributes)
+    log = _log(trimmer, record, attributes, origin, received_ns=received_ns)
+    if log.prediction_id is not None and log.event_name == semconv.PREDICTION_EVENT:
+        batch.add("predictions", _prediction(log, attributes))
+    elif log.prediction_id is not None and log.event_name == semconv.LABEL_EVENT:
+        batch.add("labels", _label(log, attributes))
+    else:
+        batch.add("logs", log)
+
+
+def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin, *, received_ns: int) -> Log:
+    body, attribute_text = trimmer.body(record.body), dump(attributes)
+    return Log(
+        key=digest(record.SerializeToString(deterministic=True), origin.identity),
+        time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or received_ns),
+        severity_number=record.severity_number,
+        severity_text=trimmer.optional(record.severity_text),
+        event_name=trimmer.optional(record.event_name),
+        body=body,
+        attributes=attribute_text,
+        prediction_id=text(attributes.get(semconv.PREDICTION_ID)),
+        trace_id=record.trace_id.hex() if any(record.trace_id) else None,
+        span_id=record.span_id.hex() if any(record.span_id) else None,
+        service_name=origin.service_name,
+        resource=origin.resource,
+        scope=origin.scope,
+        received_ns=received_ns,
+        bytes=size_of((body, attribute_text, origin.resource)),
+    )
+
+
+def _event_key(log: Log) -> str:
+    # Not the whole record: a Collector on one of two ways may have enriched it, and the event is still the same one.
+    return digest(log.prediction_id or "", log.trace_id or "", log.span_id or "", str(log.time_ns))
+
+
+def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
+    size = attributes.get(semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE)
+    error_type = text(attributes.get(semconv.ERROR_TYPE))
+    fields = log._asdict() | {"key": _event_key(log)}
+    return Prediction(
+        **fields,
+        model=text(attributes.get(semconv.MODEL_NAME)),
+        version=text(attributes.get(semconv.MODEL_VERSION)),
+        role=text(attributes.get(semconv.MODEL_ROLE)),
+        predicted_class=text(attributes.get(semconv.PREDICTION_CLASS)),
+        value=number(attributes.get(semconv.PREDICTION_VALUE)),
+        score=number(attributes.get(semconv.PREDICTION_SCORE_ATTRIBUTE)),
+        duration=number(attributes.get(semconv.PREDICTION_DURATION_ATTRIBUTE)),
+        batch_size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        error_type=error_type,
+        failed=error_type is not None or log.severity_number >= _ERROR,
+    )
+
+
+def _label(log: Log, attributes: dict[str, Any]) -> Label:
+    correct = attributes.get(semconv.LABEL_CORRECT)
+    value = text(attributes.get(semconv.LABEL_VALUE))
+    fields = log._asdict() | {"key": digest(_event_key(log), value or "")}
+    return Label(
+        **fields,
+        model=text(attributes.get(semconv.MODEL_NAME)),
+        version=text(attributes.get(semconv.MODEL_VERSION)),
+        role=text(attributes.get(semconv.MODEL_ROLE)),
+        label=value,
+        correct=correct if isinstance(correct, bool) else None,
+    )

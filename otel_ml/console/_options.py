@@ -1,0 +1,63 @@
+"""What the console may be told, checked before anything starts, and every bound that it keeps."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+MEMORY = ":memory:"
+"""Database name of a console that keeps nothing on disk."""
+
+
+class ConsoleError(Exception):
+    """The console cannot start; the message is one line with the remedy."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of one console; a wrong one raises `ConsoleError` at construction."""
+
+    host: str = "127.0.0.1"
+    port: int = 4318
+    """Port of the receiver, the API and the page; 0 takes a free one."""
+    database: str = MEMORY
+    """Path of the DuckDB file, or ``:memory:``."""
+    retention_hours: float = 72.0
+    """Records that arrived longer ago are deleted."""
+    max_rows: int = 500_000
+    """Rows kept a table; the oldest arrivals go first."""
+    max_table_bytes: int = 2 << 30
+    """Bytes of text kept a table, before compression; the oldest arrivals go first."""
+    max_request_bytes: int = 20 << 20
+    """Largest OTLP request, measured before and after decompression."""
+    max_pending_bytes: int = 64 << 20
+    """Bytes of OTLP requests that may be in memory, read or waiting for the writer."""
+    max_pending_records: int = 50_000
+    """Records that may wait for the writer; beyond it the sender is told to come back."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConsoleError(f"--port {self.port}: expected 0 to 65535")
+        if not 0 < self.retention_hours <= 24 * 3650:
+            raise ConsoleError(f"--retention-hours {self.retention_hours:g}: expected more than 0, at most 87600")
+        if not 1 <= self.max_rows <= 100_000_000:
+            raise ConsoleError(f"--max-rows {self.max_rows}: expected 1 to 100000000")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the console."""
+        return self.host in LOOPBACK
+
+
+def default_database() -> str:
+    """The console's file in the user's cache folder, as the platform defines it."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return str(base / "otel-ml" / "console.duckdb")

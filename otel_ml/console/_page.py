@@ -1,0 +1,158 @@
+"""The web page: rendered here, escaped everywhere, with nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from otel_ml import semconv
+from otel_ml.console import _parameters, _queries
+from otel_ml.console._parameters import BadParameterError
+from otel_ml.console._values import finite
+from otel_ml.console._waterfall import waterfall
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from otel_ml.console._api import Reader
+
+_HERE = Path(__file__).parent
+_SHOWN = 400
+"""Characters of one value on the page."""
+_FEATURES_SHOWN = 300
+_ROWS_SHOWN = 100
+_UNSAFE = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+"""Control characters, and those that turn the direction of text and so disguise it."""
+_UNSAFE.pop(ord("\n"))
+_UNSAFE.pop(ord("\t"))
+
+
+class Page:
+    """The HTML of the console."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=_shown,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "seconds": seconds,
+            "clock": clock,
+            "figure": figure,
+            "share": share,
+            "value": value,
+            "path": lambda text: quote(str(text), safe=""),
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        """The page's routes."""
+        return [
+            Route("/", self._list, methods=["GET"]),
+            Route("/predictions/{id:path}", self._one, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ]
+
+    def message(self, status: int, text: str) -> Response:
+        """A page with one sentence."""
+        return self._render("message.html", status, title=f"{status}", text=text)
+
+    async def _list(self, request: Request) -> Response:
+        try:
+            wanted = _parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
+        except BadParameterError as bad:
+            return self.message(400, str(bad))
+        return self._render(
+            "predictions.html",
+            title="Predictions",
+            predictions=await self._reader.read(_queries.predictions, wanted),
+            summary=await self._reader.read(_queries.summary, wanted.model),
+            models=await self._reader.read(_queries.models),
+            wanted=wanted,
+            address=str(request.base_url).rstrip("/"),
+        )
+
+    async def _one(self, request: Request) -> Response:
+        wanted = request.path_params["id"]
+        found = await self._reader.read(_queries.prediction, wanted)
+        if found is None:
+            return self.message(404, "No such prediction. It may not have arrived yet, or retention has deleted it.")
+        features = list((found["event"]["features"] or {}).items())
+        rows = found["event"]["rows"]
+        trace = found["trace"]
+        return self._render(
+            "prediction.html",
+            title=f"Prediction {wanted}",
+            found=found,
+            prediction=found["prediction"],
+            wanted_id=wanted,
+            features=features[:_FEATURES_SHOWN],
+            features_hidden=max(0, len(features) - _FEATURES_SHOWN),
+            rows=[row for row in rows[:_ROWS_SHOWN] if isinstance(row, dict)] if isinstance(rows, list) else [],
+            labels={label["prediction_id"]: label for label in found["labels"]},
+            bars=waterfall(trace["spans"]) if trace else [],
+            exception_event=semconv.EXCEPTION_EVENT,
+        )
+
+    def _render(self, template: str, status: int = 200, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(template).render(values), status)
+
+
+def seconds(given: float | None) -> str | None:
+    """A duration with three figures and the unit that fits."""
+    if given is None:
+        return None
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(given) * factor >= 1:
+            return f"{given * factor:.3g} {unit}" if abs(given) * factor < 1000 else f"{given * factor:.0f} {unit}"
+    return f"{given * 1e9:.0f} ns" if given else "0 s"
+
+
+def clock(moment: str) -> str:
+    """The time of an ISO text to the millisecond."""
+    return moment[:23].replace("T", " ")
+
+
+def figure(given: float | None) -> str | None:
+    """A number in at most four significant figures, whole ones with thousands apart."""
+    if given is None:
+        return None
+    return f"{given:,}" if isinstance(given, int) else f"{given:.4g}"
+
+
+def share(given: float | None) -> str | None:
+    """A share as percent."""
+    return None if given is None else f"{given * 100:.1f} %"
+
+
+def value(given: Any) -> str | None:
+    """Any plain value as short text."""
+    if given is None or isinstance(given, str):
+        return _short(given)
+    return _short(json.dumps(finite(given), ensure_ascii=False))
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + " …"
+
+
+def _shown(given: Any) -> Any:
+    if given is None:
+        return "–"  # noqa: RUF001 - a dash for what is unknown
+    if isinstance(given, str) and not isinstance(given, Markup):
+        return given.translate(_UNSAFE)
+    return given

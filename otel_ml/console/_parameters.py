@@ -1,0 +1,89 @@
+"""Query parameters of the API and the page: typed, bounded, refused with one line."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from otel_ml.console._queries import Filter
+from otel_ml.console._values import INT64_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.datastructures import QueryParams
+
+LIMIT_MAX = 1000
+TEXT_MAX = 512
+
+
+class BadParameterError(ValueError):
+    """A parameter that the API does not understand; the message is one line of fixed text."""
+
+
+def check(parameters: QueryParams, known: Collection[str]) -> None:
+    """Refuses what is unknown, given twice or too long."""
+    names = [name for name, _ in parameters.multi_items()]
+    if not set(names) <= set(known):
+        raise BadParameterError(f"unknown parameter; expected {', '.join(known)}")
+    if len(names) != len(set(names)):
+        raise BadParameterError("a parameter was given twice")
+    if any(len(value) > TEXT_MAX for value in parameters.values()):
+        raise BadParameterError(f"a parameter is longer than {TEXT_MAX} characters")
+
+
+def limit(parameters: QueryParams, default: int = 100) -> int:
+    """`limit`, a whole number from 1 to 1000."""
+    given = parameters.get("limit")
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and 1 <= int(given) <= LIMIT_MAX):
+        raise BadParameterError(f"limit: expected a whole number from 1 to {LIMIT_MAX}")
+    return int(given)
+
+
+def trace_id(given: str | None) -> str | None:
+    """A trace id of 32 hex digits, in lower case."""
+    if given is None:
+        return None
+    lower = given.lower()
+    if len(lower) != 32 or not set(lower) <= set("0123456789abcdef"):
+        raise BadParameterError("trace_id: expected 32 hex digits")
+    return lower
+
+
+def since(parameters: QueryParams) -> int | None:
+    """`since`, ISO 8601 or seconds since the epoch, as nanoseconds; without a zone it is UTC."""
+    given = parameters.get("since")
+    if given is None:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = _iso_seconds(given)
+    if not math.isfinite(seconds) or not 0 <= seconds <= INT64_MAX / 1e9:
+        raise BadParameterError("since: expected ISO 8601 or seconds since the epoch")
+    return min(int(seconds * 1e9), INT64_MAX)
+
+
+def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Filter:
+    """The filter of a list of predictions; an empty model or version means all."""
+    check(parameters, known)
+    return Filter(
+        limit=limit(parameters),
+        model=parameters.get("model") or None,
+        version=parameters.get("version") or None,
+        since_ns=since(parameters),
+    )
+
+
+def _iso_seconds(given: str) -> float:
+    try:
+        when = datetime.fromisoformat(given.replace("Z", "+00:00").replace(" ", "+"))
+    except ValueError:
+        return math.nan
+    try:
+        return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
+    except (OverflowError, ValueError):
+        return math.nan

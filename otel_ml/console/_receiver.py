@@ -1,0 +1,89 @@
+"""The OTLP endpoints: read with a cap and a deadline, decode off the event loop, queue, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from otel_ml.console import _wire
+from otel_ml.console._wire import RefusalError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from otel_ml.console._batch import Batch
+    from otel_ml.console._ingest import Ingest
+    from otel_ml.console._options import Options
+
+_READ_SECONDS = 30.0
+"""Time that a sender has to deliver its body."""
+_RETRY_AFTER = 1
+"""Seconds after which a sender may come back when the queue is full."""
+_DECODERS = 2
+"""Requests decoded at the same time; more wait for their turn."""
+
+
+class Receiver:
+    """Takes the three signals. A request is accepted only once all of it is queued."""
+
+    def __init__(self, ingest: Ingest, options: Options) -> None:
+        self._ingest = ingest
+        self._limit = options.max_request_bytes
+        self._decoders = anyio.CapacityLimiter(_DECODERS)
+
+    async def receive(self, request: Request) -> Response:
+        """Answers one request; its signal is the last part of the path."""
+        signal = request.url.path.rpartition("/")[2]
+        encoding = _wire.JSON
+        claimed = [0]
+        try:
+            encoding = _wire.encoding_of(request.headers.get("content-type", ""))
+            body = await self._read(request, claimed)
+            coding = request.headers.get("content-encoding", "")
+            batch = await anyio.to_thread.run_sync(self._decode, signal, body, encoding, coding, limiter=self._decoders)
+            self._queue(batch)
+            return Response(_wire.accept(signal, encoding, batch), media_type=encoding)
+        except RefusalError as refusal:
+            headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
+            return Response(_wire.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        finally:
+            self._ingest.release(claimed[0])
+
+    def _queue(self, batch: Batch) -> None:
+        if not self._ingest.offer(batch):
+            raise RefusalError(503, "the queue is full", retry_after=_RETRY_AFTER)
+
+    async def _read(self, request: Request, claimed: list[int]) -> bytes:
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and len(announced) < 20 and int(announced) > self._limit:
+            raise RefusalError(413, f"the request has more than {self._limit} bytes")
+        try:
+            return await asyncio.wait_for(self._collect(request, claimed), _READ_SECONDS)
+        except asyncio.TimeoutError:
+            raise RefusalError(408, "the request body did not arrive in time") from None
+
+    async def _collect(self, request: Request, claimed: list[int]) -> bytes:
+        body = bytearray()
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > self._limit:
+                raise RefusalError(413, f"the request has more than {self._limit} bytes")
+            if not self._ingest.reserve(len(chunk)):
+                raise RefusalError(503, "too many requests are in memory", retry_after=_RETRY_AFTER)
+            claimed[0] += len(chunk)
+            body += chunk
+        return bytes(body)
+
+    def _decode(self, signal: str, body: bytes, encoding: str, coding: str) -> Batch:
+        plain = _wire.inflate(body, coding, self._limit)
+        message = _wire.decode(signal, plain, encoding)
+        batch = _wire.SIGNALS[signal].rows(message, time.time_ns())
+        batch.size = len(plain)
+        return batch

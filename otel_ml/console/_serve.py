@@ -1,0 +1,112 @@
+"""From options to a running console and back: file, socket, server, signals, flush."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.console._options import ConsoleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from otel_ml.console._ingest import Ingest
+    from otel_ml.console._options import Options
+
+_EXTRA = frozenset({"anyio", "duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"})
+_GRACE_SECONDS = 5
+"""Time that open requests have at the end."""
+
+
+def serve(options: Options, ready: Callable[[str], None]) -> bool:
+    """Runs the console until SIGTERM or SIGINT, then writes what is queued.
+
+    Args:
+        options: The settings.
+        ready: Called once with the console's address when it answers.
+
+    Returns:
+        Whether everything that was accepted has been written.
+
+    Raises:
+        ConsoleError: It cannot start: the extra is missing, the port or the file is in use.
+    """
+    try:
+        import uvicorn
+
+        from otel_ml.console._app import build
+        from otel_ml.console._ingest import Ingest
+        from otel_ml.console._store import Store
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
+    with _bound(options) as listening:
+        store = Store.open(options)
+        ingest = Ingest(store, options)
+        ingest.start()
+        config = uvicorn.Config(
+            build(store, ingest, options),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=256,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            server_header=False,
+        )
+        try:
+            _server(config, lambda: ready(_address(listening)))(sockets=[listening])
+        finally:
+            is_written = _close(ingest)
+            store.close()
+    return is_written
+
+
+def _server(config: Any, started: Callable[[], None]) -> Callable[..., None]:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it is up, and leaves the exit status to the caller instead of raising the signal again."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+        def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - the names are uvicorn's
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+    return Server(config).run
+
+
+def _close(ingest: Ingest) -> bool:
+    is_done = ingest.close()
+    return is_done and ingest.status()["dropped"] == 0
+
+
+@contextlib.contextmanager
+def _bound(options: Options) -> Iterator[socket.socket]:
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
+        listening = socket.socket(family, kind)
+    except OSError as error:
+        raise ConsoleError(f"--host {options.host}: {error.strerror or error}") from error
+    with listening:
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(256)
+        except OSError as error:
+            raise ConsoleError(
+                f"{options.host}:{options.port}: {error.strerror or error}; choose another --host or --port"
+            ) from error
+        yield listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,158 @@
+"""OTLP over HTTP on the wire: content types, compression and size caps in, answers in the request's encoding out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from otel_ml.console._logs import log_rows
+from otel_ml.console._metrics import metric_rows
+from otel_ml.console._traces import trace_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    from otel_ml.console._batch import Batch
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+_IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
+_RPC_CODES = {400: 3, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
+"""google.rpc code of an HTTP status (INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE)."""
+
+
+class RefusalError(Exception):
+    """A request that is answered with an error; the message is fixed text and quotes nothing of the sender's."""
+
+    def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds after which the sender may try again; None where a second attempt would fail as well."""
+
+
+class Signal(NamedTuple):
+    """One of the three kinds of request: its messages, its rows and its name for refused records."""
+
+    request: type[Message]
+    response: type[Message]
+    rows: Callable[[Any, int], Batch]
+    rejected: str
+
+
+SIGNALS = {
+    "traces": Signal(ExportTraceServiceRequest, ExportTraceServiceResponse, trace_rows, "rejected_spans"),
+    "metrics": Signal(ExportMetricsServiceRequest, ExportMetricsServiceResponse, metric_rows, "rejected_data_points"),
+    "logs": Signal(ExportLogsServiceRequest, ExportLogsServiceResponse, log_rows, "rejected_log_records"),
+}
+
+
+def encoding_of(content_type: str) -> str:
+    """The request's encoding; every other content type is a 415."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in {PROTOBUF, JSON}:
+        raise RefusalError(415, f"expected content type {PROTOBUF} or {JSON}")
+    return kind
+
+
+def inflate(body: bytes, content_encoding: str, limit: int) -> bytes:
+    """The body without its compression, never more than the limit in memory."""
+    coding = content_encoding.strip().lower()
+    if coding in {"", "identity"}:
+        return body
+    if coding != "gzip":
+        raise RefusalError(415, "expected content encoding gzip or none")
+    plain = bytearray()
+    while body:
+        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            plain += member.decompress(body, limit + 1 - len(plain))
+        except zlib.error:
+            raise RefusalError(400, "the body is not gzip") from None
+        if len(plain) > limit:
+            raise RefusalError(413, f"the request has more than {limit} bytes when decompressed")
+        if not member.eof:
+            raise RefusalError(400, "the gzip body is cut off")
+        body = member.unused_data
+    return bytes(plain)
+
+
+def decode(signal: str, body: bytes, encoding: str) -> Message:
+    """The request message; a body that does not parse is a 400."""
+    message = SIGNALS[signal].request()
+    if encoding == PROTOBUF:
+        try:
+            message.ParseFromString(body)
+        except DecodeError:
+            raise RefusalError(400, "the body is not a valid protobuf message of this signal") from None
+        return message
+    try:
+        plain = json.loads(body)
+        if not isinstance(plain, dict):
+            raise RefusalError(400, "expected a JSON object")
+        _hex_to_base64(plain)
+        json_format.ParseDict(plain, message, ignore_unknown_fields=True)
+    except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError):
+        raise RefusalError(400, "the body is not valid OTLP JSON of this signal") from None
+    return message
+
+
+def accept(signal: str, encoding: str, batch: Batch) -> bytes:
+    """The answer to a request that was taken, with partial success when records were refused."""
+    response = SIGNALS[signal].response()
+    if batch.refused:
+        partial = response.partial_success  # type: ignore[attr-defined]
+        setattr(partial, SIGNALS[signal].rejected, batch.refused)
+        partial.error_message = batch.reason
+    return _encode(response, encoding)
+
+
+def refuse(refusal: RefusalError, encoding: str) -> bytes:
+    """The answer to a request that was not taken: a Status message, as the protocol asks."""
+    return _encode(Status(code=_RPC_CODES.get(refusal.status, 2), message=refusal.message), encoding)
+
+
+def _encode(message: Message, encoding: str) -> bytes:
+    if encoding == PROTOBUF:
+        return message.SerializeToString()
+    return json_format.MessageToJson(message, indent=None).encode("utf-8")
+
+
+def _hex_to_base64(plain: dict[str, Any]) -> None:
+    # OTLP's JSON writes ids as hex, protobuf's JSON reads bytes as base64; no user data appears as a key of an object
+    waiting: list[Any] = [plain]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            for key, value in item.items():
+                if key in _IDS and isinstance(value, str):
+                    item[key] = base64.b64encode(_unhex(value)).decode("ascii")
+                else:
+                    waiting.append(value)
+
+
+def _unhex(value: str) -> bytes:
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        return b"?"  # one byte is no valid id: this record is refused, its neighbours are not
