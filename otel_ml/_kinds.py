@@ -113,6 +113,8 @@ def _builtin(value: Any, cls: type) -> object:
         cls = type(value)
     if cls is bool:
         return cast("bool", value)
+    if issubclass(cls, float):  # a numpy.float64 too
+        return float.__float__(value)
     family = _kind(cls)
     if family:
         return _unpacked(value, family)
@@ -123,7 +125,6 @@ def _builtin(value: Any, cls: type) -> object:
 
 
 _EXACT: tuple[tuple[type, Callable[[Any], object]], ...] = (
-    (float, float.__float__),
     (int, int.__int__),
     (str, str.__str__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
@@ -149,7 +150,7 @@ def _unpacked(value: Any, family: str) -> object:
         item = value.item() if _is_on_host(value) and value.ndim == 0 else None
     elif family == "arrow_scalar":
         item = value.as_py()
-    return item if any(type(item) is base for base, _ in _EXACT) or type(item) is bool else None
+    return item if type(item) is float or type(item) is bool or any(type(item) is base for base, _ in _EXACT) else None
 
 
 def _in_microseconds(value: Any) -> Any:

@@ -165,10 +165,10 @@ def plain(value: object, *, depth: int = 6, items: int = 200) -> Any:
 
     Where something was left out a mapping carries ``"truncated": true`` and a list ends with ``{"truncated": true}``.
     """
-    return _Copy(items).of(value, min(depth, _DEPTH_LIMIT))
+    return Copy(items).of(value, min(depth, _DEPTH_LIMIT))
 
 
-class _Copy:
+class Copy:
     """One walk over a structure, with what is left of its allowance."""
 
     __slots__ = ("items", "left")
