@@ -1,0 +1,111 @@
+"""What may be said of one HTTP request: bounded, clean attributes from input that a client chooses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import Any, Final, NamedTuple
+
+from otel_ml import semconv
+
+Scope = MutableMapping[str, Any]
+Attributes = dict[str, str | bool | int | float]
+
+METHODS: Final = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"},
+)
+OTHER_METHOD: Final = "_OTHER"
+"""The conventions' word for a method that is none of `METHODS`."""
+TEXT_LIMIT: Final = 256
+PATH_LIMIT: Final = 1024
+HEADER_LIMIT: Final = 8192
+"""Longer propagation headers are ignored, in bytes."""
+HEADER_VALUES: Final = 8
+"""Values that are read of a propagation header that a client repeats."""
+
+_CONTROLS: Final[dict[int, None]] = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029))
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::(?P<port>\d{1,5}))?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Headers(NamedTuple):
+    """The few headers that telemetry reads."""
+
+    host: str
+    agent: str
+    carrier: dict[str, list[str]]
+    """Propagation headers, each with all its values."""
+
+
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Cuts a text and takes out what breaks a log line or an encoder: control characters and lone surrogates."""
+    text = text[:limit]
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
+
+
+def read_headers(scope: Scope, fields: frozenset[bytes]) -> Headers:
+    """Reads host, user agent and the propagation headers in one pass.
+
+    Header bytes are Latin-1 (RFC 9110, 5.5): every byte has a character, so that decoding cannot fail.
+    """
+    host = agent = ""
+    carrier: dict[str, list[str]] = {}
+    for name, value in scope.get("headers") or ():
+        if name == b"host":
+            host = host or clean(value.decode("latin-1"))
+        elif name == b"user-agent":
+            agent = agent or clean(value[:TEXT_LIMIT].decode("latin-1"))
+        elif name in fields and len(value) <= HEADER_LIMIT:
+            values = carrier.setdefault(name.decode("latin-1"), [])
+            if len(values) < HEADER_VALUES:
+                values.append(clean(value.decode("latin-1"), HEADER_LIMIT))
+    return Headers(host, agent, carrier)
+
+
+def method_of(scope: Scope) -> str:
+    """The request method, `OTHER_METHOD` when it is not a known one."""
+    method = scope.get("method")
+    return method if method in METHODS else OTHER_METHOD
+
+
+def metric_attributes(scope: Scope, method: str) -> Attributes:
+    """Attributes of every HTTP metric. Nothing in them is the client's to choose freely."""
+    attributes: Attributes = {semconv.HTTP_REQUEST_METHOD: method}
+    scheme = scope.get("scheme")
+    if scheme in _DEFAULT_PORTS:
+        attributes[semconv.URL_SCHEME] = scheme
+    return attributes
+
+
+def span_attributes(scope: Scope, base: Attributes, headers: Headers) -> Attributes:
+    """Attributes that a server span has from the start, so that a sampler sees them. No query string."""
+    attributes = dict(base)
+    attributes[semconv.URL_PATH] = clean(scope["path"], PATH_LIMIT)
+    version = scope.get("http_version")
+    if version:
+        attributes[semconv.NETWORK_PROTOCOL_VERSION] = clean(version)
+    if base[semconv.HTTP_REQUEST_METHOD] == OTHER_METHOD:
+        attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = clean(scope.get("method") or "", 32)
+    if headers.agent:
+        attributes[semconv.USER_AGENT_ORIGINAL] = headers.agent
+    client = scope.get("client")
+    if client and client[0]:
+        attributes[semconv.CLIENT_ADDRESS] = clean(client[0])
+    _add_server(attributes, scope, headers.host)
+    return attributes
+
+
+def _add_server(attributes: Attributes, scope: Scope, host: str) -> None:
+    authority = _AUTHORITY.fullmatch(host)
+    if authority is not None:
+        address = authority["host"].strip("[]")
+        port = int(authority["port"]) if authority["port"] else _DEFAULT_PORTS.get(scope.get("scheme", ""))
+    else:
+        address, port = scope.get("server") or (None, None)
+    if not address:
+        return
+    attributes[semconv.SERVER_ADDRESS] = clean(address)
+    if port is not None and 0 < port < 65536:
+        attributes[semconv.SERVER_PORT] = port

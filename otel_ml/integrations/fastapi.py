@@ -1,0 +1,131 @@
+"""FastAPI: one server span a request, the stable HTTP metrics, and the prediction id in the response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.middleware.errors import ServerErrorMiddleware
+
+from otel_ml import _guard
+from otel_ml.integrations._outlet import Outlet, flush_in_force
+from otel_ml.integrations._request import Scope
+from otel_ml.integrations._route import Native
+from otel_ml.integrations._server import (
+    HEALTH_PATHS,
+    App,
+    Receive,
+    Send,
+    ServerLayer,
+    ServerSpan,
+    Settings,
+    follow_mode,
+)
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+__all__ = ["HEALTH_PATHS", "ServerSpan", "instrument_fastapi"]
+
+_UNDO: Final = "_otel_ml_undo"
+_BUILD: Final = "build_middleware_stack"
+
+
+class _Outermost(ServerErrorMiddleware):
+    """The top of the stack: our layer around everything, also around the answer to an unhandled exception.
+
+    `opentelemetry-instrumentation-fastapi` takes a stack apart only if its top is a `ServerErrorMiddleware`, and goes
+    on with its ``app``; so that is what this is. It does nothing of its own.
+    """
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
+        return self.app(scope, receive, send)
+
+
+def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
+    app: FastAPI,
+    *,
+    excluded_paths: Collection[str] = HEALTH_PATHS,
+    trust_remote_context: bool = True,
+    allowed_baggage: Collection[str] = (),
+    server_span: ServerSpan | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    flush: Callable[[], object] | None = None,
+) -> Callable[[], None]:
+    """Observes every HTTP request of an application.
+
+    Emits one span of kind SERVER named ``{method} {route}``, `http.server.request.duration` (s) and
+    `http.server.active_requests`, and answers with the header ``x-prediction-id``: the first prediction made in the
+    request. Where other instrumentation already makes the server span (FastAPI's own in guest mode, or
+    `opentelemetry-instrumentation-fastapi`) that span is used, and only the header is added. WebSockets pass
+    untouched. At the end of the ASGI lifespan telemetry is flushed, because a server that was told to stop by a
+    signal ends without running exit handlers.
+
+    It may be called at any time, also after the first request; a second call changes nothing.
+
+    Args:
+        app: The application. Routes, routers, mounts and middleware may be added later.
+        excluded_paths: Exact paths that are not observed; by default the usual health checks.
+        trust_remote_context: Whether a caller's ``traceparent`` becomes the parent. If not, it is linked.
+        allowed_baggage: Names of baggage entries that a caller may send in. Others are left out.
+        server_span: Makes the server span instead of the tracer.
+        tracer_provider: Instead of the one of the mode in force.
+        meter_provider: Instead of the one of the mode in force.
+        flush: Called at the end of the lifespan instead of the flush of the mode in force.
+
+    Returns:
+        A function that takes the observation away again.
+    """
+    known: Callable[[], None] | None = getattr(app, _UNDO, None)
+    if known is not None:
+        return known
+    settings = Settings(
+        outlet=Outlet(tracer_provider, meter_provider),
+        native=Native(app),
+        routes=lambda: app.routes,
+        excluded_paths=frozenset(excluded_paths),
+        trust_remote_context=trust_remote_context,
+        allowed_baggage=frozenset(allowed_baggage),
+        server_span=server_span,
+        flush=flush or flush_in_force,
+    )
+    undo = _install(app, settings)
+    setattr(app, _UNDO, undo)
+    return undo
+
+
+def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
+    # Not `add_middleware`: it raises after the first request, and what is added later would lie outside of it.
+    build: Callable[[], App] = app.build_middleware_stack
+    shadowed = vars(app).get(_BUILD)
+
+    def build_observed() -> App:
+        return _Outermost(ServerLayer(build(), settings))
+
+    def undo() -> None:
+        settings.active = False
+        settings.native.restore()
+        if getattr(app, _UNDO, None) is undo:
+            delattr(app, _UNDO)
+        _restore_build(app, build_observed, shadowed)
+        if isinstance(app.middleware_stack, _Outermost):
+            layer: Any = app.middleware_stack.app
+            app.middleware_stack = layer.app
+
+    app.build_middleware_stack = build_observed  # type: ignore[method-assign]
+    if app.middleware_stack is not None:
+        app.middleware_stack = _Outermost(ServerLayer(app.middleware_stack, settings))
+    _guard.call("fastapi.mode", follow_mode, settings)
+    return undo
+
+
+def _restore_build(app: FastAPI, ours: Callable[[], App], shadowed: Callable[[], App] | None) -> None:
+    if vars(app).get(_BUILD) is not ours:
+        return  # other instrumentation has wrapped ours since; our layer passes through
+    if shadowed is None:
+        delattr(app, _BUILD)
+    else:
+        setattr(app, _BUILD, shadowed)

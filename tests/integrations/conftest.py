@@ -1,0 +1,243 @@
+"""Stock SDK providers in memory, an ASGI client, and a receiver that decodes OTLP over HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_ml import _guard
+
+
+class Memory:
+    """The stock SDK with everything kept in memory."""
+
+    def __init__(self, sampler=None):
+        self._spans = InMemorySpanExporter()
+        self._reader = InMemoryMetricReader()
+        self._logs = InMemoryLogRecordExporter()
+        self.tracer_provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
+        self.meter_provider = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
+        self.logger_provider = LoggerProvider(shutdown_on_exit=False)
+        self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._logs))
+
+    @property
+    def providers(self):
+        return {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
+
+    def spans(self):
+        """Finished spans, in the order in which they ended."""
+        return list(self._spans.get_finished_spans())
+
+    def logs(self):
+        """Emitted log records."""
+        return [data.log_record for data in self._logs.get_finished_logs()]
+
+    def scopes(self):
+        """Names of the scopes of the emitted log records."""
+        return [data.instrumentation_scope.name for data in self._logs.get_finished_logs()]
+
+    def metrics(self):
+        """Every metric by name."""
+        data = self._reader.get_metrics_data()
+        if data is None:
+            return {}
+        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics]
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def points(self, name):
+        """Attributes and count (histogram) or value (sum) of each data point of a metric."""
+        metric = self.metrics().get(name)
+        points = () if metric is None else metric.data.data_points
+        return sorted(
+            (
+                (dict(point.attributes), point.count if hasattr(point, "count") else point.value)
+                for point in points
+            ),
+            key=repr,
+        )
+
+
+class Client:
+    """Calls an application in process, one event loop a call."""
+
+    def __init__(self, app, **options):
+        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False, **options)
+
+    def request(self, method, path, **options):
+        return self.together([(method, path, options)])[0]
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, **options):
+        return self.request("POST", path, **options)
+
+    def together(self, requests):
+        """Sends all requests at once."""
+
+        async def run():
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://service.test:8080") as client:
+                calls = [client.request(method, path, **options) for method, path, options in requests]
+                return await asyncio.gather(*calls)
+
+        return asyncio.run(run())
+
+
+class Receiver:
+    """What an OTLP/HTTP receiver on loopback was sent, decoded."""
+
+    _KINDS = {
+        "/v1/traces": ExportTraceServiceRequest,
+        "/v1/metrics": ExportMetricsServiceRequest,
+        "/v1/logs": ExportLogsServiceRequest,
+    }
+
+    def __init__(self):
+        self._lock = threading.Condition()
+        self._received = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                receiver._add(receiver._KINDS[self.path].FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format, *args):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, request, client_address):
+                pass  # a killed client resets its connection
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def _add(self, request):
+        with self._lock:
+            self._received.append(request)
+            self._lock.notify_all()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _of(self, kind):
+        return [request for request in self._received if isinstance(request, kind)]
+
+    def _spans(self):
+        return [
+            (resource.resource, span)
+            for request in self._of(ExportTraceServiceRequest)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def spans(self):
+        """Received spans."""
+        with self._lock:
+            return [span for _, span in self._spans()]
+
+    def span_resources(self):
+        """The resource attributes of each received span."""
+        with self._lock:
+            return [attributes(resource) for resource, _ in self._spans()]
+
+    def logs(self):
+        """Received log records."""
+        with self._lock:
+            return [
+                record
+                for request in self._of(ExportLogsServiceRequest)
+                for resource in request.resource_logs
+                for scope in resource.scope_logs
+                for record in scope.log_records
+            ]
+
+    def metrics(self):
+        """Received metrics, by name, the last one wins."""
+        with self._lock:
+            return {
+                metric.name: metric
+                for request in self._of(ExportMetricsServiceRequest)
+                for resource in request.resource_metrics
+                for scope in resource.scope_metrics
+                for metric in scope.metrics
+            }
+
+    def wait_for(self, condition, timeout=30.0):
+        """Waits until something received makes a condition true."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: condition(self), timeout):
+                raise AssertionError("what was waited for did not arrive")
+
+
+def attributes(message):
+    """Attributes of a decoded OTLP message as a mapping."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in message.attributes}
+
+
+@pytest.fixture
+def memory():
+    return Memory()
+
+
+@pytest.fixture
+def sampled_memory():
+    """Makes the stock SDK with a sampler."""
+    return Memory
+
+
+@pytest.fixture
+def client_of():
+    return Client
+
+
+@pytest.fixture
+def attributes_of():
+    return attributes
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_guard():
+    _guard.reset()
+    yield
+    _guard.reset()
