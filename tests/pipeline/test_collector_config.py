@@ -1,0 +1,158 @@
+"""The Collector's configuration files: valid on the real binary, and of the shape that the design asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from pipeline_servers import ROOT, Backend, collector_environment, running_collector
+
+COLLECTOR = ROOT / "collector"
+COMBINATIONS = [
+    ("agent.yaml",),
+    ("agent.yaml", "console.yaml"),
+    ("agent.yaml", "remote.yaml"),
+    ("agent.yaml", "remote.yaml", "console.yaml"),
+    ("agent.yaml", "gateway.yaml"),
+    ("agent.yaml", "gateway.yaml", "remote.yaml", "console.yaml"),
+]
+OVERLAYS = ["console.yaml", "gateway.yaml", "remote.yaml"]
+
+
+def load(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((COLLECTOR / name).read_text(encoding="utf-8"))
+    return loaded
+
+
+def tokens_file(folder: Path) -> str:
+    file = folder / "tokens"
+    file.write_text("first-token\nsecond-token\n", encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
+def test_configuration_is_valid(names: tuple[str, ...], otelcol: Path, tmp_path: Path) -> None:
+    """`validate` builds the whole graph and has nothing to say, no deprecation either."""
+    environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
+    environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
+    arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
+    done = subprocess.run(
+        [str(otelcol), "validate", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_memory_is_limited_first() -> None:
+    """Every pipeline begins with the memory limiter, so that its refusal still reaches the sender."""
+    pipelines = load("agent.yaml")["service"]["pipelines"]
+    assert {key: pipeline["processors"][0] for key, pipeline in pipelines.items()} == dict.fromkeys(
+        pipelines, "memory_limiter"
+    )
+
+
+def test_redaction_comes_after_every_other_change() -> None:
+    """Only writing a parsed body back comes after the redaction."""
+    for pipeline in load("agent.yaml")["service"]["pipelines"].values():
+        after = pipeline["processors"][pipeline["processors"].index("redaction") + 1 :]
+        assert set(after) <= {"transform/body_to_text"}
+
+
+def test_gateway_adds_sampling_and_removes_nothing() -> None:
+    """A merged list replaces the agent's, so it must name all of the agent's processors."""
+    agent, gateway = load("agent.yaml")["service"], load("gateway.yaml")["service"]
+    assert gateway["pipelines"] == {
+        "traces": {"processors": [*agent["pipelines"]["traces"]["processors"], "tail_sampling"]}
+    }
+
+
+@pytest.mark.parametrize("name", ["agent.yaml", "console.yaml"])
+def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
+    """Persistent, bounded, batched, and without an end to the retries."""
+    for exporter in load(name)["exporters"].values():
+        queue = exporter["sending_queue"]
+        assert queue["storage"] == "file_storage/queue"
+        assert queue["queue_size"] >= queue["batch"]["min_size"] > 0
+        assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
+
+
+def test_console_adds_one_exporter_and_removes_none() -> None:
+    """A merged list replaces the agent's, so it must name all of the agent's exporters."""
+    agent, console = load("agent.yaml")["service"], load("console.yaml")["service"]
+    assert {key: pipeline["exporters"] for key, pipeline in console["pipelines"].items()} == {
+        key: [*pipeline["exporters"], "otlp_http/console"] for key, pipeline in agent["pipelines"].items()
+    }
+
+
+def test_remote_keeps_the_extensions() -> None:
+    """The token is one more extension."""
+    kept = load("agent.yaml")["service"]["extensions"]
+    assert load("remote.yaml")["service"]["extensions"] == [*kept, "bearertokenauth/ingest"]
+
+
+def test_nothing_listens_beyond_loopback() -> None:
+    """Without remote.yaml every listener of the configuration is on 127.0.0.1."""
+    config = load("agent.yaml")
+    protocols = config["receivers"]["otlp"]["protocols"]
+    listeners = [each["endpoint"] for each in protocols.values()] + [config["extensions"]["health_check"]["endpoint"]]
+    assert [re.sub(r"\$\{env:OTELCOL_HEALTH_HOST:-(.*?)\}", r"\1", each).split(":")[0] for each in listeners] == [
+        "127.0.0.1"
+    ] * 3
+
+
+def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
+    """The pattern that decides which bodies are parsed is the one that redacts."""
+    processors = load("agent.yaml")["processors"]
+    pattern = processors["redaction"]["blocked_key_patterns"][0]
+    condition = processors["transform/body_to_map"]["log_statements"][0]["conditions"][0]
+    assert condition.endswith(f'"{pattern}|\\\\\\\\u")')
+
+
+def test_every_component_is_built_in() -> None:
+    """The configurations use only what collector/builder.yaml names, and all of one version."""
+    manifest = load("builder.yaml")
+    modules = [entry["gomod"] for kind in ("receivers", "processors", "exporters", "extensions") for entry in manifest[kind]]
+    assert {module.split()[1] for module in modules} == {"v0.160.0"} == {"v" + manifest["dist"]["version"]}
+    built = {re.sub(r"(receiver|processor|exporter|extension)$", "", module.split()[0].rsplit("/", 1)[1]) for module in modules}
+    renamed = {"otlp_http": "otlphttp", "otlp_grpc": "otlp", "file_storage": "filestorage"}
+    used = set()
+    for name in ["agent.yaml", *OVERLAYS]:
+        for kind in ("receivers", "processors", "exporters", "extensions"):
+            used |= {key.split("/")[0] for key in load(name).get(kind, {})}
+    assert {renamed.get(key, key).replace("_", "") for key in used} <= built
+
+
+def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """With remote.yaml a request needs one of the tokens of the file."""
+    environment = collector_environment(backend.address, tmp_path, OTELCOL_BIND="127.0.0.1")
+    environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
+    request = ExportTraceServiceRequest()
+    with running_collector(otelcol, environment, tmp_path, ["agent.yaml", "remote.yaml"]) as running:
+        answers = [
+            running.send("/v1/traces", request, headers)
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer second-token"})
+        ]
+    assert answers == [401, 401, 200]
+
+
+def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> None:
+    """Without the address of a back end the Collector does not start, and names the exporter."""
+    environment = collector_environment("http://127.0.0.1:1", tmp_path)
+    del environment["TEMPO_OTLP_ENDPOINT"]
+    done = subprocess.run(
+        [str(otelcol), "validate", "--config", str(COLLECTOR / "agent.yaml")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (
+        1,
+        "Error: exporters::otlp_http/traces: at least one endpoint must be specified",
+    )
+    assert os.environ.get("TEMPO_OTLP_ENDPOINT") is None

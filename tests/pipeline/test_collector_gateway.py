@@ -1,0 +1,56 @@
+"""Tail sampling of the real Collector: which traces a gateway keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from pipeline_servers import Backend, collector_environment, eventually, running_collector
+
+MILLISECOND = 1_000_000
+
+
+def traces() -> ExportTraceServiceRequest:
+    """One trace of one span for each reason to keep it, and one without."""
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    values = {
+        "ordinary": {"ml.prediction.score": AnyValue(double_value=0.97)},
+        "low score": {"ml.prediction.score": AnyValue(double_value=0.42)},
+        "exemplar": {"otelml.exemplar": AnyValue(bool_value=True)},
+        "canary": {"ml.model.role": AnyValue(string_value="canary")},
+        "primary": {"ml.model.role": AnyValue(string_value="primary")},
+        "slow": {},
+        "error": {},
+    }
+    for number, (name, attributes) in enumerate(values.items()):
+        span = scope.spans.add(trace_id=bytes([number + 1]) * 16, span_id=b"\1" * 8, name=name)
+        span.start_time_unix_nano = 1
+        span.end_time_unix_nano = 1 + (700 if name == "slow" else 3) * MILLISECOND
+        span.status.code = Status.STATUS_CODE_ERROR if name == "error" else Status.STATUS_CODE_UNSET
+        span.attributes.extend(KeyValue(key=key, value=value) for key, value in attributes.items())
+    return request
+
+
+def test_a_gateway_keeps_what_is_worth_a_look(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """Errors, slow ones, low scores, exemplars and canaries stay; without a baseline nothing else does."""
+    environment = collector_environment(
+        backend.address, tmp_path, OTELCOL_DECISION_WAIT="1s", OTELCOL_BASELINE_PERCENT="0"
+    )
+    with running_collector(otelcol, environment, tmp_path, ["agent.yaml", "gateway.yaml"]) as running:
+        assert running.send("/v1/traces", traces()) == 200
+
+        def kept() -> set[str]:
+            return {
+                span.name
+                for request in backend.received("/v1/traces")
+                for resource in request.resource_spans  # type: ignore[attr-defined]
+                for scope in resource.scope_spans
+                for span in scope.spans
+            }
+
+        eventually(lambda: len(kept()) >= 5)
+        running.stop()
+    assert kept() == {"low score", "exemplar", "canary", "slow", "error"}
