@@ -1,0 +1,103 @@
+"""Where the control group of this process lies, under cgroup v1, v2 and the hybrid of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from otel_ml.resource_sampler._source import read_text
+
+UNIFIED: Final = ""
+"""Key of the v2 hierarchy, which has all controllers that no v1 hierarchy took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The process's group in one hierarchy."""
+
+    folder: Path
+    top: Path
+    """The mount point: the highest group that can be seen."""
+    version: int
+
+    def upwards(self) -> Iterator[Path]:
+        """The group and its visible ancestors, since limits bind all the way up."""
+        folder = self.folder
+        while folder != self.top and self.top in folder.parents:
+            yield folder
+            folder = folder.parent
+        yield self.top
+
+    def is_whole_host(self) -> bool:
+        """Whether this is the real root, whose figures are the host's and no container's.
+
+        `release_agent` exists in the root of a v1 hierarchy only, `cgroup.type` everywhere but in the root of v2.
+        """
+        if self.version == 1:
+            return (self.folder / "release_agent").exists()
+        return not (self.folder / "cgroup.type").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    point: str
+    root: str
+    """Which group of the hierarchy is mounted there."""
+    version: int
+
+
+def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
+    """The process's group for each v1 controller, and under `UNIFIED` for v2.
+
+    Args:
+        memberships: Text of /proc/self/cgroup.
+        mounts: Text of /proc/self/mountinfo.
+        root: Folder under which the mount points are looked up, ``/`` outside of tests.
+    """
+    mounted = _mounts(mounts)
+    groups = {}
+    for line in memberships.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        for controller in controllers.split(","):
+            mount = mounted.get(controller)
+            if mount is not None:
+                top = root / mount.point.lstrip("/")
+                groups[controller] = Group(_folder(top, mount.root, path), top, mount.version)
+    return groups
+
+
+def read_groups(proc: Path, root: Path, memberships: str) -> dict[str, Group]:
+    """`find_groups` for this process."""
+    return find_groups(memberships, read_text(proc / "self" / "mountinfo"), root)
+
+
+def _mounts(text: str) -> dict[str, _Mount]:
+    mounted: dict[str, _Mount] = {}
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        columns, kind = before.split(), after.split()
+        if len(columns) < 5 or not kind:
+            continue
+        if kind[0] == "cgroup2":
+            mounted.setdefault(UNIFIED, _Mount(columns[4], columns[3], 2))
+        elif kind[0] == "cgroup":
+            for controller in kind[-1].split(","):
+                mounted.setdefault(controller, _Mount(columns[4], columns[3], 1))
+    return mounted
+
+
+def _folder(top: Path, mounted_root: str, path: str) -> Path:
+    """The group's folder; the mount point itself where the path is told from another point of view.
+
+    In a container the path may be the host's while the mount is already rooted at the container, and a private
+    namespace shows ``/``.
+    """
+    try:
+        relative = PurePosixPath(path).relative_to(mounted_root)
+    except ValueError:
+        return top
+    folder = top / relative
+    return folder if ".." not in relative.parts and folder.is_dir() else top

@@ -1,0 +1,122 @@
+"""What a source of readings is, and how one is read step by step without one failure spoiling the rest."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from otel_ml.semconv import Metric
+
+GapKind = Literal[
+    "absent", "unsupported", "vanished", "permission", "malformed", "io", "driver", "lost", "failed", "capped"
+]
+
+EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped"})
+"""Gaps that are a property of this machine; they are shown by the command, but not counted as errors."""
+
+_FILE_BYTES: Final = 1 << 20
+"""No file of /proc or of a control group that is read here is larger; a longer one is cut."""
+
+_GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
+    errno.ENOENT: "absent",
+    errno.ENOTDIR: "absent",
+    errno.ENOTSUP: "absent",
+    errno.ESRCH: "vanished",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value that was read: the metric that it belongs to, the value in the metric's unit, and its attributes."""
+
+    metric: Metric
+    value: int | float
+    attributes: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that could not be read; it has no point in that tick."""
+
+    what: str
+    kind: GapKind
+    detail: str = ""
+    """The system's or the driver's own words; for people, never an attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one source gave in one tick."""
+
+    readings: tuple[Reading, ...]
+    gaps: tuple[Gap, ...] = ()
+
+
+class Source(Protocol):
+    """A place where readings come from.
+
+    `read` is called by one thread at a time, once a tick. It returns what it could read and names the rest in gaps.
+    It may keep state from one tick to the next, which must be keyed by process id where a fork would falsify it.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name, a closed set: it becomes an attribute."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All metrics that `read` may ever return."""
+        ...
+
+    def read(self) -> Report:
+        """Reads everything once."""
+        ...
+
+    def close(self) -> None:
+        """Gives handles back; called by the thread that reads, after its last read. Reading again reopens them."""
+        ...
+
+
+def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -> Report:
+    """Runs the steps of a source one by one; a step that fails becomes a gap and keeps what it had read before."""
+    readings: list[Reading] = []
+    gaps: list[Gap] = []
+    for what, step in steps:
+        try:
+            for item in step():
+                if isinstance(item, Gap):
+                    gaps.append(item)
+                else:
+                    readings.append(item)
+        except OSError as error:
+            gaps.append(gap_of(what, error))
+        except (ValueError, IndexError, KeyError) as error:
+            gaps.append(Gap(what, "malformed", type(error).__name__))
+    return Report(tuple(readings), tuple(gaps))
+
+
+def gap_of(what: str, error: OSError) -> Gap:
+    """The gap that a failed system call leaves."""
+    return Gap(what, _GAP_OF_ERRNO.get(error.errno or 0, "io"), error.strerror or type(error).__name__)
+
+
+def read_text(path: Path) -> str:
+    """Text of a small file of /proc, /sys or a control group."""
+    with path.open("rb", buffering=0) as file:
+        return file.read(_FILE_BYTES).decode("utf-8", "replace")
+
+
+def read_pairs(path: Path) -> dict[str, int]:
+    """Integers of a file with ``name value`` a line (cgroup ``*.stat``, ``/proc/vmstat``); other lines are passed over."""
+    pairs = {}
+    for line in read_text(path).splitlines():
+        parts = line.replace(":", " ").split()
+        if len(parts) >= 2 and parts[1].isdecimal():
+            pairs[parts[0]] = int(parts[1])
+    return pairs
