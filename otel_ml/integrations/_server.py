@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final, NamedTuple
@@ -86,6 +86,10 @@ class ServerLayer:
                 return self._lifespan(scope, receive, send)
         return self.app(scope, receive, send)
 
+    def is_of(self, settings: Settings) -> bool:
+        """Whether this layer was made for these settings."""
+        return self._settings is settings
+
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _guard.call("fastapi.begin", self._begin, Channel(scope, receive, send))
         if exchange is None:
@@ -149,8 +153,8 @@ class ServerLayer:
 
     def _has_contrib(self, scope: Scope) -> bool:
         if self._below_contrib is None:
-            stacks = (self.app, getattr(scope.get("app"), "middleware_stack", None))
-            self._below_contrib = any(_is_contrib(layer) for stack in stacks for layer in _layers(stack))
+            stack = getattr(scope.get("app"), "middleware_stack", None)
+            self._below_contrib = any(is_contrib(layer) for layer in layers(stack))
         return self._below_contrib
 
 
@@ -325,7 +329,8 @@ def _is_server(span: Span) -> bool:
     )
 
 
-def _layers(stack: object) -> Iterable[object]:
+def layers(stack: object) -> Iterator[object]:
+    """The layers of a middleware stack from the outside in, as far as each keeps the next one in ``app``."""
     seen: set[int] = set()
     while stack is not None and id(stack) not in seen:
         seen.add(id(stack))
@@ -333,7 +338,8 @@ def _layers(stack: object) -> Iterable[object]:
         stack = getattr(stack, "app", None)
 
 
-def _is_contrib(layer: object) -> bool:
+def is_contrib(layer: object) -> bool:
+    """Whether a layer is that of `opentelemetry-instrumentation-asgi`."""
     kind = type(layer)
     return (kind.__module__, kind.__name__) == _CONTRIB
 

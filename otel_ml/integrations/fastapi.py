@@ -20,6 +20,8 @@ from otel_ml.integrations._server import (
     ServerSpan,
     Settings,
     follow_mode,
+    is_contrib,
+    layers,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
     shadowed = vars(app).get(_BUILD)
 
     def build_observed() -> App:
-        return _Outermost(ServerLayer(build(), settings))
+        return _around(build(), settings)
 
     def undo() -> None:
         settings.active = False
@@ -111,15 +113,35 @@ def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
         if getattr(app, _UNDO, None) is undo:
             delattr(app, _UNDO)
         _restore_build(app, build_observed, shadowed)
-        if isinstance(app.middleware_stack, _Outermost):
-            layer: Any = app.middleware_stack.app
-            app.middleware_stack = layer.app
+        if app.middleware_stack is not None:
+            app.middleware_stack = _without(app.middleware_stack, settings)
 
     app.build_middleware_stack = build_observed  # type: ignore[method-assign]
     if app.middleware_stack is not None:
-        app.middleware_stack = _Outermost(ServerLayer(app.middleware_stack, settings))
+        app.middleware_stack = _around(app.middleware_stack, settings)
     _guard.call("fastapi.mode", follow_mode, settings)
     return undo
+
+
+def _around(stack: App, settings: Settings) -> App:
+    for layer in layers(stack):
+        if is_contrib(layer):
+            # It begins its context anew, so that what we put there would not be seen below it.
+            observed: Any = layer
+            observed.app = ServerLayer(observed.app, settings)
+            return stack
+    return _Outermost(ServerLayer(stack, settings))
+
+
+def _without(stack: App, settings: Settings) -> App:
+    for layer in list(layers(stack)):
+        below: Any = getattr(layer, "app", None)
+        if isinstance(below, ServerLayer) and below.is_of(settings):
+            if isinstance(layer, _Outermost):
+                return below.app
+            above: Any = layer
+            above.app = below.app
+    return stack
 
 
 def _restore_build(app: FastAPI, ours: Callable[[], App], shadowed: Callable[[], App] | None) -> None:

@@ -66,10 +66,7 @@ class Memory:
         metric = self.metrics().get(name)
         points = () if metric is None else metric.data.data_points
         return sorted(
-            (
-                (dict(point.attributes), point.count if hasattr(point, "count") else point.value)
-                for point in points
-            ),
+            ((dict(point.attributes), point.count if hasattr(point, "count") else point.value) for point in points),
             key=repr,
         )
 
@@ -127,7 +124,7 @@ class Receiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, format, *args):
+            def log_message(self, *args):
                 pass
 
         class Server(ThreadingHTTPServer):

@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import ports
+from otel_ml.integrations._server import layers
 from otel_ml.prediction._context import PREDICTIONS_KEY
 
 DURATION = "http.server.request.duration"
@@ -194,3 +195,22 @@ def test_a_disabled_sdk_leaves_the_id_only(client_of, monkeypatch):
     answer = client_of(app).get("/leaf")
 
     assert (answer.status_code, answer.headers["x-prediction-id"]) == (200, "the-id")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("first", ["ours", "contrib"])
+def test_undo_leaves_contrib_in_place(memory, client_of, first):
+    """The undo takes our layer out from under contrib's, which goes on."""
+    app = FastAPI()
+    app.add_api_route("/leaf", lambda: 1)
+    undo = instrument_fastapi(app, **memory.providers) if first == "ours" else None
+    FastAPIInstrumentor.instrument_app(app, **memory.providers, **CONTRIB_OPTIONS)
+    undo = undo or instrument_fastapi(app, **memory.providers)
+    client_of(app).get("/leaf")
+
+    undo()
+    client_of(app).get("/leaf")
+
+    assert servers(memory) == [(CONTRIB, "GET /leaf")] * 2
+    assert not any(type(layer).__name__ == "ServerLayer" for layer in layers(app.middleware_stack))
+    FastAPIInstrumentor.uninstrument_app(app)
