@@ -10,7 +10,7 @@ from otel_ml._telemetry.cells import CellSet, Identity
 from otel_ml._telemetry.ids import RANDOM, Ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
@@ -128,6 +128,7 @@ class State:
 _GUEST = State("guest")
 _OFF = State("off")
 _state: State | None = None
+_listeners: list[Callable[[State], object]] = []
 
 
 def state() -> State:
@@ -143,6 +144,13 @@ def enter(new: State | None) -> None:
     """Puts a state in force; None goes back to the undecided one."""
     global _state
     _state = new
+    for listener in _listeners:
+        listener(state())
+
+
+def on_enter(listener: Callable[[State], object]) -> None:
+    """Calls the listener with every state that comes into force from now on; it must not raise."""
+    _listeners.append(listener)
 
 
 def ids() -> Ids:

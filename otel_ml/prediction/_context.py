@@ -1,18 +1,20 @@
-"""Where a request keeps the predictions that were made in it."""
+"""Where the current prediction stands in the OTel context."""
 
 from __future__ import annotations
 
 from opentelemetry.context import create_key
 
+PREDICTION_KEY = create_key("otel-ml-prediction")
+"""The `Prediction` in this context."""
+
+PREDICTIONS_KEY = create_key("otel-ml-predictions")
+"""The `RequestPredictions` of the request that is being served in this context."""
+
 
 class RequestPredictions:
-    """A mutable holder in the OTel context of one request; the first prediction started below it leaves its id."""
+    """Notes which predictions were made while one request was served."""
 
     __slots__ = ("first_id",)
 
     def __init__(self) -> None:
         self.first_id: str | None = None
-
-
-PREDICTIONS_KEY = create_key("otel-ml-predictions")
-"""Key of the `RequestPredictions` in an OTel context; absent outside a request."""

@@ -1,0 +1,66 @@
+"""A model handle tied to the engine or to the OTel API: everything that is prepared once and used per prediction."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+
+from otel_ml import semconv
+from otel_ml._telemetry.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
+from otel_ml._telemetry.ports import State
+from otel_ml.prediction._gauges import ModelGauges
+from otel_ml.prediction._labels import BoundedLabels
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Meter
+    from opentelemetry.trace import Tracer
+
+    from otel_ml.prediction._model import Model
+    from otel_ml.prediction._prediction import Prediction
+
+
+class Binding:
+    """What both modes share. A new one is made whenever another engine comes into force."""
+
+    def __init__(self, model: Model, state: State) -> None:
+        self.state = state
+        self.model = weakref.proxy(model)
+        self.attributes = model.attributes
+        self.span_name = semconv.PREDICT_SPAN.format(model=model.name)
+        self.class_label = BoundedLabels(CLASSES_KEPT, model.classes).of
+        self.error_label = BoundedLabels(ERROR_TYPES_KEPT).of
+        self.stage_label = BoundedLabels(STAGES_KEPT).of
+        self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
+        self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
+        shared = _shared(state, self.meter)
+        self.load_duration = shared.load_duration
+        shared.add(model)
+
+    def predict(self, features: Any, given_id: Any) -> Prediction:
+        """A prediction that has not started yet."""
+        raise NotImplementedError
+
+    def count_stage(self, name: str, seconds: float, context: Context) -> None:
+        """Adds to the stage's duration."""
+        raise NotImplementedError
+
+    def note_unrecognised(self) -> None:
+        """Counts a result in which no prediction was recognised."""
+        raise NotImplementedError
+
+
+_lock = threading.Lock()
+_current: tuple[State, ModelGauges] | None = None
+
+
+def _shared(state: State, meter: Meter) -> ModelGauges:
+    """The instruments that all models of one engine share: a second observable of one name would be lost."""
+    global _current
+    with _lock:
+        if _current is None or _current[0] is not state:
+            _current = (state, ModelGauges(meter))
+        return _current[1]

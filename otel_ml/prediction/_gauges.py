@@ -1,0 +1,59 @@
+"""Instruments that all models of one meter share: load and train timestamps, and the counts of their features."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel_ml import semconv
+from otel_ml.quality import FeatureInstruments
+
+if TYPE_CHECKING:
+    from otel_ml.prediction._model import Model
+
+
+class ModelGauges:
+    """Observes the models that still exist."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._models: weakref.WeakSet[Model] = weakref.WeakSet()
+        self._features: FeatureInstruments | None = None
+        self._meter = meter
+        duration, loaded, trained = (
+            semconv.MODEL_LOAD_DURATION,
+            semconv.MODEL_LOAD_TIMESTAMP,
+            semconv.MODEL_TRAIN_TIMESTAMP,
+        )
+        self.load_duration = meter.create_histogram(
+            duration.name,
+            unit=duration.unit,
+            description=duration.description,
+            explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
+        )
+        meter.create_observable_gauge(
+            loaded.name, [self._observe(lambda model: model.loaded_at)], loaded.unit, loaded.description
+        )
+        meter.create_observable_gauge(
+            trained.name, [self._observe(lambda model: model.trained_at)], trained.unit, trained.description
+        )
+
+    def add(self, model: Model) -> None:
+        """Includes a model from the next collection on."""
+        self._models.add(model)
+        if model.monitor is not None:
+            if self._features is None:
+                self._features = FeatureInstruments(self._meter)
+            self._features.add(model.monitor)
+
+    def _observe(self, reading: Callable[[Model], float | None]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def callback(_: CallbackOptions) -> Iterable[Observation]:
+            return [
+                Observation(value, model.attributes)
+                for model in list(self._models)
+                if (value := reading(model)) is not None
+            ]
+
+        return callback

@@ -1,0 +1,161 @@
+"""Predictions in guest mode: the same telemetry through the plain OTel API of whatever SDK is there, or none."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+from opentelemetry.metrics import Meter
+
+from otel_ml import semconv
+from otel_ml._telemetry import ids
+from otel_ml._telemetry.ports import Attributes, State
+from otel_ml.prediction._binding import Binding
+from otel_ml.prediction._outcome import Outcome, event
+from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction._stock import StockSpans
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from otel_ml.prediction._model import Model
+
+_SEVERITY = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
+_BOUNDARIES = {
+    semconv.PREDICTION_DURATION: semconv.DURATION_BUCKETS,
+    semconv.PREDICTION_SCORE: semconv.SCORE_BUCKETS,
+    semconv.PREDICTION_BATCH_SIZE: semconv.BATCH_BUCKETS,
+    semconv.PREDICTION_STAGE_DURATION: semconv.DURATION_BUCKETS,
+    semconv.PREDICTION_FIRST_ITEM_DURATION: semconv.DURATION_BUCKETS,
+}
+
+
+class Instruments:
+    """The instruments of predictions on one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.predictions = _counter(meter, semconv.PREDICTIONS)
+        self.errors = _counter(meter, semconv.PREDICTION_ERRORS)
+        self.unrecognised = _counter(meter, semconv.UNRECOGNISED_OUTPUTS)
+        active = semconv.PREDICTION_ACTIVE
+        self.active = meter.create_up_down_counter(active.name, unit=active.unit, description=active.description)
+        histograms = {
+            metric: meter.create_histogram(
+                metric.name,
+                unit=metric.unit,
+                description=metric.description,
+                explicit_bucket_boundaries_advisory=bounds,
+            )
+            for metric, bounds in _BOUNDARIES.items()
+        }
+        self.duration = histograms[semconv.PREDICTION_DURATION]
+        self.score = histograms[semconv.PREDICTION_SCORE]
+        self.batch_size = histograms[semconv.PREDICTION_BATCH_SIZE]
+        self.stage_duration = histograms[semconv.PREDICTION_STAGE_DURATION]
+        self.first_item = histograms[semconv.PREDICTION_FIRST_ITEM_DURATION]
+
+
+def _counter(meter: Meter, metric: semconv.Metric) -> Any:
+    return meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
+
+
+class GuestBinding(Binding):
+    """A model handle bound to instruments of the OTel API."""
+
+    def __init__(self, model: Model, state: State) -> None:
+        super().__init__(model, state)
+        self.instruments = Instruments(self.meter)
+        self.logger = get_logger(semconv.SCOPE)
+        self.instruments.errors.add(0, self.attributes)
+
+    def predict(self, features: Any, given_id: Any) -> Prediction:
+        return GuestPrediction(self, features, given_id)
+
+    def count_stage(self, name: str, seconds: float, context: Context) -> None:
+        attributes = {**self.attributes, semconv.STAGE_NAME: self.stage_label(name)}
+        self.instruments.stage_duration.record(seconds, attributes, context=context)
+
+    def note_unrecognised(self) -> None:
+        self.instruments.unrecognised.add(1, self.attributes)
+
+
+class GuestPrediction(StockSpans, Prediction):
+    """A prediction told through the OTel API alone."""
+
+    _binding: GuestBinding
+    _clock = time
+
+    def __init__(self, binding: GuestBinding, features: Any, given_id: Any) -> None:
+        self._binding = binding
+        super().__init__(binding.model, features, given_id)
+
+    def _new_id(self) -> str:
+        return ids.RANDOM.prediction_id()
+
+    def _open(self, context: Context) -> None:
+        self._start_ns = time.time_ns()
+        self._start_span(self._binding.tracer, context)
+        self._binding.instruments.active.add(1, self._binding.attributes)
+
+    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
+        return self._start_ns if shifted else self._start_ns + int(elapsed * 1e9)
+
+    def _close(self, outcome: Outcome) -> None:
+        context = self._span_context()
+        instruments = self._binding.instruments
+        instruments.active.add(-1, self._binding.attributes)
+        self._count(outcome, context)
+        self._end_span(outcome, outcome.end_ns)
+        span_context = self._stock_span.get_span_context()
+        ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags.sampled))
+        if self.model.wants_event(outcome, sampled=bool(ids_[2])):
+            self._emit(outcome, ids_, context)
+        if self.model.observes(outcome):
+            self.model.observe(outcome, ids_)
+
+    def _abandon(self) -> None:
+        self._binding.instruments.active.add(-1, self._binding.attributes)
+        self._stock_span.end()
+
+    def _count(self, outcome: Outcome, context: Context) -> None:
+        instruments, attributes = self._binding.instruments, self._binding.attributes
+        failure = outcome.failure
+        if failure is not None:
+            failed = {**attributes, semconv.ERROR_TYPE: self._binding.error_label(failure.type)}
+            instruments.duration.record(outcome.duration, failed, context=context)
+            instruments.errors.add(1, failed, context=context)
+            return
+        instruments.duration.record(outcome.duration, attributes, context=context)
+        if outcome.first_item is not None:
+            instruments.first_item.record(outcome.first_item, attributes, context=context)
+        if outcome.rows is not None:
+            instruments.batch_size.record(outcome.rows, attributes, context=context)
+        output = outcome.output
+        if output is None:
+            instruments.predictions.add(outcome.predicted, attributes, context=context)
+            return
+        for label in output.classes:
+            instruments.predictions.add(1, self._of_class(label), context=context)
+        for score in output.scores:
+            if score is not None:
+                instruments.score.record(score, attributes, context=context)
+
+    def _of_class(self, label: str | None) -> Attributes:
+        if label is None:
+            return self._binding.attributes
+        return {**self._binding.attributes, semconv.PREDICTION_CLASS: self._binding.class_label(label)}
+
+    def _emit(self, outcome: Outcome, ids_: tuple[int, int, int], context: Context) -> None:
+        data = event(self.model, outcome, ids_)
+        self._binding.logger.emit(
+            LogRecord(
+                timestamp=data.time_ns,
+                context=context,
+                severity_text=data.severity,
+                severity_number=_SEVERITY[data.severity],
+                body=data.body,
+                attributes=data.attributes,
+                event_name=data.name,
+            )
+        )

@@ -1,0 +1,392 @@
+"""The handle of a model: its identity, what may leave the process, and the ways to record its predictions."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import ports
+from otel_ml._values import class_text, text
+from otel_ml.config import ConfigError
+from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction._prediction import NoopPrediction, Prediction
+from otel_ml.prediction._tracking import tracked
+from otel_ml.quality import FeatureMonitor, ReferenceProfile, Schema
+
+if TYPE_CHECKING:
+    from otel_ml.prediction._binding import Binding
+    from otel_ml.prediction._outcome import Outcome
+
+Role = Literal["primary", "canary", "shadow"]
+Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking", "other"]
+Events = Literal["sampled", "all", "errors", "off"]
+Capture = Literal["declared", "all", "none"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+NAME_LIMIT = 128
+LOW_SCORE = 0.5
+"""Below this confidence an event is kept even when its trace is not sampled."""
+
+
+class PredictionStore(Protocol):
+    """What a model needs of `otel_ml.GroundTruth`."""
+
+    def log_prediction(  # noqa: PLR0913
+        self,
+        prediction_id: str,
+        *,
+        model: str,
+        version: str,
+        role: str,
+        task: str,
+        positive: str | None,
+        predicted_at: float,
+        predicted: str | None,
+        value: float | None,
+        score: float | None,
+        trace_id: int,
+        span_id: int,
+        sampled: bool,
+    ) -> None:
+        """Takes one prediction without blocking and without raising."""
+
+
+class Model:
+    """A handle under which predictions are recorded. It is not the estimator and never calls it.
+
+    Args:
+        name: Name of the model, at most 128 characters.
+        version: Its version.
+        role: Shadow models never page.
+        task: How bare numbers in results are understood.
+        classes: The closed set of classes, in the estimator's order; the last one of two is the positive class.
+        trained_at: When the model was trained, a datetime or seconds since the epoch.
+        profile: The training reference; turns on bins, missing values and `ml.data.violations`.
+        schema: Declared columns; by default those of the profile.
+        ground_truth: Where predictions wait for their labels.
+        id: Callable on the features that gives the prediction id.
+        output: Callable on the result that gives what was predicted.
+        batch: Whether a sequence in a result is always a batch.
+        events: Which predictions emit an event; failed ones and low scores always do, unless ``off``.
+        capture_features: Which raw values may leave the process; columns marked sensitive never do.
+
+    Raises:
+        ConfigError: An argument is not one of its allowed values.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only, each with a default
+        self,
+        name: str,
+        version: str = "",
+        *,
+        role: Role = "primary",
+        task: Task = "other",
+        classes: Sequence[Any] | None = None,
+        trained_at: datetime | float | None = None,
+        profile: ReferenceProfile | None = None,
+        schema: Schema | None = None,
+        ground_truth: PredictionStore | None = None,
+        id: Callable[[Any], Any] | None = None,  # noqa: A002 - the public name
+        output: Callable[[Any], Any] | None = None,
+        batch: bool = False,
+        events: Events | None = None,
+        capture_features: Capture | None = None,
+    ) -> None:
+        self.name = _name(name)
+        self.version = text(str(version), NAME_LIMIT) or ""
+        self.role = _one_of("role", role, Role)
+        self.task = _one_of("task", task, Task)
+        self.classes = None if classes is None else [str(class_text(item)) for item in classes]
+        self.trained_at = trained_at.timestamp() if isinstance(trained_at, datetime) else trained_at
+        self.loaded_at: float | None = None
+        self.id_source = id
+        self.batch = batch
+        self._output = output
+        self._events = _one_of("events", events or _environment(semconv.ENV_EVENTS, "sampled"), Events)
+        self._capture = _one_of(
+            "capture_features", capture_features or _environment(semconv.ENV_CAPTURE_FEATURES, "declared"), Capture
+        )
+        self._low_score = float(_environment(semconv.ENV_LOW_SCORE, str(LOW_SCORE)))
+        self._store = ground_truth
+        self.attributes: dict[str, Any] = {
+            semconv.MODEL_NAME: self.name,
+            semconv.MODEL_VERSION: self.version,
+            semconv.MODEL_ROLE: self.role,
+        }
+        self.monitor = None
+        if profile is not None or schema is not None:
+            self.monitor = FeatureMonitor(dict(self.attributes), profile=profile, schema=schema)
+        self._declared = self.monitor.declared if self.monitor else frozenset()
+        self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
+        self._columns = None if profile is None else [feature.name for feature in profile.features]
+        self._told = False
+        self._bound: Binding | None = None
+        _MODELS.add(self)
+        self._bind(ports.state())
+
+    # --- recording -------------------------------------------------------------------------------------------------
+
+    def track(self, function: Function) -> Function:
+        """Decorator: every call of the function is one prediction of this model, its first argument the features.
+
+        Works on functions, coroutines, generators, asynchronous generators and methods.
+        """
+        return tracked(self, function)
+
+    def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
+        """A block that is one prediction; ``with`` and ``async with``."""
+        made = _guard.call("prediction.create", self._predict, features, id)
+        return made if made is not None else NoopPrediction(self, None, id)
+
+    def record(  # noqa: PLR0913
+        self,
+        features: Any = None,
+        *,
+        prediction: Any = None,
+        score: Any = None,
+        duration: float | None = None,
+        id: Any = None,  # noqa: A002
+        batch: bool = False,
+    ) -> Prediction:
+        """Records a prediction that was made elsewhere. Passing the features is consent to capture them.
+
+        Args:
+            features: Its inputs.
+            prediction: The class or number; a sequence of shape (rows,) with ``batch``.
+            score: The score in 0..1; a sequence of shape (rows,) with ``batch``.
+            duration: Seconds it took; 0 if unknown.
+            id: Its id, or a list of ids for the rows of a batch.
+            batch: Whether the outputs are sequences.
+        """
+        made = self.prediction(features, id=id)
+        made._consent = True  # noqa: SLF001 - one room
+        made.start()
+        if prediction is not None or score is not None:
+            made.set_output(prediction, score, batch=batch)
+        made.finish(duration=_seconds(duration))
+        return made
+
+    def record_error(self, error: BaseException | str, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
+        """Records a prediction that failed elsewhere."""
+        made = self.prediction(features, id=id)
+        made._consent = features is not None  # noqa: SLF001
+        made.start()
+        made.finish(error=error, duration=0.0)
+        return made
+
+    @contextmanager
+    def load(self) -> Iterator[None]:
+        """A block that loads the model: `ml.model.load.duration` and `ml.model.load.timestamp`."""
+        began = time.perf_counter()
+        yield
+        self.loaded_at = time.time()
+        with _guard.step("model.load"):
+            binding = self._binding()
+            if binding is not None:
+                binding.load_duration.record(time.perf_counter() - began, self.attributes)
+
+    # --- decisions, used by the predictions ------------------------------------------------------------------------
+
+    @property
+    def wants_features(self) -> bool:
+        """Whether anything is done with the features."""
+        return self.monitor is not None or self._capture == "all" or bool(self._sensitive)
+
+    def snapshot(self, features: Any) -> dict[str, object] | _features.Batch | None:
+        """A bounded plain copy of the features."""
+        return _features.snapshot(features, names=self._columns)
+
+    def recognise(self, result: Any, rows: int | None) -> _outputs.Output | None:
+        """What was predicted, read from a result; None if it cannot be made out."""
+        if self._output is not None:
+            result = _guard.attempt(self._output, result)
+        return _outputs.recognise(result, task=self.task, classes=self.classes, batch=self.batch, rows=rows)
+
+    def captured(self, features: dict[str, object], *, consent: bool = False) -> dict[str, object] | None:
+        """The features that may leave the process; None if none may."""
+        if self._capture == "none":
+            return None
+        if consent or self._capture == "all":
+            return {key: value for key, value in features.items() if key not in self._sensitive}
+        if not self._declared:
+            return None
+        allowed = self._declared - self._sensitive
+        return {key: value for key, value in features.items() if key in allowed}
+
+    def secrets(self, snapshot: dict[str, object] | _features.Batch | None) -> tuple[str, ...]:
+        """Texts of the values of sensitive columns, to be replaced in exception texts."""
+        if not self._sensitive or snapshot is None:
+            return ()
+        if isinstance(snapshot, dict):
+            values = [value for key, value in snapshot.items() if key in self._sensitive]
+        else:
+            columns = (column for key, column in snapshot.columns.items() if key in self._sensitive)
+            values = [value for column in columns for value in column[:100]]
+        return tuple({str(value) for value in values if value is not None and str(value)})
+
+    def wants_event(self, outcome: Outcome, *, sampled: bool) -> bool:
+        """Whether this prediction emits its event."""
+        if self._events == "off":
+            return False
+        if self._events == "all" or (outcome.failure is not None and not outcome.failure.cancelled):
+            return True
+        if self._events == "errors":
+            return False
+        return sampled or self._is_unsure(outcome)
+
+    def observes(self, outcome: Outcome) -> bool:
+        """Whether bins or ground truth want this prediction."""
+        has_output = outcome.output is not None and outcome.failure is None
+        return (self.monitor is not None and (outcome.features is not None or has_output)) or (
+            self._store is not None and has_output
+        )
+
+    def observe(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        """Counts the features' bins and hands the prediction to the store; off the hot path in own mode."""
+        if self.monitor is not None:
+            _guard.call("quality.observe", self._count_features, self.monitor, outcome)
+        if self._store is not None and outcome.output is not None and outcome.failure is None:
+            _guard.call("ground_truth.log", self._store_rows, self._store, outcome, ids)
+
+    def note_unrecognised(self) -> None:
+        """Counts a result in which nothing was recognised, and says once what to do."""
+        binding = self._binding()
+        if binding is not None:
+            _guard.call("prediction.unrecognised", binding.note_unrecognised)
+        _guard.warn_once(
+            f"unrecognised:{self.name}",
+            f"otel-ml: no prediction was recognised in a result of model {self.name!r}; "
+            "pass output=..., or call set_output(); further ones are counted in otelml.unrecognised.outputs",
+        )
+
+    def note_undeclared(self) -> None:
+        """Says once why the features of this model are not in its events."""
+        if self._capture == "declared" and not self._told:
+            self._told = True
+            _guard.warn_once(
+                f"undeclared:{self.name}",
+                f"otel-ml: the features of model {self.name!r} stay in the process; declare them with profile=... or "
+                "schema=..., or set capture_features='all' (OTEL_ML_CAPTURE_FEATURES=all)",
+            )
+
+    def _count_features(self, monitor: FeatureMonitor, outcome: Outcome) -> None:
+        output, features = outcome.output, outcome.features
+        if outcome.rows is None and not isinstance(features, _features.Batch):
+            prediction, score = _result(output, 0)
+            monitor.observe_row(features or {}, prediction, score)
+            return
+        columns: Mapping[str, Sequence[object]] = features.columns if isinstance(features, _features.Batch) else {}
+        kept = features.rows if isinstance(features, _features.Batch) else outcome.rows or 0
+        predictions = scores = None
+        if output is not None:
+            pairs = [_result(output, index) for index in range(len(output.classes))]
+            predictions, scores = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        monitor.observe_batch(columns, predictions, scores, kept)
+
+    def _store_rows(self, store: PredictionStore, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        output = outcome.output
+        if output is None:
+            return
+        positive = self.classes[-1] if self.classes and len(self.classes) == 2 else None
+        for index in range(len(output.classes)):
+            store.log_prediction(
+                outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
+                model=self.name,
+                version=self.version,
+                role=self.role,
+                task=self.task,
+                positive=positive,
+                predicted_at=outcome.end_ns / 1e9,
+                predicted=output.classes[index],
+                value=output.values[index],
+                score=output.scores[index],
+                trace_id=ids[0],
+                span_id=ids[1],
+                sampled=bool(ids[2]),
+            )
+
+    def _is_unsure(self, outcome: Outcome) -> bool:
+        if outcome.output is None:
+            return False
+        scores = [score for score in outcome.output.scores if score is not None]
+        if self.task == "binary":
+            scores = [max(score, 1.0 - score) for score in scores]
+        return any(score < self._low_score for score in scores)
+
+    # --- binding ---------------------------------------------------------------------------------------------------
+
+    def _predict(self, features: Any, given_id: Any) -> Prediction:
+        binding = self._binding()
+        return NoopPrediction(self, None, given_id) if binding is None else binding.predict(features, given_id)
+
+    def _binding(self) -> Binding | None:
+        state = ports.state()
+        bound = self._bound
+        if bound is None or bound.state is not state:
+            bound = self._bind(state)
+        return bound
+
+    def _bind(self, state: ports.State) -> Binding | None:
+        self._bound = _guard.call("model.bind", _make_binding, self, state)
+        return self._bound
+
+
+def _make_binding(model: Model, state: ports.State) -> Binding | None:
+    from otel_ml.prediction._guest import GuestBinding
+    from otel_ml.prediction._own import OwnBinding
+
+    if state.mode == "off":
+        return None
+    return GuestBinding(model, state) if state.engine is None else OwnBinding(model, state, state.engine)
+
+
+_MODELS: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+def _rebind(state: ports.State) -> None:
+    """A model without traffic is seen too: its error counter starts at 0, its reference is exported."""
+    for model in list(_MODELS):
+        model._bind(state)  # noqa: SLF001
+
+
+ports.on_enter(_rebind)
+
+
+def track_prediction(name: str, version: str = "", **keywords: Any) -> Callable[[Function], Function]:
+    """`Model` and `Model.track` in one line; the keywords are those of `Model`."""
+    return Model(name, version, **keywords).track
+
+
+def _result(output: _outputs.Output | None, index: int) -> tuple[str | float | None, float | None]:
+    if output is None or index >= len(output.classes):
+        return None, None
+    label = output.classes[index]
+    return (label if label is not None else output.values[index]), output.scores[index]
+
+
+def _name(name: Any) -> str:
+    clean = text(name, NAME_LIMIT) if isinstance(name, str) else None
+    if not clean or not clean.strip():
+        raise ConfigError("the name of a model must be a text that is not empty")
+    return clean
+
+
+def _one_of(argument: str, value: Any, allowed: Any) -> Any:
+    if value not in get_args(allowed):
+        choices = ", ".join(get_args(allowed))
+        raise ConfigError(f"{argument}={value!r} is not one of {choices}")
+    return value
+
+
+def _environment(variable: str, default: str) -> str:
+    return os.environ.get(variable, "").strip().lower() or default
+
+
+def _seconds(duration: Any) -> float:
+    return float(duration) if isinstance(duration, (int, float)) and 0 <= duration < 1e12 else 0.0

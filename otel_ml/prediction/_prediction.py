@@ -1,0 +1,283 @@
+"""The life of one prediction: start, stages, output, end. How it is told to the world differs by mode."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
+
+from otel_ml import _guard
+from otel_ml._values import text
+from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
+from otel_ml.prediction._failure import Failure, describe
+from otel_ml.prediction._outcome import Outcome
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from typing_extensions import Self
+
+    from otel_ml._telemetry.ports import Clock
+    from otel_ml.prediction._features import Batch
+    from otel_ml.prediction._model import Model
+
+_UNSET: Any = object()
+
+
+class Prediction:
+    """One prediction. Made by `Model.prediction` and used as a context manager, plain or ``async``.
+
+    Emits the span ``predict <model>``, the metrics ``ml.prediction.*`` and the event ``ml.prediction``. Nothing that
+    goes wrong in here reaches the caller; an exception of the wrapped code passes through as the same object.
+    """
+
+    def __init__(self, model: Model, features: Any, given_id: Any = None) -> None:
+        self.model = model
+        self._features = features
+        self._row_ids: list[str] | None = None
+        self._id = self._choose_id(given_id)
+        self._output: _outputs.Output | None = None
+        self._output_batch = False
+        self._finished = False
+        self._token: Any = None
+        self._began_ns = 0
+        self._first_item: float | None = None
+        self._consent = False
+
+    @property
+    def id(self) -> str:
+        """The prediction id under which a label can be recorded later; row *i* of a batch is ``<id>.<i>``."""
+        return self._id
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id as 32 hexadecimal digits; all zeros if there is none."""
+        return f"{self._span().get_span_context().trace_id:032x}"
+
+    @property
+    def span_id(self) -> str:
+        """The span id as 16 hexadecimal digits; all zeros if there is none."""
+        return f"{self._span().get_span_context().span_id:016x}"
+
+    def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
+        """Says what was predicted.
+
+        Args:
+            prediction: The class or the number; with ``batch`` a sequence of them, shape (rows,).
+            score: The score in 0..1; with ``batch`` a sequence, shape (rows,).
+            batch: Whether both are sequences over rows.
+        """
+        batch = batch or self.model.batch
+        output = _guard.call(
+            "prediction.set_output",
+            lambda: _outputs.given(prediction, score, task=self.model.task, classes=self.model.classes, batch=batch),
+        )
+        self._output = output
+        self._output_batch = batch
+        if output is None:
+            self.model.note_unrecognised()
+
+    def stage(self, name: str) -> AbstractContextManager[Any]:
+        """A named part of the prediction: a child span and `ml.prediction.stage.duration`."""
+        stage = _guard.call("prediction.stage", self._stage, text(name, 64) or "stage")
+        return stage if stage is not None else nullcontext()
+
+    def __enter__(self) -> Self:
+        self.start()
+        self.attach()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(error=error)
+        self.detach()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, error, trace)
+
+    # --- the life, called by the decorator and the context manager; none of these raises -------------------------
+
+    @_guard.guarded("prediction.start", None)
+    def start(self) -> None:
+        """Takes the time and opens the span below whatever is current."""
+        self._began_ns = self._clock.perf_counter_ns()
+        context = otel_context.get_current()
+        self._open(context)
+        holder = context.get(PREDICTIONS_KEY)
+        if isinstance(holder, RequestPredictions) and holder.first_id is None:
+            holder.first_id = self._id
+
+    @_guard.guarded("prediction.attach", None)
+    def attach(self) -> None:
+        """Makes the span and the prediction current."""
+        context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
+        self._token = otel_context.attach(context)
+
+    @_guard.guarded("prediction.detach", None)
+    def detach(self) -> None:
+        """Puts back what was current before."""
+        token, self._token = self._token, None
+        if token is not None:
+            otel_context.detach(token)
+
+    @_guard.guarded("prediction.first_item", None)
+    def note_first_item(self) -> None:
+        """A stream has yielded its first item."""
+        if self._first_item is None:
+            self._first_item = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
+
+    def finish(
+        self, result: Any = _UNSET, *, error: BaseException | str | None = None, duration: float | None = None
+    ) -> None:
+        """Counts the prediction and emits its span and event; a second call does nothing.
+
+        Args:
+            result: What the wrapped code returned, if the output is to be read from it.
+            error: What it raised instead.
+            duration: Seconds that a prediction made elsewhere took.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        outcome = _guard.call("prediction.finish", self._outcome, result, error, duration)
+        self._features = None
+        if outcome is None:
+            _guard.call("prediction.abandon", self._abandon)
+        else:
+            _guard.call("prediction.close", self._close, outcome)
+
+    # --- decisions shared by both modes ---------------------------------------------------------------------------
+
+    def _choose_id(self, given: Any) -> str:
+        if given is None:
+            given = self.model.id_source
+        if callable(given):
+            given = _guard.attempt(given, self._features)
+        if isinstance(given, (list, tuple)):
+            self._row_ids = [_id_text(item) or f"{index}" for index, item in enumerate(given[: _features.ROW_LIMIT])]
+        elif given is not None:
+            chosen = _id_text(given)
+            if chosen:
+                return chosen
+        return self._new_id()
+
+    def _outcome(self, result: Any, error: BaseException | str | None, duration: float | None) -> Outcome:
+        elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9 if duration is None else max(duration, 0.0)
+        rows = _features.row_count(self._features)
+        if error is None and result is not _UNSET and self._output is None:
+            self._output = self.model.recognise(result, rows)
+            if self._output is None:
+                self.model.note_unrecognised()
+        snapshot = self._snapshot()
+        return Outcome(
+            prediction_id=self._id,
+            row_ids=self._row_ids,
+            rows=self._rows(rows, snapshot),
+            output=self._output,
+            features=snapshot,
+            failure=None if error is None else self._failure(error, snapshot),
+            duration=elapsed,
+            end_ns=self._end_time_ns(elapsed, shifted=duration is not None),
+            first_item=self._first_item,
+            consent=self._consent,
+        )
+
+    def _rows(self, rows: int | None, snapshot: dict[str, object] | Batch | None) -> int | None:
+        if self._output is not None:
+            return self._output.rows
+        if isinstance(snapshot, _features.Batch):
+            return snapshot.total_rows
+        return rows if self.model.batch or (rows is not None and rows != 1) else None
+
+    def _snapshot(self) -> dict[str, object] | Batch | None:
+        if self._features is None:
+            return None
+        if not (self._consent or self.model.wants_features):
+            self.model.note_undeclared()
+            return None
+        return _guard.call("prediction.features", self.model.snapshot, self._features)
+
+    def _failure(self, error: BaseException | str, snapshot: dict[str, object] | Batch | None) -> Failure:
+        return describe(error, self.model.secrets(snapshot))
+
+    # --- what a mode fills in --------------------------------------------------------------------------------------
+
+    _clock: Clock
+
+    def _new_id(self) -> str:
+        raise NotImplementedError
+
+    def _span(self) -> Span:
+        raise NotImplementedError
+
+    def _open(self, context: Context) -> None:
+        raise NotImplementedError
+
+    def _stage(self, name: str) -> AbstractContextManager[Any]:
+        raise NotImplementedError
+
+    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
+        raise NotImplementedError
+
+    def _close(self, outcome: Outcome) -> None:
+        raise NotImplementedError
+
+    def _abandon(self) -> None:
+        """The outcome could not be made out: end the span and leave the gauge of active calls right."""
+        raise NotImplementedError
+
+
+class NoopPrediction(Prediction):
+    """The twin that is handed out when nothing is to be or can be recorded: same surface, no effect."""
+
+    def __init__(self, model: Any = None, features: Any = None, given_id: Any = None) -> None:  # noqa: ARG002
+        self.model = model
+        self._id = _id_text(given_id) or "" if isinstance(given_id, (str, int)) else ""
+        self._finished = True
+        self._token = None
+        self._first_item = 0.0
+
+    def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
+        """Does nothing."""
+
+    def stage(self, name: str) -> AbstractContextManager[Any]:  # noqa: ARG002
+        """A block around nothing."""
+        return nullcontext()
+
+    def start(self) -> None:
+        """Does nothing."""
+
+    def attach(self) -> None:
+        """Does nothing."""
+
+    def note_first_item(self) -> None:
+        """Does nothing."""
+
+    def _span(self) -> Span:
+        return INVALID_SPAN
+
+
+def current_prediction() -> Prediction:
+    """The prediction in this context, or a no-op twin with the same surface."""
+    current = otel_context.get_value(PREDICTION_KEY)
+    return current if isinstance(current, Prediction) else NoopPrediction()
+
+
+def _id_text(value: Any) -> str | None:
+    if type(value) is int:
+        return str(value)[:128]
+    plain = text(value, 128) if isinstance(value, str) else None
+    if plain is None:
+        uuid_hex = _guard.attempt(lambda: str(value)) if type(value).__module__ == "uuid" else None
+        plain = text(uuid_hex, 128) if uuid_hex else None
+    return plain

@@ -1,0 +1,163 @@
+"""A light span: the whole surface of the API's `Span` over a few plain fields, for own mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, TraceState
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry.ports import Attributes, Clock, SpanData
+from otel_ml._values import scalar, text
+from otel_ml.prediction._failure import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+ATTRIBUTES_KEPT = 128
+EVENTS_KEPT = 128
+LINKS_KEPT = 128
+"""The limits that the OTel SDK applies to a span by default."""
+
+_STATUS = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
+
+
+class LightSpan(Span):
+    """A recording or non-recording span of ours. Only the thread or task that made it writes to it."""
+
+    def __init__(self, name: str, clock: Clock, ids: tuple[int, int], parent: SpanContext, *, sampled: bool) -> None:
+        self._name = name
+        self._clock = clock
+        self._trace_id, self._span_id = ids
+        self._parent = parent
+        self._sampled = sampled
+        self._live = True
+        self._start_ns = 0
+        self._end_ns = 0
+        self._trace_state: TraceState | None = None
+        self._own_attributes: Attributes | None = None
+        self._events: list[tuple[str, int, Attributes]] | None = None
+        self._links: list[tuple[int, int, Attributes]] | None = None
+        self._status: tuple[StatusCode, str] | None = None
+        self._span_context: SpanContext | None = None
+
+    def get_span_context(self) -> SpanContext:
+        if self._span_context is None:
+            flags = TraceFlags(TraceFlags.SAMPLED if self._sampled else TraceFlags.DEFAULT)
+            self._span_context = SpanContext(self._trace_id, self._span_id, False, flags, self._trace_state)
+        return self._span_context
+
+    def is_recording(self) -> bool:
+        return self._sampled and self._live
+
+    @property
+    def name(self) -> str:
+        """The span's name."""
+        return self._name
+
+    @_guard.guarded("span.set_attribute", None)
+    def set_attribute(self, key: str, value: Any) -> None:
+        if not self.is_recording():
+            return
+        name, plain = text(key, 256), scalar(value)
+        if not name or plain is None:
+            return
+        if self._own_attributes is None:
+            self._own_attributes = {}
+        if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
+            self._own_attributes[name] = plain
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        for key, value in _plain(attributes).items():
+            self.set_attribute(key, value)
+
+    @_guard.guarded("span.add_event", None)
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        if not self.is_recording():
+            return
+        if self._events is None:
+            self._events = []
+        if len(self._events) < EVENTS_KEPT:
+            time_ns = timestamp if type(timestamp) is int else self._clock.time_ns()
+            self._events.append((text(name, 256) or "", time_ns, _plain(attributes)))
+
+    @_guard.guarded("span.add_link", None)
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        if not self.is_recording() or not context.is_valid:
+            return
+        if self._links is None:
+            self._links = []
+        if len(self._links) < LINKS_KEPT:
+            self._links.append((context.trace_id, context.span_id, _plain(attributes)))
+
+    @_guard.guarded("span.update_name", None)
+    def update_name(self, name: str) -> None:
+        if self.is_recording():
+            self._name = text(name, 256) or self._name
+
+    @_guard.guarded("span.set_status", None)
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if not self.is_recording():
+            return
+        code = status.status_code if isinstance(status, Status) else status
+        message = status.description if isinstance(status, Status) else description
+        if self._status is not None and self._status[0] is StatusCode.OK:
+            return
+        if code is not StatusCode.UNSET:
+            self._status = (code, (text(message, 1024) or "") if code is StatusCode.ERROR else "")
+
+    @_guard.guarded("span.record_exception", None)
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Any = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: ARG002 - part of the API's signature
+    ) -> None:
+        if self.is_recording():
+            self.add_event(
+                semconv.EXCEPTION_EVENT, describe(exception).attributes() | _plain(attributes), timestamp=timestamp
+            )
+
+    def end(self, end_time: int | None = None) -> None:
+        """Does nothing: the prediction or stage that owns this span ends it."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Does nothing either; subclasses that are context managers say what they do."""
+
+    def _data(self, attributes: Attributes, status: tuple[StatusCode, str] | None) -> SpanData:
+        """The finished span. ``attributes`` win over those that the user set under the same names."""
+        code, message = status or self._status or (StatusCode.UNSET, "")
+        parent = self._parent
+        state = self._trace_state
+        return SpanData(
+            name=self._name,
+            trace_id=self._trace_id,
+            span_id=self._span_id,
+            parent_span_id=parent.span_id if parent.is_valid else 0,
+            trace_flags=1,
+            start_ns=self._start_ns,
+            end_ns=self._end_ns,
+            attributes={**(self._own_attributes or {}), **attributes},
+            events=self._events or [],
+            links=self._links or [],
+            status=_STATUS[code],  # type: ignore[arg-type]
+            status_message=message,
+            trace_state=state.to_header() if state else "",
+            parent_is_remote=parent.is_valid and parent.is_remote,
+        )
+
+
+def _plain(attributes: Any) -> Attributes:
+    """At most `ATTRIBUTES_KEPT` clean attributes out of whatever a caller passed."""
+    plain: Attributes = {}
+    if not isinstance(attributes, dict) and not hasattr(attributes, "items"):
+        return plain
+    for key, value in _guard.call("span.attributes", lambda: list(attributes.items())) or []:
+        name, clean = text(key, 256), scalar(value)
+        if name and clean is not None and len(plain) < ATTRIBUTES_KEPT:
+            plain[name] = clean
+    return plain

@@ -1,0 +1,95 @@
+"""Spans made by the OTel API: for guest mode, and for own mode when a foreign span processor must see stock spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+
+from otel_ml import _guard, semconv
+from otel_ml.prediction._failure import describe
+from otel_ml.prediction._outcome import Outcome, span_attributes
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from typing_extensions import Self
+
+    from otel_ml._telemetry.ports import Clock
+    from otel_ml.prediction._binding import Binding
+    from otel_ml.prediction._model import Model
+
+
+class StockSpans:
+    """The span part of a prediction over a stock tracer; mixed into the predictions of both modes."""
+
+    model: Model
+    _binding: Any
+    _clock: Clock
+    _stock_span: Span
+
+    def _span(self) -> Span:
+        return self._stock_span
+
+    def _start_span(self, tracer: Tracer, context: Context) -> None:
+        self._stock_span = tracer.start_span(
+            self._binding.span_name, context=context, kind=SpanKind.INTERNAL, attributes=self.model.attributes
+        )
+
+    def _span_context(self) -> Context:
+        return set_span_in_context(self._stock_span)
+
+    def _end_span(self, outcome: Outcome, end_ns: int | None = None) -> None:
+        span = self._stock_span
+        if span.is_recording():
+            span.set_attributes(span_attributes(self.model, outcome))
+            failure = outcome.failure
+            if failure is not None and not failure.cancelled:
+                span.add_event(semconv.EXCEPTION_EVENT, failure.attributes(), timestamp=outcome.end_ns)
+                span.set_status(Status(StatusCode.ERROR, failure.message or None))
+        span.end(end_ns)
+
+    def _stage(self, name: str) -> StockStage:
+        return StockStage(self._binding, self._clock, name)
+
+
+class StockStage:
+    """One stage under the current prediction: a child span and a duration."""
+
+    def __init__(self, binding: Binding, clock: Clock, name: str) -> None:
+        self._binding = binding
+        self._clock = clock
+        self._name = name
+        self._token: Any = None
+        self._span: Span | None = None
+        self._began_ns = 0
+
+    def __enter__(self) -> Self:
+        _guard.call("stage.start", self._start)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _guard.call("stage.finish", self._finish, error)
+
+    def _start(self) -> None:
+        attributes = {**self._binding.attributes, semconv.STAGE_NAME: self._name}
+        self._began_ns = self._clock.perf_counter_ns()
+        self._span = self._binding.tracer.start_span(self._name, kind=SpanKind.INTERNAL, attributes=attributes)
+        self._token = otel_context.attach(set_span_in_context(self._span))
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._span is None:
+            return
+        elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
+        self._binding.count_stage(self._name, elapsed, set_span_in_context(self._span))
+        if error is not None:
+            failure = describe(error)
+            self._span.set_attribute(semconv.ERROR_TYPE, failure.type)
+            if not failure.cancelled:
+                self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
+        otel_context.detach(self._token)
