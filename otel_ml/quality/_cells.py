@@ -46,7 +46,8 @@ class Slot:
 
     def remember(self, value: Any, position: int) -> None:
         """Takes a valid category into the quick path: a digest costs more than all the rest of a row."""
-        if self.edges is None and type(value) in {str, int} and len(self.lookup) < _REMEMBERED:
+        cls = type(value)
+        if self.edges is None and (cls is str or cls is int) and len(self.lookup) < _REMEMBERED:
             self.lookup[value] = self.base + position
 
     def judge(self, value: object) -> Verdict:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-_COUNTABLE: Final = (str, int, bool, type(None))
+_COUNTABLE: Final = frozenset((str, int, bool, type(None)))
 """Builtin types that hash cheaply; mixed with each other, 1 and True would fall together."""
 _DENSE: Final = 65_536
 """Whole numbers spread over less than this are counted by a table."""
@@ -110,13 +110,17 @@ def _count_distinct_array(slot: Slot, array: Array, cells: Cells, invalid: bytea
 
 
 def _count_list(slot: Slot, values: Sequence[object], cells: Cells, invalid: bytearray) -> None:
-    types = set(map(type, values))
-    if len(types - {type(None)}) <= 1 and types <= set(_COUNTABLE):
+    if _guard.attempt(_is_countable, values):
         broken = {value for value, count in Counter(values).items() if cells.count(slot, slot.judge(value), count)}
         if broken:
             _mark(invalid, [value in broken for value in values])
     else:
         _mark(invalid, [cells.count(slot, slot.judge(value)) for value in values])
+
+
+def _is_countable(values: Sequence[object]) -> bool:
+    types = set(map(type, values))
+    return len(types - {type(None)}) <= 1 and types <= _COUNTABLE
 
 
 def _mark(invalid: bytearray, broken: Sequence[bool]) -> None:

@@ -116,7 +116,9 @@ class FeatureMonitor:
         invalid = bytearray(rows)
         if columns:
             for slot in self.layout.slots:
-                count_column(slot, columns.get(slot.name, ABSENT), rows, fresh, invalid)
+                _guard.call(
+                    "quality.observe_column", count_column, slot, columns.get(slot.name, ABSENT), rows, fresh, invalid
+                )
             extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots)
             if self.layout.closed and extra:
                 fresh.violate(self.layout.extra, "extra_column", extra * rows)

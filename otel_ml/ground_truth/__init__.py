@@ -1,0 +1,7 @@
+"""Predictions wait in a store for their true labels, and each label becomes counts of live accuracy exactly once."""
+
+from __future__ import annotations
+
+from otel_ml.ground_truth._truth import GroundTruth
+
+__all__ = ["GroundTruth"]

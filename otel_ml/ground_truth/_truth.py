@@ -1,0 +1,311 @@
+"""The front of the room: predictions in, labels in, live counts and exact figures out."""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import os
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import metrics
+from opentelemetry._logs import get_logger
+
+from otel_ml import _guard, semconv
+from otel_ml._values import class_text, number, text
+from otel_ml.ground_truth._evaluator import Evaluator
+from otel_ml.ground_truth._records import Joined, State, StoredLabel, StoredPrediction, seconds
+from otel_ml.ground_truth._scores import evaluate
+from otel_ml.ground_truth._store import Store, StoreError
+from otel_ml.ground_truth._writer import BatchWriter
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
+    from opentelemetry.metrics import Meter
+
+QUEUE_SIZE: Final = 10_000
+"""Predictions that may wait to be written; more are dropped and counted."""
+ID_LENGTH: Final = 256
+"""Characters of a prediction id."""
+_EXIT_SECONDS: Final = 5.0
+_CHUNK: Final = 500
+
+_truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
+
+
+class GroundTruth:
+    """Joins predictions with the labels that arrive later, exactly once over all processes that share the store.
+
+    Emits ``ml.eval.outcomes``, ``ml.eval.score_bin``, ``ml.eval.labels``, ``ml.eval.label.lag``, for regressions
+    ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, and the event ``ml.label`` with
+    the trace and span id of the prediction. The store holds no features.
+
+    Args:
+        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``.
+        meter: Where the counts go; by default the global one.
+        logger: Where the events go; by default the global one.
+        queue_size: Predictions that may wait to be written.
+        ttl: Seconds after which predictions and waiting labels are deleted; None keeps them.
+        clock: Seconds since the epoch.
+
+    Raises:
+        StoreError: The store cannot be opened, or SQLAlchemy is not installed.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        url: str,
+        *,
+        meter: Meter | None = None,
+        logger: Logger | None = None,
+        queue_size: int = QUEUE_SIZE,
+        ttl: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._ttl = ttl
+        self._store = Store(url)
+        self._store.open()
+        self._is_bound = meter is not None or logger is not None
+        self._evaluator = Evaluator(
+            meter if meter is not None else metrics.get_meter(semconv.SCOPE),
+            logger if logger is not None else get_logger(semconv.SCOPE),
+        )
+        interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
+        self._writer = BatchWriter(self._write, size=queue_size, idle=self._expire, idle_interval=interval)
+        _truths.add(self)
+
+    @property
+    def dropped(self) -> int:
+        """Predictions that were not stored because the queue was full or the store unreachable until the end."""
+        return self._writer.dropped
+
+    def bind(self, *, meter: Meter, logger: Logger) -> None:
+        """Emits through this meter and logger, unless others were given to the constructor."""
+        if not self._is_bound:
+            self._is_bound = True
+            self._evaluator.bind(meter, logger)
+
+    def log_prediction(  # noqa: PLR0913
+        self,
+        prediction_id: str,
+        *,
+        model: str,
+        version: str,
+        role: str,
+        task: str,
+        positive: str | None,
+        predicted_at: float,
+        predicted: str | None,
+        value: float | None,
+        score: float | None,
+        trace_id: int,
+        span_id: int,
+        sampled: bool,
+    ) -> None:
+        """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted.
+
+        Args:
+            prediction_id: The id under which the label will come.
+            model: Name of the model; `version`, `role` and `task` likewise.
+            version: Its version.
+            role: ``primary``, ``canary`` or ``shadow``.
+            task: As of `Model`.
+            positive: Class text of the positive class of a binary task.
+            predicted_at: Seconds since the epoch.
+            predicted: Canonical class text.
+            value: Predicted number of a regression.
+            score: Score, of a binary task that of the positive class.
+            trace_id: Of the prediction's span; 0 without one.
+            span_id: Likewise.
+            sampled: Whether the trace is recorded.
+        """
+        row = (
+            prediction_id, model, version, role, task, positive, predicted_at, predicted, value, score,
+            trace_id, span_id, sampled,
+        )  # fmt: skip
+        if not self._writer.offer(row):
+            _guard.warn_once(
+                "ground_truth.queue",
+                "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored",
+            )
+
+    def record_label(self, prediction_id: str, label: object, at: float | dt.datetime | None = None) -> State:
+        """Gives a prediction its true label; the first one counts. Blocks for one transaction; never raises.
+
+        Args:
+            prediction_id: As returned by the prediction; its prediction may still be on the way.
+            label: The true class or number.
+            at: When the label became known; now by default.
+
+        Returns:
+            ``matched``; ``waiting`` for its prediction; ``duplicate`` of the same label; ``revised`` when another label
+            came first, which stays; ``failed`` when nothing was stored: the log says why.
+        """
+        return self._record([(prediction_id, label, at)])[0]
+
+    def record_labels(
+        self, labels: Iterable[tuple[str, object] | tuple[str, object, float | dt.datetime | None]]
+    ) -> dict[State, int]:
+        """Records many labels, each ``(prediction_id, label)`` or ``(prediction_id, label, at)``; counts by state."""
+        states: Counter[State] = Counter()
+        stream = iter(labels)
+        while chunk := list(islice(stream, _CHUNK)):
+            states.update(self._record(chunk))
+        return dict(states)
+
+    def compute_metrics(
+        self,
+        start: float | dt.datetime,
+        end: float | dt.datetime,
+        *,
+        model: str,
+        version: str | None = None,
+        by: str = "labeled_at",
+    ) -> dict[str, Any]:
+        """The exact figures of the labelled predictions with ``start <= moment < end``; None where undefined.
+
+        Classes: ``count, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count, mae, rmse,
+        r2, bias``. By ``predicted_at`` also ``predicted``, the predictions in the window, and ``coverage``, the share
+        of them that has its label. As in scikit-learn, but undefined is None.
+
+        Raises:
+            ValueError: `by` is unknown, or the window is empty.
+            StoreError: The store cannot be read.
+        """
+        if by not in {"labeled_at", "predicted_at"}:
+            raise ValueError(f"by must be 'labeled_at' or 'predicted_at', not {by!r}")
+        first, last = seconds(start), seconds(end)
+        if first >= last:
+            raise ValueError(f"the window ends at {end} before it starts at {start}")
+        self.flush(_EXIT_SECONDS)
+        pairs = self._store.labelled(first, last, model=model, version=version, by=by)
+        figures = evaluate(pairs)
+        if by == "predicted_at":
+            predicted = self._store.count(first, last, model=model, version=version)
+            figures["predicted"] = predicted
+            figures["coverage"] = len(pairs) / predicted if predicted else None
+        return figures
+
+    def flush(self, timeout: float = _EXIT_SECONDS) -> bool:
+        """Waits until the predictions so far are stored; False when that takes longer than `timeout` seconds."""
+        return self._writer.flush(timeout)
+
+    def close(self, timeout: float = _EXIT_SECONDS) -> bool:
+        """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
+        complete = self._writer.close(timeout)
+        _guard.call("ground_truth.close", self._store.close)
+        return complete
+
+    def _record(self, labels: Sequence[Sequence[Any]]) -> list[State]:
+        states: list[State] = ["failed"] * len(labels)
+        plain = {place: label for place, raw in enumerate(labels) if (label := self._label(raw)) is not None}
+        if len(plain) < len(labels):
+            _guard.warn_once("ground_truth.label", "otel-ml: a label without an id or a value was not recorded")
+        if not plain:
+            return states
+        try:
+            found = self._store.label(list(plain.values()))
+        except StoreError as error:
+            _guard.report("ground_truth.label", error)
+            _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
+            return states
+        for (place, label), (state, prediction) in zip(plain.items(), found, strict=True):
+            states[place] = state
+            if state == "matched" and prediction is not None:
+                self._evaluator.count_joined(Joined(prediction, label))
+            else:
+                self._evaluator.count_state(state, prediction)
+        return states
+
+    @_guard.guarded("ground_truth.read_label", None)
+    def _label(self, raw: Sequence[Any]) -> StoredLabel | None:
+        name, value = text(raw[0], ID_LENGTH), class_text(raw[1])
+        at = raw[2] if len(raw) > 2 else None
+        if not name or value is None:
+            return None
+        return StoredLabel(name, value, number(raw[1]), self._clock() if at is None else seconds(at))
+
+    def _write(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Stores a batch; False when the store is unreachable for now."""
+        predictions = [row for row in (_guard.call("ground_truth.read", _prediction, *row) for row in rows) if row]
+        try:
+            joined = self._store.write(predictions)
+        except StoreError as error:
+            _guard.report("ground_truth.write", error)
+            _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
+            if error.is_transient:
+                return False
+            if len(predictions) == 1:
+                self._writer.dropped += 1
+                return True
+            # one row that the database refuses must not take the others with it
+            return not [row for row in rows if not self._write([row])]
+        for prediction in predictions:
+            self._evaluator.expect(prediction)
+        for pair in joined:
+            self._evaluator.count_joined(pair)
+        return True
+
+    def _expire(self) -> None:
+        if self._ttl is not None:
+            self._store.expire(self._clock() - self._ttl)
+
+    def _after_fork(self) -> None:
+        self._store.forget_connections()
+        self._writer.restart_in_child()
+        self._evaluator.restart_in_child()
+
+
+def _prediction(  # noqa: PLR0913, PLR0917
+    prediction_id: object,
+    model: object,
+    version: object,
+    role: object,
+    task: object,
+    positive: object,
+    predicted_at: float,
+    predicted: object,
+    value: object,
+    score: object,
+    trace_id: int,
+    span_id: int,
+    sampled: object,
+) -> StoredPrediction | None:
+    """The row as plain bounded values; None without an id."""
+    name = text(prediction_id, ID_LENGTH)
+    if not name:
+        return None
+    return StoredPrediction(
+        id=name,
+        model=text(model) or "",
+        version=text(version) or "",
+        role=text(role) or "",
+        task=text(task) or "",
+        positive=class_text(positive),
+        predicted_at=seconds(predicted_at),
+        predicted=class_text(predicted),
+        value=number(value),
+        score=number(score),
+        trace_id=f"{trace_id:032x}",
+        span_id=f"{span_id:016x}",
+        sampled=bool(sampled),
+    )
+
+
+def _each_after_fork() -> None:
+    for truth in list(_truths):
+        _guard.call("ground_truth.fork", truth._after_fork)  # noqa: SLF001 - this module's own class
+
+
+def _each_at_exit() -> None:
+    for truth in list(_truths):
+        _guard.call("ground_truth.exit", truth.flush, _EXIT_SECONDS)
+
+
+os.register_at_fork(after_in_child=_each_after_fork)
+atexit.register(_each_at_exit)

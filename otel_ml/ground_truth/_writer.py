@@ -1,0 +1,135 @@
+"""A bounded queue and one thread that writes what is in it, in batches and in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from otel_ml import _guard
+
+BATCH: Final = 500
+"""Predictions in one transaction."""
+_LINGER: Final = 0.02
+"""Seconds between the first prediction of a batch and its write, so that a batch can gather."""
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two attempts when the store is unreachable."""
+
+
+class BatchWriter:
+    """Takes items without blocking and hands them to `write`; where that returns False it is tried again."""
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Any]], bool],
+        *,
+        size: int,
+        idle: Callable[[], None] = lambda: None,
+        idle_interval: float = 60.0,
+    ) -> None:
+        self._write = write
+        self._size = size
+        self._idle = idle
+        self._idle_interval = idle_interval
+        self._progress = threading.Condition()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self.dropped = 0
+        """Items that did not fit into the queue or were left at `close`."""
+        self._start_afresh()
+
+    def offer(self, item: object) -> bool:
+        """Queues an item; False when there is no room or the writer is closed. Never blocks."""
+        if self._closed or len(self._queue) >= self._size:
+            self.dropped += 1
+            return False
+        self._queue.append(item)
+        if not self._wake.is_set():
+            self._wake.set()
+        if self._thread is None:
+            self._start()
+        return True
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until all that was offered so far is settled; False when that takes longer."""
+        with self._progress:
+            target = self._settled + self._in_hand + len(self._queue)
+            if self._settled >= target:
+                return True
+            self._hurry.set()
+            return self._progress.wait_for(lambda: self._settled >= target, timeout)
+
+    def close(self, timeout: float) -> bool:
+        """Writes what is queued, within the time, and ends the thread; safe twice. False when something was dropped."""
+        deadline = time.monotonic() + timeout
+        complete = self.flush(timeout)
+        with self._progress:
+            self._closed = True
+        self._wake.set()
+        self._hurry.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(deadline - time.monotonic(), 0.1))
+        left = len(self._queue)
+        self._queue.clear()
+        self.dropped += left
+        return complete and not left
+
+    def restart_in_child(self) -> None:
+        """In a forked child: the parent writes what was queued, the child begins with nothing."""
+        self.dropped = 0
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._queue: deque[object] = deque()
+        self._in_hand = 0
+        self._settled = 0
+        self._closed = False
+        self._progress = threading.Condition()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        with self._progress:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="otel-ml-ground-truth", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            if not self._wake.wait(self._idle_interval):
+                _guard.call("ground_truth.idle", self._idle)
+                continue
+            self._wake.clear()
+            if not self._closed:
+                self._hurry.wait(_LINGER)
+                self._hurry.clear()
+            while self._queue:
+                self._settle()
+                if self._closed and self._in_hand:
+                    return
+            if self._closed:
+                return
+
+    def _settle(self) -> None:
+        """Writes one batch, however long the store takes, unless the writer is closed meanwhile."""
+        with self._progress:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._in_hand = len(batch)
+        pause = 0.05
+        while (is_written := _guard.call("ground_truth.write", self._write, batch)) is False:
+            if self._closed:
+                self.dropped += len(batch)
+                return
+            self._hurry.wait(pause)
+            self._hurry.clear()
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        if not is_written:
+            self.dropped += len(batch)
+        with self._progress:
+            self._in_hand = 0
+            self._settled += len(batch)
+            self._progress.notify_all()
