@@ -117,7 +117,7 @@ def labels(cursor: duckdb.DuckDBPyConnection, prediction_id: str, trace_id: str 
     found = _rows(
         cursor,
         f"{_LABELS} where (prediction_id = ? or starts_with(prediction_id, ? || '.')) "
-        "and trace_id is not distinct from ? group by all order by length(prediction_id), prediction_id limit ?",
+        "and trace_id is not distinct from ? group by prediction_id, trace_id order by length(prediction_id), prediction_id limit ?",
         [prediction_id, prediction_id, trace_id, LABELS_LIMIT],
     )
     return [
@@ -199,7 +199,8 @@ def points(cursor: duckdb.DuckDBPyConnection, name: str, limit: int) -> list[dic
     found = _rows(
         cursor,
         "select series, kind, unit, temporality, monotonic, start_ns, time_ns, value, observations as count, "
-        "sum, min, max, detail, attributes, resource, service_name from points where name = ? order by time_ns desc, series limit ?",
+        "sum, min, max, detail, attributes, resource, service_name from points where name = ? "
+        "order by time_ns desc, series limit ?",
         [name, limit],
     )
     for row in found:
@@ -302,8 +303,9 @@ def _features(content: Any, row_index: int | None) -> dict[str, Any] | None:
         return None
     if row_index is not None:
         rows = content.get("rows")
-        is_there = isinstance(rows, list) and row_index < len(rows) and isinstance(rows[row_index], dict)
-        content = rows[row_index] if is_there else {}
+        content = rows[row_index] if isinstance(rows, list) and row_index < len(rows) else None
+        if not isinstance(content, dict):
+            return None
     features = content.get("features")
     return features if isinstance(features, dict) else None
 
