@@ -180,13 +180,14 @@ class CellSet:
             cells = self._by_thread.setdefault(get_ident(), ModelCells())
         return cells
 
-    def fold(self) -> Folded:
-        """Sums over all threads; monotone from one call to the next. Takes the exemplars."""
+    def fold(self, *, take_exemplars: bool = True) -> Folded:
+        """Sums over all threads; monotone from one call to the next. Takes the exemplars unless told not to."""
         with self._lock:
             alive = {thread.ident for thread in threading.enumerate()}
             folded = Folded(ModelCells())
             for ident, cells in list(self._by_thread.items()):
-                _take_exemplars(cells, folded.exemplars)
+                if take_exemplars:
+                    _take_exemplars(cells, folded.exemplars)
                 if ident in alive:
                     folded.cells.add(cells)
                 else:

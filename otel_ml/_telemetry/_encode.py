@@ -1,0 +1,172 @@
+"""Span and event data of predictions as OTLP bytes, and stock SDK records through the stock encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+
+from otel_ml import _guard
+from otel_ml._telemetry import _wire
+from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry.ports import AttributeValue, EventData, SpanData
+
+R = TypeVar("R")
+
+_STATUS: Final = {"unset": Status.STATUS_CODE_UNSET, "ok": Status.STATUS_CODE_OK, "error": Status.STATUS_CODE_ERROR}
+_SEVERITY: Final = {"INFO": SeverityNumber.SEVERITY_NUMBER_INFO, "ERROR": SeverityNumber.SEVERITY_NUMBER_ERROR}
+
+
+def scope(name: str, version: str = "", schema_url: str = "") -> bytes:
+    """The envelope of everything that predictions emit."""
+    return _wire.scope_fields(InstrumentationScope(name=name, version=version).SerializeToString(), schema_url)
+
+
+def resource(attributes: Mapping[str, Any], schema_url: str = "") -> bytes:
+    """The envelope of a request: the resource and its schema URL."""
+    message = Resource(attributes=[_attribute(key, value) for key, value in attributes.items()])
+    return _wire.resource_fields(message.SerializeToString(), schema_url)
+
+
+def span(data: SpanData) -> bytes:
+    """One `Span` message, field by field what the stock encoder gives for the same span of kind INTERNAL."""
+    return Span(
+        trace_id=data.trace_id.to_bytes(16, "big"),
+        span_id=data.span_id.to_bytes(8, "big"),
+        trace_state=data.trace_state,
+        parent_span_id=data.parent_span_id.to_bytes(8, "big") if data.parent_span_id else b"",
+        name=data.name,
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=data.start_ns,
+        end_time_unix_nano=data.end_ns,
+        attributes=_attributes(data.attributes),
+        events=[
+            Span.Event(name=name, time_unix_nano=time_ns, attributes=_attributes(attributes))
+            for name, time_ns, attributes in data.events
+        ],
+        links=[
+            Span.Link(
+                trace_id=trace_id.to_bytes(16, "big"),
+                span_id=span_id.to_bytes(8, "big"),
+                attributes=_attributes(attributes),
+                flags=SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK,
+            )
+            for trace_id, span_id, attributes in data.links
+        ],
+        status=Status(code=_STATUS[data.status], message=data.status_message),
+        flags=_flags(parent_is_remote=data.parent_is_remote),
+    ).SerializeToString()
+
+
+def event(data: EventData) -> bytes:
+    """One `LogRecord` message with an event name and a JSON text as body."""
+    return LogRecord(
+        time_unix_nano=data.time_ns,
+        observed_time_unix_nano=data.time_ns,
+        severity_number=_SEVERITY[data.severity],
+        severity_text=data.severity,
+        body=AnyValue(string_value=data.body),
+        attributes=_attributes(data.attributes),
+        flags=data.trace_flags,
+        trace_id=data.trace_id.to_bytes(16, "big") if data.trace_id else b"",
+        span_id=data.span_id.to_bytes(8, "big") if data.span_id else b"",
+        event_name=data.name,
+    ).SerializeToString()
+
+
+def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
+    """Spans of other instrumentation, by the stock encoder."""
+    encoded = []
+    for of_resource in encode_spans(spans).resource_spans:
+        for of_scope in of_resource.scope_spans:
+            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            encoded += [Encoded(head, record.SerializeToString()) for record in of_scope.spans]
+    return encoded
+
+
+def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
+    """Log records of other instrumentation, by the stock encoder."""
+    encoded = []
+    for of_resource in encode_logs(records).resource_logs:
+        for of_scope in of_resource.scope_logs:
+            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            encoded += [Encoded(head, record.SerializeToString()) for record in of_scope.log_records]
+    return encoded
+
+
+def stock_metrics(data: MetricsData) -> list[Encoded]:
+    """Metrics, by the stock encoder; each counts its data points."""
+    encoded = []
+    for of_resource in encode_metrics(data).resource_metrics:
+        for of_scope in of_resource.scope_metrics:
+            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            encoded += [Encoded(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
+    return encoded
+
+
+def points(metric: metrics_pb2.Metric) -> int:
+    """Data points of one metric."""
+    kind = metric.WhichOneof("data")
+    return len(getattr(metric, kind).data_points) if kind else 0
+
+
+def each(encode: Callable[[Sequence[R]], list[Encoded]], records: Sequence[R], where: str) -> tuple[list[Encoded], int]:
+    """Encodes a chunk; if that fails, record by record, so that a poison record costs none of its neighbours.
+
+    Returns:
+        What could be encoded, and how many records could not.
+    """
+    whole = _guard.call(where, encode, records)
+    if whole is not None:
+        return whole, 0
+    if len(records) == 1:
+        return [], 1
+    encoded: list[Encoded] = []
+    invalid = 0
+    for record in records:
+        one, bad = each(encode, [record], where)
+        encoded += one
+        invalid += bad
+    return encoded, invalid
+
+
+def _flags(*, parent_is_remote: bool) -> int:
+    flags = int(SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+    if parent_is_remote:
+        flags |= SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+    return flags
+
+
+def _attributes(attributes: Mapping[str, AttributeValue]) -> list[KeyValue]:
+    return [_attribute(key, value) for key, value in attributes.items()]
+
+
+def _attribute(key: str, value: Any) -> KeyValue:
+    return KeyValue(key=key, value=_any_value(value))
+
+
+def _any_value(value: Any) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, str):
+        return AnyValue(string_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    if isinstance(value, list | tuple):
+        message = AnyValue()
+        message.array_value.values.extend(_any_value(item) for item in value)
+        return message
+    raise TypeError(f"attribute value of type {type(value).__name__}")

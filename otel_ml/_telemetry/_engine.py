@@ -1,0 +1,273 @@
+"""The engine of own mode: intakes, worker, senders, providers and readers, put together and taken down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _encode, _providers, _routes, _self_metrics
+from otel_ml._telemetry._http import HttpTransport
+from otel_ml._telemetry._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry._instance import Instance
+from otel_ml._telemetry._intake import Outlet, Predictions, Stock
+from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
+from otel_ml._telemetry._reader import CellStore, Reader
+from otel_ml._telemetry._worker import Intake, Worker
+from otel_ml._telemetry.ids import RANDOM, Ids
+from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
+from otel_ml.config import SIGNALS, Config, Signal
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Meter
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import Link, Tracer
+
+    from otel_ml._telemetry._prometheus import Page
+    from otel_ml._telemetry.cells import CellSet, Identity
+
+_WORKER_SHARE: Final = 0.5
+"""Part of a shutdown's time after which encoding ends, so that there is time left to send."""
+_FORK_WAIT: Final = 1.0
+"""Seconds that a fork waits at most for a collection to end."""
+
+
+@dataclass(slots=True)
+class Decision:
+    """A sampler's decision about one span."""
+
+    sampled: bool
+    trace_state: str
+    attributes: Mapping[str, AttributeValue]
+
+
+_NOT_SAMPLED: Final = Decision(sampled=False, trace_state="", attributes={})
+
+
+class OwnEngine:
+    """Own mode: everything that leaves the process goes through here.
+
+    Args:
+        config: The settings in force.
+        make_transport: What carries the encoded requests of a signal.
+        ids: Source of trace, span and prediction ids.
+        clock: Clock of the predictions and of their metric points.
+        periodic: False lets metrics be collected by `flush` only; for tests.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        make_transport: MakeTransport = HttpTransport,
+        ids: Ids = RANDOM,
+        clock: Clock = time,
+        periodic: bool = True,
+    ) -> None:
+        self.config = config
+        self.ids = ids
+        self.clock = clock
+        self.light_spans = True
+        self.exemplars = config.exemplar_filter != "always_off"
+        self._notes: list[str] = []
+        self._closed = False
+        self._quiet: list[Reader] = []
+        self._periodic = periodic
+        service = "/".join(filter(None, (config.service_namespace, config.service_name or "unknown_service")))
+        self.instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
+        self._outbox = Outbox(config, make_transport)
+        self._set_resource()
+        self.store = CellStore(self.resource, clock.time_ns)
+        self._build_providers()
+        self._build_metrics()
+        self._build_worker()
+        self.offer = self._predictions.offer
+
+    # What predictions use, beside `offer` (ports.Engine).
+
+    def cells(self, identity: Identity) -> CellSet:
+        """The cells of one model, folded at every collection from now on."""
+        return self.store.cells(identity)
+
+    def sample(self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]) -> Decision:
+        """Asks the provider's sampler; one that raises samples nothing."""
+        decision = _guard.call("engine.sample", self._sample, context, trace_id, name, attributes, links)
+        return _NOT_SAMPLED if decision is None else decision
+
+    def meter(self, name: str) -> Meter:
+        """A meter of our provider."""
+        return self.meter_provider.get_meter(name)
+
+    def tracer(self, name: str) -> Tracer:
+        """A tracer of our provider."""
+        return self.tracer_provider.get_tracer(name)
+
+    # What `Telemetry` uses.
+
+    def ledger(self) -> dict[str, Ledger]:
+        """The account of every signal now."""
+        return {signal: book.read(self._waiting(signal)) for signal, book in self._outbox.books.items()}
+
+    def notes(self) -> list[str]:
+        """Lines for `otel-ml doctor`."""
+        lines = [f"{signal}: to {of(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
+        for signal in SIGNALS:
+            lines += _routes.why_stock(signal, of(self.config, signal))
+        if self.page is not None:
+            lines.append(f"metrics: scrape page at {self.page.address}")
+        lines.append(f"{semconv.SERVICE_INSTANCE_ID}: {self.instance.id}")
+        return lines + self._notes
+
+    def flush(self, deadline: float) -> bool:
+        """Brings out all that was finished before the call; True when the first hop accepted all of it."""
+        if self._closed:
+            return True
+        lost = self._outbox.lost()
+        done = self._flush_records(deadline)
+        for reader in self._readers:
+            done = reader.flush(deadline) and done
+        for provider in (self.tracer_provider, self.logger_provider):
+            if self._has_stock and deadline > monotonic():
+                done = provider.force_flush(int((deadline - monotonic()) * 1000)) and done
+        return done and self._outbox.lost() == lost
+
+    def shutdown(self, deadline: float) -> bool:
+        """Brings out what it can until the deadline; the rest is dropped and counted. False when something was lost."""
+        if self._closed:
+            return True
+        self._closed = True
+        lost = self._outbox.lost()
+        now = monotonic()
+        self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
+        self._outbox.last_call(deadline)
+        for reader in self._readers:
+            reader.stop(deadline)
+        self._outbox.stop(deadline)
+        if self.page is not None:
+            _guard.call("engine.page", self.page.close)
+        if self._has_stock:
+            _guard.call("engine.stock", self.tracer_provider.shutdown)
+            _guard.call("engine.stock", self.logger_provider.shutdown)
+        self.instance.release()
+        return self._outbox.lost() == lost
+
+    def before_fork(self) -> None:
+        """Waits for a collection to end, so that the child does not inherit the SDK's locks held by our thread."""
+        self._quiet = [reader for reader in self._readers if reader.collecting.acquire(timeout=_FORK_WAIT)]
+
+    def after_fork_in_parent(self) -> None:
+        """Lets collections go on."""
+        for reader in self._quiet:
+            reader.collecting.release()
+        self._quiet = []
+
+    def after_fork_in_child(self) -> None:
+        """The child: empty queues, cells at zero, none of the parent's threads, an instance id of its own."""
+        self._quiet = []
+        if self._closed:
+            return
+        self.instance.renew()
+        self._outbox.reset_after_fork()
+        self._worker.reset_after_fork()
+        self._set_resource()
+        self.store.reset_after_fork(self.resource)
+        if self.page is not None:
+            self.page.abandon()
+        for reader in self._readers:
+            reader.reset_after_fork()
+            if self._periodic:
+                reader.start()
+
+    # Assembly.
+
+    def _set_resource(self) -> None:
+        attributes = {**self.config.resource_attributes, semconv.SERVICE_INSTANCE_ID: self.instance.id}
+        self.resource = Resource.create(attributes)
+        self._outbox.set_resource(self.resource.attributes, self.resource.schema_url)
+
+    def _build_providers(self) -> None:
+        senders, config = self._outbox.senders, self.config
+        self._spans: Stock[Any] | None = None
+        self._logs: Stock[Any] | None = None
+        if "traces" in senders:
+            self._spans = Stock("traces", _encode.stock_spans, senders["traces"], limit=config.span_queue_size)
+        if "logs" in senders:
+            self._logs = Stock("logs", _encode.stock_logs, senders["logs"], limit=config.log_queue_size)
+        generator = _providers.id_generator(self.ids)
+        if not isinstance(generator, SeedProofIdGenerator):
+            self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
+        self.light_spans = self.light_spans and not _routes.why_stock("traces", config.traces)
+        self._has_stock = not (_routes.only_ours(config.traces) and _routes.only_ours(config.logs))
+        processors = _providers.span_processors(
+            config,
+            self._outbox,
+            self._spans,
+            flush=self._flush_records,
+            noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
+        )
+        self.tracer_provider = _providers.tracer_provider(self.resource, generator, processors)
+        self.logger_provider = _providers.logger_provider(
+            config, self.resource, self._outbox, self._logs, flush=self._flush_records
+        )
+        self._sampler: Sampler = self.tracer_provider.sampler
+
+    def _build_metrics(self) -> None:
+        self._readers = _providers.readers(self.config, self._outbox, self.store)
+        self.page: Page | None = None
+        readers: list[MetricReader] = list(self._readers)
+        if self.config.prometheus_port is not None:
+            from otel_ml._telemetry._prometheus import Page, PageReader
+
+            page_reader = PageReader(self.store)
+            self.page = Page(page_reader, self.config.prometheus_port)
+            readers.append(page_reader)
+        self.meter_provider = _providers.meter_provider(self.resource, readers)
+        _self_metrics.register(self.meter(semconv.SCOPE), self.ledger)
+        if self._periodic:
+            for reader in self._readers:
+                reader.start()
+
+    def _build_worker(self) -> None:
+        senders = self._outbox.senders
+        scope = _encode.scope(semconv.SCOPE)
+        stock_events = _routes.why_stock("logs", self.config.logs) and self.config.logs.exporters
+        emit = _providers.event_emitter(self.logger_provider) if stock_events else None
+        traces: Outlet[SpanData] = Outlet("worker.encode.span", _encode.span, scope, senders.get("traces"))
+        logs: Outlet[EventData] = Outlet("worker.encode.event", _encode.event, scope, senders.get("logs"), emit)
+        self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)
+        intakes: list[Intake] = [
+            self._predictions,
+            *(intake for intake in (self._spans, self._logs) if intake is not None),
+        ]
+        self._worker = Worker(intakes, delay=self.config.schedule_delay)
+
+    # Steps.
+
+    def _sample(
+        self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]
+    ) -> Decision:
+        result = self._sampler.should_sample(context, trace_id, name, trace.SpanKind.INTERNAL, attributes, links)
+        state = result.trace_state
+        sampled = result.decision is SamplingDecision.RECORD_AND_SAMPLE
+        return Decision(sampled, state.to_header() if state else "", dict(result.attributes))
+
+    def _flush_records(self, deadline: float) -> bool:
+        drained = self._worker.drain(deadline)
+        return self._outbox.wait_idle(deadline) and drained
+
+    def _waiting(self, signal: Signal) -> int:
+        return sum(intake.waiting(signal) for intake in self._worker.intakes)
+
+    def _use_stock_spans(self, why: str) -> None:
+        self.light_spans = False
+        self._notes.append(f"traces: stock path, since {why}")

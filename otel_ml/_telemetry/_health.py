@@ -1,0 +1,53 @@
+"""What the operator is told about the first hop: one line when exports begin to fail, one when they work again."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+from otel_ml import _guard
+from otel_ml.config import Signal
+
+
+class Health:
+    """The state of one receiver, shared by the signals that go to it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._down_since: float | None = None
+
+    def unreachable(self, signal: Signal, detail: str) -> None:
+        """No answer, or one that asks to come again."""
+        with self._lock:
+            if self._down_since is not None:
+                return
+            self._down_since = monotonic()
+        _guard.warn(
+            f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; "
+            "the service goes on and losses are counted. Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
+
+    def refused(self, signal: Signal, detail: str) -> None:
+        """An answer that is final: retrying cannot help."""
+        _guard.warn_once(
+            f"refused {signal} {self._endpoint} {detail}",
+            f"otel-ml: {self._endpoint} refused {signal} with {detail}; such records are counted as rejected. "
+            f"Check the path (/v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and the receiver's log",
+        )
+
+    def accepted(self, signal: Signal, rejected: int) -> None:
+        """An answer that took the request; ``rejected`` records of it were refused."""
+        with self._lock:
+            since, self._down_since = self._down_since, None
+        if since is not None:
+            _guard.warn(f"otel-ml: export to {self._endpoint} works again after {monotonic() - since:.0f} s")
+        if rejected:
+            _guard.warn_once(
+                f"partial {signal} {self._endpoint}",
+                f"otel-ml: {self._endpoint} accepted {signal} only in part ({rejected} refused); check its log",
+            )
+
+    def reset_after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._down_since = None

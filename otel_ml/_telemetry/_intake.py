@@ -1,0 +1,241 @@
+"""What waits for the worker: finished predictions and the records of the stock SDK, each in a bounded queue."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from otel_ml import _guard
+from otel_ml._telemetry import _encode
+from otel_ml._telemetry._sender import Sender
+from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry.ledger import Book
+from otel_ml._telemetry.ports import EventData, Record, SpanData
+from otel_ml.config import Signal
+
+T = TypeVar("T")
+
+CHUNK: Final = 32
+"""Records encoded in one go: more would hold the GIL long enough to be felt in the service's p99."""
+
+
+class Bell:
+    """How a queue calls its worker; until the worker has hung one up it does nothing."""
+
+    def __init__(self, start: Callable[[], None], wake: Callable[[], None]) -> None:
+        self.start = start
+        self.wake = wake
+
+
+_SILENT: Final = Bell(lambda: None, lambda: None)
+
+
+class Predictions:
+    """The intake of finished predictions."""
+
+    def __init__(self, *, limit: int, traces: Outlet[SpanData], logs: Outlet[EventData]) -> None:
+        self.limit = limit
+        self._quarter = max(1, limit // 4)
+        self._traces = traces
+        self._logs = logs
+        self._queue: deque[Record] = deque()
+        self._lock = threading.Lock()
+        self.closed = False
+        self.bell = _SILENT
+        self._started = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def offer(self, record: Record) -> bool:
+        """Queues a record without blocking; a full or closed queue drops and counts it."""
+        queue = self._queue
+        if self.closed or len(queue) >= self.limit:
+            self._lose(record, "shutdown" if self.closed else "queue_full")
+            return False
+        queue.append(record)
+        if not self._started:
+            self._started = True
+            self.bell.start()
+        if len(queue) >= self._quarter:
+            self.bell.wake()
+        return True
+
+    def process(self) -> None:
+        records = self._take()
+        spans: list[SpanData] = []
+        events: list[EventData] = []
+        for record in records:
+            rendered = _guard.call("worker.render", record.render)
+            if rendered is None:
+                self._traces.drop("invalid", record.span_count)
+                self._logs.drop("invalid", record.event_count)
+            else:
+                self._traces.adjust(record.span_count, len(rendered[0]))
+                self._logs.adjust(record.event_count, 0 if rendered[1] is None else 1)
+                spans += rendered[0]
+                if rendered[1] is not None:
+                    events.append(rendered[1])
+            _guard.call("worker.observe", record.observe)
+        self._traces.take(spans)
+        self._logs.take(events)
+
+    def push(self) -> None:
+        self._traces.push()
+        self._logs.push()
+
+    def discard(self) -> None:
+        while self._queue:
+            for record in self._take():
+                self._traces.drop("shutdown", record.span_count)
+                self._logs.drop("shutdown", record.event_count)
+
+    def waiting(self, signal: Signal) -> int:
+        records = self._queue.copy()
+        if signal == "traces":
+            return sum(record.span_count for record in records) if self._traces.counts else 0
+        if signal == "logs":
+            return sum(record.event_count for record in records) if self._logs.counts else 0
+        return 0
+
+    def reset_after_fork(self) -> None:
+        self._queue = deque()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def _take(self) -> list[Record]:
+        queue = self._queue
+        with self._lock:
+            records = [queue.popleft() for _ in range(min(CHUNK, len(queue)))]
+            self._traces.produce(sum(record.span_count for record in records))
+            self._logs.produce(sum(record.event_count for record in records))
+        return records
+
+    def _lose(self, record: Record, reason: str) -> None:
+        self._traces.produce(record.span_count)
+        self._logs.produce(record.event_count)
+        self._traces.drop(reason, record.span_count)
+        self._logs.drop(reason, record.event_count)
+
+
+class Outlet(Generic[T]):
+    """Where rendered data of one signal goes: a sender with its book, something else, or nowhere.
+
+    Args:
+        encode: Gives the bytes of one datum.
+        scope: The scope under which the records stand.
+        sender: None when nothing is sent by this engine.
+        divert: Takes the data in place of the sender (an exporter that we cannot serve with bytes).
+    """
+
+    def __init__(
+        self,
+        where: str,
+        encode: Callable[[T], bytes],
+        scope: bytes,
+        sender: Sender | None,
+        divert: Callable[[T], None] | None = None,
+    ) -> None:
+        self._where = where
+        self._encode = encode
+        self._scope = scope
+        self._sender = sender
+        self._divert = divert
+        self._book = sender.delivery.book if sender is not None and divert is None else Book()
+        self.counts = sender is not None and divert is None
+
+    def produce(self, count: int) -> None:
+        if count:
+            self._book.produce(count)
+
+    def drop(self, reason: str, count: int) -> None:
+        if count:
+            self._book.drop(reason, count)
+
+    def adjust(self, expected: int, actual: int) -> None:
+        """Makes the book agree with what rendering gave: missing data are invalid, additional ones are produced."""
+        if actual > expected:
+            self.produce(actual - expected)
+        elif actual < expected:
+            self.drop("invalid", expected - actual)
+
+    def take(self, data: Sequence[T]) -> None:
+        """Encodes and hands on."""
+        if self._divert is not None:
+            for datum in data:
+                _guard.call(self._where, self._divert, datum)
+        elif self._sender is not None and data:
+            encoded, invalid = _encode.each(self._encode_all, data, self._where)
+            self.drop("invalid", invalid)
+            self._sender.put(encoded)
+
+    def push(self) -> None:
+        if self._sender is not None:
+            self._sender.push()
+
+    def _encode_all(self, data: Sequence[T]) -> list[Encoded]:
+        return [Encoded(self._scope, self._encode(datum)) for datum in data]
+
+
+class Stock(Generic[T]):
+    """The intake of records that the stock SDK made: bounded, encoded by the stock encoder."""
+
+    def __init__(
+        self, signal: Signal, encode: Callable[[Sequence[T]], list[Encoded]], sender: Sender, *, limit: int
+    ) -> None:
+        self.limit = limit
+        self._signal = signal
+        self._encode = encode
+        self._sender = sender
+        self._book = sender.delivery.book
+        self._quarter = max(1, limit // 4)
+        self._queue: deque[T] = deque()
+        self._lock = threading.Lock()
+        self.closed = False
+        self.bell = _SILENT
+        self._started = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def offer(self, record: T) -> None:
+        """Queues a record without blocking; a full or closed queue drops and counts it."""
+        queue = self._queue
+        if self.closed or len(queue) >= self.limit:
+            self._book.lose("shutdown" if self.closed else "queue_full", 1)
+            return
+        queue.append(record)
+        if not self._started:
+            self._started = True
+            self.bell.start()
+        if len(queue) >= self._quarter:
+            self.bell.wake()
+
+    def process(self) -> None:
+        encoded, invalid = _encode.each(self._encode, self._take(), f"worker.encode.{self._signal}")
+        if invalid:
+            self._book.drop("invalid", invalid)
+        self._sender.put(encoded)
+
+    def push(self) -> None:
+        self._sender.push()
+
+    def discard(self) -> None:
+        while self._queue:
+            self._book.drop("shutdown", len(self._take()))
+
+    def waiting(self, signal: Signal) -> int:
+        return len(self._queue) if signal == self._signal else 0
+
+    def reset_after_fork(self) -> None:
+        self._queue = deque()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def _take(self) -> list[T]:
+        with self._lock:
+            records = [self._queue.popleft() for _ in range(min(CHUNK, len(self._queue)))]
+            self._book.produce(len(records))
+        return records

@@ -1,0 +1,87 @@
+"""The senders of all signals with their books, and the resource under which they send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from otel_ml._telemetry import _encode, _routes
+from otel_ml._telemetry._health import Health
+from otel_ml._telemetry._http import Transport
+from otel_ml._telemetry._sender import Delivery, Sender
+from otel_ml._telemetry.ledger import Book
+from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
+
+MakeTransport = Callable[[Signal, SignalConfig], Transport]
+
+
+class Outbox:
+    """What is encoded already leaves through here.
+
+    Metrics have no thread of their own: the reader's thread delivers them.
+    """
+
+    def __init__(self, config: Config, make_transport: MakeTransport) -> None:
+        self.books: dict[Signal, Book] = {signal: Book() for signal in SIGNALS}
+        self.deliveries: dict[Signal, Delivery] = {}
+        self._healths: dict[str, Health] = {}
+        for signal in SIGNALS:
+            settings = of(config, signal)
+            if _routes.is_sent(settings):
+                self._add(signal, settings, make_transport(signal, settings))
+        self.senders: dict[Signal, Sender] = {
+            signal: Sender(delivery, limit=config.queue_size)
+            for signal, delivery in self.deliveries.items()
+            if signal != "metrics"
+        }
+
+    def set_resource(self, attributes: Mapping[str, Any], schema_url: str) -> None:
+        """From now on everything is sent under this resource."""
+        encoded = _encode.resource(attributes, schema_url)
+        for delivery in self.deliveries.values():
+            delivery.resource = encoded
+
+    def lost(self) -> int:
+        """Records that were rejected or dropped so far."""
+        return sum(book.read().lost() for book in self.books.values())
+
+    def wait_idle(self, deadline: float) -> bool:
+        """Waits until all that was queued is decided; False when the monotonic deadline passes first."""
+        idle = [sender.wait_idle(deadline) for sender in self.senders.values()]
+        return all(idle)
+
+    def last_call(self, deadline: float) -> None:
+        """From now on nothing is retried."""
+        for delivery in self.deliveries.values():
+            delivery.stop(deadline)
+
+    def stop(self, deadline: float) -> None:
+        """Sends what is queued until the deadline and closes the connections."""
+        for sender in self.senders.values():
+            sender.announce_stop()
+        for sender in self.senders.values():
+            sender.stop(deadline)
+        for delivery in self.deliveries.values():
+            delivery.close()
+
+    def reset_after_fork(self) -> None:
+        for book in self.books.values():
+            book.reset_after_fork()
+        for health in self._healths.values():
+            health.reset_after_fork()
+        for delivery in self.deliveries.values():
+            delivery.reset_after_fork()
+        for sender in self.senders.values():
+            sender.reset_after_fork()
+
+    def _add(self, signal: Signal, settings: SignalConfig, transport: Transport) -> None:
+        origin = transport.endpoint.partition("/v1/")[0]
+        health = self._healths.setdefault(origin, Health(origin))
+        book = self.books[signal]
+        self.deliveries[signal] = Delivery(signal, transport, book, timeout=settings.timeout, health=health)
+
+
+def of(config: Config, signal: Signal) -> SignalConfig:
+    """The settings of one signal."""
+    settings: SignalConfig = getattr(config, signal)
+    return settings

@@ -1,0 +1,68 @@
+"""The optional scrape page: the same metrics under the same names, on loopback."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+from wsgiref.simple_server import WSGIServer
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData
+from prometheus_client import CollectorRegistry, start_http_server
+
+from otel_ml import _guard
+from otel_ml._telemetry._reader import CellStore, limits
+from otel_ml.config import ConfigError
+
+_HOST: Final = "127.0.0.1"
+
+
+class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
+    """The stock Prometheus reader with the folded cells added. Exemplars stay for the OTLP path."""
+
+    def __init__(self, store: CellStore) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._store = store
+        super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        merged = _guard.call("page.fold", self._store.merged, metrics_data, take_exemplars=False)
+        super()._receive_metrics(metrics_data if merged is None else merged, timeout_millis=timeout_millis, **kwargs)
+
+
+class Page:
+    """The HTTP server of the scrape page. Port 0 takes a free one."""
+
+    def __init__(self, reader: PageReader, port: int) -> None:
+        self._server: WSGIServer | None
+        try:
+            self._server, self._thread = _serve(reader, port)
+        except OSError as error:
+            raise ConfigError(
+                f"prometheus_port {port} on {_HOST} cannot be opened ({error.strerror}): choose a free port"
+            ) from None
+        self.port: int = self._server.server_port
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://{_HOST}:{self.port}/metrics"
+
+    def close(self) -> None:
+        """Ends the server; safe twice."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+            self._thread.join(1.0)
+
+    def abandon(self) -> None:
+        """In a forked child: the port belongs to the parent."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.socket.close()
+
+
+def _serve(reader: PageReader, port: int) -> tuple[WSGIServer, threading.Thread]:
+    server, thread = start_http_server(port, addr=_HOST, registry=reader.registry)
+    return server, thread

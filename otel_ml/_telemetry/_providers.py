@@ -1,0 +1,121 @@
+"""The OTel providers of own mode, wired to the intakes, senders and readers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+from otel_ml import semconv
+from otel_ml._telemetry import _reader, _routes
+from otel_ml._telemetry._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry._intake import Stock
+from otel_ml._telemetry._outbox import Outbox
+from otel_ml._telemetry._reader import CellStore, Reader
+from otel_ml._telemetry._stock import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
+from otel_ml._telemetry.ids import Ids
+from otel_ml._telemetry.ports import EventData
+from otel_ml.config import Config, ConfigError
+
+ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
+_OUR_GENERATOR: Final = "otel_ml"
+_SEVERITY: Final = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
+
+
+def id_generator(ids: Ids) -> IdGenerator:
+    """The generator that OTEL_PYTHON_ID_GENERATOR names, or ours."""
+    name = os.environ.get(ENV_ID_GENERATOR, "").strip()
+    if name in {"", _OUR_GENERATOR}:
+        return SeedProofIdGenerator(ids)
+    for entry in entry_points(group="opentelemetry_id_generator", name=name):
+        generator: IdGenerator = entry.load()()
+        return generator
+    raise ConfigError(f"{ENV_ID_GENERATOR} names {name!r}, which is not installed: install it or remove the variable")
+
+
+def span_processors(
+    config: Config, outbox: Outbox, intake: Stock[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
+) -> NoticingProcessors:
+    """Our processors; the list reports those which others add."""
+    processors = NoticingProcessors(noticed)
+    if intake is not None:
+        processors.add_own(StockSpans(intake, flush))
+    for processor in _routes.span_processors(config.traces, outbox.books["traces"]):
+        processors.add_own(processor)
+    return processors
+
+
+def tracer_provider(resource: Resource, generator: IdGenerator, processors: NoticingProcessors) -> TracerProvider:
+    """A provider that leaves the end of the process to the engine."""
+    return TracerProvider(
+        resource=resource, shutdown_on_exit=False, active_span_processor=processors, id_generator=generator
+    )
+
+
+def logger_provider(
+    config: Config, resource: Resource, outbox: Outbox, intake: Stock[Any] | None, *, flush: Flush
+) -> LoggerProvider:
+    """A provider whose records go to our sender, and to the stock exporters that were asked for."""
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    if intake is not None:
+        provider.add_log_record_processor(StockLogs(intake, flush))
+    for processor in _routes.log_processors(config.logs, outbox.books["logs"]):
+        provider.add_log_record_processor(processor)
+    return provider
+
+
+def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
+    """One reader for each exporter of metrics."""
+    temporality = _reader.temporality(config.metric_temporality)
+    exporters: list[MetricExporter] = []
+    delivery = outbox.deliveries.get("metrics")
+    if delivery is not None:
+        exporters.append(SenderMetrics(delivery, temporality))
+    exporters += _routes.metric_exporters(config.metrics, outbox.books["metrics"], temporality)
+    return [
+        Reader(
+            exporter,
+            store,
+            interval=config.metric_export_interval,
+            timeout=config.metrics.timeout,
+            temporality=temporality,
+        )
+        for exporter in exporters
+    ]
+
+
+def meter_provider(resource: Resource, metric_readers: list[MetricReader]) -> MeterProvider:
+    """A provider for these readers; it does not end them at exit, the engine does."""
+    return MeterProvider(metric_readers=metric_readers, resource=resource, shutdown_on_exit=False)
+
+
+def event_emitter(provider: LoggerProvider) -> Callable[[EventData], None]:
+    """Emits events through the OTel API: for exporters that our sender does not serve."""
+    logger = provider.get_logger(semconv.SCOPE)
+
+    def emit(event: EventData) -> None:
+        span_context = trace.SpanContext(
+            event.trace_id, event.span_id, is_remote=False, trace_flags=trace.TraceFlags(event.trace_flags)
+        )
+        logger.emit(
+            timestamp=event.time_ns,
+            observed_timestamp=event.time_ns,
+            context=trace.set_span_in_context(trace.NonRecordingSpan(span_context)),
+            severity_number=_SEVERITY[event.severity],
+            severity_text=event.severity,
+            body=event.body,
+            attributes=event.attributes,
+            event_name=event.name,
+        )
+
+    return emit

@@ -1,0 +1,192 @@
+"""Metric readers that add the folded cells of all models to what the SDK has collected."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic, time_ns
+from typing import Any, Final
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricReader,
+    MetricsData,
+    ResourceMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _points
+from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry.cells import CellSet, Folded, Identity
+
+CARDINALITY: Final = 20_000
+"""Attribute sets an instrument may have: bins of features go far beyond the SDK's 2,000."""
+MODELS_KEPT: Final = 64
+"""Handles with cells of their own; further ones share one set under `semconv.OTHER`."""
+
+_KINDS: Final = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+
+
+class CellStore:
+    """The cells of all models of this process, and the resource under which they are reported."""
+
+    def __init__(self, resource: Resource, now_ns: Callable[[], int] = time_ns) -> None:
+        self.resource = resource
+        self._now_ns = now_ns
+        self._start_ns = now_ns()
+        self._sets: dict[Identity, CellSet] = {}
+        self._lock = threading.Lock()
+
+    def cells(self, identity: Identity) -> CellSet:
+        """The cells of one model; beyond `MODELS_KEPT` all share one set."""
+        with self._lock:
+            found = self._sets.get(identity)
+            if found is None:
+                if len(self._sets) >= MODELS_KEPT:
+                    identity = Identity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
+                found = self._sets.setdefault(identity, CellSet(identity))
+            return found
+
+    def merged(
+        self, data: MetricsData, *, take_exemplars: bool = True, deltas: _points.Deltas | None = None
+    ) -> MetricsData:
+        """The SDK's own data with the prediction metrics appended to the resource's entry."""
+        folded: list[tuple[Identity, Folded]] = [
+            (cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in list(self._sets.values())
+        ]
+        scope = _points.scope_metrics(folded, _points.Window(self._start_ns, self._now_ns()))
+        entries = [replace(entry, resource=self.resource) for entry in data.resource_metrics]
+        if not entries:
+            entries = [ResourceMetrics(self.resource, [], self.resource.schema_url)]
+        if scope is not None:
+            scopes = [*entries[0].scope_metrics, scope if deltas is None else deltas.of(scope)]
+            entries[0] = replace(entries[0], scope_metrics=scopes)
+        return MetricsData(entries)
+
+    def reset_after_fork(self, resource: Resource) -> None:
+        """The child starts at zero, under its own instance id."""
+        self.resource = resource
+        self._start_ns = self._now_ns()
+        self._lock = threading.Lock()
+        for cells in self._sets.values():
+            cells.reset_after_fork()
+
+
+class Reader(MetricReader):
+    """Collects on its own thread every interval and hands the result to an exporter.
+
+    Unlike the SDK's periodic reader it survives any exception of a callback, an aggregation or the exporter.
+    """
+
+    def __init__(
+        self,
+        exporter: MetricExporter,
+        store: CellStore,
+        *,
+        interval: float,
+        timeout: float,
+        temporality: dict[type, AggregationTemporality],
+    ) -> None:
+        super().__init__(preferred_temporality=temporality, **limits())
+        self._exporter = exporter
+        self._store = store
+        self._interval = interval
+        self._timeout = timeout
+        self._deltas = _points.Deltas() if temporality.get(Counter) is AggregationTemporality.DELTA else None
+        self.collecting = threading.Lock()
+        """Held during a collection; a fork waits for it, since the SDK's locks are held below it."""
+        self._thread: threading.Thread | None = None
+        self._reset()
+
+    def start(self) -> None:
+        """Starts the thread; without it only `flush` collects."""
+        with self._changed:
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="otel-ml-reader", daemon=True)
+                self._thread.start()
+
+    def flush(self, deadline: float) -> bool:
+        """Collects and exports once on the reader's thread; False when the monotonic deadline passes first."""
+        self.start()
+        with self._changed:
+            if self._thread is None:
+                return True
+            self._asked += 1
+            wanted = self._asked
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._answered >= wanted, max(0.0, deadline - monotonic()))
+
+    def stop(self, deadline: float) -> None:
+        """A last collection and export, then the thread ends."""
+        with self._changed:
+            self._stopping = True
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(max(0.0, deadline - monotonic()))
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return self.flush(monotonic() + timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
+        self.stop(monotonic() + timeout_millis / 1000)
+
+    def reset_after_fork(self) -> None:
+        """Renews what the parent's thread may have held; the caller starts the thread."""
+        self.collecting = threading.Lock()
+        self._deltas = _points.Deltas() if self._deltas is not None else None
+        self._reset()
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
+        merged = _guard.call("reader.fold", self._store.merged, metrics_data, deltas=self._deltas)
+        self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._answered = 0
+        self._stopping = False
+        self._thread = None
+
+    def _run(self) -> None:
+        suppress_here()
+        stopping = False
+        while not stopping:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._asked > self._answered, self._interval)
+                stopping = self._stopping
+                answers = self._asked
+            with self.collecting:
+                _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
+            with self._changed:
+                self._answered = max(self._answered, answers)
+                self._changed.notify_all()
+
+
+def limits() -> dict[str, Any]:
+    """The cardinality limit as reader keywords, where this SDK knows it (from 1.45.2 on)."""
+    if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
+        return {}
+    return {"cardinality_limits": dict.fromkeys(_KINDS, CARDINALITY)}
+
+
+def temporality(preference: str) -> dict[type, AggregationTemporality]:
+    """OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE by instrument; source: specification, OTLP exporter."""
+    kinds: tuple[type, ...] = ()
+    if preference == "delta":
+        kinds = (Counter, Histogram, ObservableCounter)
+    elif preference == "lowmemory":
+        kinds = (Counter, Histogram)
+    return dict.fromkeys(kinds, AggregationTemporality.DELTA)

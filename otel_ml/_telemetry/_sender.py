@@ -1,0 +1,227 @@
+"""Senders: one a signal, a bounded queue of encoded batches, retries within a hard deadline, every end accounted."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+from otel_ml import _guard
+from otel_ml._telemetry import _wire
+from otel_ml._telemetry._health import Health
+from otel_ml._telemetry._http import Transport
+from otel_ml._telemetry._suppress import suppressed
+from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry.ledger import Book
+from otel_ml.config import Signal
+
+BATCH_RECORDS: Final = 512
+REQUEST_BYTES: Final = 4 * 1024 * 1024
+"""A batch whose records take more is split before it is sent."""
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+_LAST_WAIT: Final = 0.5
+"""Seconds for a sender whose connection was cut at the end of a shutdown to write its book."""
+
+
+class Delivery:
+    """Brings batches of one signal to the first hop and writes in its book what became of them."""
+
+    def __init__(self, signal: Signal, transport: Transport, book: Book, *, timeout: float, health: Health) -> None:
+        self.signal: Signal = signal
+        self.book = book
+        self.resource = b""
+        """What `otel_ml._telemetry._wire.resource_fields` gave; exchanged after a fork."""
+        self._transport = transport
+        self._timeout = timeout
+        self._health = health
+        self._random = random.Random()
+        self._stop = threading.Event()
+        self._give_up_at = float("inf")
+
+    def deliver(self, records: Sequence[Encoded], timeout: float | None = None) -> bool:
+        """Sends records within the deadline, retries included; True when all were accepted. Blocks the caller."""
+        deadline = monotonic() + (self._timeout if timeout is None else timeout)
+        with suppressed():
+            results = [self._deliver(part, deadline) for part in _fitting(records)]
+        return all(results)
+
+    def stop(self, give_up_at: float) -> None:
+        """From now on nothing is retried, and nothing goes on beyond this monotonic time."""
+        self._give_up_at = give_up_at
+        self._stop.set()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def reset_after_fork(self) -> None:
+        """The parent's connection and its locks are not ours."""
+        self._stop = threading.Event()
+        self._give_up_at = float("inf")
+        self._random.seed()
+        self._transport.close()
+
+    def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
+        count = _wire.count(records)
+        body = _wire.request(self.resource, records)
+        attempt = 0
+        while True:
+            remaining = min(deadline, self._give_up_at) - monotonic()
+            if remaining <= 0:
+                return self._given_up(count)
+            result = self._transport.post(body, remaining)
+            if result.kind == "accepted":
+                rejected = min(max(result.rejected, 0), count)
+                self.book.settle(delivered=count - rejected, rejected=rejected)
+                self._health.accepted(self.signal, rejected)
+                return rejected == 0
+            if result.kind == "rejected":
+                self.book.settle(rejected=count)
+                self._health.refused(self.signal, result.detail)
+                return False
+            if result.kind == "too_large":
+                return self._split(records, deadline, result.detail)
+            if result.resend and attempt == 0:
+                attempt = 1
+                continue
+            self._health.unreachable(self.signal, result.detail)
+            pause = self._pause(attempt) if result.retry_after is None else result.retry_after
+            attempt += 1
+            if pause >= deadline - monotonic() or self._stop.wait(pause):
+                return self._given_up(count)
+
+    def _given_up(self, count: int) -> bool:
+        self.book.drop("shutdown" if self._stop.is_set() else "retry_exhausted", count)
+        return False
+
+    def _split(self, records: Sequence[Encoded], deadline: float, detail: str) -> bool:
+        if len(records) == 1:
+            self.book.drop("too_large", _wire.count(records))
+            self._health.refused(self.signal, detail)
+            return False
+        half = len(records) // 2
+        first = self._deliver(records[:half], deadline)
+        return self._deliver(records[half:], deadline) and first
+
+    def _pause(self, attempt: int) -> float:
+        pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
+        return pause * self._random.uniform(0.8, 1.2)
+
+
+class Sender:
+    """The thread that delivers what the worker has encoded; started on first use, also after a fork."""
+
+    def __init__(self, delivery: Delivery, *, limit: int) -> None:
+        self.delivery = delivery
+        self._limit = limit
+        self._open: list[Encoded] = []
+        self._open_bytes = 0
+        self._batches: deque[list[Encoded]] = deque()
+        self._queued_records = 0
+        self._queued_bytes = 0
+        self._busy = False
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, records: Sequence[Encoded]) -> None:
+        """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
+        for encoded in records:
+            self._open.append(encoded)
+            self._open_bytes += len(encoded.record)
+            if len(self._open) >= BATCH_RECORDS or self._open_bytes >= REQUEST_BYTES:
+                self.push()
+
+    def push(self) -> None:
+        """Closes the open batch and queues it. Called by the worker only."""
+        batch, volume = self._open, self._open_bytes
+        if not batch:
+            return
+        self._open, self._open_bytes = [], 0
+        with self._changed:
+            if self._stopping:
+                self.delivery.book.drop("shutdown", len(batch))
+                return
+            full = self._queued_records + len(batch) > self._limit or self._queued_bytes + volume > QUEUE_BYTES
+            if full and self._batches:
+                self.delivery.book.drop("queue_full", len(batch))
+                return
+            self._batches.append(batch)
+            self._queued_records += len(batch)
+            self._queued_bytes += volume
+            self._start()
+            self._changed.notify_all()
+
+    def wait_idle(self, deadline: float) -> bool:
+        """Waits until everything that was queued is decided; False when the monotonic deadline passes first."""
+        with self._changed:
+            remaining = max(0.0, deadline - monotonic())
+            return self._changed.wait_for(lambda: not self._batches and not self._busy, remaining)
+
+    def announce_stop(self) -> None:
+        """No more batches are taken; the thread ends when the queue is empty."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def stop(self, deadline: float) -> None:
+        """Delivers what is queued until the deadline; what is left is dropped and counted."""
+        self.announce_stop()
+        self.delivery.stop(deadline)
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, deadline - monotonic()))
+        self.delivery.close()
+        if thread is not None:
+            thread.join(_LAST_WAIT)
+        with self._changed:
+            left = sum(len(batch) for batch in self._batches)
+            self._batches.clear()
+        if left:
+            self.delivery.book.drop("shutdown", left)
+
+    def reset_after_fork(self) -> None:
+        """Empties the queue: its records are the parent's."""
+        self.delivery.reset_after_fork()
+        self.__init__(self.delivery, limit=self._limit)  # type: ignore[misc]
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"otel-ml-{self.delivery.signal}", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (batch := self._next()) is not None:
+            if _guard.call("sender.deliver", self.delivery.deliver, batch) is None:
+                self.delivery.book.drop("invalid", len(batch))
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _next(self) -> list[Encoded] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._batches) or self._stopping)
+            if not self._batches:
+                return None
+            batch = self._batches.popleft()
+            self._queued_records -= len(batch)
+            self._queued_bytes -= _wire.size(batch)
+            self._busy = True
+            return batch
+
+
+def _fitting(records: Sequence[Encoded]) -> list[Sequence[Encoded]]:
+    """Cuts records into runs whose bytes fit into one request; a single record may exceed it."""
+    runs: list[Sequence[Encoded]] = []
+    start = volume = 0
+    for index, encoded in enumerate(records):
+        if index > start and volume + len(encoded.record) > REQUEST_BYTES:
+            runs.append(records[start:index])
+            start, volume = index, 0
+        volume += len(encoded.record)
+    runs.append(records[start:])
+    return runs

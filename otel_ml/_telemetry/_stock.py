@@ -1,0 +1,138 @@
+"""What the stock SDK produces, on its way to our senders: spans, log records and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
+
+from otel_ml import _guard
+from otel_ml._telemetry import _encode, _wire
+from otel_ml._telemetry._intake import Stock
+from otel_ml._telemetry._sender import Delivery
+from otel_ml._telemetry._suppress import is_suppressed
+from otel_ml._telemetry._wire import Encoded
+
+Flush = Callable[[float], bool]
+"""Flushes within a monotonic deadline."""
+
+
+class StockSpans(SpanProcessor):
+    """Queues ended stock spans for the worker."""
+
+    def __init__(self, intake: Stock[ReadableSpan], flush: Flush) -> None:
+        self._intake = intake
+        self._flush = flush
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        pass
+
+    @_guard.guarded("stock.span", None)
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        if context is not None and context.trace_flags.sampled:
+            self._intake.offer(span)
+
+    def shutdown(self) -> None:
+        """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
+        self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 5_000) -> bool:
+        return self._flush(monotonic() + timeout_millis / 1000)
+
+
+class StockLogs(LogRecordProcessor):
+    """Queues stock log records for the worker; what our own threads and lines log is left out."""
+
+    def __init__(self, intake: Stock[ReadableLogRecord], flush: Flush) -> None:
+        self._intake = intake
+        self._flush = flush
+
+    @_guard.guarded("stock.log", None)
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        if is_suppressed() or _guard.is_reporting():
+            return
+        self._intake.offer(
+            ReadableLogRecord(
+                log_record=log_record.log_record,
+                resource=log_record.resource,  # type: ignore[arg-type]
+                instrumentation_scope=log_record.instrumentation_scope,
+                limits=log_record.limits,
+            )
+        )
+
+    def shutdown(self) -> None:
+        """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
+        self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 5_000) -> bool:
+        return self._flush(monotonic() + timeout_millis / 1000)
+
+
+class NoticingProcessors(SynchronousMultiSpanProcessor):
+    """The provider's list of span processors; it tells when somebody else adds one."""
+
+    def __init__(self, noticed: Callable[[str], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._noticed = noticed
+
+    def add_own(self, span_processor: SpanProcessor) -> None:
+        """Adds a processor of ours."""
+        super().add_span_processor(span_processor)
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        super().add_span_processor(span_processor)
+        self._noticed(type(span_processor).__name__)
+
+
+class SenderMetrics(MetricExporter):
+    """Encodes a collection with the stock encoder and delivers it before it returns."""
+
+    def __init__(self, delivery: Delivery, temporality: dict[type, AggregationTemporality]) -> None:
+        super().__init__(preferred_temporality=temporality)
+        self._delivery = delivery
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> MetricExportResult:
+        encoded = self._encode(metrics_data)
+        if not encoded:
+            return MetricExportResult.SUCCESS
+        self._delivery.book.produce(_wire.count(encoded))
+        done = self._delivery.deliver(encoded, timeout_millis / 1000)
+        return MetricExportResult.SUCCESS if done else MetricExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
+        """Nothing waits here."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
+        """The engine closes the connection."""
+
+    def _encode(self, data: MetricsData) -> list[Encoded]:
+        whole = _guard.call("worker.encode.metrics", _encode.stock_metrics, data)
+        if whole is not None:
+            return whole
+        encoded: list[Encoded] = []
+        for single in _singles(data):
+            one = _guard.call("worker.encode.metrics", _encode.stock_metrics, single)
+            if one is None:
+                metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
+                self._delivery.book.lose("invalid", len(metric.data.data_points))
+            else:
+                encoded += one
+        return encoded
+
+
+def _singles(data: MetricsData) -> list[MetricsData]:
+    """The same data, one metric at a time."""
+    return [
+        MetricsData([replace(entry, scope_metrics=[replace(scope, metrics=[metric])])])
+        for entry in data.resource_metrics
+        for scope in entry.scope_metrics
+        for metric in scope.metrics
+    ]

@@ -1,0 +1,31 @@
+"""Telemetry about our own telemetry is none: the context key by which OTel instrumentation stands back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import context as otel_context
+
+_KEY: Final = "suppress_instrumentation"
+
+
+def suppress_here() -> None:
+    """Suppresses instrumentation on this thread for good; for threads of ours."""
+    otel_context.attach(otel_context.set_value(_KEY, True))
+
+
+@contextmanager
+def suppressed() -> Iterator[None]:
+    """Suppresses instrumentation inside the block."""
+    token = otel_context.attach(otel_context.set_value(_KEY, True))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def is_suppressed() -> bool:
+    """Whether what happens here is our own doing, or that of somebody who asked for the same."""
+    return bool(otel_context.get_value(_KEY))

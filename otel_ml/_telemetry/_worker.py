@@ -1,0 +1,128 @@
+"""The one worker thread: renders, encodes and bins what waits in the intakes, in small chunks with pauses between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from time import monotonic, sleep
+from typing import Final, Protocol
+
+from otel_ml import _guard
+from otel_ml._telemetry._intake import CHUNK, Bell
+from otel_ml._telemetry._suppress import suppress_here
+from otel_ml.config import Signal
+
+_YIELD: Final = 0.0005
+
+
+class Intake(Protocol):
+    """A bounded queue that the worker empties."""
+
+    bell: Bell
+    closed: bool
+
+    def __len__(self) -> int:
+        """What waits."""
+
+    def process(self) -> None:
+        """Takes one chunk, encodes it and gives it to a sender."""
+
+    def push(self) -> None:
+        """Nothing more comes in this round."""
+
+    def discard(self) -> None:
+        """Drops what waits, counted as lost at shutdown."""
+
+    def waiting(self, signal: Signal) -> int:
+        """Records of a signal that wait and are not in its book yet."""
+
+    def reset_after_fork(self) -> None:
+        """Empties the queue: its records are the parent's."""
+
+
+class Worker:
+    """The thread behind the intakes, started on first use, also after a fork."""
+
+    def __init__(self, intakes: Sequence[Intake], *, delay: float) -> None:
+        self.intakes = intakes
+        self._delay = delay
+        self._reset()
+        for intake in intakes:
+            intake.bell = Bell(self._start, self.wake)
+
+    def wake(self) -> None:
+        """Asks for a round now; starts the thread if there is none."""
+        self._start()
+        if not self._awake.is_set():
+            self._awake.set()
+
+    def drain(self, deadline: float) -> bool:
+        """Waits until all that waited at the call is encoded and queued; False when the deadline passes first."""
+        with self._rounds:
+            wanted = self._finished + (2 if self._running else 1)
+        if self._thread is None and not any(len(intake) for intake in self.intakes):
+            return True
+        self.wake()
+        with self._rounds:
+            return self._rounds.wait_for(lambda: self._finished >= wanted, max(0.0, deadline - monotonic()))
+
+    def stop(self, deadline: float) -> None:
+        """Encodes what waits until the deadline, drops and counts the rest, ends the thread."""
+        for intake in self.intakes:
+            intake.closed = True
+        self._stopping = True
+        thread = self._thread
+        if thread is not None:
+            self._awake.set()
+            thread.join(max(0.0, deadline - monotonic()))
+        self._abandoned = True
+        for intake in self.intakes:
+            intake.discard()
+
+    def reset_after_fork(self) -> None:
+        for intake in self.intakes:
+            intake.reset_after_fork()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._awake = threading.Event()
+        self._rounds = threading.Condition()
+        self._starting = threading.Lock()
+        self._finished = 0
+        self._running = False
+        self._stopping = False
+        self._abandoned = False
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        if self._thread is not None or self._stopping:
+            return
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="otel-ml-worker", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def _run(self) -> None:
+        suppress_here()
+        while not self._stopping:
+            self._awake.wait(self._delay)
+            self._awake.clear()
+            self._round()
+        self._round()
+
+    def _round(self) -> None:
+        with self._rounds:
+            self._running = True
+        for intake in self.intakes:
+            for _ in range(-(-len(intake) // CHUNK)):
+                if self._abandoned:
+                    break
+                _guard.call("worker.process", intake.process)
+                if not self._stopping:
+                    sleep(_YIELD)
+            _guard.call("worker.push", intake.push)
+        with self._rounds:
+            self._running = False
+            self._finished += 1
+            self._rounds.notify_all()

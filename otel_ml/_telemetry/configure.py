@@ -1,0 +1,221 @@
+"""`configure`: decides the mode once, puts it in force, and hands out the one `Telemetry`."""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import os
+import sys
+import threading
+from importlib import import_module
+from time import monotonic
+from typing import Any, Final
+
+from opentelemetry import _logs, metrics, trace
+
+from otel_ml import _guard
+from otel_ml._telemetry import ports
+from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.ports import Mode, State
+from otel_ml.config import Config, ConfigError, argument_names
+
+ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
+_AUTO_INSTRUMENTATION: Final = "opentelemetry.instrumentation.auto_instrumentation"
+_LOGGING_ROOM: Final = "otel_ml.integrations.logging"
+"""Loaded by name when `logging=True`: the engine itself knows no room above it."""
+
+_lock = threading.Lock()
+_current: Telemetry | None = None
+
+
+class Telemetry:
+    """The telemetry of this process, as `configure` set it up.
+
+    Attributes:
+        mode: ``own``, ``guest`` or ``off``.
+        config: The settings in force.
+    """
+
+    def __init__(self, mode: Mode, config: Config, engine: OwnEngine | None, why: str = "") -> None:
+        self.mode: Mode = mode
+        self.config = config
+        self._engine = engine
+        self._why = why
+
+    def force_flush(self, timeout: float = 5.0) -> bool:
+        """Sends everything that was finished before the call.
+
+        Args:
+            timeout: Seconds after which it returns in any case.
+
+        Returns:
+            True when the first hop accepted all of it in time. In guest mode, when the providers say so.
+        """
+        deadline = monotonic() + timeout
+        if self._engine is not None:
+            return bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
+        if self.mode == "off":
+            return True
+        flushed = [_flush(provider, deadline) for provider in _globals()]
+        return all(flushed)
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """Sends what it can within ``timeout`` seconds, counts the rest as dropped, and ends all threads.
+
+        Safe to call twice, and in any mode: providers that are not ours are flushed, not ended.
+        """
+        if self._engine is None:
+            return self.force_flush(timeout)
+        return bool(_guard.call("telemetry.shutdown", self._engine.shutdown, monotonic() + timeout))
+
+    def ledger(self) -> dict[str, Ledger]:
+        """The account of each signal, by ``traces``, ``metrics`` and ``logs``; empty when nothing of ours sends."""
+        return {} if self._engine is None else self._engine.ledger()
+
+    def notes(self) -> list[str]:
+        """What `otel-ml doctor` says about this set-up, one line a fact."""
+        if self._engine is None:
+            return [f"mode: {self.mode} ({self._why})"]
+        return [f"mode: {self.mode}", *self._engine.notes()]
+
+
+def configure(**arguments: Any) -> Telemetry:
+    """Sets up telemetry for this process; keywords are those of `Config`, the OTEL_* variables fill the rest.
+
+    Where nobody has set OTel providers yet, it sets them (mode *own*). Where they exist, a configuration file is
+    declared or `opentelemetry-instrument` ran, it leaves them alone (mode *guest*). With ``OTEL_SDK_DISABLED=true``
+    it does nothing (mode *off*).
+
+    Returns:
+        The one `Telemetry` of the process; the same one at every further call.
+
+    Raises:
+        ConfigError: A setting is wrong, or a further call asks for something else than the first.
+    """
+    global _current
+    given = {name: value for name, value in arguments.items() if value is not None}
+    _check_names(given)
+    with _lock:
+        if _current is not None:
+            _check_same(_current.config, given)
+            return _current
+        config = Config(**given)
+        mode, why = decide()
+        engine = OwnEngine(config) if mode == "own" else None
+        _current = install(Telemetry(mode, config, engine, why), engine)
+    if config.logging and mode != "off":
+        import_module(_LOGGING_ROOM).instrument_logging()
+    return _current
+
+
+def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
+    """Puts the mode in force and, in own mode, our providers where none are set."""
+    if engine is not None:
+        trace.set_tracer_provider(engine.tracer_provider)
+        metrics.set_meter_provider(engine.meter_provider)
+        _logs.set_logger_provider(engine.logger_provider)
+        _fork.watch(engine)
+        atexit.register(telemetry.shutdown)
+    ports.enter(State(telemetry.mode, engine))
+    return telemetry
+
+
+def decide() -> tuple[Mode, str]:
+    """The mode that this process calls for, and why."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "off", "OTEL_SDK_DISABLED is true"
+    if os.environ.get(ENV_CONFIG_FILE, "").strip():
+        return "guest", f"{ENV_CONFIG_FILE} is set"
+    if _AUTO_INSTRUMENTATION in sys.modules:
+        return "guest", "opentelemetry-instrument ran"
+    for provider in _globals():
+        if not type(provider).__name__.lstrip("_").startswith("Proxy"):
+            return "guest", f"a {type(provider).__name__} of {type(provider).__module__.partition('.')[0]} is set"
+    return "own", ""
+
+
+class _Fork:
+    """The process's one set of fork hooks; hooks cannot be taken back, so they ask for the engine in force."""
+
+    def __init__(self) -> None:
+        self._engine: OwnEngine | None = None
+        self._registered = False
+
+    def watch(self, engine: OwnEngine | None) -> None:
+        self._engine = engine
+        if not self._registered and hasattr(os, "register_at_fork"):
+            self._registered = True
+            os.register_at_fork(before=self._before, after_in_parent=self._parent, after_in_child=self._child)
+
+    def _before(self) -> None:
+        if self._engine is not None:
+            _guard.call("fork.before", self._engine.before_fork)
+
+    def _parent(self) -> None:
+        if self._engine is not None:
+            _guard.call("fork.parent", self._engine.after_fork_in_parent)
+
+    def _child(self) -> None:
+        global _lock
+        _lock = threading.Lock()
+        _guard.reset()
+        if self._engine is not None:
+            _guard.call("fork.child", self._engine.after_fork_in_child)
+
+
+_fork = _Fork()
+
+
+def forget() -> None:
+    """Forgets the configured telemetry without ending it; for the test kit."""
+    global _current
+    if _current is not None:
+        atexit.unregister(_current.shutdown)
+    _current = None
+    _fork.watch(None)
+    ports.enter(None)
+
+
+def current() -> Telemetry | None:
+    """What `configure` has set up, if it was called."""
+    return _current
+
+
+def adopt(telemetry: Telemetry | None, engine: OwnEngine | None) -> None:
+    """Makes this the telemetry of the process without touching the OTel globals; for the test kit."""
+    global _current
+    _current = telemetry
+    _fork.watch(engine)
+    ports.enter(None if telemetry is None else State(telemetry.mode, engine))
+
+
+def _globals() -> list[Any]:
+    return [trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()]
+
+
+def _flush(provider: Any, deadline: float) -> bool:
+    flush = getattr(provider, "force_flush", None)
+    if flush is None:
+        return True
+    result = _guard.call("telemetry.flush", flush, max(1, int((deadline - monotonic()) * 1000)))
+    return result is not False and result is not None
+
+
+def _check_names(given: dict[str, Any]) -> None:
+    known = argument_names()
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown option {name}: {hint}")
+
+
+def _check_same(config: Config, given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        in_force = getattr(config, name)
+        same = value.items() <= in_force.items() if name == "resource_attributes" else value == in_force
+        if not same:
+            raise ConfigError(
+                f"configure() was called before with another {name}: call it once, or with the same arguments"
+            )

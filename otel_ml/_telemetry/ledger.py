@@ -1,0 +1,73 @@
+"""The ledger: every record that was produced ends in exactly one of delivered, rejected, dropped or in flight."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from otel_ml import semconv
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The account of one signal at one moment, in records (spans, log records, data points of metrics).
+
+    ``produced == delivered + rejected + sum(dropped.values()) + in_flight`` at any quiet moment. *Delivered* means
+    accepted by the first hop.
+    """
+
+    produced: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """By one of `otel_ml.semconv.DROP_REASONS`; only reasons that occurred."""
+    in_flight: int = 0
+
+    def lost(self) -> int:
+        """Records that the first hop will never have."""
+        return self.rejected + sum(self.dropped.values())
+
+
+class Book:
+    """The running account of one signal; safe to write from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._produced = 0
+        self._delivered = 0
+        self._rejected = 0
+        self._dropped: dict[str, int] = dict.fromkeys(semconv.DROP_REASONS, 0)
+
+    def produce(self, count: int) -> None:
+        """Enters records; from here on they are in flight."""
+        with self._lock:
+            self._produced += count
+
+    def settle(self, *, delivered: int = 0, rejected: int = 0) -> None:
+        """What the first hop answered."""
+        with self._lock:
+            self._delivered += delivered
+            self._rejected += rejected
+
+    def drop(self, reason: str, count: int) -> None:
+        """Records that were given up, by one of `otel_ml.semconv.DROP_REASONS`."""
+        with self._lock:
+            self._dropped[reason] += count
+
+    def lose(self, reason: str, count: int) -> None:
+        """Enters and drops in one step: records that never got into a queue."""
+        with self._lock:
+            self._produced += count
+            self._dropped[reason] += count
+
+    def read(self, waiting: int = 0) -> Ledger:
+        """The account now; ``waiting`` are records in a queue whose entry into the book is still to come."""
+        with self._lock:
+            dropped = {reason: count for reason, count in self._dropped.items() if count}
+            decided = self._delivered + self._rejected + sum(dropped.values())
+            produced = self._produced + waiting
+            return Ledger(produced, self._delivered, self._rejected, dropped, produced - decided)
+
+    def reset_after_fork(self) -> None:
+        """A forked child opens a new account: what was in flight belongs to the parent."""
+        self.__init__()  # type: ignore[misc]

@@ -1,0 +1,325 @@
+"""One frozen configuration: arguments win over OTEL_* and OTEL_ML_* variables, which win over defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from otel_ml import semconv
+
+T = TypeVar("T")
+
+Capture = Literal["none", "declared", "all"]
+Events = Literal["sampled", "all", "errors", "off"]
+Signal = Literal["traces", "metrics", "logs"]
+
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
+
+ENV_SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
+ENV_RESOURCE_ATTRIBUTES: Final = "OTEL_RESOURCE_ATTRIBUTES"
+ENV_OTLP: Final = "OTEL_EXPORTER_OTLP_"
+"""Prefix of the exporter's variables; `<SIGNAL>_` may follow it."""
+ENV_METRIC_INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
+"""Milliseconds between two exports of metrics."""
+ENV_SCHEDULE_DELAY: Final = "OTEL_BSP_SCHEDULE_DELAY"
+"""Milliseconds that a span or event waits at most before it is encoded and sent."""
+ENV_EXEMPLAR_FILTER: Final = "OTEL_METRICS_EXEMPLAR_FILTER"
+ENV_TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+
+_EXPORTERS: Final = ("otlp", "console", "none")
+_PROTOCOLS: Final = ("http/protobuf", "grpc")
+_COMPRESSIONS: Final = ("none", "gzip")
+_CAPTURES: Final = ("none", "declared", "all")
+_EVENTS: Final = ("sampled", "all", "errors", "off")
+_FILTERS: Final = ("trace_based", "always_on", "always_off")
+_TEMPORALITIES: Final = ("cumulative", "delta", "lowmemory")
+_NO_PAIRS: Final[Mapping[str, str]] = {}
+_GRPC_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc"
+_PROMETHEUS_EXPORTER: Final = "opentelemetry.exporter.prometheus"
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be honoured; the message is one line that names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """Where and how one signal leaves the process."""
+
+    exporters: tuple[str, ...]
+    """``otlp`` and ``console``, in any combination; empty for none."""
+    endpoint: str
+    """Full URL for ``http/protobuf``; the target as given for ``grpc``."""
+    protocol: str
+    headers: Mapping[str, str] = field(repr=False)
+    timeout: float
+    """Seconds for one batch in all, retries included."""
+    compression: str
+    certificate: str | None
+    client_key: str | None
+    client_certificate: str | None
+
+
+def _setting(name: str, parse: Callable[[str, str], T], default: T) -> T:
+    """A dataclass field whose default is read from the environment when the object is made."""
+
+    def read() -> T:
+        text = os.environ.get(name, "").strip()
+        return parse(name, text) if text else default
+
+    value: T = field(default_factory=read)
+    return value
+
+
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+def _lower(_name: str, text: str) -> str:
+    return text.lower()
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{name}={text!r} is not a number: set it to a plain number or remove it") from None
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name}={text!r} is not a whole number: set it to digits or remove it") from None
+
+
+def _milliseconds(name: str, text: str) -> float:
+    return _number(name, text) / 1000
+
+
+def _pairs(name: str, text: str) -> Mapping[str, str]:
+    pairs: dict[str, str] = {}
+    for item in text.split(","):
+        if not item.strip():
+            continue
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{name} has an entry without '=' at {key.strip()[:20]!r}: write key=value,key=value")
+        pairs[unquote(key.strip())] = unquote(value.strip())
+    return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of `otel_ml.configure`. Durations are seconds.
+
+    Making one reads the environment and nothing else, and changes nothing.
+
+    Raises:
+        ConfigError: A value is malformed, unknown, or needs an extra that is not installed.
+    """
+
+    service_name: str | None = _setting(ENV_SERVICE_NAME, _text, None)
+    service_version: str | None = None
+    service_namespace: str | None = None
+    environment: str | None = None
+    """`deployment.environment.name`."""
+    resource_attributes: Mapping[str, str] = field(default_factory=dict)
+    """Further resource attributes; they win over OTEL_RESOURCE_ATTRIBUTES."""
+    endpoint: str | None = None
+    """Base URL of the OTLP receiver. Default http://localhost:4318."""
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    timeout: float | None = None
+    compression: str | None = None
+    protocol: str | None = None
+    traces_exporter: str = _setting("OTEL_TRACES_EXPORTER", _lower, "otlp")
+    metrics_exporter: str = _setting("OTEL_METRICS_EXPORTER", _lower, "otlp")
+    logs_exporter: str = _setting("OTEL_LOGS_EXPORTER", _lower, "otlp")
+    metric_export_interval: float = _setting(ENV_METRIC_INTERVAL, _milliseconds, 60.0)
+    metric_temporality: str = _setting(ENV_TEMPORALITY, _lower, "cumulative")
+    exemplar_filter: str = _setting(ENV_EXEMPLAR_FILTER, _lower, "trace_based")
+    schedule_delay: float = _setting(ENV_SCHEDULE_DELAY, _milliseconds, 1.0)
+    queue_size: int = _setting(semconv.ENV_QUEUE_SIZE, _whole, 16384)
+    span_queue_size: int = _setting("OTEL_BSP_MAX_QUEUE_SIZE", _whole, 4096)
+    log_queue_size: int = _setting("OTEL_BLRP_MAX_QUEUE_SIZE", _whole, 4096)
+    capture_features: str = _setting(semconv.ENV_CAPTURE_FEATURES, _lower, "declared")
+    events: str = _setting(semconv.ENV_EVENTS, _lower, "sampled")
+    low_score: float | None = _setting(semconv.ENV_LOW_SCORE, _number, None)
+    instance_id: str | None = None
+    instance_dir: str | None = _setting(semconv.ENV_INSTANCE_DIR, _text, None)
+    prometheus_port: int | None = _setting(semconv.ENV_PROMETHEUS_PORT, _whole, None)
+    logging: bool = False
+    """Whether Python's root logger feeds the OTel logs pipeline."""
+
+    traces: SignalConfig = field(init=False)
+    metrics: SignalConfig = field(init=False)
+    logs: SignalConfig = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        self._check_numbers()
+        self._check_resource()
+        for signal in SIGNALS:
+            object.__setattr__(self, signal, self._signal(signal))
+        if self.prometheus_port is not None and not _installed(_PROMETHEUS_EXPORTER):
+            raise ConfigError(
+                f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) needs an extra: pip install 'otel-ml[prometheus]'"
+            )
+
+    def _check_choices(self) -> None:
+        _choice("capture_features", semconv.ENV_CAPTURE_FEATURES, self.capture_features, _CAPTURES)
+        _choice("events", semconv.ENV_EVENTS, self.events, _EVENTS)
+        _choice("exemplar_filter", ENV_EXEMPLAR_FILTER, self.exemplar_filter, _FILTERS)
+        _choice("metric_temporality", ENV_TEMPORALITY, self.metric_temporality, _TEMPORALITIES)
+
+    def _check_numbers(self) -> None:
+        _at_least("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001)
+        _at_least("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001)
+        _at_least("queue_size", semconv.ENV_QUEUE_SIZE, self.queue_size, 1)
+        _at_least("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", self.span_queue_size, 1)
+        _at_least("log_queue_size", "OTEL_BLRP_MAX_QUEUE_SIZE", self.log_queue_size, 1)
+        if self.low_score is not None:
+            _at_least("low_score", semconv.ENV_LOW_SCORE, self.low_score, float("-inf"))
+        if self.prometheus_port is not None and not 0 <= _integer("prometheus_port", self.prometheus_port) <= 65535:
+            raise ConfigError(
+                f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) is {self.prometheus_port}: use a port from 0 to 65535"
+            )
+
+    def _check_resource(self) -> None:
+        from_environment = _pairs(ENV_RESOURCE_ATTRIBUTES, os.environ.get(ENV_RESOURCE_ATTRIBUTES, ""))
+        attributes: dict[Any, Any] = {**from_environment, **self.resource_attributes}
+        given = {
+            semconv.SERVICE_NAME: self.service_name,
+            semconv.SERVICE_VERSION: self.service_version,
+            semconv.SERVICE_NAMESPACE: self.service_namespace,
+            semconv.DEPLOYMENT_ENVIRONMENT_NAME: self.environment,
+            semconv.SERVICE_INSTANCE_ID: self.instance_id,
+        }
+        attributes.update({name: value for name, value in given.items() if value is not None})
+        for name, value in attributes.items():
+            if not isinstance(name, str) or not isinstance(value, str | bool | int | float):
+                raise ConfigError(f"resource attribute {name!r} has a {type(value).__name__}: use text or a number")
+        named = {
+            "service_name": semconv.SERVICE_NAME,
+            "service_version": semconv.SERVICE_VERSION,
+            "service_namespace": semconv.SERVICE_NAMESPACE,
+            "environment": semconv.DEPLOYMENT_ENVIRONMENT_NAME,
+            "instance_id": semconv.SERVICE_INSTANCE_ID,
+        }
+        object.__setattr__(self, "resource_attributes", attributes)
+        for argument, name in named.items():
+            object.__setattr__(self, argument, attributes.get(name))
+
+    def _signal(self, signal: Signal) -> SignalConfig:
+        protocol = self.protocol or _otlp(signal, "PROTOCOL", _lower, "http/protobuf")
+        if protocol not in _PROTOCOLS:
+            raise ConfigError(
+                f"protocol ({ENV_OTLP}PROTOCOL) is {protocol!r}: use http/protobuf, "
+                "or grpc with its extra (pip install 'otel-ml[grpc]')"
+            )
+        exporters = _exporters(signal, getattr(self, f"{signal}_exporter"))
+        if protocol == "grpc" and "otlp" in exporters and not _installed(_GRPC_EXPORTER):
+            raise ConfigError(f"protocol ({ENV_OTLP}PROTOCOL) grpc needs an extra: pip install 'otel-ml[grpc]'")
+        compression = self.compression or _otlp(signal, "COMPRESSION", _lower, "none")
+        _choice("compression", f"{ENV_OTLP}COMPRESSION", compression, _COMPRESSIONS)
+        timeout = self.timeout if self.timeout is not None else _otlp(signal, "TIMEOUT", _number, 10.0)
+        _at_least("timeout", f"{ENV_OTLP}TIMEOUT", timeout, 0.001)
+        headers = self.headers
+        if headers is None:
+            headers = _otlp(signal, "HEADERS", _pairs, _NO_PAIRS)
+        return SignalConfig(
+            exporters=exporters,
+            endpoint=self._endpoint(signal, protocol),
+            protocol=protocol,
+            headers=_checked_headers(headers),
+            timeout=timeout,
+            compression=compression,
+            certificate=_otlp(signal, "CERTIFICATE", _text, "") or None,
+            client_key=_otlp(signal, "CLIENT_KEY", _text, "") or None,
+            client_certificate=_otlp(signal, "CLIENT_CERTIFICATE", _text, "") or None,
+        )
+
+    def _endpoint(self, signal: Signal, protocol: str) -> str:
+        own = f"{ENV_OTLP}{signal.upper()}_ENDPOINT"
+        exact = os.environ.get(own, "").strip()
+        if self.endpoint is None and exact:
+            return _checked_url(own, exact, protocol)
+        default = "http://localhost:4317" if protocol == "grpc" else "http://localhost:4318"
+        name, base = "endpoint", self.endpoint
+        if base is None:
+            name, base = f"{ENV_OTLP}ENDPOINT", os.environ.get(f"{ENV_OTLP}ENDPOINT", "").strip() or default
+        checked = _checked_url(name, base, protocol)
+        return checked if protocol == "grpc" else f"{checked.rstrip('/')}/v1/{signal}"
+
+
+def argument_names() -> tuple[str, ...]:
+    """The keywords that `Config` and `configure` take."""
+    return tuple(item.name for item in fields(Config) if item.init)
+
+
+def _otlp(signal: Signal, name: str, parse: Callable[[str, str], T], default: T) -> T:
+    for variable in (f"{ENV_OTLP}{signal.upper()}_{name}", f"{ENV_OTLP}{name}"):
+        text = os.environ.get(variable, "").strip()
+        if text:
+            return parse(variable, text)
+    return default
+
+
+def _exporters(signal: Signal, text: Any) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in str(text).split(",") if name.strip()))
+    for name in names:
+        _choice(f"{signal}_exporter", f"OTEL_{signal.upper()}_EXPORTER", name, _EXPORTERS)
+    if "none" in names and len(names) > 1:
+        raise ConfigError(f"{signal}_exporter (OTEL_{signal.upper()}_EXPORTER) mixes none with others: choose one")
+    return tuple(name for name in names if name != "none")
+
+
+def _checked_url(name: str, url: Any, protocol: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except (ValueError, TypeError, AttributeError):
+        raise ConfigError(f"{name} is {url!r}: use a URL such as http://localhost:4318") from None
+    if protocol == "grpc" and "://" not in url:
+        return str(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ConfigError(f"{name} is {url!r}: use a URL with http:// or https://, such as http://localhost:4318")
+    return str(url)
+
+
+def _checked_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
+    checked: dict[str, str] = {}
+    for key, value in headers.items():
+        if not isinstance(key, str) or not isinstance(value, str) or not (key + value).isprintable():
+            raise ConfigError(f"headers ({ENV_OTLP}HEADERS) entry {key!r} is not plain text: use key=value text only")
+        checked[key.lower()] = value
+    return checked
+
+
+def _choice(argument: str, variable: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{argument} ({variable}) is {value!r}: use one of {', '.join(allowed)}")
+
+
+def _at_least(argument: str, variable: str, value: Any, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{argument} ({variable}) is a {type(value).__name__}: use a number")
+    if not value >= least:
+        raise ConfigError(f"{argument} ({variable}) is {value}: use a number of at least {least:g}")
+
+
+def _integer(argument: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{argument} is a {type(value).__name__}: use a whole number")
+    return value
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
