@@ -108,13 +108,13 @@ def _is_empty(value: Any) -> bool:
 
 
 def _builtin(value: Any, cls: type) -> object:
+    if issubclass(cls, float):  # a numpy.float64 too
+        return float.__float__(value)
     if issubclass(cls, Enum):
         value = object.__getattribute__(value, "_value_")
         cls = type(value)
     if cls is bool:
         return cast("bool", value)
-    if issubclass(cls, float):  # a numpy.float64 too
-        return float.__float__(value)
     family = _kind(cls)
     if family:
         return _unpacked(value, family)
@@ -125,6 +125,7 @@ def _builtin(value: Any, cls: type) -> object:
 
 
 _EXACT: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (float, float.__float__),
     (int, int.__int__),
     (str, str.__str__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
@@ -150,7 +151,7 @@ def _unpacked(value: Any, family: str) -> object:
         item = value.item() if _is_on_host(value) and value.ndim == 0 else None
     elif family == "arrow_scalar":
         item = value.as_py()
-    return item if type(item) is float or type(item) is bool or any(type(item) is base for base, _ in _EXACT) else None
+    return item if type(item) is bool or any(type(item) is base for base, _ in _EXACT) else None
 
 
 def _in_microseconds(value: Any) -> Any:
@@ -227,8 +228,10 @@ def _pairs(value: Any, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
     return found, max(len(value), len(found))
 
 
-def members(value: Any, limit: int) -> tuple[list[Any], int] | None:
+def members(value: object, limit: int) -> tuple[list[Any], int] | None:
+    """Some members of a set and how many it has; None for anything else."""
+    cls = type(value)
     for base in (set, frozenset):
-        if issubclass(type(value), base):
+        if issubclass(cls, base):
             return list(islice(base.__iter__(value), limit)), base.__len__(value)
     return None

@@ -129,7 +129,9 @@ def cell(value: object) -> str | int | float | bool | None:
     cls = type(value)
     if cls is float or cls is bool or value is None:
         return cast("float | None", value)
-    found = text(value) if kind(value) == "uuid" else builtin(value)
+    found = builtin(value)
+    if found is None:
+        return text(value) if kind(value) == "uuid" else None
     if type(found) is int:
         return found if found.bit_length() <= _INTEGER_BITS else number(found)
     if type(found) is str:
@@ -182,35 +184,29 @@ class Copy:
         cls = type(value)
         if cls is float or cls is str or cls is int or cls is bool or value is None:
             return scalar(value)
-        found = pairs(value, self.items)
+        room = max(0, min(self.items, self.left)) if depth > 0 else 0
+        found = pairs(value, room)
         if found is not None:
             return self._mapping(found[0], found[1], depth)
-        listed = sequence(value, self.items) or attempt(members, value, self.items)
+        listed = sequence(value, room) or members(value, room)
         if listed is not None:
             return self._list(listed[0], listed[1], depth)
         return scalar(value)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], total: int, depth: int) -> dict[str, Any]:
         kept: dict[str, Any] = {}
-        read = 0
-        if depth > 0:
-            for key, item in items:
-                if self.left <= 0:
-                    break
-                read += 1
-                name = text(key)
-                if name is not None and name not in kept:
-                    kept[name] = self.of(item, depth - 1)
+        for key, item in items:
+            name = text(key)
+            if self.left > 0 and name is not None and name not in kept:
+                kept[name] = self.of(item, depth - 1)
         if len(kept) < total:
             kept[TRUNCATED] = True
         return kept
 
     def _list(self, items: list[Any], total: int, depth: int) -> list[Any]:
         kept: list[Any] = []
-        if depth > 0:
-            for item in items:
-                if self.left <= 0:
-                    break
+        for item in items:
+            if self.left > 0:
                 kept.append(self.of(item, depth - 1))
         if len(kept) < total:
             kept.append({TRUNCATED: True})
@@ -243,7 +239,7 @@ def json_text(value: object, *, limit: int = BODY_LIMIT) -> str:
     if written is None:
         value = plain(value, items=WIDTH_LIMIT)
         written = _encode(value)
-    if not written.isascii():
+    if not written.isascii() or "\x7f" in written:
         written = _POISON.sub("\ufffd", written)
     if len(written) <= limit and (written.isascii() or _size(written) <= limit):
         return written
@@ -257,15 +253,14 @@ def _is_flat(value: Any) -> bool:
     """Whether the encoder can be trusted with it: a dict of scalars, of dicts of scalars and of lists of those."""
     if type(value) is not dict:
         return False
-    rows: list[Any] = [value]
+    rows: list[Any] = []
     for item in value.values():
         if type(item) is list:
             rows += item
         elif type(item) not in _SCALARS:
             rows.append(item)
-    inner = rows[1:]
     return all(
-        _SCALARS.issuperset(map(type, row.values())) if type(row) is dict else type(row) in _SCALARS for row in inner
+        _SCALARS.issuperset(map(type, row.values())) if type(row) is dict else type(row) in _SCALARS for row in rows
     )
 
 

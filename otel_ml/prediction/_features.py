@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import kind, pairs, sequence
-from otel_ml._values import Copy, cell, text
+from otel_ml._values import TEXT_LIMIT, Copy, cell, text
 
 FEATURE_LIMIT = 1000
 """Features kept of one prediction."""
@@ -25,9 +25,12 @@ CUT = "__truncated__"
 _NESTED_DEPTH = 3
 _NESTED_ITEMS = 100
 _NAME_PARTS = 8
+_FEW_ROWS = 64
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
-_WITH_A_LIMIT = frozenset({float, bool, type(None), int, str})
 _TEXT = frozenset({str})
+_SEEN_LIMIT = 128
+_seen: dict[int, dict[str, object]] = {}
+"""The names of the newest clean row of each length: a service predicts from the same features again and again."""
 _FRAMES = frozenset({"pandas", "polars", "arrow"})
 _SHAPED = frozenset({"array", "tensor", "shaped"})
 _COLUMNS = frozenset({"array", "tensor", "series", "index", "polars_series", "arrow_array"})
@@ -64,8 +67,8 @@ def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[st
         names: Names of the columns of arrays and lists; ``f0``, ``f1``, ... where they do not reach.
     """
     if type(features) is dict and len(features) <= FEATURE_LIMIT:
-        row = features.copy()
-        if attempt(_is_plain, row):
+        row = attempt(_known, features) or attempt(_flat, features.copy())
+        if row is not None:
             return row
     return None if features is None else _read(features, kind(features), names)
 
@@ -76,10 +79,10 @@ def _read(features: object, family: str, names: Sequence[str] | None) -> dict[st
     found = pairs(features, FEATURE_LIMIT) or attempt(_labelled, features, family)
     if found is not None:
         return _columns(*found) or _row(*found)
-    record = _record(features)
+    record = None if family else _record(features)
     if record is not None:
         return _row(record, len(record))
-    width = attempt(_width, features) or 1
+    width = (attempt(_width, features) if family in _SHAPED else None) or 1
     listed = sequence(features, _rows_kept(width))
     if listed is not None:
         return _listed(*listed, names, width)
@@ -105,21 +108,39 @@ def _is_row(value: object) -> bool:
     return sequence(value, 0) is not None or _record(value) is not None
 
 
-def _is_plain(row: dict[str, object]) -> bool:
-    """Whether a row can stay as it is, after the cut of a text or an integer; types are compared, values never."""
+def _known(features: dict[str, object]) -> dict[str, object] | None:
+    """The copy of a mapping whose names were seen before: merging into them keeps ours and spares their check."""
+    names = _seen.get(len(features))
+    row = names | features if names is not None else {}
+    if len(row) != len(features):
+        return None
+    return row if _AS_THEY_ARE.issuperset(map(type, row.values())) else _within_limits(row)
+
+
+def _flat(row: dict[str, object]) -> dict[str, object] | None:
+    """A row of clean names and scalars; None for any other. Types are compared, names and values never."""
     if not _TEXT.issuperset(map(type, row)):
-        return False
+        return None
     names = "".join(row)
     if not names.isprintable() or (len(names) > NAME_LIMIT and max(map(len, row)) > NAME_LIMIT):
-        return False
-    if _AS_THEY_ARE.issuperset(map(type, row.values())):
-        return True
-    if not _WITH_A_LIMIT.issuperset(map(type, row.values())):
-        return False
+        return None
+    if len(row) <= _SEEN_LIMIT:
+        _seen[len(row)] = dict.fromkeys(row)
+    return row if _AS_THEY_ARE.issuperset(map(type, row.values())) else _within_limits(row)
+
+
+def _within_limits(row: dict[str, object]) -> dict[str, object] | None:
     for name, value in row.items():
-        if type(value) is str or type(value) is int:
-            row[name] = cell(value)
-    return True
+        cls = type(value)
+        if cls is float or cls is bool or value is None:
+            continue
+        if cls is str and len(value) <= TEXT_LIMIT and value.isprintable():  # type: ignore[arg-type,attr-defined]
+            continue
+        plain_value = cell(value)
+        if plain_value is None:
+            return None
+        row[name] = plain_value
+    return row
 
 
 def _row(items: Iterable[tuple[Any, Any]], total: int) -> dict[str, object]:
@@ -203,7 +224,7 @@ def _dimensions(value: Any) -> int:
 
 
 def _first_of_shape(value: Any) -> int:
-    return int(value.shape[0])
+    return max(0, int(value.shape[0]))
 
 
 def _first_dimension(value: Any) -> int | None:
@@ -222,11 +243,16 @@ def _labelled(value: Any, family: str) -> tuple[list[tuple[Any, Any]], int] | No
 
 
 def _frame(frame: Any, family: str) -> Batch:
-    rows, width = int(frame.shape[0]), int(frame.shape[1])
+    rows, width = max(0, int(frame.shape[0])), max(0, int(frame.shape[1]))
     kept = _rows_kept(width)
     items: list[tuple[Any, Any]]
     if family == "pandas":
-        items = list(frame.iloc[:kept, :FEATURE_LIMIT].items())
+        part = frame.iloc[:kept, :FEATURE_LIMIT]
+        if rows <= _FEW_ROWS:  # a Series a column costs more than the values do
+            columns = part.to_numpy(dtype=object).T.tolist()
+            items = list(zip(part.columns.tolist(), columns, strict=True))
+        else:
+            items = list(part.items())
     elif family == "polars":
         items = [(column.name, column) for column in frame.head(kept).get_columns()[:FEATURE_LIMIT]]
     else:
@@ -307,7 +333,7 @@ def _attributes(value: object) -> list[tuple[str, Any]] | None:
     items = found[0] if found is not None else []
     for base in type.mro(type(value)):
         slots = base.__dict__.get("__slots__", ())
-        for name in ((slots,) if type(slots) is str else slots)[:FEATURE_LIMIT]:
+        for name in [slots] if type(slots) is str else list(slots)[:FEATURE_LIMIT]:
             items.append((name, attempt(object.__getattribute__, value, name)))
     public = [(name, item) for name, item in items if type(name) is str and not name.startswith("_")]
     return public or None

@@ -208,6 +208,9 @@ def _rows(
 def _batch(listed: tuple[list[Any], int], how: _Reading) -> Output | None:
     rows: list[_Row] = []
     for item in listed[0]:
+        if type(item) is float or type(item) is int or type(item) is str:
+            rows.append(_value(item, how))
+            continue
         named = _named(item)
         rows.append(_told(*named, how) if named is not None else _bare(item, how))
     return _gathered(rows, listed[1], listed[0])
