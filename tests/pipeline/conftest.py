@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "deploy" / "local"))
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose")]
 
 import build
 from pipeline_servers import (

@@ -1,0 +1,79 @@
+"""Writes what compose.yaml needs and must not be in the repository: a password, a token, folders, the owner's ids.
+
+    python deploy/compose/prepare.py          once; a second run changes nothing that is there
+
+secrets/grafana_admin_password   the password of Grafana's user `admin`
+secrets/otlp_tokens              one token a line that the Collector accepts
+secrets/service.env              the same token as OTEL_* variables, for a service on this machine
+data/                            the Collector's queue and Grafana's database
+.env                             the user and group that own them
+Every file is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONTAINER_USER = 10001
+"""Used in the place of root: a container should not run as the machine's root."""
+
+
+def write_once(file: Path, text: str) -> str:
+    """The file's text: what is there already, else the given one, written so that only the owner can read it."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text(encoding="utf-8")
+    with open(descriptor, "w", encoding="utf-8") as created:
+        created.write(text)
+    return text
+
+
+def prepare(folder: Path, user: int, group: int) -> list[Path]:
+    """Writes what is missing in the folder; returns the files, for a person to look at."""
+    inner = [folder / "secrets", folder / "data", folder / "data" / "collector", folder / "data" / "grafana"]
+    for each in inner:
+        each.mkdir(mode=0o700, exist_ok=True)
+    password = folder / "secrets" / "grafana_admin_password"
+    tokens = folder / "secrets" / "otlp_tokens"
+    service = folder / "secrets" / "service.env"
+    owner = folder / ".env"
+    write_once(password, secrets.token_urlsafe(24))
+    token = write_once(tokens, secrets.token_urlsafe(32) + "\n").split()[0]
+    write_once(
+        service,
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318\n"
+        f"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20{token}\n",
+    )
+    if user == 0:
+        user = group = CONTAINER_USER
+        for each in (*inner, password, tokens):
+            os.chown(each, user, group)
+    write_once(owner, f"OTEL_ML_UID={user}\nOTEL_ML_GID={group}\n")
+    return [password, tokens, service, owner]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(arguments)
+    try:
+        files = prepare(HERE, os.getuid(), os.getgid())
+    except OSError as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 1
+    for file in files:
+        print(file)
+    print("next: docker compose -f deploy/compose/compose.yaml up -d, then http://127.0.0.1:3000 as `admin`")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

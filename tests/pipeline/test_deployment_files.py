@@ -1,0 +1,195 @@
+"""The deployment files: pinned, on loopback, without a default password, and in step with what they mount."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import prepare
+import pytest
+import yaml
+from pipeline_servers import ROOT
+
+COMPOSE = ROOT / "deploy" / "compose"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+KUBERNETES_VERSION = "1.33"
+PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+")
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((KUBERNETES / name).read_text(encoding="utf-8")))
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def workloads() -> list[dict[str, Any]]:
+    """The pod templates of the Kubernetes files."""
+    everything = [each for name in ("collector.yaml", "service.yaml") for each in documents(name)]
+    return [each["spec"]["template"] for each in everything if each["kind"] in ("StatefulSet", "Deployment")]
+
+
+def containers() -> list[dict[str, Any]]:
+    return [
+        container
+        for template in workloads()
+        for container in [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+    ]
+
+
+def test_every_image_is_pinned_to_a_full_version() -> None:
+    """No `latest`, no floating minor version, in either deployment."""
+    images = [service["image"] for service in compose()["services"].values()]
+    images += [container["image"] for container in containers()]
+    assert [image for image in images if not PINNED.fullmatch(image)] == []
+
+
+def test_the_collector_image_is_the_version_that_is_tested() -> None:
+    """Compose and Kubernetes run the version that collector/builder.yaml builds."""
+    version = yaml.safe_load((ROOT / "collector" / "builder.yaml").read_text(encoding="utf-8"))["dist"]["version"]
+    images = {compose()["services"]["collector"]["image"]}
+    images |= {container["image"] for container in containers() if container["name"] == "otelcol"}
+    assert {image.rsplit(":", 1)[1] for image in images} == {version}
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    """Nothing of the compose file can be reached from another machine."""
+    ports = [port for service in compose()["services"].values() for port in service.get("ports", [])]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_back_ends_without_a_password_are_not_published() -> None:
+    """Prometheus, Loki and Tempo are only on the internal network."""
+    file = compose()
+    assert file["networks"]["storage"]["internal"] is True
+    for name in ("prometheus", "loki", "tempo"):
+        assert (file["services"][name]["networks"], file["services"][name].get("ports")) == (["storage"], None)
+
+
+def test_every_mounted_file_is_in_the_repository() -> None:
+    """A bind mount of a missing file would silently become an empty folder."""
+    mounts = [
+        volume.split(":")[0]
+        for service in compose()["services"].values()
+        for volume in service["volumes"]
+        if volume.startswith("../")
+    ]
+    assert [mount for mount in mounts if not (COMPOSE / mount).exists()] == []
+
+
+def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
+    """The path of the dashboard provider is a mount of the Grafana container."""
+    targets = [volume.split(":")[1] for volume in compose()["services"]["grafana"]["volumes"]]
+    files = (ROOT / "deploy" / "grafana" / "provisioning" / "dashboards").glob("*.y*ml")
+    paths = [
+        provider["options"]["path"]
+        for file in files
+        for provider in yaml.safe_load(file.read_text(encoding="utf-8"))["providers"]
+    ]
+    assert paths != []
+    assert [path for path in paths if path not in targets] == []
+
+
+def test_no_password_is_in_the_repository() -> None:
+    """Grafana's password and the Collector's token come from files that prepare.py writes and git ignores."""
+    grafana = compose()["services"]["grafana"]["environment"]
+    assert grafana["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_admin_password"
+    assert [key for key in grafana if key.endswith(("_PASSWORD", "_SECRET_KEY"))] == []
+    assert {each["file"] for each in compose()["secrets"].values()} == {
+        "./secrets/otlp_tokens",
+        "./secrets/grafana_admin_password",
+    }
+    ignored = subprocess.run(
+        ["git", "check-ignore", "secrets/otlp_tokens", "secrets/service.env", "data/grafana", ".env"],
+        cwd=COMPOSE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(ignored.stdout.splitlines()) == 4
+
+
+def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> None:
+    """Mode 0600, long, different each time, and untouched by a second run."""
+    owner = (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+    files = prepare.prepare(tmp_path, *owner)
+    before = {file: file.read_text(encoding="utf-8") for file in files}
+    prepare.prepare(tmp_path, *owner)
+    assert {file: file.read_text(encoding="utf-8") for file in files} == before
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    password, token = before[files[0]], before[files[1]].strip()
+    assert min(len(password), len(token)) >= 32
+    assert password != token
+    assert f"authorization=Bearer%20{token}\n" in before[files[2]]
+
+
+@pytest.mark.parametrize("name", ["namespace.yaml", "collector.yaml", "service.yaml"])
+def test_kubernetes_accepts_every_manifest(name: str) -> None:
+    """Each document is valid against the API's schema, unknown fields being errors."""
+    for document in documents(name):
+        kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)
+
+
+def test_every_container_is_confined() -> None:
+    """No root, no privileges, a read-only disk, requests and limits; probes for what serves."""
+    for template in workloads():
+        assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert template["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert template["spec"]["automountServiceAccountToken"] is False
+        for container in template["spec"]["containers"]:
+            assert {"readinessProbe", "livenessProbe", "startupProbe"} <= set(container)
+    for container in containers():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_the_sampler_is_a_sidecar_of_the_service() -> None:
+    """It starts before the service, ends after it, and sees its processes."""
+    spec = next(each["spec"] for each in workloads() if "initContainers" in each["spec"])
+    sampler = spec["initContainers"][0]
+    assert (sampler["command"], sampler["restartPolicy"]) == (["otel-ml", "sampler"], "Always")
+    assert spec["shareProcessNamespace"] is True
+
+
+def test_kustomization_uses_the_collectors_own_configuration() -> None:
+    """The ConfigMap is made from collector/, it is no copy, and every file that is named exists."""
+    kustomization = documents("kustomization.yaml")[0]
+    files = kustomization["configMapGenerator"][0]["files"]
+    assert files == ["../../collector/agent.yaml", "../../collector/remote.yaml"]
+    assert [name for name in [*files, *kustomization["resources"]] if not (KUBERNETES / name).exists()] == []
+
+
+def test_loki_keeps_high_cardinality_out_of_the_index() -> None:
+    """Pods and instances are structured metadata, not labels, and logs do not live forever."""
+    loki = yaml.safe_load((ROOT / "deploy" / "loki" / "loki.yaml").read_text(encoding="utf-8"))
+    resource = loki["limits_config"]["otlp_config"]["resource_attributes"]
+    assert resource["ignore_defaults"] is True
+    assert {"k8s.pod.name", "service.instance.id"} & set(resource["attributes_config"][0]["attributes"]) == set()
+    assert (loki["compactor"]["retention_enabled"], loki["analytics"]["reporting_enabled"]) == (True, False)
+
+
+def test_tempo_is_configured_for_version_3() -> None:
+    """Version 3 refuses the blocks `ingester` and `compactor`; the receiver must be named to listen at all."""
+    tempo = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text(encoding="utf-8"))
+    assert {"ingester", "compactor", "ingester_client", "metrics_generator_client"} & set(tempo) == set()
+    assert tempo["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
+    assert tempo["usage_report"]["reporting_enabled"] is False
+
+
+@pytest.mark.parametrize("script", ["local/build.py", "local/stack.py", "local/verify.py", "compose/prepare.py"])
+def test_every_script_explains_itself(script: str) -> None:
+    """`--help` gives the use and an example."""
+    command = [sys.executable, str(ROOT / "deploy" / script), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"python deploy/{script}" in done.stdout
