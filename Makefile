@@ -1,0 +1,80 @@
+# otel-ml: every target sets up what it needs, shows what it does, and starts in seconds the second time.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON3 ?= python3
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+INSTALL := $(UV) pip install --quiet --python $(PYTHON) --prerelease if-necessary-or-explicit --constraints constraints.txt
+export UV_NO_PROGRESS := 1
+export OTEL_ML_PYTHON := $(PYTHON)
+
+.PHONY: help
+help: ## Shows this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.uv:
+	@echo "== creating $(VENV)"
+	@$(PYTHON3) -c 'import sys; sys.exit("otel-ml needs Python 3.10 or newer; set PYTHON3=...") if sys.version_info < (3, 10) else None'
+	@$(PYTHON3) -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
+	@echo "== installing otel-ml and what the example needs"
+	@$(INSTALL) --editable '.[fastapi,quality,ground-truth,console,gpu]' --group demo
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
+	@echo "== installing otel-ml with all extras, the tests' and the checks' tools"
+	@$(INSTALL) --editable '.[all]' --group demo --group test --group check --group bench
+	@touch $@ $(VENV)/.demo
+
+.PHONY: install
+install: $(VENV)/.dev ## Sets up the environment of contributors in .venv
+
+.PHONY: demo
+demo: $(VENV)/.demo ## Serves a model, sends real traffic, opens the console (DEMO_SECONDS=45 ends by itself)
+	@$(PYTHON) -m otel_ml demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: stack
+stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)
+	@$(PYTHON) examples/fastapi_service/through_stack.py
+
+.PHONY: test
+test: $(VENV)/.dev ## All tests; builds the servers on the first run
+	@$(PYTHON) deploy/local/build.py
+	@$(PYTHON) -m pytest -q --cov --cov-report=term:skip-covered --durations=15 tests
+
+.PHONY: test-quick
+test-quick: $(VENV)/.dev ## Unit and contract tests only
+	@$(PYTHON) -m pytest -q tests/unit tests/contract
+
+.PHONY: pipeline
+pipeline: $(VENV)/.dev ## Tests against the real Collector, Prometheus, log and trace servers
+	@$(PYTHON) deploy/local/build.py
+	@$(PYTHON) -m pytest -q tests/pipeline
+
+.PHONY: check
+check: $(VENV)/.dev ## Style, types, spelling and the rooms' contract
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null || $(VENV)/bin/lint-imports
+	@$(VENV)/bin/codespell
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Overhead beside the peers, as ratios
+	@$(PYTHON) tests/benchmarks/run.py
+
+.PHONY: lock
+lock: $(VENV)/.uv ## Renews constraints.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.10 --prerelease if-necessary-or-explicit --upgrade --all-extras \
+	  --group demo --group test --group check --group bench --no-annotate --no-header --no-emit-index-url \
+	  --output-file constraints.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Removes the environment and caches of this checkout
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -1,0 +1,101 @@
+"""A FastAPI service around the employment classifier, observed by otel-ml.
+
+    uvicorn app:app --app-dir examples/fastapi_service
+
+Settings: EXAMPLE_FOLDER holds the trained model and the store of predictions that wait for their labels; the OTEL_*
+variables say where the telemetry goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from fastapi import FastAPI
+from pydantic import BaseModel
+from train import train
+
+import otel_ml
+
+FOLDER = Path(os.environ.get("EXAMPLE_FOLDER", "example-data"))
+LOG = logging.getLogger("employment")
+LOG.setLevel(logging.INFO)
+
+telemetry = otel_ml.configure(service_name=os.environ.get("OTEL_SERVICE_NAME", "employment-api"))
+otel_ml.instrument_logging(LOG)
+
+model_file, profile_file = FOLDER / "model.joblib", FOLDER / "profile.json"
+if not model_file.exists():
+    train(FOLDER)
+
+truth = otel_ml.GroundTruth(f"sqlite:///{FOLDER / 'predictions.db'}")
+employment = otel_ml.Model(
+    "employment",
+    version="2015.1",
+    task="binary",
+    classes=["0", "1"],
+    trained_at=model_file.stat().st_mtime,
+    profile=otel_ml.ReferenceProfile.load(profile_file),
+    ground_truth=truth,
+)
+with employment.load():
+    loaded = joblib.load(model_file)
+sampler = otel_ml.ResourceSampler(interval=float(os.environ.get("EXAMPLE_SAMPLER_SECONDS", "5")))
+
+
+class Label(BaseModel):
+    """What became of one person, known later."""
+
+    prediction_id: str
+    label: int
+
+
+@employment.track
+def predict(features: dict[str, float]) -> dict[str, Any]:
+    """One prediction: the first argument is taken as the features, the result is understood as it is."""
+    with otel_ml.current_prediction().stage("preprocess"):
+        row = pd.DataFrame([features], columns=loaded["features"])
+    with otel_ml.current_prediction().stage("predict"):
+        probability = float(loaded["model"].predict_proba(row)[0, 1])
+    if 0.45 < probability < 0.55:
+        LOG.info("a close call at %.3f", probability)
+    return {"prediction": int(probability >= 0.5), "probability": probability}
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """The sampler runs while the service does; what waits is written before the process ends."""
+    sampler.start()
+    yield
+    sampler.stop()
+    truth.close()
+    telemetry.shutdown()
+
+
+app = FastAPI(title="Employment", lifespan=lifespan)
+otel_ml.instrument_fastapi(app)
+
+
+@app.get("/healthz")
+def health() -> dict[str, str]:
+    """Ready as soon as it answers."""
+    return {"status": "ok"}
+
+
+@app.post("/predict")
+def serve(features: dict[str, float]) -> dict[str, Any]:
+    """Predicts whether a person has work; the answer's header x-prediction-id names the prediction."""
+    return predict(features)
+
+
+@app.post("/labels")
+def label(labels: list[Label]) -> dict[str, int]:
+    """Takes the truth about earlier predictions."""
+    truth.record_labels([(item.prediction_id, item.label) for item in labels])
+    return {"accepted": len(labels)}
