@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_ml.ground_truth._store import StoreError
 from otel_ml.ground_truth._truth import GroundTruth
 
-__all__ = ["GroundTruth"]
+__all__ = ["GroundTruth", "StoreError"]

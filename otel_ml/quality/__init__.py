@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_ml.quality._drift import DriftScan, FeatureDrift
 from otel_ml.quality._feature import Feature, ProfileError
+from otel_ml.quality._files import DataFileError, read_batches, read_columns
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile import ReferenceProfile
@@ -12,6 +13,7 @@ from otel_ml.quality._statistics import jensen_shannon_distance, psi, psi_null_q
 
 __all__ = [
     "Column",
+    "DataFileError",
     "DriftScan",
     "Feature",
     "FeatureDrift",
@@ -23,4 +25,6 @@ __all__ = [
     "jensen_shannon_distance",
     "psi",
     "psi_null_quantile",
+    "read_batches",
+    "read_columns",
 ]

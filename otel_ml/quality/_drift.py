@@ -40,6 +40,7 @@ class DriftScan:
     def __init__(self, profile: ReferenceProfile) -> None:
         self._profile = profile
         self._monitor = FeatureMonitor({}, profile=profile, schema=Schema(()))
+        self._has_output = False
         self.rows = 0
 
     def add(
@@ -53,6 +54,7 @@ class DriftScan:
             output: The model's output on these rows: what the profile has as its score column.
         """
         self._monitor.observe_batch(columns, output, output, rows)
+        self._has_output |= output is not None
         self.rows += rows
 
     def features(self, threshold: float = THRESHOLD) -> list[FeatureDrift]:
@@ -61,7 +63,7 @@ class DriftScan:
         found = []
         for slot in self._monitor.layout.all_slots():
             feature = slot.feature
-            if feature is None:
+            if feature is None or (slot is self._monitor.layout.output and not self._has_output):
                 continue
             counts = cells.bins[slot.base : slot.base + len(feature.labels)]
             count, distance = sum(counts), psi(counts, feature.shares)
