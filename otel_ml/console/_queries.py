@@ -117,7 +117,8 @@ def labels(cursor: duckdb.DuckDBPyConnection, prediction_id: str, trace_id: str 
     found = _rows(
         cursor,
         f"{_LABELS} where (prediction_id = ? or starts_with(prediction_id, ? || '.')) "
-        "and trace_id is not distinct from ? group by prediction_id, trace_id order by length(prediction_id), prediction_id limit ?",
+        "and trace_id is not distinct from ? group by prediction_id, trace_id "
+        "order by length(prediction_id), prediction_id limit ?",
         [prediction_id, prediction_id, trace_id, LABELS_LIMIT],
     )
     return [

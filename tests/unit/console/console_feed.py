@@ -101,10 +101,15 @@ def record(
 
 
 def prediction(
-    id: str = "p-1", *, features: dict[str, Any] | None = None, score: float = 0.93, outcome: str = "1", **more: Any
+    prediction_id: str = "p-1",
+    *,
+    features: dict[str, Any] | None = None,
+    score: float = 0.93,
+    outcome: str = "1",
+    **more: Any,
 ) -> LogRecord:
     attributes = more.pop("attributes", {}) | {
-        semconv.PREDICTION_ID: id,
+        semconv.PREDICTION_ID: prediction_id,
         semconv.PREDICTION_CLASS: outcome,
         semconv.PREDICTION_SCORE_ATTRIBUTE: score,
         semconv.PREDICTION_DURATION_ATTRIBUTE: 0.004,
@@ -113,19 +118,21 @@ def prediction(
     return record(body, IDENTITY | attributes, event=semconv.PREDICTION_EVENT, **more)
 
 
-def batch(id: str = "b-1", size: int = 3, **more: Any) -> LogRecord:
+def batch(prediction_id: str = "b-1", size: int = 3, **more: Any) -> LogRecord:
     rows = [{"features": {"age": 20 + index}, "prediction": "0", "score": 0.1} for index in range(size)]
-    attributes = {semconv.PREDICTION_ID: id, semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: size}
+    attributes = {semconv.PREDICTION_ID: prediction_id, semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: size}
     return record(json.dumps({"rows": rows}), IDENTITY | attributes, event=semconv.PREDICTION_EVENT, **more)
 
 
-def failure(id: str = "f-1", error_type: str = "ValueError", *, severity: int = 17, **more: Any) -> LogRecord:
-    attributes = IDENTITY | {semconv.PREDICTION_ID: id, semconv.ERROR_TYPE: error_type}
+def failure(
+    prediction_id: str = "f-1", error_type: str = "ValueError", *, severity: int = 17, **more: Any
+) -> LogRecord:
+    attributes = IDENTITY | {semconv.PREDICTION_ID: prediction_id, semconv.ERROR_TYPE: error_type}
     return record("{}", attributes, event=semconv.PREDICTION_EVENT, severity=severity, **more)
 
 
-def label(id: str = "p-1", value: str = "1", *, correct: bool | None = True, **more: Any) -> LogRecord:
-    attributes = IDENTITY | {semconv.PREDICTION_ID: id, semconv.LABEL_VALUE: value}
+def label(prediction_id: str = "p-1", value: str = "1", *, correct: bool | None = True, **more: Any) -> LogRecord:
+    attributes = IDENTITY | {semconv.PREDICTION_ID: prediction_id, semconv.LABEL_VALUE: value}
     if correct is not None:
         attributes[semconv.LABEL_CORRECT] = correct
     return record("", attributes, event=semconv.LABEL_EVENT, **more)

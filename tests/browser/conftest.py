@@ -1,0 +1,72 @@
+"""Debian's Chromium, driven by playwright, and a console for it to open."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "console"))
+
+from console_server import Console, running  # noqa: E402
+
+from otel_ml.console._options import Options  # noqa: E402
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium() -> str | None:
+    """The first Chromium on the path."""
+    return next((path for path in map(shutil.which, _NAMES) if path), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of Chromium, installed from the distribution where it is missing and may be installed."""
+    found = find_chromium()
+    if found is None and shutil.which("apt-get") and os.geteuid() == 0:
+        for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=900)
+        found = find_chromium()
+    if found is None:
+        pytest.fail("the browser tests need Chromium: install the package chromium, or run them as root on Debian")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages in a context of their own."""
+    contexts = []
+
+    def opened(**options: object) -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        contexts.append(context)
+        return context.new_page()
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    """A console that keeps its rows in memory."""
+    with running(Options()) as started:
+        yield started

@@ -1,0 +1,143 @@
+"""The page in a real browser: from the list to one prediction, without scripts, and with hostile content."""
+
+from __future__ import annotations
+
+import re
+
+from console_feed import (
+    IDENTITY,
+    NOW,
+    SPAN,
+    TRACE,
+    batch,
+    failure,
+    label,
+    logs,
+    prediction,
+    record,
+    span,
+    traces,
+)
+from playwright.sync_api import expect
+
+from otel_ml import semconv
+
+CANARY = "<script>window.canary=1</script><img src=x onerror='window.canary=2'>\"'`{{7*7}}\u202e\u0007"
+
+
+def feed_one(console):
+    """One prediction with everything that belongs to it."""
+    console.feed(
+        traces(
+            span("POST /predict", own="aa" * 8, seconds=0.006, start=NOW - 10**6),
+            span(parent="aa" * 8),
+            span("preprocess", own="bb" * 8, parent=SPAN, seconds=0.001),
+        ),
+        logs(
+            prediction("p-1", features={"age": 41, "occupation": "teacher"}),
+            record("scoring with threshold 0.5"),
+            record("another request", trace="ee" * 16),
+        ),
+        logs(label("p-1", "0", correct=False)),
+    )
+
+
+def test_from_the_list_to_trace_features_log_and_label(console, open_page):
+    """A click on a prediction shows its spans, its features, its log line and its label."""
+    feed_one(console)
+    page = open_page()
+    page.goto(console.address)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator(".strip")).to_contain_text("Accuracy")
+    page.click("tbody a")
+    page.wait_for_url("**/predictions/p-1")
+    assert page.locator(".trace tbody td:first-child").all_inner_texts() == [
+        "POST /predict",
+        "predict fraud",
+        "preprocess",
+    ]
+    lefts = [bar["x"] for bar in (one.bounding_box() for one in page.locator(".trace svg rect").all()) if bar]
+    assert len(lefts) == 3
+    assert lefts[0] < lefts[1]
+    expect(page.locator("section", has_text="Features")).to_contain_text("teacher")
+    expect(page.locator(".logs")).to_contain_text("scoring with threshold 0.5")
+    expect(page.locator(".logs")).not_to_contain_text("another request")
+    expect(page.locator(".strip .mark.no")).to_have_text("✗")
+
+
+def test_the_page_works_without_scripts(console, open_page):
+    """List, filter and detail need no JavaScript."""
+    feed_one(console)
+    console.feed(logs(prediction("p-2", attributes={semconv.MODEL_NAME: "churn"}, trace="cc" * 16)))
+    page = open_page(java_script_enabled=False)
+    page.goto(console.address)
+    page.select_option("#model", "churn")
+    page.click("button")
+    page.wait_for_url(re.compile("model=churn"))
+    assert page.locator("tbody tr td:nth-child(2)").all_inner_texts() == ["churn"]
+    page.click("tbody a")
+    assert page.title() == "Prediction p-2 · otel-ml"
+
+
+def test_nothing_a_sender_writes_is_executed(console, open_page):
+    """Names, versions, values, log bodies and ids are text, wherever they are shown; nothing foreign is loaded."""
+    hostile = dict.fromkeys(IDENTITY, CANARY) | {semconv.PREDICTION_ID: CANARY, semconv.ERROR_TYPE: CANARY}
+    console.feed(
+        traces(span("predict " + CANARY, attributes=hostile, error=True), service=CANARY),
+        logs(
+            prediction(CANARY, features={CANARY: CANARY, "nested": {CANARY: [CANARY]}}, outcome=CANARY),
+            record(CANARY, {CANARY: CANARY}),
+            failure(CANARY + "f", CANARY),
+            label(CANARY, CANARY),
+            prediction("x", attributes=hostile),
+            service=CANARY,
+        ),
+    )
+    page = open_page()
+    problems, foreign = [], []
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: foreign.append(request.url))
+    page.goto(console.address)
+    expect(page.locator("tbody tr")).to_have_count(3)
+    links = [link.get_attribute("href") for link in page.locator("tbody a").all()]
+    for link in links:
+        page.goto(console.address + link)
+        assert page.evaluate("window.canary") is None
+        assert page.locator("main script, main img").count() == 0
+        text = page.content()
+        assert "\u202e" not in text
+        assert "\u0007" not in text
+    assert "<script>window.canary=1</script>" in page.inner_text("main")
+    assert problems == []
+    assert {url.startswith(console.address) for url in foreign} == {True}
+
+
+def test_a_failed_and_a_batch_prediction_are_shown(console, open_page):
+    """A failure carries its error type; a batch lists its rows with their labels."""
+    console.feed(logs(failure("f-1"), batch("b-1", 3, trace="dd" * 16), label("b-1.2", "1", trace="dd" * 16)))
+    page = open_page()
+    page.goto(f"{console.address}/predictions/f-1")
+    expect(page.locator(".strip")).to_contain_text("ValueError")
+    page.goto(f"{console.address}/predictions/b-1")
+    expect(page.locator(".list tbody tr")).to_have_count(3)
+    expect(page.locator(".list tbody tr").nth(2)).to_contain_text("✓")
+
+
+def test_the_list_refreshes_itself(console, open_page):
+    """What arrives later appears without a reload."""
+    page = open_page()
+    page.goto(console.address)
+    expect(page.locator(".empty")).to_contain_text("OTEL_EXPORTER_OTLP_ENDPOINT")
+    feed_one(console)
+    expect(page.locator("tbody tr")).to_have_count(1, timeout=15_000)
+
+
+def test_unknown_pages_are_a_sentence(console, open_page):
+    """An unknown prediction or path is a page with one sentence and a way back."""
+    page = open_page()
+    for path, status in (("/predictions/nothing", 404), ("/nowhere", 404), ("/?limit=x", 400)):
+        answer = page.goto(console.address + path)
+        assert answer.status == status
+        expect(page.get_by_role("link", name="Back")).to_be_visible()
+    assert page.locator(f"text={TRACE}").count() == 0

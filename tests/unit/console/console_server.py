@@ -1,0 +1,55 @@
+"""A console on loopback, in this process, with everything a test may want to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from console_feed import Client
+
+from otel_ml.console._app import build
+from otel_ml.console._ingest import Ingest
+from otel_ml.console._options import Options
+from otel_ml.console._store import Store
+
+
+class Console(Client):
+    """A running console and its client."""
+
+    def __init__(self, address: str, store: Store, ingest: Ingest) -> None:
+        super().__init__(address)
+        self.store = store
+        self.ingest = ingest
+
+    def feed(self, *messages: Any) -> None:
+        """Exports the messages and waits until all of it is in the file."""
+        for message in messages:
+            answer = self.export(message)
+            assert (answer.status, answer.body) == (200, b"")
+        assert self.ingest.flush(30)
+
+
+@contextlib.contextmanager
+def running(options: Options, *, write: bool = True) -> Iterator[Console]:
+    """A console on a free port; without `write` nothing leaves the queue."""
+    store = Store.open(options)
+    ingest = Ingest(store, options)
+    if write:
+        ingest.start()
+    server = uvicorn.Server(
+        uvicorn.Config(build(store, ingest, options), log_config=None, lifespan="off", ws="none", access_log=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield Console(f"http://127.0.0.1:{listening.getsockname()[1]}", store, ingest)
+        finally:
+            server.should_exit = True
+            thread.join(30)
+            ingest.close()
+            store.close()

@@ -1,0 +1,139 @@
+"""The command: ready line, refusals, signals, exit status; each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from console_feed import Client, logs, prediction
+
+COMMAND = (
+    "import argparse, sys\n"
+    "from otel_ml.cli import console\n"
+    "parser = argparse.ArgumentParser(prog='otel-ml')\n"
+    "console.add_parser(parser.add_subparsers())\n"
+    "args = parser.parse_args()\n"
+    "sys.exit(console.run(args))\n"
+)
+
+
+def command(*arguments):
+    return [sys.executable, "-c", COMMAND, "console", "--port", "0", *arguments]
+
+
+def start(*arguments):
+    process = subprocess.Popen(command("--json", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return process, json.loads(process.stdout.readline())
+
+
+def finish(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_flushes_and_ends_with_zero(tmp_path, number):
+    """After SIGTERM or SIGINT all that was accepted is in the file and the status is 0."""
+    import duckdb
+
+    path = str(tmp_path / "console.duckdb")
+    process, ready = start("--database", path)
+    assert ready == {"address": ready["address"], "database": path}
+    client = Client(ready["address"])
+    for index in range(20):
+        assert client.export(logs(*[prediction(f"p-{index}-{row}") for row in range(50)])).status == 200
+    assert finish(process, number) == (0, "", "")
+    with duckdb.connect(path, read_only=True) as connection:
+        assert connection.execute("select count(*) from predictions").fetchone() == (1000,)
+
+
+def test_a_file_in_use_is_refused(tmp_path):
+    """The second console on one file ends with one line and a status that is not zero."""
+    path = str(tmp_path / "console.duckdb")
+    process, _ = start("--database", path)
+    second = subprocess.run(command("--database", path), capture_output=True, text=True, timeout=60, check=False)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == (
+        f"otel-ml console: {path} is in use by another process; stop that one or choose another --database\n"
+    )
+    assert finish(process)[0] == 0
+
+
+def test_a_port_in_use_is_refused():
+    """A port that is taken ends with one line and the remedy."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command("--database", ":memory:", "--port", str(port)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"otel-ml console: 127.0.0.1:{port}: Address already in use; choose another --host or --port\n"
+    )
+
+
+def test_bad_values_are_one_line():
+    """A value out of range ends with one line that says what is expected."""
+    done = subprocess.run(command("--retention-hours", "-1"), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_beyond_loopback_only_when_told_and_with_a_warning():
+    """Listening for others is possible, answers to any name, and says what it means."""
+    process, ready = start("--database", ":memory:", "--host", "0.0.0.0")
+    port = ready["address"].rpartition(":")[2]
+    assert Client(f"http://127.0.0.1:{port}").send("/api/status", Host="console.example").status == 200
+    code, _, err = finish(process)
+    assert code == 0
+    assert err == (
+        "otel-ml console: warning: 0.0.0.0 can be reached by others, and whoever reaches it reads all predictions\n"
+    )
+
+
+def test_the_ready_line_for_people_names_the_address():
+    """Without --json one sentence says where the page is."""
+    process = subprocess.Popen(
+        command("--database", ":memory:"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    line = process.stdout.readline()
+    assert line.startswith("otel-ml console: http://127.0.0.1:")
+    assert finish(process)[0] == 0
+
+
+def test_a_missing_extra_is_named(tmp_path):
+    """Without the extra the command ends with one line that says how to install it."""
+    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError(\"No module named 'duckdb'\", name='duckdb')\n")
+    done = subprocess.run(
+        command(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "otel-ml console: the console needs duckdb: pip install 'otel-ml[console]'\n",
+    )
+
+
+def test_help_has_an_example_and_needs_no_extra(tmp_path):
+    """--help ends with an example, and neither it nor the parser imports the heavy parts."""
+    for name in ("duckdb", "uvicorn", "starlette", "jinja2"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    done = subprocess.run(
+        command("--help"), capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "example:\n  otel-ml console --database fraud.duckdb\n" in done.stdout

@@ -1,0 +1,190 @@
+"""The file and the queue before it: bounds, restarts, failures, the account of every record."""
+
+from __future__ import annotations
+
+import pytest
+from console_feed import NOW, counter, label, logs, metrics, prediction, record, span, traces
+
+from otel_ml.console._ingest import Ingest
+from otel_ml.console._options import ConsoleError, Options
+from otel_ml.console._rows import KEYS, SIGNALS, TABLES, columns
+from otel_ml.console._store import Store, StoreError
+from otel_ml.console._wire import SIGNALS as WIRE
+
+HOUR = 3_600_000_000_000
+
+
+def batch_of(signal, message, received_ns=NOW):
+    return WIRE[signal].rows(message, received_ns)
+
+
+@pytest.fixture
+def store():
+    opened = Store.open(Options())
+    yield opened
+    opened.close()
+
+
+def test_every_table_has_key_signal_and_bookkeeping_columns():
+    """Each table names its key and signal, and carries what retention needs."""
+    assert set(TABLES) == set(KEYS) == set(SIGNALS)
+    for table in TABLES:
+        assert {"received_ns": "BIGINT", "bytes": "BIGINT"}.items() <= columns(table).items()
+        assert set(KEYS[table]) <= set(columns(table))
+
+
+def test_rows_are_bounded():
+    """A table over its limit loses its oldest arrivals and counts them as expired."""
+    store = Store.open(Options(max_rows=100))
+    for index in range(3):
+        lines = logs(*[record(f"line {index} {row}") for row in range(60)])
+        store.insert(batch_of("logs", lines, NOW + index).rows)
+    assert store.is_over_limit()
+    store.sweep(NOW)
+    assert (store.stored()["logs"], store.expired()["logs"], store.is_over_limit()) == (95, 85, False)
+    with store.cursor() as cursor:
+        assert cursor.execute("select min(received_ns) from logs").fetchone() == (NOW + 1,)
+    store.close()
+
+
+def test_bytes_are_bounded():
+    """A table of a few huge records is cut by their size."""
+    store = Store.open(Options(max_table_bytes=1_000_000))
+    for index in range(4):
+        store.insert(batch_of("logs", logs(record("x" * 400_000 + str(index))), NOW + index).rows)
+    store.sweep(NOW)
+    assert store.stored()["logs"] == 2
+    store.close()
+
+
+def test_age_is_bounded(store):
+    """What arrived longer ago than the retention is deleted, whatever time it claims."""
+    store.insert(batch_of("logs", logs(record("old", at=2**63)), NOW - 80 * HOUR).rows)
+    store.insert(batch_of("logs", logs(record("new", at=1)), NOW - HOUR).rows)
+    store.sweep(NOW)
+    with store.cursor() as cursor:
+        assert cursor.execute("select body from logs").fetchall() == [("new",)]
+
+
+def test_a_closed_store_refuses_and_closes_twice(store):
+    """A write that fails raises the store's own error; closing twice is fine."""
+    store.close()
+    with pytest.raises(StoreError):
+        store.insert(batch_of("logs", logs(record("late"))).rows)
+    store.close()
+
+
+def test_a_file_is_read_back_after_a_restart(tmp_path):
+    """What was written is there when the file is opened again, and a second delivery is still recognised."""
+    options = Options(database=str(tmp_path / "new" / "console.duckdb"))
+    for expected in ({"predictions": 1}, {"predictions": 0}):
+        store = Store.open(options)
+        assert store.insert(batch_of("logs", logs(prediction())).rows) == expected
+        store.close()
+
+
+def test_files_that_cannot_be_used_say_why(tmp_path):
+    """A file that is no database, of another version or not to be opened raises one line with the remedy."""
+    (tmp_path / "text").write_text("no database " * 1000)
+    with pytest.raises(ConsoleError, match="is not a DuckDB file; choose another --database$"):
+        Store.open(Options(database=str(tmp_path / "text")))
+    with pytest.raises(ConsoleError, match="cannot be opened: .*; choose another --database$"):
+        Store.open(Options(database=str(tmp_path)))
+    with pytest.raises(ConsoleError, match="cannot be opened"):
+        Store.open(Options(database=str(tmp_path / "text" / "below.duckdb")))
+    newer = Options(database=str(tmp_path / "newer"))
+    store = Store.open(newer)
+    store.cursor().execute("update console_schema set version = 99")
+    store.close()
+    with pytest.raises(ConsoleError, match="another version"):
+        Store.open(newer)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"port": -1}, {"port": 70000}, {"retention_hours": 0}, {"retention_hours": float("nan")}, {"max_rows": 0}],
+)
+def test_wrong_options_are_refused(wrong):
+    """A setting out of range is refused with its name and what is expected."""
+    with pytest.raises(ConsoleError, match="expected"):
+        Options(**wrong)
+
+
+def test_every_record_is_accounted_for(store):
+    """received = refused + busy + stored + duplicates + dropped + queued, for all signals together and each."""
+    ingest = Ingest(store, Options(max_pending_records=4))
+    ingest.start()
+    for _ in range(2):
+        assert ingest.offer(batch_of("traces", traces(span(), span(own="00" * 8))))
+        assert ingest.flush(30)
+        assert ingest.offer(batch_of("metrics", metrics(counter(1))))
+        assert ingest.flush(30)
+        assert ingest.offer(batch_of("logs", logs(prediction(), label(), record("line"))))
+        assert ingest.flush(30)
+    assert ingest.close()
+    assert not ingest.offer(batch_of("traces", traces(span())))
+    status = ingest.status()
+    for counts in (status, *status["signals"].values()):
+        parts = ("refused", "busy", "stored", "duplicates", "dropped", "queued")
+        assert counts["received"] == sum(counts[part] for part in parts)
+    assert (status["stored"], status["duplicates"], status["refused"], status["busy"]) == (5, 5, 2, 1)
+
+
+def test_close_writes_what_waits(store):
+    """Everything that was accepted is written before the writer ends; closing twice or before start is fine."""
+    ingest = Ingest(store, Options())
+    for index in range(50):
+        assert ingest.offer(batch_of("logs", logs(record(f"line {index}"))))
+    ingest.start()
+    assert ingest.close()
+    assert ingest.close()
+    assert store.stored()["logs"] == 50
+    assert Ingest(store, Options()).close()
+
+
+def test_a_batch_larger_than_the_queue_is_taken_alone(store):
+    """A request with more records than the queue holds is taken when the queue is empty, not beside others."""
+    ingest = Ingest(store, Options(max_pending_records=2))
+    big = logs(*[record(f"line {index}") for index in range(9)])
+    assert ingest.offer(batch_of("logs", big))
+    assert not ingest.offer(batch_of("logs", logs(record("one more"))))
+
+
+class BrokenStore(Store):
+    """A store that cannot write some bodies, or nothing at all."""
+
+    poison: str | None = None
+
+    def insert(self, rows):
+        if self.poison is None or any(row.body == self.poison for some in rows.values() for row in some):
+            raise StoreError("disk full")
+        return super().insert(rows)
+
+
+@pytest.mark.parametrize(("poison", "stored", "dropped"), [("bad", 4, 1), (None, 0, 5)])
+def test_what_cannot_be_written_is_counted(poison, stored, dropped):
+    """One row that fails does not take its neighbours along; what is dropped is counted and the cause is shown."""
+    store = BrokenStore.open(Options())
+    store.poison = poison
+    ingest = Ingest(store, Options())
+    ingest.start()
+    assert ingest.offer(batch_of("logs", logs(*[record(body) for body in ("a", "b", "bad", "c", "d")])))
+    assert ingest.flush(30)
+    status = ingest.status()
+    assert (status["stored"], status["dropped"], status["last_error"]) == (stored, dropped, "disk full")
+    ingest.close()
+    store.close()
+
+
+def test_the_writer_keeps_the_bound_while_it_writes():
+    """Rows never stay above the limit, also without waiting for the minute's sweep."""
+    options = Options(max_rows=100)
+    store = Store.open(options)
+    ingest = Ingest(store, options, clock=lambda: NOW)
+    ingest.start()
+    for index in range(10):
+        ingest.offer(batch_of("logs", logs(*[record(f"{index} {row}") for row in range(50)])))
+    assert ingest.close()
+    assert store.stored()["logs"] <= 100
+    assert store.stored()["logs"] + store.expired()["logs"] == 500
+    store.close()
