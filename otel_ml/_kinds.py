@@ -228,7 +228,7 @@ def _pairs(value: Any, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
     return found, max(len(value), len(found))
 
 
-def members(value: object, limit: int) -> tuple[list[Any], int] | None:
+def members(value: Any, limit: int) -> tuple[list[Any], int] | None:
     """Some members of a set and how many it has; None for anything else."""
     cls = type(value)
     for base in (set, frozenset):

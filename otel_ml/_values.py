@@ -204,10 +204,7 @@ class Copy:
         return kept
 
     def _list(self, items: list[Any], total: int, depth: int) -> list[Any]:
-        kept: list[Any] = []
-        for item in items:
-            if self.left > 0:
-                kept.append(self.of(item, depth - 1))
+        kept: list[Any] = [self.of(item, depth - 1) for item in items if self.left > 0]
         if len(kept) < total:
             kept.append({TRUNCATED: True})
         return kept

@@ -44,7 +44,7 @@ class Output:
     scores: list[float | None]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class _Reading:
     """How a model's numbers are to be understood."""
 
@@ -87,6 +87,8 @@ def recognise(
         if found is not None:
             return found
     how = _Reading(task, classes, batch, rows)
+    if type(result) is float or type(result) is int or type(result) is str:
+        return _single(_value(result, how), result)
     named = _named(result)
     if named is not None:
         return _pair(*named, how)
@@ -144,6 +146,8 @@ def _entries_of(result: Any) -> dict[str, object]:
     cls = type(result)
     if issubclass(cls, (str, bytes, int, float, list, *_OPAQUE)):
         return {}
+    if cls is dict:
+        return {name: result[name] for name in _NAMES if name in result}
     found = pairs(result, CLASSES_LIMIT)
     if found is not None:
         return {key: value for key, value in found[0] if type(key) is str and key in _NAMES}
