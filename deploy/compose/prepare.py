@@ -29,7 +29,7 @@ def write_once(file: Path, text: str) -> str:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return file.read_text(encoding="utf-8")
-    with open(descriptor, "w", encoding="utf-8") as created:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as created:
         created.write(text)
     return text
 

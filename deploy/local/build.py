@@ -98,7 +98,7 @@ def build(name: str) -> Path:
 @contextmanager
 def _exclusively(tool: Tool) -> Iterator[None]:
     """One build of one tool at a time; the lock goes with the process, so a crash leaves none behind."""
-    with open(tool.path.parent.with_suffix(".lock"), "w") as lock:
+    with tool.path.parent.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

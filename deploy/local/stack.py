@@ -177,7 +177,7 @@ def run(options: argparse.Namespace) -> int:
     environment = process_environment(ports, folder, list(processes))
     environment |= {"STACK_TRAFFIC": options.traffic, "STACK_VERIFY": options.verify}
     log_file = folder / "stack.log"
-    with open(log_file, "w", encoding="utf-8") as log:
+    with log_file.open("w", encoding="utf-8") as log:
         manager = Manager(StackPrinter(sys.stdout, log))
         for name, command in processes.items():
             manager.add_process(name, command, env=environment, cwd=str(ROOT))

@@ -15,8 +15,8 @@ import pytest
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose")]
 
-import build
-from pipeline_servers import (
+import build  # noqa: E402  (found by the line above)
+from pipeline_servers import (  # noqa: E402
     LOCAL,
     PATIENCE,
     Backend,

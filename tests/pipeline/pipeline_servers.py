@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error

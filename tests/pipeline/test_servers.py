@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import time
-import urllib.parse
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import build
@@ -168,8 +168,9 @@ def test_all_rules_are_loaded_and_healthy(stack: Stack, servers: verify.Servers)
     """Prometheus has read every rule file, with its own configuration file, and no group reports an error."""
     with urllib.request.urlopen(stack.addresses["prometheus"] + "/api/v1/rules") as response:
         groups = json.load(response)["data"]["groups"]
-    files = [*(ROOT / "deploy" / "prometheus").glob("rules/*.yaml"), *(ROOT / "deploy" / "prometheus").glob("alerts/*.yaml")]
-    assert {os.path.basename(group["file"]) for group in groups} == {file.name for file in files}
+    folder = ROOT / "deploy" / "prometheus"
+    files = [*folder.glob("rules/*.yaml"), *folder.glob("alerts/*.yaml")]
+    assert {Path(group["file"]).name for group in groups} == {file.name for file in files}
     assert [rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")] == []
 
 

@@ -1,0 +1,104 @@
+"""The build entry of the local servers: what it prints, what it skips, what it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import build
+import pytest
+from pipeline_servers import LOCAL
+
+
+def run_build(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(LOCAL / "build.py"), *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def fake_go(folder: Path, script: str) -> str:
+    """A PATH in which `go` is the given shell script."""
+    go = folder / "bin" / "go"
+    go.parent.mkdir()
+    go.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    go.chmod(0o755)
+    return f"{go.parent}:/usr/bin:/bin"
+
+
+def test_a_built_tool_is_not_built_again() -> None:
+    """With the binary in the cache only its path is printed, even without Go."""
+    path = build.build("promtool")
+    done = run_build("promtool", PATH="/nowhere")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}\n", "")
+
+
+def test_path_builds_nothing(tmp_path: Path) -> None:
+    """`--path` says where the binary is or will be, below the cache folder."""
+    done = run_build("--path", "jaeger", OTEL_ML_CACHE=str(tmp_path))
+    assert done.stdout == f"{tmp_path}/jaeger-{build.TOOLS['jaeger'].pins}/jaeger\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_tool_is_named() -> None:
+    """One line with the known names, and a status that is not 0."""
+    done = run_build("jager")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "build.py: error: unknown tool 'jager'; known are collector, prometheus, promtool, victoria-logs, jaeger"
+    )
+
+
+def test_without_go_one_line_says_so(tmp_path: Path) -> None:
+    """A missing compiler is no traceback."""
+    done = run_build("jaeger", OTEL_ML_CACHE=str(tmp_path), PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "build: Go is not installed: the local servers are built from source with Go 1.26 or newer\n"
+    )
+
+
+def test_a_failed_build_leaves_no_binary_and_shows_why(tmp_path: Path) -> None:
+    """The compiler's last lines are shown and the next run begins anew."""
+    path = fake_go(tmp_path, "echo 'cannot find module' >&2; exit 1")
+    cache = tmp_path / "cache"
+    done = run_build("jaeger", OTEL_ML_CACHE=str(cache), PATH=path)
+    assert done.returncode == 1
+    assert "cannot find module" in done.stderr
+    assert [entry.name for entry in cache.iterdir() if entry.is_dir()] == []
+
+
+def test_two_runs_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits for the first and takes its result."""
+    calls = tmp_path / "calls"
+    path = fake_go(tmp_path, f'echo call >> "{calls}"; sleep 1; for last; do :; done; touch "$5"')
+    monkeypatch.setenv("OTEL_ML_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", path)
+    built: list[Path] = []
+    threads = [threading.Thread(target=lambda: built.append(build.build("jaeger"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [build.TOOLS["jaeger"].path] * 2
+    assert calls.read_text(encoding="utf-8") == "call\n"
+
+
+def test_pins_decide_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version in go.mod is another folder, so an old binary is never taken for a new one."""
+    tool = build.TOOLS["jaeger"]
+    before = tool.pins
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    module = tmp_path / "tools" / "jaeger"
+    module.mkdir(parents=True)
+    for name in ("go.mod", "go.sum"):
+        (module / name).write_bytes((LOCAL / "tools" / "jaeger" / name).read_bytes())
+    assert tool.pins == before
+    (module / "go.mod").write_text("module other\n", encoding="utf-8")
+    assert tool.pins != before

@@ -1,0 +1,85 @@
+"""The process list: ports, refusals, and what becomes of a process that ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import stack as launcher
+import supervise
+from pipeline_servers import LOCAL
+
+
+def run_stack(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("STACK_")}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", str(LOCAL / "stack.py"), "--ports", "auto", *arguments],
+        env={**clean, "STACK_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_ports_are_defaults_offsets_or_free_ones() -> None:
+    """The environment wins; `auto` gives a different free port to each listener."""
+    assert launcher.choose_ports("0", {}) == launcher.DEFAULT_PORTS
+    shifted = launcher.choose_ports("100", {"PROMETHEUS_PORT": "9999"})
+    assert (shifted["PROMETHEUS_PORT"], shifted["CONSOLE_PORT"]) == (9999, 14418)
+    free = launcher.choose_ports("auto", {})
+    assert len(set(free.values())) == len(launcher.DEFAULT_PORTS)
+
+
+def test_a_taken_port_is_named_before_anything_starts() -> None:
+    """The line says which variable to set."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(launcher.StackError, match=f"port {port} is in use: set PROMETHEUS_PORT"):
+            launcher.refuse_taken_ports({"PROMETHEUS_PORT": port})
+
+
+def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
+    """One line with the names that the Procfile has."""
+    done = run_stack(tmp_path, "prometeus")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "stack: unknown process 'prometeus'; the Procfile has collector, prometheus, victoria-logs, jaeger, console\n"
+    )
+
+
+def test_traffic_then_verification_decide(tmp_path: Path) -> None:
+    """After STACK_SECONDS the traffic is stopped, the verification runs, and its status is the result."""
+    traffic = f"sh -c 'echo sent > {tmp_path}/sent; exec sleep 60'"
+    done = run_stack(
+        tmp_path,
+        "victoria-logs",
+        "--traffic",
+        traffic,
+        "--verify",
+        f"cat {tmp_path}/sent; echo checked $VICTORIA_LOGS_URL | cut -d: -f1; exit 3",
+        STACK_SECONDS="1",
+    )
+    assert (done.returncode, done.stdout.splitlines()[-2:]) == (3, ["sent", "checked http"])
+
+
+def test_a_process_that_ends_too_early_fails_the_run(tmp_path: Path) -> None:
+    """Even with status 0: its last lines are shown and the others are stopped."""
+    done = run_stack(
+        tmp_path, "victoria-logs", "--process", "service=echo goodbye; sleep 1", STACK_SECONDS="60"
+    )
+    assert done.returncode == 1
+    assert "a process ended too early" in done.stderr
+    assert "goodbye" in done.stderr
+
+
+def test_every_known_process_has_a_health_address() -> None:
+    """All of the Procfile and the example service are waited for."""
+    environment = {name: str(port) for name, port in launcher.DEFAULT_PORTS.items()}
+    known = supervise.endpoints(environment)
+    assert set(known) == {*launcher.chosen_processes([], []), "service"}
