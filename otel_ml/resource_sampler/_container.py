@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 from otel_ml import semconv
 from otel_ml.resource_sampler._cgroup import UNIFIED, Group, read_groups
 from otel_ml.resource_sampler._pressure import read_pressure
-from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, read_pairs, read_text
+from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, read_pairs, read_text
 
 _UNLIMITED: Final = 1 << 62
 """cgroup v1 writes "no limit" as the largest multiple of a page."""
@@ -46,7 +45,6 @@ class ContainerSource:
     def __init__(self, *, proc: str | Path = "/proc", root: str | Path = "/") -> None:
         self._proc = Path(proc)
         self._root = Path(root)
-        self._tick = 1.0 / os.sysconf("SC_CLK_TCK")
         self._memberships = ""
         self._groups: dict[str, Group] = {}
 
@@ -84,7 +82,7 @@ class ContainerSource:
             self._memberships = memberships
         group = self._groups.get(controller) or self._groups.get(UNIFIED)
         if group is None or group.is_whole_host():
-            raise FileNotFoundError(2, f"no {controller} control group of its own")
+            raise FileNotFoundError(2, f"no {controller or 'unified'} control group of its own")
         return group
 
     def _cpu(self) -> Iterator[Reading]:
@@ -94,7 +92,7 @@ class ContainerSource:
             times = {"user": counts["user_usec"] / 1e6, "system": counts["system_usec"] / 1e6}
         else:
             counts = read_pairs(group.folder / "cpuacct.stat")
-            times = {mode: counts[mode] * self._tick for mode in ("user", "system")}
+            times = {mode: counts[mode] * SECONDS_PER_TICK for mode in ("user", "system")}
         for mode, seconds in times.items():
             yield Reading(semconv.CONTAINER_CPU_TIME, seconds, {semconv.CPU_MODE: mode})
 

@@ -53,8 +53,8 @@ class GpuSource:
     """Reads the NVIDIA GPUs that this process can see; no driver means no points and one line in the log.
 
     The driver is asked for on the first reading, then again every `retry` seconds while it or a GPU is missing.
-    Every GPU that was ever seen has its `hw.status`; a lost one is failed and has no other points. `hw.gpu.memory.usage`
-    is total minus free, so that reserved memory counts as used whatever the driver's version.
+    Every GPU that was ever seen has its `hw.status`; a lost one is failed and has no other points.
+    `hw.gpu.memory.usage` is total minus free, so that reserved memory counts as used whatever the driver's version.
 
     Args:
         nvml: The module that answers like ``pynvml``; by default nvidia-ml-py, imported on the first reading.
@@ -135,10 +135,7 @@ class GpuSource:
             return
         self._missing = None
         for index in range(min(count, MAX_GPUS)):
-            try:
-                self._take_up(index)
-            except self._errors() as error:
-                yield Gap(f"gpu {index}", self._kind(error), str(error))
+            yield from self._try_index(index)
         if count > MAX_GPUS:
             yield Gap("gpu", "capped", f"{count - MAX_GPUS} of {count} GPUs left out")
 
@@ -148,6 +145,12 @@ class GpuSource:
         if not self._ready:
             self._nvml.nvmlInit()
             self._ready = True
+
+    def _try_index(self, index: int) -> Iterator[Gap]:
+        try:
+            self._take_up(index)
+        except self._errors() as error:
+            yield Gap(f"gpu {index}", self._kind(error), str(error))
 
     def _take_up(self, index: int) -> None:
         handle = self._nvml.nvmlDeviceGetHandleByIndex(index)

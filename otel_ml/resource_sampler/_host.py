@@ -10,7 +10,16 @@ from typing import Final, Literal, Protocol
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._pressure import read_pressure
-from otel_ml.resource_sampler._source import Gap, Reading, Report, gap_of, gather, read_pairs, read_text
+from otel_ml.resource_sampler._source import (
+    SECONDS_PER_TICK,
+    Gap,
+    Reading,
+    Report,
+    gap_of,
+    gather,
+    read_pairs,
+    read_text,
+)
 
 Part = Literal["cpu", "memory", "paging", "disk", "filesystem", "network", "pressure"]
 PARTS: Final[tuple[Part, ...]] = ("cpu", "memory", "paging", "disk", "filesystem", "network", "pressure")
@@ -36,10 +45,14 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 class StatVfs(Protocol):
     """The fields of `os.statvfs` that are used."""
 
-    f_frsize: int
-    f_blocks: int
-    f_bfree: int
-    f_bavail: int
+    @property
+    def f_frsize(self) -> int: ...
+    @property
+    def f_blocks(self) -> int: ...
+    @property
+    def f_bfree(self) -> int: ...
+    @property
+    def f_bavail(self) -> int: ...
 
 
 class HostSource:
@@ -58,7 +71,7 @@ class HostSource:
 
     name = "host"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - seams, all of them keywords
         self,
         *,
         proc: str | Path = "/proc",
@@ -66,14 +79,14 @@ class HostSource:
         parts: Sequence[Part] = PARTS,
         utilization: bool = False,
         mounts: Sequence[str] | None = None,
-        statvfs: Callable[[str], StatVfs] = os.statvfs,
+        statvfs: Callable[[str], StatVfs] | None = None,
     ) -> None:
         self._proc = Path(proc)
         self._sys_block = Path(sys_block)
         self._utilization = utilization
         self._mounts = mounts
-        self._statvfs = statvfs
-        self._tick = 1.0 / os.sysconf("SC_CLK_TCK")
+        self._statvfs: Callable[[str], StatVfs] = statvfs or os.statvfs
+        self._tick = SECONDS_PER_TICK
         self._cpu_before: dict[str, float] = {}
         steps = {
             "cpu": self._cpu,
@@ -98,7 +111,7 @@ class HostSource:
     def _cpu(self) -> Iterator[Reading]:
         lines = read_text(self._proc / "stat").splitlines()
         times: dict[str, float] = {}
-        columns = next(line for line in lines if line.startswith("cpu ")).split()[1:] if lines else []
+        columns = next((line for line in lines if line.startswith("cpu ")), "").split()[1:]
         for mode, ticks in zip(_MODES, columns, strict=False):
             times[mode] = times.get(mode, 0.0) + int(ticks) * self._tick
         if not times:
@@ -142,7 +155,7 @@ class HostSource:
         yield Reading(semconv.SYSTEM_PAGING_FAULTS, minor, {semconv.SYSTEM_PAGING_FAULT_TYPE: "minor"})
 
     def _disks(self) -> Iterator[Reading | Gap]:
-        whole = {name.replace("!", "/") for name in os.listdir(self._sys_block)}  # noqa: PTH208: names, not paths
+        whole = {entry.name.replace("!", "/") for entry in self._sys_block.iterdir()}
         rows = [line.split() for line in read_text(self._proc / "diskstats").splitlines()]
         disks = [row for row in rows if row[2] in whole and not _VIRTUAL_DISKS.fullmatch(row[2])]
         for row in disks[:MAX_DISKS]:
@@ -230,10 +243,11 @@ def _worthwhile(mounts: Path, listed: Sequence[str] | None) -> list[tuple[str, s
         if listed is not None:
             if point in listed:
                 chosen[point] = (device, point, kind, mode)
-        elif point == "/":
-            chosen[device] = (device, point, kind, mode)
-        elif _is_local_disk(device, point, kind) and len(point) < len(chosen.get(device, (" " * 4096,) * 2)[1]):
-            chosen[device] = (device, point, kind, mode)
+        elif point == "/" or _is_local_disk(device, point, kind):
+            # one device, one row: the mount nearest to the root, not each bind mount of it
+            before = chosen.get(device)
+            if before is None or len(point) < len(before[1]):
+                chosen[device] = (device, point, kind, mode)
     return sorted(chosen.values(), key=lambda mount: mount[1])
 
 

@@ -1,10 +1,10 @@
-"""From readings to the points that instruments observe: sound values only, one point a series, counters that never fall."""
+"""From readings to observed points: sound values only, one point a series, counters that never fall."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from opentelemetry.metrics import Observation
@@ -20,7 +20,7 @@ _MAX_COUNTERS: Final = 4096
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
 _JITTER: Final = 0.99
-"""A counter that falls by less than a hundredth did not restart: the kernel's idle and iowait times step back a little."""
+"""A counter that falls by less than a hundredth did not restart: the kernel's iowait time steps back a little."""
 
 
 class MonotonicCounters:
@@ -30,10 +30,10 @@ class MonotonicCounters:
     """
 
     def __init__(self) -> None:
-        self._series: OrderedDict[_Key, tuple[int | float, int | float]] = OrderedDict()
+        self._series: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
         """Last raw value and offset of each series, the longest unseen one first."""
 
-    def advance(self, key: _Key, raw: int | float) -> int | float:
+    def advance(self, key: _Key, raw: float) -> float:
         """The value to report for a raw one."""
         last, offset = self._series.pop(key, (raw, 0 * raw))
         if raw < last:
@@ -51,8 +51,8 @@ class MonotonicCounters:
         self._series.clear()
 
 
-def points_of(readings: Iterable[Reading], counters: MonotonicCounters) -> tuple[Mapping[str, list[Observation]], int]:
-    """Observations by metric name, and how many readings were no sound value (NaN, infinite, negative count, too large)."""
+def points_of(readings: Iterable[Reading], counters: MonotonicCounters) -> tuple[dict[str, Sequence[Observation]], int]:
+    """Observations by metric name, and how many readings were unsound: NaN, infinite, negative counts, too large."""
     points: dict[str, list[Observation]] = {}
     seen: set[_Key] = set()
     unsound = 0
@@ -67,10 +67,10 @@ def points_of(readings: Iterable[Reading], counters: MonotonicCounters) -> tuple
         seen.add(key)
         reported = counters.advance(key, value) if metric.instrument == "counter" else value
         observations.append(Observation(reported, attributes))
-    return points, unsound
+    return dict(points), unsound
 
 
-def _is_sound(value: int | float, *, is_count: bool) -> bool:
+def _is_sound(value: float, *, is_count: bool) -> bool:
     if isinstance(value, int):
         return -_LARGEST <= value <= _LARGEST and not (is_count and value < 0)
     return math.isfinite(value) and not (is_count and value < 0)

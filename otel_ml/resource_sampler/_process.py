@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, read_pairs, read_text
+from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, read_pairs, read_text
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
 
 
 class Usage(Protocol):
@@ -44,7 +44,9 @@ class _Stat:
 
 
 def _usage_of_self() -> Usage | None:
-    return resource.getrusage(resource.RUSAGE_SELF) if resource is not None else None
+    if sys.platform == "win32":
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF)
 
 
 def _seconds_since_boot() -> float:
@@ -94,7 +96,7 @@ class ProcessSource:
         semconv.CPYTHON_GC_UNCOLLECTABLE_OBJECTS,
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - seams, all of them keywords
         self,
         pid: int | None = None,
         *,
@@ -114,8 +116,6 @@ class ProcessSource:
         self._gc_stats = gc_stats
         self._boot_clock = boot_clock
         self._clock = clock
-        self._tick = 1.0 / os.sysconf("SC_CLK_TCK")
-        self._page = os.sysconf("SC_PAGE_SIZE")
         self._before: tuple[tuple[int, int], float, float, float] | None = None
         """Process (id and start), monotonic time, user seconds and system seconds of the last reading."""
 
@@ -144,17 +144,17 @@ class ProcessSource:
 
     def _stat(self) -> Iterator[Reading]:
         stat = _Stat(read_text(self._folder() / "stat"))
-        user, system = stat.user_ticks * self._tick, stat.system_ticks * self._tick
+        user, system = stat.user_ticks * SECONDS_PER_TICK, stat.system_ticks * SECONDS_PER_TICK
         yield Reading(semconv.PROCESS_CPU_TIME, user, {semconv.CPU_MODE: "user"})
         yield Reading(semconv.PROCESS_CPU_TIME, system, {semconv.CPU_MODE: "system"})
-        yield Reading(semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * self._page, {})
+        yield Reading(semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * mmap.PAGESIZE, {})
         yield Reading(semconv.PROCESS_MEMORY_VIRTUAL, stat.virtual_bytes, {})
         yield Reading(semconv.PROCESS_THREAD_COUNT, stat.threads, {})
         yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.major_faults, {semconv.SYSTEM_PAGING_FAULT_TYPE: "major"})
         yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.minor_faults, {semconv.SYSTEM_PAGING_FAULT_TYPE: "minor"})
         if self._utilization:
             yield from self._shares((int(self._folder().name), stat.start_ticks), user, system)
-        uptime = self._boot_clock() - stat.start_ticks * self._tick
+        uptime = self._boot_clock() - stat.start_ticks * SECONDS_PER_TICK
         if uptime < 0:
             raise ValueError("started after now")
         yield Reading(semconv.PROCESS_UPTIME, uptime, {})
@@ -174,7 +174,7 @@ class ProcessSource:
             yield Reading(semconv.PROCESS_DISK_IO, counts[f"{direction}_bytes"], {semconv.DISK_IO_DIRECTION: direction})
 
     def _descriptors(self) -> Iterator[Reading]:
-        yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, len(os.listdir(self._folder() / "fd")), {})
+        yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, sum(1 for _ in (self._folder() / "fd").iterdir()), {})
 
     def _descriptor_limit(self) -> Iterator[Reading]:
         for line in read_text(self._folder() / "limits").splitlines():

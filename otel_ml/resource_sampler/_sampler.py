@@ -8,21 +8,22 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal
 
-from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, NoOpMeter, Observation
+from opentelemetry.metrics import Meter, NoOpMeter, Observation
 
 from otel_ml import _guard, semconv
+from otel_ml.resource_sampler._board import Board, board_of
 from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._gpu import GpuSource
+from otel_ml.resource_sampler._health import Health
 from otel_ml.resource_sampler._host import HostSource
 from otel_ml.resource_sampler._points import MonotonicCounters, points_of
 from otel_ml.resource_sampler._process import ProcessSource, available_cpus
-from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Report, Source
+from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
 
 Mode = Literal["process", "sidecar", "node"]
 
@@ -35,86 +36,11 @@ _LOG: Final = logging.getLogger("otel_ml")
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSnapshot:
-    """What one source gave in one tick, and how long that took in seconds."""
-
-    source: str
-    readings: tuple[Reading, ...]
-    gaps: tuple[Gap, ...]
-    duration: float
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What all sources gave in one tick."""
-
-    sources: tuple[SourceSnapshot, ...]
-    duration: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Points:
     """The points of the last tick, with what is needed to tell that they are too old."""
 
-    by_metric: Mapping[str, list[Observation]]
+    by_metric: Mapping[str, Sequence[Observation]]
     taken_at: float
-
-
-class _Board:
-    """Which sampler the observable instruments of one meter read.
-
-    An SDK keeps only the first callback of an instrument that is created twice, so the callbacks belong to the meter
-    and look here.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.sampler: ResourceSampler | None = None
-        self.provider: object = None
-        self.created: set[str] = set()
-
-    def claim(self, sampler: ResourceSampler) -> bool:
-        with self.lock:
-            if self.sampler not in {None, sampler}:
-                return False
-            self.sampler = sampler
-            return True
-
-    def release(self, sampler: ResourceSampler) -> None:
-        with self.lock:
-            if self.sampler is sampler:
-                self.sampler = None
-
-    def create(self, meter: Meter, provider: object, wanted: Iterable[semconv.Metric]) -> None:
-        """Creates the observable instruments that the meter does not have yet."""
-        if self.provider is not provider:
-            self.provider, self.created = provider, set()
-        kinds = {
-            "counter": meter.create_observable_counter,
-            "updowncounter": meter.create_observable_up_down_counter,
-            "gauge": meter.create_observable_gauge,
-        }
-        for metric in wanted:
-            if metric.name not in self.created:
-                self.created.add(metric.name)
-                kinds[metric.instrument](
-                    metric.name,
-                    callbacks=[self._callback(metric.name)],
-                    unit=metric.unit,
-                    description=metric.description,
-                )
-
-    def _callback(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            sampler = self.sampler
-            return () if sampler is None else sampler.observations(name)
-
-        return observe
-
-
-_DEFAULT_BOARD: Final = _Board()
-_BOARDS: weakref.WeakKeyDictionary[Meter, _Board] = weakref.WeakKeyDictionary()
-_RUNNING: weakref.WeakSet[ResourceSampler] = weakref.WeakSet()
 
 
 class ResourceSampler:
@@ -140,7 +66,7 @@ class ResourceSampler:
         ValueError: The interval is not a number of at least 0.05, or the mode is unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each with a default
         self,
         interval: float = 10.0,
         *,
@@ -156,13 +82,16 @@ class ResourceSampler:
         self._sources = tuple(sources_of(mode, utilization=utilization) if sources is None else sources)
         self._meter = meter
         self._clock = clock
-        self._board = _DEFAULT_BOARD
-        self._errors: Counter | None = None
-        self._overruns: Counter | None = None
-        self._durations: Histogram | None = None
-        self._last_success: dict[str, float] = {}
+        self._board: Board | None = None
+        self._health = Health()
+        self._counters = MonotonicCounters()
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._points: _Points | None = None
         self._wanted = False
-        self._forget()
+        """Whether it was started and not stopped, also where a fork left the thread behind."""
 
     @property
     def is_running(self) -> bool:
@@ -181,15 +110,16 @@ class ResourceSampler:
         """
         with self._lock:
             self._wanted = False
-            thread, self._thread = self._thread, None
             self._stop.set()
             self._points = None
-        self._board.release(self)
+            thread = self._thread
+        if self._board is not None:
+            self._board.release(self)
         _RUNNING.discard(self)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
-    def __enter__(self) -> ResourceSampler:
+    def __enter__(self) -> ResourceSampler:  # noqa: PYI034 - Self is newer than Python 3.10
         self.start()
         return self
 
@@ -212,11 +142,7 @@ class ResourceSampler:
         """
         points = self._points
         if not self.is_running:
-            if self._wanted and self._lock.acquire(blocking=False):
-                try:
-                    self._spawn()
-                finally:
-                    self._lock.release()
+            _guard.call("resource_sampler.restart", self._restart)
             return ()
         limit = max(STALE_TICKS * self._interval, _STALE_SECONDS)
         if points is None or self._clock() - points.taken_at > limit:
@@ -224,13 +150,10 @@ class ResourceSampler:
         return points.by_metric.get(metric, ())
 
     def _start(self) -> None:
-        default = metrics.get_meter(semconv.SCOPE, schema_url=semconv.SCHEMA_URL)
-        meter = default if self._meter is None else self._meter
-        if isinstance(meter, NoOpMeter):
+        board, meter, provider = board_of(self._meter)
+        if isinstance(meter, NoOpMeter) or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             _LOG.info("otel-ml: metrics are off, the resource sampler stays off")
             return
-        is_default = meter is default
-        board = _DEFAULT_BOARD if is_default else _BOARDS.setdefault(meter, _Board())
         if not board.claim(self):
             _guard.warn_once(
                 "resource_sampler.second",
@@ -239,11 +162,8 @@ class ResourceSampler:
             return
         self._board = board
         # not under the lock: creating instruments waits for a collection, whose callbacks may want the lock
-        provider = metrics.get_meter_provider() if is_default else meter
         board.create(meter, provider, self._observed())
-        self._errors = meter.create_counter(*_counter(semconv.SAMPLER_ERRORS))
-        self._overruns = meter.create_counter(*_counter(semconv.SAMPLER_OVERRUNS))
-        self._durations = meter.create_histogram(*_counter(semconv.SAMPLER_TICK_DURATION))
+        self._health.create(meter)
         with self._lock:
             self._wanted = True
             self._spawn()
@@ -263,17 +183,24 @@ class ResourceSampler:
         _RUNNING.add(self)
         self._thread.start()
 
+    def _restart(self) -> None:
+        # a callback must not wait: whoever holds the lock is starting or stopping
+        if self._wanted and self._lock.acquire(blocking=False):
+            try:
+                if self._wanted:
+                    self._spawn()
+            finally:
+                self._lock.release()
+
     def _run(self, stop: threading.Event) -> None:
         due = self._clock()
         while not stop.is_set():
             _guard.call("resource_sampler.tick", self._tick, stop)
             due += self._interval
-            late = self._clock() - due
-            if late > 0:
+            if self._clock() > due:
                 due = self._clock()
-                if self._overruns is not None:
-                    self._overruns.add(1)
-            stop.wait(due - self._clock())
+                self._health.overrun()
+            stop.wait(max(0.0, due - self._clock()))
         with self._reading:
             for source in self._sources:
                 _guard.call("resource_sampler.close", source.close)
@@ -281,27 +208,11 @@ class ResourceSampler:
     def _tick(self, stop: threading.Event) -> None:
         snapshot = self.sample()
         readings = [reading for part in snapshot.sources for reading in part.readings]
-        by_metric, unsound = points_of(readings, self._counters)
-        now = time.time()
-        for part in snapshot.sources:
-            failures = [gap.kind for gap in part.gaps if gap.kind not in EXPECTED]
-            self._count(part.source, failures)
-            if part.readings:
-                self._last_success[part.source] = now
-        self._count("sampler", ["malformed"] * unsound)
-        by_metric = {**by_metric, semconv.SAMPLER_LAST_SUCCESS.name: self._successes()}
-        if self._durations is not None:
-            self._durations.record(snapshot.duration)
+        points, unsound = points_of(readings, self._counters)
+        self._health.record(snapshot, unsound)
+        points[semconv.SAMPLER_LAST_SUCCESS.name] = self._health.successes()
         if not stop.is_set():
-            self._points = _Points(by_metric, self._clock())
-
-    def _successes(self) -> list[Observation]:
-        return [Observation(at, {semconv.SAMPLER_SOURCE: source}) for source, at in self._last_success.items()]
-
-    def _count(self, source: str, kinds: Iterable[str]) -> None:
-        if self._errors is not None:
-            for kind in kinds:
-                self._errors.add(1, {semconv.SAMPLER_SOURCE: source, semconv.ERROR_TYPE: kind})
+            self._points = _Points(points, self._clock())
 
     def _read(self, source: Source) -> SourceSnapshot:
         started = self._clock()
@@ -310,15 +221,20 @@ class ResourceSampler:
             report = Report((), (Gap(source.name, "failed"),))
         return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started)
 
-    def _forget(self) -> None:
-        """Everything that a forked child must not take over: thread, locks, points, and the parent's counters."""
+    def _leave_parent(self) -> None:
+        """In a forked child: forgets thread, locks, points and the parent's counters; it stays wanted."""
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._points: _Points | None = None
-        self._counters = MonotonicCounters()
-        self._last_success.clear()
+        self._thread = None
+        self._points = None
+        self._counters.clear()
+        self._health.forget()
+        if self._board is not None:
+            self._board.renew_lock()
+
+
+_RUNNING: Final[weakref.WeakSet[ResourceSampler]] = weakref.WeakSet()
 
 
 def sources_of(mode: Mode, *, utilization: bool = False) -> tuple[Source, ...]:
@@ -342,14 +258,9 @@ def sources_of(mode: Mode, *, utilization: bool = False) -> tuple[Source, ...]:
     return sources
 
 
-def _counter(metric: semconv.Metric) -> tuple[str, str, str]:
-    return metric.name, metric.unit, metric.description
-
-
 def _after_fork_in_child() -> None:
     for sampler in list(_RUNNING):
-        sampler._forget()  # noqa: SLF001
-        sampler._board.lock = threading.Lock()  # noqa: SLF001
+        sampler._leave_parent()  # noqa: SLF001 - same module
 
 
 if hasattr(os, "register_at_fork"):

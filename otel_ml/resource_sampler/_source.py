@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ GapKind = Literal[
 
 EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped"})
 """Gaps that are a property of this machine; they are shown by the command, but not counted as errors."""
+
+SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+"""Unit of the CPU times in /proc."""
 
 _FILE_BYTES: Final = 1 << 20
 """No file of /proc or of a control group that is read here is larger; a longer one is cut."""
@@ -57,6 +61,24 @@ class Report:
     gaps: tuple[Gap, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SourceSnapshot:
+    """What one source gave in one tick, and how long that took in seconds."""
+
+    source: str
+    readings: tuple[Reading, ...]
+    gaps: tuple[Gap, ...]
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What all sources gave in one tick."""
+
+    sources: tuple[SourceSnapshot, ...]
+    duration: float
+
+
 class Source(Protocol):
     """A place where readings come from.
 
@@ -94,7 +116,7 @@ def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -
                     gaps.append(item)
                 else:
                     readings.append(item)
-        except OSError as error:
+        except OSError as error:  # noqa: PERF203 - one step must not spoil the next
             gaps.append(gap_of(what, error))
         except (ValueError, IndexError, KeyError) as error:
             gaps.append(Gap(what, "malformed", type(error).__name__))
@@ -113,7 +135,7 @@ def read_text(path: Path) -> str:
 
 
 def read_pairs(path: Path) -> dict[str, int]:
-    """Integers of a file with ``name value`` a line (cgroup ``*.stat``, ``/proc/vmstat``); other lines are passed over."""
+    """Integers of a file with ``name value`` a line, such as /proc/vmstat; other lines are passed over."""
     pairs = {}
     for line in read_text(path).splitlines():
         parts = line.replace(":", " ").split()

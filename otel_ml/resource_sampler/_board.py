@@ -1,0 +1,93 @@
+"""The observable instruments of a meter, and which sampler their callbacks read."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel_ml import semconv
+
+
+class Observed(Protocol):
+    """What the callbacks of the instruments read."""
+
+    def observations(self, metric: str) -> Sequence[Observation]:
+        """Points of the last snapshot for one metric."""
+        ...
+
+
+class Board:
+    """Which sampler the observable instruments of one meter read.
+
+    An SDK keeps only the first callback of an instrument that is created twice, so the callbacks belong to the meter
+    and look here.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sampler: Observed | None = None
+        self._provider: object = None
+        self._created: set[str] = set()
+
+    def claim(self, sampler: Observed) -> bool:
+        """Makes this sampler the one that is read, unless another one is."""
+        with self._lock:
+            if self._sampler is not None and self._sampler is not sampler:
+                return False
+            self._sampler = sampler
+            return True
+
+    def release(self, sampler: Observed) -> None:
+        """Gives the place back."""
+        with self._lock:
+            if self._sampler is sampler:
+                self._sampler = None
+
+    def create(self, meter: Meter, provider: object, wanted: Iterable[semconv.Metric]) -> None:
+        """Creates the observable instruments that this provider does not have yet."""
+        if self._provider is not provider:
+            self._provider, self._created = provider, set()
+        kinds: dict[str, Callable[..., object]] = {
+            "counter": meter.create_observable_counter,
+            "updowncounter": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }
+        for metric in wanted:
+            if metric.name not in self._created:
+                self._created.add(metric.name)
+                create = kinds[metric.instrument]
+                create(metric.name, [self._callback(metric.name)], metric.unit, metric.description)
+
+    def renew_lock(self) -> None:
+        """For a forked child, whose parent may have held the lock."""
+        self._lock = threading.Lock()
+
+    def _callback(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            sampler = self._sampler
+            return () if sampler is None else sampler.observations(name)
+
+        return observe
+
+
+_DEFAULT: Final = Board()
+"""Of the global provider's meter, also while that is still a proxy of a provider to come."""
+_BOARDS: Final[weakref.WeakKeyDictionary[Meter, Board]] = weakref.WeakKeyDictionary()
+
+
+def default_meter() -> Meter:
+    """The global provider's meter of otel-ml."""
+    return metrics.get_meter(semconv.SCOPE, schema_url=semconv.SCHEMA_URL)
+
+
+def board_of(meter: Meter | None) -> tuple[Board, Meter, object]:
+    """The board of a meter, the meter, and what owns its instruments; None stands for the default meter."""
+    default = default_meter()
+    if meter is None or meter is default:
+        return _DEFAULT, default, metrics.get_meter_provider()
+    return _BOARDS.setdefault(meter, Board()), meter, meter

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from otel_ml.resource_sampler import ContainerSource, Gap
+
+
+def container(root):
+    return ContainerSource(proc=root / "proc", root=root)
+
+
+def pressure(resource, stall, seconds):
+    attributes = {
+        "otelml.pressure.resource": resource,
+        "otelml.pressure.stall.type": stall,
+        "otelml.pressure.scope": "container",
+    }
+    return ("otelml.pressure.stall.time", pytest.approx(seconds), attributes)
+
+
+CPU = [
+    ("container.cpu.time", pytest.approx(7.0), {"cpu.mode": "user"}),
+    ("container.cpu.time", pytest.approx(2.3), {"cpu.mode": "system"}),
+]
+THROTTLING = [
+    ("otelml.container.cpu.periods", 400, {}),
+    ("otelml.container.cpu.throttled.periods", 60, {}),
+    ("otelml.container.cpu.throttled.time", pytest.approx(1.5), {}),
+]
+MEMORY = [
+    ("container.memory.usage", 161480704, {}),
+    ("container.memory.working_set", 161480704 - 20971520, {}),
+    ("container.memory.rss", 104857600, {}),
+]
+FAULTS = [
+    ("container.paging.faults", 30, {"system.paging.fault.type": "major"}),
+    ("container.paging.faults", 49970, {"system.paging.fault.type": "minor"}),
+]
+PRESSURE = [
+    pressure("cpu", "some", 4.0),
+    pressure("cpu", "full", 1.0),
+    pressure("memory", "some", 0.0003),
+    pressure("memory", "full", 0.0002),
+    pressure("io", "some", 0),
+    pressure("io", "full", 0),
+]
+
+
+def limits(cpu, memory):
+    return (
+        [("otelml.container.cpu.limit", pytest.approx(cpu), {})],
+        [
+            ("otelml.container.memory.limit", memory, {}),
+            ("container.memory.available", memory - (161480704 - 20971520), {}),
+        ],
+    )
+
+
+def test_version_2_in_a_private_namespace(data, flat):
+    """The group is shown as the root, yet it is the container's."""
+    cpu_limit, memory_limit = limits(1.5, 536870912)
+    report = container(data / "cgroup_v2_private").read()
+    oom = [("otelml.container.memory.oom_kills", 1, {})]
+    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom, *PRESSURE]
+    assert report.gaps == ()
+
+
+def test_version_2_takes_the_smallest_limit_up_the_tree(data, flat):
+    """A container without limits of its own is bound by its pod's."""
+    cpu_limit, memory_limit = limits(0.5, 268435456)
+    rows = flat(container(data / "cgroup_v2_nested").read())
+    assert [row for row in rows if row[0] in {"otelml.container.cpu.limit"}] == cpu_limit
+    assert [row for row in rows if row[0] in {"otelml.container.memory.limit", "container.memory.available"}] == (
+        memory_limit
+    )
+
+
+def test_version_1_with_the_path_of_the_host(data, flat):
+    """The path is told from outside, the mount is rooted at the container."""
+    cpu_limit, memory_limit = limits(1.5, 536870912)
+    report = container(data / "cgroup_v1_docker").read()
+    oom = [("otelml.container.memory.oom_kills", 1, {})]
+    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom]
+    assert report.gaps == (Gap("container pressure", "absent", "no unified control group of its own"),)
+
+
+def test_hybrid_reads_only_the_groups_that_are_its_own(data, flat):
+    """A root group is the whole host, which is no container; no limit is no point."""
+    report = container(data / "cgroup_hybrid").read()
+    assert flat(report) == [
+        ("container.memory.usage", 34803712, {}),
+        ("container.memory.working_set", 34803712 - 20971520, {}),
+        ("container.memory.rss", 104857600, {}),
+        *FAULTS,
+    ]
+    assert report.gaps == (
+        Gap("container cpu", "absent", "no cpuacct control group of its own"),
+        Gap("container cpu limit", "absent", "no cpu control group of its own"),
+        Gap("container oom kills", "absent", "No such file or directory"),
+        Gap("container pressure", "absent", "no unified control group of its own"),
+    )
+
+
+def test_the_root_of_version_2_is_no_container(data):
+    """A process on the bare host has no container figures."""
+    report = container(data / "cgroup_v2_root").read()
+    assert report.readings == ()
+    assert {gap.kind for gap in report.gaps} == {"absent"}
+
+
+def test_limits_that_change_are_seen(data, tmp_path, flat):
+    """A pod can be resized while it runs."""
+    root = shutil.copytree(data / "cgroup_v2_private", tmp_path / "tree")
+    source = container(root)
+    before = source.cpu_limit()
+    (root / "sys/fs/cgroup/cpu.max").write_text("300000 100000\n")
+    after = source.cpu_limit()
+    (root / "sys/fs/cgroup/cpu.max").write_text("max 100000\n")
+    assert (before, after, source.cpu_limit()) == (1.5, 3.0, None)
+
+
+@pytest.mark.parametrize("name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events"])
+@pytest.mark.parametrize("content", [None, "", "nonsense\n", "a b c d\n"])
+def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, content):
+    """Missing, empty or malformed: no exception and no invented value."""
+    whole = flat(container(data / "cgroup_v2_private").read())
+    root = shutil.copytree(data / "cgroup_v2_private", tmp_path / "tree")
+    path = root / "sys/fs/cgroup" / name
+    path.unlink() if content is None else path.write_text(content)
+    rows = flat(container(root).read())
+    assert all(row in whole for row in rows)
+    assert 0 < len(rows) < len(whole)
+
+
+def test_live_reading_does_not_fail():
+    """Whatever layout this machine has: readings or gaps, no error that counts."""
+    report = ContainerSource().read()
+    assert report.readings or report.gaps
+    assert {gap.kind for gap in report.gaps} <= {"absent"}

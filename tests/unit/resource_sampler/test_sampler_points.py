@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from opentelemetry.metrics import Observation
+
+from otel_ml import semconv
+from otel_ml.resource_sampler import Reading
+from otel_ml.resource_sampler._points import MAX_POINTS, MonotonicCounters, points_of
+from otel_ml.resource_sampler._source import Gap, gather
+
+KEY = ("system.disk.io", frozenset())
+
+
+def test_a_counter_that_restarts_goes_on_from_where_it_was():
+    """A fall is a restart at zero: what was counted before is added, so that the series never falls."""
+    counters = MonotonicCounters()
+    assert [counters.advance(KEY, raw) for raw in (100, 150, 20, 30, 5)] == [100, 150, 170, 180, 185]
+
+
+def test_a_small_step_back_holds_the_last_value():
+    """The kernel's iowait time may step back a little; that is no restart."""
+    counters = MonotonicCounters()
+    values = [counters.advance(KEY, raw) for raw in (100.0, 99.5, 100.2)]
+    assert values == [100.0, 100.0, 100.2]
+
+
+def test_the_memory_of_counters_is_bounded():
+    """Devices that come and go for ever do not fill it."""
+    counters = MonotonicCounters()
+    for number in range(10_000):
+        counters.advance((str(number), frozenset()), 1)
+    assert len(counters._series) == 4096
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])
+def test_an_unsound_value_is_no_point_but_counted(value):
+    """NaN, infinities, negative counts and numbers that OTLP cannot hold never leave."""
+    points, unsound = points_of([Reading(semconv.SYSTEM_DISK_IO, value, {})], MonotonicCounters())
+    assert (points, unsound) == ({}, 1)
+
+
+def test_a_negative_gauge_is_sound():
+    """A temperature may be below zero."""
+    points, unsound = points_of([Reading(semconv.HW_TEMPERATURE, -3.0, {})], MonotonicCounters())
+    assert (points, unsound) == ({"hw.temperature": [Observation(-3.0, {})]}, 0)
+
+
+def test_one_point_a_series_and_a_bounded_number_of_series():
+    """The same attributes twice would be added up by the SDK."""
+    double = [Reading(semconv.HW_POWER, 1.0, {"hw.id": "a"}), Reading(semconv.HW_POWER, 2.0, {"hw.id": "a"})]
+    many = [Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(1000)]
+    points, _ = points_of([*double, *many], MonotonicCounters())
+    assert points["hw.power"] == [Observation(1.0, {"hw.id": "a"})]
+    assert len(points["hw.energy"]) == MAX_POINTS
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (FileNotFoundError(2, "No such file"), "absent"),
+        (ProcessLookupError(3, "No such process"), "vanished"),
+        (PermissionError(13, "Permission denied"), "permission"),
+        (OSError(95, "Not supported"), "absent"),
+        (OSError(5, "Input/output error"), "io"),
+        (ValueError("x"), "malformed"),
+        (KeyError("x"), "malformed"),
+        (IndexError("x"), "malformed"),
+    ],
+)
+def test_a_failing_step_keeps_what_it_had_read_and_spoils_no_other(error, kind):
+    """One gap, the readings before it, and the steps after it."""
+    reading = Reading(semconv.HW_POWER, 1.0, {})
+
+    def broken():
+        yield reading
+        raise error
+
+    report = gather([("broken", broken), ("whole", lambda: [reading])])
+    assert report.readings == (reading, reading)
+    assert [(gap.what, gap.kind) for gap in report.gaps] == [("broken", kind)]
+    assert isinstance(report.gaps[0], Gap)
