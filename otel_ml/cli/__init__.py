@@ -19,8 +19,8 @@ COMMANDS = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command; the modules of the sub-commands import nothing heavy."""
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command; only the chosen sub-command's module is imported."""
     parser = argparse.ArgumentParser(
         prog="otel-ml",
         description="OpenTelemetry-native observability for machine-learning services.",
@@ -28,15 +28,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and end")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in COMMANDS:
-        import_module(f"otel_ml.cli.{name}").add_parser(subparsers)
+    for name, summary in COMMANDS.items():
+        if name == chosen:
+            import_module(f"otel_ml.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one sub-command and returns its exit status."""
-    parser = build_parser()
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
+    given = parser.parse_args(words)
     if given.version:
         from otel_ml import __version__
 

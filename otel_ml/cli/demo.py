@@ -1,0 +1,243 @@
+"""`otel-ml demo`: a real model behind FastAPI, real traffic, late labels, and the console to look at it all."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_NEEDED = {
+    "fastapi": "fastapi",
+    "uvicorn": "console",
+    "duckdb": "console",
+    "sqlalchemy": "ground-truth",
+    "pandas": "quality",
+    "pyarrow": "quality",
+}
+_NOT_OURS = ("sklearn", "httpx")
+_SETTLE_SECONDS = 20.0
+_READY_SECONDS = 90.0
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is the one line to show."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Registers the sub-command."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="serve the example, send real traffic, look at it in the console",
+        description="Trains a classifier on census data, serves it with FastAPI, replays real people as requests and "
+        "opens the console. With --seconds it ends by itself and prints what the console's store holds as JSON.",
+        epilog="example: otel-ml demo --seconds 45",
+    )
+    parser.add_argument("--seconds", type=float, help="send traffic for this long, then end (default: until Ctrl-C)")
+    parser.add_argument("--rate", type=float, default=40.0, help="predictions a second (default: %(default)g)")
+    parser.add_argument("--port", type=int, default=8000, help="port of the service, or the next free one")
+    parser.add_argument("--console-port", type=int, default=4318, help="port of the console, or the next free one")
+    parser.add_argument("--folder", type=Path, help="work folder, emptied first (default: in the user's cache)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the demo; 0 when everything that was sent was read back from the store."""
+    demo = None
+    try:
+        demo = Demo(arguments)
+        return demo.run()
+    except DemoError as error:
+        print(f"otel-ml demo: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if demo is not None:
+            demo.stop()
+
+
+class Demo:
+    """The processes of one demo, all on loopback."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.example = _example()
+        _check_installed()
+        self.seconds: float | None = arguments.seconds
+        self.rate: float = arguments.rate
+        self.folder = _work_folder(arguments.folder)
+        self.service_port = _free_port(arguments.port)
+        self.console_port = _free_port(arguments.console_port, taken=self.service_port)
+        self.console_url = f"http://127.0.0.1:{self.console_port}"
+        self.service_url = f"http://127.0.0.1:{self.service_port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> int:
+        """Starts everything, sends the traffic, and settles the account."""
+        began = time.monotonic()
+        _say("starting the console")
+        self._start("console", "-m", "otel_ml", "console", "--host", "127.0.0.1", "--port", str(self.console_port),
+                    "--database", str(self.folder / "console.duckdb"))  # fmt: skip
+        self._wait("console", f"{self.console_url}/api/status")
+        _say("training the model on the census of 2015 and starting the service")
+        self._start("service", "-m", "uvicorn", "app:app", "--app-dir", str(self.example), "--host", "127.0.0.1",
+                    "--port", str(self.service_port), "--log-level", "warning")  # fmt: skip
+        self._wait("service", f"{self.service_url}/healthz")
+        _say(f"ready after {time.monotonic() - began:.0f} s")
+        print(f"\n  console   {self.console_url}\n  service   {self.service_url}/docs\n", flush=True)
+        sent = self._traffic()
+        if sent is None:
+            return 0
+        self._end("service")
+        return self._account(sent)
+
+    def stop(self) -> None:
+        """Ends what still runs, the service first so that its last telemetry finds the console."""
+        for name in ("traffic", "service", "console"):
+            self._end(name)
+
+    def _traffic(self) -> dict[str, int] | None:
+        limit = [] if self.seconds is None else ["--seconds", str(self.seconds)]
+        command = [sys.executable, str(self.example / "replay.py"), "--url", self.service_url, "--rate", str(self.rate)]
+        process = subprocess.Popen(  # noqa: S603 - our own example
+            [*command, *limit], env=self._environment(), stdout=subprocess.PIPE
+        )
+        self.processes["traffic"] = process
+        _say("replaying people of 2016 to 2018" + ("" if self.seconds else "; Ctrl-C ends"))
+        try:
+            output, _ = process.communicate()
+        except KeyboardInterrupt:
+            return None
+        if self.seconds is None:
+            return None
+        if process.returncode != 0:
+            raise DemoError(f"the traffic ended with status {process.returncode}; see {self.folder}/service.log")
+        return dict(json.loads(output.splitlines()[-1]))
+
+    def _account(self, sent: dict[str, int]) -> int:
+        """Reads back what the store holds until it is complete or the patience is over."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        keys = ("predictions", "traces", "events", "metric_predictions")
+        while True:
+            summary = _get(f"{self.console_url}/api/summary") or {}
+            stored = {key: int(summary.get(key) or 0) for key in keys}
+            complete = all(count == sent["sent"] for count in stored.values())
+            if (complete and (summary.get("labels") or 0) >= sent["labels"]) or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        lost = max(0, sent["sent"] - min(stored.values()))
+        verdict = {
+            **stored,
+            "labels": int(summary.get("labels") or 0),
+            "accuracy": summary.get("accuracy"),
+            "lost": lost,
+        }
+        print(json.dumps(verdict), flush=True)
+        return 0 if complete and lost == 0 else 1
+
+    def _start(self, name: str, *arguments: str) -> None:
+        log = (self.folder / f"{name}.log").open("wb")
+        self.processes[name] = subprocess.Popen(  # noqa: S603 - our own modules
+            [sys.executable, *arguments],
+            env=self._environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches only this process, which ends the others in order
+        )
+        log.close()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.console_url,
+            "OTEL_METRIC_EXPORT_INTERVAL": os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
+            "EXAMPLE_FOLDER": str(self.folder / "example"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _wait(self, name: str, url: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            if self.processes[name].poll() is not None:
+                raise DemoError(f"the {name} ended: {_last_line(self.folder / f'{name}.log')}")
+            if _get(url) is not None:
+                return
+            time.sleep(0.2)
+        raise DemoError(f"the {name} did not answer within {_READY_SECONDS:.0f} s; see {self.folder / f'{name}.log'}")
+
+    def _end(self, name: str) -> None:
+        process = self.processes.get(name)
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _example() -> Path:
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_examples" / "fastapi_service", package.parent / "examples" / "fastapi_service"):
+        if (folder / "app.py").exists():
+            return folder
+    raise DemoError("the example is not part of this installation; run it from a checkout with make demo")
+
+
+def _check_installed() -> None:
+    missing = [name for name in (*_NEEDED, *_NOT_OURS) if find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({_NEEDED[name] for name in missing if name in _NEEDED})) or "console"
+        others = " ".join({"sklearn": "scikit-learn"}.get(name, name) for name in missing if name in _NOT_OURS)
+        raise DemoError(f"missing {', '.join(missing)}; remedy: pip install 'otel-ml[{extras}]' {others}".rstrip())
+
+
+def _work_folder(given: Path | None) -> Path:
+    cache = Path(os.environ.get("OTEL_ML_CACHE") or Path.home() / ".cache" / "otel-ml")
+    folder = given or cache / "demo"
+    marker = folder / "otel-ml-demo"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise DemoError(f"{folder} is not empty and not a folder of the demo; name another one with --folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.touch()
+    return folder
+
+
+def _free_port(wanted: int, taken: int = 0) -> int:
+    for port in (*range(wanted, wanted + 20), 0):
+        if port == taken:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError(f"no free port near {wanted}")
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - always loopback
+            return dict(json.load(answer))
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"no output in {log}"
+
+
+def _say(line: str) -> None:
+    print(f"== {line}", file=sys.stderr, flush=True)
