@@ -165,9 +165,7 @@ def _say(name: str, what: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; prints one path a tool on stdout, progress on stderr."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"any of: {', '.join(TOOLS)} (default: all)")
     parser.add_argument("--path", metavar="TOOL", choices=list(TOOLS), help="print only this binary's path")
     options = parser.parse_args(arguments)

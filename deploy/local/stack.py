@@ -107,9 +107,7 @@ def refuse_taken_ports(ports: Mapping[str, int]) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                raise StackError(
-                    f"port {port} is in use: set {name}, or use --ports auto or --ports OFFSET"
-                ) from None
+                raise StackError(f"port {port} is in use: set {name}, or use --ports auto or --ports OFFSET") from None
 
 
 def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[str]) -> dict[str, str]:
@@ -117,9 +115,7 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
     loopback = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     console = ["--config", str(ROOT / "collector" / "console.yaml")] if "console" in names else []
     # Not the bare name: Jaeger would read COLLECTOR as a setting that hides all of its collector's own.
-    binaries = {
-        name.upper().replace("-", "_") + "_BINARY": str(build.build(name)) for name in SERVERS if name in names
-    }
+    binaries = {name.upper().replace("-", "_") + "_BINARY": str(build.build(name)) for name in SERVERS if name in names}
     return {
         **os.environ,
         **{name: str(port) for name, port in ports.items()},
@@ -195,9 +191,7 @@ def run(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="processes of the Procfile (default: all)")
     parser.add_argument("--ports", default="0", help="`auto` for free ports, or a number added to each default")
     parser.add_argument("--process", action="append", default=[], metavar="NAME=COMMAND", help="one more process")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 VERDICT = "verdict"
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.2
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 
 
 class Endpoint(NamedTuple):
@@ -40,11 +40,9 @@ def endpoints(environment: dict[str, str]) -> dict[str, Endpoint]:
         "victoria-logs": Endpoint(
             url("VICTORIA_LOGS_PORT", "/health"), url("VICTORIA_LOGS_PORT", "/select/vmui"), "logs"
         ),
-        "jaeger": Endpoint(
-            url("JAEGER_ADMIN_PORT"), url("JAEGER_QUERY_PORT", "/api/services"), "traces, query API"
-        ),
+        "jaeger": Endpoint(url("JAEGER_ADMIN_PORT"), url("JAEGER_QUERY_PORT", "/api/services"), "traces, query API"),
         "console": Endpoint(url("CONSOLE_PORT", "/"), url("CONSOLE_PORT"), "predictions, web page"),
-        "service": Endpoint(url("SERVICE_PORT", "/docs"), url("SERVICE_PORT"), "the example service"),
+        "service": Endpoint(url("SERVICE_PORT", "/healthz"), url("SERVICE_PORT"), "the example service"),
     }
 
 

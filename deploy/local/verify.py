@@ -276,9 +276,7 @@ def _say(what: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dashboard", type=Path, default=DASHBOARD, help="classic Grafana JSON")
     parser.add_argument("--allow-empty", default="", metavar="REGEX", help="rules and panel titles without data")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to settle")

@@ -35,7 +35,6 @@ REQUESTS: dict[str, type[Message]] = {
 PATIENCE = 30.0
 
 
-
 def eventually(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """The first true answer of a question that is asked again and again; fails when the patience ends."""
     deadline = time.monotonic() + patience
@@ -175,9 +174,7 @@ def running_collector(
     arguments = [part for name in configs for part in ("--config", str(ROOT / "collector" / name))]
     log = folder / "collector.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [str(binary), *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen([str(binary), *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         health = f"http://127.0.0.1:{environment['OTELCOL_HEALTH_PORT']}"
 

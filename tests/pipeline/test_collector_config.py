@@ -116,9 +116,14 @@ def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
 def test_every_component_is_built_in() -> None:
     """The configurations use only what collector/builder.yaml names, and all of one version."""
     manifest = load("builder.yaml")
-    modules = [entry["gomod"] for kind in ("receivers", "processors", "exporters", "extensions") for entry in manifest[kind]]
+    modules = [
+        entry["gomod"] for kind in ("receivers", "processors", "exporters", "extensions") for entry in manifest[kind]
+    ]
     assert {module.split()[1] for module in modules} == {"v0.160.0"} == {"v" + manifest["dist"]["version"]}
-    built = {re.sub(r"(receiver|processor|exporter|extension)$", "", module.split()[0].rsplit("/", 1)[1]) for module in modules}
+    built = {
+        re.sub(r"(receiver|processor|exporter|extension)$", "", module.split()[0].rsplit("/", 1)[1])
+        for module in modules
+    }
     renamed = {"otlp_http": "otlphttp", "otlp_grpc": "otlp", "file_storage": "filestorage"}
     used = set()
     for name in ["agent.yaml", *OVERLAYS]:

@@ -67,9 +67,7 @@ def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Back
             eventually(lambda: metrics.requests)
 
 
-def test_a_refused_prediction_metric_does_not_take_a_host_metric_along(
-    collector: Collector, backend: Backend
-) -> None:
+def test_a_refused_prediction_metric_does_not_take_a_host_metric_along(collector: Collector, backend: Backend) -> None:
     """Prediction and host metrics leave in separate writes, so that Prometheus may refuse one and take the other."""
     from pipeline_servers import GOLDEN
 

@@ -70,9 +70,7 @@ def test_traffic_then_verification_decide(tmp_path: Path) -> None:
 
 def test_a_process_that_ends_too_early_fails_the_run(tmp_path: Path) -> None:
     """Even with status 0: its last lines are shown and the others are stopped."""
-    done = run_stack(
-        tmp_path, "victoria-logs", "--process", "service=echo goodbye; sleep 1", STACK_SECONDS="60"
-    )
+    done = run_stack(tmp_path, "victoria-logs", "--process", "service=echo goodbye; sleep 1", STACK_SECONDS="60")
     assert done.returncode == 1
     assert "a process ended too early" in done.stderr
     assert "goodbye" in done.stderr

@@ -178,7 +178,9 @@ def test_prometheus_configuration_is_valid() -> None:
     """promtool accepts the file and all rules that it names."""
     promtool = build.build("promtool")
     config = ROOT / "deploy" / "prometheus" / "prometheus.yml"
-    checked = subprocess.run([str(promtool), "check", "config", "--lint=none", str(config)], capture_output=True, text=True)
+    checked = subprocess.run(
+        [str(promtool), "check", "config", "--lint=none", str(config)], capture_output=True, text=True
+    )
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
