@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from otel_ml._telemetry.cells import CellSet, Identity
 from otel_ml._telemetry.ids import RANDOM, Ids
@@ -117,12 +117,22 @@ class Engine(Protocol):
         """A tracer of the engine's provider."""
 
 
+class Policy(NamedTuple):
+    """What `configure` said about events and captured features; a model's own keywords win over it."""
+
+    events: str
+    capture_features: str
+    low_score: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """The mode in force and, in own mode, its engine. Handles compare by identity to notice a change."""
 
     mode: Mode
     engine: Engine | None = None
+    policy: Policy | None = None
+    """None before `configure`: the environment decides."""
 
 
 _GUEST = State("guest")

@@ -108,11 +108,10 @@ class Model:
         self.id_source = id
         self.batch = batch
         self._output = output
-        self._events = _one_of("events", events or _environment(semconv.ENV_EVENTS, "sampled"), Events)
-        self._capture = _one_of(
-            "capture_features", capture_features or _environment(semconv.ENV_CAPTURE_FEATURES, "declared"), Capture
+        self._asked = (
+            None if events is None else _one_of("events", events, Events),
+            None if capture_features is None else _one_of("capture_features", capture_features, Capture),
         )
-        self._low_score = float(_environment(semconv.ENV_LOW_SCORE, str(LOW_SCORE)))
         self._store = ground_truth
         self.attributes: dict[str, Any] = {
             semconv.MODEL_NAME: self.name,
@@ -333,6 +332,10 @@ class Model:
         return bound
 
     def _bind(self, state: ports.State) -> Binding | None:
+        policy = state.policy or _policy_of_environment()
+        self._events = self._asked[0] or policy.events
+        self._capture = self._asked[1] or policy.capture_features
+        self._low_score = LOW_SCORE if policy.low_score is None else policy.low_score
         self._bound = _guard.call("model.bind", _make_binding, self, state)
         return self._bound
 
@@ -384,8 +387,15 @@ def _one_of(argument: str, value: Any, allowed: Any) -> Any:
     return value
 
 
-def _environment(variable: str, default: str) -> str:
-    return os.environ.get(variable, "").strip().lower() or default
+def _policy_of_environment() -> ports.Policy:
+    """The policy of a process that did not call `configure`; what is malformed there counts as not set."""
+    events = os.environ.get(semconv.ENV_EVENTS, "").strip().lower()
+    capture = os.environ.get(semconv.ENV_CAPTURE_FEATURES, "").strip().lower()
+    return ports.Policy(
+        events if events in get_args(Events) else "sampled",
+        capture if capture in get_args(Capture) else "declared",
+        _guard.attempt(float, os.environ.get(semconv.ENV_LOW_SCORE, "")),
+    )
 
 
 def _seconds(duration: Any) -> float:
