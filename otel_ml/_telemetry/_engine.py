@@ -24,7 +24,7 @@ from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
-from otel_ml.config import SIGNALS, Config, Signal
+from otel_ml.config import SIGNALS, Config, ConfigError, Signal
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -88,8 +88,12 @@ class OwnEngine:
         self._outbox = Outbox(config, make_transport)
         self._set_resource()
         self.store = CellStore(self.resource, clock.time_ns)
-        self._build_providers()
-        self._build_metrics()
+        try:
+            self._build_providers()
+            self._build_metrics()
+        except ConfigError:
+            self.instance.release()
+            raise
         self._build_worker()
         self.offer = self._predictions.offer
 
@@ -133,13 +137,20 @@ class OwnEngine:
         if self._closed:
             return True
         lost = self._outbox.lost()
-        done = self._flush_records(deadline)
+        done = self.flush_records(deadline)
         for reader in self._readers:
             done = reader.flush(deadline) and done
         for provider in (self.tracer_provider, self.logger_provider):
             if self._has_stock and deadline > monotonic():
                 done = provider.force_flush(int((deadline - monotonic()) * 1000)) and done
         return done and self._outbox.lost() == lost
+
+    def flush_records(self, deadline: float) -> bool:
+        """Brings out spans and log records, not metrics; False when the monotonic deadline passes first."""
+        if self._closed:
+            return True
+        drained = self._worker.drain(deadline)
+        return self._outbox.wait_idle(deadline) and drained
 
     def shutdown(self, deadline: float) -> bool:
         """Brings out what it can until the deadline; the rest is dropped and counted. False when something was lost."""
@@ -212,12 +223,12 @@ class OwnEngine:
             config,
             self._outbox,
             self._spans,
-            flush=self._flush_records,
+            flush=self.flush_records,
             noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
         )
         self.tracer_provider = _providers.tracer_provider(self.resource, generator, processors)
         self.logger_provider = _providers.logger_provider(
-            config, self.resource, self._outbox, self._logs, flush=self._flush_records
+            config, self.resource, self._outbox, self._logs, flush=self.flush_records
         )
         self._sampler: Sampler = self.tracer_provider.sampler
 
@@ -260,10 +271,6 @@ class OwnEngine:
         state = result.trace_state
         sampled = result.decision is SamplingDecision.RECORD_AND_SAMPLE
         return Decision(sampled, state.to_header() if state else "", dict(result.attributes))
-
-    def _flush_records(self, deadline: float) -> bool:
-        drained = self._worker.drain(deadline)
-        return self._outbox.wait_idle(deadline) and drained
 
     def _waiting(self, signal: Signal) -> int:
         return sum(intake.waiting(signal) for intake in self._worker.intakes)

@@ -24,8 +24,8 @@ class Health:
                 return
             self._down_since = monotonic()
         _guard.warn(
-            f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; "
-            "the service goes on and losses are counted. Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT"
+            f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; the service goes on, losses are counted. "
+            "Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT"
         )
 
     def refused(self, signal: Signal, detail: str) -> None:

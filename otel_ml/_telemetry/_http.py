@@ -19,7 +19,6 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from otel_ml import _guard
 from otel_ml.config import Signal, SignalConfig
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -89,7 +88,10 @@ class HttpTransport:
         deadline = monotonic() + timeout
         cutter = threading.Timer(timeout + _GRACE, _cut, args=(self._socket,))
         cutter.daemon = True
-        _guard.call("transport.timer", cutter.start)
+        try:
+            cutter.start()
+        except RuntimeError:
+            pass  # no new threads while the interpreter ends; the socket's own timeout still holds
         try:
             response = self._pool.urlopen(
                 "POST",

@@ -89,8 +89,9 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
             interval=config.metric_export_interval,
             timeout=config.metrics.timeout,
             temporality=temporality,
+            take_exemplars=index == 0,
         )
-        for exporter in exporters
+        for index, exporter in enumerate(exporters)
     ]
 
 

@@ -98,12 +98,14 @@ class Reader(MetricReader):
         interval: float,
         timeout: float,
         temporality: dict[type, AggregationTemporality],
+        take_exemplars: bool = True,
     ) -> None:
         super().__init__(preferred_temporality=temporality, **limits())
         self._exporter = exporter
         self._store = store
         self._interval = interval
         self._timeout = timeout
+        self._take_exemplars = take_exemplars
         self._deltas = _points.Deltas() if temporality.get(Counter) is AggregationTemporality.DELTA else None
         self.collecting = threading.Lock()
         """Held during a collection; a fork waits for it, since the SDK's locks are held below it."""
@@ -150,7 +152,13 @@ class Reader(MetricReader):
         self._reset()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
-        merged = _guard.call("reader.fold", self._store.merged, metrics_data, deltas=self._deltas)
+        merged = _guard.call(
+            "reader.fold",
+            self._store.merged,
+            metrics_data,
+            take_exemplars=self._take_exemplars,
+            deltas=self._deltas,
+        )
         self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
 
     def _reset(self) -> None:

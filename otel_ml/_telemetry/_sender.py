@@ -131,6 +131,9 @@ class Sender:
     def put(self, records: Sequence[Encoded]) -> None:
         """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
         for encoded in records:
+            if len(encoded.record) > REQUEST_BYTES:
+                self.delivery.book.drop("too_large", 1)
+                continue
             self._open.append(encoded)
             self._open_bytes += len(encoded.record)
             if len(self._open) >= BATCH_RECORDS or self._open_bytes >= REQUEST_BYTES:
@@ -172,6 +175,8 @@ class Sender:
         """Delivers what is queued until the deadline; what is left is dropped and counted."""
         self.announce_stop()
         self.delivery.stop(deadline)
+        if self._thread is None:
+            self._run()
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, deadline - monotonic()))
@@ -190,9 +195,14 @@ class Sender:
         self.__init__(self.delivery, limit=self._limit)  # type: ignore[misc]
 
     def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"otel-ml-{self.delivery.signal}", daemon=True)
-            self._thread.start()
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name=f"otel-ml-{self.delivery.signal}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no new threads while the interpreter ends: `stop` sends on its caller's thread
+            return
+        self._thread = thread
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:

@@ -75,6 +75,8 @@ class Worker:
         if thread is not None:
             self._awake.set()
             thread.join(max(0.0, deadline - monotonic()))
+        else:
+            self._round()
         self._abandoned = True
         for intake in self.intakes:
             intake.discard()
@@ -100,7 +102,10 @@ class Worker:
         with self._starting:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="otel-ml-worker", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # no new threads while the interpreter ends: `stop` works on its caller's thread
+                    return
                 self._thread = thread
 
     def _run(self) -> None:

@@ -17,7 +17,7 @@ from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry.ledger import Ledger
-from otel_ml._telemetry.ports import Mode, State
+from otel_ml._telemetry.ports import Mode, Policy, State
 from otel_ml.config import Config, ConfigError, argument_names
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
@@ -117,8 +117,13 @@ def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
         _logs.set_logger_provider(engine.logger_provider)
         _fork.watch(engine)
         atexit.register(telemetry.shutdown)
-    ports.enter(State(telemetry.mode, engine))
+    ports.enter(_state(telemetry, engine))
     return telemetry
+
+
+def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
+    config = telemetry.config
+    return State(telemetry.mode, engine, Policy(config.events, config.capture_features, config.low_score))
 
 
 def decide() -> tuple[Mode, str]:
@@ -139,29 +144,29 @@ class _Fork:
     """The process's one set of fork hooks; hooks cannot be taken back, so they ask for the engine in force."""
 
     def __init__(self) -> None:
-        self._engine: OwnEngine | None = None
+        self.engine: OwnEngine | None = None
         self._registered = False
 
     def watch(self, engine: OwnEngine | None) -> None:
-        self._engine = engine
+        self.engine = engine
         if not self._registered and hasattr(os, "register_at_fork"):
             self._registered = True
             os.register_at_fork(before=self._before, after_in_parent=self._parent, after_in_child=self._child)
 
     def _before(self) -> None:
-        if self._engine is not None:
-            _guard.call("fork.before", self._engine.before_fork)
+        if self.engine is not None:
+            _guard.call("fork.before", self.engine.before_fork)
 
     def _parent(self) -> None:
-        if self._engine is not None:
-            _guard.call("fork.parent", self._engine.after_fork_in_parent)
+        if self.engine is not None:
+            _guard.call("fork.parent", self.engine.after_fork_in_parent)
 
     def _child(self) -> None:
         global _lock
         _lock = threading.Lock()
         _guard.reset()
-        if self._engine is not None:
-            _guard.call("fork.child", self._engine.after_fork_in_child)
+        if self.engine is not None:
+            _guard.call("fork.child", self.engine.after_fork_in_child)
 
 
 _fork = _Fork()
@@ -182,12 +187,17 @@ def current() -> Telemetry | None:
     return _current
 
 
+def in_force() -> OwnEngine | None:
+    """The engine that `configure` has put in force, if any."""
+    return _fork.engine
+
+
 def adopt(telemetry: Telemetry | None, engine: OwnEngine | None) -> None:
     """Makes this the telemetry of the process without touching the OTel globals; for the test kit."""
     global _current
     _current = telemetry
     _fork.watch(engine)
-    ports.enter(None if telemetry is None else State(telemetry.mode, engine))
+    ports.enter(None if telemetry is None else _state(telemetry, engine))
 
 
 def _globals() -> list[Any]:
