@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+import psutil
+
 from otel_ml import semconv
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, read_pairs, read_text
 
@@ -53,10 +55,15 @@ def _seconds_since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def available_cpus() -> float:
-    """CPUs that this process may run on, by its affinity."""
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, ours or another's."""
+    return pid > 0 and psutil.pid_exists(pid)
+
+
+def available_cpus(pid: int = 0) -> float:
+    """CPUs that a process may run on, by its affinity; 0 is this process."""
     try:
-        return float(len(os.sched_getaffinity(0)))
+        return float(len(os.sched_getaffinity(pid)))
     except (AttributeError, OSError):
         return float(os.cpu_count() or 1)
 

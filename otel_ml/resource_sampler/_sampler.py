@@ -16,13 +16,14 @@ from typing import Final, Literal
 from opentelemetry.metrics import Meter, NoOpMeter, Observation
 
 from otel_ml import _guard, semconv
+from otel_ml.config import ConfigError
 from otel_ml.resource_sampler._board import Board, board_of
 from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._gpu import GpuSource
 from otel_ml.resource_sampler._health import Health
 from otel_ml.resource_sampler._host import HostSource
 from otel_ml.resource_sampler._points import MonotonicCounters, points_of
-from otel_ml.resource_sampler._process import ProcessSource, available_cpus
+from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
 
 Mode = Literal["process", "sidecar", "node"]
@@ -57,13 +58,14 @@ class ResourceSampler:
         interval: Seconds between two snapshots.
         mode: Which sources, when `sources` is not given: ``process`` (this process, its container, the GPUs it sees),
             ``sidecar`` (the same and the pod's network), ``node`` (everything; one a machine).
+        pid: The process that the mode's sources read, by default this one.
         sources: The sources to read, in place of those of the mode.
         meter: Where the instruments are created; by default the global provider's meter of otel-ml.
         utilization: Whether the mode's sources add the shares of CPU time, which can also be had by a rate.
         clock: Monotonic seconds.
 
     Raises:
-        ValueError: The interval is not a number of at least 0.05, or the mode is unknown.
+        ConfigError: The interval is not a number of at least 0.05, the mode is unknown, or there is no such process.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only, each with a default
@@ -71,15 +73,16 @@ class ResourceSampler:
         interval: float = 10.0,
         *,
         mode: Mode = "process",
+        pid: int | None = None,
         sources: Sequence[Source] | None = None,
         meter: Meter | None = None,
         utilization: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not (math.isfinite(interval) and interval >= MIN_INTERVAL):
-            raise ValueError(f"interval={interval!r} must be a number of seconds of at least {MIN_INTERVAL}")
+            raise ConfigError(f"interval={interval!r} must be a number of seconds of at least {MIN_INTERVAL}")
         self._interval = float(interval)
-        self._sources = tuple(sources_of(mode, utilization=utilization) if sources is None else sources)
+        self._sources = tuple(sources_of(mode, pid=pid, utilization=utilization) if sources is None else sources)
         self._meter = meter
         self._clock = clock
         self._board: Board | None = None
@@ -237,20 +240,24 @@ class ResourceSampler:
 _RUNNING: Final[weakref.WeakSet[ResourceSampler]] = weakref.WeakSet()
 
 
-def sources_of(mode: Mode, *, utilization: bool = False) -> tuple[Source, ...]:
+def sources_of(mode: Mode, *, pid: int | None = None, utilization: bool = False) -> tuple[Source, ...]:
     """The sources of a mode.
 
     Raises:
-        ValueError: The mode is unknown.
+        ConfigError: The mode is unknown, or there is no such process.
     """
     if mode not in {"process", "sidecar", "node"}:
-        raise ValueError(f"mode={mode!r} is unknown: use process, sidecar or node")
+        raise ConfigError(f"mode={mode!r} is unknown: use process, sidecar or node")
+    if pid is not None and not is_alive(pid):
+        raise ConfigError(f"pid={pid!r}: there is no such process here")
     container = ContainerSource()
 
     def cpus() -> float:
-        return min(available_cpus(), container.cpu_limit() or math.inf)
+        # the quota that can be seen is that of this process's own container
+        return min(available_cpus(pid or 0), (container.cpu_limit() if pid is None else None) or math.inf)
 
-    sources: tuple[Source, ...] = (ProcessSource(utilization=utilization, cpus=cpus), container, GpuSource())
+    process = ProcessSource(pid, utilization=utilization, cpus=cpus)
+    sources: tuple[Source, ...] = (process, container, GpuSource())
     if mode == "node":
         return (HostSource(utilization=utilization), *sources)
     if mode == "sidecar":
