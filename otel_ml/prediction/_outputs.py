@@ -295,6 +295,8 @@ def _vector(items: list[Any], how: _Reading) -> _Row:
     """Probabilities of the classes of one row."""
     if len(items) == 1:
         return _value(items[0], how)
+    if not any(type(builtin(item)) is float for item in items):  # [1, 0] are two classes
+        return _NOTHING
     shares = [number(item) for item in items]
     known = [share for share in shares if share is not None and 0.0 <= share <= 1.0]
     if len(known) != len(items) or abs(math.fsum(known) - 1.0) > _SUM_TOLERANCE:
