@@ -46,10 +46,13 @@ class ContainerSource:
         self._proc = Path(proc)
         self._root = Path(root)
         self._memberships = ""
+        self._is_located = False
+        """Whether the group was looked up in this reading; a process can be moved between two."""
         self._groups: dict[str, Group] = {}
 
     def read(self) -> Report:
         """Reads the group once; what it lacks is a gap."""
+        self._is_located = False
         steps: tuple[tuple[str, Callable[[], Iterator[Reading | Gap]]], ...] = (
             ("container cpu", self._cpu),
             ("container cpu limit", self._cpu_limit),
@@ -65,6 +68,7 @@ class ContainerSource:
 
     def cpu_limit(self) -> float | None:
         """CPUs that the quota grants, the smallest up the tree; None without a quota or where it cannot be read."""
+        self._is_located = False
         for reading in gather((("container cpu limit", self._cpu_limit),)).readings:
             if reading.metric is semconv.CONTAINER_CPU_LIMIT:
                 return float(reading.value)
@@ -76,10 +80,12 @@ class ContainerSource:
         Raises:
             FileNotFoundError: There is none, or it is the whole host.
         """
-        memberships = read_text(self._proc / "self" / "cgroup")
-        if memberships != self._memberships:
-            self._groups = read_groups(self._proc, self._root, memberships)
-            self._memberships = memberships
+        if not self._is_located:
+            memberships = read_text(self._proc / "self" / "cgroup")
+            if memberships != self._memberships:
+                self._groups = read_groups(self._proc, self._root, memberships)
+                self._memberships = memberships
+            self._is_located = True
         group = self._groups.get(controller) or self._groups.get(UNIFIED)
         if group is None or group.is_whole_host():
             raise FileNotFoundError(2, f"no {controller or 'unified'} control group of its own")
