@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Thread
+from time import monotonic
 from typing import Any, Final
 
 import anyio.to_thread
@@ -61,10 +62,9 @@ class Outlet:
 
 def flush_in_force() -> None:
     """Flushes what is in force: the engine in own mode, else every global provider that can be flushed."""
-    if ports.state().mode == "own":
-        flush: Callable[[float], object] | None = getattr(ports, "flush", None)
-        if flush is not None:
-            flush(FLUSH_TIMEOUT)
+    flush: Callable[[float], object] | None = getattr(ports.state().engine, "flush", None)
+    if flush is not None:
+        flush(monotonic() + FLUSH_TIMEOUT)
         return
     providers: tuple[Any, ...] = (
         trace.get_tracer_provider(),

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import signal
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,6 +28,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_ml import _guard
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 class Memory:
@@ -238,3 +246,77 @@ def _fresh_guard():
     _guard.reset()
     yield
     _guard.reset()
+
+
+class Served:
+    """A server in a process of its own."""
+
+    def __init__(self, command, environment, folder, port):
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self._process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._lines = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self._lines.append(line)
+
+    @property
+    def output(self):
+        return "".join(self._lines)
+
+    def wait_until_ready(self, timeout=60.0):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"the server did not start:\n{self.output}")
+
+    def terminate(self, timeout=30.0):
+        """Sends SIGTERM and gives the exit status."""
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout)
+        self._reader.join(timeout)
+        return status
+
+    def close(self):
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def serve(receiver, tmp_path):
+    """Starts a command that serves on the port for which it is given `{port}`; telemetry goes to the receiver."""
+    running = []
+
+    def start(*command, folder, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_ML_INSTANCE_DIR": str(tmp_path),
+            "PYTHONPATH": str(REPOSITORY),
+            **environment,
+        }
+        filled = [str(part).format(port=port) for part in command]
+        served = Served(filled, {**clean, **settings}, folder, port)
+        running.append(served)
+        served.wait_until_ready()
+        return served
+
+    yield start
+    for served in running:
+        served.close()

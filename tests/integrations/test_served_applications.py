@@ -1,0 +1,146 @@
+"""The service under real servers, told to stop by a signal; telemetry is read back from an OTLP receiver."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+FOLDER = Path(__file__).with_name("served")
+UVICORN = (sys.executable, "-m", "uvicorn", "service:app", "--port", "{port}", "--log-level", "warning")
+ZERO_CODE = (
+    str(Path(sys.executable).with_name("opentelemetry-instrument")),
+    *("--traces_exporter", "otlp", "--metrics_exporter", "otlp", "--logs_exporter", "otlp"),
+    *("--service_name", "served"),
+)
+
+
+def get(url):
+    return httpx.get(url, trust_env=False)
+
+
+def together(urls):
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(get, urls))
+
+
+def server_and_prediction_spans(receiver):
+    spans = receiver.spans()
+    servers = {span.span_id: span for span in spans if span.kind == Span.SPAN_KIND_SERVER}
+    return servers, [span for span in spans if span.name == "predict served"]
+
+
+def count(metric):
+    points = metric.histogram.data_points or metric.sum.data_points
+    return sum(
+        point.count if metric.HasField("histogram") else point.as_int or int(point.as_double) for point in points
+    )
+
+
+@pytest.mark.parametrize("parser", ["h11", "httptools"])
+def test_nothing_is_lost_when_uvicorn_is_told_to_stop(serve, receiver, attributes_of, parser):
+    """SIGTERM right behind the last answer: every span, event and measurement has arrived, under either parser."""
+    served = serve(*UVICORN, "--http", parser, folder=FOLDER, SERVED_MODE="own")
+    answers = together(f"{served.url}/predict/{index}?token=secret" for index in range(20))
+
+    assert served.terminate() == -signal.SIGTERM
+    servers, predictions = server_and_prediction_spans(receiver)
+    assert [(span.name, len(servers)) for span in servers.values()] == [("GET /predict/{x}", 20)] * 20
+    assert sorted(attributes_of(span)["url.path"] for span in servers.values()) == sorted(
+        f"/predict/{index}" for index in range(20)
+    )
+    assert {span.parent_span_id for span in predictions} == set(servers)
+    ids = sorted(answer.headers["x-prediction-id"] for answer in answers)
+    assert sorted(attributes_of(span)["ml.prediction.id"] for span in predictions) == ids
+    events = [record for record in receiver.logs() if record.event_name == "ml.prediction"]
+    assert sorted(attributes_of(record)["ml.prediction.id"] for record in events) == ids
+    lines = [record for record in receiver.logs() if record.body.string_value.startswith("predicting")]
+    assert sorted(attributes_of(record)["ml.prediction.id"] for record in lines) == ids
+    assert {record.span_id for record in lines} == {span.span_id for span in predictions}
+    metrics = receiver.metrics()
+    assert (count(metrics["ml.predictions"]), count(metrics["http.server.request.duration"])) == (20, 20)
+    assert "secret" not in repr(receiver.spans())
+
+
+@pytest.mark.parametrize("parser", ["h11", "httptools"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Host: \xff\\x\\ud800\r\nUser-Agent: \xff\\n\r\n",
+        b"Host: a\r\nUser-Agent: \xe4\xf6\xfc \x80\r\ntraceparent: \xff\xfe\r\nbaggage: \xff=\xff\r\n",
+        b"Host: a\r\ntraceparent: 00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01\r\ntracestate: ,,,=,\r\n",
+    ],
+)
+def test_hostile_bytes_harm_nothing(serve, receiver, attributes_of, parser, lines):
+    """Header bytes outside ASCII and a path of percent signs: the answer is 200, and the span can be decoded."""
+    served = serve(*UVICORN, "--http", parser, folder=FOLDER, SERVED_MODE="own")
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(b"GET /predict/1?%ff=\xff HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n")
+        plain = connection.recv(65536)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(b"GET /%ff%00%0d%0a%ed%a0%80 HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n")
+        strange = connection.recv(65536)
+
+    served.terminate()
+    answers = (plain.split(b"\r\n", 1)[0].split()[1], strange.split(b"\r\n", 1)[0].split()[1])
+    if answers[0] == b"400":
+        pytest.skip(f"{parser} refuses these bytes itself")
+    assert answers == (b"200", b"404")
+    servers, _ = server_and_prediction_spans(receiver)
+    assert sorted(span.name for span in servers.values()) == ["GET", "GET /predict/{x}"]
+    for span in servers.values():
+        assert not any(ord(character) < 32 for value in attributes_of(span).values() for character in str(value))
+    assert "otel-ml:" not in served.output
+
+
+def test_two_workers_are_two_instances(serve, receiver):
+    """Workers that are spawned have an instance id each, and none of them loses anything."""
+    served = serve(*UVICORN, "--workers", "2", folder=FOLDER, SERVED_MODE="own")
+    seen, sent = set(), 0
+    while len(seen) < 2 and sent < 2000:
+        seen |= {answer.json()["pid"] for answer in together([f"{served.url}/predict/1"] * 20)}
+        sent += 20
+
+    served.terminate()
+    servers, predictions = server_and_prediction_spans(receiver)
+    assert (len(seen), len(servers), len(predictions)) == (2, sent, sent)
+    assert len({resource["service.instance.id"] for resource in receiver.span_resources()}) == 2
+
+
+@pytest.mark.parametrize("disabled", ["", "fastapi", "fastapi,logging", "otel_ml_logging"])
+def test_zero_code_start(serve, receiver, attributes_of, disabled):
+    """Under `opentelemetry-instrument`, with contrib's instrumentation or with FastAPI's own telemetry, each request
+    has exactly one server span with the prediction below it, and each log line is there once with the id."""
+    served = serve(
+        *ZERO_CODE,
+        *UVICORN,
+        folder=FOLDER,
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled,
+        OTEL_SEMCONV_STABILITY_OPT_IN="http",
+    )
+    answers = together(f"{served.url}/predict/{index}" for index in range(5))
+
+    served.terminate()
+    servers, predictions = server_and_prediction_spans(receiver)
+    wanted = [span for span in servers.values() if span.name == "GET /predict/{x}"]
+    assert (len(wanted), len(predictions)) == (5, 5)
+    ids = sorted(answer.headers["x-prediction-id"] for answer in answers)
+    assert sorted(attributes_of(span)["ml.prediction.id"] for span in predictions) == ids
+    by_id = {span.span_id: span for span in receiver.spans()}
+    for span in predictions:
+        path = [span]
+        while path[-1].parent_span_id in by_id:
+            path.append(by_id[path[-1].parent_span_id])
+        assert [step.kind for step in path].count(Span.SPAN_KIND_SERVER) == 1
+    lines = [record for record in receiver.logs() if record.body.string_value.startswith("predicting")]
+    assert len(lines) == 5
+    if disabled != "otel_ml_logging":
+        assert sorted(attributes_of(record)["ml.prediction.id"] for record in lines) == ids
+    assert {record.trace_id for record in lines} == {span.trace_id for span in predictions}
+    assert "Traceback" not in served.output
