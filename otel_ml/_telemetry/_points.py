@@ -119,6 +119,10 @@ class Deltas:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts anew."""
         self._numbers: dict[tuple[str, frozenset[tuple[str, str]]], NumberDataPoint] = {}
         self._histograms: dict[tuple[str, frozenset[tuple[str, str]]], HistogramDataPoint] = {}
 

@@ -22,11 +22,11 @@ class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, store: CellStore) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._store = store
+        self._merge = store.view(take_exemplars=False)
         super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        merged = _guard.call("page.fold", self._store.merged, metrics_data, take_exemplars=False)
+        merged = _guard.call("page.fold", self._merge, metrics_data)
         super()._receive_metrics(metrics_data if merged is None else merged, timeout_millis=timeout_millis, **kwargs)
 
 

@@ -85,11 +85,10 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     return [
         Reader(
             exporter,
-            store,
+            store.view(take_exemplars=index == 0, delta=bool(temporality)),
             interval=config.metric_export_interval,
             timeout=config.metrics.timeout,
             temporality=temporality,
-            take_exemplars=index == 0,
         )
         for index, exporter in enumerate(exporters)
     ]

@@ -23,6 +23,7 @@ from opentelemetry.sdk.metrics.export import (
     MetricReader,
     MetricsData,
     ResourceMetrics,
+    ScopeMetrics,
 )
 from opentelemetry.sdk.resources import Resource
 
@@ -38,6 +39,8 @@ MODELS_KEPT: Final = 64
 
 _KINDS: Final = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
+Merge = Callable[[MetricsData], MetricsData]
+
 
 class CellStore:
     """The cells of all models of this process, and the resource under which they are reported."""
@@ -47,6 +50,7 @@ class CellStore:
         self._now_ns = now_ns
         self._start_ns = now_ns()
         self._sets: dict[Identity, CellSet] = {}
+        self._deltas: list[_points.Deltas] = []
         self._lock = threading.Lock()
 
     def cells(self, identity: Identity) -> CellSet:
@@ -59,21 +63,28 @@ class CellStore:
                 found = self._sets.setdefault(identity, CellSet(identity))
             return found
 
-    def merged(
-        self, data: MetricsData, *, take_exemplars: bool = True, deltas: _points.Deltas | None = None
-    ) -> MetricsData:
-        """The SDK's own data with the prediction metrics appended to the resource's entry."""
-        folded: list[tuple[Identity, Folded]] = [
-            (cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in list(self._sets.values())
-        ]
-        scope = _points.scope_metrics(folded, _points.Window(self._start_ns, self._now_ns()))
-        entries = [replace(entry, resource=self.resource) for entry in data.resource_metrics]
-        if not entries:
-            entries = [ResourceMetrics(self.resource, [], self.resource.schema_url)]
-        if scope is not None:
-            scopes = [*entries[0].scope_metrics, scope if deltas is None else deltas.of(scope)]
-            entries[0] = replace(entries[0], scope_metrics=scopes)
-        return MetricsData(entries)
+    def view(self, *, take_exemplars: bool = True, delta: bool = False) -> Merge:
+        """How one reader sees the cells: it adds their points to what the SDK has collected.
+
+        Args:
+            take_exemplars: Exemplars go to one reader only.
+            delta: Whether counters and histograms are what has been added since this view was last used.
+        """
+        deltas = _points.Deltas() if delta else None
+        if deltas is not None:
+            self._deltas.append(deltas)
+
+        def merged(data: MetricsData) -> MetricsData:
+            scope = self._scope(take_exemplars=take_exemplars)
+            entries = [replace(entry, resource=self.resource) for entry in data.resource_metrics]
+            if not entries:
+                entries = [ResourceMetrics(self.resource, [], self.resource.schema_url)]
+            if scope is not None:
+                scopes = [*entries[0].scope_metrics, scope if deltas is None else deltas.of(scope)]
+                entries[0] = replace(entries[0], scope_metrics=scopes)
+            return MetricsData(entries)
+
+        return merged
 
     def reset_after_fork(self, resource: Resource) -> None:
         """The child starts at zero, under its own instance id."""
@@ -82,6 +93,14 @@ class CellStore:
         self._lock = threading.Lock()
         for cells in self._sets.values():
             cells.reset_after_fork()
+        for deltas in self._deltas:
+            deltas.reset()
+
+    def _scope(self, *, take_exemplars: bool) -> ScopeMetrics | None:
+        folded: list[tuple[Identity, Folded]] = [
+            (cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in list(self._sets.values())
+        ]
+        return _points.scope_metrics(folded, _points.Window(self._start_ns, self._now_ns()))
 
 
 class Reader(MetricReader):
@@ -93,20 +112,17 @@ class Reader(MetricReader):
     def __init__(
         self,
         exporter: MetricExporter,
-        store: CellStore,
+        merge: Merge,
         *,
         interval: float,
         timeout: float,
         temporality: dict[type, AggregationTemporality],
-        take_exemplars: bool = True,
     ) -> None:
         super().__init__(preferred_temporality=temporality, **limits())
         self._exporter = exporter
-        self._store = store
+        self._merge = merge
         self._interval = interval
         self._timeout = timeout
-        self._take_exemplars = take_exemplars
-        self._deltas = _points.Deltas() if temporality.get(Counter) is AggregationTemporality.DELTA else None
         self.collecting = threading.Lock()
         """Held during a collection; a fork waits for it, since the SDK's locks are held below it."""
         self._thread: threading.Thread | None = None
@@ -148,17 +164,10 @@ class Reader(MetricReader):
     def reset_after_fork(self) -> None:
         """Renews what the parent's thread may have held; the caller starts the thread."""
         self.collecting = threading.Lock()
-        self._deltas = _points.Deltas() if self._deltas is not None else None
         self._reset()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
-        merged = _guard.call(
-            "reader.fold",
-            self._store.merged,
-            metrics_data,
-            take_exemplars=self._take_exemplars,
-            deltas=self._deltas,
-        )
+        merged = _guard.call("reader.fold", self._merge, metrics_data)
         self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
 
     def _reset(self) -> None:
