@@ -43,7 +43,7 @@ def build(store: Store, ingest: Ingest, options: Options) -> ASGIApp:
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         text = {404: "not found", 405: "method not allowed"}.get(status, "failed")
-        if request.url.path.startswith(("/api/", "/v1/")):
+        if str(request.scope["path"]).startswith(("/api/", "/v1/")):
             return error(status, text)
         return page.message(status, f"{text.capitalize()}.")
 

@@ -72,8 +72,11 @@ class Ingest:
             counts = self._counts[batch.signal]
             counts["received"] += batch.records + batch.refused
             queued = sum(one["queued"] for one in self._counts.values())
-            is_full = queued > 0 and queued + batch.records > self._options.max_pending_records
-            if self._closing or is_full:
+            is_full = (
+                queued + batch.records > self._options.max_pending_records
+                or self._pending_bytes + batch.size > self._options.max_pending_bytes
+            )
+            if self._closing or (is_full and queued):
                 counts["busy"] += batch.records + batch.refused
                 return False
             counts["refused"] += batch.refused

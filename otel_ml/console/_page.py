@@ -54,6 +54,7 @@ class Page:
             "seconds": seconds,
             "clock": clock,
             "figure": figure,
+            "score": score,
             "share": share,
             "value": value,
             "path": lambda text: quote(str(text), safe=""),
@@ -83,7 +84,7 @@ class Page:
             summary=await self._reader.read(_queries.summary, wanted.model),
             models=await self._reader.read(_queries.models),
             wanted=wanted,
-            address=str(request.base_url).rstrip("/"),
+            address=f"http://{request.headers.get('host', '127.0.0.1')}",
         )
 
     async def _one(self, request: Request) -> Response:
@@ -132,6 +133,11 @@ def figure(given: float | None) -> str | None:
     if given is None:
         return None
     return f"{given:,}" if isinstance(given, int) else f"{given:.4g}"
+
+
+def score(given: float | None) -> str | None:
+    """A score with four decimals, so that the ones of a column line up."""
+    return None if given is None else f"{given:.4f}" if 0 <= given <= 1 else f"{given:.4g}"
 
 
 def share(given: float | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -79,11 +80,10 @@ def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Filter
 
 
 def _iso_seconds(given: str) -> float:
+    # the plus of a zone that was not percent-encoded arrives as a space
+    zoned = re.sub(r" (\d\d:\d\d)$", r"+\1", given) if "T" in given else given
     try:
-        when = datetime.fromisoformat(given.replace("Z", "+00:00").replace(" ", "+"))
-    except ValueError:
-        return math.nan
-    try:
+        when = datetime.fromisoformat(zoned.replace("Z", "+00:00"))
         return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
     except (OverflowError, ValueError):
         return math.nan

@@ -238,7 +238,11 @@ def summary(cursor: duckdb.DuckDBPyConnection, model: str | None = None) -> dict
         f"from ({_LABELS} where ? is null or model = ? group by all)",
         wanted,
     )[0]
-    spans = _rows(cursor, "select count(*) as traces from spans where starts_with(name, ?)", [_PREDICT + (model or "")])
+    spans = _rows(
+        cursor,
+        "select count(*) as traces from spans where name = ? or (? is null and starts_with(name, ?))",
+        [_PREDICT + (model or ""), model, _PREDICT],
+    )
     newest = total.pop("newest_ns")
     return {
         "predictions": int(total.pop("predictions")),

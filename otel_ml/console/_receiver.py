@@ -39,7 +39,7 @@ class Receiver:
 
     async def receive(self, request: Request) -> Response:
         """Answers one request; its signal is the last part of the path."""
-        signal = request.url.path.rpartition("/")[2]
+        signal = str(request.scope["path"]).rpartition("/")[2]
         encoding = _wire.JSON
         claimed = [0]
         try:

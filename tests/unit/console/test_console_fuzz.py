@@ -1,0 +1,112 @@
+"""Arbitrary input: every request becomes rows that the store takes, or a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from console_feed import counter, label, logs, metrics, prediction, record, span, traces
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otel_ml.console import _wire
+from otel_ml.console._options import Options
+from otel_ml.console._store import Store
+
+SEEDS = {
+    "traces": traces(span(), span("child", own="aa" * 8)).SerializeToString(),
+    "metrics": metrics(counter(3)).SerializeToString(),
+    "logs": logs(prediction(), label(), record("line")).SerializeToString(),
+}
+NAMES = st.sampled_from(
+    [
+        "resourceSpans",
+        "scopeSpans",
+        "spans",
+        "resourceLogs",
+        "scopeLogs",
+        "logRecords",
+        "resourceMetrics",
+        "scopeMetrics",
+        "metrics",
+        "sum",
+        "gauge",
+        "histogram",
+        "dataPoints",
+        "traceId",
+        "spanId",
+        "attributes",
+        "key",
+        "value",
+        "stringValue",
+        "arrayValue",
+        "values",
+        "name",
+        "body",
+        "eventName",
+        "events",
+        "startTimeUnixNano",
+        "timeUnixNano",
+        "asInt",
+        "asDouble",
+        "explicitBounds",
+        "bucketCounts",
+        "kind",
+        "status",
+        "code",
+        "resource",
+        "scope",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=30,
+)
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module")
+def store():
+    opened = Store.open(Options())
+    yield opened
+    opened.close()
+
+
+def take(store, signal, body, encoding, coding=""):
+    """What the receiver does with a body; a refusal is an answer like another."""
+    with contextlib.suppress(_wire.RefusalError):
+        plain = _wire.inflate(body, coding, 1 << 20)
+        batch = _wire.SIGNALS[signal].rows(_wire.decode(signal, plain, encoding), 1)
+        _wire.accept(signal, encoding, batch)
+        store.insert(batch.rows)
+
+
+@QUICK
+@given(signal=st.sampled_from(sorted(SEEDS)), body=st.binary(max_size=200), coding=st.sampled_from(["", "gzip"]))
+def test_any_bytes_are_taken_or_refused(store, signal, body, coding):
+    """Random bytes, as they are or called gzip."""
+    take(store, signal, body, _wire.PROTOBUF, coding)
+
+
+@QUICK
+@given(
+    signal=st.sampled_from(sorted(SEEDS)),
+    changes=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=6),
+)
+def test_any_damaged_message_is_taken_or_refused(store, signal, changes):
+    """Valid messages with some bytes changed."""
+    body = bytearray(SEEDS[signal])
+    for place, byte in changes:
+        body[place % len(body)] = byte
+    take(store, signal, bytes(body), _wire.PROTOBUF)
+
+
+@QUICK
+@given(signal=st.sampled_from(sorted(SEEDS)), value=VALUES)
+def test_any_json_is_taken_or_refused(store, signal, value):
+    """Arbitrary JSON that uses the names of the protocol."""
+    take(store, signal, json.dumps(value).encode(), _wire.JSON)
+    root = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}[signal]
+    take(store, signal, json.dumps({root: [value]}).encode(), _wire.JSON)

@@ -1,0 +1,117 @@
+"""What of the page needs no browser: drawing, formats, headers, foreign names."""
+
+from __future__ import annotations
+
+import pytest
+from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
+
+from otel_ml.console._page import figure, score, seconds, share, value
+from otel_ml.console._waterfall import DEPTH_MAX, waterfall
+
+
+def drawn(*spans):
+    return [(bar.span["name"], bar.depth, bar.offset, bar.width) for bar in waterfall(list(spans))]
+
+
+def one(name, own, parent=None, start=0, end=100):
+    return {"name": name, "span_id": own, "parent_span_id": parent, "start_ns": start, "end_ns": end, "status": 0}
+
+
+def test_a_trace_is_drawn_depth_first():
+    """Children follow their parent by start time, with their place in percent of the whole trace."""
+    spans = [
+        one("root", "a"),
+        one("late", "c", "a", 60, 80),
+        one("early", "b", "a", 10, 50),
+        one("leaf", "d", "b", 10, 20),
+    ]
+    assert drawn(*sorted(spans, key=lambda each: each["start_ns"])) == [
+        ("root", 0, 0.0, 100.0),
+        ("early", 1, 10.0, 40.0),
+        ("leaf", 2, 10.0, 10.0),
+        ("late", 1, 60.0, 20.0),
+    ]
+
+
+def test_odd_traces_are_drawn():
+    """Cycles, missing parents, reversed and equal times, and very deep traces draw every span exactly once."""
+    assert [name for name, *_ in drawn(one("a", "a", "b"), one("b", "b", "a"), one("own", "c", "c"))] == [
+        "a",
+        "b",
+        "own",
+    ]
+    assert drawn(one("orphan", "a", "gone", 5, 5)) == [("orphan", 0, 0.0, 0.5)]
+    assert drawn(one("reversed", "a", None, 100, 0), one("b", "b"))[0][3] == 0.5
+    deep = [one(str(index), str(index), str(index - 1)) for index in range(2000)]
+    assert [depth for _, depth, *_ in drawn(*deep)] == [min(index, DEPTH_MAX) for index in range(2000)]
+    assert drawn() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (None, None), (0.0, "0 s"), (0.00123, "1.23 ms"), (1.5, "1.5 s"), (125.0, "125 s"), (4000.0, "4000 s"),
+        (0.000002, "2 µs"), (2e-9, "2 ns"), (-0.5, "-500 ms"),
+    ],
+)  # fmt: skip
+def test_durations_have_a_unit_that_fits(given, shown):
+    """A duration is written with three figures and its unit."""
+    assert seconds(given) == shown
+
+
+def test_figures_are_short():
+    """Numbers, shares and values are short, and what is unknown stays unknown."""
+    assert (figure(1234567), figure(0.123456), figure(None)) == ("1,234,567", "0.1235", None)
+    assert (share(0.0667), share(None), score(0.5), score(12.34567), score(None)) == (
+        "6.7 %", None, "0.5000", "12.35", None
+    )  # fmt: skip
+    assert (value({"a": [1, float("nan")]}), value(None), len(value("x" * 5000))) == ('{"a": [1, "NaN"]}', None, 402)
+
+
+def test_every_answer_forbids_what_the_page_does_not_need(console):
+    """Content security policy, no sniffing, no referrer, no cache: on pages and on data."""
+    for path in ("/", "/api/status", "/static/console.css"):
+        headers = console.send(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; ")
+        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "", "localhost:x"]
+)
+def test_a_foreign_name_for_loopback_reads_nothing(console, host):
+    """A web site whose name points at 127.0.0.1 gets no data."""
+    assert console.send("/api/predictions", Host=host).status in {400, 421}
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:4318", "127.0.0.1:1", "[::1]:4318", "[::1]"])
+def test_names_of_this_machine_are_served(console, host):
+    """The names of loopback, with any port, are served."""
+    assert console.send("/api/status", Host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/predictions/%00", "/predictions/%ff%fe", "/api/predictions/%00", "/?model=%00%ff", "/predictions/"]
+)
+def test_strange_paths_are_answered(console, path):
+    """NUL and bytes that are no text are looked for and not found."""
+    assert console.send(path).status in {200, 404}
+
+
+def test_the_page_shows_a_batch_without_a_trace(console):
+    """Missing parts are said to be missing."""
+    console.feed(logs(batch(trace="", own=""), label("b-1.0", "0", trace="", own="")))
+    text = console.send("/predictions/b-1").body.decode()
+    assert "No span of this prediction has arrived" in text
+    assert "No log line carries" in text
+    assert "1 rows labelled" in text
+
+
+def test_control_characters_are_replaced(console):
+    """What would disguise text or ring a bell is shown as the replacement character."""
+    console.feed(traces(span(start=NOW, own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
+    for path in ("/", "/predictions/p-1"):
+        body = console.send(path).body.decode()
+        assert "a\ufffd[31mb\ufffdc" in body
+        assert "\x1b" not in body
+    assert console.get(f"/api/traces/{TRACE}")["truncated"] is False
