@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -28,7 +27,6 @@ class Binding:
 
     def __init__(self, model: Model, state: State) -> None:
         self.state = state
-        self.model = weakref.proxy(model)
         self.attributes = model.attributes
         self.span_name = semconv.PREDICT_SPAN.format(model=model.name)
         self.class_label = BoundedLabels(CLASSES_KEPT, model.classes).of
@@ -40,8 +38,8 @@ class Binding:
         self.load_duration = shared.load_duration
         shared.add(model)
 
-    def predict(self, features: Any, given_id: Any) -> Prediction:
-        """A prediction that has not started yet."""
+    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
+        """A prediction that has not started yet. The model is not kept here, so that both end together."""
         raise NotImplementedError
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:

@@ -68,9 +68,13 @@ class GuestBinding(Binding):
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
         self.instruments.errors.add(0, self.attributes)
+        self._seeded = False
 
-    def predict(self, features: Any, given_id: Any) -> Prediction:
-        return GuestPrediction(self, features, given_id)
+    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
+        if not self._seeded:  # what was added before the service set its provider went nowhere
+            self._seeded = True
+            self.instruments.errors.add(0, self.attributes)
+        return GuestPrediction(self, model, features, given_id)
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:
         attributes = {**self.attributes, semconv.STAGE_NAME: self.stage_label(name)}
@@ -86,20 +90,16 @@ class GuestPrediction(StockSpans, Prediction):
     _binding: GuestBinding
     _clock = time
 
-    def __init__(self, binding: GuestBinding, features: Any, given_id: Any) -> None:
+    def __init__(self, binding: GuestBinding, model: Model, features: Any, given_id: Any) -> None:
         self._binding = binding
-        super().__init__(binding.model, features, given_id)
+        super().__init__(model, features, given_id)
 
     def _new_id(self) -> str:
         return ids.RANDOM.prediction_id()
 
     def _open(self, context: Context) -> None:
-        self._start_ns = time.time_ns()
         self._start_span(self._binding.tracer, context)
         self._binding.instruments.active.add(1, self._binding.attributes)
-
-    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
-        return self._start_ns if shifted else self._start_ns + int(elapsed * 1e9)
 
     def _close(self, outcome: Outcome) -> None:
         context = self._span_context()
@@ -108,8 +108,8 @@ class GuestPrediction(StockSpans, Prediction):
         self._count(outcome, context)
         self._end_span(outcome, outcome.end_ns)
         span_context = self._stock_span.get_span_context()
-        ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags.sampled))
-        if self.model.wants_event(outcome, sampled=bool(ids_[2])):
+        ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
+        if self.model.wants_event(outcome, sampled=bool(ids_[2] & 1)):
             self._emit(outcome, ids_, context)
         if self.model.observes(outcome):
             self.model.observe(outcome, ids_)

@@ -118,9 +118,8 @@ class Model:
             semconv.MODEL_VERSION: self.version,
             semconv.MODEL_ROLE: self.role,
         }
-        self.monitor = None
-        if profile is not None or schema is not None:
-            self.monitor = FeatureMonitor(dict(self.attributes), profile=profile, schema=schema)
+        self._reference = (profile, schema)
+        self.monitor = self._make_monitor()
         self._declared = self.monitor.declared if self.monitor else frozenset()
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
         self._columns = None if profile is None else [feature.name for feature in profile.features]
@@ -165,7 +164,7 @@ class Model:
         """
         made = self.prediction(features, id=id)
         made._consent = True  # noqa: SLF001 - one room
-        made.start()
+        made.start(ago=_seconds(duration))
         if prediction is not None or score is not None:
             made.set_output(prediction, score, batch=batch)
         made.finish(duration=_seconds(duration))
@@ -307,7 +306,7 @@ class Model:
                 score=output.scores[index],
                 trace_id=ids[0],
                 span_id=ids[1],
-                sampled=bool(ids[2]),
+                sampled=bool(ids[2] & 1),
             )
 
     def _is_unsure(self, outcome: Outcome) -> bool:
@@ -320,9 +319,16 @@ class Model:
 
     # --- binding ---------------------------------------------------------------------------------------------------
 
+    def _make_monitor(self) -> FeatureMonitor | None:
+        """A new engine counts from zero, the features too."""
+        profile, schema = self._reference
+        if profile is None and schema is None:
+            return None
+        return FeatureMonitor(dict(self.attributes), profile=profile, schema=schema)
+
     def _predict(self, features: Any, given_id: Any) -> Prediction:
         binding = self._binding()
-        return NoopPrediction(self, None, given_id) if binding is None else binding.predict(features, given_id)
+        return NoopPrediction(self, None, given_id) if binding is None else binding.predict(self, features, given_id)
 
     def _binding(self) -> Binding | None:
         state = ports.state()
@@ -332,6 +338,7 @@ class Model:
         return bound
 
     def _bind(self, state: ports.State) -> Binding | None:
+        self.monitor = self._make_monitor()
         policy = state.policy or _policy_of_environment()
         self._events = self._asked[0] or policy.events
         self._capture = self._asked[1] or policy.capture_features

@@ -15,7 +15,7 @@ from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._failure import describe
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._span import LightSpan
+from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
 from otel_ml.prediction._stock import StockSpans
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class OwnBinding(Binding):
         self.engine = engine
         self.cells = engine.cells(Identity(model.name, model.version, model.role))
 
-    def predict(self, features: Any, given_id: Any) -> Prediction:
+    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         made = LightPrediction if self.engine.light_spans else StockPrediction
-        return made(self, features, given_id)
+        return made(self, model, features, given_id)
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:  # noqa: ARG002
         self.cells.mine().stage(self.stage_label(name)).record(seconds)
@@ -54,11 +54,11 @@ class _OwnPrediction(Prediction):
     span_count = 0
     event_count = 0
 
-    def __init__(self, binding: OwnBinding, features: Any, given_id: Any) -> None:
+    def __init__(self, binding: OwnBinding, model: Model, features: Any, given_id: Any) -> None:
         self._binding = binding
         self._engine = binding.engine
         self._clock = binding.engine.clock
-        super().__init__(binding.model, features, given_id)
+        super().__init__(model, features, given_id)
         self._exemplar = False
         self._result: Outcome | None = None
         self._observes = False
@@ -74,10 +74,10 @@ class _OwnPrediction(Prediction):
         cells = self._binding.cells.mine()
         cells.finished += 1
         ids = self._ids()
-        self._count(cells, outcome, ids if ids[2] and self._engine.exemplars else None)
+        self._count(cells, outcome, ids if ids[2] & 1 and self._engine.exemplars else None)
         model = self.model
         self._end(outcome)
-        self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2])))
+        self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2] & 1)))
         self._observes = model.observes(outcome)
         if self.span_count or self.event_count or self._observes:
             self._result = outcome
@@ -141,16 +141,16 @@ class _OwnPrediction(Prediction):
 class LightPrediction(_OwnPrediction, LightSpan):
     """A prediction that is its own span."""
 
-    def __init__(self, binding: OwnBinding, features: Any, given_id: Any) -> None:
+    def __init__(self, binding: OwnBinding, model: Model, features: Any, given_id: Any) -> None:
         LightSpan.__init__(self, binding.span_name, binding.engine.clock, (0, 0), INVALID_SPAN_CONTEXT, sampled=False)
         self._stages: list[SpanData] | None = None
-        _OwnPrediction.__init__(self, binding, features, given_id)
+        _OwnPrediction.__init__(self, binding, model, features, given_id)
 
     def _span(self) -> Span:
         return self
 
     def _ids(self) -> tuple[int, int, int]:
-        return self._trace_id, self._span_id, int(self._sampled)
+        return self._trace_id, self._span_id, self._flags()
 
     def _open(self, context: Context) -> None:
         engine = self._engine
@@ -159,22 +159,15 @@ class LightPrediction(_OwnPrediction, LightSpan):
         self._parent = parent
         self._trace_id = parent.trace_id if parent.is_valid else engine.ids.trace_id()
         self._span_id = engine.ids.span_id()
-        self._start_ns = self._clock.time_ns()
+        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID) if parent.is_valid else True
         decision = engine.sample(context, self._trace_id, self._name, self._binding.attributes, [])
         self._sampled = decision.sampled
         self._trace_state = parent.trace_state if parent.is_valid else None
         if decision.attributes:
             self.set_attributes(decision.attributes)
 
-    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
-        if shifted:
-            self._end_ns = self._start_ns
-            self._start_ns = self._end_ns - int(elapsed * 1e9)
-        else:
-            self._end_ns = self._start_ns + int(elapsed * 1e9)
-        return self._end_ns
-
-    def _end(self, outcome: Outcome) -> None:  # noqa: ARG002
+    def _end(self, outcome: Outcome) -> None:
+        self._end_ns = outcome.end_ns
         self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
         self._live = False
 
@@ -202,6 +195,7 @@ class LightStage(LightSpan):
         ids = (parent.trace_id, engine.ids.span_id())
         sampled = bool(parent.trace_flags.sampled)
         super().__init__(name, engine.clock, ids, parent, sampled=sampled)
+        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
         self._prediction = prediction
         self._token: Any = None
         self._began_ns = 0
@@ -253,15 +247,11 @@ class StockPrediction(StockSpans, _OwnPrediction):
 
     def _ids(self) -> tuple[int, int, int]:
         span_context = self._stock_span.get_span_context()
-        return span_context.trace_id, span_context.span_id, int(span_context.trace_flags.sampled)
+        return span_context.trace_id, span_context.span_id, int(span_context.trace_flags)
 
     def _open(self, context: Context) -> None:
         self._binding.cells.mine().started += 1
-        self._start_ns = self._clock.time_ns()
         self._start_span(self._binding.tracer, context)
-
-    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
-        return self._start_ns if shifted else self._start_ns + int(elapsed * 1e9)
 
     def _end(self, outcome: Outcome) -> None:
         if self._exemplar:

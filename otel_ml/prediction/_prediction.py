@@ -45,6 +45,7 @@ class Prediction:
         self._finished = False
         self._token: Any = None
         self._began_ns = 0
+        self._start_ns = 0
         self._first_item: float | None = None
         self._consent = False
 
@@ -108,9 +109,14 @@ class Prediction:
     # --- the life, called by the decorator and the context manager; none of these raises -------------------------
 
     @_guard.guarded("prediction.start", None)
-    def start(self) -> None:
-        """Takes the time and opens the span below whatever is current."""
+    def start(self, ago: float = 0.0) -> None:
+        """Takes the time and opens the span below whatever is current.
+
+        Args:
+            ago: Seconds since a prediction that was made elsewhere began.
+        """
         self._began_ns = self._clock.perf_counter_ns()
+        self._start_ns = self._clock.time_ns() - int(ago * 1e9)
         context = otel_context.get_current()
         self._open(context)
         holder = context.get(PREDICTIONS_KEY)
@@ -187,7 +193,7 @@ class Prediction:
             features=snapshot,
             failure=None if error is None else self._failure(error, snapshot),
             duration=elapsed,
-            end_ns=self._end_time_ns(elapsed, shifted=duration is not None),
+            end_ns=self._start_ns + int(elapsed * 1e9),
             first_item=self._first_item,
             consent=self._consent,
         )
@@ -226,9 +232,6 @@ class Prediction:
     def _stage(self, name: str) -> AbstractContextManager[Any]:
         raise NotImplementedError
 
-    def _end_time_ns(self, elapsed: float, *, shifted: bool) -> int:
-        raise NotImplementedError
-
     def _close(self, outcome: Outcome) -> None:
         raise NotImplementedError
 
@@ -254,7 +257,7 @@ class NoopPrediction(Prediction):
         """A block around nothing."""
         return nullcontext()
 
-    def start(self) -> None:
+    def start(self, ago: float = 0.0) -> None:
         """Does nothing."""
 
     def attach(self) -> None:

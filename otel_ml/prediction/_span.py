@@ -20,6 +20,9 @@ EVENTS_KEPT = 128
 LINKS_KEPT = 128
 """The limits that the OTel SDK applies to a span by default."""
 
+RANDOM_TRACE_ID = 0x02
+"""The flag of W3C Trace Context level 2: the trace id was made at random."""
+
 _STATUS = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
 
 
@@ -32,6 +35,7 @@ class LightSpan(Span):
         self._trace_id, self._span_id = ids
         self._parent = parent
         self._sampled = sampled
+        self._random = True
         self._live = True
         self._start_ns = 0
         self._end_ns = 0
@@ -44,9 +48,12 @@ class LightSpan(Span):
 
     def get_span_context(self) -> SpanContext:
         if self._span_context is None:
-            flags = TraceFlags(TraceFlags.SAMPLED if self._sampled else TraceFlags.DEFAULT)
+            flags = TraceFlags(self._flags())
             self._span_context = SpanContext(self._trace_id, self._span_id, False, flags, self._trace_state)
         return self._span_context
+
+    def _flags(self) -> int:
+        return int(self._sampled) | (RANDOM_TRACE_ID if self._random else 0)
 
     def is_recording(self) -> bool:
         return self._sampled and self._live

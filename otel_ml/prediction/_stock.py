@@ -29,13 +29,18 @@ class StockSpans:
     _binding: Any
     _clock: Clock
     _stock_span: Span
+    _start_ns: int
 
     def _span(self) -> Span:
         return self._stock_span
 
     def _start_span(self, tracer: Tracer, context: Context) -> None:
         self._stock_span = tracer.start_span(
-            self._binding.span_name, context=context, kind=SpanKind.INTERNAL, attributes=self.model.attributes
+            self._binding.span_name,
+            context=context,
+            kind=SpanKind.INTERNAL,
+            attributes=self.model.attributes,
+            start_time=self._start_ns,
         )
 
     def _span_context(self) -> Context:

@@ -1,0 +1,76 @@
+"""The same predictions give the same telemetry, whoever owns the providers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from conftest import play_all_kinds
+
+from otel_ml.testing import InMemoryTelemetry
+
+TIMES = {"start_ns", "end_ns", "time_ns", "start_time_ns", "ml.prediction.duration"}
+IDS = {"trace_id", "span_id", "parent_span_id", "ml.prediction.id"}
+MEASURED = {"sum", "min", "max", "bucket_counts", "exemplars"}
+"""What depends on how long the calls took."""
+OWN_ONLY = "otelml.export."
+OWN_MARK = "otelml.exemplar"
+"""Only our own reader knows at the end of a span which one an exemplar points to."""
+
+
+def masked(value: Any, hidden: set[str]) -> Any:
+    """The value with the named entries replaced; texts of JSON bodies are read first."""
+    if isinstance(value, dict):
+        return {key: "*" if key in hidden else masked(entry, hidden) for key, entry in value.items() if key != OWN_MARK}
+    if isinstance(value, list):
+        return [masked(entry, hidden) for entry in value]
+    if isinstance(value, str) and value.startswith("{"):
+        return {key: "*" if key == "rows" else entry for key, entry in json.loads(value).items()}
+    return value
+
+
+def played(mode: Any) -> dict[str, Any]:
+    with InMemoryTelemetry(mode) as kit:
+        play_all_kinds()
+        return {"spans": kit.spans(), "logs": kit.logs(), "metrics": kit.metrics(), "instruments": kit.instruments()}
+
+
+def comparable_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    timed = {name for name in metrics if name.endswith((".duration", ".timestamp"))}
+    return {
+        name: masked(points, {*TIMES, "value", *MEASURED} if name in timed else {*TIMES, "exemplars"})
+        for name, points in metrics.items()
+        if not name.startswith((OWN_ONLY, "otelml.internal"))
+    }
+
+
+def test_spans_are_equal() -> None:
+    """Names, parents, attributes, exception events and status of every span agree."""
+    own, guest = played("own")["spans"], played("guest")["spans"]
+
+    assert by_name(masked(own, TIMES | IDS)) == by_name(masked(guest, TIMES | IDS))
+
+
+def test_events_are_equal() -> None:
+    """Names, severity, body, attributes and flags of every event agree."""
+    own, guest = played("own")["logs"], played("guest")["logs"]
+
+    assert masked(own, TIMES | IDS) == masked(guest, TIMES | IDS)
+
+
+def test_metric_points_are_equal() -> None:
+    """Every metric of the models has the same points, and the same counts where they do not depend on time."""
+    own, guest = played("own")["metrics"], played("guest")["metrics"]
+
+    assert comparable_metrics(own) == comparable_metrics(guest)
+
+
+def test_instruments_are_equal() -> None:
+    """Kind, unit and description of every metric agree with each other."""
+    own, guest = played("own")["instruments"], played("guest")["instruments"]
+
+    assert {name: own[name] for name in guest} == guest
+
+
+def by_name(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(spans, key=lambda span: json.dumps(span, sort_keys=True))
