@@ -1,0 +1,119 @@
+"""`otel-ml profile` and `otel-ml drift`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from otel_ml.cli import drift, profile
+from otel_ml.quality import ReferenceProfile
+
+DATA = Path(__file__).parents[3] / "examples" / "fastapi_service" / "data"
+TRAIN, REPLAY = str(DATA / "train.parquet"), str(DATA / "replay.parquet")
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser(prog="otel-ml")
+    commands = parser.add_subparsers(required=True)
+    for module in (profile, drift):
+        module.add_parser(commands)
+    args = parser.parse_args(arguments)
+    return args.run(args)
+
+
+@pytest.fixture
+def saved(tmp_path, capsys):
+    """The census profile as the command writes it."""
+    path = tmp_path / "profile.json"
+    arguments = ["--label", "employed", "--score", "predicted_probability", "--exclude", "id", "year", "prediction"]
+    assert run("profile", "--data", TRAIN, *arguments, "--output", str(path), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["id"], summary["rows"], summary["skipped"]) == (ReferenceProfile.load(path).id, 6000, {})
+    return path
+
+
+def test_the_profile_command_writes_what_fit_makes(saved, train):
+    """File and function agree."""
+    made = ReferenceProfile.fit(train, score="predicted_probability", label="employed")
+    assert ReferenceProfile.load(saved) == made
+
+
+def test_the_profile_command_prints_bins_and_what_is_left_out(tmp_path, capsys):
+    """A reader sees each feature, and why the id is none."""
+    assert run("profile", "--data", TRAIN, "--output", str(tmp_path / "p.json"), "--sensitive", "SEX") == 0
+    output = capsys.readouterr().out
+    assert "AGEP                     number    10 bins: 00 (-inf, 10), 01 [10, 19), 02 [19, 25), ..." in output
+    assert "id                       not monitored: no whole number in it repeats" in output
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_the_drift_command_compares_a_file(saved, replay, tmp_path, capsys, form):
+    """Parquet and CSV give the same figures."""
+    path = tmp_path / f"replay.{form}"
+    replay.to_csv(path, index=False) if form == "csv" else replay.to_parquet(path)
+    assert run("drift", "--profile", str(saved), "--data", str(path), "--score", "predicted_probability", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["rows"], figures["drifted"], len(figures["features"])) == (6000, [], 17)
+    assert figures["features"][0] == {
+        "name": "AGEP",
+        "psi": pytest.approx(0.0100066170),
+        "psi_null999": pytest.approx(0.0093528260),
+        "jensen_shannon": pytest.approx(0.0424567122),
+        "count": 6000,
+        "missing": 0,
+        "drifted": False,
+    }
+
+
+def test_the_drift_command_can_fail_on_drift(saved, replay, tmp_path, capsys):
+    """With `--fail` a drifted feature is exit code 1; the table marks it."""
+    path = tmp_path / "older.parquet"
+    replay.assign(AGEP=replay["AGEP"] + 20).drop(columns=["SEX"]).to_parquet(path)
+    arguments = ("drift", "--profile", str(saved), "--data", str(path))
+    assert (run(*arguments), run(*arguments, "--fail")) == (0, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split()[0::6] == ["AGEP", "drifted"]
+    assert [line.split() for line in lines if "SEX" in line][0] == ["SEX", "-", "-", "-", "0", "6,000"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["profile", "--data", "none.parquet", "--output", "p.json"], "profile: no file none.parquet"),
+        (
+            ["profile", "--data", TRAIN, "--output", "p.json", "--label", "y"],
+            "profile: no column 'y'; there are id, year",
+        ),
+        (["profile", "--data", TRAIN, "--output", "p.json", "--exclude", "y"], "profile: no column 'y'"),
+        (["profile", "--data", TRAIN, "--output", "/nowhere/p.json"], "profile: cannot write /nowhere/p.json: No such"),
+        (["profile", "--data", __file__, "--output", "p.json"], "give a .parquet or .csv file"),
+        (["drift", "--profile", "none.json", "--data", TRAIN], "drift: cannot read the profile none.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys):
+    """What is wrong is said; nothing is written."""
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_broken_file_and_a_missing_score_are_named(saved, tmp_path, capsys):
+    """The drift command reads nothing into a damaged or wrong file."""
+    broken, empty = tmp_path / "broken.parquet", tmp_path / "empty.csv"
+    broken.write_bytes(b"PAR1 no")
+    empty.write_text("AGEP\n")
+    base = ("drift", "--profile", str(saved), "--data")
+    assert [run(*base, str(broken)), run(*base, str(empty)), run(*base, REPLAY, "--score", "p")] == [2, 2, 2]
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].startswith(f"otel-ml drift: cannot read {broken}: ")
+    assert errors[1:] == [f"otel-ml drift: {empty} has no rows", f"otel-ml drift: {REPLAY} has no column 'p'"]
+
+
+@pytest.mark.parametrize("command", ["profile", "drift"])
+def test_help_shows_an_example(command, capsys):
+    """`--help` ends with a line to copy."""
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    assert f"  otel-ml {command} --" in capsys.readouterr().out

@@ -1,0 +1,55 @@
+"""Drift of real data, batch by batch."""
+
+from __future__ import annotations
+
+import pytest
+
+from otel_ml.quality import DriftScan, FeatureMonitor, psi, psi_null_quantile
+
+
+def test_census_years_hardly_drift(census, replay):
+    """The control: 2016 to 2018 look like 2015."""
+    scan = DriftScan(census)
+    scan.add({name: replay[name] for name in replay}, len(replay), output=replay["predicted_probability"])
+    features = scan.features()
+    assert ([feature.name for feature in features if feature.drifted], len(features)) == ([], 17)
+    assert max(feature.psi for feature in features) < 0.02
+
+
+def test_batches_add_up_to_the_whole(census, replay):
+    """Three years apart give the figures of all at once."""
+    whole, parts = DriftScan(census), DriftScan(census)
+    whole.add({name: replay[name] for name in replay}, len(replay))
+    for _, year in replay.groupby("year"):
+        parts.add({name: year[name] for name in year}, len(year))
+    assert (parts.features(), parts.rows) == (whole.features(), 6000)
+
+
+def test_a_shifted_feature_is_found(census, replay):
+    """People twenty years older drift in age and in nothing else."""
+    scan = DriftScan(census)
+    scan.add({**{name: replay[name] for name in replay}, "AGEP": replay["AGEP"] + 20}, len(replay))
+    first, *others = scan.features()
+    assert (first.name, first.drifted, [feature.name for feature in others if feature.drifted]) == ("AGEP", True, [])
+
+
+def test_few_values_give_no_verdict(census, replay):
+    """Below 300 values nothing is called drift, and an absent column has no figure."""
+    scan = DriftScan(census)
+    scan.add({"AGEP": replay["AGEP"].head(200) + 60}, 200)
+    age = next(feature for feature in scan.features() if feature.name == "AGEP")
+    sex = next(feature for feature in scan.features() if feature.name == "SEX")
+    assert (age.psi > 1, age.drifted) == (True, False)
+    assert (sex.psi, sex.psi_null999, sex.count, sex.missing) == (None, None, 0, 200)
+
+
+def test_the_figures_are_those_of_the_live_counts(census, replay):
+    """The same rows through a service's monitor give the same PSI."""
+    monitor, scan = FeatureMonitor({}, profile=census), DriftScan(census)
+    for row in replay.head(1000).to_dict("records"):
+        monitor.observe_row(row, None, row["predicted_probability"])
+    scan.add({name: replay[name].head(1000) for name in replay}, 1000)
+    age = census.features[0]
+    live = monitor.cells.bins[: len(age.labels)]
+    found = next(feature for feature in scan.features() if feature.name == "AGEP")
+    assert (psi(live, age.shares), psi_null_quantile(10, 1000, 6000)) == (found.psi, pytest.approx(found.psi_null999))

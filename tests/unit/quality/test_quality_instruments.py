@@ -1,0 +1,169 @@
+"""What leaves the process about inputs."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from otel_ml import _guard, semconv
+from otel_ml.quality import Column, FeatureInstruments, FeatureMonitor, ReferenceProfile, Schema
+
+IDENTITY = {semconv.MODEL_NAME: "m", semconv.MODEL_VERSION: "1", semconv.MODEL_ROLE: "primary"}
+
+
+@pytest.fixture
+def telemetry():
+    """An instrument set and a function that returns all exported points."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+
+    def collect():
+        data = reader.get_metrics_data()
+        found = {}
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics if data is not None else ():
+            for point in metric.data.data_points:
+                rest = {key: value for key, value in point.attributes.items() if key not in IDENTITY}
+                found[metric.name, *rest.values()] = point.value
+        return found
+
+    yield FeatureInstruments(provider.get_meter("test")), collect
+    provider.shutdown()
+
+
+def monitor_of(values, name="m"):
+    profile = ReferenceProfile.fit({"x": values})
+    return FeatureMonitor({**IDENTITY, semconv.MODEL_NAME: name}, profile=profile)
+
+
+def test_every_bin_and_declared_rule_is_exported_from_the_first_collection(telemetry):
+    """Zeros included: an increase from nothing would be lost."""
+    instruments, collect = telemetry
+    monitor = monitor_of(["a", "b"] * 50)
+    profile = monitor.profile.id
+    instruments.add(monitor)
+    instruments.add(monitor)
+    first = collect()
+    monitor.observe_row({"x": "a"}, None, None)
+    monitor.observe_row({"x": "z"}, None, None)
+    monitor.observe_row({"x": None}, None, None)
+    zeros = {
+        ("ml.feature.values", profile, "x", "a"): 0,
+        ("ml.feature.values", profile, "x", "b"): 0,
+        ("ml.feature.values", profile, "x", "__other__"): 0,
+        ("ml.feature.values", profile, "x", "__unseen__"): 0,
+        ("ml.feature.missing", "x"): 0,
+        ("ml.feature.reference.share", profile, "x", "a"): 50.5 / 102,
+        ("ml.feature.reference.share", profile, "x", "b"): 50.5 / 102,
+        ("ml.feature.reference.share", profile, "x", "__other__"): 0.5 / 102,
+        ("ml.feature.reference.share", profile, "x", "__unseen__"): 0.5 / 102,
+        ("ml.feature.reference.size", profile, "x"): 100,
+        ("ml.data.violations", "x", "missing_column"): 0,
+        ("ml.data.violations", "x", "null"): 0,
+        ("ml.data.violations", "x", "type"): 0,
+        ("ml.data.violations", "x", "domain"): 0,
+        ("ml.data.invalid_predictions",): 0,
+    }
+    assert first == zeros
+    assert collect() == {
+        **zeros,
+        ("ml.feature.values", profile, "x", "a"): 1,
+        ("ml.feature.values", profile, "x", "__unseen__"): 1,
+        ("ml.feature.missing", "x"): 1,
+        ("ml.data.violations", "x", "null"): 1,
+        ("ml.data.violations", "x", "domain"): 1,
+        ("ml.data.invalid_predictions",): 2,
+    }
+
+
+def test_names_units_and_kinds_are_those_of_the_catalogue(census):
+    """Instruments are made from `semconv` rows."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    FeatureInstruments(provider.get_meter("test")).add(FeatureMonitor(IDENTITY, profile=census))
+    metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+    found = [
+        (metric.name, getattr(metric.data, "is_monotonic", None), metric.unit, metric.description) for metric in metrics
+    ]
+    provider.shutdown()
+    assert found == [
+        (metric.name, True if metric.instrument == "counter" else None, metric.unit, metric.description)
+        for metric in (
+            semconv.FEATURE_VALUES,
+            semconv.FEATURE_MISSING,
+            semconv.FEATURE_REFERENCE_SHARE,
+            semconv.FEATURE_REFERENCE_SIZE,
+            semconv.DATA_VIOLATIONS,
+            semconv.DATA_INVALID_PREDICTIONS,
+        )
+    ]
+
+
+def test_a_model_made_anew_goes_on_counting(telemetry):
+    """Two monitors of the same model and profile add up to one series."""
+    instruments, collect = telemetry
+    first, second = (monitor_of([0, 1] * 50) for _ in range(2))
+    second.observe_row({"x": 1}, None, None)
+    instruments.add(first)
+    instruments.add(second)
+    first.observe_row({"x": 1}, None, None)
+    second.observe_row({"x": 1}, None, None)
+    assert collect()["ml.feature.values", first.profile.id, "x", "1"] == 3
+
+
+def test_two_profiles_of_one_version_share_the_series_without_profile(telemetry):
+    """Bins stay apart by profile id, missing values add up."""
+    instruments, collect = telemetry
+    first, second = monitor_of([0, 1] * 50), monitor_of([0, 2] * 50)
+    for monitor in (first, second):
+        instruments.add(monitor)
+        monitor.observe_row({"x": None}, None, None)
+    found = collect()
+    assert (first.profile.id != second.profile.id, found["ml.feature.missing", "x"]) == (True, 2)
+    assert found["ml.data.invalid_predictions",] == 2
+
+
+def test_a_schema_alone_counts_violations(telemetry):
+    """Without a profile there are no bins."""
+    instruments, collect = telemetry
+    monitor = FeatureMonitor(IDENTITY, profile=None, schema=Schema([Column("x", "number", low=0)], closed=True))
+    instruments.add(monitor)
+    monitor.observe_row({"x": -1, "y": 2}, "1", 0.5)
+    monitor.observe_batch({"x": [1, 2, 3]}, None, None, 2)
+    assert collect() == {
+        ("ml.feature.missing", "x"): 0,
+        ("ml.data.violations", "x", "missing_column"): 0,
+        ("ml.data.violations", "x", "type"): 0,
+        ("ml.data.violations", "x", "non_finite"): 0,
+        ("ml.data.violations", "x", "range_low"): 1,
+        ("ml.data.violations", "x", "shape"): 2,
+        ("ml.data.violations", "__other__", "extra_column"): 1,
+        ("ml.data.invalid_predictions",): 3,
+    }
+
+
+def test_the_ninth_model_is_refused_with_one_line(telemetry, caplog):
+    """Series have a bound."""
+    _guard.reset()
+    instruments, collect = telemetry
+    for position in range(10):
+        instruments.add(monitor_of([0, 1] * 50, name=f"m{position}"))
+    assert len(collect()) > 0
+    assert [record.message for record in caplog.records] == ["otel-ml: inputs of more than 8 models are not monitored"]
+
+
+def test_no_series_goes_beyond_the_limit_of_the_sdk(caplog):
+    """Many wide models leave out whole features, name them, and never make an overflow point."""
+    _guard.reset()
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    instruments = FeatureInstruments(provider.get_meter("test"))
+    values = [value for value in range(20) for _ in range(20)]
+    profile = ReferenceProfile.fit({f"f{position:02d}": values for position in range(32)})
+    for position in range(3):
+        instruments.add(FeatureMonitor({**IDENTITY, semconv.MODEL_NAME: f"m{position}"}, profile=profile))
+    metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+    points = {metric.name: len(metric.data.data_points) for metric in metrics}
+    provider.shutdown()
+    assert points["ml.feature.values"] == points["ml.feature.reference.share"] == 86 * 22
+    assert "otel-ml: over 1900 bins in one process, not exported: f22, f23" in caplog.text

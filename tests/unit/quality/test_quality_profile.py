@@ -1,0 +1,211 @@
+"""The training reference: what is binned how, what is refused, and the file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from otel_ml.quality import ProfileError, ReferenceProfile
+
+
+def fit(values, **keywords):
+    return ReferenceProfile.fit({"x": values}, **keywords).features[0]
+
+
+def test_census_features_have_readable_ordered_labels(census):
+    """A number is binned by quantiles, a code by its categories, a sensitive one without a readable label."""
+    labels = {feature.name: feature.labels for feature in census.all_features()}
+    assert labels["AGEP"] == (
+        "00 (-inf, 10)",
+        "01 [10, 19)",
+        "02 [19, 25)",
+        "03 [25, 34)",
+        "04 [34, 42)",
+        "05 [42, 50)",
+        "06 [50, 56)",
+        "07 [56, 63)",
+        "08 [63, 72)",
+        "09 [72, inf)",
+    )
+    assert labels["MIL"] == ("4", "0", "2", "3", "__other__", "__unseen__")
+    assert labels["RAC1P"] == ("c00", "c01", "c02", "c03", "c04", "__other__", "__unseen__")
+    assert (labels["__prediction__"][0], labels["__prediction__"][19]) == ("00 [0, 0.05)", "19 [0.95, 1]")
+
+
+def test_counts_are_those_of_numpy(census, train):
+    """Every value of the reference lies in one bin, right-open as in `numpy.histogram`."""
+    ages = census.features[0]
+    inner = np.histogram(train["AGEP"], bins=[-np.inf, *ages.edges, np.inf])[0]
+    assert (ages.counts, ages.size, ages.missing) == (tuple(inner.tolist()), 6000, 0)
+
+
+def test_shares_are_smoothed_and_add_up(census):
+    """No share is 0, not even that of unseen categories, and all together are 1."""
+    for feature in census.all_features():
+        expected = [(count + 0.5) / (feature.size + 0.5 * len(feature.counts)) for count in feature.counts]
+        assert feature.shares == pytest.approx(expected)
+        assert sum(feature.shares) == pytest.approx(1)
+        assert min(feature.shares) > 0
+
+
+@pytest.mark.parametrize("same", [1, 1.0, np.int64(1), np.float32(1), "1"])
+def test_a_category_is_recognised_in_every_form(same):
+    """1, 1.0, numpy's and the text are one category; True is another."""
+    feature = fit([0, 1] * 50)
+    assert (feature.bin_of(same), feature.bin_of(True)) == (feature.labels.index("1"), len(feature.labels) - 1)
+
+
+def test_rare_categories_are_other_and_new_ones_unseen():
+    """A category seen fewer than 20 times is not spelled out, yet told from one that the reference does not have."""
+    feature = fit(["teacher"] * 60 + ["judge"] * 19)
+    assert feature.labels == ("teacher", "__other__", "__unseen__")
+    assert [feature.bin_of(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
+    assert "judge" not in repr(feature)
+
+
+def test_at_most_twenty_categories_get_a_bin():
+    """The 21st category by frequency is other."""
+    values = [f"c{position:02d}" for position in range(25) for _ in range(20 + 25 - position)]
+    feature = fit(values)
+    assert feature.labels == (*(f"c{position:02d}" for position in range(20)), "__other__", "__unseen__")
+    assert feature.counts[20:] == (sum(range(21, 26)), 0)
+
+
+def test_long_categories_have_bounded_labels():
+    """A label has at most 64 characters and two long categories stay apart."""
+    feature = fit(["a" * 100 + "1"] * 30 + ["a" * 100 + "2"] * 30)
+    assert [len(label) for label in feature.labels[:2]] == [64, 64]
+    assert len(set(feature.labels)) == 4
+
+
+def test_missing_values_are_counted_apart():
+    """None, NaN and pandas' NA are missing, not a category and not a number."""
+    assert fit([1.5, None, float("nan"), *range(100)]).missing == 2
+    assert fit(pd.Series([1, 2, None, pd.NA] * 30, dtype="Int64")).missing == 60
+    assert fit(["a", "b", None] * 30).missing == 30
+
+
+def test_infinite_values_are_neither_missing_nor_binned():
+    """An infinity of the reference stretches no bin."""
+    feature = fit([float("inf"), *np.linspace(0, 1, 99)])
+    assert (feature.size, feature.missing, feature.high) == (99, 0, 1.0)
+
+
+def test_nearly_constant_numbers_get_two_bins():
+    """When all quantiles coincide, the frequent value and the rest are told apart."""
+    feature = fit([0.0] * 990 + [float(value) / 7 for value in range(1, 31)])
+    assert (len(feature.labels), feature.counts) == (2, (990, 30))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (list(range(200)), "looks like an identifier"),
+        ([f"user-{number}" for number in range(100)], "looks like an identifier or free text"),
+        ([dt.datetime(2026, 1, 1)] * 30, "no values"),
+        (np.array(["2026-01-01"] * 30, dtype="datetime64[D]"), "derive a number"),
+        ([None] * 30, "no values"),
+        (np.zeros((30, 2)), "2 dimensions"),
+    ],
+)
+def test_a_column_that_cannot_be_a_feature_is_left_out_with_its_reason(values, reason):
+    """Identifiers, free text, dates, empty and nested columns are named in a warning and in the profile."""
+    frame = {"x": values, "good": [0, 1, 2] * (len(values) // 3) + [0] * (len(values) % 3)}
+    with pytest.warns(UserWarning, match=f"x: .*{reason}"):
+        profile = ReferenceProfile.fit(frame)
+    assert [feature.name for feature in profile.features] == ["good"]
+    assert reason in profile.skipped["x"]
+
+
+def test_the_32_most_important_features_are_kept():
+    """Of 40 columns the 8 lightest are left out."""
+    frame = {f"f{number:02d}": [0, 1] * 30 for number in range(40)}
+    with pytest.warns(UserWarning, match="only 32 features"):
+        profile = ReferenceProfile.fit(frame, importance={name: float(name[1:]) for name in frame})
+    assert [feature.name for feature in profile.features] == [f"f{number:02d}" for number in range(39, 7, -1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "bins"),
+    [
+        (np.linspace(0, 1, 500), "number", 20),
+        (np.linspace(-3, 9, 500), "number", 10),
+        ([0, 1] * 50, "category", 4),
+        (["no", "yes"] * 50, "category", 4),
+        (list(range(500)), "number", 10),
+    ],
+)
+def test_the_output_is_binned_by_what_it_is(values, kind, bins):
+    """A score uniformly, a regression by quantiles, classes by class."""
+    output = ReferenceProfile.fit({"out": values}, score="out").output
+    assert (output.name, output.kind, len(output.labels)) == ("__prediction__", kind, bins)
+
+
+@pytest.mark.parametrize(
+    ("frame", "keywords", "message"),
+    [
+        ({"a": [1, 2]}, {"label": "y"}, "no column 'y'; there are a"),
+        ({"a": [1, 2], "b": [1]}, {}, "differ in length: 1, 2"),
+        ({1: [1, 2]}, {}, "column names must be texts"),
+        ({}, {}, "no column can be monitored"),
+        ({"a": [None]}, {}, "no column can be monitored: a: it has no values"),
+        ({"a": [1, 2], "s": [None, None]}, {"score": "s"}, "score column 's' cannot be binned"),
+        ({"__prediction__": [1]}, {}, "cannot be called __prediction__"),
+        ({"a": [1, 2]}, {"importance": {"a": float("nan")}}, "importance of a is not a finite number"),
+    ],
+)
+def test_a_wrong_request_says_what_is_wrong(frame, keywords, message):
+    """Bad arguments raise one clear line."""
+    with pytest.raises(ProfileError, match=message):
+        ReferenceProfile.fit(frame, **keywords)
+
+
+def test_a_saved_profile_is_read_back_equal(census, tmp_path):
+    """Content and id survive the file, which holds no category of a sensitive column."""
+    path = tmp_path / "profile.json"
+    census.save(path)
+    read = ReferenceProfile.load(path)
+    assert (read, read.id) == (census, census.id)
+    assert list(tmp_path.iterdir()) == [path]
+    race = next(feature for feature in json.loads(path.read_text())["features"] if feature["name"] == "RAC1P")
+    assert all(len(digest) == 16 for digest in race["categories"])
+
+
+def test_the_id_follows_the_content(train):
+    """The same data gives the same id, other data another one."""
+    first, again = (ReferenceProfile.fit(train[["AGEP"]]).id for _ in range(2))
+    other = ReferenceProfile.fit(train[["AGEP"]][1:]).id
+    assert (first == again, first == other, len(first)) == (True, False, 12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: "{", "is not JSON"),
+        (lambda content: "[]", "is not a reference profile"),
+        (lambda content: json.dumps({**content, "format_version": 99}), "profile format 99, this version reads 1"),
+        (lambda content: json.dumps({**content, "rows": 1}), "was edited or damaged"),
+        (lambda content: json.dumps({**content, "features": [{}]}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "edges": [2, 1]}}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "counts": [-1] * 20}}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "edges": [1, 1] * 9 + [2]}}), "ascend"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "kind": "soup"}}), "is damaged"),
+    ],
+)
+def test_a_bad_file_is_refused(census, tmp_path, change, message):
+    """Broken, foreign, newer and edited files are told apart."""
+    path = tmp_path / "profile.json"
+    census.save(path)
+    path.write_text(change(json.loads(path.read_text())))
+    with pytest.raises(ProfileError, match=message):
+        ReferenceProfile.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The path and the reason are in the message."""
+    with pytest.raises(ProfileError, match=r"cannot read the profile .*none\.json: No such file"):
+        ReferenceProfile.load(tmp_path / "none.json")
