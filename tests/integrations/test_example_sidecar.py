@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "import sys; from otel_ml.cli import main; sys.exit(main())", "sampler"]
+
+
+@pytest.fixture
+def environment(receiver, tmp_path):
+    """A clean environment whose telemetry goes to the receiver."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_ML_INSTANCE_DIR": str(tmp_path)}
+    return {**clean, **settings, "PYTHONPATH": str(REPOSITORY)}
+
+
+def resources_of(receiver, attributes_of, name):
+    """Resource attributes of everything that was received under a metric name."""
+    with receiver._lock:
+        return [
+            attributes_of(resource.resource)
+            for request in receiver._received
+            for resource in getattr(request, "resource_metrics", ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+        ]
+
+
+def test_the_sidecar_reads_the_service_and_both_end_well(receiver, attributes_of, environment):
+    """One service name, two instances: predictions from one, its process figures from the other."""
+    command = [
+        sys.executable,
+        str(REPOSITORY / "examples" / "sidecar" / "main.py"),
+        "--seconds",
+        "3",
+        "--interval",
+        "1",
+    ]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "exit status of sampler and service: [0, 0]" in finished.stdout
+
+    sent = int(finished.stdout.splitlines()[-1].split()[0])
+    metrics = receiver.metrics()
+    assert sum(point.as_int or point.as_double for point in metrics["ml.predictions"].sum.data_points) == sent
+    assert metrics["process.memory.usage"].sum.data_points[0].as_int > 10_000_000
+    assert not metrics["process.memory.usage"].sum.is_monotonic
+    assert metrics["process.cpu.time"].sum.is_monotonic
+    assert "system.memory.usage" not in metrics
+    predictions = resources_of(receiver, attributes_of, "ml.predictions")
+    processes = resources_of(receiver, attributes_of, "process.memory.usage")
+    assert {resource["service.name"] for resource in [*predictions, *processes]} == {"churn-api"}
+    assert not (
+        {resource["service.instance.id"] for resource in predictions}
+        & {resource["service.instance.id"] for resource in processes}
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, attributes_of, environment, number):
+    """The last readings arrive although the export interval is far from over."""
+    options = ["--interval", "0.2", "--service-name", "node-a", "--endpoint", receiver.endpoint]
+    environment["OTEL_METRIC_EXPORT_INTERVAL"] = "3600000"
+    process = subprocess.Popen([*COMMAND, *options], env=environment, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    time.sleep(1.5)
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert line == f"otel-ml sampler: node mode, every 0.2 s, to {receiver.endpoint}/v1/metrics; Ctrl-C ends it\n"
+    assert (process.returncode, rest) == (0, "")
+    assert {"system.cpu.time", "system.memory.usage", "process.cpu.time"} <= set(receiver.metrics())
+    assert {r["service.name"] for r in resources_of(receiver, attributes_of, "system.cpu.time")} == {"node-a"}
