@@ -71,7 +71,7 @@ def test_version_2_takes_the_smallest_limit_up_the_tree(data, flat):
     """A container without limits of its own is bound by its pod's."""
     cpu_limit, memory_limit = limits(0.5, 268435456)
     rows = flat(container(data / "cgroup_v2_nested").read())
-    assert [row for row in rows if row[0] in {"otelml.container.cpu.limit"}] == cpu_limit
+    assert [row for row in rows if row[0] == "otelml.container.cpu.limit"] == cpu_limit
     assert [row for row in rows if row[0] in {"otelml.container.memory.limit", "container.memory.available"}] == (
         memory_limit
     )
@@ -121,7 +121,9 @@ def test_limits_that_change_are_seen(data, tmp_path, flat):
     assert (before, after, source.cpu_limit()) == (1.5, 3.0, None)
 
 
-@pytest.mark.parametrize("name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events"])
+@pytest.mark.parametrize(
+    "name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events"]
+)
 @pytest.mark.parametrize("content", [None, "", "nonsense\n", "a b c d\n"])
 def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, content):
     """Missing, empty or malformed: no exception and no invented value."""

@@ -82,7 +82,9 @@ def test_a_source_that_fails_has_no_point_and_is_counted(provider, collect):
     assert _guard.counts() == {"resource_sampler.source": _guard.counts()["resource_sampler.source"]}
 
 
-@pytest.mark.parametrize(("kind", "is_counted"), [("permission", True), ("io", True), ("driver", False), ("absent", False)])
+@pytest.mark.parametrize(
+    ("kind", "is_counted"), [("permission", True), ("io", True), ("driver", False), ("absent", False)]
+)
 def test_what_a_machine_lacks_is_no_error(provider, collect, kind, is_counted):
     """A machine without a GPU must not look broken; a refused reading must."""
     source = Scripted(Gap("x", kind), name="gpu")
