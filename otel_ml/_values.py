@@ -243,21 +243,30 @@ def json_text(value: object, *, limit: int = BODY_LIMIT) -> str:
     return _shortened(plain(value, items=WIDTH_LIMIT), limit)
 
 
-_SCALARS = frozenset({float, int, str, bool, type(None)})
+_NUMBERS = frozenset({float, int, bool, type(None)})
+_SCALARS = _NUMBERS | {str}
 
 
 def _is_flat(value: Any) -> bool:
     """Whether the encoder can be trusted with it: a dict of scalars, of dicts of scalars and of lists of those."""
     if type(value) is not dict:
         return False
-    rows: list[Any] = []
+    rows: list[Any] = [value.values()]
     for item in value.values():
         if type(item) is list:
-            rows += item
-        elif type(item) not in _SCALARS:
-            rows.append(item)
-    return all(
-        _SCALARS.issuperset(map(type, row.values())) if type(row) is dict else type(row) in _SCALARS for row in rows
+            rows.append([row for row in item if type(row) is not dict])
+            rows += [row.values() for row in item if type(row) is dict]
+        elif type(item) is dict:
+            rows.append(item.values())
+    return all(map(_are_short, rows[1:])) and _are_short([item for item in rows[0] if type(item) not in (dict, list)])
+
+
+def _are_short(values: Any) -> bool:
+    """Whether all are scalars, and none is a text that would have to be cut."""
+    if _NUMBERS.issuperset(map(type, values)):
+        return True
+    return _SCALARS.issuperset(map(type, values)) and all(
+        len(value) <= TEXT_LIMIT for value in values if type(value) is str
     )
 
 
