@@ -90,9 +90,7 @@ def expected_of(test):
 
 
 def rule_test(name):
-    (test,) = (
-        test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"] if test.get("name") == name
-    )
+    (test,) = (test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"] if test.get("name") == name)
     return test
 
 
@@ -180,8 +178,6 @@ def test_wilson_hilferty_is_close_to_chi_square():
     """The noise level's quantile is within 2 % of the exact one for 4 to 20 bins."""
     from scipy.stats import chi2
 
-    ratios = [
-        k * (1 - 2 / (9 * k) + 3.09 * np.sqrt(2 / (9 * k))) ** 3 / chi2.ppf(0.999, k) for k in range(3, 20)
-    ]
+    ratios = [k * (1 - 2 / (9 * k) + 3.09 * np.sqrt(2 / (9 * k))) ** 3 / chi2.ppf(0.999, k) for k in range(3, 20)]
 
     assert [ratio for ratio in ratios if not 0.98 < ratio < 1.02] == []

@@ -1,0 +1,176 @@
+"""Writes the *Model* dashboard as classic JSON, the only form that Grafana's file provisioning takes.
+
+python deploy/grafana/build_dashboards.py           writes dashboards/model.json
+python deploy/grafana/build_dashboards.py --check   exits with 1 if the file differs from what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from pathlib import Path
+
+from model_rows import DRIFT, PERFORMANCE, PREDICTIONS
+from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
+from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
+
+DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
+
+
+def placed(rows: list[Row]) -> list[Json]:
+    """The panels in reading order, each row below the one before."""
+    panels: list[Json] = []
+    numbers = itertools.count(1)
+    top = 0
+    for row in rows:
+        place = {"x": 0, "y": top, "w": 24, "h": 1}
+        panels.append({"id": next(numbers), "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
+        panels[-1]["panels"] = []
+        left, top = 0, top + 1
+        for panel in row.panels:
+            if left + panel.width > 24:
+                left, top = 0, top + panel.height
+            place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
+            panels.append(panel_json(panel, next(numbers), place))
+            left += panel.width
+        top += row.panels[-1].height
+    return panels
+
+
+def panel_json(panel: Panel, number: int, place: Json) -> Json:
+    targets = [{"refId": letter, **target} for letter, target in zip("ABCDEFGH", panel.targets, strict=False)]
+    if panel.kind == "timeseries":
+        legend = {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+    else:
+        legend = {}
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": panel.source,
+        "gridPos": place,
+        "fieldConfig": {"defaults": {"unit": panel.unit, **panel.defaults}, "overrides": panel.overrides},
+        "options": {**legend, **panel.options},
+        "targets": targets,
+        "transformations": panel.transformations,
+    }
+
+
+def source_variable(name: str, label: str, kind: str) -> Json:
+    return {"name": name, "label": label, "type": "datasource", "query": kind, "refresh": 1, "hide": 0, "regex": ""}
+
+
+def label_variable(name: str, label: str, series: str, key: str, **more: object) -> Json:
+    """A variable over the values of a label; *All* also takes series that lack it."""
+    definition = f"label_values({series}, {key})"
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": PROMETHEUS,
+        "definition": definition,
+        "query": {"query": definition, "refId": name},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+        "hide": 0,
+        **more,
+    }
+
+
+def variables() -> list[Json]:
+    chosen = [part.strip() for part in CHOSEN.split(", ")]
+    labels = (
+        ("job", "Service", "job"),
+        ("environment", "Environment", "deployment_environment_name"),
+        ("model", "Model", "ml_model_name"),
+        ("version", "Version", "ml_model_version"),
+        ("role", "Role", "ml_model_role"),
+    )
+    windows = [{"text": window, "value": window, "selected": window == "1h"} for window in ("1h", "24h")]
+    return [
+        source_variable("datasource", "Metrics", "prometheus"),
+        source_variable("logs", "Logs", "loki"),
+        source_variable("traces", "Traces", "tempo"),
+        *(
+            label_variable(name, label, f"ml_predictions_total{{{', '.join(chosen[:depth])}}}", key)
+            for depth, (name, label, key) in enumerate(labels)
+        ),
+        {
+            "name": "window",
+            "label": "Window",
+            "type": "custom",
+            "query": "1h,24h",
+            "options": windows,
+            "current": {"text": "1h", "value": "1h"},
+            "hide": 0,
+        },
+        label_variable(
+            "feature",
+            "Feature",
+            f"ml_feature_reference_size{{{CHOSEN}}}",
+            "ml_feature_name",
+            multi=False,
+            includeAll=False,
+            current={},
+        ),
+        # Loki and Tempo know the service by its name, which Prometheus's job may have a namespace in front of.
+        label_variable("service", "", 'ml_predictions_total{job=~"$job"}', "service_name", allValue=".+", hide=2),
+    ]
+
+
+def dashboard() -> Json:
+    rows = [PREDICTIONS, PERFORMANCE, DRIFT, OPERATION, RECORDS, RESOURCES, GPUS, TELEMETRY]
+    alerts = {
+        "name": "Alerts",
+        "datasource": PROMETHEUS,
+        "enable": True,
+        "iconColor": "red",
+        "expr": 'ALERTS{alertstate="firing", ml_model_name=~"$model", ml_model_role!="shadow"}',
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{ml_model_name}} {{ml_model_version}} {{ml_feature_name}}",
+    }
+    return {
+        "uid": "otel-ml-model",
+        "title": "Model",
+        "description": "One model: its predictions, live performance, drift, operation, resources and telemetry.",
+        "tags": ["otel-ml"],
+        "schemaVersion": 42,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "time": {"from": "now-1h", "to": "now"},
+        "timezone": "browser",
+        "annotations": {"list": [alerts]},
+        "links": [],
+        "templating": {"list": variables()},
+        "panels": placed(rows),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    options = parser.parse_args(arguments)
+    text = json.dumps(dashboard(), indent=2) + "\n"
+    if not options.check:
+        DASHBOARD.write_text(text, encoding="utf-8")
+    elif not DASHBOARD.exists() or DASHBOARD.read_text(encoding="utf-8") != text:
+        print("build_dashboards: dashboards/model.json is not what build_dashboards.py writes: run it", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

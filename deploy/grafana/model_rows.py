@@ -1,0 +1,268 @@
+"""The rows about the model itself: what it predicts, how right it is, how far its inputs have moved."""
+
+from __future__ import annotations
+
+from panels import (
+    CALLS,
+    CHOSEN,
+    ERRORS,
+    MODEL,
+    NAME,
+    RATE,
+    SHARE,
+    Panel,
+    Row,
+    limit,
+    newest,
+    quantile,
+    query,
+)
+
+PREDICTIONS = Row(
+    "Predictions",
+    [
+        Panel(
+            "Predictions per Second",
+            "Rows predicted a second.",
+            [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))")],
+            unit="suffix: /s",
+        ),
+        Panel(
+            "Prediction Latency (p95)",
+            "95 % of the calls took no longer than this. Each dot is one call: a click opens its trace.",
+            [query(quantile(0.95, "ml_prediction_duration_seconds_bucket"), exemplar=True)],
+            unit="s",
+            defaults=limit(0.5),
+        ),
+        Panel(
+            "Prediction Distribution",
+            "How many scores fell into each of 20 bins.",
+            [
+                query(
+                    f"sum by (le) (increase(ml_prediction_score_bucket{{{CHOSEN}}}[{RATE}]))",
+                    "{{le}}",
+                    format="heatmap",
+                )
+            ],
+            kind="heatmap",
+            options={
+                "calculate": False,
+                "color": {"mode": "scheme", "scheme": "Blues", "steps": 64},
+                "yAxis": {"unit": "short"},
+                "legend": {"show": False},
+            },
+        ),
+        Panel(
+            "Error Rate",
+            "Calls that failed, of all finished calls; those that their caller cancelled are no errors.",
+            [query(f"({ERRORS} or 0 * {CALLS}) / {CALLS}")],
+            unit="percentunit",
+            defaults={"min": 0, **limit(0.05)},
+        ),
+    ],
+)
+"""The four panels that everybody looks at first."""
+
+BY_CLASS = [
+    query(f"class:ml_eval_{name}:$window{{{CHOSEN}}}", f"{name} of {{{{class}}}} {NAME}")
+    for name in ("precision", "recall", "f1")
+]
+LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN}}}[{RATE}]))"
+PERFORMANCE = Row(
+    "Live performance, from labels by the time at which they arrive",
+    [
+        Panel(
+            "Accuracy",
+            "Labelled predictions that were right.",
+            [query(f"model:ml_eval_accuracy:$window{{{CHOSEN}}}")],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "Precision, Recall and F1 by Class",
+            "Each class against the rest. Precision is absent for a class that was never predicted.",
+            BY_CLASS,
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "Macro F1",
+            "Mean of F1 over the classes: a rare class counts as much as a frequent one.",
+            [query(f"model:ml_eval_f1_macro:$window{{{CHOSEN}}}")],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "AUC",
+            "For the class whose probability the score is; of two classes the other has 1 - AUC. From 50 score "
+            "bins: the exact value is at most the bound away.",
+            [
+                query(f"class:ml_eval_auc:$window{{{CHOSEN}}}", f"{{{{class}}}} {NAME}"),
+                query(f"class:ml_eval_auc_bound:$window{{{CHOSEN}}}", f"bound of {{{{class}}}} {NAME}"),
+            ],
+            defaults=SHARE,
+        ),
+        Panel(
+            "Labelled Predictions",
+            "On how many labels the figures of this row rest: below about 100 they are mostly chance.",
+            [query(f"model:ml_eval_outcomes:increase$window{{{CHOSEN}}}")],
+            width=8,
+            defaults={"min": 0, "decimals": 0},
+        ),
+        Panel(
+            "Label Coverage and Fate",
+            "Labels that arrived a predicted row, and all labels by what became of them.",
+            [
+                query(f"model:ml_eval_labels:coverage$window{{{CHOSEN}}}", f"coverage {NAME}"),
+                query(LABEL_STATES, f"{{{{ml_eval_label_state}}}} {NAME}"),
+            ],
+            width=8,
+            defaults={"min": 0},
+            overrides=[
+                {
+                    "matcher": {"id": "byRegexp", "options": "/^coverage/"},
+                    "properties": [
+                        {"id": "unit", "value": "percentunit"},
+                        {"id": "custom.axisPlacement", "value": "right"},
+                    ],
+                }
+            ],
+        ),
+        Panel(
+            "Label Lag (median)",
+            "Time from a prediction to its label.",
+            [query(f"model:ml_eval_label_lag_seconds:p50_$window{{{CHOSEN}}}")],
+            unit="s",
+            width=8,
+            defaults={"min": 0},
+        ),
+    ],
+)
+"""What the labels say."""
+
+ONE_FEATURE = f'{CHOSEN}, ml_feature_name=~"$feature"'
+PSI = f"feature:ml_feature_psi:$window{{{CHOSEN}}}"
+NOISE = f"feature:ml_feature_psi_noise:$window{{{CHOSEN}}}"
+BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
+COLUMNS = {
+    "PSI": f"max {BY_FEATURE} ({PSI})",
+    "Noise": f"max {BY_FEATURE} ({NOISE})",
+    "JS distance": f"max {BY_FEATURE} (feature:ml_feature_jsd:$window{{{CHOSEN}}})",
+    "Values": f"sum {BY_FEATURE} (feature:ml_feature_values:increase$window{{{CHOSEN}}})",
+}
+DRIFT = Row(
+    "Drift and data quality",
+    [
+        Panel(
+            "PSI by Feature",
+            "Distance from the training reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
+            "deviation. __prediction__ is the output.",
+            [query(PSI, "{{ml_feature_name}} {{ml_model_version}}")],
+            width=8,
+            defaults={"min": 0, **limit(0.2)},
+        ),
+        Panel(
+            "PSI over Its Noise Level",
+            "Below 1 the distance is what chance gives in 999 of 1000 windows of this size without any drift.",
+            [query(f"{PSI} / {NOISE}", "{{ml_feature_name}} {{ml_model_version}}")],
+            width=8,
+            defaults={"min": 0, **limit(1)},
+        ),
+        Panel(
+            "Features",
+            "The newest figures of each feature, the most drifted first.",
+            [newest(expr) for expr in COLUMNS.values()],
+            kind="table",
+            width=8,
+            options={"sortBy": [{"displayName": "PSI", "desc": True}]},
+            transformations=[
+                {"id": "merge", "options": {}},
+                {
+                    "id": "organize",
+                    "options": {
+                        "excludeByName": {"Time": True},
+                        "renameByName": {
+                            "ml_feature_name": "Feature",
+                            "ml_model_name": "Model",
+                            "ml_model_version": "Version",
+                            **{f"Value #{letter}": name for letter, name in zip("ABCD", COLUMNS, strict=True)},
+                        },
+                    },
+                },
+            ],
+        ),
+        Panel(
+            "Distribution of $feature",
+            "Share of each bin now and in the training reference.",
+            [
+                newest(f"max by (ml_feature_bin) (bin:ml_feature_share:smoothed$window{{{ONE_FEATURE}}})"),
+                newest(f"max by (ml_feature_bin) (bin:ml_feature_reference_share:max{{{ONE_FEATURE}}})"),
+            ],
+            kind="barchart",
+            unit="percentunit",
+            width=8,
+            options={"xField": "ml_feature_bin", "xTickLabelRotation": -45},
+            transformations=[
+                {"id": "merge", "options": {}},
+                {
+                    "id": "organize",
+                    "options": {
+                        "excludeByName": {"Time": True},
+                        "renameByName": {"Value #A": "now", "Value #B": "reference"},
+                    },
+                },
+            ],
+        ),
+        Panel(
+            "Missing Values",
+            "Missing values of each feature, of all that should have been there, in the last hour.",
+            [query(f"feature:ml_feature_missing:ratio1h{{{CHOSEN}}}", "{{ml_feature_name}} {{ml_model_version}}")],
+            unit="percentunit",
+            width=8,
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Invalid Predictions",
+            "Rows that broke a rule of the input schema, and broken rules a row, in the last hour.",
+            [
+                query(f"model:ml_data_invalid_predictions:ratio1h{{{CHOSEN}}}", f"rows {NAME}"),
+                query(f"model:ml_data_violations:ratio1h{{{CHOSEN}}}", f"violations {NAME}"),
+            ],
+            unit="percentunit",
+            width=8,
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Score Shift",
+            "Kolmogorov-Smirnov distance of the last hour's scores from the last day's, and what chance gives.",
+            [
+                query(f"model:ml_prediction_score:ks1h{{{CHOSEN}}}", f"distance {NAME}"),
+                query(f"model:ml_prediction_score:ks_noise1h{{{CHOSEN}}}", f"noise {NAME}"),
+            ],
+            width=8,
+            defaults={"min": 0, **limit(0.15)},
+        ),
+        Panel(
+            "Predictions by Class",
+            "Rows a second by predicted class.",
+            [
+                query(
+                    f"sum by (ml_prediction_class) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))",
+                    "{{ml_prediction_class}}",
+                )
+            ],
+            unit="suffix: /s",
+            width=8,
+            defaults={"custom": {"fillOpacity": 40, "stacking": {"mode": "percent"}}},
+        ),
+        Panel(
+            "Time since the Model Was Loaded",
+            "A sawtooth is a service that keeps restarting.",
+            [query(f"time() - max by ({MODEL}) (ml_model_load_timestamp_seconds{{{CHOSEN}}})")],
+            unit="s",
+            width=8,
+            defaults={"min": 0},
+        ),
+    ],
+)
+"""Inputs and outputs against the training reference."""

@@ -1,0 +1,72 @@
+"""The pieces that a dashboard is made of: rows of panels, and the queries in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
+LOKI = {"type": "loki", "uid": "${logs}"}
+TEMPO = {"type": "tempo", "uid": "${traces}"}
+
+MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_model_role"
+CHOSEN = (
+    'job=~"$job", deployment_environment_name=~"$environment", ml_model_name=~"$model", '
+    'ml_model_version=~"$version", ml_model_role=~"$role"'
+)
+NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}}"
+RATE = "$__rate_interval"
+CALLS = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN}}}[{RATE}]))"
+ERRORS = f'sum by ({MODEL}) (rate(ml_prediction_errors_total{{{CHOSEN}, error_type!="cancelled"}}[{RATE}]))'
+
+HEIGHT = 8
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel, without its place: that follows from its width and its turn."""
+
+    title: str
+    description: str
+    targets: list[Json]
+    kind: str = "timeseries"
+    unit: str = "short"
+    width: int = 6
+    height: int = HEIGHT
+    source: Json = field(default_factory=lambda: PROMETHEUS)
+    defaults: Json = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
+    overrides: list[Json] = field(default_factory=list)
+    transformations: list[Json] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A titled group of panels."""
+
+    title: str
+    panels: list[Panel]
+
+
+def query(expr: str, legend: str = NAME, **more: object) -> Json:
+    """A PromQL query over the dashboard's time range."""
+    return {"datasource": PROMETHEUS, "expr": expr, "legendFormat": legend, "range": True, **more}
+
+
+def newest(expr: str) -> Json:
+    """A PromQL query of the newest value, as a table."""
+    return {"datasource": PROMETHEUS, "expr": expr, "format": "table", "instant": True, "range": False}
+
+
+def quantile(share: float, bucket: str, by: str = MODEL) -> str:
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({bucket}{{{CHOSEN}}}[{RATE}])))"
+
+
+def limit(value: float, colour: str = "red") -> Json:
+    """A dashed line at a threshold."""
+    steps = [{"color": "green", "value": None}, {"color": colour, "value": value}]
+    return {"custom": {"thresholdsStyle": {"mode": "dashed"}}, "thresholds": {"mode": "absolute", "steps": steps}}
+
+
+SHARE = {"min": 0, "max": 1}

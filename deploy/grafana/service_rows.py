@@ -1,0 +1,234 @@
+"""The rows about what surrounds the model: calls, single records, machines and the telemetry itself."""
+
+from __future__ import annotations
+
+from panels import (
+    CALLS,
+    CHOSEN,
+    LOKI,
+    MODEL,
+    NAME,
+    RATE,
+    SHARE,
+    TEMPO,
+    Panel,
+    Row,
+    limit,
+    quantile,
+    query,
+)
+
+LATENCY = [
+    query(quantile(share, "ml_prediction_duration_seconds_bucket"), f"p{share * 100:g} {NAME}", exemplar=share > 0.9)
+    for share in (0.5, 0.95, 0.99)
+]
+STAGES = quantile(0.95, "ml_prediction_stage_duration_seconds_bucket", f"ml_stage_name, {MODEL}")
+OPERATION = Row(
+    "Operation",
+    [
+        Panel("Latency", "Median, p95 and p99 of all finished calls.", LATENCY, unit="s", width=8),
+        Panel(
+            "Stages (p95)",
+            "Time in the named stages of a call.",
+            [query(STAGES, f"{{{{ml_stage_name}}}} {NAME}")],
+            unit="s",
+            width=8,
+        ),
+        Panel(
+            "Errors by Type",
+            "Failed calls a second; `cancelled` were given up by their caller.",
+            [
+                query(
+                    f"sum by ({MODEL}, error_type) (rate(ml_prediction_errors_total{{{CHOSEN}}}[{RATE}]))",
+                    f"{{{{error_type}}}} {NAME}",
+                )
+            ],
+            unit="suffix: /s",
+            width=8,
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Rows per Call",
+            "Mean batch size.",
+            [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}])) / {CALLS}")],
+            width=12,
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Calls in Flight",
+            "Calls that have begun and not finished, in all replicas.",
+            [query(f"sum by ({MODEL}) (ml_prediction_active{{{CHOSEN}}})")],
+            width=12,
+            defaults={"min": 0, "decimals": 0},
+        ),
+    ],
+)
+"""Where the time goes, and how much is going on."""
+
+LOGS = '{service_name=~"$service"} | ml_model_name=~"$model" | ml_model_version=~"$version"'
+TRACES = 'resource.service.name =~ "$service" && span.ml.model.name =~ "$model"'
+RECORDS = Row(
+    "Single predictions",
+    [
+        Panel(
+            "Prediction Events and Logs",
+            "An event's line is one JSON text with the features; `| json` unfolds it. Its trace id is a link.",
+            [{"datasource": LOKI, "expr": LOGS, "queryType": "range", "maxLines": 200}],
+            kind="logs",
+            source=LOKI,
+            width=12,
+            height=12,
+            options={"showTime": True, "enableLogDetails": True, "sortOrder": "Descending", "wrapLogMessage": True},
+        ),
+        *(
+            Panel(
+                title,
+                description,
+                [{"datasource": TEMPO, "query": text, "queryType": "traceql", "tableType": "traces", "limit": 20}],
+                kind="table",
+                source=TEMPO,
+                height=12,
+            )
+            for title, description, text in (
+                (
+                    "Failed Predictions",
+                    "Newest traces with a failed prediction.",
+                    f"{{ {TRACES} && status = error }}",
+                ),
+                (
+                    "Slow Predictions",
+                    "Newest traces with a prediction that took longer than 500 ms.",
+                    f"{{ {TRACES} && span:duration > 500ms }}",
+                ),
+            )
+        ),
+    ],
+)
+"""The single predictions behind the curves."""
+
+HOST = 'deployment_environment_name=~"$environment"'
+HOST_CPU = f"sum by (job, instance) (rate(system_cpu_time_seconds_total{{{HOST}"
+RESOURCES = Row(
+    "Resources",
+    [
+        Panel(
+            "Process CPU",
+            "CPUs that each process keeps busy.",
+            [
+                query(
+                    f'sum by (job, instance) (rate(process_cpu_time_seconds_total{{job=~"$job", {HOST}}}[{RATE}]))',
+                    "{{job}} {{instance}}",
+                )
+            ],
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Process Memory",
+            "Resident memory of each process.",
+            [query(f'process_memory_usage_bytes{{job=~"$job", {HOST}}}', "{{job}} {{instance}}")],
+            unit="bytes",
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Host CPU",
+            "Share of the host's CPU time that was not idle, by who reported it.",
+            [query(f'1 - {HOST_CPU}, cpu_mode="idle"}}[{RATE}])) / {HOST_CPU}}}[{RATE}]))', "{{job}} {{instance}}")],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "Host Memory",
+            "Share of the host's memory in use, by who reported it.",
+            [query(f'system_memory_utilization_ratio{{{HOST}, system_memory_state="used"}}', "{{job}} {{instance}}")],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+    ],
+)
+"""CPU and memory of the service and of its host."""
+
+GPUS = Row(
+    "GPUs, where there are any",
+    [
+        Panel(
+            "GPU Utilization",
+            "Share of the time in which at least one kernel ran.",
+            [query(f'hw_gpu_utilization_ratio{{{HOST}, hw_gpu_task="general"}}', "{{job}} {{hw_name}}")],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "GPU Memory",
+            "Memory in use, of all.",
+            [
+                query(
+                    f"hw_gpu_memory_usage_bytes{{{HOST}}} / hw_gpu_memory_limit_bytes{{{HOST}}}",
+                    "{{job}} {{hw_name}}",
+                )
+            ],
+            unit="percentunit",
+            defaults={**SHARE, **limit(0.95)},
+        ),
+        Panel(
+            "GPU Temperature",
+            "Of each sensor.",
+            [query(f"hw_temperature_celsius{{{HOST}}}", "{{job}} {{hw_parent}} {{hw_sensor_location}}")],
+            unit="celsius",
+            defaults=limit(87),
+        ),
+        Panel(
+            "GPU Power",
+            "Power that the GPU draws.",
+            [query(f'hw_power_watts{{{HOST}, hw_type="gpu"}}', "{{job}} {{hw_name}}")],
+            unit="watt",
+            defaults={"min": 0},
+        ),
+    ],
+)
+"""Empty where there is no GPU: a reading that failed is no point."""
+
+
+def records_of(fate: str) -> str:
+    return f'sum by (job, otelml_signal) (increase(otelml_export_{fate}_total{{job=~"$job"}}[{RATE}]))'
+
+
+KINDS = ("spans", "metric_points", "log_records")
+SENT = " or ".join(f"sum by (exporter) (rate(otelcol_exporter_sent_{kind}_total[{RATE}]))" for kind in KINDS)
+REFUSED = " or ".join(f"sum by (exporter) (rate(otelcol_exporter_send_failed_{kind}_total[{RATE}]))" for kind in KINDS)
+LOST = f"({records_of('dropped')} or 0 * {records_of('produced')})"
+REJECTED = f"({records_of('rejected')} or 0 * {records_of('produced')})"
+TELEMETRY = Row(
+    "Health of the telemetry",
+    [
+        Panel(
+            "Records Delivered",
+            "Spans, metric exports and log records that the first hop accepted.",
+            [query(records_of("delivered"), "{{job}} {{otelml_signal}}")],
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Records Lost",
+            "Dropped by the service or refused by the first hop. The rest of this page lacks them.",
+            [query(f"{LOST} + {REJECTED}", "{{job}} {{otelml_signal}}")],
+            defaults={"min": 0, **limit(1)},
+        ),
+        Panel(
+            "Collector Queues",
+            "How full the queues on disk are; beyond 100 % data are lost.",
+            [query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}}")],
+            unit="percentunit",
+            defaults={**SHARE, **limit(0.8)},
+        ),
+        Panel(
+            "Collector Exports",
+            "Records a second that the back ends accepted, and that they refused for good.",
+            [
+                query(SENT, "{{exporter}}"),
+                query(f"({REFUSED}) or 0 * ({SENT})", "{{exporter}} refused"),
+            ],
+            unit="suffix: /s",
+            defaults={"min": 0},
+        ),
+    ],
+)
+"""Whether what this dashboard shows is complete."""

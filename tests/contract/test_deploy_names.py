@@ -1,0 +1,389 @@
+"""Every name in the rules, alerts, dashboards and data sources exists in semconv.py, and every query means something."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import promql_parser as promql
+import pytest
+import yaml
+
+from otel_ml import semconv
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+FOREIGN_SERIES = {
+    # Prometheus's own, of the alerts that fire.
+    "ALERTS",
+    # The Collector's own metrics; the Collector's documentation is their catalogue.
+    "otelcol_process_uptime_seconds_total",
+    "otelcol_process_memory_rss_bytes",
+    "otelcol_exporter_queue_size",
+    "otelcol_exporter_queue_capacity",
+    *(
+        f"otelcol_{what}_{kind}_total"
+        for what in ("exporter_sent", "exporter_send_failed", "exporter_enqueue_failed", "receiver_refused")
+        for kind in ("spans", "metric_points", "log_records")
+    ),
+    "otelcol_receiver_accepted_spans_total",
+}
+FOREIGN_LABELS = {
+    # Prometheus's own.
+    *("job", "instance", "le", "alertname", "alertstate"),
+    # The Collector's.
+    *("exporter", "receiver", "data_type"),
+    # Of our recording rules: a class against the rest, and the parts of a sum over score bins.
+    *("class", "tens", "term"),
+}
+LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
+TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
+ALIVE = {"count", "count_over_time", "last_over_time"}
+"""Functions that ask whether a counter is there, not what it says."""
+RATES = {"rate", "irate", "increase", "resets"}
+EXPORT_INTERVAL = timedelta(seconds=60)
+
+
+class Query(NamedTuple):
+    """One PromQL expression and where it stands."""
+
+    place: str
+    text: str
+
+
+def rules(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in sorted((DEPLOY / "prometheus" / folder).glob("*.yaml")):
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                yield file.name, rule
+
+
+def dashboards() -> list[dict[str, Any]]:
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted((DEPLOY / "grafana/dashboards").glob("*"))]
+
+
+def targets(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Title and query of each panel on a data source of this kind."""
+    for board in dashboards():
+        for panel in board["panels"]:
+            for target in panel.get("targets", []):
+                if target["datasource"]["type"] == kind:
+                    yield panel["title"], target
+
+
+def datasources() -> dict[str, dict[str, Any]]:
+    (file,) = (DEPLOY / "grafana" / "provisioning" / "datasources").glob("*.yaml")
+    found = yaml.safe_load(file.read_text(encoding="utf-8").replace("$$", "$"))["datasources"]
+    return {source["type"]: source for source in found}
+
+
+def filled(text: str) -> list[str]:
+    """The queries that Grafana makes of one with variables."""
+    text = text.replace("$__rate_interval", "5m").replace("$__tags", 'service_name="x"')
+    return [re.sub(r"\$\w+", "x", text.replace("$window", window)) for window in ("1h", "24h")]
+
+
+def rule_queries() -> list[Query]:
+    return [
+        Query(f"{file} {rule.get('record') or rule['alert']}", rule["expr"])
+        for folder in ("rules", "alerts")
+        for file, rule in rules(folder)
+    ]
+
+
+def dashboard_queries() -> list[Query]:
+    found = [(title, target["expr"]) for title, target in targets("prometheus")]
+    for board in dashboards():
+        found += [("annotation " + each["name"], each["expr"]) for each in board["annotations"]["list"]]
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
+                found.append((f"variable {variable['name']}", f"count by ({label}) ({series})"))
+    found += [
+        (each["name"], each["query"]) for each in datasources()["tempo"]["jsonData"]["tracesToMetrics"]["queries"]
+    ]
+    return [Query(place, text) for place, pattern in found for text in dict.fromkeys(filled(pattern))]
+
+
+def children(node: Any) -> list[Any]:
+    if isinstance(node, promql.BinaryExpr):
+        return [node.lhs, node.rhs]
+    if isinstance(node, promql.Call):
+        return list(node.args)
+    if isinstance(node, promql.MatrixSelector):
+        return [node.vector_selector]
+    if isinstance(node, promql.AggregateExpr):
+        return [node.expr, *([node.param] if node.param is not None else [])]
+    return [node.expr] if hasattr(node, "expr") else []
+
+
+def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Each node with all nodes above it, the nearest last."""
+    yield node, above
+    for child in children(node):
+        yield from walk(child, (*above, node))
+
+
+def operator(node: Any) -> str:
+    """Name of the function or aggregation, or nothing."""
+    if isinstance(node, promql.Call):
+        return str(node.func.name)
+    return str(node.op) if isinstance(node, promql.AggregateExpr) else ""
+
+
+def labels_of(node: Any) -> set[str]:
+    """The labels that one node names."""
+    if isinstance(node, promql.VectorSelector):
+        return {matcher.name for matcher in node.matchers.matchers}
+    if isinstance(node, promql.AggregateExpr):
+        return set(node.modifier.labels) if node.modifier else set()
+    if isinstance(node, promql.BinaryExpr) and node.modifier:
+        matching = re.findall(r"[a-zA-Z_]\w*", str(node.modifier.matching or ""))
+        return {*matching, *(node.modifier.group_labels or [])} - {"on", "ignoring"}
+    if isinstance(node, promql.Call) and node.func.name == "label_replace":
+        return {node.args[1].val, node.args[3].val} - {""}
+    return set()
+
+
+def own_series() -> set[str]:
+    found = set()
+    for metric in semconv.metrics():
+        name = semconv.prometheus_name(metric)
+        found |= (
+            {f"{name}_{part}" for part in ("bucket", "sum", "count")} if metric.instrument == "histogram" else {name}
+        )
+    return found
+
+
+def own_attributes() -> set[str]:
+    """Attribute names, with dots."""
+    metrics = {metric.name for metric in semconv.metrics()}
+    texts = {value for value in vars(semconv).values() if isinstance(value, str)}
+    named = {text for text in texts if re.fullmatch(r"[a-z_]+([.][a-z_]+)+", text)}
+    # The score is an attribute too, under the metric's name.
+    return (named - metrics) | {semconv.PREDICTION_SCORE_ATTRIBUTE, semconv.PREDICTION_DURATION_ATTRIBUTE}
+
+
+RECORDED = {rule["record"] for _, rule in rules("rules")}
+OWN_LABELS = {attribute.replace(".", "_") for attribute in own_attributes()}
+QUERIES = [*rule_queries(), *dashboard_queries()]
+COUNTERS = {
+    name
+    for name in (own_series() | FOREIGN_SERIES)
+    if name.endswith(("_total", "_bucket", "_count", "_sum")) and name != "system_cpu_logical_count"
+    if not name.endswith(("_thread_count", "_descriptor_count"))
+}
+
+
+def complaints_about(check: Any) -> list[str]:
+    """`check` gets each parsed query's nodes and says what is wrong with one, or nothing."""
+    found = []
+    for query in QUERIES:
+        for node, above in walk(promql.parse(query.text)):
+            complaint = check(node, above)
+            if complaint:
+                found.append(f"{query.place}: {complaint}")
+    return sorted(set(found))
+
+
+def test_every_series_exists():
+    """What is queried is emitted, recorded, or somebody else's and listed here."""
+    known = own_series() | RECORDED | FOREIGN_SERIES
+
+    def check(node, above):
+        return (
+            f"unknown series {node.name}" if isinstance(node, promql.VectorSelector) and node.name not in known else ""
+        )
+
+    assert complaints_about(check) == []
+
+
+def test_every_label_exists():
+    """Each label in a matcher, a grouping or a join is one of our attributes, or somebody else's and listed here."""
+    known = OWN_LABELS | FOREIGN_LABELS
+
+    assert complaints_about(lambda node, above: ", ".join(sorted(labels_of(node) - known))) == []
+
+
+def test_counters_are_read_as_rates():
+    """A counter's value since its process started says nothing."""
+
+    def check(node, above):
+        if not isinstance(node, promql.VectorSelector) or node.name not in COUNTERS:
+            return ""
+        return "" if any(operator(each) in RATES | ALIVE for each in above) else f"raw counter {node.name}"
+
+    assert complaints_about(check) == []
+
+
+def test_rates_are_taken_before_sums():
+    """The rate of a sum takes one replica's restart for a reset of all."""
+
+    def check(node, above):
+        if operator(node) not in RATES:
+            return ""
+        return "" if isinstance(node.args[0], promql.MatrixSelector) else f"{operator(node)} over a subquery"
+
+    assert complaints_about(check) == []
+
+
+def test_rates_see_four_exports():
+    """A rate over less than four export intervals flickers or is empty."""
+
+    def check(node, above):
+        short = operator(node) in RATES and node.args[0].range < 4 * EXPORT_INTERVAL
+        return f"{operator(node)} over {node.args[0].range}" if short else ""
+
+    assert complaints_about(check) == []
+
+
+def test_quantiles_are_taken_from_rates_by_bucket():
+    """A quantile needs the buckets' rates, with `le` kept."""
+
+    def check(node, above):
+        if operator(node) != "histogram_quantile":
+            return ""
+        total = node.args[1]
+        kept = isinstance(total, promql.AggregateExpr) and "le" in total.modifier.labels
+        rated = any(operator(each) in RATES for each, _ in walk(total))
+        return "" if kept and rated else "quantile without rate or le"
+
+    assert complaints_about(check) == []
+
+
+def branches(node: Any) -> Iterator[Any]:
+    """The alternatives of an expression: the operands of its outermost `or`s."""
+    if isinstance(node, promql.ParenExpr):
+        yield from branches(node.expr)
+    elif isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
+        yield from branches(node.lhs)
+        yield from branches(node.rhs)
+    else:
+        yield node
+
+
+def test_shadow_models_never_alert():
+    """The first selector of each alternative, which decides what the alert is about, leaves shadow models out."""
+    silent = set()
+    for _, rule in rules("alerts"):
+        for branch in branches(promql.parse(rule["expr"])):
+            first = next(node for node, _ in walk(branch) if isinstance(node, promql.VectorSelector))
+            about_models = first.name in RECORDED or first.name.startswith("ml_")
+            excluded = any(
+                str(each.name) == "ml_model_role" and each.value == "shadow" for each in first.matchers.matchers
+            )
+            if about_models and not excluded and not first.name.startswith("serving:"):
+                silent.add((rule["alert"], first.name))
+
+    assert silent == set()
+
+
+def test_serving_series_leaves_shadow_models_out():
+    """The series by which a model is missed does not count shadows."""
+    found = [rule["expr"] for _, rule in rules("rules") if rule["record"].startswith("serving:")]
+
+    assert [expr for expr in found if 'ml_model_role!="shadow"' not in expr] == []
+
+
+def test_recorded_names_are_unique():
+    """No two rules write the same series."""
+    names = [rule["record"] for _, rule in rules("rules")]
+
+    assert sorted(names) == sorted(set(names))
+
+
+def anchors() -> set[str]:
+    text = (DEPLOY / "runbook.md").read_text(encoding="utf-8")
+    return {heading.lower() for heading in re.findall(r"^## (\w+)$", text, flags=re.MULTILINE)}
+
+
+def test_alerts_are_complete():
+    """Each alert waits, says how grave it is, what has happened and what to do, and its entry in the runbook exists."""
+    incomplete = []
+    for file, rule in rules("alerts"):
+        wanted = {
+            "for": bool(rule.get("for")),
+            "severity": rule["labels"].get("severity") in {"critical", "warning"},
+            "summary": bool(rule["annotations"].get("summary")),
+            "description": bool(rule["annotations"].get("description")),
+            "runbook_url": rule["annotations"].get("runbook_url") == f"deploy/runbook.md#{rule['alert'].lower()}",
+            "runbook entry": rule["alert"].lower() in anchors(),
+        }
+        incomplete += [(file, rule["alert"], what) for what, there in wanted.items() if not there]
+
+    assert incomplete == []
+
+
+def test_runbook_has_no_orphans():
+    """Each entry of the runbook belongs to an alert."""
+    assert anchors() == {rule["alert"].lower() for _, rule in rules("alerts")}
+
+
+def test_alert_texts_use_known_labels():
+    """A misspelt label in a text would be an empty place in a page at night."""
+    texts = [text for _, rule in rules("alerts") for text in rule["annotations"].values()]
+
+    used = {label for text in texts for label in re.findall(r"\$labels\.(\w+)", text)}
+
+    assert used - OWN_LABELS - FOREIGN_LABELS == set()
+
+
+def test_legends_use_known_labels():
+    """The same for the legends of the panels."""
+    used = {
+        label
+        for _, target in targets("prometheus")
+        for label in re.findall(r"{{(\w+)}}", target.get("legendFormat", ""))
+    }
+
+    assert used - OWN_LABELS - FOREIGN_LABELS == set()
+
+
+def logql_queries() -> list[str]:
+    tempo = datasources()["tempo"]["jsonData"]["tracesToLogsV2"]["query"]
+    return [*(target["expr"] for _, target in targets("loki")), tempo]
+
+
+def test_log_labels_exist():
+    """LogQL selects by our attributes in their underscored form, or by what Loki adds."""
+    used = {
+        name for query in logql_queries() for name in re.findall(r"(?<=[{|,])\s*([a-z]\w*)\s*(?:=~|!~|!=|=|<|>)", query)
+    }
+
+    assert used
+    assert used - OWN_LABELS - LOKI_LABELS == set()
+
+
+def test_trace_attributes_exist():
+    """TraceQL selects by our attributes with their dots, or by what every span has."""
+    queries = [target["query"] for _, target in targets("tempo")]
+    used = {name for query in queries for name in re.findall(r"(?:span|resource)\.([\w.]+)", query)}
+    bare = {name for query in queries for name in re.findall(r"(?<![\w.\"$])([a-z]+(?::[a-z]+)?)\s*(?:=|>|<)", query)}
+
+    assert used
+    assert (used - own_attributes(), bare - TEMPO_INTRINSICS) == (set(), set())
+
+
+def test_links_between_sources_use_known_names():
+    """A wrong label in a link fails silently in Grafana."""
+    tempo = datasources()["tempo"]["jsonData"]
+    tags = [*tempo["tracesToLogsV2"]["tags"], *tempo["tracesToMetrics"]["tags"]]
+
+    assert [tag for tag in tags if tag["key"] not in own_attributes()] == []
+    assert [tag for tag in tags if tag["value"] != tag["key"].replace(".", "_")] == []
+
+
+@pytest.mark.parametrize("document", ["runbook.md", "prometheus/README.md", "grafana/README.md"])
+def test_documents_name_what_exists(document):
+    """A series that a document names is emitted or recorded."""
+    text = (DEPLOY / document).read_text(encoding="utf-8")
+    known = own_series() | RECORDED | FOREIGN_SERIES | OWN_LABELS
+    families = r"(?<![\w:.])(?:(?:ml|otelml|otelcol|hw|system|process|container|http)_[a-z0-9_]+)(?![\w*:])"
+
+    named = set(re.findall(families, re.sub(r"\w+_\*_\w+", "", text)))
+
+    assert named - known == set()
