@@ -202,7 +202,7 @@ class Config:
         attributes.update({name: value for name, value in given.items() if value is not None})
         for name, value in attributes.items():
             if not isinstance(name, str) or not isinstance(value, str | bool | int | float):
-                raise ConfigError(f"resource attribute {name!r} has a {type(value).__name__}: use text or a number")
+                raise ConfigError(f"resource_attributes: {name!r} has a {type(value).__name__}: use text or a number")
         named = {
             "service_name": semconv.SERVICE_NAME,
             "service_version": semconv.SERVICE_VERSION,

@@ -98,6 +98,9 @@ class MemoryTransport:
     def close(self) -> None:
         """Nothing is open."""
 
+    def abandon(self) -> None:
+        """Nothing is open."""
+
 
 class InMemoryTelemetry:
     """Telemetry that stays in memory, in force inside its ``with`` block; the former state comes back after it.

@@ -217,7 +217,7 @@ class OwnEngine:
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
-        self.light_spans = self.light_spans and not _routes.why_stock("traces", config.traces)
+        self.light_spans = self.light_spans and _routes.only_ours(config.traces)
         self._has_stock = not (_routes.only_ours(config.traces) and _routes.only_ours(config.logs))
         processors = _providers.span_processors(
             config,
@@ -251,8 +251,7 @@ class OwnEngine:
     def _build_worker(self) -> None:
         senders = self._outbox.senders
         scope = _encode.scope(semconv.SCOPE)
-        stock_events = _routes.why_stock("logs", self.config.logs) and self.config.logs.exporters
-        emit = _providers.event_emitter(self.logger_provider) if stock_events else None
+        emit = None if _routes.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
         traces: Outlet[SpanData] = Outlet("worker.encode.span", _encode.span, scope, senders.get("traces"))
         logs: Outlet[EventData] = Outlet("worker.encode.event", _encode.event, scope, senders.get("logs"), emit)
         self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)

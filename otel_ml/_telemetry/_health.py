@@ -10,17 +10,20 @@ from otel_ml.config import Signal
 
 
 class Health:
-    """The state of one receiver, shared by the signals that go to it."""
+    """The state of one receiver, shared by the signals that go to it: it is down while any of them fails."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._lock = threading.Lock()
-        self._down_since: float | None = None
+        self._down: set[Signal] = set()
+        self._down_since = 0.0
 
     def unreachable(self, signal: Signal, detail: str) -> None:
         """No answer, or one that asks to come again."""
         with self._lock:
-            if self._down_since is not None:
+            first = not self._down
+            self._down.add(signal)
+            if not first:
                 return
             self._down_since = monotonic()
         _guard.warn(
@@ -39,9 +42,11 @@ class Health:
     def accepted(self, signal: Signal, rejected: int) -> None:
         """An answer that took the request; ``rejected`` records of it were refused."""
         with self._lock:
-            since, self._down_since = self._down_since, None
-        if since is not None:
-            _guard.warn(f"otel-ml: export to {self._endpoint} works again after {monotonic() - since:.0f} s")
+            recovered = self._down == {signal}
+            self._down.discard(signal)
+        if recovered:
+            seconds = monotonic() - self._down_since
+            _guard.warn(f"otel-ml: export to {self._endpoint} works again after {seconds:.0f} s")
         if rejected:
             _guard.warn_once(
                 f"partial {signal} {self._endpoint}",
@@ -50,4 +55,4 @@ class Health:
 
     def reset_after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._down_since = None
+        self._down = set()

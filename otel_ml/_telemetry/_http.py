@@ -62,6 +62,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Cuts the connection, also under a running `post`; a later one opens a new one."""
 
+    def abandon(self) -> None:
+        """Closes this process's end only: in a forked child the connection is still the parent's."""
+
 
 class HttpTransport:
     """OTLP over HTTP with protobuf bodies: one kept connection, no redirects, no retries of its own."""
@@ -69,6 +72,7 @@ class HttpTransport:
     def __init__(self, signal: Signal, config: SignalConfig) -> None:
         self.endpoint = config.endpoint
         self._signal: Signal = signal
+        self._config = config
         self._gzip = config.compression == "gzip"
         self._headers = {
             "content-type": "application/x-protobuf",
@@ -105,8 +109,7 @@ class HttpTransport:
             )
             return self._read(response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            self._socket[0] = None
-            self._pool.close()
+            self.abandon()
             late = monotonic() >= deadline
             return Answer("retry", "no answer in time" if late else _cause(error), resend=kept and not late)
         finally:
@@ -114,8 +117,12 @@ class HttpTransport:
 
     def close(self) -> None:
         _cut(self._socket)
+        self.abandon()
+
+    def abandon(self) -> None:
         self._socket[0] = None
         self._pool.close()
+        self._pool = _pool(self._config, self._socket)
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> Answer:
         content = response.read(ANSWER_LIMIT, decode_content=False)

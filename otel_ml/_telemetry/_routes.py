@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
@@ -53,7 +54,7 @@ def span_processors(config: SignalConfig, book: Book) -> list[SpanProcessor]:
         exporter = _grpc("trace_exporter", "OTLPSpanExporter", config)
         processors.append(BatchSpanProcessor(Counted(exporter, book, len)))  # type: ignore[arg-type]
     if "console" in config.exporters:
-        processors.append(SimpleSpanProcessor(ConsoleSpanExporter()))
+        processors.append(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stdout)))
     return processors
 
 
@@ -64,7 +65,7 @@ def log_processors(config: SignalConfig, book: Book) -> list[LogRecordProcessor]
         exporter = _grpc("_log_exporter", "OTLPLogExporter", config)
         processors.append(BatchLogRecordProcessor(Counted(exporter, book, len)))  # type: ignore[arg-type]
     if "console" in config.exporters:
-        processors.append(SimpleLogRecordProcessor(ConsoleLogRecordExporter()))
+        processors.append(SimpleLogRecordProcessor(ConsoleLogRecordExporter(out=sys.stdout)))
     return processors
 
 
@@ -77,7 +78,7 @@ def metric_exporters(
         exporter = _grpc("metric_exporter", "OTLPMetricExporter", config, preferred_temporality=temporality)
         exporters.append(Counted(exporter, book, lambda data: sum(one.points for one in _encode.stock_metrics(data))))
     if "console" in config.exporters:
-        exporters.append(ConsoleMetricExporter(preferred_temporality=temporality))
+        exporters.append(ConsoleMetricExporter(out=sys.stdout, preferred_temporality=temporality))
     return exporters
 
 

@@ -63,7 +63,7 @@ class Delivery:
         self._stop = threading.Event()
         self._give_up_at = float("inf")
         self._random.seed()
-        self._transport.close()
+        self._transport.abandon()
 
     def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
         count = _wire.count(records)

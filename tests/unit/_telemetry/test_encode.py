@@ -1,0 +1,134 @@
+"""Our encoders against the stock ones."""
+
+from __future__ import annotations
+
+import pytest
+from engine_samples import event, span
+from opentelemetry import trace
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace.status import Status, StatusCode
+
+from otel_ml import _guard
+from otel_ml._telemetry import _encode, _wire
+
+ATTRIBUTES = {"double": 1.0, "int": 1, "bool": True, "str": "ü", "negative": -5, "tiny": 5e-324, "empty": ""}
+RESOURCE = Resource({"service.name": "x", "list": ("a", "b"), "number": 3}, "https://schema/1")
+SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
+
+
+def joined(record: bytes) -> bytes:
+    scope = _encode.scope("otel_ml", "1.0", "https://schema/2")
+    return _wire.request(_encode.resource(RESOURCE.attributes, RESOURCE.schema_url), [_wire.Encoded(scope, record)])
+
+
+@pytest.mark.parametrize("remote", [True, False])
+@pytest.mark.parametrize("status", ["unset", "ok", "error"])
+def test_a_span_is_what_the_stock_encoder_makes_of_it(remote, status):
+    """Every field, attribute type, flag, event, link and status agrees with the stock encoder."""
+    ours = span(
+        parent_span_id=77,
+        trace_flags=3,
+        attributes=ATTRIBUTES,
+        events=[("exception", 1_500, {"exception.type": "ValueError"})],
+        links=[(5, 6, {"a": 1})],
+        status=status,
+        status_message="it broke" if status == "error" else "",
+        trace_state="a=1,b=2",
+        parent_is_remote=remote,
+    )
+    state = TraceState([("a", "1"), ("b", "2")])
+    context = SpanContext(ours.trace_id, ours.span_id, is_remote=False, trace_flags=TraceFlags(3), trace_state=state)
+    stock = ReadableSpan(
+        name=ours.name,
+        context=context,
+        parent=SpanContext(ours.trace_id, 77, is_remote=remote),
+        resource=RESOURCE,
+        attributes=ATTRIBUTES,
+        events=[Event("exception", {"exception.type": "ValueError"}, 1_500)],
+        links=[Link(SpanContext(5, 6, is_remote=False), {"a": 1})],
+        kind=trace.SpanKind.INTERNAL,
+        status=Status(
+            {"unset": StatusCode.UNSET, "ok": StatusCode.OK, "error": StatusCode.ERROR}[status],
+            "it broke" if status == "error" else None,
+        ),
+        start_time=ours.start_ns,
+        end_time=ours.end_ns,
+        instrumentation_scope=SCOPE,
+    )
+
+    assert ExportTraceServiceRequest.FromString(joined(_encode.span(ours))) == encode_spans([stock])
+
+
+@pytest.mark.parametrize("severity", ["INFO", "ERROR"])
+def test_an_event_is_what_the_stock_encoder_makes_of_it(severity):
+    """The event's log record agrees with the stock encoder in every field."""
+    ours = event(severity=severity, attributes=ATTRIBUTES, trace_flags=1)
+    parent = SpanContext(ours.trace_id, ours.span_id, is_remote=False, trace_flags=TraceFlags(1))
+    record = LogRecord(
+        timestamp=ours.time_ns,
+        observed_timestamp=ours.time_ns,
+        context=trace.set_span_in_context(trace.NonRecordingSpan(parent)),
+        severity_text=severity,
+        severity_number=SeverityNumber.INFO if severity == "INFO" else SeverityNumber.ERROR,
+        body=ours.body,
+        attributes=ATTRIBUTES,
+        event_name="ml.prediction",
+    )
+    stock = ReadableLogRecord(record, RESOURCE, SCOPE)
+
+    assert ExportLogsServiceRequest.FromString(joined(_encode.event(ours))) == encode_logs([stock])
+
+
+def test_an_event_outside_a_span_has_no_ids():
+    """Trace and span id 0 mean none."""
+    request = ExportLogsServiceRequest.FromString(joined(_encode.event(event(trace_id=0, span_id=0))))
+    record = request.resource_logs[0].scope_logs[0].log_records[0]
+
+    assert (record.trace_id, record.span_id) == (b"", b"")
+
+
+def test_records_are_grouped_by_scope():
+    """Records of one scope stand together, in their order."""
+    one, two = _encode.scope("one"), _encode.scope("two")
+    records = [
+        _wire.Encoded(one, _encode.span(span(1))),
+        _wire.Encoded(two, _encode.span(span(2))),
+        _wire.Encoded(one, _encode.span(span(3))),
+    ]
+    request = ExportTraceServiceRequest.FromString(_wire.request(_encode.resource({}), records))
+
+    assert [
+        (scope.scope.name, [int.from_bytes(item.span_id, "big") - 0xDEF0 for item in scope.spans])
+        for scope in request.resource_spans[0].scope_spans
+    ] == [("one", [1, 3]), ("two", [2])]
+
+
+def test_long_payloads_are_framed():
+    """Lengths beyond one byte are varints."""
+    long = span(name="n" * 100_000)
+    request = ExportTraceServiceRequest.FromString(joined(_encode.span(long)))
+
+    assert request.resource_spans[0].scope_spans[0].spans[0].name == "n" * 100_000
+
+
+def test_a_poison_record_costs_none_of_its_neighbours():
+    """A record that cannot be encoded is left out; the chunk's others are kept."""
+
+    def encode(numbers):
+        if 3 in numbers:
+            raise ValueError
+        return [_wire.Encoded(b"", bytes([number])) for number in numbers]
+
+    encoded, invalid = _encode.each(encode, [1, 2, 3, 4], "test.poison")
+
+    assert ([item.record for item in encoded], invalid) == ([b"\1", b"\2", b"\4"], 1)
+    assert set(_guard.counts()) == {"test.poison"}

@@ -1,0 +1,297 @@
+"""The readers: folded cells as data points, for OTLP and for the scrape page."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+
+import pytest
+from engine_samples import within
+from opentelemetry.metrics import Observation
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _decode
+from otel_ml._telemetry._reader import MODELS_KEPT
+from otel_ml._telemetry.cells import Exemplar, Identity
+
+IDENTITY = Identity("m", "1", "primary")
+BASE = {"ml.model.name": "m", "ml.model.role": "primary", "ml.model.version": "1"}
+
+
+def collected(engine, receiver) -> dict:
+    receiver.accepted.clear()
+    assert engine.flush(within())
+    return _decode.metrics(body for signal, body in receiver.accepted if signal == "metrics")
+
+
+def predict(cells, *, seconds: float = 0.004, label: str | None = "1", score: float | None = 0.93) -> None:
+    cells.started += 1
+    bucket = cells.durations.record(seconds)
+    cells.durations.offer(bucket, Exemplar(seconds, 123, 0xABC, 0xDEF))
+    cells.classes[label] = cells.classes.get(label, 0) + 1
+    if score is not None:
+        cells.scores.record(score)
+    cells.finished += 1
+
+
+def test_cells_become_the_catalogue_of_prediction_metrics(make_engine, receiver):
+    """Counters, histograms and the number in flight come out under their names with their attributes."""
+    engine = make_engine()
+    cells = engine.cells(IDENTITY).mine()
+    predict(cells)
+    predict(cells, label=None, score=None)
+    cells.started += 2
+    cells.finished += 1
+    cells.failure("ValueError").record(0.2)
+    cells.stage("preprocess").record(0.001)
+    cells.batch_sizes.record(7)
+    cells.first_items.record(0.5)
+    cells.unrecognised += 1
+
+    metrics = collected(engine, receiver)
+
+    assert {name: points for name, points in metrics.items() if name == "ml.predictions"} == {
+        "ml.predictions": [
+            {"attributes": {**BASE, "ml.prediction.class": "1"}, "value": 1},
+            {"attributes": BASE, "value": 1},
+        ]
+    }
+    assert metrics["ml.prediction.errors"] == [
+        {"attributes": {"error.type": "ValueError", **BASE}, "value": 1},
+        {"attributes": BASE, "value": 0},
+    ]
+    assert metrics["ml.prediction.active"] == [{"attributes": BASE, "value": 1}]
+    assert metrics["otelml.unrecognised.outputs"] == [{"attributes": BASE, "value": 1}]
+    durations = metrics["ml.prediction.duration"]
+    assert [(point["attributes"].get("error.type"), point["count"], point["sum"]) for point in durations] == [
+        ("ValueError", 1, 0.2),
+        (None, 2, 0.008),
+    ]
+    assert durations[1]["bounds"] == list(semconv.DURATION_BUCKETS)
+    assert durations[1]["counts"] == [0, 0, 2] + [0] * 11
+    assert durations[1]["exemplars"] == [{"value": 0.004, "trace_id": f"{0xABC:032x}", "span_id": f"{0xDEF:016x}"}]
+    assert (durations[1]["min"], durations[1]["max"]) == (0.004, 0.004)
+    assert metrics["ml.prediction.stage.duration"][0]["attributes"] == {**BASE, "ml.stage.name": "preprocess"}
+    assert metrics["ml.prediction.batch.size"][0]["sum"] == 7
+    assert metrics["ml.prediction.first_item.duration"][0]["count"] == 1
+    assert metrics["ml.prediction.score"][0]["count"] == 1
+
+
+def test_kinds_and_units_are_those_of_the_catalogue(make_engine, receiver):
+    """Instrument, unit and description come from semconv."""
+    engine = make_engine()
+    cells = engine.cells(IDENTITY).mine()
+    predict(cells)
+    receiver.accepted.clear()
+    engine.flush(within())
+
+    found = _decode.instruments(body for signal, body in receiver.accepted if signal == "metrics")
+
+    catalogue = {
+        metric.name: {"kind": metric.instrument, "unit": metric.unit, "description": metric.description}
+        for metric in semconv.metrics()
+    }
+    assert found == {name: catalogue[name] for name in found}
+    assert {"ml.predictions", "ml.prediction.duration", "otelml.export.dropped"} <= found.keys()
+
+
+def test_histograms_without_values_are_absent(make_engine, receiver):
+    """A model that has made no prediction yet has counters at zero and no invented histogram."""
+    engine = make_engine()
+    engine.cells(IDENTITY)
+
+    metrics = collected(engine, receiver)
+
+    assert sorted(name for name in metrics if name.startswith("ml.")) == [
+        "ml.prediction.active",
+        "ml.prediction.errors",
+    ]
+    assert metrics["ml.prediction.errors"] == [{"attributes": BASE, "value": 0}]
+
+
+def test_sums_are_cumulative_with_a_fixed_start_and_exemplars_of_the_interval(make_engine, receiver):
+    """A lost export costs resolution, not counts; an exemplar is sent once."""
+    engine = make_engine()
+    cells = engine.cells(IDENTITY).mine()
+    predict(cells)
+    first = collected(engine, receiver)["ml.prediction.duration"][0]
+    predict(cells)
+    cells.durations.exemplars.clear()
+    second = collected(engine, receiver)["ml.prediction.duration"][0]
+
+    assert (first["count"], len(first["exemplars"])) == (1, 1)
+    assert (second["count"], len(second["exemplars"])) == (2, 0)
+
+
+def test_delta_preference_gives_what_was_added(make_engine, receiver):
+    """With delta temporality counters and histograms are differences; the number in flight stays a level."""
+    engine = make_engine(metric_temporality="delta")
+    cells = engine.cells(IDENTITY).mine()
+    cells.started += 1
+    predict(cells)
+    collected(engine, receiver)
+    predict(cells)
+    predict(cells)
+
+    metrics = collected(engine, receiver)
+
+    assert metrics["ml.predictions"][0]["value"] == 2
+    assert metrics["ml.prediction.duration"][0]["count"] == 2
+    assert metrics["ml.prediction.active"][0]["value"] == 1
+
+
+def test_self_metrics_start_at_zero_for_every_signal_and_reason(make_engine, receiver):
+    """An alert on the first lost record needs the zero before it."""
+    engine = make_engine()
+
+    metrics = collected(engine, receiver)
+
+    dropped = {
+        (point["attributes"]["otelml.signal"], point["attributes"]["otelml.drop.reason"]): point["value"]
+        for point in metrics["otelml.export.dropped"]
+    }
+    assert dropped == {
+        (signal, reason): 0 for signal in ("traces", "metrics", "logs") for reason in semconv.DROP_REASONS
+    }
+    assert metrics["otelml.internal.errors"] == [{"attributes": {}, "value": 0}]
+
+
+def test_a_surrogate_in_a_name_costs_nothing(make_engine, receiver):
+    """Text that UTF-8 cannot carry is replaced, and all other points arrive."""
+    engine = make_engine()
+    cells = engine.cells(Identity("m\ud800", "1", "primary")).mine()
+    predict(cells, label="\udfff")
+
+    point = collected(engine, receiver)["ml.predictions"][0]
+
+    assert (point["attributes"]["ml.model.name"], point["attributes"]["ml.prediction.class"]) == ("m?", "?")
+
+
+def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine, receiver):
+    """After any failed collection the next one works."""
+    engine = make_engine()
+    fail = [True]
+
+    def callback(_):
+        if fail[0]:
+            raise ZeroDivisionError
+        return [Observation(5)]
+
+    engine.meter("user").create_observable_gauge("user.gauge", [callback])
+    engine.store._sets[IDENTITY] = None
+    without = collected(engine, receiver)
+    fail[0] = False
+    del engine.store._sets[IDENTITY]
+    again = collected(engine, receiver)
+
+    assert "user.gauge" not in without
+    assert "otelml.export.produced" in without
+    assert again["user.gauge"] == [{"attributes": {}, "value": 5}]
+    assert again["otelml.internal.errors"][0]["attributes"] == {"otelml.error.place": "reader.fold"}
+    _guard.reset()
+
+
+def test_a_metric_that_cannot_be_encoded_costs_only_itself(make_engine, receiver):
+    """A counter beyond 63 bits is dropped as invalid; all other metrics arrive."""
+    engine = make_engine()
+    engine.meter("user").create_counter("user.huge").add(2**70)
+    engine.meter("user").create_counter("user.fine").add(1)
+
+    receiver.accepted.clear()
+    assert engine.flush(within()) is False
+    metrics = _decode.metrics(body for signal, body in receiver.accepted if signal == "metrics")
+
+    assert "user.huge" not in metrics
+    assert metrics["user.fine"] == [{"attributes": {}, "value": 1}]
+    assert engine.ledger()["metrics"].dropped == {"invalid": 1}
+    assert engine.ledger()["metrics"].delivered == receiver.points()
+
+
+def test_models_are_bounded(make_engine):
+    """Beyond the limit handles share one set of cells."""
+    engine = make_engine()
+
+    identities = {engine.cells(Identity(f"m{number}", "1", "primary")).identity for number in range(MODELS_KEPT + 50)}
+
+    assert len(identities) == MODELS_KEPT + 1
+    assert Identity("__other__", "__other__", "__other__") in identities
+
+
+def test_many_attribute_sets_are_kept(make_engine, receiver):
+    """Bins of features go beyond the SDK's default of 2,000 attribute sets."""
+    engine = make_engine()
+    counter = engine.meter("user").create_counter("user.bins")
+    for number in range(3000):
+        counter.add(1, {"bin": number})
+
+    assert len(collected(engine, receiver)["user.bins"]) == 3000
+
+
+def test_threads_that_count_lose_nothing(make_engine, receiver):
+    """Cells of eight threads fold to one sum, also when the threads have ended."""
+    engine = make_engine()
+    handle = engine.cells(IDENTITY)
+
+    def work():
+        cells = handle.mine()
+        for _ in range(1000):
+            predict(cells)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    middle = collected(engine, receiver)
+    for thread in threads:
+        thread.join()
+
+    assert collected(engine, receiver)["ml.predictions"][0]["value"] == 8000
+    assert middle.get("ml.predictions", [{"value": 0}])[0]["value"] <= 8000
+
+
+def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
+    """The page carries every metric of the OTLP path under its Prometheus name, none doubled."""
+    engine = make_engine(prometheus_port=0)
+    cells = engine.cells(IDENTITY).mine()
+    predict(cells)
+    cells.failure("ValueError").record(0.2)
+    address = engine.page.address
+
+    text = urllib.request.urlopen(address, timeout=5).read().decode()
+    exemplars = collected(engine, receiver)["ml.prediction.duration"][1]["exemplars"]
+
+    families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families))
+    names = {semconv.prometheus_name(metric) for metric in (semconv.PREDICTIONS, semconv.PREDICTION_DURATION)}
+    assert names <= set(families)
+    labels = 'ml_model_name="m",ml_model_role="primary",ml_model_version="1"'
+    assert f'ml_predictions_total{{{labels},ml_prediction_class="1"}} 1.0' in text
+    assert f'ml_prediction_errors_total{{error_type="ValueError",{labels}}} 1.0' in text
+    assert f'ml_prediction_duration_seconds_count{{error_type="",{labels}}} 1.0' in text
+    assert address.startswith("http://127.0.0.1:")
+    assert len(exemplars) == 1
+
+
+def test_a_taken_port_is_a_clear_error(make_engine, tmp_path):
+    """A second page on the same port names the setting and the remedy, and frees its instance slot."""
+    from otel_ml.config import ConfigError
+
+    first = make_engine(prometheus_port=0)
+
+    with pytest.raises(ConfigError, match="prometheus_port .* choose a free port"):
+        make_engine(prometheus_port=first.page.port)
+
+    assert make_engine().instance.slot == 1
+
+
+@pytest.mark.parametrize("periodic", [True])
+def test_metrics_are_exported_at_their_interval(make_engine, receiver, periodic):
+    """Without any call the reader exports by itself."""
+    make_engine(periodic=periodic, metric_export_interval=0.02)
+
+    deadline = threading.Event()
+    for _ in range(1000):
+        if receiver.requests("metrics") >= 2:
+            break
+        deadline.wait(0.01)
+
+    assert receiver.requests("metrics") >= 2

@@ -1,0 +1,174 @@
+"""Settings: precedence, validation, and that making them touches nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from otel_ml.config import SIGNALS, Config, ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults_send_all_signals_to_the_local_receiver():
+    """Without any setting every signal goes by http/protobuf to localhost:4318."""
+    config = Config()
+
+    assert [getattr(config, signal).endpoint for signal in SIGNALS] == [
+        "http://localhost:4318/v1/traces",
+        "http://localhost:4318/v1/metrics",
+        "http://localhost:4318/v1/logs",
+    ]
+    assert {getattr(config, signal).protocol for signal in SIGNALS} == {"http/protobuf"}
+    assert {getattr(config, signal).exporters for signal in SIGNALS} == {("otlp",)}
+
+
+def test_variables_win_over_defaults_and_arguments_over_variables(monkeypatch):
+    """Precedence is argument, variable, default."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "from-variable")
+    monkeypatch.setenv("OTEL_ML_EVENTS", "all")
+    monkeypatch.setenv("OTEL_ML_QUEUE_SIZE", "7")
+
+    config = Config(service_name="from-argument", events="off")
+
+    assert (config.service_name, config.events, config.queue_size) == ("from-argument", "off", 7)
+
+
+def test_per_signal_variables_win_over_general_ones(monkeypatch):
+    """A signal's own endpoint is taken as it is; the general one gets the signal's path."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/base/")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/otlp/v1/logs")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "4.5")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc,x-a=1")
+
+    config = Config()
+
+    assert config.traces.endpoint == "http://collector:4318/base/v1/traces"
+    assert config.logs.endpoint == "https://logs:1/otlp/v1/logs"
+    assert (config.traces.timeout, config.logs.timeout) == (3.0, 4.5)
+    assert config.traces.headers == {"authorization": "Bearer abc", "x-a": "1"}
+
+
+def test_an_endpoint_argument_wins_over_per_signal_variables(monkeypatch):
+    """What the code says holds for all signals."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/v1/logs")
+
+    assert Config(endpoint="http://here:1").logs.endpoint == "http://here:1/v1/logs"
+
+
+def test_resource_attributes_are_joined(monkeypatch):
+    """Arguments complete and override OTEL_RESOURCE_ATTRIBUTES."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,deployment.environment.name=dev,team=x%2Cy")
+
+    config = Config(environment="prod", resource_attributes={"zone": "1"})
+
+    assert config.resource_attributes == {
+        "service.name": "a",
+        "deployment.environment.name": "prod",
+        "team": "x,y",
+        "zone": "1",
+    }
+    assert (config.service_name, config.environment) == ("a", "prod")
+
+
+def test_milliseconds_of_the_specification_become_seconds(monkeypatch):
+    """OTEL_METRIC_EXPORT_INTERVAL and OTEL_BSP_SCHEDULE_DELAY are milliseconds there and seconds here."""
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "2500")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+
+    config = Config()
+
+    assert (config.metric_export_interval, config.schedule_delay) == (2.5, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "http://localhost:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://x/v1/traces", "http://localhost:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:notaport", "http://localhost:4318"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "plain number"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "at least"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none, gzip"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "novalue", "key=value"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a", "key=value"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "otlp, console, none"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "x", "plain number"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "sometimes", "trace_based"),
+        ("OTEL_ML_CAPTURE_FEATURES", "some", "none, declared, all"),
+        ("OTEL_ML_EVENTS", "few", "sampled, all, errors, off"),
+        ("OTEL_ML_QUEUE_SIZE", "1.5", "digits"),
+        ("OTEL_ML_QUEUE_SIZE", "0", "at least 1"),
+        ("OTEL_ML_PROMETHEUS_PORT", "70000", "0 to 65535"),
+        ("OTEL_ML_LOW_SCORE", "low", "plain number"),
+    ],
+)
+def test_a_bad_variable_is_named_with_its_remedy_in_one_line(monkeypatch, variable, value, remedy):
+    """A malformed setting fails at once, by name, with what to do."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigError) as caught:
+        Config()
+
+    message = str(caught.value)
+    assert variable in message
+    assert remedy in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"timeout": "5"},
+        {"queue_size": True},
+        {"headers": {"a": "b\r\nc: d"}},
+        {"resource_attributes": {"a": object()}},
+        {"endpoint": 5},
+        {"prometheus_port": "9"},
+        {"schedule_delay": float("nan")},
+    ],
+)
+def test_a_bad_argument_is_refused(arguments):
+    """Arguments are checked like variables."""
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Config(**arguments)
+
+
+def test_making_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
+    """Only OTEL_* names are read, and the environment stays as it was."""
+    read: list[str] = []
+
+    class Watched(dict):
+        def get(self, name, default=None):
+            read.append(name)
+            return super().get(name, default)
+
+        def __getitem__(self, name):
+            read.append(name)
+            return super().__getitem__(name)
+
+        def _refuse(self, *_):
+            raise AssertionError("the environment was changed")
+
+        __setitem__ = __delitem__ = pop = update = setdefault = _refuse
+
+    watched = Watched(os.environ)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "environ", watched)
+        Config()
+
+    assert read
+    assert [name for name in read if not name.startswith("OTEL_")] == []
+
+
+def test_headers_are_not_shown():
+    """The text form of a config keeps tokens to itself."""
+    assert "secret" not in repr(Config(headers={"authorization": "secret"}))
