@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         )
         if not options.is_loopback:
             _say(f"warning: {options.host} can be reached by others, and whoever reaches it reads all predictions")
+        # the file and its log hold features: nobody else on this machine needs to read them
+        os.umask(0o077)
         if serve(options, _ready(options, as_json=args.json)):
             return 0
         _say("some accepted records could not be written")

@@ -48,6 +48,7 @@ def test_a_signal_flushes_and_ends_with_zero(tmp_path, number):
     client = Client(ready["address"])
     for index in range(20):
         assert client.export(logs(*[prediction(f"p-{index}-{row}") for row in range(50)])).status == 200
+    assert {file.stat().st_mode & 0o077 for file in tmp_path.iterdir()} == {0}
     assert finish(process, number) == (0, "", "")
     with duckdb.connect(path, read_only=True) as connection:
         assert connection.execute("select count(*) from predictions").fetchone() == (1000,)
