@@ -63,7 +63,8 @@ def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
         controllers, _, path = rest.partition(":")
         for controller in controllers.split(","):
             mount = mounted.get(controller)
-            if mount is not None:
+            # a path upwards leads out of the namespace, to a group that is not mounted here
+            if mount is not None and ".." not in path.split("/"):
                 top = root / mount.point.lstrip("/")
                 groups[controller] = Group(_folder(top, mount.root, path), top, mount.version)
     return groups
@@ -100,4 +101,4 @@ def _folder(top: Path, mounted_root: str, path: str) -> Path:
     except ValueError:
         return top
     folder = top / relative
-    return folder if ".." not in relative.parts and folder.is_dir() else top
+    return folder if folder.is_dir() else top

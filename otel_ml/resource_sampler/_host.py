@@ -98,7 +98,9 @@ class HostSource:
             "pressure": self._pressure,
         }
         self._steps = tuple((part, steps[part]) for part in PARTS if part in parts)
-        self.metrics = tuple(metric for part in PARTS if part in parts for metric in _METRICS[part])
+        self.metrics: tuple[semconv.Metric, ...] = tuple(
+            metric for part in PARTS if part in parts for metric in _METRICS[part]
+        )
 
     def read(self) -> Report:
         """Reads each group once; a group that fails is a gap."""

@@ -139,7 +139,7 @@ class ProcessSource:
             ("process context switches", self._context_switches),
         ]
         if self._pid is None:
-            steps.append(("garbage collection", self._garbage_collection))
+            steps.append(("garbage collection", lambda: garbage_collection(self._gc_stats)))
         return gather(steps)
 
     def close(self) -> None:
@@ -199,11 +199,13 @@ class ProcessSource:
         for kind, count in switches.items():
             yield Reading(semconv.PROCESS_CONTEXT_SWITCHES, count, {semconv.PROCESS_CONTEXT_SWITCH_TYPE: kind})
 
-    def _garbage_collection(self) -> Iterator[Reading]:
-        for generation, stats in enumerate(self._gc_stats()):
-            attributes = {semconv.CPYTHON_GC_GENERATION: generation}
-            for metric, key in _GC_KEYS:
-                yield Reading(metric, stats[key], attributes)
+
+def garbage_collection(gc_stats: Callable[[], Sequence[dict[str, int]]] = gc.get_stats) -> Iterator[Reading]:
+    """Counts of this interpreter's garbage collector, by generation."""
+    for generation, stats in enumerate(gc_stats()):
+        attributes = {semconv.CPYTHON_GC_GENERATION: generation}
+        for metric, key in _GC_KEYS:
+            yield Reading(metric, stats[key], attributes)
 
 
 _GC_KEYS: Final = (

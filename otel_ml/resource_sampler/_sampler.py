@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
 
@@ -21,8 +22,9 @@ from otel_ml.resource_sampler._board import Board, board_of
 from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._gpu import GpuSource
 from otel_ml.resource_sampler._health import Health
-from otel_ml.resource_sampler._host import HostSource
+from otel_ml.resource_sampler._host import PARTS, HostSource, Part
 from otel_ml.resource_sampler._points import MonotonicCounters, points_of
+from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
 from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
 
@@ -256,13 +258,13 @@ def sources_of(mode: Mode, *, pid: int | None = None, utilization: bool = False)
         # the quota that can be seen is that of this process's own container
         return min(available_cpus(pid or 0), (container.cpu_limit() if pid is None else None) or math.inf)
 
+    parts: tuple[Part, ...] = {"node": PARTS, "sidecar": ("network",), "process": ()}[mode]
+    if not Path("/proc/self/stat").exists():  # macOS, Windows
+        portable: tuple[Source, ...] = (PortableProcessSource(pid), GpuSource())
+        return (PortableHostSource(parts=parts), *portable) if parts else portable
     process = ProcessSource(pid, utilization=utilization, cpus=cpus)
     sources: tuple[Source, ...] = (process, container, GpuSource())
-    if mode == "node":
-        return (HostSource(utilization=utilization), *sources)
-    if mode == "sidecar":
-        return (HostSource(parts=("network",)), *sources)
-    return sources
+    return (HostSource(parts=parts, utilization=utilization), *sources) if parts else sources
 
 
 def _after_fork_in_child() -> None:

@@ -136,6 +136,17 @@ def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, c
     assert 0 < len(rows) < len(whole)
 
 
+@pytest.mark.parametrize("name", ["cgroup", "mountinfo"])
+@pytest.mark.parametrize("content", ["", "nonsense\n", "1:a:/x - y\n", "1:memory:/../other\n0::/../x\n"])
+def test_an_unreadable_place_is_no_reading_of_another_place(data, tmp_path, flat, name, content):
+    """A group that cannot be found, or lies outside of what is visible, invents nothing."""
+    whole = flat(container(data / "cgroup_v1_docker").read())
+    root = shutil.copytree(data / "cgroup_v1_docker", tmp_path / "tree")
+    (root / "proc/self" / name).write_text(content)
+    rows = flat(container(root).read())
+    assert all(row in whole for row in rows)
+
+
 def test_live_reading_does_not_fail():
     """Whatever layout this machine has: readings or gaps, no error that counts."""
     report = ContainerSource().read()

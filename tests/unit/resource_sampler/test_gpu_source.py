@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -212,6 +214,56 @@ def test_the_library_is_shut_down_once_by_close(nvml):
     gpu.close()
     gpu.close()
     assert nvml.calls.count("nvmlShutdown") == 1
+    assert nvml.calls[-1] == "nvmlShutdown"
+
+
+def test_a_forked_child_initialises_the_library_anew(nvml, flat):
+    """NVML's state is not inherited: the child neither uses nor shuts down its parent's."""
+    gpu = source(nvml)
+    gpu.read()
+    gpu._pid = -1  # as after a fork
+    rows = flat(gpu.read())
+    assert len(rows) == 20
+    assert (nvml.calls.count("nvmlInit"), nvml.calls.count("nvmlShutdown")) == (2, 0)
+    gpu._pid = -1
+    gpu.close()
+    assert nvml.calls.count("nvmlShutdown") == 0
+
+
+def test_a_gpu_that_cannot_be_opened_is_a_gap_beside_the_others(nvml, flat):
+    """A device that the container may not use."""
+    nvml.fail["nvmlDeviceGetHandleByIndex", 0] = 4
+    report = source(nvml).read()
+    assert flat(report) == [*figures(*B), *status(*B, "ok")]
+    assert report.gaps == (Gap("gpu 0", "permission", "NVML error 4"),)
+
+
+def test_gpus_beyond_the_cap_are_left_out_and_said(nvml):
+    """Cardinality is bounded whatever the driver says."""
+    nvml.gpus = [f"GPU-{number}" for number in range(70)]
+    report = source(nvml).read()
+    assert len({reading.attributes["hw.id"] for reading in report.readings}) == 64 * 2
+    assert report.gaps == (Gap("gpu", "capped", "6 of 70 GPUs left out"),)
+
+
+def test_a_missing_binding_names_the_extra():
+    """Without nvidia-ml-py there is no point, and the gap says how to get it."""
+    code = (
+        "import sys; sys.modules['pynvml'] = None\n"
+        "from otel_ml.resource_sampler import GpuSource\n"
+        "print(GpuSource().read())"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "pip install 'otel-ml[gpu]'" in finished.stdout
+    assert "readings=()" in finished.stdout
+
+
+def test_a_shutdown_that_fails_is_no_fault(nvml):
+    """The driver may be gone already."""
+    gpu = source(nvml)
+    gpu.read()
+    nvml.fail["nvmlShutdown"] = 1
+    gpu.close()
     assert nvml.calls[-1] == "nvmlShutdown"
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -266,6 +268,43 @@ def test_a_live_run_in_node_mode(provider, collect, nvml):
     }
 
 
+def test_the_default_meter_works_before_and_after_a_provider_is_set():
+    """Started before `configure`, stopped, replaced: the global provider's reader always sees the one that runs."""
+    code = """
+import time
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+import otel_ml
+
+def names(reader):
+    data = reader.get_metrics_data()
+    return {m.name for r in (data.resource_metrics if data else ()) for s in r.scope_metrics for m in s.metrics
+            if m.data.data_points}
+
+def wait(condition):
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+first, second = otel_ml.ResourceSampler(0.05), otel_ml.ResourceSampler(0.05, mode="node")
+first.start()
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+seen = [wait(lambda: "process.cpu.time" in names(reader))]
+first.stop()
+seen.append("process.cpu.time" in names(reader))
+second.start()
+seen.append(wait(lambda: {"process.cpu.time", "system.cpu.time"} <= names(reader)))
+second.stop()
+print(seen)
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+    assert (finished.stdout, finished.stderr) == ("[True, False, True]\n", "")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_shows_nothing_of_its_parent_and_samples_on_demand(provider, collect):
     """No stale point, no offset from the parent's counters; the first collection starts the child's thread."""
