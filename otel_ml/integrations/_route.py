@@ -115,7 +115,8 @@ def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | Non
 def _mount_template(routes: Iterable[Any], mounted: str) -> str | None:
     for route in _flat(routes):
         mount = getattr(route, "original_route", route)
-        match = route.path_regex.match(mounted.rstrip("/") + "/") if isinstance(mount, Mount) else None
+        regex = getattr(route, "path_regex", None) if isinstance(mount, Mount) else None
+        match = regex.match(mounted.rstrip("/") + "/") if regex is not None else None
         if match is None:
             continue
         here: str = route.path_format.removesuffix("/{path}")

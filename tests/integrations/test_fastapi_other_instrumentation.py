@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import fastapi
 import pytest
 from fastapi import FastAPI
 from opentelemetry.context import get_value
@@ -19,6 +20,11 @@ from otel_ml.prediction._context import PREDICTIONS_KEY
 DURATION = "http.server.request.duration"
 CONTRIB = "opentelemetry.instrumentation.fastapi"
 CONTRIB_OPTIONS = {"exclude_spans": ["receive", "send"]}
+
+needs_native = pytest.mark.skipif(
+    tuple(int(part) for part in fastapi.__version__.split(".")[:2]) < (0, 142),
+    reason="FastAPI has telemetry of its own since 0.142",
+)
 
 
 @pytest.fixture
@@ -50,6 +56,7 @@ def with_native(memory, **options):
     return FastAPI(telemetry={**memory.providers, "logger_provider": memory.logger_provider, **options})
 
 
+@needs_native
 def test_the_private_switch_of_fastapi_is_where_it_was():
     """FastAPI's own telemetry reads `app._telemetry`; if the name moves, `Native` must follow."""
     app = FastAPI()
@@ -58,6 +65,7 @@ def test_the_private_switch_of_fastapi_is_where_it_was():
     assert app._native_telemetry.config is app._telemetry
 
 
+@needs_native
 def test_the_private_note_of_fastapi_is_where_it_was():
     """FastAPI notes the route in an object of this class; if the name moves, `leave_note` must follow."""
     from otel_ml.integrations import _route
@@ -66,6 +74,7 @@ def test_the_private_note_of_fastapi_is_where_it_was():
     assert _route.RouteNote(span=None, span_method="GET", data=None, _mount_prefix="").route is None
 
 
+@needs_native
 def test_in_guest_mode_the_native_span_is_used(memory, client_of):
     """FastAPI's own server span and metrics stay the only ones, and the id is in the answer."""
     app = with_native(memory)
@@ -78,6 +87,7 @@ def test_in_guest_mode_the_native_span_is_used(memory, client_of):
     assert [count for _, count in memory.points(DURATION)] == [1]
 
 
+@needs_native
 def test_in_guest_mode_native_metrics_stay_the_only_ones(memory, client_of):
     """Where FastAPI measures but does not trace, the span is ours and the metrics are FastAPI's."""
     app = with_native(memory, tracing=False)
@@ -90,6 +100,7 @@ def test_in_guest_mode_native_metrics_stay_the_only_ones(memory, client_of):
     assert [count for _, count in memory.points(DURATION)] == [1]
 
 
+@needs_native
 def test_in_own_mode_native_telemetry_stands_back(memory, client_of, own_mode):
     """In own mode the server span is ours, FastAPI's log events stay, and the undo gives FastAPI its settings back."""
     own_mode(memory)
@@ -111,6 +122,7 @@ def test_in_own_mode_native_telemetry_stands_back(memory, client_of, own_mode):
     assert servers(memory)[1:] == [("fastapi", "GET /items/{item}")]
 
 
+@needs_native
 def test_own_mode_may_begin_after_instrumentation(memory, client_of, own_mode):
     """`configure` behind `instrument_fastapi`: one server span at every request, ours from the second on."""
     app = with_native(memory)
@@ -128,6 +140,7 @@ def test_own_mode_may_begin_after_instrumentation(memory, client_of, own_mode):
     assert servers(memory)[-1] == ("fastapi", "GET /leaf")
 
 
+@needs_native
 def test_in_own_mode_a_mounted_application_stands_back_too(memory, client_of, own_mode):
     """A mounted FastAPI with telemetry of its own makes no second server span."""
     own_mode(memory)
