@@ -117,6 +117,8 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
     # Not the bare name: Jaeger would read COLLECTOR as a setting that hides all of its collector's own.
     binaries = {name.upper().replace("-", "_") + "_BINARY": str(build.build(name)) for name in SERVERS if name in names}
     return {
+        # A service that is tried out should be seen within seconds; whoever sets it, wins.
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         **os.environ,
         **{name: str(port) for name, port in ports.items()},
         **binaries,

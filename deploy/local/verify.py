@@ -34,7 +34,7 @@ PREDICTED, ACTUAL = "ml_eval_predicted", "ml_eval_actual"
 LOST = '{__name__=~"otelml_export_(dropped|rejected)_total|otelcol_exporter_(send|enqueue)_failed_.*_total"}'
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
-INTERVALS = {"__rate_interval": "1m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
+INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
 POLL_SECONDS = 2.0
 TRACE_LIMIT = 100_000
 LOOK_BACK_SECONDS = 86_400
@@ -278,7 +278,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dashboard", type=Path, default=DASHBOARD, help="classic Grafana JSON")
-    parser.add_argument("--allow-empty", default="", metavar="REGEX", help="rules and panel titles without data")
+    parser.add_argument(
+        "--allow-empty",
+        default="^GPU ",
+        metavar="REGEX",
+        help="rules and panel titles that may have no data (default: %(default)r, for a machine without a GPU)",
+    )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to settle")
     options = parser.parse_args(arguments)
     servers = Servers(

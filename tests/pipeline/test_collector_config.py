@@ -13,6 +13,8 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pipeline_servers import ROOT, Backend, collector_environment, running_collector
 
+from otel_ml import semconv
+
 COLLECTOR = ROOT / "collector"
 COMBINATIONS = [
     ("agent.yaml",),
@@ -161,3 +163,17 @@ def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> No
         "Error: exporters::otlp_http/traces: at least one endpoint must be specified",
     )
     assert os.environ.get("TEMPO_OTLP_ENDPOINT") is None
+
+
+def test_every_metric_of_the_sampler_leaves_by_the_hosts_exporter() -> None:
+    """The pattern that parts the ways knows every name of the catalogue: predictions, HTTP and exports on one side."""
+    condition = load("agent.yaml")["processors"]["filter/without_hosts"]["metrics"]["metric"][0]
+    pattern = re.compile(re.search(r'"(.*)"', condition)[1])  # type: ignore[index]
+    predictions = {metric.name.split(".")[0] for metric in semconv.metrics() if not pattern.match(metric.name)}
+    own = {
+        metric.name
+        for metric in semconv.metrics()
+        if metric.name.startswith("otelml.") and not pattern.match(metric.name)
+    }
+    assert predictions == {"ml", "http", "otelml"}
+    assert {name.split(".")[1] for name in own} == {"export", "internal", "unrecognised"}

@@ -6,7 +6,15 @@ import signal
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from pipeline_servers import Backend, Collector, collector_environment, eventually, otlp_backend, running_collector
+from pipeline_servers import (
+    GOLDEN,
+    Backend,
+    Collector,
+    collector_environment,
+    eventually,
+    otlp_backend,
+    running_collector,
+)
 
 
 def one_span(name: str) -> ExportTraceServiceRequest:
@@ -52,6 +60,19 @@ def test_a_killed_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp
         eventually(lambda: names(backend) == ["survivor"])
 
 
+def test_a_stopped_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """A stop in the middle of a retry puts the data back, and the next Collector delivers it."""
+    environment = collector_environment(backend.address, tmp_path)
+    backend.status = 503
+    with running_collector(otelcol, environment, tmp_path) as first:
+        assert first.send("/v1/traces", one_span("patient")) == 200
+        eventually(lambda: backend.refused)
+        first.stop()
+    backend.status = 200
+    with running_collector(otelcol, environment, tmp_path):
+        eventually(lambda: names(backend) == ["patient"])
+
+
 def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
     """Each exporter has its own queue: traces go on while the metrics' back end refuses everything."""
     with otlp_backend() as metrics:
@@ -69,8 +90,6 @@ def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Back
 
 def test_a_refused_prediction_metric_does_not_take_a_host_metric_along(collector: Collector, backend: Backend) -> None:
     """Prediction and host metrics leave in separate writes, so that Prometheus may refuse one and take the other."""
-    from pipeline_servers import GOLDEN
-
     collector.send_json("/v1/metrics", (GOLDEN / "metrics.json").read_bytes())
 
     def writes() -> set[frozenset[str]]:
