@@ -89,9 +89,11 @@ class Receiver:
         if not reply.drip:
             handler.wfile.write(reply.body)
 
+    def trace_requests(self) -> list:
+        return [ExportTraceServiceRequest.FromString(body) for signal, body in self.accepted if signal == "traces"]
+
     def spans(self) -> list:
-        requests = [ExportTraceServiceRequest.FromString(body) for signal, body in self.accepted if signal == "traces"]
-        return [s for r in requests for rs in r.resource_spans for ss in rs.scope_spans for s in ss.spans]
+        return [s for r in self.trace_requests() for rs in r.resource_spans for ss in rs.scope_spans for s in ss.spans]
 
     def logs(self) -> list:
         requests = [ExportLogsServiceRequest.FromString(body) for signal, body in self.accepted if signal == "logs"]

@@ -1,0 +1,273 @@
+"""`configure` in processes of its own: the three modes, idempotence, exit, and fork."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import json, os, sys
+import otel_ml
+def say(**values): print(json.dumps(values), flush=True)
+"""
+
+
+@pytest.fixture
+def run(receiver, tmp_path):
+    """Runs a program with the receiver as endpoint; gives its JSON lines and the end of the process."""
+
+    def go(program: str, *, code: int = 0, **variables: str) -> list[dict]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        environment |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_ML_INSTANCE_DIR": str(tmp_path / "slots"),
+            "OTEL_SERVICE_NAME": "unit",
+            **variables,
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(program)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (code, done.stderr if code else ""), done.stderr
+        go.stderr = done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return go
+
+
+def test_own_mode_sets_the_globals_and_flushes_at_exit(run, receiver):
+    """Where nobody has set providers, ours are set; a span of any instrumentation is sent when the program ends."""
+    lines = run(
+        """
+        telemetry = otel_ml.configure()
+        from opentelemetry import trace
+        with trace.get_tracer("other").start_as_current_span("work"):
+            pass
+        say(mode=telemetry.mode, same=otel_ml.configure(service_name="unit") is telemetry)
+        """
+    )
+
+    assert lines == [{"mode": "own", "same": True}]
+    assert [span.name for span in receiver.spans()] == ["work"]
+    assert receiver.points() > 0
+
+
+def test_another_configuration_is_refused(run):
+    """A second call that asks for something else raises and names what differs; unknown options too."""
+    lines = run(
+        """
+        otel_ml.configure(service_name="a")
+        for arguments in ({"service_name": "b"}, {"servicename": "a"}):
+            try:
+                otel_ml.configure(**arguments)
+            except otel_ml.ConfigError as error:
+                say(error=str(error))
+        """
+    )
+
+    assert [line["error"] for line in lines] == [
+        "configure() was called before with another service_name: call it once, or with the same arguments",
+        "unknown option servicename: did you mean service_name?",
+    ]
+
+
+def test_a_wrong_setting_fails_before_anything_starts(run):
+    """A bad endpoint ends the program with one clear line."""
+    run("otel_ml.configure()", code=1, OTEL_EXPORTER_OTLP_ENDPOINT="collector:4318")
+
+    assert run.stderr.splitlines()[-1].startswith("otel_ml.config.ConfigError: OTEL_EXPORTER_OTLP_ENDPOINT is")
+
+
+@pytest.mark.parametrize("signal", ["trace", "metrics", "_logs"])
+def test_guest_mode_leaves_providers_alone(run, receiver, signal):
+    """One provider that exists already is enough: nothing is replaced, nothing of ours is sent."""
+    lines = run(
+        f"""
+        from opentelemetry import trace, metrics, _logs
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk._logs import LoggerProvider
+        theirs = {{"trace": TracerProvider, "metrics": MeterProvider, "_logs": LoggerProvider}}["{signal}"]()
+        setter = {{
+            "trace": trace.set_tracer_provider, "metrics": metrics.set_meter_provider, "_logs": _logs.set_logger_provider
+        }}
+        setter["{signal}"](theirs)
+        telemetry = otel_ml.configure()
+        getter = {{
+            "trace": trace.get_tracer_provider, "metrics": metrics.get_meter_provider, "_logs": _logs.get_logger_provider
+        }}
+        say(
+            mode=telemetry.mode, kept=getter["{signal}"]() is theirs, ledger=telemetry.ledger(),
+            flushed=telemetry.force_flush(), ended=telemetry.shutdown(), notes=telemetry.notes(),
+        )
+        """
+    )
+
+    assert [(line["mode"], line["kept"], line["ledger"], line["flushed"], line["ended"]) for line in lines] == [
+        ("guest", True, {}, True, True)
+    ]
+    assert "Provider of opentelemetry is set" in lines[0]["notes"][0]
+    assert receiver.seen == []
+
+
+def test_a_configuration_file_makes_it_a_guest(run, receiver):
+    """OTEL_CONFIG_FILE is somebody else's declaration."""
+    lines = run("say(mode=otel_ml.configure().mode)", OTEL_CONFIG_FILE="/tmp/otel.yaml")
+
+    assert lines == [{"mode": "guest"}]
+    assert receiver.seen == []
+
+
+def test_opentelemetry_instrument_makes_it_a_guest(run, receiver):
+    """Under zero-code instrumentation the distribution owns the providers."""
+    lines = run(
+        """
+        import opentelemetry.instrumentation.auto_instrumentation
+        say(mode=otel_ml.configure().mode)
+        """
+    )
+
+    assert lines == [{"mode": "guest"}]
+
+
+def test_a_disabled_sdk_is_off(run, receiver):
+    """OTEL_SDK_DISABLED=true: no provider, no thread, no request."""
+    lines = run(
+        """
+        import threading
+        telemetry = otel_ml.configure()
+        from opentelemetry import trace
+        say(mode=telemetry.mode, provider=type(trace.get_tracer_provider()).__name__,
+            threads=threading.active_count(), flushed=telemetry.force_flush(), ended=telemetry.shutdown())
+        """,
+        OTEL_SDK_DISABLED="True",
+    )
+
+    assert lines == [
+        {"mode": "off", "provider": "ProxyTracerProvider", "threads": 1, "flushed": True, "ended": True}
+    ]
+    assert receiver.seen == []
+
+
+def test_importing_loads_neither_the_sdk_nor_numpy():
+    """`import otel_ml` and the test kit stay light."""
+    program = """
+import sys
+import otel_ml, otel_ml.config
+heavy = [name for name in ("opentelemetry.sdk", "numpy", "grpc", "urllib3", "google.protobuf") if name in sys.modules]
+print(heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+def test_the_environment_and_the_random_state_stay_untouched(run):
+    """Configuring changes no variable and draws no number from `random`."""
+    lines = run(
+        """
+        import random
+        random.seed(1)
+        expected = random.Random(1).random()
+        before = dict(os.environ)
+        otel_ml.configure()
+        from opentelemetry import trace
+        with trace.get_tracer("other").start_as_current_span("work"):
+            pass
+        say(environment=before == dict(os.environ), random=random.random() == expected)
+        """
+    )
+
+    assert lines == [{"environment": True, "random": True}]
+
+
+FORK = """
+telemetry = otel_ml.configure()
+from otel_ml._telemetry import ports
+from otel_ml._telemetry.cells import Identity
+from opentelemetry import trace
+engine = ports.state().engine
+cells = engine.cells(Identity("m", "1", "primary"))
+def work(name):
+    with trace.get_tracer("other").start_as_current_span(name):
+        cells.mine().started += 1
+        cells.mine().classes["1"] = cells.mine().classes.get("1", 0) + 1
+for number in range(3):
+    work("parent")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_begins_anew(run, receiver):
+    """The child sends its own spans and counts only, under another instance id; nothing is sent twice."""
+    lines = run(
+        FORK
+        + """
+pid = os.fork()
+if pid == 0:
+    work("child")
+    done = telemetry.force_flush()
+    say(who="child", done=done, id=engine.instance.id, produced=telemetry.ledger()["traces"].produced,
+        predictions=cells.fold().cells.classes["1"])
+    telemetry.shutdown()
+    os._exit(0)
+os.waitpid(pid, 0)
+work("parent")
+say(who="parent", done=telemetry.force_flush(), id=engine.instance.id,
+    produced=telemetry.ledger()["traces"].produced, predictions=cells.fold().cells.classes["1"])
+"""
+    )
+
+    child, parent = lines
+    assert (child["done"], child["produced"], child["predictions"]) == (True, 1, 1)
+    assert (parent["done"], parent["produced"], parent["predictions"]) == (True, 4, 4)
+    assert child["id"] != parent["id"]
+    assert sorted(span.name for span in receiver.spans()) == ["child", "parent", "parent", "parent", "parent"]
+    ids = {
+        attribute.value.string_value
+        for request in receiver.trace_requests()
+        for attribute in request.resource_spans[0].resource.attributes
+        if attribute.key == "service.instance.id"
+    }
+    assert ids == {child["id"], parent["id"]}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forking_while_sending_never_hangs(run, receiver):
+    """Twenty forks under load: every child flushes and ends."""
+    lines = run(
+        FORK
+        + """
+import threading
+stop = threading.Event()
+def load():
+    while not stop.wait(0.0005):
+        work("load")
+threads = [threading.Thread(target=load) for _ in range(2)]
+for thread in threads: thread.start()
+ends = []
+for _ in range(20):
+    pid = os.fork()
+    if pid == 0:
+        work("child")
+        os._exit(0 if telemetry.force_flush(20) and telemetry.shutdown(20) else 3)
+    ends.append(os.waitpid(pid, 0)[1])
+stop.set()
+for thread in threads: thread.join()
+say(ends=ends, done=telemetry.force_flush(20), produced=telemetry.ledger()["traces"].produced)
+""",
+        PYTHONWARNINGS="ignore::DeprecationWarning",
+    )
+
+    assert lines[0]["ends"] == [0] * 20
+    assert lines[0]["done"] is True
+    assert len(receiver.spans()) == lines[0]["produced"] + 20
