@@ -135,9 +135,15 @@ def decide() -> tuple[Mode, str]:
     if _AUTO_INSTRUMENTATION in sys.modules:
         return "guest", "opentelemetry-instrument ran"
     for provider in _globals():
-        if not type(provider).__name__.lstrip("_").startswith("Proxy"):
+        if not _is_unset(provider):
             return "guest", f"a {type(provider).__name__} of {type(provider).__module__.partition('.')[0]} is set"
     return "own", ""
+
+
+def _is_unset(provider: Any) -> bool:
+    """Whether this is the API's own placeholder; other distributions have proxies too, but those are set."""
+    kind = type(provider)
+    return kind.__module__.startswith("opentelemetry.") and kind.__name__.lstrip("_").startswith("Proxy")
 
 
 class _Fork:
@@ -208,8 +214,10 @@ def _flush(provider: Any, deadline: float) -> bool:
     flush = getattr(provider, "force_flush", None)
     if flush is None:
         return True
-    result = _guard.call("telemetry.flush", flush, max(1, int((deadline - monotonic()) * 1000)))
-    return result is not False and result is not None
+    milliseconds = max(1, int((deadline - monotonic()) * 1000))
+    # Some distributions' providers return nothing: only False and an exception mean that it did not work.
+    said = _guard.call("telemetry.flush", lambda: (flush(milliseconds),))
+    return said is not None and said[0] is not False
 
 
 def _check_names(given: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+import pytest
+
 import otel_ml
 from otel_ml import semconv
 
@@ -26,12 +28,8 @@ def test_every_public_name_exists() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A typo is reported as by any module."""
-    try:
+    with pytest.raises(AttributeError, match="module 'otel_ml' has no attribute 'trak_prediction'"):
         otel_ml.trak_prediction  # noqa: B018
-    except AttributeError as error:
-        assert str(error) == "module 'otel_ml' has no attribute 'trak_prediction'"
-    else:
-        raise AssertionError("no error")
 
 
 def test_import_needs_nothing_heavy() -> None:

@@ -19,6 +19,7 @@ seen, reader = InMemorySpanExporter(), InMemoryMetricReader()
 logfire.configure(
     send_to_logfire=False,
     console=False,
+    inspect_arguments=False,
     additional_span_processors=[SimpleSpanProcessor(seen)],
     metrics=logfire.MetricsOptions(additional_readers=[reader]),
 )
