@@ -24,10 +24,13 @@ def start_service(environment: dict[str, str]) -> tuple[subprocess.Popen[str], s
 
 
 def start_sampler(pid: int, interval: float, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """The sidecar: the same service name, its own instance, reading the service's process by its id."""
+    """The sidecar, ready to read the service's process by its id: the same service name, an instance of its own."""
     options = ["--mode", "sidecar", "--pid", str(pid), "--interval", str(interval), "--service-name", SERVICE_NAME]
     command = [sys.executable, "-c", "import sys; from otel_ml.cli import main; sys.exit(main())", "sampler", *options]
-    return subprocess.Popen(command, env=environment, text=True)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    print(process.stderr.readline(), end="", flush=True)
+    return process
 
 
 def predict(url: str, features: dict[str, int]) -> dict[str, object]:
@@ -60,7 +63,9 @@ def main() -> int:
         # the sampler first: while it flushes, the process that it reads is still there
         for process in (sampler, service):
             process.terminate()
-        statuses = [process.wait(timeout=30) for process in (sampler, service)]
+        print(sampler.communicate(timeout=30)[1], end="")
+        service.wait(timeout=30)
+        statuses = [sampler.returncode, service.returncode]
     print(f"{sent} predictions sent; exit status of sampler and service: {statuses}")
     return max(abs(status) for status in statuses)
 
