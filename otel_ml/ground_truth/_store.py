@@ -48,6 +48,8 @@ class Store:
             self._engine = self._make_engine(parsed)
         except ImportError as error:
             raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
+        except sa.exc.NoSuchModuleError as error:
+            raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
         self._make_tables()
 
     def open(self) -> None:
@@ -61,25 +63,50 @@ class Store:
 
     def write(self, predictions: Sequence[StoredPrediction]) -> list[Joined]:
         """Stores new predictions and joins those whose label is already waiting; an id that is known is left alone."""
-        table, waiting = self._predictions, self._waiting
         joined: list[Joined] = []
         with self._writing() as connection:
             for start in range(0, len(predictions), _CHUNK):
                 chunk = {prediction.id: prediction for prediction in reversed(predictions[start : start + _CHUNK])}
-                insert = self._insert(table).on_conflict_do_nothing(index_elements=["id"])
+                insert = self._insert(self._predictions).on_conflict_do_nothing(index_elements=["id"])
                 connection.execute(insert, [prediction._asdict() for prediction in chunk.values()])
-                found = connection.execute(waiting.select().where(waiting.c.id.in_(list(chunk)))).all()
-                for label in (StoredLabel(*row) for row in found):
-                    prediction = self._claim(connection, label)
-                    connection.execute(waiting.delete().where(waiting.c.id == label.id))
-                    if prediction is not None:
-                        joined.append(Joined(prediction, label))
+                waiting = self._found(connection, self._waiting, list(chunk))
+                if waiting:
+                    known = self._found(connection, self._predictions, list(waiting))
+                    fresh = [
+                        Joined(_prediction(known[name]), StoredLabel(*row))
+                        for name, row in waiting.items()
+                        if known[name].label is None
+                    ]
+                    self._set_labels(connection, [pair.label for pair in fresh])
+                    connection.execute(self._waiting.delete().where(self._waiting.c.id.in_(list(waiting))))
+                    joined.extend(fresh)
         return joined
 
     def label(self, labels: Sequence[StoredLabel]) -> list[tuple[State, StoredPrediction | None]]:
-        """Joins each label with its prediction or lets it wait; says which, and names the prediction if it is known."""
+        """Joins each label with its prediction or lets it wait; says which, and names the prediction if it is known.
+
+        The transaction excludes all other writers, so that what it has read stays true until it is committed.
+        """
+        states: list[tuple[State, StoredPrediction | None]] = []
+        joined: list[StoredLabel] = []
+        new: list[StoredLabel] = []
         with self._writing() as connection:
-            return [self._label(connection, label) for label in labels]
+            ids = [label.id for label in labels]
+            known = self._found(connection, self._predictions, ids)
+            first = {name: row.label for name, row in known.items() if row.label is not None}
+            first.update({name: row.label for name, row in self._found(connection, self._waiting, ids).items()})
+            for label in labels:
+                prediction = _prediction(known[label.id]) if label.id in known else None
+                if label.id in first:
+                    states.append((_repeated(first[label.id], label), prediction))
+                    continue
+                first[label.id] = label.label
+                (new if prediction is None else joined).append(label)
+                states.append(("waiting" if prediction is None else "matched", prediction))
+            self._set_labels(connection, joined)
+            if new:
+                connection.execute(self._waiting.insert(), [label._asdict() for label in new])
+        return states
 
     def labelled(
         self, start: float, end: float, *, model: str, version: str | None, by: str
@@ -113,31 +140,18 @@ class Store:
         """In a forked child: the parent's connections are not to be touched, not even to close them."""
         self._engine.dispose(close=False)
 
-    def _claim(self, connection: sa.Connection, label: StoredLabel) -> StoredPrediction | None:
-        """Gives an unlabelled prediction its label; None when there is none. Only one claim ever succeeds."""
-        table = self._predictions
-        claimed = connection.execute(
-            table.update()
-            .where(table.c.id == label.id, table.c.label.is_(None))
-            .values(label=label.label, number=label.number, labeled_at=label.labeled_at)
-        )
-        if not claimed.rowcount:
-            return None
-        return _prediction(connection.execute(table.select().where(table.c.id == label.id)).one())
+    def _found(self, connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, Any]:
+        return {row.id: row for row in connection.execute(table.select().where(table.c.id.in_(ids)))}
 
-    def _label(self, connection: sa.Connection, label: StoredLabel) -> tuple[State, StoredPrediction | None]:
-        prediction = self._claim(connection, label)
-        if prediction is not None:
-            return "matched", prediction
-        table, waiting = self._predictions, self._waiting
-        known = connection.execute(table.select().where(table.c.id == label.id)).first()
-        if known is not None:
-            return _repeated(known.label, label), _prediction(known)
-        earlier = connection.execute(waiting.select().where(waiting.c.id == label.id)).first()
-        if earlier is not None:
-            return _repeated(earlier.label, label), None
-        connection.execute(waiting.insert(), label._asdict())
-        return "waiting", None
+    def _set_labels(self, connection: sa.Connection, labels: Sequence[StoredLabel]) -> None:
+        if labels:
+            table = self._predictions
+            update = table.update().where(table.c.id == self._sa.bindparam("name"))
+            values = [
+                {"name": label.id, "label": label.label, "number": label.number, "labeled_at": label.labeled_at}
+                for label in labels
+            ]
+            connection.execute(update, values)
 
     def _windowed(  # noqa: PLR0913
         self, query: Any, start: float, end: float, *, model: str, version: str | None, by: str

@@ -24,7 +24,7 @@ def telemetry():
         for metric in data.resource_metrics[0].scope_metrics[0].metrics if data is not None else ():
             for point in metric.data.data_points:
                 rest = {key: value for key, value in point.attributes.items() if key not in IDENTITY}
-                found[metric.name, *rest.values()] = point.value
+                found[(metric.name, *rest.values())] = point.value
         return found
 
     yield FeatureInstruments(provider.get_meter("test")), collect

@@ -106,7 +106,7 @@ def test_nearly_constant_numbers_get_two_bins():
     [
         (list(range(200)), "looks like an identifier"),
         ([f"user-{number}" for number in range(100)], "looks like an identifier or free text"),
-        ([dt.datetime(2026, 1, 1)] * 30, "no values"),
+        ([dt.date(2026, 1, 1)] * 30, "no values"),
         (np.array(["2026-01-01"] * 30, dtype="datetime64[D]"), "derive a number"),
         ([None] * 30, "no values"),
         (np.zeros((30, 2)), "2 dimensions"),

@@ -1,0 +1,87 @@
+"""`otel-ml evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import pytest
+from truth_rows import log
+
+from otel_ml.cli import evaluate
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser(prog="otel-ml")
+    evaluate.add_parser(parser.add_subparsers(required=True))
+    args = parser.parse_args(["evaluate", *arguments])
+    return args.run(args)
+
+
+@pytest.fixture
+def store(truth, url):
+    """Four labelled predictions of today."""
+    now = time.time()
+    for name, predicted in (("a", "1"), ("b", "1"), ("c", "0"), ("d", "0")):
+        log(truth, name, predicted=predicted, predicted_at=now - 60)
+    truth.flush()
+    truth.record_labels((name, label, now - 30) for name, label in (("a", 1), ("b", 0), ("c", 0), ("d", 0)))
+    return url
+
+
+def test_figures_are_printed(store, capsys):
+    """A line a figure and a line a class; undefined is a dash."""
+    assert run("--store", store, "--model", "fraud") == 0
+    assert capsys.readouterr().out == (
+        "count      4\n"
+        "accuracy   0.7500\n"
+        "positive   1\n"
+        "precision  0.5000\n"
+        "recall     1.0000\n"
+        "f1         0.6667\n"
+        "auc        0.5000\n"
+        "class 0            precision, recall, f1 1.0000, 0.6667, 0.8000; 3 true\n"
+        "class 1            precision, recall, f1 0.5000, 1.0000, 0.6667; 1 true\n"
+    )
+
+
+def test_json_has_all_figures(store, truth, capsys):
+    """What `compute_metrics` returns, for the same window."""
+    assert run("--store", store, "--model", "fraud", "--by", "predicted_at", "--since", "2000-01-01", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == truth.compute_metrics(9e8, 9e9, model="fraud", by="predicted_at")
+
+
+def test_an_empty_window_is_exit_1(store, capsys):
+    """A model without labels is said to have none."""
+    assert (run("--store", store, "--model", "froud"), run("--store", store, "--model", "fraud", "--until", "1h")) == (
+        1,
+        1,
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "otel-ml evaluate: no labelled prediction of 'froud' in this window",
+        "otel-ml evaluate: no labelled prediction of 'fraud' in this window",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--store", "sqlite:///none.db"], "no file none.db"),
+        (["--store", "none.db"], "not a database URL: 'none.db'"),
+        (["--since", "yesterday"], "'yesterday' is neither an age such as 24h or 7d nor a date such as 2026-06-01"),
+        (["--since", "1h", "--until", "2h"], "the window ends at"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(store, arguments, message, capsys):
+    """What is wrong is said, and no store is made."""
+    assert run("--store", store, "--model", "fraud", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"otel-ml evaluate: {message}")
+
+
+def test_help_shows_an_example(capsys):
+    """`--help` ends with a line to copy."""
+    with pytest.raises(SystemExit):
+        run("--help")
+    assert "  otel-ml evaluate --store sqlite:///predictions.db" in capsys.readouterr().out

@@ -1,0 +1,226 @@
+"""The join of predictions and labels, and what it emits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pytest
+from truth_rows import log
+
+from otel_ml import _guard
+from otel_ml.ground_truth import GroundTruth
+
+MODEL = ("fraud", "1", "primary")
+STATES = {("ml.eval.labels", *MODEL, state): 0 for state in ("matched", "duplicate", "revised")}
+OUTCOMES = {("ml.eval.outcomes", *MODEL, predicted, actual): 0 for predicted in "01" for actual in "01"}
+BINS = {("ml.eval.score_bin", *MODEL, actual, f"{position:02d}"): 0 for actual in "01" for position in range(50)}
+
+
+def test_a_label_becomes_counts_and_an_event_on_the_trace(truth, emitted):
+    """Outcome, score bin, state and lag, and `ml.label` under the trace of the prediction."""
+    log(truth, "p1")
+    assert truth.flush()
+    assert emitted.metrics() == {**STATES, **OUTCOMES, **BINS}
+    assert truth.record_label("p1", 0) == "matched"
+    assert emitted.metrics() == {
+        **STATES,
+        **OUTCOMES,
+        **BINS,
+        ("ml.eval.labels", *MODEL, "matched"): 1,
+        ("ml.eval.outcomes", *MODEL, "1", "0"): 1,
+        ("ml.eval.score_bin", *MODEL, "0", "46"): 1,
+        ("ml.eval.label.lag", *MODEL): (1, 60.0),
+    }
+    (event,) = emitted.events()
+    assert (event.event_name, event.trace_id, event.span_id, int(event.trace_flags), event.severity_text) == (
+        "ml.label",
+        0xABC,
+        0xDEF,
+        1,
+        "INFO",
+    )
+    assert (event.timestamp, json.loads(event.body)) == (1000 * 10**9, {"prediction": "1", "label": "0"})
+    assert dict(event.attributes) == {
+        "ml.model.name": "fraud",
+        "ml.model.version": "1",
+        "ml.model.role": "primary",
+        "ml.prediction.id": "p1",
+        "ml.label.value": "0",
+        "ml.label.correct": False,
+    }
+
+
+def test_a_label_may_come_before_its_prediction(truth, emitted):
+    """It waits, and is joined once when the prediction is written."""
+    assert truth.record_label("p1", 1, at=950) == "waiting"
+    assert truth.record_label("p1", 1) == "duplicate"
+    assert truth.record_label("p1", 0) == "revised"
+    log(truth, "p1")
+    assert truth.flush()
+    found = emitted.metrics()
+    assert (found[("ml.eval.outcomes", *MODEL, "1", "1")], found[("ml.eval.label.lag", *MODEL)]) == (1, (1, 10.0))
+    assert {key[1:]: value for key, value in found.items() if key[0] == "ml.eval.labels" and value} == {
+        ("waiting",): 1,
+        ("duplicate",): 1,
+        ("revised",): 1,
+        (*MODEL, "matched"): 1,
+    }
+    assert truth.record_label("p1", 1) == "duplicate"
+
+
+def test_the_first_label_counts(truth, emitted):
+    """A repeated label changes nothing, another one is counted as revised."""
+    log(truth, "p1")
+    truth.flush()
+    states = [truth.record_label("p1", label) for label in (1, 1.0, np.int64(1), "1", 0)]
+    assert states == ["matched", "duplicate", "duplicate", "duplicate", "revised"]
+    found = emitted.metrics()
+    assert [found[("ml.eval.labels", *MODEL, state)] for state in ("matched", "duplicate", "revised")] == [1, 3, 1]
+    assert sum(value for key, value in found.items() if key[0] == "ml.eval.outcomes") == 1
+    assert len(emitted.events()) == 1
+
+
+def test_an_id_that_is_used_again_keeps_its_first_prediction(truth, emitted):
+    """The second one is not stored and cannot be joined again."""
+    log(truth, "p1")
+    log(truth, "p1", predicted="0")
+    truth.flush()
+    assert truth.record_label("p1", 1) == "matched"
+    log(truth, "p1", predicted="0")
+    truth.flush()
+    assert truth.record_label("p1", 1) == "duplicate"
+    assert emitted.metrics()[("ml.eval.outcomes", *MODEL, "1", "1")] == 1
+
+
+def test_many_labels_are_recorded_in_batches(truth, emitted):
+    """Ids, labels and moments as tuples; the states are counted."""
+    for position in range(1200):
+        log(truth, f"p{position}")
+    truth.flush()
+    at = dt.datetime.fromtimestamp(960, tz=dt.timezone.utc)
+    labels = [(f"p{position}", position % 2, at) for position in range(1300)]
+    assert truth.record_labels([*labels, ("p0", 0), ("p0", 1), ("p1", None)]) == {
+        "matched": 1200,
+        "waiting": 100,
+        "duplicate": 1,
+        "revised": 1,
+        "failed": 1,
+    }
+    assert emitted.metrics()[("ml.eval.label.lag", *MODEL)] == (1200, 1200 * 20.0)
+
+
+def test_a_regression_adds_its_errors(truth, emitted):
+    """Count, absolute and squared errors; no outcome, no correctness."""
+    for name, value in (("a", 10.0), ("b", 2.5)):
+        log(truth, name, task="regression", positive=None, predicted=None, value=value, score=None)
+    truth.flush()
+    assert truth.record_labels([("a", 13.0), ("b", 2)]) == {"matched": 2}
+    assert emitted.metrics() == {
+        **STATES,
+        ("ml.eval.labels", *MODEL, "matched"): 2,
+        ("ml.eval.predictions", *MODEL): 2,
+        ("ml.eval.absolute_error", *MODEL): 3.5,
+        ("ml.eval.squared_error", *MODEL): 9.25,
+        ("ml.eval.label.lag", *MODEL): (2, 120.0),
+    }
+    event = emitted.events()[0]
+    assert (json.loads(event.body), "ml.label.correct" in event.attributes) == (
+        {"prediction": 10.0, "label": 13.0},
+        False,
+    )
+
+
+def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
+    """The event is not filed under whatever span happens to be current."""
+    log(truth, "p1", trace_id=0, span_id=0, sampled=False)
+    truth.flush()
+    truth.record_label("p1", 1)
+    (event,) = emitted.events()
+    assert (event.trace_id, event.span_id, int(event.trace_flags)) == (0, 0, 0)
+
+
+def test_classes_are_bounded(truth, emitted):
+    """From the 21st class on they are counted as other."""
+    for position in range(30):
+        log(truth, f"p{position}", task="multiclass", positive=None, predicted=f"c{position}", score=None)
+    truth.flush()
+    truth.record_labels((f"p{position}", f"c{position}") for position in range(30))
+    found = {key[4:]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.outcomes"}
+    assert (len(found), found["c0", "c0"], found["__other__", "__other__"]) == (401, 1, 10)
+
+
+def test_models_are_bounded(truth, emitted, caplog):
+    """Labels of the ninth model are joined but not counted; one line says so."""
+    for position in range(10):
+        log(truth, f"p{position}", model=f"m{position}")
+    truth.flush()
+    assert truth.record_labels((f"p{position}", 1) for position in range(10)) == {"matched": 10}
+    models = {key[1] for key in emitted.metrics() if key[0] == "ml.eval.outcomes"}
+    assert models == {f"m{position}" for position in range(8)}
+    assert [record.message for record in caplog.records] == [
+        "otel-ml: labels of more than 8 models in one process are not counted live"
+    ]
+    assert len(emitted.events()) == 10
+
+
+def test_scores_outside_0_to_1_have_no_bin(truth, emitted, caplog):
+    """A log-odds score is not forced into a bin; the outcome counts."""
+    for name, score in (("low", -0.1), ("high", 1.5), ("one", 1.0), ("none", None)):
+        log(truth, name, score=score)
+    truth.flush()
+    truth.record_labels((name, 1) for name in ("low", "high", "one", "none"))
+    found = emitted.metrics()
+    assert {key[-1]: value for key, value in found.items() if key[0] == "ml.eval.score_bin" and value} == {"49": 1}
+    assert found[("ml.eval.outcomes", *MODEL, "1", "1")] == 4
+    assert "scores outside 0..1" in caplog.text
+
+
+@pytest.mark.parametrize("label", [None, float("nan"), object(), [1], float("inf")])
+def test_a_label_without_value_fails_without_raising(truth, label):
+    """What has no canonical text is no label."""
+    assert truth.record_label("p1", label) == "failed"
+
+
+@pytest.mark.parametrize("name", [None, "", object(), ["p"]])
+def test_an_id_without_text_fails_without_raising(truth, name):
+    """Neither labels nor predictions are stored under it, and the neighbours are."""
+    log(truth, name)
+    log(truth, "good")
+    assert (truth.record_label(name, 1), truth.flush(), truth.record_label("good", 1)) == ("failed", True, "matched")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\x00b", "'; DROP TABLE otel_ml_predictions; --", "ü" * 1000])
+def test_wild_ids_join(truth, name):
+    """Lone surrogates, NUL, quotes and long texts are cleaned in the same way on both sides."""
+    log(truth, name)
+    truth.flush()
+    assert truth.record_label(name, 1) == "matched"
+
+
+def test_a_wrong_moment_fails_without_raising(truth):
+    """NaN is no time."""
+    assert truth.record_label("p1", 1, at=float("nan")) == "failed"
+
+
+def test_the_globals_are_used_unless_bound(url, emitted):
+    """Without meter and logger a truth can be bound to those of the engine, once."""
+    truth = GroundTruth(url)
+    truth.bind(meter=emitted.meter, logger=emitted.logger)
+    log(truth, "p1")
+    truth.flush()
+    truth.record_label("p1", 1)
+    truth.close()
+    assert (emitted.metrics()[("ml.eval.outcomes", *MODEL, "1", "1")], len(emitted.events())) == (1, 1)
+
+
+def test_a_bound_truth_stays_with_its_meter(truth, emitted):
+    """Explicit arguments win over the engine's."""
+    other = type(emitted)()
+    truth.bind(meter=other.meter, logger=other.logger)
+    log(truth, "p1")
+    truth.flush()
+    assert other.metrics() == {}
+    other.shutdown()
+    assert _guard.counts() == {}

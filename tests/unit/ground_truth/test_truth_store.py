@@ -1,0 +1,217 @@
+"""The store under load, in several processes, and when it fails."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from truth_rows import log
+
+from otel_ml import _guard
+from otel_ml.ground_truth import GroundTruth, StoreError
+from otel_ml.ground_truth._writer import BatchWriter
+
+ROOT = Path(__file__).parents[3]
+
+LABELLER = """
+import sys
+from otel_ml.ground_truth import GroundTruth
+truth = GroundTruth(sys.argv[1])
+print(truth.record_labels((f"p{position}", 1) for position in range(400)).get("matched", 0))
+"""
+
+
+def start(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+
+
+def output_of(process):
+    with process:
+        found = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    return found
+
+
+def test_each_label_is_joined_once_over_all_processes(truth, emitted, url):
+    """Three processes record the same 400 labels while a fourth writes the predictions."""
+    labellers = [start(LABELLER, url) for _ in range(3)]
+    for position in range(400):
+        log(truth, f"p{position}")
+    assert truth.flush(30)
+    elsewhere = sum(int(output_of(process)) for process in labellers)
+    assert truth.flush(30)
+    here = emitted.metrics()["ml.eval.labels", "fraud", "1", "primary", "matched"]
+    assert elsewhere + here == 400
+    assert truth.compute_metrics(0, 2e9, model="fraud", by="predicted_at")["count"] == 400
+
+
+def test_a_forked_child_writes_its_own_predictions_only(truth, url):
+    """What the parent had queued is written by the parent alone, and the child's store works."""
+    log(truth, "before")
+    truth.flush()
+    child = os.fork()
+    if child == 0:
+        log(truth, "child")
+        os._exit(0 if truth.flush(10) and truth.record_label("child", 1) == "matched" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    log(truth, "parent")
+    assert truth.flush()
+    assert truth.record_labels((name, 1) for name in ("before", "child", "parent")) == {"matched": 2, "duplicate": 1}
+
+
+def test_predictions_survive_the_process(url):
+    """What was logged is written at exit, and another process joins it."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests/unit/ground_truth'); from truth_rows import log; "
+        "from otel_ml.ground_truth import GroundTruth; log(GroundTruth(sys.argv[1]), 'p1')"
+    )
+    assert output_of(start(code, url)) == ""
+    truth = GroundTruth(url)
+    assert truth.record_label("p1", 1) == "matched"
+    truth.close()
+
+
+def test_a_locked_store_delays_but_loses_nothing(truth, tmp_path, caplog):
+    """While another process holds the file the service runs on; afterwards all is written."""
+    holder = sqlite3.connect(tmp_path / "predictions.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    for position in range(100):
+        log(truth, f"p{position}")
+    assert truth.flush(0.2) is False
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (truth.flush(30), truth.dropped) == (True, 0)
+    assert truth.record_labels((f"p{position}", 1) for position in range(100)) == {"matched": 100}
+
+
+def test_a_broken_store_fails_labels_without_raising(truth, tmp_path, caplog):
+    """The state says that nothing was stored, the log says why."""
+    (tmp_path / "predictions.db").write_bytes(b"no database" * 1000)
+    for leftover in tmp_path.glob("predictions.db-*"):
+        leftover.unlink()
+    truth._store.forget_connections()
+    assert truth.record_label("p1", 1) == "failed"
+    assert "labels were not recorded: prediction store sqlite:///" in caplog.text
+    with pytest.raises(StoreError, match="not a database"):
+        truth.compute_metrics(0, 1, model="fraud")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("predictions.db", "not a database URL"),
+        ("sqlite://", "must be a file"),
+        ("mysql://localhost/x", "mysql is not supported"),
+        ("sqlite:////nowhere/at/all.db", "unable to open database file"),
+        ("postgresql+none://localhost/x", "postgresql.none"),
+    ],
+)
+def test_a_wrong_url_raises_at_once(url, message):
+    """Before traffic, with the remedy."""
+    with pytest.raises(StoreError, match=message):
+        GroundTruth(url)
+
+
+def test_a_missing_library_names_the_extra(monkeypatch, url):
+    """Without SQLAlchemy one line says what to install."""
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(StoreError, match=r"pip install 'otel-ml\[ground-truth\]'"):
+        GroundTruth(url)
+
+
+def test_importing_the_room_needs_no_sqlalchemy():
+    """Nothing heavy is imported before the first store is opened."""
+    code = "import sys, otel_ml.ground_truth; print('sqlalchemy' in sys.modules, 'numpy' in sys.modules)"
+    assert output_of(start(code)) == "False False\n"
+
+
+def test_old_rows_expire(url, emitted):
+    """With a time to live, predictions and waiting labels go."""
+    truth = GroundTruth(url, meter=emitted.meter, logger=emitted.logger, ttl=50, clock=lambda: 1000.0)
+    log(truth, "old", predicted_at=949.0)
+    log(truth, "new", predicted_at=951.0)
+    truth.flush()
+    truth.record_labels([("waiting old", 1, 949), ("waiting new", 1, 951)])
+    truth._expire()
+    assert truth.record_labels([(name, 1) for name in ("old", "new", "waiting old", "waiting new")]) == {
+        "waiting": 2,
+        "matched": 1,
+        "duplicate": 1,
+    }
+    truth.close()
+
+
+def test_a_full_queue_drops_and_counts(url, caplog):
+    """The caller never waits; one line is logged."""
+    _guard.reset()
+    truth = GroundTruth(url, queue_size=10)
+    truth._writer._start = lambda: None
+    for position in range(25):
+        log(truth, f"p{position}")
+    assert truth.dropped == 15
+    assert [record.message for record in caplog.records] == [
+        "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored"
+    ]
+    assert (truth.flush(0.01), truth.close(0.01), truth.dropped) == (False, False, 25)
+
+
+def test_close_is_safe_twice_and_before_the_start(url):
+    """A closed truth takes no more predictions, and says so."""
+    truth = GroundTruth(url)
+    assert (truth.close(), truth.close()) == (True, True)
+    log(truth, "late")
+    assert truth.dropped == 1
+
+
+def test_a_row_that_the_store_refuses_takes_no_other_with_it():
+    """The writer goes on after an unexpected error and counts what it lost."""
+    _guard.reset()
+    written = []
+
+    def write(batch):
+        if "bad" in batch:
+            raise RuntimeError("no")
+        written.extend(batch)
+        return True
+
+    writer = BatchWriter(write, size=10)
+    writer.offer("bad")
+    assert writer.flush(10)
+    writer.offer("good")
+    assert (writer.flush(10), written, writer.dropped, _guard.counts()) == (
+        True,
+        ["good"],
+        1,
+        {"ground_truth.write": 1},
+    )
+    assert writer.close(10)
+
+
+def test_an_unreachable_store_is_tried_again_until_the_writer_is_closed():
+    """Closing ends the attempts and counts what was not written."""
+    tried = threading.Event()
+
+    def write(batch):
+        tried.set()
+        return False
+
+    writer = BatchWriter(write, size=10)
+    writer.offer("a")
+    assert tried.wait(10)
+    assert (writer.close(0.1), writer.dropped) == (False, 1)
+
+
+def test_idle_work_runs_between_batches():
+    """The writer's thread expires rows while nothing is written."""
+    idle = threading.Event()
+    writer = BatchWriter(lambda batch: True, size=10, idle=idle.set, idle_interval=0.01)
+    writer.offer("a")
+    assert idle.wait(10)
+    assert writer.close(10)
