@@ -49,6 +49,7 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         config = uvicorn.Config(
             build(store, ingest, options),
             log_config=None,
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",

@@ -8,18 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from console_feed import Client, logs, prediction
 
-COMMAND = (
-    "import argparse, sys\n"
-    "from otel_ml.cli import console\n"
-    "parser = argparse.ArgumentParser(prog='otel-ml')\n"
-    "console.add_parser(parser.add_subparsers())\n"
-    "args = parser.parse_args()\n"
-    "sys.exit(console.run(args))\n"
-)
+COMMAND = "import sys; from otel_ml.cli import main; sys.exit(main())"
 
 
 def command(*arguments):
@@ -138,3 +132,37 @@ def test_help_has_an_example_and_needs_no_extra(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0
     assert "example:\n  otel-ml console --database fraud.duckdb\n" in done.stdout
+
+
+def test_what_was_acknowledged_survives_the_end(tmp_path):
+    """While eight senders are at work SIGTERM comes: every record that was answered with 200 is in the file."""
+    import duckdb
+
+    path = str(tmp_path / "console.duckdb")
+    process, ready = start("--database", path)
+    acknowledged: list[str] = []
+    enough = threading.Event()
+
+    def send(sender):
+        client = Client(ready["address"])
+        for index in range(10_000):
+            ids = [f"p-{sender}-{index}-{row}" for row in range(20)]
+            try:
+                answer = client.export(logs(*map(prediction, ids)), compress=True)
+            except OSError:
+                return
+            if answer.status == 200:
+                acknowledged.extend(ids)
+            if len(acknowledged) > 4000:
+                enough.set()
+
+    senders = [threading.Thread(target=send, args=(sender,)) for sender in range(8)]
+    for sender in senders:
+        sender.start()
+    assert enough.wait(60)
+    assert finish(process) == (0, "", "")
+    for sender in senders:
+        sender.join(60)
+    with duckdb.connect(path, read_only=True) as connection:
+        stored = {row[0] for row in connection.execute("select prediction_id from predictions").fetchall()}
+    assert set(acknowledged) - stored == set()
