@@ -206,7 +206,8 @@ class GpuSource:
         if gpu.was_reported:
             return
         gpu.was_reported = True
-        hint = "; if this container lost its device access, recreate it" if "nknown" in why else ""
+        is_stripped = gpu.unknown_in_a_row >= _UNKNOWN_IN_A_ROW
+        hint = "; if this container lost its access to the device, recreate it" if is_stripped else ""
         _LOG.warning("otel-ml: GPU %s is lost (%s): its readings are absent until it is back%s", uuid, why, hint)
 
     def _lose_driver(self, why: str) -> None:

@@ -104,13 +104,14 @@ def test_a_lost_gpu_is_taken_up_when_it_is_back(nvml, flat, caplog):
     assert [record.getMessage() for record in caplog.records][-1] == "otel-ml: GPU GPU-a is back"
 
 
-def test_three_unknown_errors_in_a_row_mean_that_the_gpu_is_gone(nvml, flat):
-    """A container whose device access was stripped sees nothing else."""
+def test_three_unknown_errors_in_a_row_mean_that_the_gpu_is_gone(nvml, flat, caplog):
+    """A container whose device access was stripped sees nothing else; the log says what to do."""
     gpu = source(nvml)
     for call in CALLS:
         nvml.fail[call, "GPU-a"] = 999
     rows = flat(gpu.read())
     assert rows == [*figures(*B), *status(*A, "failed"), *status(*B, "ok")]
+    assert caplog.messages[-1].endswith("; if this container lost its access to the device, recreate it")
 
 
 @pytest.mark.parametrize("code", [1, 9, 12, 18])
