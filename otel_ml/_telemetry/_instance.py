@@ -71,10 +71,13 @@ class Instance:
         name = uuid.uuid5(_NAMESPACE, self._service).hex
         for slot in range(_SLOTS):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-            descriptor = os.open(folder / f"{name}.{slot}", flags, 0o600)
+            try:
+                descriptor = os.open(folder / f"{name}.{slot}", flags, 0o600)
+            except OSError:  # a planted link, or another user's file
+                continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError:  # taken
                 os.close(descriptor)
                 continue
             self._held = descriptor

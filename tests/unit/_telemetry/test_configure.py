@@ -152,9 +152,7 @@ def test_a_disabled_sdk_is_off(run, receiver):
         OTEL_SDK_DISABLED="True",
     )
 
-    assert lines == [
-        {"mode": "off", "provider": "ProxyTracerProvider", "threads": 1, "flushed": True, "ended": True}
-    ]
+    assert lines == [{"mode": "off", "provider": "ProxyTracerProvider", "threads": 1, "flushed": True, "ended": True}]
     assert receiver.seen == []
 
 

@@ -1,0 +1,84 @@
+"""The answer table of OTLP over HTTP."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+from otel_ml._telemetry._http import Answer, HttpTransport, answer
+from otel_ml.config import Config
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_success_is_2xx(status):
+    """Any 2xx takes the request."""
+    assert answer("traces", status, b"") == Answer("accepted")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, "rejected"),
+        (307, "rejected"),
+        (400, "rejected"),
+        (401, "rejected"),
+        (404, "rejected"),
+        (408, "rejected"),
+        (413, "too_large"),
+        (429, "retry"),
+        (500, "rejected"),
+        (502, "retry"),
+        (503, "retry"),
+        (504, "retry"),
+    ],
+)
+def test_failures_follow_the_specification(status, kind):
+    """Only 429, 502, 503 and 504 are tried again."""
+    assert answer("logs", status, b"") == Answer(kind, f"HTTP {status}")
+
+
+def test_partial_success_is_read():
+    """The receiver says how many records it refused."""
+    message = ExportMetricsServiceResponse()
+    message.partial_success.rejected_data_points = 4
+
+    assert answer("metrics", 200, message.SerializeToString()) == Answer("accepted", rejected=4)
+
+
+def test_an_unreadable_answer_is_success():
+    """A proxy's page with status 200 took the request."""
+    assert answer("traces", 200, b"<html>ok</html>") == Answer("accepted")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5", 5.0), ("-1", 0.0), ("soon", None), (formatdate(0, usegmt=True), 0.0), (None, None)]
+)
+def test_retry_after_is_seconds_or_a_date(text, seconds):
+    """Both forms of the header are understood; nonsense is none."""
+    assert answer("traces", 503, b"", text).retry_after == seconds
+
+
+def test_retry_after_in_the_future():
+    """A date is turned into the seconds until then."""
+    waits = answer("traces", 503, b"", formatdate(time.time() + 100, usegmt=True)).retry_after
+
+    assert 90 < waits <= 100
+
+
+def test_a_host_that_is_not_there_is_worth_a_retry():
+    """No connection: the transport answers, it does not raise."""
+    transport = HttpTransport("traces", Config(endpoint="http://127.0.0.1:9").traces)
+
+    assert transport.post(b"", 2.0) == Answer("retry", "connection refused or host unknown")
+    transport.close()
+
+
+def test_tls_to_a_plain_receiver_is_told_apart(receiver):
+    """A wrong scheme shows as a TLS failure."""
+    transport = HttpTransport("traces", Config(endpoint=receiver.url.replace("http:", "https:")).traces)
+
+    assert transport.post(b"", 2.0) == Answer("retry", "TLS failed")
+    transport.close()
