@@ -193,8 +193,8 @@ def records_of(fate: str) -> str:
 
 
 KINDS = ("spans", "metric_points", "log_records")
-SENT = " or ".join(f"sum by (exporter) (rate(otelcol_exporter_sent_{kind}_total[{RATE}]))" for kind in KINDS)
-REFUSED = " or ".join(f"sum by (exporter) (rate(otelcol_exporter_send_failed_{kind}_total[{RATE}]))" for kind in KINDS)
+SENT = {kind: f"sum by (exporter) (rate(otelcol_exporter_sent_{kind}_total[{RATE}]))" for kind in KINDS}
+REFUSED = {kind: f"sum by (exporter) (rate(otelcol_exporter_send_failed_{kind}_total[{RATE}]))" for kind in KINDS}
 LOST = f"({records_of('dropped')} or 0 * {records_of('produced')})"
 REJECTED = f"({records_of('rejected')} or 0 * {records_of('produced')})"
 TELEMETRY = Row(
@@ -215,7 +215,7 @@ TELEMETRY = Row(
         Panel(
             "Collector Queues",
             "How full the queues on disk are; beyond 100 % data are lost.",
-            [query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}}")],
+            [query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}} {{data_type}}")],
             unit="percentunit",
             defaults={**SHARE, **limit(0.8)},
         ),
@@ -223,8 +223,9 @@ TELEMETRY = Row(
             "Collector Exports",
             "Records a second that the back ends accepted, and that they refused for good.",
             [
-                query(SENT, "{{exporter}}"),
-                query(f"({REFUSED}) or 0 * ({SENT})", "{{exporter}} refused"),
+                query(text, f"{{{{exporter}}}} {what}{kind.replace('_', ' ')}")
+                for kind in KINDS
+                for what, text in (("", SENT[kind]), ("refused ", f"{REFUSED[kind]} or 0 * {SENT[kind]}"))
             ],
             unit="suffix: /s",
             defaults={"min": 0},
