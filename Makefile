@@ -44,7 +44,6 @@ demo: $(VENV)/.demo ## Serves a model, sends real traffic, opens the console (DE
 stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)
 	@PATH="$(abspath $(VENV))/bin:$$PATH" EXAMPLE=$(EXAMPLE) OTEL_METRIC_EXPORT_INTERVAL=5000 $(PYTHON) deploy/local/stack.py \
 	  --process 'service=EXAMPLE_FOLDER="$$STACK_DIR/example" exec "$$PYTHON" -m uvicorn app:app --app-dir "$$ROOT/$$EXAMPLE" --host 127.0.0.1 --port "$$SERVICE_PORT" --log-level warning' \
-	  --process 'sampler=exec "$$PYTHON" -m otel_ml sampler --service-name host-sampler --interval 5' \
 	  --traffic '"$$PYTHON" "$$ROOT/$$EXAMPLE/replay.py" --url "$$SERVICE_URL" >/dev/null' \
 	  --verify '"$$PYTHON" "$$ROOT/deploy/local/verify.py"'
 

@@ -66,6 +66,7 @@ def recognise(
 
     - A mapping, an object or a frame with ``prediction``, ``label`` or ``class`` and ``probability``, ``score`` or
       ``confidence``; in a batch their plurals too.
+    - A whole number beside a score is a class, unless the task is ``regression``.
     - A bare value: for classification a text, a boolean or a whole number is the class; a float is a score when the
       task is ``binary`` and it lies in 0..1, a class when the task is ``multiclass`` and it is whole. For regression a
       number is the value. For every other task numbers are values, texts and booleans classes.
@@ -116,7 +117,7 @@ def _common(result: dict[str, object], task: str) -> Output | None:
     prediction, score = result["prediction"], result["probability"]
     if type(score) is not float or not math.isfinite(score):
         return None
-    if task in _CLASSIFICATION and (type(prediction) is int or type(prediction) is str):
+    if (task in _CLASSIFICATION or task == "other") and (type(prediction) is int or type(prediction) is str):
         return Output(None, [class_text(prediction)], [None], [score])
     return None
 
@@ -233,7 +234,7 @@ def _told(prediction: object, score: object, how: _Reading) -> _Row:
         if vector is not None:
             return _vector(vector[0], how)
         return None, None, number(score)
-    row = _prediction(prediction, how)
+    row = _prediction(prediction, how, scored=score is not None)
     if row == _NOTHING and score is None:
         return _bare(prediction, how)
     if vector is not None:
@@ -241,9 +242,14 @@ def _told(prediction: object, score: object, how: _Reading) -> _Row:
     return row[0], row[1], number(score) if score is not None else None
 
 
-def _prediction(prediction: object, how: _Reading) -> _Row:
-    """A prediction by its task; a fraction is no class, unless it was declared as one."""
+def _prediction(prediction: object, how: _Reading, *, scored: bool = False) -> _Row:
+    """A prediction by its task; a fraction is no class, unless it was declared as one.
+
+    Where the task says nothing, a whole number that comes with a score is a class.
+    """
     value = builtin(prediction)
+    if scored and how.task == "other" and (type(value) is int or (type(value) is float and value.is_integer())):
+        return class_text(value), None, None
     if how.task in _CLASSIFICATION:
         name = class_text(value)
         if type(value) is float and not value.is_integer() and name not in (how.classes or ()):

@@ -1,0 +1,46 @@
+"""Which room may import the OTel SDK; what lies between our own rooms is import-linter's."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import otel_ml
+
+ROOT = Path(otel_ml.__file__).parent
+ALLOWED = ("_telemetry/", "testing.py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+def test_only_the_engine_and_the_test_kit_import_the_sdk() -> None:
+    """Everything else is written against the OTel API, so that guest mode works with any SDK or none."""
+    offenders = [
+        (str(path.relative_to(ROOT)), name)
+        for path in sorted(ROOT.rglob("*.py"))
+        if not str(path.relative_to(ROOT)).startswith(ALLOWED)
+        for name in imported(path)
+        if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))
+    ]
+
+    assert offenders == []
+
+
+def test_broad_handlers_stand_in_the_guard_only() -> None:
+    """`except Exception` is one room's business; elsewhere a handler names what it expects."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if path.name != "_guard.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or getattr(node.type, "id", "") == "Exception")
+    ]
+
+    assert offenders == []
