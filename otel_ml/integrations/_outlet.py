@@ -77,13 +77,13 @@ def flush_in_force() -> None:
             _guard.call("fastapi.flush", force_flush, int(FLUSH_TIMEOUT * 1000))
 
 
-async def flush_in_time(flush: Callable[[], object]) -> None:
-    """Runs a flush on a thread of its own and stops waiting for it after `FLUSH_TIMEOUT`.
+async def flush_in_time(flush: Callable[[], object], timeout: float = FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109
+    """Runs a flush on a thread of its own and stops waiting for it after ``timeout`` seconds.
 
     The thread is a daemon: an exporter that ignores its deadline must not keep the process from ending.
     """
     thread = Thread(target=_guard.call, args=("fastapi.flush", flush), name="otel-ml-flush", daemon=True)
     thread.start()
-    await anyio.to_thread.run_sync(thread.join, FLUSH_TIMEOUT)
+    await anyio.to_thread.run_sync(thread.join, timeout)
     if thread.is_alive():
         _guard.warn_once("fastapi.flush", "otel-ml: telemetry was not flushed in time at the end of the ASGI lifespan")

@@ -16,7 +16,7 @@ from otel_ml import _guard, semconv
 from otel_ml.integrations import _request, _route
 from otel_ml.integrations._outlet import Outlet, flush_in_force, flush_in_time
 from otel_ml.integrations._request import Attributes, Scope
-from otel_ml.prediction._context import PREDICTIONS_KEY, RequestPredictions
+from otel_ml.prediction import PREDICTIONS_KEY, RequestPredictions
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -234,23 +234,23 @@ class Exchange:
         span = self._state.span or trace.INVALID_SPAN
         started, base = self._started
         outlet = self._settings.outlet
-        attributes = dict(base)
+        found: Attributes = {}
         try:
             route = _route.route_of(self._scope, self._note, self._root, self._settings.routes())
             if route is not None:
-                attributes[semconv.HTTP_ROUTE] = route
+                found[semconv.HTTP_ROUTE] = route
                 span.update_name(f"{self._word} {route}")
             if self._status is not None:
-                attributes[semconv.HTTP_RESPONSE_STATUS_CODE] = self._status
+                found[semconv.HTTP_RESPONSE_STATUS_CODE] = self._status
             error_type = self._error_type(error)
             if error_type is not None:
-                attributes[semconv.ERROR_TYPE] = error_type
+                found[semconv.ERROR_TYPE] = error_type
                 if error_type != semconv.CANCELLED:
                     span.set_status(StatusCode.ERROR)
-            span.set_attributes(attributes)
+            span.set_attributes(found)
         finally:
             if self._measured:
-                outlet.duration.record(max(0.0, perf_counter() - started), attributes, self.context)
+                outlet.duration.record(max(0.0, perf_counter() - started), {**base, **found}, self.context)
                 outlet.active.add(-1, base, self.context)
             span.end()
             _route.take_note(self._scope, self._note)

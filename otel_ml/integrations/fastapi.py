@@ -60,10 +60,10 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
     """Observes every HTTP request of an application.
 
     Emits one span of kind SERVER named ``{method} {route}``, `http.server.request.duration` (s) and
-    `http.server.active_requests`, and answers with the header ``x-prediction-id``: the first prediction made in the
-    request. Where other instrumentation already makes the server span (FastAPI's own in guest mode, or
-    `opentelemetry-instrumentation-fastapi`) that span is used, and only the header is added. WebSockets pass
-    untouched. At the end of the ASGI lifespan telemetry is flushed, because a server that was told to stop by a
+    `http.server.active_requests`, and answers with the header ``x-prediction-id``: the first prediction that the
+    request made before its answer began. Where other instrumentation already makes the server span (FastAPI's own in
+    guest mode, or `opentelemetry-instrumentation-fastapi`) that span is used, and only the header is added. WebSockets
+    pass untouched. At the end of the ASGI lifespan telemetry is flushed, because a server that was told to stop by a
     signal ends without running exit handlers.
 
     It may be called at any time, also after the first request; a second call changes nothing.

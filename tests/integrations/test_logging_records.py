@@ -360,3 +360,22 @@ def test_the_root_logger_is_the_default(memory):
     undo()
 
     assert ([record.body for record in memory.logs()], root.handlers, root.level) == (["x"], before, level)
+
+
+def test_a_filter_on_the_handler_is_obeyed(memory, logger):
+    """What a filter refuses is not sent."""
+    instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: None)
+    logger.handlers[-1].addFilter(lambda record: record.msg != "no")
+    logger.info("no")
+    logger.info("yes")
+
+    assert [record.body for record in memory.logs()] == ["yes"]
+
+
+def test_exc_info_without_an_exception_is_nothing(sent, logger):
+    """`exc_info=True` outside of a handler adds no exception."""
+    logger.info("x", exc_info=True)  # noqa: LOG014
+
+    assert [set(record.attributes) for record in sent()] == [
+        {"code.file.path", "code.function.name", "code.line.number"}
+    ]

@@ -117,6 +117,26 @@ def test_two_workers_are_two_instances(serve, receiver):
     assert len({resource["service.instance.id"] for resource in receiver.span_resources()}) == 2
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_gunicorn_workers_are_instances_of_their_own(serve, receiver, options):
+    """Forked workers, also of a process in which telemetry was configured before, lose nothing."""
+    served = serve(
+        *(sys.executable, "-m", "gunicorn", "service:app", "--bind", "127.0.0.1:{port}", "--workers", "2"),
+        *("--worker-class", "uvicorn.workers.UvicornWorker", *options),
+        folder=FOLDER,
+        SERVED_MODE="own",
+    )
+    seen, sent = set(), 0
+    while len(seen) < 2 and sent < 2000:
+        seen |= {answer.json()["pid"] for answer in together([f"{served.url}/predict/1"] * 20)}
+        sent += 20
+
+    served.terminate()
+    servers, predictions = server_and_prediction_spans(receiver)
+    assert (len(seen), len(servers), len(predictions)) == (2, sent, sent)
+    assert len({resource["service.instance.id"] for resource in receiver.span_resources()}) == 2
+
+
 @pytest.mark.parametrize("disabled", ["", "fastapi", "fastapi,logging", "otel_ml_logging"])
 def test_zero_code_start(serve, receiver, attributes_of, disabled):
     """Under `opentelemetry-instrument`, with contrib's instrumentation or with FastAPI's own telemetry, each request
