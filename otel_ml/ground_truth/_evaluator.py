@@ -116,6 +116,9 @@ class Evaluator:
         actual = self._class(model, label.label, prediction)
         if prediction.predicted is not None:
             predicted = self._class(model, prediction.predicted, prediction)
+            if predicted == actual and prediction.predicted != label.label:
+                # two classes beyond the bound: the pair must not look like a correct prediction
+                predicted = semconv.UNSEEN
             self._outcomes.add(1, _pair(model, predicted, actual))
         if prediction.task == "binary" and prediction.score is not None:
             if 0 <= prediction.score <= 1:

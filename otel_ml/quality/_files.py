@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 _BATCH_ROWS: Final = 65_536
 _BLOCK_BYTES: Final = 8 << 20
+_BUFFER_BYTES: Final = 1 << 16
 
 
 class DataFileError(ValueError):
@@ -52,7 +53,7 @@ def read_columns(path: Path) -> dict[str, Sequence[object]]:
 def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Batch]:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
         names = file.schema_arrow.names
         wanted = None if columns is None else [name for name in names if name in columns]
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):

@@ -142,13 +142,15 @@ def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
 
 
 def test_classes_are_bounded(truth, emitted):
-    """From the 21st class on they are counted as other."""
-    for position in range(30):
+    """From the 21st class on they are counted as other, and a wrong one of them never as correct."""
+    for position in range(31):
         log(truth, f"p{position}", task="multiclass", positive=None, predicted=f"c{position}", score=None)
     truth.flush()
     truth.record_labels((f"p{position}", f"c{position}") for position in range(30))
+    truth.record_label("p30", "c29")
     found = {key[4:]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.outcomes"}
-    assert (len(found), found["c0", "c0"], found["__other__", "__other__"]) == (401, 1, 10)
+    assert (len(found), found["c0", "c0"], found["__other__", "__other__"]) == (402, 1, 10)
+    assert found["__unseen__", "__other__"] == 1
 
 
 def test_models_are_bounded(truth, emitted, caplog):
