@@ -10,7 +10,7 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_ml.console import _parameters, _queries
+from otel_ml.console import _detail, _parameters, _queries
 from otel_ml.console._parameters import BadParameterError
 from otel_ml.console._values import dump
 
@@ -72,7 +72,7 @@ class Api:
 
     async def _prediction(self, request: Request) -> Any:
         _parameters.check(request.query_params, ())
-        return await self._reader.read(_queries.prediction, request.path_params["id"])
+        return await self._reader.read(_detail.prediction, request.path_params["id"])
 
     async def _trace(self, request: Request) -> Any:
         _parameters.check(request.query_params, ())

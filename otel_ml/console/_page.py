@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
-from otel_ml.console import _parameters, _queries
+from otel_ml.console import _detail, _parameters, _queries
 from otel_ml.console._parameters import BadParameterError
 from otel_ml.console._values import finite
 from otel_ml.console._waterfall import waterfall
@@ -89,11 +89,12 @@ class Page:
 
     async def _one(self, request: Request) -> Response:
         wanted = request.path_params["id"]
-        found = await self._reader.read(_queries.prediction, wanted)
+        found = await self._reader.read(_detail.prediction, wanted)
         if found is None:
             return self.message(404, "No such prediction. It may not have arrived yet, or retention has deleted it.")
         features = list((found["event"]["features"] or {}).items())
-        rows = found["event"]["rows"]
+        rows = found["event"]["rows"] or []
+        shown = min(len(rows), _ROWS_SHOWN)
         trace = found["trace"]
         return self._render(
             "prediction.html",
@@ -103,7 +104,7 @@ class Page:
             wanted_id=wanted,
             features=features[:_FEATURES_SHOWN],
             features_hidden=max(0, len(features) - _FEATURES_SHOWN),
-            rows=[row for row in rows[:_ROWS_SHOWN] if isinstance(row, dict)] if isinstance(rows, list) else [],
+            rows=[(_detail.row_id(rows, index, found["prediction"]["id"]), rows[index]) for index in range(shown)],
             labels={label["prediction_id"]: label for label in found["labels"]},
             bars=waterfall(trace["spans"]) if trace else [],
             exception_event=semconv.EXCEPTION_EVENT,

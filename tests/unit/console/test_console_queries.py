@@ -133,10 +133,33 @@ def test_a_row_of_a_batch_leads_to_its_batch(console):
     found = console.get("/api/predictions/b-1.1")
     assert (found["prediction"]["id"], found["row"], found["event"]["features"]) == ("b-1", 1, {"age": 21})
     assert found["label"]["value"] == "0"
-    assert console.send("/api/predictions/b-1.9").json()["event"]["features"] is None
+    assert console.send("/api/predictions/b-1.9").status == 404
     assert console.send("/predictions/b-1.1").status == 200
     console.feed(logs(prediction()))
     assert console.send("/api/predictions/p-1.0").status == 404
+
+
+def test_a_row_with_an_id_of_its_own_leads_to_its_batch(console):
+    """Rows that were given ids are found by them, with their features and the label that came for them."""
+    event = batch(size=2)
+    rows = [{"id": f"customer {name}", "features": {"name": name}} for name in ("\u00e4", '"b"')]
+    event.body.string_value = json.dumps({"rows": rows})
+    console.feed(logs(event, label('customer "b"', "0")))
+    found = console.get("/api/predictions/customer%20%22b%22")
+    assert (found["prediction"]["id"], found["row"], found["event"]["features"]) == ("b-1", 1, {"name": '"b"'})
+    assert found["label"]["value"] == "0"
+    assert console.get("/api/predictions/customer%20%C3%A4")["row"] == 0
+    assert console.send("/api/predictions/customer").status == 404
+    text = console.send("/predictions/b-1").body.decode()
+    assert "/predictions/customer%20%22b%22" in text
+
+
+def test_a_label_without_a_trace_is_joined_by_id(console):
+    """A label that lost its trace still finds its prediction; one of another trace does not."""
+    console.feed(logs(prediction(), label(value="0", correct=False, trace="", own="")))
+    console.feed(logs(label(value="7", trace=OTHER, at=NOW + 9)))
+    assert console.get("/api/predictions")["predictions"][0]["label"]["value"] == "0"
+    assert console.get("/api/predictions/p-1")["label"]["value"] == "0"
 
 
 def test_a_failed_call_shows_its_error(console):

@@ -1,0 +1,125 @@
+"""One prediction with everything that belongs to it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.console._queries import (
+    LOG_COLUMNS,
+    PREDICTION_COLUMNS,
+    fetch,
+    log_answer,
+    moment,
+    parse,
+    prediction_answer,
+    trace,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOGS_LIMIT = 200
+"""Log lines read of one prediction."""
+LABELS_LIMIT = 1000
+"""Labels read of one batch."""
+_EVENT = f"select {PREDICTION_COLUMNS}, severity_text, body, attributes, resource from predictions"  # noqa: S608
+_NEWEST = "order by least(time_ns, received_ns) desc limit 1"
+
+
+def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+    """A prediction with its event, trace, log lines and label; the id of a row leads to the row's batch."""
+    found = _event(cursor, "prediction_id = ?", wanted_id) or _batch(cursor, wanted_id)
+    if found is None:
+        return None
+    body = found.pop("body")
+    content = parse(body)
+    rows = _rows(content)
+    index = None if found["prediction_id"] == wanted_id else _index(rows, found["prediction_id"], wanted_id)
+    known = labels(cursor, found)
+    own = next((label for label in known if label["prediction_id"] == wanted_id), None)
+    event = {
+        "severity": found.pop("severity_text"),
+        "attributes": parse(found.pop("attributes")),
+        "resource": parse(found.pop("resource")),
+        "features": _features(content if index is None or not rows else rows[index]),
+        "rows": rows,
+        "body": body if content is None else content,
+    }
+    return {
+        "prediction": prediction_answer(found | {"label": None, "correct": None, "labelled_ns": None}) | {"label": own},
+        "row": index,
+        "event": event,
+        "label": own,
+        "labels": known,
+        "trace": None if found["trace_id"] is None else trace(cursor, found["trace_id"]),
+        "logs": logs(cursor, found),
+    }
+
+
+def labels(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The newest label of the prediction, or of each row of the batch; rows with ids of their own share the span."""
+    found = fetch(
+        cursor,
+        "select prediction_id, arg_max(label, time_ns) as value, arg_max(correct, time_ns) as correct, "
+        "max(time_ns) as time_ns from labels where (prediction_id = ? or starts_with(prediction_id, ? || '.') "
+        "or (trace_id = ? and span_id = ?)) and (trace_id is null or ? is null or trace_id = ?) "
+        "group by prediction_id order by length(prediction_id), prediction_id limit ?",
+        [
+            *[event["prediction_id"]] * 2,
+            event["trace_id"],
+            event["span_id"],
+            *[event["trace_id"]] * 2,
+            LABELS_LIMIT,
+        ],
+    )
+    return [row | {"time": moment(row.pop("time_ns"))} for row in found]
+
+
+def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The plain log lines of the prediction, oldest first: those of its trace and those that carry its id."""
+    found = fetch(
+        cursor,
+        f"select {LOG_COLUMNS} from logs where prediction_id = ? or trace_id = ? "  # noqa: S608 - names are ours
+        "order by time_ns, received_ns limit ?",
+        [event["prediction_id"], event["trace_id"], LOGS_LIMIT],
+    )
+    return [log_answer(row) for row in found]
+
+
+def row_id(rows: list[dict[str, Any]], index: int, batch_id: str) -> str:
+    """The id of one row of a batch: its own, or the batch's with the row's number behind it."""
+    own = rows[index].get("id")
+    return own if isinstance(own, str) else f"{batch_id}.{index}"
+
+
+def _event(cursor: duckdb.DuckDBPyConnection, where: str, *values: str) -> dict[str, Any] | None:
+    found = fetch(cursor, f"{_EVENT} where {where} {_NEWEST}", list(values))
+    return found[0] if found else None
+
+
+def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+    base, dot, number = wanted_id.rpartition(".")
+    found = _event(cursor, "batch_size is not null and prediction_id = ?", base) if dot and number.isdecimal() else None
+    if found is None:
+        quoted = (json.dumps(wanted_id), json.dumps(wanted_id, ensure_ascii=False))
+        found = _event(cursor, "batch_size is not null and (contains(body, ?) or contains(body, ?))", *quoted)
+    if found is None or _index(_rows(parse(found["body"])), found["prediction_id"], wanted_id) is None:
+        return None
+    return found
+
+
+def _index(rows: list[dict[str, Any]] | None, batch_id: str, wanted_id: str) -> int | None:
+    return next((index for index in range(len(rows or ())) if row_id(rows or [], index, batch_id) == wanted_id), None)
+
+
+def _rows(content: Any) -> list[dict[str, Any]] | None:
+    rows = content.get("rows") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        return None
+    return [row if isinstance(row, dict) else {} for row in rows]
+
+
+def _features(content: Any) -> dict[str, Any] | None:
+    features = content.get("features") if isinstance(content, dict) else None
+    return features if isinstance(features, dict) else None
