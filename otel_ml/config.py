@@ -30,6 +30,10 @@ ENV_SCHEDULE_DELAY: Final = "OTEL_BSP_SCHEDULE_DELAY"
 ENV_EXEMPLAR_FILTER: Final = "OTEL_METRICS_EXEMPLAR_FILTER"
 ENV_TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 
+ENV_HISTOGRAMS: Final = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+
+EXPLICIT: Final = "explicit_bucket_histogram"
+_AGGREGATIONS: Final = (EXPLICIT, "base2_exponential_bucket_histogram")
 _EXPORTERS: Final = ("otlp", "console", "none")
 _PROTOCOLS: Final = ("http/protobuf", "grpc")
 _COMPRESSIONS: Final = ("none", "gzip")
@@ -141,6 +145,8 @@ class Config:
     logs_exporter: str = _setting("OTEL_LOGS_EXPORTER", _lower, "otlp")
     metric_export_interval: float = _setting(ENV_METRIC_INTERVAL, _milliseconds, 60.0)
     metric_temporality: str = _setting(ENV_TEMPORALITY, _lower, "cumulative")
+    histogram_aggregation: str = _setting(ENV_HISTOGRAMS, _lower, EXPLICIT)
+    """Of instruments other than ours; predictions have explicit buckets in any case."""
     exemplar_filter: str = _setting(ENV_EXEMPLAR_FILTER, _lower, "trace_based")
     schedule_delay: float = _setting(ENV_SCHEDULE_DELAY, _milliseconds, 1.0)
     queue_size: int = _setting(semconv.ENV_QUEUE_SIZE, _whole, 16384)
@@ -174,6 +180,7 @@ class Config:
         _choice("capture_features", semconv.ENV_CAPTURE_FEATURES, self.capture_features, _CAPTURES)
         _choice("events", semconv.ENV_EVENTS, self.events, _EVENTS)
         _choice("exemplar_filter", ENV_EXEMPLAR_FILTER, self.exemplar_filter, _FILTERS)
+        _choice("histogram_aggregation", ENV_HISTOGRAMS, self.histogram_aggregation, _AGGREGATIONS)
         _choice("metric_temporality", ENV_TEMPORALITY, self.metric_temporality, _TEMPORALITIES)
 
     def _check_numbers(self) -> None:

@@ -85,10 +85,10 @@ class OwnEngine:
         self._periodic = periodic
         service = "/".join(filter(None, (config.service_namespace, config.service_name or "unknown_service")))
         self.instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
-        self._outbox = Outbox(config, make_transport)
-        self._set_resource()
-        self.store = CellStore(self.resource, clock.time_ns)
         try:
+            self._outbox = Outbox(config, make_transport)
+            self._set_resource()
+            self.store = CellStore(self.resource, clock.time_ns)
             self._build_providers()
             self._build_metrics()
         except ConfigError:
@@ -96,6 +96,8 @@ class OwnEngine:
             raise
         self._build_worker()
         self.offer = self._predictions.offer
+        for reader in self._readers if periodic else ():
+            reader.start()
 
     # What predictions use, beside `offer` (ports.Engine).
 
@@ -127,6 +129,7 @@ class OwnEngine:
         lines = [f"{signal}: to {of(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
         for signal in SIGNALS:
             lines += _routes.why_stock(signal, of(self.config, signal))
+        lines += _providers.notes(self.config)
         if self.page is not None:
             lines.append(f"metrics: scrape page at {self.page.address}")
         lines.append(f"{semconv.SERVICE_INSTANCE_ID}: {self.instance.id}")
@@ -244,9 +247,6 @@ class OwnEngine:
             readers.append(page_reader)
         self.meter_provider = _providers.meter_provider(self.resource, readers)
         _self_metrics.register(self.meter(semconv.SCOPE), self.ledger)
-        if self._periodic:
-            for reader in self._readers:
-                reader.start()
 
     def _build_worker(self) -> None:
         senders = self._outbox.senders

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from socket import SHUT_RDWR, socket
 from time import monotonic, time
 from typing import Any, Final, Literal, Protocol
@@ -19,7 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from otel_ml.config import Signal, SignalConfig
+from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 """The statuses that the OTLP specification allows to retry; every other failure is final."""
@@ -70,6 +71,7 @@ class HttpTransport:
     """OTLP over HTTP with protobuf bodies: one kept connection, no redirects, no retries of its own."""
 
     def __init__(self, signal: Signal, config: SignalConfig) -> None:
+        _check_files(config)
         self.endpoint = config.endpoint
         self._signal: Signal = signal
         self._config = config
@@ -132,6 +134,17 @@ class HttpTransport:
         else:
             response.release_conn()
         return answer(self._signal, response.status, content, response.headers.get("retry-after"))
+
+
+def _check_files(config: SignalConfig) -> None:
+    given = {
+        "CERTIFICATE": config.certificate,
+        "CLIENT_KEY": config.client_key,
+        "CLIENT_CERTIFICATE": config.client_certificate,
+    }
+    for name, path in given.items():
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"{ENV_OTLP}{name} names {path!r}, which is no file: correct the path or remove it")
 
 
 def answer(signal: Signal, status: int, content: bytes, retry_after: str | None = None) -> Answer:

@@ -25,7 +25,7 @@ from otel_ml._telemetry._reader import CellStore, Reader
 from otel_ml._telemetry._stock import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.ports import EventData
-from otel_ml.config import Config, ConfigError
+from otel_ml.config import EXPLICIT, Config, ConfigError
 
 ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
 _OUR_GENERATOR: Final = "otel_ml"
@@ -77,6 +77,8 @@ def logger_provider(
 def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     """One reader for each exporter of metrics."""
     temporality = _reader.temporality(config.metric_temporality)
+    aggregation = _reader.aggregation(config.histogram_aggregation)
+    preferences = _reader.Preferences(config.metrics.timeout, temporality, aggregation)
     exporters: list[MetricExporter] = []
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
@@ -87,10 +89,18 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
             exporter,
             store.view(take_exemplars=index == 0, delta=bool(temporality)),
             interval=config.metric_export_interval,
-            timeout=config.metrics.timeout,
-            temporality=temporality,
+            preferences=preferences,
         )
         for index, exporter in enumerate(exporters)
+    ]
+
+
+def notes(config: Config) -> list[str]:
+    """Lines for `otel-ml doctor` about settings that reach only the instruments of others."""
+    if config.histogram_aggregation == EXPLICIT:
+        return []
+    return [
+        f"metrics: histograms of predictions keep their explicit buckets; others are {config.histogram_aggregation}"
     ]
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic, time_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -25,12 +25,14 @@ from opentelemetry.sdk.metrics.export import (
     ResourceMetrics,
     ScopeMetrics,
 )
+from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _points
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.cells import CellSet, Folded, Identity
+from otel_ml.config import EXPLICIT
 
 CARDINALITY: Final = 20_000
 """Attribute sets an instrument may have: bins of features go far beyond the SDK's 2,000."""
@@ -103,6 +105,14 @@ class CellStore:
         return _points.scope_metrics(folded, _points.Window(self._start_ns, self._now_ns()))
 
 
+class Preferences(NamedTuple):
+    """How a reader collects: seconds for one collection and export, and the SDK's preferences by instrument."""
+
+    timeout: float
+    temporality: dict[type, AggregationTemporality]
+    aggregation: dict[type, Aggregation]
+
+
 class Reader(MetricReader):
     """Collects on its own thread every interval and hands the result to an exporter.
 
@@ -115,14 +125,15 @@ class Reader(MetricReader):
         merge: Merge,
         *,
         interval: float,
-        timeout: float,
-        temporality: dict[type, AggregationTemporality],
+        preferences: Preferences,
     ) -> None:
-        super().__init__(preferred_temporality=temporality, **limits())
+        super().__init__(
+            preferred_temporality=preferences.temporality, preferred_aggregation=preferences.aggregation, **limits()
+        )
         self._exporter = exporter
         self._merge = merge
         self._interval = interval
-        self._timeout = timeout
+        self._timeout = preferences.timeout
         self.collecting = threading.Lock()
         """Held during a collection; a fork waits for it, since the SDK's locks are held below it."""
         self._thread: threading.Thread | None = None
@@ -197,6 +208,11 @@ def limits() -> dict[str, Any]:
     if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
         return {}
     return {"cardinality_limits": dict.fromkeys(_KINDS, CARDINALITY)}
+
+
+def aggregation(preference: str) -> dict[type, Aggregation]:
+    """OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION for the SDK's instruments."""
+    return {} if preference == EXPLICIT else {Histogram: ExponentialBucketHistogramAggregation()}
 
 
 def temporality(preference: str) -> dict[type, AggregationTemporality]:

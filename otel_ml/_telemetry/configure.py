@@ -178,16 +178,6 @@ class _Fork:
 _fork = _Fork()
 
 
-def forget() -> None:
-    """Forgets the configured telemetry without ending it; for the test kit."""
-    global _current
-    if _current is not None:
-        atexit.unregister(_current.shutdown)
-    _current = None
-    _fork.watch(None)
-    ports.enter(None)
-
-
 def current() -> Telemetry | None:
     """What `configure` has set up, if it was called."""
     return _current

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from engine_samples import event, span
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
@@ -132,3 +134,40 @@ def test_a_poison_record_costs_none_of_its_neighbours():
 
     assert ([item.record for item in encoded], invalid) == ([b"\1", b"\2", b"\4"], 1)
     assert set(_guard.counts()) == {"test.poison"}
+
+
+VALUES = st.one_of(
+    st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text(st.characters(codec="utf-8"))
+)
+NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=NAMES,
+    attributes=st.dictionaries(NAMES, VALUES, max_size=5),
+    trace_id=st.integers(1, 2**128 - 1),
+    span_id=st.integers(1, 2**64 - 1),
+    times=st.tuples(st.integers(0, 2**63), st.integers(0, 2**63)),
+)
+def test_any_span_is_what_the_stock_encoder_makes_of_it(name, attributes, trace_id, span_id, times):
+    """Names, ids, times and attribute values of any kind agree with the stock encoder."""
+    ours = span(
+        name=name,
+        attributes=attributes,
+        trace_id=trace_id,
+        span_id=span_id,
+        start_ns=times[0],
+        end_ns=times[1],
+    )
+    stock = ReadableSpan(
+        name=name,
+        context=SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)),
+        resource=RESOURCE,
+        attributes=attributes,
+        start_time=times[0],
+        end_time=times[1],
+        instrumentation_scope=SCOPE,
+    )
+
+    assert ExportTraceServiceRequest.FromString(joined(_encode.span(ours))) == encode_spans([stock])

@@ -6,12 +6,12 @@ import logging
 import threading
 
 import pytest
-from conftest import Reply
 from engine_samples import Sample, event, span, within
 from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import SpanProcessor
+from scripted_receiver import Reply
 
 from otel_ml import _guard
 from otel_ml._telemetry.cells import Identity

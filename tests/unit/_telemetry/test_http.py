@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from otel_ml._telemetry._http import Answer, HttpTransport, answer
-from otel_ml.config import Config
+from otel_ml.config import Config, ConfigError
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -82,3 +82,12 @@ def test_tls_to_a_plain_receiver_is_told_apart(receiver):
 
     assert transport.post(b"", 2.0) == Answer("retry", "TLS failed")
     transport.close()
+
+
+@pytest.mark.parametrize("name", ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"])
+def test_a_missing_certificate_file_is_named_at_once(monkeypatch, tmp_path, name):
+    """A wrong path fails before any traffic, by the variable's name."""
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", str(tmp_path / "none.pem"))
+
+    with pytest.raises(ConfigError, match=f"OTEL_EXPORTER_OTLP_{name} names .* correct the path"):
+        HttpTransport("traces", Config(endpoint="https://x:1").traces)

@@ -295,3 +295,19 @@ def test_metrics_are_exported_at_their_interval(make_engine, receiver, periodic)
         deadline.wait(0.01)
 
     assert receiver.requests("metrics") >= 2
+
+
+def test_exponential_histograms_are_for_others(make_engine, receiver, monkeypatch):
+    """The preference holds for instruments of the SDK; predictions keep their buckets, and the doctor says so."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram")
+    engine = make_engine()
+    predict(engine.cells(IDENTITY).mine())
+    engine.meter("user").create_histogram("user.time").record(1.0)
+    receiver.accepted.clear()
+    engine.flush(within())
+
+    kinds = _decode.instruments(body for signal, body in receiver.accepted if signal == "metrics")
+
+    assert kinds["user.time"]["kind"] == "exponential_histogram"
+    assert kinds["ml.prediction.duration"]["kind"] == "histogram"
+    assert any("keep their explicit buckets" in line for line in engine.notes())
