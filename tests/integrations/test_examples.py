@@ -1,0 +1,62 @@
+"""The examples run as their READMEs say, and what they promise is what arrives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run_json(*command: str, **environment: str) -> dict:
+    """The last line of a program's output, which must end well."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**clean, **environment},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
+    """2,000 real rows in 20 batches: counted by class, labelled on their traces, with the authors' accuracy."""
+    said = run_json(
+        "examples/batch_job/main.py",
+        "--store",
+        f"sqlite:///{tmp_path / 'predictions.db'}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+        OTEL_ML_INSTANCE_DIR=str(tmp_path),
+    )
+    predictions = receiver.metrics()["ml.predictions"].sum.data_points
+    outcomes = receiver.metrics()["ml.eval.outcomes"].sum.data_points
+    labels = [record for record in receiver.logs() if record.event_name == "ml.label"]
+    traces = {span.trace_id for span in receiver.spans() if span.name == "predict employment"}
+
+    assert (said["rows"], said["labels"], len(traces), len(labels)) == (2000, 2000, 20, 2000)
+    assert sum(point.as_int for point in predictions) == 2000
+    assert sum(point.as_int for point in outcomes) == 2000
+    assert {record.trace_id for record in labels} == traces
+    assert 0.75 < said["performance"]["accuracy"] < 0.9
+
+
+def test_the_demo_reads_back_what_it_sent(tmp_path) -> None:
+    """`otel-ml demo` trains, serves, sends, labels, and finds everything again in the console's store."""
+    verdict = run_json(
+        "-m", "otel_ml", "demo", "--seconds", "6", "--rate", "20", "--port", "18000", "--console-port", "14400",
+        "--folder", str(tmp_path / "demo"), OTEL_ML_INSTANCE_DIR=str(tmp_path),
+    )  # fmt: skip
+    counts = {verdict[key] for key in ("predictions", "traces", "events", "metric_predictions", "labels")}
+
+    assert len(counts) == 1
+    assert counts.pop() > 50
+    assert verdict["lost"] == 0
+    assert 0.6 < verdict["accuracy"] <= 1.0
