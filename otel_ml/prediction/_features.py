@@ -295,15 +295,16 @@ def _by_column(records: list[list[tuple[Any, Any]]]) -> tuple[list[tuple[str, li
     total = 0
     for position, record in enumerate(records):
         total = max(total, len(record))
+        own: dict[str, None] = {}
         for order, (key, value) in enumerate(record):
-            name = _name(key, order, {})
+            name = _name(key, order, own)
+            own[name] = None
             if name not in columns and len(columns) >= FEATURE_LIMIT:
                 total = max(total, len(columns) + 1)
                 continue
             column = columns.setdefault(name, [])
-            if len(column) <= position:
-                column += [None] * (position - len(column))
-                column.append(value)
+            column += [None] * (position - len(column))
+            column.append(value)
     return list(columns.items()), max(total, len(columns))
 
 

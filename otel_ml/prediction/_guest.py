@@ -67,14 +67,27 @@ class GuestBinding(Binding):
         super().__init__(model, state)
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
-        self.instruments.errors.add(0, self.attributes)
+        self._declared = tuple(model.classes or ())
+        self._seed()
         self._seeded = False
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         if not self._seeded:  # what was added before the service set its provider went nowhere
             self._seeded = True
-            self.instruments.errors.add(0, self.attributes)
+            self._seed()
         return GuestPrediction(self, model, features, given_id)
+
+    def _seed(self) -> None:
+        """A series that is born above 0 loses its first increase in Prometheus."""
+        self.instruments.errors.add(0, self.attributes)
+        for label in self._declared:
+            self.instruments.predictions.add(0, self.of_class(label))
+
+    def of_class(self, label: str | None) -> Attributes:
+        """The attributes of a prediction of this class."""
+        if label is None:
+            return self.attributes
+        return {**self.attributes, semconv.PREDICTION_CLASS: self.class_label(label)}
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:
         attributes = {**self.attributes, semconv.STAGE_NAME: self.stage_label(name)}
@@ -136,15 +149,10 @@ class GuestPrediction(StockSpans, Prediction):
             instruments.predictions.add(outcome.predicted, attributes, context=context)
             return
         for label in output.classes:
-            instruments.predictions.add(1, self._of_class(label), context=context)
+            instruments.predictions.add(1, self._binding.of_class(label), context=context)
         for score in output.scores:
             if score is not None:
                 instruments.score.record(score, attributes, context=context)
-
-    def _of_class(self, label: str | None) -> Attributes:
-        if label is None:
-            return self._binding.attributes
-        return {**self._binding.attributes, semconv.PREDICTION_CLASS: self._binding.class_label(label)}
 
     def _emit(self, outcome: Outcome, ids_: tuple[int, int, int], context: Context) -> None:
         data = event(self.model, outcome, ids_)

@@ -36,6 +36,8 @@ class OwnBinding(Binding):
         super().__init__(model, state)
         self.engine = engine
         self.cells = engine.cells(Identity(model.name, model.version, model.role))
+        for label in model.classes or ():  # a series that is born above 0 loses its first increase in Prometheus
+            self.cells.mine().classes.setdefault(self.class_label(label), 0)
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         made = LightPrediction if self.engine.light_spans else StockPrediction

@@ -82,6 +82,44 @@ class Tensor:
 Tensor.__module__ = "torch"
 
 
+class PolarsSeries:
+    """A stand-in with the methods of a polars Series that are used."""
+
+    def __init__(self, name, values):
+        self.name = name
+        self._values = values
+
+    def head(self, limit):
+        return PolarsSeries(self.name, self._values[:limit])
+
+    def to_list(self):
+        return list(self._values)
+
+    def __len__(self):
+        return len(self._values)
+
+
+class PolarsFrame:
+    """A stand-in with the methods of a polars DataFrame that are used."""
+
+    def __init__(self, columns):
+        self._columns = columns
+        self.shape = (len(columns[0]), len(columns))
+
+    def head(self, limit):
+        return PolarsFrame([column.head(limit) for column in self._columns])
+
+    def get_columns(self):
+        return self._columns
+
+    def __len__(self):
+        return self.shape[0]
+
+
+PolarsSeries.__module__ = PolarsFrame.__module__ = "polars"
+PolarsSeries.__name__, PolarsFrame.__name__ = "Series", "DataFrame"
+
+
 ROWS = [
     ({"age": 3, "job": "clerk"}, {"age": 3, "job": "clerk"}),
     ({}, {}),
@@ -138,6 +176,11 @@ BATCHES = [
         batch({"a.1": [1], "b.2": [2]}, 1),
     ),
     (pd.DataFrame([[1, 2.5]], columns=["a", "a"]), batch({"a": [1], "a#1": [2.5]}, 1)),
+    (
+        PolarsFrame([PolarsSeries("age", [3, 4]), PolarsSeries("job", ["x", None])]),
+        batch({"age": [3, 4], "job": ["x", None]}, 2),
+    ),
+    ({"age": PolarsSeries("age", [3, 4])}, batch({"age": [3, 4]}, 2)),
     (pa.table({"age": [3, 4]}), batch({"age": [3, 4]}, 2)),
     (np.array([[1, 2], [3, 4], [5, 6]]), batch({"f0": [1, 3, 5], "f1": [2, 4, 6]}, 3)),
     (Tensor([[1, 2], [3, 4]]), batch({"f0": [1, 3], "f1": [2, 4]}, 2)),
@@ -145,6 +188,7 @@ BATCHES = [
     ([[1, 2], [3]], batch({"f0": [1, 3], "f1": [2, None]}, 2)),
     ([np.array([1, 2]), np.array([3, 4])], batch({"f0": [1, 3], "f1": [2, 4]}, 2)),
     ([{"a": 1}, {"b": 2}], batch({"a": [1, None], "b": [None, 2]}, 2)),
+    ([{1: "a", "1": "b"}], batch({"1": ["a"], "1#1": ["b"]}, 1)),
     ([{"a": 1}, 7], batch({"a": [1, None]}, 2)),
     ([Model(), Model(age=4)], batch({"age": [3, 4], "job": ["clerk", "clerk"]}, 2)),
     ([Pair(3, "x"), Pair(4, "y")], batch({"age": [3, 4], "job": ["x", "y"]}, 2)),
@@ -241,6 +285,18 @@ def test_large_batches_are_bounded():
     sizes = [(len(b.columns), b.rows, b.total_rows, b.total_columns) for b in (wide, long, both)]
     assert sizes == [(1000, 3, 3, 2000), (2, 10_000, 20_000, 2), (1000, 1000, 2000, 1000)]
     assert all(len(column) == b.rows for b in (wide, long, both) for column in b.columns.values())
+
+
+def test_records_with_ever_new_names_are_bounded():
+    """Rows that share no names do not make more columns than a batch may have."""
+    rows = snapshot([{f"f{i}_{j}": j for j in range(30)} for i in range(50)])
+    assert (len(rows.columns), rows.rows, rows.total_columns) == (1000, 50, 1001)
+
+
+def test_rows_of_more_names_than_are_remembered():
+    """A very wide row is copied without its names being kept."""
+    wide = {f"f{i}": 0.5 for i in range(500)}
+    assert (snapshot(wide), 500 in _features._seen) == (wide, False)
 
 
 def test_a_row_of_a_batch():
