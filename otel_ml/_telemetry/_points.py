@@ -21,7 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from otel_ml import semconv
 from otel_ml._telemetry.cells import Exemplar, Folded, HistogramCell, Identity
 
-SCOPE: Final = InstrumentationScope("otel_ml.predictions")
+SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
 
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
