@@ -245,6 +245,7 @@ class GroundTruth:
                 return True
             # one row that the database refuses must not take the others with it
             return not [row for row in rows if not self._write([row])]
+        self._writer.dropped += len(rows) - len(predictions)
         for prediction in predictions:
             self._evaluator.expect(prediction)
         for pair in joined:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,7 @@ from otel_ml.quality._schema import Column, Schema
 ABSENT: Final = object()
 """Stands for the value of a column that the row does not have."""
 _REMEMBERED: Final = 128
+_WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max
 _RULE_INDEX: Final = {rule: position for position, rule in enumerate(semconv.RULES)}
 
@@ -47,7 +49,7 @@ class Slot:
     def remember(self, value: Any, position: int) -> None:
         """Takes a valid category into the quick path: a digest costs more than all the rest of a row."""
         cls = type(value)
-        if self.edges is None and (cls is str or cls is int) and len(self.lookup) < _REMEMBERED:
+        if self.edges is None and (cls is str or cls is int or cls is float) and len(self.lookup) < _REMEMBERED:
             self.lookup[value] = self.base + position
 
     def judge(self, value: object) -> Verdict:
@@ -145,7 +147,7 @@ def _takes(column: Column | None, kind: str) -> bool:
 
 
 def _lookup(base: int, feature: Feature | None, column: Column | None) -> dict[str | int, int]:
-    """Place of each known category, by text and, where it has one, by whole number."""
+    """Place of each known category, by text and, where it has one, by whole number; 1.0 finds the place of 1."""
     if feature is None or feature.kind != "category" or feature.sensitive or not _takes(column, "category"):
         return {}
     known: dict[str | int, int] = {}
@@ -153,6 +155,6 @@ def _lookup(base: int, feature: Feature | None, column: Column | None) -> dict[s
         if column is not None and column.broken_rule(category) is not None:
             continue
         known[category] = base + position
-        if category.lstrip("-").isdecimal() and str(int(category)) == category:
+        if _WHOLE.fullmatch(category):
             known[int(category)] = base + position
     return known

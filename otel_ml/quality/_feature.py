@@ -93,11 +93,6 @@ class Feature:
             return len(self.labels) - 2
         return len(self.labels) - 1
 
-    @property
-    def unseen(self) -> int | None:
-        """The bin of categories that the reference does not have; None for a numeric feature."""
-        return len(self.labels) - 1 if self.kind == "category" else None
-
 
 def digest(text: str) -> str:
     """Short keyless hash of a category: recognises a value without spelling it, but does not hide it from guessing."""

@@ -78,7 +78,7 @@ class FeatureMonitor:
                     bins[base + bisect_right(edges, value)] += 1
                     present += 1
                     continue
-            elif cls is str or cls is int:
+            elif cls is str or cls is int or cls is float:
                 place = lookup.get(value)
                 if place is not None:
                     bins[place] += 1

@@ -215,3 +215,38 @@ def test_idle_work_runs_between_batches():
     writer.offer("a")
     assert idle.wait(10)
     assert writer.close(10)
+
+
+class PickyStore:
+    """Refuses one id, whatever comes with it."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def write(self, predictions):
+        if any(prediction.id == "bad" for prediction in predictions):
+            raise StoreError("no such value")
+        return self._store.write(predictions)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def test_a_prediction_that_the_database_refuses_takes_no_other_with_it(truth):
+    """The batch is written row by row, and what is lost is counted."""
+    truth._store = PickyStore(truth._store)
+    for name in ("a", "bad", "b"):
+        log(truth, name)
+    assert (truth.flush(), truth.dropped) == (True, 1)
+    assert truth.record_labels((name, 1) for name in ("a", "bad", "b")) == {"matched": 2, "waiting": 1}
+
+
+def test_a_prediction_that_cannot_be_read_takes_no_other_with_it(truth):
+    """A trace id that is no number is an internal error of ours, counted."""
+    log(truth, "bad", trace_id=None)
+    log(truth, "good")
+    assert (truth.flush(), truth.record_label("good", 1), _guard.counts()) == (
+        True,
+        "matched",
+        {"ground_truth.read": 1},
+    )

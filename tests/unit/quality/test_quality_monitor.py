@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_ml import _guard, semconv
 from otel_ml.quality import Column, FeatureMonitor, ReferenceProfile, Schema
@@ -316,3 +318,39 @@ def test_sensitive_categories_are_counted_without_their_name():
     for value in ("a", "a", "b", "c", "z", "a"):
         monitor.observe_row({"faith": value}, None, None)
     assert counts(monitor)["bins"] == {"faith": {"c00": 3, "c01": 1, "__other__": 1, "__unseen__": 1}}
+
+
+@pytest.mark.parametrize("category", ["--5", "007", "-0", "1.5", "٣", "9" * 100])
+def test_texts_that_only_look_like_numbers_are_categories(category):
+    """They are found again as text."""
+    profile = ReferenceProfile.fit({"x": [category] * 30 + ["other"] * 30})
+    monitor = FeatureMonitor(IDENTITY, profile=profile)
+    for _ in range(2):
+        monitor.observe_row({"x": category}, None, None)
+    assert counts(monitor)["bins"] == {"x": {category if len(category) < 64 else profile.features[0].labels[0]: 2}}
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 110),
+    st.floats(),
+    st.sampled_from(["teacher", "judge", "pilot", "1", "", "teacher "]),
+    st.integers(-3, 110).map(np.int16),
+    st.floats(width=32).map(np.float32),
+    st.integers(0, 1).map(Decimal),
+)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=12))
+def test_any_batch_counts_as_its_rows(rows):
+    """Whatever the values are, and also where numpy or pandas give the column a common type."""
+    profile = ReferenceProfile.fit(
+        {"age": [age + 0.5 for age in range(100)], "job": ["teacher", "judge"] * 50, "code": [0, 1, 1, 1] * 25}
+    )
+    columns = {name: list(values) for name, values in zip(("age", "job", "code"), zip(*rows, strict=True), strict=True)}
+    single, batch = (FeatureMonitor(IDENTITY, profile=profile) for _ in range(2))
+    for row in rows:
+        single.observe_row(dict(zip(columns, row, strict=True)), None, None)
+    batch.observe_batch(columns, None, None, len(rows))
+    assert counts(batch) == counts(single)
