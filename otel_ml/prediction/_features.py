@@ -163,7 +163,11 @@ def _name(key: object, position: int, taken: dict[str, Any]) -> str:
         name = ".".join(text(part, NAME_LIMIT) or "" for part in key[:_NAME_PARTS])[:NAME_LIMIT]
     else:
         name = text(key, NAME_LIMIT) or f"f{position}"
-    return f"{name}#{position}" if name in taken else name
+    if name in taken:
+        name = f"{name}#{position}"
+        while name in taken:
+            name += "#"
+    return name
 
 
 def _warn(total: int) -> None:

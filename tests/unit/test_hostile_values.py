@@ -293,7 +293,7 @@ def _filled(cls, base, content):
     return value
 
 
-def doors(value):
+def doors(value, tasks=TASKS):
     """Every public function of the boundary, once, with what it gave."""
     yield "number", _values.number(value)
     yield "class_text", _values.class_text(value)
@@ -309,7 +309,7 @@ def doors(value):
     yield "snapshot of rows", _features.snapshot([value, value])
     yield "snapshot of columns", _features.snapshot({"a": [value, value]}, names=["x"])
     yield "row_count", _features.row_count(value)
-    for task in TASKS:
+    for task in tasks:
         yield from outputs(value, task)
 
 
@@ -384,7 +384,7 @@ def _no_internal_errors():
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_door_survives(name):
     """Each hostile value, at every door, alone and inside of everything: plain bounded values or None."""
-    for where, came_out in doors(LEAVES[name]()):
+    for where, came_out in doors(LEAVES[name](), TASKS if name in SMALL else TASKS[:1]):
         check(where, came_out)
 
 

@@ -28,6 +28,10 @@ class Colour(enum.Enum):
     NESTED = (1, 2)
 
 
+class Answer(enum.Enum):
+    YES = True
+
+
 class Level(enum.IntEnum):
     HIGH = 3
 
@@ -179,6 +183,7 @@ CLASSES = [
     (np.str_("fraud"), "fraud"),
     (Colour.RED, "red"),
     (Colour.NESTED, None),
+    (Answer.YES, "True"),
     (Level.HIGH, "3"),
     ("a\r\nb\x1b[31m\ud800\x9b\u202e", "a  b\ufffd[31m\ufffd\ufffd\ufffd"),
     ("x" * 1000, "x" * 128),
@@ -455,6 +460,12 @@ def test_json_without_the_c_encoder_is_the_same(monkeypatch):
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     value = {"a": [1.5, "é\n", None, True], "b": {}}
     assert _values._make_encoder()(value) == _values._encode(value)
+
+
+def test_the_encoder_refuses_what_it_does_not_know():
+    """An object that slipped through is an error for the caller to catch, never its text."""
+    with pytest.raises(TypeError, match="object"):
+        _values._encode(object())
 
 
 def test_types_of_libraries_are_remembered_but_not_the_users():
