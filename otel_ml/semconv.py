@@ -365,6 +365,8 @@ OTHER: Final = "__other__"
 UNSEEN: Final = "__unseen__"
 CANCELLED: Final = "cancelled"
 """``error.type`` of a call that its caller gave up: counted apart, no alert."""
+INCOMPLETE: Final = "incomplete_response"
+"""``error.type`` of a request whose application returned before its response was complete."""
 RULES: Final = (
     "missing_column",
     "extra_column",

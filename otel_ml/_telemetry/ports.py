@@ -110,6 +110,9 @@ class Engine(Protocol):
     def offer(self, record: Record) -> bool:
         """Hands a record to the worker without blocking; False when it was dropped (and counted)."""
 
+    def flush(self, deadline: float) -> bool:
+        """Brings out all that was finished before the call, until a moment of `time.monotonic`."""
+
     def meter(self, name: str) -> Meter:
         """A meter of the engine's provider."""
 

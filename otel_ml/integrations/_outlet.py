@@ -62,9 +62,9 @@ class Outlet:
 
 def flush_in_force() -> None:
     """Flushes what is in force: the engine in own mode, else every global provider that can be flushed."""
-    flush: Callable[[float], object] | None = getattr(ports.state().engine, "flush", None)
-    if flush is not None:
-        flush(monotonic() + FLUSH_TIMEOUT)
+    engine = ports.state().engine
+    if engine is not None:
+        engine.flush(monotonic() + FLUSH_TIMEOUT)
         return
     providers: tuple[Any, ...] = (
         trace.get_tracer_provider(),

@@ -26,8 +26,6 @@ ServerSpan = Callable[[str, Context, Attributes], Span]
 """Makes the server span of one request from its name, its parent context and its attributes."""
 
 HEALTH_PATHS: Final = ("/health", "/healthz", "/livez", "/readyz", "/live", "/ready", "/ping", "/metrics")
-INCOMPLETE: Final = "incomplete_response"
-"""``error.type`` of a request whose application returned before its response was complete."""
 _SEEN: Final = "otel_ml.request"
 """Scope key that keeps a mounted application's layer from counting the request again."""
 _CONTRIB: Final = ("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddleware")
@@ -261,7 +259,7 @@ class Exchange:
             return _type_name(error) if isinstance(error, Exception) else semconv.CANCELLED
         if self._complete:
             return str(self._status) if self._status is not None and self._status >= 500 else None
-        return semconv.CANCELLED if self._disconnected else INCOMPLETE
+        return semconv.CANCELLED if self._disconnected else semconv.INCOMPLETE
 
     def _with_id(self, message: Message) -> Message:
         prediction_id = self._state.first_id
