@@ -61,7 +61,10 @@ _name = cast("Any", type.__dict__["__name__"]).__get__
 
 def kind(value: object) -> str:
     """What a value of a known library is: ``"array"``, ``"tensor"``, ``"series"``, ...; "" for any other type."""
-    return attempt(_kind, type(value)) or ""
+    cls = type(value)
+    if cls is dict or cls is float or cls is str or cls is int or cls is list:
+        return ""
+    return attempt(_kind, cls) or ""
 
 
 def _kind(cls: type) -> str:
@@ -177,6 +180,8 @@ def sequence(value: object, limit: int) -> tuple[list[Any], int] | None:
     if cls is list:
         items = cast("list[Any]", value)
         return items[:limit], len(items)
+    if cls is float or cls is str or cls is int or cls is dict or value is None:
+        return None
     return attempt(_sequence, value, cls, limit)
 
 
