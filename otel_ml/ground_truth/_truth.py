@@ -308,5 +308,6 @@ def _each_at_exit() -> None:
         _guard.call("ground_truth.exit", truth.flush, _EXIT_SECONDS)
 
 
-os.register_at_fork(after_in_child=_each_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_each_after_fork)
 atexit.register(_each_at_exit)
