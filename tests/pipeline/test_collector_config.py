@@ -108,11 +108,66 @@ def test_nothing_listens_beyond_loopback() -> None:
 
 
 def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
-    """The pattern that decides which bodies are parsed is the one that redacts."""
+    """The pattern that decides which bodies are parsed is the one that redacts, and no plain word is missing before it."""
     processors = load("agent.yaml")["processors"]
     pattern = processors["redaction"]["blocked_key_patterns"][0]
-    condition = processors["transform/body_to_map"]["log_statements"][0]["conditions"][0]
-    assert condition.endswith(f'"{pattern}|\\\\\\\\u")')
+    statements = processors["transform/body_to_map"]["log_statements"][0]["statements"]
+    exact = [each for each in statements if each.startswith('set(log.cache["parse"], true) where log.cache["exact"]')]
+    assert [each.endswith(f'IsMatch(log.body, "{pattern}")') for each in exact] == [True]
+    words = re.findall(r'IsMatch\(log\.cache\["lower"\], "(\w+)"\)', statements[1])
+    compiled = re.compile(pattern.replace("$$", "$"))
+    keys = [
+        "password",
+        "passwd",
+        "passphrase",
+        "client_secret",
+        "credentials",
+        "authorization",
+        "cookie",
+        "api_key",
+        "private.key",
+        "accessKey",
+    ]
+    keys += [
+        "access_token",
+        "refreshToken",
+        "card_number",
+        "passport-number",
+        "e-mail",
+        "E_MAIL",
+        "phone",
+        "user_ssn",
+        "iban",
+        "pin",
+        "token",
+    ]
+    assert [key for key in keys if not compiled.search(key)] == []
+    assert [key for key in keys if not any(word in key.lower() for word in words)] == []
+    assert [
+        key
+        for key in ["class_name", "spin", "token_count", "monkey", "number", "ml.model.name"]
+        if compiled.search(key)
+    ] == []
+
+
+def test_keys_that_are_not_looked_at_are_no_secrets() -> None:
+    """Nothing that a caller chooses, an id, a text, a class or a label, is exempt from the redaction."""
+    ignored = set(load("agent.yaml")["processors"]["redaction"]["ignored_keys"])
+    chosen_by_callers = {
+        semconv.PREDICTION_ID,
+        semconv.PREDICTION_CLASS,
+        semconv.PREDICTION_VALUE,
+        semconv.LABEL_VALUE,
+        semconv.EVAL_PREDICTED,
+        semconv.EVAL_ACTUAL,
+        semconv.EXCEPTION_MESSAGE,
+        semconv.EXCEPTION_STACKTRACE,
+        semconv.ERROR_TYPE,
+        semconv.URL_PATH,
+        semconv.USER_AGENT_ORIGINAL,
+        semconv.CLIENT_ADDRESS,
+    }
+    assert ignored & chosen_by_callers == set()
 
 
 def test_every_component_is_built_in() -> None:

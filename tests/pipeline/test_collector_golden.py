@@ -76,8 +76,8 @@ def test_no_canary_arrives(collector: Collector, backend: Backend) -> None:
 
 
 def test_own_redaction_keys(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """OTELCOL_REDACT_KEYS replaces the list of keys, in attributes and in bodies."""
-    environment = collector_environment(backend.address, tmp_path, OTELCOL_REDACT_KEYS="age|city")
+    """OTELCOL_REDACT_KEYS adds keys, in any case, to those that are always redacted."""
+    environment = collector_environment(backend.address, tmp_path, OTELCOL_REDACT_KEYS="AGE|city")
     with running_collector(otelcol, environment, tmp_path) as running:
         running.send_json("/v1/logs", (GOLDEN / "logs.json").read_bytes())
         eventually(lambda: backend.received("/v1/logs"))
