@@ -7,7 +7,8 @@
         --traffic "python replay.py" --verify "python deploy/local/verify.py"
 
 Missing servers are built first. Their output goes to stack.log in the work folder (STACK_DIR, by default below
-${OTEL_ML_CACHE:-~/.cache/otel-ml}/stack), so that the standard output holds only the addresses and the verdict.
+${OTEL_ML_CACHE:-~/.cache/otel-ml}/stack), so that the standard output holds only the addresses and the verdict. Each
+run begins with empty servers.
 With STACK_SECONDS the traffic runs for that long, then the verification; the exit status is not 0 if any part failed.
 Every port is <NAME>_PORT below and can be set in the environment.
 """
@@ -15,10 +16,13 @@ Every port is <NAME>_PORT below and can be set in the environment.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shlex
+import shutil
 import socket
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +30,7 @@ import build
 from supervise import VERDICT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import TextIO
 
     from honcho.printer import Message
@@ -54,6 +58,7 @@ DEFAULT_PORTS = {
     "CONSOLE_PORT": 14318,
     "SERVICE_PORT": 8000,
 }
+DATA = ("prometheus", "victoria-logs", "queue")
 SERVERS = ("collector", "prometheus", "victoria-logs", "jaeger")
 
 
@@ -161,6 +166,25 @@ def chosen_processes(names: Sequence[str], extra: Sequence[str]) -> dict[str, st
     return chosen
 
 
+@contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """The work folder for this run alone, without the data of earlier ones.
+
+    Jaeger keeps its traces in memory: servers that remembered more than it does could never agree with it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"another stack runs in {folder}: set STACK_DIR to another folder") from None
+        for name in DATA:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for file in (folder / VERDICT, *folder.glob("console.duckdb*")):
+            file.unlink(missing_ok=True)
+        yield
+
+
 def run(options: argparse.Namespace) -> int:
     """Starts everything, waits for the first of: the supervisor's verdict, a process that ends, Ctrl-C."""
     from honcho.manager import Manager
@@ -169,13 +193,10 @@ def run(options: argparse.Namespace) -> int:
     ports = choose_ports(options.ports, os.environ)
     refuse_taken_ports(ports)
     folder = Path(os.environ.get("STACK_DIR") or build.cache_directory() / "stack").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    verdict = folder / VERDICT
-    verdict.unlink(missing_ok=True)
     environment = process_environment(ports, folder, list(processes))
     environment |= {"STACK_TRAFFIC": options.traffic, "STACK_VERIFY": options.verify}
-    log_file = folder / "stack.log"
-    with log_file.open("w", encoding="utf-8") as log:
+    verdict, log_file = folder / VERDICT, folder / "stack.log"
+    with emptied(folder), log_file.open("w", encoding="utf-8") as log:
         manager = Manager(StackPrinter(sys.stdout, log))
         for name, command in processes.items():
             manager.add_process(name, command, env=environment, cwd=str(ROOT))

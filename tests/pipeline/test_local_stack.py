@@ -81,3 +81,17 @@ def test_every_known_process_has_a_health_address() -> None:
     environment = {name: str(port) for name, port in launcher.DEFAULT_PORTS.items()}
     known = supervise.endpoints(environment)
     assert set(known) == {*launcher.chosen_processes([], []), "service"} - {"sampler"}
+
+
+def test_each_run_begins_empty_and_alone(tmp_path: Path) -> None:
+    """Data of an earlier run goes, other files stay, and a second run in the same folder is refused meanwhile."""
+    for name in ("prometheus/wal", "queue/exporter", "example"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "console.duckdb.wal").touch()
+    with launcher.emptied(tmp_path):
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["example", "lock"]
+        done = run_stack(tmp_path, "victoria-logs", STACK_SECONDS="1")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"stack: another stack runs in {tmp_path}: set STACK_DIR to another folder\n",
+    )
