@@ -54,12 +54,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; 0 when everything that was sent was read back from the store."""
     demo = None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either signal ends the processes in order
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         demo = Demo(arguments)
         return demo.run()
     except DemoError as error:
         print(f"otel-ml demo: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         if demo is not None:
             demo.stop()
