@@ -70,6 +70,10 @@ check: $(VENV)/.dev ## Style, types, spelling and the rooms' contract
 	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null || $(VENV)/bin/lint-imports
 	@$(VENV)/bin/codespell
 
+.PHONY: faults
+faults: $(VENV)/.dev ## The longer fault cases, as one table
+	@$(PYTHON) tests/faults/table.py
+
 .PHONY: bench
 bench: $(VENV)/.dev ## Overhead beside the peers, as ratios
 	@$(PYTHON) tests/benchmarks/run.py
