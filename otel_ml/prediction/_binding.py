@@ -42,6 +42,12 @@ class Binding:
         """A prediction that has not started yet. The model is not kept here, so that both end together."""
         raise NotImplementedError
 
+    def begin(self, model: Model, features: Any) -> Prediction:
+        """A prediction that has begun and is current."""
+        prediction = self.predict(model, features, None)
+        prediction.begin()
+        return prediction
+
     def count_stage(self, name: str, seconds: float, context: Context) -> None:
         """Adds to the stage's duration."""
         raise NotImplementedError

@@ -137,6 +137,11 @@ class Model:
         """
         return tracked(self, function)
 
+    def begin(self, features: Any) -> Prediction:
+        """A prediction that has begun and is current; for the decorator."""
+        begun = _guard.call("prediction.begin", self._begin, features)
+        return begun if begun is not None else NoopPrediction(self)
+
     def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
         """A block that is one prediction; ``with`` and ``async with``."""
         made = _guard.call("prediction.create", self._predict, features, id)
@@ -185,7 +190,7 @@ class Model:
         yield
         self.loaded_at = time.time()
         with _guard.step("model.load"):
-            binding = self._binding()
+            binding = self._bound
             if binding is not None:
                 binding.load_duration.record(time.perf_counter() - began, self.attributes)
 
@@ -254,7 +259,7 @@ class Model:
 
     def note_unrecognised(self) -> None:
         """Counts a result in which nothing was recognised, and says once what to do."""
-        binding = self._binding()
+        binding = self._bound
         if binding is not None:
             _guard.call("prediction.unrecognised", binding.note_unrecognised)
         _guard.warn_once(
@@ -327,15 +332,12 @@ class Model:
         return FeatureMonitor(dict(self.attributes), profile=profile, schema=schema)
 
     def _predict(self, features: Any, given_id: Any) -> Prediction:
-        binding = self._binding()
+        binding = self._bound
         return NoopPrediction(self, None, given_id) if binding is None else binding.predict(self, features, given_id)
 
-    def _binding(self) -> Binding | None:
-        state = ports.state()
-        bound = self._bound
-        if bound is None or bound.state is not state:
-            bound = self._bind(state)
-        return bound
+    def _begin(self, features: Any) -> Prediction:
+        binding = self._bound
+        return NoopPrediction(self) if binding is None else binding.begin(self, features)
 
     def _bind(self, state: ports.State) -> Binding | None:
         self.monitor = self._make_monitor()
@@ -360,7 +362,7 @@ _MODELS: weakref.WeakSet[Model] = weakref.WeakSet()
 
 
 def _rebind(state: ports.State) -> None:
-    """A model without traffic is seen too: its error counter starts at 0, its reference is exported."""
+    """Every model that exists follows at once: its error counter starts at 0, its reference is exported."""
     for model in list(_MODELS):
         model._bind(state)  # noqa: SLF001
 

@@ -35,24 +35,30 @@ class Prediction:
     goes wrong in here reaches the caller; an exception of the wrapped code passes through as the same object.
     """
 
+    # What most predictions never change stands here once, not in each of them.
+    _row_ids: list[str] | None = None
+    _output: _outputs.Output | None = None
+    _finished = False
+    _token: Any = None
+    _began_ns = 0
+    _start_ns = 0
+    _first_item: float | None = None
+    _consent = False
+
     def __init__(self, model: Model, features: Any, given_id: Any = None) -> None:
         self.model = model
         self._features = features
-        self._row_ids: list[str] | None = None
-        self._id = self._choose_id(given_id)
-        self._output: _outputs.Output | None = None
-        self._output_batch = False
-        self._finished = False
-        self._token: Any = None
-        self._began_ns = 0
-        self._start_ns = 0
-        self._first_item: float | None = None
-        self._consent = False
+        if given_id is not None or model.id_source is not None:
+            self._choose_id(given_id)
 
     @property
     def id(self) -> str:
-        """The prediction id under which a label can be recorded later; row *i* of a batch is ``<id>.<i>``."""
-        return self._id
+        """The prediction id under which a label can be recorded later; row *i* of a batch is ``<id>.<i>``.
+
+        It is made when it is first asked for, on whichever thread; all threads see the same.
+        """
+        known = self.__dict__.get("_id")
+        return known if known is not None else str(self.__dict__.setdefault("_id", self._new_id()))
 
     @property
     def trace_id(self) -> str:
@@ -78,7 +84,6 @@ class Prediction:
             lambda: _outputs.given(prediction, score, task=self.model.task, classes=self.model.classes, batch=batch),
         )
         self._output = output
-        self._output_batch = batch
         if output is None:
             self.model.note_unrecognised()
 
@@ -88,8 +93,7 @@ class Prediction:
         return stage if stage is not None else nullcontext()
 
     def __enter__(self) -> Self:
-        self.start()
-        self.attach()
+        self.begin()
         return self
 
     def __exit__(
@@ -108,6 +112,21 @@ class Prediction:
 
     # --- the life, called by the decorator and the context manager; none of these raises -------------------------
 
+    def begin(self) -> None:
+        """`start` and `attach` in one."""
+        self.start()
+        self.attach()
+
+    def end(self, result: Any) -> None:
+        """`finish` with what the wrapped code returned, and `detach`, in one."""
+        self.finish(result)
+        self.detach()
+
+    def fail(self, error: BaseException) -> None:
+        """`finish` with what the wrapped code raised, and `detach`, in one."""
+        self.finish(error=error)
+        self.detach()
+
     @_guard.guarded("prediction.start", None)
     def start(self, ago: float = 0.0) -> None:
         """Takes the time and opens the span below whatever is current.
@@ -121,7 +140,7 @@ class Prediction:
         self._open(context)
         holder = context.get(PREDICTIONS_KEY)
         if isinstance(holder, RequestPredictions) and holder.first_id is None:
-            holder.first_id = self._id
+            holder.first_id = self.id
 
     @_guard.guarded("prediction.attach", None)
     def attach(self) -> None:
@@ -164,7 +183,8 @@ class Prediction:
 
     # --- decisions shared by both modes ---------------------------------------------------------------------------
 
-    def _choose_id(self, given: Any) -> str:
+    def _choose_id(self, given: Any) -> None:
+        """Takes the caller's id, or the ids of the rows of a batch, if they are such."""
         if given is None:
             given = self.model.id_source
         if callable(given):
@@ -174,8 +194,7 @@ class Prediction:
         elif given is not None:
             chosen = _id_text(given)
             if chosen:
-                return chosen
-        return self._new_id()
+                self._id = chosen
 
     def _outcome(self, result: Any, error: BaseException | str | None, duration: float | None) -> Outcome:
         elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9 if duration is None else max(duration, 0.0)
@@ -186,7 +205,7 @@ class Prediction:
                 self.model.note_unrecognised()
         snapshot = self._snapshot()
         return Outcome(
-            prediction_id=self._id,
+            prediction_id=self.id,
             row_ids=self._row_ids,
             rows=self._rows(rows, snapshot),
             output=self._output,
@@ -219,6 +238,7 @@ class Prediction:
     # --- what a mode fills in --------------------------------------------------------------------------------------
 
     _clock: Clock
+    _id: str
 
     def _new_id(self) -> str:
         raise NotImplementedError
@@ -247,7 +267,6 @@ class NoopPrediction(Prediction):
         self.model = model
         self._id = _id_text(given_id) or "" if isinstance(given_id, (str, int)) else ""
         self._finished = True
-        self._token = None
         self._first_item = 0.0
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otel_ml.prediction._model import Model
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Find = tuple[int, str]
 _FEATURES = "features"
 
 
@@ -26,67 +27,58 @@ def tracked(model: Model, function: Function) -> Function:
         shell = _coroutine
     else:
         shell = _plain
-    wrapper: Any = functools.wraps(function)(shell(model, function, _features_finder(function)))
+    wrapper: Any = functools.wraps(function)(shell(model, function, _find_features(function)))
     return wrapper  # type: ignore[no-any-return]
 
 
-def _features_finder(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    """Finds the features among the arguments: those named so, else the first that is not ``self`` or ``cls``."""
+def _find_features(function: Callable[..., Any]) -> Find:
+    """Position and name of the features among the arguments: those named so, else the first but ``self`` and ``cls``."""
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         names = []
     skipped = 1 if names[:1] in (["self"], ["cls"]) else 0
     name = _FEATURES if _FEATURES in names else next(iter(names[skipped:]), _FEATURES)
-    position = names.index(name) if name in names else 0
-
-    def find(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return args[position] if len(args) > position else kwargs.get(name)
-
-    return find
+    return (names.index(name) if name in names else 0), name
 
 
-def _plain(model: Model, function: Callable[..., Any], find: Callable[..., Any]) -> Callable[..., Any]:
+def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+    position, name = find
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.prediction(find(args, kwargs))
-        prediction.start()
-        prediction.attach()
+        prediction = model.begin(args[position] if len(args) > position else kwargs.get(name))
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            prediction.finish(error=error)
+            prediction.fail(error)
             raise
-        else:
-            prediction.finish(result)
-            return result
-        finally:
-            prediction.detach()
+        prediction.end(result)
+        return result
 
     return call
 
 
-def _coroutine(model: Model, function: Callable[..., Any], find: Callable[..., Any]) -> Callable[..., Any]:
+def _coroutine(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+    position, name = find
+
     async def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.prediction(find(args, kwargs))
-        prediction.start()
-        prediction.attach()
+        prediction = model.begin(args[position] if len(args) > position else kwargs.get(name))
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            prediction.finish(error=error)
+            prediction.fail(error)
             raise
-        else:
-            prediction.finish(result)
-            return result
-        finally:
-            prediction.detach()
+        prediction.end(result)
+        return result
 
     return call
 
 
-def _stream(model: Model, function: Callable[..., Any], find: Callable[..., Any]) -> Callable[..., Any]:
+def _stream(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+    position, name = find
+
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        prediction = model.prediction(find(args, kwargs))
+        prediction = model.prediction(args[position] if len(args) > position else kwargs.get(name))
         prediction.start()
         generator = function(*args, **kwargs)
         step, value = generator.send, None
@@ -120,9 +112,11 @@ def _step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any
         prediction.detach()
 
 
-def _async_stream(model: Model, function: Callable[..., Any], find: Callable[..., Any]) -> Callable[..., Any]:
+def _async_stream(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+    position, name = find
+
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        prediction = model.prediction(find(args, kwargs))
+        prediction = model.prediction(args[position] if len(args) > position else kwargs.get(name))
         prediction.start()
         generator = function(*args, **kwargs)
         step, value = generator.asend, None

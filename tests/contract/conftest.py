@@ -12,8 +12,8 @@ import otel_ml
 FRAME = {"age": [20 + index % 50 for index in range(400)], "kind": ["a", "b"] * 200, "ssn": ["s1", "s2"] * 200}
 
 
-def play_all_kinds() -> None:
-    """Every kind of function, outcome and recording once."""
+def play_all_kinds() -> otel_ml.Model:
+    """Every kind of function, outcome and recording once; gives the model, whose gauges live as long as it does."""
     profile = otel_ml.ReferenceProfile.fit(FRAME, categorical=("kind", "ssn"), sensitive=("ssn",))
     model = otel_ml.Model(
         "churn", "2", role="canary", task="binary", classes=["0", "1"], profile=profile, trained_at=1_700_000_000.0
@@ -56,3 +56,4 @@ def play_all_kinds() -> None:
     with model.load():
         pass
     model.note_unrecognised()
+    return model

@@ -31,7 +31,8 @@ def masked(value: Any, hidden: set[str]) -> Any:
 
 def played(mode: Any) -> dict[str, Any]:
     with InMemoryTelemetry(mode) as kit:
-        play_all_kinds()
+        model = play_all_kinds()
+        assert model.name == "churn"
         return {"spans": kit.spans(), "logs": kit.logs(), "metrics": kit.metrics(), "instruments": kit.instruments()}
 
 
