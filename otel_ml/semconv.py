@@ -148,6 +148,21 @@ PROCESS_PAGING_FAULTS: Final = Metric(
     "process.paging.faults", "counter", "{fault}", "Page faults of the process by type."
 )
 PROCESS_UPTIME: Final = Metric("process.uptime", "gauge", "s", "Time since the process started.")
+PROCESS_MEMORY_PSS: Final = Metric(
+    "otelml.process.memory.pss", "updowncounter", "By", "Resident memory, each shared page divided by its users."
+)
+PROCESS_CHILDREN_COUNT: Final = Metric(
+    "otelml.process.children.count", "updowncounter", "{process}", "Living descendants of the process."
+)
+PROCESS_CHILDREN_CPU_TIME: Final = Metric(
+    "otelml.process.children.cpu.time", "counter", "s", "CPU seconds of all descendants, ended ones too, by mode."
+)
+PROCESS_CHILDREN_MEMORY_USAGE: Final = Metric(
+    "otelml.process.children.memory.usage",
+    "updowncounter",
+    "By",
+    "Resident memory of the living descendants; shared pages count once for each.",
+)
 CPYTHON_GC_COLLECTIONS: Final = Metric(
     "cpython.gc.collections", "counter", "{collection}", "Garbage collections by generation."
 )
@@ -172,6 +187,9 @@ CONTAINER_MEMORY_AVAILABLE: Final = Metric(
 )
 CONTAINER_PAGING_FAULTS: Final = Metric(
     "container.paging.faults", "counter", "{fault}", "Page faults of the container by type."
+)
+CONTAINER_DISK_IO: Final = Metric(
+    "container.disk.io", "counter", "By", "Bytes that the container read from and wrote to block devices."
 )
 CONTAINER_CPU_LIMIT: Final = Metric(
     "otelml.container.cpu.limit", "updowncounter", "{cpu}", "CPU quota, the smallest up the tree; absent without one."
@@ -226,6 +244,12 @@ SAMPLER_ERRORS: Final = Metric(
 )
 SAMPLER_OVERRUNS: Final = Metric(
     "otelml.sampler.overruns", "counter", "{tick}", "Ticks that took longer than the interval."
+)
+SAMPLER_INTERVAL: Final = Metric(
+    "otelml.sampler.interval", "gauge", "s", "Seconds between two ticks in force; longer than asked for when stretched."
+)
+SAMPLER_CPU_TIME: Final = Metric(
+    "otelml.sampler.cpu.time", "counter", "s", "CPU seconds that the sampler's own thread has used."
 )
 
 # --- HTTP server (stable conventions) --------------------------------------------------------------------------------
@@ -317,6 +341,8 @@ CODE_LINE_NUMBER: Final = "code.line.number"
 # --- attributes of resources ----------------------------------------------------------------------------------------
 
 CPU_MODE: Final = "cpu.mode"
+CPU_LOGICAL_NUMBER: Final = "cpu.logical_number"
+HOST_NAME: Final = "host.name"
 SYSTEM_MEMORY_STATE: Final = "system.memory.state"
 SYSTEM_PAGING_STATE: Final = "system.paging.state"
 SYSTEM_PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
@@ -341,7 +367,7 @@ HW_PARENT: Final = "hw.parent"
 HW_SENSOR_LOCATION: Final = "hw.sensor_location"
 HW_GPU_TASK: Final = "hw.gpu.task"
 PRESSURE_RESOURCE: Final = "otelml.pressure.resource"
-"""``cpu``, ``memory`` or ``io``."""
+"""``cpu``, ``memory``, ``io`` or ``irq``."""
 PRESSURE_STALL_TYPE: Final = "otelml.pressure.stall.type"
 """``some``: at least one task waited; ``full``: all of them."""
 PRESSURE_SCOPE: Final = "otelml.pressure.scope"
@@ -406,6 +432,10 @@ ENV_PROMETHEUS_PORT: Final = "OTEL_ML_PROMETHEUS_PORT"
 """Port of the optional scrape page on loopback; unset means none."""
 ENV_LOW_SCORE: Final = "OTEL_ML_LOW_SCORE"
 """Predictions with a lower score always keep their event."""
+ENV_SAMPLER: Final = "OTEL_ML_SAMPLER"
+"""``off`` keeps every resource sampler of the process from starting."""
+ENV_SAMPLER_BUDGET: Final = "OTEL_ML_SAMPLER_BUDGET"
+"""Share of one core that the sampler may use, 0.01 by default; above it the interval is stretched."""
 
 
 def prometheus_name(metric: Metric) -> str:
