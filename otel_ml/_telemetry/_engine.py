@@ -20,6 +20,7 @@ from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Outlet, Predictions, Stock
 from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
 from otel_ml._telemetry._reader import CellStore, Reader
+from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.ledger import Ledger
@@ -98,6 +99,7 @@ class OwnEngine:
         self.offer = self._predictions.offer
         for reader in self._readers if periodic else ():
             reader.start()
+        self._outbox.start()
 
     # What predictions use, beside `offer` (ports.Engine).
 
@@ -139,14 +141,14 @@ class OwnEngine:
         """Brings out all that was finished before the call; True when the first hop accepted all of it."""
         if self._closed:
             return True
-        lost = self._outbox.lost()
+        failed = self._outbox.failed()
         done = self.flush_records(deadline)
         for reader in self._readers:
             done = reader.flush(deadline) and done
         for provider in (self.tracer_provider, self.logger_provider):
             if self._has_stock and deadline > monotonic():
                 done = provider.force_flush(int((deadline - monotonic()) * 1000)) and done
-        return done and self._outbox.lost() == lost
+        return done and self._outbox.failed() == failed
 
     def flush_records(self, deadline: float) -> bool:
         """Brings out spans and log records, not metrics; False when the monotonic deadline passes first."""
@@ -160,7 +162,7 @@ class OwnEngine:
         if self._closed:
             return True
         self._closed = True
-        lost = self._outbox.lost()
+        failed = self._outbox.failed()
         now = monotonic()
         self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
         self._outbox.last_call(deadline)
@@ -173,7 +175,7 @@ class OwnEngine:
             _guard.call("engine.stock", self.tracer_provider.shutdown)
             _guard.call("engine.stock", self.logger_provider.shutdown)
         self.instance.release()
-        return self._outbox.lost() == lost
+        return self._outbox.failed() == failed
 
     def before_fork(self) -> None:
         """Waits for a collection to end, so that the child does not inherit the SDK's locks held by our thread."""
@@ -234,6 +236,7 @@ class OwnEngine:
             config, self.resource, self._outbox, self._logs, flush=self.flush_records
         )
         self._sampler: Sampler = self.tracer_provider.sampler
+        self.sampling_rule = _guard.call("engine.sampling", rule_of, self._sampler)
 
     def _build_metrics(self) -> None:
         self._readers = _providers.readers(self.config, self._outbox, self.store)

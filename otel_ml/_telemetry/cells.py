@@ -169,37 +169,36 @@ class CellSet:
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self._by_thread: dict[int, ModelCells] = {}
+        self.by_thread: dict[int, ModelCells] = {}
+        """Cells by thread ident; the hot path looks in here itself."""
         self._residue = ModelCells()
         self._lock = threading.Lock()
 
     def mine(self) -> ModelCells:
         """The calling thread's cells."""
-        cells = self._by_thread.get(get_ident())
-        if cells is None:
-            cells = self._by_thread.setdefault(get_ident(), ModelCells())
-        return cells
+        cells = self.by_thread.get(get_ident())
+        return cells if cells is not None else self.by_thread.setdefault(get_ident(), ModelCells())
 
     def fold(self, *, take_exemplars: bool = True) -> Folded:
         """Sums over all threads; monotone from one call to the next. Takes the exemplars unless told not to."""
         with self._lock:
             alive = {thread.ident for thread in threading.enumerate()}
             folded = Folded(ModelCells())
-            for ident, cells in list(self._by_thread.items()):
+            for ident, cells in list(self.by_thread.items()):
                 if take_exemplars:
                     _take_exemplars(cells, folded.exemplars)
                 if ident in alive:
                     folded.cells.add(cells)
                 else:
                     self._residue.add(cells)
-                    del self._by_thread[ident]
+                    del self.by_thread[ident]
             folded.cells.add(self._residue)
             return folded
 
     def reset_after_fork(self) -> None:
         """A forked child starts at zero: what was counted before belongs to the parent."""
         self._lock = threading.Lock()
-        self._by_thread = {}
+        self.by_thread = {}
         self._residue = ModelCells()
 
 

@@ -89,6 +89,14 @@ class SamplingDecision(Protocol):
     attributes: Mapping[str, AttributeValue]
 
 
+class SamplingRule(NamedTuple):
+    """A sampler as a rule: the parent's decision if there is a parent and it counts, else the trace id."""
+
+    follows_parent: bool
+    bound: int
+    """Sampled if the low 64 bits of the trace id are below it; 0 samples nothing."""
+
+
 class Engine(Protocol):
     """The engine in own mode."""
 
@@ -98,6 +106,9 @@ class Engine(Protocol):
     """False when a foreign span processor or id generator must see stock spans."""
     exemplars: bool
     """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off."""
+
+    sampling_rule: SamplingRule | None
+    """None when the sampler has to be asked for each span."""
 
     def cells(self, identity: Identity) -> CellSet:
         """The cells of one model, created on first use and folded at every collection from then on."""

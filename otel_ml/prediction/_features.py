@@ -90,6 +90,11 @@ def _read(features: object, family: str, names: Sequence[str] | None) -> dict[st
     return None if value is None else {"value": value}
 
 
+def scalar_row(features: dict[Any, object]) -> dict[str, object] | None:
+    """`snapshot` of an exact dict of scalars with text names; None for any other, which takes the general way."""
+    return attempt(_known, features) if len(features) <= FEATURE_LIMIT else None
+
+
 def row_count(features: object) -> int | None:
     """Rows of a frame, of an array of two or more dimensions, of a list of rows, of columns; None for a single row."""
     family = kind(features)

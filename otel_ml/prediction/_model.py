@@ -139,7 +139,8 @@ class Model:
 
     def begin(self, features: Any) -> Prediction:
         """A prediction that has begun and is current; for the decorator."""
-        begun = _guard.call("prediction.begin", self._begin, features)
+        binding = self._bound
+        begun = None if binding is None else _guard.call("prediction.begin", binding.begin, self, features)
         return begun if begun is not None else NoopPrediction(self)
 
     def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
@@ -199,7 +200,17 @@ class Model:
     @property
     def wants_features(self) -> bool:
         """Whether anything is done with the features."""
-        return self.monitor is not None or self._capture == "all" or bool(self._sensitive)
+        return self._wants_features
+
+    @property
+    def has_observers(self) -> bool:
+        """Whether bins or ground truth want predictions at all."""
+        return self.monitor is not None or self._store is not None
+
+    @property
+    def reads_mappings(self) -> bool:
+        """Whether a mapping with a class and a score needs no more than a look."""
+        return self._output is None and not self.batch and self.task in ("binary", "multiclass", "other")
 
     def snapshot(self, features: Any) -> dict[str, object] | _features.Batch | None:
         """A bounded plain copy of the features."""
@@ -242,6 +253,15 @@ class Model:
         if self._events == "errors":
             return False
         return sampled or self._is_unsure(outcome)
+
+    @property
+    def event_policy(self) -> str:
+        """The `events` keyword in force."""
+        return self._events
+
+    def is_unsure(self, score: float) -> bool:
+        """Whether the confidence behind this score is low; of a binary model it is that of the likelier class."""
+        return (max(score, 1.0 - score) if self.task == "binary" else score) < self._low_score
 
     def observes(self, outcome: Outcome) -> bool:
         """Whether bins or ground truth want this prediction."""
@@ -317,10 +337,7 @@ class Model:
     def _is_unsure(self, outcome: Outcome) -> bool:
         if outcome.output is None:
             return False
-        scores = [score for score in outcome.output.scores if score is not None]
-        if self.task == "binary":
-            scores = [max(score, 1.0 - score) for score in scores]
-        return any(score < self._low_score for score in scores)
+        return any(self.is_unsure(score) for score in outcome.output.scores if score is not None)
 
     # --- binding ---------------------------------------------------------------------------------------------------
 
@@ -335,27 +352,27 @@ class Model:
         binding = self._bound
         return NoopPrediction(self, None, given_id) if binding is None else binding.predict(self, features, given_id)
 
-    def _begin(self, features: Any) -> Prediction:
-        binding = self._bound
-        return NoopPrediction(self) if binding is None else binding.begin(self, features)
-
     def _bind(self, state: ports.State) -> Binding | None:
         self.monitor = self._make_monitor()
         policy = state.policy or _policy_of_environment()
         self._events = self._asked[0] or policy.events
         self._capture = self._asked[1] or policy.capture_features
         self._low_score = LOW_SCORE if policy.low_score is None else policy.low_score
+        self._wants_features = self.monitor is not None or self._capture == "all"
         self._bound = _guard.call("model.bind", _make_binding, self, state)
         return self._bound
 
 
 def _make_binding(model: Model, state: ports.State) -> Binding | None:
     from otel_ml.prediction._guest import GuestBinding
+    from otel_ml.prediction._light import LightBinding
     from otel_ml.prediction._own import OwnBinding
 
     if state.mode == "off":
         return None
-    return GuestBinding(model, state) if state.engine is None else OwnBinding(model, state, state.engine)
+    if state.engine is None:
+        return GuestBinding(model, state)
+    return (LightBinding if state.engine.light_spans else OwnBinding)(model, state, state.engine)
 
 
 _MODELS: weakref.WeakSet[Model] = weakref.WeakSet()

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, StatusCode, get_current_span, set_span_in_context
-
-from otel_ml import _guard, semconv
+from otel_ml import semconv
 from otel_ml._telemetry.cells import Exemplar, HistogramCell, Identity, ModelCells
-from otel_ml._telemetry.ports import Engine, EventData, SpanData, State
+from otel_ml._telemetry.ports import Clock, Engine, EventData, SpanData, State
 from otel_ml.prediction._binding import Binding
-from otel_ml.prediction._failure import describe
-from otel_ml.prediction._outcome import Outcome, event, span_attributes
+from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
 from otel_ml.prediction._stock import StockSpans
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from opentelemetry.context import Context
-    from typing_extensions import Self
 
     from otel_ml.prediction._model import Model
-
-STAGE_SPANS_KEPT = 128
 
 
 class OwnBinding(Binding):
@@ -39,9 +28,12 @@ class OwnBinding(Binding):
         for label in model.classes or ():  # a series that is born above 0 loses its first increase in Prometheus
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
 
+        self.clock = engine.clock
+        self.exemplars = engine.exemplars
+        self.offer = engine.offer
+
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
-        made = LightPrediction if self.engine.light_spans else StockPrediction
-        return made(self, model, features, given_id)
+        return StockPrediction(self, model, features, given_id)
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:  # noqa: ARG002
         self.cells.mine().stage(self.stage_label(name)).record(seconds)
@@ -50,23 +42,31 @@ class OwnBinding(Binding):
         self.cells.mine().unrecognised += 1
 
 
-class _OwnPrediction(Prediction):
+class OwnPrediction(Prediction):
     """Metrics and event of own mode; the span is a subclass's business."""
 
     span_count = 0
     event_count = 0
+    _exemplar = False
+    _result: Outcome | None = None
+    _observes = False
+    _binding: OwnBinding
 
     def __init__(self, binding: OwnBinding, model: Model, features: Any, given_id: Any) -> None:
         self._binding = binding
-        self._engine = binding.engine
-        self._clock = binding.engine.clock
         super().__init__(model, features, given_id)
-        self._exemplar = False
-        self._result: Outcome | None = None
-        self._observes = False
+
+    @property
+    def binding(self) -> OwnBinding:
+        """What the model handle was bound to when this prediction began."""
+        return self._binding
+
+    @property
+    def _clock(self) -> Clock:  # type: ignore[override]
+        return self._binding.clock
 
     def _new_id(self) -> str:
-        return self._engine.ids.prediction_id()
+        return self._binding.engine.ids.prediction_id()
 
     def _ids(self) -> tuple[int, int, int]:
         """Trace id, span id and trace flags."""
@@ -76,14 +76,14 @@ class _OwnPrediction(Prediction):
         cells = self._binding.cells.mine()
         cells.finished += 1
         ids = self._ids()
-        self._count(cells, outcome, ids if ids[2] & 1 and self._engine.exemplars else None)
+        self._count(cells, outcome, ids if ids[2] & 1 and self._binding.exemplars else None)
         model = self.model
         self._end(outcome)
         self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2] & 1)))
         self._observes = model.observes(outcome)
         if self.span_count or self.event_count or self._observes:
             self._result = outcome
-            self._engine.offer(self)
+            self._binding.offer(self)
 
     def _abandon(self) -> None:
         self._binding.cells.mine().finished += 1
@@ -124,7 +124,7 @@ class _OwnPrediction(Prediction):
 
     def render(self) -> tuple[list[SpanData], EventData | None]:
         """The spans and the event of this prediction."""
-        outcome = self._result
+        outcome = self._result = self._told()
         if outcome is None:
             return [], None
         spans = self._span_data(outcome) if self.span_count else []
@@ -132,119 +132,18 @@ class _OwnPrediction(Prediction):
 
     def observe(self) -> None:
         """Counts the features' bins and hands the prediction to the store of ground truth."""
-        if self._observes and self._result is not None:
-            trace_id, span_id, flags = self._ids()
-            self.model.observe(self._result, (trace_id, span_id, flags))
+        if self._observes and (outcome := self._told()) is not None:
+            self.model.observe(outcome, self._ids())
+
+    def _told(self) -> Outcome | None:
+        """The outcome as it was when the prediction ended."""
+        return self._result
 
     def _span_data(self, outcome: Outcome) -> list[SpanData]:  # noqa: ARG002
         return []
 
 
-class LightPrediction(_OwnPrediction, LightSpan):
-    """A prediction that is its own span."""
-
-    def __init__(self, binding: OwnBinding, model: Model, features: Any, given_id: Any) -> None:
-        LightSpan.__init__(self, binding.span_name, binding.engine.clock, (0, 0), INVALID_SPAN_CONTEXT, sampled=False)
-        self._stages: list[SpanData] | None = None
-        _OwnPrediction.__init__(self, binding, model, features, given_id)
-
-    def _span(self) -> Span:
-        return self
-
-    def _ids(self) -> tuple[int, int, int]:
-        return self._trace_id, self._span_id, self._flags()
-
-    def _open(self, context: Context) -> None:
-        engine = self._engine
-        self._binding.cells.mine().started += 1
-        parent = get_current_span(context).get_span_context()
-        self._parent = parent
-        self._trace_id = parent.trace_id if parent.is_valid else engine.ids.trace_id()
-        self._span_id = engine.ids.span_id()
-        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID) if parent.is_valid else True
-        decision = engine.sample(context, self._trace_id, self._name, self._binding.attributes, [])
-        self._sampled = decision.sampled
-        self._trace_state = parent.trace_state if parent.is_valid else None
-        if decision.attributes:
-            self.set_attributes(decision.attributes)
-
-    def _end(self, outcome: Outcome) -> None:
-        self._end_ns = outcome.end_ns
-        self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
-        self._live = False
-
-    def _stage(self, name: str) -> AbstractContextManager[Any]:
-        return LightStage(self, name) if self._live else nullcontext()
-
-    def _span_data(self, outcome: Outcome) -> list[SpanData]:
-        attributes = span_attributes(self.model, outcome)
-        if self._exemplar:
-            attributes[semconv.EXEMPLAR] = True
-        failure = outcome.failure
-        status = None
-        if failure is not None and not failure.cancelled:
-            status = (StatusCode.ERROR, failure.message)
-            self._events = [*(self._events or []), (semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())]
-        return [self._data(attributes, status), *(self._stages or [])]
-
-
-class LightStage(LightSpan):
-    """One stage of a `LightPrediction`."""
-
-    def __init__(self, prediction: LightPrediction, name: str) -> None:
-        parent = get_current_span().get_span_context()
-        engine = prediction._engine  # noqa: SLF001 - one family of classes in one file
-        ids = (parent.trace_id, engine.ids.span_id())
-        sampled = bool(parent.trace_flags.sampled)
-        super().__init__(name, engine.clock, ids, parent, sampled=sampled)
-        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
-        self._prediction = prediction
-        self._token: Any = None
-        self._began_ns = 0
-
-    def __enter__(self) -> Self:
-        _guard.call("stage.start", self._begin)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _guard.call("stage.finish", self._finish, error)
-
-    def _begin(self) -> None:
-        self._began_ns = self._clock.perf_counter_ns()
-        self._start_ns = self._clock.time_ns()
-        self._token = otel_context.attach(set_span_in_context(self))
-
-    def _finish(self, error: BaseException | None) -> None:
-        token, self._token = self._token, None
-        if token is None:
-            return
-        otel_context.detach(token)
-        elapsed_ns = self._clock.perf_counter_ns() - self._began_ns
-        self._end_ns = self._start_ns + elapsed_ns
-        prediction = self._prediction
-        prediction._binding.count_stage(self._name, elapsed_ns / 1e9, otel_context.get_current())  # noqa: SLF001
-        if self._sampled and prediction._live:  # noqa: SLF001
-            prediction._stages = prediction._stages or []  # noqa: SLF001
-            if len(prediction._stages) < STAGE_SPANS_KEPT:  # noqa: SLF001
-                prediction._stages.append(self._finished(error))  # noqa: SLF001
-        self._live = False
-
-    def _finished(self, error: BaseException | None) -> SpanData:
-        attributes: dict[str, Any] = {**self._prediction._binding.attributes, semconv.STAGE_NAME: self._name}  # noqa: SLF001
-        status = None
-        if error is not None:
-            failure = describe(error)
-            attributes[semconv.ERROR_TYPE] = failure.type
-            status = None if failure.cancelled else (StatusCode.ERROR, "")
-        return self._data(attributes, status)
-
-
-class StockPrediction(StockSpans, _OwnPrediction):
+class StockPrediction(StockSpans, OwnPrediction):
     """A prediction whose span is a stock one, because a foreign processor or id generator asks for it."""
 
     def _ids(self) -> tuple[int, int, int]:

@@ -117,7 +117,7 @@ class Prediction:
         self.start()
         self.attach()
 
-    def end(self, result: Any) -> None:
+    def complete(self, result: Any) -> None:
         """`finish` with what the wrapped code returned, and `detach`, in one."""
         self.finish(result)
         self.detach()
@@ -198,6 +198,8 @@ class Prediction:
 
     def _outcome(self, result: Any, error: BaseException | str | None, duration: float | None) -> Outcome:
         elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9 if duration is None else max(duration, 0.0)
+        if not self._start_ns:
+            self._start_ns = self._clock.time_ns() - int(elapsed * 1e9)
         rows = _features.row_count(self._features)
         if error is None and result is not _UNSET and self._output is None:
             self._output = self.model.recognise(result, rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.ports import Attributes, Clock, SpanData
+from otel_ml._telemetry.ports import Attributes, SpanData
 from otel_ml._values import scalar, text
 from otel_ml.prediction._failure import describe
 
@@ -29,22 +30,23 @@ _STATUS = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "er
 class LightSpan(Span):
     """A recording or non-recording span of ours. Only the thread or task that made it writes to it."""
 
-    def __init__(self, name: str, clock: Clock, ids: tuple[int, int], parent: SpanContext, *, sampled: bool) -> None:
-        self._name = name
-        self._clock = clock
-        self._trace_id, self._span_id = ids
-        self._parent = parent
-        self._sampled = sampled
-        self._random = True
-        self._live = True
-        self._start_ns = 0
-        self._end_ns = 0
-        self._trace_state: TraceState | None = None
-        self._own_attributes: Attributes | None = None
-        self._events: list[tuple[str, int, Attributes]] | None = None
-        self._links: list[tuple[int, int, Attributes]] | None = None
-        self._status: tuple[StatusCode, str] | None = None
-        self._span_context: SpanContext | None = None
+    given_name: str | None = None
+    """None until a name was given: a prediction's is that of its binding."""
+    _trace_id: int
+    _span_id: int
+    _parent: SpanContext
+    # What most spans never change stands here once, not in each of them.
+    _sampled = False
+    _random = True
+    _live = True
+    _start_ns = 0
+    _end_ns = 0
+    _trace_state: TraceState | None = None
+    _own_attributes: Attributes | None = None
+    _events: list[tuple[str, int, Attributes]] | None = None
+    _links: list[tuple[int, int, Attributes]] | None = None
+    _status: tuple[StatusCode, str] | None = None
+    _span_context: SpanContext | None = None
 
     def get_span_context(self) -> SpanContext:
         if self._span_context is None:
@@ -61,7 +63,7 @@ class LightSpan(Span):
     @property
     def name(self) -> str:
         """The span's name."""
-        return self._name
+        return self.given_name or ""
 
     @_guard.guarded("span.set_attribute", None)
     def set_attribute(self, key: str, value: Any) -> None:
@@ -86,8 +88,8 @@ class LightSpan(Span):
         if self._events is None:
             self._events = []
         if len(self._events) < EVENTS_KEPT:
-            time_ns = timestamp if type(timestamp) is int else self._clock.time_ns()
-            self._events.append((text(name, 256) or "", time_ns, _plain(attributes)))
+            moment = timestamp if type(timestamp) is int else time_ns()
+            self._events.append((text(name, 256) or "", moment, _plain(attributes)))
 
     @_guard.guarded("span.add_link", None)
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
@@ -101,7 +103,7 @@ class LightSpan(Span):
     @_guard.guarded("span.update_name", None)
     def update_name(self, name: str) -> None:
         if self.is_recording():
-            self._name = text(name, 256) or self._name
+            self.given_name = text(name, 256) or self.name
 
     @_guard.guarded("span.set_status", None)
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
@@ -141,7 +143,7 @@ class LightSpan(Span):
         parent = self._parent
         state = self._trace_state
         return SpanData(
-            name=self._name,
+            name=self.name,
             trace_id=self._trace_id,
             span_id=self._span_id,
             parent_span_id=parent.span_id if parent.is_valid else 0,

@@ -32,7 +32,7 @@ def tracked(model: Model, function: Function) -> Function:
 
 
 def _find_features(function: Callable[..., Any]) -> Find:
-    """Position and name of the features among the arguments: those named so, else the first but ``self`` and ``cls``."""
+    """Position and name of the features among the arguments: those named so, else the first but self and cls."""
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -52,7 +52,7 @@ def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[.
         except BaseException as error:
             prediction.fail(error)
             raise
-        prediction.end(result)
+        prediction.complete(result)
         return result
 
     return call
@@ -68,7 +68,7 @@ def _coroutine(model: Model, function: Callable[..., Any], find: Find) -> Callab
         except BaseException as error:
             prediction.fail(error)
             raise
-        prediction.end(result)
+        prediction.complete(result)
         return result
 
     return call

@@ -17,7 +17,14 @@ def telemetry_of_one_service() -> dict[str, Any]:
     clock = FixedClock()
     with InMemoryTelemetry(clock=clock, ids=CountingIds()) as kit:
         profile = otel_ml.ReferenceProfile.fit(FRAME, categorical=("kind",))
-        model = otel_ml.Model("fraud_detector", "1.0.0", task="binary", profile=profile, trained_at=1_690_000_000.0)
+        model = otel_ml.Model(
+            "fraud_detector",
+            "1.0.0",
+            task="binary",
+            profile=profile,
+            trained_at=1_690_000_000.0,
+            id=lambda features: "rows" if isinstance(features, list) else f"person-{features['age']}",
+        )
 
         @model.track
         def predict(features: dict[str, Any]) -> dict[str, Any]:

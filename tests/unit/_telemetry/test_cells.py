@@ -57,7 +57,7 @@ def test_ended_threads_leave_their_counts_and_no_cells():
         thread.join()
 
     assert [handle.fold().cells.started for _ in range(2)] == [500, 500]
-    assert len(handle._by_thread) == 0
+    assert len(handle.by_thread) == 0
 
 
 def test_a_scrape_leaves_exemplars_to_others():

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import otel_ml
 from otel_ml import _guard
+from otel_ml._telemetry.ports import SamplingRule
 from otel_ml.prediction._failure import describe
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
 
@@ -21,6 +22,11 @@ PROFILE = otel_ml.ReferenceProfile.fit(FRAME, categorical=("ssn",), sensitive=("
 
 def bodies(telemetry: InMemoryTelemetry) -> list[dict[str, Any]]:
     return [json.loads(event["body"]) for event in telemetry.events("ml.prediction")]
+
+
+def sample_nothing(telemetry: InMemoryTelemetry) -> None:
+    telemetry._engine._sampler = ALWAYS_OFF
+    telemetry._engine.sampling_rule = SamplingRule(follows_parent=False, bound=0)
 
 
 def point(telemetry: InMemoryTelemetry, name: str) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def test_stages_are_child_spans_and_durations(settings: dict[str, bool]) -> None
     """A stage is counted whether or not its trace is sampled; nested stages nest."""
     with InMemoryTelemetry() as telemetry:
         if settings:
-            telemetry._engine._sampler = ALWAYS_OFF
+            sample_nothing(telemetry)
         model = otel_ml.Model("m", "1")
         with model.prediction({"a": 1}) as prediction, prediction.stage("outer"), prediction.stage("inner"):
             prediction.set_output(1)
@@ -85,7 +91,7 @@ def test_a_failed_stage_marks_its_span(telemetry: InMemoryTelemetry) -> None:
 def test_spans_below_an_unsampled_prediction_are_not_sampled() -> None:
     """The sampler of the provider decides; what it drops is still counted, and draws no exemplar."""
     with InMemoryTelemetry() as telemetry:
-        telemetry._engine._sampler = ALWAYS_OFF
+        sample_nothing(telemetry)
         model = otel_ml.Model("m", "1")
         with model.prediction({"a": 1}) as prediction:
             with trace.get_tracer("user").start_as_current_span("below") as below:
@@ -100,7 +106,7 @@ def test_spans_below_an_unsampled_prediction_are_not_sampled() -> None:
 def test_errors_and_unsure_predictions_keep_their_event() -> None:
     """With the trace not sampled, a failed or unsure prediction still tells its event."""
     with InMemoryTelemetry() as telemetry:
-        telemetry._engine._sampler = ALWAYS_OFF
+        sample_nothing(telemetry)
         model = otel_ml.Model("m", "1", task="multiclass")
         model.record({"a": 1}, prediction="x", score=0.9)
         model.record({"a": 1}, prediction="y", score=0.3)
@@ -312,7 +318,7 @@ def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) 
     telemetry.internal_errors_expected = True
     model = otel_ml.Model("m", "1")
     predict = model.track(lambda features: {"prediction": 1})
-    telemetry._engine.offer = None
+    model._bound.offer = None
 
     assert predict({"a": 1}) == {"prediction": 1}
     assert _guard.counts() == {"prediction.close": 1}

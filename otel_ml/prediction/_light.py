@@ -1,0 +1,362 @@
+"""The hot path of own mode: a prediction that is its own span, begun and ended in as few steps as can be."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, StatusCode, get_current_span
+from opentelemetry.trace import set_span_in_context as set_span
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry.cells import Exemplar, HistogramCell
+from otel_ml._telemetry.ports import Engine, SpanData, State
+from otel_ml._values import class_text
+from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
+from otel_ml.prediction._failure import describe
+from otel_ml.prediction._features import scalar_row
+from otel_ml.prediction._outcome import Outcome, span_attributes
+from otel_ml.prediction._outputs import Output
+from otel_ml.prediction._own import OwnBinding, OwnPrediction
+from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from otel_ml.prediction._model import Model
+
+STAGE_SPANS_KEPT = 128
+CLASS_TEXTS_KEPT = 128
+_AS_THEY_ARE = frozenset({float, bool, type(None)})
+"""Types of values that are kept as they are; texts and whole numbers have limits to be checked."""
+_LOW_64_BITS = (1 << 64) - 1
+_ROOT = Context()
+(_SPAN_KEY,) = set_span(INVALID_SPAN, _ROOT)
+"""Where the API keeps the current span; read off its own public function."""
+
+
+class LightBinding(OwnBinding):
+    """A model handle bound to the engine's cells and to light spans."""
+
+    def __init__(self, model: Model, state: State, engine: Engine) -> None:
+        super().__init__(model, state, engine)
+        self.ids = engine.ids
+        self.rule = engine.sampling_rule
+        self.observes = model.has_observers
+        self.wants_features = model.wants_features
+        self.event_policy = model.event_policy
+        self.reads_mappings = model.reads_mappings
+        self.class_texts: dict[Any, tuple[str, str]] = {}
+        """Canonical text and metric class of the classes seen, ints and texts only: True and 1.0 equal 1 as keys."""
+        self.names: dict[str, object] = {}
+        """Names of the last everyday row: merging into them checks a row's names and keeps ours."""
+
+    def predict(self, model: Model, features: Any, given_id: Any) -> LightPrediction:
+        return LightPrediction(self, model, features, given_id)
+
+    def begin(self, model: Model, features: Any) -> LightPrediction:
+        prediction = LightPrediction(self, model, features)
+        prediction.begin_now()
+        return prediction
+
+    def texts_of(self, label: Any) -> tuple[str, str] | None:
+        """Canonical text and metric class of a label; None for one that takes the general way."""
+        if type(label) is not int and type(label) is not str:
+            return None
+        canonical = class_text(label)
+        if canonical is None:
+            return None
+        texts = (canonical, self.class_label(canonical))
+        if len(self.class_texts) < CLASS_TEXTS_KEPT:
+            self.class_texts[label] = texts
+        return texts
+
+    def row_of(self, features: dict[Any, object]) -> dict[str, object] | None:
+        """A copy of a mapping of scalars; None for one that takes the general way."""
+        row = self.names | features
+        if len(row) == len(features) and _AS_THEY_ARE.issuperset(map(type, row.values())):
+            return row
+        copied = scalar_row(features)
+        if copied is not None:
+            self.names = dict.fromkeys(copied)
+        return copied
+
+
+class LightPrediction(OwnPrediction, LightSpan):
+    """A prediction that is its own span.
+
+    `begin_now` and `complete_now` do what `start`, `attach`, `finish` and `detach` do, for the everyday case in one go:
+    no error, a result that is a mapping with a class and a score, features that are a mapping of scalars or not wanted.
+    """
+
+    _stages: list[SpanData] | None = None
+    _texts: tuple[str, str] | None = None
+    _score = 0.0
+    _row: dict[str, object] | None = None
+    _elapsed_ns = 0
+    _is_everyday = False
+    _trace_id = 0
+    _span_id = 0
+    _parent = INVALID_SPAN_CONTEXT
+
+    def __init__(self, binding: LightBinding, model: Model, features: Any, given_id: Any = None) -> None:
+        self._binding: LightBinding = binding
+        self.model = model
+        self._features = features
+        if given_id is not None or model.id_source is not None:
+            self._choose_id(given_id)
+
+    @property
+    def name(self) -> str:
+        """The span's name."""
+        return self.given_name or self._binding.span_name
+
+    def begin(self) -> None:
+        _guard.call("prediction.begin", self.begin_now)
+
+    def complete(self, result: Any) -> None:
+        if not _guard.call("prediction.complete", self.complete_now, result):
+            self.finish(result)
+
+    def begin_now(self) -> None:
+        """Begins and makes current; may raise, which `begin` and `Model.begin` take care of."""
+        binding = self._binding
+        self._began_ns = binding.clock.perf_counter_ns()
+        context = get_current()
+        self._open(context)
+        if context:
+            self._token = attach(Context({**context, _SPAN_KEY: self, PREDICTION_KEY: self}))
+            holder = context.get(PREDICTIONS_KEY)
+            if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
+                holder.first_id = self.id
+        else:
+            self._token = attach(Context({_SPAN_KEY: self, PREDICTION_KEY: self}))
+
+    def complete_now(self, result: Any) -> bool:
+        """Ends the everyday case; False when the general way has to. May raise, which `complete` takes care of."""
+        elapsed = self._binding.clock.perf_counter_ns() - self._began_ns
+        token = self._token
+        if token is not None:
+            self._token = None
+            detach(token)
+        if type(result) is not dict or self._finished or self._output is not None or not self._read(result):
+            return False
+        self._finished = True
+        self._is_everyday = True
+        self._elapsed_ns = elapsed
+        self._features = None
+        self._live = False
+        self._tell(elapsed / 1e9)
+        return True
+
+    def _read(self, result: dict[Any, Any]) -> bool:
+        """Takes class, score and features of the everyday case."""
+        binding, features = self._binding, self._features
+        if not binding.reads_mappings or (type(features) is not dict and features is not None):
+            return False
+        score = result.get("probability")
+        if type(score) is not float or not 0.0 <= score <= 1.0:
+            return False
+        label = result.get("prediction")
+        kind = type(label)
+        texts = binding.class_texts.get(label) if kind is int or kind is str else None
+        if texts is None:
+            texts = binding.texts_of(label)
+            if texts is None:
+                return False
+        self._texts, self._score = texts, score
+        if features is not None and binding.wants_features:
+            self._row = _guard.attempt(binding.row_of, features)
+            return self._row is not None
+        return True
+
+    def _tell(self, duration: float) -> None:
+        """Counts the everyday prediction and offers it to the worker."""
+        binding = self._binding
+        cells = binding.cells.by_thread.get(get_ident()) or binding.cells.mine()
+        cells.finished += 1
+        classes, label = cells.classes, self._texts[1]  # type: ignore[index]
+        classes[label] = classes.get(label, 0) + 1
+        durations, scores, score = cells.durations, cells.scores, self._score
+        duration_bucket, score_bucket = durations.record(duration), scores.record(score)
+        sampled, policy = self._sampled, binding.event_policy
+        wants_event = policy == "all" or (policy == "sampled" and (sampled or self.model.is_unsure(score)))
+        if not sampled and not wants_event and not binding.observes:
+            return
+        self._end_ns = binding.clock.time_ns()
+        self._start_ns = self._end_ns - self._elapsed_ns
+        if sampled:
+            self.span_count = 1 if self._stages is None else 1 + len(self._stages)
+            if binding.exemplars:
+                if duration_bucket not in durations.exemplars:
+                    self._draw(durations, duration_bucket, duration)
+                if score_bucket not in scores.exemplars:
+                    self._draw(scores, score_bucket, score)
+        if wants_event:
+            self.event_count = 1
+        self._observes = binding.observes
+        binding.offer(self)
+
+    def _draw(self, cell: HistogramCell, bucket: int, value: float) -> None:
+        exemplar = Exemplar(value, self._end_ns, self._trace_id, self._span_id)
+        self._exemplar = cell.offer(bucket, exemplar) or self._exemplar
+
+    # --- the general way ------------------------------------------------------------------------------------------
+
+    def _span(self) -> Span:
+        return self
+
+    def get_span_context(self) -> Any:
+        if self._span_id == 0:
+            self._make_ids()
+        return super().get_span_context()
+
+    def _ids(self) -> tuple[int, int, int]:
+        if self._span_id == 0:
+            self._make_ids()
+        return self._trace_id, self._span_id, self._flags()
+
+    def _make_ids(self) -> None:
+        """Ids that were not needed for the decision, of a prediction that is not sampled."""
+        if self._trace_id == 0:
+            self._trace_id = self._binding.ids.trace_id()
+        self._span_id = self._binding.ids.span_id()
+
+    def _open(self, context: Context) -> None:
+        binding = self._binding
+        cells = binding.cells.by_thread.get(get_ident()) or binding.cells.mine()
+        cells.started += 1
+        rule = binding.rule
+        current = context.get(_SPAN_KEY) if context else None
+        if current is not None:
+            parent = get_current_span(context).get_span_context()
+            if parent.is_valid:
+                self._below(parent)
+        if rule is None:
+            self._ask_sampler(context)
+        elif self._trace_id and rule.follows_parent:
+            self._sampled = bool(self._parent.trace_flags & 1)
+        elif rule.bound:
+            if not self._trace_id:
+                self._trace_id = binding.ids.trace_id()
+            self._sampled = (self._trace_id & _LOW_64_BITS) < rule.bound
+        if self._sampled and not self._span_id:
+            self._span_id = binding.ids.span_id()
+
+    def _below(self, parent: Any) -> None:
+        self._parent = parent
+        self._trace_id = parent.trace_id
+        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
+        self._trace_state = parent.trace_state
+
+    def _ask_sampler(self, context: Context) -> None:
+        binding = self._binding
+        if not self._trace_id:
+            self._trace_id = binding.ids.trace_id()
+        self._span_id = binding.ids.span_id()
+        decision = binding.engine.sample(context, self._trace_id, self.name, binding.attributes, [])
+        self._sampled = decision.sampled
+        added = {key: value for key, value in decision.attributes.items() if key not in binding.attributes}
+        if added:
+            self.set_attributes(added)
+
+    def _end(self, outcome: Outcome) -> None:
+        self._end_ns = outcome.end_ns
+        self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
+        self._live = False
+
+    def _stage(self, name: str) -> AbstractContextManager[Any]:
+        return LightStage(self, name) if self._live else nullcontext()
+
+    def _told(self) -> Outcome | None:
+        """The outcome, made of what the everyday way kept; called on the worker."""
+        if not self._is_everyday or self._result is not None:
+            return self._result
+        return Outcome(
+            prediction_id=self.id,
+            row_ids=None,
+            rows=None,
+            output=Output(None, [self._texts[0] if self._texts else None], [None], [self._score]),
+            features=self._row,
+            failure=None,
+            duration=self._elapsed_ns / 1e9,
+            end_ns=self._end_ns,
+        )
+
+    def _span_data(self, outcome: Outcome) -> list[SpanData]:
+        attributes = span_attributes(self.model, outcome)
+        if self._exemplar:
+            attributes[semconv.EXEMPLAR] = True
+        failure = outcome.failure
+        status = None
+        if failure is not None and not failure.cancelled:
+            status = (StatusCode.ERROR, failure.message)
+            self._events = [*(self._events or []), (semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())]
+        return [self._data(attributes, status), *(self._stages or [])]
+
+    def add_stage(self, data: SpanData) -> None:
+        """Takes the span of a stage that has ended; beyond a limit only its duration is counted."""
+        stages = self._stages
+        if stages is None:
+            self._stages = stages = []
+        if self._sampled and self._live and len(stages) < STAGE_SPANS_KEPT:
+            stages.append(data)
+
+
+class LightStage(LightSpan):
+    """One stage of a `LightPrediction`."""
+
+    _token: Any = None
+    _began_ns = 0
+
+    def __init__(self, prediction: LightPrediction, name: str) -> None:
+        self._prediction = prediction
+        self.given_name = name
+        parent = get_current_span().get_span_context()
+        self._parent = parent
+        self._trace_id = parent.trace_id
+        self._span_id = prediction.binding.engine.ids.span_id()
+        self._sampled = bool(parent.trace_flags & 1)
+        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
+
+    def __enter__(self) -> Self:
+        _guard.call("stage.start", self._begin)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _guard.call("stage.finish", self._finish, error)
+
+    def _begin(self) -> None:
+        clock = self._prediction.binding.clock
+        self._began_ns = clock.perf_counter_ns()
+        self._start_ns = clock.time_ns()
+        context = get_current()
+        self._token = attach(Context({**context, _SPAN_KEY: self}))
+
+    def _finish(self, error: BaseException | None) -> None:
+        token, self._token = self._token, None
+        if token is None:
+            return
+        detach(token)
+        binding = self._prediction.binding
+        elapsed_ns = binding.clock.perf_counter_ns() - self._began_ns
+        self._end_ns = self._start_ns + elapsed_ns
+        binding.count_stage(self.name, elapsed_ns / 1e9, _ROOT)
+        if self._sampled:
+            self._prediction.add_stage(self._finished(error))
+        self._live = False
+
+    def _finished(self, error: BaseException | None) -> SpanData:
+        attributes: dict[str, Any] = {**self._prediction.binding.attributes, semconv.STAGE_NAME: self.name}
+        status = None
+        if error is not None:
+            failure = describe(error)
+            attributes[semconv.ERROR_TYPE] = failure.type
+            status = None if failure.cancelled else (StatusCode.ERROR, "")
+        return self._data(attributes, status)
