@@ -101,6 +101,13 @@ def _whole(name: str, text: str) -> int:
         raise ConfigError(f"{name}={text!r} is not a whole number: set it to digits or remove it") from None
 
 
+def _truth(name: str, text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise ConfigError(f"{name}={text!r} is neither true nor false: set it to one of them")
+    return known[text.lower()]
+
+
 def _milliseconds(name: str, text: str) -> float:
     return _number(name, text) / 1000
 
@@ -155,6 +162,14 @@ class Config:
     capture_features: str = _setting(semconv.ENV_CAPTURE_FEATURES, _lower, "declared")
     events: str = _setting(semconv.ENV_EVENTS, _lower, "sampled")
     low_score: float | None = _setting(semconv.ENV_LOW_SCORE, _number, None)
+    spool_dir: str | None = _setting(semconv.ENV_SPOOL_DIR, _text, None)
+    """Folder that keeps spans and events which could not be sent, and replays them; none by default."""
+    spool_size: int = _setting(semconv.ENV_SPOOL_SIZE, _whole, 64 * 1024 * 1024)
+    """Bytes that the spool may take on disk, all processes together."""
+    flush_on_sigterm: bool = _setting(semconv.ENV_FLUSH_ON_SIGTERM, _truth, False)
+    """Whether SIGTERM, where nobody else handles it, first sends what waits; the process still ends by the signal."""
+    remote_traces_per_second: float | None = _setting(semconv.ENV_REMOTE_TRACES_PER_SECOND, _number, None)
+    """How many traces a second callers may force by the sampled flag of `traceparent`; None for no limit."""
     instance_id: str | None = None
     instance_dir: str | None = _setting(semconv.ENV_INSTANCE_DIR, _text, None)
     prometheus_port: int | None = _setting(semconv.ENV_PROMETHEUS_PORT, _whole, None)
@@ -187,8 +202,13 @@ class Config:
         _at_least("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001)
         _at_least("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001)
         _at_least("queue_size", semconv.ENV_QUEUE_SIZE, self.queue_size, 1)
+        _at_least("spool_size", semconv.ENV_SPOOL_SIZE, self.spool_size, 1)
         _at_least("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", self.span_queue_size, 1)
         _at_least("log_queue_size", "OTEL_BLRP_MAX_QUEUE_SIZE", self.log_queue_size, 1)
+        if self.remote_traces_per_second is not None:
+            _at_least(
+                "remote_traces_per_second", semconv.ENV_REMOTE_TRACES_PER_SECOND, self.remote_traces_per_second, 0
+            )
         if self.low_score is not None:
             _at_least("low_score", semconv.ENV_LOW_SCORE, self.low_score, float("-inf"))
         if self.prometheus_port is not None and not 0 <= _integer("prometheus_port", self.prometheus_port) <= 65535:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from time import monotonic
+from typing import Final
 
 from otel_ml import _guard
 from otel_ml.config import Signal
+
+_QUIET: Final = 60.0
+"""Seconds between two lines about failing exports, however often the receiver comes and goes."""
 
 
 class Health:
@@ -17,15 +21,20 @@ class Health:
         self._lock = threading.Lock()
         self._down: set[Signal] = set()
         self._down_since = 0.0
+        self._said = False
+        self._last_said = float("-inf")
 
     def unreachable(self, signal: Signal, detail: str) -> None:
         """No answer, or one that asks to come again."""
+        now = monotonic()
         with self._lock:
-            first = not self._down
+            if not self._down:
+                self._down_since = now
             self._down.add(signal)
-            if not first:
+            if self._said or now - self._last_said < _QUIET:
                 return
-            self._down_since = monotonic()
+            self._said = True
+            self._last_said = now
         _guard.warn(
             f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; the service goes on, losses are counted. "
             "Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -39,11 +48,13 @@ class Health:
             f"Check the path (/v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and the receiver's log",
         )
 
-    def accepted(self, signal: Signal, rejected: int) -> None:
+    def accepted(self, signal: Signal, rejected: int, detail: str = "") -> None:
         """An answer that took the request; ``rejected`` records of it were refused."""
         with self._lock:
-            recovered = self._down == {signal}
+            recovered = self._down == {signal} and self._said
             self._down.discard(signal)
+            if recovered:
+                self._said = False
         if recovered:
             seconds = monotonic() - self._down_since
             _guard.warn(f"otel-ml: export to {self._endpoint} works again after {seconds:.0f} s")
@@ -52,7 +63,14 @@ class Health:
                 f"partial {signal} {self._endpoint}",
                 f"otel-ml: {self._endpoint} accepted {signal} only in part ({rejected} refused); check its log",
             )
+        elif detail:
+            _guard.warn_once(
+                f"warned {signal} {self._endpoint}",
+                f"otel-ml: {self._endpoint} accepted {signal} {detail}; check its log",
+            )
 
     def reset_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._down = set()
+        self._said = False
+        self._last_said = float("-inf")

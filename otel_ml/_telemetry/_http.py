@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import threading
+import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from socket import SHUT_RDWR, socket
 from time import monotonic, time
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
@@ -18,8 +18,10 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from otel_ml._telemetry import _connection
+from otel_ml._telemetry._connection import Line, Lookup
+from otel_ml._telemetry._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -29,6 +31,8 @@ ANSWER_LIMIT: Final = 64 * 1024
 _GZIP_LEVEL: Final = 1
 _GRACE: Final = 0.05
 """Seconds after the deadline at which a connection that still drips is cut."""
+_NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, OSError, ValueError)
+_PROTOBUF: Final = "application/x-protobuf"
 
 _RESPONSES: Final[dict[Signal, tuple[Callable[[], Any], str]]] = {
     "traces": (ExportTraceServiceResponse, "rejected_spans"),
@@ -70,70 +74,78 @@ class Transport(Protocol):
 class HttpTransport:
     """OTLP over HTTP with protobuf bodies: one kept connection, no redirects, no retries of its own."""
 
-    def __init__(self, signal: Signal, config: SignalConfig) -> None:
+    def __init__(self, signal: Signal, config: SignalConfig, *, lookup: Lookup = socket.getaddrinfo) -> None:
         _check_files(config)
         self.endpoint = config.endpoint
         self._signal: Signal = signal
-        self._config = config
         self._gzip = config.compression == "gzip"
         self._headers = {
-            "content-type": "application/x-protobuf",
+            "content-type": _PROTOBUF,
             "user-agent": "otel-ml",
             **({"content-encoding": "gzip"} if self._gzip else {}),
             **config.headers,
         }
-        parts = urlsplit(config.endpoint)
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._socket: list[socket | None] = [None]
-        self._pool = _pool(config, self._socket)
+        self._parts = urlsplit(config.endpoint)
+        self._path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+        self._tls = {
+            "ca_certs": config.certificate,
+            "key_file": config.client_key,
+            "cert_file": config.client_certificate,
+        }
+        self._line = Line(lookup)
+        self._pool = _connection.pool(self._parts, self._line, **self._tls)
 
     def post(self, body: bytes, timeout: float) -> Answer:
         """Sends one request; the connection is cut when the whole of it takes longer than ``timeout`` seconds."""
-        payload = gzip.compress(body, _GZIP_LEVEL) if self._gzip else body
-        kept = self._socket[0] is not None
         deadline = monotonic() + timeout
-        cutter = threading.Timer(timeout + _GRACE, _cut, args=(self._socket,))
-        cutter.daemon = True
+        payload = gzip.compress(body, _GZIP_LEVEL) if self._gzip else body
+        kept = self._line.is_open
+        self._line.deadline = deadline
         try:
-            cutter.start()
-        except RuntimeError:
-            pass  # no new threads while the interpreter ends; the socket's own timeout still holds
-        try:
-            response = self._pool.urlopen(
-                "POST",
-                self._path,
-                body=payload,
-                headers=self._headers,
-                retries=False,
-                redirect=False,
-                timeout=urllib3.Timeout(total=timeout),
-                preload_content=False,
-            )
-            return self._read(response)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            self.abandon()
+            with WATCHDOG.watching(deadline + _GRACE, self._line.cut):
+                response = self._pool.urlopen(
+                    "POST",
+                    self._path,
+                    body=payload,
+                    headers=self._headers,
+                    retries=False,
+                    redirect=False,
+                    timeout=urllib3.Timeout(total=max(timeout, _GRACE)),
+                    preload_content=False,
+                )
+                content = self._read(response)
+        except _NETWORK_ERRORS as error:
+            self._close()
             late = monotonic() >= deadline
             return Answer("retry", "no answer in time" if late else _cause(error), resend=kept and not late)
-        finally:
-            cutter.cancel()
+        kind = response.headers.get("content-type", _PROTOBUF)
+        return answer(self._signal, response.status, content, response.headers.get("retry-after"), kind)
 
     def close(self) -> None:
-        _cut(self._socket)
-        self.abandon()
+        self._line.cut()
+        self._close()
 
     def abandon(self) -> None:
-        self._socket[0] = None
-        self._pool.close()
-        self._pool = _pool(self._config, self._socket)
+        self._line.abandon()
+        self._close()
 
-    def _read(self, response: urllib3.BaseHTTPResponse) -> Answer:
-        content = response.read(ANSWER_LIMIT, decode_content=False)
-        if len(content) >= ANSWER_LIMIT:
+    def _close(self) -> None:
+        self._line.forget()
+        self._pool.close()
+        self._pool = _connection.pool(self._parts, self._line, **self._tls)
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The answer's body up to the limit; what cannot be read is empty, since the status says enough."""
+        try:
+            content = response.read(ANSWER_LIMIT, decode_content=False)
+        except _NETWORK_ERRORS:
+            content = None
+        if content is None or len(content) >= ANSWER_LIMIT:
             response.close()
-            self._socket[0] = None
-        else:
-            response.release_conn()
-        return answer(self._signal, response.status, content, response.headers.get("retry-after"))
+            self._close()
+            return b""
+        response.release_conn()
+        return content
 
 
 def _check_files(config: SignalConfig) -> None:
@@ -147,10 +159,13 @@ def _check_files(config: SignalConfig) -> None:
             raise ConfigError(f"{ENV_OTLP}{name} names {path!r}, which is no file: correct the path or remove it")
 
 
-def answer(signal: Signal, status: int, content: bytes, retry_after: str | None = None) -> Answer:
+def answer(
+    signal: Signal, status: int, content: bytes, retry_after: str | None = None, kind: str = _PROTOBUF
+) -> Answer:
     """Reads an OTLP/HTTP answer by the specification's table."""
     if 200 <= status < 300:
-        return Answer("accepted", rejected=_partial(signal, content))
+        rejected, said = _partial(signal, content) if kind.strip().lower().startswith(_PROTOBUF) else (0, False)
+        return Answer("accepted", "with a warning" if said else "", rejected=rejected)
     detail = f"HTTP {status}"
     if status in RETRYABLE:
         return Answer("retry", detail, retry_after=_seconds(retry_after))
@@ -159,26 +174,27 @@ def answer(signal: Signal, status: int, content: bytes, retry_after: str | None 
     return Answer("rejected", detail)
 
 
-def _partial(signal: Signal, content: bytes) -> int:
+def _partial(signal: Signal, content: bytes) -> tuple[int, bool]:
+    """Records that were refused, and whether the receiver had something to say."""
     make, name = _RESPONSES[signal]
     message: Message = make()
     try:
         message.ParseFromString(content)
     except DecodeError:
-        return 0
-    return int(getattr(message.partial_success, name))  # type: ignore[attr-defined]
+        return 0, False
+    partial = message.partial_success  # type: ignore[attr-defined]
+    return max(0, int(getattr(partial, name))), bool(partial.error_message)
 
 
 def _seconds(text: str | None) -> float | None:
+    """Both forms of Retry-After: digits, or a date; anything else is None, and our own pauses hold."""
     if text is None:
         return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
+    if re.fullmatch(r"[0-9]+", text.strip()):
+        return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -188,45 +204,3 @@ def _cause(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.SSLError):
         return "TLS failed"
     return f"connection failed ({type(error).__name__})"
-
-
-def _cut(holder: list[socket | None]) -> None:
-    live = holder[0]
-    if live is None:
-        return
-    try:
-        live.shutdown(SHUT_RDWR)
-    except OSError:
-        pass  # closed meanwhile: the request has ended
-
-
-def _pool(config: SignalConfig, holder: list[socket | None]) -> urllib3.HTTPConnectionPool:
-    parts = urlsplit(config.endpoint)
-    host = parts.hostname or "localhost"
-
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            holder[0] = self.sock
-
-    class Secure(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            holder[0] = self.sock
-
-    if parts.scheme == "http":
-        plain = urllib3.HTTPConnectionPool(host, parts.port, maxsize=1, block=False)
-        plain.ConnectionCls = Plain
-        return plain
-    secure = urllib3.HTTPSConnectionPool(
-        host,
-        parts.port,
-        maxsize=1,
-        block=False,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=config.certificate,
-        key_file=config.client_key,
-        cert_file=config.client_certificate,
-    )
-    secure.ConnectionCls = Secure
-    return secure

@@ -8,7 +8,9 @@ from typing import Any
 from otel_ml._telemetry import _encode, _routes
 from otel_ml._telemetry._health import Health
 from otel_ml._telemetry._http import Transport
+from otel_ml._telemetry._replay import Replay
 from otel_ml._telemetry._sender import Delivery, Sender
+from otel_ml._telemetry._spool import Spool
 from otel_ml._telemetry.ledger import Book
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
@@ -25,10 +27,15 @@ class Outbox:
         self.books: dict[Signal, Book] = {signal: Book() for signal in SIGNALS}
         self.deliveries: dict[Signal, Delivery] = {}
         self._healths: dict[str, Health] = {}
+        self.replay: Replay | None = None
+        if config.spool_dir is not None:
+            self.replay = Replay(Spool(config.spool_dir, limit=config.spool_size), self.books)
+        heals = config.metric_temporality == "cumulative"
+        self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not heals}
         for signal in SIGNALS:
             settings = of(config, signal)
             if _routes.is_sent(settings):
-                self._add(signal, settings, make_transport(signal, settings))
+                self._add(signal, settings, make_transport)
         self.senders: dict[Signal, Sender] = {
             signal: Sender(delivery, limit=config.queue_size)
             for signal, delivery in self.deliveries.items()
@@ -41,9 +48,9 @@ class Outbox:
         for delivery in self.deliveries.values():
             delivery.resource = encoded
 
-    def lost(self) -> int:
-        """Records that were rejected or dropped so far."""
-        return sum(book.read().lost() for book in self.books.values())
+    def failed(self) -> int:
+        """Records so far that were rejected, dropped, or put off to the spool."""
+        return sum(book.failed() for book in self.books.values())
 
     def wait_idle(self, deadline: float) -> bool:
         """Waits until all that was queued is decided; False when the monotonic deadline passes first."""
@@ -63,6 +70,13 @@ class Outbox:
             sender.stop(deadline)
         for delivery in self.deliveries.values():
             delivery.close()
+        if self.replay is not None:
+            self.replay.stop(deadline)
+
+    def start(self) -> None:
+        """Begins to replay what earlier processes have left in the spool."""
+        if self.replay is not None:
+            self.replay.start()
 
     def reset_after_fork(self) -> None:
         for book in self.books.values():
@@ -73,12 +87,19 @@ class Outbox:
             delivery.reset_after_fork()
         for sender in self.senders.values():
             sender.reset_after_fork()
+        if self.replay is not None:
+            self.replay.reset_after_fork()
 
-    def _add(self, signal: Signal, settings: SignalConfig, transport: Transport) -> None:
+    def _add(self, signal: Signal, settings: SignalConfig, make_transport: MakeTransport) -> None:
+        transport = make_transport(signal, settings)
         origin = transport.endpoint.partition("/v1/")[0]
         health = self._healths.setdefault(origin, Health(origin))
         book = self.books[signal]
-        self.deliveries[signal] = Delivery(signal, transport, book, timeout=settings.timeout, health=health)
+        delivery = Delivery(signal, transport, book, timeout=settings.timeout, health=health)
+        if self.replay is not None and signal in self._spooled_signals:
+            self.replay.serve(signal, make_transport(signal, settings), settings.timeout)
+            delivery.replay = self.replay
+        self.deliveries[signal] = delivery
 
 
 def of(config: Config, signal: Signal) -> SignalConfig:

@@ -12,7 +12,8 @@ from typing import Final
 from otel_ml import _guard
 from otel_ml._telemetry import _wire
 from otel_ml._telemetry._health import Health
-from otel_ml._telemetry._http import Transport
+from otel_ml._telemetry._http import Answer, Transport
+from otel_ml._telemetry._replay import Replay
 from otel_ml._telemetry._suppress import suppressed
 from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ledger import Book
@@ -24,18 +25,33 @@ REQUEST_BYTES: Final = 4 * 1024 * 1024
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
+_FLOOR: Final = 0.1
+"""Part of our own pause that is kept when the receiver asks for a shorter one, so that a zero is no tight loop."""
 _LAST_WAIT: Final = 0.5
 """Seconds for a sender whose connection was cut at the end of a shutdown to write its book."""
+
+
+_BROKEN: Final = Answer("retry", "an error of the transport")
 
 
 class Delivery:
     """Brings batches of one signal to the first hop and writes in its book what became of them."""
 
-    def __init__(self, signal: Signal, transport: Transport, book: Book, *, timeout: float, health: Health) -> None:
+    def __init__(
+        self,
+        signal: Signal,
+        transport: Transport,
+        book: Book,
+        *,
+        timeout: float,
+        health: Health,
+    ) -> None:
         self.signal: Signal = signal
         self.book = book
         self.resource = b""
         """What `otel_ml._telemetry._wire.resource_fields` gave; exchanged after a fork."""
+        self.replay: Replay | None = None
+        """Keeps what could not be sent, where there is a spool."""
         self._transport = transport
         self._timeout = timeout
         self._health = health
@@ -65,37 +81,48 @@ class Delivery:
         self._random.seed()
         self._transport.abandon()
 
-    def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
+    def give_up(self, records: Sequence[Encoded], reason: str) -> None:
+        """Spools records where there is a spool and it has room; otherwise they are dropped and counted."""
         count = _wire.count(records)
+        if self.replay is None or not self.replay.keep(self.signal, count, _wire.request(self.resource, records)):
+            self.book.drop(reason, count)
+
+    def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
         body = _wire.request(self.resource, records)
         attempt = 0
         while True:
             remaining = min(deadline, self._give_up_at) - monotonic()
             if remaining <= 0:
-                return self._given_up(count)
-            result = self._transport.post(body, remaining)
-            if result.kind == "accepted":
-                rejected = min(max(result.rejected, 0), count)
-                self.book.settle(delivered=count - rejected, rejected=rejected)
-                self._health.accepted(self.signal, rejected)
-                return rejected == 0
-            if result.kind == "rejected":
-                self.book.settle(rejected=count)
-                self._health.refused(self.signal, result.detail)
-                return False
-            if result.kind == "too_large":
-                return self._split(records, deadline, result.detail)
-            if result.resend and attempt == 0:
+                return self._given_up(records)
+            answer = _guard.call("sender.post", self._transport.post, body, remaining) or _BROKEN
+            if answer.kind == "too_large":
+                return self._split(records, deadline, answer.detail)
+            if answer.kind != "retry":
+                return self._decided(answer, _wire.count(records))
+            if answer.resend and attempt == 0:
                 attempt = 1
                 continue
-            self._health.unreachable(self.signal, result.detail)
-            pause = self._pause(attempt) if result.retry_after is None else result.retry_after
+            self._health.unreachable(self.signal, answer.detail)
+            pause = self._pause(attempt, answer.retry_after)
             attempt += 1
-            if pause >= deadline - monotonic() or self._stop.wait(pause):
-                return self._given_up(count)
+            if self.replay is not None or pause >= deadline - monotonic() or self._stop.wait(pause):
+                return self._given_up(records)
 
-    def _given_up(self, count: int) -> bool:
-        self.book.drop("shutdown" if self._stop.is_set() else "retry_exhausted", count)
+    def _decided(self, answer: Answer, count: int) -> bool:
+        """An answer that is final: what was accepted, in part or not at all."""
+        if answer.kind == "rejected":
+            self.book.settle(rejected=count)
+            self._health.refused(self.signal, answer.detail)
+            return False
+        rejected = min(max(answer.rejected, 0), count)
+        self.book.settle(delivered=count - rejected, rejected=rejected)
+        self._health.accepted(self.signal, rejected, answer.detail)
+        if self.replay is not None:
+            self.replay.wake()
+        return rejected == 0
+
+    def _given_up(self, records: Sequence[Encoded]) -> bool:
+        self.give_up(records, "shutdown" if self._stop.is_set() else "retry_exhausted")
         return False
 
     def _split(self, records: Sequence[Encoded], deadline: float, detail: str) -> bool:
@@ -107,9 +134,9 @@ class Delivery:
         first = self._deliver(records[:half], deadline)
         return self._deliver(records[half:], deadline) and first
 
-    def _pause(self, attempt: int) -> float:
-        pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
-        return pause * self._random.uniform(0.8, 1.2)
+    def _pause(self, attempt: int, asked: float | None) -> float:
+        pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * self._random.uniform(0.8, 1.2)
+        return pause if asked is None else max(asked, pause * _FLOOR)
 
 
 class Sender:
@@ -146,18 +173,16 @@ class Sender:
             return
         self._open, self._open_bytes = [], 0
         with self._changed:
-            if self._stopping:
-                self.delivery.book.drop("shutdown", len(batch))
-                return
             full = self._queued_records + len(batch) > self._limit or self._queued_bytes + volume > QUEUE_BYTES
-            if full and self._batches:
-                self.delivery.book.drop("queue_full", len(batch))
-                return
-            self._batches.append(batch)
-            self._queued_records += len(batch)
-            self._queued_bytes += volume
-            self._start()
-            self._changed.notify_all()
+            refused = "shutdown" if self._stopping else "queue_full" if full and self._batches else ""
+            if not refused:
+                self._batches.append(batch)
+                self._queued_records += len(batch)
+                self._queued_bytes += volume
+                self._start()
+                self._changed.notify_all()
+        if refused:
+            self.delivery.give_up(batch, refused)
 
     def wait_idle(self, deadline: float) -> bool:
         """Waits until everything that was queued is decided; False when the monotonic deadline passes first."""
@@ -184,10 +209,10 @@ class Sender:
         if thread is not None:
             thread.join(_LAST_WAIT)
         with self._changed:
-            left = sum(len(batch) for batch in self._batches)
+            left = list(self._batches)
             self._batches.clear()
-        if left:
-            self.delivery.book.drop("shutdown", left)
+        for batch in left:
+            self.delivery.give_up(batch, "shutdown")
 
     def reset_after_fork(self) -> None:
         """Empties the queue: its records are the parent's."""

@@ -22,6 +22,10 @@ class Ledger:
     dropped: dict[str, int] = field(default_factory=dict)
     """By one of `otel_ml.semconv.DROP_REASONS`; only reasons that occurred."""
     in_flight: int = 0
+    """Not decided yet: in a queue, on the way, or on disk."""
+    spooled: int = 0
+    """Those of ``in_flight`` that lie in the spool. What is left there at the end of the process is entered as
+    produced by the process that replays it."""
 
     def lost(self) -> int:
         """Records that the first hop will never have."""
@@ -37,6 +41,8 @@ class Book:
         self._delivered = 0
         self._rejected = 0
         self._dropped: dict[str, int] = dict.fromkeys(semconv.DROP_REASONS, 0)
+        self._spooled = 0
+        self._ever_spooled = 0
 
     def produce(self, count: int) -> None:
         """Enters records; from here on they are in flight."""
@@ -54,6 +60,17 @@ class Book:
         with self._lock:
             self._dropped[reason] += count
 
+    def spool(self, count: int) -> None:
+        """Records that were written to the spool (positive), or that left it decided (negative)."""
+        with self._lock:
+            self._spooled += count
+            self._ever_spooled += max(0, count)
+
+    def failed(self) -> int:
+        """Records that the first hop did not accept when they were sent: it never falls."""
+        with self._lock:
+            return self._rejected + sum(self._dropped.values()) + self._ever_spooled
+
     def lose(self, reason: str, count: int) -> None:
         """Enters and drops in one step: records that never got into a queue."""
         with self._lock:
@@ -66,7 +83,7 @@ class Book:
             dropped = {reason: count for reason, count in self._dropped.items() if count}
             decided = self._delivered + self._rejected + sum(dropped.values())
             produced = self._produced + waiting
-            return Ledger(produced, self._delivered, self._rejected, dropped, produced - decided)
+            return Ledger(produced, self._delivered, self._rejected, dropped, produced - decided, self._spooled)
 
     def reset_after_fork(self) -> None:
         """A forked child opens a new account: what was in flight belongs to the parent."""

@@ -54,7 +54,19 @@ def test_an_unreadable_answer_is_success():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("5", 5.0), ("-1", 0.0), ("soon", None), (formatdate(0, usegmt=True), 0.0), (None, None)]
+    ("text", "seconds"),
+    [
+        ("5", 5.0),
+        ("0", 0.0),
+        ("9" * 400, float("inf")),
+        ("-1", None),
+        ("nan", None),
+        ("1e3", None),
+        ("soon", None),
+        (formatdate(0, usegmt=True), 0.0),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+        (None, None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(text, seconds):
     """Both forms of the header are understood; nonsense is none."""

@@ -1,0 +1,68 @@
+"""One thread for the whole process that cuts what runs beyond its deadline, on the monotonic clock."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+
+class Watchdog:
+    """Calls a function when a block takes longer than it may; started on first use."""
+
+    def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    @contextmanager
+    def watching(self, deadline: float, cut: Callable[[], None]) -> Iterator[None]:
+        """Calls ``cut`` from another thread if the block is still running then; never after it has ended.
+
+        Args:
+            deadline: A moment of `time.monotonic`.
+            cut: Must be quick and must not raise.
+        """
+        mine = object()
+        changed, watched = self._changed, self._watched
+        with changed:
+            watched[mine] = (deadline, cut)
+            self._start()
+            changed.notify()
+        try:
+            yield
+        finally:
+            with changed:
+                watched.pop(mine, None)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._watched: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name="otel-ml-watchdog", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no new threads while the interpreter ends; the sockets' own timeouts still hold
+            return
+        self._thread = thread
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now = monotonic()
+                for mine, (deadline, cut) in list(self._watched.items()):
+                    if deadline <= now:
+                        del self._watched[mine]
+                        cut()
+                nearest = min((deadline for deadline, _ in self._watched.values()), default=None)
+                self._changed.wait(None if nearest is None else max(0.0, nearest - now))
+
+
+WATCHDOG = Watchdog()
+"""The one of this process."""
