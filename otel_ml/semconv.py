@@ -400,6 +400,7 @@ DISK_IO_DIRECTION: Final = "disk.io.direction"
 NETWORK_INTERFACE_NAME: Final = "network.interface.name"
 NETWORK_IO_DIRECTION: Final = "network.io.direction"
 PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+PROCESS_PID: Final = "process.pid"
 CPYTHON_GC_GENERATION: Final = "cpython.gc.generation"
 HW_ID: Final = "hw.id"
 """The GPU's UUID; an index may change between boots and need not match CUDA's."""
@@ -473,6 +474,8 @@ SCORE_BUCKETS: Final = tuple(round(step * 0.05, 2) for step in range(1, 20))
 """19 inner edges: 20 uniform bins in 0..1."""
 BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 LAG_BUCKETS: Final = (60, 600, 3600, 21600, 86400, 259200, 604800, 1209600, 2592000)
+TICK_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds that reading resources takes."""
 HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The boundaries that the HTTP conventions recommend."""
 

@@ -30,6 +30,10 @@ class Group:
             folder = folder.parent
         yield self.top
 
+    def files_upwards(self, name: str) -> tuple[str, ...]:
+        """The files of this name in the group and its visible ancestors, where there is one."""
+        return tuple(str(folder / name) for folder in self.upwards() if (folder / name).exists())
+
     def is_whole_host(self) -> bool:
         """Whether this is the real root, whose figures are the host's and no container's.
 
@@ -49,12 +53,12 @@ class _Mount:
 
 
 def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
-    """The process's group for each v1 controller, and under `UNIFIED` for v2.
+    """A process's group for each v1 controller, and under `UNIFIED` for v2.
 
     Args:
-        memberships: Text of /proc/self/cgroup.
-        mounts: Text of /proc/self/mountinfo.
-        root: Folder under which the mount points are looked up, ``/`` outside of tests.
+        memberships: Text of /proc/<pid>/cgroup.
+        mounts: Text of /proc/<pid>/mountinfo.
+        root: Folder under which the mount points are looked up: ``/``, or /proc/<pid>/root for another process.
     """
     mounted = _mounts(mounts)
     groups = {}
@@ -63,16 +67,15 @@ def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
         controllers, _, path = rest.partition(":")
         for controller in controllers.split(","):
             mount = mounted.get(controller)
-            # a path upwards leads out of the namespace, to a group that is not mounted here
-            if mount is not None and ".." not in path.split("/"):
+            if mount is not None and _is_mounted(path, mount.root):
                 top = root / mount.point.lstrip("/")
                 groups[controller] = Group(_folder(top, mount.root, path), top, mount.version)
     return groups
 
 
-def read_groups(proc: Path, root: Path, memberships: str) -> dict[str, Group]:
-    """`find_groups` for this process."""
-    return find_groups(memberships, read_text(proc / "self" / "mountinfo"), root)
+def read_groups(folder: Path, root: Path, memberships: str) -> dict[str, Group]:
+    """`find_groups` for the process with this folder in /proc."""
+    return find_groups(memberships, read_text(folder / "mountinfo"), root)
 
 
 def _mounts(text: str) -> dict[str, _Mount]:
@@ -88,6 +91,15 @@ def _mounts(text: str) -> dict[str, _Mount]:
             for controller in kind[-1].split(","):
                 mounted.setdefault(controller, _Mount(columns[4], columns[3], 1))
     return mounted
+
+
+def _is_mounted(path: str, mounted_root: str) -> bool:
+    """Whether a group can be seen: a path upwards leads out of the namespace, to one that is not mounted here.
+
+    Unless it is another process's, whose mount, told from our namespace, begins upwards too.
+    """
+    below = f"{path}/".removeprefix(f"{mounted_root}/")
+    return ".." not in below.split("/")
 
 
 def _folder(top: Path, mounted_root: str, path: str) -> Path:

@@ -1,18 +1,35 @@
-"""Readings of the container, that is of the control group that this process runs in: use, limits, throttling."""
+"""Readings of a container, that is of the control group that a process runs in: use, limits, throttling, pressure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._block_io import BlockIo
 from otel_ml.resource_sampler._cgroup import UNIFIED, Group, read_groups
-from otel_ml.resource_sampler._pressure import read_pressure
-from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, read_pairs, read_text
+from otel_ml.resource_sampler._pressure import Pressure
+from otel_ml.resource_sampler._source import (
+    SECONDS_PER_TICK,
+    Gap,
+    Reading,
+    Report,
+    gather,
+    number_after,
+    read_bytes,
+    read_text,
+)
+
+LOCATED_SECONDS: Final = 10.0
+"""How long it is believed where the group lies, and which of its ancestors can limit it."""
 
 _UNLIMITED: Final = 1 << 62
 """cgroup v1 writes "no limit" as the largest multiple of a page."""
+_OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
+_OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
+_NOTHING: Final[Mapping[str, str | int]] = {}
 
 
 class ContainerSource:
@@ -21,8 +38,11 @@ class ContainerSource:
     Limits are read every time, since a pod can be resized while it runs.
 
     Args:
+        pid: The process whose container is meant, or what tells it at every reading (None for nobody); by default the
+            one that reads.
         proc: Root of the proc file system.
-        root: Folder under which the mount points of control groups are looked up.
+        root: Folder under which the mount points of control groups are looked up; for another process its own root.
+        clock: Monotonic seconds.
     """
 
     name = "container"
@@ -39,32 +59,50 @@ class ContainerSource:
         semconv.CONTAINER_MEMORY_AVAILABLE,
         semconv.CONTAINER_PAGING_FAULTS,
         semconv.CONTAINER_MEMORY_OOM_KILLS,
+        semconv.CONTAINER_DISK_IO,
         semconv.PRESSURE_STALL_TIME,
     )
 
-    def __init__(self, *, proc: str | Path = "/proc", root: str | Path = "/") -> None:
+    def __init__(
+        self,
+        pid: int | Callable[[], int | None] | None = None,
+        *,
+        proc: str | Path = "/proc",
+        root: str | Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._find: Callable[[], int | str | None] = pid if callable(pid) else lambda: "self" if pid is None else pid
         self._proc = Path(proc)
-        self._root = Path(root)
+        self._root = Path("/") if root is None and pid is None else None if root is None else Path(root)
+        self._clock = clock
         self._memberships = ""
+        self._located_at = float("-inf")
         self._is_located = False
         """Whether the group was looked up in this reading; a process can be moved between two."""
         self._groups: dict[str, Group] = {}
-
-    def read(self) -> Report:
-        """Reads the group once; what it lacks is a gap."""
-        self._is_located = False
-        steps: tuple[tuple[str, Callable[[], Iterator[Reading | Gap]]], ...] = (
+        self._owned: dict[str, Group | None] = {}
+        """The group that accounts for a controller, None where there is none."""
+        self._limits: dict[str, tuple[str, ...]] = {}
+        """Files with limits, those of all ancestors, by controller."""
+        self._block_io = BlockIo(Path(proc))
+        self._stalls = Pressure("container")
+        self._steps: tuple[tuple[str, Callable[[], Iterator[Reading | Gap]]], ...] = (
             ("container cpu", self._cpu),
             ("container cpu limit", self._cpu_limit),
             ("container memory", self._memory),
             ("container oom kills", self._oom_kills),
+            ("container disk io", self._disk_io),
             ("container pressure", self._pressure),
         )
-        return gather(steps)
+
+    def read(self) -> Report:
+        """Reads the group once; what it lacks is a gap."""
+        self._is_located = False
+        return gather(self._steps)
 
     def close(self) -> None:
         """Forgets where the group lies."""
-        self._memberships, self._groups = "", {}
+        self._memberships, self._located_at = "", float("-inf")
 
     def cpu_limit(self) -> float | None:
         """CPUs that the quota grants, the smallest up the tree; None without a quota or where it cannot be read."""
@@ -81,88 +119,107 @@ class ContainerSource:
             FileNotFoundError: There is none, or it is the whole host.
         """
         if not self._is_located:
-            memberships = read_text(self._proc / "self" / "cgroup")
-            if memberships != self._memberships:
-                self._groups = read_groups(self._proc, self._root, memberships)
-                self._memberships = memberships
+            self._locate()
             self._is_located = True
-        group = self._groups.get(controller) or self._groups.get(UNIFIED)
-        if group is None or group.is_whole_host():
+        if controller not in self._owned:
+            found = self._groups.get(controller) or self._groups.get(UNIFIED)
+            self._owned[controller] = None if found is None or found.is_whole_host() else found
+        group = self._owned[controller]
+        if group is None:
             raise FileNotFoundError(2, f"no {controller or 'unified'} control group of its own")
         return group
+
+    def _locate(self) -> None:
+        pid = self._find()
+        if pid is None:
+            raise ProcessLookupError(3, "no such process")
+        folder = self._proc / str(pid)
+        # the id is part of it: two processes in groups of one name may have different roots
+        memberships, now = f"{pid}\n{read_text(folder / 'cgroup')}", self._clock()
+        if memberships != self._memberships or now - self._located_at >= LOCATED_SECONDS:
+            self._memberships = ""
+            self._groups = read_groups(folder, self._root or folder / "root", memberships)
+            self._owned, self._limits = {}, {}
+            self._memberships, self._located_at = memberships, now
+
+    def _limit_files(self, group: Group, controller: str, name: str) -> tuple[str, ...]:
+        if controller not in self._limits:
+            self._limits[controller] = group.files_upwards(name)
+        return self._limits[controller]
 
     def _cpu(self) -> Iterator[Reading]:
         group = self._group("cpuacct")
         if group.version == 2:
-            counts = read_pairs(group.folder / "cpu.stat")
-            times = {"user": counts["user_usec"] / 1e6, "system": counts["system_usec"] / 1e6}
+            content = read_bytes(f"{group.folder}/cpu.stat")
+            times = {mode: number_after(content, b"%s_usec" % mode.encode()) / 1e6 for mode in _OF_MODE}
         else:
-            counts = read_pairs(group.folder / "cpuacct.stat")
-            times = {mode: counts[mode] * SECONDS_PER_TICK for mode in ("user", "system")}
+            content = read_bytes(f"{group.folder}/cpuacct.stat")
+            times = {mode: number_after(content, mode.encode()) * SECONDS_PER_TICK for mode in _OF_MODE}
         for mode, seconds in times.items():
-            yield Reading(semconv.CONTAINER_CPU_TIME, seconds, {semconv.CPU_MODE: mode})
+            yield Reading(semconv.CONTAINER_CPU_TIME, seconds, _OF_MODE[mode])
 
     def _cpu_limit(self) -> Iterator[Reading]:
         group = self._group("cpu")
-        quotas = [quota for quota in map(_quota, group.upwards()) if quota is not None]
+        name = "cpu.max" if group.version == 2 else "cpu.cfs_quota_us"
+        quotas = [quota for quota in map(_quota, self._limit_files(group, "cpu", name)) if quota is not None]
         if quotas:
-            yield Reading(semconv.CONTAINER_CPU_LIMIT, min(quotas), {})
-        counts = read_pairs(group.folder / "cpu.stat")
-        if "nr_periods" not in counts:  # v2 without the cpu controller
-            return
-        yield Reading(semconv.CONTAINER_CPU_PERIODS, counts["nr_periods"], {})
-        yield Reading(semconv.CONTAINER_CPU_THROTTLED_PERIODS, counts["nr_throttled"], {})
-        throttled = counts["throttled_usec"] / 1e6 if group.version == 2 else counts["throttled_time"] / 1e9
-        yield Reading(semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, {})
+            yield Reading(semconv.CONTAINER_CPU_LIMIT, min(quotas), _NOTHING)
+        content = read_bytes(f"{group.folder}/cpu.stat")
+        if group.version == 2 and b"nr_periods " not in content and b"usage_usec " in content:
+            return  # the cpu controller is not switched on
+        yield Reading(semconv.CONTAINER_CPU_PERIODS, number_after(content, b"nr_periods"), _NOTHING)
+        yield Reading(semconv.CONTAINER_CPU_THROTTLED_PERIODS, number_after(content, b"nr_throttled"), _NOTHING)
+        name, unit = ("throttled_usec", 1e6) if group.version == 2 else ("throttled_time", 1e9)
+        throttled = number_after(content, name.encode()) / unit
+        yield Reading(semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, _NOTHING)
 
     def _memory(self) -> Iterator[Reading]:
         group = self._group("memory")
-        stat = read_pairs(group.folder / "memory.stat")
+        stat = read_bytes(f"{group.folder}/memory.stat")
         if group.version == 2:
-            usage = int(read_text(group.folder / "memory.current"))
-            prefix, resident = "", stat["anon"]
-            limits = [limit for limit in map(_memory_maximum, group.upwards()) if limit is not None]
+            usage = int(read_bytes(f"{group.folder}/memory.current"))
+            prefix, resident = b"", number_after(stat, b"anon")
+            files = self._limit_files(group, "memory", "memory.max")
+            limits = [limit for limit in map(_memory_maximum, files) if limit is not None]
         else:
-            usage = int(read_text(group.folder / "memory.usage_in_bytes"))
-            prefix, resident = "total_", stat["total_rss"]
-            limits = [stat["hierarchical_memory_limit"]]
-        working_set = max(0, usage - stat[f"{prefix}inactive_file"])
-        yield Reading(semconv.CONTAINER_MEMORY_USAGE, usage, {})
-        yield Reading(semconv.CONTAINER_MEMORY_WORKING_SET, working_set, {})
-        yield Reading(semconv.CONTAINER_MEMORY_RSS, resident, {})
+            usage = int(read_bytes(f"{group.folder}/memory.usage_in_bytes"))
+            prefix, resident = b"total_", number_after(stat, b"total_rss")
+            limits = [number_after(stat, b"hierarchical_memory_limit")]
+        working_set = max(0, usage - number_after(stat, prefix + b"inactive_file"))
+        yield Reading(semconv.CONTAINER_MEMORY_USAGE, usage, _NOTHING)
+        yield Reading(semconv.CONTAINER_MEMORY_WORKING_SET, working_set, _NOTHING)
+        yield Reading(semconv.CONTAINER_MEMORY_RSS, resident, _NOTHING)
         limits = [limit for limit in limits if limit < _UNLIMITED]
         if limits:
-            yield Reading(semconv.CONTAINER_MEMORY_LIMIT, min(limits), {})
-            yield Reading(semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), {})
-        major = stat[f"{prefix}pgmajfault"]
-        yield Reading(semconv.CONTAINER_PAGING_FAULTS, major, {semconv.SYSTEM_PAGING_FAULT_TYPE: "major"})
-        minor = stat[f"{prefix}pgfault"] - major
-        yield Reading(semconv.CONTAINER_PAGING_FAULTS, minor, {semconv.SYSTEM_PAGING_FAULT_TYPE: "minor"})
+            yield Reading(semconv.CONTAINER_MEMORY_LIMIT, min(limits), _NOTHING)
+            yield Reading(semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), _NOTHING)
+        major = number_after(stat, prefix + b"pgmajfault")
+        yield Reading(semconv.CONTAINER_PAGING_FAULTS, major, _OF_FAULT["major"])
+        minor = number_after(stat, prefix + b"pgfault") - major
+        yield Reading(semconv.CONTAINER_PAGING_FAULTS, minor, _OF_FAULT["minor"])
 
     def _oom_kills(self) -> Iterator[Reading]:
         group = self._group("memory")
-        counts = read_pairs(group.folder / ("memory.events" if group.version == 2 else "memory.oom_control"))
-        yield Reading(semconv.CONTAINER_MEMORY_OOM_KILLS, counts["oom_kill"], {})
+        content = read_bytes(f"{group.folder}/{'memory.events' if group.version == 2 else 'memory.oom_control'}")
+        yield Reading(semconv.CONTAINER_MEMORY_OOM_KILLS, number_after(content, b"oom_kill"), _NOTHING)
+
+    def _disk_io(self) -> Iterator[Reading | Gap]:
+        return self._block_io.read(self._group("blkio"))
 
     def _pressure(self) -> Iterator[Reading | Gap]:
-        group = self._group(UNIFIED)
-        yield from read_pressure(group.folder, "{resource}.pressure", scope="container")
+        return self._stalls.read(self._group(UNIFIED).folder, "{resource}.pressure")
 
 
-def _quota(folder: Path) -> float | None:
-    """CPUs that this group's own quota grants."""
-    if (folder / "cpu.max").exists():
-        quota, period = read_text(folder / "cpu.max").split()
-    elif (folder / "cpu.cfs_quota_us").exists():
-        quota, period = read_text(folder / "cpu.cfs_quota_us").strip(), read_text(folder / "cpu.cfs_period_us").strip()
-    else:
-        return None
-    return None if quota in {"max", "-1"} else int(quota) / int(period)
+def _quota(path: str) -> float | None:
+    """CPUs that one group's own quota grants; the period of v1 stands in a file beside it."""
+    columns = read_bytes(path).split()
+    if path.endswith("_quota_us"):
+        columns += read_bytes(path.removesuffix("_quota_us") + "_period_us").split()
+    quota, period = columns
+    return None if quota in {b"max", b"-1"} else int(quota) / int(period)
 
 
-def _memory_maximum(folder: Path) -> int | None:
-    """This group's own memory limit under v2; the root has no such file."""
-    if not (folder / "memory.max").exists():
-        return None
-    text = read_text(folder / "memory.max").strip()
-    return None if text == "max" else int(text)
+def _memory_maximum(path: str) -> int | None:
+    """One group's own memory limit under v2."""
+    content = read_bytes(path).strip()
+    return None if content == b"max" else int(content)

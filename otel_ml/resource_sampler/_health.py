@@ -1,45 +1,103 @@
-"""What the sampler says about itself: duration of ticks, failed readings, overruns, last success."""
+"""What the sampler says about itself: its cost and interval, failed readings, overruns, last success."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
-from opentelemetry.metrics import Counter, Histogram, Meter, Observation
+from opentelemetry.metrics import Histogram, Meter
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import EXPECTED, Snapshot
+from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Snapshot, SourceSnapshot
 
-_SELF = "sampler"
+METRICS: Final = (
+    semconv.SAMPLER_LAST_SUCCESS,
+    semconv.SAMPLER_ERRORS,
+    semconv.SAMPLER_OVERRUNS,
+    semconv.SAMPLER_INTERVAL,
+    semconv.SAMPLER_CPU_TIME,
+)
+"""The observable ones; `otelml.sampler.tick.duration` is a histogram."""
+
+_SELF: Final = "sampler"
 """Name under which unsound values are counted, whichever source gave them."""
+_SELF_SPOKEN: Final = frozenset({"gpu"})
+"""Sources that log the transitions of their devices themselves."""
+_CALM_TICKS: Final = 3
+"""So many good ticks in a row end a failure in the log, so that one that comes and goes is one line."""
+_MAX_FAILURES: Final = 256
+_MAX_KINDS: Final = 256
+_NOTHING: Final[Mapping[str, str | int]] = {}
+_LOG: Final = logging.getLogger("otel_ml")
+
+
+class Failures:
+    """Logs one line when a reading begins to fail, and one when it is back."""
+
+    def __init__(self) -> None:
+        self._active: dict[tuple[str, str], int] = {}
+        """Source and what failed, with the good ticks since."""
+
+    def note(self, part: SourceSnapshot) -> None:
+        """Compares one source's gaps with those that are known."""
+        if part.source in _SELF_SPOKEN:
+            return
+        failing = {gap.what: gap for gap in part.gaps if gap.kind not in EXPECTED}
+        for what, gap in failing.items():
+            self._begin(part.source, what, gap)
+        for source, what in [key for key in self._active if key[0] == part.source and key[1] not in failing]:
+            self._active[source, what] += 1
+            if self._active[source, what] >= _CALM_TICKS:
+                del self._active[source, what]
+                _LOG.info("otel-ml: %s of the %s is read again", what, source)
+
+    def forget(self) -> None:
+        """For a forked child."""
+        self._active.clear()
+
+    def _begin(self, source: str, what: str, gap: Gap) -> None:
+        is_new = (source, what) not in self._active
+        if is_new and len(self._active) >= _MAX_FAILURES:
+            return
+        self._active[source, what] = 0
+        if is_new:
+            why = f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind
+            _LOG.warning("otel-ml: %s of the %s cannot be read (%s): its readings are absent", what, source, why)
 
 
 class Health:
-    """The synchronous instruments of one sampler; silent until `create`."""
+    """Counts of one sampler, as readings like all others, and the histogram of its ticks."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._errors: Counter | None = None
-        self._overruns: Counter | None = None
         self._durations: Histogram | None = None
-        self._last_success: dict[str, float] = {}
+        self._failures = Failures()
+        self._attributes: dict[tuple[str, str], Mapping[str, str | int]] = {}
+        self.forget()
 
     def create(self, meter: Meter) -> None:
-        """Creates the instruments; again on another meter is fine."""
-        errors, overruns, durations = semconv.SAMPLER_ERRORS, semconv.SAMPLER_OVERRUNS, semconv.SAMPLER_TICK_DURATION
-        self._errors = meter.create_counter(errors.name, errors.unit, errors.description)
-        self._overruns = meter.create_counter(overruns.name, overruns.unit, overruns.description)
-        self._durations = meter.create_histogram(durations.name, durations.unit, durations.description)
+        """Creates the histogram; again on another meter is fine."""
+        metric = semconv.SAMPLER_TICK_DURATION
+        self._durations = meter.create_histogram(
+            metric.name,
+            metric.unit,
+            metric.description,
+            explicit_bucket_boundaries_advisory=semconv.TICK_BUCKETS,
+        )
 
-    def record(self, snapshot: Snapshot, unsound: int) -> None:
-        """Counts one tick."""
+    def record(self, snapshot: Snapshot, unsound: int, cost: float) -> None:
+        """Counts one tick: what failed in it and the CPU seconds that it took."""
         now = self._clock()
+        self._cpu += cost
         for part in snapshot.sources:
             for gap in part.gaps:
                 if gap.kind not in EXPECTED:
                     self._count(part.source, gap.kind, 1)
             if part.readings:
                 self._last_success[part.source] = now
+            self._failures.note(part)
         if unsound:
             self._count(_SELF, "malformed", unsound)
         if self._durations is not None:
@@ -47,17 +105,33 @@ class Health:
 
     def overrun(self) -> None:
         """Counts a tick that took longer than the interval."""
-        if self._overruns is not None:
-            self._overruns.add(1)
+        self._overruns += 1
 
-    def successes(self) -> Sequence[Observation]:
-        """Points of `otelml.sampler.last_success`."""
-        return [Observation(at, {semconv.SAMPLER_SOURCE: source}) for source, at in self._last_success.items()]
+    def readings(self, interval: float) -> Iterator[Reading]:
+        """What is known up to now, with the interval in force."""
+        yield Reading(semconv.SAMPLER_INTERVAL, interval, _NOTHING)
+        yield Reading(semconv.SAMPLER_CPU_TIME, self._cpu, _NOTHING)
+        yield Reading(semconv.SAMPLER_OVERRUNS, self._overruns, _NOTHING)
+        for source, at in self._last_success.items():
+            yield Reading(semconv.SAMPLER_LAST_SUCCESS, at, self._of(source))
+        for (source, kind), count in self._errors.items():
+            yield Reading(semconv.SAMPLER_ERRORS, count, self._of(source, kind))
 
     def forget(self) -> None:
         """For a forked child, which has not read anything yet."""
-        self._last_success = {}
+        self._last_success: dict[str, float] = {}
+        self._errors: dict[tuple[str, str], int] = {}
+        self._overruns = 0
+        self._cpu = 0.0
+        self._failures.forget()
+
+    def _of(self, source: str, kind: str = "") -> Mapping[str, str | int]:
+        found = self._attributes.get((source, kind))
+        if found is None:
+            found = {semconv.SAMPLER_SOURCE: source, **({semconv.ERROR_TYPE: kind} if kind else {})}
+            if len(self._attributes) < _MAX_KINDS:
+                self._attributes[source, kind] = found
+        return found
 
     def _count(self, source: str, kind: str, count: int) -> None:
-        if self._errors is not None:
-            self._errors.add(count, {semconv.SAMPLER_SOURCE: source, semconv.ERROR_TYPE: kind})
+        self._errors[source, kind] = self._errors.get((source, kind), 0) + count

@@ -1,22 +1,24 @@
-"""From readings to observed points: sound values only, one point a series, counters that never fall."""
+"""From readings to points: sound values only, one point a series, counters that never fall."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
-
-from opentelemetry.metrics import Observation
 
 from otel_ml.resource_sampler._source import Reading
 
 MAX_POINTS: Final = 256
 """Points of one metric in one tick; a source that gives more is cut."""
 
+Attributes = Mapping[str, str | int]
+Point = tuple[int | float, Attributes]
+"""A value and its attributes."""
 _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
 _MAX_COUNTERS: Final = 4096
+_MAX_KEYS: Final = 8192
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
 _JITTER: Final = 0.99
@@ -35,13 +37,14 @@ class MonotonicCounters:
 
     def advance(self, key: _Key, raw: float) -> float:
         """The value to report for a raw one."""
-        last, offset = self._series.pop(key, (raw, 0 * raw))
+        last, offset = self._series.get(key, (raw, 0 * raw))
         if raw < last:
             if raw >= last * _JITTER:
                 raw = last
             else:
                 offset += last
         self._series[key] = (raw, offset)
+        self._series.move_to_end(key)
         if len(self._series) > _MAX_COUNTERS:
             self._series.popitem(last=False)
         return raw + offset
@@ -51,23 +54,46 @@ class MonotonicCounters:
         self._series.clear()
 
 
-def points_of(readings: Iterable[Reading], counters: MonotonicCounters) -> tuple[dict[str, Sequence[Observation]], int]:
-    """Observations by metric name, and how many readings were unsound: NaN, infinite, negative counts, too large."""
-    points: dict[str, list[Observation]] = {}
-    seen: set[_Key] = set()
-    unsound = 0
-    for metric, value, attributes in ((reading.metric, reading.value, reading.attributes) for reading in readings):
-        if not _is_sound(value, is_count=metric.instrument == "counter"):
-            unsound += 1
-            continue
-        key = (metric.name, frozenset(attributes.items()))
-        observations = points.setdefault(metric.name, [])
-        if key in seen or len(observations) >= MAX_POINTS:
-            continue
-        seen.add(key)
-        reported = counters.advance(key, value) if metric.instrument == "counter" else value
-        observations.append(Observation(reported, attributes))
-    return dict(points), unsound
+class Points:
+    """Turns the readings of each tick into points."""
+
+    def __init__(self) -> None:
+        self._counters = MonotonicCounters()
+        self._keys: dict[tuple[str, int], tuple[Attributes, _Key]] = {}
+        """Series by metric and attributes object, which is held so that its id stays its own."""
+
+    def of(self, readings: Iterable[Reading]) -> tuple[dict[str, list[Point]], int]:
+        """Points by metric name, and how many readings were unsound: NaN, infinite, negative counts, too large."""
+        points: dict[str, list[Point]] = {}
+        seen: set[_Key] = set()
+        unsound = 0
+        for metric, value, attributes in readings:
+            is_count = metric.instrument == "counter"
+            if not _is_sound(value, is_count=is_count):
+                unsound += 1
+                continue
+            key = self._key(metric.name, attributes)
+            row = points.setdefault(metric.name, [])
+            if key in seen or len(row) >= MAX_POINTS:
+                continue
+            seen.add(key)
+            row.append((self._counters.advance(key, value) if is_count else value, attributes))
+        return points, unsound
+
+    def clear(self) -> None:
+        """Forgets all series."""
+        self._counters.clear()
+        self._keys.clear()
+
+    def _key(self, name: str, attributes: Attributes) -> _Key:
+        found = self._keys.get((name, id(attributes)))
+        if found is not None:
+            return found[1]
+        if len(self._keys) >= _MAX_KEYS:
+            self._keys.clear()
+        key = (name, frozenset(attributes.items()))
+        self._keys[name, id(attributes)] = (attributes, key)
+        return key
 
 
 def _is_sound(value: float, *, is_count: bool) -> bool:

@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, gap_of, read_text
+from otel_ml.resource_sampler._source import Gap, Reading, gap_of, read_bytes
 
-_RESOURCES: Final = ("cpu", "memory", "io")
+_RESOURCES: Final = ("cpu", "memory", "io", "irq")
 
 
-def read_pressure(
-    folder: Path, pattern: str, *, scope: str, skip: Collection[tuple[str, str]] = ()
-) -> Iterator[Reading | Gap]:
+class Pressure:
     """Cumulative stall times in seconds, the ``total`` of each line; a kernel without PSI leaves a gap.
 
     Args:
-        folder: Where the files are.
-        pattern: File name for a ``{resource}``.
         scope: ``host`` or ``container``; /proc/pressure is the host's even inside a container.
         skip: Pairs of resource and stall type that say nothing.
     """
-    for resource in _RESOURCES:
-        try:
-            text = read_text(folder / pattern.format(resource=resource))
-        except OSError as error:
-            yield gap_of(f"{resource} pressure", error)
-            continue
-        for line in text.splitlines():
-            stall, _, columns = line.partition(" ")
-            if (resource, stall) not in skip:
-                microseconds = int(columns.rpartition("total=")[2])
-                attributes = {
-                    semconv.PRESSURE_RESOURCE: resource,
-                    semconv.PRESSURE_STALL_TYPE: stall,
-                    semconv.PRESSURE_SCOPE: scope,
-                }
-                yield Reading(semconv.PRESSURE_STALL_TIME, microseconds / 1e6, attributes)
+
+    def __init__(self, scope: str, skip: Collection[tuple[str, str]] = ()) -> None:
+        self._scope = scope
+        self._skip = frozenset(skip)
+        self._known: dict[tuple[str, bytes], Mapping[str, str | int]] = {}
+
+    def read(self, folder: Path, pattern: str) -> Iterator[Reading | Gap]:
+        """Reads each resource's file, named by the pattern; ``irq`` is only there from Linux 6.1 on, if at all."""
+        for resource in _RESOURCES:
+            try:
+                content = read_bytes(f"{folder}/{pattern.format(resource=resource)}")
+            except OSError as error:
+                yield gap_of(f"{resource} pressure", error)
+                continue
+            for line in content.splitlines():
+                stall, _, columns = line.partition(b" ")
+                if stall not in _STALLS or (resource, _STALLS[stall]) in self._skip:
+                    continue
+                microseconds = int(columns.rpartition(b"total=")[2])
+                yield Reading(semconv.PRESSURE_STALL_TIME, microseconds / 1e6, self._attributes(resource, stall))
+
+    def _attributes(self, resource: str, stall: bytes) -> Mapping[str, str | int]:
+        found = self._known.get((resource, stall))
+        if found is None:
+            found = self._known[resource, stall] = {
+                semconv.PRESSURE_RESOURCE: resource,
+                semconv.PRESSURE_STALL_TYPE: _STALLS[stall],
+                semconv.PRESSURE_SCOPE: self._scope,
+            }
+        return found
+
+
+_STALLS: Final = {b"some": "some", b"full": "full"}

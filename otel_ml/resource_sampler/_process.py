@@ -7,17 +7,34 @@ import mmap
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-import psutil
-
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, read_pairs, read_text
+from otel_ml.resource_sampler._children import Children
+from otel_ml.resource_sampler._source import (
+    SECONDS_PER_TICK,
+    Gap,
+    Reading,
+    Report,
+    gather,
+    number_after,
+    read_bytes,
+)
+from otel_ml.resource_sampler._stat import Stat, read_stat
 
 if sys.platform != "win32":
     import resource
+
+SLOW_SECONDS: Final = 60.0
+"""How old the descriptor limit and the proportional set size may be."""
+_OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
+_OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
+_OF_DIRECTION: Final = {direction: {semconv.DISK_IO_DIRECTION: direction} for direction in ("read", "write")}
+_OF_SWITCH: Final = {kind: {semconv.PROCESS_CONTEXT_SWITCH_TYPE: kind} for kind in ("voluntary", "involuntary")}
+_OF_GENERATION: Final = tuple({semconv.CPYTHON_GC_GENERATION: generation} for generation in range(8))
+_NOTHING: Final[Mapping[str, str | int]] = {}
 
 
 class Usage(Protocol):
@@ -27,22 +44,6 @@ class Usage(Protocol):
     def ru_nvcsw(self) -> int: ...
     @property
     def ru_nivcsw(self) -> int: ...
-
-
-class _Stat:
-    """The columns of /proc/<pid>/stat that are used, by their number in proc(5)."""
-
-    def __init__(self, text: str) -> None:
-        # the name in column 2 may hold spaces and brackets
-        columns = text[text.rindex(")") + 2 :].split()
-        self.minor_faults = int(columns[10 - 3])
-        self.major_faults = int(columns[12 - 3])
-        self.user_ticks = int(columns[14 - 3])
-        self.system_ticks = int(columns[15 - 3])
-        self.threads = int(columns[20 - 3])
-        self.start_ticks = int(columns[22 - 3])
-        self.virtual_bytes = int(columns[23 - 3])
-        self.resident_pages = int(columns[24 - 3])
 
 
 def _usage_of_self() -> Usage | None:
@@ -57,7 +58,13 @@ def _seconds_since_boot() -> float:
 
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, ours or another's."""
-    return pid > 0 and psutil.pid_exists(pid)
+    if pid <= 0:
+        return False
+    if os.path.exists("/proc/self/stat"):  # noqa: PTH110
+        return os.path.exists(f"/proc/{pid}")  # noqa: PTH110
+    import psutil
+
+    return psutil.pid_exists(pid)
 
 
 def available_cpus(pid: int = 0) -> float:
@@ -69,15 +76,18 @@ def available_cpus(pid: int = 0) -> float:
 
 
 class ProcessSource:
-    """Reads one process's figures from /proc; Linux only, elsewhere everything but garbage collection is a gap.
+    """Reads the figures of one process and its descendants from /proc; Linux only, elsewhere they are gaps.
 
     Context switches come from `getrusage`, which counts all threads; /proc/<pid>/status counts the main thread alone,
     so that they are absent for another process.
 
     Args:
-        pid: The process; by default the one that reads, also after a fork.
+        pid: The process, or what tells it at every reading (None for nobody); by default the one that reads, also
+            after a fork.
         proc: Root of the proc file system.
         utilization: Whether to add the share of the available CPUs, from the second reading on.
+        pss: Whether to add the proportional set size, read once in `SLOW_SECONDS`: it walks all page tables and holds
+            up the process meanwhile.
         cpus: How many CPUs are available to the process.
         usage: Answers like ``getrusage(RUSAGE_SELF)``; only asked about the own process.
         gc_stats: Answers like `gc.get_stats`; only asked about the own process.
@@ -91,6 +101,7 @@ class ProcessSource:
         semconv.PROCESS_CPU_UTILIZATION,
         semconv.PROCESS_MEMORY_USAGE,
         semconv.PROCESS_MEMORY_VIRTUAL,
+        semconv.PROCESS_MEMORY_PSS,
         semconv.PROCESS_DISK_IO,
         semconv.PROCESS_THREAD_COUNT,
         semconv.PROCESS_FILE_DESCRIPTOR_COUNT,
@@ -98,6 +109,9 @@ class ProcessSource:
         semconv.PROCESS_CONTEXT_SWITCHES,
         semconv.PROCESS_PAGING_FAULTS,
         semconv.PROCESS_UPTIME,
+        semconv.PROCESS_CHILDREN_COUNT,
+        semconv.PROCESS_CHILDREN_CPU_TIME,
+        semconv.PROCESS_CHILDREN_MEMORY_USAGE,
         semconv.CPYTHON_GC_COLLECTIONS,
         semconv.CPYTHON_GC_COLLECTED_OBJECTS,
         semconv.CPYTHON_GC_UNCOLLECTABLE_OBJECTS,
@@ -105,66 +119,85 @@ class ProcessSource:
 
     def __init__(  # noqa: PLR0913 - seams, all of them keywords
         self,
-        pid: int | None = None,
+        pid: int | Callable[[], int | None] | None = None,
         *,
         proc: str | Path = "/proc",
         utilization: bool = False,
+        pss: bool = False,
         cpus: Callable[[], float] = available_cpus,
         usage: Callable[[], Usage | None] = _usage_of_self,
         gc_stats: Callable[[], Sequence[dict[str, int]]] = gc.get_stats,
         boot_clock: Callable[[], float] = _seconds_since_boot,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pid = pid
+        self._is_own = pid is None
+        self._find: Callable[[], int | None] = os.getpid if pid is None else pid if callable(pid) else lambda: pid
         self._proc = Path(proc)
         self._utilization = utilization
+        self._pss = pss
         self._cpus = cpus
         self._usage = usage
         self._gc_stats = gc_stats
         self._boot_clock = boot_clock
         self._clock = clock
+        self._children = Children(self._proc, clock)
+        self._pid = 0
+        self._folder = ""
+        self._stat: Stat | None = None
         self._before: tuple[tuple[int, int], float, float, float] | None = None
         """Process (id and start), monotonic time, user seconds and system seconds of the last reading."""
+        self._slow: dict[str, tuple[float, tuple[Reading, ...]]] = {}
+        """What is read seldom: when it was read, and the readings."""
 
     def read(self) -> Report:
         """Reads the process once; a process that is gone is one gap."""
-        folder = self._folder()
-        if self._pid is not None and not folder.is_dir():
-            return Report((), (Gap(f"process {self._pid}", "vanished"),))
+        pid = self._find()
+        if pid is None:
+            self.close()
+            return Report((), (Gap("process", "vanished", "it has ended, or there is none of that name"),))
+        if pid != self._pid:
+            self.close()
+            self._pid, self._folder = pid, f"{self._proc}/{pid}"
+        if not self._is_own and not Path(self._folder).is_dir():
+            self.close()
+            return Report((), (Gap(f"process {pid}", "vanished"),))
         steps: list[tuple[str, Callable[[], Iterator[Reading | Gap]]]] = [
-            ("process stat", self._stat),
+            ("process stat", self._basics),
             ("process disk io", self._disk_io),
             ("process file descriptors", self._descriptors),
-            ("process descriptor limit", self._descriptor_limit),
+            ("process descriptor limit", lambda: self._seldom("limit", self._descriptor_limit)),
+            ("process children", self._descendants),
             ("process context switches", self._context_switches),
         ]
-        if self._pid is None:
+        if self._pss:
+            steps.append(("process pss", lambda: self._seldom("pss", self._proportional)))
+        if self._is_own:
             steps.append(("garbage collection", lambda: garbage_collection(self._gc_stats)))
         return gather(steps)
 
     def close(self) -> None:
-        """Forgets the last CPU times."""
-        self._before = None
+        """Forgets the last figures."""
+        self._before, self._pid = None, 0
+        self._slow.clear()
+        self._children.forget()
 
-    def _folder(self) -> Path:
-        return self._proc / str(os.getpid() if self._pid is None else self._pid)
-
-    def _stat(self) -> Iterator[Reading]:
-        stat = _Stat(read_text(self._folder() / "stat"))
+    def _basics(self) -> Iterator[Reading | Gap]:
+        self._stat = None
+        stat = self._stat = read_stat(self._folder)
         user, system = stat.user_ticks * SECONDS_PER_TICK, stat.system_ticks * SECONDS_PER_TICK
-        yield Reading(semconv.PROCESS_CPU_TIME, user, {semconv.CPU_MODE: "user"})
-        yield Reading(semconv.PROCESS_CPU_TIME, system, {semconv.CPU_MODE: "system"})
-        yield Reading(semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * mmap.PAGESIZE, {})
-        yield Reading(semconv.PROCESS_MEMORY_VIRTUAL, stat.virtual_bytes, {})
-        yield Reading(semconv.PROCESS_THREAD_COUNT, stat.threads, {})
-        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.major_faults, {semconv.SYSTEM_PAGING_FAULT_TYPE: "major"})
-        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.minor_faults, {semconv.SYSTEM_PAGING_FAULT_TYPE: "minor"})
+        yield Reading(semconv.PROCESS_CPU_TIME, user, _OF_MODE["user"])
+        yield Reading(semconv.PROCESS_CPU_TIME, system, _OF_MODE["system"])
+        yield Reading(semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * mmap.PAGESIZE, _NOTHING)
+        yield Reading(semconv.PROCESS_MEMORY_VIRTUAL, stat.virtual_bytes, _NOTHING)
+        yield Reading(semconv.PROCESS_THREAD_COUNT, stat.threads, _NOTHING)
+        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.major_faults, _OF_FAULT["major"])
+        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.minor_faults, _OF_FAULT["minor"])
         if self._utilization:
-            yield from self._shares((int(self._folder().name), stat.start_ticks), user, system)
+            yield from self._shares((self._pid, stat.start_ticks), user, system)
         uptime = self._boot_clock() - stat.start_ticks * SECONDS_PER_TICK
         if uptime < 0:
             raise ValueError("started after now")
-        yield Reading(semconv.PROCESS_UPTIME, uptime, {})
+        yield Reading(semconv.PROCESS_UPTIME, uptime, _NOTHING)
 
     def _shares(self, process: tuple[int, int], user: float, system: float) -> Iterator[Reading]:
         now, before = self._clock(), self._before
@@ -173,37 +206,54 @@ class ProcessSource:
             return
         capacity = (now - before[1]) * max(self._cpus(), 1e-3)
         for mode, spent in (("user", user - before[2]), ("system", system - before[3])):
-            yield Reading(semconv.PROCESS_CPU_UTILIZATION, max(0.0, spent) / capacity, {semconv.CPU_MODE: mode})
+            yield Reading(semconv.PROCESS_CPU_UTILIZATION, max(0.0, spent) / capacity, _OF_MODE[mode])
 
-    def _disk_io(self) -> Iterator[Reading]:
-        counts = read_pairs(self._folder() / "io")
-        for direction in ("read", "write"):
-            yield Reading(semconv.PROCESS_DISK_IO, counts[f"{direction}_bytes"], {semconv.DISK_IO_DIRECTION: direction})
+    def _disk_io(self) -> Iterator[Reading | Gap]:
+        content = read_bytes(f"{self._folder}/io")
+        for direction, attributes in _OF_DIRECTION.items():
+            count = number_after(content, b"%s_bytes:" % direction.encode())
+            yield Reading(semconv.PROCESS_DISK_IO, count, attributes)
 
-    def _descriptors(self) -> Iterator[Reading]:
-        yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, sum(1 for _ in (self._folder() / "fd").iterdir()), {})
+    def _descriptors(self) -> Iterator[Reading | Gap]:
+        count = len(os.listdir(f"{self._folder}/fd"))  # noqa: PTH208 - a third of the time
+        yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, count, _NOTHING)
+
+    def _seldom(self, what: str, read: Callable[[], Iterator[Reading]]) -> Iterator[Reading | Gap]:
+        """The readings of a step that is taken once in `SLOW_SECONDS`; one that fails is tried again next time."""
+        now, (at, readings) = self._clock(), self._slow.get(what, (0.0, ()))
+        if what not in self._slow or now - at >= SLOW_SECONDS:
+            self._slow.pop(what, None)
+            readings = tuple(read())
+            self._slow[what] = (now, readings)
+        yield from readings
 
     def _descriptor_limit(self) -> Iterator[Reading]:
-        for line in read_text(self._folder() / "limits").splitlines():
-            if line.startswith("Max open files"):
+        for line in read_bytes(f"{self._folder}/limits").splitlines():
+            if line.startswith(b"Max open files"):
                 soft = line.split()[3]
-                if soft != "unlimited":
-                    yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_LIMIT, int(soft), {})
+                if soft != b"unlimited":
+                    yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_LIMIT, int(soft), _NOTHING)
+
+    def _proportional(self) -> Iterator[Reading]:
+        size = number_after(read_bytes(f"{self._folder}/smaps_rollup"), b"Pss:") * 1024
+        yield Reading(semconv.PROCESS_MEMORY_PSS, size, _NOTHING)
+
+    def _descendants(self) -> Iterator[Reading | Gap]:
+        return iter(()) if self._stat is None else self._children.read(self._pid, self._stat)
 
     def _context_switches(self) -> Iterator[Reading | Gap]:
-        usage = self._usage() if self._pid is None else None
+        usage = self._usage() if self._is_own else None
         if usage is None:
             yield Gap("process context switches", "unsupported", "only known for the own process")
             return
         switches = {"voluntary": usage.ru_nvcsw, "involuntary": usage.ru_nivcsw}
         for kind, count in switches.items():
-            yield Reading(semconv.PROCESS_CONTEXT_SWITCHES, count, {semconv.PROCESS_CONTEXT_SWITCH_TYPE: kind})
+            yield Reading(semconv.PROCESS_CONTEXT_SWITCHES, count, _OF_SWITCH[kind])
 
 
 def garbage_collection(gc_stats: Callable[[], Sequence[dict[str, int]]] = gc.get_stats) -> Iterator[Reading]:
     """Counts of this interpreter's garbage collector, by generation."""
-    for generation, stats in enumerate(gc_stats()):
-        attributes = {semconv.CPYTHON_GC_GENERATION: generation}
+    for attributes, stats in zip(_OF_GENERATION, gc_stats(), strict=False):
         for metric, key in _GC_KEYS:
             yield Reading(metric, stats[key], attributes)
 

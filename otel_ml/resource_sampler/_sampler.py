@@ -10,25 +10,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final
 
 from opentelemetry.metrics import Meter, NoOpMeter, Observation
 
 from otel_ml import _guard, semconv
 from otel_ml.config import ConfigError
+from otel_ml.resource_sampler import _health
 from otel_ml.resource_sampler._board import Board, board_of
-from otel_ml.resource_sampler._container import ContainerSource
-from otel_ml.resource_sampler._gpu import GpuSource
-from otel_ml.resource_sampler._health import Health
-from otel_ml.resource_sampler._host import PARTS, HostSource, Part
-from otel_ml.resource_sampler._points import MonotonicCounters, points_of
-from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
-from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
+from otel_ml.resource_sampler._pace import Pace
+from otel_ml.resource_sampler._points import Point, Points
+from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
-
-Mode = Literal["process", "sidecar", "node"]
 
 MIN_INTERVAL: Final = 0.05
 STALE_TICKS: Final = 3
@@ -39,11 +33,11 @@ _LOG: Final = logging.getLogger("otel_ml")
 
 
 @dataclass(frozen=True, slots=True)
-class _Points:
+class _Taken:
     """The points of the last tick, with what is needed to tell that they are too old."""
 
-    by_metric: Mapping[str, Sequence[Observation]]
-    taken_at: float
+    by_metric: Mapping[str, Sequence[Point]]
+    at: float
 
 
 class ResourceSampler:
@@ -54,20 +48,24 @@ class ResourceSampler:
     that tick and is counted in `otelml.sampler.collector.errors`; a snapshot that is too old has no points at all.
 
     One sampler a meter is active: starting a second one while the first runs says so once in the log and does nothing.
-    After a fork the child's thread starts with its first collection.
+    After a fork the child's thread starts with its first collection. With OTEL_ML_SAMPLER=off none starts.
 
     Args:
         interval: Seconds between two snapshots.
-        mode: Which sources, when `sources` is not given: ``process`` (this process, its container, the GPUs it sees),
-            ``sidecar`` (the same and the pod's network), ``node`` (everything; one a machine).
-        pid: The process that the mode's sources read, by default this one.
+        mode: Which sources, when `sources` is not given: ``process`` (this process, and for one of a prefork server's
+            workers its container and the GPUs it sees), ``sidecar`` (a service's process, its container, the pod's
+            network, the GPUs), ``node`` (everything; one a machine).
+        pid: The process that the mode's sources read, or what tells it at every reading; by default this one.
         sources: The sources to read, in place of those of the mode.
         meter: Where the instruments are created; by default the global provider's meter of otel-ml.
         utilization: Whether the mode's sources add the shares of CPU time, which can also be had by a rate.
+        budget: Share of one core above which the interval is stretched; OTEL_ML_SAMPLER_BUDGET, else 0.01.
         clock: Monotonic seconds.
+        cpu_clock: CPU seconds of the calling thread.
 
     Raises:
-        ConfigError: The interval is not a number of at least 0.05, the mode is unknown, or there is no such process.
+        ConfigError: The interval is not a number of at least 0.05, the mode is unknown, there is no such process, or
+            the budget is not above 0.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only, each with a default
@@ -75,28 +73,36 @@ class ResourceSampler:
         interval: float = 10.0,
         *,
         mode: Mode = "process",
-        pid: int | None = None,
+        pid: int | Callable[[], int | None] | None = None,
         sources: Sequence[Source] | None = None,
         meter: Meter | None = None,
         utilization: bool = False,
+        budget: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         if not (math.isfinite(interval) and interval >= MIN_INTERVAL):
             raise ConfigError(f"interval={interval!r} must be a number of seconds of at least {MIN_INTERVAL}")
-        self._interval = float(interval)
+        self._pace = Pace(float(interval), budget)
         self._sources = tuple(sources_of(mode, pid=pid, utilization=utilization) if sources is None else sources)
         self._meter = meter
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._board: Board | None = None
-        self._health = Health()
-        self._counters = MonotonicCounters()
+        self._health = _health.Health()
+        self._series = Points()
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._points: _Points | None = None
+        self._taken: _Taken | None = None
         self._wanted = False
         """Whether it was started and not stopped, also where a fork left the thread behind."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two snapshots in force; longer than asked for while the budget stretches it."""
+        return self._pace.interval
 
     @property
     def is_running(self) -> bool:
@@ -116,7 +122,7 @@ class ResourceSampler:
         with self._lock:
             self._wanted = False
             self._stop.set()
-            self._points = None
+            self._taken = None
             thread = self._thread
         if self._board is not None:
             self._board.release(self)
@@ -140,24 +146,49 @@ class ResourceSampler:
             snapshots = tuple(self._read(source) for source in self._sources)
             return Snapshot(snapshots, self._clock() - started)
 
+    def tick(self) -> Mapping[str, Sequence[Point]]:
+        """Takes one snapshot on the calling thread and returns its points by metric, those about itself among them."""
+        before = self._cpu_clock()
+        snapshot = self.sample()
+        readings = [reading for part in snapshot.sources for reading in part.readings]
+        points, unsound = self._series.of(readings)
+        self._health.record(snapshot, unsound, self._cpu_clock() - before)
+        own, _ = self._series.of(self._health.readings(self._pace.interval))
+        self._pace.spend(self._cpu_clock() - before)
+        return {**points, **own}
+
     def observations(self, metric: str) -> Sequence[Observation]:
         """Points of the last snapshot for one metric; none when it is too old or the thread is not alive.
 
         In a forked child it starts the child's thread, whose points are there at the next collection.
         """
-        points = self._points
+        taken = self._taken
         if not self.is_running:
             _guard.call("resource_sampler.restart", self._restart)
             return ()
-        limit = max(STALE_TICKS * self._interval, _STALE_SECONDS)
-        if points is None or self._clock() - points.taken_at > limit:
+        limit = max(STALE_TICKS * self._pace.interval, _STALE_SECONDS)
+        if taken is None or self._clock() - taken.at > limit:
             return ()
-        return points.by_metric.get(metric, ())
+        return [Observation(value, attributes) for value, attributes in taken.by_metric.get(metric, ())]
+
+    def instrument(self, meter: Meter) -> None:
+        """Creates what is recorded rather than read: the histograms of the sampler and of its sources."""
+        self._health.create(meter)
+        for source in self._sources:
+            instrument = getattr(source, "instrument", None)
+            if instrument is not None:
+                instrument(meter)
+
+    def close(self) -> None:
+        """Gives the handles of the sources back; for those who call `tick` or `sample` themselves."""
+        with self._reading:
+            for source in self._sources:
+                _guard.call("resource_sampler.close", source.close)
 
     def _start(self) -> None:
         board, meter, provider = board_of(self._meter)
-        if isinstance(meter, NoOpMeter) or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-            _LOG.info("otel-ml: metrics are off, the resource sampler stays off")
+        if is_off() or isinstance(meter, NoOpMeter):
+            _LOG.info("otel-ml: metrics or the resource sampler are switched off, so that it stays off")
             return
         if not board.claim(self):
             _guard.warn_once(
@@ -168,7 +199,7 @@ class ResourceSampler:
         self._board = board
         # not under the lock: creating instruments waits for a collection, whose callbacks may want the lock
         board.create(meter, provider, self._observed())
-        self._health.create(meter)
+        self.instrument(meter)
         with self._lock:
             self._wanted = True
             self._spawn()
@@ -176,7 +207,7 @@ class ResourceSampler:
     def _observed(self) -> Iterator[semconv.Metric]:
         for source in self._sources:
             yield from source.metrics
-        yield semconv.SAMPLER_LAST_SUCCESS
+        yield from _health.METRICS
 
     def _spawn(self) -> None:
         if self.is_running:
@@ -200,24 +231,18 @@ class ResourceSampler:
     def _run(self, stop: threading.Event) -> None:
         due = self._clock()
         while not stop.is_set():
-            _guard.call("resource_sampler.tick", self._tick, stop)
-            due += self._interval
+            _guard.call("resource_sampler.tick", self._keep, stop)
+            due += self._pace.interval
             if self._clock() > due:
                 due = self._clock()
                 self._health.overrun()
             stop.wait(max(0.0, due - self._clock()))
-        with self._reading:
-            for source in self._sources:
-                _guard.call("resource_sampler.close", source.close)
+        self.close()
 
-    def _tick(self, stop: threading.Event) -> None:
-        snapshot = self.sample()
-        readings = [reading for part in snapshot.sources for reading in part.readings]
-        points, unsound = points_of(readings, self._counters)
-        self._health.record(snapshot, unsound)
-        points[semconv.SAMPLER_LAST_SUCCESS.name] = self._health.successes()
+    def _keep(self, stop: threading.Event) -> None:
+        points = self.tick()
         if not stop.is_set():
-            self._points = _Points(points, self._clock())
+            self._taken = _Taken(points, self._clock())
 
     def _read(self, source: Source) -> SourceSnapshot:
         started = self._clock()
@@ -232,9 +257,13 @@ class ResourceSampler:
         self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
-        self._points = None
-        self._counters.clear()
+        self._taken = None
+        self._series.clear()
         self._health.forget()
+        for source in self._sources:
+            leave = getattr(source, "leave_parent", None)
+            if leave is not None:
+                _guard.call("resource_sampler.fork", leave)
         if self._board is not None:
             self._board.renew_lock()
 
@@ -242,29 +271,10 @@ class ResourceSampler:
 _RUNNING: Final[weakref.WeakSet[ResourceSampler]] = weakref.WeakSet()
 
 
-def sources_of(mode: Mode, *, pid: int | None = None, utilization: bool = False) -> tuple[Source, ...]:
-    """The sources of a mode.
-
-    Raises:
-        ConfigError: The mode is unknown, or there is no such process.
-    """
-    if mode not in {"process", "sidecar", "node"}:
-        raise ConfigError(f"mode={mode!r} is unknown: use process, sidecar or node")
-    if pid is not None and not is_alive(pid):
-        raise ConfigError(f"pid={pid!r}: there is no such process here")
-    container = ContainerSource()
-
-    def cpus() -> float:
-        # the quota that can be seen is that of this process's own container
-        return min(available_cpus(pid or 0), (container.cpu_limit() if pid is None else None) or math.inf)
-
-    parts: tuple[Part, ...] = {"node": PARTS, "sidecar": ("network",), "process": ()}[mode]
-    if not Path("/proc/self/stat").exists():  # macOS, Windows
-        portable: tuple[Source, ...] = (PortableProcessSource(pid), GpuSource())
-        return (PortableHostSource(parts=parts), *portable) if parts else portable
-    process = ProcessSource(pid, utilization=utilization, cpus=cpus)
-    sources: tuple[Source, ...] = (process, container, GpuSource())
-    return (HostSource(parts=parts, utilization=utilization), *sources) if parts else sources
+def is_off() -> bool:
+    """Whether the environment switches this sampler or all telemetry off."""
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return disabled or os.environ.get(semconv.ENV_SAMPLER, "").strip().lower() in {"off", "false", "0"}
 
 
 def _after_fork_in_child() -> None:

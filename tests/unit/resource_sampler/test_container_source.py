@@ -45,6 +45,15 @@ PRESSURE = [
     pressure("memory", "full", 0.0002),
     pressure("io", "some", 0),
     pressure("io", "full", 0),
+    pressure("irq", "full", 0.25),
+]
+
+
+DISK_IO = [
+    ("container.disk.io", 1048576, {"system.device": "vda", "disk.io.direction": "read"}),
+    ("container.disk.io", 4096, {"system.device": "vda", "disk.io.direction": "write"}),
+    ("container.disk.io", 512, {"system.device": "8:16", "disk.io.direction": "read"}),
+    ("container.disk.io", 0, {"system.device": "8:16", "disk.io.direction": "write"}),
 ]
 
 
@@ -63,7 +72,7 @@ def test_version_2_in_a_private_namespace(data, flat):
     cpu_limit, memory_limit = limits(1.5, 536870912)
     report = container(data / "cgroup_v2_private").read()
     oom = [("otelml.container.memory.oom_kills", 1, {})]
-    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom, *PRESSURE]
+    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom, *DISK_IO, *PRESSURE]
     assert report.gaps == ()
 
 
@@ -82,7 +91,7 @@ def test_version_1_with_the_path_of_the_host(data, flat):
     cpu_limit, memory_limit = limits(1.5, 536870912)
     report = container(data / "cgroup_v1_docker").read()
     oom = [("otelml.container.memory.oom_kills", 1, {})]
-    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom]
+    assert flat(report) == [*CPU, *cpu_limit, *THROTTLING, *MEMORY, *memory_limit, *FAULTS, *oom, *DISK_IO]
     assert report.gaps == (Gap("container pressure", "absent", "no unified control group of its own"),)
 
 
@@ -99,6 +108,7 @@ def test_hybrid_reads_only_the_groups_that_are_its_own(data, flat):
         Gap("container cpu", "absent", "no cpuacct control group of its own"),
         Gap("container cpu limit", "absent", "no cpu control group of its own"),
         Gap("container oom kills", "absent", "No such file or directory"),
+        Gap("container disk io", "absent", "no blkio control group of its own"),
         Gap("container pressure", "absent", "no unified control group of its own"),
     )
 
@@ -122,7 +132,7 @@ def test_limits_that_change_are_seen(data, tmp_path, flat):
 
 
 @pytest.mark.parametrize(
-    "name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events"]
+    "name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events", "io.stat"]
 )
 @pytest.mark.parametrize("content", [None, "", "nonsense\n", "a b c d\n"])
 def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, content):

@@ -148,6 +148,7 @@ def test_pressure_is_cumulative_seconds_of_the_host(data, flat):
         ("otelml.pressure.stall.time", 0.5, attributes("memory", "full")),
         ("otelml.pressure.stall.time", 14.053445, attributes("io", "some")),
         ("otelml.pressure.stall.time", 7.910795, attributes("io", "full")),
+        ("otelml.pressure.stall.time", 1.5, attributes("irq", "full")),
     ]
 
 

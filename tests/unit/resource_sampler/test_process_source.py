@@ -14,6 +14,15 @@ def watched(data, **options):
     return ProcessSource(4242, proc=data / "proc_node", boot_clock=lambda: 600.0, **options)
 
 
+CHILDREN = [
+    ("otelml.process.children.cpu.time", pytest.approx(3.0 + 10.2 + 0.5), {"cpu.mode": "user"}),
+    ("otelml.process.children.cpu.time", pytest.approx(0.4 + 1.1 + 0.05), {"cpu.mode": "system"}),
+    ("otelml.process.children.count", 2, {}),
+    ("otelml.process.children.memory.usage", 750 * os.sysconf("SC_PAGE_SIZE"), {}),
+]
+"""A child, its child, and what ended ones left with the process."""
+
+
 def test_the_figures_of_another_process(data, flat):
     """All of them in base units; a name with spaces and brackets does not shift the columns."""
     report = watched(data).read()
@@ -30,6 +39,7 @@ def test_the_figures_of_another_process(data, flat):
         ("process.disk.io", 4096, {"disk.io.direction": "write"}),
         ("process.unix.file_descriptor.count", 7, {}),
         ("otelml.process.file_descriptor.limit", 20000, {}),
+        *CHILDREN,
     ]
     assert report.gaps == (Gap("process context switches", "unsupported", "only known for the own process"),)
 

@@ -255,7 +255,7 @@ def test_a_live_run_in_node_mode(provider, collect, nvml):
     from otel_ml.resource_sampler._sampler import sources_of
 
     sources = [*sources_of("node")[:-1], GpuSource(nvml=nvml)]
-    with ResourceSampler(0.1, sources=sources, meter=provider.meter):
+    with ResourceSampler(0.1, sources=sources, meter=provider.meter, budget=1):
         wait_for(lambda: "hw.power" in collect(provider.reader))
         collected = collect(provider.reader)
     assert set(collected) >= {
@@ -288,7 +288,7 @@ def wait(condition):
         time.sleep(0.02)
     return condition()
 
-first, second = otel_ml.ResourceSampler(0.05), otel_ml.ResourceSampler(0.05, mode="node")
+first, second = otel_ml.ResourceSampler(0.05, budget=1), otel_ml.ResourceSampler(0.05, mode="node", budget=1)
 first.start()
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))

@@ -3,11 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from opentelemetry.metrics import Observation
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import Reading
-from otel_ml.resource_sampler._points import MAX_POINTS, MonotonicCounters, points_of
+from otel_ml.resource_sampler._points import MAX_POINTS, MonotonicCounters, Points
 from otel_ml.resource_sampler._source import Gap, gather
 
 KEY = ("system.disk.io", frozenset())
@@ -37,22 +36,22 @@ def test_the_memory_of_counters_is_bounded():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])
 def test_an_unsound_value_is_no_point_but_counted(value):
     """NaN, infinities, negative counts and numbers that OTLP cannot hold never leave."""
-    points, unsound = points_of([Reading(semconv.SYSTEM_DISK_IO, value, {})], MonotonicCounters())
+    points, unsound = Points().of([Reading(semconv.SYSTEM_DISK_IO, value, {})])
     assert (points, unsound) == ({}, 1)
 
 
 def test_a_negative_gauge_is_sound():
     """A temperature may be below zero."""
-    points, unsound = points_of([Reading(semconv.HW_TEMPERATURE, -3.0, {})], MonotonicCounters())
-    assert (points, unsound) == ({"hw.temperature": [Observation(-3.0, {})]}, 0)
+    points, unsound = Points().of([Reading(semconv.HW_TEMPERATURE, -3.0, {})])
+    assert (points, unsound) == ({"hw.temperature": [(-3.0, {})]}, 0)
 
 
 def test_one_point_a_series_and_a_bounded_number_of_series():
     """The same attributes twice would be added up by the SDK."""
     double = [Reading(semconv.HW_POWER, 1.0, {"hw.id": "a"}), Reading(semconv.HW_POWER, 2.0, {"hw.id": "a"})]
     many = [Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(1000)]
-    points, _ = points_of([*double, *many], MonotonicCounters())
-    assert points["hw.power"] == [Observation(1.0, {"hw.id": "a"})]
+    points, _ = Points().of([*double, *many])
+    assert points["hw.power"] == [(1.0, {"hw.id": "a"})]
     assert len(points["hw.energy"]) == MAX_POINTS
 
 

@@ -1,0 +1,80 @@
+"""Readings of whole disks from /proc/diskstats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from otel_ml import semconv
+from otel_ml.resource_sampler._source import Gap, Reading, read_bytes
+
+MAX_DISKS: Final = 32
+
+_SECTOR: Final = 512
+"""Bytes of a sector in /proc/diskstats, whatever the disk's own sector size."""
+_VIRTUAL: Final = re.compile(r"(loop|ram|zram|sr|fd|dm-|md|nbd)\d*")
+"""Not disks, or built from disks that are counted already."""
+_NAMES_KEPT: Final = 1024
+
+_Attributes = Mapping[str, str | int]
+
+
+def is_virtual(name: str) -> bool:
+    """Whether a block device is no disk, or is built from disks that are counted already."""
+    return _VIRTUAL.fullmatch(name) is not None
+
+
+class Disks:
+    """The disks of /proc/diskstats that are whole and real.
+
+    Args:
+        proc: Root of the proc file system.
+        sys_block: Folder with one entry for each whole disk.
+    """
+
+    def __init__(self, proc: Path, sys_block: Path) -> None:
+        self._table = str(proc / "diskstats")
+        self._sys_block = sys_block
+        self._known: dict[bytes, tuple[_Attributes, _Attributes, _Attributes] | None] = {}
+        """Attributes of a disk (device, read, write); None for what is no whole disk."""
+
+    def read(self) -> Iterator[Reading | Gap]:
+        """Bytes, operations and time by disk and direction, and the time in which the disk was busy."""
+        disks = []
+        for line in read_bytes(self._table).splitlines():
+            row = line.split()
+            attributes = self._known[row[2]] if row[2] in self._known else self._look(row[2])
+            if attributes is not None:
+                disks.append((row, attributes))
+        if not disks:
+            self._sys_block.stat()  # a machine without it has no known disks, which is a gap
+        for row, (device, reads, writes) in disks[:MAX_DISKS]:
+            for first, direction in ((3, reads), (7, writes)):
+                yield Reading(semconv.SYSTEM_DISK_IO, int(row[first + 2]) * _SECTOR, direction)
+                yield Reading(semconv.SYSTEM_DISK_OPERATIONS, int(row[first]), direction)
+                yield Reading(semconv.SYSTEM_DISK_OPERATION_TIME, int(row[first + 3]) / 1000, direction)
+            yield Reading(semconv.SYSTEM_DISK_IO_TIME, int(row[12]) / 1000, device)
+        if len(disks) > MAX_DISKS:
+            yield Gap("disk", "capped", f"{len(disks) - MAX_DISKS} of {len(disks)} disks left out")
+
+    def forget(self) -> None:
+        """Looks at every device anew."""
+        self._known.clear()
+
+    def _look(self, raw: bytes) -> tuple[_Attributes, _Attributes, _Attributes] | None:
+        name = raw.decode("utf-8", "replace")
+        found = None
+        # the kernel writes the slash of a name such as cciss/c0d0 as an exclamation mark in /sys
+        if not is_virtual(name) and (self._sys_block / name.replace("/", "!")).exists():
+            device = {semconv.SYSTEM_DEVICE: name}
+            found = (
+                device,
+                {**device, semconv.DISK_IO_DIRECTION: "read"},
+                {**device, semconv.DISK_IO_DIRECTION: "write"},
+            )
+        if len(self._known) >= _NAMES_KEPT:
+            self._known.clear()
+        self._known[raw] = found
+        return found

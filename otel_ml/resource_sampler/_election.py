@@ -1,0 +1,190 @@
+"""Which of several processes reads what they share: one is elected by a file lock, which ends with its process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from otel_ml import _guard, semconv
+from otel_ml.resource_sampler._source import Gap, Report, Source
+
+_PREFIX: Final = "devices."
+_SUFFIX: Final = ".lock"
+_LOOKED_THROUGH: Final = 256
+"""Locks of other groups that are looked at, to remove those that were left behind."""
+_LOG: Final = logging.getLogger("otel_ml")
+_HELD: Final[dict[str, int]] = {}
+"""Locks of this process and the process that took them: closing any descriptor of such a file would lose its lock."""
+
+
+class Leadership:
+    """A lock that at most one process of a group holds, as the workers of one prefork server are.
+
+    It is a POSIX record lock: a forked child does not inherit it, and the system frees it when its process ends,
+    however it ends; the next process that asks has it. Without a private folder for the lock every process leads.
+
+    Args:
+        folder: Where the lock lies; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
+        group: What the processes have in common; by default their process group and PID namespace.
+    """
+
+    def __init__(self, folder: Path | None = None, group: str | None = None) -> None:
+        self._folder = folder
+        self._group = group
+        self._pid = 0
+        self._descriptor: int | None = None
+        self._is_possible = True
+
+    def is_held(self) -> bool:
+        """Whether this process leads; asks for the lock when it does not."""
+        if self._pid != os.getpid():
+            self._pid, self._descriptor = os.getpid(), None
+        if self._descriptor is not None or not self._is_possible:
+            return True
+        taken = _guard.call("resource_sampler.election", self._take)
+        self._is_possible = taken is not None
+        return taken is not False
+
+    def holder(self) -> int | None:
+        """The process that leads, as far as is known."""
+        try:
+            return int(self._path().read_text() or 0) or None
+        except (OSError, ValueError):
+            return None
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._descriptor is not None and self._pid == os.getpid():
+            path = self._path()
+            path.unlink(missing_ok=True)
+            _HELD.pop(str(path), None)
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def leave_parent(self) -> None:
+        """In a forked child, at once: the descriptor is a copy, and the lock is still the parent's."""
+        if self._descriptor is not None and self._pid != os.getpid():
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _path(self) -> Path:
+        folder = _private_folder() if self._folder is None else self._folder
+        return folder / f"{_PREFIX}{self._group or _own_group()}{_SUFFIX}"
+
+    def _take(self) -> bool:
+        path = self._path()
+        descriptor = None if _HELD.get(str(path)) == os.getpid() else _locked(path)
+        if descriptor is None:
+            return False
+        _HELD[str(path)] = os.getpid()
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        self._descriptor = descriptor
+        _remove_left_behind(path)
+        _LOG.info("otel-ml: process %d reads the devices and the container for its group", os.getpid())
+        return True
+
+
+class Elected:
+    """A source that only the leading process reads; to the others it is a gap.
+
+    Args:
+        source: The source.
+        leadership: The lock; several sources may share one.
+    """
+
+    def __init__(self, source: Source, leadership: Leadership) -> None:
+        self.source = source
+        self.name = source.name
+        self.metrics = source.metrics
+        self._leadership = leadership
+
+    def read(self) -> Report:
+        """Reads the source, or names the process that does."""
+        if self._leadership.is_held():
+            return self.source.read()
+        holder = self._leadership.holder()
+        return Report((), (Gap(self.name, "elsewhere", f"process {holder or '?'} of this group reads it"),))
+
+    def close(self) -> None:
+        """Closes the source and gives the lock back."""
+        self.source.close()
+        self._leadership.release()
+
+    def leave_parent(self) -> None:
+        """In a forked child: the election is open again."""
+        self._leadership.leave_parent()
+
+
+def _own_group() -> str:
+    """The processes of one server share a process group; its number means something in one PID namespace only."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        namespace = 0
+    return f"{namespace}.{os.getpgrp()}"
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor of the file with the lock on it; None when another process has it.
+
+    A file that was removed between opening and locking is no longer the lock that others see, so it is opened again.
+    """
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in {errno.EACCES, errno.EAGAIN}:
+                return None
+            if error.errno != errno.ENOENT:
+                raise
+            continue
+        os.close(descriptor)
+
+
+def _remove_left_behind(own: Path) -> None:
+    """Removes locks of groups that ended without giving them back."""
+    import fcntl
+
+    for number, path in enumerate(own.parent.glob(f"{_PREFIX}*{_SUFFIX}")):
+        if number >= _LOOKED_THROUGH:
+            return
+        if path == own or _HELD.get(str(path)) == os.getpid():
+            continue
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass  # held by a group that lives
+        finally:
+            os.close(descriptor)
+
+
+def _private_folder() -> Path:
+    """The folder of the locks.
+
+    Raises:
+        PermissionError: Somebody else could write there.
+    """
+    configured = os.environ.get(semconv.ENV_INSTANCE_DIR, "").strip()
+    folder = Path(configured) if configured else Path(tempfile.gettempdir()) / f"otel-ml-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=bool(configured), exist_ok=True)
+    state = folder.lstat()
+    if not configured and (not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022):
+        raise PermissionError(errno.EACCES, f"{folder} is not a private folder of this user")
+    return folder

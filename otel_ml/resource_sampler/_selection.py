@@ -1,0 +1,70 @@
+"""Which sources a mode reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal
+
+from otel_ml.config import ConfigError
+from otel_ml.resource_sampler._container import ContainerSource
+from otel_ml.resource_sampler._election import Elected, Leadership
+from otel_ml.resource_sampler._gpu import GpuSource
+from otel_ml.resource_sampler._host import PARTS, HostSource, Part
+from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
+from otel_ml.resource_sampler._source import Source
+from otel_ml.resource_sampler._watched import OneProcess
+
+Mode = Literal["process", "sidecar", "node"]
+
+_PARTS: Final[dict[str, tuple[Part, ...]]] = {"node": PARTS, "sidecar": ("network",), "process": ()}
+
+
+def sources_of(
+    mode: Mode,
+    *,
+    pid: int | Callable[[], int | None] | None = None,
+    utilization: bool = False,
+    elect: bool = True,
+) -> tuple[Source, ...]:
+    """The sources of a mode.
+
+    Args:
+        mode: ``process``, ``sidecar`` or ``node``.
+        pid: The process to read, or what tells it at every reading; by default the one that reads.
+        utilization: Whether to add shares of CPU time.
+        elect: Whether in the mode ``process`` only one worker of a prefork server reads container and GPUs.
+
+    Raises:
+        ConfigError: The mode is unknown, or there is no such process.
+    """
+    if mode not in _PARTS:
+        raise ConfigError(f"mode={mode!r} is unknown: use process, sidecar or node")
+    if isinstance(pid, int) and not is_alive(pid):
+        raise ConfigError(f"pid={pid!r}: there is no such process here")
+    parts = _PARTS[mode]
+    if not Path("/proc/self/stat").exists():  # macOS, Windows
+        return _portable(parts, pid)
+    watched = OneProcess(pid) if isinstance(pid, int) else pid
+    container = ContainerSource(watched)
+
+    def cpus() -> float:
+        process = 0 if watched is None else watched() or 0
+        return min(available_cpus(process), container.cpu_limit() or math.inf)
+
+    process = ProcessSource(watched, utilization=utilization, cpus=cpus)
+    shared: tuple[Source, ...] = (container, GpuSource())
+    if mode == "process" and watched is None and elect:
+        leadership = Leadership()
+        shared = tuple(Elected(source, leadership) for source in shared)
+    host = (HostSource(parts=parts, utilization=utilization),) if parts else ()
+    return (*host, process, *shared)
+
+
+def _portable(parts: tuple[Part, ...], pid: int | Callable[[], int | None] | None) -> tuple[Source, ...]:
+    from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
+
+    process = PortableProcessSource(pid if isinstance(pid, int) else None)
+    host = (PortableHostSource(parts=parts),) if parts else ()
+    return (*host, process, GpuSource())

@@ -1,0 +1,87 @@
+"""The process that a sampler beside a service reads: one id until it ends, or a name that is found again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from otel_ml.resource_sampler._stat import read_stat
+
+SEARCH_SECONDS: Final = 5.0
+"""How long it takes at most until a process of that name is found."""
+
+
+class OneProcess:
+    """A process by its id; a later process of the same id is another one.
+
+    Args:
+        pid: The process's id.
+        proc: Root of the proc file system.
+    """
+
+    def __init__(self, pid: int, *, proc: str | Path = "/proc") -> None:
+        self._proc = Path(proc)
+        self._pid = pid
+        self._start = _start(self._proc / str(pid))
+
+    def __call__(self) -> int | None:
+        """The id, or None once the process has ended."""
+        start = _start(self._proc / str(self._pid))
+        return self._pid if start is not None and start == self._start else None
+
+
+class NamedProcess:
+    """The oldest process of a name, as in /proc/<pid>/comm; looked for again when it ends.
+
+    Args:
+        name: The process's name; the kernel cuts names at 15 bytes, so that this one is cut there too.
+        proc: Root of the proc file system.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, name: str, *, proc: str | Path = "/proc", clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = name.encode()[:15]
+        self._proc = Path(proc)
+        self._clock = clock
+        self._found: OneProcess | None = None
+        self._searched_at = float("-inf")
+
+    def __call__(self) -> int | None:
+        """The id now, None while there is no such process."""
+        pid = None if self._found is None else self._found()
+        if pid is None and self._clock() - self._searched_at >= SEARCH_SECONDS:
+            self._searched_at = self._clock()
+            oldest = min(self._candidates(), default=None)
+            self._found = None if oldest is None else OneProcess(oldest[1], proc=self._proc)
+            pid = None if self._found is None else self._found()
+        return pid
+
+    def _candidates(self) -> list[tuple[int, int]]:
+        """Start and id of the processes of that name, but for this one."""
+        found = []
+        for entry in os.listdir(self._proc):  # noqa: PTH208 - a third of the time
+            if entry.isdecimal() and int(entry) != os.getpid():
+                folder = self._proc / entry
+                start = _start(folder)
+                if start is not None and _name(folder) == self._name:
+                    found.append((start, int(entry)))
+        return found
+
+
+def _start(folder: Path) -> int | None:
+    """Start of a process, in ticks since boot; None when there is none, or it only waits for its parent."""
+    try:
+        stat = read_stat(folder)
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if stat.is_zombie else stat.start_ticks
+
+
+def _name(folder: Path) -> bytes:
+    try:
+        return (folder / "comm").read_bytes().rstrip(b"\n")
+    except OSError:
+        return b""
