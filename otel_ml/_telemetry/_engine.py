@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from otel_ml._telemetry._http import HttpTransport
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Outlet, Predictions, Stock
+from otel_ml._telemetry._meters import Meters
 from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
-from otel_ml._telemetry._reader import CellStore, Reader
+from otel_ml._telemetry._reader import CellStore
 from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
@@ -30,6 +32,7 @@ from otel_ml.config import SIGNALS, Config, ConfigError, Signal
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
+    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, Tracer
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
 
 _WORKER_SHARE: Final = 0.5
 """Part of a shutdown's time after which encoding ends, so that there is time left to send."""
-_FORK_WAIT: Final = 1.0
-"""Seconds that a fork waits at most for a collection to end."""
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class OwnEngine:
         self.exemplars = config.exemplar_filter != "always_off"
         self._notes: list[str] = []
         self._closed = False
-        self._quiet: list[Reader] = []
+        self._closing = threading.Lock()
         self._periodic = periodic
         service = "/".join(filter(None, (config.service_namespace, config.service_name or "unknown_service")))
         self.instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
@@ -159,8 +160,14 @@ class OwnEngine:
 
     def shutdown(self, deadline: float) -> bool:
         """Brings out what it can until the deadline; the rest is dropped and counted. False when something was lost."""
-        if self._closed:
-            return True
+        if not self._closing.acquire(timeout=max(0.0, deadline - monotonic())):
+            return False
+        try:
+            return self._closed or self._shut_down(deadline)
+        finally:
+            self._closing.release()
+
+    def _shut_down(self, deadline: float) -> bool:
         self._closed = True
         failed = self._outbox.failed()
         now = monotonic()
@@ -172,44 +179,34 @@ class OwnEngine:
         if self.page is not None:
             _guard.call("engine.page", self.page.close)
         if self._has_stock:
-            _guard.call("engine.stock", self.tracer_provider.shutdown)
-            _guard.call("engine.stock", self.logger_provider.shutdown)
+            _providers.shut_down((self.tracer_provider, self.logger_provider), deadline)
         self.instance.release()
         return self._outbox.failed() == failed
 
-    def before_fork(self) -> None:
-        """Waits for a collection to end, so that the child does not inherit the SDK's locks held by our thread."""
-        self._quiet = [reader for reader in self._readers if reader.collecting.acquire(timeout=_FORK_WAIT)]
-
-    def after_fork_in_parent(self) -> None:
-        """Lets collections go on."""
-        for reader in self._quiet:
-            reader.collecting.release()
-        self._quiet = []
-
     def after_fork_in_child(self) -> None:
         """The child: empty queues, cells at zero, none of the parent's threads, an instance id of its own."""
-        self._quiet = []
+        self._closing = threading.Lock()
         if self._closed:
             return
-        self.instance.renew()
         self._outbox.reset_after_fork()
         self._worker.reset_after_fork()
-        self._set_resource()
+        self._use_resource(_providers.childs_resource(self.resource, self.instance.renew()))
         self.store.reset_after_fork(self.resource)
         if self.page is not None:
             self.page.abandon()
-        for reader in self._readers:
-            reader.reset_after_fork()
-            if self._periodic:
-                reader.start()
+        self.meter_provider.renew_after_fork()
+        for reader in self._readers if self._periodic else ():
+            reader.start()
 
     # Assembly.
 
     def _set_resource(self) -> None:
         attributes = {**self.config.resource_attributes, semconv.SERVICE_INSTANCE_ID: self.instance.id}
-        self.resource = Resource.create(attributes)
-        self._outbox.set_resource(self.resource.attributes, self.resource.schema_url)
+        self._use_resource(Resource.create(attributes))
+
+    def _use_resource(self, resource: Resource) -> None:
+        self.resource = resource
+        self._outbox.set_resource(resource.attributes, resource.schema_url)
 
     def _build_providers(self) -> None:
         senders, config = self._outbox.senders, self.config
@@ -239,17 +236,21 @@ class OwnEngine:
         self.sampling_rule = _guard.call("engine.sampling", rule_of, self._sampler)
 
     def _build_metrics(self) -> None:
-        self._readers = _providers.readers(self.config, self._outbox, self.store)
         self.page: Page | None = None
+        self.meter_provider = Meters(self._sdk_meters)
+        _self_metrics.register(self.meter(semconv.SCOPE), self.ledger)
+
+    def _sdk_meters(self) -> MeterProvider:
+        """An SDK provider with readers of its own; a forked child makes another one, without the parent's page."""
+        self._readers = _providers.readers(self.config, self._outbox, self.store)
         readers: list[MetricReader] = list(self._readers)
-        if self.config.prometheus_port is not None:
+        if self.config.prometheus_port is not None and self.page is None:
             from otel_ml._telemetry._prometheus import Page, PageReader
 
             page_reader = PageReader(self.store)
             self.page = Page(page_reader, self.config.prometheus_port)
             readers.append(page_reader)
-        self.meter_provider = _providers.meter_provider(self.resource, readers)
-        _self_metrics.register(self.meter(semconv.SCOPE), self.ledger)
+        return _providers.meter_provider(self.resource, readers)
 
     def _build_worker(self) -> None:
         senders = self._outbox.senders

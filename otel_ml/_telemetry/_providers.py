@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
+from time import monotonic
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -16,7 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry import _reader, _routes
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._intake import Stock
@@ -107,6 +109,30 @@ def notes(config: Config) -> list[str]:
 def meter_provider(resource: Resource, metric_readers: list[MetricReader]) -> MeterProvider:
     """A provider for these readers; it does not end them at exit, the engine does."""
     return MeterProvider(metric_readers=metric_readers, resource=resource, shutdown_on_exit=False)
+
+
+def childs_resource(parents: Resource, instance_id: str) -> Resource:
+    """The resource of a forked child: what is found at the start is not looked for again."""
+    changed: dict[str, str | int] = {semconv.SERVICE_INSTANCE_ID: instance_id}
+    if semconv.PROCESS_PID in parents.attributes:
+        changed[semconv.PROCESS_PID] = os.getpid()
+    return Resource({**parents.attributes, **changed}, parents.schema_url)
+
+
+def shut_down(providers: Sequence[Any], deadline: float) -> None:
+    """Shuts stock providers down. They take no time limit, so they are left behind when it has passed."""
+
+    def end() -> None:
+        for provider in providers:
+            _guard.call("engine.stock", provider.shutdown)
+
+    thread = threading.Thread(target=end, name="otel-ml-stock", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no new threads while the interpreter ends
+        end()
+        return
+    thread.join(max(0.0, deadline - monotonic()))
 
 
 def event_emitter(provider: LoggerProvider) -> Callable[[EventData], None]:

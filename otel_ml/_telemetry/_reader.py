@@ -52,7 +52,6 @@ class CellStore:
         self._now_ns = now_ns
         self._start_ns = now_ns()
         self._sets: dict[Identity, CellSet] = {}
-        self._deltas: list[_points.Deltas] = []
         self._lock = threading.Lock()
 
     def cells(self, identity: Identity) -> CellSet:
@@ -73,8 +72,6 @@ class CellStore:
             delta: Whether counters and histograms are what has been added since this view was last used.
         """
         deltas = _points.Deltas() if delta else None
-        if deltas is not None:
-            self._deltas.append(deltas)
 
         def merged(data: MetricsData) -> MetricsData:
             scope = self._scope(take_exemplars=take_exemplars)
@@ -95,8 +92,6 @@ class CellStore:
         self._lock = threading.Lock()
         for cells in self._sets.values():
             cells.reset_after_fork()
-        for deltas in self._deltas:
-            deltas.reset()
 
     def _scope(self, *, take_exemplars: bool) -> ScopeMetrics | None:
         folded: list[tuple[Identity, Folded]] = [
@@ -134,10 +129,11 @@ class Reader(MetricReader):
         self._merge = merge
         self._interval = interval
         self._timeout = preferences.timeout
-        self.collecting = threading.Lock()
-        """Held during a collection; a fork waits for it, since the SDK's locks are held below it."""
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._answered = 0
+        self._stopping = False
         self._thread: threading.Thread | None = None
-        self._reset()
 
     def start(self) -> None:
         """Starts the thread; without it only `flush` collects."""
@@ -172,21 +168,9 @@ class Reader(MetricReader):
     def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
         self.stop(monotonic() + timeout_millis / 1000)
 
-    def reset_after_fork(self) -> None:
-        """Renews what the parent's thread may have held; the caller starts the thread."""
-        self.collecting = threading.Lock()
-        self._reset()
-
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
         merged = _guard.call("reader.fold", self._merge, metrics_data)
         self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
-
-    def _reset(self) -> None:
-        self._changed = threading.Condition()
-        self._asked = 0
-        self._answered = 0
-        self._stopping = False
-        self._thread = None
 
     def _run(self) -> None:
         suppress_here()
@@ -196,8 +180,7 @@ class Reader(MetricReader):
                 self._changed.wait_for(lambda: self._stopping or self._asked > self._answered, self._interval)
                 stopping = self._stopping
                 answers = self._asked
-            with self.collecting:
-                _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
+            _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
             with self._changed:
                 self._answered = max(self._answered, answers)
                 self._changed.notify_all()

@@ -157,15 +157,7 @@ class _Fork:
         self.engine = engine
         if not self._registered and hasattr(os, "register_at_fork"):
             self._registered = True
-            os.register_at_fork(before=self._before, after_in_parent=self._parent, after_in_child=self._child)
-
-    def _before(self) -> None:
-        if self.engine is not None:
-            _guard.call("fork.before", self.engine.before_fork)
-
-    def _parent(self) -> None:
-        if self.engine is not None:
-            _guard.call("fork.parent", self.engine.after_fork_in_parent)
+            os.register_at_fork(after_in_child=self._child)
 
     def _child(self) -> None:
         global _lock

@@ -1,0 +1,187 @@
+"""The meter provider of own mode: the SDK's behind a thin layer that takes no poison and starts anew in a fork."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from opentelemetry import metrics
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
+
+from otel_ml import _guard
+from otel_ml._telemetry import _measurement
+from otel_ml._telemetry._callbacks import Callbacks
+
+T = TypeVar("T")
+
+Make = Callable[[], SdkMeterProvider]
+_WHERE: Final = "meter.record"
+
+
+class Meters(metrics.MeterProvider):
+    """An SDK provider that can be exchanged for a new one under instruments that are in use.
+
+    The locks and totals of an SDK provider cannot be taken back in a forked child: other threads of the parent may
+    have held the locks. So the child makes a provider of its own and all instruments anew.
+    """
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._sdk = make()
+        self._callbacks = Callbacks()
+        self._meters: dict[tuple[Any, ...], RenewableMeter] = {}
+        self._lock = threading.Lock()
+
+    def get_meter(
+        self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
+    ) -> metrics.Meter:
+        key = (name, version, schema_url, repr(attributes))
+        with self._lock:
+            if key not in self._meters:
+                self._meters[key] = RenewableMeter(self._sdk, self._callbacks, (name, version, schema_url, attributes))
+            return self._meters[key]
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Collects and exports with every reader."""
+        return self._sdk.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """A last collection and export; the readers end."""
+        self._sdk.shutdown(timeout_millis)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: everything starts at zero, and no lock of the parent is touched."""
+        self._lock = threading.Lock()
+        self._callbacks.reset_after_fork()
+        self._sdk = self._make()
+        for meter in self._meters.values():
+            meter.renew(self._sdk)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sdk, name)
+
+
+class RenewableMeter(metrics.Meter):
+    """A meter that remembers what it has made."""
+
+    def __init__(self, sdk: SdkMeterProvider, callbacks: Callbacks, scope: tuple[Any, ...]) -> None:
+        name, version, schema_url, _ = self._scope = scope
+        super().__init__(name, version, schema_url)
+        self._real = sdk.get_meter(*scope)
+        self._callbacks = callbacks
+        self._made: dict[tuple[str, str, str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def renew(self, sdk: SdkMeterProvider) -> None:
+        """Makes every instrument anew under another provider."""
+        self._lock = threading.Lock()
+        self._real = sdk.get_meter(*self._scope)
+        for instrument in self._made.values():
+            instrument.renew(self._real)
+
+    def create_counter(self, name: str, unit: str = "", description: str = "") -> metrics.Counter:
+        return self._create(_Counter, "create_counter", (name, unit, description))
+
+    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> metrics.UpDownCounter:
+        return self._create(_UpDownCounter, "create_up_down_counter", (name, unit, description))
+
+    def create_gauge(self, name: str, unit: str = "", description: str = "") -> metrics._Gauge:
+        return self._create(_Gauge, "create_gauge", (name, unit, description))
+
+    def create_histogram(
+        self,
+        name: str,
+        unit: str = "",
+        description: str = "",
+        *,
+        explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
+    ) -> metrics.Histogram:
+        advice = {"explicit_bucket_boundaries_advisory": explicit_bucket_boundaries_advisory}
+        return self._create(_Histogram, "create_histogram", (name, unit, description), advice)
+
+    def create_observable_counter(
+        self, name: str, callbacks: Sequence[Any] | None = None, unit: str = "", description: str = ""
+    ) -> metrics.ObservableCounter:
+        guarded = {"callbacks": self._callbacks.guarded(name, callbacks)}
+        return self._create(_ObservableCounter, "create_observable_counter", (name, unit, description), guarded)
+
+    def create_observable_up_down_counter(
+        self, name: str, callbacks: Sequence[Any] | None = None, unit: str = "", description: str = ""
+    ) -> metrics.ObservableUpDownCounter:
+        kind, guarded = _ObservableUpDownCounter, {"callbacks": self._callbacks.guarded(name, callbacks)}
+        return self._create(kind, "create_observable_up_down_counter", (name, unit, description), guarded)
+
+    def create_observable_gauge(
+        self, name: str, callbacks: Sequence[Any] | None = None, unit: str = "", description: str = ""
+    ) -> metrics.ObservableGauge:
+        guarded = {"callbacks": self._callbacks.guarded(name, callbacks)}
+        return self._create(_ObservableGauge, "create_observable_gauge", (name, unit, description), guarded)
+
+    def _create(
+        self, kind: Callable[..., T], how: str, named: tuple[str, str, str], more: dict[str, Any] | None = None
+    ) -> T:
+        key = (how, *named)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = kind(self._real, how, named, more or {})
+            made: T = self._made[key]
+            return made
+
+
+class _Instrument:
+    """What stands in for an SDK instrument; the name, unit and description are as they were given."""
+
+    def __init__(self, meter: metrics.Meter, how: str, named: tuple[str, str, str], more: dict[str, Any]) -> None:
+        self._how = how
+        self.name, self.unit, self.description = named
+        self._more = more
+        self.renew(meter)
+
+    def renew(self, meter: metrics.Meter) -> None:
+        """Stands in for an instrument of this meter from now on."""
+        make = getattr(meter, self._how)
+        self._real: Any = make(name=self.name, unit=self.unit, description=self.description, **self._more)
+
+    def _let(self, method: Callable[..., None], value: Any, attributes: Any, context: Context | None) -> None:
+        number = _measurement.amount(value)
+        if number is None:
+            _measurement.refuse(self.name)
+        else:
+            method(number, _measurement.labels(attributes), context)
+
+
+class _Adding(_Instrument):
+    def add(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
+        _guard.call(_WHERE, self._let, self._real.add, amount, attributes, context)
+
+
+class _Counter(_Adding, metrics.Counter):
+    pass
+
+
+class _UpDownCounter(_Adding, metrics.UpDownCounter):
+    pass
+
+
+class _Gauge(_Instrument, metrics._Gauge):  # noqa: SLF001 - the API's own name for it
+    def set(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
+        _guard.call(_WHERE, self._let, self._real.set, amount, attributes, context)
+
+
+class _Histogram(_Instrument, metrics.Histogram):
+    def record(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
+        _guard.call(_WHERE, self._let, self._real.record, amount, attributes, context)
+
+
+class _ObservableCounter(_Instrument, metrics.ObservableCounter):
+    pass
+
+
+class _ObservableUpDownCounter(_Instrument, metrics.ObservableUpDownCounter):
+    pass
+
+
+class _ObservableGauge(_Instrument, metrics.ObservableGauge):
+    pass
