@@ -11,6 +11,8 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
 D = TypeVar("D")
 
 _LOG = logging.getLogger("otel_ml")
@@ -72,6 +74,15 @@ def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     """Runs a step of ours; an exception becomes None, a count and at most one log line."""
     try:
         return function(*args, **kwargs)
+    except Exception as error:
+        report(where, error)
+        return None
+
+
+def run(where: str, function: Callable[[A, B], R], first: A, second: B) -> R | None:
+    """`call` with exactly two arguments, for the hot path: a third of the price."""
+    try:
+        return function(first, second)
     except Exception as error:
         report(where, error)
         return None

@@ -118,6 +118,25 @@ class ModelCells:
         self.stages: dict[str, HistogramCell] = {}
         self.first_items = HistogramCell(semconv.DURATION_BUCKETS)
 
+    def record_everyday(self, duration: float, score: float) -> tuple[int, int]:
+        """Adds the duration and the score of one prediction and returns their buckets: two `record` in one."""
+        durations, scores = self.durations, self.scores
+        first = bisect_left(durations.bounds, duration)
+        durations.counts[first] += 1
+        durations.total += duration
+        if duration < durations.minimum:  # noqa: PLR1730
+            durations.minimum = duration
+        if duration > durations.maximum:  # noqa: PLR1730
+            durations.maximum = duration
+        second = bisect_left(scores.bounds, score)
+        scores.counts[second] += 1
+        scores.total += score
+        if score < scores.minimum:  # noqa: PLR1730
+            scores.minimum = score
+        if score > scores.maximum:  # noqa: PLR1730
+            scores.maximum = score
+        return first, second
+
     def stage(self, name: str) -> HistogramCell:
         """The duration cell of one stage."""
         return _keyed(self.stages, name, STAGES_KEPT)
@@ -198,7 +217,7 @@ class CellSet:
     def reset_after_fork(self) -> None:
         """A forked child starts at zero: what was counted before belongs to the parent."""
         self._lock = threading.Lock()
-        self.by_thread = {}
+        self.by_thread.clear()  # in place: the bindings hold it
         self._residue = ModelCells()
 
 

@@ -11,7 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, Status
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.cells import Exemplar, HistogramCell
+from otel_ml._telemetry.cells import Exemplar, HistogramCell, ModelCells
 from otel_ml._telemetry.ports import Engine, SpanData, State
 from otel_ml._values import class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
@@ -46,10 +46,13 @@ class LightBinding(OwnBinding):
         super().__init__(model, state, engine)
         self.ids = engine.ids
         self.rule = engine.sampling_rule
+        self.root_bound = None if self.rule is None else self.rule.bound
         self.observes = model.has_observers
         self.wants_features = model.wants_features
         self.event_policy = model.event_policy
         self.reads_mappings = model.reads_mappings
+        self.now = engine.clock.perf_counter_ns
+        self.cells_by_thread = self.cells.by_thread
         self.class_texts: dict[Any, tuple[str, str]] = {}
         """Canonical text and metric class of the classes seen, ints and texts only: True and 1.0 equal 1 as keys."""
         self.names: dict[str, object] = {}
@@ -94,11 +97,9 @@ class LightPrediction(OwnPrediction, LightSpan):
     """
 
     _stages: list[SpanData] | None = None
-    _texts: tuple[str, str] | None = None
-    _score = 0.0
+    _told_now: tuple[str, float, int] | None = None
+    """Class text, score and nanoseconds of a prediction that ended in the everyday way."""
     _row: dict[str, object] | None = None
-    _elapsed_ns = 0
-    _is_everyday = False
     _trace_id = 0
     _span_id = 0
     _parent = INVALID_SPAN_CONTEXT
@@ -119,85 +120,83 @@ class LightPrediction(OwnPrediction, LightSpan):
         _guard.call("prediction.begin", self.begin_now)
 
     def complete(self, result: Any) -> None:
-        if not _guard.call("prediction.complete", self.complete_now, result):
+        if not _guard.run("prediction.complete", LightPrediction.complete_now, self, result):
             self.finish(result)
 
     def begin_now(self) -> None:
         """Begins and makes current; may raise, which `begin` and `Model.begin` take care of."""
         binding = self._binding
-        self._began_ns = binding.clock.perf_counter_ns()
+        self._began_ns = binding.now()
+        (binding.cells_by_thread.get(get_ident()) or binding.cells.mine()).started += 1
         context = get_current()
-        self._open(context)
         if context:
+            self._decide(context)
             self._token = attach(Context({**context, _SPAN_KEY: self, PREDICTION_KEY: self}))
             holder = context.get(PREDICTIONS_KEY)
             if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
                 holder.first_id = self.id
-        else:
-            self._token = attach(Context({_SPAN_KEY: self, PREDICTION_KEY: self}))
+            return
+        if binding.root_bound is None:
+            self._decide(context)
+        elif binding.root_bound:
+            self._trace_id = binding.ids.trace_id()
+            if self._trace_id & _LOW_64_BITS < binding.root_bound:
+                self._sampled = True
+                self._span_id = binding.ids.span_id()
+        self._token = attach(Context({_SPAN_KEY: self, PREDICTION_KEY: self}))
 
     def complete_now(self, result: Any) -> bool:
         """Ends the everyday case; False when the general way has to. May raise, which `complete` takes care of."""
-        elapsed = self._binding.clock.perf_counter_ns() - self._began_ns
-        token = self._token
-        if token is not None:
+        binding = self._binding
+        elapsed = binding.now() - self._began_ns
+        if self._token is not None:
+            detach(self._token)
             self._token = None
-            detach(token)
-        if type(result) is not dict or self._finished or self._output is not None or not self._read(result):
+        if type(result) is not dict or self._finished or self._output is not None or not binding.reads_mappings:
             return False
-        self._finished = True
-        self._is_everyday = True
-        self._elapsed_ns = elapsed
-        self._features = None
-        self._live = False
-        self._tell(elapsed / 1e9)
-        return True
-
-    def _read(self, result: dict[Any, Any]) -> bool:
-        """Takes class, score and features of the everyday case."""
-        binding, features = self._binding, self._features
-        if not binding.reads_mappings or (type(features) is not dict and features is not None):
+        score, label, features = result.get("probability"), result.get("prediction"), self._features
+        if type(score) is not float or not 0.0 <= score <= 1.0 or (type(features) is not dict and features is not None):
             return False
-        score = result.get("probability")
-        if type(score) is not float or not 0.0 <= score <= 1.0:
-            return False
-        label = result.get("prediction")
         kind = type(label)
         texts = binding.class_texts.get(label) if kind is int or kind is str else None
-        if texts is None:
-            texts = binding.texts_of(label)
-            if texts is None:
-                return False
-        self._texts, self._score = texts, score
-        if features is not None and binding.wants_features:
-            self._row = _guard.attempt(binding.row_of, features)
-            return self._row is not None
-        return True
-
-    def _tell(self, duration: float) -> None:
-        """Counts the everyday prediction and offers it to the worker."""
-        binding = self._binding
-        cells = binding.cells.by_thread.get(get_ident()) or binding.cells.mine()
-        cells.finished += 1
-        classes, label = cells.classes, self._texts[1]  # type: ignore[index]
-        classes[label] = classes.get(label, 0) + 1
-        durations, scores, score = cells.durations, cells.scores, self._score
-        duration_bucket, score_bucket = durations.record(duration), scores.record(score)
+        if texts is None and (texts := binding.texts_of(label)) is None:
+            return False
         sampled, policy = self._sampled, binding.event_policy
         wants_event = policy == "all" or (policy == "sampled" and (sampled or self.model.is_unsure(score)))
-        if not sampled and not wants_event and not binding.observes:
+        if features is not None and binding.wants_features and (wants_event or binding.observes):
+            self._row = _guard.attempt(binding.row_of, features)
+            if self._row is None:
+                return False
+        self._finished = True
+        self._features = None
+        cells = binding.cells_by_thread.get(get_ident()) or binding.cells.mine()
+        cells.finished += 1
+        label = texts[1]
+        if label in cells.classes:
+            cells.classes[label] += 1
+        else:
+            cells.classes[label] = 1
+        buckets = cells.record_everyday(elapsed / 1e9, score)
+        if sampled or wants_event or binding.observes:
+            self._told_now = (texts[0], score, elapsed)
+            self.event_count = int(wants_event)
+            self._offer(cells, buckets)
+        return True
+
+    def _offer(self, cells: ModelCells, buckets: tuple[int, int]) -> None:
+        """Draws the exemplars and offers the everyday prediction to the worker."""
+        binding, told = self._binding, self._told_now
+        if told is None:
             return
         self._end_ns = binding.clock.time_ns()
-        self._start_ns = self._end_ns - self._elapsed_ns
-        if sampled:
+        self._start_ns = self._end_ns - told[2]
+        if self._sampled:
             self.span_count = 1 if self._stages is None else 1 + len(self._stages)
             if binding.exemplars:
-                if duration_bucket not in durations.exemplars:
-                    self._draw(durations, duration_bucket, duration)
-                if score_bucket not in scores.exemplars:
-                    self._draw(scores, score_bucket, score)
-        if wants_event:
-            self.event_count = 1
+                if buckets[0] not in cells.durations.exemplars:
+                    self._draw(cells.durations, buckets[0], told[2] / 1e9)
+                if buckets[1] not in cells.scores.exemplars:
+                    self._draw(cells.scores, buckets[1], told[1])
         self._observes = binding.observes
         binding.offer(self)
 
@@ -227,12 +226,14 @@ class LightPrediction(OwnPrediction, LightSpan):
         self._span_id = self._binding.ids.span_id()
 
     def _open(self, context: Context) -> None:
+        self._binding.cells.mine().started += 1
+        self._decide(context)
+
+    def _decide(self, context: Context) -> None:
+        """Finds the parent and asks the rule, or the sampler, whether this trace is recorded."""
         binding = self._binding
-        cells = binding.cells.by_thread.get(get_ident()) or binding.cells.mine()
-        cells.started += 1
         rule = binding.rule
-        current = context.get(_SPAN_KEY) if context else None
-        if current is not None:
+        if context.get(_SPAN_KEY) is not None:
             parent = get_current_span(context).get_span_context()
             if parent.is_valid:
                 self._below(parent)
@@ -241,9 +242,8 @@ class LightPrediction(OwnPrediction, LightSpan):
         elif self._trace_id and rule.follows_parent:
             self._sampled = bool(self._parent.trace_flags & 1)
         elif rule.bound:
-            if not self._trace_id:
-                self._trace_id = binding.ids.trace_id()
-            self._sampled = (self._trace_id & _LOW_64_BITS) < rule.bound
+            self._trace_id = self._trace_id or binding.ids.trace_id()
+            self._sampled = self._trace_id & _LOW_64_BITS < rule.bound
         if self._sampled and not self._span_id:
             self._span_id = binding.ids.span_id()
 
@@ -264,26 +264,29 @@ class LightPrediction(OwnPrediction, LightSpan):
         if added:
             self.set_attributes(added)
 
+    def is_recording(self) -> bool:
+        return self._sampled and not self._finished
+
     def _end(self, outcome: Outcome) -> None:
         self._end_ns = outcome.end_ns
         self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
-        self._live = False
 
     def _stage(self, name: str) -> AbstractContextManager[Any]:
-        return LightStage(self, name) if self._live else nullcontext()
+        return nullcontext() if self._finished else LightStage(self, name)
 
     def _told(self) -> Outcome | None:
         """The outcome, made of what the everyday way kept; called on the worker."""
-        if not self._is_everyday or self._result is not None:
+        if self._result is not None or self._told_now is None:
             return self._result
+        label, score, elapsed = self._told_now
         return Outcome(
             prediction_id=self.id,
             row_ids=None,
             rows=None,
-            output=Output(None, [self._texts[0] if self._texts else None], [None], [self._score]),
+            output=Output(None, [label], [None], [score]),
             features=self._row,
             failure=None,
-            duration=self._elapsed_ns / 1e9,
+            duration=elapsed / 1e9,
             end_ns=self._end_ns,
         )
 
@@ -303,7 +306,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         stages = self._stages
         if stages is None:
             self._stages = stages = []
-        if self._sampled and self._live and len(stages) < STAGE_SPANS_KEPT:
+        if self.is_recording() and len(stages) < STAGE_SPANS_KEPT:
             stages.append(data)
 
 

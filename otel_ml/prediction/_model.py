@@ -140,7 +140,7 @@ class Model:
     def begin(self, features: Any) -> Prediction:
         """A prediction that has begun and is current; for the decorator."""
         binding = self._bound
-        begun = None if binding is None else _guard.call("prediction.begin", binding.begin, self, features)
+        begun = None if binding is None else _guard.run("prediction.begin", binding.begin, self, features)
         return begun if begun is not None else NoopPrediction(self)
 
     def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
@@ -358,7 +358,7 @@ class Model:
         self._events = self._asked[0] or policy.events
         self._capture = self._asked[1] or policy.capture_features
         self._low_score = LOW_SCORE if policy.low_score is None else policy.low_score
-        self._wants_features = self.monitor is not None or self._capture == "all"
+        self._wants_features = self.monitor is not None or (self._capture == "all" and self._events != "off")
         self._bound = _guard.call("model.bind", _make_binding, self, state)
         return self._bound
 
