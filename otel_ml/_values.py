@@ -243,6 +243,32 @@ def json_text(value: object, *, limit: int = BODY_LIMIT) -> str:
     return _shortened(plain(value, items=WIDTH_LIMIT), limit)
 
 
+def _make_quick() -> Callable[[Any], bytes] | None:
+    """A third of the price, where orjson is installed."""
+    try:
+        import orjson
+    except ImportError:
+        return None
+    dumps: Callable[[Any], bytes] = orjson.dumps
+    return dumps
+
+
+_quick = _make_quick()
+
+
+def flat_json(value: str | dict[str, object]) -> bytes:
+    """`json_text` in UTF-8 for a text, or a dict of scalars, that has passed this boundary already."""
+    written: bytes | None = attempt(_quick, value) if _quick is not None else None
+    if written is None:
+        text_written = attempt(_encode, value)
+        written = None if text_written is None else text_written.encode("ascii", "replace")
+        if text_written is not None and not text_written.isascii():
+            written = None
+    if written is None or len(written) > BODY_LIMIT // 2 or b"\x7f" in written:
+        return json_text(value, limit=BODY_LIMIT // 2).encode()
+    return written
+
+
 _NUMBERS = frozenset({float, int, bool, type(None)})
 _SCALARS = _NUMBERS | {str}
 

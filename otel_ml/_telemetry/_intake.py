@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode
+from otel_ml._telemetry import _encode, _template
 from otel_ml._telemetry._sender import Sender
+from otel_ml._telemetry._template import Templates
 from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ledger import Book
 from otel_ml._telemetry.ports import EventData, Record, SpanData
@@ -41,6 +42,7 @@ class Predictions:
         self._traces = traces
         self._logs = logs
         self._queue: deque[Record] = deque()
+        self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
         self._lock = threading.Lock()
         self.closed = False
         self.bell = _SILENT
@@ -68,6 +70,9 @@ class Predictions:
         spans: list[SpanData] = []
         events: list[EventData] = []
         for record in records:
+            if self._templates is not None and self._by_template(record, self._templates, spans):
+                _guard.call("worker.observe", record.observe)
+                continue
             rendered = _guard.call("worker.render", record.render)
             if rendered is None:
                 self._traces.drop("invalid", record.span_count)
@@ -81,6 +86,19 @@ class Predictions:
             _guard.call("worker.observe", record.observe)
         self._traces.take(spans)
         self._logs.take(events)
+
+    def _by_template(self, record: Record, templates: Templates, stages: list[SpanData]) -> bool:
+        """Encodes an everyday record; its stages take the general way."""
+        compact = _guard.attempt(record.compact)
+        template = None if compact is None else templates.of(record, compact)
+        if compact is None or template is None:
+            return False
+        if compact.has_span:
+            self._traces.put(_template.span(template, compact))
+            stages += compact.stages
+        if compact.has_event:
+            self._logs.put(_template.event(template, compact))
+        return True
 
     def push(self) -> None:
         self._traces.push()
@@ -145,6 +163,12 @@ class Outlet(Generic[T]):
         self._divert = divert
         self._book = sender.delivery.book if sender is not None and divert is None else Book()
         self.counts = sender is not None and divert is None
+        self.takes_bytes = divert is None
+
+    def put(self, record: bytes) -> None:
+        """Hands on a record that is encoded already."""
+        if self._sender is not None:
+            self._sender.put((Encoded(self._scope, record),))
 
     def produce(self, count: int) -> None:
         if count:

@@ -16,8 +16,15 @@ class Encoded(NamedTuple):
     """What the ledger counts: 1, or the data points of a metric."""
 
 
+_SHORT = [bytes((number,)) for number in range(128)]
+
+
 def varint(number: int) -> bytes:
     """Protobuf's base-128 form of a non-negative integer."""
+    if number < 128:
+        return _SHORT[number]
+    if number < 16384:
+        return bytes((number & 127 | 128, number >> 7))
     parts = bytearray()
     while number > 127:
         parts.append(number & 127 | 128)

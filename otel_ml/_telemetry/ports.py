@@ -10,7 +10,7 @@ from otel_ml._telemetry.cells import CellSet, Identity
 from otel_ml._telemetry.ids import RANDOM, Ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
@@ -57,6 +57,29 @@ class EventData:
     trace_flags: int = 0
 
 
+class Compact(NamedTuple):
+    """An everyday prediction in the few values by which it differs from others of its shape."""
+
+    key: tuple[object, ...]
+    """The shape: two records with equal keys differ in nothing but what stands below."""
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    """0 for a root span; part of the shape is only whether there is one."""
+    trace_flags: int
+    start_ns: int
+    end_ns: int
+    prediction_id: str
+    """32 ASCII characters."""
+    score: float
+    duration: float
+    body: bytes
+    """The event's JSON text, UTF-8."""
+    has_span: bool
+    has_event: bool
+    stages: Sequence[SpanData] = ()
+
+
 class Record(Protocol):
     """A finished prediction on its way to the worker. It holds plain values only, nothing of the user's."""
 
@@ -66,6 +89,12 @@ class Record(Protocol):
 
     def render(self) -> tuple[list[SpanData], EventData | None]:
         """Builds the span data and the event. Called once, on the worker."""
+
+    def compact(self) -> Compact | None:
+        """The record in its few values; None if it is not an everyday one. Called once, before `render`."""
+
+    def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
+        """What `render` would give for a record of this one's shape with other values."""
 
     def observe(self) -> None:
         """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""

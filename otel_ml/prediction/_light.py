@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,12 @@ from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.cells import Exemplar, HistogramCell, ModelCells
-from otel_ml._telemetry.ports import Engine, SpanData, State
+from otel_ml._telemetry.ports import Compact, Engine, EventData, SpanData, State
 from otel_ml._values import class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import describe
 from otel_ml.prediction._features import scalar_row
-from otel_ml.prediction._outcome import Outcome, span_attributes
+from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 STAGE_SPANS_KEPT = 128
 CLASS_TEXTS_KEPT = 128
+ID_LENGTH = 32
+"""Length of an id of ours: a caller's own of another length takes the general way."""
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
 """Types of values that are kept as they are; texts and whole numbers have limits to be checked."""
 _LOW_64_BITS = (1 << 64) - 1
@@ -289,6 +292,61 @@ class LightPrediction(OwnPrediction, LightSpan):
             duration=elapsed / 1e9,
             end_ns=self._end_ns,
         )
+
+    def compact(self) -> Compact | None:
+        """The few values of an everyday prediction that nobody has added anything to."""
+        told = self._told_now
+        if told is None or self._own_attributes or self._events or self._links or self._status or self.given_name:
+            return None
+        prediction_id, flags = self.id, self._flags()
+        if len(prediction_id) != ID_LENGTH or self._trace_state or not prediction_id.isascii():
+            return None
+        label, score, elapsed = told
+        parent = self._parent
+        if self._span_id == 0:
+            self._make_ids()
+        return Compact(
+            (self.model.name, self.model.version, self.model.role, label, self._exemplar, parent.span_id != 0,
+             parent.is_remote, flags, self._sampled),
+            self._trace_id,
+            self._span_id,
+            parent.span_id,
+            flags,
+            self._start_ns,
+            self._end_ns,
+            prediction_id,
+            score,
+            elapsed / 1e9,
+            self.model.body_of(self._row, label, score) if self.event_count else b"",
+            self._sampled,
+            bool(self.event_count),
+            self._stages or (),
+        )  # fmt: skip
+
+    def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
+        """The span and the event of this prediction with other values, in the general way."""
+        told = self._told_now
+        outcome = Outcome(
+            prediction_id=values.prediction_id,
+            row_ids=None,
+            rows=None,
+            output=Output(None, [told[0] if told else ""], [None], [values.score]),
+            features=None,
+            failure=None,
+            duration=values.duration,
+            end_ns=values.end_ns,
+        )
+        (span, *_) = self._span_data(outcome)
+        ids = (values.trace_id, values.span_id, self._flags())
+        span = replace(
+            span,
+            trace_id=values.trace_id,
+            span_id=values.span_id,
+            parent_span_id=values.parent_span_id,
+            start_ns=values.start_ns,
+            end_ns=values.end_ns,
+        )
+        return span, replace(event(self.model, outcome, ids), body=values.body.decode())
 
     def _span_data(self, outcome: Outcome) -> list[SpanData]:
         attributes = span_attributes(self.model, outcome)

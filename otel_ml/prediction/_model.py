@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._values import class_text, text
+from otel_ml._values import class_text, flat_json, text
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
@@ -226,12 +226,20 @@ class Model:
         """The features that may leave the process; None if none may."""
         if self._capture == "none":
             return None
+        if (consent or self._capture == "all") and not self._sensitive:
+            return features
         if consent or self._capture == "all":
             return {key: value for key, value in features.items() if key not in self._sensitive}
         if not self._declared:
             return None
         allowed = self._declared - self._sensitive
         return {key: value for key, value in features.items() if key in allowed}
+
+    def body_of(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
+        """The JSON text of an everyday event, UTF-8: what `json_text` gives for the same values."""
+        captured = None if row is None else self.captured(row)
+        tail = b'"prediction":%b,"score":%b}' % (flat_json(label), repr(score).encode())
+        return b"{" + tail if captured is None else b'{"features":%b,%b' % (flat_json(captured), tail)
 
     def secrets(self, snapshot: dict[str, object] | _features.Batch | None) -> tuple[str, ...]:
         """Texts of the values of sensitive columns, to be replaced in exception texts."""
