@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _encode, _providers, _routes, _self_metrics
+from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._http import HttpTransport
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
@@ -188,6 +189,8 @@ class OwnEngine:
         self._closing = threading.Lock()
         if self._closed:
             return
+        if isinstance(self._sampler, RemoteBudget):
+            self._sampler.reset_after_fork()
         self._outbox.reset_after_fork()
         self._worker.reset_after_fork()
         self._use_resource(_providers.childs_resource(self.resource, self.instance.renew()))
@@ -228,7 +231,7 @@ class OwnEngine:
             flush=self.flush_records,
             noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
         )
-        self.tracer_provider = _providers.tracer_provider(self.resource, generator, processors)
+        self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, processors)
         self.logger_provider = _providers.logger_provider(
             config, self.resource, self._outbox, self._logs, flush=self.flush_records
         )

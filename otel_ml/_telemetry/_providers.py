@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _reader, _routes
+from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._outbox import Outbox
@@ -57,11 +58,16 @@ def span_processors(
     return processors
 
 
-def tracer_provider(resource: Resource, generator: IdGenerator, processors: NoticingProcessors) -> TracerProvider:
+def tracer_provider(
+    config: Config, resource: Resource, generator: IdGenerator, processors: NoticingProcessors
+) -> TracerProvider:
     """A provider that leaves the end of the process to the engine."""
-    return TracerProvider(
+    provider = TracerProvider(
         resource=resource, shutdown_on_exit=False, active_span_processor=processors, id_generator=generator
     )
+    if config.remote_traces_per_second is not None:
+        provider.sampler = RemoteBudget(provider.sampler, config.remote_traces_per_second)
+    return provider
 
 
 def logger_provider(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import difflib
 import os
 import sys
@@ -15,6 +14,7 @@ from opentelemetry import _logs, metrics, trace
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports
+from otel_ml._telemetry._endings import Endings
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
@@ -116,7 +116,10 @@ def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
         metrics.set_meter_provider(engine.meter_provider)
         _logs.set_logger_provider(engine.logger_provider)
         _fork.watch(engine)
-        atexit.register(telemetry.shutdown)
+        _fork.endings = Endings(telemetry.shutdown)
+        _fork.endings.watch()
+        if engine.config.flush_on_sigterm:
+            _fork.endings.watch_sigterm()
     ports.enter(_state(telemetry, engine))
     return telemetry
 
@@ -151,6 +154,7 @@ class _Fork:
 
     def __init__(self) -> None:
         self.engine: OwnEngine | None = None
+        self.endings: Endings | None = None
         self._registered = False
 
     def watch(self, engine: OwnEngine | None) -> None:
@@ -165,6 +169,8 @@ class _Fork:
         _guard.reset()
         if self.engine is not None:
             _guard.call("fork.child", self.engine.after_fork_in_child)
+        if self.endings is not None:
+            _guard.call("fork.child", self.endings.watch_child)
 
 
 _fork = _Fork()

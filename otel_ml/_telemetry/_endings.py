@@ -1,0 +1,74 @@
+"""How a process ends: at the interpreter's exit, as a child of `multiprocessing`, and, when asked for, by SIGTERM."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from otel_ml import _guard
+
+_HOLD: Final = 1.0
+"""Seconds that the signal handler keeps the main thread. It lets go after that: the thread may hold a lock that the
+shutdown needs. The process ends by the signal when the shutdown is done."""
+_LAST: Final = -100
+"""Priority of our finalizer: after the queues and pools of the child."""
+
+
+class Endings:
+    """Calls a shutdown wherever Python lets a process end in an orderly way.
+
+    `os._exit` and SIGKILL are out of reach; so is SIGTERM where nobody handles it, unless asked for.
+    """
+
+    def __init__(self, shutdown: Callable[[], object]) -> None:
+        self._shutdown = shutdown
+        self._known_to: object = None
+
+    def watch(self) -> None:
+        """From now on, in this process."""
+        atexit.register(self._shutdown)
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None and process.parent_process() is not None:
+            self.finalize()
+
+    def watch_child(self) -> None:
+        """In a forked child: `multiprocessing` ends it without the interpreter's exit functions."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and self._known_to is not util:
+            self._known_to = util
+            util.register_after_fork(self, Endings.finalize)
+
+    def finalize(self) -> None:
+        """Registers the shutdown with `multiprocessing`, in its child."""
+        util = sys.modules["multiprocessing.util"]
+        util.Finalize(None, self._shutdown, exitpriority=_LAST)
+
+    def watch_sigterm(self) -> None:
+        """Installs a handler where there is none; the process still ends by the signal, and a second one ends it
+        at once.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            _guard.warn_once(
+                "sigterm", "otel-ml: flush_on_sigterm has no effect: configure() must run in the main thread"
+            )
+        elif signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminated)
+
+    def _terminated(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        thread = threading.Thread(target=self._end, args=(number,), name="otel-ml-sigterm", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no new threads while the interpreter ends: its exit functions are at work already
+            return
+        thread.join(_HOLD)
+
+    def _end(self, number: int) -> None:
+        self._shutdown()
+        os.kill(os.getpid(), number)
