@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode, _template
+from otel_ml._telemetry import _encode
 from otel_ml._telemetry._sender import Sender
-from otel_ml._telemetry._template import Templates
+from otel_ml._telemetry._template import Templates, encode
 from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ledger import Book
 from otel_ml._telemetry.ports import EventData, Record, SpanData
@@ -69,8 +69,9 @@ class Predictions:
         records = self._take()
         spans: list[SpanData] = []
         events: list[EventData] = []
+        encoded: list[tuple[bytes | None, bytes | None]] = []
         for record in records:
-            if self._templates is not None and self._by_template(record, self._templates, spans):
+            if self._templates is not None and self._by_template(record, self._templates, encoded, spans):
                 _guard.call("worker.observe", record.observe)
                 continue
             rendered = _guard.call("worker.render", record.render)
@@ -84,20 +85,27 @@ class Predictions:
                 if rendered[1] is not None:
                     events.append(rendered[1])
             _guard.call("worker.observe", record.observe)
+        self._traces.put([span for span, _ in encoded if span is not None])
+        self._logs.put([event for _, event in encoded if event is not None])
         self._traces.take(spans)
         self._logs.take(events)
 
-    def _by_template(self, record: Record, templates: Templates, stages: list[SpanData]) -> bool:
+    @staticmethod
+    def _by_template(
+        record: Record,
+        templates: Templates,
+        encoded: list[tuple[bytes | None, bytes | None]],
+        stages: list[SpanData],
+    ) -> bool:
         """Encodes an everyday record; its stages take the general way."""
         compact = _guard.attempt(record.compact)
         template = None if compact is None else templates.of(record, compact)
-        if compact is None or template is None:
+        done = None if compact is None or template is None else _guard.run("worker.encode", encode, template, compact)
+        if compact is None or done is None:
             return False
-        if compact.has_span:
-            self._traces.put(_template.span(template, compact))
+        encoded.append(done)
+        if compact.stages:
             stages += compact.stages
-        if compact.has_event:
-            self._logs.put(_template.event(template, compact))
         return True
 
     def push(self) -> None:
@@ -165,10 +173,11 @@ class Outlet(Generic[T]):
         self.counts = sender is not None and divert is None
         self.takes_bytes = divert is None
 
-    def put(self, record: bytes) -> None:
-        """Hands on a record that is encoded already."""
-        if self._sender is not None:
-            self._sender.put((Encoded(self._scope, record),))
+    def put(self, records: Sequence[bytes]) -> None:
+        """Hands on records that are encoded already."""
+        if self._sender is not None and records:
+            scope = self._scope
+            self._sender.put([Encoded(scope, record) for record in records])
 
     def produce(self, count: int) -> None:
         if count:

@@ -31,15 +31,15 @@ _PATTERN: Final = Compact(
 )
 """Values that occur once each in an encoded message, so that their places can be found."""
 
-_TIMES: Final = struct.Struct("<Q")
+_TIME: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
 
 
 class Template(NamedTuple):
-    """The constant parts between the fields of one shape of span and event, in the order of the wire."""
+    """One shape of span and event as two formats: constant bytes with a place for each field, in the wire's order."""
 
-    span: tuple[bytes, ...]
-    event: tuple[bytes, ...]
+    span: bytes
+    event: bytes
     has_parent: bool
 
 
@@ -61,41 +61,31 @@ class Templates:
             return template
 
 
-def span(template: Template, compact: Compact) -> bytes:
-    """One `Span` message."""
-    parts = template.span
-    start, end = _TIMES.pack(compact.start_ns), _TIMES.pack(compact.end_ns)
-    ids = compact.trace_id.to_bytes(16, "big"), compact.span_id.to_bytes(8, "big")
-    prediction_id, score = compact.prediction_id.encode(), _DOUBLE.pack(compact.score)
-    if template.has_parent:
-        parent = compact.parent_span_id.to_bytes(8, "big")
-        return _between(parts, (*ids, parent, start, end, prediction_id, score))
-    return _between(parts, (*ids, start, end, prediction_id, score))
+def encode(template: Template, compact: Compact) -> tuple[bytes | None, bytes | None]:
+    """A `Span` and a `LogRecord` message; None for what is not wanted."""
+    end, score = _TIME.pack(compact.end_ns), _DOUBLE.pack(compact.score)
+    trace_id, span_id = compact.trace_id.to_bytes(16, "big"), compact.span_id.to_bytes(8, "big")
+    prediction_id = compact.prediction_id.encode()
+    span = event = None
+    if compact.has_span:
+        start = _TIME.pack(compact.start_ns)
+        if template.has_parent:
+            parent = compact.parent_span_id.to_bytes(8, "big")
+            span = template.span % (trace_id, span_id, parent, start, end, prediction_id, score)
+        else:
+            span = template.span % (trace_id, span_id, start, end, prediction_id, score)
+    if compact.has_event:
+        duration = _DOUBLE.pack(compact.duration)
+        event = template.event % (
+            end, _body(compact.body), prediction_id, duration, score, trace_id, span_id, end
+        )  # fmt: skip
+    return span, event
 
 
-def event(template: Template, compact: Compact) -> bytes:
-    """One `LogRecord` message."""
-    body, time = compact.body, _TIMES.pack(compact.end_ns)
-    text = b"\x0a" + varint(len(body)) + body
-    fields = (
-        time,
-        b"\x2a" + varint(len(text)) + text,
-        compact.prediction_id.encode(),
-        _DOUBLE.pack(compact.duration),
-        _DOUBLE.pack(compact.score),
-        compact.trace_id.to_bytes(16, "big"),
-        compact.span_id.to_bytes(8, "big"),
-        time,
-    )
-    return _between(template.event, fields)
-
-
-def _between(parts: tuple[bytes, ...], fields: tuple[bytes, ...]) -> bytes:
-    pieces = [parts[0]]
-    for field, part in zip(fields, parts[1:], strict=True):
-        pieces.append(field)
-        pieces.append(part)
-    return b"".join(pieces)
+def _body(body: bytes) -> bytes:
+    """The field `LogRecord.body`: an `AnyValue` with a text."""
+    size = varint(len(body))
+    return b"\x2a%b\x0a%b%b" % (varint(len(body) + len(size) + 1), size, body)
 
 
 def _make(record: Record, compact: Compact) -> Template | None:
@@ -109,25 +99,23 @@ def _make(record: Record, compact: Compact) -> Template | None:
     encoded_span, encoded_event = _encode.span(span_data), _encode.event(event_data)
     ids = [pattern.trace_id.to_bytes(16, "big"), pattern.span_id.to_bytes(8, "big")]
     parents = [pattern.parent_span_id.to_bytes(8, "big")] if has_parent else []
-    start, end = _TIMES.pack(pattern.start_ns), _TIMES.pack(pattern.end_ns)
+    start, end = _TIME.pack(pattern.start_ns), _TIME.pack(pattern.end_ns)
     prediction_id, score = pattern.prediction_id.encode(), _DOUBLE.pack(pattern.score)
-    body = b"\x2a" + varint(len(_BODY) + 2) + b"\x0a" + varint(len(_BODY)) + _BODY
-    in_event = [end, body, prediction_id, _DOUBLE.pack(pattern.duration), score, *ids, end]
-    span_parts = _cut(encoded_span, [*ids, *parents, start, end, prediction_id, score])
-    event_parts = _cut(encoded_event, in_event)
-    if span_parts is None or event_parts is None:
+    duration = _DOUBLE.pack(pattern.duration)
+    span_format = _cut(encoded_span, [*ids, *parents, start, end, prediction_id, score])
+    event_format = _cut(encoded_event, [end, _body(_BODY), prediction_id, duration, score, *ids, end])
+    if span_format is None or event_format is None:
         return None
-    template = Template(span_parts, event_parts, has_parent)
-    same = span(template, pattern) == encoded_span and event(template, pattern) == encoded_event
-    return template if same else None
+    template = Template(span_format, event_format, has_parent)
+    return template if encode(template, pattern) == (encoded_span, encoded_event) else None
 
 
-def _cut(message: bytes, fields: list[bytes]) -> tuple[bytes, ...] | None:
-    """The parts between the fields; None if a field is not where it belongs."""
+def _cut(message: bytes, fields: list[bytes]) -> bytes | None:
+    """The message as a format with a place for each field; None if a field is not where it belongs."""
     parts = []
     for field in fields:
         before, found, message = message.partition(field)
         if not found:
             return None
-        parts.append(before)
-    return (*parts, message)
+        parts.append(before.replace(b"%", b"%%"))
+    return b"%b".join((*parts, message.replace(b"%", b"%%")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 import urllib.request
 from datetime import datetime, timezone
 from pathlib import Path
@@ -146,7 +147,10 @@ def test_quality_and_resources_are_part_of_it(telemetry: InMemoryTelemetry) -> N
     """Drift counts and resource figures come with the library: no further tool is needed for them."""
     profile = otel_ml.ReferenceProfile.fit({"amount": [float(index % 60) for index in range(300)]})
     otel_ml.Model("fraud_detector", "1.0.0", profile=profile).record({"amount": 5.0}, prediction="x")
-    with otel_ml.ResourceSampler(interval=60.0):
+    with otel_ml.ResourceSampler(interval=60.0) as sampler:
+        deadline = time.monotonic() + 10.0
+        while not sampler.observations("process.memory.usage") and time.monotonic() < deadline:
+            time.sleep(0.01)
         metrics = telemetry.metrics()
 
     assert sum(p["value"] for p in metrics["ml.feature.values"] if p["attributes"]["ml.feature.name"] == "amount") == 1
