@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from otel_ml._telemetry._prometheus import Page
     from otel_ml._telemetry.cells import CellSet, Identity
 
+_LAST_WAIT: Final = 0.5
+"""Seconds for a reader whose connection was cut at the end of a shutdown to write its book."""
 _WORKER_SHARE: Final = 0.5
 """Part of a shutdown's time after which encoding ends, so that there is time left to send."""
 
@@ -177,6 +179,8 @@ class OwnEngine:
         for reader in self._readers:
             reader.stop(deadline)
         self._outbox.stop(deadline)
+        for reader in self._readers:  # whose connection has been cut just now
+            reader.stop(monotonic() + _LAST_WAIT)
         if self.page is not None:
             _guard.call("engine.page", self.page.close)
         if self._has_stock:
