@@ -256,16 +256,16 @@ def _make_quick() -> Callable[[Any], bytes] | None:
 _quick = _make_quick()
 
 
-def flat_json(value: str | dict[str, object]) -> bytes:
-    """`json_text` in UTF-8 for a text, or a dict of scalars, that has passed this boundary already."""
+def flat_json(value: dict[str, object]) -> bytes:
+    """`json_text` in UTF-8 for a dict of scalars, or of dicts of them, that has passed this boundary already."""
     written: bytes | None = attempt(_quick, value) if _quick is not None else None
     if written is None:
         text_written = attempt(_encode, value)
         written = None if text_written is None else text_written.encode("ascii", "replace")
         if text_written is not None and not text_written.isascii():
             written = None
-    if written is None or len(written) > BODY_LIMIT // 2 or b"\x7f" in written:
-        return json_text(value, limit=BODY_LIMIT // 2).encode()
+    if written is None or len(written) > BODY_LIMIT or b"\x7f" in written:
+        return json_text(value).encode()
     return written
 
 

@@ -238,8 +238,9 @@ class Model:
     def body_of(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
         """The JSON text of an everyday event, UTF-8: what `json_text` gives for the same values."""
         captured = None if row is None else self.captured(row)
-        tail = b'"prediction":%b,"score":%b}' % (flat_json(label), repr(score).encode())
-        return b"{" + tail if captured is None else b'{"features":%b,%b' % (flat_json(captured), tail)
+        if captured is None:
+            return flat_json({"prediction": label, "score": score})
+        return flat_json({"features": captured, "prediction": label, "score": score})
 
     def secrets(self, snapshot: dict[str, object] | _features.Batch | None) -> tuple[str, ...]:
         """Texts of the values of sensitive columns, to be replaced in exception texts."""
