@@ -157,6 +157,11 @@ class Sender:
 
     def put(self, records: Sequence[Encoded]) -> None:
         """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
+        volume = _wire.size(records)
+        if self._open_bytes + volume < REQUEST_BYTES and len(self._open) + len(records) < BATCH_RECORDS:
+            self._open += records
+            self._open_bytes += volume
+            return
         for encoded in records:
             if len(encoded.record) > REQUEST_BYTES:
                 self.delivery.book.drop("too_large", 1)

@@ -63,22 +63,21 @@ class Templates:
 
 def encode(template: Template, compact: Compact) -> tuple[bytes | None, bytes | None]:
     """A `Span` and a `LogRecord` message; None for what is not wanted."""
-    end, score = _TIME.pack(compact.end_ns), _DOUBLE.pack(compact.score)
-    trace_id, span_id = compact.trace_id.to_bytes(16, "big"), compact.span_id.to_bytes(8, "big")
-    prediction_id = compact.prediction_id.encode()
+    # One unpacking costs less than twelve look-ups by name.
+    _, trace, own, parent, _, start_ns, end_ns, chosen, value, seconds, text, has_span, has_event, _ = compact
+    end, score, prediction_id = _TIME.pack(end_ns), _DOUBLE.pack(value), chosen.encode()
+    trace_id, span_id = trace.to_bytes(16, "big"), own.to_bytes(8, "big")
     span = event = None
-    if compact.has_span:
-        start = _TIME.pack(compact.start_ns)
+    if has_span:
+        start = _TIME.pack(start_ns)
         if template.has_parent:
-            parent = compact.parent_span_id.to_bytes(8, "big")
-            span = template.span % (trace_id, span_id, parent, start, end, prediction_id, score)
+            parent_id = parent.to_bytes(8, "big")
+            span = template.span % (trace_id, span_id, parent_id, start, end, prediction_id, score)
         else:
             span = template.span % (trace_id, span_id, start, end, prediction_id, score)
-    if compact.has_event:
-        duration = _DOUBLE.pack(compact.duration)
-        event = template.event % (
-            end, _body(compact.body), prediction_id, duration, score, trace_id, span_id, end
-        )  # fmt: skip
+    if has_event:
+        duration, body = _DOUBLE.pack(seconds), _body(text)
+        event = template.event % (end, body, prediction_id, duration, score, trace_id, span_id, end)
     return span, event
 
 

@@ -16,6 +16,8 @@ class Encoded(NamedTuple):
     """What the ledger counts: 1, or the data points of a metric."""
 
 
+_RECORD = b"\x12"
+"""Key of the records in a Scope* message: field 2, length-delimited."""
 _SHORT = [bytes((number,)) for number in range(128)]
 
 
@@ -56,9 +58,14 @@ def request(resource: bytes, records: Sequence[Encoded]) -> bytes:
         records: Encoded records of one signal, any scopes.
     """
     by_scope: dict[bytes, list[bytes]] = {}
-    for encoded in records:
-        by_scope.setdefault(encoded.scope, []).append(framed(2, encoded.record))
-    scopes = b"".join(framed(2, scope + b"".join(framed_records)) for scope, framed_records in by_scope.items())
+    last: bytes | None = None
+    pieces: list[bytes] = []
+    for scope, record, _ in records:
+        if scope is not last:  # records of one scope mostly come together
+            last = scope
+            pieces = by_scope.setdefault(scope, [])
+        pieces += (_RECORD, varint(len(record)), record)
+    scopes = b"".join(framed(2, scope + b"".join(pieces)) for scope, pieces in by_scope.items())
     return framed(1, resource + scopes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ ID_LENGTH = 32
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
 """Types of values that are kept as they are; texts and whole numbers have limits to be checked."""
 _LOW_64_BITS = (1 << 64) - 1
+_NUMBERS = count()
 _ROOT = Context()
 (_SPAN_KEY,) = set_span(INVALID_SPAN, _ROOT)
 """Where the API keeps the current span; read off its own public function."""
@@ -47,6 +49,8 @@ class LightBinding(OwnBinding):
 
     def __init__(self, model: Model, state: State, engine: Engine) -> None:
         super().__init__(model, state, engine)
+        self.number = next(_NUMBERS)
+        """Tells this binding's shapes from those of others in the worker's templates."""
         self.ids = engine.ids
         self.rule = engine.sampling_rule
         self.root_bound = None if self.rule is None else self.rule.bound
@@ -298,16 +302,18 @@ class LightPrediction(OwnPrediction, LightSpan):
         told = self._told_now
         if told is None or self._own_attributes or self._events or self._links or self._status or self.given_name:
             return None
-        prediction_id, flags = self.id, self._flags()
+        prediction_id = self.__dict__.get("_id") or self.id
         if len(prediction_id) != ID_LENGTH or self._trace_state or not prediction_id.isascii():
             return None
         label, score, elapsed = told
-        parent = self._parent
         if self._span_id == 0:
             self._make_ids()
+        parent, flags, shape = self._parent, self._flags(), int(self._exemplar)
+        if parent is not INVALID_SPAN_CONTEXT:
+            shape |= 2 | int(parent.is_remote) << 2
+        binding = self._binding
         return Compact(
-            (self.model.name, self.model.version, self.model.role, label, self._exemplar, parent.span_id != 0,
-             parent.is_remote, flags, self._sampled),
+            (binding.number, shape, flags, label),
             self._trace_id,
             self._span_id,
             parent.span_id,
@@ -319,9 +325,9 @@ class LightPrediction(OwnPrediction, LightSpan):
             elapsed / 1e9,
             self.model.body_of(self._row, label, score) if self.event_count else b"",
             self._sampled,
-            bool(self.event_count),
+            self.event_count == 1,
             self._stages or (),
-        )  # fmt: skip
+        )
 
     def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
         """The span and the event of this prediction with other values, in the general way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conftest import play_all_kinds
+from scenario import play_all_kinds
 
 from otel_ml.testing import InMemoryTelemetry
 
