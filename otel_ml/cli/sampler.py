@@ -10,19 +10,23 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from otel_ml.resource_sampler import Gap, Reading, Snapshot
+    from otel_ml.config import Config
+    from otel_ml.resource_sampler import Gap, Reading, ResourceSampler, Snapshot, Source
 
 _EPILOG: Final = """\
 examples:
   otel-ml sampler --once                                     what can be read here, as a table
   otel-ml sampler --endpoint http://localhost:4318           the whole machine, every 10 seconds, over OTLP
-  otel-ml sampler --mode sidecar --pid 1 --interval 5        in a pod, beside the service (shared process namespace)
+  otel-ml sampler --mode sidecar --pid 7 --interval 5        in a pod, beside the service; ends with that process
+  otel-ml sampler --mode sidecar --name gunicorn             the same; finds the process again when it was restarted
 """
 _MODES: Final = ("node", "sidecar", "process")
 _SERVICE: Final = "otel-ml-sampler"
+_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 _SHARES_AFTER: Final = 0.25
 """Seconds between the two readings of `--once`; shares of CPU time are their difference."""
 _BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -46,7 +50,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "process: a process, container, GPUs (default: %(default)s)",
     )
     parser.add_argument("--interval", type=_seconds, default=10.0, metavar="SECONDS", help="default: %(default)g")
-    parser.add_argument("--pid", type=int, help="the process to read in place of the sampler itself")
+    watched = parser.add_mutually_exclusive_group()
+    watched.add_argument("--pid", type=int, help="the process to read in place of the sampler itself; ends with it")
+    watched.add_argument("--name", help="the same by its name in /proc/<pid>/comm; found again when it was restarted")
+    parser.add_argument("--budget", type=float, metavar="SHARE", help="of one core; above it the interval is stretched")
+    parser.add_argument("--per-cpu", action="store_true", help="the host's CPU times of each CPU in place of their sum")
+    parser.add_argument(
+        "--pss", action="store_true", help="the process's proportional memory, once a minute; holds it up"
+    )
     parser.add_argument("--service-name", metavar="NAME", help=f"default: OTEL_SERVICE_NAME, else {_SERVICE}")
     parser.add_argument("--endpoint", metavar="URL", help="OTLP receiver; default: OTEL_EXPORTER_OTLP_ENDPOINT")
     parser.add_argument("--once", action="store_true", help="print one reading as a table and end")
@@ -76,40 +87,121 @@ def _seconds(text: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    import otel_ml
-    from otel_ml.config import ENV_METRIC_INTERVAL, ENV_SERVICE_NAME
+    from otel_ml.config import ENV_METRIC_INTERVAL, ENV_SERVICE_NAME, Config
+    from otel_ml.resource_sampler import is_off
 
     # the sampler itself first: a wrong option ends here, before anything is set up
-    sampler = otel_ml.ResourceSampler(arguments.interval, mode=arguments.mode, pid=arguments.pid)
+    sampler, watched = _sampler(arguments)
+    if is_off():
+        raise ValueError("metrics or the sampler are switched off by the environment: there is nothing to do")
     name = arguments.service_name or os.environ.get(ENV_SERVICE_NAME) or _SERVICE
-    interval = None if os.environ.get(ENV_METRIC_INTERVAL) else arguments.interval
-    ended = threading.Event()
+    settings: dict[str, Any] = {"service_name": name, "resource_attributes": _host_name()}
+    if arguments.endpoint is not None:
+        settings["endpoint"] = arguments.endpoint
+    if not os.environ.get(ENV_METRIC_INTERVAL):
+        settings["metric_export_interval"] = arguments.interval
+    config = Config(**settings)
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    telemetry = otel_ml.configure(service_name=name, endpoint=arguments.endpoint, metric_export_interval=interval)
-    sampler.start()
-    if not sampler.is_running:
-        raise ValueError("metrics are switched off (OTEL_SDK_DISABLED): there is nothing to do")
+        signal.signal(number, lambda *_: stop.set())
+
+    def ended() -> bool:
+        return arguments.pid is not None and watched is not None and watched() is None
+
+    why = _why_stock(config)
     print(
         f"otel-ml sampler: {arguments.mode} mode, every {arguments.interval:g} s, "
-        f"to {telemetry.config.metrics.endpoint}; Ctrl-C ends it",
+        f"to {config.metrics.endpoint}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it",
         file=sys.stderr,
         flush=True,
     )
-    ended.wait()
-    # flushed before the sampler stops: a stopped sampler has no points
-    telemetry.shutdown(timeout=5.0)
-    sampler.stop()
+    if why:
+        _through_sdk(sampler, settings, stop, ended)
+    else:
+        _directly(sampler, config, stop, ended)
+    if ended():
+        print(f"otel-ml sampler: process {arguments.pid} has ended, so the sampler ends too", file=sys.stderr)
     return 0
 
 
-def _read_once(arguments: argparse.Namespace) -> int:
+def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[], int | None] | None]:
+    """The sampler that was asked for, and what tells the process that it watches."""
+    from otel_ml.resource_sampler import NamedProcess, OneProcess, ResourceSampler, sources_of
+
+    sources: tuple[Source, ...] = sources_of(
+        arguments.mode,
+        pid=NamedProcess(arguments.name) if arguments.name else arguments.pid,
+        utilization=arguments.once or arguments.json,
+        per_cpu=arguments.per_cpu,
+        pss=arguments.pss,
+        elect=False,
+    )
+    watched = None if arguments.pid is None else OneProcess(arguments.pid)
+    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), watched
+
+
+def _host_name() -> dict[str, str]:
+    """The host's name as an attribute, unless the environment gives one."""
+    import socket
+
+    from otel_ml import semconv
+    from otel_ml.config import ENV_RESOURCE_ATTRIBUTES
+
+    is_given = f"{semconv.HOST_NAME}=" in os.environ.get(ENV_RESOURCE_ATTRIBUTES, "")
+    return {} if is_given else {semconv.HOST_NAME: socket.gethostname()}
+
+
+def _why_stock(config: Config) -> str:
+    """Which setting only the SDK can honour; empty when there is none."""
+    signal_config = config.metrics
+    reasons = {
+        _CONFIG_FILE: bool(os.environ.get(_CONFIG_FILE, "").strip()),
+        "the exporter": signal_config.exporters != ("otlp",),
+        "the protocol": signal_config.protocol != "http/protobuf",
+        "the temporality": config.metric_temporality != "cumulative",
+        "the histograms": config.histogram_aggregation != "explicit_bucket_histogram",
+        "the scrape page": config.prometheus_port is not None,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def _directly(sampler: ResourceSampler, config: Config, stop: threading.Event, ended: Callable[[], bool]) -> None:
+    """Without an SDK: a fifth of the processor time and half of the memory."""
+    from otel_ml import semconv
+    from otel_ml._telemetry._instance import Instance
+    from otel_ml.config import ENV_METRIC_INTERVAL
+    from otel_ml.resource_sampler import DirectExport
+
+    service = "/".join(filter(None, (config.service_namespace, config.service_name)))
+    instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
+    resource = {**config.resource_attributes, semconv.SERVICE_INSTANCE_ID: instance.id}
+    every = config.metric_export_interval if os.environ.get(ENV_METRIC_INTERVAL) else 0.0
+    DirectExport(sampler, config=config.metrics, resource=resource, every=every).run(stop, ended)
+    instance.release()
+
+
+def _through_sdk(
+    sampler: ResourceSampler, settings: dict[str, Any], stop: threading.Event, ended: Callable[[], bool]
+) -> None:
     import otel_ml
 
-    sampler = otel_ml.ResourceSampler(arguments.interval, mode=arguments.mode, pid=arguments.pid, utilization=True)
+    telemetry = otel_ml.configure(**settings)
+    sampler.start()
+    if not sampler.is_running:
+        raise ValueError("there is no meter provider: there is nothing to do")
+    while not stop.wait(1.0) and not ended():
+        pass
+    # flushed before the sampler stops: a stopped sampler has no points
+    telemetry.shutdown(timeout=5.0)
+    sampler.stop()
+
+
+def _read_once(arguments: argparse.Namespace) -> int:
+    sampler, _ = _sampler(arguments)
     sampler.sample()
     time.sleep(_SHARES_AFTER)
     snapshot = sampler.sample()
+    sampler.close()
     if arguments.json:
         print(json.dumps(as_json(snapshot, arguments.mode), indent=2))
     else:
@@ -118,7 +210,9 @@ def _read_once(arguments: argparse.Namespace) -> int:
 
 
 def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
-    """The snapshot as plain data: readings, what is missing and why, and how long each source took in seconds."""
+    """The snapshot as plain data: readings and where from, what is missing and why, how long each source took in s."""
+    from otel_ml.resource_sampler import origin_of
+
     return {
         "mode": mode,
         "duration": snapshot.duration,
@@ -133,6 +227,7 @@ def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
                 "value": reading.value,
                 "unit": reading.metric.unit,
                 "attributes": dict(reading.attributes),
+                "from": origin_of(part.source, reading.metric),
             }
             for part in snapshot.sources
             for reading in part.readings
@@ -146,23 +241,25 @@ def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
 
 
 def as_table(snapshot: Snapshot) -> str:
-    """The snapshot for people: one line a reading, then what is missing and why."""
+    """The snapshot for people: one line a reading and where from, then what is missing and why."""
     readings = [_reading_row(part.source, reading) for part in snapshot.sources for reading in part.readings]
-    lines = _aligned([("SOURCE", "METRIC", "VALUE", "ATTRIBUTES"), *readings])
+    lines = _aligned([("SOURCE", "METRIC", "VALUE", "FROM", "ATTRIBUTES"), *readings])
     gaps = [_gap_row(part.source, gap) for part in snapshot.sources for gap in part.gaps]
     if gaps:
-        lines += ["", *_aligned([("SOURCE", "MISSING", "WHY", ""), *gaps])]
+        lines += ["", *_aligned([("SOURCE", "MISSING", "WHY"), *gaps])]
     times = ", ".join(f"{part.source} {part.duration * 1000:.2f} ms" for part in snapshot.sources)
     return "\n".join([*lines, "", f"read in {snapshot.duration * 1000:.2f} ms: {times}"])
 
 
-def _reading_row(source: str, reading: Reading) -> tuple[str, str, str, str]:
+def _reading_row(source: str, reading: Reading) -> tuple[str, ...]:
+    from otel_ml.resource_sampler import origin_of
+
     attributes = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in reading.attributes.items())
-    return source, reading.metric.name, _value(reading), attributes
+    return source, reading.metric.name, _value(reading), origin_of(source, reading.metric), attributes
 
 
-def _gap_row(source: str, gap: Gap) -> tuple[str, str, str, str]:
-    return source, gap.what, f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind, ""
+def _gap_row(source: str, gap: Gap) -> tuple[str, ...]:
+    return source, gap.what, f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind
 
 
 def _value(reading: Reading) -> str:
@@ -176,6 +273,6 @@ def _value(reading: Reading) -> str:
     return text if unit.startswith("{") else f"{text} {'°C' if unit == 'Cel' else unit}"
 
 
-def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from otel_ml.resource_sampler._container import ContainerSource
+from otel_ml.resource_sampler._direct import DirectExport
 from otel_ml.resource_sampler._gpu import GpuSource
 from otel_ml.resource_sampler._host import HostSource
+from otel_ml.resource_sampler._origins import origin_of
 from otel_ml.resource_sampler._process import ProcessSource
-from otel_ml.resource_sampler._sampler import ResourceSampler
-from otel_ml.resource_sampler._selection import Mode
+from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
+from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot
+from otel_ml.resource_sampler._watched import NamedProcess, OneProcess
 
 __all__ = [
     "ContainerSource",
+    "DirectExport",
     "Gap",
     "GpuSource",
     "HostSource",
     "Mode",
+    "NamedProcess",
+    "OneProcess",
     "ProcessSource",
     "Reading",
     "Report",
@@ -23,4 +29,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "SourceSnapshot",
+    "is_off",
+    "origin_of",
+    "sources_of",
 ]

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from opentelemetry.metrics import Meter
+
 from otel_ml import _guard, semconv
 from otel_ml.resource_sampler._source import Gap, Report, Source
 
@@ -115,6 +117,12 @@ class Elected:
         """Closes the source and gives the lock back."""
         self.source.close()
         self._leadership.release()
+
+    def instrument(self, meter: Meter) -> None:
+        """Creates the source's own instruments, if it has any."""
+        instrument = getattr(self.source, "instrument", None)
+        if instrument is not None:
+            instrument(meter)
 
     def leave_parent(self) -> None:
         """In a forked child: the election is open again."""

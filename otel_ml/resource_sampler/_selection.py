@@ -12,6 +12,7 @@ from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._election import Elected, Leadership
 from otel_ml.resource_sampler._gpu import GpuSource
 from otel_ml.resource_sampler._host import PARTS, HostSource, Part
+from otel_ml.resource_sampler._late_gpu import LateGpuSource
 from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
 from otel_ml.resource_sampler._source import Source
 from otel_ml.resource_sampler._watched import OneProcess
@@ -21,11 +22,13 @@ Mode = Literal["process", "sidecar", "node"]
 _PARTS: Final[dict[str, tuple[Part, ...]]] = {"node": PARTS, "sidecar": ("network",), "process": ()}
 
 
-def sources_of(
+def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     mode: Mode,
     *,
     pid: int | Callable[[], int | None] | None = None,
     utilization: bool = False,
+    per_cpu: bool = False,
+    pss: bool = False,
     elect: bool = True,
 ) -> tuple[Source, ...]:
     """The sources of a mode.
@@ -34,6 +37,8 @@ def sources_of(
         mode: ``process``, ``sidecar`` or ``node``.
         pid: The process to read, or what tells it at every reading; by default the one that reads.
         utilization: Whether to add shares of CPU time.
+        per_cpu: Whether the host's CPU times are those of each CPU.
+        pss: Whether to add the process's proportional set size, once a minute.
         elect: Whether in the mode ``process`` only one worker of a prefork server reads container and GPUs.
 
     Raises:
@@ -53,12 +58,19 @@ def sources_of(
         process = 0 if watched is None else watched() or 0
         return min(available_cpus(process), container.cpu_limit() or math.inf)
 
-    process = ProcessSource(watched, utilization=utilization, cpus=cpus)
-    shared: tuple[Source, ...] = (container, GpuSource())
+    process = ProcessSource(watched, utilization=utilization, pss=pss, cpus=cpus)
+
+    def gpus() -> GpuSource:
+        if mode == "node" and watched is None:
+            return GpuSource(attribution="containers")
+        # a process that is found by its name has no id that stays
+        return GpuSource(attribution="off") if callable(pid) else GpuSource(pid=pid)
+
+    shared: tuple[Source, ...] = (container, LateGpuSource(gpus))
     if mode == "process" and watched is None and elect:
         leadership = Leadership()
         shared = tuple(Elected(source, leadership) for source in shared)
-    host = (HostSource(parts=parts, utilization=utilization),) if parts else ()
+    host = (HostSource(parts=parts, utilization=utilization, per_cpu=per_cpu),) if parts else ()
     return (*host, process, *shared)
 
 

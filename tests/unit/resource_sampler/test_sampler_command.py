@@ -19,13 +19,16 @@ SNAPSHOT = Snapshot(
                 Reading(semconv.SYSTEM_MEMORY_USAGE, 3 * 1024**3, {"system.memory.state": "used"}),
                 Reading(semconv.SYSTEM_MEMORY_UTILIZATION, 0.125, {"system.memory.state": "used"}),
                 Reading(semconv.SYSTEM_CPU_LOGICAL_COUNT, 2, {}),
-                Reading(semconv.HW_TEMPERATURE, 54.0, {"hw.id": "GPU-a/temperature"}),
-                Reading(semconv.PROCESS_DISK_IO, 0, {}),
             ),
             (),
             0.0005,
         ),
-        SourceSnapshot("gpu", (), (Gap("nvml", "driver", "NVML Shared Library Not Found"),), 0.001),
+        SourceSnapshot(
+            "gpu",
+            (Reading(semconv.HW_TEMPERATURE, 54.0, {"hw.id": "GPU-a/temperature"}),),
+            (Gap("nvml", "driver", "NVML Shared Library Not Found"),),
+            0.001,
+        ),
     ),
     0.0015,
 )
@@ -34,12 +37,11 @@ SNAPSHOT = Snapshot(
 def test_the_table_shows_what_was_read_what_is_missing_and_how_long_it_took():
     """Values in units for people; a gap with its reason."""
     assert as_table(SNAPSHOT).splitlines() == [
-        "SOURCE  METRIC                     VALUE     ATTRIBUTES",
-        "host    system.memory.usage        3 GiB     state=used",
-        "host    system.memory.utilization  12.5 %    state=used",
-        "host    system.cpu.logical.count   2",
-        "host    hw.temperature             54.00 °C  id=GPU-a/temperature",
-        "host    process.disk.io            0 B",
+        "SOURCE  METRIC                     VALUE     FROM           ATTRIBUTES",
+        "host    system.memory.usage        3 GiB     /proc/meminfo  state=used",
+        "host    system.memory.utilization  12.5 %    /proc/meminfo  state=used",
+        "host    system.cpu.logical.count   2         /proc/stat",
+        "gpu     hw.temperature             54.00 °C  NVML           id=GPU-a/temperature",
         "",
         "SOURCE  MISSING  WHY",
         "gpu     nvml     driver: NVML Shared Library Not Found",
@@ -52,8 +54,8 @@ def test_json_has_the_same_with_units_and_reasons():
     """Base units, whole attribute names."""
     document = as_json(SNAPSHOT, "node")
     assert document["sources"] == [
-        {"source": "host", "duration": 0.0005, "readings": 5},
-        {"source": "gpu", "duration": 0.001, "readings": 0},
+        {"source": "host", "duration": 0.0005, "readings": 3},
+        {"source": "gpu", "duration": 0.001, "readings": 1},
     ]
     assert document["readings"][0] == {
         "source": "host",
@@ -61,6 +63,7 @@ def test_json_has_the_same_with_units_and_reasons():
         "value": 3221225472,
         "unit": "By",
         "attributes": {"system.memory.state": "used"},
+        "from": "/proc/meminfo",
     }
     assert document["missing"] == [
         {"source": "gpu", "what": "nvml", "kind": "driver", "reason": "NVML Shared Library Not Found"}
