@@ -36,9 +36,15 @@ class Endings:
         process = sys.modules.get("multiprocessing.process")
         if process is not None and process.parent_process() is not None:
             self.finalize()
+        else:
+            self.watch_child()
 
     def watch_child(self) -> None:
-        """In a forked child: `multiprocessing` ends it without the interpreter's exit functions."""
+        """In a forked child, and before one is made of this process.
+
+        `multiprocessing` ends its children without the interpreter's exit functions, and it forgets finalizers that
+        were registered before the child's own start.
+        """
         util = sys.modules.get("multiprocessing.util")
         if util is not None and self._known_to is not util:
             self._known_to = util

@@ -1,0 +1,69 @@
+"""Cases 11 and 12: forks in the middle of everything, and how children end."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+
+def children_points(receiver):
+    """Instance, where and value of every point of the stock counter that was received."""
+    return [
+        (
+            next(p.value.string_value for p in resource.resource.attributes if p.key == "service.instance.id"),
+            point.attributes[0].value.string_value,
+            point.as_int,
+        )
+        for request in receiver.metric_requests()
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == "user.counter"
+        for point in metric.sum.data_points
+    ]
+
+
+def forks(run, receiver, figure, count):
+    program = run("forks.py", count)
+    status = program.wait(600)
+
+    assert status == 0, program.output
+    assert program.wait_for_line("statuses") == f"statuses {{0: {count}}}", program.output
+    assert program.wait_for_line("flushed") == "flushed True"
+    points = children_points(receiver)
+    parents = {instance for instance, where, _ in points if where == "parent"}
+    children = [(instance, value) for instance, where, value in points if where == "child"]
+    assert len(parents) == 1
+    assert [value for _, value in children] == [1] * count
+    assert parents.isdisjoint(instance for instance, _ in children)
+    spans = [span.name for span in receiver.spans()]
+    logs = [record.body.string_value for record in receiver.logs()]
+    assert (spans.count("child"), logs.count("child")) == (count, count)
+    assert receiver.duplicates() == 0
+    slowest = float(re.sub(r"[^0-9.e-]", "", program.wait_for_line("slowest").removeprefix("slowest")))
+    figure(11, forks=count, hangs=0, repeated_counts=0, slowest_fork_ms=slowest * 1000)
+
+
+def test_case_11_forking_while_every_lock_is_in_use(run, receiver, figure):
+    """No child hangs, each starts at zero under an id of its own, and nothing of it or of the parent is lost."""
+    forks(run, receiver, figure, 40)
+
+
+@pytest.mark.slow
+def test_case_11_a_thousand_forks(run, receiver, figure):
+    """The same, 1,000 times."""
+    forks(run, receiver, figure, 1000)
+
+
+@pytest.mark.parametrize("kind", ["process", "executor", "pool"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_case_12_children_of_multiprocessing_lose_nothing(run, receiver, figure, method, kind):
+    """A child that ends in an orderly way sends what it has, whatever way it was started in."""
+    program = run("children.py", method, kind)
+
+    assert program.wait() == 0, program.output
+    names = [span.name for span in receiver.spans()]
+    assert names == ["predict m"] * 4, program.output
+    assert len(receiver.logs()) == 4
+    figure(12, method=method, kind=kind, lost=4 - len(names))
