@@ -1,250 +1,345 @@
 from __future__ import annotations
 
 import importlib
-import logging
+import os
 import subprocess
 import sys
+import types
 
 import pytest
+from nvml_fixtures import A, B, figures, in_any_order, rows_of, status, xids
 
+from otel_ml.config import ConfigError
 from otel_ml.resource_sampler import Gap, GpuSource
 
-CALLS = (
-    "nvmlDeviceGetUtilizationRates",
-    "nvmlDeviceGetMemoryInfo",
-    "nvmlDeviceGetPowerUsage",
-    "nvmlDeviceGetEnforcedPowerLimit",
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetTemperatureV",
-)
+FAST = ("nvmlDeviceGetSamples", "nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetFieldValues")
 
 
-def source(nvml, now=None):
-    return GpuSource(nvml=nvml, retry=60.0, clock=lambda: 0.0 if now is None else now[0])
-
-
-def figures(uuid, name, degrees=54.0):
-    base = {"hw.id": uuid, "hw.name": name, "hw.vendor": "NVIDIA", "hw.model": "NVIDIA H100 80GB HBM3"}
-    sensor = {"hw.id": f"{uuid}/temperature", "hw.parent": uuid, "hw.sensor_location": "gpu"}
+def no_share(name):
+    """The gaps of a GPU on which nothing is ours."""
     return [
-        ("hw.gpu.utilization", 0.37, {**base, "hw.gpu.task": "general"}),
-        ("hw.gpu.memory.usage", 21474836480, base),
-        ("hw.gpu.memory.limit", 85899345920, base),
-        ("hw.gpu.memory.utilization", 0.25, base),
-        ("hw.power", 310.5, {**base, "hw.type": "gpu"}),
-        ("otelml.gpu.power.limit", 700.0, base),
-        ("hw.energy", 7.5, {**base, "hw.type": "gpu"}),
-        ("hw.temperature", degrees, sensor),
+        Gap(f"{name} page retirement pending", "unsupported", "field 31 answers 3"),
+        Gap(f"{name} share of the process", "absent", "no rung of the ladder holds"),
+        Gap(f"{name} process utilization", "absent", "Not Found"),
     ]
 
 
-def status(uuid, name, state):
-    base = {"hw.id": uuid, "hw.name": name, "hw.vendor": "NVIDIA", "hw.model": "NVIDIA H100 80GB HBM3"}
-    return [
-        ("hw.status", int(state == known), {**base, "hw.type": "gpu", "hw.state": known}) for known in ("ok", "failed")
-    ]
+def at(driver, source, *seconds):
+    """The last of several readings."""
+    for second in seconds:
+        driver.at(second)
+        report = source.read()
+    return report
 
 
-A, B = ("GPU-a", "GPU 0"), ("GPU-b", "GPU 1")
-
-
-def test_all_figures_of_all_gpus(nvml, flat):
+def test_all_figures_of_all_gpus(driver, gpus):
     """Base units, keyed by UUID; memory utilization is memory used, not the controller's busy share."""
-    report = source(nvml).read()
-    assert flat(report) == [*figures(*A), *figures(*B), *status(*A, "ok"), *status(*B, "ok")]
-    assert report.gaps == ()
+    report = at(driver, gpus(gpm=True), 30, 60)
+    whole = [*figures(*A, t=60, gpm=True), *figures(*B, t=60, gpm=True), *status(*A, "ok"), *status(*B, "ok")]
+    assert in_any_order(rows_of(report)) == in_any_order([*whole, *xids(*A), *xids(*B)])
+    assert list(report.gaps) == [*no_share("GPU 0"), *no_share("GPU 1")]
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("code", [3, 4, 6, 10, 13, 17, 21, 23, 26, 27, 999])
-def test_a_failed_call_is_one_missing_figure_and_never_a_number(nvml, flat, call, code):
-    """Every code that leaves the GPU in place costs this figure of this GPU alone."""
-    nvml.fail[call, "GPU-a"] = code
-    rows = flat(source(nvml).read())
-    is_replaced = call == "nvmlDeviceGetTemperatureV" and code in {3, 13, 26}
-    whole = [*figures(*A, 53.0 if is_replaced else 54.0), *figures(*B), *status(*A, "ok"), *status(*B, "ok")]
-    missing = [row for row in whole if row not in rows]
-    assert rows == [row for row in whole if row in rows]
-    assert len(missing) == (0 if is_replaced else 3 if call == "nvmlDeviceGetMemoryInfo" else 1)
-    assert all("GPU-a" in row[2]["hw.id"] for row in missing)
+def test_a_source_gives_only_metrics_that_it_names(driver, gpus):
+    """The sampler creates its instruments from that list."""
+    source = gpus(gpm=True)
+    assert {reading.metric for reading in at(driver, source, 30, 60).readings} <= set(source.metrics)
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("code", [2, 11, 15, 16, 28])
-def test_a_lost_gpu_is_failed_and_the_other_goes_on(nvml, flat, caplog, call, code):
-    """After a loss nothing is asked of it, its status says so, and the log has one line."""
-    caplog.set_level(logging.INFO, "otel_ml")
-    gpu = source(nvml)
-    gpu.read()
-    nvml.fail[call, "GPU-a"] = code
-    gpu.read()
-    nvml.calls.clear()
-    rows = flat(gpu.read())
-    assert rows == [*figures(*B), *status(*A, "failed"), *status(*B, "ok")]
-    assert nvml.calls == list(CALLS)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"otel-ml: GPU GPU-a is lost (NVML error {code}): its readings are absent until it is back"
+def test_a_fast_tick_is_three_calls_a_gpu(driver, gpus):
+    """Utilization, memory and one batch of fields; the slow figures of the last slow tick are still given."""
+    source = gpus()
+    at(driver, source, 30)
+    driver.forget()
+    report = at(driver, source, 40)
+    assert driver.table() == dict.fromkeys(FAST, 2)
+    assert len(rows_of(report)) == len([*figures(*A), *figures(*B), *status(*A, "ok"), *xids(*A)]) + 12 - 4
+
+
+def test_slow_figures_are_renewed_after_their_time(driver, gpus):
+    """Temperature, clocks and processes are read every thirty seconds, not every ten."""
+    driver.load("35 - * value temperature 70")
+    source = gpus()
+    seen = [
+        [
+            row[1]
+            for row in rows_of(at(driver, source, second), "hw.temperature")
+            if row[2]["hw.id"] == "GPU-a/temperature"
+        ]
+        for second in (30, 40, 50, 60)
     ]
+    assert seen == [[54.0], [54.0], [54.0], [70.0]]
 
 
-def test_a_lost_gpu_is_taken_up_when_it_is_back(nvml, flat, caplog):
-    """It is looked for after the retry time, not before, and its return is said once."""
-    caplog.set_level(logging.INFO, "otel_ml")
-    now = [0.0]
-    gpu = source(nvml, now)
-    nvml.fail["nvmlDeviceGetPowerUsage", "GPU-a"] = 15
-    gpu.read()
-    del nvml.fail["nvmlDeviceGetPowerUsage", "GPU-a"]
-    now[0] = 59.0
-    before = flat(gpu.read())
-    now[0] = 60.0
-    after = flat(gpu.read())
-    assert before == [*figures(*B), *status(*A, "failed"), *status(*B, "ok")]
-    assert after == [*figures(*A), *figures(*B), *status(*A, "ok"), *status(*B, "ok")]
-    assert [record.getMessage() for record in caplog.records][-1] == "otel-ml: GPU GPU-a is back"
+def test_a_slow_figure_that_fails_is_not_given_again(driver, gpus):
+    """No old value stands in for a failed reading."""
+    driver.load("50 - * return nvmlDeviceGetClockInfo 21")
+    source = gpus()
+    assert len(rows_of(at(driver, source, 30, 40), "otelml.gpu.clock.frequency")) == 8
+    assert rows_of(at(driver, source, 60), "otelml.gpu.clock.frequency") == []
 
 
-def test_three_unknown_errors_in_a_row_mean_that_the_gpu_is_gone(nvml, flat, caplog):
-    """A container whose device access was stripped sees nothing else; the log says what to do."""
-    gpu = source(nvml)
-    for call in CALLS:
-        nvml.fail[call, "GPU-a"] = 999
-    rows = flat(gpu.read())
-    assert rows == [*figures(*B), *status(*A, "failed"), *status(*B, "ok")]
-    assert caplog.messages[-1].endswith("; if this container lost its access to the device, recreate it")
+def test_utilization_is_the_mean_of_the_drivers_samples(driver, gpus):
+    """What happened between two ticks is not missed, and no sample counts twice."""
+    driver.load("45 - * value samples 77")
+    source = gpus()
+    shares = [rows_of(at(driver, source, second), "hw.gpu.utilization")[0][1] for second in (30, 40, 50)]
+    assert shares == [0.37, 0.37, 0.77]
 
 
-@pytest.mark.parametrize("code", [1, 9, 12, 18])
-def test_a_driver_that_goes_takes_all_gpus_and_comes_back(nvml, flat, code):
-    """The library is shut down once and initialised again after the retry time."""
-    now = [0.0]
-    gpu = source(nvml, now)
-    gpu.read()
-    nvml.fail["nvmlDeviceGetUtilizationRates"] = code
-    lost = gpu.read()
-    del nvml.fail["nvmlDeviceGetUtilizationRates"]
-    now[0] = 60.0
-    back = flat(gpu.read())
-    assert flat(lost) == [*status(*A, "failed"), *status(*B, "failed")]
-    assert Gap("nvml", "driver", f"NVML error {code}") in lost.gaps
-    assert back == [*figures(*A), *figures(*B), *status(*A, "ok"), *status(*B, "ok")]
-    assert (nvml.calls.count("nvmlInit"), nvml.calls.count("nvmlShutdown")) == (2, 1)
+@pytest.mark.parametrize("code", [3, 6, 13, 21])
+def test_without_samples_the_drivers_own_window_is_taken(driver, gpus, code):
+    """The plain utilization, by one call a tick as well."""
+    driver.load(f"0 - * return nvmlDeviceGetSamples {code}")
+    source = gpus()
+    first = rows_of(at(driver, source, 30), "hw.gpu.utilization")[0]
+    at(driver, source, 40)
+    driver.forget()
+    report = at(driver, source, 50)
+    assert first[1] == 0.41
+    assert rows_of(report, "hw.gpu.utilization")[0][1] == 0.41
+    assert driver.table() == {
+        "nvmlDeviceGetUtilizationRates": 2,
+        "nvmlDeviceGetMemoryInfo_v2": 2,
+        "nvmlDeviceGetFieldValues": 2,
+    }
 
 
-def test_no_driver_is_no_point_one_line_and_one_try_a_minute(nvml, caplog):
-    """A machine without a GPU is no fault."""
-    caplog.set_level(logging.INFO, "otel_ml")
-    nvml.fail["nvmlInit"] = 12
-    now = [0.0]
-    gpu = source(nvml, now)
-    reports = []
-    for now[0] in (0.0, 10.0, 20.0, 60.0, 70.0):
-        reports.append(gpu.read())
-    assert {(report.readings, report.gaps) for report in reports} == {((), (Gap("nvml", "driver", "NVML error 12"),))}
-    assert nvml.calls == ["nvmlInit", "nvmlInit"]
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "otel-ml: no NVIDIA GPU can be read (NVML error 12): GPU readings are absent")
+def test_fields_that_a_gpu_lacks_are_asked_once(driver, gpus):
+    """The batch is probed at the start; what it lacks has other sources or is absent, and is named as a gap."""
+    driver.load(base=["0 - * text name Old", "0 - * value power 55000", "0 - * value power_limit 70000"], gpus=1)
+    source = gpus(attribution="off")
+    report = at(driver, source, 30)
+    driver.forget()
+    at(driver, source, 40)
+    base = {"hw.id": "GPU-a", "hw.name": "GPU 0", "hw.vendor": "NVIDIA", "hw.model": "Old"}
+    assert rows_of(report)[:2] == [
+        ("hw.power", 55.0, {**base, "hw.type": "gpu"}),
+        ("otelml.gpu.power.limit", 70.0, base),
     ]
+    assert Gap("GPU 0 energy", "unsupported", "field 83 answers 3") in report.gaps
+    assert {gap.kind for gap in report.gaps} == {"unsupported"}
+    assert driver.table() == {}
 
 
-def test_a_driver_that_arrives_later_is_found(nvml, flat):
-    """The sampler may be up before the driver."""
-    nvml.fail["nvmlInit"] = 9
-    now = [0.0]
-    gpu = source(nvml, now)
-    gpu.read()
-    del nvml.fail["nvmlInit"]
-    now[0] = 61.0
-    assert len(flat(gpu.read())) == 20
+def test_the_average_power_is_preferred_and_the_other_field_no_longer_asked(driver, gpus):
+    """Of two fields for one figure the first that answers is read; here the instant power of an older driver."""
+    driver.load("0 - 0 return field:185 3")
+    assert [row[1] for row in rows_of(at(driver, gpus(), 30), "hw.power")] == [320.0, 310.5]
 
 
-def test_no_visible_gpu_is_not_healthy_and_idle(nvml):
-    """A broken device mount looks like this."""
-    nvml.gpus.clear()
-    report = source(nvml).read()
-    assert (report.readings, report.gaps) == ((), (Gap("nvml", "driver", "the driver shows no GPU"),))
-
-
-def test_a_call_that_is_not_supported_is_asked_once(nvml):
-    """Absent for good: named as a gap, not asked again."""
-    nvml.fail["nvmlDeviceGetTotalEnergyConsumption"] = 3
-    gpu = source(nvml)
-    first, second = gpu.read(), gpu.read()
-    assert [gap.kind for gap in first.gaps] == [gap.kind for gap in second.gaps] == ["unsupported", "unsupported"]
-    assert nvml.calls.count("nvmlDeviceGetTotalEnergyConsumption") == 2
-
-
-def test_a_binding_without_a_newer_function_is_no_fault(nvml, flat):
-    """An older nvidia-ml-py has no nvmlDeviceGetTemperatureV."""
-
-    class Old(type(nvml)):
-        def __getattr__(self, name):
-            if name == "nvmlDeviceGetTemperatureV":
-                raise AttributeError(name)
-            return super().__getattr__(name)
-
-    rows = flat(source(Old()).read())
-    assert [row[1] for row in rows if row[0] == "hw.temperature"] == [53.0, 53.0]
+def test_throttling_now_is_read_where_there_is_no_throttled_time(driver, gpus):
+    """The bits that are throttling; an idle GPU and chosen clocks are not."""
+    driver.load(
+        *[f"0 - * return field:{field} 3" for field in (74, 75, 76, 269, 270, 271)], "0 - * value reasons 71", gpus=1
+    )
+    report = at(driver, gpus(), 30)
+    active = {
+        row[2]["otelml.gpu.clock.throttle.reason"]: row[1]
+        for row in rows_of(report, "otelml.gpu.clock.throttle.active")
+    }
+    assert active == {
+        "sw_power_cap": 1,
+        "hw_slowdown": 0,
+        "sync_boost": 0,
+        "sw_thermal": 0,
+        "hw_thermal": 1,
+        "hw_power_brake": 0,
+    }
+    assert rows_of(report, "otelml.gpu.clock.throttle.time") == []
 
 
 @pytest.mark.parametrize(
-    ("call", "value"),
+    ("rule", "state"),
     [
-        ("nvmlDeviceGetPowerUsage", 2**32 - 1),
-        ("nvmlDeviceGetEnforcedPowerLimit", 2**32 - 1),
-        ("nvmlDeviceGetTemperatureV", 2**32 - 1),
-        ("nvmlDeviceGetUtilizationRates", type("Rates", (), {"gpu": 2**32 - 1})),
-        ("nvmlDeviceGetMemoryInfo", type("Memory", (), {"total": 2**64 - 1, "free": 2**64 - 1})),
-        ("nvmlDeviceGetMemoryInfo", type("Memory", (), {"total": 0, "free": 0})),
-        ("nvmlDeviceGetMemoryInfo", type("Memory", (), {"total": 10, "free": 11})),
+        ("value field:230 1", "degraded"),
+        ("value reasons 8", "degraded"),
+        ("value field:144 1", "predicted_failure"),
+        ("value field:145 1", "predicted_failure"),
+        ("value field:31 1", "predicted_failure"),
+        ("return nvmlDeviceGetFieldValues 16", "failed"),
     ],
 )
-def test_the_drivers_word_for_no_value_is_no_point(nvml, flat, call, value):
-    """All ones, or figures that contradict each other, are unknown and not a measurement."""
-    nvml.values[call] = value
-    rows = flat(source(nvml).read())
-    whole = [*figures(*A), *figures(*B), *status(*A, "ok"), *status(*B, "ok")]
-    assert all(row in whole for row in rows)
-    assert len(rows) < len(whole)
+def test_the_state_of_a_gpu(driver, gpus, rule, state):
+    """Wanted recovery and hardware slowdown degrade it, memory about to fail predicts its failure."""
+    driver.load("0 - * value field:31 0", f"35 - 0 {rule}")
+    source = gpus()
+    report = at(driver, source, 30, 60)
+    assert rows_of(report, "hw.status") == [*status(*A, state), *status(*B, "ok")]
 
 
-def test_the_library_is_shut_down_once_by_close(nvml):
-    """No call follows the shutdown."""
-    gpu = source(nvml)
-    gpu.read()
-    gpu.close()
-    gpu.close()
-    assert nvml.calls.count("nvmlShutdown") == 1
-    assert nvml.calls[-1] == "nvmlShutdown"
+def test_a_binding_without_a_newer_function_is_no_fault(driver, gpus, nvml):
+    """An older nvidia-ml-py lacks nvmlDeviceGetTemperatureV, memory v2, GPM or its library's handle."""
+    old = types.ModuleType("pynvml")
+    for name, value in vars(nvml).items():
+        setattr(old, name, value)
+    for name in ("nvmlDeviceGetTemperatureV", "nvmlMemory_v2", "nvmlLib", "nvmlGpmQueryDeviceSupport"):
+        if hasattr(old, name):
+            delattr(old, name)
+    report = at(driver, gpus(nvml=old, gpm=True), 30)
+    temperatures = [row[1] for row in rows_of(report, "hw.temperature") if row[2]["hw.sensor_location"] == "gpu"]
+    assert temperatures == [54.0, 54.0]
+    assert [row[1] for row in rows_of(report, "hw.gpu.memory.usage")] == [21474836480, 21474836480]
+    assert driver.calls("nvmlDeviceGetTemperature") == 2
 
 
-def test_a_forked_child_initialises_the_library_anew(nvml, flat):
-    """NVML's state is not inherited: the child neither uses nor shuts down its parent's."""
-    gpu = source(nvml)
-    gpu.read()
-    gpu._pid = -1  # as after a fork
-    rows = flat(gpu.read())
-    assert len(rows) == 20
-    assert (nvml.calls.count("nvmlInit"), nvml.calls.count("nvmlShutdown")) == (2, 0)
-    gpu._pid = -1
-    gpu.close()
-    assert nvml.calls.count("nvmlShutdown") == 0
+def test_a_package_that_shadows_the_binding_is_named(driver, gpus):
+    """The old third-party pynvml has the same module name."""
+    report = gpus(nvml=types.ModuleType("pynvml")).read()
+    assert report.gaps == (Gap("nvml", "driver", "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py"),)
 
 
-def test_a_gpu_that_cannot_be_opened_is_a_gap_beside_the_others(nvml, flat):
-    """A device that the container may not use."""
-    nvml.fail["nvmlDeviceGetHandleByIndex", 0] = 4
-    report = source(nvml).read()
-    assert flat(report) == [*figures(*B), *status(*B, "ok")]
-    assert report.gaps == (Gap("gpu 0", "permission", "NVML error 4"),)
+@pytest.mark.parametrize(
+    ("rule", "metric", "left"),
+    [
+        ("value field:83 0", "hw.energy", 0),
+        ("value field:83 18446744073709551615", "hw.energy", 0),
+        ("value field:185 0 type 1", "hw.power", 1),
+        ("value field:185 4294967295 type 1", "hw.power", 1),
+        ("value field:190 0 type 1", "otelml.gpu.power.limit", 0),
+        ("value field:82 0 type 1", "hw.temperature", 1),
+        ("value temperature 0", "hw.temperature", 1),
+        ("value temperature 4294967295", "hw.temperature", 1),
+        ("value field:197 0", "hw.gpu.io", 1),
+        ("value utilization 4294967295", "otelml.gpu.memory.activity", 1),
+        ("value memory_activity 101", "otelml.gpu.memory.activity", 0),
+        ("value encoder 255", "hw.gpu.utilization", 2),
+        ("value clock:0 0", "otelml.gpu.clock.frequency", 3),
+        ("value memory.total -1", "hw.gpu.memory.usage", 0),
+        ("value memory.total 0", "hw.gpu.memory.usage", 0),
+        ("value memory.free 99999999999999", "hw.gpu.memory.usage", 0),
+        ("value threshold:0 0", "hw.temperature.limit", 1),
+        ("value fan 4000", "hw.fan.speed_ratio", 0),
+        ("value field:3 5 type 99", "hw.errors", 10),
+    ],
+)
+def test_the_drivers_word_for_no_value_is_no_point(driver, gpus, rule, metric, left):
+    """All ones, 0 for what cannot be 0, and figures that contradict each other are unknown and no measurement."""
+    driver.load(f"0 - * {rule}", gpus=1)
+    assert len(rows_of(at(driver, gpus(), 30), metric)) == left
 
 
-def test_gpus_beyond_the_cap_are_left_out_and_said(nvml):
+def test_idle_is_not_believed_of_a_gpu_whose_processes_are_busy(driver, gpus):
+    """Some drivers answer 0 with success for a utilization that they cannot measure."""
+    driver.load("0 - * value samples 0", "0 - * value utilization 0", "0 - 0 busy 77 50", "65 - 0 value samples 9")
+    source = gpus()
+    seen = []
+    for second in (30, 40, 60, 70):
+        report = at(driver, source, second)
+        rows = [row for row in rows_of(report, "hw.gpu.utilization") if row[2]["hw.gpu.task"] == "general"]
+        seen.append([(row[2]["hw.id"], row[1]) for row in rows])
+    assert seen == [
+        [("GPU-a", 0.0), ("GPU-b", 0.0)],
+        [("GPU-b", 0.0)],
+        [("GPU-b", 0.0)],
+        [("GPU-a", pytest.approx(0.09, abs=0.06)), ("GPU-b", 0.0)],
+    ]
+
+
+def test_gpus_beyond_the_cap_are_left_out_and_said(driver, gpus):
     """Cardinality is bounded whatever the driver says."""
-    nvml.gpus = [f"GPU-{number}" for number in range(70)]
-    report = source(nvml).read()
-    assert len({reading.attributes["hw.id"] for reading in report.readings}) == 64 * 2
-    assert report.gaps == (Gap("gpu", "capped", "6 of 70 GPUs left out"),)
+    driver.load(*[f"0 - {index} text uuid GPU-{index}" for index in range(70)], "0 - * value gpus 70", gpus=1)
+    report = at(driver, gpus(attribution="off"), 30)
+    assert len({row[2]["hw.id"] for row in rows_of(report, "hw.status")}) == 64
+    assert Gap("gpu", "capped", "6 of 70 GPUs left out") in report.gaps
+
+
+def test_a_gpu_that_cannot_be_opened_is_a_gap_beside_the_others(driver, gpus):
+    """A device that the container may not use."""
+    driver.load("0 - 0 return nvmlDeviceGetHandleByIndex_v2 4")
+    report = at(driver, gpus(attribution="off"), 30)
+    assert {row[2].get("hw.id", "")[:5] for row in rows_of(report)} == {"GPU-b"}
+    assert report.gaps[0] == Gap("gpu 0", "permission", "Insufficient Permissions")
+
+
+def test_what_is_refused_is_asked_again_at_the_next_slow_tick(driver, gpus):
+    """Permissions may change; meanwhile it is a gap."""
+    driver.load("0 45 0 return nvmlDeviceGetMemoryInfo_v2 4", "0 45 0 return field:83 17")
+    source = gpus(attribution="off")
+    first = at(driver, source, 30)
+    driver.forget()
+    second = at(driver, source, 40)
+    calls = driver.table()
+    third = at(driver, source, 60)
+    refused = [Gap("GPU 0 memory", "permission", "Insufficient Permissions")]
+    refused.append(Gap("GPU 0 energy", "permission", "field 83 answers 17"))
+    for report in (first, second):
+        assert [gap for gap in report.gaps if gap.kind == "permission"] == refused
+    assert calls["nvmlDeviceGetMemoryInfo_v2"] == 1
+    assert [len(rows_of(report, "hw.energy")) for report in (first, second, third)] == [1, 1, 2]
+    assert [len(rows_of(report, "hw.gpu.memory.usage")) for report in (first, second, third)] == [1, 1, 2]
+
+
+def test_the_library_is_shut_down_once_by_close(driver, gpus):
+    """No call follows the shutdown, and all that the library lent is given back."""
+    source = gpus(gpm=True)
+    at(driver, source, 30, 40)
+    source.close()
+    source.close()
+    assert (driver.calls("nvmlShutdown"), driver.held, driver.after_shutdown) == (1, (0, 0, 0), 0)
+
+
+def test_a_source_can_be_read_again_after_close(driver, gpus):
+    """Everything is found anew."""
+    source = gpus()
+    first = rows_of(at(driver, source, 30))
+    source.close()
+    assert rows_of(at(driver, source, 30)) == first
+
+
+def test_a_shutdown_that_fails_is_no_fault(driver, gpus):
+    """The driver may be gone already."""
+    driver.load("0 - * return nvmlShutdown 1")
+    driver.may_hold = (1, 0, 0)
+    source = gpus()
+    at(driver, source, 30)
+    source.close()
+
+
+def test_the_driver_is_not_touched_before_the_first_reading(driver, gpus):
+    """NVML touched before a fork breaks the workers."""
+    gpus()
+    assert driver.table() == {}
+
+
+def test_a_forked_child_initialises_the_library_anew(driver, gpus):
+    """Neither threads nor NVML's state are inherited: the child does not shut down its parent's."""
+    source = gpus()
+    at(driver, source, 30)
+    pid = os.fork()
+    if pid == 0:
+        rows = rows_of(source.read())
+        is_fine = driver.calls("nvmlInitWithFlags") == 2 and len(rows) > 90
+        source.close()
+        os._exit(0 if is_fine and driver.calls("nvmlShutdown") == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(rows_of(at(driver, source, 40))) > 90
+
+
+@pytest.mark.parametrize("name", ["retry", "slow", "deadline", "poll"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_times_must_be_positive(name, seconds):
+    """A wrong setting ends at once, with its name."""
+    with pytest.raises(ConfigError, match=name):
+        GpuSource(**{name: seconds})
+
+
+def test_an_unknown_attribution_is_refused():
+    """The message lists the choices."""
+    with pytest.raises(ConfigError, match="process, containers or off"):
+        GpuSource(attribution="mine")
+
+
+def test_calls_are_timed_by_name(driver, gpus, provider, collect):
+    """`otelml.sampler.nvml.call.duration` counts every call of the tick."""
+    source = gpus()
+    source.instrument(provider.meter)
+    at(driver, source, 30)
+    names = {
+        attributes["otelml.sampler.nvml.call"]
+        for attributes, _ in collect(provider.reader)["otelml.sampler.nvml.call.duration"]
+    }
+    assert names >= {"nvmlInit", "nvmlDeviceGetFieldValues", "nvmlDeviceGetSamples", "nvmlDeviceGetClockInfo"}
 
 
 def test_a_missing_binding_names_the_extra():
@@ -259,37 +354,17 @@ def test_a_missing_binding_names_the_extra():
     assert "readings=()" in finished.stdout
 
 
-def test_a_shutdown_that_fails_is_no_fault(nvml):
-    """The driver may be gone already."""
-    gpu = source(nvml)
-    gpu.read()
-    nvml.fail["nvmlShutdown"] = 1
-    gpu.close()
-    assert nvml.calls[-1] == "nvmlShutdown"
-
-
-def test_the_driver_is_not_touched_before_the_first_reading(nvml):
-    """NVML touched before a fork breaks the workers."""
-    source(nvml)
-    assert nvml.calls == []
-
-
 def test_the_real_binding_without_a_driver_is_one_gap():
     """nvidia-ml-py as installed, on a machine without a GPU."""
-    pynvml = importlib.import_module("pynvml")
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        report = GpuSource().read()
-        assert (report.readings, [gap.kind for gap in report.gaps]) == ((), ["driver"])
-    else:
-        pynvml.nvmlShutdown()
-        pytest.skip("this machine has a driver")
+    code = "from otel_ml.resource_sampler import GpuSource; print(GpuSource().read())"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "Gap(what='nvml', kind='driver', detail='NVML Shared Library Not Found')" in finished.stdout
 
 
 @pytest.mark.gpu
 def test_a_real_gpu_has_all_figures():
     """Utilization, memory, power, temperature and a good status of every visible GPU."""
+    importlib.import_module("pynvml")
     report = GpuSource().read()
     if not report.readings:
         pytest.skip("no NVIDIA GPU")

@@ -1,0 +1,201 @@
+"""Which share of a GPU is this process's, with the rung of the ladder by which that is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from otel_ml import semconv
+from otel_ml.resource_sampler._gpu_device import Device, Gpu
+from otel_ml.resource_sampler._gpu_models import Allocated, allocated, bare, loaded_models
+from otel_ml.resource_sampler._gpu_owners import Owners, is_plausible
+from otel_ml.resource_sampler._gpu_slow import Step
+from otel_ml.resource_sampler._nvml import Nvml
+from otel_ml.resource_sampler._source import Gap, Reading
+
+Attribution = Literal["process", "containers", "off"]
+
+MAX_PROCESSES: Final = 1024
+"""Processes of one GPU that are looked at."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the last process list of one device said."""
+
+    pids: frozenset[int] = frozenset()
+    ours: frozenset[int] = frozenset()
+    method: str = "none"
+    utilization_until: int = 0
+    by_container: dict[int, str] = field(default_factory=dict)
+
+
+class Ladder:
+    """The steps of the slow tier that say whose a GPU is.
+
+    One rung is taken for one GPU, the first that holds: ``framework`` (the allocator of a loaded torch), ``pid`` (the
+    driver's process list names us, or a descendant, and that process has CUDA open), ``host_pid`` (it names us by the
+    host's number), ``exclusive`` (the only device that is visible, and nobody else is listed: an upper bound). On no
+    rung there is no figure.
+
+    Args:
+        nvml: The driver library.
+        kind: ``process`` for the watched process, ``containers`` for the sum of each container on this machine.
+        pid: The watched process, by default this one.
+        proc: /proc of this namespace.
+        host_proc: /proc of the host, where it is mounted.
+        framework: What the allocator of the framework holds.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only
+        self,
+        nvml: Nvml,
+        *,
+        kind: Attribution = "process",
+        pid: int | None = None,
+        proc: Path = Path("/proc"),
+        host_proc: Path | None = None,
+        framework: Callable[[], list[Allocated]] = allocated,
+    ) -> None:
+        self._nvml = nvml
+        self._kind = kind
+        self._is_self = pid is None or pid == os.getpid()
+        self._owners = Owners(os.getpid() if pid is None else pid, proc, host_proc)
+        self._framework = framework
+        self._seen: dict[str, _Seen] = {}
+
+    def steps(self, device: Device, *, is_sole: bool) -> Sequence[tuple[str, Step]]:
+        """The slow steps of one GPU or MIG instance; `is_sole` says that no other one is visible."""
+        if self._kind == "off":
+            return ()
+        steps: list[tuple[str, Step]] = [("processes", lambda: self._processes(device, is_sole=is_sole))]
+        if isinstance(device, Gpu):  # never on MIG
+            steps.append(("process utilization", lambda: self._utilization(device)))
+        return steps
+
+    def keep(self, uuids: set[str]) -> None:
+        """Forgets devices that are no more."""
+        for uuid in [uuid for uuid in self._seen if uuid not in uuids]:
+            del self._seen[uuid]
+
+    def models(self, devices: Sequence[Device]) -> Iterator[Reading]:
+        """`otelml.model.gpu.memory.usage` of the models whose loading was measured; only in the service itself."""
+        models = loaded_models() if self._is_self and self._kind == "process" else []
+        held = self._framework() if models else []
+        for one in held:
+            device = _device_of(one, held, devices)
+            # together they cannot be more than what is allocated now: some of it has been freed without our being told
+            total = sum(memory.by_device.get(one.number, 0) for memory in models)
+            if device is None or total > one.allocated:
+                continue
+            for memory in models:
+                if one.number in memory.by_device:
+                    model = (semconv.MODEL_NAME, memory.name), (semconv.MODEL_VERSION, memory.version)
+                    attributes = {semconv.HW_ID: device.identity.uuid, **dict(model)}
+                    yield Reading(semconv.MODEL_GPU_MEMORY_USAGE, memory.by_device[one.number], attributes)
+
+    def _processes(self, device: Device, *, is_sole: bool) -> Iterator[Reading | Gap]:
+        seen = self._seen.setdefault(device.identity.uuid, _Seen())
+        seen.pids = seen.ours = frozenset()
+        seen.by_container = {}
+        listed = self._nvml.call("nvmlDeviceGetComputeRunningProcesses_v3", device.handle)[:MAX_PROCESSES]
+        memory: dict[int, int | None] = {int(one.pid): one.usedGpuMemory for one in listed}
+        if not all(map(is_plausible, memory)):
+            yield Gap(f"{device.identity.name} processes", "malformed", "process ids out of range")
+            return
+        seen.pids = frozenset(memory)
+        if self._kind == "containers":
+            yield from self._by_container(device, memory, seen)
+            return
+        ours, method = self._owners.ours(memory)
+        seen.ours, seen.method = frozenset(ours), method
+        yield from self._count(device, memory, ours)
+        yield from self._memory(device, memory, ours, method, is_sole=is_sole)
+
+    def _memory(
+        self, device: Device, memory: dict[int, int | None], ours: set[int], method: str, *, is_sole: bool
+    ) -> Iterator[Reading | Gap]:
+        held = self._reserved(device, is_sole=is_sole)
+        used = [memory[pid] or 0 for pid in ours]
+        if held:
+            value, rung = held, "framework"
+        elif used and all(used):  # 0 is what a half translated process id gives
+            value, rung = sum(used), method
+        elif is_sole and device.memory_used and memory.keys() <= ours and self._owners.has_device():
+            value, rung = device.memory_used, "exclusive"
+        else:
+            yield Gap(f"{device.identity.name} share of the process", "absent", "no rung of the ladder holds")
+            return
+        yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, value, self._tags(device, rung))
+
+    def _reserved(self, device: Device, *, is_sole: bool) -> int:
+        if not self._is_self:
+            return 0
+        held = self._framework()
+        devices = [device] if is_sole else []
+        return sum(
+            one.reserved
+            for one in held
+            if one.uuid == bare(device.identity.uuid) or (not one.uuid and _device_of(one, held, devices) is device)
+        )
+
+    def _count(self, device: Device, memory: dict[int, int | None], ours: set[int]) -> Iterator[Reading]:
+        # who uses CUDA but is not found in the list may be in it under another number
+        if not ours and memory and self._owners.has_device():
+            return
+        for owner, count in (("self", len(ours)), ("other", len(memory) - len(ours))):
+            tags = device.identity.tags((semconv.GPU_PROCESS_OWNER, owner))
+            yield Reading(semconv.GPU_PROCESS_COUNT, count, tags)
+
+    def _by_container(self, device: Device, memory: dict[int, int | None], seen: _Seen) -> Iterator[Reading]:
+        seen.by_container = self._owners.containers(memory)
+        sums: dict[str, int] = {}
+        unknown = set()
+        for pid, container in seen.by_container.items():
+            sums[container] = sums.get(container, 0) + (memory[pid] or 0)
+            if not memory[pid]:
+                unknown.add(container)
+        for container, used in sums.items():
+            if container not in unknown:
+                tags = self._tags(device, "host_pid", container)
+                yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, used, tags)
+
+    def _utilization(self, gpu: Gpu) -> Iterator[Reading | Gap]:
+        seen = self._seen.setdefault(gpu.identity.uuid, _Seen())
+        since = seen.utilization_until
+        shares: dict[int, tuple[int, int]] = {}
+        for sample in self._nvml.call("nvmlDeviceGetProcessUtilization", gpu.handle, since)[:MAX_PROCESSES]:
+            stamp, pid, share = int(sample.timeStamp), int(sample.pid), int(sample.smUtil)
+            if stamp > since and is_plausible(pid) and share <= 100:
+                seen.utilization_until = max(seen.utilization_until, stamp)
+                shares[pid] = max(shares.get(pid, (0, 0)), (stamp, share))
+        gpu.compare(max((share for _, share in shares.values()), default=0))
+        if not shares or not shares.keys() <= seen.pids:  # the two lists may use different namespaces
+            return
+        groups: dict[str | None, frozenset[int]] = {None: seen.ours} if seen.ours else {}
+        for pid, container in seen.by_container.items():
+            groups[container] = groups.get(container, frozenset()) | {pid}
+        for group, pids in groups.items():
+            share = sum(shares[pid][1] for pid in pids if pid in shares)
+            tags = self._tags(gpu, seen.method if group is None else "host_pid", group)
+            yield Reading(semconv.PROCESS_GPU_UTILIZATION, min(share, 100) / 100, tags)
+
+    @staticmethod
+    def _tags(device: Device, method: str, container: str | None = None) -> dict[str, str | int]:
+        tags: dict[str, str | int] = {
+            semconv.HW_ID: device.identity.uuid,
+            semconv.GPU_ATTRIBUTION_METHOD: method,
+        }
+        if container is not None:
+            tags[semconv.CONTAINER_ID] = container
+        return tags
+
+
+def _device_of(one: Allocated, held: Sequence[Allocated], devices: Sequence[Device]) -> Device | None:
+    """The driver's device of a framework's: by UUID; without one only where there is a single device on both sides."""
+    if one.uuid:
+        return next((device for device in devices if bare(device.identity.uuid) == one.uuid), None)
+    return devices[0] if len(devices) == len(held) == 1 else None

@@ -1,0 +1,213 @@
+"""One GPU or MIG instance: its identity, and which of its calls are worth making at a fast and at a slow tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from otel_ml import semconv
+from otel_ml.resource_sampler._gpu_fields import Batch, Counters
+from otel_ml.resource_sampler._gpu_identity import Identity
+from otel_ml.resource_sampler._gpu_slow import SlowTier
+from otel_ml.resource_sampler._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
+from otel_ml.resource_sampler._source import Gap, Reading
+
+Step = Callable[[], Iterable[Reading | Gap]]
+
+_UNKNOWN_IN_A_ROW: Final = 3
+"""So many "unknown" answers of one GPU mean that it is gone: a container whose device access was stripped sees them."""
+_NO_VALUE: Final = frozenset({(1 << 32) - 1, (1 << 64) - 1})
+"""All ones is the driver's word for "no value"."""
+_CLEARLY_BUSY: Final = 5
+_MISSES: Final = 2
+"""After so many readings without a sample the plain utilization is asked for instead."""
+_STATES: Final = ("ok", "degraded", "failed", "predicted_failure")
+
+
+class Device:
+    """What is common to a GPU and a MIG instance: steps that fail alone, and the memory that both have."""
+
+    def __init__(self, nvml: Nvml, identity: Identity, handle: Any) -> None:
+        self.nvml = nvml
+        self.identity = identity
+        self.handle = handle
+        """None while the device is lost."""
+        self.memory_used: int | None = None
+        """Bytes allocated, without what the driver reserves; for the process that has the device to itself."""
+        self._unsupported: dict[str, Gap] = {}
+        self._refused: dict[str, Gap] = {}
+        self._worked: set[str] = set()
+        self._unknown_in_a_row = 0
+
+    def take_up(self, handle: Any) -> None:
+        """For a device that is there again: everything is tried anew."""
+        self.handle = handle
+        self._unsupported.clear()
+        self._refused.clear()
+        self._worked.clear()
+        self._unknown_in_a_row = 0
+
+    def ask_refused_again(self) -> None:
+        """Permissions may have changed: what was refused is asked again."""
+        self._refused.clear()
+
+    @property
+    def is_stripped(self) -> bool:
+        """Whether it was given up after nothing but unknown errors."""
+        return self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW
+
+    def run(self, what: str, step: Step) -> Iterator[Reading | Gap]:
+        """One step; a call that fails is a gap, and is not repeated where that is pointless.
+
+        Raises:
+            CallFailed: The GPU ("lost") or the whole driver ("driver") is gone.
+        """
+        standing = self._unsupported.get(what) or self._refused.get(what)
+        if standing is not None:
+            yield standing
+            return
+        try:
+            yield from step()
+            self._worked.add(what)
+            self._unknown_in_a_row = 0
+        except CallFailed as failed:
+            yield self._gap(what, failed)
+
+    def memory(self) -> Iterator[Reading]:
+        """`hw.gpu.memory.*`: used is total minus free, so that reserved memory counts whatever the driver's version."""
+        memory = self._memory_info()
+        total, free = int(memory.total), int(memory.free)
+        self.memory_used = None
+        if not 0 <= free <= total or total == 0 or total in _NO_VALUE:
+            return
+        reserved = int(getattr(memory, "reserved", 0))
+        # the header contradicts itself on whether used includes reserved: only what adds up is believed
+        is_apart = int(memory.used) + reserved + free == total
+        self.memory_used = int(memory.used) if is_apart else total - free
+        yield Reading(semconv.HW_GPU_MEMORY_USAGE, total - free, self.identity.base)
+        yield Reading(semconv.HW_GPU_MEMORY_LIMIT, total, self.identity.base)
+        yield Reading(semconv.HW_GPU_MEMORY_UTILIZATION, (total - free) / total, self.identity.base)
+
+    def _memory_info(self) -> Any:
+        version = self.nvml.constant("nvmlMemory_v2", 0)
+        if version and "memory v2" not in self._unsupported:
+            try:
+                return self.nvml.call("nvmlDeviceGetMemoryInfo", self.handle, version)
+            except CallFailed as failed:
+                if failed.kind != "unsupported":
+                    raise
+                self._unsupported["memory v2"] = Gap("memory v2", "unsupported")
+        return self.nvml.call("nvmlDeviceGetMemoryInfo", self.handle)
+
+    def _gap(self, what: str, failed: CallFailed) -> Gap:
+        kind = failed.kind
+        if kind == "driver":
+            raise failed
+        if failed.code == INVALID_ARGUMENT and what not in self._worked:
+            kind = "unsupported"  # only from a handle that served this call before does it mean a stale handle
+        if kind == "lost":
+            raise failed
+        if failed.code == UNKNOWN:
+            self._unknown_in_a_row += 1
+            if self.is_stripped:
+                raise CallFailed("lost", UNKNOWN, failed.detail)
+        gap = Gap(f"{self.identity.name} {what}", kind, failed.detail)
+        if kind == "unsupported":
+            self._unsupported[what] = gap
+        elif kind == "permission":
+            self._refused[what] = gap
+        return gap
+
+
+class Gpu(Device):
+    """A whole GPU; as the parent of MIG instances it keeps only what belongs to the board."""
+
+    def __init__(self, nvml: Nvml, identity: Identity, handle: Any, counters: Counters) -> None:
+        super().__init__(nvml, identity, handle)
+        self.is_mig_parent = False
+        self.batch = Batch(counters)
+        self.slow = SlowTier(self)
+        self._slow_items: list[Reading | Gap] = []
+        self._sampled_until = 0
+        self._samples_missed = 0
+        self._busiest = 0.0
+        self._is_idle_a_lie = False
+
+    def take_up(self, handle: Any) -> None:
+        """For a GPU that is there again: everything is tried anew."""
+        super().take_up(handle)
+        self.batch.probe_again()
+        self.slow = SlowTier(self)
+        self._slow_items = []
+        self._samples_missed = 0
+
+    def read(self, *, slow: bool, generation: int, others: Iterable[tuple[str, Step]] = ()) -> Iterator[Reading | Gap]:
+        """One tick: at most three calls, then the slow tier's last figures or, in a slow tick, its new ones.
+
+        Raises:
+            CallFailed: The GPU ("lost") or the whole driver ("driver") is gone.
+        """
+        if slow:
+            self.ask_refused_again()
+            self._slow_items = []
+        has_share = self.is_mig_parent
+        if not self.is_mig_parent:
+            if self._samples_missed < _MISSES and "utilization samples" not in self._unsupported:
+                for item in self.run("utilization samples", self._samples):
+                    has_share = has_share or isinstance(item, Reading)
+                    yield item
+            elif not slow:
+                yield from self.run("utilization", lambda: self.slow.rates(general=True, activity=False))
+            yield from self.run("memory", self.memory)
+        yield from self.run("field values", lambda: self._fields(slow=slow, generation=generation))
+        if slow:
+            for what, step in (*self.slow.steps(general=not has_share), *others):
+                self._slow_items.extend(self.run(what, step))
+        yield from self._slow_items
+
+    def busy(self, share: float) -> Iterator[Reading]:
+        """`hw.gpu.utilization` of the whole GPU."""
+        self._busiest = max(self._busiest, share)
+        if share:
+            self._is_idle_a_lie = False
+        if not self._is_idle_a_lie:
+            tags = self.identity.tags((semconv.HW_GPU_TASK, "general"))
+            yield Reading(semconv.HW_GPU_UTILIZATION, share, tags)
+
+    def compare(self, percent: int) -> None:
+        """Holds the busiest process since the last slow tick against the GPU's own figures.
+
+        Some drivers answer 0 with success for a share that they cannot measure: then idle is no figure.
+        """
+        if percent >= _CLEARLY_BUSY and self._busiest == 0:
+            self._is_idle_a_lie = True
+        self._busiest = 0.0
+
+    def status(self) -> Iterator[Reading]:
+        """`hw.status`, one point a state."""
+        state = "ok"
+        if self.handle is None:
+            state = "failed"
+        elif self.slow.is_slowed_down or self.batch.wants_recovery:
+            state = "degraded"
+        elif self.batch.pending:
+            state = "predicted_failure"
+        for known in _STATES:
+            tags = self.identity.tags((semconv.HW_TYPE, "gpu"), (semconv.HW_STATE, known))
+            yield Reading(semconv.HW_STATUS, int(known == state), tags)
+
+    def _samples(self) -> Iterator[Reading]:
+        self._samples_missed += 1
+        samples = self.nvml.utilization_samples(self.handle, self._sampled_until)
+        self._sampled_until = samples.newest
+        if samples.mean is not None:
+            self._samples_missed = 0
+            yield from self.busy(samples.mean)
+
+    def _fields(self, *, slow: bool, generation: int) -> Iterator[Reading | Gap]:
+        wanted = self.batch.wanted(slow=slow)
+        asked = [(field.number, field.scope) for field in wanted]
+        if slow:
+            asked.extend((number, 0) for number in self.batch.flags())
+        values = self.nvml.fields(self.handle, asked) if asked else []
+        yield from self.batch.readings(values, wanted, self.identity, generation)

@@ -1,0 +1,202 @@
+"""The figures that come from one batched field query, and counters that go on over wraps, resets and driver reloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from otel_ml import semconv
+from otel_ml.resource_sampler._gpu_identity import Identity
+from otel_ml.resource_sampler._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, kind_of
+from otel_ml.resource_sampler._source import Gap, Reading
+
+Tags = tuple[tuple[str, str], ...]
+
+_GPU: Final[Tags] = ((semconv.HW_TYPE, "gpu"),)
+_JITTER: Final = 0.99
+"""A counter that falls by less than a hundredth was not reset: the driver read its parts at different moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the batch: which metric it feeds, its own attributes, the factors to the metric's unit."""
+
+    number: int
+    name: str
+    metric: semconv.Metric
+    tags: Tags = ()
+    multiply: int = 1
+    divide: int = 1
+    scope: int = 0
+    is_zero_unknown: bool = False
+    """Whether 0 with success is a lie: a GPU that draws no power or has no temperature."""
+
+
+def _throttle(number: int, reason: str) -> Field:
+    tags = ((semconv.GPU_THROTTLE_REASON, reason),)
+    return Field(number, f"throttling {reason}", semconv.GPU_THROTTLE_TIME, tags, divide=10**9)
+
+
+def _moved(number: int, metric: semconv.Metric, direction: str, *, multiply: int = 1, scope: int = 0) -> Field:
+    name = f"{'PCIe' if metric is semconv.HW_GPU_IO else 'NVLink'} {direction}"
+    tags = ((semconv.NETWORK_IO_DIRECTION, direction),)
+    is_pcie = metric is semconv.HW_GPU_IO
+    return Field(number, name, metric, tags, multiply, scope=scope, is_zero_unknown=is_pcie)
+
+
+def _errors(number: int, kind: str) -> Field:
+    return Field(number, f"{kind} errors", semconv.HW_ERRORS, (*_GPU, (semconv.ERROR_TYPE, kind)))
+
+
+FIELDS: Final = (
+    Field(83, "energy", semconv.HW_ENERGY, _GPU, divide=1000, is_zero_unknown=True),
+    Field(185, "power", semconv.HW_POWER, _GPU, divide=1000, is_zero_unknown=True),
+    Field(186, "power", semconv.HW_POWER, _GPU, divide=1000, is_zero_unknown=True),
+    Field(190, "power limit", semconv.GPU_POWER_LIMIT, divide=1000, is_zero_unknown=True),
+    Field(82, "memory temperature", semconv.HW_TEMPERATURE, is_zero_unknown=True),
+    _moved(197, semconv.HW_GPU_IO, "transmit"),
+    _moved(198, semconv.HW_GPU_IO, "receive"),
+    _throttle(74, "sw_power_cap"),
+    _throttle(75, "thermal"),
+    _throttle(76, "sync_boost"),
+    _throttle(269, "sw_thermal"),
+    _throttle(270, "hw_thermal"),
+    _throttle(271, "hw_power_brake"),
+    _moved(202, semconv.GPU_NVLINK_IO, "transmit", scope=ALL_LINKS),
+    _moved(138, semconv.GPU_NVLINK_IO, "transmit", multiply=1024, scope=ALL_LINKS),
+    _moved(204, semconv.GPU_NVLINK_IO, "receive", scope=ALL_LINKS),
+    _moved(139, semconv.GPU_NVLINK_IO, "receive", multiply=1024, scope=ALL_LINKS),
+    _errors(3, "corrected"),
+    _errors(4, "uncorrected"),
+    _errors(94, "pcie_replay"),
+)
+"""Read at every tick. Of two fields with one name the first that answers is read, and the other one no more."""
+
+SLOW_FIELDS: Final = (
+    Field(142, "remapped rows", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "corrected"),)),
+    Field(143, "remapped rows ", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "uncorrected"),)),
+)
+PENDING: Final = {144: "remapping pending", 145: "remapping failed", 31: "page retirement pending"}
+"""Fields that are not 0 when memory is about to fail."""
+RECOVERY_ACTION: Final = 230
+"""Not 0 when the driver wants the GPU reset or the machine rebooted."""
+
+
+class Counters:
+    """Cumulative counters that never fall, keyed by GPU and series, whatever the driver does to its own.
+
+    A fall within one driver generation is a wrap when the counter is 32 bits wide and was in its upper half, a small
+    step back is held, anything else is a reset; in a new generation the counter has begun again at 0 in any case.
+    """
+
+    def __init__(self) -> None:
+        self._series: dict[object, tuple[float, float, int]] = {}
+        """Last raw value, offset and generation."""
+
+    def advance(self, key: object, raw: float, *, bits: int, generation: int) -> float:
+        """The value to report for a raw one."""
+        last, offset, seen = self._series.get(key, (raw, 0 * raw, generation))
+        if generation != seen:
+            offset += last
+        elif raw < last:
+            if bits < 64 and last >= 1 << (bits - 1) and raw < 1 << (bits - 1):
+                offset += 1 << bits
+            elif raw >= last * _JITTER:
+                raw = last
+            else:
+                offset += last
+        self._series[key] = (raw, offset, generation)
+        return raw + offset
+
+    def forget(self, key: object) -> None:
+        """Drops what is known of one series."""
+        self._series.pop(key, None)
+
+
+class Batch:
+    """The fields that one GPU answers, found by asking for all of them once a driver generation."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._unsupported: dict[int, Gap | None] = {}
+        """Fields not to ask for; None for one whose figure another field gives."""
+        self._refused: dict[int, Gap] = {}
+        self.has_throttle_time = False
+        self.has: set[str] = set()
+        """Names of the fields that answered last time."""
+        self.pending: tuple[str, ...] = ()
+        self.wants_recovery = False
+        self.slowest = 0
+        """Microseconds that the slowest field took."""
+
+    def probe_again(self) -> None:
+        """For a GPU that came back: its driver may be another one."""
+        self._unsupported.clear()
+        self._refused.clear()
+
+    def wanted(self, *, slow: bool) -> list[Field]:
+        """The fields to ask for; a slow tick asks again for those that were refused."""
+        if slow:
+            self._refused.clear()
+        table = (*FIELDS, *SLOW_FIELDS) if slow else FIELDS
+        skip = self._unsupported.keys() | self._refused.keys()
+        return [field for field in table if field.number not in skip]
+
+    def flags(self) -> list[int]:
+        """The state fields to ask for in a slow tick."""
+        return [number for number in (*PENDING, RECOVERY_ACTION) if number not in self._unsupported]
+
+    def readings(
+        self, values: Iterable[FieldValue], wanted: Sequence[Field], identity: Identity, generation: int
+    ) -> Iterator[Reading | Gap]:
+        """Turns answers into readings; what is known to be missing stays a gap."""
+        by_number = {field.number: field for field in wanted}
+        yield from filter(None, self._unsupported.values())
+        yield from self._refused.values()
+        answered: set[str] = set()
+        flags: dict[int, float] = {}
+        self.slowest = 0
+        for answer in values:
+            self.slowest = max(self.slowest, answer.latency)
+            field = by_number.get(answer.field)
+            if answer.code != 0:
+                yield self._missing(answer, field, identity.name)
+            elif field is None:
+                flags[answer.field] = answer.value or 0
+            elif field.name in answered:
+                self._unsupported[field.number] = None
+            elif answer.value is not None and answer.value >= 0 and (answer.value or not field.is_zero_unknown):
+                answered.add(field.name)
+                yield self._reading(field, answer, identity, generation)
+        self.has = answered
+        self.has_throttle_time = any(name.startswith("throttling") for name in answered)
+        if flags:
+            self.pending = tuple(text for number, text in PENDING.items() if flags.get(number))
+            self.wants_recovery = bool(flags.get(RECOVERY_ACTION))
+
+    def _missing(self, answer: FieldValue, field: Field | None, device: str) -> Gap:
+        kind = kind_of(answer.code)
+        if kind == "driver" or (kind == "lost" and answer.code != INVALID_ARGUMENT):
+            raise CallFailed(kind, answer.code, f"field {answer.field} answers {answer.code}")
+        name = field.name.strip() if field is not None else PENDING.get(answer.field, "recovery action")
+        if kind in {"unsupported", "lost"}:  # an invalid argument of one field is a field unknown to this driver
+            kind = "unsupported"
+        gap = Gap(f"{device} {name}", kind, f"field {answer.field} answers {answer.code}")
+        if kind == "permission":
+            self._refused[answer.field] = gap
+        elif kind == "unsupported":
+            self._unsupported[answer.field] = gap
+        return gap
+
+    def _reading(self, field: Field, answer: FieldValue, identity: Identity, generation: int) -> Reading:
+        value = answer.value or 0
+        is_sensor = field.metric is semconv.HW_TEMPERATURE
+        attributes = identity.tags(sensor="memory") if is_sensor else identity.tags(*field.tags)
+        if field.metric.instrument == "counter":
+            key = (identity.uuid, field.name)
+            value = self._counters.advance(key, value, bits=answer.bits, generation=generation)
+        value *= field.multiply
+        if is_sensor:
+            value = float(value)
+        return Reading(field.metric, value / field.divide if field.divide != 1 else value, attributes)

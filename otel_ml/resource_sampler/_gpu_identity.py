@@ -1,0 +1,39 @@
+"""Who a device is: the attributes of its points, each set of them made once."""
+
+from __future__ import annotations
+
+from otel_ml import semconv
+
+
+class Identity:
+    """The attributes of one device; each set of them is made once and handed out again."""
+
+    def __init__(self, uuid: str, name: str, model: str, parent: str | None = None) -> None:
+        self.uuid = uuid
+        self.name = name
+        self.model = model
+        self.base: dict[str, str | int] = {
+            semconv.HW_ID: uuid,
+            semconv.HW_NAME: name,
+            semconv.HW_VENDOR: "NVIDIA",
+            semconv.HW_MODEL: model,
+        }
+        if parent is not None:
+            self.base[semconv.HW_PARENT] = parent
+        self._made: dict[object, dict[str, str | int]] = {(): self.base}
+
+    def tags(self, *pairs: tuple[str, str], sensor: str | None = None) -> dict[str, str | int]:
+        """Attributes of the device and these, or of one of its sensors and these."""
+        key = pairs if sensor is None else (sensor, *pairs)
+        made = self._made.get(key)
+        if made is None:
+            made = {**(self.base if sensor is None else self._of_sensor(sensor)), **dict(pairs)}
+            self._made[key] = made
+        return made
+
+    def _of_sensor(self, sensor: str) -> dict[str, str | int]:
+        part = {"gpu": "temperature", "memory": "memory_temperature"}.get(sensor, sensor)
+        found: dict[str, str | int] = {semconv.HW_ID: f"{self.uuid}/{part}", semconv.HW_PARENT: self.uuid}
+        if sensor != part:
+            found[semconv.HW_SENSOR_LOCATION] = sensor
+        return found

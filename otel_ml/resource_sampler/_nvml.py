@@ -1,0 +1,212 @@
+"""The one door to NVIDIA's driver library: calls by name, timed, their errors sorted by what they mean for the next."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from otel_ml.resource_sampler._source import GapKind
+
+UNKNOWN: Final = 999
+INVALID_ARGUMENT: Final = 2
+RELOADED: Final = frozenset({9, 18})
+"""Codes after which the driver must have been loaded anew: its counters start again."""
+ALL_LINKS: Final = 0xFFFFFFFF
+"""Scope of a field that sums all NVLinks."""
+
+_UINT, _SIGNED_INT, _SIGNED_LONG, _DOUBLE, _SHORT = 1, 5, 4, 0, 6
+_BITS: Final = {_UINT: 32, _SIGNED_INT: 32, _SHORT: 16, 2: 64, 3: 64, _SIGNED_LONG: 64}
+"""Width of a field's value by its `valueType`; unsigned long is 64 bits on Linux."""
+_FIELD: Final = struct.Struct("=IIqqIIQ")
+"""nvmlFieldValue_t: field, scope, timestamp, latency in microseconds, type of the value, return code, value."""
+_GPU_UTILIZATION_SAMPLES: Final = 1
+_SAMPLE_BYTES: Final = 16
+_MAX_SAMPLES: Final = 4096
+_KINDS: Final[dict[int, GapKind]] = {
+    **dict.fromkeys((3, 13, 22, 25, 26), "unsupported"),  # ... function not found, ECC of a vGPU, version, deprecated
+    **dict.fromkeys((0, 6, 10, 21, 27), "absent"),  # success with nothing, not found, timeout, no data, not ready
+    **dict.fromkeys((4, 17), "permission"),  # no permission, blocked by the operating system
+    **dict.fromkeys((INVALID_ARGUMENT, 11, 15, 16, 28), "lost"),  # ... IRQ, GPU lost, reset required, GPU not found
+    **dict.fromkeys((1, *sorted(RELOADED), 12), "driver"),  # uninitialized, not loaded, mismatch, no library
+}
+"""Codes of nvml.h by what they mean for the next call; all others are "failed"."""
+
+
+class CallFailed(Exception):  # noqa: N818 - what happened, not an error of ours
+    """A driver call that gave no answer."""
+
+    def __init__(self, kind: GapKind, code: int | None, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.code = code
+        self.detail = detail
+
+
+class FieldValue(NamedTuple):
+    """One value of a batch: the field, its number (None when unknown), its width, and the driver's return code."""
+
+    field: int
+    value: int | float | None
+    bits: int
+    code: int
+    latency: int
+    """Microseconds that the driver needed."""
+
+
+class UtilizationSamples(NamedTuple):
+    """Mean busy share of the GPU over the driver's samples (None without any), and the newest sample's timestamp."""
+
+    mean: float | None
+    newest: int
+
+
+class Nvml:
+    """Calls functions of ``pynvml`` by name; a failed call is a `CallFailed`, nothing else leaves.
+
+    Args:
+        module: What answers like ``pynvml``; by default nvidia-ml-py, imported by `start`.
+        timed: Told the name and the seconds of each call.
+    """
+
+    def __init__(self, module: Any = None, timed: Callable[[str, float], None] | None = None) -> None:
+        self._module = module
+        self._timed = timed
+        self._errors: tuple[type[Exception], ...] = ()
+        self._samples: Any = None
+
+    def start(self) -> None:
+        """Imports the binding and initialises the library.
+
+        Raises:
+            CallFailed: The binding is missing, is not NVIDIA's, or there is no driver.
+        """
+        if self._module is None:
+            try:
+                self._module = importlib.import_module("pynvml")
+            except ImportError:
+                message = "nvidia-ml-py is not installed: pip install 'otel-ml[gpu]'"
+                raise CallFailed("driver", None, message) from None
+        error = getattr(self._module, "NVMLError", None)
+        if error is None or not hasattr(self._module, "nvmlInitWithFlags"):
+            raise CallFailed("driver", None, "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py")
+        # a missing versioned symbol has a class of its own; text that is no UTF-8 is a ValueError
+        mismatch = getattr(self._module, "NVMLLibraryMismatchError", error)
+        self._errors = (error, mismatch, ValueError)
+        self.call("nvmlInit")
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """What the function returns.
+
+        Raises:
+            CallFailed: It failed, or this version of the binding does not have it.
+        """
+        function = getattr(self._module, name, None)
+        if function is None:
+            raise CallFailed("unsupported", None, f"nvidia-ml-py has no {name}")
+        started = time.perf_counter()
+        try:
+            return function(*arguments)
+        except self._errors as error:
+            raise self._failed(error) from None
+        finally:
+            if self._timed is not None:
+                self._timed(name, time.perf_counter() - started)
+
+    def constant(self, name: str, default: int) -> int:
+        """A number of the binding, or the default where this version lacks it."""
+        return int(getattr(self._module, name, default))
+
+    def new(self, name: str) -> Any:
+        """A structure of the binding, zeroed.
+
+        Raises:
+            CallFailed: This version of the binding does not have it.
+        """
+        structure = getattr(self._module, name, None)
+        if structure is None:
+            raise CallFailed("unsupported", None, f"nvidia-ml-py has no {name}")
+        return structure()
+
+    def fields(self, handle: Any, wanted: Sequence[tuple[int, int]]) -> list[FieldValue]:
+        """Many fields, given as (field, scope), by one call; each has a return code of its own."""
+        values = self.call("nvmlDeviceGetFieldValues", handle, wanted)
+        # attribute by attribute would cost a thousand times the call
+        content = memoryview(values).cast("B")
+        if len(content) != _FIELD.size * len(wanted):
+            raise CallFailed("unsupported", None, "the binding has another layout of field values")
+        return [
+            FieldValue(field, _number(kind, bits) if code == 0 else None, _BITS.get(kind, 64), code, latency)
+            for field, _, _, latency, kind, code, bits in _FIELD.iter_unpack(content)
+        ]
+
+    def utilization_samples(self, handle: Any, since: int) -> UtilizationSamples:
+        """The GPU's busy share between ticks: the mean of the samples that the driver took after a timestamp.
+
+        The binding asks twice, for the count and for the samples; with a buffer of ours it is one call.
+        """
+        library = getattr(self._module, "nvmlLib", None)
+        if library is None:
+            raise CallFailed("unsupported", None, "the binding does not show its library")
+        if self._samples is None:
+            self._samples = (ctypes.c_char * (_SAMPLE_BYTES * _MAX_SAMPLES))()
+        count, kind = ctypes.c_uint(_MAX_SAMPLES), ctypes.c_uint(0)
+        started = time.perf_counter()
+        try:
+            code = library.nvmlDeviceGetSamples(
+                handle,
+                ctypes.c_uint(_GPU_UTILIZATION_SAMPLES),
+                ctypes.c_ulonglong(since),
+                ctypes.byref(kind),
+                ctypes.byref(count),
+                self._samples,
+            )
+        except AttributeError:
+            raise CallFailed("unsupported", 13, "the library has no nvmlDeviceGetSamples") from None
+        if self._timed is not None:
+            self._timed("nvmlDeviceGetSamples", time.perf_counter() - started)
+        if code != 0:
+            raise self._failed(self._module.NVMLError(code))
+        if kind.value not in _BITS:
+            raise CallFailed("malformed", None, f"samples of type {kind.value}")
+        return _mean(memoryview(self._samples).cast("B")[: _SAMPLE_BYTES * min(count.value, _MAX_SAMPLES)], since)
+
+    def _failed(self, error: Exception) -> CallFailed:
+        # by value: NVMLError cannot be hashed, and comparing one with a foreign exception raises
+        code = getattr(error, "value", None)
+        if code is None:
+            kind: GapKind = "malformed" if isinstance(error, ValueError) else "unsupported"
+            return CallFailed(kind, None, str(error))
+        return CallFailed(kind_of(code), code, str(error))
+
+
+def kind_of(code: int) -> GapKind:
+    """What a return code means for the next call."""
+    return _KINDS.get(code, "failed")
+
+
+def _number(kind: int, bits: int) -> int | float | None:
+    """The value of a union by its type; all ones is the driver's word for "no value"."""
+    if kind == _DOUBLE:
+        value: float = struct.unpack("=d", struct.pack("=Q", bits))[0]
+        return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN
+    width = _BITS.get(kind)
+    if width is None:
+        return None
+    raw = bits & ((1 << width) - 1)
+    if raw == (1 << width) - 1:
+        return None
+    return raw - (1 << width) if kind in (_SIGNED_INT, _SIGNED_LONG) and raw >> (width - 1) else raw
+
+
+def _mean(content: memoryview, since: int) -> UtilizationSamples:
+    words = content.cast("Q").tolist()
+    newest, total, count = since, 0, 0
+    for stamp, word in zip(words[::2], words[1::2], strict=True):
+        share = word & 0xFFFFFFFF
+        if stamp > since and share <= 100:
+            newest, total, count = max(newest, stamp), total + share, count + 1
+    return UtilizationSamples(total / count / 100 if count else None, newest)

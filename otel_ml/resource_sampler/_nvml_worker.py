@@ -1,0 +1,122 @@
+"""One thread for all driver calls: a call that never returns holds this thread, and nobody who waits for it."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from otel_ml import _guard
+
+T = TypeVar("T")
+
+EXIT_SECONDS: Final = 1.0
+"""How long the interpreter's exit waits for a call in flight: tearing the library down under one is a crash."""
+
+
+class Unanswered(Exception):  # noqa: N818 - what happened, not an error of ours
+    """The worker did not finish in time, or is still busy with an earlier request."""
+
+
+class _Request:
+    """One piece of work and its result."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.result: Any = None
+
+    def run(self) -> None:
+        self.result = _guard.call("resource_sampler.nvml", self.work)
+
+
+class Worker:
+    """Does one piece of work at a time on a daemon thread, which starts with the first one."""
+
+    def __init__(self, name: str = "otel-ml-nvml") -> None:
+        self._name = name
+        self._condition = threading.Condition()
+        self._current: _Request | None = None
+        self._last: _Request | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def ask(self, work: Callable[[], T], seconds: float) -> T | None:
+        """The result of the work, None when it raised; a late result is thrown away.
+
+        Raises:
+            Unanswered: It did not finish in time, or the thread is still busy: nothing is queued behind a hanging call.
+        """
+        request = _Request(work)
+        with self._condition:
+            if self._current is not None or self._last is not None:
+                raise Unanswered
+            self._current = request
+            if not self.is_alive:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                _ALIVE.add(self)
+                self._thread.start()
+            self._condition.notify()
+        if not request.done.wait(seconds):
+            raise Unanswered
+        result: T | None = request.result
+        return result
+
+    def end(self, work: Callable[[], None], seconds: float) -> bool:
+        """Has the last piece of work done, at once or after the call in flight; whether that was in time.
+
+        The thread ends afterwards, and a later `ask` starts another one.
+        """
+        last = _Request(work)
+        with self._condition:
+            if not self.is_alive:
+                return True
+            if self._last is None:
+                self._last = last
+                self._condition.notify()
+            last = self._last
+        return last.done.wait(seconds)
+
+    def drain(self, seconds: float) -> bool:
+        """Lets no further work begin and waits for what is in flight; whether nothing is."""
+        return self.end(_nothing, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while self._current is None and self._last is None:
+                    self._condition.wait()
+                request, is_last = self._current or self._last, self._current is None
+            if request is None:
+                continue
+            request.run()
+            with self._condition:
+                # free before it is said to be done: whoever waits may ask again at once
+                self._current = None
+                if is_last:
+                    self._last = self._thread = None
+                    _ALIVE.discard(self)
+            request.done.set()
+            if is_last:
+                return
+
+
+def _nothing() -> None:
+    """The last work of a thread that just ends."""
+
+
+_ALIVE: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
+
+
+def _drain_all() -> None:
+    for worker in list(_ALIVE):
+        worker.drain(EXIT_SECONDS)
+
+
+atexit.register(_drain_all)
