@@ -1,0 +1,51 @@
+"""A plain program that predicts until something ends it; the file COUNT holds how many predictions have finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import otel_ml
+
+HOW = sys.argv[1]
+telemetry = otel_ml.configure(service_name="script", metric_export_interval=60.0)
+model = otel_ml.Model("m", version="1", events="all", capture_features="all")
+count_file = os.open(os.environ["COUNT"], os.O_RDWR | os.O_CREAT)
+
+
+def predict(number):
+    with model.prediction({"x": 1.0}) as prediction:
+        prediction.set_output(prediction=1, score=0.5)
+    os.pwrite(count_file, str(number).encode(), 0)
+
+
+def ledger():
+    accounts = telemetry.ledger()
+    return json.dumps({name: vars(account) for name, account in accounts.items()})
+
+
+if HOW == "replay":
+    deadline = time.monotonic() + 20
+    while telemetry.ledger()["traces"].in_flight or not telemetry.ledger()["traces"].produced:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    print("ledger", ledger(), flush=True)
+elif HOW in {"return", "exit", "raise"}:
+    for number in range(1, 1001):
+        predict(number)
+    print("ready", flush=True)
+    if HOW == "exit":
+        sys.exit(7)
+    if HOW == "raise":
+        raise SystemError("the program's own")
+else:
+    predict(1)
+    print("ready", flush=True)
+    made = 1
+    while True:
+        made += 1
+        predict(made)
+        time.sleep(0.001)

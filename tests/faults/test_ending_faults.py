@@ -1,0 +1,213 @@
+"""Cases 9 and 10: how processes are told to end, and how they are killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+from fault_receiver import Reply
+
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
+PYTHON = sys.executable
+
+
+def received(receiver):
+    return len({span.span_id for span in receiver.spans() if span.name == "predict m"})
+
+
+@pytest.mark.parametrize(("how", "status"), [("return", 0), ("exit", 7), ("raise", 1)])
+def test_case_09_the_interpreters_exit(run, receiver, tmp_path, figure, how, status):
+    """A program that ends by itself sends all that it has made, and keeps its exit status."""
+    program = run("script.py", how, COUNT=tmp_path / "count")
+    program.wait_for_line("ready")
+    began = time.monotonic()
+
+    assert program.wait() == status
+    exit_seconds = time.monotonic() - began
+    assert received(receiver) == len(receiver.logs()) == 1000
+    assert "ml.predictions" in receiver.metrics()
+    figure(9, mode=how, lost=0, exit_s=exit_seconds)
+
+
+@pytest.mark.parametrize(
+    ("name", "signals", "flushes", "status"),
+    [("SIGTERM", [TERM], True, -TERM), ("SIGINT", [INT], False, -INT), ("plain SIGTERM", [TERM], False, -TERM)],
+)
+def test_case_09_a_script_that_is_told_to_end(run, receiver, tmp_path, figure, name, signals, flushes, status):
+    """Ctrl-C, and SIGTERM when asked for, send all that has finished; without it SIGTERM costs what waited."""
+    program = run("script.py", "load", COUNT=tmp_path / "count", OTEL_ML_FLUSH_ON_SIGTERM=str(flushes).lower())
+    program.wait_for_line("ready")
+    time.sleep(0.3)
+    began = time.monotonic()
+    for number in signals:
+        program.send(number)
+
+    assert program.wait() == status
+    exit_seconds = time.monotonic() - began
+    finished = int((tmp_path / "count").read_text())
+    lost = finished - received(receiver)
+    assert lost == 0 if name != "plain SIGTERM" else 0 <= lost <= finished
+    assert exit_seconds < 6
+    figure(9, mode=f"script {name}", lost=lost, exit_s=exit_seconds)
+
+
+def test_case_09_a_second_sigterm_ends_at_once(run, receiver, tmp_path, figure):
+    """The first signal waits for a receiver that hangs; the second does not."""
+    receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=False))
+    program = run("script.py", "load", COUNT=tmp_path / "count", OTEL_ML_FLUSH_ON_SIGTERM="true")
+    program.wait_for_line("ready")
+    program.send(TERM)
+    time.sleep(0.5)
+    was_running = program.is_running()
+    began = time.monotonic()
+    program.send(TERM)
+
+    assert (was_running, program.wait()) == (True, -TERM)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("kind", ["dead", "hanging"])
+def test_case_09_no_receiver_holds_an_exit(run, receiver, tmp_path, figure, kind):
+    """The exit takes its five seconds at most when nobody takes what waits."""
+    if kind == "dead":
+        receiver.close()
+    receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=False))
+    program = run("script.py", "exit", COUNT=tmp_path / "count")
+    program.wait_for_line("ready")
+    began = time.monotonic()
+
+    assert program.wait() == 7
+    exit_seconds = time.monotonic() - began
+    assert exit_seconds < 8
+    figure(9, mode=f"exit, {kind} receiver", exit_s=exit_seconds)
+
+
+def answered_until_the_end(url, signals_at, program, send):
+    """Requests from four clients while the server is told to end; gives how many were answered."""
+    answers, stop = [], threading.Event()
+
+    def client():
+        with httpx.Client(trust_env=False, timeout=10) as session:
+            while not stop.is_set():
+                try:
+                    if session.get(f"{url}/predict").status_code == 200:
+                        answers.append(1)
+                except httpx.TransportError:
+                    if not program.is_running():
+                        return
+                    time.sleep(0.01)
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for one in clients:
+        one.start()
+    time.sleep(signals_at)
+    send()
+    status = program.wait(60)
+    stop.set()
+    for one in clients:
+        one.join()
+    return len(answers), status
+
+
+def ready(url, program):
+    for _ in range(600):
+        try:
+            if httpx.get(f"{url}/healthz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            assert program.is_running(), program.output
+            time.sleep(0.05)
+    raise AssertionError(program.output)
+
+
+GUNICORN = (PYTHON, "-m", "gunicorn", "--workers", "2", "--graceful-timeout", "10", "--log-level", "error")
+UVICORN = (PYTHON, "-m", "uvicorn", "asgi:app", "--log-level", "error")
+SERVERS = {
+    "uvicorn": (UVICORN, {}, -TERM),
+    "uvicorn, no integration": (UVICORN, {"PLAIN": "1", "OTEL_ML_FLUSH_ON_SIGTERM": "true"}, -TERM),
+    "uvicorn --workers": ((*UVICORN, "--workers", "2"), {}, 0),
+    "gunicorn sync": ((*GUNICORN, "wsgi:application"), {}, 0),
+    "gunicorn --preload": ((*GUNICORN, "--preload", "wsgi:application"), {}, 0),
+    "gunicorn uvicorn worker": ((*GUNICORN, "-k", "uvicorn.workers.UvicornWorker", "asgi:app"), {}, 0),
+}
+SLOW = {"uvicorn --workers", "gunicorn --preload", "gunicorn uvicorn worker"}
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=[pytest.mark.slow] if mode in SLOW else []) for mode in SERVERS]
+)
+def test_case_09_servers_under_load(run, receiver, free_port, figure, mode):
+    """SIGTERM under load: every answered request's prediction has arrived, and the exit status is the server's own."""
+    command, environment, status = SERVERS[mode]
+    where = ("--port", free_port) if "uvicorn" in command else ("--bind", f"127.0.0.1:{free_port}")
+    program = run(*command, *where, **environment)
+    ready(f"http://127.0.0.1:{free_port}", program)
+    began = []
+
+    def send():
+        began.append(time.monotonic())
+        program.send(TERM)
+
+    answered, seen = answered_until_the_end(f"http://127.0.0.1:{free_port}", 1.0, program, send)
+    exit_seconds = time.monotonic() - began[0]
+
+    assert seen == status, program.output
+    assert answered > 20
+    assert received(receiver) >= answered
+    assert receiver.duplicates() == 0
+    figure(9, mode=mode, lost=max(0, answered - received(receiver)), exit_s=exit_seconds)
+
+
+def spooled(folder):
+    return sorted(folder.rglob("*.otlp"))
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("spool", [True, False])
+def test_case_10_a_killed_process(run, receiver, tmp_path, figure, spool):
+    """SIGKILL in an outage: with a spool only what had not been tried yet is lost, and the rest is replayed once."""
+    folder = tmp_path / "spool"
+    receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
+    settings = {"COUNT": tmp_path / "count", **({"OTEL_ML_SPOOL_DIR": folder} if spool else {})}
+    program = run("script.py", "load", **settings)
+    program.wait_for_line("ready")
+    if spool:
+        wait_until(lambda: len(spooled(folder)) >= 4)
+    time.sleep(1.0)
+    program.send(KILL)
+    program.wait()
+    finished = int((tmp_path / "count").read_text())
+    torn = spooled(folder)[:1]
+    for path in torn:
+        path.write_bytes(path.read_bytes()[:-1])
+    receiver.default = {}
+
+    second = run("script.py", "replay" if spool else "return", **settings)
+    assert second.wait() == 0, second.output
+    if spool:
+        ledger = json.loads(second.wait_for_line("ledger").removeprefix("ledger"))
+        lost = finished - received(receiver)
+        torn_spans = ledger["traces"]["dropped"].get("invalid", 0)
+        torn_logs = ledger["logs"]["dropped"].get("invalid", 0)
+        assert torn_spans + torn_logs > 0
+        assert ledger["traces"]["delivered"] == received(receiver)
+        assert ledger["traces"]["in_flight"] == ledger["logs"]["in_flight"] == 0
+        assert ledger["traces"]["produced"] == ledger["traces"]["delivered"] + torn_spans
+        assert lost - torn_spans < 2.5 * 1000  # a second's delay and the rate at which the program works
+        assert spooled(folder) == []
+        assert receiver.duplicates() == 0
+        figure(10, spool=True, lost=lost - torn_spans, torn_skipped=torn_spans + torn_logs, duplicated=0)
+    else:
+        assert received(receiver) == 1000
+        figure(10, spool=False, lost=finished, duplicated=0)
