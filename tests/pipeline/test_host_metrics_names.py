@@ -1,0 +1,173 @@
+"""The Collector's own reading of the host, under our names: the real receiver beside our sampler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from pipeline_servers import ROOT, Backend, collector_environment, eventually, running_collector
+
+from otel_ml import semconv
+from otel_ml.resource_sampler import HostSource, ProcessSource, Reading
+
+CONFIGS = ("agent.yaml", "host_metrics_transform.yaml")
+TREE = ROOT / "tests" / "data" / "proc_node"
+Series = tuple[str, tuple[tuple[str, Any], ...]]
+
+
+def series_of(messages: Iterable[Message]) -> dict[Series, tuple[str, str, float]]:
+    """Instrument, unit and last value of every series of the receiver; the Collector's own are left out."""
+    found: dict[Series, tuple[str, str, float]] = {}
+    for message in messages:
+        for resource in message.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    if metric.name.startswith(("otelcol", "go.", "rpc", "http")):
+                        continue
+                    data = getattr(metric, metric.WhichOneof("data"))
+                    kind = "gauge"
+                    if metric.WhichOneof("data") == "sum":
+                        kind = "counter" if data.is_monotonic else "updowncounter"
+                    for point in data.data_points:
+                        key = (
+                            metric.name,
+                            tuple(sorted((each.key, each.value.string_value) for each in point.attributes)),
+                        )
+                        found[key] = (kind, metric.unit, getattr(point, point.WhichOneof("value")))
+    return found
+
+
+def ours(readings: Iterable[Reading]) -> dict[Series, tuple[str, str, float]]:
+    return {
+        (metric.name, tuple(sorted(attributes.items()))): (metric.instrument, metric.unit, value)
+        for metric, value, attributes in readings
+    }
+
+
+@contextmanager
+def receiving(otelcol: Path, backend: Backend, folder: Path, **settings: str):
+    """The real receiver with the transform, once a second."""
+    environment = collector_environment(backend.address, folder, OTELCOL_HOST_INTERVAL="1s", **settings)
+    with running_collector(otelcol, environment, folder, CONFIGS):
+        yield
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A root with the recorded /proc, as a Collector in a container has it mounted."""
+    root = tmp_path / "root"
+    shutil.copytree(TREE, root / "proc")
+    shutil.copytree(TREE / "sys_block", root / "sys" / "block")
+    (root / "proc" / "1").mkdir()
+    for folder in ("1", "self"):
+        shutil.copytree(TREE / "net", root / "proc" / folder / "net")
+    return root
+
+
+@pytest.mark.parametrize("part", ["cpu", "memory", "paging", "disk", "network"])
+def test_one_recorded_machine_gives_the_same_figures_either_way(
+    otelcol: Path, backend: Backend, tmp_path: Path, tree: Path, part: str
+) -> None:
+    """Every series of ours is one of the receiver's after the transform: name, kind, unit, attributes and value."""
+    expected = ours(HostSource(proc=tree / "proc", sys_block=tree / "sys" / "block", parts=(part,)).read().readings)
+    # the receiver looks at its own machine for these, whatever the root
+    live = {semconv.SYSTEM_CPU_LOGICAL_COUNT.name, semconv.SYSTEM_PAGING_USAGE.name}
+    expected = {key: value for key, value in expected.items() if key[0] not in live}
+    prefix = {"memory": "system.memory.", "paging": "system.paging."}.get(part, f"system.{part}.")
+    with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_ROOT=str(tree)):
+
+        def actual() -> dict[Series, tuple[str, str, float]]:
+            received = series_of(backend.received("/metrics"))
+            return {key: value for key, value in received.items() if key[0].startswith(prefix) and key[0] not in live}
+
+        found = eventually(actual)
+    assert {key: value[:2] for key, value in found.items()} == {key: value[:2] for key, value in expected.items()}
+    # the receiver adds up the CPUs, each of them cut to whole ticks
+    tick = 0.02 if part == "cpu" else 1e-9
+    assert {key: value[2] for key, value in found.items()} == pytest.approx(
+        {key: value[2] for key, value in expected.items()}, rel=1e-9, abs=tick
+    )
+
+
+def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """Names, kinds, units and attributes of host and process, file systems too; nothing that is not ours."""
+    host = HostSource().read().readings
+    process = [
+        reading
+        for reading in ProcessSource(os.getpid()).read().readings
+        if not reading.metric.name.startswith(semconv.SCOPE.replace("_", ""))
+    ]
+    pressure = semconv.PRESSURE_STALL_TIME.name
+    expected = {key: value[:2] for key, value in ours([*host, *process]).items() if key[0] != pressure}
+    if len(Path("/proc/swaps").read_text().splitlines()) < 2:
+        # no swap is 0 bytes of /proc/meminfo to us, and no device to the receiver
+        expected = {key: value for key, value in expected.items() if key[0] != semconv.SYSTEM_PAGING_USAGE.name}
+    with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_PROCESS=otelcol.name):
+
+        def actual() -> dict[Series, tuple[str, str]] | None:
+            found = {key: value[:2] for key, value in series_of(backend.received("/metrics")).items()}
+            return found if any(name == "process.uptime" for name, _ in found) else None
+
+        found = eventually(actual)
+    # context switches of another process are known to the receiver only: it counts those of the main thread
+    switches = semconv.PROCESS_CONTEXT_SWITCHES.name
+    assert {key: value for key, value in found.items() if key[0] != switches} == expected
+    assert {dict(key[1])[semconv.PROCESS_CONTEXT_SWITCH_TYPE] for key in found if key[0] == switches} == {
+        "voluntary",
+        "involuntary",
+    }
+
+
+def test_swap_of_several_devices_is_one_figure(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """As /proc/meminfo has it; what is cached is a part of what is used. Fed, since not every machine has swap."""
+    overlay = tmp_path / "fed.yaml"
+    overlay.write_text("service: {pipelines: {metrics/host_metrics: {receivers: [otlp]}}}")
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="system.paging.usage", unit="By")
+    metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    for device, states in (("/dev/a", {"used": 10, "free": 90, "cached": 4}), ("/dev/b", {"used": 5, "free": 45})):
+        for state, size in states.items():
+            point = metric.sum.data_points.add(as_int=size)
+            for key, value in (("device", device), ("state", state)):
+                point.attributes.add(key=key).value.string_value = value
+    environment = collector_environment(backend.address, tmp_path)
+    with running_collector(otelcol, environment, tmp_path, [*CONFIGS, str(overlay)]) as running:
+        assert running.send("/v1/metrics", request) == 200
+
+        def mapped() -> dict[Series, tuple[str, str, float]]:
+            # the agent's own pipeline takes what was fed as it is
+            received = series_of(backend.received("/metrics"))
+            return {key: value for key, value in received.items() if "system.paging.state" in dict(key[1])}
+
+        found = eventually(mapped)
+    name = semconv.SYSTEM_PAGING_USAGE.name
+    assert found == {
+        (name, (("system.paging.state", "used"),)): ("updowncounter", "By", 15),
+        (name, (("system.paging.state", "free"),)): ("updowncounter", "By", 135),
+    }
+
+
+def test_no_command_line_leaves(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """Arguments of processes may hold secrets; the resource names the service instead."""
+    with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_PROCESS=otelcol.name, OTELCOL_HOST_NAME="node-7"):
+
+        def resources() -> list[dict[str, str]]:
+            found = [
+                {each.key: each.value.string_value for each in resource.resource.attributes}
+                for message in backend.received("/metrics")
+                for resource in message.resource_metrics
+            ]
+            return [each for each in found if "process.pid" in each]
+
+        found = eventually(resources)
+    assert {each["service.name"] for each in found} == {"otel-ml-sampler"}
+    assert {each["service.instance.id"] for each in found} == {"node-7"}
+    assert not [key for each in found for key in each if "command" in key]
