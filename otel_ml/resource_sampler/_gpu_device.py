@@ -205,9 +205,6 @@ class Gpu(Device):
             yield from self.busy(samples.mean)
 
     def _fields(self, *, slow: bool, generation: int) -> Iterator[Reading | Gap]:
-        wanted = self.batch.wanted(slow=slow)
-        asked = [(field.number, field.scope) for field in wanted]
-        if slow:
-            asked.extend((number, 0) for number in self.batch.flags())
+        asked = self.batch.ask(slow=slow)
         values = self.nvml.fields(self.handle, asked) if asked else []
-        yield from self.batch.readings(values, wanted, self.identity, generation)
+        yield from self.batch.readings(values, self.identity, generation)

@@ -16,7 +16,7 @@ from otel_ml.resource_sampler._gpu_fields import Counters
 from otel_ml.resource_sampler._gpu_gpm import Gpm
 from otel_ml.resource_sampler._gpu_identity import Identity
 from otel_ml.resource_sampler._gpu_mig import Instance, MigLayout
-from otel_ml.resource_sampler._nvml import RELOADED, CallFailed, Nvml
+from otel_ml.resource_sampler._nvml import MISMATCH, CallFailed, Nvml
 from otel_ml.resource_sampler._nvml_events import POLL_SECONDS, Watcher, XidCounts
 from otel_ml.resource_sampler._source import Gap, Reading, Report
 
@@ -118,6 +118,7 @@ class Driver:
         """Why there is no driver; None while there is one, and before the first try."""
         self._is_ready = False
         self._was_ready = False
+        self._version: str | None = None
         self._generation = 0
         """Rises when the driver is known to have been loaded anew."""
         self._retry_driver = Backoff(settings)
@@ -165,6 +166,7 @@ class Driver:
             self._nvml.start()
             self._is_ready = True
             self._count()
+            self._recognise()
         except CallFailed as failed:
             self._lose_driver(failed)
             return
@@ -177,14 +179,24 @@ class Driver:
         self._missing = None
         self._was_ready = True
 
-    def _lose_driver(self, failed: CallFailed) -> None:
-        if failed.code in RELOADED:
+    def _recognise(self) -> None:
+        """Another driver version means that all of its counters have begun again."""
+        try:
+            version = str(self._nvml.call("nvmlSystemGetDriverVersion"))
+        except CallFailed as failed:
+            if failed.kind == "driver":
+                raise
+            return
+        if self._version not in {None, version}:
             self._generation += 1
+        self._version = version
+
+    def _lose_driver(self, failed: CallFailed) -> None:
         self._shut_down()
         self._retry_driver.fail()
         if self._missing is None:
             if self._was_ready:
-                hint = "; restart this process to use the new driver" if failed.code == 18 else ""
+                hint = "; restart this process to use the new driver" if failed.code == MISMATCH else ""
                 text = "otel-ml: the NVIDIA driver is gone (%s): GPU readings are absent until it is back%s"
                 _LOG.warning(text, failed.detail, hint)
             else:

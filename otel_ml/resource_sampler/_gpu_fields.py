@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,8 +74,10 @@ FIELDS: Final = (
 """Read at every tick. Of two fields with one name the first that answers is read, and the other one no more."""
 
 SLOW_FIELDS: Final = (
-    Field(142, "remapped rows", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "corrected"),)),
-    Field(143, "remapped rows ", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "uncorrected"),)),
+    Field(142, "remapped rows, corrected", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "corrected"),)),
+    Field(
+        143, "remapped rows, uncorrected", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "uncorrected"),)
+    ),
 )
 PENDING: Final = {144: "remapping pending", 145: "remapping failed", 31: "page retirement pending"}
 """Fields that are not 0 when memory is about to fail."""
@@ -86,16 +88,25 @@ RECOVERY_ACTION: Final = 230
 class Counters:
     """Cumulative counters that never fall, keyed by GPU and series, whatever the driver does to its own.
 
-    A fall within one driver generation is a wrap when the counter is 32 bits wide and was in its upper half, a small
-    step back is held, anything else is a reset; in a new generation the counter has begun again at 0 in any case.
+    A fall within one generation is a wrap when the counter is 32 bits wide and was in its upper half, a small step back
+    is held, anything else is a reset. In a new generation the counter has begun again at 0 in any case, also where it
+    is higher by now: that is known by the driver's version, or by its energy counter, which cannot wrap but fell.
     """
 
     def __init__(self) -> None:
-        self._series: dict[object, tuple[float, float, int]] = {}
+        self._series: dict[tuple[str, str], tuple[float, float, int]] = {}
         """Last raw value, offset and generation."""
+        self._resets: dict[str, int] = {}
 
-    def advance(self, key: object, raw: float, *, bits: int, generation: int) -> float:
+    def witness(self, key: tuple[str, str], raw: float) -> None:
+        """Takes the fall of this series for a reset of all of its GPU."""
+        last = self._series.get(key, (raw, 0.0, 0))[0]
+        if raw < last * _JITTER:
+            self._resets[key[0]] = self._resets.get(key[0], 0) + 1
+
+    def advance(self, key: tuple[str, str], raw: float, *, bits: int, generation: int) -> float:
         """The value to report for a raw one."""
+        generation += self._resets.get(key[0], 0)
         last, offset, seen = self._series.get(key, (raw, 0 * raw, generation))
         if generation != seen:
             offset += last
@@ -109,10 +120,6 @@ class Counters:
         self._series[key] = (raw, offset, generation)
         return raw + offset
 
-    def forget(self, key: object) -> None:
-        """Drops what is known of one series."""
-        self._series.pop(key, None)
-
 
 class Batch:
     """The fields that one GPU answers, found by asking for all of them once a driver generation."""
@@ -122,44 +129,43 @@ class Batch:
         self._unsupported: dict[int, Gap | None] = {}
         """Fields not to ask for; None for one whose figure another field gives."""
         self._refused: dict[int, Gap] = {}
-        self.has_throttle_time = False
+        self._asked: dict[int, Field] = {}
+        self._is_slow = False
+        self._slow_readings: list[Reading] = []
         self.has: set[str] = set()
         """Names of the fields that answered last time."""
+        self.has_throttle_time = False
         self.pending: tuple[str, ...] = ()
+        """Why memory is about to fail."""
         self.wants_recovery = False
-        self.slowest = 0
-        """Microseconds that the slowest field took."""
 
     def probe_again(self) -> None:
         """For a GPU that came back: its driver may be another one."""
         self._unsupported.clear()
         self._refused.clear()
+        self._slow_readings = []
 
-    def wanted(self, *, slow: bool) -> list[Field]:
-        """The fields to ask for; a slow tick asks again for those that were refused."""
+    def ask(self, *, slow: bool) -> list[tuple[int, int]]:
+        """The fields to ask for, with their scopes; a slow tick asks again for those that were refused."""
         if slow:
             self._refused.clear()
+        self._is_slow = slow
         table = (*FIELDS, *SLOW_FIELDS) if slow else FIELDS
         skip = self._unsupported.keys() | self._refused.keys()
-        return [field for field in table if field.number not in skip]
+        self._asked = {field.number: field for field in table if field.number not in skip}
+        asked = [(field.number, field.scope) for field in self._asked.values()]
+        if slow:
+            asked.extend((number, 0) for number in (*PENDING, RECOVERY_ACTION) if number not in skip)
+        return asked
 
-    def flags(self) -> list[int]:
-        """The state fields to ask for in a slow tick."""
-        return [number for number in (*PENDING, RECOVERY_ACTION) if number not in self._unsupported]
-
-    def readings(
-        self, values: Iterable[FieldValue], wanted: Sequence[Field], identity: Identity, generation: int
-    ) -> Iterator[Reading | Gap]:
-        """Turns answers into readings; what is known to be missing stays a gap."""
-        by_number = {field.number: field for field in wanted}
-        yield from filter(None, self._unsupported.values())
-        yield from self._refused.values()
-        answered: set[str] = set()
+    def readings(self, values: Iterable[FieldValue], identity: Identity, generation: int) -> Iterator[Reading | Gap]:
+        """Turns the answers into readings; what is known to be missing stays a gap."""
+        yield from filter(None, (*self._unsupported.values(), *self._refused.values()))
+        slow_readings: list[Reading] = []
         flags: dict[int, float] = {}
-        self.slowest = 0
+        answered: set[str] = set()
         for answer in values:
-            self.slowest = max(self.slowest, answer.latency)
-            field = by_number.get(answer.field)
+            field = self._asked.get(answer.field)
             if answer.code != 0:
                 yield self._missing(answer, field, identity.name)
             elif field is None:
@@ -168,18 +174,24 @@ class Batch:
                 self._unsupported[field.number] = None
             elif answer.value is not None and answer.value >= 0 and (answer.value or not field.is_zero_unknown):
                 answered.add(field.name)
-                yield self._reading(field, answer, identity, generation)
+                reading = self._reading(field, answer, identity, generation)
+                if field in SLOW_FIELDS:
+                    slow_readings.append(reading)
+                else:
+                    yield reading
         self.has = answered
         self.has_throttle_time = any(name.startswith("throttling") for name in answered)
-        if flags:
+        if self._is_slow:
+            self._slow_readings = slow_readings
             self.pending = tuple(text for number, text in PENDING.items() if flags.get(number))
             self.wants_recovery = bool(flags.get(RECOVERY_ACTION))
+        yield from self._slow_readings
 
     def _missing(self, answer: FieldValue, field: Field | None, device: str) -> Gap:
         kind = kind_of(answer.code)
         if kind == "driver" or (kind == "lost" and answer.code != INVALID_ARGUMENT):
             raise CallFailed(kind, answer.code, f"field {answer.field} answers {answer.code}")
-        name = field.name.strip() if field is not None else PENDING.get(answer.field, "recovery action")
+        name = field.name if field is not None else PENDING.get(answer.field, "recovery action")
         if kind in {"unsupported", "lost"}:  # an invalid argument of one field is a field unknown to this driver
             kind = "unsupported"
         gap = Gap(f"{device} {name}", kind, f"field {answer.field} answers {answer.code}")
@@ -195,6 +207,8 @@ class Batch:
         attributes = identity.tags(sensor="memory") if is_sensor else identity.tags(*field.tags)
         if field.metric.instrument == "counter":
             key = (identity.uuid, field.name)
+            if field.metric is semconv.HW_ENERGY:  # the first of the batch
+                self._counters.witness(key, value)
             value = self._counters.advance(key, value, bits=answer.bits, generation=generation)
         value *= field.multiply
         if is_sensor:

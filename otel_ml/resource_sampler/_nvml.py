@@ -13,8 +13,10 @@ from otel_ml.resource_sampler._source import GapKind
 
 UNKNOWN: Final = 999
 INVALID_ARGUMENT: Final = 2
-RELOADED: Final = frozenset({9, 18})
-"""Codes after which the driver must have been loaded anew: its counters start again."""
+MISMATCH: Final = 18
+"""The library in this process and the driver that is loaded now are of different versions."""
+FIELD_LATENCY: Final = "nvmlDeviceGetFieldValues/latencyUsec"
+"""Under which the slowest field of a batch is timed, as the driver says it."""
 ALL_LINKS: Final = 0xFFFFFFFF
 """Scope of a field that sums all NVLinks."""
 
@@ -31,7 +33,7 @@ _KINDS: Final[dict[int, GapKind]] = {
     **dict.fromkeys((0, 6, 10, 21, 27), "absent"),  # success with nothing, not found, timeout, no data, not ready
     **dict.fromkeys((4, 17), "permission"),  # no permission, blocked by the operating system
     **dict.fromkeys((INVALID_ARGUMENT, 11, 15, 16, 28), "lost"),  # ... IRQ, GPU lost, reset required, GPU not found
-    **dict.fromkeys((1, *sorted(RELOADED), 12), "driver"),  # uninitialized, not loaded, mismatch, no library
+    **dict.fromkeys((1, 9, 12, MISMATCH), "driver"),  # uninitialized, not loaded, mismatch, no library
 }
 """Codes of nvml.h by what they mean for the next call; all others are "failed"."""
 
@@ -138,10 +140,13 @@ class Nvml:
         content = memoryview(values).cast("B")
         if len(content) != _FIELD.size * len(wanted):
             raise CallFailed("unsupported", None, "the binding has another layout of field values")
-        return [
+        answers = [
             FieldValue(field, _number(kind, bits) if code == 0 else None, _BITS.get(kind, 64), code, latency)
             for field, _, _, latency, kind, code, bits in _FIELD.iter_unpack(content)
         ]
+        if self._timed is not None and answers:
+            self._timed(FIELD_LATENCY, max(answer.latency for answer in answers) / 1e6)
+        return answers
 
     def utilization_samples(self, handle: Any, since: int) -> UtilizationSamples:
         """The GPU's busy share between ticks: the mean of the samples that the driver took after a timestamp.

@@ -325,6 +325,15 @@ const char *nvmlErrorString(int code)
     return text;
 }
 
+int nvmlSystemGetDriverVersion(char *out, unsigned size)
+{
+    const struct rule *rule;
+    CALL("nvmlSystemGetDriverVersion", NULL);
+    rule = find(TEXT, "driver", ANY - 1, ANY - 1);
+    snprintf(out, size, "%s", rule ? rule->text : "580.00");
+    DONE(OK);
+}
+
 int nvmlDeviceGetCount_v2(unsigned *out)
 {
     static const struct device none = {ANY - 1, ANY - 1};
