@@ -24,6 +24,7 @@ from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._outbox import Outbox
+from otel_ml._telemetry._plugins import GuardedLogProcessors, GuardedSampler
 from otel_ml._telemetry._reader import CellStore, Reader
 from otel_ml._telemetry._stock import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
 from otel_ml._telemetry.ids import Ids
@@ -32,6 +33,7 @@ from otel_ml.config import EXPLICIT, Config, ConfigError
 
 ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
 _OUR_GENERATOR: Final = "otel_ml"
+_SDK_SAMPLERS: Final = "opentelemetry.sdk.trace.sampling"
 _SEVERITY: Final = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
 
 
@@ -65,6 +67,8 @@ def tracer_provider(
     provider = TracerProvider(
         resource=resource, shutdown_on_exit=False, active_span_processor=processors, id_generator=generator
     )
+    if type(provider.sampler).__module__ != _SDK_SAMPLERS:
+        provider.sampler = GuardedSampler(provider.sampler)
     if config.remote_traces_per_second is not None:
         provider.sampler = RemoteBudget(provider.sampler, config.remote_traces_per_second)
     return provider
@@ -74,7 +78,8 @@ def logger_provider(
     config: Config, resource: Resource, outbox: Outbox, intake: Stock[Any] | None, *, flush: Flush
 ) -> LoggerProvider:
     """A provider whose records go to our sender, and to the stock exporters that were asked for."""
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
     if intake is not None:
         provider.add_log_record_processor(StockLogs(intake, flush))
     for processor in _routes.log_processors(config.logs, outbox.books["logs"]):

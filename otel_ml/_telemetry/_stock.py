@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from otel_ml import _guard
 from otel_ml._telemetry import _encode, _wire
 from otel_ml._telemetry._intake import Stock
+from otel_ml._telemetry._plugins import GuardedSpanProcessor
 from otel_ml._telemetry._sender import Delivery
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry._wire import Encoded
@@ -87,7 +88,7 @@ class NoticingProcessors(SynchronousMultiSpanProcessor):
         super().add_span_processor(span_processor)
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        super().add_span_processor(span_processor)
+        super().add_span_processor(GuardedSpanProcessor(span_processor))
         self._noticed(type(span_processor).__name__)
 
 
