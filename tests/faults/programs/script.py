@@ -27,7 +27,7 @@ def ledger():
 
 
 if HOW == "replay":
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + float(os.environ.get("SECONDS", "20"))
     while telemetry.ledger()["traces"].in_flight or not telemetry.ledger()["traces"].produced:
         if time.monotonic() > deadline:
             break

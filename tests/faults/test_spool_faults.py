@@ -1,0 +1,234 @@
+"""Case 10, the spool itself: limits, full disks, torn files, several processes, and what it holds after any history."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+import time
+from contextlib import contextmanager
+
+import pytest
+from fault_receiver import Reply
+
+from otel_ml._telemetry._spool import Kept, Spool, Torn
+from otel_ml._telemetry.ledger import Ledger
+from otel_ml.config import ConfigError
+
+DOWN = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "spool"
+
+
+def test_an_outage_loses_nothing(make_service, receiver, folder, figure):
+    """What could not be sent is on disk, in the ledger as in flight, and delivered once when the receiver is back."""
+    receiver.default = dict(DOWN)
+    service = make_service(spool_dir=str(folder))
+    service.predict(300)
+    assert service.flush() is False
+    down = service.ledger()
+    receiver.default = {}
+    service.predict()
+    service.flush()
+    wait_until(lambda: service.ledger().in_flight == service.ledger("logs").in_flight == 0)
+
+    assert down == Ledger(300, 0, 0, {}, 300, 300)
+    assert service.ledger() == service.ledger("logs") == Ledger(301, 301)
+    assert service.balanced()
+    assert receiver.duplicates() == 0
+    assert list(folder.rglob("*.otlp")) == []
+    figure(10, mode="outage with a spool", lost=0, duplicated=0)
+
+
+def test_cumulative_metrics_are_not_spooled(make_service, receiver, folder):
+    """They heal by themselves: the next export carries the totals."""
+    receiver.default = dict(DOWN)
+    service = make_service(spool_dir=str(folder), timeout=0.3)
+    service.flush()
+
+    assert service.ledger("metrics").dropped.keys() == {"retry_exhausted"}
+
+
+def test_the_limit_holds_and_what_is_beyond_it_is_counted(make_service, receiver, folder):
+    """A full spool takes no more; the rest is dropped as it would be without one."""
+    receiver.default = dict(DOWN)
+    service = make_service(spool_dir=str(folder), spool_size=60_000)
+    for _ in range(20):
+        service.predict(100)
+        service.engine.flush_records(time.monotonic() + 10)
+
+    sizes = sum(path.stat().st_size for path in folder.rglob("*.otlp"))
+    both = [service.ledger("traces"), service.ledger("logs")]
+    assert 0 < sizes <= 60_000
+    assert all(one.dropped.keys() == {"retry_exhausted"} for one in both)
+    assert [one.spooled for one in both] == [one.in_flight for one in both]
+    assert sum(one.spooled for one in both) >= 100
+    assert service.balanced()
+
+
+@contextmanager
+def full_disk():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_counted_and_never_raised(folder, caplog):
+    """A disk that takes no more bytes: no file is left behind, one line is logged, and it works again afterwards."""
+    spool = Spool(str(folder), limit=10**6)
+    with full_disk():
+        kept = [spool.keep("traces", 5, b"x" * 1000) for _ in range(3)]
+    again = spool.keep("traces", 5, b"x" * 1000)
+
+    assert (kept, again) == ([False] * 3, True)
+    assert len(list(folder.rglob("*.*"))) == 1
+    assert sum("cannot be written" in record.getMessage() for record in caplog.records) == 1
+    spool.close()
+
+
+def test_a_folder_that_vanishes_is_counted(make_service, receiver, folder):
+    """Somebody removes the spool under a running service: records are dropped and counted."""
+    receiver.default = dict(DOWN)
+    service = make_service(spool_dir=str(folder))
+    shutil.rmtree(folder)
+    service.predict(10)
+    service.flush()
+
+    assert service.ledger() == Ledger(10, 0, 0, {"retry_exhausted": 10})
+
+
+def test_a_folder_that_cannot_be_made_is_named_at_once(make_service, tmp_path):
+    """A wrong path fails before any traffic, by the variable's name."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="OTEL_ML_SPOOL_DIR"):
+        make_service(spool_dir=str(tmp_path / "file" / "spool"))
+
+
+def test_no_torn_file_is_taken_for_a_whole_one(folder):
+    """Cut at every length, and with every byte changed: never a wrong request, always the count in the name."""
+    spool = Spool(str(folder), limit=10**6)
+    spool.keep("logs", 7, b"the request")
+    path = spool.waiting()[0]
+    whole = path.read_bytes()
+    damaged = [whole[:length] for length in range(len(whole))] + [whole + b"x"]
+    damaged += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
+
+    assert spool.read(path) == Kept("logs", 7, b"the request")
+    for content in damaged:
+        path.write_bytes(content)
+        assert spool.read(path) == Torn("logs", 7)
+    spool.close()
+
+
+def test_a_shutdown_leaves_to_the_next_process_what_it_cannot_send(make_service, receiver, folder):
+    """The next process on the folder enters those records in its own ledger and delivers them once."""
+    receiver.default = dict(DOWN)
+    first = make_service(spool_dir=str(folder))
+    first.predict(50)
+    first.end()
+    left = first.ledger()
+    receiver.default = {}
+    second = make_service(spool_dir=str(folder))
+    wait_until(lambda: second.ledger().delivered == second.ledger("logs").delivered == 50)
+
+    assert left == Ledger(50, 0, 0, {}, 50, 50)
+    assert second.ledger() == Ledger(50, 50)
+    assert receiver.duplicates() == 0
+
+
+def test_two_processes_on_one_folder_replay_everything_once(run, receiver, folder, tmp_path, figure):
+    """Orphaned requests are taken by one of the processes that see them, never by two."""
+    for number in range(6):
+        spool = Spool(str(folder), limit=10**8)
+        for index in range(20):
+            spool.keep("traces", 1, request(number * 100 + index + 1))
+        spool.close()
+    settings = {"OTEL_ML_SPOOL_DIR": folder, "COUNT": tmp_path / "count", "SECONDS": 5}
+    programs = [run("script.py", "return", **settings) for _ in range(2)]
+    programs += [run("script.py", "replay", **settings) for _ in range(2)]
+    for program in programs:
+        assert program.wait() == 0, program.output
+
+    ids = [span.span_id for span in receiver.spans() if span.name == "kept"]
+    left = len(list(folder.rglob("*.otlp")))
+    assert len(ids) == len(set(ids))
+    assert len(ids) + left == 120
+    assert left == 0
+    figure(10, mode="four processes on one spool", duplicated=len(ids) - len(set(ids)), lost=left)
+
+
+def request(number):
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    message = ExportTraceServiceRequest()
+    span = message.resource_spans.add().scope_spans.add().spans.add()
+    span.name, span.span_id, span.trace_id = "kept", number.to_bytes(8, "big"), number.to_bytes(16, "big")
+    return message.SerializeToString()
+
+
+def test_a_living_processes_requests_are_left_alone(folder):
+    """Only its own process replays what a living process has kept."""
+    mine, others = Spool(str(folder), limit=10**6), Spool(str(folder), limit=10**6)
+    others.keep("traces", 1, b"theirs")
+    before = mine.waiting()
+    others.close()
+    after = [mine.read(path) for path in mine.waiting()]
+
+    assert (before, after) == ([], [Kept("traces", 1, b"theirs")])
+    mine.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
+    """Random writes, removals, damage, crashes and restarts against a model that is a dictionary."""
+    dice = random.Random(seed)
+    spool, model, torn = Spool(str(folder), limit=4_000), {}, 0
+    for step in range(120):
+        action = dice.choice(["keep", "keep", "keep", "forget", "tear", "restart", "crash"])
+        waiting = spool.waiting()
+        if action == "keep":
+            body = dice.randbytes(dice.randrange(400))
+            used = sum(path.stat().st_size for path in waiting)
+            fits = used + 17 + len(body) <= 4_000
+            assert spool.keep("traces", step, body) is fits
+            if fits:
+                model[step] = body
+        elif action == "forget" and waiting:
+            content = spool.read(waiting[0])
+            spool.forget(waiting[0])
+            if isinstance(content, Kept):
+                assert model.pop(content.records) == content.body
+            else:
+                torn -= 1
+        elif action == "tear" and waiting:
+            path = dice.choice(waiting)
+            content = spool.read(path)
+            if isinstance(content, Kept):
+                path.write_bytes(path.read_bytes()[: dice.randrange(17)])
+                del model[content.records]
+                torn += 1
+        elif action == "restart":
+            spool.close()
+            spool = Spool(str(folder), limit=4_000)
+        elif action == "crash":
+            spool.reset_after_fork()  # what a crash does: the locks go, the files stay
+            spool = Spool(str(folder), limit=4_000)
+    contents = [spool.read(path) for path in spool.waiting()]
+
+    assert {one.records: one.body for one in contents if isinstance(one, Kept)} == model
+    assert sum(isinstance(one, Torn) for one in contents) == torn
+    spool.close()
