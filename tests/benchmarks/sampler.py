@@ -1,0 +1,274 @@
+"""The resource sampler beside the Collector's `host_metrics`: cost of each process, and whether their figures agree.
+
+    python tests/benchmarks/sampler.py --seconds 60
+
+All read the same machine at the same interval and export OTLP to a sink on loopback: `otel-ml sampler` (host, process,
+container), the Collector with the same host scrapers, and the Collector with its process scraper too. CPU is what the
+system charged to each process; memory is resident memory at the end. Figures are compared after the names of
+`host_metrics` were mapped by collector/host_metrics_transform.yaml, each reading of ours with theirs at that moment
+(interpolated between their two nearest readings); the deviation is the mean distance over the range: the whole for
+shares and memory, the increase for counters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "deploy" / "local"))
+
+import build  # noqa: E402  (found by the line above)
+
+OURS, PEER, PEER_FULL = "otel-ml sampler", "host_metrics", "host_metrics + process"
+WARM_UP = 4.0
+CPU_BUDGET, MEMORY_BUDGET, TICK_BUDGET = 0.2, 0.9, 0.001
+TOLERANCE = 0.01
+Series = dict[str, dict[str, list[tuple[int, float]]]]
+"""By metric and attributes: time in nanoseconds and value of every point."""
+
+
+class Sink:
+    """Keeps what each sender sent; decoding waits until the end."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, list[bytes]] = defaultdict(list)
+
+    def series(self, sender: str) -> Series:
+        found: Series = defaultdict(lambda: defaultdict(list))
+        for body in self.bodies[sender]:
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for scope in resource.scope_metrics:
+                    for metric in scope.metrics:
+                        data = getattr(metric, metric.WhichOneof("data"))
+                        for point in data.data_points:
+                            key = ",".join(sorted(each.value.string_value for each in point.attributes))
+                            kind = point.WhichOneof("value") if hasattr(point, "as_int") else None
+                            value = getattr(point, kind) if kind else point.count
+                            found[metric.name][key].append((point.time_unix_nano, value))
+        return found
+
+
+@contextmanager
+def sink() -> Iterator[tuple[Sink, str]]:
+    """A receiver on loopback; the first part of the path names the sender."""
+    kept = Sink()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            sender = self.path.split("/")[1].replace("%20", " ")
+            kept.bodies[sender].append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        yield kept, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def collector_config(address: str, interval: float, *, with_process: bool) -> dict[str, Any]:
+    """The receiver and the processors of collector/host_metrics_transform.yaml, and nothing else."""
+    shipped = yaml.safe_load((ROOT / "collector" / "host_metrics_transform.yaml").read_text(encoding="utf-8"))
+    receiver = shipped["receivers"]["host_metrics"]
+    receiver["collection_interval"] = f"{interval:g}s"
+    receiver["initial_delay"] = "0s"
+    receiver.pop("root_path")
+    if with_process:
+        receiver["scrapers"]["process"]["include"]["names"] = ["collector"]
+    else:
+        receiver["scrapers"].pop("process")
+    exporter = {"endpoint": address, "compression": "none"}
+    processors = ["filter/host_metrics", "transform/host_metrics"]
+    return {
+        "receivers": {"host_metrics": receiver},
+        "processors": {name: shipped["processors"][name] for name in processors},
+        "exporters": {"otlp_http": exporter},
+        "service": {
+            "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "error"}},
+            "pipelines": {
+                "metrics": {"receivers": ["host_metrics"], "processors": processors, "exporters": ["otlp_http"]}
+            },
+        },
+    }
+
+
+@contextmanager
+def contender(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process, to the nanosecond: the clock of another process, see clock_getcpuclockid."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def at(points: list[tuple[int, float]], moment: int) -> float | None:
+    """The value at a moment between two points; None outside of them."""
+    place = bisect_right(points, (moment, float("inf")))
+    if place in {0, len(points)}:
+        return None
+    (before, low), (after, high) = points[place - 1], points[place]
+    return low + (high - low) * (moment - before) / (after - before)
+
+
+def whole(name: str, series: Series) -> float | None:
+    """The range of a metric that has a natural one."""
+    if name.startswith("system.memory."):
+        return 1.0 if name.endswith("utilization") else memory_total()
+    if name.startswith("system.filesystem."):
+        return 1.0 if name.endswith("utilization") else sum(rows[-1][1] for rows in series[name].values())
+    if name == "system.cpu.time":
+        rows = series[name].values()
+        return sum(points[-1][1] - points[0][1] for points in rows)
+    return None
+
+
+def memory_total() -> float:
+    return int(Path("/proc/meminfo").read_text().split()[1]) * 1024.0
+
+
+def agreement(ours: Series, theirs: Series) -> list[dict[str, Any]]:
+    """Each common series with the mean distance of the two over the range."""
+    rows = []
+    for name in sorted(ours):
+        if name.startswith("process.") or name not in theirs:
+            continue
+        full = whole(name, ours)
+        for key, points in sorted(ours[name].items()):
+            pairs = [(value, at(sorted(theirs[name].get(key, [])), moment)) for moment, value in points]
+            pairs = [(mine, other) for mine, other in pairs if other is not None]
+            if not pairs:
+                continue
+            increase = max(mine for mine, _ in pairs) - min(mine for mine, _ in pairs)
+            span = full or increase
+            distance = sum(abs(mine - other) for mine, other in pairs) / len(pairs)
+            deviation = distance / span if span else (0.0 if distance == 0 else float("inf"))
+            rows.append(
+                {
+                    "metric": name,
+                    "attributes": key,
+                    "ours": pairs[-1][0],
+                    "theirs": pairs[-1][1],
+                    "increase": increase,
+                    "distance": distance,
+                    "deviation": deviation,
+                }
+            )
+    return rows
+
+
+def measure(seconds: float, interval: float) -> dict[str, Any]:
+    """Runs all of them side by side."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    with ExitStack() as stack:
+        kept, address = stack.enter_context(sink())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        binary = str(build.build("collector"))
+        processes = {}
+        for name, with_process in ((PEER, False), (PEER_FULL, True)):
+            config = folder / f"{with_process}.yaml"
+            target = f"{address}/{name.replace(' ', '%20')}"
+            config.write_text(json.dumps(collector_config(target, interval, with_process=with_process)))
+            processes[name] = stack.enter_context(contender([binary, "--config", str(config)]))
+        command = [sys.executable, "-m", "otel_ml", "sampler", "--interval", f"{interval:g}"]
+        target = f"{address}/{OURS.replace(' ', '%20')}"
+        environment["OTEL_ML_INSTANCE_DIR"] = str(folder)
+        processes[OURS] = stack.enter_context(contender([*command, "--endpoint", target], environment))
+        time.sleep(WARM_UP + interval)
+        for name, process in processes.items():
+            if process.poll() is not None:
+                raise SystemExit(f"{name} ended with {process.returncode}")
+        kept.bodies.clear()
+        before = {name: cpu_seconds(process.pid) for name, process in processes.items()}
+        started = time.monotonic()
+        time.sleep(seconds)
+        passed = time.monotonic() - started
+        cost = {
+            name: {"cpu": (cpu_seconds(process.pid) - before[name]) / passed, "memory": resident(process.pid)}
+            for name, process in processes.items()
+        }
+        ours, theirs = kept.series(OURS), kept.series(PEER)
+    ticks = ours["otelml.sampler.tick.duration"][""]
+    spent = ours["otelml.sampler.cpu.time"][""]
+    tick = (spent[-1][1] - spent[0][1]) / max(1, ticks[-1][1] - ticks[0][1])
+    return {"seconds": passed, "interval": interval, "cost": cost, "tick": tick, "figures": agreement(ours, theirs)}
+
+
+def show(result: dict[str, Any]) -> bool:
+    """Prints both tables; whether all budgets hold."""
+    cost = result["cost"]
+    print(f"{result['seconds']:.0f} s at {result['interval']:g} s\n")
+    print(f"{'process':28}{'% of a core':>12}{'memory MiB':>12}{'CPU ratio':>11}{'memory ratio':>14}")
+    for name, row in cost.items():
+        ratios = f"{cost[OURS]['cpu'] / row['cpu']:>11.3f}{cost[OURS]['memory'] / row['memory']:>14.3f}"
+        print(f"{name:28}{100 * row['cpu']:>12.3f}{row['memory'] / 2**20:>12.1f}{'' if name == OURS else ratios}")
+    cpu = cost[OURS]["cpu"] / cost[PEER]["cpu"]
+    memory = cost[OURS]["memory"] / cost[PEER]["memory"]
+    gates = {
+        f"CPU <= {CPU_BUDGET} x host_metrics": (cpu, cpu <= CPU_BUDGET),
+        f"memory <= {MEMORY_BUDGET} x host_metrics": (memory, memory <= MEMORY_BUDGET),
+        f"CPU of one tick <= {TICK_BUDGET * 1000:g} ms": (result["tick"] * 1000, result["tick"] <= TICK_BUDGET),
+    }
+    print()
+    for gate, (value, holds) in gates.items():
+        print(f"{'holds' if holds else 'FAILS':7}{gate}: {value:.3f}")
+    print(f"\n{'figure':62}{'ours':>16}{'theirs':>16}{'increase':>14}{'deviation':>11}")
+    for row in sorted(result["figures"], key=lambda row: -row["deviation"]):
+        name = f"{row['metric']} {row['attributes']}"
+        mark = "" if row["deviation"] <= TOLERANCE else "  *"
+        print(
+            f"{name[:61]:62}{row['ours']:>16.6g}{row['theirs']:>16.6g}{row['increase']:>14.4g}"
+            f"{100 * row['deviation']:>10.3f}%{mark}"
+        )
+    return all(holds for _, holds in gates.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--interval", type=float, default=1.0)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    arguments = parser.parse_args()
+    result = measure(arguments.seconds, arguments.interval)
+    if arguments.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    return 0 if show(result) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
