@@ -185,8 +185,10 @@ source = GpuSource(deadline={deadline}, poll=0.01)
 print(len(source.read().readings) > 0, flush=True)
 """
 
+PATIENT = PROGRAM.format(deadline=20.0)
 
-def run_alone(library, tmp_path, *rules, program=PROGRAM.format(deadline=20.0), **variables):
+
+def run_alone(library, tmp_path, *rules, program=PATIENT, **variables):
     """Runs a program in a process of its own on a scenario; its output and the library's counts at its end."""
     (tmp_path / "alone.scenario").write_text(scenario(*rules))
     environment = {
