@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from nvml_fixtures import rows_of
+
+from otel_ml.resource_sampler import Gap
+from otel_ml.resource_sampler._gpu_attribution import Ladder
+from otel_ml.resource_sampler._gpu_models import Allocated
+
+MIB = 1 << 20
+CONTAINER = "c" * 64
+OTHER_CONTAINER = "d" * 64
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """Makes processes of a /proc: their parent, whether they have CUDA open, their inner ids and control group."""
+
+    def make(pid, *, parent=1, cuda=False, root="proc", inner=None, namespace="pid:[1]", cgroup=""):
+        folder = tmp_path / root / str(pid)
+        (folder / "fd").mkdir(parents=True)
+        (folder / "ns").mkdir()
+        (folder / "stat").write_text(f"{pid} (a (b) c) S {parent} 0 0")
+        (folder / "status").write_text(f"Name:\tx\nNSpid:\t{' '.join(map(str, inner or [pid]))}\n")
+        (folder / "cgroup").write_text(f"0::/kubepods/{cgroup}\n")
+        (folder / "ns" / "pid").symlink_to(namespace)
+        (folder / "fd" / "0").symlink_to("/dev/null")
+        (folder / "fd" / "7").symlink_to("/dev/nvidia-uvm" if cuda else "/dev/nvidiactl")
+
+    return make
+
+
+@pytest.fixture
+def read(driver, gpus):
+    """The process figures of one slow tick, and the gaps that say that there are none."""
+
+    def run(*rules, gpu_count=2, seconds=(30,), **settings):
+        driver.load(*rules, gpus=gpu_count)
+        source = gpus(**settings)
+        for second in seconds:
+            driver.at(second)
+            report = source.read()
+        return report
+
+    return run
+
+
+def used(report):
+    """Own memory: (GPU, method, container) -> bytes."""
+    return {
+        (row[2]["hw.id"], row[2]["otelml.gpu.attribution.method"], row[2].get("container.id")): row[1]
+        for row in rows_of(report, "otelml.process.gpu.memory.usage")
+    }
+
+
+def busy(report):
+    """Own utilization: (GPU, method) -> share."""
+    rows = rows_of(report, "otelml.process.gpu.utilization")
+    return {(row[2]["hw.id"], row[2]["otelml.gpu.attribution.method"]): row[1] for row in rows}
+
+
+def counted(report):
+    """Processes of GPU-a by owner."""
+    rows = rows_of(report, "otelml.gpu.process.count")
+    return {row[2]["otelml.gpu.process.owner"]: row[1] for row in rows if row[2]["hw.id"] == "GPU-a"}
+
+
+def test_a_process_that_the_driver_names_has_its_memory_and_its_share(processes, read):
+    """Rung pid: the id is ours, and CUDA is open."""
+    processes(500, cuda=True)
+    processes(900, cuda=True)
+    report = read(f"0 - 0 process 500 {300 * MIB}", f"0 - 0 process 900 {MIB}", "0 - 0 busy 500 40", pid=500)
+    assert used(report) == {("GPU-a", "pid", None): 300 * MIB}
+    assert busy(report) == {("GPU-a", "pid"): 0.4}
+    assert counted(report) == {"self": 1, "other": 1}
+
+
+def test_children_belong_to_the_process(processes, read):
+    """Workers that hold the GPU in place of the process that started them."""
+    processes(500)
+    processes(501, parent=500, cuda=True)
+    processes(502, parent=501, cuda=True)
+    report = read(
+        f"0 - 0 process 501 {2 * MIB}",
+        f"0 - 0 process 502 {3 * MIB}",
+        "0 - 0 busy 501 30",
+        "0 - 0 busy 502 90",
+        pid=500,
+    )
+    assert used(report) == {("GPU-a", "pid", None): 5 * MIB}
+    assert busy(report) == {("GPU-a", "pid"): 1.0}
+
+
+def test_the_number_of_a_stranger_is_not_taken_for_ours(processes, read):
+    """A host's id may be the number of some process here: without CUDA open it is not ours."""
+    processes(500)
+    report = read(f"0 - 0 process 500 {300 * MIB}", "0 - 0 busy 500 40", pid=500)
+    assert (used(report), busy(report)) == ({}, {})
+    assert Gap("GPU 0 share of the process", "absent", "no rung of the ladder holds") in report.gaps
+
+
+@pytest.mark.parametrize("memory", ["0", "-"])
+def test_memory_that_a_half_translated_id_gives_is_no_figure(processes, read, memory):
+    """The list may show the container's number with memory 0, or "not available"."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 500 {memory}", pid=500)
+    assert used(report) == {}
+    assert counted(report) == {"self": 1, "other": 0}
+
+
+def test_two_lists_of_different_namespaces_are_not_mixed(processes, read):
+    """The process list in the container's numbers, the utilization in the host's."""
+    processes(324, cuda=True)
+    report = read(f"0 - 0 process 324 {MIB}", "0 - 0 busy 645400 80", pid=324)
+    assert used(report) == {("GPU-a", "pid", None): MIB}
+    assert busy(report) == {}
+
+
+def test_an_idle_process_among_busy_ones_has_a_share_of_zero(processes, read):
+    """The driver leaves out who did nothing, and only them."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 500 {MIB}", f"0 - 0 process 900 {MIB}", "0 - 0 busy 900 80", pid=500)
+    assert busy(report) == {("GPU-a", "pid"): 0.0}
+
+
+@pytest.mark.parametrize("extra", [(), ("0 - * value no_samples_is_success 1",)])
+def test_no_samples_at_all_are_no_share(processes, read, extra):
+    """Success with nothing, which the binding raises as error 0, and "not found" alike."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 500 {MIB}", *extra, pid=500)
+    assert busy(report) == {}
+
+
+def test_samples_are_not_counted_twice(processes, read, driver):
+    """Each slow tick asks for what came after the newest sample seen."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 500 {MIB}", "0 35 0 busy 500 40", "35 - 0 busy 500 60", pid=500, seconds=(30, 60))
+    assert busy(report) == {("GPU-a", "pid"): 0.6}
+
+
+@pytest.mark.parametrize("pid", [0, 2**31, 4194305])
+def test_garbage_ids_are_refused(processes, read, pid):
+    """A driver with another structure gives numbers that no process can have."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 500 {MIB}", f"0 - 0 process {pid} {MIB}", pid=500)
+    assert (used(report), counted(report)) == ({}, {})
+    assert Gap("GPU 0 processes", "malformed", "process ids out of range") in report.gaps
+
+
+def test_garbage_shares_are_refused(processes, read):
+    """More than all is no share."""
+    processes(500, cuda=True)
+    assert busy(read(f"0 - 0 process 500 {MIB}", "0 - 0 busy 500 4000", pid=500)) == {}
+
+
+def test_the_hosts_proc_leads_from_its_number_to_ours(processes, read, tmp_path):
+    """Rung host_pid: the inner number is ours and so is the namespace; another container's equal number is not."""
+    processes(7, cuda=True, namespace="pid:[42]")
+    processes(64540, root="host", inner=[64540, 7], namespace="pid:[42]")
+    processes(70000, root="host", inner=[70000, 7], namespace="pid:[99]")
+    processes(64541, root="host", parent=64540, inner=[64541, 8], namespace="pid:[42]")
+    report = read(
+        f"0 - 0 process 64540 {MIB}",
+        f"0 - 0 process 64541 {2 * MIB}",
+        f"0 - 0 process 70000 {50 * MIB}",
+        "0 - 0 busy 64541 25",
+        pid=7,
+        host_proc=tmp_path / "host",
+    )
+    assert used(report) == {("GPU-a", "host_pid", None): 3 * MIB}
+    assert busy(report) == {("GPU-a", "host_pid"): 0.25}
+    assert counted(report) == {"self": 2, "other": 1}
+
+
+def test_the_only_gpu_without_strangers_is_ours_as_an_upper_bound(processes, read):
+    """Rung exclusive: the list is empty, as it is in some containers, and CUDA is open."""
+    processes(500, cuda=True)
+    report = read(gpu_count=1, pid=500)
+    allocated = 85899345920 - 64424509440 - 1073741824
+    assert used(report) == {("GPU-a", "exclusive", None): allocated}
+
+
+@pytest.mark.parametrize(
+    ("rules", "gpu_count", "cuda"),
+    [
+        ((f"0 - 0 process 900 {MIB}",), 1, True),
+        ((), 2, True),
+        ((), 1, False),
+        (("0 - 0 return nvmlDeviceGetComputeRunningProcesses_v3 3",), 1, True),
+        (("0 - 0 return nvmlDeviceGetMemoryInfo_v2 4",), 1, True),
+    ],
+)
+def test_nothing_is_split_by_guess(processes, read, rules, gpu_count, cuda):
+    """A stranger, a second GPU, no CUDA, no list or no memory: no figure."""
+    processes(500, cuda=cuda)
+    assert used(read(*rules, gpu_count=gpu_count, pid=500)) == {}
+
+
+def test_a_mig_instance_of_ones_own_is_exclusive(processes, read):
+    """The normal, good case in a cluster."""
+    processes(500, cuda=True)
+    report = read(
+        "0 - 0 value mig.mode 1",
+        "0 - 0 value mig.most 7",
+        "0 - 0:0 value mig 7",
+        "0 - 0:0 text uuid MIG-x",
+        "0 - 0:0 value memory.total 1000",
+        "0 - 0:0 value memory.free 400",
+        "0 - 0:0 value memory.reserved 0",
+        gpu_count=1,
+        pid=500,
+    )
+    assert used(report) == {("MIG-x", "exclusive", None): 600}
+
+
+def test_who_uses_cuda_but_is_not_found_may_be_any_of_those_listed(processes, read):
+    """Then nobody is counted as other."""
+    processes(500, cuda=True)
+    report = read(f"0 - 0 process 64540 {MIB}", f"0 - 0 process 64541 {MIB}", pid=500)
+    assert counted(report) == {}
+
+
+def test_containers_of_a_machine_are_told_apart(processes, read):
+    """By control group; a process in no container, or one that is not to be seen, adds to nobody."""
+    processes(10, cuda=True, cgroup=f"pod1/{CONTAINER}")
+    processes(11, cuda=True, cgroup=f"pod1/{CONTAINER}")
+    processes(12, cuda=True, cgroup=f"cri-containerd-{OTHER_CONTAINER}.scope")
+    processes(13, cuda=True, cgroup="system.slice/x")
+    report = read(
+        *[f"0 - 0 process {pid} {MIB}" for pid in (10, 11, 12, 13, 14)],
+        "0 - 0 busy 10 20",
+        "0 - 0 busy 11 30",
+        "0 - 0 busy 12 10",
+        attribution="containers",
+    )
+    assert used(report) == {("GPU-a", "host_pid", CONTAINER): 2 * MIB, ("GPU-a", "host_pid", OTHER_CONTAINER): MIB}
+    shares = {row[2]["container.id"]: row[1] for row in rows_of(report, "otelml.process.gpu.utilization")}
+    assert shares == {CONTAINER: 0.5, OTHER_CONTAINER: 0.1}
+
+
+def test_attribution_that_is_off_asks_for_no_processes(read, driver):
+    """The process list is the dearest call."""
+    report = read(attribution="off")
+    assert (
+        driver.calls("nvmlDeviceGetComputeRunningProcesses_v3") == driver.calls("nvmlDeviceGetProcessUtilization") == 0
+    )
+    assert (used(report), counted(report)) == ({}, {})
+
+
+def test_many_processes_are_cut(processes, read):
+    """The list of one GPU is bounded."""
+    processes(500, cuda=True)
+    report = read(*[f"0 - 0 process {pid} 1" for pid in range(1000, 3000)], f"0 - 0 process 500 {MIB}", pid=500)
+    assert used(report) == {}
+
+
+def device(uuid):
+    from otel_ml.resource_sampler._gpu_device import Device
+    from otel_ml.resource_sampler._gpu_identity import Identity
+
+    return Device(SimpleNamespace(), Identity(uuid, "GPU 0", "H100"), None)
+
+
+@pytest.mark.parametrize(
+    ("held", "devices", "found"),
+    [
+        ([Allocated(0, "b", 9, 5), Allocated(1, "a", 9, 7)], ["GPU-a", "GPU-b"], {"GPU-b": 5, "GPU-a": 7}),
+        ([Allocated(0, "", 9, 5)], ["GPU-a"], {"GPU-a": 5}),
+        ([Allocated(0, "", 9, 5)], ["GPU-a", "GPU-b"], {}),
+        ([Allocated(0, "x", 9, 5)], ["GPU-a"], {}),
+        ([Allocated(0, "a", 9, 5)], ["MIG-a"], {"MIG-a": 5}),
+    ],
+)
+def test_the_frameworks_device_is_found_by_uuid_never_by_number(held, devices, found):
+    """Only a single device on both sides needs no UUID."""
+    from otel_ml.resource_sampler import _gpu_models
+    from otel_ml.resource_sampler._gpu_models import ModelMemory
+
+    ladder = Ladder(SimpleNamespace(), framework=lambda: held)
+    memory = ModelMemory("fraud", "1")
+    memory.by_device = {one.number: one.allocated for one in held}
+    _gpu_models._MODELS["fraud", "1"] = memory
+    try:
+        rows = {r.attributes["hw.id"]: r.value for r in ladder.models([device(uuid) for uuid in devices])}
+    finally:
+        _gpu_models._MODELS.clear()
+    assert rows == found
+
+
+def test_a_sampler_of_another_process_does_not_ask_its_own_framework(driver, gpus):
+    """The allocator of this process says nothing about that one."""
+    ladder = Ladder(SimpleNamespace(), pid=os.getpid() + 1, framework=lambda: 1 // 0)
+    assert list(ladder.models([device("GPU-a")])) == []
