@@ -33,13 +33,12 @@ class FeatureMonitor:
         self.schema = Schema.from_profile(profile) if schema is None and profile is not None else schema
         self.layout = Layout(profile, self.schema)
         self.cells = Cells(self.layout)
-        columns = () if self.schema is None else self.schema.columns
-        names = {slot.name for slot in self.layout.slots}
-        hidden = {column.name for column in columns if column.sensitive}
-        self.declared: frozenset[str] = frozenset(names)
+        self.declared: frozenset[str] = frozenset(slot.name for slot in self.layout.slots)
         """Columns of profile and schema, sensitive ones too."""
-        self.sensitive: frozenset[str] = frozenset(hidden | set(() if profile is None else profile.sensitive))
-        """Columns whose values never leave the process."""
+        self.sensitive: frozenset[str] = frozenset().union(
+            *(part.sensitive for part in (profile, self.schema) if part is not None)
+        )
+        """Columns whose values never leave the process, monitored or not."""
         self._plan = [
             (slot.name, slot.edges, slot.base, slot.low, slot.high, slot.lookup, slot) for slot in self.layout.slots
         ]

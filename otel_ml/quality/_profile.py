@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import os
 
 FORMAT: Final = "otel-ml/reference-profile"
-VERSION: Final = 1
+VERSION: Final = 2
+_READABLE: Final = (1, VERSION)
+"""Formats that `load` takes; files of format 1 do not say which columns the frame had."""
 _FIELDS: Final = tuple(field.name for field in fields(Feature))
 
 
@@ -33,10 +35,13 @@ class ReferenceProfile:
     """The model's own output, the feature ``__prediction__``."""
     rows: int
     """Rows of the reference."""
-    sensitive: tuple[str, ...] = ()
-    """Columns whose values never leave, monitored or not."""
+    sensitive: frozenset[str] = frozenset()
+    """Columns whose values never leave: all that were named, monitored or not."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Columns that are not monitored, with the reason."""
+    columns: tuple[str, ...] = ()
+    """All columns of the frame but score and label, in its order, skipped ones too: what the values of a row without
+    names are; empty when a file of format 1 does not say."""
 
     @classmethod
     def fit(  # noqa: PLR0913
@@ -70,7 +75,8 @@ class ReferenceProfile:
         from otel_ml.quality._fit import FEATURES, RefusedError, by_importance, fit_feature, fit_output
 
         rows = _check_frame(frame, (score, label, *categorical, *sensitive, *(importance or ())))
-        names = by_importance([name for name in frame if name not in {score, label}], importance)
+        columns = tuple(name for name in frame if name not in {score, label})
+        names = by_importance(columns, importance)
         features: list[Feature] = []
         skipped: dict[str, str] = {}
         for name in names:
@@ -90,7 +96,7 @@ class ReferenceProfile:
             raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
         if skipped:
             warnings.warn(f"not monitored: {_reasons(skipped)}", stacklevel=2)
-        return cls(tuple(features), output, rows, tuple(sorted(sensitive)), skipped)
+        return cls(tuple(features), output, rows, frozenset(sensitive), skipped, columns)
 
     @cached_property
     def id(self) -> str:
@@ -125,9 +131,9 @@ class ReferenceProfile:
             raise ProfileError(f"{path} is not JSON: {error}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ProfileError(f"{path} is not a reference profile; `otel-ml profile` writes one")
-        if content.get("format_version") != VERSION:
+        if content.get("format_version") not in _READABLE:
             raise ProfileError(
-                f"{path} has profile format {content.get('format_version')!r}, this version reads {VERSION}: "
+                f"{path} has profile format {content.get('format_version')!r}, this version reads up to {VERSION}: "
                 "fit it anew or update otel-ml"
             )
         try:
@@ -135,8 +141,9 @@ class ReferenceProfile:
                 tuple(_feature(entry) for entry in content["features"]),
                 None if content["output"] is None else _feature(content["output"]),
                 int(content["rows"]),
-                tuple(str(name) for name in content["sensitive"]),
+                frozenset(str(name) for name in content["sensitive"]),
                 {str(name): str(reason) for name, reason in content["skipped"].items()},
+                tuple(str(name) for name in content.get("columns", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it anew") from None
@@ -145,10 +152,12 @@ class ReferenceProfile:
         return profile
 
     def _content(self) -> dict[str, Any]:
+        # without the columns that a file of format 1 lacks it keeps its id
         return {
             "rows": self.rows,
-            "sensitive": list(self.sensitive),
+            "sensitive": sorted(self.sensitive),
             "skipped": dict(self.skipped),
+            **({"columns": list(self.columns)} if self.columns else {}),
             "features": [_entry(feature) for feature in self.features],
             "output": None if self.output is None else _entry(self.output),
         }

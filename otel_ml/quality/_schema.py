@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -99,19 +99,28 @@ class Schema:
 
     columns: tuple[Column, ...]
     closed: bool = False
+    sensitive: frozenset[str] = frozenset()
+    """Columns whose values never leave the process: those marked so, and further ones that have no rule."""
 
-    def __init__(self, columns: Sequence[Column], *, closed: bool = False) -> None:
+    def __init__(self, columns: Sequence[Column], *, closed: bool = False, sensitive: Collection[str] = ()) -> None:
         names = [column.name for column in columns]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ProfileError(f"declared twice: {', '.join(twice)}")
         object.__setattr__(self, "columns", tuple(columns))
         object.__setattr__(self, "closed", closed)
+        marked = {column.name for column in columns if column.sensitive}
+        object.__setattr__(self, "sensitive", frozenset(marked.union(sensitive)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The declared columns, in the order of their declaration."""
+        return tuple(column.name for column in self.columns)
 
     @classmethod
     def from_profile(cls, profile: ReferenceProfile, *, closed: bool = False) -> Schema:
         """What the reference had: its types, ranges and categories, and missing values only where it had some."""
-        return cls([_column(feature) for feature in profile.features], closed=closed)
+        return cls([_column(feature) for feature in profile.features], closed=closed, sensitive=profile.sensitive)
 
 
 def _column(feature: Feature) -> Column:

@@ -129,6 +129,16 @@ def test_declared_and_sensitive_columns_are_named(small):
     assert (monitor.declared, monitor.sensitive) == (frozenset("abc"), frozenset("bc"))
 
 
+def test_sensitive_columns_that_are_not_monitored_stay_sensitive():
+    """A column that cannot be binned is as secret as before, also by way of the schema of its profile."""
+    with pytest.warns(UserWarning, match="ssn"):
+        profile = ReferenceProfile.fit({"ssn": list(range(200)), "a": [0, 1] * 100}, sensitive=["ssn"])
+    by_profile = FeatureMonitor(IDENTITY, profile=profile)
+    by_schema = FeatureMonitor(IDENTITY, profile=None, schema=Schema.from_profile(profile))
+    both = FeatureMonitor(IDENTITY, profile=profile, schema=Schema([Column("a", sensitive=True)]))
+    assert [monitor.sensitive for monitor in (by_profile, by_schema, both)] == [{"ssn"}, {"ssn"}, {"ssn", "a"}]
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -11,6 +11,45 @@ import pytest
 
 from otel_ml.quality import ProfileError, ReferenceProfile
 
+FORMAT_1 = {
+    "format": "otel-ml/reference-profile",
+    "format_version": 1,
+    "id": "06adc97516c3",
+    "rows": 100,
+    "sensitive": ["b"],
+    "skipped": {},
+    "features": [
+        {
+            "name": "a",
+            "kind": "category",
+            "labels": ["0", "1", "__other__", "__unseen__"],
+            "counts": [50, 50, 0, 0],
+            "missing": 0,
+            "edges": [],
+            "categories": ["0", "1"],
+            "rare": [],
+            "low": None,
+            "high": None,
+            "sensitive": False,
+        },
+        {
+            "name": "b",
+            "kind": "category",
+            "labels": ["c00", "c01", "__other__", "__unseen__"],
+            "counts": [50, 50, 0, 0],
+            "missing": 0,
+            "edges": [],
+            "categories": ["842b7d9d43cddf75", "f6fc42039fba3776"],
+            "rare": [],
+            "low": None,
+            "high": None,
+            "sensitive": True,
+        },
+    ],
+    "output": None,
+}
+"""What the first format wrote of two columns, the second of them sensitive."""
+
 
 def fit(values, **keywords):
     return ReferenceProfile.fit({"x": values}, **keywords).features[0]
@@ -182,12 +221,38 @@ def test_the_id_follows_the_content(train):
     assert (first == again, first == other, len(first)) == (True, False, 12)
 
 
+def test_the_columns_of_the_frame_are_kept_in_their_order(tmp_path):
+    """Skipped columns have their place too, so that values without names are not taken for those of a neighbour."""
+    frame = {"ssn": list(range(200)), "b": [0, 1] * 100, "s": [0.5] * 200, "y": [0, 1] * 100, "a": [0, 1] * 100}
+    with pytest.warns(UserWarning, match="ssn: "):
+        profile = ReferenceProfile.fit(frame, score="s", label="y", sensitive=["ssn", "y"], importance={"a": 2, "b": 1})
+    profile.save(tmp_path / "p.json")
+    read = ReferenceProfile.load(tmp_path / "p.json")
+    assert (read.columns, read.sensitive) == (("ssn", "b", "a"), frozenset({"ssn", "y"}))
+    assert [feature.name for feature in read.features] == ["a", "b"]
+
+
+def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
+    """It does not say which columns there were."""
+    profile = ReferenceProfile.fit({"a": [0, 1] * 50, "b": [0, 1] * 50}, sensitive=["b"])
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(FORMAT_1))
+    old = ReferenceProfile.load(path)
+    assert (old.columns, old.sensitive, old.id) == ((), frozenset({"b"}), FORMAT_1["id"])
+    assert old.features[0] == profile.features[0]
+    old.save(path)
+    assert ReferenceProfile.load(path) == old
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda content: "{", "is not JSON"),
         (lambda content: "[]", "is not a reference profile"),
-        (lambda content: json.dumps({**content, "format_version": 99}), "profile format 99, this version reads 1"),
+        (
+            lambda content: json.dumps({**content, "format_version": 99}),
+            "profile format 99, this version reads up to 2",
+        ),
         (lambda content: json.dumps({**content, "rows": 1}), "was edited or damaged"),
         (lambda content: json.dumps({**content, "features": [{}]}), "is damaged"),
         (lambda content: json.dumps({**content, "output": {**content["output"], "edges": [2, 1]}}), "is damaged"),

@@ -73,6 +73,12 @@ def test_a_profile_makes_a_schema():
     )
 
 
+def test_names_are_in_declared_order():
+    """What a row without names is read by; sensitive columns are named apart."""
+    schema = Schema([Column("z"), Column("a", sensitive=True), Column("m")], sensitive=["ssn"])
+    assert (schema.names, schema.sensitive) == (("z", "a", "m"), frozenset({"a", "ssn"}))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
