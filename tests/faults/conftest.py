@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -53,10 +52,13 @@ class Service:
         """Whether the ledger adds up, and what it calls delivered is what the receiver has."""
         accounts = self.telemetry.ledger()
         received = self.receiver.counted()
-        return all(
-            one.produced == one.delivered + one.rejected + sum(one.dropped.values()) + one.in_flight
-            for one in accounts.values()
-        ) and {name: one.delivered for name, one in accounts.items()} == received
+        return (
+            all(
+                one.produced == one.delivered + one.rejected + sum(one.dropped.values()) + one.in_flight
+                for one in accounts.values()
+            )
+            and {name: one.delivered for name, one in accounts.items()} == received
+        )
 
     def end(self, seconds: float = 5.0) -> float:
         """Shuts down; gives the seconds that it took."""
@@ -92,8 +94,11 @@ class Program:
 
     def wait_for_line(self, start: str, timeout: float = 60.0) -> str:
         """The first line that begins so."""
+
+        def found():
+            return next((line for line in self._lines if line.startswith(start)), None)
+
         with self._changed:
-            found = lambda: next((line for line in self._lines if line.startswith(start)), None)
             self._changed.wait_for(lambda: found() is not None or self._process.poll() is not None, timeout)
             line = found()
         assert line is not None, self.output
@@ -214,9 +219,3 @@ def figure(request):
 def resident():
     """Resident memory of this process in MiB."""
     return lambda: psutil.Process().memory_info().rss / 2**20
-
-
-@pytest.fixture
-def stopped():
-    """Sends SIGSTOP-free signals by name."""
-    return {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "KILL": signal.SIGKILL}

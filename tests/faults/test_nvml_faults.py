@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "nvml"))
+from nvml_fixtures import driver, nvml_library, rows_of  # noqa: E402, F401 - fixtures
+
+from otel_ml import _guard
+from otel_ml.resource_sampler import GpuSource
+from otel_ml.resource_sampler._points import Points
+
+CODES = (*range(1, 32), 999, -1)
+"""All of nvml.h, one that is yet to come, and nonsense."""
+ANY_GPU = (
+    "nvmlInitWithFlags",
+    "nvmlSystemGetDriverVersion",
+    "nvmlDeviceGetCount_v2",
+    "nvmlEventSetCreate",
+    "nvmlEventSetWait_v2",
+    "nvmlEventSetFree",
+    "nvmlGpmSampleAlloc",
+    "nvmlGpmSampleFree",
+    "nvmlGpmMetricsGet",
+    "nvmlShutdown",
+)
+ONE_GPU = (
+    "nvmlDeviceGetHandleByIndex_v2",
+    "nvmlDeviceGetUUID",
+    "nvmlDeviceGetName",
+    "nvmlDeviceGetSamples",
+    "nvmlDeviceGetUtilizationRates",
+    "nvmlDeviceGetMemoryInfo",
+    "nvmlDeviceGetMemoryInfo_v2",
+    "nvmlDeviceGetFieldValues",
+    "nvmlDeviceGetPowerUsage",
+    "nvmlDeviceGetEnforcedPowerLimit",
+    "nvmlDeviceGetTemperature",
+    "nvmlDeviceGetTemperatureV",
+    "nvmlDeviceGetTemperatureThreshold",
+    "nvmlDeviceGetNumFans",
+    "nvmlDeviceGetFanSpeed_v2",
+    "nvmlDeviceGetEncoderUtilization",
+    "nvmlDeviceGetDecoderUtilization",
+    "nvmlDeviceGetClockInfo",
+    "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
+    "nvmlDeviceGetComputeRunningProcesses_v3",
+    "nvmlDeviceGetProcessUtilization",
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetSupportedEventTypes",
+    "nvmlDeviceRegisterEvents",
+    "nvmlGpmQueryDeviceSupport",
+    "nvmlGpmSampleGet",
+)
+ONE_PARENT = (
+    "nvmlDeviceGetMaxMigDeviceCount",
+    "nvmlDeviceGetMigDeviceHandleByIndex",
+    "nvmlDeviceGetGpuInstanceId",
+    "nvmlGpmMigSampleGet",
+)
+OLDER = (
+    "nvmlDeviceGetMemoryInfo",
+    "nvmlDeviceGetPowerUsage",
+    "nvmlDeviceGetEnforcedPowerLimit",
+    "nvmlDeviceGetTemperature",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
+)
+"""Called in place of newer functions and of fields."""
+LACKS_NEWER = (
+    "0 - * return nvmlDeviceGetMemoryInfo_v2 13",
+    "0 - * return nvmlDeviceGetTemperatureV 13",
+    "0 - * return nvmlDeviceGetCurrentClocksEventReasons 13",
+    *[f"0 - * return field:{field} 3" for field in (185, 186, 190)],
+    "0 - * value power 310500",
+    "0 - * value power_limit 700000",
+)
+MIG = (
+    "0 - 2 value mig.mode 1",
+    "0 - 2 value mig.most 7",
+    "0 - 2:1 value mig 7",
+    "0 - 2:1 text uuid MIG-x",
+    "0 - 2:1 value memory.total 1000",
+    "0 - 2:1 value memory.free 400",
+)
+RESETS = {
+    "hw.energy",
+    "hw.gpu.io",
+    "otelml.gpu.clock.throttle.time",
+    "otelml.gpu.nvlink.io",
+    "otelml.gpu.memory.remapped_rows",
+}
+"""Figures that change with time."""
+
+
+def source_of(driver, tmp_path, **settings):  # noqa: F811
+    defaults = {"clock": driver.clock, "jitter": lambda: 0.5, "poll": 0.02, "proc": tmp_path / "proc", "deadline": 30.0}
+    return GpuSource(**{**defaults, **settings})
+
+
+def still(report):
+    """Readings that stay the same over time in a healthy machine, of all GPUs."""
+    return {(name, value, frozenset(tags.items())) for name, value, tags in rows_of(report) if name not in RESETS}
+
+
+def of(gpu, rows):
+    return {
+        row for row in rows if any(str(value).startswith(gpu) for key, value in row[2] if key in {"hw.id", "hw.parent"})
+    }
+
+
+def run(driver, source, *seconds):  # noqa: F811
+    reports = []
+    for second in seconds:
+        driver.at(second)
+        reports.append(source.read())
+    return reports
+
+
+def test_the_lists_hold_every_function_that_is_called(driver, tmp_path):  # noqa: F811
+    """A call that is added must be added here."""
+    called = set()
+    for rules in ((), LACKS_NEWER):
+        driver.load(*MIG, *rules, "45 - 0 return nvmlDeviceGetSamples 3", gpus=3)
+        source = source_of(driver, tmp_path, gpm=True)
+        run(driver, source, 30, 40, 50, 60)
+        called |= driver.table().keys()
+        source.close()
+        called |= driver.table().keys()
+    assert called - {"nvmlEventSetWait_v2"} == {*ANY_GPU, *ONE_GPU, *ONE_PARENT} - {"nvmlEventSetWait_v2"}
+
+
+@pytest.mark.parametrize("function", [*ANY_GPU, *ONE_GPU, *ONE_PARENT])
+def test_every_code_of_every_call_is_survived(driver, tmp_path, caplog, function):  # noqa: F811
+    """It costs this figure of this GPU, this GPU, or the driver; nothing is invented, all others stay, all comes back."""
+    caplog.set_level(logging.INFO, "otel_ml")
+    lacks = LACKS_NEWER if function in OLDER else ()
+    target = "*" if function in ANY_GPU else "2" if function in ONE_PARENT else "0"
+    _guard.reset()
+    for code in CODES:
+        caplog.clear()
+        rules = [f"45 105 {target} return {function} {code}"]
+        if target == "2":
+            rules.append(f"45 105 2:1 return {function} {code}")
+        driver.load(*MIG, *lacks, *rules, gpus=3)
+        source = source_of(driver, tmp_path, gpm=True, poll=3600.0)
+        before = still(run(driver, source, 30, 40)[-1])
+        during = run(driver, source, 50, 60, 70, 80, 90, 100)
+        after = run(driver, source, *range(110, 340, 10))[-1]
+        source.close()
+        case = f"{function} {code}"
+        check_during(before, during, target, case)
+        is_for_good = code in {2, 3, 13, 22, 25, 26}
+        assert still(after) == before or (is_for_good and of("GPU-b", still(after)) == of("GPU-b", before)), case
+        assert len(caplog.messages) <= 2, (case, caplog.messages)
+        assert (driver.overlaps, driver.after_shutdown) == (0, 0), case
+        assert _guard.counts() == {}, case
+
+
+def check_during(before, reports, target, case):
+    """No row that a healthy machine would not show, but states; the GPU that has nothing to do with it is whole."""
+    fallbacks = {"hw.gpu.utilization", "hw.status", "hw.power", "hw.temperature", "otelml.gpu.clock.throttle.active"}
+    for report in reports:
+        rows = still(report)
+        assert {row for row in rows - before if row[0] not in fallbacks} == set(), case
+        if target != "*":
+            assert of("GPU-b", rows) == of("GPU-b", before), case
+
+
+@pytest.mark.parametrize("function", ["nvmlDeviceGetFieldValues", "nvmlInitWithFlags", "nvmlDeviceGetClockInfo"])
+def test_codes_from_the_very_beginning_are_survived(driver, tmp_path, function):  # noqa: F811
+    """Also where no call ever worked."""
+    _guard.reset()
+    for code in CODES:
+        driver.load(f"0 - * return {function} {code}", gpus=1)
+        source = source_of(driver, tmp_path, poll=3600.0)
+        run(driver, source, 30, 40, 50, 60)
+        source.close()
+        assert (driver.overlaps, driver.after_shutdown, _guard.counts()) == (0, 0, {}), code
+
+
+HOUR = 3600
+FIRST, SECOND = (6 * HOUR, 6 * HOUR + 120), (15 * HOUR, 15 * HOUR + 120)
+
+
+def day(rate):
+    """A day with two reloads of the driver, a lost GPU, a wrapping counter, and events."""
+    rules = [f"0 - * value field:197 0 rate {rate} bits 32 type 1", "0 - * value field:83 1000 rate 300000"]
+    for start, end in (FIRST, SECOND):
+        rules += [
+            f"{start} {end} * return nvmlInitWithFlags 9",
+            f"{start} {end} * return nvmlDeviceGetFieldValues 9",
+            f"{end} - * value field:197 0 rate {rate} bits 32 type 1",
+            f"{end} - * value field:83 0 rate 300000",
+            f"{end} - * value field:74 0 rate 1000000",
+            f"{end} - * value field:202 0 rate 1000",
+            f"{end} - * value field:3 0",
+        ]
+    rules.append(f"{10 * HOUR} {10 * HOUR + 600} 0 return * 15")
+    return rules
+
+
+@pytest.mark.parametrize(
+    ("interval", "rate"), [(60, 20_000_000), pytest.param(10, 100_000_000, marks=pytest.mark.slow)]
+)
+def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, interval, rate):  # noqa: F811
+    """Series never fall, threads do not die, each change is one line, and what was counted is what was used."""
+    caplog.set_level(logging.INFO, "otel_ml")
+    driver.load(*day(rate))
+    source = source_of(driver, tmp_path, poll=0.05)
+    points, last, threads, falls = Points(), {}, set(), []
+    for second in range(interval, 24 * HOUR + 1, interval):
+        driver.at(second)
+        report = source.read()
+        threads |= {thread for thread in threading.enumerate() if thread.name == "otel-ml-nvml"}
+        for reading in report.readings:
+            if reading.metric.instrument == "counter":
+                key = (reading.metric.name, frozenset(reading.attributes.items()))
+                if reading.value < last.get(key, 0):
+                    falls.append((second, key))
+                last[key] = reading.value
+        assert points.of(report.readings)[1] == 0
+    source.close()
+    assert falls == []
+    assert len(threads) == 1
+    assert _guard.counts() == {}
+    assert (driver.overlaps, driver.after_shutdown, driver.held) == (0, 0, (0, 0, 0))
+    assert driver.calls("nvmlDeviceGetPcieThroughput") == 0
+    assert caplog.messages == [
+        "otel-ml: the NVIDIA driver is gone (Driver Not Loaded): GPU readings are absent until it is back",
+        "otel-ml: the NVIDIA driver answers: GPU readings begin",
+        "otel-ml: GPU GPU-a is lost (GPU is lost): its readings are absent until it is back",
+        "otel-ml: GPU GPU-a is back",
+        "otel-ml: the NVIDIA driver is gone (Driver Not Loaded): GPU readings are absent until it is back",
+        "otel-ml: the NVIDIA driver answers: GPU readings begin",
+    ]
+    awake = 24 * HOUR - 2 * 120  # the counters stand still only while the driver is away
+    energy = {dict(tags)["hw.id"]: value for (name, tags), value in last.items() if name == "hw.energy"}
+    assert energy["GPU-b"] == pytest.approx(300 * awake, rel=0.002)
+    moved = [value for (name, tags), value in last.items() if name == "hw.gpu.io" and ("hw.id", "GPU-b") in tags]
+    assert max(moved) == pytest.approx(rate * awake, rel=0.002)
