@@ -166,15 +166,19 @@ def _why_stock(config: Config) -> str:
 
 
 def _directly(sampler: ResourceSampler, config: Config, stop: threading.Event, ended: Callable[[], bool]) -> None:
-    """Without an SDK: a fifth of the processor time and half of the memory."""
+    """Without an SDK: a third of the processor time and half of the memory."""
+    import gc
+
     from otel_ml import semconv
     from otel_ml._telemetry._instance import Instance
     from otel_ml.config import ENV_METRIC_INTERVAL
-    from otel_ml.resource_sampler import DirectExport
+    from otel_ml.resource_sampler import DirectExport, keep_files_open
 
     service = "/".join(filter(None, (config.service_namespace, config.service_name)))
     instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
     resource = {**config.resource_attributes, semconv.SERVICE_INSTANCE_ID: instance.id}
+    keep_files_open()
+    gc.freeze()  # what was loaded stays; the collector need not look at it again
     every = config.metric_export_interval if os.environ.get(ENV_METRIC_INTERVAL) else 0.0
     DirectExport(sampler, config=config.metrics, resource=resource, every=every).run(stop, ended)
     instance.release()

@@ -10,7 +10,7 @@ from otel_ml.resource_sampler._origins import origin_of
 from otel_ml.resource_sampler._process import ProcessSource
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
-from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot
+from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot, keep_files_open
 from otel_ml.resource_sampler._watched import NamedProcess, OneProcess
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Source",
     "SourceSnapshot",
     "is_off",
+    "keep_files_open",
     "origin_of",
     "sources_of",
 ]

@@ -28,7 +28,7 @@ class BlockIo:
     """
 
     def __init__(self, proc: Path) -> None:
-        self._diskstats = proc / "diskstats"
+        self._diskstats = str(proc / "diskstats")
         self._known: dict[bytes, tuple[_Attributes, _Attributes] | None] = {}
         """Attributes of a device (read, write) by its number; None for one that is built from others."""
 
@@ -86,7 +86,7 @@ def _v2(group: Group) -> Iterable[tuple[bytes, int, int]]:
 def _v1(group: Group) -> Iterable[tuple[bytes, int, int]]:
     recursive, own = (group.folder / name for name in _V1_FILES)
     counts: dict[bytes, dict[bytes, int]] = {}
-    for row in map(bytes.split, read_bytes(recursive if recursive.exists() else own).splitlines()):
+    for row in map(bytes.split, read_bytes(str(recursive if recursive.exists() else own)).splitlines()):
         if len(row) == 3:  # the last line is the total of all devices
             counts.setdefault(row[0], {})[row[1]] = int(row[2])
     for number, by_kind in counts.items():

@@ -75,7 +75,7 @@ def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
 
 def read_groups(folder: Path, root: Path, memberships: str) -> dict[str, Group]:
     """`find_groups` for the process with this folder in /proc."""
-    return find_groups(memberships, read_text(folder / "mountinfo"), root)
+    return find_groups(memberships, read_text(f"{folder}/mountinfo"), root)
 
 
 def _mounts(text: str) -> dict[str, _Mount]:

@@ -81,7 +81,7 @@ class Children:
     def _figures(self, child: int) -> Stat | None:
         """Figures of a descendant; one that ended, or whose id now belongs to another process, is forgotten."""
         try:
-            figures = read_stat(self._proc / str(child))
+            figures = read_stat(f"{self._proc}/{child}")
         except (OSError, ValueError, IndexError):
             del self._known[child]
             return None
@@ -97,7 +97,7 @@ class Children:
         # a descendant may have been given to another parent since
         for child in (present - parents.keys()) | (self._known.keys() & present):
             try:
-                parents[child] = read_stat(self._proc / str(child)).parent
+                parents[child] = read_stat(f"{self._proc}/{child}").parent
             except (OSError, ValueError, IndexError):  # noqa: PERF203 - a process that ends is no error
                 parents.pop(child, None)
         self._parents = parents

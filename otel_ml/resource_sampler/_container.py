@@ -75,10 +75,11 @@ class ContainerSource:
         self._proc = Path(proc)
         self._root = Path("/") if root is None and pid is None else None if root is None else Path(root)
         self._clock = clock
-        self._memberships = ""
+        self._pid: int | str | None = None
+        """Whose group is known."""
         self._located_at = float("-inf")
         self._is_located = False
-        """Whether the group was looked up in this reading; a process can be moved between two."""
+        """Whether the group was looked up in this reading."""
         self._groups: dict[str, Group] = {}
         self._owned: dict[str, Group | None] = {}
         """The group that accounts for a controller, None where there is none."""
@@ -102,7 +103,7 @@ class ContainerSource:
 
     def close(self) -> None:
         """Forgets where the group lies."""
-        self._memberships, self._located_at = "", float("-inf")
+        self._pid, self._located_at = None, float("-inf")
 
     def cpu_limit(self) -> float | None:
         """CPUs that the quota grants, the smallest up the tree; None without a quota or where it cannot be read."""
@@ -134,13 +135,12 @@ class ContainerSource:
         if pid is None:
             raise ProcessLookupError(3, "no such process")
         folder = self._proc / str(pid)
-        # the id is part of it: two processes in groups of one name may have different roots
-        memberships, now = f"{pid}\n{read_text(folder / 'cgroup')}", self._clock()
-        if memberships != self._memberships or now - self._located_at >= LOCATED_SECONDS:
-            self._memberships = ""
-            self._groups = read_groups(folder, self._root or folder / "root", memberships)
+        now = self._clock()
+        if pid != self._pid or now - self._located_at >= LOCATED_SECONDS:
+            self._pid = None
+            self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
             self._owned, self._limits = {}, {}
-            self._memberships, self._located_at = memberships, now
+            self._pid, self._located_at = pid, now
 
     def _limit_files(self, group: Group, controller: str, name: str) -> tuple[str, ...]:
         if controller not in self._limits:

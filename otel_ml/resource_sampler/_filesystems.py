@@ -101,7 +101,7 @@ def _described(device: str, point: str, kind: str, mode: str) -> tuple[str, _Att
 def _worthwhile(mounts: Path, listed: Sequence[str] | None) -> list[tuple[str, str, str, str]]:
     """Device, mount point, type and mode of the mounts to report."""
     chosen: dict[str, tuple[str, str, str, str]] = {}
-    for line in read_text(mounts).splitlines():
+    for line in read_text(str(mounts)).splitlines():
         device, point, kind, options = (_unescape(part) for part in line.split()[:4])
         mode = "ro" if "ro" in options.split(",") else "rw"
         if listed is not None:

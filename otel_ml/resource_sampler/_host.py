@@ -64,6 +64,8 @@ class HostSource:
         self._stat, self._meminfo, self._vmstat = (str(proc / name) for name in ("stat", "meminfo", "vmstat"))
         self._utilization = utilization
         self._per_cpu = per_cpu
+        self._memory_content = b""
+        """/proc/meminfo in this reading, which memory and swap share."""
         self._cpu_before: dict[str, float] = {}
         self._of_cpu: dict[tuple[int, str], Mapping[str, str | int]] = {}
         self._disks = Disks(proc, Path(sys_block))
@@ -86,6 +88,7 @@ class HostSource:
 
     def read(self) -> Report:
         """Reads each group once; a group that fails is a gap."""
+        self._memory_content = b""
         return gather(self._steps)
 
     def close(self) -> None:
@@ -124,7 +127,7 @@ class HostSource:
             yield Gap("cpu", "capped", f"{len(lines) - MAX_CPUS} of {len(lines)} CPUs left out")
 
     def _memory(self) -> Iterator[Reading]:
-        content = read_bytes(self._meminfo)
+        content = self._memory_content = read_bytes(self._meminfo)
         total = number_after(content, b"MemTotal:") * 1024
         available = number_after(content, b"MemAvailable:") * 1024 if b"\nMemAvailable:" in content else None
         slab = number_after(content, b"SReclaimable:") if b"\nSReclaimable:" in content else 0
@@ -142,12 +145,12 @@ class HostSource:
             yield Reading(semconv.SYSTEM_MEMORY_LINUX_AVAILABLE, available, _NOTHING)
 
     def _paging(self) -> Iterator[Reading]:
-        content = read_bytes(self._meminfo)
+        content = self._memory_content or read_bytes(self._meminfo)
         free = number_after(content, b"SwapFree:") * 1024
         used = number_after(content, b"SwapTotal:") * 1024 - free
         yield Reading(semconv.SYSTEM_PAGING_USAGE, used, _OF_PAGING["used"])
         yield Reading(semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"])
-        content = read_bytes(self._vmstat)
+        content = read_bytes(self._vmstat, until=b"\npgmajfault ")
         major, all_faults = number_after(content, b"pgmajfault"), number_after(content, b"pgfault")
         yield Reading(semconv.SYSTEM_PAGING_FAULTS, major, _OF_FAULT["major"])
         yield Reading(semconv.SYSTEM_PAGING_FAULTS, all_faults - major, _OF_FAULT["minor"])

@@ -23,15 +23,28 @@ class Pressure:
     def __init__(self, scope: str, skip: Collection[tuple[str, str]] = ()) -> None:
         self._scope = scope
         self._skip = frozenset(skip)
+        self._folder: Path | None = None
+        self._paths: list[tuple[str, str]] = []
+        self._absent: dict[str, Gap] = {}
         self._known: dict[tuple[str, bytes], Mapping[str, str | int]] = {}
 
     def read(self, folder: Path, pattern: str) -> Iterator[Reading | Gap]:
         """Reads each resource's file, named by the pattern; ``irq`` is only there from Linux 6.1 on, if at all."""
-        for resource in _RESOURCES:
+        if self._folder != folder:
+            self._folder = folder
+            self._paths = [(resource, f"{folder}/{pattern.format(resource=resource)}") for resource in _RESOURCES]
+            self._absent.clear()
+        for resource, path in self._paths:
+            if resource in self._absent:
+                yield self._absent[resource]
+                continue
             try:
-                content = read_bytes(f"{folder}/{pattern.format(resource=resource)}")
+                content = read_bytes(path)
             except OSError as error:
-                yield gap_of(f"{resource} pressure", error)
+                gap = gap_of(f"{resource} pressure", error)
+                if isinstance(error, FileNotFoundError):  # a kernel does not learn it while it runs
+                    self._absent[resource] = gap
+                yield gap
                 continue
             for line in content.splitlines():
                 stall, _, columns = line.partition(b" ")

@@ -183,7 +183,7 @@ class ProcessSource:
 
     def _basics(self) -> Iterator[Reading | Gap]:
         self._stat = None
-        stat = self._stat = read_stat(self._folder)
+        stat = self._stat = read_stat(self._folder, keep=True)
         user, system = stat.user_ticks * SECONDS_PER_TICK, stat.system_ticks * SECONDS_PER_TICK
         yield Reading(semconv.PROCESS_CPU_TIME, user, _OF_MODE["user"])
         yield Reading(semconv.PROCESS_CPU_TIME, system, _OF_MODE["system"])
@@ -215,7 +215,10 @@ class ProcessSource:
             yield Reading(semconv.PROCESS_DISK_IO, count, attributes)
 
     def _descriptors(self) -> Iterator[Reading | Gap]:
-        count = len(os.listdir(f"{self._folder}/fd"))  # noqa: PTH208 - a third of the time
+        folder = f"{self._folder}/fd"
+        # from Linux 6.2 on the size of the folder is its number of entries, before it is 0
+        count = os.stat(folder).st_size if folder.startswith("/proc/") else 0  # noqa: PTH116
+        count = count or len(os.listdir(folder))  # noqa: PTH208 - a third of the time
         yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, count, _NOTHING)
 
     def _seldom(self, what: str, read: Callable[[], Iterator[Reading]]) -> Iterator[Reading | Gap]:
@@ -228,14 +231,14 @@ class ProcessSource:
         yield from readings
 
     def _descriptor_limit(self) -> Iterator[Reading]:
-        for line in read_bytes(f"{self._folder}/limits").splitlines():
+        for line in read_bytes(f"{self._folder}/limits", keep=False).splitlines():
             if line.startswith(b"Max open files"):
                 soft = line.split()[3]
                 if soft != b"unlimited":
                     yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_LIMIT, int(soft), _NOTHING)
 
     def _proportional(self) -> Iterator[Reading]:
-        size = number_after(read_bytes(f"{self._folder}/smaps_rollup"), b"Pss:") * 1024
+        size = number_after(read_bytes(f"{self._folder}/smaps_rollup", keep=False), b"Pss:") * 1024
         yield Reading(semconv.PROCESS_MEMORY_PSS, size, _NOTHING)
 
     def _descendants(self) -> Iterator[Reading | Gap]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
@@ -34,8 +33,9 @@ SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "syscon
 _FILE_BYTES: Final = 1 << 20
 """No file of /proc or of a control group that is read here is larger; a longer one is cut."""
 
-_CHUNK_BYTES: Final = 1 << 16
-_PAIR: Final = re.compile(rb"^([^\s:]+):?[ \t]+([0-9]+)(?!\S)", re.MULTILINE)
+_CHUNK_BYTES: Final = 1 << 14
+_HALF_PAGE: Final = 2048
+_MAX_KEPT: Final = 128
 
 _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
     errno.ENOENT: "absent",
@@ -144,38 +144,70 @@ def gap_of(what: str, error: OSError) -> Gap:
     return Gap(what, _GAP_OF_ERRNO.get(error.errno or 0, "io"), error.strerror or type(error).__name__)
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+_kept: dict[str, int] | None = None
+"""Descriptors of files that are read at every tick; None where they are opened anew."""
+
+
+def keep_files_open() -> None:
+    """From now on files stay open between two readings, which saves a third of the processor time.
+
+    Only for a process that does nothing but sample: in a service that closes what it does not know, a descriptor that
+    was kept may be another file by then.
+    """
+    global _kept
+    _kept = {}
+
+
+def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> bytes:
     """Content of a small file of /proc, /sys or a control group.
 
-    It is opened anew every time: a descriptor that is kept saves 5 microseconds, and may by then be another file in a
-    service that closes what it does not know.
+    Args:
+        path: The file.
+        until: What ends the reading before the end of the file.
+        keep: Whether it is read at every tick, so that it is worth to stay open where files do.
     """
+    if _kept is None or not keep:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return _read(descriptor, until)
+        finally:
+            os.close(descriptor)
+    kept = _kept.get(path)
+    if kept is not None:
+        try:
+            return _read(kept, until)
+        except OSError:  # the process or the control group behind it is gone; there may be another one
+            os.close(_kept.pop(path))
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        # an open file object costs three times as much
-        content = os.read(descriptor, _CHUNK_BYTES)
-        chunk = content
-        # /proc gives a page or two at a time, the rest follows; only an empty answer is the end
-        while chunk and len(content) < _FILE_BYTES:
-            chunk = os.read(descriptor, _CHUNK_BYTES)
-            content += chunk
-    finally:
+        content = _read(descriptor, until)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if len(_kept) < _MAX_KEPT:
+        _kept[path] = descriptor
+    else:
         os.close(descriptor)
     return content
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """`read_bytes` as text."""
-    return read_bytes(path).decode("utf-8", "replace")
+def _read(descriptor: int, until: bytes | None) -> bytes:
+    # an open file object costs three times as much
+    content = chunk = os.pread(descriptor, _CHUNK_BYTES, 0)
+    # The kernel gives whole lines up to a page, so that less than half of one is all.
+    while len(chunk) >= _HALF_PAGE and len(content) < _FILE_BYTES and (until is None or until not in content):
+        chunk = os.pread(descriptor, _CHUNK_BYTES, len(content))
+        content += chunk
+    return content
 
 
-def read_pairs(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Integers of a file with ``name value`` a line, such as /proc/meminfo; other lines are passed over."""
-    return {name.decode("utf-8", "replace"): int(value) for name, value in _PAIR.findall(read_bytes(path))}
+def read_text(path: str) -> str:
+    """Text of a file that is read now and then."""
+    return read_bytes(path, keep=False).decode("utf-8", "replace")
 
 
 def number_after(content: bytes, name: bytes) -> int:
-    """The integer after ``name`` at the beginning of a line: cheaper than `read_pairs` for few names of a long file.
+    """The integer after ``name`` at the beginning of a line.
 
     Raises:
         KeyError: There is no such line.

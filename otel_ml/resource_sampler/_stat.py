@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from otel_ml.resource_sampler._source import read_bytes
@@ -28,14 +27,18 @@ class Stat(NamedTuple):
     resident_pages: int
 
 
-def read_stat(folder: str | os.PathLike[str]) -> Stat:
+def read_stat(folder: str, *, keep: bool = False) -> Stat:
     """The figures of the process with this folder.
+
+    Args:
+        folder: The process's folder in /proc.
+        keep: Whether it is read at every tick.
 
     Raises:
         OSError: There is no such process, or it may not be read.
         ValueError, IndexError: The line is malformed.
     """
-    content = read_bytes(f"{os.fspath(folder)}/stat")
+    content = read_bytes(f"{folder}/stat", keep=keep)
     # the name in column 2 may hold spaces and brackets
     columns = content[content.rindex(b")") + 2 :].split()
     return Stat(

@@ -74,7 +74,7 @@ class NamedProcess:
 def _start(folder: Path) -> int | None:
     """Start of a process, in ticks since boot; None when there is none, or it only waits for its parent."""
     try:
-        stat = read_stat(folder)
+        stat = read_stat(str(folder))
     except (OSError, ValueError, IndexError):
         return None
     return None if stat.is_zombie else stat.start_ticks
