@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
@@ -24,6 +24,8 @@ DISCRETE_VALUES: Final = 25
 """A numeric column with at most so many distinct values is treated as categorical."""
 RARE: Final = 20
 """A category seen less often is `semconv.OTHER`: it could point at single people."""
+SALT_LENGTH: Final = 32
+"""Characters of a salt."""
 LABEL_LENGTH: Final = 64
 """Characters of a category in a bin's label."""
 
@@ -52,8 +54,10 @@ class Feature:
     """Digests of the categories that were too rare for a bin of their own."""
     low: float | None = None
     high: float | None = None
-    """Least and greatest finite value of a numeric feature."""
+    """Least and greatest finite value of a numeric feature; None when the column is sensitive."""
     sensitive: bool = False
+    salt: str = field(default="", repr=False)
+    """Key of the digests of a sensitive column, random for each fit."""
 
     @property
     def size(self) -> int:
@@ -86,17 +90,20 @@ class Feature:
 
     def bin_of_text(self, text: str) -> int:
         """The bin of a canonical category; the last bin is unseen, the one before it other."""
-        position = self.codes.get(digest(text) if self.sensitive else text)
+        position = self.codes.get(digest(text, self.salt) if self.sensitive else text)
         if position is not None:
             return position
-        if self.rare and digest(text) in self.rare_digests:
+        if self.rare and digest(text, self.salt) in self.rare_digests:
             return len(self.labels) - 2
         return len(self.labels) - 1
 
 
-def digest(text: str) -> str:
-    """Short keyless hash of a category: recognises a value without spelling it, but does not hide it from guessing."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+def digest(text: str, salt: str = "") -> str:
+    """Short hash of a category, keyed by the salt: recognises a value without spelling it.
+
+    Who has the salt as well, as in a profile's file, can still try values one by one.
+    """
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=salt.encode()).hexdigest()
 
 
 def numeric_labels(edges: Sequence[float], *, sensitive: bool, closed: tuple[str, str] = ("-inf", "inf")) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
@@ -14,6 +16,7 @@ from otel_ml.quality._feature import (
     CATEGORIES,
     DISCRETE_VALUES,
     RARE,
+    SALT_LENGTH,
     SCORE_BINS,
     Feature,
     ProfileError,
@@ -33,6 +36,8 @@ RARE_KEPT: Final = 10_000
 """Digests of rare categories kept for one feature."""
 _ID_ROWS: Final = 100
 """From so many rows on, a whole-number column without any repetition is taken for an identifier."""
+_COARSE: Final = 2
+"""Significant digits of the edges of a sensitive column."""
 _SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
 _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
@@ -53,24 +58,24 @@ def fit_feature(name: str, values: Sequence[object], *, categorical: bool, sensi
     distinct = _count_numbers(numbers, at_most=DISCRETE_VALUES)
     if distinct and len(distinct) * RARE <= len(numbers):
         return _category(name, distinct, missing=missing, sensitive=sensitive)
-    return _number(name, numbers, _quantile_edges(numbers), missing=missing, sensitive=sensitive)
+    return _number(name, numbers, missing=missing, sensitive=sensitive)
 
 
-def fit_output(values: Sequence[object]) -> Feature:
+def fit_output(values: Sequence[object], *, sensitive: bool = False) -> Feature:
     """Bins the model's output: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
     numbers, texts, missing = _read(values)
     name = semconv.PREDICTION_FEATURE
     if numbers is None:
-        return _category(name, texts, missing=missing, sensitive=False)
+        return _category(name, texts, missing=missing, sensitive=sensitive)
     if not len(numbers):
         raise RefusedError("it has no values")
     whole = bool((numbers == numbers.round()).all())
     if not whole and numbers.min() >= 0 and numbers.max() <= 1:
-        return _number(name, numbers, _SCORE_EDGES, missing=missing, sensitive=False, closed=("0", "1"))
+        return _number(name, numbers, missing=missing, sensitive=sensitive, edges=_SCORE_EDGES)
     classes = _count_numbers(numbers, at_most=DISCRETE_VALUES) if whole else Counter()
     if classes:
-        return _category(name, classes, missing=missing, sensitive=False)
-    return _number(name, numbers, _quantile_edges(numbers), missing=missing, sensitive=False)
+        return _category(name, classes, missing=missing, sensitive=sensitive)
+    return _number(name, numbers, missing=missing, sensitive=sensitive)
 
 
 def by_importance(names: Sequence[str], importance: Mapping[str, float] | None) -> list[str]:
@@ -141,29 +146,28 @@ def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool)
     kept = [text for text, count in ranked if count >= RARE and text not in _RESERVED][:CATEGORIES]
     rare = [text for text, _ in ranked if text not in set(kept)][:RARE_KEPT]
     other = sum(counts[text] for text in rare)
+    salt = secrets.token_hex(SALT_LENGTH // 2) if sensitive else ""
     return Feature(
         name=name,
         kind="category",
         labels=tuple(category_labels(kept, sensitive=sensitive)),
         counts=(*(counts[text] for text in kept), other, 0),
         missing=missing,
-        categories=tuple(digest(text) if sensitive else text for text in kept),
-        rare=tuple(digest(text) for text in rare),
+        categories=tuple(digest(text, salt) if sensitive else text for text in kept),
+        rare=tuple(digest(text, salt) for text in rare),
         sensitive=sensitive,
+        salt=salt,
     )
 
 
-def _number(  # noqa: PLR0913
-    name: str,
-    numbers: Floats,
-    edges: Sequence[float],
-    *,
-    missing: int,
-    sensitive: bool,
-    closed: tuple[str, str] = ("-inf", "inf"),
+def _number(
+    name: str, numbers: Floats, *, missing: int = 0, sensitive: bool = False, edges: Sequence[float] | None = None
 ) -> Feature:
     import numpy as np
 
+    closed = ("-inf", "inf") if edges is None else ("0", "1")
+    if edges is None:
+        edges = _quantile_edges(numbers, digits=_COARSE if sensitive else None)
     positions = np.searchsorted(np.asarray(edges, dtype=np.float64), numbers, side="right")
     return Feature(
         name=name,
@@ -172,26 +176,38 @@ def _number(  # noqa: PLR0913
         counts=tuple(np.bincount(positions, minlength=len(edges) + 1).tolist()),
         missing=missing,
         edges=tuple(edges),
-        low=float(numbers.min()),
-        high=float(numbers.max()),
+        low=None if sensitive else float(numbers.min()),
+        high=None if sensitive else float(numbers.max()),
         sensitive=sensitive,
     )
 
 
-def _quantile_edges(numbers: Floats) -> tuple[float, ...]:
-    """Distinct inner quantiles above the minimum, as round as they can be without changing the bins much."""
+def _quantile_edges(numbers: Floats, *, digits: int | None = None) -> tuple[float, ...]:
+    """Distinct inner quantiles above the minimum, as round as they can be without changing the bins much.
+
+    With `digits` they have so many significant ones, whatever that does to the bins, and more only where two bins
+    would fall together.
+    """
     import numpy as np
 
-    low = numbers.min()
-    edges = np.unique(np.quantile(numbers, [step / BINS for step in range(1, BINS)]))
-    edges = edges[edges > low]
-    if not len(edges):
+    low, high = float(numbers.min()), float(numbers.max())
+    found = np.unique(np.quantile(numbers, [step / BINS for step in range(1, BINS)]))
+    edges: list[float] = found[found > low].tolist()
+    if not edges:
         # nearly all values are equal: one bin for them, one for the rest
         above = numbers[numbers > low]
-        return (float(above.min()),) if len(above) else ()
-    gap = float(np.diff(np.concatenate(([low], edges))).min())
-    for digits in range(3, 17):
-        rounded = tuple(float(f"{edge:.{digits}g}") for edge in edges.tolist())
-        if max(abs(left - right) for left, right in zip(rounded, edges.tolist(), strict=True)) <= gap / 100:
+        if not len(above):
+            return ()
+        high = float(above.min())
+        if digits is None:
+            return (high,)
+        edges = [low / 2 + high / 2]
+    near = min(right - left for left, right in pairwise([low, *edges])) / 100
+    for count in range(digits or 3, 17):
+        rounded = tuple(float(f"{edge:.{count}g}") for edge in edges)
+        if digits is not None:
+            if all(left < right for left, right in pairwise([low, *rounded])) and rounded[-1] <= high:
+                return rounded
+        elif max(abs(left - right) for left, right in zip(rounded, edges, strict=True)) <= near:
             return rounded
-    return tuple(edges.tolist())
+    return tuple(edges)

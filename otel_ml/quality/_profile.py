@@ -6,14 +6,14 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.quality._feature import Feature, ProfileError
+from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
 
 if TYPE_CHECKING:
     import os
@@ -23,11 +23,19 @@ VERSION: Final = 2
 _READABLE: Final = (1, VERSION)
 """Formats that `load` takes; files of format 1 do not say which columns the frame had."""
 _FIELDS: Final = tuple(field.name for field in fields(Feature))
+_UNSALTED: Final = tuple(name for name in _FIELDS if name != "salt")
+_KEYED: Final = frozenset(("salt", "categories", "rare"))
+"""What differs between two fits of the same sensitive data."""
 
 
 @dataclass(frozen=True)
 class ReferenceProfile:
-    """Counts of the training data in fixed bins; holds no row, and of a sensitive column no category either."""
+    """Counts of the training data in fixed bins; holds no row.
+
+    Of a sensitive column there remain its name, the exact counts of its bins and of missing values, the edges of a
+    number rounded to two significant digits (more only where two bins would fall together), and, for categories,
+    digests under a random key that lies beside them: who has the file can still try values one by one.
+    """
 
     features: tuple[Feature, ...]
     """The monitored columns, the most important first."""
@@ -89,7 +97,7 @@ class ReferenceProfile:
             except RefusedError as reason:
                 skipped[name] = str(reason)
         try:
-            output = None if score is None else fit_output(frame[score])
+            output = None if score is None else fit_output(frame[score], sensitive=score in sensitive)
         except RefusedError as reason:
             raise ProfileError(f"score column {score!r} cannot be binned: {reason}") from None
         if not features and output is None:
@@ -100,9 +108,11 @@ class ReferenceProfile:
 
     @cached_property
     def id(self) -> str:
-        """12 hex digits that change with the content; the attribute ``ml.profile.id``."""
-        content = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+        """12 hex digits that change with the content; the attribute ``ml.profile.id``.
+
+        Keyed digests do not count: replicas that fit the same data have the same id.
+        """
+        return _hash(self._content(_identifying), 6)
 
     def all_features(self) -> tuple[Feature, ...]:
         """The features and, last, the output."""
@@ -110,10 +120,11 @@ class ReferenceProfile:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the reference as JSON, whole or not at all."""
-        content = {"format": FORMAT, "format_version": VERSION, "id": self.id, **self._content()}
+        content = self._content()
+        head = {"format": FORMAT, "format_version": VERSION, "id": self.id, "checksum": _hash(content, 8)}
         target = Path(path)
         partial = target.with_name(f"{target.name}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps({**head, **content}, indent=1) + "\n", encoding="utf-8")
         partial.replace(target)
 
     @classmethod
@@ -147,19 +158,22 @@ class ReferenceProfile:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it anew") from None
-        if profile.id != content.get("id"):
-            raise ProfileError(f"{path} was edited or damaged: its content does not have the id it states; fit it anew")
+        is_whole = content["format_version"] == 1 or _hash(profile._content(), 8) == content.get("checksum")
+        if not is_whole or profile.id != content.get("id"):
+            raise ProfileError(
+                f"{path} was edited or damaged: its content does not have the id or checksum it states; fit it anew"
+            )
         return profile
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
         # without the columns that a file of format 1 lacks it keeps its id
         return {
             "rows": self.rows,
             "sensitive": sorted(self.sensitive),
             "skipped": dict(self.skipped),
             **({"columns": list(self.columns)} if self.columns else {}),
-            "features": [_entry(feature) for feature in self.features],
-            "output": None if self.output is None else _entry(self.output),
+            "features": [kept(_entry(feature)) for feature in self.features],
+            "output": None if self.output is None else kept(_entry(self.output)),
         }
 
 
@@ -185,12 +199,23 @@ def _check_frame(frame: Any, named: Sequence[str | None]) -> int:
 
 def _entry(feature: Feature) -> dict[str, Any]:
     values = asdict(feature)
-    return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in _FIELDS}
+    names = _FIELDS if feature.salt else _UNSALTED
+    return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in names}
+
+
+def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if "salt" not in entry or name not in _KEYED}
+
+
+def _hash(content: dict[str, Any], size: int) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def _feature(entry: Mapping[str, Any]) -> Feature:
     values: dict[str, Any] = {
-        name: tuple(entry[name]) if isinstance(entry[name], list) else entry[name] for name in _FIELDS
+        name: tuple(entry[name]) if isinstance(entry[name], list) else entry[name]
+        for name in (_FIELDS if "salt" in entry else _UNSALTED)
     }
     feature = Feature(**values)
     wrong = _flaw(feature)
@@ -206,6 +231,8 @@ def _flaw(feature: Feature) -> str | None:
         return f"is of the unknown kind {feature.kind!r}"
     if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
         return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
+    if type(feature.salt) is not str or len(feature.salt.encode()) > SALT_LENGTH:
+        return "has no usable salt"
     if any(type(count) is not int or count < 0 for count in (*feature.counts, feature.missing)):
         return "has counts that are not natural numbers"
     if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):

@@ -33,8 +33,9 @@ class Column:
     """Inclusive bounds of a number."""
     domain: frozenset[str] | None = None
     """Allowed classes by canonical text; None allows all."""
-    domain_digests: frozenset[str] = field(default=frozenset(), repr=False)
-    """Further allowed classes that a profile does not spell out."""
+    domain_digests: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Further allowed classes that a profile does not spell out; two fits of the same data have different ones."""
+    digest_salt: str = field(default="", repr=False, compare=False)
     sensitive: bool = False
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class Column:
         text = class_text(plain)
         if text is None or text in domain:
             return text is not None
-        return bool(self.domain_digests) and digest(text) in self.domain_digests
+        return bool(self.domain_digests) and digest(text, self.digest_salt) in self.domain_digests
 
 
 @dataclass(frozen=True)
@@ -134,5 +135,6 @@ def _column(feature: Feature) -> Column:
         nullable,
         domain=frozenset() if feature.sensitive else known,
         domain_digests=frozenset(feature.rare) | (known if feature.sensitive else frozenset()),
+        digest_salt=feature.salt,
         sensitive=feature.sensitive,
     )

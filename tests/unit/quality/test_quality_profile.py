@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from otel_ml.quality import ProfileError, ReferenceProfile
+from otel_ml.quality import ProfileError, ReferenceProfile, Schema
+from otel_ml.quality._feature import digest
+from otel_ml.quality._fit import _number
 
 FORMAT_1 = {
     "format": "otel-ml/reference-profile",
@@ -212,6 +214,68 @@ def test_a_saved_profile_is_read_back_equal(census, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     race = next(feature for feature in json.loads(path.read_text())["features"] if feature["name"] == "RAC1P")
     assert all(len(digest) == 16 for digest in race["categories"])
+
+
+def test_the_file_holds_no_value_of_a_sensitive_number(tmp_path):
+    """Neither its least and greatest value nor an exact quantile: edges have two digits, more where bins would merge."""
+    values = [*np.random.default_rng(0).uniform(20_000, 90_000, 5000).round(2).tolist(), 1_234_567.89, 17.25]
+    profile = ReferenceProfile.fit({"salary": values}, sensitive=["salary"])
+    profile.save(tmp_path / "p.json")
+    (entry,) = json.loads((tmp_path / "p.json").read_text())["features"]
+    assert (entry["low"], entry["high"], len(entry["edges"])) == (None, None, 9)
+    assert [edge for edge in entry["edges"] if edge != float(f"{edge:.2g}")] == []
+    assert sum(entry["counts"]) == 5002
+    (column,) = Schema.from_profile(profile).columns
+    assert (column.low, column.high, column.broken_rule(-1e9)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "edges"),
+    [
+        ([float(year) for year in range(1990, 2001) for _ in range(3)], tuple(map(float, range(1991, 2000)))),
+        ([0.0] * 990 + [1234.5] * 3, (620.0,)),
+        ([7.0] * 990 + [7.25] * 30, (7.1,)),
+        ([5.5] * 100, ()),
+    ],
+)
+def test_sensitive_bins_stay_distinct(values, edges):
+    """Where two digits would make bins fall together there are more; a single edge is no value of the data."""
+    assert _number("x", np.asarray(values), sensitive=True).edges == edges
+
+
+def test_digests_of_a_sensitive_column_are_keyed(tmp_path):
+    """A table of digests made beforehand finds nothing, and two profiles of the same people cannot be compared."""
+    jobs = {"job": ["teacher"] * 60 + ["judge"] * 19}
+    first, second = (ReferenceProfile.fit(jobs, sensitive=["job"]) for _ in range(2))
+    assert (first.id, Schema.from_profile(first)) == (second.id, Schema.from_profile(second))
+    known = {digest(text) for text in ("teacher", "judge")}
+    digests = [{*profile.features[0].categories, *profile.features[0].rare} for profile in (first, second)]
+    assert (len(digests[0]), digests[0] & digests[1], digests[0] & known) == (2, set(), set())
+    first.save(tmp_path / "p.json")
+    read = ReferenceProfile.load(tmp_path / "p.json")
+    assert (read, read.id) == (first, first.id)
+    assert [read.features[0].bin_of(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
+    (column,) = Schema.from_profile(read).columns
+    assert [column.broken_rule(job) for job in ("teacher", "judge", "pilot")] == [None, None, "domain"]
+
+
+def test_an_edited_digest_is_found(tmp_path):
+    """The id does not cover keyed digests, the checksum does."""
+    path = tmp_path / "p.json"
+    ReferenceProfile.fit({"job": ["teacher"] * 60}, sensitive=["job"]).save(path)
+    content = json.loads(path.read_text())
+    content["features"][0]["categories"] = ["0" * 16]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ProfileError, match="was edited or damaged"):
+        ReferenceProfile.load(path)
+
+
+def test_a_sensitive_score_is_binned_without_its_values():
+    """The output has opaque labels when its column is sensitive."""
+    output = ReferenceProfile.fit(
+        {"pay": [float(pay) + 0.5 for pay in range(100)]}, score="pay", sensitive=["pay"]
+    ).output
+    assert (output.sensitive, output.low, output.high, output.labels[:2]) == (True, None, None, ("00", "01"))
 
 
 def test_the_id_follows_the_content(train):
