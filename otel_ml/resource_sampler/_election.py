@@ -55,7 +55,10 @@ class Leadership:
     def holder(self) -> int | None:
         """The process that leads, as far as is known."""
         try:
-            return int(self._path().read_text() or 0) or None
+            path = self._path()
+            if _HELD.get(str(path)) == os.getpid():  # closing the file would give the lock back
+                return os.getpid()
+            return int(path.read_text() or 0) or None
         except (OSError, ValueError):
             return None
 

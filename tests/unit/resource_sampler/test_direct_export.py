@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+
+from otel_ml import semconv
+from otel_ml.config import Config, ConfigError
+from otel_ml.resource_sampler import DirectExport, Reading, Report, ResourceSampler
+from otel_ml.resource_sampler._direct import poster_of
+from otel_ml.resource_sampler._post import Answer
+
+
+class One:
+    """A source with one counter that grows by one a reading."""
+
+    name = "host"
+    metrics = (semconv.SYSTEM_DISK_IO,)
+
+    def __init__(self):
+        self.reads = self.closed = 0
+
+    def read(self):
+        self.reads += 1
+        return Report((Reading(semconv.SYSTEM_DISK_IO, self.reads, {}),))
+
+    def close(self):
+        self.closed += 1
+
+
+class Receiver:
+    """Answers as told, in turn, the last for ever; an exception is raised."""
+
+    def __init__(self, *answers):
+        self.answers, self.bodies, self.closed = list(answers), [], 0
+
+    def post(self, body, timeout):
+        self.bodies.append(body)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self):
+        self.closed += 1
+
+
+ACCEPTED = Answer(200, b"", None)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def export(receiver, *, source=None, clock=None, **options):
+    sampler = ResourceSampler(1.0, sources=[source or One()], budget=64)
+    config = Config(endpoint="http://collector:4318").metrics
+    return DirectExport(
+        sampler, config=config, resource={"service.name": "x"}, sender=receiver, clock=clock or Clock(), **options
+    )
+
+
+def metrics_of(body):
+    scope = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0]
+    return {metric.name: metric for metric in scope.metrics}
+
+
+def value(body, name):
+    return [point.as_int for point in metrics_of(body)[name].sum.data_points]
+
+
+def test_readings_self_telemetry_and_the_account_leave_together():
+    """One request a tick; the account of the points before it is exact."""
+    receiver = Receiver(ACCEPTED)
+    direct = export(receiver)
+    direct.step(101.0, threading.Event())
+    direct.step(102.0, threading.Event())
+    first, second = receiver.bodies
+    assert (value(first, "system.disk.io"), value(second, "system.disk.io")) == ([1], [2])
+    points = sum(len(getattr(metric, metric.WhichOneof("data")).data_points) for metric in metrics_of(first).values())
+    assert value(second, "otelml.export.produced") == value(second, "otelml.export.delivered") == [points]
+    assert metrics_of(second)["otelml.sampler.tick.duration"].histogram.data_points[0].count == 2
+    assert {"otelml.sampler.cpu.time", "otelml.sampler.interval", "otelml.sampler.last_success"} <= set(
+        metrics_of(first)
+    )
+    assert direct.produced == direct.delivered
+
+
+def test_points_that_a_receiver_refused_are_rejected():
+    """By partial success, and by a status that is final."""
+    partial = ExportMetricsServiceResponse()
+    partial.partial_success.rejected_data_points = 2
+    direct = export(Receiver(Answer(200, partial.SerializeToString(), None), Answer(400, b"", None)))
+    direct.step(101.0, threading.Event())
+    first = direct.produced
+    assert (direct.delivered, direct.rejected) == (first - 2, 2)
+    direct.step(102.0, threading.Event())
+    assert (direct.delivered, direct.rejected) == (first - 2, 2 + direct.produced - first)
+
+
+@pytest.mark.parametrize("failure", [ConnectionRefusedError(111, "Connection refused"), Answer(503, b"", None)])
+def test_a_receiver_that_is_away_costs_points_that_are_counted_and_two_lines(failure, caplog):
+    """One line when it goes, one when it is back, with the remedy; the values of then are in the next snapshot."""
+    caplog.set_level("INFO", "otel_ml")
+    receiver = Receiver(failure, failure, failure, ACCEPTED)
+    direct = export(receiver)
+    for _ in range(3):
+        direct.step(100.1, threading.Event())
+    assert (direct.delivered, direct.dropped["retry_exhausted"]) == (0, direct.produced)
+    lost = direct.produced
+    direct.step(100.1, threading.Event())
+    assert direct.produced == direct.delivered + direct.dropped["retry_exhausted"] + direct.rejected
+    assert direct.dropped["retry_exhausted"] == lost
+    assert value(receiver.bodies[-1], "system.disk.io") == [4]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith("otel-ml: cannot export metrics to http://collector:4318/v1/metrics: ")
+    assert lines[1] == "otel-ml: metrics reach http://collector:4318/v1/metrics again"
+
+
+def test_a_receiver_that_asks_to_wait_is_left_alone_until_then():
+    """Retry-After holds over ticks."""
+    clock = Clock()
+    receiver = Receiver(Answer(429, b"", 30.0), ACCEPTED)
+    direct = export(receiver, clock=clock)
+    direct.step(100.1, threading.Event())
+    clock.now = 110.0
+    direct.step(110.1, threading.Event())
+    assert len(receiver.bodies) == 1
+    clock.now = 131.0
+    direct.step(131.1, threading.Event())
+    assert (len(receiver.bodies), direct.delivered) == (2, direct.produced - direct.dropped["retry_exhausted"])
+
+
+def test_an_export_interval_of_its_own_leaves_ticks_out():
+    """Every tick is read, so that counters see each restart; only some are sent."""
+    clock, receiver, source = Clock(), Receiver(ACCEPTED), One()
+    direct = export(receiver, clock=clock, source=source, every=3.0)
+    for tick in range(9):
+        clock.now = 100.0 + tick * 1.0001
+        direct.step(clock.now + 1, threading.Event())
+    assert (source.reads, len(receiver.bodies)) == (9, 3)
+
+
+def test_it_ends_with_what_it_watches_and_sends_once_more():
+    """The last readings arrive, the source is closed and so is the connection."""
+    receiver, source = Receiver(ACCEPTED), One()
+    export(receiver, source=source).run(threading.Event(), lambda: source.reads > 0)
+    assert (source.reads, source.closed, receiver.closed, len(receiver.bodies)) == (2, 1, 1, 2)
+
+
+def test_a_stop_is_flushed_even_if_the_export_interval_is_far():
+    """SIGTERM loses nothing."""
+    stop = threading.Event()
+    stop.set()
+    receiver = Receiver(ACCEPTED)
+    export(receiver, every=3600.0).run(stop)
+    assert len(receiver.bodies) == 1
+
+
+def test_what_cannot_be_sent_at_the_end_is_counted_as_such():
+    """A receiver that is away does not hold the end up."""
+    direct = export(Receiver(ConnectionRefusedError(111, "Connection refused")))
+    stop = threading.Event()
+    stop.set()
+    direct.step(200.0, stop)
+    assert direct.dropped["shutdown"] == direct.produced
+
+
+def test_headers_compression_and_certificates_are_those_of_the_settings(tmp_path, monkeypatch):
+    """OTEL_EXPORTER_OTLP_*; a certificate that cannot be read is one clear line."""
+    import gzip
+
+    config = Config(endpoint="http://c:1", headers={"authorization": "Bearer x"}, compression="gzip").metrics
+    poster = poster_of(config)
+    assert b"\r\nauthorization: Bearer x" in poster._head
+    assert b"\r\nContent-Encoding: gzip" in poster._head
+    receiver = Receiver(ACCEPTED)
+    sampler = ResourceSampler(1.0, sources=[One()])
+    DirectExport(sampler, config=config, resource={}, sender=receiver, clock=Clock()).step(101.0, threading.Event())
+    assert value(gzip.decompress(receiver.bodies[0]), "system.disk.io") == [1]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match="^the certificates for https://c:1/v1/metrics cannot be used: "):
+        poster_of(Config(endpoint="https://c:1").metrics)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from otel_ml import semconv
+from otel_ml.resource_sampler import Gap, Reading, Report
+from otel_ml.resource_sampler._election import Elected, Leadership
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no POSIX locks here")
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from otel_ml.resource_sampler._election import Leadership
+leadership = Leadership(Path(sys.argv[1]), "workers")
+for line in sys.stdin:
+    if line.strip() == "release":
+        leadership.release()
+    print(leadership.is_held() if line.strip() == "ask" else "-", leadership.holder(), flush=True)
+"""
+
+
+class Worker:
+    """A real process that asks for the lock when it is told to."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def say(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().split()
+
+    def leads(self):
+        return self.say("ask")[0] == "True"
+
+    def end(self, how=signal.SIGKILL):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        self.process.wait(30)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def workers(tmp_path):
+    started = [Worker(tmp_path) for _ in range(3)]
+    yield started
+    for worker in started:
+        worker.end()
+
+
+def test_one_of_three_processes_leads_and_the_next_takes_over_when_it_is_killed(workers):
+    """The system frees the lock however its process ends."""
+    first, second, third = workers
+    assert [worker.leads() for worker in workers] == [True, False, False]
+    assert second.say("ask") == ["False", str(first.process.pid)]
+    first.end(signal.SIGKILL)
+    assert [third.leads(), second.leads(), third.leads()] == [True, False, True]
+
+
+def test_a_leader_that_stops_leaves_no_file_and_a_free_place(workers, tmp_path):
+    """Started and stopped services do not fill the folder."""
+    first, second, _ = workers
+    assert first.leads()
+    first.say("release")
+    assert list(tmp_path.iterdir()) == []
+    assert second.leads()
+
+
+def test_locks_that_ended_processes_left_behind_are_removed(tmp_path):
+    """A killed service leaves its file; the next leader of any group removes it, and no lock that is held."""
+    (tmp_path / "devices.1.2.lock").write_text("99")
+    held = Leadership(tmp_path, "held")
+    other = Leadership(tmp_path, "other")
+    assert (held.is_held(), other.is_held(), held.is_held()) == (True, True, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["devices.held.lock", "devices.other.lock"]
+    held.release()
+    other.release()
+
+
+def test_two_samplers_of_one_process_do_not_both_lead(tmp_path):
+    """A record lock does not tell them apart, so that the process does."""
+    first, second = Leadership(tmp_path, "x"), Leadership(tmp_path, "x")
+    assert (first.is_held(), second.is_held(), first.is_held()) == (True, False, True)
+    first.release()
+    assert second.is_held()
+    second.release()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_worker_does_not_inherit_the_lead(tmp_path):
+    """Its copy of the descriptor neither leads nor keeps the lock alive after the parent's end."""
+    leadership = Leadership(tmp_path, "forked")
+    assert leadership.is_held()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        leadership.leave_parent()
+        answers = [leadership.is_held()]
+        os.write(writing, repr(answers).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        assert answer.read() == "[False]"
+    os.waitpid(child, 0)
+    assert leadership.is_held()
+    leadership.release()
+
+
+def test_without_a_folder_for_the_lock_everybody_leads(tmp_path):
+    """Readings are worth more than their uniqueness; the failure is counted and logged once."""
+    from otel_ml import _guard
+
+    leadership = Leadership(tmp_path / "none" / "deeper", "x")
+    assert (leadership.is_held(), leadership.is_held()) == (True, True)
+    assert _guard.counts() == {"resource_sampler.election": 1}
+
+
+def test_who_does_not_lead_names_the_one_that_does(tmp_path):
+    """A gap that is no error."""
+
+    class Source:
+        name, metrics, closed = "gpu", (semconv.HW_POWER,), 0
+
+        def read(self):
+            return Report((Reading(semconv.HW_POWER, 1.0, {}),))
+
+        def close(self):
+            self.closed += 1
+
+    worker = Worker(tmp_path)
+    try:
+        assert worker.leads()
+        elected = Elected(Source(), Leadership(tmp_path, "workers"))
+        holder = worker.process.pid
+        assert elected.read() == Report((), (Gap("gpu", "elsewhere", f"process {holder} of this group reads it"),))
+        worker.end()
+        assert elected.read() == Source().read()
+        elected.close()
+        assert elected.source.closed == 1
+    finally:
+        worker.end()
+
+
+def test_workers_of_a_prefork_server_elect_one(tmp_path):
+    """Three forked processes with the default sampler: one has container and GPUs, and after its death another one."""
+    code = """
+import os, signal, sys, time
+from otel_ml.resource_sampler import ResourceSampler
+pipes = []
+for _ in range(3):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        sampler = ResourceSampler(mode="process")
+        while True:
+            gpu = sampler.sample().sources[-1]
+            os.write(writing, b"0" if any(gap.kind == "elsewhere" for gap in gpu.gaps) else b"1")
+            time.sleep(0.05)
+    os.close(writing)
+    pipes.append((pid, reading))
+def state():
+    return {pid: os.read(reading, 65536)[-1:] for pid, reading in pipes}
+def leaders():
+    return [pid for pid, last in state().items() if last == b"1"]
+def wait(wanted):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = leaders()
+        if len(found) == wanted:
+            return found
+    return found
+(first,) = wait(1)
+os.kill(first, signal.SIGKILL)
+os.waitpid(first, 0)
+pipes = [(pid, reading) for pid, reading in pipes if pid != first]
+(second,) = wait(1)
+print(first != second)
+for pid, _ in pipes:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+    environment = {**os.environ, "OTEL_ML_INSTANCE_DIR": str(tmp_path)}
+    finished = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert (finished.stdout, finished.stderr) == ("True\n", "")

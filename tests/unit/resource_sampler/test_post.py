@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from otel_ml.resource_sampler._post import Answer, Poster
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextmanager
+def server(*scripts):
+    """Answers each connection with its script: a list of byte strings, one a request; None drops the connection."""
+    requests = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            for script in scripts:
+                connection, _ = listening.accept()
+                with connection:
+                    for answer in script:
+                        request = b""
+                        while b"\r\n\r\n" not in request or not request.endswith(b"body"):
+                            chunk = connection.recv(65536)
+                            if not chunk:
+                                break
+                            request += chunk
+                        requests.append(request)
+                        if answer is None:
+                            break
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1/metrics?x=1", requests
+        thread.join(10)
+
+
+def test_one_connection_serves_all_requests():
+    """Path, headers and body arrive; the connection is kept."""
+    with server([OK, OK]) as (url, requests):
+        poster = Poster(url, {"X-Key": "value"})
+        answers = [poster.post(b"body", 10), poster.post(b"body", 10)]
+        poster.close()
+    assert answers == [Answer(200, b"ok", None)] * 2
+    head, _, body = requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/metrics?x=1 HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"\r\nX-Key: value\r\nContent-Length: 4" in head
+    assert body == b"body"
+
+
+def test_a_connection_that_the_receiver_dropped_is_opened_anew_once():
+    """As after an idle time: nothing is lost."""
+    with server([OK, None], [OK]) as (url, requests):
+        poster = Poster(url, {})
+        assert [poster.post(b"body", 10).status for _ in range(2)] == [200, 200]
+        poster.close()
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 7.0)),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Answer(202, b"", None)),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Answer(200, b"", None)),
+        (b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\n", Answer(404, b"", None)),
+    ],
+)
+def test_answers_of_all_kinds(answer, expected):
+    """Announcements are passed over; a body of unknown length is not waited for."""
+    with server([answer]) as (url, _):
+        poster = Poster(url, {})
+        assert poster.post(b"body", 10) == expected
+        poster.close()
+
+
+@pytest.mark.parametrize("answer", [b"220 mail ready\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 100_000])
+def test_what_is_not_http_is_an_error(answer):
+    """A port of something else."""
+    with server([answer]) as (url, _), pytest.raises(OSError, match="answer"):
+        Poster(url, {}).post(b"body", 10)
+
+
+def test_a_receiver_that_drips_is_cut_at_the_deadline():
+    """The deadline is for the whole of a request, not for each piece."""
+    end = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip():
+            connection, _ = listening.accept()
+            with connection:
+                while not end.wait(0.02):
+                    try:
+                        connection.sendall(b"H")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        try:
+            with pytest.raises(TimeoutError):
+                Poster(f"http://127.0.0.1:{listening.getsockname()[1]}/", {}).post(b"body", 0.3)
+        finally:
+            end.set()
+            thread.join(10)
+
+
+def test_nobody_there_is_an_error():
+    """Connection refused, at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        Poster(f"http://127.0.0.1:{port}/", {}).post(b"body", 10)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from otel_ml.resource_sampler import ContainerSource, Gap, NamedProcess, OneProcess, ProcessSource
+from otel_ml.resource_sampler._watched import SEARCH_SECONDS
+
+
+@pytest.fixture
+def proc(data, tmp_path):
+    return shutil.copytree(data / "proc_node", tmp_path / "proc")
+
+
+def restart(proc, pid, ticks):
+    stat = proc / str(pid) / "stat"
+    before = stat.read_text()
+    columns = before[before.rindex(")") + 2 :].split()
+    columns[22 - 3] = str(ticks)
+    stat.write_text(before[: before.rindex(")") + 2] + " ".join(columns) + "\n")
+
+
+def test_a_process_is_watched_until_it_ends(proc):
+    """An id that now belongs to another process is not the one that was meant."""
+    watched = OneProcess(4242, proc=proc)
+    assert watched() == 4242
+    restart(proc, 4242, 999999)
+    assert watched() is None
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_gone():
+    """A zombie has no figures worth reading."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    watched = OneProcess(child.pid)
+    assert watched() == child.pid
+    child.stdin.close()
+    while watched() is not None:
+        pass
+    child.wait()
+    assert watched() is None
+
+
+def test_a_name_is_found_again_after_a_restart(proc):
+    """The oldest process of that name; searched for now and then while there is none."""
+    now = [0.0]
+    named = NamedProcess("worker", proc=proc, clock=lambda: now[0])
+    assert named() == 4300
+    shutil.rmtree(proc / "4300")
+    now[0] = SEARCH_SECONDS
+    assert named() is None
+    shutil.copytree(proc / "4301", proc / "5000")
+    (proc / "5000" / "comm").write_text("worker\n")
+    assert named() is None
+    now[0] = 2 * SEARCH_SECONDS
+    assert named() == 5000
+
+
+def test_the_oldest_of_a_name_is_taken(proc):
+    """A prefork server's first process has its name too."""
+    (proc / "4301" / "comm").write_text("worker\n")
+    assert NamedProcess("worker", proc=proc)() == 4300
+
+
+def test_the_sources_follow_the_process(proc):
+    """A new process starts its figures anew; nobody is a gap and no number."""
+    pids = [4242]
+    source = ProcessSource(lambda: pids[0], proc=proc, boot_clock=lambda: 1e6)
+    first = source.read()
+    pids[0] = None
+    nobody = source.read()
+    pids[0] = 4300
+    second = source.read()
+    assert {reading.value for reading in first.readings if reading.metric.name == "process.thread.count"} == {17}
+    assert nobody.readings == ()
+    assert nobody.gaps == (Gap("process", "vanished", "it has ended, or there is none of that name"),)
+    assert {reading.value for reading in second.readings if reading.metric.name == "process.thread.count"} == {1}
+
+
+def test_a_container_of_another_process_is_seen_through_its_own_root(data, tmp_path, flat):
+    """The sidecar's own group is not the service's: the service's mount is read below its root."""
+    tree = data / "cgroup_v2_private"
+    proc = tmp_path / "proc"
+    service = proc / "77"
+    shutil.copytree(tree, service / "root")
+    # the service's mount as it looks from the sidecar's namespace
+    (service / "cgroup").write_text("0::/../cri-service.scope\n")
+    (service / "mountinfo").write_text("29 23 0:26 /../cri-service.scope /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n")
+    (proc / "diskstats").write_text((tree / "proc" / "diskstats").read_text())
+    report = ContainerSource(77, proc=proc).read()
+    assert flat(report) == flat(ContainerSource(proc=tree / "proc", root=tree).read())
+    assert report.gaps == ()
+
+
+def test_a_group_outside_of_every_mount_is_not_taken_for_the_mount(data, tmp_path):
+    """A path that leads out of the namespace has no figures here."""
+    service = tmp_path / "proc" / "77"
+    shutil.copytree(data / "cgroup_v2_private", service / "root")
+    (service / "cgroup").write_text("0::/../cri-service.scope/../../other\n")
+    (service / "mountinfo").write_text("29 23 0:26 /../cri-service.scope /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n")
+    assert ContainerSource(77, proc=tmp_path / "proc").read().readings == ()
