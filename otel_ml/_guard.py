@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,7 @@ def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     try:
         return function(*args, **kwargs)
     except Exception as error:
+        _give_back(error)
         report(where, error)
         return None
 
@@ -84,6 +86,7 @@ def run(where: str, function: Callable[[A, B], R], first: A, second: B) -> R | N
     try:
         return function(first, second)
     except Exception as error:
+        _give_back(error)
         report(where, error)
         return None
 
@@ -96,7 +99,8 @@ def attempt(function: Callable[..., R], *args: object) -> R | None:
     """
     try:
         return function(*args)
-    except Exception:
+    except Exception as error:
+        _give_back(error)
         return None
 
 
@@ -109,6 +113,7 @@ def guarded(where: str, default: D) -> Callable[[Callable[P, R]], Callable[P, R 
             try:
                 return function(*args, **kwargs)
             except Exception as error:
+                _give_back(error)
                 report(where, error)
                 return default
 
@@ -123,6 +128,7 @@ def step(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        _give_back(error)
         report(where, error)
 
 
@@ -138,6 +144,22 @@ def reset() -> None:
     _lock = threading.Lock()
     _counts.clear()
     _logged.clear()
+
+
+def _give_back(error: Exception) -> None:
+    """Raises an exception that one of the service's signal handlers threw into a step of ours.
+
+    Time limits of task queues work so. Python runs a handler wherever the main thread happens to be.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    handlers = [getattr(signal.getsignal(number), "__func__", signal.getsignal(number)) for number in signal.Signals]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            raise error
+        trace = trace.tb_next
 
 
 def _place(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
@@ -17,8 +17,8 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_ml import _guard
-from otel_ml._telemetry import _wire
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _wire, ports
 from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ports import AttributeValue, EventData, SpanData
 
@@ -91,6 +91,12 @@ def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
     for of_resource in encode_spans(spans).resource_spans:
         for of_scope in of_resource.scope_spans:
             head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            if ports.withholds():
+                for record in of_scope.spans:
+                    for happened in record.events:
+                        _withhold(happened.attributes)
+                    if record.status.message:
+                        record.status.message = ports.WITHHELD
             encoded += [Encoded(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
@@ -101,6 +107,9 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
     for of_resource in encode_logs(records).resource_logs:
         for of_scope in of_resource.scope_logs:
             head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            if ports.withholds():
+                for record in of_scope.log_records:
+                    _withhold(record.attributes)
             encoded += [Encoded(head, record.SerializeToString()) for record in of_scope.log_records]
     return encoded
 
@@ -139,6 +148,13 @@ def each(encode: Callable[[Sequence[R]], list[Encoded]], records: Sequence[R], w
         encoded += one
         invalid += bad
     return encoded, invalid
+
+
+def _withhold(attributes: Iterable[KeyValue]) -> None:
+    """Takes out what an exception says of itself; its type stays."""
+    for attribute in attributes:
+        if attribute.key in (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE):
+            attribute.value.string_value = ports.WITHHELD
 
 
 def _flags(*, parent_is_remote: bool) -> int:

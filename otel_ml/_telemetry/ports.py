@@ -206,6 +206,25 @@ def on_enter(listener: Callable[[State], object]) -> None:
     _listeners.append(listener)
 
 
+WITHHELD = "withheld: a model has sensitive columns"
+"""Stands where an exception's own text could quote a sensitive value."""
+_withholds = False
+
+
+def withhold_exceptions() -> None:
+    """From now on nothing that this process sends carries the text of an exception.
+
+    A model with sensitive columns asks for it: its exceptions also pass through spans and logs that are not ours.
+    """
+    global _withholds
+    _withholds = True
+
+
+def withholds() -> bool:
+    """Whether texts of exceptions stay in the process."""
+    return _withholds
+
+
 def ids() -> Ids:
     """The generator in force."""
     engine = state().engine

@@ -14,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, SeverityNumber, get_logger
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry import ports
 from otel_ml.prediction import current_prediction
 
 __all__ = ["instrument_logging"]
@@ -230,6 +231,11 @@ def translate(record: logging.LogRecord, prediction_id: str | None) -> LogRecord
     attributes[semconv.CODE_LINE_NUMBER] = record.lineno
     if record.exc_info:
         _guard.call("logging.exception", _add_exception, attributes, record)
+    prediction = current_prediction()
+    body = rendered(record)
+    if prediction.withholds:
+        body = prediction.redacted(body)
+        attributes = {key: prediction.redacted(v) if type(v) is str else v for key, v in attributes.items()}
     if prediction_id is not None:
         attributes[semconv.PREDICTION_ID] = bounded(prediction_id, VALUE_LIMIT)
     return LogRecord(
@@ -237,7 +243,7 @@ def translate(record: logging.LogRecord, prediction_id: str | None) -> LogRecord
         context=otel_context.get_current(),
         severity_text=bounded(_SEVERITY_TEXT.get(record.levelname, record.levelname), KEY_LIMIT),
         severity_number=severity(record.levelno),
-        body=rendered(record),
+        body=body,
         attributes=attributes,
     )
 
@@ -296,6 +302,9 @@ def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:
     kind, error, trace = record.exc_info
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     attributes[semconv.EXCEPTION_TYPE] = bounded(name, VALUE_LIMIT)
+    if ports.withholds():
+        attributes[semconv.EXCEPTION_MESSAGE] = ports.WITHHELD
+        return
     message = _guard.call("logging.exception", str, error)
     if message is not None:
         attributes[semconv.EXCEPTION_MESSAGE] = bounded(message, VALUE_LIMIT)

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 
 from otel_ml import semconv
-from otel_ml._telemetry.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
-from otel_ml.prediction._labels import BoundedLabels
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -29,12 +27,13 @@ class Binding:
         self.state = state
         self.attributes = model.attributes
         self.span_name = semconv.PREDICT_SPAN.format(model=model.name)
-        self.class_label = BoundedLabels(CLASSES_KEPT, model.classes).of
-        self.error_label = BoundedLabels(ERROR_TYPES_KEPT).of
-        self.stage_label = BoundedLabels(STAGES_KEPT).of
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
         shared = _shared(state, self.meter)
+        labels = shared.labels_of((model.name, model.version, model.role))
+        self.class_label = labels.classes_of(model.classes).of
+        self.error_label = labels.errors.of
+        self.stage_label = labels.stages.of
         self.load_duration = shared.load_duration
         shared.add(model)
 

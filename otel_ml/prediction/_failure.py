@@ -1,20 +1,23 @@
-"""What is kept of an exception: its type and bounded, clean texts in which sensitive values are replaced."""
+"""What is kept of an exception: its type and bounded, clean texts, or none where they could quote a sensitive value."""
 
 from __future__ import annotations
 
-import re
 import traceback
 from asyncio import CancelledError
 from dataclasses import dataclass
+from itertools import islice
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.ports import Attributes
+from otel_ml._telemetry.ports import WITHHELD, Attributes
 from otel_ml._values import text
 
 MESSAGE_LIMIT = 1024
 STACKTRACE_LIMIT = 8192
 FRAMES_KEPT = 30
 REPLACED = "***"
+CAUSES_KEPT = 10
+LINES_KEPT = 400
+UNKNOWN = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +42,64 @@ class Failure:
         return attributes
 
 
-def describe(error: BaseException | str, secrets: tuple[str, ...] = ()) -> Failure:
+def describe(error: BaseException | str, *, withhold: bool = False) -> Failure:
     """Turns an exception, or the text of one from elsewhere, into a `Failure`.
 
     Args:
         error: What was raised. Nothing of it is kept.
-        secrets: Texts of the values of sensitive columns; they are replaced wherever they stand as a word.
+        withhold: Leaves out every text that the exception itself gives, since it may quote a sensitive value in any
+            form; its type and the lines of code where it came from are kept.
     """
-    if isinstance(error, str):
-        return Failure("error", _without(text(error, MESSAGE_LIMIT) or "", secrets), "")
-    if not isinstance(error, BaseException):  # whatever else a caller passed
-        return Failure("error", "", "")
-    if isinstance(error, (CancelledError, GeneratorExit)):
+    failure = _guard.attempt(_describe, error, withhold)
+    return failure if failure is not None else Failure(UNKNOWN, "", "")
+
+
+def _describe(error: BaseException | str, withhold: bool) -> Failure:
+    if issubclass(type(error), str):
+        return Failure(UNKNOWN, WITHHELD if withhold else text(error, MESSAGE_LIMIT) or "", "")
+    if not issubclass(type(error), BaseException):  # whatever else a caller passed
+        return Failure(UNKNOWN, "", "")
+    if issubclass(type(error), (CancelledError, GeneratorExit)):
         return Failure(semconv.CANCELLED, "", "")
+    name = type_name(error)  # type: ignore[arg-type]
+    if withhold:
+        frames = _guard.attempt(traceback.format_tb, error.__traceback__, -FRAMES_KEPT)  # type: ignore[union-attr]
+        return Failure(name, WITHHELD, _multiline("".join(frames or ()) + name))
     message = _guard.attempt(str, error)
-    lines = _guard.attempt(_format, error) or ""
-    return Failure(
-        type_name(error),
-        text(_without(message or "", secrets), MESSAGE_LIMIT) or "",
-        _multiline(_without(lines, secrets)),
-    )
+    message = str.__str__(message) if issubclass(type(message), str) else ""
+    return Failure(name, text(message, MESSAGE_LIMIT) or "", _multiline(_guard.attempt(_format, error) or name))
 
 
 def type_name(error: BaseException) -> str:
     """The name of an exception's class as the conventions' `error.type` wants it."""
     cls = type(error)
-    module = cls.__module__
-    name = cls.__qualname__ if module in ("builtins", "__main__") else f"{module}.{cls.__qualname__}"
-    return text(name, 128) or "error"
+    qualified, module = type.__dict__["__qualname__"].__get__(cls), type.__dict__["__module__"].__get__(cls)
+    plain = issubclass(type(module), str) and module not in ("builtins", "__main__")
+    return text(f"{module}.{qualified}" if plain else qualified, 128) or UNKNOWN
 
 
 def _format(error: BaseException) -> str:
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-FRAMES_KEPT))
+    """The stack trace with at most `CAUSES_KEPT` of the exceptions behind this one, each bounded."""
+    described = traceback.TracebackException(
+        type(error), error, error.__traceback__, limit=-FRAMES_KEPT, lookup_lines=False, compact=True
+    )
+    return "".join(islice(described.format(), LINES_KEPT)) if _depth(error) <= CAUSES_KEPT else _format_alone(error)
+
+
+def _depth(error: BaseException) -> int:
+    """Exceptions behind this one, counted up to one more than are kept; a group counts its members."""
+    depth = len(getattr(error, "exceptions", ()))
+    seen: BaseException | None = error
+    while seen is not None and depth <= CAUSES_KEPT:
+        seen = seen.__cause__ or seen.__context__
+        depth += 1
+    return depth
+
+
+def _format_alone(error: BaseException) -> str:
+    return "".join(traceback.format_tb(error.__traceback__, -FRAMES_KEPT)) + type_name(error)
 
 
 def _multiline(lines: str) -> str:
     """Clean text that keeps its line breaks; the end, where the cause stands, wins over the beginning."""
     return "\n".join(text(line, MESSAGE_LIMIT) or "" for line in lines[-STACKTRACE_LIMIT:].splitlines())
-
-
-def _without(message: str, secrets: tuple[str, ...]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        message = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", REPLACED, message[: 4 * STACKTRACE_LIMIT])
-    return message

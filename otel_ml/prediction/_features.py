@@ -55,6 +55,31 @@ class Batch:
         return {name: column[position] for name, column in self.columns.items()}
 
 
+def is_positional(features: object) -> bool:
+    """Whether the values come without names: arrays, and lists or tuples of scalars or of such."""
+    family = kind(features)
+    if family in _FRAMES or family in ("series", "polars_series") or pairs(features, 0) is not None:
+        return False
+    if family in _SHAPED:
+        return True
+    listed = sequence(features, 1)
+    if listed is None or not listed[0]:
+        return listed is not None
+    first = listed[0][0]
+    return sequence(first, 0) is not None or not _is_row(first)
+
+
+def width(features: object) -> int | None:
+    """Values of one row of a positional input."""
+    family = kind(features)
+    if family in _SHAPED:
+        dimensions = attempt(_dimensions, features)
+        return attempt(_width, features) if dimensions == 2 else attempt(len, features)
+    listed = sequence(features, 1)
+    inner = sequence(listed[0][0], 0) if listed is not None and listed[0] else None
+    return inner[1] if inner is not None else None if listed is None else listed[1]
+
+
 def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[str, object] | Batch | None:
     """Copies what came in as one row or as a batch of rows; nothing of the caller's is kept.
 

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import semconv
+from otel_ml.prediction._labels import ModelLabels
 from otel_ml.quality import FeatureInstruments
 
 if TYPE_CHECKING:
     from otel_ml.prediction._model import Model
+
+
+MODELS_KEPT = 64
+"""Identities with labels of their own."""
 
 
 class ModelGauges:
@@ -20,6 +25,7 @@ class ModelGauges:
 
     def __init__(self, meter: Meter) -> None:
         self._models: weakref.WeakSet[Model] = weakref.WeakSet()
+        self._labels: dict[tuple[str, str, str], ModelLabels] = {}
         self._features: FeatureInstruments | None = None
         self._meter = meter
         duration, loaded, trained = (
@@ -39,6 +45,13 @@ class ModelGauges:
         meter.create_observable_gauge(
             trained.name, [self._observe(lambda model: model.trained_at)], trained.unit, trained.description
         )
+
+    def labels_of(self, identity: tuple[str, str, str]) -> ModelLabels:
+        """The labels of all handles of one identity; beyond `MODELS_KEPT` identities share one set of them."""
+        known = self._labels.get(identity)
+        if known is None and len(self._labels) < MODELS_KEPT:
+            known = self._labels.setdefault(identity, ModelLabels())
+        return known if known is not None else self._labels.setdefault((semconv.OTHER, "", ""), ModelLabels())
 
     def add(self, model: Model) -> None:
         """Includes a model from the next collection on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.metrics import Meter
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import Attributes, State
 from otel_ml.prediction._binding import Binding
@@ -111,21 +111,21 @@ class GuestPrediction(StockSpans, Prediction):
         return ids.RANDOM.prediction_id()
 
     def _open(self, context: Context) -> None:
-        self._start_span(self._binding.tracer, context)
         self._binding.instruments.active.add(1, self._binding.attributes)
+        self._start_span(self._binding.tracer, context)
 
     def _close(self, outcome: Outcome) -> None:
+        """Counts, tells, observes and ends the span, each by itself: a foreign hook may fail in any of them."""
         context = self._span_context()
-        instruments = self._binding.instruments
-        instruments.active.add(-1, self._binding.attributes)
-        self._count(outcome, context)
-        self._end_span(outcome, outcome.end_ns)
         span_context = self._stock_span.get_span_context()
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
+        self._binding.instruments.active.add(-1, self._binding.attributes)
+        _guard.call("prediction.count", self._count, outcome, context)
         if self.model.wants_event(outcome, sampled=bool(ids_[2] & 1)):
-            self._emit(outcome, ids_, context)
+            _guard.call("prediction.event", self._emit, outcome, ids_, context)
         if self.model.observes(outcome):
             self.model.observe(outcome, ids_)
+        self._end_span(outcome, outcome.end_ns)
 
     def _abandon(self) -> None:
         self._binding.instruments.active.add(-1, self._binding.attributes)

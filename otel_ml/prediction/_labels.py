@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ml import semconv
+from otel_ml._telemetry.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
+
+DECLARED_KEPT = 100
+"""Classes that a model can declare; further ones are counted as `semconv.OTHER`."""
+DECLARATIONS_KEPT = 4
+"""Different declarations of one model's classes."""
 
 
 class BoundedLabels:
@@ -26,3 +32,22 @@ class BoundedLabels:
             return semconv.OTHER
         self._admitted.add(value)
         return value
+
+
+class ModelLabels:
+    """The labels of one model, shared by all of its handles: a second handle must not open new seats."""
+
+    def __init__(self) -> None:
+        self.errors = BoundedLabels(ERROR_TYPES_KEPT)
+        self.stages = BoundedLabels(STAGES_KEPT)
+        self._first_seen = BoundedLabels(CLASSES_KEPT)
+        self._declared: dict[tuple[str, ...], BoundedLabels] = {}
+
+    def classes_of(self, declared: Iterable[str] | None) -> BoundedLabels:
+        """The classes of a handle: its declared ones, or the first that come to any handle."""
+        if declared is None:
+            return self._first_seen
+        key = tuple(declared)[:DECLARED_KEPT]
+        if key not in self._declared and len(self._declared) >= DECLARATIONS_KEPT:
+            return self._first_seen
+        return self._declared.setdefault(key, BoundedLabels(len(key), key))

@@ -49,6 +49,7 @@ class LightBinding(OwnBinding):
 
     def __init__(self, model: Model, state: State, engine: Engine) -> None:
         super().__init__(model, state, engine)
+        self.is_sensitive = model.is_sensitive
         self.number = next(_NUMBERS)
         """Tells this binding's shapes from those of others in the worker's templates."""
         self.ids = engine.ids
@@ -116,7 +117,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         self.model = model
         self._features = features
         if given_id is not None or model.id_source is not None:
-            self._choose_id(given_id)
+            _guard.call("prediction.id", self._choose_id, given_id)
 
     @property
     def name(self) -> str:
@@ -132,7 +133,13 @@ class LightPrediction(OwnPrediction, LightSpan):
 
     def begin_now(self) -> None:
         """Begins and makes current; may raise, which `begin` and `Model.begin` take care of."""
+        if self._begun:
+            self.start()  # which says that this is the second time
+            return
+        self._begun = True
         binding = self._binding
+        if binding.is_sensitive:
+            self._note_secrets()
         self._began_ns = binding.now()
         (binding.cells_by_thread.get(get_ident()) or binding.cells.mine()).started += 1
         context = get_current()
@@ -159,7 +166,13 @@ class LightPrediction(OwnPrediction, LightSpan):
         if self._token is not None:
             detach(self._token)
             self._token = None
-        if type(result) is not dict or self._finished or self._output is not None or not binding.reads_mappings:
+        if (
+            type(result) is not dict
+            or self._finished
+            or not self._begun
+            or self._output is not None
+            or not binding.reads_mappings
+        ):
             return False
         score, label, features = result.get("probability"), result.get("prediction"), self._features
         if type(score) is not float or not 0.0 <= score <= 1.0 or (type(features) is not dict and features is not None):
@@ -389,6 +402,11 @@ class LightStage(LightSpan):
         self._span_id = prediction.binding.engine.ids.span_id()
         self._sampled = bool(parent.trace_flags & 1)
         self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
+
+    @property
+    def withholds(self) -> bool:
+        """Whether texts of exceptions stay in the process."""
+        return self._prediction.withholds
 
     def __enter__(self) -> Self:
         _guard.call("stage.start", self._begin)

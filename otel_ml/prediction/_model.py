@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._values import class_text, flat_json, text
+from otel_ml._values import class_text, flat_json, number, text
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
@@ -30,6 +30,10 @@ Capture = Literal["declared", "all", "none"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NAME_LIMIT = 128
+SECRET_ROWS = 1000
+"""Rows of a batch whose sensitive values are replaced in log lines."""
+SECRET_LENGTH = 3
+"""Shorter values are not replaced: they would be found everywhere."""
 LOW_SCORE = 0.5
 """Below this confidence an event is kept even when its trace is not sampled."""
 
@@ -99,7 +103,7 @@ class Model:
         capture_features: Capture | None = None,
     ) -> None:
         self.name = _name(name)
-        self.version = text(str(version), NAME_LIMIT) or ""
+        self.version = _version(version)
         self.role = _one_of("role", role, Role)
         self.task = _one_of("task", task, Task)
         self.classes = None if classes is None else [str(class_text(item)) for item in classes]
@@ -122,7 +126,9 @@ class Model:
         self.monitor = self._make_monitor()
         self._declared = self.monitor.declared if self.monitor else frozenset()
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
-        self._columns = None if profile is None else [feature.name for feature in profile.features]
+        self._columns = _columns(profile, schema)
+        if self._sensitive:
+            ports.withhold_exceptions()
         self._told = False
         self._bound: Binding | None = None
         _MODELS.add(self)
@@ -172,7 +178,7 @@ class Model:
         made._consent = True  # noqa: SLF001 - one room
         made.start(ago=_seconds(duration))
         if prediction is not None or score is not None:
-            made.set_output(prediction, score, batch=batch)
+            made.set_output(prediction, score, batch=batch is True)
         made.finish(duration=_seconds(duration))
         return made
 
@@ -212,9 +218,33 @@ class Model:
         """Whether a mapping with a class and a score needs no more than a look."""
         return self._output is None and not self.batch and self.task in ("binary", "multiclass", "other")
 
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether any column is marked sensitive."""
+        return bool(self._sensitive)
+
+    def secrets(self, features: Any) -> tuple[str, ...]:
+        """Texts of the sensitive values among the features, the longest first; bounded."""
+        snapshot = self.snapshot(features)
+        rows = [snapshot] if isinstance(snapshot, dict) else []
+        if isinstance(snapshot, _features.Batch):
+            rows = [snapshot.row(index) for index in range(min(snapshot.rows, SECRET_ROWS))]
+        texts = {str(value) for row in rows for value in _of_names(row, self._sensitive)}
+        return tuple(sorted((secret for secret in texts if len(secret) >= SECRET_LENGTH), key=len, reverse=True))
+
     def snapshot(self, features: Any) -> dict[str, object] | _features.Batch | None:
-        """A bounded plain copy of the features."""
-        return _features.snapshot(features, names=self._columns)
+        """A bounded plain copy of the features.
+
+        Values without names get those of the profile's or the schema's columns if there are as many; otherwise they
+        are not known, and with sensitive columns among them nothing of them is kept.
+        """
+        names = self._columns
+        if _features.is_positional(features):
+            fits = names is not None and _features.width(features) == len(names)
+            if not fits and self._sensitive:
+                return None
+            return _features.snapshot(features, names=names if fits else None)
+        return _features.snapshot(features)
 
     def recognise(self, result: Any, rows: int | None) -> _outputs.Output | None:
         """What was predicted, read from a result; None if it cannot be made out."""
@@ -226,14 +256,12 @@ class Model:
         """The features that may leave the process; None if none may."""
         if self._capture == "none":
             return None
-        if (consent or self._capture == "all") and not self._sensitive:
-            return features
         if consent or self._capture == "all":
-            return {key: value for key, value in features.items() if key not in self._sensitive}
+            return _without(features, self._sensitive) if self._sensitive else features
         if not self._declared:
             return None
-        allowed = self._declared - self._sensitive
-        return {key: value for key, value in features.items() if key in allowed}
+        declared = {key: value for key, value in features.items() if key in self._declared}
+        return _without(declared, self._sensitive) if self._sensitive else declared
 
     def body_of(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
         """The JSON text of an everyday event, UTF-8: what `json_text` gives for the same values."""
@@ -241,17 +269,6 @@ class Model:
         if captured is None:
             return flat_json({"prediction": label, "score": score})
         return flat_json({"features": captured, "prediction": label, "score": score})
-
-    def secrets(self, snapshot: dict[str, object] | _features.Batch | None) -> tuple[str, ...]:
-        """Texts of the values of sensitive columns, to be replaced in exception texts."""
-        if not self._sensitive or snapshot is None:
-            return ()
-        if isinstance(snapshot, dict):
-            values = [value for key, value in snapshot.items() if key in self._sensitive]
-        else:
-            columns = (column for key, column in snapshot.columns.items() if key in self._sensitive)
-            values = [value for column in columns for value in column[:100]]
-        return tuple({str(value) for value in values if value is not None and str(value)})
 
     def wants_event(self, outcome: Outcome, *, sampled: bool) -> bool:
         """Whether this prediction emits its event."""
@@ -401,6 +418,42 @@ def track_prediction(name: str, version: str = "", **keywords: Any) -> Callable[
     return Model(name, version, **keywords).track
 
 
+def _columns(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
+    """Names of all columns in the order of the training frame, or of the schema."""
+    if profile is not None and profile.columns:
+        return tuple(profile.columns)
+    return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
+
+
+def _of_names(value: Any, names: frozenset[str]) -> Iterator[Any]:
+    """The scalars under these names at any depth of a plain value."""
+    if type(value) is dict:
+        for key, entry in value.items():
+            if key in names or key.partition("#")[0] in names:
+                yield from _scalars(entry)
+            else:
+                yield from _of_names(entry, names)
+    elif type(value) is list:
+        for entry in value:
+            yield from _of_names(entry, names)
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if type(value) is dict or type(value) is list:
+        for entry in value.values() if type(value) is dict else value:
+            yield from _scalars(entry)
+    elif value is not None:
+        yield value
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    """A plain value without the entries of these names, at any depth; ``name#2`` is a second entry of a name."""
+    if type(value) is dict:
+        kept = (item for item in value.items() if item[0] not in names and item[0].partition("#")[0] not in names)
+        return {key: _without(entry, names) for key, entry in kept}
+    return [_without(entry, names) for entry in value] if type(value) is list else value
+
+
 def _result(output: _outputs.Output | None, index: int) -> tuple[str | float | None, float | None]:
     if output is None or index >= len(output.classes):
         return None, None
@@ -413,6 +466,12 @@ def _name(name: Any) -> str:
     if not clean or not clean.strip():
         raise ConfigError("the name of a model must be a text that is not empty")
     return clean
+
+
+def _version(version: Any) -> str:
+    if type(version) not in (str, int, float):
+        raise ConfigError("the version of a model must be a text or a number")
+    return text(str(version), NAME_LIMIT) or ""
 
 
 def _one_of(argument: str, value: Any, allowed: Any) -> Any:
@@ -434,4 +493,5 @@ def _policy_of_environment() -> ports.Policy:
 
 
 def _seconds(duration: Any) -> float:
-    return float(duration) if isinstance(duration, (int, float)) and 0 <= duration < 1e12 else 0.0
+    seconds = number(duration)
+    return seconds if seconds is not None and 0.0 <= seconds < 1e9 else 0.0

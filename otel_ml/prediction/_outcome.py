@@ -108,6 +108,8 @@ def _body(model: Model, outcome: Outcome) -> dict[str, Any]:
     features = outcome.features
     if outcome.rows is None:
         row = features if isinstance(features, dict) else None
+        if isinstance(features, Batch) and features.rows == 1:
+            row = features.row(0)
         return _row(model, row, outcome, 0)
     rows: list[dict[str, Any]] = []
     for index in range(min(outcome.rows, ROWS_IN_EVENT)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry.cells import Exemplar, HistogramCell, Identity, ModelCells
 from otel_ml._telemetry.ports import Clock, Compact, Engine, EventData, SpanData, State
 from otel_ml.prediction._binding import Binding
@@ -78,7 +78,7 @@ class OwnPrediction(Prediction):
         ids = self._ids()
         self._count(cells, outcome, ids if ids[2] & 1 and self._binding.exemplars else None)
         model = self.model
-        self._end(outcome)
+        _guard.call("prediction.span", self._end, outcome)
         self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2] & 1)))
         self._observes = model.observes(outcome)
         if self.span_count or self.event_count or self._observes:

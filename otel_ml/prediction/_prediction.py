@@ -12,7 +12,7 @@ from otel_ml import _guard
 from otel_ml._values import text
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
-from otel_ml.prediction._failure import Failure, describe
+from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Prediction:
     # What most predictions never change stands here once, not in each of them.
     _row_ids: list[str] | None = None
     _output: _outputs.Output | None = None
+    _begun = False
+    _secrets: tuple[str, ...] = ()
     _finished = False
     _token: Any = None
     _began_ns = 0
@@ -49,7 +51,7 @@ class Prediction:
         self.model = model
         self._features = features
         if given_id is not None or model.id_source is not None:
-            self._choose_id(given_id)
+            _guard.call("prediction.id", self._choose_id, given_id)
 
     @property
     def id(self) -> str:
@@ -78,14 +80,25 @@ class Prediction:
             score: The score in 0..1; with ``batch`` a sequence, shape (rows,).
             batch: Whether both are sequences over rows.
         """
-        batch = batch or self.model.batch
-        output = _guard.call(
+        model = self.model
+        several = batch is True or model.batch
+        self._output = output = _guard.call(
             "prediction.set_output",
-            lambda: _outputs.given(prediction, score, task=self.model.task, classes=self.model.classes, batch=batch),
+            lambda: _outputs.given(prediction, score, task=model.task, classes=model.classes, batch=several),
         )
-        self._output = output
         if output is None:
             self.model.note_unrecognised()
+
+    @property
+    def withholds(self) -> bool:
+        """Whether texts of exceptions stay in the process, because a column of the model is sensitive."""
+        return self.model.is_sensitive
+
+    def redacted(self, message: str) -> str:
+        """A text in which the sensitive values of this prediction are replaced wherever they stand as they are."""
+        for secret in self._secrets:
+            message = message.replace(secret, REPLACED)
+        return message
 
     def stage(self, name: str) -> AbstractContextManager[Any]:
         """A named part of the prediction: a child span and `ml.prediction.stage.duration`."""
@@ -134,6 +147,12 @@ class Prediction:
         Args:
             ago: Seconds since a prediction that was made elsewhere began.
         """
+        if self._begun:
+            _guard.warn_once("prediction.twice", "otel-ml: a prediction was begun twice; make a new one each time")
+            return
+        self._begun = True
+        if self.model.is_sensitive:
+            self._note_secrets()
         self._began_ns = self._clock.perf_counter_ns()
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
         context = otel_context.get_current()
@@ -171,7 +190,7 @@ class Prediction:
             error: What it raised instead.
             duration: Seconds that a prediction made elsewhere took.
         """
-        if self._finished:
+        if self._finished or not self._begun:
             return
         self._finished = True
         outcome = _guard.call("prediction.finish", self._outcome, result, error, duration)
@@ -180,6 +199,10 @@ class Prediction:
             _guard.call("prediction.abandon", self._abandon)
         else:
             _guard.call("prediction.close", self._close, outcome)
+
+    def _note_secrets(self) -> None:
+        """Keeps the texts of sensitive values as they are before the wrapped code may change them."""
+        self._secrets = _guard.call("prediction.secrets", self.model.secrets, self._features) or ()
 
     # --- decisions shared by both modes ---------------------------------------------------------------------------
 
@@ -212,7 +235,7 @@ class Prediction:
             rows=self._rows(rows, snapshot),
             output=self._output,
             features=snapshot,
-            failure=None if error is None else self._failure(error, snapshot),
+            failure=None if error is None else describe(error, withhold=self.model.is_sensitive),
             duration=elapsed,
             end_ns=self._start_ns + int(elapsed * 1e9),
             first_item=self._first_item,
@@ -233,9 +256,6 @@ class Prediction:
             self.model.note_undeclared()
             return None
         return _guard.call("prediction.features", self.model.snapshot, self._features)
-
-    def _failure(self, error: BaseException | str, snapshot: dict[str, object] | Batch | None) -> Failure:
-        return describe(error, self.model.secrets(snapshot))
 
     # --- what a mode fills in --------------------------------------------------------------------------------------
 
@@ -267,9 +287,14 @@ class NoopPrediction(Prediction):
 
     def __init__(self, model: Any = None, features: Any = None, given_id: Any = None) -> None:  # noqa: ARG002
         self.model = model
-        self._id = _id_text(given_id) or "" if isinstance(given_id, (str, int)) else ""
+        self._id = _id_text(given_id) or ""
         self._finished = True
         self._first_item = 0.0
+
+    @property
+    def withholds(self) -> bool:
+        """Nothing is known that had to be withheld."""
+        return False
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
         """Does nothing."""
@@ -299,8 +324,8 @@ def current_prediction() -> Prediction:
 
 def _id_text(value: Any) -> str | None:
     if type(value) is int:
-        return str(value)[:128]
-    plain = text(value, 128) if isinstance(value, str) else None
+        return str(value)[:128] if abs(value) < 1 << 256 else None
+    plain = text(value, 128) if issubclass(type(value), str) else None
     if plain is None:
         uuid_hex = _guard.attempt(lambda: str(value)) if type(value).__module__ == "uuid" else None
         plain = text(uuid_hex, 128) if uuid_hex else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from otel_ml import _guard, semconv
+from otel_ml._kinds import pairs
 from otel_ml._telemetry.ports import Attributes, SpanData
 from otel_ml._values import scalar, text
 from otel_ml.prediction._failure import describe
@@ -48,6 +49,11 @@ class LightSpan(Span):
     _status: tuple[StatusCode, str] | None = None
     _span_context: SpanContext | None = None
 
+    @property
+    def withholds(self) -> bool:
+        """Whether texts of exceptions stay in the process."""
+        return False
+
     def get_span_context(self) -> SpanContext:
         if self._span_context is None:
             flags = TraceFlags(self._flags())
@@ -77,6 +83,7 @@ class LightSpan(Span):
         if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
             self._own_attributes[name] = plain
 
+    @_guard.guarded("span.set_attributes", None)
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in _plain(attributes).items():
             self.set_attribute(key, value)
@@ -126,7 +133,9 @@ class LightSpan(Span):
     ) -> None:
         if self.is_recording():
             self.add_event(
-                semconv.EXCEPTION_EVENT, describe(exception).attributes() | _plain(attributes), timestamp=timestamp
+                semconv.EXCEPTION_EVENT,
+                _plain(attributes) | describe(exception, withhold=self.withholds).attributes(),
+                timestamp=timestamp,
             )
 
     def end(self, end_time: int | None = None) -> None:
@@ -163,9 +172,7 @@ class LightSpan(Span):
 def _plain(attributes: Any) -> Attributes:
     """At most `ATTRIBUTES_KEPT` clean attributes out of whatever a caller passed."""
     plain: Attributes = {}
-    if not isinstance(attributes, dict) and not hasattr(attributes, "items"):
-        return plain
-    for key, value in _guard.call("span.attributes", lambda: list(attributes.items())) or []:
+    for key, value in (pairs(attributes, ATTRIBUTES_KEPT) or ([], 0))[0]:
         name, clean = text(key, 256), scalar(value)
         if name and clean is not None and len(plain) < ATTRIBUTES_KEPT:
             plain[name] = clean

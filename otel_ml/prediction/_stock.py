@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from otel_ml import _guard, semconv
 from otel_ml.prediction._failure import describe
@@ -28,7 +28,7 @@ class StockSpans:
     model: Model
     _binding: Any
     _clock: Clock
-    _stock_span: Span
+    _stock_span: Span = INVALID_SPAN
     _start_ns: int
 
     def _span(self) -> Span:

@@ -23,7 +23,7 @@ def tracked(model: Model, function: Function) -> Function:
         shell = _async_stream
     elif inspect.isgeneratorfunction(function):
         shell = _stream
-    elif inspect.iscoroutinefunction(function):
+    elif inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         shell = _coroutine
     else:
         shell = _plain
@@ -52,10 +52,25 @@ def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[.
         except BaseException as error:
             prediction.fail(error)
             raise
+        if hasattr(type(result), "__await__"):
+            prediction.detach()
+            return _awaited(prediction, result)
         prediction.complete(result)
         return result
 
     return call
+
+
+async def _awaited(prediction: Prediction, awaitable: Any) -> Any:
+    """Ends the prediction with what a plain function's awaitable gives."""
+    prediction.attach()
+    try:
+        result = await awaitable
+    except BaseException as error:
+        prediction.fail(error)
+        raise
+    prediction.complete(result)
+    return result
 
 
 def _coroutine(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:

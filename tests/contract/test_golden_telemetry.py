@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ FRAME = {"age": [20 + index % 50 for index in range(400)], "kind": ["a", "b"] * 
 
 def telemetry_of_one_service() -> dict[str, Any]:
     clock = FixedClock()
+    gc.collect()  # models of other tests are observed as long as they exist
     with InMemoryTelemetry(clock=clock, ids=CountingIds()) as kit:
         profile = otel_ml.ReferenceProfile.fit(FRAME, categorical=("kind",))
         model = otel_ml.Model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -30,6 +31,7 @@ def masked(value: Any, hidden: set[str]) -> Any:
 
 
 def played(mode: Any) -> dict[str, Any]:
+    gc.collect()  # models of other tests are observed as long as they exist
     with InMemoryTelemetry(mode) as kit:
         model = play_all_kinds()
         assert model.name == "churn"

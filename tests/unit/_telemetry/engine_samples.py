@@ -58,5 +58,8 @@ class Sample:
             raise ZeroDivisionError
         return self.spans or [span(self.number)], self.render_event or event(self.number)
 
+    def compact(self):
+        return None
+
     def observe(self):
         self.observed += 1
