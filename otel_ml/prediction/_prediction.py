@@ -164,8 +164,9 @@ class Prediction:
     @_guard.guarded("prediction.attach", None)
     def attach(self) -> None:
         """Makes the span and the prediction current."""
-        context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
-        self._token = otel_context.attach(context)
+        if self._token is None and self._begun:
+            context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
+            self._token = otel_context.attach(context)
 
     @_guard.guarded("prediction.detach", None)
     def detach(self) -> None:

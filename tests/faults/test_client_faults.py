@@ -14,7 +14,6 @@ import pytest
 
 SERVER = (sys.executable, "-m", "uvicorn", "asgi:app", "--log-level", "error", "--port")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]")
-PARSERS = ("h11", "httptools")
 
 
 def free_port():
@@ -119,7 +118,7 @@ def texts(receiver):
             yield from (pair.value.string_value for pair in point.attributes)
 
 
-@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("parser", ["h11", pytest.param("httptools", marks=pytest.mark.slow)])
 def test_case_20_headers_and_targets(serve, receiver, figure, parser):
     """Each answer has the status that it has without telemetry; the page parses; no signal has a control character."""
     from prometheus_client.parser import text_string_to_metric_families
@@ -146,7 +145,7 @@ def traceparent(dice, flags="01", trace=None):
     return f"traceparent: 00-{trace or f'{dice.getrandbits(128):032x}'}-{dice.getrandbits(64):016x}-{flags}".encode()
 
 
-@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("parser", [pytest.param("h11", marks=pytest.mark.slow), "httptools"])
 def test_case_21_forced_sampling_and_foreign_context(serve, receiver, figure, parser):
     """Forced flags meet a budget, foreign baggage stays outside, malformed context harms nothing and logs nothing."""
     dice = random.Random(1)

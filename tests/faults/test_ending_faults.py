@@ -14,13 +14,16 @@ from fault_receiver import Reply
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 PYTHON = sys.executable
+LONG = pytest.mark.slow
 
 
 def received(receiver):
     return len({span.span_id for span in receiver.spans() if span.name == "predict m"})
 
 
-@pytest.mark.parametrize(("how", "status"), [("return", 0), ("exit", 7), ("raise", 1)])
+@pytest.mark.parametrize(
+    ("how", "status"), [("exit", 7), pytest.param("return", 0, marks=LONG), pytest.param("raise", 1, marks=LONG)]
+)
 def test_case_09_the_interpreters_exit(run, receiver, tmp_path, figure, how, status):
     """A program that ends by itself sends all that it has made, and keeps its exit status."""
     program = run("script.py", how, COUNT=tmp_path / "count")
@@ -36,7 +39,11 @@ def test_case_09_the_interpreters_exit(run, receiver, tmp_path, figure, how, sta
 
 @pytest.mark.parametrize(
     ("name", "signals", "flushes", "status"),
-    [("SIGTERM", [TERM], True, -TERM), ("SIGINT", [INT], False, -INT), ("plain SIGTERM", [TERM], False, -TERM)],
+    [
+        ("SIGTERM", [TERM], True, -TERM),
+        ("SIGINT", [INT], False, -INT),
+        pytest.param("plain SIGTERM", [TERM], False, -TERM, marks=LONG),
+    ],
 )
 def test_case_09_a_script_that_is_told_to_end(run, receiver, tmp_path, figure, name, signals, flushes, status):
     """Ctrl-C, and SIGTERM when asked for, send all that has finished; without it SIGTERM costs what waited."""
@@ -135,7 +142,7 @@ SERVERS = {
     "gunicorn --preload": ((*GUNICORN, "--preload", "wsgi:application"), {}, 0),
     "gunicorn uvicorn worker": ((*GUNICORN, "-k", "uvicorn.workers.UvicornWorker", "asgi:app"), {}, 0),
 }
-SLOW = {"uvicorn --workers", "gunicorn --preload", "gunicorn uvicorn worker"}
+SLOW = {"uvicorn, no integration", "uvicorn --workers", "gunicorn --preload", "gunicorn uvicorn worker"}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("spool", [True, False])
+@pytest.mark.parametrize("spool", [True, pytest.param(False, marks=LONG)])
 def test_case_10_a_killed_process(run, receiver, tmp_path, figure, spool):
     """SIGKILL in an outage: with a spool only what had not been tried yet is lost, and the rest is replayed once."""
     folder = tmp_path / "spool"

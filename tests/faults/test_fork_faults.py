@@ -56,8 +56,14 @@ def test_case_11_a_thousand_forks(run, receiver, figure):
     forks(run, receiver, figure, 1000)
 
 
-@pytest.mark.parametrize("kind", ["process", "executor", "pool"])
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [
+        pytest.param(method, kind, marks=[] if method == "fork" or kind == "process" else [pytest.mark.slow])
+        for method in ("fork", "spawn", "forkserver")
+        for kind in ("process", "executor", "pool")
+    ],
+)
 def test_case_12_children_of_multiprocessing_lose_nothing(run, receiver, figure, method, kind):
     """A child that ends in an orderly way sends what it has, whatever way it was started in."""
     program = run("children.py", method, kind)

@@ -16,6 +16,7 @@ from otel_ml.resource_sampler._points import Points
 
 CODES = (*range(1, 32), 999, -1)
 """All of nvml.h, one that is yet to come, and nonsense."""
+DRIVER_GONE = {1, 9, 12, 18}
 ANY_GPU = (
     "nvmlInitWithFlags",
     "nvmlSystemGetDriverVersion",
@@ -149,11 +150,11 @@ def test_every_code_of_every_call_is_survived(driver, tmp_path, caplog, function
         driver.load(*MIG, *lacks, *rules, gpus=3)
         source = source_of(driver, tmp_path, gpm=True, poll=3600.0)
         before = still(run(driver, source, 30, 40)[-1])
-        during = run(driver, source, 50, 60, 70, 80, 90, 100)
-        after = run(driver, source, *range(110, 340, 10))[-1]
+        during = run(driver, source, 50, 60, 100)
+        after = run(driver, source, 110, 170, 230, 300, 340)[-1]
         source.close()
         case = f"{function} {code}"
-        check_during(before, during, target, case)
+        check_during(before, during, case, whole="GPU-b" if target != "*" and code not in DRIVER_GONE else None)
         is_for_good = code in {2, 3, 13, 22, 25, 26}
         assert still(after) == before or (is_for_good and of("GPU-b", still(after)) == of("GPU-b", before)), case
         assert len(caplog.messages) <= 2, (case, caplog.messages)
@@ -161,14 +162,14 @@ def test_every_code_of_every_call_is_survived(driver, tmp_path, caplog, function
         assert _guard.counts() == {}, case
 
 
-def check_during(before, reports, target, case):
+def check_during(before, reports, case, *, whole):
     """No row that a healthy machine would not show, but states; the GPU that has nothing to do with it is whole."""
     fallbacks = {"hw.gpu.utilization", "hw.status", "hw.power", "hw.temperature", "otelml.gpu.clock.throttle.active"}
     for report in reports:
         rows = still(report)
         assert {row for row in rows - before if row[0] not in fallbacks} == set(), case
-        if target != "*":
-            assert of("GPU-b", rows) == of("GPU-b", before), case
+        if whole is not None:
+            assert of(whole, rows) == of(whole, before), case
 
 
 @pytest.mark.parametrize("function", ["nvmlDeviceGetFieldValues", "nvmlInitWithFlags", "nvmlDeviceGetClockInfo"])

@@ -188,8 +188,14 @@ def test_case_03_final_answers_are_never_retried(make_service, receiver, status)
     assert receiver.requests["traces"] == 1
 
 
-@pytest.mark.parametrize("wait", WAITS)
-@pytest.mark.parametrize("status", RETRYABLE)
+@pytest.mark.parametrize(
+    ("status", "wait"),
+    [
+        pytest.param(status, wait, marks=[] if status == 503 or wait == "0" else [pytest.mark.slow])
+        for status in RETRYABLE
+        for wait in WAITS
+    ],
+)
 def test_case_03_retryable_answers_wait_as_asked(make_service, receiver, status, wait):
     """The table's statuses are tried again after the wait that was asked for, or not at all when it is too long."""
     text = formatdate(time.time() - 5, usegmt=True) if wait == "date" else wait
