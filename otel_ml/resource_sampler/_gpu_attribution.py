@@ -18,6 +18,7 @@ from otel_ml.resource_sampler._source import Gap, Reading
 
 Attribution = Literal["process", "containers", "off"]
 
+_MAX_MADE: Final = 1024
 MAX_PROCESSES: Final = 1024
 """Processes of one GPU that are looked at."""
 
@@ -66,6 +67,7 @@ class Ladder:
         self._owners = Owners(os.getpid() if pid is None else pid, proc, host_proc)
         self._framework = framework
         self._seen: dict[str, _Seen] = {}
+        self._made: dict[object, dict[str, str | int]] = {}
 
     def steps(self, device: Device, *, is_sole: bool) -> Sequence[tuple[str, Step]]:
         """The slow steps of one GPU or MIG instance; `is_sole` says that no other one is visible."""
@@ -94,8 +96,8 @@ class Ladder:
             for memory in models:
                 if one.number in memory.by_device:
                     model = (semconv.MODEL_NAME, memory.name), (semconv.MODEL_VERSION, memory.version)
-                    attributes = {semconv.HW_ID: device.identity.uuid, **dict(model)}
-                    yield Reading(semconv.MODEL_GPU_MEMORY_USAGE, memory.by_device[one.number], attributes)
+                    tags = self._tags(device, *model)
+                    yield Reading(semconv.MODEL_GPU_MEMORY_USAGE, memory.by_device[one.number], tags)
 
     def _processes(self, device: Device, *, is_sole: bool) -> Iterator[Reading | Gap]:
         seen = self._seen.setdefault(device.identity.uuid, _Seen())
@@ -129,7 +131,7 @@ class Ladder:
         else:
             yield Gap(f"{device.identity.name} share of the process", "absent", "no rung of the ladder holds")
             return
-        yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, value, self._tags(device, rung))
+        yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, value, self._share_tags(device, rung))
 
     def _reserved(self, device: Device, *, is_sole: bool) -> int:
         if not self._is_self:
@@ -160,7 +162,7 @@ class Ladder:
                 unknown.add(container)
         for container, used in sums.items():
             if container not in unknown:
-                tags = self._tags(device, "host_pid", container)
+                tags = self._share_tags(device, "host_pid", container)
                 yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, used, tags)
 
     def _utilization(self, gpu: Gpu) -> Iterator[Reading | Gap]:
@@ -180,18 +182,21 @@ class Ladder:
             groups[container] = groups.get(container, frozenset()) | {pid}
         for group, pids in groups.items():
             share = sum(shares[pid][1] for pid in pids if pid in shares)
-            tags = self._tags(gpu, seen.method if group is None else "host_pid", group)
+            tags = self._share_tags(gpu, seen.method if group is None else "host_pid", group)
             yield Reading(semconv.PROCESS_GPU_UTILIZATION, min(share, 100) / 100, tags)
 
-    @staticmethod
-    def _tags(device: Device, method: str, container: str | None = None) -> dict[str, str | int]:
-        tags: dict[str, str | int] = {
-            semconv.HW_ID: device.identity.uuid,
-            semconv.GPU_ATTRIBUTION_METHOD: method,
-        }
-        if container is not None:
-            tags[semconv.CONTAINER_ID] = container
-        return tags
+    def _share_tags(self, device: Device, method: str, container: str | None = None) -> dict[str, str | int]:
+        more = () if container is None else ((semconv.CONTAINER_ID, container),)
+        return self._tags(device, (semconv.GPU_ATTRIBUTION_METHOD, method), *more)
+
+    def _tags(self, device: Device, *pairs: tuple[str, str]) -> dict[str, str | int]:
+        key = (device.identity.uuid, *pairs)
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= _MAX_MADE:
+                self._made.clear()
+            made = self._made[key] = {semconv.HW_ID: device.identity.uuid, **dict(pairs)}
+        return made
 
 
 def _device_of(one: Allocated, held: Sequence[Allocated], devices: Sequence[Device]) -> Device | None:

@@ -150,6 +150,7 @@ class Gpu(Device):
         if slow:
             self.ask_refused_again()
             self._slow_items = []
+            self._samples_missed = min(self._samples_missed, _MISSES - 1)
         has_share = self.is_mig_parent
         if not self.is_mig_parent:
             if self._samples_missed < _MISSES and "utilization samples" not in self._unsupported:

@@ -122,6 +122,8 @@ class Driver:
         self._generation = 0
         """Rises when the driver is known to have been loaded anew."""
         self._retry_driver = Backoff(settings)
+        self._steady_since = float("-inf")
+        """Since when the driver has been there; one that comes and goes is asked less and less often."""
         self._retry_gpus = Backoff(settings)
         self._slow_at = float("-inf")
         self._listed: frozenset[str] | None = None
@@ -140,6 +142,7 @@ class Driver:
                     items.extend(self._survey())
                     self._slow_at = self._clock() + self._settings.slow
                 items.extend(self._read_all(slow=slow))
+                self._confirm()
             except CallFailed as failed:
                 self._lose_driver(failed)
         for slot in self._slots.values():
@@ -170,14 +173,19 @@ class Driver:
         except CallFailed as failed:
             self._lose_driver(failed)
             return
-        self._retry_driver.reset()
         self._retry_gpus.reset()
         self._slow_at = float("-inf")
         self._listed = self._list()
+
+    def _confirm(self) -> None:
+        """Only a whole tick without a loss shows that the driver is there: it may be initialised and yet fail."""
         if self._missing is not None:
+            self._steady_since = self._clock()
             _LOG.info("otel-ml: the NVIDIA driver answers: GPU readings begin")
         self._missing = None
         self._was_ready = True
+        if self._clock() - self._steady_since >= self._settings.retry:
+            self._retry_driver.reset()
 
     def _recognise(self) -> None:
         """Another driver version means that all of its counters have begun again."""

@@ -89,7 +89,13 @@ class Gpm:
         request.sample1, request.sample2 = self._samples
         for place, (number, _) in enumerate(_METRICS):
             request.metrics[place].metricId = number
-        self._nvml.call("nvmlGpmMetricsGet", request)
+        try:
+            self._nvml.call("nvmlGpmMetricsGet", request)
+        except CallFailed as failed:
+            if failed.kind not in {"lost", "driver"}:
+                raise
+            # it has no handle: what it says of one is about the samples
+            raise CallFailed("failed", failed.code, failed.detail) from None
         for place, (_, metric) in enumerate(_METRICS):
             answer = request.metrics[place]
             if answer.nvmlReturn == 0 and 0.0 <= answer.value <= 100.0:
