@@ -6,12 +6,13 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_ml.console import _detail, _parameters, _queries
 from otel_ml.console._parameters import BadParameterError
+from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console._values import dump
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _READERS = 4
 """Queries that run at the same time; more wait."""
+_WAITING = 256
+"""Queries that wait; more are asked to come back."""
+_QUERY_SECONDS = 60.0
 
 
 class Reader:
@@ -34,12 +38,14 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turns = asyncio.Semaphore(_READERS)
+        self._threads = Threads("otel-ml-console-reader", running=_READERS, waiting=_WAITING, seconds=_QUERY_SECONDS)
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
         """The query's answer; its first parameter is the cursor."""
-        async with self._turns:
-            return await run_sync(self._run, query, arguments)
+        try:
+            return await self._threads.run(self._run, query, arguments)
+        except (BusyError, asyncio.CancelledError):
+            raise HTTPException(503) from None
 
     def _run(self, query: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         with self._store.cursor() as cursor:

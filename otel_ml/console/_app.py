@@ -42,7 +42,7 @@ def build(store: Store, ingest: Ingest, options: Options) -> ASGIApp:
 
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
-        text = {404: "not found", 405: "method not allowed"}.get(status, "failed")
+        text = {404: "not found", 405: "method not allowed", 503: "busy"}.get(status, "failed")
         if str(request.scope["path"]).startswith(("/api/", "/v1/")):
             return error(status, text)
         return page.message(status, f"{text.capitalize()}.")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import anyio
-import anyio.to_thread
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from otel_ml.console import _wire
+from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console._wire import RefusalError
 
 if TYPE_CHECKING:
@@ -27,6 +26,10 @@ _RETRY_AFTER = 1
 """Seconds after which a sender may come back when the queue is full."""
 _DECODERS = 2
 """Requests decoded at the same time; more wait for their turn."""
+_WAITING = 256
+"""Complete requests that wait for it; more are asked to come back."""
+_DECODE_SECONDS = 30.0
+"""Time that a complete request has until it is decoded, its waiting included."""
 
 
 class Receiver:
@@ -35,7 +38,9 @@ class Receiver:
     def __init__(self, ingest: Ingest, options: Options) -> None:
         self._ingest = ingest
         self._limit = options.max_request_bytes
-        self._decoders = anyio.CapacityLimiter(_DECODERS)
+        self._decoders = Threads(
+            "otel-ml-console-decoder", running=_DECODERS, waiting=_WAITING, seconds=_DECODE_SECONDS
+        )
 
     async def receive(self, request: Request) -> Response:
         """Answers one request; its signal is the last part of the path."""
@@ -46,16 +51,24 @@ class Receiver:
             encoding = _wire.encoding_of(request.headers.get("content-type", ""))
             body = await self._read(request, claimed)
             coding = request.headers.get("content-encoding", "")
-            batch = await anyio.to_thread.run_sync(self._decode, signal, body, encoding, coding, limiter=self._decoders)
+            batch = await self._decoded(signal, body, encoding, coding)
             self._queue(batch)
             return Response(_wire.accept(signal, encoding, batch), media_type=encoding)
         except RefusalError as refusal:
-            headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
-            return Response(_wire.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)
+            return _refused(refusal, encoding)
+        except asyncio.CancelledError:
+            # the end of the console came first; the sender keeps what it has
+            return _refused(RefusalError(503, "the console is ending", retry_after=_RETRY_AFTER), encoding)
         except ClientDisconnect:
             return Response(status_code=400)
         finally:
             self._ingest.release(claimed[0])
+
+    async def _decoded(self, *arguments: Any) -> Batch:
+        try:
+            return await self._decoders.run(self._decode, *arguments)
+        except BusyError:
+            raise RefusalError(503, "too many requests wait", retry_after=_RETRY_AFTER) from None
 
     def _queue(self, batch: Batch) -> None:
         if not self._ingest.offer(batch):
@@ -87,3 +100,8 @@ class Receiver:
         batch = _wire.SIGNALS[signal].rows(message, time.time_ns())
         batch.size = len(plain)
         return batch
+
+
+def _refused(refusal: RefusalError, encoding: str) -> Response:
+    headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
+    return Response(_wire.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otel_ml.console._options import Options
 
 _EXTRA = frozenset({"anyio", "duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"})
-_GRACE_SECONDS = 5
+_GRACE_SECONDS = 3
 """Time that open requests have at the end."""
 
 

@@ -1,0 +1,134 @@
+"""What one sender can cost: members of a gzip body, the time of a decoder, and the end that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import threading
+import zlib
+
+import pytest
+from console_feed import PROTOBUF, Client, span, traces
+
+from otel_ml.console import _wire
+from otel_ml.console._threads import BusyError, Threads
+from otel_ml.console._wire import RefusalError
+
+
+class Members:
+    """zlib in which the bytes that each member is given are counted."""
+
+    def __init__(self):
+        self.given = 0
+
+    def open(self):
+        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        return _Counted(self, member)
+
+
+class _Counted:
+    def __init__(self, members, member):
+        self._members, self._member = members, member
+
+    def decompress(self, data, limit):
+        self._members.given += len(data)
+        return self._member.decompress(data, limit)
+
+    def __getattr__(self, name):
+        return getattr(self._member, name)
+
+
+def test_a_body_of_many_members_is_refused():
+    """A thousand members are read, more are taken for an attempt to keep the console busy."""
+    many = b"".join(gzip.compress(bytes([index % 256])) for index in range(1000))
+    assert len(_wire.inflate(many, "gzip", 1 << 20)) == 1000
+    with pytest.raises(RefusalError, match="more than 1000 members") as refused:
+        _wire.inflate(many + gzip.compress(b""), "gzip", 1 << 20)
+    assert refused.value.status == 400
+
+
+def test_the_work_for_a_member_does_not_grow_with_what_follows_it():
+    """Each member is given at most its own bytes and one block more, however long the body is."""
+    body = gzip.compress(b"a") * 500 + gzip.compress(bytes(range(256)) * 40_000, 0)
+    members = Members()
+    assert len(_wire.inflate(body, "gzip", 20 << 20, members.open)) == 500 + 256 * 40_000
+    assert members.given <= len(body) + 501 * _wire.BLOCK
+
+
+def test_a_body_of_many_members_costs_a_console_nothing(console):
+    """The attack is answered and the next request is served."""
+    answer = console.send("/v1/traces", gzip.compress(b"") * 50_000, content_type=PROTOBUF, content_encoding="gzip")
+    assert answer.status == 400
+    assert console.export(traces(span()), compress=True).status == 200
+
+
+def test_work_that_is_given_up_keeps_its_place_until_it_ends():
+    """After its time the caller goes on; the thread is a daemon, and a new one starts when it is through."""
+    ended = threading.Event()
+
+    async def attempt():
+        threads = Threads("worker", running=1, waiting=1, seconds=0.05)
+        outcomes = []
+        for _ in range(2):
+            try:
+                await threads.run(ended.wait)
+            except BusyError:
+                outcomes.append("busy")
+        daemons = [thread.daemon for thread in threading.enumerate() if thread.name == "worker"]
+        ended.set()
+        return outcomes, daemons, await Threads("worker", running=1, waiting=0, seconds=10).run(lambda: 7)
+
+    assert asyncio.run(attempt()) == (["busy", "busy"], [True], 7)
+
+
+def test_a_full_line_is_told_at_once():
+    """One runs, one waits, the third is sent away; what the work raises arrives as it is."""
+    ended = threading.Event()
+
+    async def attempt():
+        threads = Threads("worker", running=1, waiting=1, seconds=30)
+        two = [asyncio.ensure_future(threads.run(ended.wait)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await threads.run(ended.wait)
+        ended.set()
+        assert await asyncio.gather(*two) == [True, True]
+        with pytest.raises(ZeroDivisionError):
+            await threads.run(lambda: 1 / 0)
+
+    asyncio.run(attempt())
+
+
+STUCK = """
+import sys, threading
+from otel_ml.console import _receiver
+from otel_ml.cli import main
+
+class Stuck(_receiver.Receiver):
+    def _decode(self, *_):
+        print("decoding", flush=True)
+        threading.Event().wait()
+
+import otel_ml.console._app as app
+app.Receiver = Stuck
+sys.exit(main(["console", "--port", "0", "--database", ":memory:", "--json"]))
+"""
+
+
+def test_the_end_does_not_wait_for_a_decoder():
+    """SIGTERM ends a console although a request is decoded without end; its sender is asked to come back."""
+    process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = Client(json.loads(process.stdout.readline())["address"])
+    answers = []
+    sender = threading.Thread(target=lambda: answers.append(client.export(traces(span()))))
+    sender.start()
+    assert process.stdout.readline() == "decoding\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=15)
+    sender.join(15)
+    assert (process.returncode, "Traceback" in errors) == (0, False)
+    assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")]
