@@ -8,20 +8,20 @@ import pytest
 
 
 def children_points(receiver):
-    """Instance, where and value of every point of the stock counter that was received."""
-    return [
+    """Where, instance and start of every series of the stock counter that was received, with its last value."""
+    return {
         (
-            next(p.value.string_value for p in resource.resource.attributes if p.key == "service.instance.id"),
             point.attributes[0].value.string_value,
-            point.as_int,
-        )
+            next(p.value.string_value for p in resource.resource.attributes if p.key == "service.instance.id"),
+            point.start_time_unix_nano,
+        ): point.as_int
         for request in receiver.metric_requests()
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
         if metric.name == "user.counter"
         for point in metric.sum.data_points
-    ]
+    }
 
 
 def forks(run, receiver, figure, count):
@@ -32,11 +32,11 @@ def forks(run, receiver, figure, count):
     assert program.wait_for_line("statuses") == f"statuses {{0: {count}}}", program.output
     assert program.wait_for_line("flushed") == "flushed True"
     points = children_points(receiver)
-    parents = {instance for instance, where, _ in points if where == "parent"}
-    children = [(instance, value) for instance, where, value in points if where == "child"]
+    parents = {instance for where, instance, _ in points if where == "parent"}
+    children = {key: value for key, value in points.items() if key[0] == "child"}
     assert len(parents) == 1
-    assert [value for _, value in children] == [1] * count
-    assert parents.isdisjoint(instance for instance, _ in children)
+    assert list(children.values()) == [1] * count
+    assert parents.isdisjoint(instance for _, instance, _ in children)
     spans = [span.name for span in receiver.spans()]
     logs = [record.body.string_value for record in receiver.logs()]
     assert (spans.count("child"), logs.count("child")) == (count, count)

@@ -1,0 +1,140 @@
+"""Runs every fault case, the longer ones too, and prints one table of what was seen; `make faults` calls it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+FOLDER = Path(__file__).parent
+CASES = {
+    1: "receiver down, then up, under load",
+    2: "tarpit, drips, half answers, hanging lookup and handshake",
+    3: "every status with every Retry-After",
+    4: "redirects",
+    5: "partial success; a body of 1 GiB",
+    6: "requests that are too large",
+    7: "stored, then dropped",
+    8: "overload",
+    9: "exit, SIGTERM, SIGINT; scripts, uvicorn, gunicorn",
+    10: "SIGKILL; the spool",
+    11: "forks while every lock is in use",
+    12: "children of multiprocessing",
+    13: "asyncio with a blocked receiver",
+    14: "the wall clock jumps",
+    15: "callbacks that raise, hang, talk nonsense; GPUs that fall off",
+    16: "bad measurements",
+    17: "bad texts and structures",
+    19: "names without end",
+    20: "header and URL attacks",
+    21: "forced sampling, foreign baggage, malformed context",
+    22: "secrets in requests",
+    23: "bodies, streams, disconnects",
+    25: "plug-ins that raise; any argument of any call",
+    0: "soak",
+}
+ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
+SUMS = {"inputs", "requests", "calls", "poison", "forks"}
+"""Figures that add up over the tests of a case; of all others the worst is shown."""
+
+
+def case_of(name: str, file: str) -> int:
+    found = re.match(r"test_case_(\d+)", name)
+    if found:
+        return int(found[1])
+    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15}.get(file.split("_")[1], 15)
+
+
+def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, object]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        report, figures = Path(folder) / "report.xml", Path(folder) / "figures.jsonl"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", str(FOLDER)]
+        environment = {**os.environ, "FAULT_FIGURES": str(figures), "SOAK_SECONDS": str(soak)}
+        subprocess.run([*command, *arguments], env=environment, check=False)
+        noted = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
+        return ET.parse(report).getroot(), noted
+
+
+def worst(noted: list[dict[str, object]]) -> dict[str, float]:
+    merged: dict[str, float] = {}
+    for figures in noted:
+        for name, value in figures.items():
+            if name in {"case", "test"} or isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            merged[name] = merged.get(name, 0) + value if name in SUMS else max(merged.get(name, value), value)
+    return merged
+
+
+def shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--soak", type=float, default=60.0, help="seconds of the soak")
+    options, rest = parser.parse_known_args()
+    report, noted = run(rest, options.soak)
+    passed: dict[int, int] = defaultdict(int)
+    failed: dict[int, list[str]] = defaultdict(list)
+    for case in report.iter("testcase"):
+        number = case_of(case.get("name", ""), case.get("classname", "").rsplit(".", 1)[-1])
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed[number].append(case.get("name", ""))
+        elif case.find("skipped") is None:
+            passed[number] += 1
+    by_case: dict[int, list[dict[str, object]]] = defaultdict(list)
+    for figures in noted:
+        by_case[int(str(figures["case"]))].append(figures)
+    print(f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| case | injected | survived | figures |\n| --- | --- | --- | --- |")
+    for number, what in CASES.items():
+        tests = passed[number] + len(failed[number])
+        print(f"| {number or '-'} | {what} | {passed[number]} of {tests} | {shown(worst(by_case[number]))} |")
+    for number, what in ELSEWHERE.items():
+        print(f"| {number} | {what} | | |")
+    print(summary(passed, failed, by_case))
+    return 1 if failed else 0
+
+
+def summary(passed: dict[int, int], failed: dict[int, list[str]], by_case: dict[int, list[dict[str, object]]]) -> str:
+    every = [figures for noted in by_case.values() for figures in noted]
+
+    def most(name: str) -> float:
+        return max((float(str(figures[name])) for figures in every if name in figures), default=0.0)
+
+    inputs = sum(float(str(figures[name])) for figures in every for name in SUMS - {"forks"} if name in figures)
+    lines = {
+        "load held without loss": f"{most('held_per_s'):,.0f} predictions a second (span, event and metrics each)",
+        "faults survived": f"{sum(passed.values())} of {sum(passed.values()) + sum(map(len, failed.values()))} tests, "
+        f"{sum(1 for case in CASES if case and passed[case] and case not in failed)} of {len(CASES) - 1} cases",
+        "bad inputs tried": f"{inputs:,.0f}",
+        "records lost where none may be": f"{sum(lost_of(figures) for figures in every):,.0f}",
+        "records duplicated (case 7: one batch an event)": f"{most('duplicated'):,.0f}",
+        "recovery time": f"{most('recovery_s'):.1f} s",
+        "peak memory over the start": f"{most('growth_mib'):.1f} MiB",
+        "worst exit time": f"{most('exit_s'):.1f} s",
+        "forks": f"{most('forks'):,.0f}, hangs {most('hangs'):.0f}",
+    }
+    body = "\n".join(f"| {name} | {value} |" for name, value in lines.items())
+    return f"\n| figure | value |\n| --- | --- |\n{body}" + "".join(
+        f"\nFAILED {n}: {tests}" for n, tests in failed.items()
+    )
+
+
+def lost_of(figures: dict[str, object]) -> float:
+    """Losses outside the documented windows: outages and overload without a spool, SIGKILL, a plain SIGTERM."""
+    if figures["case"] in {1, 2, 8, 10} or figures.get("mode") == "script plain SIGTERM":
+        return 0.0
+    return float(str(figures.get("lost", 0)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
