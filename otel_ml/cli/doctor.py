@@ -76,11 +76,30 @@ def _findings(telemetry: Any, *, delivered: bool, features: int) -> dict[str, An
             }
             for signal, entry in telemetry.ledger().items()
         },
+        "resources": _resources(),
         "extras": {extra: all(_is_installed(name) for name in names) for extra, names in _EXTRAS.items()},
         "expected_series": {
             "per_model_and_process": _MODEL_SERIES + _FEATURE_SERIES * features + reference,
             "features": features,
         },
+    }
+
+
+def _resources() -> dict[str, Any]:
+    """One reading of this machine: how many figures each source gives, how long it took, what is missing and why."""
+    from otel_ml.resource_sampler import sources_of
+
+    sampler = otel_ml.ResourceSampler(sources=sources_of("node", elect=False))
+    snapshot = sampler.sample()
+    sampler.close()
+    return {
+        "duration": snapshot.duration,
+        "readings": {part.source: len(part.readings) for part in snapshot.sources},
+        "missing": [
+            {"source": part.source, "what": gap.what, "kind": gap.kind, "reason": gap.detail}
+            for part in snapshot.sources
+            for gap in part.gaps
+        ],
     }
 
 
@@ -97,6 +116,11 @@ def _print(findings: dict[str, Any]) -> None:
         print(f"  {note}")
     if findings["mode"] == "own":
         print("  the back end took the export" if findings["delivered"] else "  the back end did NOT take the export")
+    resources = findings["resources"]
+    read = ", ".join(f"{count} of the {source}" for source, count in resources["readings"].items() if count)
+    print(f"  resources: {read or 'none'}, read in {resources['duration'] * 1000:.1f} ms (otel-ml sampler --once)")
+    for gap in resources["missing"]:
+        print(f"    missing: {gap['what']} ({gap['reason'] or gap['kind']})")
     present = [name for name, here in findings["extras"].items() if here]
     absent = [name for name, here in findings["extras"].items() if not here]
     print(f"  extras installed: {', '.join(present) or 'none'}")

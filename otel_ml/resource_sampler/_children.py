@@ -14,7 +14,9 @@ from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading
 from otel_ml.resource_sampler._stat import Stat, read_stat
 
 SEARCH_SECONDS: Final = 10.0
-"""How long it takes at most until a new descendant is found."""
+"""How long it takes until a new descendant is found."""
+FULL_SECONDS: Final = 60.0
+"""How long it takes at most where the new one has an id that another process had just before."""
 MAX_CHILDREN: Final = 256
 
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
@@ -24,10 +26,10 @@ _NOTHING: Final[Mapping[str, str | int]] = {}
 class Children:
     """The descendants of a process, found by their parents' ids.
 
-    Every `SEARCH_SECONDS` the table of processes is looked through, and only at ids that are new; between two searches
-    each known descendant costs one file. The CPU time is what the living have used and what ended ones left with the
-    ancestor that waited for them, so that short-lived children are counted too. What is lost when an orphan goes to
-    another parent is held, never taken back.
+    Every `SEARCH_SECONDS` the table of processes is looked through, most times only at ids that are new; between two
+    searches each known descendant costs one file. The CPU time is what the living have used and what ended ones left
+    with the ancestor that waited for them, so that short-lived children are counted too. What is lost when an orphan
+    goes to another parent is held, never taken back.
 
     Args:
         proc: Root of the proc file system.
@@ -43,7 +45,7 @@ class Children:
         self._known: dict[int, int] = {}
         """Descendants by id, with the start that tells a reused id apart; 0 until it was read."""
         self._left_out = 0
-        self._searched_at = float("-inf")
+        self._searched_at = self._full_at = float("-inf")
         self._highest = {"user": 0, "system": 0}
 
     def forget(self) -> None:
@@ -59,6 +61,8 @@ class Children:
         now = self._clock()
         if now - self._searched_at >= SEARCH_SECONDS:
             self._searched_at = now
+            if now - self._full_at >= FULL_SECONDS:
+                self._full_at, self._parents = now, {}
             self._search(pid)
         user, system = stat.waited_user_ticks, stat.waited_system_ticks
         pages = 0
@@ -87,6 +91,7 @@ class Children:
             return None
         if self._known[child] not in {0, figures.start_ticks}:
             del self._known[child]
+            self._parents.pop(child, None)
             return None
         self._known[child] = figures.start_ticks
         return figures

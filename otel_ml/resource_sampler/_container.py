@@ -161,10 +161,12 @@ class ContainerSource:
     def _cpu_limit(self) -> Iterator[Reading]:
         group = self._group("cpu")
         name = "cpu.max" if group.version == 2 else "cpu.cfs_quota_us"
-        quotas = [quota for quota in map(_quota, self._limit_files(group, "cpu", name)) if quota is not None]
+        quotas = [
+            (quota, path) for path in self._limit_files(group, "cpu", name) if (quota := _quota(path)) is not None
+        ]
         if quotas:
-            yield Reading(semconv.CONTAINER_CPU_LIMIT, min(quotas), _NOTHING)
-        content = read_bytes(f"{group.folder}/cpu.stat")
+            yield Reading(semconv.CONTAINER_CPU_LIMIT, min(quotas)[0], _NOTHING)
+        content = _throttling(min(quotas)[1] if quotas else "", name, f"{group.folder}/cpu.stat")
         if group.version == 2 and b"nr_periods " not in content and b"usage_usec " in content:
             return  # the cpu controller is not switched on
         yield Reading(semconv.CONTAINER_CPU_PERIODS, number_after(content, b"nr_periods"), _NOTHING)
@@ -208,6 +210,16 @@ class ContainerSource:
 
     def _pressure(self) -> Iterator[Reading | Gap]:
         return self._stalls.read(self._group(UNIFIED).folder, "{resource}.pressure")
+
+
+def _throttling(limiting: str, name: str, own: str) -> bytes:
+    """``cpu.stat`` of the group whose quota binds, since the groups below it do not count how it holds them back."""
+    if limiting:
+        try:
+            return read_bytes(f"{limiting.removesuffix(name)}cpu.stat")
+        except FileNotFoundError:
+            pass
+    return read_bytes(own)
 
 
 def _quota(path: str) -> float | None:

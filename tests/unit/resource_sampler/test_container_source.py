@@ -86,6 +86,18 @@ def test_version_2_takes_the_smallest_limit_up_the_tree(data, flat):
     )
 
 
+def test_throttling_is_that_of_the_group_whose_quota_binds(data, flat):
+    """The pod's quota holds the container back, whose own group counts nothing of it."""
+    rows = [
+        row for row in flat(container(data / "cgroup_v2_nested").read()) if "periods" in row[0] or "throttled" in row[0]
+    ]
+    assert rows == [
+        ("otelml.container.cpu.periods", 900, {}),
+        ("otelml.container.cpu.throttled.periods", 200, {}),
+        ("otelml.container.cpu.throttled.time", 5.0, {}),
+    ]
+
+
 def test_version_1_with_the_path_of_the_host(data, flat):
     """The path is told from outside, the mount is rooted at the container."""
     cpu_limit, memory_limit = limits(1.5, 536870912)
