@@ -3,101 +3,22 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from otel_ml import semconv
 from otel_ml.resource_sampler._gpu_attribution import Ladder
 from otel_ml.resource_sampler._gpu_device import Device, Gpu
 from otel_ml.resource_sampler._gpu_fields import Counters
-from otel_ml.resource_sampler._gpu_gpm import Gpm
 from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._gpu_mig import Instance, MigLayout
+from otel_ml.resource_sampler._gpu_mig import Instance
+from otel_ml.resource_sampler._gpu_slot import Backoff, Settings, Slot
 from otel_ml.resource_sampler._nvml import MISMATCH, CallFailed, Nvml
-from otel_ml.resource_sampler._nvml_events import POLL_SECONDS, Watcher, XidCounts
+from otel_ml.resource_sampler._nvml_events import Watcher, XidCounts
 from otel_ml.resource_sampler._source import Gap, Reading, Report
 
 MAX_GPUS: Final = 64
-RETRY_SECONDS: Final = 60.0
-"""The longest time that a missing driver or a lost GPU is left alone; the first tries are closer together."""
-SLOW_SECONDS: Final = 30.0
 
-_FIRST_RETRY: Final = 5.0
-_SPREAD: Final = 0.1
-"""Share of a pause by which it varies, so that the workers of a machine do not ask in step."""
 _LOG: Final = logging.getLogger("otel_ml")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the GPU source was asked for."""
-
-    clock: Callable[[], float]
-    retry: float = RETRY_SECONDS
-    slow: float = SLOW_SECONDS
-    gpm: bool = False
-    poll: float = POLL_SECONDS
-    proc: Path = Path("/proc")
-    jitter: Callable[[], float] = field(default_factory=lambda: random.Random().random)
-
-
-class Backoff:
-    """Pauses that double from five seconds up to a longest one."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pause = min(_FIRST_RETRY, settings.retry)
-        self.due_at = float("-inf")
-
-    def fail(self) -> None:
-        """Sets the time of the next try."""
-        varied = self._pause * (1 + _SPREAD * (2 * self._settings.jitter() - 1))
-        self.due_at = self._settings.clock() + varied
-        self._pause = min(2 * self._pause, self._settings.retry)
-
-    def reset(self) -> None:
-        """For the next loss, which begins with the short pause again."""
-        self._pause = min(_FIRST_RETRY, self._settings.retry)
-        self.due_at = float("-inf")
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the pause is over."""
-        return self._settings.clock() >= self.due_at
-
-
-class _Slot:
-    """One GPU that was ever seen, with what belongs to it."""
-
-    def __init__(self, gpu: Gpu, settings: Settings) -> None:
-        self.gpu = gpu
-        self.mig = MigLayout(gpu.nvml, gpu)
-        self.gpm: dict[str, Gpm] = {}
-        self.is_reported = False
-        """Whether the log says that it is lost."""
-        self._settings = settings
-
-    @property
-    def devices(self) -> list[Device]:
-        """What programs can run on: the instances, or the GPU itself."""
-        if self.gpu.handle is None:
-            return []
-        return list(self.mig.instances.values()) if self.gpu.is_mig_parent else [self.gpu]
-
-    def gpm_of(self, device: Device) -> Gpm:
-        uuid = device.identity.uuid
-        if uuid not in self.gpm:
-            number = device.slice_id if isinstance(device, Instance) else None
-            self.gpm[uuid] = Gpm(self.gpu.nvml, device.identity, self.gpu.handle, number, self._settings.clock)
-        return self.gpm[uuid]
-
-    def release(self, keep: frozenset[str] = frozenset()) -> None:
-        """Frees the samples of devices that are no more."""
-        for uuid in [uuid for uuid in self.gpm if uuid not in keep]:
-            self.gpm.pop(uuid).release()
 
 
 class Driver:
@@ -110,7 +31,7 @@ class Driver:
         self._settings = settings
         self._clock = settings.clock
         self._counters = Counters()
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._watcher: Watcher | None = None
         self._must_watch = True
         """Whether the set of watched GPUs is not the one that it should be."""
@@ -279,7 +200,7 @@ class Driver:
             if len(self._slots) < MAX_GPUS:
                 identity = Identity(uuid, f"GPU {index}", str(self._nvml.call("nvmlDeviceGetName", handle)))
                 gpu = Gpu(self._nvml, identity, handle, self._counters)
-                self._slots[uuid] = _Slot(gpu, self._settings)
+                self._slots[uuid] = Slot(gpu, self._settings)
                 self._xids.expect(identity)
                 self._begin(self._slots[uuid])
         elif slot.gpu.handle is None:
@@ -287,13 +208,13 @@ class Driver:
             self._begin(slot)
         return uuid
 
-    def _begin(self, slot: _Slot) -> None:
+    def _begin(self, slot: Slot) -> None:
         """Its slow figures are wanted at once, and its events."""
         self._slow_at = float("-inf")
         self._must_watch = True
         slot.mig.forget()
 
-    def _lose(self, slot: _Slot, failed: CallFailed) -> None:
+    def _lose(self, slot: Slot, failed: CallFailed) -> None:
         gpu = slot.gpu
         gpu.handle = None
         slot.release()
@@ -334,7 +255,7 @@ class Driver:
             yield from items
         yield from self._ladder.models(devices)
 
-    def _read_slot(self, slot: _Slot, *, slow: bool, is_sole: bool) -> Iterator[Reading | Gap]:
+    def _read_slot(self, slot: Slot, *, slow: bool, is_sole: bool) -> Iterator[Reading | Gap]:
         gpu = slot.gpu
         others = () if gpu.is_mig_parent else self._ladder.steps(gpu, is_sole=is_sole)
         yield from gpu.read(slow=slow, generation=self._generation, others=others)
@@ -356,7 +277,7 @@ class Driver:
         watcher.layout_changed.clear()
         return True
 
-    def _update_instances(self, slot: _Slot) -> Iterator[Gap]:
+    def _update_instances(self, slot: Slot) -> Iterator[Gap]:
         was_known = bool(slot.mig.instances) or slot.gpu.is_mig_parent
         try:
             is_changed = slot.mig.update()
@@ -389,35 +310,3 @@ class Driver:
             return frozenset(entry.name for entry in folder.iterdir())
         except OSError:
             return None
-
-
-METRICS: Final = (
-    semconv.HW_GPU_UTILIZATION,
-    semconv.HW_GPU_MEMORY_USAGE,
-    semconv.HW_GPU_MEMORY_LIMIT,
-    semconv.HW_GPU_MEMORY_UTILIZATION,
-    semconv.HW_GPU_IO,
-    semconv.HW_POWER,
-    semconv.HW_ENERGY,
-    semconv.HW_TEMPERATURE,
-    semconv.HW_TEMPERATURE_LIMIT,
-    semconv.HW_FAN_SPEED_RATIO,
-    semconv.HW_ERRORS,
-    semconv.HW_STATUS,
-    semconv.GPU_POWER_LIMIT,
-    semconv.GPU_CLOCK_FREQUENCY,
-    semconv.GPU_THROTTLE_TIME,
-    semconv.GPU_THROTTLE_ACTIVE,
-    semconv.GPU_MEMORY_ACTIVITY,
-    semconv.GPU_REMAPPED_ROWS,
-    semconv.GPU_NVLINK_IO,
-    semconv.GPU_SM_ACTIVITY,
-    semconv.GPU_SM_OCCUPANCY,
-    semconv.GPU_TENSOR_ACTIVITY,
-    semconv.GPU_DRAM_ACTIVITY,
-    semconv.GPU_PROCESS_COUNT,
-    semconv.PROCESS_GPU_MEMORY_USAGE,
-    semconv.PROCESS_GPU_UTILIZATION,
-    semconv.MODEL_GPU_MEMORY_USAGE,
-)
-"""All metrics that the GPU source may ever give."""
