@@ -1,0 +1,28 @@
+"""The thread that cuts what runs too long."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from otel_ml._telemetry._watchdog import Watchdog
+
+
+def test_what_runs_too_long_is_cut_and_nothing_else():
+    """Each block has its own deadline; one that has ended is never cut."""
+    watchdog, cut, ended = Watchdog(), threading.Event(), []
+    with watchdog.watching(time.monotonic() + 60, lambda: ended.append("long")):
+        with watchdog.watching(time.monotonic() + 0.01, lambda: ended.append("ended")):
+            pass
+        with watchdog.watching(time.monotonic() + 0.02, cut.set):
+            assert cut.wait(10)
+        time.sleep(0.03)
+
+    assert ended == []
+
+
+def test_a_deadline_that_has_passed_cuts_at_once():
+    """Nobody waits for another one's deadline."""
+    watchdog, cut = Watchdog(), threading.Event()
+    with watchdog.watching(time.monotonic() - 1, cut.set):
+        assert cut.wait(10)
