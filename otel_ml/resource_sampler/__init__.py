@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._direct import DirectExport
 from otel_ml.resource_sampler._gpu import GpuSource
+from otel_ml.resource_sampler._gpu_models import ModelMemory, model_memory
 from otel_ml.resource_sampler._host import HostSource
 from otel_ml.resource_sampler._origins import origin_of
 from otel_ml.resource_sampler._process import ProcessSource
@@ -20,6 +21,7 @@ __all__ = [
     "GpuSource",
     "HostSource",
     "Mode",
+    "ModelMemory",
     "NamedProcess",
     "OneProcess",
     "ProcessSource",
@@ -31,6 +33,7 @@ __all__ = [
     "SourceSnapshot",
     "is_off",
     "keep_files_open",
+    "model_memory",
     "origin_of",
     "sources_of",
 ]
