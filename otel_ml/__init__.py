@@ -32,6 +32,9 @@ _ROOMS = {
     "track_prediction": "otel_ml.prediction",
 }
 
+_EXTRAS = {"instrument_fastapi": "fastapi"}
+"""Names whose room cannot be imported without an extra."""
+
 __all__ = [
     "Config",
     "ConfigError",
@@ -58,10 +61,16 @@ def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         message = f"module 'otel_ml' has no attribute {name!r}"
         raise AttributeError(message)
-    value = getattr(import_module(_ROOMS[name]), name)
+    try:
+        value = getattr(import_module(_ROOMS[name]), name)
+    except ModuleNotFoundError as error:
+        if name not in _EXTRAS or (error.name or "").startswith("otel_ml"):
+            raise
+        message = f"{name} needs {error.name}: pip install 'otel-ml[{_EXTRAS[name]}]'"
+        raise ImportError(message, name=error.name) from None
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__, "__version__"])
+    return sorted([*__all__, "__version__"])

@@ -83,9 +83,9 @@ otel_ml.instrument_fastapi(app)
 
 
 @app.get("/healthz")
-def health() -> dict[str, str]:
-    """Ready as soon as it answers."""
-    return {"status": "ok"}
+def health() -> dict[str, str | int]:
+    """Ready as soon as it answers; the pid tells which process it is."""
+    return {"status": "ok", "pid": os.getpid()}
 
 
 @app.post("/predict")

@@ -141,6 +141,10 @@ class OwnEngine:
         lines.append(f"{semconv.SERVICE_INSTANCE_ID}: {self.instance.id}")
         return lines + self._notes
 
+    def drain(self, deadline: float) -> bool:
+        """Has the worker render and observe all that was offered before the call; nothing is sent."""
+        return self._closed or self._worker.drain(deadline)
+
     def flush(self, deadline: float) -> bool:
         """Brings out all that was finished before the call; True when the first hop accepted all of it."""
         if self._closed:

@@ -150,6 +150,9 @@ class Engine(Protocol):
     def offer(self, record: Record) -> bool:
         """Hands a record to the worker without blocking; False when it was dropped (and counted)."""
 
+    def drain(self, deadline: float) -> bool:
+        """Has the worker render and observe all that was offered before the call; nothing is sent."""
+
     def flush(self, deadline: float) -> bool:
         """Brings out all that was finished before the call, until a moment of `time.monotonic`."""
 

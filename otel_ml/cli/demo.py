@@ -43,11 +43,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "opens the console. With --seconds it ends by itself and prints what the console's store holds as JSON.",
         epilog="example: otel-ml demo --seconds 45",
     )
-    parser.add_argument("--seconds", type=float, help="send traffic for this long, then end (default: until Ctrl-C)")
-    parser.add_argument("--rate", type=float, default=40.0, help="predictions a second (default: %(default)g)")
-    parser.add_argument("--port", type=int, default=8000, help="port of the service, or the next free one")
-    parser.add_argument("--console-port", type=int, default=4318, help="port of the console, or the next free one")
+    parser.add_argument(
+        "--seconds", type=_positive, help="send traffic for this long, then end (default: until Ctrl-C)"
+    )
+    parser.add_argument("--rate", type=_positive, default=40.0, help="predictions a second (default: %(default)g)")
+    parser.add_argument("--port", type=_port, default=8000, help="port of the service, or the next free one")
+    parser.add_argument("--console-port", type=_port, default=4318, help="port of the console, or the next free one")
     parser.add_argument("--folder", type=Path, help="work folder, emptied first (default: in the user's cache)")
+    parser.add_argument("--json", action="store_true", help="print the addresses as JSON too")
     parser.set_defaults(run=run)
 
 
@@ -63,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"otel-ml demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        _say("stopping")
         return 130
     finally:
         if demo is not None:
@@ -75,6 +79,7 @@ class Demo:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.example = _example()
         _check_installed()
+        self.as_json: bool = arguments.json
         self.seconds: float | None = arguments.seconds
         self.rate: float = arguments.rate
         self.folder = _work_folder(arguments.folder)
@@ -94,9 +99,12 @@ class Demo:
         _say("training the model on the census of 2015 and starting the service")
         self._start("service", "-m", "uvicorn", "app:app", "--app-dir", str(self.example), "--host", "127.0.0.1",
                     "--port", str(self.service_port), "--log-level", "warning")  # fmt: skip
-        self._wait("service", f"{self.service_url}/healthz")
+        self._wait("service", f"{self.service_url}/healthz", pid_key="pid")
         _say(f"ready after {time.monotonic() - began:.0f} s")
-        print(f"\n  console   {self.console_url}\n  service   {self.service_url}/docs\n", flush=True)
+        if self.as_json:
+            print(json.dumps({"console": self.console_url, "service": self.service_url}), flush=True)
+        else:
+            print(f"\n  console   {self.console_url}\n  service   {self.service_url}/docs\n", flush=True)
         sent = self._traffic()
         if sent is None:
             return 0
@@ -119,8 +127,7 @@ class Demo:
         try:
             output, _ = process.communicate()
         except KeyboardInterrupt:
-            return None
-        if self.seconds is None:
+            _say("stopping")
             return None
         if process.returncode != 0:
             raise DemoError(f"the traffic ended with status {process.returncode}; see {self.folder}/service.log")
@@ -167,12 +174,13 @@ class Demo:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _wait(self, name: str, url: str) -> None:
+    def _wait(self, name: str, url: str, pid_key: str | None = None) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if self.processes[name].poll() is not None:
                 raise DemoError(f"the {name} ended: {_last_line(self.folder / f'{name}.log')}")
-            if _get(url) is not None:
+            answer = _get(url)
+            if answer is not None and (pid_key is None or answer.get(pid_key) == self.processes[name].pid):
                 return
             time.sleep(0.2)
         raise DemoError(f"the {name} did not answer within {_READY_SECONDS:.0f} s; see {self.folder / f'{name}.log'}")
@@ -187,6 +195,20 @@ class Demo:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _positive(value: str) -> float:
+    number = float(value)
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {value}")
+    return number
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 < port < 65536:
+        raise argparse.ArgumentTypeError(f"must be a port from 1 to 65535, not {value}")
+    return port
 
 
 def _example() -> Path:
@@ -209,12 +231,26 @@ def _work_folder(given: Path | None) -> Path:
     cache = Path(os.environ.get("OTEL_ML_CACHE") or Path.home() / ".cache" / "otel-ml")
     folder = given or cache / "demo"
     marker = folder / "otel-ml-demo"
-    if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise DemoError(f"{folder} is not empty and not a folder of the demo; name another one with --folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    marker.touch()
+    try:
+        if folder.exists() and any(folder.iterdir()) and not marker.exists():
+            raise DemoError(f"{folder} is not empty and not a folder of the demo; name another one with --folder")
+        if _is_running(marker):
+            raise DemoError(f"another demo works in {folder}; name another folder with --folder")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        marker.write_text(str(os.getpid()))
+    except OSError as error:
+        raise DemoError(f"cannot use the folder {folder}: {error.strerror}") from None
     return folder
+
+
+def _is_running(marker: Path) -> bool:
+    """Whether the process that wrote the marker still exists."""
+    try:
+        os.kill(int(marker.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _free_port(wanted: int, taken: int = 0) -> int:

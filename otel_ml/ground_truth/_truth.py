@@ -68,6 +68,7 @@ class GroundTruth:
     ) -> None:
         self._clock = clock
         self._ttl = ttl
+        self._sources: list[Callable[[float], object]] = []
         self._store = Store(url)
         self._store.open()
         self._is_bound = meter is not None or logger is not None
@@ -191,13 +192,30 @@ class GroundTruth:
             figures["coverage"] = len(pairs) / predicted if predicted else None
         return figures
 
+    def drain_first(self, drain: Callable[[float], object]) -> None:
+        """Names what still holds predictions on their way here; `flush` and `close` have it hand them over first.
+
+        Args:
+            drain: Takes the seconds it may last. Naming the same one again changes nothing.
+        """
+        if drain not in self._sources:
+            self._sources.append(drain)
+
     def flush(self, timeout: float = _EXIT_SECONDS) -> bool:
         """Waits until the predictions so far are stored; False when that takes longer than `timeout` seconds."""
-        return self._writer.flush(timeout)
+        left = self._drained(timeout)
+        return self._writer.flush(left)
+
+    def _drained(self, timeout: float) -> float:
+        """Empties the sources; the seconds that are left."""
+        deadline = time.monotonic() + timeout
+        for drain in self._sources:
+            _guard.call("ground_truth.drain", drain, max(0.0, deadline - time.monotonic()))
+        return max(0.0, deadline - time.monotonic())
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
         """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
-        complete = self._writer.close(timeout)
+        complete = self._writer.close(self._drained(timeout))
         _guard.call("ground_truth.close", self._store.close)
         return complete
 

@@ -70,8 +70,23 @@ class OTelHandler(logging.Handler):
         self._thread.emitting = True
         try:
             _guard.call("logging.emit", self._emit, record)
+            _guard.call("logging.last_resort", self._show, record)
         finally:
             self._thread.emitting = False
+
+    def _show(self, record: logging.LogRecord) -> None:
+        """Prints what Python would have printed were it not for this handler: without any other one it is on stderr."""
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and self._is_alone(record.name):
+            last.handle(record)
+
+    def _is_alone(self, name: str) -> bool:
+        logger: logging.Logger | None = logging.getLogger(name)
+        while logger is not None:
+            if any(not isinstance(handler, OTelHandler) for handler in logger.handlers):
+                return False
+            logger = logger.parent if logger.propagate else None
+        return True
 
     def createLock(self) -> None:  # noqa: N802  (the name is `logging`'s)
         """Needs no lock: what the emission touches is thread-safe, and the SDK may log while it emits."""

@@ -60,6 +60,9 @@ class PredictionStore(Protocol):
     ) -> None:
         """Takes one prediction without blocking and without raising."""
 
+    def drain_first(self, drain: Callable[[float], object]) -> None:
+        """Is told what still holds predictions on their way to it."""
+
 
 class Model:
     """A handle under which predictions are recorded. It is not the estimator and never calls it.
@@ -117,6 +120,8 @@ class Model:
             None if capture_features is None else _one_of("capture_features", capture_features, Capture),
         )
         self._store = ground_truth
+        if ground_truth is not None:
+            ground_truth.drain_first(_drain)
         self.attributes: dict[str, Any] = {
             semconv.MODEL_NAME: self.name,
             semconv.MODEL_VERSION: self.version,
@@ -399,6 +404,13 @@ def _make_binding(model: Model, state: ports.State) -> Binding | None:
     if state.engine is None:
         return GuestBinding(model, state)
     return (LightBinding if state.engine.light_spans else OwnBinding)(model, state, state.engine)
+
+
+def _drain(timeout: float) -> None:
+    """Lets the worker hand over the predictions that were made so far."""
+    engine = ports.state().engine
+    if engine is not None:
+        engine.drain(time.monotonic() + timeout)
 
 
 _MODELS: weakref.WeakSet[Model] = weakref.WeakSet()

@@ -109,6 +109,9 @@ def given(
     """Reads an output that was handed over as such: scalars, or arrays with ``batch=True``."""
     if prediction is None and score is None:
         return None
+    named = _named(prediction) if score is None else None
+    if named is not None:
+        return _pair(*named, _Reading(task, classes, batch, None))
     return _pair(prediction, score, _Reading(task, classes, batch, None))
 
 

@@ -257,3 +257,29 @@ def test_hostile_arguments_raise_nothing(kit: Any, call: Any) -> None:
         __bool__ = __eq__ = __hash__ = __float__ = __str__ = __len__ = __iter__ = None
 
     call(otel_ml.Model("m", "1"), Bad())
+
+
+def test_set_output_takes_the_everyday_result(kit: Any) -> None:
+    """The mapping that a tracked function may return can be given to `set_output` as well."""
+    with otel_ml.Model("m", "1").prediction({}) as prediction:
+        prediction.set_output({"prediction": 1, "probability": 0.9})
+    attributes = kit.spans()[0]["attributes"]
+
+    assert (attributes["ml.prediction.class"], attributes["ml.prediction.score"]) == ("1", 0.9)
+
+
+def test_the_store_is_complete_in_either_order_of_the_end(kit: Any, tmp_path: Any) -> None:
+    """`flush`, `compute_metrics` and `close` of the store take over what the worker still holds."""
+    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path / 'predictions.db'}")
+    model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
+    ids = [model.record(prediction=1, score=0.9).id for _ in range(200)]
+    states = truth.record_labels((prediction_id, 1) for prediction_id in ids)
+    counted = truth.compute_metrics(0, 4_102_444_800, model="m")["count"]
+    more = [model.record(prediction=1, score=0.9).id for _ in range(200)]
+
+    assert (sum(states.values()), counted) == (200, 200)
+    assert truth.close()
+    assert truth.dropped == 0
+    again = otel_ml.GroundTruth(f"sqlite:///{tmp_path / 'predictions.db'}")
+    assert {again.record_label(prediction_id, 1) for prediction_id in more} == {"matched"}
+    again.close()

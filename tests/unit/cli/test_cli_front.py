@@ -1,0 +1,102 @@
+"""The front of the command line: help, versions, bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_ml.cli import COMMANDS, main
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "otel_ml", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` ends well and shows a line to copy."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+
+    assert ended.value.code == 0
+    assert "example" in shown
+    assert f"otel-ml {command}" in shown
+    assert "--json" in shown
+
+
+def test_help_imports_no_command() -> None:
+    """The front page of the command costs nothing."""
+    done = run("--help")
+
+    assert done.returncode == 0
+    assert [name for name in COMMANDS if name not in done.stdout] == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints one line."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("otel-ml ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demo", "--rate", "0"], "must be more than 0"),
+        (["demo", "--port", "99999"], "must be a port"),
+        (["demo", "--seconds", "-5"], "must be more than 0"),
+        (["demo", "--folder", "/proc/zz"], "cannot use the folder"),
+        (["doctor", "--endpoint", "ftp://nowhere"], "http"),
+        (["rules", "--output", "/proc/zz"], "cannot write"),
+        (["nonsense"], "invalid choice"),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments: list[str], message: str) -> None:
+    """The last line names what is wrong, the status is not 0, and there is no traceback."""
+    done = run(*arguments)
+
+    assert done.returncode != 0
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_leaves_foreign_folders_alone(tmp_path: Path) -> None:
+    """A folder with other files is refused, and its files stay."""
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = run("demo", "--folder", str(tmp_path), "--seconds", "1")
+
+    assert done.returncode == 1
+    assert "not a folder of the demo" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_rules_are_printed_and_written(tmp_path: Path) -> None:
+    """The rule files come as JSON or as files."""
+    printed = json.loads(run("rules", "--json").stdout)
+    written = run("rules", "--output", str(tmp_path / "rules"))
+
+    assert written.returncode == 0
+    assert {str(path.relative_to(tmp_path / "rules")) for path in (tmp_path / "rules").rglob("*.yaml")} == set(printed)
+    assert any("PredictionErrorRate" in content for content in printed.values())
+
+
+def test_the_doctor_says_what_is_wrong() -> None:
+    """Without a receiver it says so, ends with a status that is not 0, and names the extras."""
+    done = run("doctor", "--endpoint", "http://127.0.0.1:9", "--timeout", "1", "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 1
+    assert (found["mode"], found["delivered"]) == ("own", False)
+    assert found["extras"]["console"] is True
