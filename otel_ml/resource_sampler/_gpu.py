@@ -117,7 +117,9 @@ class GpuSource:
     def instrument(self, meter: Meter) -> None:
         """Creates `otelml.sampler.nvml.call.duration`; without it calls are not timed."""
         metric = semconv.NVML_CALL_DURATION
-        self._durations = meter.create_histogram(metric.name, metric.unit, metric.description)
+        self._durations = meter.create_histogram(
+            metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=semconv.NVML_BUCKETS
+        )
 
     def _begin(self) -> None:
         self._pid = os.getpid()

@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_ml.resource_sampler._source import Reading
 
-MAX_POINTS: Final = 256
+MAX_POINTS: Final = 1024
 """Points of one metric in one tick; a source that gives more is cut."""
 
 Attributes = Mapping[str, str | int]

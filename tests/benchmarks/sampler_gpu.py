@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "tests" / "data" / "nvml"), str(ROOT)]
 from fake_nvml import FakeDriver, build  # noqa: E402 - found by the line above
 
 from otel_ml.resource_sampler import GpuSource  # noqa: E402
+from otel_ml.resource_sampler._local_meter import LocalMeter  # noqa: E402
 from otel_ml.resource_sampler._points import Points  # noqa: E402
 
 BUDGET_SHARE = 0.001
@@ -37,6 +38,7 @@ def measured(driver: FakeDriver, *, gpus: int, ticks: int, interval: float, gpm:
     """CPU seconds of the whole process and driver calls, for fast and slow ticks apart."""
     driver.load(f"0 - * process {os.getpid()} 1000000", gpus=gpus)
     source, points = GpuSource(clock=driver.clock, gpm=gpm), Points()
+    source.instrument(LocalMeter())
     cpu: dict[str, list[float]] = {"fast": [], "slow": []}
     calls: dict[str, list[int]] = {"fast": [], "slow": []}
     readings = 0
