@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import queue
 import socket
 import threading
 from collections.abc import Callable
@@ -151,13 +152,38 @@ def pool(parts: Any, line: Line, **tls: Any) -> urllib3.HTTPConnectionPool:
         def _new_conn(self) -> socket.socket:
             return _opened(self, line)
 
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+        QueueCls = _Slots  # type: ignore[assignment]
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+        QueueCls = _Slots  # type: ignore[assignment]
+
     if parts.scheme == "http":
-        plain = urllib3.HTTPConnectionPool(host, parts.port, maxsize=1, block=False)
-        plain.ConnectionCls = Plain
-        return plain
-    secure = urllib3.HTTPSConnectionPool(host, parts.port, maxsize=1, block=False, cert_reqs="CERT_REQUIRED", **tls)
-    secure.ConnectionCls = Secure
-    return secure
+        return PlainPool(host, parts.port, maxsize=1, block=False)
+    return SecurePool(host, parts.port, maxsize=1, block=False, cert_reqs="CERT_REQUIRED", **tls)
+
+
+class _Slots:
+    """The pool's queue without a lock, which a forked child would inherit as another thread of the parent held it."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._items: list[Any] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002 - as `queue.Queue`
+        if not self._items:
+            raise queue.Empty
+        return self._items.pop()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
+        if len(self._items) >= self._maxsize:
+            raise queue.Full
+        self._items.append(item)
+
+    def qsize(self) -> int:
+        return len(self._items)
 
 
 def _opened(connection: HTTPConnection, line: Line) -> socket.socket:

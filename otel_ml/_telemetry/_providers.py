@@ -109,12 +109,19 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
 
 
 def notes(config: Config) -> list[str]:
-    """Lines for `otel-ml doctor` about settings that reach only the instruments of others."""
-    if config.histogram_aggregation == EXPLICIT:
-        return []
-    return [
-        f"metrics: histograms of predictions keep their explicit buckets; others are {config.histogram_aggregation}"
-    ]
+    """Lines for `otel-ml doctor` about settings that are not the defaults."""
+    lines = []
+    if config.histogram_aggregation != EXPLICIT:
+        lines.append(
+            f"metrics: histograms of predictions keep their explicit buckets; others are {config.histogram_aggregation}"
+        )
+    if config.spool_dir is not None:
+        lines.append(f"spool: {config.spool_dir}, at most {config.spool_size} bytes; cumulative metrics need none")
+    if config.remote_traces_per_second is not None:
+        lines.append(f"traces: callers may force {config.remote_traces_per_second:g} a second")
+    if config.flush_on_sigterm:
+        lines.append("SIGTERM: what waits is sent first, where nobody else handles the signal")
+    return lines
 
 
 def meter_provider(resource: Resource, metric_readers: list[MetricReader]) -> MeterProvider:

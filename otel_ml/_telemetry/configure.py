@@ -87,6 +87,11 @@ def configure(**arguments: Any) -> Telemetry:
     declared or `opentelemetry-instrument` ran, it leaves them alone (mode *guest*). With ``OTEL_SDK_DISABLED=true``
     it does nothing (mode *off*).
 
+    How a process ends decides what is sent: at the interpreter's exit, in a child of `multiprocessing` and at the end
+    of an instrumented ASGI application everything, within five seconds. `os._exit`, SIGKILL and a SIGTERM that nobody
+    handles cost what waits, at most one second and one request; ``flush_on_sigterm=True`` saves the last of these,
+    and ``spool_dir`` saves across restarts what the first hop has not taken. A forked child starts at zero.
+
     Returns:
         The one `Telemetry` of the process; the same one at every further call.
 
