@@ -12,7 +12,7 @@ from otel_ml.testing import InMemoryTelemetry
 
 TIMES = {"start_ns", "end_ns", "time_ns", "start_time_ns", "ml.prediction.duration"}
 IDS = {"trace_id", "span_id", "parent_span_id", "ml.prediction.id"}
-MEASURED = {"sum", "min", "max", "bucket_counts", "exemplars"}
+MEASURED = {"sum", "min", "max", "counts", "exemplars"}
 """What depends on how long the calls took."""
 OWN_ONLY = "otelml.export."
 OWN_MARK = "otelml.exemplar"
