@@ -90,7 +90,7 @@ def test_a_quota_and_a_limit_of_version_1_are_seen_and_felt(busy):
     assert values["otelml.container.cpu.limit"] == [QUOTA / PERIOD]
     assert values["otelml.container.cpu.throttled.time"][0] > 0
     assert values["otelml.container.memory.limit"] == [MEMORY]
-    assert 0 < values["container.memory.rss"][0] < MEMORY
+    assert 0 <= values["container.memory.rss"][0] < MEMORY
     assert values["container.memory.available"][0] == MEMORY - values["container.memory.working_set"][0]
     assert resized == 2 * QUOTA / PERIOD
     assert sum(spent) > 0
