@@ -33,6 +33,13 @@ class Options:
     """Bytes of text kept a table, before compression; the oldest arrivals go first."""
     max_request_bytes: int = 20 << 20
     """Largest OTLP request, measured before and after decompression."""
+    max_connections: int = 512
+    """Open connections, at most half of the files of the process; beyond them the one that has waited longest
+    for its sender is closed."""
+    header_seconds: float = 10.0
+    """Time for the headers of a request, and between two requests of a connection."""
+    body_seconds: float = 30.0
+    """Time for the body of an OTLP request."""
     max_pending_bytes: int = 64 << 20
     """Bytes of OTLP requests that may be in memory, read or waiting for the writer."""
     max_pending_records: int = 50_000

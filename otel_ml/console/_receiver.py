@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from otel_ml.console._ingest import Ingest
     from otel_ml.console._options import Options
 
-_READ_SECONDS = 30.0
-"""Time that a sender has to deliver its body."""
 _RETRY_AFTER = 1
 """Seconds after which a sender may come back when the queue is full."""
 _DECODERS = 2
@@ -38,6 +36,7 @@ class Receiver:
     def __init__(self, ingest: Ingest, options: Options) -> None:
         self._ingest = ingest
         self._limit = options.max_request_bytes
+        self._read_seconds = options.body_seconds
         self._decoders = Threads(
             "otel-ml-console-decoder", running=_DECODERS, waiting=_WAITING, seconds=_DECODE_SECONDS
         )
@@ -79,7 +78,7 @@ class Receiver:
         if announced.isdecimal() and len(announced) < 20 and int(announced) > self._limit:
             raise RefusalError(413, f"the request has more than {self._limit} bytes")
         try:
-            return await asyncio.wait_for(self._collect(request, claimed), _READ_SECONDS)
+            return await asyncio.wait_for(self._collect(request, claimed), self._read_seconds)
         except asyncio.TimeoutError:
             raise RefusalError(408, "the request body did not arrive in time") from None
 

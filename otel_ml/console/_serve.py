@@ -33,7 +33,7 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         ConsoleError: It cannot start: the extra is missing, the port or the file is in use.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - whether it is there
 
         from otel_ml.console._app import build
         from otel_ml.console._ingest import Ingest
@@ -46,23 +46,33 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         store = Store.open(options)
         ingest = Ingest(store, options)
         ingest.start()
-        config = uvicorn.Config(
-            build(store, ingest, options),
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            limit_concurrency=256,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            server_header=False,
-        )
         try:
-            _server(config, lambda: ready(_address(listening)))(sockets=[listening])
+            _server(configured(build(store, ingest, options), options), lambda: ready(_address(listening)))(
+                sockets=[listening]
+            )
         finally:
             is_written = _close(ingest)
             store.close()
     return is_written
+
+
+def configured(app: Any, options: Options) -> Any:
+    """The settings of the web server, a `uvicorn.Config`."""
+    import uvicorn
+
+    from otel_ml.console._connections import connection_class
+
+    return uvicorn.Config(
+        app,
+        http=connection_class(options),
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+    )
 
 
 def _server(config: Any, started: Callable[[], None]) -> Callable[..., None]:

@@ -14,6 +14,7 @@ from console_feed import Client
 from otel_ml.console._app import build
 from otel_ml.console._ingest import Ingest
 from otel_ml.console._options import Options
+from otel_ml.console._serve import configured
 from otel_ml.console._store import Store
 
 
@@ -40,9 +41,7 @@ def running(options: Options, *, write: bool = True) -> Iterator[Console]:
     ingest = Ingest(store, options)
     if write:
         ingest.start()
-    server = uvicorn.Server(
-        uvicorn.Config(build(store, ingest, options), log_config=None, lifespan="off", ws="none", access_log=False)
-    )
+    server = uvicorn.Server(configured(build(store, ingest, options), options))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
