@@ -294,7 +294,7 @@ SAMPLER_INTERVAL: Final = Metric(
     "otelml.sampler.interval", "gauge", "s", "Seconds between two ticks in force; longer than asked for when stretched."
 )
 SAMPLER_CPU_TIME: Final = Metric(
-    "otelml.sampler.cpu.time", "counter", "s", "CPU seconds that the sampler's own thread has used."
+    "otelml.sampler.cpu.time", "counter", "s", "CPU seconds that the sampler's ticks have used, on all threads."
 )
 
 # --- HTTP server (stable conventions) --------------------------------------------------------------------------------

@@ -106,8 +106,8 @@ class GpuSource:
             _LOG.info("otel-ml: the NVIDIA driver answers again: GPU readings begin")
         self._unanswered_in_a_row = 0
         if report is None:
-            return Report(tuple(self._xids.readings()), (Gap("nvml", "failed", "an internal error; see the log"),))
-        return Report((*report.readings, *self._xids.readings()), report.gaps)
+            report = Report((), (Gap("nvml", "failed", "an internal error; see the log"),))
+        return Report((*report.readings, *self._xids.readings()), report.gaps, self._worker.take_cost())
 
     def close(self) -> None:
         """Lets the driver library go, after the call in flight; a call that hangs is left to itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -84,7 +85,7 @@ class ModelMemory:
         return not self._is_released and (self._model is None or self._model() is not None)
 
 
-_LOCK: Final = threading.Lock()
+_lock = threading.Lock()
 _MODELS: Final[dict[tuple[str, str], ModelMemory]] = {}
 
 
@@ -108,7 +109,7 @@ def model_memory(name: str, version: str) -> Iterator[ModelMemory]:
         gained = one.allocated - before.get(one.number, 0)
         if gained > 0:
             memory.by_device[one.number] = gained
-    with _LOCK:
+    with _lock:
         _MODELS.pop((name, version), None)
         _MODELS[name, version] = memory
         while len(_MODELS) > MAX_MODELS:
@@ -117,7 +118,18 @@ def model_memory(name: str, version: str) -> Iterator[ModelMemory]:
 
 def loaded_models() -> list[ModelMemory]:
     """The models whose memory was measured and that are still there."""
-    with _LOCK:
+    with _lock:
         for key in [key for key, memory in _MODELS.items() if not memory.is_current]:
             del _MODELS[key]
         return list(_MODELS.values())
+
+
+def _leave_parent() -> None:
+    """In a forked child: CUDA does not survive a fork, nor do the models that it held."""
+    global _lock
+    _lock = threading.Lock()
+    _MODELS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import os
 import threading
 import time
 import weakref
@@ -185,3 +186,5 @@ def _release_all() -> None:
 
 
 atexit.register(_release_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_WATCHING.clear)

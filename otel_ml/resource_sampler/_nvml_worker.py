@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -41,6 +43,7 @@ class Worker:
         self._current: _Request | None = None
         self._last: _Request | None = None
         self._thread: threading.Thread | None = None
+        self._spent = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -67,6 +70,11 @@ class Worker:
             raise Unanswered
         result: T | None = request.result
         return result
+
+    def take_cost(self) -> float:
+        """CPU seconds of the thread's work since the last call of this."""
+        spent, self._spent = self._spent, 0.0
+        return spent
 
     def end(self, work: Callable[[], None], seconds: float) -> bool:
         """Has the last piece of work done, at once or after the call in flight; whether that was in time.
@@ -95,8 +103,10 @@ class Worker:
                 request, is_last = self._current or self._last, self._current is None
             if request is None:
                 continue
+            before = time.thread_time()
             request.run()
             with self._condition:
+                self._spent += time.thread_time() - before
                 # free before it is said to be done: whoever waits may ask again at once
                 self._current = None
                 if is_last:
@@ -120,3 +130,6 @@ def _drain_all() -> None:
 
 
 atexit.register(_drain_all)
+if hasattr(os, "register_at_fork"):
+    # the parent's threads are not the child's, and their locks may be held for ever
+    os.register_at_fork(after_in_child=_ALIVE.clear)

@@ -152,6 +152,7 @@ class ResourceSampler:
         snapshot = self.sample()
         readings = [reading for part in snapshot.sources for reading in part.readings]
         points, unsound = self._series.of(readings)
+        before -= sum(part.elsewhere for part in snapshot.sources)
         self._health.record(snapshot, unsound, self._cpu_clock() - before)
         own, _ = self._series.of(self._health.readings(self._pace.interval))
         self._pace.spend(self._cpu_clock() - before)
@@ -249,7 +250,7 @@ class ResourceSampler:
         report = _guard.call("resource_sampler.source", source.read)
         if report is None:
             report = Report((), (Gap(source.name, "failed"),))
-        return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started)
+        return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started, report.elsewhere)
 
     def _leave_parent(self) -> None:
         """In a forked child: forgets thread, locks, points and the parent's counters; it stays wanted."""

@@ -75,6 +75,8 @@ class Report:
 
     readings: tuple[Reading, ...]
     gaps: tuple[Gap, ...] = ()
+    elsewhere: float = 0.0
+    """CPU seconds that it cost on other threads than the one that asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class SourceSnapshot:
     readings: tuple[Reading, ...]
     gaps: tuple[Gap, ...]
     duration: float
+    elsewhere: float = 0.0
+    """CPU seconds that it cost on other threads."""
 
 
 @dataclass(frozen=True, slots=True)

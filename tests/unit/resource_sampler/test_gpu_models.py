@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -148,3 +149,15 @@ def test_torch_is_not_imported_by_us():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_no_models(cuda):
+    """CUDA does not survive a fork, and the lock may have been held."""
+    load(cuda, "fraud", "1", 100)
+    with _gpu_models._lock:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(len(loaded_models()))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(loaded_models()) == 1

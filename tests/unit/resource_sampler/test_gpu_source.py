@@ -303,6 +303,7 @@ def test_the_driver_is_not_touched_before_the_first_reading(driver, gpus):
     assert driver.table() == {}
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_initialises_the_library_anew(driver, gpus):
     """Neither threads nor NVML's state are inherited: the child does not shut down its parent's."""
     source = gpus()

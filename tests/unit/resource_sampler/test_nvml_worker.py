@@ -199,7 +199,7 @@ def run_alone(library, tmp_path, *rules, program=PATIENT, **variables):
         **variables,
     }
     finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning", "-c", textwrap.dedent(program)],
         env=environment,
         capture_output=True,
         text=True,
@@ -238,3 +238,30 @@ def test_the_command_reads_gpus_through_the_real_binding(nvml_library, tmp_path)
     assert '"hw.gpu.memory.usage"' in output
     assert "nvmlDeviceGetPcieThroughput" not in counts
     assert (counts["overlaps"], counts["after_shutdown"]) == (0, 0)
+
+
+def test_a_child_ends_although_its_parent_forked_in_a_call_that_never_returns(nvml_library, tmp_path):
+    """Neither thread nor locks of the parent are waited for at the child's own end."""
+    program = """
+    import os, sys
+    from otel_ml.resource_sampler import GpuSource
+    source = GpuSource(deadline=0.05)
+    source.read()
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    """
+    output, errors, _ = run_alone(nvml_library, tmp_path, f"0 - * delay nvmlInitWithFlags {FOREVER}", program=program)
+    assert (output, errors) == ("7\n", "")
+
+
+def test_the_cost_of_the_driver_thread_is_the_samplers(driver, gpus, provider, collect):
+    """Its CPU time is in the sampler's own figure, and so in its budget."""
+    driver.at(30)
+    report = gpus().read()
+    assert report.elsewhere > 0
+    sampler = ResourceSampler(60, sources=[gpus()], meter=provider.meter, cpu_clock=lambda: 0.0)
+    ((cost, _),) = sampler.tick()["otelml.sampler.cpu.time"]
+    sampler.close()
+    assert cost > 0
