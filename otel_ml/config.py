@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -41,6 +42,27 @@ _CAPTURES: Final = ("none", "declared", "all")
 _EVENTS: Final = ("sampled", "all", "errors", "off")
 _FILTERS: Final = ("trace_based", "always_on", "always_off")
 _TEMPORALITIES: Final = ("cumulative", "delta", "lowmemory")
+_LARGEST: Final = 2**63 - 1
+_DAY: Final = 86_400.0
+"""Seconds; the longest duration that can be set."""
+_MOST: Final = 10**9
+"""The largest number of records or traces a second that can be set."""
+_VALUE_LIMIT: Final = 4096
+"""Characters kept of a resource attribute."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_TEXTS: Final = (
+    "service_name",
+    "service_version",
+    "service_namespace",
+    "environment",
+    "instance_id",
+    "compression",
+    "protocol",
+    "traces_exporter",
+    "metrics_exporter",
+    "logs_exporter",
+)
+_FOLDERS: Final = ("spool_dir", "instance_dir")
 _NO_PAIRS: Final[Mapping[str, str]] = {}
 _GRPC_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _PROMETHEUS_EXPORTER: Final = "opentelemetry.exporter.prometheus"
@@ -181,6 +203,7 @@ class Config:
     logs: SignalConfig = field(init=False)
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._check_choices()
         self._check_numbers()
         self._check_resource()
@@ -198,27 +221,41 @@ class Config:
         _choice("histogram_aggregation", ENV_HISTOGRAMS, self.histogram_aggregation, _AGGREGATIONS)
         _choice("metric_temporality", ENV_TEMPORALITY, self.metric_temporality, _TEMPORALITIES)
 
+    def _check_types(self) -> None:
+        for name in _TEXTS:
+            _typed(name, getattr(self, name), (str,), "text")
+        for name in _FOLDERS:
+            folder = getattr(self, name)
+            _typed(name, folder, (str, os.PathLike), "the path of a folder")
+            if folder is not None and "\0" in os.fsdecode(folder):
+                raise ConfigError(f"{name} has a NUL character: use the path of a folder")
+        for name in ("resource_attributes", "headers"):
+            _typed(name, getattr(self, name), (Mapping,), "a mapping")
+
     def _check_numbers(self) -> None:
-        _at_least("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001)
-        _at_least("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001)
-        _at_least("queue_size", semconv.ENV_QUEUE_SIZE, self.queue_size, 1)
-        _at_least("spool_size", semconv.ENV_SPOOL_SIZE, self.spool_size, 1)
-        _at_least("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", self.span_queue_size, 1)
-        _at_least("log_queue_size", "OTEL_BLRP_MAX_QUEUE_SIZE", self.log_queue_size, 1)
-        if self.remote_traces_per_second is not None:
-            _at_least(
-                "remote_traces_per_second", semconv.ENV_REMOTE_TRACES_PER_SECOND, self.remote_traces_per_second, 0
-            )
+        _between("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001, _DAY)
+        _between("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001, _DAY)
+        for argument, variable, most in (
+            ("queue_size", semconv.ENV_QUEUE_SIZE, _MOST),
+            ("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", _MOST),
+            ("log_queue_size", "OTEL_BLRP_MAX_QUEUE_SIZE", _MOST),
+            ("spool_size", semconv.ENV_SPOOL_SIZE, _LARGEST),
+        ):
+            _between(argument, variable, _integer(argument, getattr(self, argument)), 1, most)
+        traces = self.remote_traces_per_second
+        if traces is not None:
+            _between("remote_traces_per_second", semconv.ENV_REMOTE_TRACES_PER_SECOND, traces, 0, _MOST)
         if self.low_score is not None:
-            _at_least("low_score", semconv.ENV_LOW_SCORE, self.low_score, float("-inf"))
-        if self.prometheus_port is not None and not 0 <= _integer("prometheus_port", self.prometheus_port) <= 65535:
-            raise ConfigError(
-                f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) is {self.prometheus_port}: use a port from 0 to 65535"
-            )
+            _between("low_score", semconv.ENV_LOW_SCORE, self.low_score, float("-inf"), float("inf"))
+        if self.prometheus_port is not None:
+            port = _integer("prometheus_port", self.prometheus_port)
+            if not 0 <= port <= 65535:
+                name = f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT})"
+                raise ConfigError(f"{name} is {_shown(port)}: use a port from 0 to 65535")
 
     def _check_resource(self) -> None:
         from_environment = _pairs(ENV_RESOURCE_ATTRIBUTES, os.environ.get(ENV_RESOURCE_ATTRIBUTES, ""))
-        attributes: dict[Any, Any] = {**from_environment, **self.resource_attributes}
+        attributes: dict[Any, Any] = {**from_environment, **(self.resource_attributes or {})}
         given = {
             semconv.SERVICE_NAME: self.service_name,
             semconv.SERVICE_VERSION: self.service_version,
@@ -227,9 +264,7 @@ class Config:
             semconv.SERVICE_INSTANCE_ID: self.instance_id,
         }
         attributes.update({name: value for name, value in given.items() if value is not None})
-        for name, value in attributes.items():
-            if not isinstance(name, str) or not isinstance(value, str | bool | int | float):
-                raise ConfigError(f"resource_attributes: {name!r} has a {type(value).__name__}: use text or a number")
+        attributes = dict(_resource_attribute(name, value) for name, value in attributes.items())
         named = {
             "service_name": semconv.SERVICE_NAME,
             "service_version": semconv.SERVICE_VERSION,
@@ -239,6 +274,7 @@ class Config:
         }
         object.__setattr__(self, "resource_attributes", attributes)
         for argument, name in named.items():
+            _typed(f"resource_attributes: {name}", attributes.get(name), (str,), "text")
             object.__setattr__(self, argument, attributes.get(name))
 
     def _signal(self, signal: Signal) -> SignalConfig:
@@ -254,7 +290,7 @@ class Config:
         compression = self.compression or _otlp(signal, "COMPRESSION", _lower, "none")
         _choice("compression", f"{ENV_OTLP}COMPRESSION", compression, _COMPRESSIONS)
         timeout = self.timeout if self.timeout is not None else _otlp(signal, "TIMEOUT", _number, 10.0)
-        _at_least("timeout", f"{ENV_OTLP}TIMEOUT", timeout, 0.001)
+        _between("timeout", f"{ENV_OTLP}TIMEOUT", timeout, 0.001, _DAY)
         headers = self.headers
         if headers is None:
             headers = _otlp(signal, "HEADERS", _pairs, _NO_PAIRS)
@@ -309,11 +345,12 @@ def _checked_url(name: str, url: Any, protocol: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        is_plain = url.isprintable() and " " not in url
     except (ValueError, TypeError, AttributeError):
         raise ConfigError(f"{name} is {url!r}: use a URL such as http://localhost:4318") from None
-    if protocol == "grpc" and "://" not in url:
+    if protocol == "grpc" and "://" not in url and is_plain:
         return str(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+    if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ConfigError(f"{name} is {url!r}: use a URL with http:// or https://, such as http://localhost:4318")
     return str(url)
 
@@ -321,28 +358,60 @@ def _checked_url(name: str, url: Any, protocol: str) -> str:
 def _checked_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     checked: dict[str, str] = {}
     for key, value in headers.items():
-        if not isinstance(key, str) or not isinstance(value, str) or not (key + value).isprintable():
+        if not isinstance(key, str) or not isinstance(value, str) or not _is_header(key, value):
             raise ConfigError(f"headers ({ENV_OTLP}HEADERS) entry {key!r} is not plain text: use key=value text only")
         checked[key.lower()] = value
     return checked
 
 
+def _is_header(key: str, value: str) -> bool:
+    # what HTTP can carry: other characters would fail at every export
+    return key.isascii() and (key + value).isprintable() and max(value, default="") <= "\xff"
+
+
 def _choice(argument: str, variable: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{argument} ({variable}) is {value!r}: use one of {', '.join(allowed)}")
+        raise ConfigError(f"{argument} ({variable}) is {_shown(value)}: use one of {', '.join(allowed)}")
 
 
-def _at_least(argument: str, variable: str, value: Any, least: float) -> None:
+def _between(argument: str, variable: str, value: Any, least: float, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{argument} ({variable}) is a {type(value).__name__}: use a number")
-    if not value >= least:
-        raise ConfigError(f"{argument} ({variable}) is {value}: use a number of at least {least:g}")
+    if not least <= value <= most:
+        raise ConfigError(
+            f"{argument} ({variable}) is {_shown(value)}: use a number of at least {least:.15g} and at most {most:.15g}"
+        )
 
 
 def _integer(argument: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"{argument} is a {type(value).__name__}: use a whole number")
     return value
+
+
+def _typed(argument: str, value: Any, types: tuple[type, ...], wanted: str) -> None:
+    if value is not None and not isinstance(value, types):
+        raise ConfigError(f"{argument} is a {type(value).__name__}: use {wanted}")
+
+
+def _resource_attribute(name: Any, value: Any) -> tuple[str, Any]:
+    """Name and value as they can be encoded: bytes of the environment that are no UTF-8 are replaced, not refused."""
+    if not isinstance(name, str) or not isinstance(value, str | bool | int | float):
+        raise ConfigError(f"resource_attributes: {_shown(name)} has a {type(value).__name__}: use text or a number")
+    if isinstance(value, int) and not -_LARGEST - 1 <= value <= _LARGEST:
+        raise ConfigError(f"resource_attributes: {_shown(name)} is beyond 64 bits: use a smaller number or text")
+    return _clean(name), _clean(value) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text[:_VALUE_LIMIT])
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: one line, and not endless."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number beyond 64 bits"
+    return repr(value)[:100] if isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
 def _installed(module: str) -> bool:

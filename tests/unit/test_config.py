@@ -109,6 +109,11 @@ def test_milliseconds_of_the_specification_become_seconds(monkeypatch):
         ("OTEL_ML_QUEUE_SIZE", "0", "at least 1"),
         ("OTEL_ML_PROMETHEUS_PORT", "70000", "0 to 65535"),
         ("OTEL_ML_LOW_SCORE", "low", "plain number"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "inf", "at most 86400"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1e14", "at most 86400"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan", "at most 86400"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a b", "http://localhost:4318"),
+        ("OTEL_ML_REMOTE_TRACES_PER_SECOND", "inf", "at most"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_remedy_in_one_line(monkeypatch, variable, value, remedy):
@@ -134,12 +139,67 @@ def test_a_bad_variable_is_named_with_its_remedy_in_one_line(monkeypatch, variab
         {"endpoint": 5},
         {"prometheus_port": "9"},
         {"schedule_delay": float("nan")},
+        {"schedule_delay": float("inf")},
+        {"metric_export_interval": 1e10},
+        {"metric_export_interval": 10**5000},
+        {"timeout": float("inf")},
+        {"timeout": float("nan")},
+        {"queue_size": 2.5},
+        {"queue_size": 1e9},
+        {"span_queue_size": 10**5000},
+        {"spool_size": 2**80},
+        {"endpoint": "http://a b"},
+        {"endpoint": "http://a\udcff:1"},
+        {"endpoint": "http://a:1/\nx"},
+        {"service_name": 5},
+        {"resource_attributes": {"service.name": 5}},
+        {"resource_attributes": {"a": 2**63}},
+        {"resource_attributes": {"a": -(2**63) - 1}},
+        {"resource_attributes": {5: "a"}},
+        {"resource_attributes": "a=b"},
+        {"environment": b"prod"},
+        {"instance_id": 7},
+        {"spool_dir": "\0"},
+        {"spool_dir": 5},
+        {"instance_dir": "a\0b"},
+        {"compression": 5},
+        {"protocol": 5},
+        {"traces_exporter": 5},
+        {"headers": "a=b"},
+        {"headers": {"a": "\U0001f600"}},
+        {"headers": {"\u00e4": "b"}},
     ],
 )
 def test_a_bad_argument_is_refused(arguments):
-    """Arguments are checked like variables."""
-    with pytest.raises(ConfigError, match=next(iter(arguments))):
+    """Arguments are checked like variables, and the message is one line."""
+    with pytest.raises(ConfigError, match=next(iter(arguments))) as caught:
         Config(**arguments)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_replaced(monkeypatch):
+    """A name with bytes that are not UTF-8 can be encoded; it never raises."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "caf\udce9")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team\udcff=a\udcff,zone=%ff")
+
+    config = Config(environment="pro\ud800d", resource_attributes={"x": "y" * 100_000})
+
+    assert config.resource_attributes == {
+        "service.name": "caf\ufffd",
+        "team\ufffd": "a\ufffd",
+        "zone": "\ufffd",
+        "deployment.environment.name": "pro\ufffdd",
+        "x": "y" * 4096,
+    }
+    assert (config.service_name, config.environment) == ("caf\ufffd", "pro\ufffdd")
+
+
+def test_a_day_is_the_longest_duration():
+    """The bounds themselves are allowed."""
+    config = Config(metric_export_interval=86400, schedule_delay=0.001, timeout=86400)
+
+    assert (config.metric_export_interval, config.schedule_delay, config.traces.timeout) == (86400, 0.001, 86400)
 
 
 def test_making_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
