@@ -14,6 +14,10 @@ H100 = Path(__file__).with_name("h100.scenario").read_text(encoding="utf-8").spl
 SONAME = "libnvidia-ml.so.1"
 
 
+_LOADED: list[ctypes.CDLL] = []
+"""The library of this process."""
+
+
 def build(folder: Path) -> Path:
     """The compiled library in a folder."""
     library = folder / SONAME
@@ -48,7 +52,10 @@ class FakeDriver:
     """The library in this process; loading it by path makes the binding's look-up by name find it."""
 
     def __init__(self, library: Path, folder: Path) -> None:
-        self.library = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        # the binding keeps the first one that it finds, so a second build would be nobody's
+        if not _LOADED:
+            _LOADED.append(ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL))
+        self.library = _LOADED[0]
         self.library.fake_time.argtypes = [ctypes.c_double]
         self.library.fake_calls.restype = ctypes.c_long
         self.library.fake_after_shutdown.restype = ctypes.c_long
