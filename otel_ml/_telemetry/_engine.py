@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _providers, _routes, _self_metrics
+from otel_ml._telemetry import _encode, _mending, _providers, _routes, _self_metrics
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._http import HttpTransport
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
@@ -223,10 +223,12 @@ class OwnEngine:
         senders, config = self._outbox.senders, self.config
         self._spans: Stock[Any] | None = None
         self._logs: Stock[Any] | None = None
+        spans = _mending.mending(_encode.stock_spans, _mending.mended_span)
+        records = _mending.mending(_encode.stock_logs, _mending.mended_log)
         if "traces" in senders:
-            self._spans = Stock("traces", _encode.stock_spans, senders["traces"], limit=config.span_queue_size)
+            self._spans = Stock("traces", spans, senders["traces"], limit=config.span_queue_size)
         if "logs" in senders:
-            self._logs = Stock("logs", _encode.stock_logs, senders["logs"], limit=config.log_queue_size)
+            self._logs = Stock("logs", records, senders["logs"], limit=config.log_queue_size)
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")

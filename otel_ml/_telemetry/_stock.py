@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExpor
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode, _wire
+from otel_ml._telemetry import _encode, _mending, _wire
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._plugins import GuardedSpanProcessor
 from otel_ml._telemetry._sender import Delivery
@@ -38,7 +38,7 @@ class StockSpans(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._intake.offer(span)
+            self._intake.offer(_mending.bounded_span(span))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
@@ -59,14 +59,13 @@ class StockLogs(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         if is_suppressed() or _guard.is_reporting():
             return
-        self._intake.offer(
-            ReadableLogRecord(
-                log_record=log_record.log_record,
-                resource=log_record.resource,  # type: ignore[arg-type]
-                instrumentation_scope=log_record.instrumentation_scope,
-                limits=log_record.limits,
-            )
+        record = ReadableLogRecord(
+            log_record=log_record.log_record,
+            resource=log_record.resource,  # type: ignore[arg-type]
+            instrumentation_scope=log_record.instrumentation_scope,
+            limits=log_record.limits,
         )
+        self._intake.offer(_mending.bounded_log(record))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""

@@ -225,14 +225,14 @@ def test_case_17_bad_texts_and_structures_in_predictions(make_service, receiver,
     figure(17, inputs=tried, exceptions=0, collateral=0)
 
 
-def test_case_17_poison_records_of_others_cost_no_neighbour(make_service, receiver, figure):
-    """Stock spans and log records that no encoder takes are counted as invalid; those beside them arrive."""
+def test_case_17_poison_records_of_others_arrive_mended(make_service, receiver, figure):
+    """Stock spans and log records that no encoder takes are mended and delivered, and so are those beside them."""
     service = make_service(timeout=20.0)
     tracer, logger = service.engine.tracer("user"), service.engine.logger_provider.get_logger("user")
     bodies = ["\ud800", deep(5_000), cycle(), Hostile(), object(), {1: 2}, b"\xff", [None], float("nan"), 2**70]
     for index, body in enumerate(bodies):
         tracer.start_span(f"fine {index}").end()
-        tracer.start_span(f"poison \ud800 {index}").end()
+        tracer.start_span(f"poison \ud800 {index}", attributes={"a": "\ud800", "b": 1}).end()
         logger.emit(body=f"fine {index}")
         logger.emit(body=body)
 
@@ -240,9 +240,12 @@ def test_case_17_poison_records_of_others_cost_no_neighbour(make_service, receiv
     names = [span.name for span in receiver.spans()]
     fine = [record for record in receiver.logs() if record.body.string_value.startswith("fine")]
     assert [name for name in names if name.startswith("fine")] == [f"fine {index}" for index in range(len(bodies))]
+    assert [name for name in names if name.startswith("poison")] == [
+        f"poison ? {index}" for index in range(len(bodies))
+    ]
     assert len(fine) == len(bodies)
+    assert service.ledger() == service.ledger("logs") == Ledger(2 * len(bodies), 2 * len(bodies))
     assert service.balanced()
-    assert service.ledger().produced == 2 * len(bodies)
     figure(17, poison=2 * len(bodies), collateral=0)
 
 

@@ -315,7 +315,8 @@ def test_case_06_a_batch_is_split_until_it_fits(make_service, receiver, figure):
 
     service = make_service(timeout=20.0)
     with service.engine.tracer("big").start_as_current_span("big") as span:
-        span.set_attribute("huge", "x" * 300_000)
+        for part in range(5):
+            span.set_attribute(f"huge.{part}", "x" * 60_000)
     service.predict(200)
     limit = 100_000
 
@@ -335,16 +336,20 @@ def test_case_06_a_batch_is_split_until_it_fits(make_service, receiver, figure):
 
 
 def test_case_06_a_record_beyond_the_request_limit(make_service, receiver):
-    """A log record of 50 MiB is dropped and counted; its neighbours arrive."""
+    """Texts of 50 MiB are cut to 64 KiB when they are made; a record that is still too large costs itself only."""
     service = make_service(timeout=20.0)
     logger = service.engine.logger_provider.get_logger("big")
     logger.emit(body="before")
     logger.emit(body="x" * 50_000_000)
+    logger.emit(body=["x" * 50_000] * 100)
     logger.emit(body="after")
+    with service.engine.tracer("big").start_as_current_span("big", attributes={"huge": "x" * 50_000_000}) as span:
+        span.add_event("event", {"huge": "x" * 50_000_000})
 
     service.flush()
-    assert service.ledger("logs") == Ledger(3, 2, 0, {"too_large": 1})
-    assert [record.body.string_value for record in receiver.logs()] == ["before", "after"]
+    assert service.ledger("logs") == Ledger(4, 3, 0, {"too_large": 1})
+    assert [len(record.body.string_value) for record in receiver.logs()] == [6, 65_536, 5]
+    assert [len(span.attributes[0].value.string_value) for span in receiver.spans()] == [65_536]
 
 
 def test_case_07_stored_and_then_dropped_is_at_most_one_batch_twice(make_service, receiver, figure):

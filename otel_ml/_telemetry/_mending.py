@@ -1,0 +1,101 @@
+"""Records of other instrumentation that are too long to keep or that no encoder takes, made fit to be sent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Status
+
+from otel_ml import _guard, _values
+from otel_ml._telemetry._wire import Encoded
+
+R = TypeVar("R")
+
+LONGEST: Final = 65_536
+"""Characters that one text of a span or log record may have; a queue holds thousands of records."""
+
+
+def bounded_span(span: ReadableSpan) -> ReadableSpan:
+    """The span itself, or a copy with its long texts cut."""
+    attributes = [span.attributes, *(event.attributes for event in span.events)]
+    if len(span.name) > LONGEST or any(_has_long(one) for one in attributes):
+        return mended_span(span)
+    return span
+
+
+def bounded_log(record: ReadableLogRecord) -> ReadableLogRecord:
+    """The log record itself, or a copy with its long texts cut."""
+    body = record.log_record.body
+    if (type(body) is str and len(body) > LONGEST) or _has_long(record.log_record.attributes):
+        return mended_log(record)
+    return record
+
+
+def mended_span(span: ReadableSpan) -> ReadableSpan:
+    """A copy whose texts are valid UTF-8 and not too long."""
+    return ReadableSpan(
+        name=_text(span.name),
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_attributes(span.attributes),
+        events=[Event(_text(event.name), _attributes(event.attributes), event.timestamp) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code, _text(span.status.description or "") or None),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def mended_log(record: ReadableLogRecord) -> ReadableLogRecord:
+    """A copy whose texts are valid UTF-8 and not too long, and whose body is plain."""
+    copied = copy.copy(record.log_record)
+    body: Any = copied.body
+    copied.body = _text(body) if type(body) is str else _values.plain(body)
+    copied.attributes = _attributes(copied.attributes)
+    copied.severity_text = _text(copied.severity_text or "") or None
+    copied.event_name = _text(copied.event_name or "") or None
+    return ReadableLogRecord(copied, record.resource, record.instrumentation_scope, record.limits)
+
+
+def mending(
+    encode: Callable[[Sequence[R]], list[Encoded]], mend: Callable[[R], R]
+) -> Callable[[Sequence[R]], list[Encoded]]:
+    """An encoder that mends the records of a chunk which cannot be encoded; it raises where that does not help."""
+
+    def encoded(records: Sequence[R]) -> list[Encoded]:
+        whole = _guard.attempt(encode, records)
+        if whole is not None:
+            return whole
+        parts: list[Encoded] = []
+        for record in records:
+            one = _guard.attempt(encode, [record])
+            parts += encode([mend(record)]) if one is None else one
+        return parts
+
+    return encoded
+
+
+def _has_long(attributes: Mapping[str, Any] | None) -> bool:
+    values = attributes.values() if attributes else ()
+    return any(type(value) is str and len(value) > LONGEST for value in values)
+
+
+def _attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {_text(key): _value(value) for key, value in (attributes or {}).items()}
+
+
+def _value(value: Any) -> Any:
+    if type(value) is str:
+        return _text(value)
+    return [_value(one) for one in value] if type(value) in {list, tuple} else value
+
+
+def _text(text: str) -> str:
+    return text[:LONGEST].encode("utf-8", "replace").decode()
