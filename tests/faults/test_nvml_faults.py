@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -220,7 +219,7 @@ def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, inter
     for second in range(interval, 24 * HOUR + 1, interval):
         driver.at(second)
         report = source.read()
-        threads |= {thread for thread in threading.enumerate() if thread.name == "otel-ml-nvml"}
+        threads.add(source._worker._thread)
         for reading in report.readings:
             if reading.metric.instrument == "counter":
                 key = (reading.metric.name, frozenset(reading.attributes.items()))
