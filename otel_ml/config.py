@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class SignalConfig:
     exporters: tuple[str, ...]
     """``otlp`` and ``console``, in any combination; empty for none."""
     endpoint: str
-    """Full URL for ``http/protobuf``; the target as given for ``grpc``."""
+    """Full URL for ``http/protobuf``; the target as given for ``grpc``. Holds no credentials."""
     protocol: str
     headers: Mapping[str, str] = field(repr=False)
     timeout: float
@@ -136,12 +137,13 @@ def _milliseconds(name: str, text: str) -> float:
 
 def _pairs(name: str, text: str) -> Mapping[str, str]:
     pairs: dict[str, str] = {}
-    for item in text.split(","):
+    for place, item in enumerate(text.split(","), 1):
         if not item.strip():
             continue
         key, equals, value = item.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"{name} has an entry without '=' at {key.strip()[:20]!r}: write key=value,key=value")
+            # not what stands there: it may be a token
+            raise ConfigError(f"{name}: entry {place} is not key=value: write key=value,key=value")
         pairs[unquote(key.strip())] = unquote(value.strip())
     return pairs
 
@@ -163,8 +165,8 @@ class Config:
     """`deployment.environment.name`."""
     resource_attributes: Mapping[str, str] = field(default_factory=dict)
     """Further resource attributes; they win over OTEL_RESOURCE_ATTRIBUTES."""
-    endpoint: str | None = None
-    """Base URL of the OTLP receiver. Default http://localhost:4318."""
+    endpoint: str | None = field(default=None, repr=False)
+    """Base URL of the OTLP receiver. Default http://localhost:4318. User and password in it become a header."""
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     timeout: float | None = None
     compression: str | None = None
@@ -294,11 +296,12 @@ class Config:
         headers = self.headers
         if headers is None:
             headers = _otlp(signal, "HEADERS", _pairs, _NO_PAIRS)
+        endpoint, authorization = _without_credentials(self._endpoint(signal, protocol))
         return SignalConfig(
             exporters=exporters,
-            endpoint=self._endpoint(signal, protocol),
+            endpoint=endpoint,
             protocol=protocol,
-            headers=_checked_headers(headers),
+            headers={**authorization, **_checked_headers(headers)},
             timeout=timeout,
             compression=compression,
             certificate=_otlp(signal, "CERTIFICATE", _text, "") or None,
@@ -347,19 +350,46 @@ def _checked_url(name: str, url: Any, protocol: str) -> str:
         port = parts.port
         is_plain = url.isprintable() and " " not in url
     except (ValueError, TypeError, AttributeError):
-        raise ConfigError(f"{name} is {url!r}: use a URL such as http://localhost:4318") from None
+        raise ConfigError(f"{name} is {_shown_url(url)}: use a URL such as http://localhost:4318") from None
     if protocol == "grpc" and "://" not in url and is_plain:
         return str(url)
     if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise ConfigError(f"{name} is {url!r}: use a URL with http:// or https://, such as http://localhost:4318")
+        raise ConfigError(
+            f"{name} is {_shown_url(url)}: use a URL with http:// or https://, such as http://localhost:4318"
+        )
     return str(url)
+
+
+def _shown_url(url: Any) -> str:
+    """A URL in a message: without all that stands before the host, also where it is malformed."""
+    if not isinstance(url, str):
+        return _shown(url)
+    scheme, mark, rest = _split(url)
+    return _shown(f"{scheme}{mark}{rest.rpartition('@')[2]}")
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    scheme, mark, rest = url.partition("://")
+    return (scheme, mark, rest) if mark else ("", "", url)
+
+
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the header that says them (RFC 7617)."""
+    scheme, mark, rest = _split(url)
+    end = next((place for place, sign in enumerate(rest) if sign in "/?#"), len(rest))
+    user, at, host = rest[:end].rpartition("@")
+    if not at:
+        return url, {}
+    name, _, password = user.partition(":")
+    encoded = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode("ascii")
+    return f"{scheme}{mark}{host}{rest[end:]}", {"authorization": f"Basic {encoded}"}
 
 
 def _checked_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     checked: dict[str, str] = {}
-    for key, value in headers.items():
+    for place, (key, value) in enumerate(headers.items(), 1):
         if not isinstance(key, str) or not isinstance(value, str) or not _is_header(key, value):
-            raise ConfigError(f"headers ({ENV_OTLP}HEADERS) entry {key!r} is not plain text: use key=value text only")
+            raise ConfigError(f"headers ({ENV_OTLP}HEADERS): entry {place} is not plain text: use key=value text only")
         checked[key.lower()] = value
     return checked
 

@@ -232,3 +232,69 @@ def test_making_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
 def test_headers_are_not_shown():
     """The text form of a config keeps tokens to itself."""
     assert "secret" not in repr(Config(headers={"authorization": "secret"}))
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_credentials_of_an_endpoint_become_a_header(monkeypatch, protocol):
+    """User and password of the URL are sent as Basic Authorization and are seen nowhere."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/v1/logs")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://us%40er:CANARY%3a1@collector:4318")
+    monkeypatch.setattr("otel_ml.config._installed", lambda _: True)
+
+    config = Config(protocol=protocol)
+
+    assert config.traces.endpoint in {"http://collector:4318", "http://collector:4318/v1/traces"}
+    assert config.traces.headers == {"authorization": "Basic dXNAZXI6Q0FOQVJZOjE="}
+    assert config.logs.headers == {}
+    assert "CANARY" not in repr(config)
+    assert "CANARY" not in repr(Config(endpoint="http://user:CANARY@[::1]:1"))
+    assert Config(endpoint="http://user:CANARY@[::1]:1").metrics.endpoint == "http://[::1]:1/v1/metrics"
+    assert Config(endpoint="http://collector/a@b").metrics.endpoint == "http://collector/a@b/v1/metrics"
+
+
+def test_an_explicit_authorization_wins_over_the_endpoint():
+    """The header is the plainer word."""
+    config = Config(endpoint="http://user:CANARY@collector", headers={"Authorization": "Bearer a"})
+
+    assert config.traces.headers == {"authorization": "Bearer a"}
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "ftp://user:CANARY@collector",
+        "http://user:CANARY@collector:port",
+        "http://user:CAN/CANARY@collector",
+        "http://user:CANARY@",
+        "http://user:CANARY @collector",
+        "user:CANARY@collector:4318",
+        "http://user:CANARY@[collector",
+    ],
+)
+def test_a_bad_endpoint_is_shown_without_its_credentials(endpoint):
+    """The message of a refusal goes to logs as well."""
+    with pytest.raises(ConfigError) as caught:
+        Config(endpoint=endpoint)
+
+    assert "CANARY" not in f"{caught.value!r} {caught.value.__cause__} "
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "place"),
+    [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,Bearer CANARY", "entry 2"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "CANARY", "entry 1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,,=CANARY", "entry 3"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "CANARY%0a=b", "entry 1"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "CANARY", "entry 1"),
+    ],
+)
+def test_a_bad_header_is_named_by_its_place(monkeypatch, variable, text, place):
+    """What stands there may be a token."""
+    monkeypatch.setenv(variable, text)
+
+    with pytest.raises(ConfigError) as caught:
+        Config()
+
+    assert place in str(caught.value)
+    assert "CANARY" not in str(caught.value)
