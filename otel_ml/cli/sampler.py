@@ -134,6 +134,7 @@ def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[
         utilization=arguments.once or arguments.json,
         per_cpu=arguments.per_cpu,
         pss=arguments.pss,
+        children=bool(arguments.name or arguments.pid),  # the sampler itself has none
         elect=False,
     )
     watched = None if arguments.pid is None else OneProcess(arguments.pid)

@@ -88,6 +88,7 @@ class ProcessSource:
         utilization: Whether to add the share of the available CPUs, from the second reading on.
         pss: Whether to add the proportional set size, read once in `SLOW_SECONDS`: it walks all page tables and holds
             up the process meanwhile.
+        children: Whether to look for descendants.
         cpus: How many CPUs are available to the process.
         usage: Answers like ``getrusage(RUSAGE_SELF)``; only asked about the own process.
         gc_stats: Answers like `gc.get_stats`; only asked about the own process.
@@ -124,6 +125,7 @@ class ProcessSource:
         proc: str | Path = "/proc",
         utilization: bool = False,
         pss: bool = False,
+        children: bool = True,
         cpus: Callable[[], float] = available_cpus,
         usage: Callable[[], Usage | None] = _usage_of_self,
         gc_stats: Callable[[], Sequence[dict[str, int]]] = gc.get_stats,
@@ -140,7 +142,7 @@ class ProcessSource:
         self._gc_stats = gc_stats
         self._boot_clock = boot_clock
         self._clock = clock
-        self._children = Children(self._proc, clock)
+        self._children = Children(self._proc, clock) if children else None
         self._pid = 0
         self._folder = ""
         self._stat: Stat | None = None
@@ -179,7 +181,8 @@ class ProcessSource:
         """Forgets the last figures."""
         self._before, self._pid = None, 0
         self._slow.clear()
-        self._children.forget()
+        if self._children is not None:
+            self._children.forget()
 
     def _basics(self) -> Iterator[Reading | Gap]:
         self._stat = None
@@ -242,7 +245,9 @@ class ProcessSource:
         yield Reading(semconv.PROCESS_MEMORY_PSS, size, _NOTHING)
 
     def _descendants(self) -> Iterator[Reading | Gap]:
-        return iter(()) if self._stat is None else self._children.read(self._pid, self._stat)
+        if self._stat is None or self._children is None:
+            return iter(())
+        return self._children.read(self._pid, self._stat)
 
     def _context_switches(self) -> Iterator[Reading | Gap]:
         usage = self._usage() if self._is_own else None

@@ -29,6 +29,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     utilization: bool = False,
     per_cpu: bool = False,
     pss: bool = False,
+    children: bool = True,
     elect: bool = True,
 ) -> tuple[Source, ...]:
     """The sources of a mode.
@@ -39,6 +40,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
         utilization: Whether to add shares of CPU time.
         per_cpu: Whether the host's CPU times are those of each CPU.
         pss: Whether to add the process's proportional set size, once a minute.
+        children: Whether to look for descendants of the process.
         elect: Whether in the mode ``process`` only one worker of a prefork server reads container and GPUs.
 
     Raises:
@@ -58,7 +60,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
         process = 0 if watched is None else watched() or 0
         return min(available_cpus(process), container.cpu_limit() or math.inf)
 
-    process = ProcessSource(watched, utilization=utilization, pss=pss, cpus=cpus)
+    process = ProcessSource(watched, utilization=utilization, pss=pss, children=children, cpus=cpus)
 
     def gpus() -> GpuSource:
         if mode == "node" and watched is None:
