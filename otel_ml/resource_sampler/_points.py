@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -17,83 +16,98 @@ Point = tuple[int | float, Attributes]
 """A value and its attributes."""
 _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
-_MAX_COUNTERS: Final = 4096
-_MAX_KEYS: Final = 8192
+MAX_SERIES: Final = 4096
+"""Series that are remembered; those that were not read for longest make room."""
+_MAX_OBJECTS: Final = 8192
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
 _JITTER: Final = 0.99
 """A counter that falls by less than a hundredth did not restart: the kernel's iowait time steps back a little."""
 
 
-class MonotonicCounters:
-    """Keeps cumulative values from falling when what is read restarts or steps back.
+class Series:
+    """One series: keeps a cumulative value from falling when what is read restarts or steps back.
 
     A small step back holds the last value; a fall is taken for a restart at zero, and what was counted before is added.
     """
 
-    def __init__(self) -> None:
-        self._series: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
-        """Last raw value and offset of each series, the longest unseen one first."""
+    __slots__ = ("_last", "_offset", "tick")
 
-    def advance(self, key: _Key, raw: float) -> float:
+    def __init__(self) -> None:
+        self._last: float = 0
+        self._offset: float = 0
+        self.tick = -1
+        """When it was last read."""
+
+    def advance(self, raw: float) -> float:
         """The value to report for a raw one."""
-        last, offset = self._series.get(key, (raw, 0 * raw))
+        last = self._last
         if raw < last:
             if raw >= last * _JITTER:
                 raw = last
             else:
-                offset += last
-        self._series[key] = (raw, offset)
-        self._series.move_to_end(key)
-        if len(self._series) > _MAX_COUNTERS:
-            self._series.popitem(last=False)
-        return raw + offset
-
-    def clear(self) -> None:
-        """Forgets all series."""
-        self._series.clear()
+                self._offset += last
+        self._last = raw
+        return raw + self._offset
 
 
 class Points:
     """Turns the readings of each tick into points."""
 
     def __init__(self) -> None:
-        self._counters = MonotonicCounters()
-        self._keys: dict[tuple[str, int], tuple[Attributes, _Key]] = {}
+        self._tick = 0
+        self._series: dict[_Key, Series] = {}
+        self._objects: dict[tuple[str, int], tuple[Attributes, Series]] = {}
         """Series by metric and attributes object, which is held so that its id stays its own."""
+
+    def __len__(self) -> int:
+        return len(self._series)
 
     def of(self, readings: Iterable[Reading]) -> tuple[dict[str, list[Point]], int]:
         """Points by metric name, and how many readings were unsound: NaN, infinite, negative counts, too large."""
         points: dict[str, list[Point]] = {}
-        seen: set[_Key] = set()
+        objects = self._objects
+        self._tick = tick = self._tick + 1
         unsound = 0
-        for metric, value, attributes in readings:
-            is_count = metric.instrument == "counter"
+        for (name, instrument, _, _), value, attributes in readings:
+            is_count = instrument == "counter"
             if not _is_sound(value, is_count=is_count):
                 unsound += 1
                 continue
-            key = self._key(metric.name, attributes)
-            row = points.setdefault(metric.name, [])
-            if key in seen or len(row) >= MAX_POINTS:
+            known = objects.get((name, id(attributes)))
+            series = self._find(name, attributes) if known is None else known[1]
+            row = points.get(name)
+            if row is None:
+                row = points[name] = []
+            if series.tick == tick or len(row) >= MAX_POINTS:
                 continue
-            seen.add(key)
-            row.append((self._counters.advance(key, value) if is_count else value, attributes))
+            series.tick = tick
+            row.append((series.advance(value) if is_count else value, attributes))
         return points, unsound
 
     def clear(self) -> None:
         """Forgets all series."""
-        self._counters.clear()
-        self._keys.clear()
+        self._series.clear()
+        self._objects.clear()
 
-    def _key(self, name: str, attributes: Attributes) -> _Key:
-        found = self._keys.get((name, id(attributes)))
-        if found is not None:
-            return found[1]
-        if len(self._keys) >= _MAX_KEYS:
-            self._keys.clear()
+    def _find(self, name: str, attributes: Attributes) -> Series:
         key = (name, frozenset(attributes.items()))
-        self._keys[name, id(attributes)] = (attributes, key)
-        return key
+        series = self._series.get(key)
+        if series is None:
+            if len(self._series) >= MAX_SERIES:
+                self._make_room()
+            series = self._series[key] = Series()
+        if len(self._objects) >= _MAX_OBJECTS:
+            self._objects.clear()
+        self._objects[name, id(attributes)] = (attributes, series)
+        return series
+
+    def _make_room(self) -> None:
+        """Forgets the half that was not read for longest, so that this is seldom."""
+        oldest = sorted(self._series, key=lambda key: self._series[key].tick)[: MAX_SERIES // 2]
+        for key in oldest:
+            del self._series[key]
+        self._objects.clear()
 
 
 def _is_sound(value: float, *, is_count: bool) -> bool:

@@ -116,7 +116,7 @@ def test_a_day_with_two_reboots_is_monotonic_and_quiet(tmp_path, caplog, monkeyp
                 if value < last.get(key, value):
                     falls.append((machine.now, key, last[key], value))
                 last[key] = value
-        sizes.add(len(sampler._series._counters._series))
+        sizes.add(len(sampler._series))
     up = DAY - 3 * INTERVAL
     received = last["system.network.io", ("network.interface.name", "eth0"), ("network.io.direction", "receive")]
     busy = last["system.cpu.time", ("cpu.mode", "user")]

@@ -6,31 +6,32 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import Reading
-from otel_ml.resource_sampler._points import MAX_POINTS, MonotonicCounters, Points
+from otel_ml.resource_sampler._points import MAX_POINTS, MAX_SERIES, Points, Series
 from otel_ml.resource_sampler._source import Gap, gather
-
-KEY = ("system.disk.io", frozenset())
 
 
 def test_a_counter_that_restarts_goes_on_from_where_it_was():
     """A fall is a restart at zero: what was counted before is added, so that the series never falls."""
-    counters = MonotonicCounters()
-    assert [counters.advance(KEY, raw) for raw in (100, 150, 20, 30, 5)] == [100, 150, 170, 180, 185]
+    series = Series()
+    assert [series.advance(raw) for raw in (100, 150, 20, 30, 5)] == [100, 150, 170, 180, 185]
 
 
 def test_a_small_step_back_holds_the_last_value():
     """The kernel's iowait time may step back a little; that is no restart."""
-    counters = MonotonicCounters()
-    values = [counters.advance(KEY, raw) for raw in (100.0, 99.5, 100.2)]
-    assert values == [100.0, 100.0, 100.2]
+    series = Series()
+    assert [series.advance(raw) for raw in (100.0, 99.5, 100.2)] == [100.0, 100.0, 100.2]
 
 
-def test_the_memory_of_counters_is_bounded():
-    """Devices that come and go for ever do not fill it."""
-    counters = MonotonicCounters()
-    for number in range(10_000):
-        counters.advance((str(number), frozenset()), 1)
-    assert len(counters._series) == 4096
+def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
+    """Devices that come and go for ever do not fill it, and those that stay keep their offset."""
+    points = Points()
+    points.of([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device": "vda"})])
+    for number in range(3 * MAX_SERIES):
+        raw = 100 if number == 0 else 10
+        readings = [Reading(semconv.SYSTEM_DISK_IO, raw, {"system.device": name}) for name in ("vda", str(number))]
+        found, _ = points.of(readings)
+    assert len(points) <= MAX_SERIES
+    assert found["system.disk.io"][0] == (110, {"system.device": "vda"})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])
