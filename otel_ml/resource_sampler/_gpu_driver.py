@@ -265,8 +265,20 @@ class Driver:
                 self._slow_at = float("-inf")
         if self._settings.gpm:
             for device in slot.devices:
-                if not isinstance(device, Instance) or not device.is_stale:
-                    yield from device.run("GPM", slot.gpm_of(device).read)
+                yield from self._read_gpm(slot, device)
+
+    def _read_gpm(self, slot: Slot, device: Device) -> Iterator[Reading | Gap]:
+        if not isinstance(device, Instance):
+            yield from device.run("GPM", slot.gpm_of(device).read)
+        elif not device.is_stale:
+            try:
+                yield from device.run("GPM", slot.gpm_of(device).read)
+            except CallFailed as failed:
+                if failed.kind == "driver":
+                    raise
+                # an instance that is gone is no lost GPU
+                device.is_stale = True
+                self._slow_at = float("-inf")
 
     # --- instances and events ----------------------------------------------------------------------------------------
 

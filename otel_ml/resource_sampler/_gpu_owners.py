@@ -63,7 +63,7 @@ class Owners:
             if pid == ancestor:
                 return True
             parent = _parent(proc, pid)
-            if parent is None or parent <= 1:
+            if parent is None or parent < 1:  # the first process of a container is 1
                 return False
             pid = parent
         return False

@@ -94,6 +94,13 @@ def test_children_belong_to_the_process(processes, read):
     assert busy(report) == {("GPU-a", "pid"): 1.0}
 
 
+def test_the_first_process_of_a_container_has_children_too(processes, read):
+    """Its id is 1, that of the system elsewhere."""
+    processes(1, parent=0)
+    processes(8, parent=1, cuda=True)
+    assert used(read(f"0 - 0 process 8 {MIB}", pid=1)) == {("GPU-a", "pid", None): MIB}
+
+
 def test_the_number_of_a_stranger_is_not_taken_for_ours(processes, read):
     """A host's id may be the number of some process here: without CUDA open it is not ours."""
     processes(500)

@@ -175,6 +175,15 @@ def test_gpm_is_the_utilization_of_instances(driver, gpus):
     assert driver.held == (1, 1, 6)
 
 
+def test_an_instance_that_goes_under_its_gpm_sample_is_no_lost_gpu(driver, gpus):
+    """Its parent is well, and the layout is looked at again at the next tick."""
+    driver.load(*MIG, *TWO, "45 55 0 return nvmlGpmMigSampleGet 2")
+    reports = run(driver, gpus(gpm=True), 30, 40, 50, 60, 70)
+    states = [{row[2]["hw.state"] for row in rows_of(report, "hw.status") if row[1]} for report in reports]
+    assert states == [{"ok"}] * 5
+    assert set(memory(reports[-1], "otelml.gpu.sm.activity")) == {"MIG-x", "MIG-y", "GPU-b"}
+
+
 def test_gpm_is_not_asked_of_what_does_not_have_it(driver, gpus):
     """Before Hopper; a standing gap."""
     driver.load("0 - 0 value gpm 0")
