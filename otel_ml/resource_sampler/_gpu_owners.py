@@ -13,6 +13,7 @@ MAX_PID: Final = 1 << 22
 
 _MAX_DESCRIPTORS: Final = 8192
 _MAX_ANCESTORS: Final = 64
+_MAX_REMEMBERED: Final = 1024
 _CUDA_DEVICE: Final = "/dev/nvidia-uvm"
 """Opened by CUDA and not by NVML, which opens the other /dev/nvidia* in the sampler's own process."""
 _CONTAINER: Final = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
@@ -55,7 +56,6 @@ class Owners:
         for pid in pids:
             if self._holds_device(pid) and (container := self._container(pid)) is not None:
                 found[pid] = container
-        self._forget_others(pids)
         return found
 
     def _descends(self, proc: Path, pid: int, ancestor: int) -> bool:
@@ -94,6 +94,8 @@ class Owners:
         self._descriptor.pop(pid, None)
         for name in _names(folder):
             if _target(folder / name) == _CUDA_DEVICE:
+                if len(self._descriptor) >= _MAX_REMEMBERED:
+                    self._descriptor.clear()
                 self._descriptor[pid] = name
                 return True
         return False
@@ -105,11 +107,6 @@ class Owners:
             return None
         ids = _CONTAINER.findall(text)
         return ids[-1] if ids else None
-
-    def _forget_others(self, pids: Iterable[int]) -> None:
-        living = set(pids)
-        for pid in [pid for pid in self._descriptor if pid not in living]:
-            del self._descriptor[pid]
 
 
 def is_plausible(pid: int) -> bool:

@@ -264,6 +264,34 @@ def test_many_processes_are_cut(processes, read):
     assert used(report) == {}
 
 
+def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeypatch):
+    """Workers come and go for months."""
+    from otel_ml.resource_sampler import _gpu_owners
+
+    monkeypatch.setattr(_gpu_owners, "_MAX_REMEMBERED", 3)
+    owners = _gpu_owners.Owners(500, tmp_path / "proc")
+    processes(500, cuda=True)
+    for pid in range(600, 620):
+        processes(pid, parent=500, cuda=True)
+        assert owners.ours([pid]) == ({pid}, "pid")
+    assert len(owners._descriptor) <= 3
+
+
+def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
+    """The process may have opened the device anew, or given it up."""
+    from otel_ml.resource_sampler._gpu_owners import Owners
+
+    processes(500, cuda=True)
+    owners = Owners(500, tmp_path / "proc")
+    folder = tmp_path / "proc" / "500" / "fd"
+    seen = [owners.has_device(), owners.has_device()]
+    (folder / "7").rename(folder / "9")
+    seen.append(owners.has_device())
+    (folder / "9").unlink()
+    seen.append(owners.has_device())
+    assert seen == [True, True, True, False]
+
+
 def device(uuid):
     from otel_ml.resource_sampler._gpu_device import Device
     from otel_ml.resource_sampler._gpu_identity import Identity
