@@ -15,6 +15,7 @@ from otel_ml._telemetry import ports
 from otel_ml._values import class_text, flat_json, number, text
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction._columns import columns_of, of_names, without
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
 from otel_ml.prediction._tracking import tracked
 from otel_ml.quality import FeatureMonitor, ReferenceProfile, Schema
@@ -131,7 +132,7 @@ class Model:
         self.monitor = self._make_monitor()
         self._declared = self.monitor.declared if self.monitor else frozenset()
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
-        self._columns = _columns(profile, schema)
+        self._columns = columns_of(profile, schema)
         if self._sensitive:
             ports.withhold_exceptions()
         self._told = False
@@ -234,7 +235,7 @@ class Model:
         rows = [snapshot] if isinstance(snapshot, dict) else []
         if isinstance(snapshot, _features.Batch):
             rows = [snapshot.row(index) for index in range(min(snapshot.rows, SECRET_ROWS))]
-        texts = {str(value) for row in rows for value in _of_names(row, self._sensitive)}
+        texts = {str(value) for row in rows for value in of_names(row, self._sensitive)}
         return tuple(sorted((secret for secret in texts if len(secret) >= SECRET_LENGTH), key=len, reverse=True))
 
     def snapshot(self, features: Any) -> dict[str, object] | _features.Batch | None:
@@ -262,11 +263,11 @@ class Model:
         if self._capture == "none":
             return None
         if consent or self._capture == "all":
-            return _without(features, self._sensitive) if self._sensitive else features
+            return without(features, self._sensitive) if self._sensitive else features
         if not self._declared:
             return None
         declared = {key: value for key, value in features.items() if key in self._declared}
-        return _without(declared, self._sensitive) if self._sensitive else declared
+        return without(declared, self._sensitive) if self._sensitive else declared
 
     def body_of(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
         """The JSON text of an everyday event, UTF-8: what `json_text` gives for the same values."""
@@ -428,42 +429,6 @@ ports.on_enter(_rebind)
 def track_prediction(name: str, version: str = "", **keywords: Any) -> Callable[[Function], Function]:
     """`Model` and `Model.track` in one line; the keywords are those of `Model`."""
     return Model(name, version, **keywords).track
-
-
-def _columns(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
-    """Names of all columns in the order of the training frame, or of the schema."""
-    if profile is not None and profile.columns:
-        return tuple(profile.columns)
-    return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
-
-
-def _of_names(value: Any, names: frozenset[str]) -> Iterator[Any]:
-    """The scalars under these names at any depth of a plain value."""
-    if type(value) is dict:
-        for key, entry in value.items():
-            if key in names or key.partition("#")[0] in names:
-                yield from _scalars(entry)
-            else:
-                yield from _of_names(entry, names)
-    elif type(value) is list:
-        for entry in value:
-            yield from _of_names(entry, names)
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    if type(value) is dict or type(value) is list:
-        for entry in value.values() if type(value) is dict else value:
-            yield from _scalars(entry)
-    elif value is not None:
-        yield value
-
-
-def _without(value: Any, names: frozenset[str]) -> Any:
-    """A plain value without the entries of these names, at any depth; ``name#2`` is a second entry of a name."""
-    if type(value) is dict:
-        kept = (item for item in value.items() if item[0] not in names and item[0].partition("#")[0] not in names)
-        return {key: _without(entry, names) for key, entry in kept}
-    return [_without(entry, names) for entry in value] if type(value) is list else value
 
 
 def _result(output: _outputs.Output | None, index: int) -> tuple[str | float | None, float | None]:

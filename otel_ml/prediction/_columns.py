@@ -1,0 +1,44 @@
+"""Which values of the features are which: names of columns, and the sensitive ones at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from otel_ml.quality import ReferenceProfile, Schema
+
+
+def columns_of(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
+    """Names of all columns in the order of the training frame, or of the schema."""
+    if profile is not None and profile.columns:
+        return tuple(profile.columns)
+    return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
+
+
+def of_names(value: Any, names: frozenset[str]) -> Iterator[Any]:
+    """The scalars under these names at any depth of a plain value."""
+    if type(value) is dict:
+        for key, entry in value.items():
+            if key in names or key.partition("#")[0] in names:
+                yield from _scalars(entry)
+            else:
+                yield from of_names(entry, names)
+    elif type(value) is list:
+        for entry in value:
+            yield from of_names(entry, names)
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if type(value) is dict or type(value) is list:
+        for entry in value.values() if type(value) is dict else value:
+            yield from _scalars(entry)
+    elif value is not None:
+        yield value
+
+
+def without(value: Any, names: frozenset[str]) -> Any:
+    """A plain value without the entries of these names, at any depth; ``name#2`` is a second entry of a name."""
+    if type(value) is dict:
+        kept = (item for item in value.items() if item[0] not in names and item[0].partition("#")[0] not in names)
+        return {key: without(entry, names) for key, entry in kept}
+    return [without(entry, names) for entry in value] if type(value) is list else value
