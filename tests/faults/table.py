@@ -96,7 +96,7 @@ def main() -> int:
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| case | injected | survived | figures |\n| --- | --- | --- | --- |")
     for number, what in CASES.items():
-        tests = passed[number] + len(failed[number])
+        tests = passed[number] + len(failed.get(number, []))
         print(f"| {number or '-'} | {what} | {passed[number]} of {tests} | {shown(worst(by_case[number]))} |")
     for number, what in ELSEWHERE.items():
         print(f"| {number} | {what} | | |")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 
 import otel_ml
 
 HOW = sys.argv[1]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 telemetry = otel_ml.configure(service_name="script", metric_export_interval=60.0)
 model = otel_ml.Model("m", version="1", events="all", capture_features="all")
 count_file = os.open(os.environ["COUNT"], os.O_RDWR | os.O_CREAT)
