@@ -315,7 +315,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         told = self._told_now
         if told is None or self._own_attributes or self._events or self._links or self._status or self.given_name:
             return None
-        prediction_id = self.__dict__.get("_id") or self.id
+        prediction_id = self._id or self.id
         if len(prediction_id) != ID_LENGTH or self._trace_state or not prediction_id.isascii():
             return None
         label, score, elapsed = told

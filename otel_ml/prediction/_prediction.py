@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from otel_ml.prediction._model import Model
 
 _UNSET: Any = object()
+_MAKING_AN_ID = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_MAKING_AN_ID.acquire, after_in_parent=_MAKING_AN_ID.release, after_in_child=_MAKING_AN_ID.release
+    )
 
 
 class Prediction:
@@ -36,6 +43,7 @@ class Prediction:
     """
 
     # What most predictions never change stands here once, not in each of them.
+    _id: str | None = None
     _row_ids: list[str] | None = None
     _output: _outputs.Output | None = None
     _begun = False
@@ -59,8 +67,11 @@ class Prediction:
 
         It is made when it is first asked for, on whichever thread; all threads see the same.
         """
-        known = self.__dict__.get("_id")
-        return known if known is not None else str(self.__dict__.setdefault("_id", self._new_id()))
+        if self._id is None:
+            with _MAKING_AN_ID:  # the caller and the worker may ask at once, and must not get two
+                if self._id is None:
+                    self._id = self._new_id()
+        return self._id
 
     @property
     def trace_id(self) -> str:
@@ -261,7 +272,6 @@ class Prediction:
     # --- what a mode fills in --------------------------------------------------------------------------------------
 
     _clock: Clock
-    _id: str
 
     def _new_id(self) -> str:
         raise NotImplementedError
