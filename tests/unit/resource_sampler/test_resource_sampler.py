@@ -205,9 +205,10 @@ def test_without_metrics_no_thread_is_started():
     assert (sampler.is_running, source.reads) == (False, 0)
 
 
-def test_the_sdk_disabled_starts_no_thread(provider, monkeypatch):
-    """OTEL_SDK_DISABLED is obeyed."""
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+@pytest.mark.parametrize(("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_ML_SAMPLER", "OFF")])
+def test_what_is_switched_off_starts_no_thread(provider, monkeypatch, name, value):
+    """OTEL_SDK_DISABLED and the sampler's own switch are obeyed."""
+    monkeypatch.setenv(name, value)
     sampler = ResourceSampler(0.05, sources=[Scripted(1)], meter=provider.meter)
     sampler.start()
     assert sampler.is_running is False

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,7 +10,8 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.cli import main
-from otel_ml.cli.sampler import as_json, as_table
+from otel_ml.cli.sampler import _why_stock, as_json, as_table
+from otel_ml.config import Config
 from otel_ml.resource_sampler import Gap, Reading, Snapshot, SourceSnapshot
 
 SNAPSHOT = Snapshot(
@@ -90,6 +93,10 @@ def test_one_reading_of_this_machine_as_a_table(capsys):
         (["--pid", "99999999", "--once"], "otel-ml sampler: pid=99999999: there is no such process here"),
         (["--pid", "99999999"], "otel-ml sampler: pid=99999999: there is no such process here"),
         (
+            ["--budget", "0"],
+            "otel-ml sampler: budget (OTEL_ML_SAMPLER_BUDGET) is 0.0: use a share of one core above 0, such as 0.01",
+        ),
+        (
             ["--endpoint", "localhost:4318"],
             (
                 "otel-ml sampler: endpoint is 'localhost:4318': use a URL with http:// or https://, "
@@ -114,6 +121,78 @@ def test_a_wrong_option_is_refused_by_the_parser(words, capsys):
         main(["sampler", *words])
     assert ended.value.code == 2
     assert words[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("variable", [{"OTEL_ML_SAMPLER": "off"}, {"OTEL_SDK_DISABLED": "true"}])
+def test_what_the_environment_switches_off_does_not_start(variable):
+    """One line and status 2: an operator asked for something that cannot be."""
+    code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler']))"
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (
+        2,
+        "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do\n",
+    )
+
+
+def test_id_and_name_of_a_process_exclude_each_other(capsys):
+    """One process is watched."""
+    with pytest.raises(SystemExit):
+        main(["sampler", "--pid", "1", "--name", "x"])
+    assert "not allowed with argument --pid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({}, ""),
+        ({"metric_temporality": "delta"}, "the temporality"),
+        ({"metrics_exporter": "console"}, "the exporter"),
+        ({"prometheus_port": 0}, "the scrape page"),
+        ({"histogram_aggregation": "base2_exponential_bucket_histogram"}, "the histograms"),
+    ],
+)
+def test_a_setting_that_only_the_sdk_honours_takes_the_way_through_it(setting, why):
+    """And it is said; everything else is exported without an SDK."""
+    assert _why_stock(Config(**setting)) == why
+
+
+def test_through_the_sdk_it_samples_flushes_and_ends_too():
+    """The same command on the stock path, here to the console exporter."""
+    environment = {**os.environ, "OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "none"}
+    environment |= {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
+    code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler', '--interval', '0.2']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as sampler:
+        first = sampler.stderr.readline()
+        seen = ""
+        while "system.cpu.time" not in seen:
+            seen = sampler.stdout.readline()
+            assert seen
+        sampler.send_signal(signal.SIGTERM)
+        sampler.communicate(timeout=60)
+    assert first.endswith(" through the SDK (the exporter); Ctrl-C ends it\n")
+    assert sampler.returncode == 0
+
+
+def test_a_command_that_samples_loads_no_sdk():
+    """Half of the memory is what is not loaded."""
+    code = (
+        "import sys; from otel_ml.cli import main\n"
+        "main(['sampler', '--json'])\n"
+        "import otel_ml._telemetry._instance\n"
+        "heavy = ('opentelemetry.sdk', 'google.protobuf', 'urllib3', 'numpy', 'grpc', 'psutil', 'http.client', 'ssl')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert finished.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_has_an_example_and_loads_no_heavy_module():
