@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from typing import TYPE_CHECKING
 
+from otel_ml.cli._terminal import clean, say
 from otel_ml.console import ConsoleError, Options, default_database, serve
 
 if TYPE_CHECKING:
@@ -70,24 +70,23 @@ def run(args: argparse.Namespace) -> int:
             max_rows=args.max_rows,
         )
         if not options.is_loopback:
-            _say(f"warning: {options.host} can be reached by others, and whoever reaches it reads all predictions")
+            say(
+                "console",
+                f"warning: {options.host} can be reached by others, and whoever reaches it reads all predictions",
+            )
         # the file and its log hold features: nobody else on this machine needs to read them
         os.umask(0o077)
         if serve(options, _ready(options, as_json=args.json)):
             return 0
-        _say("some accepted records could not be written")
+        say("console", "some accepted records could not be written")
     except ConsoleError as error:
-        _say(str(error))
+        say("console", str(error))
     return 1
-
-
-def _say(line: str) -> None:
-    print(f"otel-ml console: {line}", file=sys.stderr, flush=True)
 
 
 def _ready(options: Options, *, as_json: bool) -> Callable[[str], None]:
     def ready(address: str) -> None:
         line = f"otel-ml console: {address} shows what arrives there over OTLP; kept in {options.database}"
-        print(json.dumps({"address": address, "database": options.database}) if as_json else line, flush=True)
+        print(json.dumps({"address": address, "database": options.database}) if as_json else clean(line), flush=True)
 
     return ready

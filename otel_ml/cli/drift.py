@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from otel_ml.cli._terminal import say, show
 from otel_ml.quality import DataFileError, DriftScan, FeatureDrift, ProfileError, ReferenceProfile, read_batches
 
 _EPILOG = """\
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         profile = ReferenceProfile.load(args.profile)
         scan = _scan(profile, args.data, args.score)
     except (DataFileError, ProfileError) as error:
-        print(f"otel-ml drift: {error}", file=sys.stderr)
+        say("drift", error)
         return 2
     features = scan.features(args.threshold)
     drifted = [feature.name for feature in features if feature.drifted]
@@ -86,6 +87,6 @@ def _print(profile: ReferenceProfile, rows: int, features: list[FeatureDrift]) -
         figures = (feature.psi, feature.psi_null999, feature.jensen_shannon)
         psi, noise, distance = ("-" if figure is None else f"{figure:.4f}" for figure in figures)
         mark = "  drifted" if feature.drifted else ""
-        print(
+        show(
             f"  {feature.name:<24} {psi:>8} {noise:>8} {distance:>6} {feature.count:>10,} {feature.missing:>10,}{mark}"
         )

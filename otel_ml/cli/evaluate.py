@@ -6,11 +6,11 @@ import argparse
 import datetime as dt
 import json
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from otel_ml.cli._terminal import say, show
 from otel_ml.ground_truth import GroundTruth, StoreError
 
 _EPILOG = """\
@@ -55,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         figures = _figures(args)
     except (StoreError, ValueError) as error:
-        print(f"otel-ml evaluate: {error}", file=sys.stderr)
+        say("evaluate", error)
         return 2
     if args.json:
         print(json.dumps(figures))
     if not figures["count"]:
-        print(f"otel-ml evaluate: no labelled prediction of {args.model!r} in this window", file=sys.stderr)
+        say("evaluate", f"no labelled prediction of {args.model!r} in this window")
         return 1
     if not args.json:
         _print(figures)
@@ -94,7 +94,7 @@ def _print(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         if name == "per_class":
             continue
-        print(f"{name:<10} {'-' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
+        show(f"{name:<10} {'-' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
     for name, of_class in figures.get("per_class", {}).items():
         texts = ("-" if value is None else f"{value:.4f}" for value in list(of_class.values())[:3])
-        print(f"class {name:<12} precision, recall, f1 {', '.join(texts)}; {of_class['count']} true")
+        show(f"class {name:<12} precision, recall, f1 {', '.join(texts)}; {of_class['count']} true")

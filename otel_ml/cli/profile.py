@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from otel_ml.cli._terminal import clean, say, show
 from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, read_columns
 
 _EPILOG = """\
@@ -54,32 +56,34 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_summary(profile, args.output)))
         return 0
-    print(f"{args.output}: profile {profile.id} of {profile.rows:,} rows")
+    show(f"{args.output}: profile {profile.id} of {profile.rows:,} rows")
     for feature in profile.all_features():
         labels = ", ".join(feature.labels[:3])
-        print(f"  {feature.name:<24} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
+        show(f"  {feature.name:<24} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
     for name, reason in profile.skipped.items():
-        print(f"  {name:<24} not monitored: {reason}")
+        show(f"  {name:<24} not monitored: {reason}")
     return 0
 
 
 def _fit(args: argparse.Namespace) -> ReferenceProfile:
     _note(f"reading {args.data}")
     columns = read_columns(args.data)
-    absent = [name for name in args.exclude if name not in columns]
+    absent = [name for name in (*args.exclude, *args.sensitive) if name not in columns]
     if absent:
         raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(columns)}")
     _note(f"binning {len(columns) - len(args.exclude)} columns")
     with warnings.catch_warnings():
         # the summary names what was skipped
         warnings.simplefilter("ignore", UserWarning)
-        return ReferenceProfile.fit(
+        profile = ReferenceProfile.fit(
             {name: values for name, values in columns.items() if name not in args.exclude},
             args.score,
             args.label,
             categorical=args.categorical,
-            sensitive=args.sensitive,
+            sensitive=[name for name in args.sensitive if name not in args.exclude],
         )
+    # a column that is no feature is no less secret
+    return replace(profile, sensitive=profile.sensitive.union(args.sensitive))
 
 
 def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:
@@ -93,9 +97,9 @@ def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:
 
 
 def _note(text: str) -> None:
-    print(f"{text} ...", file=sys.stderr, flush=True)
+    print(clean(f"{text} ..."), file=sys.stderr, flush=True)
 
 
 def _fail(text: str) -> int:
-    print(f"otel-ml profile: {text}", file=sys.stderr)
+    say("profile", text)
     return 2

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}
+_MAGIC = b"DUCK"
+_MAGIC_END = 12
+"""Bytes of a DuckDB file to the end of its mark."""
 _KEPT_SHARE = 0.95
 """A table that is over its limit is cut to this share of it, so that the cut is not made for every row."""
 
@@ -47,8 +50,7 @@ class Store:
         path = options.database
         try:
             if path != MEMORY:
-                Path(path).expanduser().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path = str(Path(path).expanduser())
+                path = _file(path)
             connection = duckdb.connect(path, config=dict(_SETTINGS))
             connection.execute("set enable_external_access = false")
             _create(connection, path)
@@ -144,6 +146,17 @@ class Store:
             self._connection.rollback()
         except duckdb.Error:
             return  # the transaction never began or the database is gone; the caller reports the first error
+
+
+def _file(path: str) -> str:
+    """The absolute path, its folder made; DuckDB alone would show a JSON or CSV file as a table, and follow a URL."""
+    file = Path(path).expanduser().absolute()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.is_file():
+        with file.open("rb") as content:
+            if content.read(_MAGIC_END)[-len(_MAGIC) :] != _MAGIC:
+                raise ConsoleError(f"{path} is not a DuckDB file; choose another --database")
+    return str(file)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, path: str) -> None:

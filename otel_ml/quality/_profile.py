@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
-
-if TYPE_CHECKING:
-    import os
 
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 2
@@ -24,6 +23,7 @@ _READABLE: Final = (1, VERSION)
 """Formats that `load` takes; files of format 1 do not say which columns the frame had."""
 _FIELDS: Final = tuple(field.name for field in fields(Feature))
 _UNSALTED: Final = tuple(name for name in _FIELDS if name != "salt")
+_MOST_ROWS: Final = 2**63 - 1
 _KEYED: Final = frozenset(("salt", "categories", "rare"))
 """What differs between two fits of the same sensitive data."""
 
@@ -123,6 +123,8 @@ class ReferenceProfile:
         content = self._content()
         head = {"format": FORMAT, "format_version": VERSION, "id": self.id, "checksum": _hash(content, 8)}
         target = Path(path)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         partial = target.with_name(f"{target.name}.partial")
         partial.write_text(json.dumps({**head, **content}, indent=1) + "\n", encoding="utf-8")
         partial.replace(target)
@@ -140,6 +142,8 @@ class ReferenceProfile:
             raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
         except ValueError as error:
             raise ProfileError(f"{path} is not JSON: {error}") from None
+        except RecursionError:
+            raise ProfileError(f"{path} is nested too deeply to be a reference profile") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ProfileError(f"{path} is not a reference profile; `otel-ml profile` writes one")
         if content.get("format_version") not in _READABLE:
@@ -156,14 +160,22 @@ class ReferenceProfile:
                 {str(name): str(reason) for name, reason in content["skipped"].items()},
                 tuple(str(name) for name in content.get("columns", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            is_whole = profile._is_whole(content)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it anew") from None
-        is_whole = content["format_version"] == 1 or _hash(profile._content(), 8) == content.get("checksum")
-        if not is_whole or profile.id != content.get("id"):
+        if not is_whole:
             raise ProfileError(
                 f"{path} was edited or damaged: its content does not have the id or checksum it states; fit it anew"
             )
         return profile
+
+    def _is_whole(self, content: Mapping[str, Any]) -> bool:
+        names = [feature.name for feature in self.all_features()]
+        if len(set(names)) < len(names):
+            raise ValueError("a feature is there twice")
+        has_checksum = content["format_version"] > 1
+        is_same = not has_checksum or _hash(self._content(), 8) == content.get("checksum")
+        return is_same and self.id == content.get("id")
 
     def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
         # without the columns that a file of format 1 lacks it keeps its id
@@ -227,13 +239,14 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
 def _flaw(feature: Feature) -> str | None:
     bins = len(feature.edges) + 1 if feature.kind == "number" else len(feature.categories) + 2
     bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
+    texts = (feature.name, feature.kind, feature.salt, *feature.labels, *feature.categories, *feature.rare)
+    if not all(isinstance(text, str) for text in texts) or len(feature.salt.encode()) > SALT_LENGTH:
+        return "has names that are no texts, or no usable salt"
     if feature.kind not in {"number", "category"}:
         return f"is of the unknown kind {feature.kind!r}"
     if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
         return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
-    if type(feature.salt) is not str or len(feature.salt.encode()) > SALT_LENGTH:
-        return "has no usable salt"
-    if any(type(count) is not int or count < 0 for count in (*feature.counts, feature.missing)):
+    if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in (*feature.counts, feature.missing)):
         return "has counts that are not natural numbers"
     if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):
         return "has edges that do not ascend"

@@ -77,6 +77,17 @@ def test_a_port_in_use_is_refused():
     )
 
 
+@pytest.mark.parametrize("content", [b'{"a":1}', b"", b"\0" * 100])
+def test_a_file_that_is_no_database_is_refused(tmp_path, content):
+    """DuckDB would show a JSON or CSV file as a table; the console says what is wrong and leaves the file alone."""
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    done = subprocess.run(command("--database", str(path)), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"otel-ml console: {path} is not a DuckDB file; choose another --database\n"
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (content, [path])
+
+
 def test_bad_values_are_one_line():
     """A value out of range ends with one line that says what is expected."""
     done = subprocess.run(command("--retention-hours", "-1"), capture_output=True, text=True, timeout=60, check=False)

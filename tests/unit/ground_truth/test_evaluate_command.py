@@ -85,3 +85,16 @@ def test_help_shows_an_example(capsys):
     with pytest.raises(SystemExit):
         run("--help")
     assert "  otel-ml evaluate --store sqlite:///predictions.db" in capsys.readouterr().out
+
+
+def test_classes_cannot_steer_the_terminal(truth, url, capsys):
+    """Control characters of a class or a path come out as marks."""
+    now = time.time()
+    for name, predicted in (("a", "\x1b[31mx"), ("b", "y"), ("c", "z")):
+        log(truth, name, predicted=predicted, predicted_at=now - 60)
+    truth.flush()
+    truth.record_labels((name, "\x1b[31mx", now - 30) for name in "abc")
+    assert run("--store", url, "--model", "fraud") == 0
+    assert run("--store", "sqlite:///\x1b[31mno.db", "--model", "fraud") == 2
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err

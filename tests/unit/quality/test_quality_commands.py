@@ -111,6 +111,42 @@ def test_a_broken_file_and_a_missing_score_are_named(saved, tmp_path, capsys):
     assert errors[1:] == [f"otel-ml drift: {empty} has no rows", f"otel-ml drift: {REPLAY} has no column 'p'"]
 
 
+def test_the_output_of_the_profile_command_cannot_be_a_folder(tmp_path, capsys):
+    """One line says so."""
+    assert [run("profile", "--data", TRAIN, "--output", path) for path in (".", str(tmp_path))] == [2, 2]
+    errors = capsys.readouterr().err.splitlines()
+    assert [line for line in errors if "cannot write" in line] == [
+        "otel-ml profile: cannot write .: Is a directory",
+        f"otel-ml profile: cannot write {tmp_path}: Is a directory",
+    ]
+
+
+def test_names_of_columns_cannot_steer_the_terminal(tmp_path, capsys):
+    """Control characters of a file come out as marks, in tables and in messages."""
+    data, saved = tmp_path / "d.csv", tmp_path / "p.json"
+    names = ["\x1b[31mred", "id\x1b]0;title\x07", "ok"]
+    rows = [f"{position % 2},{position},\x1b[2J{position % 3}" for position in range(300)]
+    data.write_text("\n".join([",".join(names), *rows]))
+    assert run("profile", "--data", str(data), "--output", str(saved)) == 0
+    assert run("drift", "--profile", str(saved), "--data", str(data)) == 0
+    assert run("profile", "--data", str(data), "--output", str(saved), "--label", "none") == 2
+    assert run("drift", "--profile", str(saved), "--data", str(tmp_path / "\x1b[31m.csv")) == 2
+    shown = capsys.readouterr()
+    assert "\ufffd[31mred" in shown.out
+    assert not {"\x1b", "\x07"} & set(shown.out + shown.err)
+
+
+def test_a_sensitive_column_may_be_excluded(tmp_path, capsys):
+    """What is no feature can still be named as sensitive, and stays so."""
+    path = str(tmp_path / "p.json")
+    arguments = ("profile", "--data", TRAIN, "--output", path, "--exclude", "id", "--sensitive", "id", "SEX")
+    assert run(*arguments) == 0
+    assert ReferenceProfile.load(path).sensitive == {"id", "SEX"}
+    assert "id" not in ReferenceProfile.load(path).columns
+    assert run(*arguments, "nosuch") == 2
+    assert "no column 'nosuch'" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("command", ["profile", "drift"])
 def test_help_shows_an_example(command, capsys):
     """`--help` ends with a line to copy."""

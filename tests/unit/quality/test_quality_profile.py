@@ -323,6 +323,18 @@ def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
         (lambda content: json.dumps({**content, "output": {**content["output"], "counts": [-1] * 20}}), "is damaged"),
         (lambda content: json.dumps({**content, "output": {**content["output"], "edges": [1, 1] * 9 + [2]}}), "ascend"),
         (lambda content: json.dumps({**content, "output": {**content["output"], "kind": "soup"}}), "is damaged"),
+        (lambda content: json.dumps({**content, "rows": float("inf")}), "is damaged"),
+        (lambda content: json.dumps({**content, "rows": float("nan")}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "edges": [10**400]}}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "counts": [10**400] * 20}}), "damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "missing": "no"}}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "name": 5}}), "is damaged"),
+        (lambda content: json.dumps({**content, "output": {**content["output"], "labels": [[]] * 20}}), "is damaged"),
+        (lambda content: json.dumps({**content, "features": content["features"] * 2}), "is damaged"),
+        (lambda content: json.dumps({**content, "sensitive": 5}), "is damaged"),
+        (lambda content: "[" * 200_000 + "]" * 200_000, "is nested too deeply"),
+        (lambda content: '{"format":' * 100_000 + "1" + "}" * 100_000, "is nested too deeply"),
+        (lambda content: "9" * 5000, "is not JSON"),
     ],
 )
 def test_a_bad_file_is_refused(census, tmp_path, change, message):
@@ -332,6 +344,15 @@ def test_a_bad_file_is_refused(census, tmp_path, change, message):
     path.write_text(change(json.loads(path.read_text())))
     with pytest.raises(ProfileError, match=message):
         ReferenceProfile.load(path)
+
+
+def test_a_folder_is_no_file_to_write(census, tmp_path):
+    """The name of a folder is an error of its own, and nothing is left beside it."""
+    for path in (tmp_path, ".", ".."):
+        with pytest.raises(IsADirectoryError):
+            census.save(path)
+    assert list(tmp_path.iterdir()) == []
+    assert not tmp_path.with_name(f"{tmp_path.name}.partial").exists()
 
 
 def test_a_missing_file_is_named(tmp_path):
