@@ -257,8 +257,11 @@ _quick = _make_quick()
 
 
 def flat_json(value: dict[str, object]) -> bytes:
-    """`json_text` in UTF-8 for a dict of scalars, or of dicts of them, that has passed this boundary already."""
-    written: bytes | None = attempt(_quick, value) if _quick is not None else None
+    """`json_text` in UTF-8 for a dict of scalars, or of dicts of them, that has passed this boundary already.
+
+    Raises whatever an encoder raises for a value that has not passed it.
+    """
+    written = _quick(value) if _quick is not None else None
     if written is None:
         text_written = attempt(_encode, value)
         written = None if text_written is None else text_written.encode("ascii", "replace")

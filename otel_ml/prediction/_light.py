@@ -313,7 +313,7 @@ class LightPrediction(OwnPrediction, LightSpan):
     def compact(self) -> Compact | None:
         """The few values of an everyday prediction that nobody has added anything to."""
         told = self._told_now
-        if told is None or self._own_attributes or self._events or self._links or self._status or self.given_name:
+        if told is None or not self._is_plain:
             return None
         prediction_id = self._id or self.id
         if len(prediction_id) != ID_LENGTH or self._trace_state or not prediction_id.isascii():

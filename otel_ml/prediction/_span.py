@@ -40,6 +40,8 @@ class LightSpan(Span):
     _sampled = False
     _random = True
     _live = True
+    _is_plain = True
+    """Nobody has added anything to it."""
     _start_ns = 0
     _end_ns = 0
     _trace_state: TraceState | None = None
@@ -80,6 +82,7 @@ class LightSpan(Span):
             return
         if self._own_attributes is None:
             self._own_attributes = {}
+            self._is_plain = False
         if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
             self._own_attributes[name] = plain
 
@@ -94,6 +97,7 @@ class LightSpan(Span):
             return
         if self._events is None:
             self._events = []
+            self._is_plain = False
         if len(self._events) < EVENTS_KEPT:
             moment = timestamp if type(timestamp) is int else time_ns()
             self._events.append((text(name, 256) or "", moment, _plain(attributes)))
@@ -104,6 +108,7 @@ class LightSpan(Span):
             return
         if self._links is None:
             self._links = []
+            self._is_plain = False
         if len(self._links) < LINKS_KEPT:
             self._links.append((context.trace_id, context.span_id, _plain(attributes)))
 
@@ -111,6 +116,7 @@ class LightSpan(Span):
     def update_name(self, name: str) -> None:
         if self.is_recording():
             self.given_name = text(name, 256) or self.name
+            self._is_plain = False
 
     @_guard.guarded("span.set_status", None)
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
@@ -121,6 +127,7 @@ class LightSpan(Span):
         if self._status is not None and self._status[0] is StatusCode.OK:
             return
         if code is not StatusCode.UNSET:
+            self._is_plain = False
             self._status = (code, (text(message, 1024) or "") if code is StatusCode.ERROR else "")
 
     @_guard.guarded("span.record_exception", None)
