@@ -29,6 +29,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     utilization: bool = False,
     per_cpu: bool = False,
     pss: bool = False,
+    gpm: bool = False,
     children: bool = True,
     elect: bool = True,
 ) -> tuple[Source, ...]:
@@ -40,6 +41,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
         utilization: Whether to add shares of CPU time.
         per_cpu: Whether the host's CPU times are those of each CPU.
         pss: Whether to add the process's proportional set size, once a minute.
+        gpm: Whether to add SM, tensor and memory bandwidth activity of GPUs of the Hopper generation and later.
         children: Whether to look for descendants of the process.
         elect: Whether in the mode ``process`` only one worker of a prefork server reads container and GPUs.
 
@@ -55,25 +57,32 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
         return _portable(parts, pid)
     watched = OneProcess(pid) if isinstance(pid, int) else pid
     container = ContainerSource(watched)
-
-    def cpus() -> float:
-        process = 0 if watched is None else watched() or 0
-        return min(available_cpus(process), container.cpu_limit() or math.inf)
-
+    cpus = _available(watched, container)
     process = ProcessSource(watched, utilization=utilization, pss=pss, children=children, cpus=cpus)
-
-    def gpus() -> GpuSource:
-        if mode == "node" and watched is None:
-            return GpuSource(attribution="containers")
-        # a process that is found by its name has no id that stays
-        return GpuSource(attribution="off") if callable(pid) else GpuSource(pid=pid)
-
-    shared: tuple[Source, ...] = (container, LateGpuSource(gpus))
+    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, pid)))
     if mode == "process" and watched is None and elect:
         leadership = Leadership()
         shared = tuple(Elected(source, leadership) for source in shared)
     host = (HostSource(parts=parts, utilization=utilization, per_cpu=per_cpu),) if parts else ()
     return (*host, process, *shared)
+
+
+def _available(watched: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
+    """What tells how many CPUs affinity and quota grant."""
+
+    def cpus() -> float:
+        process = 0 if watched is None else watched() or 0
+        return min(available_cpus(process), container.cpu_limit() or math.inf)
+
+    return cpus
+
+
+def _gpus(mode: Mode, pid: int | Callable[[], int | None] | None) -> Callable[[], GpuSource]:
+    """What makes the GPU source, with whose share of the GPUs it gives."""
+    if mode == "node" and pid is None:
+        return lambda: GpuSource(attribution="containers")
+    # a process that is found by its name has no id that stays
+    return lambda: GpuSource(attribution="off") if callable(pid) else GpuSource(pid=pid)
 
 
 def _portable(parts: tuple[Part, ...], pid: int | Callable[[], int | None] | None) -> tuple[Source, ...]:
