@@ -7,7 +7,7 @@ import os
 import weakref
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from otel_ml import _guard
 from otel_ml.quality._cells import ABSENT, Cells, Layout, Slot
@@ -15,6 +15,8 @@ from otel_ml.quality._columns import count_column
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Schema
 
+_CUT: Final = "__truncated__"
+"""Key by which a row says that features were left out of it."""
 _monitors: weakref.WeakSet[FeatureMonitor] = weakref.WeakSet()
 
 
@@ -89,9 +91,13 @@ class FeatureMonitor:
             if verdict.bin is not None and verdict.rule is None:
                 slot.remember(value, verdict.bin)
         if self.layout.closed and len(row) > present:
-            cells.violate(self.layout.extra, "extra_column", len(row) - present)
-            violated = True
+            extra = len(row) - present - self._is_cut(row)
+            cells.violate(self.layout.extra, "extra_column", extra)
+            violated |= extra > 0
         cells.invalid += violated
+
+    def _is_cut(self, columns: Mapping[str, object]) -> bool:
+        return _CUT in columns and _CUT not in self.declared
 
     @_guard.guarded("quality.observe_batch", None)
     def observe_batch(
@@ -118,7 +124,7 @@ class FeatureMonitor:
                 _guard.call(
                     "quality.observe_column", count_column, slot, columns.get(slot.name, ABSENT), rows, fresh, invalid
                 )
-            extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots)
+            extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots) - self._is_cut(columns)
             if self.layout.closed and extra:
                 fresh.violate(self.layout.extra, "extra_column", extra * rows)
                 invalid = bytearray(b"\x01") * rows

@@ -121,6 +121,16 @@ def test_a_closed_schema_counts_columns_that_nobody_declared():
     }
 
 
+def test_the_mark_of_a_cut_row_is_no_column():
+    """`__truncated__` says that features were left out; it breaks no rule, whoever put it there."""
+    monitor = FeatureMonitor(IDENTITY, profile=None, schema=Schema([Column("x")], closed=True))
+    monitor.observe_row({"x": 1, "__truncated__": 5000}, None, None)
+    monitor.observe_batch({"x": [1, 2], "__truncated__": [9, 9]}, None, None, 2)
+    assert (counts(monitor)["violations"], monitor.cells.invalid) == ({}, 0)
+    monitor.observe_row({"x": 1, "__truncated__": 5000, "other": 1}, None, None)
+    assert (counts(monitor)["violations"], monitor.cells.invalid) == ({(semconv.OTHER, "extra_column"): 1}, 1)
+
+
 def test_declared_and_sensitive_columns_are_named(small):
     """The prediction room learns what may leave the process."""
     profile = ReferenceProfile.fit({"a": [0, 1] * 50, "b": [0, 1] * 50}, sensitive=["b"])
