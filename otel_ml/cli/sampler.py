@@ -55,6 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     watched.add_argument("--name", help="the same by its name in /proc/<pid>/comm; found again when it was restarted")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="of one core; above it the interval is stretched")
     parser.add_argument("--per-cpu", action="store_true", help="the host's CPU times of each CPU in place of their sum")
+    parser.add_argument("--gpm", action="store_true", help="SM, tensor and memory activity of GPUs, Hopper and later")
     parser.add_argument(
         "--pss", action="store_true", help="the process's proportional memory, once a minute; holds it up"
     )
@@ -134,6 +135,7 @@ def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[
         utilization=arguments.once or arguments.json,
         per_cpu=arguments.per_cpu,
         pss=arguments.pss,
+        gpm=arguments.gpm,
         children=bool(arguments.name or arguments.pid),  # the sampler itself has none
         elect=False,
     )
