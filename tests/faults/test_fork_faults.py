@@ -59,7 +59,11 @@ def test_case_11_a_thousand_forks(run, receiver, figure):
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
-        pytest.param(method, kind, marks=[] if method == "fork" or kind == "process" else [pytest.mark.slow])
+        pytest.param(
+            method,
+            kind,
+            marks=[] if method == "fork" or (method, kind) == ("forkserver", "process") else [pytest.mark.slow],
+        )
         for method in ("fork", "spawn", "forkserver")
         for kind in ("process", "executor", "pool")
     ],

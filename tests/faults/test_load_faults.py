@@ -229,7 +229,7 @@ def test_case_14_deadlines_ignore_the_wall_clock(make_service, receiver, monkeyp
     assert service.balanced()
 
 
-@pytest.mark.parametrize("count", [5_000, pytest.param(40_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2_000, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_case_19_names_without_end(make_service, receiver, resident, figure, count):
     """Model versions, classes, stages, error types and labels of stock instruments that never repeat: every number
     of series is bounded, and who was there first keeps its place."""
