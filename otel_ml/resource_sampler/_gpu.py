@@ -47,7 +47,7 @@ class GpuSource:
         deadline: Seconds that one reading may take.
         gpm: Whether to read SM, tensor and memory bandwidth activity (Hopper and later; also of MIG instances).
         attribution: Whose share of the GPUs is given: the ``process``, all ``containers`` of the machine, or ``off``.
-        pid: The process whose share that is, by default this one.
+        pid: The process whose share that is or what tells it at every reading, by default this one.
         proc: /proc of this namespace.
         host_proc: /proc of the host where it is mounted, to find this process under the host's number.
         poll: Seconds between two looks for XID events.
@@ -70,7 +70,7 @@ class GpuSource:
         deadline: float = DEADLINE_SECONDS,
         gpm: bool = False,
         attribution: Attribution = "process",
-        pid: int | None = None,
+        pid: int | Callable[[], int | None] | None = None,
         proc: Path = Path("/proc"),
         host_proc: Path | None = None,
         poll: float = POLL_SECONDS,

@@ -45,7 +45,7 @@ class Ladder:
     Args:
         nvml: The driver library.
         kind: ``process`` for the watched process, ``containers`` for the sum of each container on this machine.
-        pid: The watched process, by default this one.
+        pid: The watched process or what tells it, by default this one.
         proc: /proc of this namespace.
         host_proc: /proc of the host, where it is mounted.
         framework: What the allocator of the framework holds.
@@ -56,7 +56,7 @@ class Ladder:
         nvml: Nvml,
         *,
         kind: Attribution = "process",
-        pid: int | None = None,
+        pid: int | Callable[[], int | None] | None = None,
         proc: Path = Path("/proc"),
         host_proc: Path | None = None,
         framework: Callable[[], list[Allocated]] = allocated,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +23,24 @@ class Owners:
     """Tells the watched process and its descendants from others.
 
     Args:
-        pid: The watched process, in this namespace.
+        pid: The watched process, in this namespace, or what tells it; None while there is none.
         proc: /proc of this namespace.
         host_proc: /proc of the host, where it is mounted into this container.
     """
 
-    def __init__(self, pid: int, proc: Path = Path("/proc"), host_proc: Path | None = None) -> None:
-        self._pid = pid
+    def __init__(
+        self, pid: int | Callable[[], int | None], proc: Path = Path("/proc"), host_proc: Path | None = None
+    ) -> None:
+        self._watched = pid
         self._proc = proc
         self._host = host_proc
         self._descriptor: dict[int, str] = {}
         """Where a process was last seen to hold the device."""
+
+    @property
+    def _pid(self) -> int:
+        """The watched process now; 0, which is no process, while there is none."""
+        return (self._watched() or 0) if callable(self._watched) else self._watched
 
     def has_device(self) -> bool:
         """Whether the watched process uses CUDA."""
@@ -45,10 +52,13 @@ class Owners:
         Only where that is certain: an id of our namespace must hold the device, since a host's id may be the number of
         some other process here; an id of the host must lead to our namespace.
         """
-        here = {pid for pid in pids if self._descends(self._proc, pid, self._pid) and self._holds_device(pid)}
+        watched = self._pid
+        if not watched:
+            return set(), "none"
+        here = {pid for pid in pids if self._descends(self._proc, pid, watched) and self._holds_device(pid)}
         if here or self._host is None:
             return here, "pid"
-        return {pid for pid in pids if self._is_ours_on_host(self._host, pid)}, "host_pid"
+        return {pid for pid in pids if self._is_ours_on_host(self._host, pid, watched)}, "host_pid"
 
     def containers(self, pids: Iterable[int]) -> dict[int, str]:
         """The container of each id, for a sampler in the host's namespace; processes in none are left out."""
@@ -68,17 +78,17 @@ class Owners:
             pid = parent
         return False
 
-    def _is_ours_on_host(self, host: Path, pid: int) -> bool:
+    def _is_ours_on_host(self, host: Path, pid: int, watched: int) -> bool:
         """Whether a host's id, or an ancestor of it, is the watched process under its inner number in our namespace."""
         try:
-            namespace = (self._proc / str(self._pid) / "ns" / "pid").readlink()
+            namespace = (self._proc / str(watched) / "ns" / "pid").readlink()
         except OSError:
             return False
         current: int | None = pid
         for _ in range(_MAX_ANCESTORS):
             if current is None or current <= 1:
                 return False
-            if _inner(host, current) == self._pid:
+            if _inner(host, current) == watched:
                 try:
                     return (host / str(current) / "ns" / "pid").readlink() == namespace
                 except OSError:

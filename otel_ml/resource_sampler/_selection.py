@@ -59,7 +59,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     container = ContainerSource(watched)
     cpus = _available(watched, container)
     process = ProcessSource(watched, utilization=utilization, pss=pss, children=children, cpus=cpus)
-    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, pid, gpm=gpm)))
+    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, watched, gpm=gpm)))
     if mode == "process" and watched is None and elect:
         leadership = Leadership()
         shared = tuple(Elected(source, leadership) for source in shared)
@@ -77,12 +77,11 @@ def _available(watched: Callable[[], int | None] | None, container: ContainerSou
     return cpus
 
 
-def _gpus(mode: Mode, pid: int | Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
+def _gpus(mode: Mode, watched: Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
     """What makes the GPU source, with whose share of the GPUs it gives."""
-    if mode == "node" and pid is None:
+    if mode == "node" and watched is None:
         return lambda: GpuSource(gpm=gpm, attribution="containers")
-    # a process that is found by its name has no id that stays
-    return lambda: GpuSource(gpm=gpm, attribution="off") if callable(pid) else GpuSource(gpm=gpm, pid=pid)
+    return lambda: GpuSource(gpm=gpm, pid=watched)
 
 
 def _portable(parts: tuple[Part, ...], pid: int | Callable[[], int | None] | None) -> tuple[Source, ...]:

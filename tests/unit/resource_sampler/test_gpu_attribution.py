@@ -101,6 +101,20 @@ def test_the_first_process_of_a_container_has_children_too(processes, read):
     assert used(read(f"0 - 0 process 8 {MIB}", pid=1)) == {("GPU-a", "pid", None): MIB}
 
 
+def test_a_process_that_is_found_by_its_name_has_its_share_while_it_lives(processes, driver, gpus):
+    """Whose id changes with every restart; while there is none nobody has a share."""
+    processes(500, cuda=True)
+    processes(501, cuda=True)
+    ids = [500]
+    driver.load(f"0 - 0 process 500 {MIB}", f"0 - 0 process 501 {2 * MIB}")
+    source = gpus(pid=lambda: ids[0])
+    seen = []
+    for second, ids[0] in ((30, 500), (60, None), (90, 501)):
+        driver.at(second)
+        seen.append(used(source.read()))
+    assert seen == [{("GPU-a", "pid", None): MIB}, {}, {("GPU-a", "pid", None): 2 * MIB}]
+
+
 def test_the_number_of_a_stranger_is_not_taken_for_ours(processes, read):
     """A host's id may be the number of some process here: without CUDA open it is not ours."""
     processes(500)
