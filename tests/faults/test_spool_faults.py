@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
@@ -190,6 +191,27 @@ def test_a_living_processes_requests_are_left_alone(folder):
 
     assert (before, after) == ([], [Kept("traces", 1, b"theirs")])
     mine.close()
+
+
+def test_a_forked_child_has_a_folder_of_its_own(folder):
+    """The child neither replays nor frees what the parent has kept; when it has ended, its own requests are orphans."""
+    parent = Spool(str(folder), limit=10**6)
+    parent.keep("traces", 1, b"parent")
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            parent.reset_after_fork()
+            status = 0 if parent.waiting() == [] and parent.keep("traces", 2, b"child") else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    other = Spool(str(folder), limit=10**6)
+
+    assert [other.read(path) for path in other.waiting()] == [Kept("traces", 2, b"child")]
+    assert [parent.read(path) for path in parent.waiting()] == [Kept("traces", 1, b"parent")]
+    other.close()
+    parent.close()
 
 
 @pytest.mark.parametrize("seed", range(20))
