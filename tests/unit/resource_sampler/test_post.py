@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 from contextlib import contextmanager
 
@@ -115,3 +117,55 @@ def test_nobody_there_is_an_error():
         port = listening.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
         Poster(f"http://127.0.0.1:{port}/", {}).post(b"body", 10)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate of its own for 127.0.0.1, and its key."""
+    files = tmp_path / "own.pem", tmp_path / "own.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(files[0]), "-keyout", str(files[1])]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no certificate can be made here: {error}")
+    return files
+
+
+@contextmanager
+def encrypted(certificate):
+    """A server that answers one request over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                try:
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        request = b""
+                        while not request.endswith(b"body"):
+                            request += secured.recv(65536)
+                        secured.sendall(OK)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}/v1/metrics"
+        thread.join(10)
+
+
+def test_over_tls_with_the_authority_of_the_settings(certificate):
+    """OTEL_EXPORTER_OTLP_CERTIFICATE."""
+    with encrypted(certificate) as url:
+        poster = Poster(url, {}, ssl.create_default_context(cafile=certificate[0]))
+        assert poster.post(b"body", 10).status == 200
+        poster.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificate):
+    """Nothing is sent to it."""
+    with encrypted(certificate) as url, pytest.raises(ssl.SSLCertVerificationError):
+        Poster(url, {}).post(b"body", 10)
