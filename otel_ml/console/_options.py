@@ -33,6 +33,8 @@ class Options:
     """Bytes of text kept a table, before compression; the oldest arrivals go first."""
     max_request_bytes: int = 20 << 20
     """Largest OTLP request, measured before and after decompression."""
+    max_request_records: int = 100_000
+    """Records of one request, its resources and scopes among them."""
     max_connections: int = 512
     """Open connections, at most half of the files of the process; beyond them the one that has waited longest
     for its sender is closed."""

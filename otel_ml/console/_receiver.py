@@ -36,6 +36,7 @@ class Receiver:
     def __init__(self, ingest: Ingest, options: Options) -> None:
         self._ingest = ingest
         self._limit = options.max_request_bytes
+        self._records = options.max_request_records
         self._read_seconds = options.body_seconds
         self._decoders = Threads(
             "otel-ml-console-decoder", running=_DECODERS, waiting=_WAITING, seconds=_DECODE_SECONDS
@@ -96,6 +97,7 @@ class Receiver:
     def _decode(self, signal: str, body: bytes, encoding: str, coding: str) -> Batch:
         plain = _wire.inflate(body, coding, self._limit)
         message = _wire.decode(signal, plain, encoding)
+        _wire.check_size(signal, message, self._records)
         batch = _wire.SIGNALS[signal].rows(message, time.time_ns())
         batch.size = len(plain)
         return batch

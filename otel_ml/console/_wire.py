@@ -36,6 +36,7 @@ JSON = "application/json"
 BLOCK = 16 << 10
 """Bytes of a compressed body that are looked at together."""
 _MEMBERS = 1000
+_OBJECTS = 1_000_000
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 _RPC_CODES = {400: 3, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 """google.rpc code of an HTTP status (INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE)."""
@@ -59,12 +60,32 @@ class Signal(NamedTuple):
     response: type[Message]
     rows: Callable[[Any, int], Batch]
     rejected: str
+    levels: tuple[str, str, str]
+    """Fields that lead to the records: of the request, of a resource and of a scope."""
 
 
 SIGNALS = {
-    "traces": Signal(ExportTraceServiceRequest, ExportTraceServiceResponse, trace_rows, "rejected_spans"),
-    "metrics": Signal(ExportMetricsServiceRequest, ExportMetricsServiceResponse, metric_rows, "rejected_data_points"),
-    "logs": Signal(ExportLogsServiceRequest, ExportLogsServiceResponse, log_rows, "rejected_log_records"),
+    "traces": Signal(
+        ExportTraceServiceRequest,
+        ExportTraceServiceResponse,
+        trace_rows,
+        "rejected_spans",
+        ("resource_spans", "scope_spans", "spans"),
+    ),
+    "metrics": Signal(
+        ExportMetricsServiceRequest,
+        ExportMetricsServiceResponse,
+        metric_rows,
+        "rejected_data_points",
+        ("resource_metrics", "scope_metrics", "metrics"),
+    ),
+    "logs": Signal(
+        ExportLogsServiceRequest,
+        ExportLogsServiceResponse,
+        log_rows,
+        "rejected_log_records",
+        ("resource_logs", "scope_logs", "log_records"),
+    ),
 }
 
 
@@ -116,6 +137,8 @@ def decode(signal: str, body: bytes, encoding: str) -> Message:
         except DecodeError:
             raise RefusalError(400, "the body is not a valid protobuf message of this signal") from None
         return message
+    if body.count(b"{") > _OBJECTS:
+        raise RefusalError(413, f"the request has more than {_OBJECTS} JSON objects")
     try:
         plain = json.loads(body)
         if not isinstance(plain, dict):
@@ -125,6 +148,29 @@ def decode(signal: str, body: bytes, encoding: str) -> Message:
     except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError):
         raise RefusalError(400, "the body is not valid OTLP JSON of this signal") from None
     return message
+
+
+def check_size(signal: str, message: Any, limit: int) -> None:
+    """A message of more resources, scopes, records and points together than the limit is a 413."""
+    resources, scopes, records = SIGNALS[signal].levels
+    groups = getattr(message, resources)
+    count = len(groups)
+    for resource in groups:
+        count += len(getattr(resource, scopes))
+        if count > limit:
+            break
+        for scope in getattr(resource, scopes):
+            found = getattr(scope, records)
+            count += len(found)
+            if signal == "metrics" and count <= limit:
+                count += sum(map(_points, found))
+    if count > limit:
+        raise RefusalError(413, f"the request has more than {limit} records")
+
+
+def _points(metric: Any) -> int:
+    kind = metric.WhichOneof("data")
+    return 0 if kind is None else len(getattr(metric, kind).data_points)
 
 
 def accept(signal: str, encoding: str, batch: Batch) -> bytes:

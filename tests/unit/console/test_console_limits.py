@@ -12,7 +12,7 @@ import threading
 import zlib
 
 import pytest
-from console_feed import PROTOBUF, Client, span, traces
+from console_feed import PROTOBUF, Client, counter, logs, metrics, record, span, traces
 
 from otel_ml.console import _wire
 from otel_ml.console._threads import BusyError, Threads
@@ -64,6 +64,18 @@ def test_a_body_of_many_members_costs_a_console_nothing(console):
     answer = console.send("/v1/traces", gzip.compress(b"") * 50_000, content_type=PROTOBUF, content_encoding="gzip")
     assert answer.status == 400
     assert console.export(traces(span()), compress=True).status == 200
+
+
+def test_a_request_of_countless_records_is_refused(start):
+    """Two bytes can be a record that takes a thousand in memory: beyond a limit nothing of the request is taken."""
+    console = start(max_request_records=102)
+    assert console.export(logs(*[record("line")] * 100)).status == 200
+    assert console.export(logs(*[record("line")] * 101)).status == 413
+    assert console.export(traces(*[span()] * 101)).status == 413
+    assert console.export(metrics(*[counter(1)] * 51)).status == 413
+    body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 5000 + b"{}]}]}]}"
+    assert console.send("/v1/logs", body, content_type="application/json").status == 413
+    assert console.ingest.status()["received"] == 100
 
 
 def test_work_that_is_given_up_keeps_its_place_until_it_ends():
