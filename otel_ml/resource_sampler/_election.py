@@ -6,7 +6,9 @@ import errno
 import logging
 import os
 import stat
+import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +34,7 @@ class Leadership:
 
     Args:
         folder: Where the lock lies; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
-        group: What the processes have in common; by default their process group and PID namespace.
+        group: What the processes have in common; by default their process group, PID namespace and command line.
     """
 
     def __init__(self, folder: Path | None = None, group: str | None = None) -> None:
@@ -40,6 +42,7 @@ class Leadership:
         self._group = group
         self._pid = 0
         self._descriptor: int | None = None
+        self._held = Path()
         self._is_possible = True
 
     def is_held(self) -> bool:
@@ -65,9 +68,8 @@ class Leadership:
     def release(self) -> None:
         """Gives the lock back."""
         if self._descriptor is not None and self._pid == os.getpid():
-            path = self._path()
-            path.unlink(missing_ok=True)
-            _HELD.pop(str(path), None)
+            self._held.unlink(missing_ok=True)
+            _HELD.pop(str(self._held), None)
             os.close(self._descriptor)
         self._descriptor = None
 
@@ -86,6 +88,7 @@ class Leadership:
         descriptor = None if _HELD.get(str(path)) == os.getpid() else _locked(path)
         if descriptor is None:
             return False
+        self._held = path
         _HELD[str(path)] = os.getpid()
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -133,12 +136,16 @@ class Elected:
 
 
 def _own_group() -> str:
-    """The processes of one server share a process group; its number means something in one PID namespace only."""
+    """The workers of one server share its process group and command line, two services of one script the first only.
+
+    The number of a process group means something in one PID namespace only.
+    """
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
     except OSError:
         namespace = 0
-    return f"{namespace}.{os.getpgrp()}"
+    command = zlib.crc32("\0".join(sys.argv).encode("utf-8", "surrogateescape"))
+    return f"{namespace}.{os.getpgrp()}.{command:08x}"
 
 
 def _locked(path: Path) -> int | None:

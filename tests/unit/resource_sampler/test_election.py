@@ -150,6 +150,21 @@ def test_who_does_not_lead_names_the_one_that_does(tmp_path):
         worker.end()
 
 
+def test_two_services_of_one_script_do_not_share_a_lead(tmp_path, monkeypatch):
+    """They have a process group in common, but are not one server."""
+    monkeypatch.setenv("OTEL_ML_INSTANCE_DIR", str(tmp_path))
+    commands = (["server", "fraud:app"], ["server", "churn:app"], ["server", "fraud:app"])
+    leaderships = [Leadership() for _ in commands]
+    held = []
+    for command, leadership in zip(commands, leaderships, strict=True):
+        monkeypatch.setattr(sys, "argv", command)
+        held.append(leadership.is_held())
+    for leadership in leaderships:
+        leadership.release()
+    assert held == [True, True, False]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_workers_of_a_prefork_server_elect_one(tmp_path):
     """Three forked processes with the default sampler: one has container and GPUs, and after its death another one."""
     code = """
