@@ -77,6 +77,8 @@ faults: $(VENV)/.dev ## The longer fault cases, as one table
 .PHONY: bench
 bench: $(VENV)/.dev ## Overhead beside the peers, as ratios
 	@$(PYTHON) tests/benchmarks/run.py
+	@$(PYTHON) tests/benchmarks/sampler.py --seconds 60
+	@$(PYTHON) tests/benchmarks/sampler_gpu.py
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Renews constraints.txt

@@ -19,6 +19,7 @@ COLLECTOR = ROOT / "collector"
 COMBINATIONS = [
     ("agent.yaml",),
     ("agent.yaml", "console.yaml"),
+    ("agent.yaml", "host_metrics_transform.yaml"),
     ("agent.yaml", "remote.yaml"),
     ("agent.yaml", "remote.yaml", "console.yaml"),
     ("agent.yaml", "gateway.yaml"),
