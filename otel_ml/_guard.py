@@ -8,6 +8,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import CO_VARARGS
+from types import FrameType
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -19,6 +21,8 @@ D = TypeVar("D")
 _LOG = logging.getLogger("otel_ml")
 _CAUSES_KEPT = 256
 """Distinct causes that are remembered; beyond it causes are counted without a log line."""
+
+_SIGNALS = frozenset(int(number) for number in signal.Signals)
 
 _lock = threading.Lock()
 _counts: dict[str, int] = {}
@@ -151,15 +155,25 @@ def _give_back(error: Exception) -> None:
 
     Time limits of task queues work so. Python runs a handler wherever the main thread happens to be.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    handlers = [getattr(signal.getsignal(number), "__func__", signal.getsignal(number)) for number in signal.Signals]
-    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code in codes:
+        if _is_signal_handler(trace.tb_frame):
             raise error
         trace = trace.tb_next
+
+
+def _is_signal_handler(frame: FrameType) -> bool:
+    """Whether this is the call of the handler that is set for the signal it was given."""
+    code = frame.f_code
+    if code.co_argcount < 2 and not code.co_flags & CO_VARARGS:
+        return False
+    for name in code.co_varnames[:2]:  # a method's first argument is its object
+        given = frame.f_locals.get(name)
+        number = given[0] if type(given) is tuple and given else given
+        if issubclass(type(number), int) and number in _SIGNALS:
+            handler = signal.getsignal(number)
+            return getattr(getattr(handler, "__func__", handler), "__code__", None) is code
+    return False
 
 
 def _place(error: Exception) -> str:

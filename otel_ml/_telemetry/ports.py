@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -211,21 +212,20 @@ def on_enter(listener: Callable[[State], object]) -> None:
 
 WITHHELD = "withheld: a model has sensitive columns"
 """Stands where an exception's own text could quote a sensitive value."""
-_withholds = False
+_withholders: weakref.WeakSet[object] = weakref.WeakSet()
 
 
-def withhold_exceptions() -> None:
-    """From now on nothing that this process sends carries the text of an exception.
+def withhold_exceptions(model: object) -> None:
+    """As long as this model exists nothing that this process sends carries the text of an exception.
 
     A model with sensitive columns asks for it: its exceptions also pass through spans and logs that are not ours.
     """
-    global _withholds
-    _withholds = True
+    _withholders.add(model)
 
 
 def withholds() -> bool:
     """Whether texts of exceptions stay in the process."""
-    return _withholds
+    return bool(_withholders)
 
 
 def ids() -> Ids:

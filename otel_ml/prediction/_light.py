@@ -133,12 +133,11 @@ class LightPrediction(OwnPrediction, LightSpan):
 
     def begin_now(self) -> None:
         """Begins and makes current; may raise, which `begin` and `Model.begin` take care of."""
-        if self._begun:
-            self.start()  # which says that this is the second time
-            return
-        self._begun = True
         binding = self._binding
-        if binding.is_sensitive:
+        if self._began_ns >= 0 or binding.is_sensitive:
+            if self._began_ns >= 0:
+                self.start()  # which says that this is the second time
+                return
             self._note_secrets()
         self._began_ns = binding.now()
         (binding.cells_by_thread.get(get_ident()) or binding.cells.mine()).started += 1
@@ -169,7 +168,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         if (
             type(result) is not dict
             or self._finished
-            or not self._begun
+            or self._began_ns < 0
             or self._output is not None
             or not binding.reads_mappings
         ):

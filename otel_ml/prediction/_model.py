@@ -134,7 +134,7 @@ class Model:
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
         self._columns = columns_of(profile, schema)
         if self._sensitive:
-            ports.withhold_exceptions()
+            ports.withhold_exceptions(self)
         self._told = False
         self._bound: Binding | None = None
         _MODELS.add(self)

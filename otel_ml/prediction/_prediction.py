@@ -46,11 +46,11 @@ class Prediction:
     _id: str | None = None
     _row_ids: list[str] | None = None
     _output: _outputs.Output | None = None
-    _begun = False
     _secrets: tuple[str, ...] = ()
     _finished = False
     _token: Any = None
-    _began_ns = 0
+    _began_ns = -1
+    """When it began, by the monotonic clock; negative before."""
     _start_ns = 0
     _first_item: float | None = None
     _consent = False
@@ -158,10 +158,9 @@ class Prediction:
         Args:
             ago: Seconds since a prediction that was made elsewhere began.
         """
-        if self._begun:
+        if self._began_ns >= 0:
             _guard.warn_once("prediction.twice", "otel-ml: a prediction was begun twice; make a new one each time")
             return
-        self._begun = True
         if self.model.is_sensitive:
             self._note_secrets()
         self._began_ns = self._clock.perf_counter_ns()
@@ -175,7 +174,7 @@ class Prediction:
     @_guard.guarded("prediction.attach", None)
     def attach(self) -> None:
         """Makes the span and the prediction current."""
-        if self._token is None and self._begun:
+        if self._token is None and self._began_ns >= 0:
             context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
             self._token = otel_context.attach(context)
 
@@ -202,7 +201,7 @@ class Prediction:
             error: What it raised instead.
             duration: Seconds that a prediction made elsewhere took.
         """
-        if self._finished or not self._begun:
+        if self._finished or self._began_ns < 0:
             return
         self._finished = True
         outcome = _guard.call("prediction.finish", self._outcome, result, error, duration)

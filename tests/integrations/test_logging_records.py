@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import threading
@@ -14,6 +15,12 @@ from opentelemetry.instrumentation.logging.handler import LoggingHandler
 
 from otel_ml import _guard, instrument_logging
 from otel_ml.integrations.logging import BODY_LIMIT, EXTRA_LIMIT, LOGGERS_KEPT, VALUE_LIMIT, OTelHandler
+
+
+@pytest.fixture(autouse=True)
+def no_models_of_other_tests():
+    """A model with sensitive columns withholds exceptions as long as it exists; one may wait to be collected."""
+    gc.collect()
 
 
 @pytest.fixture
@@ -76,7 +83,7 @@ def test_the_id_is_that_of_the_prediction_in_progress(memory, logger):
 @pytest.mark.parametrize(
     ("level", "number", "text"),
     [
-        (5, SeverityNumber.TRACE, "Level 5"),
+        (4, SeverityNumber.TRACE, "Level 4"),
         (10, SeverityNumber.DEBUG, "DEBUG"),
         (15, SeverityNumber.DEBUG4, "Level 15"),
         (20, SeverityNumber.INFO, "INFO"),
