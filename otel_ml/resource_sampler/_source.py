@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
@@ -36,6 +37,11 @@ _FILE_BYTES: Final = 1 << 20
 _CHUNK_BYTES: Final = 1 << 14
 _HALF_PAGE: Final = 2048
 _MAX_KEPT: Final = 128
+
+_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW")
+)
+"""In a watched container's tree anything may lie: a pipe would be waited for, a link leads out of its root."""
 
 _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
     errno.ENOENT: "absent",
@@ -169,9 +175,12 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
         path: The file.
         until: What ends the reading before the end of the file.
         keep: Whether it is read at every tick, so that it is worth to stay open where files do.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file, such as a pipe, a device or a symbolic link.
     """
     if _kept is None or not keep:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = _opened(path)
         try:
             return _read(descriptor, until)
         finally:
@@ -182,7 +191,7 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
             return _read(kept, until)
         except OSError:  # the process or the control group behind it is gone; there may be another one
             os.close(_kept.pop(path))
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = _opened(path)
     try:
         content = _read(descriptor, until)
     except OSError:
@@ -193,6 +202,14 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
     else:
         os.close(descriptor)
     return content
+
+
+def _opened(path: str) -> int:
+    descriptor = os.open(path, _FLAGS)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return descriptor
 
 
 def _read(descriptor: int, until: bytes | None) -> bytes:
