@@ -10,6 +10,7 @@ from typing import Final
 from otel_ml import semconv
 from otel_ml.resource_sampler._block_io import BlockIo
 from otel_ml.resource_sampler._cgroup import UNIFIED, Group, read_groups
+from otel_ml.resource_sampler._continued import Continued
 from otel_ml.resource_sampler._pressure import Pressure
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
@@ -35,7 +36,8 @@ _NOTHING: Final[Mapping[str, str | int]] = {}
 class ContainerSource:
     """Reads the control group's figures; a process in the root group is in no container, which is a gap.
 
-    Limits are read every time, since a pod can be resized while it runs.
+    Limits are read every time, since a pod can be resized while it runs. Counters of another group are added to what
+    was counted for the groups before.
 
     Args:
         pid: The process whose container is meant, or what tells it at every reading (None for nobody); by default the
@@ -87,13 +89,14 @@ class ContainerSource:
         """Files with limits, those of all ancestors, by controller."""
         self._block_io = BlockIo(Path(proc))
         self._stalls = Pressure("container")
+        self._continued = Continued()
         self._steps: tuple[tuple[str, Callable[[], Iterator[Reading | Gap]]], ...] = (
-            ("container cpu", self._cpu),
-            ("container cpu limit", self._cpu_limit),
-            ("container memory", self._memory),
-            ("container oom kills", self._oom_kills),
-            ("container disk io", self._disk_io),
-            ("container pressure", self._pressure),
+            ("container cpu", lambda: self._over("cpuacct", self._cpu)),
+            ("container cpu limit", lambda: self._over("cpu", self._cpu_limit)),
+            ("container memory", lambda: self._over("memory", self._memory)),
+            ("container oom kills", lambda: self._over("memory", self._oom_kills)),
+            ("container disk io", lambda: self._over("blkio", self._disk_io)),
+            ("container pressure", lambda: self._over(UNIFIED, self._pressure)),
         )
 
     def read(self) -> Report:
@@ -112,6 +115,10 @@ class ContainerSource:
             if reading.metric is semconv.CONTAINER_CPU_LIMIT:
                 return float(reading.value)
         return None
+
+    def _over(self, controller: str, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
+        """The readings of a step, continued from those of the groups that the process was in before."""
+        return self._continued.over(read(), lambda: self._group(controller).folder)
 
     def _group(self, controller: str) -> Group:
         """The group that accounts for a controller.
@@ -147,7 +154,7 @@ class ContainerSource:
             self._limits[controller] = group.files_upwards(name)
         return self._limits[controller]
 
-    def _cpu(self) -> Iterator[Reading]:
+    def _cpu(self) -> Iterator[Reading | Gap]:
         group = self._group("cpuacct")
         if group.version == 2:
             content = read_bytes(f"{group.folder}/cpu.stat")
@@ -158,7 +165,7 @@ class ContainerSource:
         for mode, seconds in times.items():
             yield Reading(semconv.CONTAINER_CPU_TIME, seconds, _OF_MODE[mode])
 
-    def _cpu_limit(self) -> Iterator[Reading]:
+    def _cpu_limit(self) -> Iterator[Reading | Gap]:
         group = self._group("cpu")
         name = "cpu.max" if group.version == 2 else "cpu.cfs_quota_us"
         quotas = [
@@ -175,7 +182,7 @@ class ContainerSource:
         throttled = number_after(content, name.encode()) / unit
         yield Reading(semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, _NOTHING)
 
-    def _memory(self) -> Iterator[Reading]:
+    def _memory(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")
         stat = read_bytes(f"{group.folder}/memory.stat")
         if group.version == 2:
@@ -200,7 +207,7 @@ class ContainerSource:
         minor = number_after(stat, prefix + b"pgfault") - major
         yield Reading(semconv.CONTAINER_PAGING_FAULTS, minor, _OF_FAULT["minor"])
 
-    def _oom_kills(self) -> Iterator[Reading]:
+    def _oom_kills(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")
         content = read_bytes(f"{group.folder}/{'memory.events' if group.version == 2 else 'memory.oom_control'}")
         yield Reading(semconv.CONTAINER_MEMORY_OOM_KILLS, number_after(content, b"oom_kill"), _NOTHING)

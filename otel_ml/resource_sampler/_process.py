@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._children import Children
+from otel_ml.resource_sampler._continued import Continued
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
     Gap,
@@ -143,6 +144,7 @@ class ProcessSource:
         self._boot_clock = boot_clock
         self._clock = clock
         self._children = Children(self._proc, clock) if children else None
+        self._continued = Continued()
         self._pid = 0
         self._folder = ""
         self._stat: Stat | None = None
@@ -164,11 +166,11 @@ class ProcessSource:
             self.close()
             return Report((), (Gap(f"process {pid}", "vanished"),))
         steps: list[tuple[str, Callable[[], Iterator[Reading | Gap]]]] = [
-            ("process stat", self._basics),
-            ("process disk io", self._disk_io),
+            ("process stat", lambda: self._over(self._basics)),
+            ("process disk io", lambda: self._over(self._disk_io)),
             ("process file descriptors", self._descriptors),
             ("process descriptor limit", lambda: self._seldom("limit", self._descriptor_limit)),
-            ("process children", self._descendants),
+            ("process children", lambda: self._over(self._descendants)),
             ("process context switches", self._context_switches),
         ]
         if self._pss:
@@ -178,11 +180,18 @@ class ProcessSource:
         return gather(steps)
 
     def close(self) -> None:
-        """Forgets the last figures."""
+        """Forgets the last figures, but for what was counted."""
         self._before, self._pid = None, 0
         self._slow.clear()
         if self._children is not None:
             self._children.forget()
+
+    def _over(self, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
+        """The readings of a step, continued from those of earlier processes; a fork of the own one begins anew."""
+        return read() if self._is_own else self._continued.over(read(), self._owner)
+
+    def _owner(self) -> tuple[int, int]:
+        return self._pid, 0 if self._stat is None else self._stat.start_ticks
 
     def _basics(self) -> Iterator[Reading | Gap]:
         self._stat = None
@@ -212,6 +221,8 @@ class ProcessSource:
             yield Reading(semconv.PROCESS_CPU_UTILIZATION, max(0.0, spent) / capacity, _OF_MODE[mode])
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
+        if self._stat is None and not self._is_own:
+            return  # whose bytes they are is unknown
         content = read_bytes(f"{self._folder}/io")
         for direction, attributes in _OF_DIRECTION.items():
             count = number_after(content, b"%s_bytes:" % direction.encode())
