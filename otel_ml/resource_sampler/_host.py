@@ -129,6 +129,8 @@ class HostSource:
     def _memory(self) -> Iterator[Reading]:
         content = self._memory_content = read_bytes(self._meminfo)
         total = number_after(content, b"MemTotal:") * 1024
+        if total <= 0:
+            raise ValueError("no memory")
         available = number_after(content, b"MemAvailable:") * 1024 if b"\nMemAvailable:" in content else None
         slab = number_after(content, b"SReclaimable:") if b"\nSReclaimable:" in content else 0
         states = {

@@ -34,6 +34,9 @@ SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "syscon
 _FILE_BYTES: Final = 1 << 20
 """No file of /proc or of a control group that is read here is larger; a longer one is cut."""
 
+_LARGEST: Final = (1 << 64) - 1
+"""What a counter of the kernel can hold."""
+
 _CHUNK_BYTES: Final = 1 << 14
 _HALF_PAGE: Final = 2048
 _MAX_KEPT: Final = 128
@@ -144,7 +147,7 @@ def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -
                     readings.append(item)
         except OSError as error:  # noqa: PERF203 - one step must not spoil the next
             gaps.append(gap_of(what, error))
-        except (ValueError, IndexError, KeyError) as error:
+        except (ValueError, ArithmeticError, IndexError, KeyError) as error:
             gaps.append(Gap(what, "malformed", type(error).__name__))
     return Report(tuple(readings), tuple(gaps))
 
@@ -232,7 +235,7 @@ def number_after(content: bytes, name: bytes) -> int:
 
     Raises:
         KeyError: There is no such line.
-        ValueError, IndexError: What follows is no integer.
+        ValueError, IndexError: What follows is no integer, or one that the kernel cannot have counted.
     """
     if content.startswith(name + b" "):
         start = len(name) + 1
@@ -242,4 +245,7 @@ def number_after(content: bytes, name: bytes) -> int:
             raise KeyError(name)
         start += len(name) + 2
     end = content.find(b"\n", start)
-    return int(content[start : end if end >= 0 else None].split(None, 1)[0])
+    number = int(content[start : end if end >= 0 else None].split(None, 1)[0])
+    if number > _LARGEST:
+        raise ValueError("more than 64 bits")
+    return number

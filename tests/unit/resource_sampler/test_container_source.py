@@ -143,6 +143,20 @@ def test_limits_that_change_are_seen(data, tmp_path, flat):
     assert (before, after, source.cpu_limit()) == (1.5, 3.0, None)
 
 
+@pytest.mark.parametrize(("content", "error"), [("1 0\n", "ZeroDivisionError"), ("9" * 400 + " 1\n", "OverflowError")])
+def test_a_quota_that_cannot_be_reckoned_with_costs_only_itself(data, tmp_path, content, error):
+    """A period of zero or a number of 400 digits: a gap, and the rest of the container is read."""
+    root = shutil.copytree(data / "cgroup_v2_private", tmp_path / "tree")
+    source = container(root)
+    whole = source.read()
+    (root / "sys/fs/cgroup/cpu.max").write_text(content)
+    report = source.read()
+    lost = {reading.metric.name for reading in whole.readings} - {reading.metric.name for reading in report.readings}
+    assert lost == {"otelml.container.cpu.limit", *(name for name, _, _ in THROTTLING)}
+    assert set(report.gaps) - set(whole.gaps) == {Gap("container cpu limit", "malformed", error)}
+    assert source.cpu_limit() is None
+
+
 @pytest.mark.parametrize(
     "name", ["cpu.stat", "cpu.max", "memory.current", "memory.stat", "memory.max", "memory.events", "io.stat"]
 )

@@ -175,6 +175,29 @@ def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, c
     assert len(rows) < len(whole)
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "lost"),
+    [
+        ("meminfo", b"MemTotal:       24683656 kB", b"MemTotal: 0 kB", {"memory"}),
+        ("meminfo", b"MemTotal:       24683656 kB", b"MemTotal: " + b"9" * 400 + b" kB", {"memory"}),
+        ("stat", b"cpu  ", b"cpu  " + b"9" * 400 + b" ", {"cpu"}),
+        ("pressure/io", b"total=", b"total=" + b"9" * 400, {"pressure"}),
+        ("vmstat", b"pgmajfault ", b"pgmajfault " + b"9" * 400, {"paging"}),
+    ],
+)
+def test_a_figure_that_cannot_be_reckoned_with_costs_only_its_own_group(data, tmp_path, name, before, after, lost):
+    """Zero memory or a number of 400 digits: the other groups are whole, and this one has no invented figure."""
+    root = shutil.copytree(data / "proc_node", tmp_path / "proc")
+    content = (root / name).read_bytes()
+    assert before in content
+    (root / name).write_bytes(content.replace(before, after))
+    whole = host(data).read()
+    report = HostSource(proc=root, sys_block=root / "sys_block", statvfs=statvfs).read()
+    broken = {gap.what for gap in report.gaps} - {gap.what for gap in whole.gaps}
+    assert (broken, {gap.kind for gap in report.gaps if gap.what in broken}) == (lost, {"malformed"})
+    assert [reading for reading in report.readings if reading not in whole.readings] == []
+
+
 def test_a_tree_that_is_not_there_is_all_gaps(tmp_path):
     """On a system without /proc nothing is read and nothing is invented."""
     report = HostSource(proc=tmp_path, sys_block=tmp_path / "none", statvfs=statvfs).read()
