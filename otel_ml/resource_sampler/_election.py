@@ -9,6 +9,7 @@ import stat
 import sys
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +36,19 @@ class Leadership:
     Args:
         folder: Where the lock lies; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
         group: What the processes have in common; by default their process group, PID namespace and command line.
+        write: `os.pwrite`, or what writes like it.
     """
 
-    def __init__(self, folder: Path | None = None, group: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        group: str | None = None,
+        *,
+        write: Callable[[int, bytes, int], int] | None = None,
+    ) -> None:
         self._folder = folder
         self._group = group
+        self._write = write or os.pwrite
         self._pid = 0
         self._descriptor: int | None = None
         self._held = Path()
@@ -51,7 +60,7 @@ class Leadership:
             self._pid, self._descriptor = os.getpid(), None
         if self._descriptor is not None or not self._is_possible:
             return True
-        taken = _guard.call("resource_sampler.election", self._take)
+        taken = _guard.call("resource_sampler.election", self._ask)
         self._is_possible = taken is not None
         return taken is not False
 
@@ -68,9 +77,8 @@ class Leadership:
     def release(self) -> None:
         """Gives the lock back."""
         if self._descriptor is not None and self._pid == os.getpid():
-            self._held.unlink(missing_ok=True)
             _HELD.pop(str(self._held), None)
-            os.close(self._descriptor)
+            _give_up(self._descriptor, self._held)
         self._descriptor = None
 
     def leave_parent(self) -> None:
@@ -83,17 +91,34 @@ class Leadership:
         folder = _private_folder() if self._folder is None else self._folder
         return folder / f"{_PREFIX}{self._group or _own_group()}{_SUFFIX}"
 
-    def _take(self) -> bool:
-        path = self._path()
+    def _ask(self) -> bool | None:
+        """Whether the lock was had; None where there can be none, which one line says."""
+        path: Path | None = None
+        try:
+            path = self._path()
+            return self._take(path)
+        except OSError as error:
+            _guard.warn_once(
+                "resource_sampler.election",
+                f"otel-ml: no lock at {error.filename or path} ({error.strerror or type(error).__name__}): "
+                "every process of this group reads the devices and the container",
+            )
+            return None
+
+    def _take(self, path: Path) -> bool:
         descriptor = None if _HELD.get(str(path)) == os.getpid() else _locked(path)
         if descriptor is None:
             return False
+        try:
+            os.truncate(descriptor, 0)
+            self._write(descriptor, str(os.getpid()).encode(), 0)
+        except OSError:  # a full disk
+            _give_up(descriptor, path)
+            raise
         self._held = path
         _HELD[str(path)] = os.getpid()
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._descriptor = descriptor
-        _remove_left_behind(path)
+        _guard.call("resource_sampler.election", _remove_left_behind, path)
         _LOG.info("otel-ml: process %d reads the devices and the container for its group", os.getpid())
         return True
 
@@ -171,6 +196,16 @@ def _locked(path: Path) -> int | None:
         os.close(descriptor)
 
 
+def _give_up(descriptor: int, path: Path) -> None:
+    """Removes the file while its lock is still ours, and frees the lock also where it cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the next leader of any group tries again
+    finally:
+        os.close(descriptor)
+
+
 def _remove_left_behind(own: Path) -> None:
     """Removes locks of groups that ended without giving them back."""
     import fcntl
@@ -204,5 +239,5 @@ def _private_folder() -> Path:
     folder.mkdir(mode=0o700, parents=bool(configured), exist_ok=True)
     state = folder.lstat()
     if not configured and (not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022):
-        raise PermissionError(errno.EACCES, f"{folder} is not a private folder of this user")
+        raise PermissionError(errno.EACCES, "not a private folder of this user", str(folder))
     return folder

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 
+import psutil
 import pytest
 
 from otel_ml import semconv
@@ -12,6 +15,8 @@ from otel_ml.resource_sampler import Gap, Reading, Report
 from otel_ml.resource_sampler._election import Elected, Leadership
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no POSIX locks here")
+
+EVERYBODY = "every process of this group reads the devices and the container"
 
 WORKER = """
 import sys, time
@@ -115,13 +120,48 @@ def test_a_forked_worker_does_not_inherit_the_lead(tmp_path):
     leadership.release()
 
 
-def test_without_a_folder_for_the_lock_everybody_leads(tmp_path):
-    """Readings are worth more than their uniqueness; the failure is counted and logged once."""
-    from otel_ml import _guard
+def test_without_a_folder_for_the_lock_everybody_leads(tmp_path, caplog):
+    """Readings are worth more than their uniqueness; one line says which path failed and why."""
+    path = tmp_path / "none" / "deeper" / "devices.x.lock"
+    leaderships = [Leadership(path.parent, "x") for _ in range(2)]
+    assert [leadership.is_held() for leadership in leaderships * 2] == [True] * 4
+    assert [record.getMessage() for record in caplog.records] == [
+        f"otel-ml: no lock at {path} (No such file or directory): {EVERYBODY}"
+    ]
 
-    leadership = Leadership(tmp_path / "none" / "deeper", "x")
-    assert (leadership.is_held(), leadership.is_held()) == (True, True)
-    assert _guard.counts() == {"resource_sampler.election": 1}
+
+def test_a_private_folder_that_others_may_write_to_is_named(tmp_path, caplog, monkeypatch):
+    """The line tells the folder and what is wrong with it."""
+    monkeypatch.delenv("OTEL_ML_INSTANCE_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"otel-ml-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert Leadership().is_held()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"otel-ml: no lock at {folder} (not a private folder of this user): {EVERYBODY}"
+    ]
+
+
+def test_a_lock_that_cannot_be_written_is_given_back(tmp_path, caplog):
+    """On a full disk: no descriptor and no file is left, and the lock can be had once there is room."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(descriptor, content, offset):
+        raise full
+
+    before = psutil.Process().num_fds()
+    leadership = Leadership(tmp_path, "x", write=refuse)
+    path = tmp_path / "devices.x.lock"
+    assert leadership.is_held()
+    assert (psutil.Process().num_fds(), list(tmp_path.iterdir())) == (before, [])
+    leadership.release()
+    later = Leadership(tmp_path, "x")
+    assert (later.is_held(), later.holder(), path.read_text()) == (True, os.getpid(), str(os.getpid()))
+    later.release()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"otel-ml: no lock at {path} (No space left on device): {EVERYBODY}"
+    ]
 
 
 def test_who_does_not_lead_names_the_one_that_does(tmp_path):
