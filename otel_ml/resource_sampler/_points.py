@@ -21,6 +21,8 @@ MAX_SERIES: Final = 4096
 _MAX_OBJECTS: Final = 8192
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
+_BELOW_ZERO: Final = "Cel"
+"""Unit of what may be negative."""
 _JITTER: Final = 0.99
 """A counter that falls by less than a hundredth did not restart: the kernel's iowait time steps back a little."""
 
@@ -64,14 +66,16 @@ class Points:
         return len(self._series)
 
     def of(self, readings: Iterable[Reading]) -> tuple[dict[str, list[Point]], int]:
-        """Points by metric name, and how many readings were unsound: NaN, infinite, negative counts, too large."""
+        """Points by metric name, and how many readings were unsound: NaN, infinite, too large, negative.
+
+        Only a temperature may be below zero.
+        """
         points: dict[str, list[Point]] = {}
         objects = self._objects
         self._tick = tick = self._tick + 1
         unsound = 0
-        for (name, instrument, _, _), value, attributes in readings:
-            is_count = instrument == "counter"
-            if not _is_sound(value, is_count=is_count):
+        for (name, instrument, unit, _), value, attributes in readings:
+            if not _is_sound(value, unit):
                 unsound += 1
                 continue
             known = objects.get((name, id(attributes)))
@@ -82,7 +86,7 @@ class Points:
             if series.tick == tick or len(row) >= MAX_POINTS:
                 continue
             series.tick = tick
-            row.append((series.advance(value) if is_count else value, attributes))
+            row.append((series.advance(value) if instrument == "counter" else value, attributes))
         return points, unsound
 
     def clear(self) -> None:
@@ -110,7 +114,7 @@ class Points:
         self._objects.clear()
 
 
-def _is_sound(value: float, *, is_count: bool) -> bool:
-    if isinstance(value, int):
-        return -_LARGEST <= value <= _LARGEST and not (is_count and value < 0)
-    return math.isfinite(value) and not (is_count and value < 0)
+def _is_sound(value: float, unit: str) -> bool:
+    if value < 0 and unit != _BELOW_ZERO:
+        return False
+    return -_LARGEST <= value <= _LARGEST if isinstance(value, int) else math.isfinite(value)

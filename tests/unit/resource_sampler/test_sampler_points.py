@@ -41,10 +41,22 @@ def test_an_unsound_value_is_no_point_but_counted(value):
     assert (points, unsound) == ({}, 1)
 
 
-def test_a_negative_gauge_is_sound():
-    """A temperature may be below zero."""
-    points, unsound = Points().of([Reading(semconv.HW_TEMPERATURE, -3.0, {})])
-    assert (points, unsound) == ({"hw.temperature": [(-3.0, {})]}, 0)
+@pytest.mark.parametrize("metric", [semconv.HW_TEMPERATURE, semconv.HW_TEMPERATURE_LIMIT])
+def test_a_temperature_below_zero_is_sound(metric):
+    """It is the only quantity that has negative values."""
+    points, unsound = Points().of([Reading(metric, -3.0, {})])
+    assert (points, unsound) == ({metric.name: [(-3.0, {})]}, 0)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [metric for metric in semconv.metrics() if metric.unit != "Cel" and metric.instrument != "counter"],
+    ids=lambda metric: metric.name,
+)
+def test_nothing_else_is_below_zero(metric):
+    """A use, a share or a number below zero is a mistake of the machine, and no point."""
+    readings = [Reading(metric, -1, {}), Reading(metric, -0.001, {"a": 1}), Reading(metric, 0, {"a": 2})]
+    assert Points().of(readings) == ({metric.name: [(0, {"a": 2})]}, 2)
 
 
 def test_one_point_a_series_and_a_bounded_number_of_series():
