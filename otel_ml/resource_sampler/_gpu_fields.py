@@ -16,6 +16,8 @@ Tags = tuple[tuple[str, str], ...]
 _GPU: Final[Tags] = ((semconv.HW_TYPE, "gpu"),)
 _JITTER: Final = 0.99
 """A counter that falls by less than a hundredth was not reset: the driver read its parts at different moments."""
+_NO_VALUE: Final = (1 << 32) - 1
+"""The driver's word for "no value" of 32 bits, which it also gives in 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ class Field:
     scope: int = 0
     is_zero_unknown: bool = False
     """Whether 0 with success is a lie: a GPU that draws no power or has no temperature."""
+
+    def is_known(self, value: float | None) -> bool:
+        """Whether the driver's answer is a figure; a counter of 64 bits may well pass 32 of them."""
+        if value is None or value < 0 or (value == _NO_VALUE and self.metric.instrument != "counter"):
+            return False
+        return value != 0 or not self.is_zero_unknown
 
 
 def _throttle(number: int, reason: str) -> Field:
@@ -169,10 +177,10 @@ class Batch:
             if answer.code != 0:
                 yield self._missing(answer, field, identity.name)
             elif field is None:
-                flags[answer.field] = answer.value or 0
+                flags[answer.field] = 0 if answer.value in {None, _NO_VALUE} else answer.value or 0
             elif field.name in answered:
                 self._unsupported[field.number] = None
-            elif answer.value is not None and answer.value >= 0 and (answer.value or not field.is_zero_unknown):
+            elif field.is_known(answer.value):
                 answered.add(field.name)
                 reading = self._reading(field, answer, identity, generation)
                 if field in SLOW_FIELDS:

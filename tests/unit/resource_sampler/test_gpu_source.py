@@ -197,7 +197,11 @@ def test_a_package_that_shadows_the_binding_is_named(driver, gpus):
         ("value field:83 18446744073709551615", "hw.energy", 0),
         ("value field:185 0 type 1", "hw.power", 1),
         ("value field:185 4294967295 type 1", "hw.power", 1),
+        ("value field:185 4294967295", "hw.power", 1),
         ("value field:190 0 type 1", "otelml.gpu.power.limit", 0),
+        ("value field:190 4294967295", "otelml.gpu.power.limit", 0),
+        ("value field:82 4294967295", "hw.temperature", 1),
+        ("value field:142 4294967295", "otelml.gpu.memory.remapped_rows", 1),
         ("value field:82 0 type 1", "hw.temperature", 1),
         ("value temperature 0", "hw.temperature", 1),
         ("value temperature 4294967295", "hw.temperature", 1),
@@ -218,6 +222,21 @@ def test_the_drivers_word_for_no_value_is_no_point(driver, gpus, rule, metric, l
     """All ones, 0 for what cannot be 0, and figures that contradict each other are unknown and no measurement."""
     driver.load(f"0 - * {rule}", gpus=1)
     assert len(rows_of(at(driver, gpus(), 30), metric)) == left
+
+
+@pytest.mark.parametrize("field", [185, 186])
+def test_a_power_of_all_ones_is_not_reported_in_whatever_width(driver, gpus, field):
+    """4,294,967,295 mW in 64 bits is no power either; the other field is asked."""
+    other = "return field:185 3" if field == 186 else "value field:186 111000 type 1"
+    driver.load(f"0 - * {other}", f"0 - * value field:{field} 4294967295", gpus=1)
+    assert [row[1] for row in rows_of(at(driver, gpus(), 30), "hw.power") if row[1] > 1000] == []
+
+
+def test_a_flag_of_all_ones_is_no_failure(driver, gpus):
+    """What the driver does not know is not about to fail."""
+    driver.load(*[f"0 - * value field:{field} 4294967295" for field in (31, 144, 145, 230)], gpus=1)
+    found = {row[2]["hw.state"]: row[1] for row in rows_of(at(driver, gpus(), 30), "hw.status")}
+    assert found == {"ok": 1, "degraded": 0, "failed": 0, "predicted_failure": 0}
 
 
 def test_idle_is_not_believed_of_a_gpu_whose_processes_are_busy(driver, gpus):
