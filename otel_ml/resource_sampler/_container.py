@@ -18,6 +18,7 @@ from otel_ml.resource_sampler._source import (
     Reading,
     Report,
     gather,
+    let_go,
     number_after,
     read_bytes,
     read_text,
@@ -144,8 +145,10 @@ class ContainerSource:
         folder = self._proc / str(pid)
         now = self._clock()
         if pid != self._pid or now - self._located_at >= LOCATED_SECONDS:
-            self._pid = None
+            self._pid, left = None, {group.folder for group in self._groups.values()}
             self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
+            for group_folder in left - {group.folder for group in self._groups.values()}:
+                let_go(str(group_folder))
             self._owned, self._limits = {}, {}
             self._pid, self._located_at = pid, now
 

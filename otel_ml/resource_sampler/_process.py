@@ -20,6 +20,7 @@ from otel_ml.resource_sampler._source import (
     Reading,
     Report,
     gather,
+    let_go,
     number_after,
     read_bytes,
 )
@@ -180,8 +181,10 @@ class ProcessSource:
         return gather(steps)
 
     def close(self) -> None:
-        """Forgets the last figures, but for what was counted."""
-        self._before, self._pid = None, 0
+        """Forgets the last figures, but for what was counted, and closes what stayed open."""
+        if self._folder:
+            let_go(self._folder)
+        self._before, self._pid, self._folder = None, 0, ""
         self._slow.clear()
         if self._children is not None:
             self._children.forget()

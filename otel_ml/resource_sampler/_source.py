@@ -171,6 +171,13 @@ def keep_files_open() -> None:
     _kept = {}
 
 
+def let_go(folder: str) -> None:
+    """Closes what stayed open below a folder, as of a process that has ended."""
+    kept = _kept or {}
+    for path in [path for path in kept if path.startswith(f"{folder}/")]:
+        os.close(kept.pop(path))
+
+
 def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> bytes:
     """Content of a small file of /proc, /sys or a control group.
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
 import psutil
 import pytest
 
-from otel_ml.resource_sampler import HostSource, ProcessSource, _source
+from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, _source
 
 
 @pytest.fixture
@@ -40,6 +41,43 @@ def test_the_files_of_an_ended_process_do_not_go_on_telling_its_last_figures(kep
         child.communicate(b"\n")
     report = source.read()
     assert (report.readings, [gap.kind for gap in report.gaps]) == ((), ["vanished"])
+
+
+def test_the_files_of_an_ended_process_do_not_stay_open(kept):
+    """Neither where another process follows nor where nobody does; those of others do."""
+    open_before = psutil.Process().num_fds()
+    pid = [None]
+    source = ProcessSource(lambda: pid[0])
+    HostSource(parts=("cpu",)).read()
+    seen = []
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            pid[0] = child.pid
+            assert source.read().readings
+            seen.append({path.split("/")[2] for path in kept} == {"stat", str(child.pid)})
+            child.communicate(b"\n")
+    pid[0] = None
+    source.read()
+    assert seen == [True] * 3
+    assert list(kept) == ["/proc/stat"]
+    assert psutil.Process().num_fds() == open_before + 1
+
+
+def test_the_files_of_a_group_that_was_left_do_not_stay_open(kept, data, tmp_path):
+    """A container that is replaced again and again does not fill what is kept."""
+    tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
+    group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
+    now = [0.0]
+    source = ContainerSource(proc=tree / "proc", root=tree, clock=lambda: now[0])
+    source.read()
+    before = len(kept)
+    shutil.move(group, group.with_name("cri-def.scope"))
+    membership = tree / "proc/self/cgroup"
+    membership.write_text(membership.read_text().replace("cri-abc", "cri-def"))
+    now[0] = 10.0
+    source.read()
+    assert len(kept) == before
+    assert [path for path in kept if "cri-abc" in path] == []
 
 
 def test_only_so_many_files_stay_open(kept, tmp_path, monkeypatch):
