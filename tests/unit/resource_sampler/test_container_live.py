@@ -82,7 +82,7 @@ def test_a_quota_and_a_limit_of_version_1_are_seen_and_felt(busy):
         write(folders["memory"] / "memory.limit_in_bytes", str(MEMORY))
         start(busy, [inner, folders["cpuacct"], folders["memory"]])
         source = ContainerSource(busy.pid)
-        values = until(source, "otelml.container.cpu.throttled.periods")
+        values = until(source, "otelml.container.cpu.throttled.time")
         write(folders["cpu"] / "cpu.cfs_quota_us", str(2 * QUOTA))
         resized = source.cpu_limit()
         spent = until(source, "container.cpu.time")["container.cpu.time"]
