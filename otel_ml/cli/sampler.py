@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "sampler",
         help="read CPU, memory, disk, network and GPUs and export them",
         description="Reads CPU, memory, disk, network, container limits and NVIDIA GPUs and exports them over OTLP "
-        "until SIGTERM or Ctrl-C; OTEL_* variables are honoured. What cannot be read is left out, never 0.",
+        "until SIGTERM, SIGHUP or Ctrl-C; OTEL_* variables are honoured. What cannot be read is left out, never 0.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,7 +94,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     # the sampler itself first: a wrong option ends here, before anything is set up
     sampler, watched = _sampler(arguments)
     if is_off():
-        raise ValueError("metrics or the sampler are switched off by the environment: there is nothing to do")
+        # no error: a sidecar that ends with one is started again and again
+        print(
+            "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do",
+            file=sys.stderr,
+        )
+        return 0
     name = arguments.service_name or os.environ.get(ENV_SERVICE_NAME) or _SERVICE
     settings: dict[str, Any] = {"service_name": name, "resource_attributes": _host_name()}
     if arguments.endpoint is not None:
@@ -102,9 +107,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     if not os.environ.get(ENV_METRIC_INTERVAL):
         settings["metric_export_interval"] = arguments.interval
     config = Config(**settings)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_signal()
 
     def ended() -> bool:
         return arguments.pid is not None and watched is not None and watched() is None
@@ -123,6 +126,17 @@ def _serve(arguments: argparse.Namespace) -> int:
     if ended():
         print(f"otel-ml sampler: process {arguments.pid} has ended, so the sampler ends too", file=sys.stderr)
     return 0
+
+
+def _stop_signal() -> threading.Event:
+    """Set by SIGTERM, Ctrl-C or a terminal that is closed, unless nohup has that ignored."""
+    stop = threading.Event()
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[], int | None] | None]:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -125,7 +127,7 @@ def test_a_wrong_option_is_refused_by_the_parser(words, capsys):
 
 @pytest.mark.parametrize("variable", [{"OTEL_ML_SAMPLER": "off"}, {"OTEL_SDK_DISABLED": "true"}])
 def test_what_the_environment_switches_off_does_not_start(variable):
-    """One line and status 2: an operator asked for something that cannot be."""
+    """One line and status 0: with another one a sidecar would be started again and again."""
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler']))"
     finished = subprocess.run(
         [sys.executable, "-c", code],
@@ -136,7 +138,7 @@ def test_what_the_environment_switches_off_does_not_start(variable):
         check=False,
     )
     assert (finished.returncode, finished.stderr) == (
-        2,
+        0,
         "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do\n",
     )
 
@@ -179,6 +181,56 @@ def test_through_the_sdk_it_samples_flushes_and_ends_too():
         sampler.send_signal(signal.SIGTERM)
         sampler.communicate(timeout=60)
     assert first.endswith(" through the SDK (the exporter); Ctrl-C ends it\n")
+    assert sampler.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_ends_it_with_a_last_export_and_status_0(name):
+    """A terminal that is closed is no other end than an orchestrator's."""
+    posts = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            posts.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Silent."""
+
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", "--interval", "600"]
+        command += ["--endpoint", f"http://127.0.0.1:{server.server_port}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as sampler:
+            assert sampler.stderr.readline().endswith("; Ctrl-C ends it\n")
+            sampler.send_signal(getattr(signal, name))
+            sampler.communicate(timeout=60)
+        server.shutdown()
+        thread.join()
+    assert sampler.returncode == 0
+    assert posts
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
+def test_under_nohup_the_end_of_the_terminal_is_ignored():
+    """Who had the signal ignored goes on having it ignored."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from otel_ml.cli import main\n"
+        "sys.exit(main(['sampler', '--mode', 'process', '--interval', '600', '--endpoint', 'http://127.0.0.1:9']))"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment) as sampler:
+        sampler.stderr.readline()
+        sampler.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            sampler.wait(timeout=1)
+        sampler.send_signal(signal.SIGTERM)
+        sampler.communicate(timeout=60)
     assert sampler.returncode == 0
 
 
