@@ -5,21 +5,16 @@ from __future__ import annotations
 import gzip
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
-from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_ml._telemetry import _connection
+from otel_ml._telemetry import _connection, _said
 from otel_ml._telemetry._connection import Line, Lookup
 from otel_ml._telemetry._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
@@ -33,12 +28,6 @@ _GRACE: Final = 0.05
 """Seconds after the deadline at which a connection that still drips is cut."""
 _NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _PROTOBUF: Final = "application/x-protobuf"
-
-_RESPONSES: Final[dict[Signal, tuple[Callable[[], Any], str]]] = {
-    "traces": (ExportTraceServiceResponse, "rejected_spans"),
-    "metrics": (ExportMetricsServiceResponse, "rejected_data_points"),
-    "logs": (ExportLogsServiceResponse, "rejected_log_records"),
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ class HttpTransport:
         self._signal: Signal = signal
         self._gzip = config.compression == "gzip"
         self._headers = {
-            "content-type": _PROTOBUF,
+            "content-type": _said.PROTOBUF,
             "user-agent": "otel-ml",
             **({"content-encoding": "gzip"} if self._gzip else {}),
             **config.headers,
@@ -118,7 +107,7 @@ class HttpTransport:
             self._close()
             late = monotonic() >= deadline
             return Answer("retry", "no answer in time" if late else _cause(error), resend=kept and not late)
-        kind = response.headers.get("content-type", _PROTOBUF)
+        kind = response.headers.get("content-type", _said.PROTOBUF)
         return answer(self._signal, response.status, content, response.headers.get("retry-after"), kind)
 
     def close(self) -> None:
@@ -143,7 +132,7 @@ class HttpTransport:
         if content is None or len(content) >= ANSWER_LIMIT:
             response.close()
             self._close()
-            return b""
+            return content or b""
         response.release_conn()
         return content
 
@@ -160,30 +149,24 @@ def _check_files(config: SignalConfig) -> None:
 
 
 def answer(
-    signal: Signal, status: int, content: bytes, retry_after: str | None = None, kind: str = _PROTOBUF
+    signal: Signal, status: int, content: bytes, retry_after: str | None = None, kind: str = _said.PROTOBUF
 ) -> Answer:
-    """Reads an OTLP/HTTP answer by the specification's table."""
+    """Reads an OTLP/HTTP answer by the specification's table.
+
+    A web page with a 2xx status is no acceptance: it counts as rejected, and is not tried again, as the table has it
+    for all but four statuses. Other bodies of a 2xx answer are read as `_said.read` tells.
+    """
     if 200 <= status < 300:
-        rejected, said = _partial(signal, content) if kind.strip().lower().startswith(_PROTOBUF) else (0, False)
-        return Answer("accepted", "with a warning" if said else "", rejected=rejected)
+        if _said.is_page(content):
+            return Answer("rejected", f"HTTP {status} and a web page: this is no OTLP receiver, or a proxy answers")
+        said = _said.read(signal, content, kind)
+        return Answer("accepted", said.remark, rejected=said.rejected)
     detail = f"HTTP {status}"
     if status in RETRYABLE:
         return Answer("retry", detail, retry_after=_seconds(retry_after))
     if status == 413:
         return Answer("too_large", detail)
     return Answer("rejected", detail)
-
-
-def _partial(signal: Signal, content: bytes) -> tuple[int, bool]:
-    """Records that were refused, and whether the receiver had something to say."""
-    make, name = _RESPONSES[signal]
-    message: Message = make()
-    try:
-        message.ParseFromString(content)
-    except DecodeError:
-        return 0, False
-    partial = message.partial_success  # type: ignore[attr-defined]
-    return max(0, int(getattr(partial, name))), bool(partial.error_message)
 
 
 def _seconds(text: str | None) -> float | None:

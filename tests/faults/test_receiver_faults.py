@@ -262,12 +262,24 @@ def partial(**values):
         (Reply(body=partial(rejected_spans=-5)), 0),
         (Reply(body=partial(error_message="a warning")), 0),
         (Reply(body=b"\xff" * 40), 0),
-        (Reply(body=b'{"partialSuccess":{"rejectedSpans":"3"}}', headers={"content-type": "application/json"}), 0),
-        (Reply(body=b"<html>", headers={"content-type": "text/html"}), 0),
+        (Reply(body=b'{"partialSuccess":{"rejectedSpans":"3"}}', headers={"content-type": "application/json"}), 3),
+        (Reply(body=b"{}", headers={"content-type": "application/json"}), 0),
+        (Reply(body=b"OK", headers={"content-type": "text/plain"}), 0),
         (Reply(body=partial(rejected_spans=3), headers={"content-type": "text/html"}), 0),
         (Reply(204), 0),
     ],
-    ids=["some", "more than all", "negative", "warning", "garbage", "json", "html", "lying type", "no content"],
+    ids=[
+        "some",
+        "more than all",
+        "negative",
+        "warning",
+        "garbage",
+        "json",
+        "object",
+        "text",
+        "lying type",
+        "no content",
+    ],
 )
 def test_case_05_partial_success_is_read(make_service, receiver, reply, rejected):
     """What the receiver refuses of an accepted request is counted; what cannot be read takes nothing away."""
@@ -278,6 +290,21 @@ def test_case_05_partial_success_is_read(make_service, receiver, reply, rejected
 
     assert service.flush() is (rejected == 0)
     assert service.ledger() == Ledger(10, 10 - rejected, rejected)
+
+
+def test_case_05_a_portals_page_is_no_delivery(make_service, receiver, caplog):
+    """A page with status 200 has taken nothing: the records count as rejected, and one line says what answered."""
+    page = Reply(body=b"<!doctype html><p>Log in", headers={"content-type": "text/html"}, stores=False)
+    receiver.default = dict.fromkeys(("traces", "logs", "metrics"), page)
+    service = make_service()
+    with caplog.at_level(logging.WARNING, "otel_ml"):
+        for _ in range(3):
+            service.predict(10)
+            assert service.flush() is False
+
+    assert service.ledger() == Ledger(30, 0, 30)
+    assert service.balanced()
+    assert sum("refused traces with HTTP 200 and a web page" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_case_05_logs_have_partial_success_too(make_service, receiver):

@@ -7,8 +7,9 @@ from email.utils import formatdate
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from scripted_receiver import Reply
 
-from otel_ml._telemetry._http import Answer, HttpTransport, answer
+from otel_ml._telemetry._http import ANSWER_LIMIT, Answer, HttpTransport, answer
 from otel_ml.config import Config, ConfigError
 
 
@@ -48,9 +49,59 @@ def test_partial_success_is_read():
     assert answer("metrics", 200, message.SerializeToString()) == Answer("accepted", rejected=4)
 
 
-def test_an_unreadable_answer_is_success():
-    """A proxy's page with status 200 took the request."""
-    assert answer("traces", 200, b"<html>ok</html>") == Answer("accepted")
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"partialSuccess": {"rejectedSpans": "3"}}', Answer("accepted", rejected=3)),
+        (b'{"partialSuccess": {"rejectedSpans": 3, "errorMessage": "no"}}', Answer("accepted", "with a warning", 3)),
+        (b'{"partialSuccess": {"rejectedSpans": "-3"}}', Answer("accepted")),
+        (b'{"partialSuccess": null}', Answer("accepted")),
+        (b'{"status": "ok"}', Answer("accepted")),
+        (b"{}", Answer("accepted")),
+        (b"", Answer("accepted")),
+        (b"null", Answer("accepted", "with an answer that cannot be read")),
+        (b"[" * 60_000, Answer("accepted", "with an answer that cannot be read")),
+        (b'{"partialSuccess": {"rejectedSpans": 1e400}}', Answer("accepted", "with an answer that cannot be read")),
+        (b"\xff", Answer("accepted", "with an answer that cannot be read")),
+    ],
+    ids=["text", "number", "negative", "unset", "other", "object", "empty", "null", "deep", "infinite", "binary"],
+)
+def test_partial_success_is_read_from_json(body, expected):
+    """A receiver that answers in JSON, and says so, is understood; other JSON takes nothing away."""
+    assert answer("traces", 200, body, kind="Application/JSON; charset=utf-8") == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "remark"),
+    [
+        (b"OK", "text/plain", "with an answer that is not OTLP"),
+        (b"ok", "text/html; charset=utf-8", "with an answer that is not OTLP"),
+        (b"\xff" * 40, "application/x-protobuf", "with an answer that cannot be read"),
+        (b"", "text/html", ""),
+    ],
+    ids=["text", "text as html", "garbage", "empty"],
+)
+def test_an_unreadable_answer_is_success(body, kind, remark):
+    """The status says that the request was taken; what stands in the body is worth a remark at most."""
+    assert answer("traces", 200, body, kind=kind) == Answer("accepted", remark)
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/x-protobuf", "application/json", ""])
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Log in", b"\n <html>", b"\xef\xbb\xbf<?xml version='1.0'?>"])
+def test_a_web_page_is_no_acceptance(page, kind):
+    """A captive portal and a proxy's page have taken nothing, under whatever status and content type."""
+    assert answer("traces", 200, page, kind=kind) == Answer(
+        "rejected", "HTTP 200 and a web page: this is no OTLP receiver, or a proxy answers"
+    )
+
+
+def test_a_long_page_is_recognised_by_its_beginning(receiver):
+    """A page beyond the bytes that are read of an answer is still a page."""
+    receiver.script["traces"] = [Reply(body=b"<html>" + b"x" * 2 * ANSWER_LIMIT, headers={"content-type": "text/html"})]
+    transport = HttpTransport("traces", Config(endpoint=receiver.url).traces)
+
+    assert transport.post(b"", 5.0).kind == "rejected"
+    transport.close()
 
 
 @pytest.mark.parametrize(
