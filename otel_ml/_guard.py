@@ -19,14 +19,15 @@ B = TypeVar("B")
 D = TypeVar("D")
 
 _LOG = logging.getLogger("otel_ml")
-_CAUSES_KEPT = 256
-"""Distinct causes that are remembered; beyond it causes are counted without a log line."""
+_LINES_KEPT = 256
+"""Distinct lines of one kind that are remembered; beyond it they are left out, and one line says so."""
 
 _SIGNALS = frozenset(int(number) for number in signal.Signals)
 
 _lock = threading.Lock()
 _counts: dict[str, int] = {}
-_logged: set[tuple[str, str, str]] = set()
+_logged: dict[str, set[object]] = {}
+"""What was logged once, by kind: no kind takes the room of another."""
 _state = threading.local()
 
 
@@ -40,10 +41,11 @@ def report(where: str, error: Exception) -> None:
     cause = (where, type(error).__name__, _place(error))
     with _lock:
         _counts[where] = _counts.get(where, 0) + 1
-        if cause in _logged or len(_logged) >= _CAUSES_KEPT:
-            return
-        _logged.add(cause)
-    warn(f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service goes on, further ones are counted")
+    _warn_first(
+        "errors",
+        cause,
+        f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service goes on, further ones are counted",
+    )
 
 
 def warn(message: str) -> None:
@@ -62,12 +64,15 @@ def warn(message: str) -> None:
 
 def warn_once(key: str, message: str) -> None:
     """Logs a line the first time that this key is seen in the process."""
-    cause = (key, "", "")
-    with _lock:
-        if cause in _logged or len(_logged) >= _CAUSES_KEPT:
-            return
-        _logged.add(cause)
-    warn(message)
+    _warn_first("hints", key, message)
+
+
+def warn_of_loss(key: str, message: str) -> None:
+    """`warn_once` for lines about records that are lost and about the first hop.
+
+    Its keys are a closed set, and it has its own bound: no number of other lines silences these.
+    """
+    _warn_first("losses", key, message)
 
 
 def is_reporting() -> bool:
@@ -148,6 +153,17 @@ def reset() -> None:
     _lock = threading.Lock()
     _counts.clear()
     _logged.clear()
+
+
+def _warn_first(kind: str, cause: object, message: str) -> None:
+    with _lock:
+        seen = _logged.setdefault(kind, set())
+        if cause in seen or len(seen) > _LINES_KEPT:
+            return
+        seen.add(cause)
+        if len(seen) > _LINES_KEPT:
+            message = f"otel-ml: over {_LINES_KEPT} different lines about {kind}; further ones are left out"
+    warn(message)
 
 
 def _give_back(error: Exception) -> None:

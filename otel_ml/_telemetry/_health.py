@@ -42,7 +42,7 @@ class Health:
 
     def refused(self, signal: Signal, detail: str) -> None:
         """An answer that is final: retrying cannot help."""
-        _guard.warn_once(
+        _guard.warn_of_loss(
             f"refused {signal} {self._endpoint} {detail}",
             f"otel-ml: {self._endpoint} refused {signal} with {detail}; such records are counted as rejected. "
             f"Check the path (/v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and the receiver's log",
@@ -59,12 +59,12 @@ class Health:
             seconds = monotonic() - self._down_since
             _guard.warn(f"otel-ml: export to {self._endpoint} works again after {seconds:.0f} s")
         if rejected:
-            _guard.warn_once(
+            _guard.warn_of_loss(
                 f"partial {signal} {self._endpoint}",
                 f"otel-ml: {self._endpoint} accepted {signal} only in part ({rejected} refused); check its log",
             )
         elif detail:
-            _guard.warn_once(
+            _guard.warn_of_loss(
                 f"warned {signal} {self._endpoint}",
                 f"otel-ml: {self._endpoint} accepted {signal} {detail}; check its log",
             )

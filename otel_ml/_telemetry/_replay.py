@@ -122,7 +122,7 @@ class Replay:
         self._enter(path, content.records, book)
         if isinstance(content, Torn):
             book.drop("invalid", content.records)
-            _guard.warn_once("spool torn", "otel-ml: the spool holds a torn request; it is skipped and counted")
+            _guard.warn_of_loss("spool torn", "otel-ml: the spool holds a torn request; it is skipped and counted")
         else:
             answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or _BROKEN
             if answer.kind == "retry":

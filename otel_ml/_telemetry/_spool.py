@@ -76,7 +76,7 @@ class Spool:
             with self._lock:
                 return self._write(signal, count, body)
         except OSError as error:
-            _guard.warn_once(
+            _guard.warn_of_loss(
                 f"spool {error.errno}",
                 f"otel-ml: the spool in {self._root} cannot be written ({error.strerror}); losses are counted",
             )
@@ -147,7 +147,7 @@ class Spool:
         if self._mine is None:
             self._open()
         if self._used() + _HEAD.size + len(body) > self._limit:
-            _guard.warn_once(
+            _guard.warn_of_loss(
                 f"spool full {self._root}",
                 f"otel-ml: the spool in {self._root} is full ({semconv.ENV_SPOOL_SIZE}={self._limit}); "
                 "losses are counted",

@@ -1,0 +1,80 @@
+"""What goes wrong is logged once per cause, within bounds that keep no line of another kind away."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from otel_ml import _guard
+from otel_ml._telemetry._health import Health
+
+
+@pytest.fixture(autouse=True)
+def _fresh_guard():
+    _guard.reset()
+    yield
+    _guard.reset()
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.WARNING, "otel_ml")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "otel_ml"]
+
+
+def failed(where):
+    _guard.report(where, ValueError("secret"))
+
+
+def test_a_cause_is_logged_once_and_counted_always(lines):
+    """The first error of a place says so; further ones only count."""
+    for _ in range(3):
+        failed("room.step")
+
+    assert lines() == [
+        "otel-ml: room.step failed with ValueError at unknown; the service goes on, further ones are counted"
+    ]
+    assert _guard.counts() == {"room.step": 3}
+
+
+def test_lines_are_bounded_and_the_bound_is_said(lines):
+    """Beyond 256 causes one last line says that more are left out; counting goes on."""
+    for number in range(300):
+        failed(f"room.step{number}")
+
+    assert len(lines()) == 257
+    assert lines()[-1] == "otel-ml: over 256 different lines about errors; further ones are left out"
+    assert len(_guard.counts()) == 300
+
+
+def test_internal_errors_and_hints_silence_no_line_about_losses(lines):
+    """A receiver that refuses, warns or goes down is reported after any number of other lines."""
+    for number in range(300):
+        failed(f"room.step{number}")
+        _guard.warn_once(f"hint {number}", f"hint {number}")
+    before = len(lines())
+    health = Health("http://receiver")
+    health.refused("traces", "HTTP 400")
+    health.accepted("logs", 3)
+    health.accepted("logs", 0, "with a warning")
+    health.unreachable("metrics", "no answer in time")
+    _guard.warn_of_loss("spool full", "the spool is full")
+
+    assert [line.partition(" ")[2][:40] for line in lines()[before:]] == [
+        "http://receiver refused traces with HTTP",
+        "http://receiver accepted logs only in pa",
+        "http://receiver accepted logs with a war",
+        "cannot export metrics to http://receiver",
+        "spool is full",
+    ]
+
+
+def test_a_reset_forgets(lines):
+    """A forked child says its own lines."""
+    failed("room.step")
+    _guard.reset()
+    failed("room.step")
+
+    assert len(lines()) == 2
+    assert _guard.counts() == {"room.step": 1}
