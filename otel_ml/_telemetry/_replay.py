@@ -72,15 +72,20 @@ class Replay:
                 self._changed.notify_all()
 
     def stop(self, deadline: float) -> None:
-        """Ends the thread; what is left on disk is replayed by the next process."""
+        """Ends the thread; what is left on disk is replayed by the next process.
+
+        A request that is on the way is waited for: cut off after the receiver has stored it, it would come twice.
+        """
         with self._changed:
             self._stopping = True
             thread = self._thread
             self._changed.notify_all()
+        if thread is not None:
+            thread.join(max(0.0, deadline - monotonic()))
         for way in self._ways.values():
             way.transport.close()
         if thread is not None:
-            thread.join(max(_LAST_WAIT, deadline - monotonic()))
+            thread.join(_LAST_WAIT)
         self._spool.close()
 
     def reset_after_fork(self) -> None:

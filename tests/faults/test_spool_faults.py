@@ -6,14 +6,17 @@ import os
 import random
 import resource
 import shutil
+import threading
 import time
 from contextlib import contextmanager
 
 import pytest
 from fault_receiver import Reply
 
+from otel_ml._telemetry._http import Answer
+from otel_ml._telemetry._replay import Replay
 from otel_ml._telemetry._spool import Kept, Spool, Torn
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.ledger import Book, Ledger
 from otel_ml.config import ConfigError
 
 DOWN = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
@@ -170,6 +173,36 @@ def test_two_processes_on_one_folder_replay_everything_once(run, receiver, folde
     assert len(ids) + left == 120
     assert left == 0
     figure(10, mode="four processes on one spool", duplicated=len(ids) - len(set(ids)), lost=left)
+
+
+def test_a_request_on_the_way_is_decided_before_the_end(folder):
+    """A shutdown in the middle of a replayed request waits for its answer, so that nobody replays it again."""
+    posting, answered = threading.Event(), threading.Event()
+
+    class Slow:
+        endpoint = "http://receiver"
+
+        def post(self, body, timeout):
+            posting.set()
+            return Answer("accepted") if answered.wait(timeout) else Answer("retry")
+
+        def close(self):
+            answered.is_set() or pytest.fail("it was cut")
+
+    spool = Spool(str(folder), limit=10**6)
+    spool.keep("traces", 3, b"the request")
+    book = Book()
+    book.produce(3)
+    book.spool(3)
+    replay = Replay(spool, {"traces": book})
+    replay.serve("traces", Slow(), 30.0)
+    replay.start()
+    posting.wait(10)
+    threading.Timer(0.1, answered.set).start()
+    replay.stop(time.monotonic() + 10)
+
+    assert book.read() == Ledger(3, 3)
+    assert list(folder.rglob("*.otlp")) == []
 
 
 def request(number):
