@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ _FLAGS: Final = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW")
 )
 """In a watched container's tree anything may lie: a pipe would be waited for, a link leads out of its root."""
+_FOLDER: Final = sum(getattr(os, name, 0) for name in ("O_PATH", "O_DIRECTORY", "O_CLOEXEC", "O_NOFOLLOW"))
+_FOREIGN: Final = re.compile(r"(.*?/\d+/root)/(.*)", re.DOTALL)
+"""A path below another process's root, and what of it that process may have arranged."""
 
 _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
     errno.ENOENT: "absent",
@@ -187,7 +191,8 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
         keep: Whether it is read at every tick, so that it is worth to stay open where files do.
 
     Raises:
-        OSError: It cannot be read, or is no regular file, such as a pipe, a device or a symbolic link.
+        OSError: It cannot be read, or is no regular file, such as a pipe, a device or a symbolic link; below another
+            process's root no folder on the way may be a link either.
     """
     if _kept is None or not keep:
         descriptor = _opened(path)
@@ -215,26 +220,46 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
 
 
 def _opened(path: str) -> int:
-    descriptor = os.open(path, _FLAGS)
+    foreign = _FOREIGN.fullmatch(path)
+    descriptor = os.open(path, _FLAGS) if foreign is None else _walked(*foreign.groups())
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file")
     return descriptor
 
 
-def _read(descriptor: int, until: bytes | None) -> bytes:
+def _walked(root: str, rest: str) -> int:
+    """Opens a file below a root folder by folder: a link on the way would be looked up from our own root."""
+    folder = os.open(root, _FOLDER & ~os.O_NOFOLLOW)  # this link is the kernel's
+    try:
+        *between, name = filter(None, rest.split("/"))
+        for part in between:
+            if part == ".." or stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise OSError(errno.ELOOP, "a link on the way")
+            above, folder = folder, os.open(part, _FOLDER, dir_fd=folder)
+            os.close(above)
+        return os.open(name, _FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _read(descriptor: int, until: bytes | None, least: int = _HALF_PAGE) -> bytes:
     # an open file object costs three times as much
     content = chunk = os.pread(descriptor, _CHUNK_BYTES, 0)
-    # The kernel gives whole lines up to a page, so that less than half of one is all.
-    while len(chunk) >= _HALF_PAGE and len(content) < _FILE_BYTES and (until is None or until not in content):
+    # The kernel gives whole lines up to a page: where all are short, less than half of one is all.
+    while len(chunk) >= least and len(content) < _FILE_BYTES and (until is None or until not in content):
         chunk = os.pread(descriptor, _CHUNK_BYTES, len(content))
         content += chunk
     return content
 
 
 def read_text(path: str) -> str:
-    """Text of a file that is read now and then."""
-    return read_bytes(path, keep=False).decode("utf-8", "replace")
+    """Text of a file that is read now and then, such as a table of mounts, whose lines can be as long as two paths."""
+    descriptor = _opened(path)
+    try:
+        return _read(descriptor, None, least=1).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def number_after(content: bytes, name: bytes) -> int:

@@ -71,3 +71,61 @@ def test_only_a_regular_file_is_read_and_nothing_stays_open(tmp_path, strange):
     os.close(writer)
     assert _source.gap_of("x", refused.value).kind == "io"
     assert psutil.Process().num_fds() == before
+
+
+def watched(data, folder):
+    """A process 7 whose root is a container's tree, and the folder of that tree's group."""
+    tree = shutil.copytree(data / "cgroup_v2_nested", folder / "container")
+    process = folder / "proc" / "7"
+    shutil.copytree(tree / "proc" / "self", process)
+    shutil.rmtree(tree / "proc")
+    (process / "root").symlink_to(tree)
+    return ContainerSource(7, proc=folder / "proc"), tree / "sys/fs/cgroup/kubepods.slice"
+
+
+@pytest.mark.parametrize("where", ["kubepods-pod1.slice", "kubepods-pod1.slice/cri-abc.scope"])
+def test_no_link_on_the_way_leads_out_of_a_watched_process_s_root(data, tmp_path, where):
+    """What a container arranges below its root is not taken for its figures when it lies elsewhere."""
+    source, group = watched(data, tmp_path)
+    assert {reading.metric for reading in source.read().readings} >= {semconv.CONTAINER_MEMORY_USAGE}
+    source.close()
+    outside = shutil.move(group / where, tmp_path / "outside")
+    (group / where).symlink_to(outside)
+    before = psutil.Process().num_fds()
+    report = source.read()
+    assert report.readings == ()
+    assert {gap.kind for gap in report.gaps if gap.what != "container pressure"} == {"io"}
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_path_upwards_does_not_lead_out_of_a_watched_process_s_root(tmp_path):
+    """At another root two dots are no dead end."""
+    (tmp_path / "7" / "root" / "below").mkdir(parents=True)
+    (tmp_path / "7" / "secret").write_text("1")
+    with pytest.raises(OSError, match="a link on the way"):
+        _source.read_bytes(f"{tmp_path}/7/root/below/../../secret")
+
+
+MOUNT = """
+set -e
+mount -t tmpfs tmpfs "$1"
+segment=$(printf '%0200d' 0)
+for folder in from to; do
+  deep="$1/$folder/$segment/$segment/$segment/$segment/$segment/$segment/$segment"
+  mkdir -p "$deep"
+done
+mount --bind "$1/from/$segment/$segment/$segment/$segment/$segment/$segment/$segment" "$deep"
+mount -t tmpfs last "$1/from"
+exec "$2" -c "from otel_ml.resource_sampler._source import read_text; print(read_text('/proc/self/mountinfo'), end='')"
+"""
+
+
+def test_a_table_is_read_to_its_end_whatever_the_length_of_its_lines(tmp_path):
+    """The kernel ends a piece before a line that does not fit: a mount of long paths hides no later one."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", str(tmp_path), sys.executable]
+    finished = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    if finished.returncode:
+        pytest.skip(f"no mounts of one's own here: {finished.stderr.strip()}")
+    lines = finished.stdout.splitlines()
+    assert max(map(len, lines)) > 2048
+    assert f" {tmp_path}/from " in lines[-1]
