@@ -11,12 +11,12 @@ import threading
 import time
 from pathlib import Path
 
+import otlp_receiver
 import psutil
 import pytest
-from fault_receiver import Receiver
+from otlp_receiver import Receiver
 
 import otel_ml
-from otel_ml import _guard
 from otel_ml._telemetry import configure
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry.ledger import Ledger
@@ -24,6 +24,8 @@ from otel_ml.config import Config
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[1]
+receiver = otlp_receiver.receiver
+fresh_guard = otlp_receiver.fresh_guard
 
 
 class Service:
@@ -123,20 +125,6 @@ class Program:
             self._process.wait()
         self._reader.join()
         self._process.stdout.close()
-
-
-@pytest.fixture
-def receiver():
-    made = Receiver()
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def _fresh_guard():
-    _guard.reset()
-    yield
-    _guard.reset()
 
 
 @pytest.fixture

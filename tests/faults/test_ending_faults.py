@@ -10,7 +10,7 @@ import time
 
 import httpx
 import pytest
-from fault_receiver import Reply
+from otlp_receiver import Reply
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 PYTHON = sys.executable

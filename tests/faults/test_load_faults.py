@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from fault_receiver import Reply
 from opentelemetry import trace
+from otlp_receiver import Reply
 
 import otel_ml
 from otel_ml._telemetry._reader import CARDINALITY

@@ -9,9 +9,9 @@ import time
 from email.utils import formatdate
 
 import pytest
-from fault_receiver import Reply
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from otlp_receiver import Reply
 
 from otel_ml._telemetry._http import HttpTransport
 from otel_ml._telemetry.ledger import Ledger
@@ -66,7 +66,7 @@ def outage(service, receiver, resident, *, seconds, rate):
             peak = max(peak, resident())
         receiver.open()
         opened = time.monotonic()
-        receiver.wait_for(lambda r: r._bodies("traces"), 60)
+        receiver.wait_for(lambda r: r.bodies("traces"), 60)
         recovery = time.monotonic() - opened
     service.flush()
     return {"recovery_s": recovery, "growth_mib": peak - before, "p99_ms": load.quantile(0.99) * 1000}
@@ -348,9 +348,9 @@ def test_case_06_a_batch_is_split_until_it_fits(make_service, receiver, figure):
     limit = 100_000
 
     def answer(connection, reply):
-        body = receiver._stored[-1][1]
+        body = receiver.accepted[-1][1]
         if len(body) > limit:
-            receiver._stored.pop()
+            receiver.accepted.pop()
             return original(connection, Reply(413, stores=False))
         return original(connection, reply)
 

@@ -23,8 +23,8 @@ def test_soak(run, receiver, tmp_path, figure):
     def forget():
         while not forgetting.wait(0.5):
             with receiver._changed:
-                seen[0] += len(receiver._stored)
-                receiver._stored.clear()
+                seen[0] += len(receiver.accepted)
+                receiver.accepted.clear()
 
     thread = threading.Thread(target=forget)
     thread.start()

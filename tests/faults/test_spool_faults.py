@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from fault_receiver import Reply
+from otlp_receiver import Reply
 
 from otel_ml._telemetry._http import Answer
 from otel_ml._telemetry._replay import Replay

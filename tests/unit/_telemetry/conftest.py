@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import time
 
+import otlp_receiver
 import pytest
-from scripted_receiver import Receiver
 
-from otel_ml import _guard
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml.config import Config
 
-
-@pytest.fixture
-def receiver():
-    made = Receiver()
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def _fresh_guard():
-    _guard.reset()
-    yield
-    _guard.reset()
+receiver = otlp_receiver.receiver
+fresh_guard = otlp_receiver.fresh_guard
 
 
 @pytest.fixture
@@ -44,6 +32,6 @@ def make_engine(receiver, tmp_path):
         return engine
 
     yield make
-    receiver.released.set()
+    receiver.close()
     for engine in engines:
         engine.shutdown(time.monotonic() + 2)

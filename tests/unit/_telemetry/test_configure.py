@@ -116,7 +116,7 @@ def test_guest_mode_leaves_providers_alone(run, receiver, signal):
         ("guest", True, {}, True, True)
     ]
     assert "Provider of opentelemetry is set" in lines[0]["notes"][0]
-    assert receiver.seen == []
+    assert receiver.heads == []
 
 
 def test_a_configuration_file_makes_it_a_guest(run, receiver):
@@ -124,7 +124,7 @@ def test_a_configuration_file_makes_it_a_guest(run, receiver):
     lines = run("say(mode=otel_ml.configure().mode)", OTEL_CONFIG_FILE="/tmp/otel.yaml")
 
     assert lines == [{"mode": "guest"}]
-    assert receiver.seen == []
+    assert receiver.heads == []
 
 
 def test_opentelemetry_instrument_makes_it_a_guest(run, receiver):
@@ -153,7 +153,7 @@ def test_a_disabled_sdk_is_off(run, receiver):
     )
 
     assert lines == [{"mode": "off", "provider": "ProxyTracerProvider", "threads": 1, "flushed": True, "ended": True}]
-    assert receiver.seen == []
+    assert receiver.heads == []
 
 
 def test_importing_loads_neither_the_sdk_nor_numpy():

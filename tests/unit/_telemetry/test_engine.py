@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import SpanProcessor
-from scripted_receiver import Reply
+from otlp_receiver import Reply
 
 from otel_ml import _guard
 from otel_ml._telemetry.cells import Identity
@@ -90,8 +90,8 @@ def test_final_answers_are_not_retried(make_engine, receiver, status):
 
     assert engine.flush(within()) is False
     assert engine.ledger()["traces"] == Ledger(1, 0, 1)
-    assert receiver.requests("traces") == 1
-    assert receiver.requests("other") == 0
+    assert receiver.requests["traces"] == 1
+    assert receiver.requests["other"] == 0
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -103,7 +103,7 @@ def test_retryable_answers_are_retried(make_engine, receiver, status):
 
     assert engine.flush(within())
     assert engine.ledger()["traces"] == Ledger(1, 1)
-    assert receiver.requests("traces") == 3
+    assert receiver.requests["traces"] == 3
 
 
 def test_a_retry_after_beyond_the_deadline_gives_up(make_engine, receiver):
@@ -118,7 +118,7 @@ def test_a_retry_after_beyond_the_deadline_gives_up(make_engine, receiver):
 
 def test_a_closed_connection_is_retried(make_engine, receiver):
     """A connection that ends without an answer is tried again."""
-    receiver.script["traces"] = [Reply(), Reply(close=True)]
+    receiver.script["traces"] = [Reply(), Reply(cut="before", stores=False)]
     engine = make_engine()
     engine.offer(Sample(1))
     assert engine.flush(within())
@@ -183,7 +183,7 @@ def test_large_batches_are_sent_in_several_requests(make_engine, receiver):
         engine.offer(Sample(number, render_event=event(number, body="x" * 1_000_000)))
 
     assert engine.flush(within(30))
-    assert receiver.requests("logs") >= 3
+    assert receiver.requests["logs"] >= 3
     assert engine.ledger()["logs"] == Ledger(12, 12)
 
 
@@ -330,8 +330,8 @@ def test_gzip_and_headers_reach_the_receiver(make_engine, receiver):
 
     assert engine.flush(within())
     assert len(receiver.spans()) == 1
-    assert {seen["authorization"] for _, seen in receiver.seen} == {"Bearer t"}
-    assert {seen["content-encoding"] for _, seen in receiver.seen} == {"gzip"}
+    assert {seen["authorization"] for seen in receiver.headers} == {"Bearer t"}
+    assert {seen["content-encoding"] for seen in receiver.headers} == {"gzip"}
 
 
 def test_sending_is_not_instrumented(make_engine, receiver):
@@ -419,7 +419,7 @@ def test_a_signal_without_our_sender_is_not_in_its_ledger(make_engine, receiver,
 
     assert engine.flush(within())
     assert list(engine.ledger().values()) == [Ledger()] * 3
-    assert receiver.seen == []
+    assert receiver.heads == []
     assert engine.light_spans is (exporter == "none")
     assert ("printed" in capsys.readouterr().out) is (exporter == "console")
 

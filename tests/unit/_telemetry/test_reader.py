@@ -293,11 +293,11 @@ def test_metrics_are_exported_at_their_interval(make_engine, receiver, periodic)
 
     deadline = threading.Event()
     for _ in range(1000):
-        if receiver.requests("metrics") >= 2:
+        if receiver.requests["metrics"] >= 2:
             break
         deadline.wait(0.01)
 
-    assert receiver.requests("metrics") >= 2
+    assert receiver.requests["metrics"] >= 2
 
 
 def test_exponential_histograms_are_for_others(make_engine, receiver, monkeypatch):

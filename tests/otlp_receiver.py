@@ -8,9 +8,12 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otel_ml import _guard
 
 
 @dataclass
@@ -39,9 +42,12 @@ class Receiver:
         self.script: dict[str, list[Reply]] = {}
         self.default: dict[str, Reply] = {}
         self.requests: Counter[str] = Counter()
+        """Requests of each signal, kept or not."""
         self.heads: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.sent_bytes = 0
-        self._stored: list[tuple[str, bytes]] = []
+        self.accepted: list[tuple[str, bytes]] = []
+        """Signal and body of each request that was kept."""
         self._changed = threading.Condition()
         self._released = threading.Event()
         self._connections: set[socket.socket] = set()
@@ -75,11 +81,14 @@ class Receiver:
             except OSError:
                 pass
 
+    def trace_requests(self) -> list:
+        return [ExportTraceServiceRequest.FromString(body) for body in self.bodies("traces")]
+
     def spans(self) -> list:
         return [
             span
-            for body in self._bodies("traces")
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans
+            for request in self.trace_requests()
+            for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
         ]
@@ -87,14 +96,14 @@ class Receiver:
     def logs(self) -> list:
         return [
             record
-            for body in self._bodies("logs")
+            for body in self.bodies("logs")
             for resource in ExportLogsServiceRequest.FromString(body).resource_logs
             for scope in resource.scope_logs
             for record in scope.log_records
         ]
 
     def metric_requests(self) -> list:
-        return [ExportMetricsServiceRequest.FromString(body) for body in self._bodies("metrics")]
+        return [ExportMetricsServiceRequest.FromString(body) for body in self.bodies("metrics")]
 
     def metrics(self) -> dict:
         """The last points of each metric by name."""
@@ -119,7 +128,7 @@ class Receiver:
         """`service.instance.id` of every resource that sent something."""
         found = set()
         with self._changed:
-            stored = list(self._stored)
+            stored = list(self.accepted)
         for signal, body in stored:
             kind = {"traces": ExportTraceServiceRequest, "logs": ExportLogsServiceRequest}.get(
                 signal, ExportMetricsServiceRequest
@@ -132,7 +141,7 @@ class Receiver:
     def everything(self) -> bytes:
         """All bytes that were stored."""
         with self._changed:
-            return b"\n".join(body for _, body in self._stored)
+            return b"\n".join(body for _, body in self.accepted)
 
     def counted(self) -> dict[str, int]:
         return {"traces": len(self.spans()), "metrics": self.points(), "logs": len(self.logs())}
@@ -149,9 +158,10 @@ class Receiver:
             if not self._changed.wait_for(lambda: condition(self), timeout):
                 raise AssertionError(f"it did not come: {self.counted()}")
 
-    def _bodies(self, signal: str) -> list[bytes]:
+    def bodies(self, signal: str) -> list[bytes]:
+        """The requests of one signal that were kept."""
         with self._changed:
-            return [body for kind, body in self._stored if kind == signal]
+            return [body for kind, body in self.accepted if kind == signal]
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -175,6 +185,8 @@ class Receiver:
                 self._connections.discard(connection)
 
     def _exchange(self, connection: socket.socket, stream) -> bool:
+        if stream.peek(1)[:1] == b"\x16":  # a TLS hello, on a plain port
+            return False
         head = []
         while (line := stream.readline()) not in {b"\r\n", b""}:
             head.append(line.decode("latin-1").strip())
@@ -188,10 +200,11 @@ class Receiver:
         with self._changed:
             self.requests[signal] += 1
             self.heads.append("\n".join(head))
+            self.headers.append(headers)
             scripted = self.script.get(signal)
             reply = scripted.pop(0) if scripted else self.default.get(signal, Reply())
             if reply.stores or (reply.stores is None and reply.status == 200):
-                self._stored.append((signal, body))
+                self.accepted.append((signal, body))
                 self._changed.notify_all()
         return self._answer(connection, reply)
 
@@ -226,3 +239,19 @@ class Receiver:
             if self._released.wait(drip):
                 return False
         return True
+
+
+@pytest.fixture
+def receiver():
+    """A receiver, open. A conftest takes this fixture and the next by their names."""
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def fresh_guard():
+    """Every test begins without internal errors and with every line still to be said."""
+    _guard.reset()
+    yield
+    _guard.reset()
