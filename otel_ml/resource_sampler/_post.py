@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ _HEAD_BYTES: Final = 32 * 1024
 _BODY_BYTES: Final = 64 * 1024
 """Of an answer's body so much is read; the connection does not outlive a longer one."""
 _CHUNK: Final = 16 * 1024
+_DIGITS: Final = 9
+"""A longer number in an answer is none."""
+LONGEST_WAIT: Final = 300.0
+"""Seconds; a receiver that asks for more is asked again after these: one wrong answer must not silence for good."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -25,6 +30,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     retry_after: float | None
+    """Seconds, at most `LONGEST_WAIT`."""
 
 
 class Poster:
@@ -34,12 +40,21 @@ class Poster:
         url: Where to; ``http`` or ``https``.
         headers: Sent with every request.
         tls: The context for ``https``; by default that of the system.
+        resolve: `socket.getaddrinfo`, or what answers like it.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        tls: ssl.SSLContext | None = None,
+        *,
+        resolve: Callable[..., Any] = socket.getaddrinfo,
+    ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        self._resolve = resolve
         self._tls = tls
         if parts.scheme == "https" and tls is None:
             import ssl
@@ -84,7 +99,7 @@ class Poster:
     def _exchange(self, request: bytes, deadline: float) -> Answer:
         connection = self._socket
         if connection is None:
-            connection = socket.create_connection((self._host, self._port), _left(deadline))
+            connection = self._connected(deadline)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_hostname=self._host)
             else:
@@ -93,6 +108,25 @@ class Poster:
         connection.settimeout(_left(deadline))
         connection.sendall(request)
         return self._answer(connection, deadline)
+
+    def _connected(self, deadline: float) -> socket.socket:
+        """A connection to the first address that answers; each has its part of the time that is left."""
+        try:
+            addresses = self._resolve(self._host, self._port, 0, socket.SOCK_STREAM)
+        except UnicodeError:
+            raise OSError(errno.EINVAL, f"{self._host!r} is no host name") from None
+        error = OSError(errno.EADDRNOTAVAIL, f"{self._host!r} has no address")
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.settimeout(_left(deadline) / (len(addresses) - tried))
+                connection.connect(address)
+            except OSError as refused:
+                connection.close()
+                error = refused
+            else:
+                return connection
+        raise error
 
     def _answer(self, connection: socket.socket, deadline: float) -> Answer:
         received = b""
@@ -107,14 +141,21 @@ class Poster:
             if len(received) > _HEAD_BYTES:
                 raise ConnectionError("the head of the answer does not end")
             received += _received(connection, deadline)
-        length = headers.get(b"content-length", b"")
-        wanted = int(length) if length.isdigit() else 0
+        length = _number(headers.get(b"content-length", b""))
+        wanted = length or 0
         while len(received) < min(wanted, _BODY_BYTES):
             received += _received(connection, deadline)
-        if not length.isdigit() or wanted > _BODY_BYTES or headers.get(b"connection", b"").lower() == b"close":
+        is_last = headers.get(b"connection", b"").lower() == b"close"
+        # what came beyond the answer would be taken for the next one
+        if length is None or wanted > _BODY_BYTES or len(received) > wanted or is_last:
             self.close()
         after = headers.get(b"retry-after", b"")
-        return Answer(status, received[:wanted], float(after) if after.isdigit() else None)
+        wait = min(float(after), LONGEST_WAIT) if after.isdigit() else None
+        return Answer(status, received[:wanted], wait)
+
+
+def _number(text: bytes) -> int | None:
+    return int(text) if text.isdigit() and len(text) <= _DIGITS else None
 
 
 def _left(deadline: float) -> float:
@@ -136,7 +177,7 @@ def _parsed(head: bytes) -> tuple[int, dict[bytes, bytes]]:
     """Status and headers, their names in lower case."""
     first, *lines = head.split(b"\r\n")
     words = first.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3 or not words[1].isdigit():
         raise ConnectionError("the answer is not HTTP")
     pairs = (line.partition(b":") for line in lines)
     return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -70,6 +70,11 @@ def test_a_connection_that_the_receiver_dropped_is_opened_anew_once():
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Answer(202, b"", None)),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Answer(200, b"", None)),
         (b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\n", Answer(404, b"", None)),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 0.0)),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 31536000\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 300.0)),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n", Answer(503, b"", 300.0)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", Answer(200, b"", None)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", Answer(200, b"", None)),
     ],
 )
 def test_answers_of_all_kinds(answer, expected):
@@ -80,11 +85,55 @@ def test_answers_of_all_kinds(answer, expected):
         poster.close()
 
 
-@pytest.mark.parametrize("answer", [b"220 mail ready\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 100_000])
+@pytest.mark.parametrize(
+    "answer",
+    [b"220 mail ready\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", b"x" * 100_000],
+)
 def test_what_is_not_http_is_an_error(answer):
     """A port of something else."""
     with server([answer]) as (url, _), pytest.raises(OSError, match="answer"):
         Poster(url, {}).post(b"body", 10)
+
+
+def test_what_comes_beyond_an_answer_is_not_taken_for_the_next_one():
+    """The connection is not kept: who answers twice is out of step."""
+    with server([OK + b"HTTP/1.1 400 Bad\r\n"], [OK]) as (url, requests):
+        poster = Poster(url, {})
+        assert [poster.post(b"body", 10) for _ in range(2)] == [Answer(200, b"ok", None)] * 2
+        poster.close()
+    assert len(requests) == 2
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next():
+    """One of two receivers of a name is gone: the other one is asked within the deadline."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, server([OK]) as (url, _):
+        waiting = [socket.socket() for _ in range(4)]  # its queue is full: a further connection is not answered
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(silent.getsockname())
+        port = int(url.split(":")[2].partition("/")[0])
+        rows = [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", address)
+            for address in (silent.getsockname(), ("127.0.0.1", port))
+        ]
+        poster = Poster(url, {}, resolve=lambda *_: rows)
+        assert poster.post(b"body", 2) == Answer(200, b"ok", None)
+        poster.close()
+        for connection in waiting:
+            connection.close()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
+def test_what_is_no_host_name_is_an_error_of_the_connection(host):
+    """It is told as any other receiver that cannot be reached."""
+    with pytest.raises(OSError, match="is no host name"):
+        Poster(f"http://{host}:4318/", {}).post(b"body", 10)
+
+
+def test_a_name_without_an_address_is_an_error():
+    """As a resolver that answers with nothing."""
+    with pytest.raises(OSError, match="has no address"):
+        Poster("http://receiver.test:4318/", {}, resolve=lambda *_: []).post(b"body", 10)
 
 
 def test_a_receiver_that_drips_is_cut_at_the_deadline():
