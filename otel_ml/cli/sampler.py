@@ -82,8 +82,8 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0.05):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0.05")
+    if not 0.05 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 86400")
     return value
 
 

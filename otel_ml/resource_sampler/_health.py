@@ -9,7 +9,7 @@ from typing import Final
 
 from opentelemetry.metrics import Histogram, Meter
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Snapshot, SourceSnapshot
 
 METRICS: Final = (
@@ -41,14 +41,18 @@ class Failures:
         """Source and what failed, with the good ticks since."""
 
     def note(self, part: SourceSnapshot) -> None:
-        """Compares one source's gaps with those that are known."""
+        """Compares one source's gaps with those that are known; what nothing was read of is not back."""
         if part.source in _SELF_SPOKEN:
             return
         failing = {gap.what: gap for gap in part.gaps if gap.kind not in EXPECTED}
         for what, gap in failing.items():
             self._begin(part.source, what, gap)
+        missing = {gap.what for gap in part.gaps}
         for source, what in [key for key in self._active if key[0] == part.source and key[1] not in failing]:
-            self._active[source, what] += 1
+            if what in missing:  # by now a property of this machine
+                del self._active[source, what]
+                continue
+            self._active[source, what] += bool(part.readings)
             if self._active[source, what] >= _CALM_TICKS:
                 del self._active[source, what]
                 _LOG.info("otel-ml: %s of the %s is read again", what, source)
@@ -87,8 +91,8 @@ class Health:
             explicit_bucket_boundaries_advisory=semconv.TICK_BUCKETS,
         )
 
-    def record(self, snapshot: Snapshot, unsound: int, cost: float) -> None:
-        """Counts one tick: what failed in it and the CPU seconds that it took."""
+    def record(self, snapshot: Snapshot, unsound: int, cost: float, *, left_out: int = 0) -> None:
+        """Counts one tick: what failed in it, the CPU seconds that it took, the points that it had no room for."""
         now = self._clock()
         self._cpu += cost
         for part in snapshot.sources:
@@ -100,6 +104,10 @@ class Health:
             self._failures.note(part)
         if unsound:
             self._count(_SELF, "malformed", unsound)
+        if left_out:
+            self._count(_SELF, "capped", left_out)
+            text = f"otel-ml: the sampler has more points of one metric than it may: {left_out} left out"
+            _guard.warn_once("resource_sampler.points", text)
         if self._durations is not None:
             self._durations.record(snapshot.duration)
 

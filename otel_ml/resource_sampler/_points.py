@@ -8,17 +8,17 @@ from typing import Final
 
 from otel_ml.resource_sampler._source import Reading
 
-MAX_POINTS: Final = 1024
-"""Points of one metric in one tick; a source that gives more is cut."""
+MAX_POINTS: Final = 2048
+"""Points of one metric in one tick, enough for 7 modes of 256 CPUs; what a source gives beyond is left out."""
 
 Attributes = Mapping[str, str | int]
 Point = tuple[int | float, Attributes]
 """A value and its attributes."""
 _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
-MAX_SERIES: Final = 4096
+MAX_SERIES: Final = 8192
 """Series that are remembered; those that were not read for longest make room."""
-_MAX_OBJECTS: Final = 8192
+_MAX_OBJECTS: Final = 16384
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
 _BELOW_ZERO: Final = "Cel"
@@ -57,6 +57,8 @@ class Points:
     """Turns the readings of each tick into points."""
 
     def __init__(self) -> None:
+        self.left_out = 0
+        """Points of the last tick for which there was no room."""
         self._tick = 0
         self._series: dict[_Key, Series] = {}
         self._objects: dict[tuple[str, int], tuple[Attributes, Series]] = {}
@@ -68,12 +70,12 @@ class Points:
     def of(self, readings: Iterable[Reading]) -> tuple[dict[str, list[Point]], int]:
         """Points by metric name, and how many readings were unsound: NaN, infinite, too large, negative.
 
-        Only a temperature may be below zero.
+        Only a temperature may be below zero. A counter that goes on over restarts may become too large by that.
         """
         points: dict[str, list[Point]] = {}
         objects = self._objects
         self._tick = tick = self._tick + 1
-        unsound = 0
+        self.left_out = unsound = 0
         for (name, instrument, unit, _), value, attributes in readings:
             if not _is_sound(value, unit):
                 unsound += 1
@@ -83,10 +85,16 @@ class Points:
             row = points.get(name)
             if row is None:
                 row = points[name] = []
-            if series.tick == tick or len(row) >= MAX_POINTS:
+            if series.tick == tick:
                 continue
             series.tick = tick
-            row.append((series.advance(value) if instrument == "counter" else value, attributes))
+            given = series.advance(value) if instrument == "counter" else value
+            if given > _LARGEST and instrument == "counter":
+                unsound += 1
+            elif len(row) >= MAX_POINTS:
+                self.left_out += 1
+            else:
+                row.append((given, attributes))
         return points, unsound
 
     def clear(self) -> None:

@@ -25,6 +25,7 @@ from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
 
 MIN_INTERVAL: Final = 0.05
+MAX_INTERVAL: Final = 86400.0
 STALE_TICKS: Final = 3
 """A snapshot older than this many intervals is not reported."""
 _STALE_SECONDS: Final = 5.0
@@ -64,7 +65,7 @@ class ResourceSampler:
         cpu_clock: CPU seconds of the calling thread.
 
     Raises:
-        ConfigError: The interval is not a number of at least 0.05, the mode is unknown, there is no such process, or
+        ConfigError: The interval is not a number from 0.05 to 86400, the mode is unknown, there is no such process, or
             the budget is not above 0.
     """
 
@@ -81,8 +82,10 @@ class ResourceSampler:
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        if not (math.isfinite(interval) and interval >= MIN_INTERVAL):
-            raise ConfigError(f"interval={interval!r} must be a number of seconds of at least {MIN_INTERVAL}")
+        if not (math.isfinite(interval) and MIN_INTERVAL <= interval <= MAX_INTERVAL):
+            raise ConfigError(
+                f"interval={interval!r} must be a number of seconds from {MIN_INTERVAL} to {MAX_INTERVAL:g}"
+            )
         self._pace = Pace(float(interval), budget)
         self._sources = tuple(sources_of(mode, pid=pid, utilization=utilization) if sources is None else sources)
         self._meter = meter
@@ -153,7 +156,7 @@ class ResourceSampler:
         readings = [reading for part in snapshot.sources for reading in part.readings]
         points, unsound = self._series.of(readings)
         before -= sum(part.elsewhere for part in snapshot.sources)
-        self._health.record(snapshot, unsound, self._cpu_clock() - before)
+        self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
         own, _ = self._series.of(self._health.readings(self._pace.interval))
         self._pace.spend(self._cpu_clock() - before)
         return {**points, **own}

@@ -63,9 +63,27 @@ def test_one_point_a_series_and_a_bounded_number_of_series():
     """The same attributes twice would be added up by the SDK."""
     double = [Reading(semconv.HW_POWER, 1.0, {"hw.id": "a"}), Reading(semconv.HW_POWER, 2.0, {"hw.id": "a"})]
     many = [Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(MAX_POINTS + 9)]
-    points, _ = Points().of([*double, *many])
+    found = Points()
+    points, _ = found.of([*double, *many])
     assert points["hw.power"] == [(1.0, {"hw.id": "a"})]
-    assert len(points["hw.energy"]) == MAX_POINTS
+    assert (len(points["hw.energy"]), found.left_out) == (MAX_POINTS, 9)
+
+
+def test_each_cpu_of_the_largest_machine_has_its_points():
+    """256 CPUs in seven modes are not cut."""
+    readings = [
+        Reading(semconv.SYSTEM_CPU_TIME, 1.0, {"cpu": cpu, "mode": mode}) for cpu in range(256) for mode in "1234567"
+    ]
+    points = Points()
+    found, _ = points.of(readings)
+    assert (len(found["system.cpu.time"]), points.left_out) == (1792, 0)
+
+
+def test_a_counter_that_outgrows_otlp_by_its_restarts_is_no_point():
+    """An encoder would fail on it, and all other figures with it."""
+    points = Points()
+    rows = [points.of([Reading(semconv.SYSTEM_DISK_IO, value, {})]) for value in (2**63 - 1, 5)]
+    assert rows == [({"system.disk.io": [(2**63 - 1, {})]}, 0), ({"system.disk.io": []}, 1)]
 
 
 @pytest.mark.parametrize(
