@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _encode, _mending, _providers, _routes, _self_metrics
 from otel_ml._telemetry._budget import RemoteBudget
-from otel_ml._telemetry._http import HttpTransport
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Outlet, Predictions, Stock
@@ -74,7 +73,7 @@ class OwnEngine:
         self,
         config: Config,
         *,
-        make_transport: MakeTransport = HttpTransport,
+        make_transport: MakeTransport = _routes.transport,
         ids: Ids = RANDOM,
         clock: Clock = time,
         periodic: bool = True,
@@ -236,15 +235,12 @@ class OwnEngine:
         self._has_stock = not (_routes.only_ours(config.traces) and _routes.only_ours(config.logs))
         processors = _providers.span_processors(
             config,
-            self._outbox,
             self._spans,
             flush=self.flush_records,
             noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
         )
         self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, processors)
-        self.logger_provider = _providers.logger_provider(
-            config, self.resource, self._outbox, self._logs, flush=self.flush_records
-        )
+        self.logger_provider = _providers.logger_provider(config, self.resource, self._logs, flush=self.flush_records)
         self._sampler: Sampler = self.tracer_provider.sampler
         self.sampling_rule = _guard.call("engine.sampling", rule_of, self._sampler)
 

@@ -45,7 +45,7 @@ class Health:
         _guard.warn_of_loss(
             f"refused {signal} {self._endpoint} {detail}",
             f"otel-ml: {self._endpoint} refused {signal} with {detail}; such records are counted as rejected. "
-            f"Check the path (/v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and the receiver's log",
+            f"Check the endpoint (over HTTP its path is /v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and its log",
         )
 
     def accepted(self, signal: Signal, rejected: int, detail: str = "") -> None:

@@ -64,7 +64,7 @@ class HttpTransport:
     """OTLP over HTTP with protobuf bodies: one kept connection, no redirects, no retries of its own."""
 
     def __init__(self, signal: Signal, config: SignalConfig, *, lookup: Lookup = socket.getaddrinfo) -> None:
-        _check_files(config)
+        check_files(config)
         self.endpoint = config.endpoint
         self._signal: Signal = signal
         self._gzip = config.compression == "gzip"
@@ -137,7 +137,8 @@ class HttpTransport:
         return content
 
 
-def _check_files(config: SignalConfig) -> None:
+def check_files(config: SignalConfig) -> None:
+    """Raises `ConfigError` for a certificate or key that is no file."""
     given = {
         "CERTIFICATE": config.certificate,
         "CLIENT_KEY": config.client_key,

@@ -49,13 +49,13 @@ def id_generator(ids: Ids) -> IdGenerator:
 
 
 def span_processors(
-    config: Config, outbox: Outbox, intake: Stock[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
+    config: Config, intake: Stock[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
 ) -> NoticingProcessors:
     """Our processors; the list reports those which others add."""
     processors = NoticingProcessors(noticed)
     if intake is not None:
         processors.add_own(StockSpans(intake, flush))
-    for processor in _routes.span_processors(config.traces, outbox.books["traces"]):
+    for processor in _routes.span_processors(config.traces):
         processors.add_own(processor)
     return processors
 
@@ -74,15 +74,13 @@ def tracer_provider(
     return provider
 
 
-def logger_provider(
-    config: Config, resource: Resource, outbox: Outbox, intake: Stock[Any] | None, *, flush: Flush
-) -> LoggerProvider:
+def logger_provider(config: Config, resource: Resource, intake: Stock[Any] | None, *, flush: Flush) -> LoggerProvider:
     """A provider whose records go to our sender, and to the stock exporters that were asked for."""
     processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
     if intake is not None:
         provider.add_log_record_processor(StockLogs(intake, flush))
-    for processor in _routes.log_processors(config.logs, outbox.books["logs"]):
+    for processor in _routes.log_processors(config.logs):
         provider.add_log_record_processor(processor)
     return provider
 
@@ -96,7 +94,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
         exporters.append(SenderMetrics(delivery, temporality))
-    exporters += _routes.metric_exporters(config.metrics, outbox.books["metrics"], temporality)
+    exporters += _routes.metric_exporters(config.metrics, temporality)
     return [
         Reader(
             exporter,

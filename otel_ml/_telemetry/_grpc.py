@@ -1,0 +1,174 @@
+"""One OTLP/gRPC request with a hard deadline, and what its answer means."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from otel_ml._telemetry import _said
+from otel_ml._telemetry._http import Answer, check_files
+from otel_ml._telemetry._watchdog import WATCHDOG
+from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
+
+RETRYABLE: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
+"""The codes that the OTLP specification allows to retry; RESOURCE_EXHAUSTED only when the receiver says when."""
+_BROKEN: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"})
+"""Codes after which the next request opens a connection of its own, so that our pauses hold and not gRPC's."""
+_TOO_LARGE: Final = re.compile(r"larger than max|too large|exceeds maximum size|exceeds limit", re.IGNORECASE)
+"""How gRPC's servers (C++, Go, Java, Rust) word a request over their limit: it has no code of its own."""
+_GRACE: Final = 0.05
+_METHODS: Final[dict[Signal, str]] = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+_OPTIONS: Final = (("grpc.primary_user_agent", "otel-ml"), ("grpc.use_local_subchannel_pool", 1))
+_DETAILS: Final = "grpc-status-details-bin"
+_RETRY_INFO: Final = "google.rpc.retryinfo-bin"
+_PROVIDER: Final = "OTEL_PYTHON_EXPORTER_OTLP_GRPC_{}CREDENTIAL_PROVIDER"
+_PROVIDERS: Final = "opentelemetry_otlp_credential_provider"
+
+_abandoned: list[Any] = []
+"""Channels of a parent: in its forked child they can neither be used nor closed, nor left to the garbage collector."""
+
+
+class GrpcTransport:
+    """OTLP over gRPC: one kept channel, opened by the first request, no retries of its own.
+
+    A forked child opens a channel of its own. Where gRPC does not bear a fork (older versions of grpcio, without
+    GRPC_ENABLE_FORK_SUPPORT) its requests end at their deadline all the same, and are counted as dropped.
+
+    Raises:
+        ConfigError: A file of the certificates is missing, or a credential provider is not installed.
+    """
+
+    def __init__(self, signal: Signal, config: SignalConfig) -> None:
+        check_files(config)
+        self.endpoint = config.endpoint
+        self._signal: Signal = signal
+        self._grpc: Any = import_module("grpc")
+        self._target = urlsplit(config.endpoint).netloc or config.endpoint
+        self._metadata = tuple((name.lower(), value) for name, value in config.headers.items())
+        self._compression = self._grpc.Compression.Gzip if config.compression == "gzip" else None
+        self._credentials = None if _is_plain(signal, config.endpoint) else _credentials(self._grpc, signal, config)
+        self._channel: Any = None
+        self._is_orphan = False
+
+    def post(self, body: bytes, timeout: float) -> Answer:
+        """Sends one request; it is cancelled when the whole of it takes longer than ``timeout`` seconds."""
+        try:
+            with WATCHDOG.watching(monotonic() + timeout + _GRACE, self.close):
+                content = self._send(body, timeout)
+        except self._grpc.RpcError as error:
+            return self._failed(error)
+        except self._grpc.FutureTimeoutError:
+            self.abandon()
+            return Answer("retry", "no answer in time")
+        except ValueError:  # closed by another thread between opening and sending
+            return Answer("retry", "the connection was closed")
+        said = _said.read(self._signal, content)
+        return Answer("accepted", said.remark, rejected=said.rejected)
+
+    def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def abandon(self) -> None:
+        self._is_orphan = True
+        if self._channel is not None:
+            _abandoned.append(self._channel)
+            self._channel = None
+
+    def _send(self, body: bytes, timeout: float) -> bytes:
+        channel = self._channel
+        if channel is None:
+            channel = self._channel = self._open()
+        export = channel.unary_unary(_METHODS[self._signal])
+        content: bytes
+        if self._is_orphan:  # gRPC's own clock may stand still in a forked child
+            content = export.future(body, timeout=timeout, metadata=self._metadata).result(timeout + _GRACE)
+        else:
+            content = export(body, timeout=timeout, metadata=self._metadata)
+        return content
+
+    def _open(self) -> Any:
+        if self._credentials is None:
+            return self._grpc.insecure_channel(self._target, options=_OPTIONS, compression=self._compression)
+        return self._grpc.secure_channel(
+            self._target, self._credentials, options=_OPTIONS, compression=self._compression
+        )
+
+    def _failed(self, error: Any) -> Answer:
+        code = error.code().name
+        detail = f"gRPC {code}"
+        wait = _retry_delay(error.trailing_metadata() or ())
+        if code in _BROKEN:
+            self.close()
+        if code in RETRYABLE or (code == "RESOURCE_EXHAUSTED" and wait is not None):
+            return Answer("retry", detail, retry_after=wait)
+        if code == "RESOURCE_EXHAUSTED" and _TOO_LARGE.search(error.details() or ""):
+            return Answer("too_large", detail)
+        return Answer("rejected", detail)
+
+
+def _is_plain(signal: Signal, endpoint: str) -> bool:
+    """The scheme decides about TLS, without one OTEL_EXPORTER_OTLP_INSECURE (specification, OTLP exporter)."""
+    scheme, mark, _ = endpoint.partition("://")
+    if mark:
+        return scheme == "http"
+    said = (os.environ.get(f"{ENV_OTLP}{name}INSECURE", "").strip() for name in (f"{signal.upper()}_", ""))
+    return next((text for text in said if text), "").lower() == "true"
+
+
+def _credentials(grpc: Any, signal: Signal, config: SignalConfig) -> Any:
+    """Those of the credential provider that is named for the stock exporter, or the files of the configuration."""
+    for variable in (_PROVIDER.format(f"{signal.upper()}_"), _PROVIDER.format("")):
+        name = os.environ.get(variable, "").strip()
+        if name:
+            for entry in entry_points(group=_PROVIDERS, name=name):
+                return entry.load()()
+            raise ConfigError(f"{variable} names {name!r}, which is not installed: install it or remove the variable")
+    return grpc.ssl_channel_credentials(
+        root_certificates=_content(config.certificate),
+        private_key=_content(config.client_key),
+        certificate_chain=_content(config.client_certificate),
+    )
+
+
+def _content(path: str | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
+
+
+def _retry_delay(trailers: Iterable[Any]) -> float | None:
+    """Seconds that the receiver asks to wait, from the RetryInfo of its status; None when it does not say."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        for name, value in trailers:
+            info = _retry_info(name, value)
+            if info is not None:
+                return max(0.0, float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9))
+    except (DecodeError, TypeError):
+        pass
+    return None
+
+
+def _retry_info(name: str, value: bytes) -> Any:
+    details = import_module("google.rpc.error_details_pb2")
+    if name == _RETRY_INFO:
+        return details.RetryInfo.FromString(value)
+    if name == _DETAILS:
+        status = import_module("google.rpc.status_pb2").Status.FromString(value)
+        for detail in status.details:
+            info = details.RetryInfo()
+            if detail.Unpack(info):
+                return info
+    return None
