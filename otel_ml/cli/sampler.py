@@ -38,7 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "sampler",
         help="read CPU, memory, disk, network and GPUs and export them",
         description="Reads CPU, memory, disk, network, container limits and NVIDIA GPUs and exports them over OTLP "
-        "until SIGTERM, SIGHUP or Ctrl-C; OTEL_* variables are honoured. What cannot be read is left out, never 0.",
+        "until SIGTERM, SIGHUP or Ctrl-C, with status 0; OTEL_* variables are honoured. What cannot be read is left "
+        "out, never 0.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,7 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--interval", type=_seconds, default=10.0, metavar="SECONDS", help="default: %(default)g")
     watched = parser.add_mutually_exclusive_group()
     watched.add_argument("--pid", type=int, help="the process to read in place of the sampler itself; ends with it")
-    watched.add_argument("--name", help="the same by its name in /proc/<pid>/comm; found again when it was restarted")
+    watched.add_argument(
+        "--name", type=_name, help="the same by its name in /proc/<pid>/comm; found again when it was restarted"
+    )
     parser.add_argument("--budget", type=float, metavar="SHARE", help="of one core; above it the interval is stretched")
     parser.add_argument("--per-cpu", action="store_true", help="the host's CPU times of each CPU in place of their sum")
     parser.add_argument("--gpm", action="store_true", help="SM, tensor and memory activity of GPUs, Hopper and later")
@@ -87,6 +90,32 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _name(text: str) -> str:
+    # an empty variable in a manifest must not have the sampler read itself in the service's place
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def _say(line: str) -> None:
+    """One line for whoever reads standard error; nobody may, or a full disk may lie behind it."""
+    try:
+        sys.stderr.write(f"otel-ml sampler: {line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # full, closed, or none at all
+        pass
+
+
+def _show_transitions() -> None:
+    """What comes and goes is said at level INFO, which nobody shows unless a program asks for it."""
+    import logging
+
+    log = logging.getLogger("otel_ml")
+    if not log.hasHandlers():
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     from otel_ml.config import ENV_METRIC_INTERVAL, ENV_SERVICE_NAME, Config
     from otel_ml.resource_sampler import is_off
@@ -95,10 +124,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     sampler, watched = _sampler(arguments)
     if is_off():
         # no error: a sidecar that ends with one is started again and again
-        print(
-            "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do",
-            file=sys.stderr,
-        )
+        _say("metrics or the sampler are switched off by the environment: there is nothing to do")
         return 0
     name = arguments.service_name or os.environ.get(ENV_SERVICE_NAME) or _SERVICE
     settings: dict[str, Any] = {"service_name": name, "resource_attributes": _host_name()}
@@ -107,24 +133,26 @@ def _serve(arguments: argparse.Namespace) -> int:
     if not os.environ.get(ENV_METRIC_INTERVAL):
         settings["metric_export_interval"] = arguments.interval
     config = Config(**settings)
+    if _is_for_nobody(config):
+        _say("OTEL_METRICS_EXPORTER is none: there is nothing to do")
+        return 0
+    _show_transitions()
     stop = _stop_signal()
 
     def ended() -> bool:
         return arguments.pid is not None and watched is not None and watched() is None
 
     why = _why_stock(config)
-    print(
-        f"otel-ml sampler: {arguments.mode} mode, every {arguments.interval:g} s, "
-        f"to {config.metrics.endpoint}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it",
-        file=sys.stderr,
-        flush=True,
+    _say(
+        f"{arguments.mode} mode, every {arguments.interval:g} s, "
+        f"to {config.metrics.endpoint}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it"
     )
     if why:
         _through_sdk(sampler, settings, stop, ended)
     else:
         _directly(sampler, config, stop, ended)
     if ended():
-        print(f"otel-ml sampler: process {arguments.pid} has ended, so the sampler ends too", file=sys.stderr)
+        _say(f"process {arguments.pid} has ended, so the sampler ends too")
     return 0
 
 
@@ -166,6 +194,12 @@ def _host_name() -> dict[str, str]:
 
     is_given = f"{semconv.HOST_NAME}=" in os.environ.get(ENV_RESOURCE_ATTRIBUTES, "")
     return {} if is_given else {semconv.HOST_NAME: socket.gethostname()}
+
+
+def _is_for_nobody(config: Config) -> bool:
+    """Whether the environment asks for no exporter, and nothing else would have the metrics."""
+    has_file = bool(os.environ.get(_CONFIG_FILE, "").strip())
+    return not config.metrics.exporters and config.prometheus_port is None and not has_file
 
 
 def _why_stock(config: Config) -> str:

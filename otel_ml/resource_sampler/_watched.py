@@ -43,7 +43,7 @@ class NamedProcess:
     """
 
     def __init__(self, name: str, *, proc: str | Path = "/proc", clock: Callable[[], float] = time.monotonic) -> None:
-        self._name = name.encode()[:15]
+        self._name = os.fsencode(name)[:15]
         self._proc = Path(proc)
         self._clock = clock
         self._found: OneProcess | None = None

@@ -116,7 +116,19 @@ def test_bad_input_is_one_line_and_status_2(words, line):
     assert (finished.returncode, finished.stderr) == (2, line + "\n")
 
 
-@pytest.mark.parametrize("words", [["--interval", "0"], ["--interval", "often"], ["--mode", "pod"], ["--pid", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--interval", "0"],
+        ["--interval", "often"],
+        ["--interval", "nan"],
+        ["--interval", "1e10"],
+        ["--mode", "pod"],
+        ["--pid", "x"],
+        ["--name", ""],
+        ["--name", " "],
+    ],
+)
 def test_a_wrong_option_is_refused_by_the_parser(words, capsys):
     """The last line names the option."""
     with pytest.raises(SystemExit) as ended:
@@ -141,6 +153,69 @@ def test_what_the_environment_switches_off_does_not_start(variable):
         0,
         "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do\n",
     )
+
+
+def ended(*words, **environment):
+    """Status and standard error of the command that ends by itself."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "otel_ml", "sampler", *words],
+        env={**{key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return finished.returncode, finished.stderr
+
+
+def test_no_exporter_is_nothing_to_do():
+    """Status 0 and one line, as for what is switched off; a thread that samples for nobody would be waste."""
+    line = "otel-ml sampler: OTEL_METRICS_EXPORTER is none: there is nothing to do\n"
+    assert ended(OTEL_METRICS_EXPORTER="none") == (0, line)
+
+
+def test_an_unknown_exporter_is_refused():
+    """With the names that there are."""
+    line = "metrics_exporter (OTEL_METRICS_EXPORTER) is 'datadog': use one of otlp, console, none"
+    assert ended(OTEL_METRICS_EXPORTER="datadog") == (2, f"otel-ml sampler: {line}\n")
+
+
+def test_what_comes_and_goes_is_shown_on_standard_error(tmp_path):
+    """A GPU that is back, a driver that is missing: level INFO, which Python by itself keeps to itself."""
+    command = [sys.executable, "-m", "otel_ml", "sampler", "--endpoint", "http://127.0.0.1:9", "--mode", "process"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "LD_LIBRARY_PATH": ""}) as it:
+        lines = [it.stderr.readline() for _ in range(2)]
+        it.send_signal(signal.SIGTERM)
+        it.communicate(timeout=60)
+    assert lines[1] in {
+        "otel-ml: no NVIDIA driver here: GPU readings are absent\n",
+        "otel-ml: the NVIDIA driver answers: GPU readings begin\n",
+    }
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")  # noqa: PTH110
+def test_a_full_disk_behind_standard_error_does_not_end_it():
+    """What is said is lost, what is measured is not."""
+    requests = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            requests.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server, open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", "--interval", "600"]
+        command += ["--endpoint", f"http://127.0.0.1:{server.server_port}"]
+        with subprocess.Popen(command, stderr=full) as sampler:
+            server.timeout = 60
+            server.handle_request()
+            sampler.kill()
+    assert len(requests) == 1
 
 
 def test_id_and_name_of_a_process_exclude_each_other(capsys):
