@@ -169,11 +169,11 @@ def _stop_signal() -> threading.Event:
 
 def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[], int | None] | None]:
     """The sampler that was asked for, and what tells the process that it watches."""
-    from otel_ml.resource_sampler import NamedProcess, OneProcess, ResourceSampler, sources_of
+    from otel_ml.resource_sampler import ResourceSampler, sources_of, watched
 
     sources: tuple[Source, ...] = sources_of(
         arguments.mode,
-        pid=NamedProcess(arguments.name) if arguments.name else arguments.pid,
+        pid=watched(name=arguments.name) if arguments.name else arguments.pid,
         utilization=arguments.once or arguments.json,
         per_cpu=arguments.per_cpu,
         pss=arguments.pss,
@@ -181,8 +181,7 @@ def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[
         children=bool(arguments.name or arguments.pid),  # the sampler itself has none
         elect=False,
     )
-    watched = None if arguments.pid is None else OneProcess(arguments.pid)
-    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), watched
+    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), watched(arguments.pid)
 
 
 def _host_name() -> dict[str, str]:

@@ -12,7 +12,7 @@ from otel_ml.resource_sampler._process import ProcessSource
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot, keep_files_open
-from otel_ml.resource_sampler._watched import NamedProcess, OneProcess
+from otel_ml.resource_sampler._watched import NamedProcess, OneProcess, watched
 
 __all__ = [
     "ContainerSource",
@@ -36,4 +36,5 @@ __all__ = [
     "model_memory",
     "origin_of",
     "sources_of",
+    "watched",
 ]

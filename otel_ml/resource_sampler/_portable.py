@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
@@ -10,9 +11,11 @@ from typing import Any, Final
 import psutil as _psutil
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._continued import Continued
 from otel_ml.resource_sampler._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
 from otel_ml.resource_sampler._process import ProcessSource, garbage_collection
 from otel_ml.resource_sampler._source import Gap, Reading, Report, gap_of, gather
+from otel_ml.resource_sampler._watched import SEARCH_SECONDS
 
 _MODES: Final = ("user", "nice", "system", "idle", "iowait", "steal")
 _LOOPBACK: Final = ("lo", "Loopback")
@@ -129,8 +132,11 @@ class PortableHostSource:
 class PortableProcessSource:
     """Reads one process through psutil: CPU, memory, threads, descriptors, storage, uptime and garbage collection.
 
+    Counters of a process that took another one's place go on where those were, told apart by id and start.
+
     Args:
-        pid: The process; by default the one that reads, also after a fork.
+        pid: The process, or what tells it at every reading (None for nobody); by default the one that reads, also
+            after a fork.
         psutil: The module `psutil`, or what answers like it.
         clock: Seconds since the epoch.
     """
@@ -140,31 +146,44 @@ class PortableProcessSource:
 
     def __init__(
         self,
-        pid: int | None = None,
+        pid: int | Callable[[], int | None] | None = None,
         *,
         psutil: ModuleType | Any = _psutil,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._pid = pid
+        self._is_own = pid is None
+        self._find: Callable[[], int | None] = pid if callable(pid) else lambda: pid
+        self._pid: int | None = None
+        self._started: float | None = None
+        """Start of the process in this reading, which with its id says whose counters are read."""
+        self._continued = Continued()
         self._psutil = psutil
         self._clock = clock
 
     def read(self) -> Report:
-        """Reads the process once; what this system does not offer is a gap."""
+        """Reads the process once; what this system does not offer is a gap, and so is a process that is gone."""
+        self._pid, self._started = self._find(), None
+        if self._pid is None and not self._is_own:
+            return Report((), (Gap("process", "vanished", "it has ended, or there is none of that name"),))
         steps: list[tuple[str, Step]] = [
-            ("process cpu and memory", self._basics),
-            ("process disk io", self._disk_io),
+            ("process cpu and memory", lambda: self._over(self._basics())),
+            ("process disk io", lambda: self._over(self._disk_io())),
             ("process file descriptors", self._descriptors),
         ]
-        if self._pid is None:
+        if self._is_own:
             steps.append(("garbage collection", garbage_collection))
         return gather((what, _translated(self._psutil, step)) for what, step in steps)
 
     def close(self) -> None:
         """Holds nothing."""
 
-    def _basics(self) -> Iterator[Reading]:
+    def _over(self, items: Iterator[Reading | Gap]) -> Iterator[Reading | Gap]:
+        """The items, continued from those of earlier processes; a fork of the own one begins anew."""
+        return items if self._is_own else self._continued.over(items, lambda: (self._pid, self._started))
+
+    def _basics(self) -> Iterator[Reading | Gap]:
         process = self._psutil.Process(self._pid)
+        self._started = started = process.create_time()
         times = process.cpu_times()
         yield Reading(semconv.PROCESS_CPU_TIME, float(times.user), {semconv.CPU_MODE: "user"})
         yield Reading(semconv.PROCESS_CPU_TIME, float(times.system), {semconv.CPU_MODE: "system"})
@@ -172,9 +191,11 @@ class PortableProcessSource:
         yield Reading(semconv.PROCESS_MEMORY_USAGE, memory.rss, {})
         yield Reading(semconv.PROCESS_MEMORY_VIRTUAL, memory.vms, {})
         yield Reading(semconv.PROCESS_THREAD_COUNT, process.num_threads(), {})
-        yield Reading(semconv.PROCESS_UPTIME, max(0.0, self._clock() - process.create_time()), {})
+        yield Reading(semconv.PROCESS_UPTIME, max(0.0, self._clock() - started), {})
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
+        if self._started is None:
+            return  # whose bytes they are is unknown
         process = self._psutil.Process(self._pid)
         if not hasattr(process, "io_counters"):
             yield Gap("process disk io", "unsupported", "not offered by this system")
@@ -189,6 +210,55 @@ class PortableProcessSource:
             yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, process.num_fds(), {})
         else:
             yield Gap("process file descriptors", "unsupported", "not offered by this system")
+
+
+class PortableProcess:
+    """A process by its id or its name, told from a later one of the same id by its start.
+
+    Args:
+        pid: The process's id.
+        name: The process's name in place of the id: the oldest one of that name, looked for again when it ends.
+        psutil: The module `psutil`, or what answers like it.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        pid: int | None = None,
+        name: str = "",
+        *,
+        psutil: ModuleType | Any = _psutil,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._psutil = psutil
+        self._name = name
+        self._clock = clock
+        self._found = None if pid is None else (self._start(pid), pid)
+        self._searched_at = float("-inf")
+
+    def __call__(self) -> int | None:
+        """The id, None once the process has ended, or while there is none of that name."""
+        if self._found is None or self._start(self._found[1]) != self._found[0]:
+            if not self._name or self._clock() - self._searched_at < SEARCH_SECONDS:
+                return None
+            self._searched_at = self._clock()
+            self._found = min(self._candidates(), default=None)
+        return None if self._found is None or self._found[0] is None else self._found[1]
+
+    def _candidates(self) -> Iterator[tuple[float | None, int]]:
+        for process in self._psutil.process_iter(["name"]):
+            if process.info["name"] == self._name and process.pid != os.getpid():
+                started = self._start(process.pid)
+                if started is not None:
+                    yield started, process.pid
+
+    def _start(self, pid: int) -> float | None:
+        """Start of a process; None when there is none, or it only waits for its parent."""
+        try:
+            process = self._psutil.Process(pid)
+            return None if process.status() == self._psutil.STATUS_ZOMBIE else float(process.create_time())
+        except (self._psutil.NoSuchProcess, self._psutil.AccessDenied):
+            return None
 
 
 def _translated(psutil: ModuleType | Any, step: Step) -> Step:

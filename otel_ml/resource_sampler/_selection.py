@@ -15,7 +15,7 @@ from otel_ml.resource_sampler._host import PARTS, HostSource, Part
 from otel_ml.resource_sampler._late_gpu import LateGpuSource
 from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
 from otel_ml.resource_sampler._source import Source
-from otel_ml.resource_sampler._watched import OneProcess
+from otel_ml.resource_sampler._watched import watched as find_watched
 
 Mode = Literal["process", "sidecar", "node"]
 
@@ -53,9 +53,9 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     if isinstance(pid, int) and not is_alive(pid):
         raise ConfigError(f"pid={pid!r}: there is no such process here")
     parts = _PARTS[mode]
+    watched = find_watched(pid) if isinstance(pid, int) else pid
     if not Path("/proc/self/stat").exists():  # macOS, Windows
-        return _portable(parts, pid)
-    watched = OneProcess(pid) if isinstance(pid, int) else pid
+        return _portable(parts, watched)
     container = ContainerSource(watched)
     cpus = _available(watched, container)
     process = ProcessSource(watched, utilization=utilization, pss=pss, children=children, cpus=cpus)
@@ -84,9 +84,9 @@ def _gpus(mode: Mode, watched: Callable[[], int | None] | None, *, gpm: bool) ->
     return lambda: GpuSource(gpm=gpm, pid=watched)
 
 
-def _portable(parts: tuple[Part, ...], pid: int | Callable[[], int | None] | None) -> tuple[Source, ...]:
+def _portable(parts: tuple[Part, ...], watched: Callable[[], int | None] | None) -> tuple[Source, ...]:
     from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
 
-    process = PortableProcessSource(pid if isinstance(pid, int) else None)
+    process = PortableProcessSource(watched)
     host = (PortableHostSource(parts=parts),) if parts else ()
-    return (*host, process, GpuSource())
+    return (*host, process, GpuSource(pid=watched))

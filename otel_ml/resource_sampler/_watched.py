@@ -14,6 +14,20 @@ SEARCH_SECONDS: Final = 5.0
 """How long it takes at most until a process of that name is found."""
 
 
+def watched(pid: int | None = None, name: str = "") -> Callable[[], int | None] | None:
+    """What tells the process of this id or name at every reading; None where there is neither.
+
+    Without /proc, as on macOS and Windows, it is found through psutil.
+    """
+    if pid is None and not name:
+        return None
+    if not os.path.exists("/proc/self/stat"):  # noqa: PTH110
+        from otel_ml.resource_sampler._portable import PortableProcess
+
+        return PortableProcess(pid, name)
+    return NamedProcess(name) if pid is None else OneProcess(pid)
+
+
 class OneProcess:
     """A process by its id; a later process of the same id is another one.
 

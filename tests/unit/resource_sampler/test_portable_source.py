@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from otel_ml.resource_sampler import Gap, HostSource, ProcessSource
-from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
+from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcess, PortableProcessSource
 
 
 def by_key(rows):
@@ -72,3 +72,88 @@ def test_errors_of_psutil_are_gaps(error, kind):
     report = PortableProcessSource(7, psutil=fake).read()
     assert report.readings == ()
     assert {gap.kind for gap in report.gaps} == {kind}
+
+
+class Machine:
+    """Answers like psutil about a table of processes: id, then name, start and CPU seconds."""
+
+    NoSuchProcess, AccessDenied, STATUS_ZOMBIE = psutil.NoSuchProcess, psutil.AccessDenied, psutil.STATUS_ZOMBIE
+
+    def __init__(self, **table):
+        self.table = {}
+        self.live(**table)
+
+    def live(self, **table):
+        self.table = {int(pid.removeprefix("p")): row for pid, row in table.items()}
+
+    def Process(self, pid):
+        if pid not in self.table:
+            raise psutil.NoSuchProcess(pid)
+        name, started, seconds = self.table[pid]
+        return SimpleNamespace(
+            pid=pid,
+            info={"name": name},
+            status=lambda: psutil.STATUS_ZOMBIE if name == "zombie" else psutil.STATUS_RUNNING,
+            create_time=lambda: started,
+            cpu_times=lambda: SimpleNamespace(user=seconds, system=0.0),
+            memory_info=lambda: SimpleNamespace(rss=10, vms=20),
+            num_threads=lambda: 3,
+            io_counters=lambda: SimpleNamespace(read_bytes=int(seconds), write_bytes=0),
+            num_fds=lambda: 4,
+        )
+
+    def process_iter(self, _):
+        return [self.Process(pid) for pid in self.table]
+
+
+def counted(source):
+    rows = by_key((r.metric.name, r.value, dict(r.attributes)) for r in source.read().readings)
+    key = ("process.cpu.time", ("cpu.mode", "user")), ("process.disk.io", ("disk.io.direction", "read"))
+    return tuple(rows.get(one) for one in key)
+
+
+def test_a_restarted_process_adds_to_what_was_counted_whatever_its_counters_say():
+    """Told by id and start: the new one's counters may be higher than the last ones that were seen."""
+    machine, now = Machine(p7=("worker", 1.0, 100.0)), [0.0]
+    named = PortableProcess(name="worker", psutil=machine, clock=lambda: now[0])
+    source = PortableProcessSource(named, psutil=machine, clock=lambda: 60.0)
+    rows = [counted(source)]
+    machine.live(p7=("worker", 9.0, 150.0))  # the same id
+    now[0] = 10.0
+    rows.append(counted(source))
+    machine.live(p8=("worker", 11.0, 160.0))
+    now[0] = 20.0
+    rows.append(counted(source))
+    assert rows == [(100.0, 100), (250.0, 250), (410.0, 410)]
+
+
+def test_a_later_process_of_the_same_id_is_another_one():
+    """Nothing is told of it, and the one that was asked for does not come back."""
+    machine = Machine(p7=("worker", 1.0, 100.0))
+    source = PortableProcessSource(PortableProcess(7, psutil=machine), psutil=machine, clock=lambda: 60.0)
+    before = counted(source)
+    machine.live(p7=("other", 2.0, 300.0))
+    report = source.read()
+    assert (before, report.readings) == ((100.0, 100), ())
+    assert report.gaps == (Gap("process", "vanished", "it has ended, or there is none of that name"),)
+
+
+def test_the_oldest_process_of_a_name_is_found_that_is_alive():
+    """Neither one that only waits for its parent nor the sampler itself."""
+    machine = Machine(p5=("zombie", 0.5, 1.0), p9=("worker", 3.0, 1.0), p8=("worker", 2.0, 1.0))
+    machine.table[psutil.Process().pid] = ("worker", 1.0, 1.0)
+    now = [0.0]
+    named = PortableProcess(name="worker", psutil=machine, clock=lambda: now[0])
+    seen = [named()]
+    machine.live()
+    seen.append(named())
+    now[0] = 10.0
+    seen.append(named())
+    assert (seen, PortableProcess(name="zombie", psutil=machine)()) == ([8, None, None], None)
+
+
+def test_a_live_process_is_told_by_psutil_too():
+    """The seam above answers as the real one does."""
+    own = psutil.Process()
+    assert (PortableProcess(own.pid)(), PortableProcess(4194305)()) == (own.pid, None)
+    assert PortableProcessSource(PortableProcess(own.pid)).read().readings
