@@ -24,6 +24,7 @@ from otel_ml._telemetry.ports import AttributeValue, EventData, SpanData
 
 R = TypeVar("R")
 
+_KIND: Final = {"internal": Span.SPAN_KIND_INTERNAL, "server": Span.SPAN_KIND_SERVER}
 _STATUS: Final = {"unset": Status.STATUS_CODE_UNSET, "ok": Status.STATUS_CODE_OK, "error": Status.STATUS_CODE_ERROR}
 _SEVERITY: Final = {"INFO": SeverityNumber.SEVERITY_NUMBER_INFO, "ERROR": SeverityNumber.SEVERITY_NUMBER_ERROR}
 
@@ -40,14 +41,14 @@ def resource(attributes: Mapping[str, Any], schema_url: str = "") -> bytes:
 
 
 def span(data: SpanData) -> bytes:
-    """One `Span` message, field by field what the stock encoder gives for the same span of kind INTERNAL."""
+    """One `Span` message, field by field what the stock encoder gives for the same span."""
     return Span(
         trace_id=data.trace_id.to_bytes(16, "big"),
         span_id=data.span_id.to_bytes(8, "big"),
         trace_state=data.trace_state,
         parent_span_id=data.parent_span_id.to_bytes(8, "big") if data.parent_span_id else b"",
         name=data.name,
-        kind=Span.SPAN_KIND_INTERNAL,
+        kind=_KIND[data.kind],
         start_time_unix_nano=data.start_ns,
         end_time_unix_nano=data.end_ns,
         attributes=_attributes(data.attributes),

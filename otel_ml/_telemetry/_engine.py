@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,9 @@ from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
-from otel_ml.config import SIGNALS, Config, ConfigError, Signal
+from otel_ml._telemetry.request_cells import RequestCellSet
+from otel_ml._telemetry.server_spans import FinishedSpan, SpanEncoder
+from otel_ml.config import EXPLICIT, SIGNALS, Config, ConfigError, Signal
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -93,6 +95,8 @@ class OwnEngine:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
             self.store = CellStore(self.resource, clock.time_ns)
+            explicit = config.histogram_aggregation == EXPLICIT
+            self.requests: RequestCellSet | None = self.store.requests if explicit else None
             self._build_providers()
             self._build_metrics()
         except ConfigError:
@@ -104,15 +108,24 @@ class OwnEngine:
             reader.start()
         self._outbox.start()
 
-    # What predictions use, beside `offer` (ports.Engine).
+    # What predictions and requests use, beside `offer` and `offer_span` (ports.Engine).
 
     def cells(self, identity: Identity) -> CellSet:
         """The cells of one model, folded at every collection from now on."""
         return self.store.cells(identity)
 
-    def sample(self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]) -> Decision:
+    def sample(  # noqa: PLR0913 - a span's kind is a keyword
+        self,
+        context: Context,
+        trace_id: int,
+        name: str,
+        attributes: Attributes,
+        links: list[Link],
+        *,
+        kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    ) -> Decision:
         """Asks the provider's sampler; one that raises samples nothing."""
-        decision = _guard.call("engine.sample", self._sample, context, trace_id, name, attributes, links)
+        decision = _guard.call("engine.sample", self._sample, context, trace_id, name, kind, attributes, links)
         return _NOT_SAMPLED if decision is None else decision
 
     def meter(self, name: str) -> Meter:
@@ -268,18 +281,28 @@ class OwnEngine:
         traces: Outlet[SpanData] = Outlet("worker.encode.span", _encode.span, scope, senders.get("traces"))
         logs: Outlet[EventData] = Outlet("worker.encode.event", _encode.event, scope, senders.get("logs"), emit)
         self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)
+        servers: Stock[FinishedSpan] | None = None
+        if "traces" in senders:
+            servers = Stock("traces", SpanEncoder(scope), senders["traces"], limit=self.config.queue_size)
+        self.offer_span: Callable[[FinishedSpan], object] = _send_nowhere if servers is None else servers.offer
         intakes: list[Intake] = [
             self._predictions,
-            *(intake for intake in (self._spans, self._logs) if intake is not None),
+            *(intake for intake in (servers, self._spans, self._logs) if intake is not None),
         ]
         self._worker = Worker(intakes, delay=self.config.schedule_delay)
 
     # Steps.
 
-    def _sample(
-        self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]
+    def _sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
+        self,
+        context: Context,
+        trace_id: int,
+        name: str,
+        kind: trace.SpanKind,
+        attributes: Attributes,
+        links: list[Link],
     ) -> Decision:
-        result = self._sampler.should_sample(context, trace_id, name, trace.SpanKind.INTERNAL, attributes, links)
+        result = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
         state = result.trace_state
         sampled = result.decision is SamplingDecision.RECORD_AND_SAMPLE
         return Decision(sampled, state.to_header() if state else "", dict(result.attributes))
@@ -290,3 +313,7 @@ class OwnEngine:
     def _use_stock_spans(self, why: str) -> None:
         self.light_spans = False
         self._notes.append(f"traces: stock path, since {why}")
+
+
+def _send_nowhere(span: FinishedSpan) -> None:
+    """No exporter was asked for."""

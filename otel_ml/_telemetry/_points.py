@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
 from otel_ml._telemetry.cells import Exemplar, Folded, HistogramCell, Identity
+from otel_ml._telemetry.ports import AttributeValue
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
@@ -36,11 +37,11 @@ class Window:
         self.start_ns = start_ns
         self.now_ns = max(now_ns, start_ns)
 
-    def number(self, attributes: Attributes, value: int) -> NumberDataPoint:
+    def number(self, attributes: Mapping[str, AttributeValue], value: int) -> NumberDataPoint:
         return NumberDataPoint(attributes, self.start_ns, self.now_ns, value)
 
     def histogram(
-        self, attributes: Attributes, cell: HistogramCell, exemplars: dict[int, Exemplar] | None
+        self, attributes: Mapping[str, AttributeValue], cell: HistogramCell, exemplars: dict[int, Exemplar] | None
     ) -> HistogramDataPoint:
         return HistogramDataPoint(
             attributes=attributes,

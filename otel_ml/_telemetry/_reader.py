@@ -29,9 +29,10 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _points
+from otel_ml._telemetry import _points, _request_points
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.cells import CellSet, Folded, Identity
+from otel_ml._telemetry.request_cells import RequestCellSet
 from otel_ml.config import EXPLICIT
 
 CARDINALITY: Final = 20_000
@@ -45,13 +46,18 @@ Merge = Callable[[MetricsData], MetricsData]
 
 
 class CellStore:
-    """The cells of all models of this process, and the resource under which they are reported."""
+    """The cells of all models and of the HTTP requests of this process, and the resource that they are reported under.
+
+    Attributes:
+        requests: The cells of the HTTP requests.
+    """
 
     def __init__(self, resource: Resource, now_ns: Callable[[], int] = time_ns) -> None:
         self.resource = resource
         self._now_ns = now_ns
         self._start_ns = now_ns()
         self._sets: dict[Identity, CellSet] = {}
+        self.requests = RequestCellSet()
         self._lock = threading.Lock()
 
     def cells(self, identity: Identity) -> CellSet:
@@ -74,13 +80,13 @@ class CellStore:
         deltas = _points.Deltas() if delta else None
 
         def merged(data: MetricsData) -> MetricsData:
-            scope = self._scope(take_exemplars=take_exemplars)
+            scopes = self._scopes(take_exemplars=take_exemplars)
             entries = [replace(entry, resource=self.resource) for entry in data.resource_metrics]
             if not entries:
                 entries = [ResourceMetrics(self.resource, [], self.resource.schema_url)]
-            if scope is not None:
-                scopes = [*entries[0].scope_metrics, scope if deltas is None else deltas.of(scope)]
-                entries[0] = replace(entries[0], scope_metrics=scopes)
+            if scopes:
+                ours = scopes if deltas is None else [deltas.of(scope) for scope in scopes]
+                entries[0] = replace(entries[0], scope_metrics=[*entries[0].scope_metrics, *ours])
             return MetricsData(entries)
 
         return merged
@@ -92,12 +98,16 @@ class CellStore:
         self._lock = threading.Lock()
         for cells in self._sets.values():
             cells.reset_after_fork()
+        self.requests.reset_after_fork()
 
-    def _scope(self, *, take_exemplars: bool) -> ScopeMetrics | None:
+    def _scopes(self, *, take_exemplars: bool) -> list[ScopeMetrics]:
         folded: list[tuple[Identity, Folded]] = [
             (cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in list(self._sets.values())
         ]
-        return _points.scope_metrics(folded, _points.Window(self._start_ns, self._now_ns()))
+        requests = self.requests.fold(take_exemplars=take_exemplars)
+        window = _points.Window(self._start_ns, self._now_ns())
+        found = (_points.scope_metrics(folded, window), _request_points.scope_metrics(requests, window))
+        return [scope for scope in found if scope is not None]
 
 
 class Preferences(NamedTuple):

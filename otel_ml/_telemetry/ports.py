@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
-    from opentelemetry.trace import Link, Tracer
+    from opentelemetry.trace import Link, SpanKind, Tracer
+
+    from otel_ml._telemetry.request_cells import RequestCellSet
+    from otel_ml._telemetry.server_spans import FinishedSpan
 
 Mode = Literal["own", "guest", "off"]
 AttributeValue = str | bool | int | float
@@ -42,6 +45,7 @@ class SpanData:
     status_message: str = ""
     trace_state: str = ""
     parent_is_remote: bool = False
+    kind: Literal["internal", "server"] = "internal"
 
 
 @dataclass(slots=True)
@@ -143,10 +147,23 @@ class Engine(Protocol):
     def cells(self, identity: Identity) -> CellSet:
         """The cells of one model, created on first use and folded at every collection from then on."""
 
-    def sample(
-        self, context: Context, trace_id: int, name: str, attributes: Attributes, links: list[Link]
+    requests: RequestCellSet | None
+    """The cells of HTTP requests, folded at every collection; None when they are measured by instruments of `meter`."""
+
+    def sample(  # noqa: PLR0913 - a span's kind is a keyword
+        self,
+        context: Context,
+        trace_id: int,
+        name: str,
+        attributes: Attributes,
+        links: list[Link],
+        *,
+        kind: SpanKind = ...,
     ) -> SamplingDecision:
-        """Asks the provider's sampler."""
+        """Asks the provider's sampler about a span, of kind INTERNAL unless told otherwise."""
+
+    def offer_span(self, span: FinishedSpan) -> object:
+        """Hands a finished span to the worker without blocking; one too many is dropped (and counted)."""
 
     def offer(self, record: Record) -> bool:
         """Hands a record to the worker without blocking; False when it was dropped (and counted)."""

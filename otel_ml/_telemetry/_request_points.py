@@ -1,0 +1,43 @@
+"""Folded cells of HTTP requests as OpenTelemetry data points."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, Metric, ScopeMetrics, Sum
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otel_ml import semconv
+from otel_ml._telemetry._points import Window, clean
+from otel_ml._telemetry.ports import AttributeValue
+from otel_ml._telemetry.request_cells import FoldedRequests, active_attributes
+
+SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.requests")
+"""A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
+
+_CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
+
+
+def scope_metrics(folded: FoldedRequests, window: Window) -> ScopeMetrics | None:
+    """Duration and requests in flight in one scope; None when there was no request yet."""
+    duration, active = semconv.HTTP_SERVER_REQUEST_DURATION, semconv.HTTP_SERVER_ACTIVE_REQUESTS
+    histograms = [
+        window.histogram(_cleaned(key.attributes()), cell, folded.exemplars.get(key))
+        for key, cell in folded.cells.durations.items()
+        if any(cell.counts)
+    ]
+    numbers = [
+        window.number(active_attributes(method, scheme), max(0, cell.started - cell.finished))
+        for (method, scheme), cell in folded.cells.active.items()
+    ]
+    metrics = []
+    if histograms:
+        metrics.append(Metric(duration.name, duration.description, duration.unit, Histogram(histograms, _CUMULATIVE)))
+    if numbers:
+        summed = Sum(numbers, _CUMULATIVE, is_monotonic=False)
+        metrics.append(Metric(active.name, active.description, active.unit, summed))
+    return ScopeMetrics(SCOPE, metrics, "") if metrics else None
+
+
+def _cleaned(attributes: dict[str, str | int]) -> dict[str, AttributeValue]:
+    return {key: clean(value) if isinstance(value, str) else value for key, value in attributes.items()}

@@ -1,0 +1,156 @@
+"""Finished server spans on their way to the worker, and their OTLP bytes: constant parts encoded once a shape."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _encode
+from otel_ml._telemetry._wire import Encoded, varint
+from otel_ml._telemetry.ports import Attributes, SpanData
+
+TEMPLATES_KEPT: Final = 512
+"""Shapes that are kept: methods x routes x statuses x a few flags. Beyond it spans take the general way."""
+TEXTS_KEPT: Final = 512
+"""Encoded texts that are remembered: agents, addresses. A client chooses them, so all are forgotten when it is full."""
+_LONGEST_KEPT: Final = 256
+
+
+class CompactSpan(NamedTuple):
+    """An everyday server span in the few values by which it differs from others of its shape."""
+
+    key: tuple[object, ...]
+    """The shape: two spans with equal keys differ in nothing but what stands below. Nothing in it is the client's."""
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    """0 for a root span; part of the shape is only whether there is one."""
+    start_ns: int
+    end_ns: int
+    attributes: Attributes
+    """Clean texts and non-negative numbers, behind the constant ones of `FinishedSpan.render`."""
+
+
+class FinishedSpan(Protocol):
+    """A span that has ended. It holds plain values only."""
+
+    def compact(self) -> CompactSpan | None:
+        """The span in its few values; None if it is not an everyday one. Called once, on the worker."""
+
+    def render(self) -> SpanData:
+        """The whole span."""
+
+
+_ID: Final = struct.Struct(">Q")
+_TIME: Final = struct.Struct("<Q")
+_TRACE_ID: Final = 0x6F8D2B7AC4E19350A7D3516E9B0C48F2
+_SPAN_ID: Final = 0x93C5A1E7D20B684F
+_PARENT_ID: Final = 0xB1D4F70692A85C3E
+_START_NS: Final = 0x17A3C95E62D84B10
+_END_NS: Final = 0x17A3C95F83E95C21
+_PLACE: Final = {"stands for": "the attributes"}
+"""Values that occur once each in an encoded message, so that their places can be found."""
+
+
+class SpanEncoder:
+    """Encodes finished spans of one scope; used by the worker only."""
+
+    def __init__(self, scope: bytes) -> None:
+        self._scope = scope
+        self._templates: dict[tuple[object, ...], bytes | None] = {}
+        self._texts: dict[tuple[str, object], bytes] = {}
+
+    def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
+        """The spans as records; raises for one that cannot be encoded."""
+        return [Encoded(self._scope, self._span(span)) for span in spans]
+
+    def _span(self, span: FinishedSpan) -> bytes:
+        compact = span.compact()
+        template = None if compact is None else self._template(span, compact)
+        if compact is None or template is None:
+            return _encode.span(span.render())
+        return self._filled(template, compact)
+
+    def _filled(self, template: bytes, compact: CompactSpan) -> bytes:
+        _, trace_id, span_id, parent_id, start_ns, end_ns, attributes = compact
+        trace, start, end = trace_id.to_bytes(16, "big"), _TIME.pack(start_ns), _TIME.pack(end_ns)
+        texts = self._texts
+        pieces = [texts.get(pair) or self._attribute(*pair) for pair in attributes.items()]
+        if parent_id:
+            return template % (trace, _ID.pack(span_id), _ID.pack(parent_id), start, end, b"".join(pieces))
+        return template % (trace, _ID.pack(span_id), start, end, b"".join(pieces))
+
+    def _attribute(self, name: str, value: object) -> bytes:
+        encoded = attribute(name, value)
+        if name != semconv.URL_PATH and len(encoded) <= _LONGEST_KEPT:
+            if len(self._texts) >= TEXTS_KEPT:
+                self._texts.clear()
+            self._texts[name, value] = encoded
+        return encoded
+
+    def _template(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:
+        try:
+            return self._templates[compact.key]
+        except KeyError:
+            if len(self._templates) >= TEMPLATES_KEPT:
+                return None
+            made = self._templates[compact.key] = _guard.run("worker.template", self._make, span, compact)
+            return made
+
+    def _make(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:
+        """Encodes the shape with values that stand for others in the general way and cuts it where they stand.
+
+        The result is checked with the span it was made of: what is not byte for byte the same is no template.
+        """
+        whole = span.render()
+        constant = {key: value for key, value in whole.attributes.items() if key not in compact.attributes}
+        parent = _PARENT_ID if compact.parent_span_id else 0
+        pattern = replace(
+            whole,
+            trace_id=_TRACE_ID,
+            span_id=_SPAN_ID,
+            parent_span_id=parent,
+            start_ns=_START_NS,
+            end_ns=_END_NS,
+            attributes={**constant, **_PLACE},
+        )
+        parents = [_ID.pack(parent)] if parent else []
+        (place,) = [attribute(name, value) for name, value in _PLACE.items()]
+        ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
+        template = _cut(_encode.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
+        same = template is not None and self._filled(template, compact) == _encode.span(whole)
+        return template if same else None
+
+
+def attribute(name: str, value: object) -> bytes:
+    """One entry of `Span.attributes`: a text or a non-negative number."""
+    key = name.encode()
+    if type(value) is str:
+        text = value.encode()
+        size = varint(len(text))
+        content = b"\x0a%b%b" % (size, text)
+    elif type(value) is int and value >= 0:
+        content = b"\x18%b" % varint(value)
+    else:
+        raise TypeError(f"attribute value of type {type(value).__name__}")
+    pair = b"\x0a%b%b\x12%b%b" % (varint(len(key)), key, varint(len(content)), content)
+    return b"%b%b%b" % (_ATTRIBUTES, varint(len(pair)), pair)
+
+
+_ATTRIBUTES: Final = varint(Span.ATTRIBUTES_FIELD_NUMBER << 3 | 2)
+
+
+def _cut(message: bytes, fields: list[bytes]) -> bytes | None:
+    """The message as a format with a place for each field; None if a field is not where it belongs."""
+    parts = []
+    for field in fields:
+        before, found, message = message.partition(field)
+        if not found:
+            return None
+        parts.append(before.replace(b"%", b"%%"))
+    return b"%b".join((*parts, message.replace(b"%", b"%%")))

@@ -1,0 +1,144 @@
+"""Server spans by template against the general encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from engine_samples import span, within
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_ml import _guard
+from otel_ml._telemetry import _encode
+from otel_ml._telemetry.ports import SpanData
+from otel_ml._telemetry.server_spans import TEMPLATES_KEPT, TEXTS_KEPT, CompactSpan, SpanEncoder, attribute
+
+CONSTANT = {"http.request.method": "GET", "http.route": "/100%/{leaf}", "http.response.status_code": 200}
+VARIABLE = {"url.path": "/100%/ü", "user_agent.original": "test/1", "server.port": 8080}
+
+
+@dataclass
+class Finished:
+    """A server span of one shape."""
+
+    data: SpanData
+    variable: dict = field(default_factory=lambda: dict(VARIABLE))
+    key: tuple = ("shape",)
+    plain: bool = True
+
+    def compact(self):
+        data = self.data
+        if not self.plain:
+            return None
+        return CompactSpan(
+            self.key, data.trace_id, data.span_id, data.parent_span_id, data.start_ns, data.end_ns, self.variable
+        )
+
+    def render(self):
+        return replace(self.data, attributes={**CONSTANT, **self.variable})
+
+
+def server(number=1, **changes):
+    return span(number, name="GET /100%/{leaf}", kind="server", **changes)
+
+
+def encoded(encoder, *spans):
+    return [record.record for record in encoder(spans)]
+
+
+@pytest.mark.parametrize("parent", [0, 77])
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("status", ["unset", "error"])
+def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
+    """Byte for byte, for the span it was made of and for the next ones of its shape."""
+    encoder = SpanEncoder(b"")
+    spans = [
+        Finished(
+            server(number, parent_span_id=parent, parent_is_remote=remote, status=status),
+            {**VARIABLE, "url.path": f"/{number}"},
+        )
+        for number in range(3)
+    ]
+
+    assert encoded(encoder, *spans) == [_encode.span(one.render()) for one in spans]
+    assert len([made for made in encoder._templates.values() if made is not None]) == 1
+
+
+def test_the_kind_is_server():
+    """The kind of a span is its own."""
+    message = Span.FromString(_encode.span(server()))
+
+    assert message.kind == Span.SPAN_KIND_SERVER
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    variable=st.dictionaries(TEXTS, TEXTS | st.integers(0, 2**63 - 1), max_size=4),
+    ids=st.tuples(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)),
+    times=st.tuples(st.integers(1, 2**63), st.integers(1, 2**63)),
+)
+def test_any_values_are_what_the_general_way_makes_of_them(variable, ids, times):
+    """Whatever a client sends, the bytes are those of the general encoder."""
+    encoder = SpanEncoder(b"")
+    first = Finished(server(), dict.fromkeys(variable, "first"))
+    trace_id, span_id, parent = ids
+    data = server(parent_span_id=0, trace_id=trace_id, span_id=span_id, start_ns=times[0], end_ns=times[1])
+    spans = [first, Finished(data, variable), Finished(replace(data, parent_span_id=parent), variable, ("child",))]
+
+    assert encoded(encoder, *spans) == [_encode.span(one.render()) for one in spans]
+
+
+@pytest.mark.parametrize("value", ["", "x" * 127, "x" * 128, "ü" * 9000, 0, 127, 128, 2**63 - 1])
+def test_an_attribute_is_what_protobuf_makes_of_it(value):
+    """Lengths and numbers of any size."""
+    data = replace(server(), attributes={"name": value}, name="")
+    without = replace(data, attributes={})
+
+    assert attribute("name", value) in _encode.span(data)
+    assert len(_encode.span(data)) == len(_encode.span(without)) + len(attribute("name", value))
+
+
+def test_what_a_client_chooses_does_not_accumulate():
+    """Shapes and remembered texts are bounded; what is beyond them is encoded all the same."""
+    encoder = SpanEncoder(b"")
+    for number in range(max(TEMPLATES_KEPT, TEXTS_KEPT) + 50):
+        one = Finished(server(number), {**VARIABLE, "user_agent.original": f"agent {number}"}, (number,))
+        assert encoded(encoder, one) == [_encode.span(one.render())]
+
+    assert (len(encoder._templates), len(encoder._texts) <= TEXTS_KEPT) == (TEMPLATES_KEPT, True)
+
+
+def test_a_span_that_is_not_everyday_takes_the_general_way():
+    """No template is made of it."""
+    encoder = SpanEncoder(b"")
+    one = Finished(server(), plain=False)
+
+    assert (encoded(encoder, one), encoder._templates) == ([_encode.span(one.render())], {})
+
+
+def test_a_span_that_cannot_be_encoded_costs_none_of_its_neighbours(make_engine, receiver):
+    """Every span is in the ledger: delivered, or dropped as invalid."""
+    engine = make_engine()
+    for one in (Finished(server(1)), Finished(server(2), {"url.path": "\ud800"}, ("bad",)), Finished(server(3))):
+        engine.offer_span(one)
+
+    engine.flush(within())
+    ledger = engine.ledger()["traces"]
+    assert (ledger.produced, ledger.delivered, ledger.dropped, ledger.in_flight) == (3, 2, {"invalid": 1}, 0)
+    assert set(_guard.counts()) <= {"worker.template", "worker.encode.traces"}
+
+
+def test_a_full_queue_drops_and_counts(make_engine):
+    """Too many spans are dropped, and the ledger says so."""
+    engine = make_engine(queue_size=2)
+    for number in range(5):
+        engine.offer_span(Finished(server(number)))
+
+    engine.flush(within())
+    ledger = engine.ledger()["traces"]
+    assert ledger.produced == ledger.delivered + sum(ledger.dropped.values()) == 5
