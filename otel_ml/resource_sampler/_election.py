@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from otel_ml.resource_sampler._source import Gap, Report, Source
 
 _PREFIX: Final = "devices."
 _SUFFIX: Final = ".lock"
+CHECK_SECONDS: Final = 60.0
+"""How often the leader looks whether its file is still there, and makes it look used; without a lock, asks for one."""
 _LOOKED_THROUGH: Final = 256
 """Locks of other groups that are looked at, to remove those that were left behind."""
 _LOG: Final = logging.getLogger("otel_ml")
@@ -32,11 +35,13 @@ class Leadership:
 
     It is a POSIX record lock: a forked child does not inherit it, and the system frees it when its process ends,
     however it ends; the next process that asks has it. Without a private folder for the lock every process leads.
+    A cleaner of temporary files may take the file away: the lead is asked for anew then.
 
     Args:
         folder: Where the lock lies; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
         group: What the processes have in common; by default their process group, PID namespace and command line.
         write: `os.pwrite`, or what writes like it.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -45,10 +50,13 @@ class Leadership:
         group: str | None = None,
         *,
         write: Callable[[int, bytes, int], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._group = group
         self._write = write or os.pwrite
+        self._clock = clock
+        self._checked_at = 0.0
         self._pid = 0
         self._descriptor: int | None = None
         self._held = Path()
@@ -58,10 +66,13 @@ class Leadership:
         """Whether this process leads; asks for the lock when it does not."""
         if self._pid != os.getpid():
             self._pid, self._descriptor = os.getpid(), None
-        if self._descriptor is not None or not self._is_possible:
+        if self._descriptor is not None and self._clock() - self._checked_at >= CHECK_SECONDS:
+            self._check(self._descriptor)
+        is_asked_lately = not self._is_possible and self._clock() - self._checked_at < CHECK_SECONDS
+        if self._descriptor is not None or is_asked_lately:
             return True
         taken = _guard.call("resource_sampler.election", self._ask)
-        self._is_possible = taken is not None
+        self._is_possible, self._checked_at = taken is not None, self._clock()
         return taken is not False
 
     def holder(self) -> int | None:
@@ -86,6 +97,16 @@ class Leadership:
         if self._descriptor is not None and self._pid != os.getpid():
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _check(self, descriptor: int) -> None:
+        self._checked_at = self._clock()
+        if _is_file_of(descriptor, self._held):
+            os.utime(descriptor)  # what was not used for ten days is cleaned away
+            return
+        # whoever asked since then has another file, and leads as well
+        _HELD.pop(str(self._held), None)
+        os.close(descriptor)
+        self._descriptor = None
 
     def _path(self) -> Path:
         folder = _private_folder() if self._folder is None else self._folder
@@ -115,7 +136,7 @@ class Leadership:
         except OSError:  # a full disk
             _give_up(descriptor, path)
             raise
-        self._held = path
+        self._held, self._checked_at = path, self._clock()
         _HELD[str(path)] = os.getpid()
         self._descriptor = descriptor
         _guard.call("resource_sampler.election", _remove_left_behind, path)
@@ -136,11 +157,16 @@ class Elected:
         self.name = source.name
         self.metrics = source.metrics
         self._leadership = leadership
+        self._is_reading = False
 
     def read(self) -> Report:
         """Reads the source, or names the process that does."""
         if self._leadership.is_held():
+            self._is_reading = True
             return self.source.read()
+        if self._is_reading:
+            self._is_reading = False
+            self.source.close()
         holder = self._leadership.holder()
         return Report((), (Gap(self.name, "elsewhere", f"process {holder or '?'} of this group reads it"),))
 
@@ -157,6 +183,7 @@ class Elected:
 
     def leave_parent(self) -> None:
         """In a forked child: the election is open again."""
+        self._is_reading = False
         self._leadership.leave_parent()
 
 
@@ -184,22 +211,28 @@ def _locked(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            if _is_file_of(descriptor, path):
                 return descriptor
         except OSError as error:
             os.close(descriptor)
             if error.errno in {errno.EACCES, errno.EAGAIN}:
                 return None
-            if error.errno != errno.ENOENT:
-                raise
-            continue
+            raise
         os.close(descriptor)
+
+
+def _is_file_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _give_up(descriptor: int, path: Path) -> None:
     """Removes the file while its lock is still ours, and frees the lock also where it cannot be removed."""
     try:
-        path.unlink(missing_ok=True)
+        if _is_file_of(descriptor, path):
+            path.unlink(missing_ok=True)
     except OSError:
         pass  # the next leader of any group tries again
     finally:

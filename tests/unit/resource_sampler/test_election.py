@@ -54,6 +54,18 @@ class Worker:
         self.process.stdout.close()
 
 
+class Counting:
+    """A source that counts how often it was closed."""
+
+    name, metrics, closed = "gpu", (semconv.HW_POWER,), 0
+
+    def read(self):
+        return Report((Reading(semconv.HW_POWER, 1.0, {}),))
+
+    def close(self):
+        self.closed += 1
+
+
 @pytest.fixture
 def workers(tmp_path):
     started = [Worker(tmp_path) for _ in range(3)]
@@ -98,6 +110,43 @@ def test_two_samplers_of_one_process_do_not_both_lead(tmp_path):
     first.release()
     assert second.is_held()
     second.release()
+
+
+def test_a_leader_whose_file_was_cleaned_away_makes_room_for_the_one_that_leads_since(tmp_path, workers):
+    """Temporary files of ten days are removed on many machines; two leaders would double every figure of the devices."""
+    now = [0.0]
+    leadership = Leadership(tmp_path, "workers", clock=lambda: now[0])
+    elected = Elected(Counting(), leadership)
+    assert len(elected.read().readings) == 1
+    (tmp_path / "devices.workers.lock").unlink()
+    other = workers[0]
+    assert other.leads()
+    now[0] = 60.0
+    report = elected.read()
+    assert report.gaps == (Gap("gpu", "elsewhere", f"process {other.process.pid} of this group reads it"),)
+    assert elected.source.closed == 1
+    leadership.release()
+    assert (tmp_path / "devices.workers.lock").read_text() == str(other.process.pid)
+    other.end()
+    assert len(elected.read().readings) == 1
+    leadership.release()
+
+
+def test_a_leader_whose_file_was_cleaned_away_leads_on_where_nobody_else_does(tmp_path):
+    """With a new file; one that is still there is made to look used."""
+    now = [0.0]
+    leadership = Leadership(tmp_path, "x", clock=lambda: now[0])
+    path = tmp_path / "devices.x.lock"
+    assert leadership.is_held()
+    os.utime(path, (1.0, 1.0))
+    now[0] = 60.0
+    assert leadership.is_held()
+    assert path.stat().st_mtime > 1.0
+    path.unlink()
+    now[0] = 120.0
+    assert leadership.is_held()
+    assert path.read_text() == str(os.getpid())
+    leadership.release()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -164,26 +213,27 @@ def test_a_lock_that_cannot_be_written_is_given_back(tmp_path, caplog):
     ]
 
 
+def test_a_lock_that_could_not_be_had_is_asked_for_again(tmp_path):
+    """A disk that was full at the start does not have every worker read the devices for ever."""
+    now, folder = [0.0], tmp_path / "late"
+    first, second = (Leadership(folder, "x", clock=lambda: now[0]) for _ in range(2))
+    together = [first.is_held(), second.is_held()]
+    folder.mkdir()
+    now[0] = 60.0
+    assert (together, [first.is_held(), second.is_held()]) == ([True, True], [True, False])
+    first.release()
+
+
 def test_who_does_not_lead_names_the_one_that_does(tmp_path):
     """A gap that is no error."""
-
-    class Source:
-        name, metrics, closed = "gpu", (semconv.HW_POWER,), 0
-
-        def read(self):
-            return Report((Reading(semconv.HW_POWER, 1.0, {}),))
-
-        def close(self):
-            self.closed += 1
-
     worker = Worker(tmp_path)
     try:
         assert worker.leads()
-        elected = Elected(Source(), Leadership(tmp_path, "workers"))
+        elected = Elected(Counting(), Leadership(tmp_path, "workers"))
         holder = worker.process.pid
         assert elected.read() == Report((), (Gap("gpu", "elsewhere", f"process {holder} of this group reads it"),))
         worker.end()
-        assert elected.read() == Source().read()
+        assert elected.read() == Counting().read()
         elected.close()
         assert elected.source.closed == 1
     finally:
