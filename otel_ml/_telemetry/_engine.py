@@ -21,6 +21,7 @@ from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Outlet, Predictions, Stock
 from otel_ml._telemetry._meters import Meters
 from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
+from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry._reader import CellStore
 from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
@@ -165,9 +166,7 @@ class OwnEngine:
         done = self.flush_records(deadline)
         for reader in self._readers:
             done = reader.flush(deadline) and done
-        for provider in (self.tracer_provider, self.logger_provider):
-            if self._has_stock and deadline > monotonic():
-                done = provider.force_flush(int((deadline - monotonic()) * 1000)) and done
+        done = self._others.flush(deadline) and done
         return done and self._outbox.failed() == failed
 
     def flush_records(self, deadline: float) -> bool:
@@ -191,6 +190,7 @@ class OwnEngine:
         failed = self._outbox.failed()
         now = monotonic()
         self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
+        ending = self._others.begin_shutdown()
         self._outbox.last_call(deadline)
         for reader in self._readers:
             reader.stop(deadline)
@@ -199,10 +199,9 @@ class OwnEngine:
             reader.stop(monotonic() + _LAST_WAIT)
         if self.page is not None:
             _guard.call("engine.page", self.page.close)
-        if self._has_stock:
-            _providers.shut_down((self.tracer_provider, self.logger_provider), deadline)
+        ended = [call.ended(deadline) for call in ending]
         self.instance.release()
-        return self._outbox.failed() == failed
+        return all(ended) and self._outbox.failed() == failed
 
     def after_fork_in_child(self) -> None:
         """The child: empty queues, cells at zero, none of the parent's threads, an instance id of its own."""
@@ -245,7 +244,6 @@ class OwnEngine:
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
         self.light_spans = self.light_spans and _routes.only_ours(config.traces)
-        self._has_stock = not (_routes.only_ours(config.traces) and _routes.only_ours(config.logs))
         processors = _providers.span_processors(
             config,
             self._spans,
@@ -253,7 +251,10 @@ class OwnEngine:
             noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
         )
         self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, processors)
-        self.logger_provider = _providers.logger_provider(config, self.resource, self._logs, flush=self.flush_records)
+        logs = _providers.log_processors(config, self._logs, flush=self.flush_records)
+        self.logger_provider = _providers.logger_provider(self.resource, logs)
+        held = ((self.tracer_provider, processors), (self.logger_provider, logs))
+        self._others = Others(lambda: [provider for provider, holds in held if holds.holds_others])
         self._sampler: Sampler = self.tracer_provider.sampler
         self.sampling_rule = _guard.call("engine.sampling", rule_of, self._sampler)
 

@@ -50,7 +50,15 @@ class GuardedSpanProcessor(SpanProcessor):
 class GuardedLogProcessors(SynchronousMultiLogRecordProcessor):
     """The provider's list of log processors."""
 
+    holds_others = False
+    """Whether one of them is not ours, so that it has to be flushed and shut down."""
+
+    def add_own(self, log_record_processor: LogRecordProcessor) -> None:
+        """Adds a processor of ours."""
+        super().add_log_record_processor(log_record_processor)
+
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        self.holds_others = True
         super().add_log_record_processor(GuardedLogProcessor(log_record_processor))
 
 

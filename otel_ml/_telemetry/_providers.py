@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from time import monotonic
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -18,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-from otel_ml import _guard, semconv
+from otel_ml import semconv
 from otel_ml._telemetry import _reader, _routes
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
@@ -56,7 +54,7 @@ def span_processors(
     if intake is not None:
         processors.add_own(StockSpans(intake, flush))
     for processor in _routes.span_processors(config.traces):
-        processors.add_own(processor)
+        processors.add_stock(processor)
     return processors
 
 
@@ -74,15 +72,19 @@ def tracer_provider(
     return provider
 
 
-def logger_provider(config: Config, resource: Resource, intake: Stock[Any] | None, *, flush: Flush) -> LoggerProvider:
-    """A provider whose records go to our sender, and to the stock exporters that were asked for."""
+def log_processors(config: Config, intake: Stock[Any] | None, *, flush: Flush) -> GuardedLogProcessors:
+    """Our processor, and those of the stock exporters that were asked for; others may add theirs."""
     processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
     if intake is not None:
-        provider.add_log_record_processor(StockLogs(intake, flush))
+        processors.add_own(StockLogs(intake, flush))
     for processor in _routes.log_processors(config.logs):
-        provider.add_log_record_processor(processor)
-    return provider
+        processors.add_log_record_processor(processor)
+    return processors
+
+
+def logger_provider(resource: Resource, processors: GuardedLogProcessors) -> LoggerProvider:
+    """A provider that leaves the end of the process to the engine."""
+    return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
 
 
 def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
@@ -133,22 +135,6 @@ def childs_resource(parents: Resource, instance_id: str) -> Resource:
     if semconv.PROCESS_PID in parents.attributes:
         changed[semconv.PROCESS_PID] = os.getpid()
     return Resource({**parents.attributes, **changed}, parents.schema_url)
-
-
-def shut_down(providers: Sequence[Any], deadline: float) -> None:
-    """Shuts stock providers down. They take no time limit, so they are left behind when it has passed."""
-
-    def end() -> None:
-        for provider in providers:
-            _guard.call("engine.stock", provider.shutdown)
-
-    thread = threading.Thread(target=end, name="otel-ml-stock", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # no new threads while the interpreter ends
-        end()
-        return
-    thread.join(max(0.0, deadline - monotonic()))
 
 
 def event_emitter(provider: LoggerProvider) -> Callable[[EventData], None]:

@@ -81,12 +81,20 @@ class NoticingProcessors(SynchronousMultiSpanProcessor):
     def __init__(self, noticed: Callable[[str], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._noticed = noticed
+        self.holds_others = False
+        """Whether one of them is not ours, so that it has to be flushed and shut down."""
 
     def add_own(self, span_processor: SpanProcessor) -> None:
         """Adds a processor of ours."""
         super().add_span_processor(span_processor)
 
+    def add_stock(self, span_processor: SpanProcessor) -> None:
+        """Adds a processor of the SDK that the settings ask for."""
+        self.holds_others = True
+        super().add_span_processor(span_processor)
+
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        self.holds_others = True
         super().add_span_processor(GuardedSpanProcessor(span_processor))
         self._noticed(type(span_processor).__name__)
 

@@ -16,6 +16,7 @@ from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._endings import Endings
 from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
 from otel_ml.config import Config, ConfigError, argument_names
@@ -42,6 +43,7 @@ class Telemetry:
         self.config = config
         self._engine = engine
         self._why = why
+        self._others = Others(_globals)
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Sends everything that was finished before the call.
@@ -57,13 +59,13 @@ class Telemetry:
             return bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
         if self.mode == "off":
             return True
-        flushed = [_flush(provider, deadline) for provider in _globals()]
-        return all(flushed)
+        return self._others.flush(deadline)
 
     def shutdown(self, timeout: float = 5.0) -> bool:
         """Sends what it can within ``timeout`` seconds, counts the rest as dropped, and ends all threads.
 
-        Safe to call twice, and in any mode: providers that are not ours are flushed, not ended.
+        Safe to call twice, and in any mode: providers that are not ours are flushed, not ended. A processor or exporter
+        that ignores its time limit is left behind, and one line says so.
         """
         if self._engine is None:
             return self.force_flush(timeout)
@@ -201,16 +203,6 @@ def adopt(telemetry: Telemetry | None, engine: OwnEngine | None) -> None:
 
 def _globals() -> list[Any]:
     return [trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()]
-
-
-def _flush(provider: Any, deadline: float) -> bool:
-    flush = getattr(provider, "force_flush", None)
-    if flush is None:
-        return True
-    milliseconds = max(1, int((deadline - monotonic()) * 1000))
-    # Some distributions' providers return nothing: only False and an exception mean that it did not work.
-    said = _guard.call("telemetry.flush", lambda: (flush(milliseconds),))
-    return said is not None and said[0] is not False
 
 
 def _check_names(given: dict[str, Any]) -> None:

@@ -1,0 +1,135 @@
+"""Processors and exporters of others: flushed and shut down, within the time that we promise."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from engine_samples import Sample, within
+from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.sdk.trace import SpanProcessor
+
+from otel_ml._telemetry._patience import Others
+
+
+class Provider:
+    """Flushes and ends as it is told to; `released` ends what hangs."""
+
+    def __init__(self, answer=True):
+        self.answer = answer
+        self.released = threading.Event()
+        self.calls = []
+
+    def force_flush(self, timeout_millis):
+        self.calls.append("flush")
+        if self.answer == "hangs":
+            self.released.wait(60)
+        if self.answer == "raises":
+            raise RuntimeError
+        return self.answer
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+        if self.answer == "hangs":
+            self.released.wait(60)
+
+
+@pytest.fixture
+def hanging():
+    made = Provider("hangs")
+    yield made
+    made.released.set()
+
+
+@pytest.mark.parametrize(
+    ("answers", "flushed"),
+    [((), True), ((True, None), True), ((True, False), False), ((True, "raises"), False)],
+    ids=["none", "true and nothing", "false", "raises"],
+)
+def test_all_must_say_that_they_have_flushed(answers, flushed):
+    """Only False and an exception are a no: some distributions return nothing."""
+    providers = [Provider(answer) for answer in answers]
+
+    assert Others(lambda: providers).flush(within()) is flushed
+    assert [provider.calls for provider in providers] == [["flush"]] * len(answers)
+
+
+def test_one_without_a_flush_is_left_out():
+    """The API's own placeholders cannot flush."""
+    assert Others(lambda: [object()]).flush(within()) is True
+
+
+def test_one_that_hangs_costs_the_others_nothing(hanging, caplog):
+    """The others are flushed, the limit holds, one line names the culprit, and no second thread waits for it."""
+    good = Provider()
+    others = Others(lambda: [hanging, good])
+    flushed = [others.flush(time.monotonic() + 0.05) for _ in range(3)]
+
+    assert flushed == [False] * 3
+    assert (hanging.calls, good.calls) == (["flush"], ["flush"] * 3)
+    line = "Provider of this process ignores its time limit; it is left behind, what its processors hold may be lost"
+    assert [record.getMessage() for record in caplog.records] == [f"otel-ml: {line}"]
+    assert sum(thread.name == "otel-ml-patience" for thread in threading.enumerate()) == 1
+
+
+def test_a_shutdown_leaves_behind_what_hangs(hanging):
+    """All begin to end at the same time."""
+    good = Provider()
+    calls = Others(lambda: [hanging, good]).begin_shutdown()
+
+    assert [call.ended(time.monotonic() + 0.2) for call in calls] == [False, True]
+    assert good.calls == ["shutdown"]
+
+
+class Spans(SpanProcessor):
+    def __init__(self, provider):
+        self.provider = provider
+
+    def force_flush(self, timeout_millis=30_000):
+        return self.provider.force_flush(timeout_millis)
+
+    def shutdown(self):
+        self.provider.shutdown()
+
+
+class Logs(LogRecordProcessor):
+    def __init__(self, provider):
+        self.provider = provider
+
+    def on_emit(self, log_record):
+        pass
+
+    def force_flush(self, timeout_millis=30_000):
+        return self.provider.force_flush(timeout_millis)
+
+    def shutdown(self):
+        self.provider.shutdown()
+
+
+def test_processors_of_the_service_are_flushed_and_ended(make_engine):
+    """What a service adds to our providers holds records too: it is flushed with ours and ended with ours."""
+    engine = make_engine()
+    spans, logs = Provider(), Provider()
+    engine.tracer_provider.add_span_processor(Spans(spans))
+    engine.logger_provider.add_log_record_processor(Logs(logs))
+
+    assert (engine.flush(within()), engine.shutdown(within())) == (True, True)
+    assert (spans.calls, logs.calls) == (["flush", "shutdown"], ["flush", "shutdown"])
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs"])
+def test_a_processor_that_hangs_holds_neither_flush_nor_shutdown(make_engine, receiver, hanging, signal):
+    """Both end within their limit, and our own records are delivered."""
+    engine = make_engine()
+    if signal == "traces":
+        engine.tracer_provider.add_span_processor(Spans(hanging))
+    else:
+        engine.logger_provider.add_log_record_processor(Logs(hanging))
+    engine.offer(Sample())
+    began = time.monotonic()
+    done = (engine.flush(time.monotonic() + 1), engine.shutdown(time.monotonic() + 1))
+
+    assert done == (False, False)
+    assert time.monotonic() - began < 5
+    assert (len(receiver.spans()), len(receiver.logs())) == (1, 1)
