@@ -89,6 +89,7 @@ class ContainerSource:
         """The group that accounts for a controller, None where there is none."""
         self._limits: dict[str, tuple[str, ...]] = {}
         """Files with limits, those of all ancestors, by controller."""
+        self._inodes: dict[Path, int] = {}
         self._block_io = BlockIo(Path(proc))
         self._stalls = Pressure("container")
         self._continued = Continued()
@@ -124,7 +125,14 @@ class ContainerSource:
 
     def _over(self, controller: str, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
         """The readings of a step, continued from those of the groups that the process was in before."""
-        return self._continued.over(read(), lambda: self._group(controller).folder)
+        return self._continued.over(read(), lambda: self._owner(controller))
+
+    def _owner(self, controller: str) -> tuple[Path, int]:
+        """The group and its inode: a container that is started again has one of the same name, and begins at 0."""
+        folder = self._group(controller).folder
+        if folder not in self._inodes:
+            self._inodes[folder] = folder.stat().st_ino
+        return folder, self._inodes[folder]
 
     def _group(self, controller: str) -> Group:
         """The group that accounts for a controller.
@@ -158,7 +166,7 @@ class ContainerSource:
             self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
             for group_folder in left - {group.folder for group in self._groups.values()}:
                 let_go(str(group_folder))
-            self._owned, self._limits = {}, {}
+            self._owned, self._limits, self._inodes = {}, {}, {}
             self._pid, self._located_at = pid, now
 
     def _limit_files(self, group: Group, controller: str, name: str) -> tuple[str, ...]:

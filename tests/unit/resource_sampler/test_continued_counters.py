@@ -114,6 +114,29 @@ def test_a_container_that_was_replaced_goes_on(data, tmp_path, flat):
     assert second == [(pytest.approx(2 * value), attributes) for value, attributes in first]
 
 
+def test_a_container_that_was_started_again_under_its_name_goes_on(data, tmp_path):
+    """The group of that name is another one by its inode, though its counters are those of the first already."""
+    tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
+    group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
+    for pid in ("100", "200"):
+        shutil.copytree(tree / "proc" / "self", tree / "proc" / pid)
+    pid = [100]
+    source = ContainerSource(lambda: pid[0], proc=tree / "proc", root=tree)
+
+    def counts():
+        return [(r.value, dict(r.attributes)) for r in source.read().readings if r.metric.instrument == "counter"]
+
+    first = counts()
+    pid[0] = None
+    assert counts() == []
+    shutil.copytree(group, group.with_name("new"))
+    shutil.move(group, tmp_path / "old")
+    shutil.move(group.with_name("new"), group)
+    pid[0] = 200
+    assert first
+    assert counts() == [(pytest.approx(2 * value), attributes) for value, attributes in first]
+
+
 def test_unsound_values_are_neither_added_nor_remembered():
     """A negative count stays negative, so that no point comes of it."""
     continued = Continued()
