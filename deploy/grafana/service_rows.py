@@ -183,6 +183,30 @@ GPUS = Row(
             unit="watt",
             defaults={"min": 0},
         ),
+        Panel(
+            "GPU State",
+            "Which GPU is lost, slowed down or about to fail; empty while all are well.",
+            [
+                query(
+                    f'hw_status{{{HOST}, hw_type="gpu", hw_state!="ok"}} == 1',
+                    "{{job}} {{hw_name}} {{hw_state}}",
+                )
+            ],
+            width=12,
+            defaults={"min": 0, "max": 1},
+        ),
+        Panel(
+            "GPU Errors",
+            "XID codes, memory errors and repeated bus transfers; empty while there are none.",
+            [
+                query(
+                    f'increase(hw_errors_total{{{HOST}, hw_type="gpu"}}[{RATE}]) > 0',
+                    "{{job}} {{hw_name}} {{error_type}}",
+                )
+            ],
+            width=12,
+            defaults={"min": 0},
+        ),
     ],
 )
 """Empty where there is no GPU: a reading that failed is no point."""
