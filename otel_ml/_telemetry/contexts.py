@@ -15,11 +15,8 @@ def detach(token: Any) -> None:
     attached has ended. OTel's own function logs a traceback for each of these; this one is silent.
     """
     try:
-        reset = token.var.reset
-    except AttributeError:  # not the standard library's: a runtime context that OTEL_PYTHON_CONTEXT names
-        otel_context.detach(token)
-        return
-    try:
-        reset(token)
+        token.var.reset(token)
     except (ValueError, RuntimeError):  # of another context; used already
         pass
+    except AttributeError:  # not the standard library's: a runtime context that OTEL_PYTHON_CONTEXT names
+        otel_context.detach(token)
