@@ -75,10 +75,8 @@ faults: $(VENV)/.dev ## The longer fault cases, as one table
 	@$(PYTHON) tests/faults/table.py
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Overhead beside the peers, as ratios
-	@$(PYTHON) tests/benchmarks/run.py
-	@$(PYTHON) tests/benchmarks/sampler.py --seconds 60
-	@$(PYTHON) tests/benchmarks/sampler_gpu.py
+bench: $(VENV)/.dev ## Every budget beside the peers, as one table (BENCH="--only cpu --runs 5")
+	@$(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Renews constraints.txt

@@ -1,21 +1,57 @@
-"""One contender in a process of its own: a prediction with 16 features, called in a loop."""
+"""The contenders: the same prediction with 16 features, told by each of them in the way its users write it.
+
+The decorator is what people write around a model today: three metrics with labels, a counter by class and histograms of
+latency and score, each found by `labels(...)` at every call. Every set-up takes the function it wraps and a `Load`, which
+says when its background threads work, so that the programs beside this one measure all contenders in the same way.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-ENDPOINT = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
 FEATURES = {f"feature_{index}": index * 1.37 for index in range(16)}
 RESULT = {"prediction": 1, "probability": 0.93}
 Predict = Callable[[dict[str, float]], dict[str, Any]]
 Flush = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Load:
+    """When the threads behind a contender work, and how much may wait for them."""
+
+    delay: float
+    """Seconds between two rounds of what encodes and sends."""
+    queue: int | None = 1_000_000
+    """Records that may wait: so many that a counted run drops nothing; None for what each contender ships with."""
+    metrics: float = 3600.0
+    """Seconds between two exports of metrics, or two scrapes."""
+    batch: int = 512
+    """Records after which the stock SDK wakes its thread."""
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Keywords of the stock SDK's batch processors."""
+        milliseconds = {"schedule_delay_millis": self.delay * 1000}
+        if self.queue is None:
+            return milliseconds
+        return {**milliseconds, "max_queue_size": self.queue, "max_export_batch_size": self.batch}
+
+
+LOADS = {
+    "idle": Load(delay=3600.0, batch=1_000_000),
+    "alongside": Load(delay=0.02),
+    "periodic": Load(delay=1.0, metrics=1.0),
+    "shipped": Load(delay=1.0, metrics=1.0, queue=None),
+}
+"""Nothing is encoded before the flush; threads at work all the time; a flush a second; the same with default queues."""
 
 
 def predict(features: dict[str, float]) -> dict[str, Any]:
@@ -27,14 +63,14 @@ def nothing() -> None:
     """There is nothing to flush."""
 
 
-def bare() -> tuple[Predict, Flush]:
+def bare(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """The function alone."""
-    return predict, nothing
+    return model, nothing
 
 
-def prometheus_client() -> tuple[Predict, Flush]:
+def prometheus_client(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """The decorator that people write: a counter, a latency histogram and a score histogram with labels."""
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Counter, Histogram, generate_latest
 
     predictions = Counter("model_predictions", "Predictions.", ["model", "version", "class"])
     latency = Histogram("model_prediction_latency_seconds", "Latency.", ["model", "version"])
@@ -42,18 +78,24 @@ def prometheus_client() -> tuple[Predict, Flush]:
 
     def decorated(features: dict[str, float]) -> dict[str, Any]:
         began = time.perf_counter()
-        result = predict(features)
+        result = model(features)
         latency.labels("m", "1").observe(time.perf_counter() - began)
         predictions.labels("m", "1", str(result["prediction"])).inc()
         scores.labels("m", "1").observe(result["probability"])
         return result
 
+    def scrape() -> None:
+        while True:
+            time.sleep(load.metrics)
+            generate_latest()
+
+    threading.Thread(target=scrape, daemon=True).start()
     return decorated, nothing
 
 
-def prometheus_client_json() -> tuple[Predict, Flush]:
+def prometheus_client_json(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """The same with one JSON line a prediction into a file."""
-    decorated, _ = prometheus_client()
+    decorated, _ = prometheus_client(model, load)
     log = logging.getLogger("predictions")
     log.addHandler(logging.FileHandler(os.devnull))
     log.setLevel(logging.INFO)
@@ -67,20 +109,20 @@ def prometheus_client_json() -> tuple[Predict, Flush]:
     return logged, nothing
 
 
-def otel_metrics() -> tuple[Predict, Flush]:
+def otel_metrics(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """OTel SDK by hand, metrics only."""
-    provider, record = _otel_metrics()
+    provider, record = _otel_metrics(load)
 
     def instrumented(features: dict[str, float]) -> dict[str, Any]:
         began = time.perf_counter()
-        result = predict(features)
+        result = model(features)
         record(time.perf_counter() - began, result)
         return result
 
     return instrumented, provider.force_flush
 
 
-def otel_everything() -> tuple[Predict, Flush]:
+def otel_everything(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """OTel SDK by hand: span, metrics and an event with the features."""
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -90,17 +132,16 @@ def otel_everything() -> tuple[Predict, Flush]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    meter_provider, record = _otel_metrics()
+    meter_provider, record = _otel_metrics(load)
     spans, logs = TracerProvider(), LoggerProvider()
-    size = {"max_queue_size": 1_000_000}  # nothing may be dropped in a counted run
-    spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), **size))
-    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(), **size))
+    spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=120), **load.sizes))
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(timeout=120), **load.sizes))
     tracer, logger = spans.get_tracer("by-hand"), logs.get_logger("by-hand")
 
     def instrumented(features: dict[str, float]) -> dict[str, Any]:
         began = time.perf_counter()
         with tracer.start_as_current_span("predict m") as span:
-            result = predict(features)
+            result = model(features)
             record(time.perf_counter() - began, result)
             span.set_attributes({"model": "m", "version": "1", "class": "1", "score": result["probability"]})
             logger.emit(
@@ -122,12 +163,12 @@ def otel_everything() -> tuple[Predict, Flush]:
     return instrumented, flush
 
 
-def _otel_metrics() -> tuple[Any, Callable[[float, dict[str, Any]], None]]:
+def _otel_metrics(load: Load) -> tuple[Any, Callable[[float, dict[str, Any]], None]]:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    provider = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())])
+    provider = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(), load.metrics * 1000)])
     meter = provider.get_meter("by-hand")
     predictions, latency = meter.create_counter("predictions"), meter.create_histogram("duration", "s")
     scores = meter.create_histogram("score")
@@ -140,8 +181,10 @@ def _otel_metrics() -> tuple[Any, Callable[[float, dict[str, Any]], None]]:
     return provider, record
 
 
-def logfire() -> tuple[Predict, Flush]:
-    """Logfire with a span and three metrics, exporting by OTLP."""
+def logfire(model: Predict, load: Load) -> tuple[Predict, Flush]:
+    """Logfire with a span that holds the features and three metrics, exporting by OTLP."""
+    os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(load.queue)
+    os.environ["OTEL_BSP_SCHEDULE_DELAY"] = str(round(load.delay * 1000))
     import logfire as pydantic_logfire
 
     pydantic_logfire.configure(send_to_logfire=False, console=False, inspect_arguments=False)
@@ -151,66 +194,79 @@ def logfire() -> tuple[Predict, Flush]:
     def instrumented(features: dict[str, float]) -> dict[str, Any]:
         began = time.perf_counter()
         with pydantic_logfire.span("predict", features=features):
-            result = predict(features)
+            result = model(features)
             latency.record(time.perf_counter() - began, {"model": "m", "version": "1"})
             predictions.add(1, {"model": "m", "version": "1", "class": str(result["prediction"])})
             scores.record(result["probability"], {"model": "m", "version": "1"})
         return result
 
-    return instrumented, pydantic_logfire.force_flush
+    return instrumented, lambda: pydantic_logfire.force_flush(120_000)
 
 
-def ours_metrics() -> tuple[Predict, Flush]:
+def ours_metrics(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """otel-ml with tracing sampled out and no events."""
     os.environ["OTEL_TRACES_SAMPLER"] = "always_off"
-    return _ours(events="off")
+    return _ours(model, load, events="off")
 
 
-def ours_everything() -> tuple[Predict, Flush]:
+def ours_everything(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """otel-ml with everything on."""
-    return _ours(events="all")
+    return _ours(model, load, events="all")
 
 
-def _ours(events: Any) -> tuple[Predict, Flush]:
+def _ours(model: Predict, load: Load, events: Any) -> tuple[Predict, Flush]:
     import otel_ml
 
-    telemetry = otel_ml.configure(service_name="bench", queue_size=1_000_000)
-    model = otel_ml.Model("m", "1", task="binary", capture_features="all", events=events)
-    return model.track(predict), lambda: telemetry.force_flush(120.0)
+    telemetry = otel_ml.configure(
+        service_name="bench",
+        queue_size=load.queue,
+        schedule_delay=load.delay,
+        metric_export_interval=load.metrics,
+    )
+    handle = otel_ml.Model("m", "1", task="binary", capture_features="all", events=events)
+    return handle.track(model), lambda: telemetry.force_flush(120.0)
 
 
+CONTENDERS: dict[str, Callable[[Predict, Load], tuple[Predict, Flush]]] = {
+    setup.__name__: setup
+    for setup in (
+        bare,
+        prometheus_client,
+        prometheus_client_json,
+        otel_metrics,
+        otel_everything,
+        logfire,
+        ours_metrics,
+        ours_everything,
+    )
+}
 EXPECTED = {
     "otel_everything": {"spans": 1, "logs": 1},
-    "logfire": {},
+    "logfire": {"spans": 1},
     "ours_everything": {"spans": 1, "logs": 1},
 }
-"""Records that must arrive for each call; Logfire's own exporter is not counted here."""
+"""Records that must arrive for each call."""
 
 
-def received() -> dict[str, int]:
-    """What the sink counted since the last question."""
-    with urllib.request.urlopen(f"{ENDPOINT}/count", timeout=120) as answer:
+def ask(question: str) -> dict[str, int]:
+    """What the sink says: `count` of all that came since the last time, or `bytes` that wait to be counted."""
+    with urllib.request.urlopen(f"{os.environ['OTEL_EXPORTER_OTLP_ENDPOINT']}/{question}", timeout=120) as answer:
         return dict(json.load(answer))
 
 
-def main() -> None:
-    """Warms up, times the loop, flushes, and asks the sink what came."""
-    name, calls = sys.argv[1], int(sys.argv[2])
-    function, flush = globals()[name]()
+def lost(name: str, calls: int) -> int:
+    """Records of so many calls that did not reach the sink."""
+    if name not in EXPECTED:
+        return 0
+    arrived = ask("count")
+    return sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in EXPECTED[name].items())
+
+
+def warmed(name: str, model: Predict, load: Load) -> tuple[Predict, Flush]:
+    """A contender after 500 calls, with nothing of them left to send or to count."""
+    function, flush = CONTENDERS[name](model, load)
     for _ in range(500):
         function(FEATURES)
     flush()
-    received()
-    cpu, began = time.process_time(), time.perf_counter()
-    for _ in range(calls):
-        function(FEATURES)
-    caller = time.perf_counter() - began
-    flush()
-    cpu = time.process_time() - cpu
-    arrived = received() if name in EXPECTED else {}
-    lost = sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in EXPECTED.get(name, {}).items())
-    print(json.dumps({"caller_us": caller / calls * 1e6, "cpu_us": cpu / calls * 1e6, "lost": lost}))
-
-
-if __name__ == "__main__":
-    main()
+    ask("count")
+    return function, flush

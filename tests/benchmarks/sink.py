@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver on loopback that counts spans and log records by service and forgets them."""
+"""An OTLP/HTTP receiver on loopback that counts spans, log records and metric points, and forgets them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 BODIES: list[tuple[str, bytes]] = []
@@ -25,11 +26,23 @@ def count() -> dict[str, int]:
         elif path == "/v1/logs":
             for resource_logs in ExportLogsServiceRequest.FromString(body).resource_logs:
                 counts["logs"] += sum(len(scope.log_records) for scope in resource_logs.scope_logs)
+        elif path == "/v1/metrics":
+            counts["points"] += points(ExportMetricsServiceRequest.FromString(body))
     return dict(counts)
 
 
+def points(request: ExportMetricsServiceRequest) -> int:
+    """Data points of one export: a counter or a histogram under one set of attributes is one."""
+    return sum(
+        len(getattr(metric, metric.WhichOneof("data")).data_points)
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    )
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Takes everything; ``GET /count`` tells and forgets."""
+    """Takes everything; ``GET /count`` tells and forgets, ``GET /bytes`` tells what waits to be counted."""
 
     protocol_version = "HTTP/1.1"
 
@@ -41,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(b"", "application/x-protobuf")
 
     def do_GET(self) -> None:
-        self._answer(json.dumps(count()).encode(), "application/json")
+        said = {"bytes": sum(len(body) for _, body in BODIES)} if self.path == "/bytes" else count()
+        self._answer(json.dumps(said).encode(), "application/json")
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)

@@ -1,0 +1,41 @@
+"""Milliseconds that an import takes in a fresh process, over one that does nothing; prints figures as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+PROGRAMS = {
+    "front_door": "import otel_ml",
+    "service": "import otel_ml; otel_ml.configure, otel_ml.Model",
+    "prometheus_client": "import prometheus_client",
+    "otel_sdk": "import opentelemetry.sdk.trace.export, opentelemetry.sdk.metrics.export, opentelemetry.sdk._logs.export; "
+    "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.exporter.otlp.proto.http.metric_exporter",
+}
+"""What a service names first; `service` loads the engine's API, as the first lines of a service do."""
+
+
+def seconds(program: str) -> float:
+    """Wall time of one interpreter from start to end."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", program], check=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """The median of pairs: each import beside an empty process of the same moment."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=list(PROGRAMS))
+    parser.add_argument("--pairs", type=int, default=10)
+    given = parser.parse_args()
+    seconds(PROGRAMS[given.name])
+    differences = [seconds(PROGRAMS[given.name]) - seconds("pass") for _ in range(given.pairs)]
+    print(json.dumps({"import_ms": statistics.median(differences) * 1000}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What is run: each program with its contenders, one process each, in turn, round after round."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import peers
+
+HERE = Path(__file__).parent
+TIMEOUT = 900
+SLOW = frozenset(("otel_everything", "logfire"))
+"""Contenders that get an eighth of the calls: they take twenty times as long."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One way of measuring.
+
+    `command` is the script and its arguments; ``{name}`` stands for the contender, ``{calls}`` for its calls. What it
+    prints last is one JSON object of figures.
+    """
+
+    command: tuple[str, ...]
+    calls: int = 0
+    runs: int | None = None
+    """Rounds; None for what the command line says."""
+    elsewhere: frozenset[str] = frozenset()
+    """Contenders that run in the peers' environment."""
+    needs_collector: bool = False
+
+    def line(self, name: str) -> list[str]:
+        """The command of one contender, without the interpreter."""
+        calls = self.calls // 8 if name in SLOW else self.calls
+        script, *arguments = (part.format(name=name, calls=calls) for part in self.command)
+        return [str(HERE / script), *arguments]
+
+
+def _throughput(rate: int) -> Program:
+    return Program(("throughput.py", "{name}", "--rate", str(rate), "--seconds", "3"), runs=2)
+
+
+def _drift(rows: int) -> Program:
+    return Program(("data_rows.py", "{name}", "--rows", str(rows)), runs=1, elsewhere=frozenset(("evidently_drift",)))
+
+
+PROGRAMS: dict[str, Program] = {
+    "import": Program(("imports.py", "{name}"), runs=1),
+    "series": Program(("memory.py", "series", "{name}"), runs=1),
+    "record": Program(("memory.py", "record", "{name}"), runs=1),
+    "row": Program(("data_rows.py", "{name}"), elsewhere=frozenset(("whylogs_row",))),
+    "drift-100k": _drift(100_000),
+    "drift-1m": _drift(1_000_000),
+    "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=40_000),
+    "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=40_000, runs=2),
+    "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=40_000, runs=2),
+    "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "4")),
+    "fastapi": Program(("fastapi_request.py", "--contend", "{name}", "--requests", "{calls}"), calls=4_000),
+    "throughput-1k": _throughput(1_000),
+    "throughput-5k": _throughput(5_000),
+    "throughput-10k": _throughput(10_000),
+    "sampler": Program(("sampler.py", "--seconds", "20", "--json"), runs=1, needs_collector=True),
+    "gpu": Program(("sampler_gpu.py", "--json"), runs=1),
+}
+"""In the order in which they are run: what hardly depends on the machine's mood comes first."""
+
+
+@dataclass
+class Results:
+    """The figures of every round, and what could not be run."""
+
+    figures: dict[str, dict[str, list[dict[str, float]]]] = field(default_factory=dict)
+    """By program and contender."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """By ``program/contender``: one line that says why."""
+    unavailable: dict[str, str] = field(default_factory=dict)
+    """The same, for what this machine does not have: no fault of anybody's."""
+
+    def of(self, program: str, contender: str, figure: str) -> list[float]:
+        """One figure of all rounds; empty where it was not measured."""
+        rounds = self.figures.get(program, {}).get(contender, [])
+        return [figures[figure] for figures in rounds if figure in figures]
+
+    def lost(self) -> dict[str, int]:
+        """Records lost by contender, all rounds together; only of those that lost any."""
+        found: dict[str, int] = {}
+        for program, contenders in self.figures.items():
+            for contender, rounds in contenders.items():
+                count = round(sum(figures.get("lost", 0) for figures in rounds))
+                if count:
+                    found[f"{program}/{contender}"] = count
+        return found
+
+
+def flat(value: Any, path: str = "") -> dict[str, float]:
+    """The numbers in a JSON value by their paths: ``{"cost": {"ours": {"cpu": 1}}}`` gives ``{"cost/ours/cpu": 1}``."""
+    if isinstance(value, Mapping):
+        pairs = [(str(key), each) for key, each in value.items()]
+    elif isinstance(value, list):
+        pairs = [(str(index), each) for index, each in enumerate(value)]
+    else:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return {path: float(value)} if is_number else {}
+    return {
+        key: number for name, each in pairs for key, number in flat(each, f"{path}/{name}" if path else name).items()
+    }
+
+
+def run(wanted: Mapping[str, Sequence[str]], runs: int) -> Results:
+    """Runs contenders by program."""
+    results = Results()
+    with _sink() as endpoint:
+        for key, program in PROGRAMS.items():
+            names = list(wanted.get(key, ()))
+            rounds = min(runs, program.runs or runs)
+            for number in range(rounds):
+                for name in names:
+                    print(f"bench: {key}: round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+                    _run_one(key, name, endpoint, results)
+    return results
+
+
+def _run_one(key: str, name: str, endpoint: str, results: Results) -> None:
+    program, place = PROGRAMS[key], f"{key}/{name}"
+    if place in results.failed or place in results.unavailable:
+        return
+    if program.needs_collector and not peers.collector_is_built():
+        results.unavailable[place] = "the Collector is not built: make pipeline"
+        return
+    interpreter = sys.executable
+    if name in program.elsewhere:
+        try:
+            interpreter = str(peers.python())
+        except peers.PeersError as error:
+            results.unavailable[place] = f"not installed: {error}"
+            return
+    figures, why = _execute([interpreter, *program.line(name)], endpoint)
+    if figures:
+        results.figures.setdefault(key, {}).setdefault(name, []).append(figures)
+    else:
+        results.failed[place] = why
+
+
+def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], str]:
+    """The figures that a process printed; without any, the last line that it said."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    environment.update(peers.QUIET, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return {}, f"no end within {TIMEOUT} s"
+    try:
+        return flat(_last_json(done.stdout)), "it printed no figure"
+    except ValueError:
+        return {}, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"])[-1]
+
+
+def _last_json(text: str) -> Any:
+    """The last JSON value that was printed: one line, or the whole of it."""
+    lines = text.strip().splitlines()
+    if not lines:
+        raise ValueError("nothing was printed")
+    try:
+        return json.loads(lines[-1])
+    except ValueError:
+        return json.loads(text)
+
+
+@contextmanager
+def _sink() -> Iterator[str]:
+    """The receiver, a process of its own; gives its endpoint."""
+    with subprocess.Popen([sys.executable, str(HERE / "sink.py")], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()

@@ -1,0 +1,207 @@
+"""The table as data: each row names two figures, how they are compared, and the gate and the aim of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verdicts import Figure, Row
+
+LABELS = {
+    "bare": "bare",
+    "prometheus_client": "prometheus_client decorator",
+    "prometheus_client_json": "decorator + JSON line",
+    "otel_metrics": "OTel by hand, metrics",
+    "otel_everything": "OTel by hand, everything",
+    "logfire": "Logfire",
+    "ours_metrics": "otel-ml, metrics only",
+    "ours_everything": "otel-ml, everything",
+    "whylogs_row": "whylogs",
+    "evidently_drift": "Evidently",
+    "contrib_tuned": "contrib tuned",
+    "native": "FastAPI native",
+    "prometheus_instrumentator": "prometheus-fastapi-instrumentator",
+    "otel_sdk": "OTel SDK and OTLP exporters",
+    "sampler": "Collector host_metrics",
+    "ours": "otel-ml",
+}
+EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"
+LOGGED, BY_HAND = "prometheus_client_json", "otel_everything"
+
+
+def _pair(program: str, figure: str, ours: str, peer: str) -> tuple[Figure, Figure]:
+    return Figure(program, ours, figure), Figure(program, peer, figure)
+
+
+def _calls() -> list[Row]:
+    """A prediction called in a loop."""
+    wanted: Sequence[tuple[str, str, str, str, str, str, float | None, float | None]] = (
+        ("metrics", "metrics only, caller", "alongside", "caller_us", METRICS, DECORATOR, 0.40, 0.32),
+        ("metrics", "metrics only, caller", "alongside", "caller_us", METRICS, "otel_metrics", None, None),
+        ("idle", "everything, caller, threads idle", "idle", "caller_us", EVERYTHING, DECORATOR, None, None),
+        ("idle", "everything, caller, threads idle", "idle", "caller_us", EVERYTHING, BY_HAND, None, None),
+        ("caller", "everything, caller, encoding alongside", "alongside", "caller_us", EVERYTHING, DECORATOR, 1.0, 0.7),
+        ("caller", "everything, caller, encoding alongside", "alongside", "caller_us", EVERYTHING, BY_HAND, 0.06, 0.03),
+        (
+            "caller",
+            "everything, caller, encoding alongside",
+            "alongside",
+            "caller_us",
+            EVERYTHING,
+            "logfire",
+            None,
+            None,
+        ),
+        ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, LOGGED, 0.5, 0.3),
+        ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, BY_HAND, 0.06, 0.03),
+        ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, "logfire", None, None),
+        (
+            "total",
+            "everything, wall time until it has arrived",
+            "alongside",
+            "total_us",
+            EVERYTHING,
+            BY_HAND,
+            None,
+            None,
+        ),
+        ("threads", "metrics only, 4 threads, caller", "threads", "caller_us", METRICS, DECORATOR, None, None),
+        ("threads", "everything, 4 threads, caller", "threads", "caller_us", EVERYTHING, DECORATOR, None, None),
+        ("threads", "everything, 4 threads, caller", "threads", "caller_us", EVERYTHING, BY_HAND, None, None),
+        ("threads", "everything, 4 threads, process CPU", "threads", "cpu_us", EVERYTHING, LOGGED, None, None),
+        ("threads", "everything, 4 threads, process CPU", "threads", "cpu_us", EVERYTHING, BY_HAND, None, None),
+    )
+    return [
+        Row(key, what, "us", *_pair(program, figure, ours, peer), gate=gate, aim=aim)
+        for key, what, program, figure, ours, peer, gate, aim in wanted
+    ]
+
+
+def _latency() -> list[Row]:
+    """What a call paced at 2,000 a second takes longer than the bare function."""
+    wanted: Sequence[tuple[str, str, str, float | None, float | None]] = (
+        ("added at p99, from the moment it was due", "due_p99_us", BY_HAND, 0.3, 0.1),
+        ("added at p99, from the moment it began", "call_p99_us", BY_HAND, 0.3, 0.1),
+        ("added at p50, from the moment it was due", "due_p50_us", BY_HAND, None, None),
+        ("added at p99.9, from the moment it was due", "due_p999_us", BY_HAND, None, None),
+        ("added at p99, from the moment it was due", "due_p99_us", DECORATOR, None, None),
+    )
+    return [
+        Row(
+            "latency",
+            f"2,000/s: {what}",
+            "ms",
+            *_pair("paced", figure, EVERYTHING, peer),
+            base=Figure("paced", "bare", figure),
+            gate=gate,
+            aim=aim,
+            judged="value",
+            scale=0.001,
+        )
+        for what, figure, peer, gate, aim in wanted
+    ]
+
+
+def _requests() -> list[Row]:
+    """A FastAPI request over the bare application."""
+    wanted: Sequence[tuple[str, str, float | None, float | None]] = (
+        ("request_us", "contrib_tuned", 0.15, 0.09),
+        ("request_us", "prometheus_instrumentator", None, 1.0),
+        ("request_us", "native", None, None),
+        ("cpu_us", "contrib_tuned", None, None),
+    )
+    return [
+        Row(
+            "fastapi",
+            f"FastAPI request over bare, {'process CPU' if figure == 'cpu_us' else 'caller'}",
+            "us",
+            *_pair("fastapi", figure, "ours", peer),
+            base=Figure("fastapi", "bare", figure),
+            gate=gate,
+            aim=aim,
+        )
+        for figure, peer, gate, aim in wanted
+    ]
+
+
+def _services() -> list[Row]:
+    """A CPU-bound service at three offered rates; at the highest it is overloaded, where dropping is allowed."""
+    rates: Sequence[tuple[str, float | None]] = (("1k", 0.0), ("5k", 0.0), ("10k", None))
+    wanted = (("achieved", "/s", "bare"), ("cpu_percent", "%", "bare"), ("achieved", "/s", BY_HAND))
+    names = {"achieved": "achieved", "cpu_percent": "CPU"}
+    rows = []
+    for rate, gate in rates:
+        program, what = f"throughput-{rate}", f"CPU-bound, {rate}/s offered"
+        rows += [
+            Row("throughput", f"{what}: {names[figure]}", unit, *_pair(program, figure, EVERYTHING, peer))
+            for figure, unit, peer in wanted
+        ]
+        dropped = _pair(program, "dropped_percent", EVERYTHING, BY_HAND)
+        rows.append(Row("throughput", f"{what}: dropped", "%", *dropped, gate=gate, judged="value"))
+    return rows
+
+
+def _data() -> list[Row]:
+    """Bins, checks and drift."""
+    small, large = "drift-100k", "drift-1m"
+    return [
+        Row("row", "bins and checks, 30 features, one row", "us", *_pair("row", "row_us", "ours_row", "whylogs_row"),
+            gate=0.02, aim=0.01, published=502.0),
+        Row("drift", "drift of 100k x 30", "s", *_pair(small, "drift_s", "ours_drift", "evidently_drift"), gate=0.02),
+        Row("drift", "drift of 1M x 30", "s", *_pair(large, "drift_s", "ours_drift", "evidently_drift"), gate=0.02,
+            published=157.0, slow=True),
+        Row("drift", "drift, memory above 100k x 30", "MiB", Figure(large, "ours_drift", "peak_mib"),
+            base=Figure(small, "ours_drift", "peak_mib"), gate=1.0, judged="value"),
+    ]  # fmt: skip
+
+
+def _process() -> list[Row]:
+    """Import and memory."""
+    series, held = "bytes_per_series", "bytes_per_record"
+    return [
+        Row("import", "import otel_ml", "ms", Figure("import", "front_door", "import_ms"), gate=50.0, aim=35.0,
+            judged="value"),
+        Row("import", "import with configure and Model", "ms", *_pair("import", "import_ms", "service", "otel_sdk")),
+        Row("memory", "memory a time series", "B", *_pair("series", series, METRICS, DECORATOR)),
+        Row("memory", "memory a time series", "B", *_pair("series", series, METRICS, "otel_metrics")),
+        Row("memory", "memory a waiting prediction", "B", *_pair("record", held, EVERYTHING, BY_HAND)),
+    ]  # fmt: skip
+
+
+def _sampler() -> list[Row]:
+    """The resource sampler beside the Collector's receiver, and GPUs that are not there."""
+
+    def of(path: str) -> Figure:
+        return Figure("sampler", "sampler", path)
+
+    ours, theirs = "cost/otel-ml sampler", "cost/host_metrics"
+    return [
+        Row("sampler", "sampler at 1 s, CPU of a core", "%", of(f"{ours}/cpu"), of(f"{theirs}/cpu"), gate=0.2, scale=100.0),
+        Row("sampler", "sampler at 1 s, memory", "MiB", of(f"{ours}/memory"), of(f"{theirs}/memory"), gate=0.9,
+            scale=2.0**-20),
+        Row("sampler", "sampler, CPU of one tick", "ms", of("tick"), gate=1.0, judged="value", scale=1000.0),
+        Row("sampler", "8 GPUs at 10 s, CPU of a core", "%", Figure("gpu", "gpu", "0/share_of_a_core"), gate=0.1,
+            judged="value", scale=100.0),
+        Row("sampler", "8 GPUs, driver calls a GPU in a fast tick", "", Figure("gpu", "gpu", "0/calls_per_gpu_fast"),
+            gate=3.0, judged="value"),
+    ]  # fmt: skip
+
+
+_PACED_CPU = Row(
+    "latency",
+    "2,000/s: CPU of a core, over bare",
+    "%",
+    *_pair("paced", "cpu_percent", EVERYTHING, BY_HAND),
+    base=Figure("paced", "bare", "cpu_percent"),
+)
+ROWS = [*_process(), *_data(), *_calls(), *_latency(), _PACED_CPU, *_requests(), *_services(), *_sampler()]
+ALONGSIDE: dict[str, tuple[str, ...]] = {
+    "alongside": ("bare", DECORATOR, LOGGED, "otel_metrics", BY_HAND, "logfire", METRICS, EVERYTHING),
+    "threads": (DECORATOR, LOGGED, BY_HAND, METRICS, EVERYTHING),
+    "paced": ("bare", DECORATOR, BY_HAND, EVERYTHING),
+    "fastapi": ("bare", "native", "contrib_tuned", "prometheus_instrumentator", "ours"),
+    "idle": (DECORATOR, BY_HAND, EVERYTHING),
+    "throughput-1k": ("bare", BY_HAND, EVERYTHING),
+    "throughput-5k": ("bare", BY_HAND, EVERYTHING),
+    "throughput-10k": ("bare", BY_HAND, EVERYTHING),
+}
+"""Contenders of a program that are run whenever it is, so that the figures of all peers stand side by side."""

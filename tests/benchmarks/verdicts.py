@@ -1,0 +1,113 @@
+"""One row of the table: two figures, how they are compared, and whether the gate is kept."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Literal
+
+from arithmetic import above, paired_ratio
+from programs import Results
+
+Verdict = Literal["yes", "yes, aim too", "NO", "not run", ""]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one contender."""
+
+    program: str
+    contender: str
+    name: str
+
+    def seen(self, results: Results) -> list[float]:
+        """Its value in every round."""
+        return results.of(self.program, self.contender, self.name)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    key: str
+    what: str
+    unit: str
+    ours: Figure
+    peer: Figure | None = None
+    base: Figure | None = None
+    """What is subtracted from both, in the same round: the bare function or the bare application."""
+    gate: float | None = None
+    """Upper bound of the ratio, or of our own figure where there is no ratio."""
+    aim: float | None = None
+    judged: Literal["ratio", "value"] = "ratio"
+    published: float | None = None
+    """The peer's figure of the design, where the peer could not be run."""
+    slow: bool = False
+    """Whether the peer is run with `--full` only."""
+    scale: float = 1.0
+    """From the programs' unit to the row's."""
+
+    def figures(self, *, full: bool) -> list[Figure]:
+        """What must be measured for it."""
+        wanted = (self.ours, None if self.slow and not full else self.peer, self.base)
+        return [figure for figure in wanted if figure is not None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with what was measured."""
+
+    row: Row
+    ours: float | None
+    peer: float | None
+    ratio: float | None
+    kept: Verdict
+    note: str
+
+
+def judge(row: Row, results: Results) -> Line:
+    """Medians of the figures and of the ratios of the same round, and whether the gate is kept."""
+    ours = _values(row, row.ours, results)
+    peer = _values(row, row.peer, results) if row.peer else []
+    note = next((why for figure in row.figures(full=True) for why in _why(figure, results)), "")
+    if row.published is not None and not peer:
+        peer = [row.published] * len(ours)
+        note = "peer: published figure" + (f" ({note})" if note else "")
+    ratio = None
+    if ours and peer and all(value > 0 for value in peer):
+        ratio = paired_ratio(ours, peer)
+    mine = statistics.median(ours) if ours else None
+    return Line(
+        row,
+        mine,
+        statistics.median(peer) if peer else None,
+        ratio,
+        _verdict(row, mine if row.judged == "value" else ratio, is_failed=_is_failed(row, results)),
+        note,
+    )
+
+
+def _values(row: Row, figure: Figure, results: Results) -> list[float]:
+    values = figure.seen(results)
+    if row.base is not None:
+        values = above(values, row.base.seen(results))
+    return [value * row.scale for value in values]
+
+
+def _why(figure: Figure, results: Results) -> list[str]:
+    place = f"{figure.program}/{figure.contender}"
+    return [found[place] for found in (results.failed, results.unavailable) if place in found]
+
+
+def _is_failed(row: Row, results: Results) -> bool:
+    return any(f"{figure.program}/{figure.contender}" in results.failed for figure in row.figures(full=True))
+
+
+def _verdict(row: Row, value: float | None, *, is_failed: bool) -> Verdict:
+    if row.gate is None:
+        return "NO" if is_failed else ""
+    if value is None:
+        return "NO" if is_failed else "not run"
+    if value > row.gate:
+        return "NO"
+    return "yes, aim too" if row.aim is not None and value <= row.aim else "yes"

@@ -1,0 +1,181 @@
+"""What the benchmarks reckon from their runs: percentiles, paired ratios, verdicts, the table's cells."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from arithmetic import above, paired_ratio, percentile  # noqa: E402  (found by the line above)
+from programs import PROGRAMS, Results, flat  # noqa: E402
+from report import as_json, cells, markdown, number  # noqa: E402
+from rows import ALONGSIDE, LABELS, ROWS  # noqa: E402
+from run import wanted  # noqa: E402
+from verdicts import Figure, Line, Row, judge  # noqa: E402
+
+ROW = Row(
+    "cpu",
+    "everything",
+    "us",
+    Figure("loop", "ours", "cpu_us"),
+    Figure("loop", "peer", "cpu_us"),
+    gate=0.5,
+    aim=0.3,
+)
+FLOORED = Row(
+    "latency",
+    "added",
+    "ms",
+    Figure("loop", "ours", "p99_us"),
+    base=Figure("loop", "bare", "p99_us"),
+    gate=0.3,
+    judged="value",
+    scale=0.001,
+)
+
+
+def results(**rounds: list[float]) -> Results:
+    """One figure of some contenders."""
+    return Results(
+        {"loop": {name: [{"cpu_us": value, "p99_us": value} for value in values] for name, values in rounds.items()}}
+    )
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (0.999, 100), (1.0, 100), (0.0, 1)])
+def test_a_percentile_is_a_value_that_was_seen(share: float, expected: float) -> None:
+    """Nearest rank: of 1 to 100 the 99th percentile is 99."""
+    assert percentile(list(range(100, 0, -1)), share) == expected
+
+
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    """A round in which the whole machine was slow changes both sides and so no ratio."""
+    assert paired_ratio([1.0, 30.0, 3.0], [10.0, 100.0, 10.0]) == 0.3
+
+
+@pytest.mark.parametrize("peers", [[], [0.0], [-1.0]])
+def test_there_is_no_ratio_to_nothing(peers: list[float]) -> None:
+    """A missing figure of the peer, or one that is not above 0, gives an error and no number."""
+    with pytest.raises(ValueError, match="no ratio"):
+        paired_ratio([1.0], peers)
+
+
+def test_the_base_of_the_same_round_is_subtracted() -> None:
+    """Rounds stay with themselves."""
+    assert above([5.0, 9.0], [1.0, 2.0]) == [4.0, 7.0]
+
+
+def test_numbers_are_found_at_any_depth() -> None:
+    """Other programs' JSON is read by path; texts and truth values are no figures."""
+    assert flat({"cost": {"ours": {"cpu": 1}}, "rows": [{"x": 2.5}], "name": "n", "ok": True}) == {
+        "cost/ours/cpu": 1.0,
+        "rows/0/x": 2.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"), [([2.0, 2.0, 2.0], "yes, aim too"), ([4.0, 4.0, 9.0], "yes"), ([6.0, 4.0, 6.0], "NO")]
+)
+def test_the_ratio_decides_about_gate_and_aim(ours: list[float], verdict: str) -> None:
+    """The median of the paired ratios is held against both."""
+    assert judge(ROW, results(ours=ours, peer=[10.0, 10.0, 10.0])).kept == verdict
+
+
+def test_an_own_figure_is_judged_above_its_base() -> None:
+    """Latency added is ours less the bare function's, in the row's unit."""
+    line = judge(FLOORED, results(ours=[250.0], bare=[50.0]))
+
+    assert line == Line(FLOORED, 0.2, None, None, "yes", "")
+
+
+def test_what_was_not_run_is_neither_kept_nor_missed() -> None:
+    """A peer that cannot be had makes the row say so."""
+    seen = results(ours=[1.0])
+    seen.unavailable["loop/peer"] = "not installed"
+
+    assert judge(ROW, seen) == Line(ROW, 1.0, None, None, "not run", "not installed")
+
+
+def test_what_failed_is_missed() -> None:
+    """A program that ends without figures keeps no gate."""
+    seen = results(peer=[1.0])
+    seen.failed["loop/ours"] = "ValueError"
+
+    assert judge(ROW, seen).kept == "NO"
+
+
+def test_a_published_figure_is_marked() -> None:
+    """Where the peer was not run its published figure stands in, and the row says it."""
+    row = Row("row", "row", "us", ROW.ours, ROW.peer, gate=0.02, published=500.0)
+
+    assert judge(row, results(ours=[5.0])) == Line(row, 5.0, 500.0, 0.01, "yes", "peer: published figure")
+
+
+def test_lost_records_are_added_up() -> None:
+    """All rounds of a contender together; one that lost nothing is not named."""
+    found = Results({"loop": {"ours": [{"lost": 1.0}, {"lost": 2.0}], "peer": [{"lost": 0.0}]}})
+
+    assert found.lost() == {"loop/ours": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0.0, "0"), (0.0314, "0.031"), (1.0, "1.00"), (26.04, "26.0"), (157.2, "157"), (40000.0, "40,000")],
+)
+def test_numbers_are_short(value: float | None, text: str) -> None:
+    """About three significant digits."""
+    assert number(value) == text
+
+
+def test_a_line_shows_bounds_and_verdict() -> None:
+    """The cells of the table in the order of its headers."""
+    line = judge(ROW, results(ours=[4.0], peer=[10.0]))
+
+    assert cells(line) == ["everything", "4.00 us", "peer", "10.0 us", "0.400", "<= 0.5 x", "<= 0.3 x", "yes"]
+
+
+def test_the_table_is_aligned() -> None:
+    """Readable as text and valid as Markdown."""
+    assert markdown(["a", "bb"], [["ccc", "d"]]) == "| a   | bb |\n|-----|----|\n| ccc | d  |"
+
+
+def test_json_holds_the_rows_and_the_figures() -> None:
+    """Whoever reads the JSON has what the table says, and each round."""
+    seen = results(ours=[4.0], peer=[10.0])
+    found = as_json([judge(ROW, seen)], seen)
+
+    assert found["rows"] == [
+        {
+            "key": "cpu",
+            "what": "everything",
+            "unit": "us",
+            "beside": "peer",
+            "gate": 0.5,
+            "aim": 0.3,
+            "ours": 4.0,
+            "peer": 10.0,
+            "ratio": 0.4,
+            "kept": "yes",
+            "note": "",
+        }
+    ]
+    assert found["figures"] == seen.figures
+
+
+def test_every_row_names_a_program_and_a_label() -> None:
+    """A row that nothing measures, or a contender without a name, would be seen in the table only."""
+    figures = [figure for row in ROWS for figure in row.figures(full=True)]
+
+    assert {figure.program for figure in figures} <= set(PROGRAMS)
+    assert {row.peer.contender for row in ROWS if row.peer} <= set(LABELS)
+    assert set(ALONGSIDE) <= set(PROGRAMS)
+
+
+def test_only_what_the_rows_need_is_run() -> None:
+    """`--only` runs two contenders; without `--full` a slow peer is left out."""
+    slow = Row("drift", "drift", "s", ROW.ours, Figure("loop", "slow", "cpu_us"), slow=True)
+
+    assert wanted([ROW, slow], full=False, all_peers=False) == {"loop": ["ours", "peer"]}
+    assert wanted([slow], full=True, all_peers=False) == {"loop": ["ours", "slow"]}
