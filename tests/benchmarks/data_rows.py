@@ -27,7 +27,7 @@ NUMBERS, CATEGORIES, LETTERS = 25, 5, list("abcdefgh")
 REFERENCE_ROWS, ROWS, BATCH = 20_000, 1_000, 50_000
 
 
-def frame(rows: int, *, seed: int, shift: float = 0.0) -> pd.DataFrame:
+def frame(rows: int, *, seed: int, shift: float = 0.0) -> Any:
     """A frame of 30 columns; the shift moves the mean of the numbers."""
     random = np.random.default_rng(seed)
     columns: dict[str, Any] = {f"number_{index}": random.normal(shift, 1.0, rows) for index in range(NUMBERS)}
@@ -36,9 +36,9 @@ def frame(rows: int, *, seed: int, shift: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def rows_of(data: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(data: Any) -> list[dict[str, Any]]:
     """The rows as dicts of plain values."""
-    return [dict(row) for row in data.to_dict("records")]
+    return [{str(name): value for name, value in row.items()} for row in data.to_dict("records")]
 
 
 def each(function: Callable[[dict[str, Any]], object], calls: int) -> dict[str, float]:

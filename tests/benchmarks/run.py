@@ -15,7 +15,7 @@ import time
 
 import report
 from programs import run
-from rows import ALONGSIDE, ROWS
+from rows import BESIDE, ROWS
 from verdicts import Row, judge
 
 KEYS = list(dict.fromkeys(row.key for row in ROWS))
@@ -33,7 +33,7 @@ def wanted(rows: list[Row], *, full: bool, all_peers: bool) -> dict[str, list[st
         for figure in row.figures(full=full):
             found.setdefault(figure.program, []).append(figure.contender)
     if all_peers:
-        for program, contenders in ALONGSIDE.items():
+        for program, contenders in BESIDE.items():
             found[program] = [*contenders, *found.get(program, [])]
     return {program: list(dict.fromkeys(contenders)) for program, contenders in found.items()}
 

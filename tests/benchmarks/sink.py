@@ -34,7 +34,7 @@ def count() -> dict[str, int]:
 def points(request: ExportMetricsServiceRequest) -> int:
     """Data points of one export: a counter or a histogram under one set of attributes is one."""
     return sum(
-        len(getattr(metric, metric.WhichOneof("data")).data_points)
+        len(getattr(metric, str(metric.WhichOneof("data"))).data_points)
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from arithmetic import above, paired_ratio, percentile  # noqa: E402  (found by the line above)
 from programs import PROGRAMS, Results, flat  # noqa: E402
 from report import as_json, cells, markdown, number  # noqa: E402
-from rows import ALONGSIDE, LABELS, ROWS  # noqa: E402
+from rows import BESIDE, LABELS, ROWS  # noqa: E402
 from run import wanted  # noqa: E402
 from verdicts import Figure, Line, Row, judge  # noqa: E402
 
@@ -170,7 +170,7 @@ def test_every_row_names_a_program_and_a_label() -> None:
 
     assert {figure.program for figure in figures} <= set(PROGRAMS)
     assert {row.peer.contender for row in ROWS if row.peer} <= set(LABELS)
-    assert set(ALONGSIDE) <= set(PROGRAMS)
+    assert set(BESIDE) <= set(PROGRAMS)
 
 
 def test_only_what_the_rows_need_is_run() -> None:
