@@ -42,14 +42,17 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
 
 
 def each(function: Callable[[dict[str, Any]], object], calls: int) -> dict[str, float]:
-    """Microseconds a row."""
+    """Microseconds a row in the fastest of five passes: what else runs on the machine only ever adds to it."""
     rows = rows_of(frame(ROWS, seed=3))
     for row in rows[:200]:
         function(row)
-    began = time.perf_counter()
-    for number in range(calls):
-        function(rows[number % ROWS])
-    return {"row_us": (time.perf_counter() - began) / calls * 1e6}
+    passes = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for number in range(calls):
+            function(rows[number % ROWS])
+        passes.append(time.perf_counter() - began)
+    return {"row_us": min(passes) / calls * 1e6}
 
 
 def ours_row(_: int) -> dict[str, float]:
@@ -57,7 +60,7 @@ def ours_row(_: int) -> dict[str, float]:
     from otel_ml.quality import FeatureMonitor, ReferenceProfile
 
     monitor = FeatureMonitor({}, profile=ReferenceProfile.fit(frame(REFERENCE_ROWS, seed=1)))
-    return each(lambda row: monitor.observe_row(row, "1", 0.9), 20_000)
+    return each(lambda row: monitor.observe_row(row, "1", 0.9), 5_000)
 
 
 def whylogs_row(_: int) -> dict[str, float]:
@@ -65,7 +68,7 @@ def whylogs_row(_: int) -> dict[str, float]:
     from whylogs.core import DatasetProfile
 
     profile = DatasetProfile()
-    return each(profile.track, 2_000)
+    return each(profile.track, 500)
 
 
 def ours_drift(rows: int) -> dict[str, float]:

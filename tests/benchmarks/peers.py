@@ -62,7 +62,7 @@ def _uv(*arguments: str) -> None:
         raise PeersError(f"not installed within {MINUTES} minutes") from None
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise PeersError(said[-1] if said else f"uv ended with {done.returncode}")
+        raise PeersError(said[0] if said else f"uv ended with {done.returncode}")
 
 
 def collector_is_built() -> bool:

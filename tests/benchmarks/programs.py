@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +137,25 @@ def _run_one(key: str, name: str, endpoint: str, results: Results) -> None:
         return
     interpreter = sys.executable
     if name in program.elsewhere:
-        try:
-            interpreter = str(peers.python())
-        except peers.PeersError as error:
-            results.unavailable[place] = f"not installed: {error}"
+        found = _peers_interpreter()
+        if isinstance(found, peers.PeersError):
+            results.unavailable[place] = f"not installed: {found}"
             return
+        interpreter = found
     figures, why = _execute([interpreter, *program.line(name)], endpoint)
     if figures:
         results.figures.setdefault(key, {}).setdefault(name, []).append(figures)
     else:
         results.failed[place] = why
+
+
+@cache
+def _peers_interpreter() -> str | peers.PeersError:
+    """One try in one run."""
+    try:
+        return str(peers.python())
+    except peers.PeersError as error:
+        return error
 
 
 def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], str]:

@@ -57,7 +57,7 @@ def cells(line: Line) -> list[str]:
         "" if row.peer is None else "-" if line.peer is None else number(line.peer) + unit,
         "" if row.peer is None else number(line.ratio),
         *bounds,
-        f"{kept}: {line.note}" if line.note and kept else kept or line.note,
+        ": ".join(filter(None, (kept, line.note.partition(":")[0]))),
     ]
 
 

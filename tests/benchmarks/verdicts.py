@@ -9,7 +9,8 @@ from typing import Literal
 from arithmetic import above, paired_ratio
 from programs import Results
 
-Verdict = Literal["yes", "yes, aim too", "NO", "not run", ""]
+Verdict = Literal["yes", "yes, aim too", "NO", "not run", "yes, by a published figure", "no, by a published figure", ""]
+"""A published figure is of another machine: it keeps no gate and misses none."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,28 @@ def judge(row: Row, results: Results) -> Line:
     """Medians of the figures and of the ratios of the same round, and whether the gate is kept."""
     ours = _values(row, row.ours, results)
     peer = _values(row, row.peer, results) if row.peer else []
+    is_published = False
     note = next((why for figure in row.figures(full=True) for why in _why(figure, results)), "")
     if row.published is not None and not peer:
         peer = [row.published] * len(ours)
-        note = "peer: published figure" + (f" ({note})" if note else "")
-    ratio = None
-    if ours and peer and all(value > 0 for value in peer):
-        ratio = paired_ratio(ours, peer)
+        is_published = True
+    ratio = paired_ratio(ours, peer) if ours and peer and min(peer) > 0 else None
     mine = statistics.median(ours) if ours else None
+    verdict = _verdict(row, mine if row.judged == "value" else ratio, is_failed=_is_failed(row, results))
     return Line(
         row,
         mine,
         statistics.median(peer) if peer else None,
         ratio,
-        _verdict(row, mine if row.judged == "value" else ratio, is_failed=_is_failed(row, results)),
+        _by_publication(verdict) if is_published else verdict,
         note,
     )
+
+
+def _by_publication(verdict: Verdict) -> Verdict:
+    if verdict in {"", "not run"}:
+        return verdict
+    return "no, by a published figure" if verdict == "NO" else "yes, by a published figure"
 
 
 def _values(row: Row, figure: Figure, results: Results) -> list[float]:

@@ -107,10 +107,13 @@ def test_what_failed_is_missed() -> None:
 
 
 def test_a_published_figure_is_marked() -> None:
-    """Where the peer was not run its published figure stands in, and the row says it."""
+    """Where the peer was not run its published figure stands in, and the row says it; it misses no gate."""
     row = Row("row", "row", "us", ROW.ours, ROW.peer, gate=0.02, published=500.0)
 
-    assert judge(row, results(ours=[5.0])) == Line(row, 5.0, 500.0, 0.01, "yes", "peer: published figure")
+    assert [judge(row, results(ours=[value])) for value in (5.0, 50.0)] == [
+        Line(row, 5.0, 500.0, 0.01, "yes, by a published figure", ""),
+        Line(row, 50.0, 500.0, 0.1, "no, by a published figure", ""),
+    ]
 
 
 def test_lost_records_are_added_up() -> None:
