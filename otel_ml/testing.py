@@ -72,10 +72,10 @@ class CountingIds:
         self._spans += 1
         return self._spans
 
-    def prediction_id(self) -> str:
-        """32 hexadecimal digits."""
+    def prediction_number(self) -> int:
+        """128 bits."""
         self._predictions += 1
-        return f"{self._predictions:032x}"
+        return self._predictions
 
 
 class MemoryTransport:

@@ -18,7 +18,7 @@ from otel_ml._telemetry import _encode, _mending, _providers, _routes, _self_met
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
-from otel_ml._telemetry._intake import Outlet, Predictions, Stock
+from otel_ml._telemetry._intake import Noted, Outlet, Predictions, Stock
 from otel_ml._telemetry._meters import Meters
 from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
 from otel_ml._telemetry._patience import Others
@@ -288,9 +288,11 @@ class OwnEngine:
         self.offer_span: Callable[[FinishedSpan], object] = _send_nowhere if servers is None else servers.offer
         intakes: list[Intake] = [
             self._predictions,
+            Noted(self.store.all_cells),
             *(intake for intake in (servers, self._spans, self._logs) if intake is not None),
         ]
         self._worker = Worker(intakes, delay=self.config.schedule_delay)
+        self.hurry = self._worker.wake
 
     # Steps.
 

@@ -9,11 +9,12 @@ from typing import Final, Generic, TypeVar
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
+from otel_ml._telemetry._render import Renderer
 from otel_ml._telemetry._sender import Sender
-from otel_ml._telemetry._template import Templates, encode
-from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry._wire import Encoded, under
+from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet
 from otel_ml._telemetry.ledger import Book
-from otel_ml._telemetry.ports import EventData, Record, SpanData
+from otel_ml._telemetry.ports import EventData, Everyday, Record, SpanData
 from otel_ml.config import Signal
 
 T = TypeVar("T")
@@ -36,13 +37,15 @@ _SILENT: Final = Bell(lambda: None, lambda: None)
 class Predictions:
     """The intake of finished predictions."""
 
+    chunk = CHUNK
+
     def __init__(self, *, limit: int, traces: Outlet[SpanData], logs: Outlet[EventData]) -> None:
         self.limit = limit
         self._quarter = max(1, limit // 4)
         self._traces = traces
         self._logs = logs
-        self._queue: deque[Record] = deque()
-        self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
+        self._queue: deque[Record | Everyday] = deque()
+        self._renderer = Renderer(traces, logs)
         self._lock = threading.Lock()
         self.closed = False
         self.bell = _SILENT
@@ -51,7 +54,7 @@ class Predictions:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def offer(self, record: Record) -> bool:
+    def offer(self, record: Record | Everyday) -> bool:
         """Queues a record without blocking; a full or closed queue drops and counts it."""
         queue = self._queue
         if self.closed or len(queue) >= self.limit:
@@ -66,47 +69,11 @@ class Predictions:
         return True
 
     def process(self) -> None:
-        records = self._take()
-        spans: list[SpanData] = []
-        events: list[EventData] = []
-        encoded: list[tuple[bytes | None, bytes | None]] = []
-        for record in records:
-            if self._templates is not None and self._by_template(record, self._templates, encoded, spans):
-                _guard.call("worker.observe", record.observe)
-                continue
-            rendered = _guard.call("worker.render", record.render)
-            if rendered is None:
-                self._traces.drop("invalid", record.span_count)
-                self._logs.drop("invalid", record.event_count)
-            else:
-                self._traces.adjust(record.span_count, len(rendered[0]))
-                self._logs.adjust(record.event_count, 0 if rendered[1] is None else 1)
-                spans += rendered[0]
-                if rendered[1] is not None:
-                    events.append(rendered[1])
-            _guard.call("worker.observe", record.observe)
-        self._traces.put([span for span, _ in encoded if span is not None])
-        self._logs.put([event for _, event in encoded if event is not None])
-        self._traces.take(spans)
-        self._logs.take(events)
-
-    @staticmethod
-    def _by_template(
-        record: Record,
-        templates: Templates,
-        encoded: list[tuple[bytes | None, bytes | None]],
-        stages: list[SpanData],
-    ) -> bool:
-        """Encodes an everyday record; its stages take the general way."""
-        compact = _guard.attempt(record.compact)
-        template = None if compact is None else templates.of(record, compact)
-        done = None if compact is None or template is None else _guard.run("worker.encode", encode, template, compact)
-        if compact is None or done is None:
-            return False
-        encoded.append(done)
-        if compact.stages:
-            stages += compact.stages
-        return True
+        rendered = self._renderer.render(self._take())
+        self._traces.put(rendered.span_bytes)
+        self._logs.put(rendered.event_bytes)
+        self._traces.take(rendered.spans)
+        self._logs.take(rendered.events)
 
     def push(self) -> None:
         self._traces.push()
@@ -131,19 +98,50 @@ class Predictions:
         self._lock = threading.Lock()
         self._started = False
 
-    def _take(self) -> list[Record]:
+    def _take(self) -> list[Record | Everyday]:
         queue = self._queue
         with self._lock:
             records = [queue.popleft() for _ in range(min(CHUNK, len(queue)))]
-            self._traces.produce(sum(record.span_count for record in records))
-            self._logs.produce(sum(record.event_count for record in records))
+            self._traces.produce(sum([record.span_count for record in records]))
+            self._logs.produce(sum([record.event_count for record in records]))
         return records
 
-    def _lose(self, record: Record, reason: str) -> None:
+    def _lose(self, record: Record | Everyday, reason: str) -> None:
         self._traces.produce(record.span_count)
         self._logs.produce(record.event_count)
         self._traces.drop(reason, record.span_count)
         self._logs.drop(reason, record.event_count)
+
+
+class Noted:
+    """Everyday predictions that are noted in the cells and wait to be sorted into buckets; none of them can be lost."""
+
+    chunk = SETTLED_AT_ONCE
+    bell = _SILENT
+    closed = False
+
+    def __init__(self, cells: Callable[[], list[CellSet]]) -> None:
+        self._cells = cells
+
+    def __len__(self) -> int:
+        return max((len(cells.elapsed_ns) for cells in self._cells()), default=0)
+
+    def process(self) -> None:
+        for cells in self._cells():
+            if cells.elapsed_ns:
+                cells.settle()
+
+    def push(self) -> None:
+        """Nothing is held back."""
+
+    def discard(self) -> None:
+        """Nothing is given up: the last collection finds what is left."""
+
+    def waiting(self, signal: Signal) -> int:  # noqa: ARG002
+        return 0
+
+    def reset_after_fork(self) -> None:
+        """The store of the cells does it."""
 
 
 class Outlet(Generic[T]):
@@ -176,8 +174,7 @@ class Outlet(Generic[T]):
     def put(self, records: Sequence[bytes]) -> None:
         """Hands on records that are encoded already."""
         if self._sender is not None and records:
-            scope = self._scope
-            self._sender.put([Encoded(scope, record) for record in records])
+            self._sender.put(under(self._scope, records))
 
     def produce(self, count: int) -> None:
         if count:
@@ -214,6 +211,8 @@ class Outlet(Generic[T]):
 
 class Stock(Generic[T]):
     """The intake of records that the stock SDK made: bounded, encoded by the stock encoder."""
+
+    chunk = CHUNK
 
     def __init__(
         self, signal: Signal, encode: Callable[[Sequence[T]], list[Encoded]], sender: Sender, *, limit: int

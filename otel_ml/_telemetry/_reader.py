@@ -60,6 +60,10 @@ class CellStore:
         self.requests = RequestCellSet()
         self._lock = threading.Lock()
 
+    def all_cells(self) -> list[CellSet]:
+        """The cells of every model so far."""
+        return list(self._sets.values())
+
     def cells(self, identity: Identity) -> CellSet:
         """The cells of one model; beyond `MODELS_KEPT` all share one set."""
         with self._lock:

@@ -1,120 +1,159 @@
-"""Everyday predictions as OTLP bytes: constant parts encoded once, the rest put between them."""
+"""Everyday predictions as OTLP bytes: constant parts encoded once, the rest packed between them."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
 from otel_ml._telemetry._wire import varint
-from otel_ml._telemetry.ports import Compact, Record
+from otel_ml._telemetry.ports import Everyday, Shape
 
 TEMPLATES_KEPT: Final = 512
 """Shapes that are kept: models x classes x a few flags. Beyond it predictions take the general way."""
 
-_BODY: Final = b"stands for the body."
-_PATTERN: Final = Compact(
-    key=(),
-    trace_id=0x6F8D2B7AC4E19350A7D3516E9B0C48F2,
-    span_id=0x93C5A1E7D20B684F,
-    parent_span_id=0xB1D4F70692A85C3E,
-    trace_flags=1,
-    start_ns=0x17A3C95E62D84B10,
-    end_ns=0x17A3C95F83E95C21,
-    prediction_id="d41c7f80e6b23a95d41c7f80e6b23a95",
-    score=0.7310585786300049,
-    duration=0.2689414213699951,
-    body=_BODY,
-    has_span=True,
-    has_event=True,
-)
+_TRACE_ID: Final = 0x6F8D2B7AC4E19350A7D3516E9B0C48F2
+_SPAN_ID: Final = 0x93C5A1E7D20B684F
+_PARENT_ID: Final = 0xB1D4F70692A85C3E
+_END_NS: Final = 0x17A3C95F83E95C21
+_ELAPSED_NS: Final = 0x2C6EF411
+_NUMBER: Final = 0xD41C7F80E6B23A95D41C7F80E6B23A95
+_SCORE: Final = 0.7310585786300049
 """Values that occur once each in an encoded message, so that their places can be found."""
 
+_HAS_PARENT: Final = Shape.HAS_PARENT
 _TIME: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
 
 
-class Template(NamedTuple):
-    """One shape of span and event as two formats: constant bytes with a place for each field, in the wire's order."""
+class Form(NamedTuple):
+    """Constant bytes and the packing of a layout in which the fields stand between them."""
 
-    span: bytes
-    event: bytes
-    has_parent: bool
+    pack: Callable[..., bytes]
+    constants: tuple[bytes, ...]
+
+
+class Template(NamedTuple):
+    """One shape of span and event. An event has a form before its body and one behind it."""
+
+    span: Form
+    before_body: Form
+    behind_body: Form
 
 
 class Templates:
-    """Encodes the records that fit a template; used by the worker only."""
+    """The templates by shape; used by the worker only."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], Template | None] = {}
+        self._kept: dict[tuple[int, int, str], Template | None] = {}
 
-    def of(self, record: Record, compact: Compact) -> Template | None:
+    def of(self, record: Everyday) -> Template | None:
         """The template of this record's shape, made on first use; None if it has to take the general way."""
+        key = (record[0].number, record[2], record[11])
         try:
-            return self._kept[compact.key]
+            return self._kept[key]
         except KeyError:
             if len(self._kept) >= TEMPLATES_KEPT:
                 return None
-            template = _guard.call("worker.template", _make, record, compact)
-            self._kept[compact.key] = template
+            template = self._kept[key] = _guard.call("worker.template", _make, record)
             return template
 
 
-def encode(template: Template, compact: Compact) -> tuple[bytes | None, bytes | None]:
+def encode(template: Template, record: Everyday, body: bytes) -> tuple[bytes | None, bytes | None]:
     """A `Span` and a `LogRecord` message; None for what is not wanted."""
-    # One unpacking costs less than twelve look-ups by name.
-    _, trace, own, parent, _, start_ns, end_ns, chosen, value, seconds, text, has_span, has_event, _ = compact
-    end, score, prediction_id = _TIME.pack(end_ns), _DOUBLE.pack(value), chosen.encode()
-    trace_id, span_id = trace.to_bytes(16, "big"), own.to_bytes(8, "big")
+    # One unpacking costs less than eleven look-ups by name.
+    _, _, shape, spans, events, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
+    prediction_id = number.to_bytes(16, "big").hex().encode()
+    trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
+    form, before, behind = template
     span = event = None
-    if has_span:
-        start = _TIME.pack(start_ns)
-        if template.has_parent:
-            parent_id = parent.to_bytes(8, "big")
-            span = template.span % (trace_id, span_id, parent_id, start, end, prediction_id, score)
+    if spans:
+        start_ns = end_ns - elapsed_ns
+        if shape & _HAS_PARENT:
+            a, b, c, d, e, f, g, h = form.constants
+            parent = parent_id.to_bytes(8, "big")
+            span = form.pack(a, trace, b, own, c, parent, d, start_ns, e, end_ns, f, prediction_id, g, score, h)
         else:
-            span = template.span % (trace_id, span_id, start, end, prediction_id, score)
-    if has_event:
-        duration, body = _DOUBLE.pack(seconds), _body(text)
-        event = template.event % (end, body, prediction_id, duration, score, trace_id, span_id, end)
+            a, b, c, d, e, f, g = form.constants
+            span = form.pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
+    if events:
+        a, b = before.constants
+        head = before.pack(a, end_ns, b)
+        a, b, c, d, e, f, g = behind.constants
+        tail = behind.pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
+        event = b"".join((head, _BODY_HEADS[len(body)], body, tail))
     return span, event
 
 
-def _body(body: bytes) -> bytes:
-    """The field `LogRecord.body`: an `AnyValue` with a text."""
-    size = varint(len(body))
-    return b"\x2a%b\x0a%b%b" % (varint(len(body) + len(size) + 1), size, body)
+class _BodyHeads(dict[int, bytes]):
+    """What stands before a body, by its length: keys and lengths of `LogRecord.body` and of an `AnyValue`."""
+
+    def __missing__(self, length: int) -> bytes:
+        size = varint(length)
+        head = b"\x2a%b\x0a%b" % (varint(length + len(size) + 1), size)
+        if len(self) < _HEADS_KEPT:
+            self[length] = head
+        return head
 
 
-def _make(record: Record, compact: Compact) -> Template | None:
-    """Encodes the shape with the pattern's values in the general way and cuts it where they stand.
+_HEADS_KEPT: Final = 4096
+_BODY_HEADS: Final = _BodyHeads()
 
-    The result is checked by putting the pattern's values back: what is not byte for byte the same is no template.
+
+def _make(record: Everyday) -> Template | None:
+    """Encodes the shape with known values in the general way and cuts it where they stand.
+
+    The result is checked by putting the values back: what is not byte for byte the same is no template.
     """
-    has_parent = compact.parent_span_id != 0
-    pattern = _PATTERN._replace(parent_span_id=_PATTERN.parent_span_id if has_parent else 0)
-    span_data, event_data = record.prototype(pattern)
+    has_parent = bool(record.shape & Shape.HAS_PARENT)
+    pattern = record._replace(
+        span_count=1,
+        event_count=1,
+        trace_id=_TRACE_ID,
+        span_id=_SPAN_ID,
+        parent_span_id=_PARENT_ID if has_parent else 0,
+        end_ns=_END_NS,
+        elapsed_ns=_ELAPSED_NS,
+        number=_NUMBER,
+        score=_SCORE,
+        row=None,
+        stages=(),
+    )
+    source = record.source
+    span_data, event_data = source.prototype(pattern)
     encoded_span, encoded_event = _encode.span(span_data), _encode.event(event_data)
-    ids = [pattern.trace_id.to_bytes(16, "big"), pattern.span_id.to_bytes(8, "big")]
-    parents = [pattern.parent_span_id.to_bytes(8, "big")] if has_parent else []
-    start, end = _TIME.pack(pattern.start_ns), _TIME.pack(pattern.end_ns)
-    prediction_id, score = pattern.prediction_id.encode(), _DOUBLE.pack(pattern.score)
-    duration = _DOUBLE.pack(pattern.duration)
-    span_format = _cut(encoded_span, [*ids, *parents, start, end, prediction_id, score])
-    event_format = _cut(encoded_event, [end, _body(_BODY), prediction_id, duration, score, *ids, end])
-    if span_format is None or event_format is None:
+    ids = [_TRACE_ID.to_bytes(16, "big"), _SPAN_ID.to_bytes(8, "big")]
+    parents = [_PARENT_ID.to_bytes(8, "big")] if has_parent else []
+    start, end = _TIME.pack(_END_NS - _ELAPSED_NS), _TIME.pack(_END_NS)
+    prediction_id, score = pattern.prediction_id.encode(), _DOUBLE.pack(_SCORE)
+    duration = _DOUBLE.pack(_ELAPSED_NS / 1e9)
+    body = event_data.body.encode()
+    head, found, tail = encoded_event.partition(_BODY_HEADS[len(body)] + body)
+    span_form = _cut(encoded_span, [*ids, *parents, start, end, prediction_id, score], "QQsd")
+    before = _cut(head, [end], "Q")
+    behind = _cut(tail, [prediction_id, duration, score, *ids, end], "sddssQ")
+    if span_form is None or before is None or behind is None or not found:
         return None
-    template = Template(span_format, event_format, has_parent)
-    return template if encode(template, pattern) == (encoded_span, encoded_event) else None
+    template = Template(span_form, before, behind)
+    return template if encode(template, pattern, body) == (encoded_span, encoded_event) else None
 
 
-def _cut(message: bytes, fields: list[bytes]) -> bytes | None:
-    """The message as a format with a place for each field; None if a field is not where it belongs."""
-    parts = []
-    for field in fields:
+def _cut(message: bytes, fields: list[bytes], kinds: str) -> Form | None:
+    """The message as a form with a place for each field; None if a field is not where it belongs.
+
+    Args:
+        message: An encoded message.
+        fields: The fields in the order in which they stand.
+        kinds: What they are packed as, `struct`'s letters; fields before those that it names are bytes.
+    """
+    constants = []
+    layout = ""
+    for field, kind in zip(fields, kinds.rjust(len(fields), "s"), strict=True):
         before, found, message = message.partition(field)
         if not found:
             return None
-        parts.append(before.replace(b"%", b"%%"))
-    return b"%b".join((*parts, message.replace(b"%", b"%%")))
+        constants.append(before)
+        layout += f"{len(before)}s" + (f"{len(field)}s" if kind == "s" else kind)
+    return Form(struct.Struct(f"<{layout}{len(message)}s").pack, (*constants, message))

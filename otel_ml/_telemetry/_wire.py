@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 
 class Encoded(NamedTuple):
@@ -16,8 +19,9 @@ class Encoded(NamedTuple):
     """What the ledger counts: 1, or the data points of a metric."""
 
 
-_RECORD = b"\x12"
-"""Key of the records in a Scope* message: field 2, length-delimited."""
+_SCOPE, _PAYLOAD = itemgetter(0), itemgetter(1)
+_ENCODED: Callable[[Iterable[Any]], Encoded] = partial(tuple.__new__, Encoded)
+"""`Encoded._make` without a Python frame."""
 _SHORT = [bytes((number,)) for number in range(128)]
 
 
@@ -33,6 +37,20 @@ def varint(number: int) -> bytes:
         number >>= 7
     parts.append(number)
     return bytes(parts)
+
+
+class _Frames(dict[int, bytes]):
+    """Key and length before a record in a Scope* message, by its length: field 2, length-delimited."""
+
+    def __missing__(self, length: int) -> bytes:
+        frame = b"\x12" + varint(length)
+        if len(self) < _FRAMES_KEPT:
+            self[length] = frame
+        return frame
+
+
+_FRAMES_KEPT = 4096
+_FRAMES = _Frames()
 
 
 def framed(field_number: int, payload: bytes) -> bytes:
@@ -58,15 +76,17 @@ def request(resource: bytes, records: Sequence[Encoded]) -> bytes:
         records: Encoded records of one signal, any scopes.
     """
     by_scope: dict[bytes, list[bytes]] = {}
-    last: bytes | None = None
-    pieces: list[bytes] = []
-    for scope, record, _ in records:
-        if scope is not last:  # records of one scope mostly come together
-            last = scope
-            pieces = by_scope.setdefault(scope, [])
-        pieces += (_RECORD, varint(len(record)), record)
+    for scope, run in groupby(records, _SCOPE):  # records of one scope mostly come together
+        payloads = list(map(_PAYLOAD, run))
+        frames = map(_FRAMES.__getitem__, map(len, payloads))
+        by_scope.setdefault(scope, []).extend(chain.from_iterable(zip(frames, payloads, strict=True)))
     scopes = b"".join(framed(2, scope + b"".join(pieces)) for scope, pieces in by_scope.items())
     return framed(1, resource + scopes)
+
+
+def under(scope: bytes, records: Iterable[bytes]) -> list[Encoded]:
+    """Records under one scope."""
+    return list(map(_ENCODED, zip(repeat(scope), records, repeat(1), strict=False)))
 
 
 def count(records: Iterable[Encoded]) -> int:
@@ -76,4 +96,4 @@ def count(records: Iterable[Encoded]) -> int:
 
 def size(records: Iterable[Encoded]) -> int:
     """Bytes of the records, without their envelope."""
-    return sum(len(encoded.record) for encoded in records)
+    return sum(map(len, map(_PAYLOAD, records)))

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Final, Protocol
 
 from otel_ml import _guard
-from otel_ml._telemetry._intake import CHUNK, Bell
+from otel_ml._telemetry._intake import Bell
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml.config import Signal
 
@@ -18,6 +18,8 @@ _YIELD: Final = 0.0005
 class Intake(Protocol):
     """A bounded queue that the worker empties."""
 
+    chunk: int
+    """Records that `process` takes in one go."""
     bell: Bell
     closed: bool
 
@@ -120,7 +122,7 @@ class Worker:
         with self._rounds:
             self._running = True
         for intake in self.intakes:
-            for _ in range(-(-len(intake) // CHUNK)):
+            for _ in range(-(-len(intake) // intake.chunk)):
                 if self._abandoned:
                     break
                 _guard.call("worker.process", intake.process)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from threading import get_ident
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from otel_ml import semconv
 
@@ -16,6 +18,10 @@ CLASSES_KEPT = 20
 STAGES_KEPT = 32
 ERROR_TYPES_KEPT = 32
 """Beyond these limits a value is counted as `semconv.OTHER`."""
+SETTLED_AT_ONCE = 512
+"""Noted predictions that are sorted into buckets in one go: more would hold the GIL long enough to be felt."""
+
+V = TypeVar("V")
 
 
 class Identity(NamedTuple):
@@ -66,6 +72,20 @@ class HistogramCell:
         if value > self.maximum:  # noqa: PLR1730
             self.maximum = value
         return bucket
+
+    def record_all(self, values: list[float]) -> None:
+        """Adds many values, which it sorts in place: a third of the price of adding them one by one."""
+        if not values:
+            return
+        values.sort()
+        end = 0
+        for bucket, bound in enumerate(self.bounds):
+            start, end = end, bisect_right(values, bound, end)
+            self.counts[bucket] += end - start
+        self.counts[-1] += len(values) - end
+        self.total += sum(values)
+        self.minimum = min(self.minimum, values[0])
+        self.maximum = max(self.maximum, values[-1])
 
     def offer(self, bucket: int, exemplar: Exemplar) -> bool:
         """Keeps the first exemplar of a bucket in this interval; True when it was kept."""
@@ -118,25 +138,6 @@ class ModelCells:
         self.stages: dict[str, HistogramCell] = {}
         self.first_items = HistogramCell(semconv.DURATION_BUCKETS)
 
-    def record_everyday(self, duration: float, score: float) -> tuple[int, int]:
-        """Adds the duration and the score of one prediction and returns their buckets: two `record` in one."""
-        durations, scores = self.durations, self.scores
-        first = bisect_left(durations.bounds, duration)
-        durations.counts[first] += 1
-        durations.total += duration
-        if duration < durations.minimum:  # noqa: PLR1730
-            durations.minimum = duration
-        if duration > durations.maximum:  # noqa: PLR1730
-            durations.maximum = duration
-        second = bisect_left(scores.bounds, score)
-        scores.counts[second] += 1
-        scores.total += score
-        if score < scores.minimum:  # noqa: PLR1730
-            scores.minimum = score
-        if score > scores.maximum:  # noqa: PLR1730
-            scores.maximum = score
-        return first, second
-
     def stage(self, name: str) -> HistogramCell:
         """The duration cell of one stage."""
         return _keyed(self.stages, name, STAGES_KEPT)
@@ -184,14 +185,56 @@ class CellSet:
 
     A thread writes only to its own cells; folding reads them all. Cells of threads that have ended are added to a
     residue, so that short-lived threads do not accumulate.
+
+    Everyday predictions are only noted by whoever makes them, and sorted into buckets later, many at once. Taking a
+    number from a count and appending to a list are single steps, so that any thread may note without a lock.
     """
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.by_thread: dict[int, ModelCells] = {}
-        """Cells by thread ident; the hot path looks in here itself."""
+        self.begun = itertools.count()
+        """Gives a number to every everyday prediction that begins."""
+        self.elapsed_ns: list[int] = []
+        self.scores: list[float] = []
+        self.classes: list[str] = []
+        self._no_predictions = 0
+        """Numbers taken from `begun` that stand for no prediction of this process."""
+        self._everyday = ModelCells()
         self._residue = ModelCells()
         self._lock = threading.Lock()
+
+    def settle(self) -> None:
+        """Sorts up to `SETTLED_AT_ONCE` noted predictions into buckets, unless somebody else is at it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._settle()
+            finally:
+                self._lock.release()
+
+    def is_new(self, seconds: float, score: float) -> bool:
+        """Whether an everyday prediction falls into a bucket that has no exemplar in this interval."""
+        durations, scores = self._everyday.durations, self._everyday.scores
+        return (
+            bisect_left(durations.bounds, seconds) not in durations.exemplars
+            or bisect_left(scores.bounds, score) not in scores.exemplars
+        )
+
+    def draw(self, seconds: float, score: float, span: tuple[int, int, int]) -> bool:
+        """Offers an everyday prediction as exemplar; True when it became one. Called by the worker only.
+
+        Args:
+            seconds: Its duration.
+            score: Its score.
+            span: Its end in nanoseconds since the epoch, trace id and span id.
+        """
+        drawn = False
+        for cell, value in ((self._everyday.durations, seconds), (self._everyday.scores, score)):
+            if len(cell.exemplars) < EXEMPLARS_A_SERIES:
+                bucket = bisect_left(cell.bounds, value)
+                if bucket not in cell.exemplars:
+                    drawn = cell.offer(bucket, Exemplar(value, *span)) or drawn
+        return drawn
 
     def mine(self) -> ModelCells:
         """The calling thread's cells."""
@@ -201,8 +244,14 @@ class CellSet:
     def fold(self, *, take_exemplars: bool = True) -> Folded:
         """Sums over all threads; monotone from one call to the next. Takes the exemplars unless told not to."""
         with self._lock:
+            while self.elapsed_ns or self.scores or self.classes:
+                self._settle()
             alive = {thread.ident for thread in threading.enumerate()}
             folded = Folded(ModelCells())
+            folded.cells.add(self._everyday)
+            folded.cells.started += self._count_begun()
+            if take_exemplars:
+                _take_exemplars(self._everyday, folded.exemplars)
             for ident, cells in list(self.by_thread.items()):
                 if take_exemplars:
                     _take_exemplars(cells, folded.exemplars)
@@ -217,8 +266,32 @@ class CellSet:
     def reset_after_fork(self) -> None:
         """A forked child starts at zero: what was counted before belongs to the parent."""
         self._lock = threading.Lock()
-        self.by_thread.clear()  # in place: the bindings hold it
         self._residue = ModelCells()
+        self._everyday = ModelCells()
+        self.by_thread.clear()
+        for noted in (self.elapsed_ns, self.scores, self.classes):  # in place: the bindings hold them
+            noted.clear()
+        self._no_predictions = next(self.begun) + 1
+
+    def _count_begun(self) -> int:
+        begun = next(self.begun) - self._no_predictions
+        self._no_predictions += 1
+        return begun
+
+    def _settle(self) -> None:
+        everyday = self._everyday
+        elapsed = _taken(self.elapsed_ns)
+        everyday.finished += len(elapsed)
+        everyday.durations.record_all([nanoseconds / 1e9 for nanoseconds in elapsed])
+        everyday.scores.record_all(_taken(self.scores))
+        for label, times in Counter(_taken(self.classes)).items():
+            everyday.classes[label] = everyday.classes.get(label, 0) + times
+
+
+def _taken(noted: list[V]) -> list[V]:
+    taken = noted[:SETTLED_AT_ONCE]
+    del noted[:SETTLED_AT_ONCE]
+    return taken
 
 
 def _take_exemplars(cells: ModelCells, into: dict[str, dict[int, Exemplar]]) -> None:

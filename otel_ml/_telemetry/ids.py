@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 
@@ -16,26 +18,24 @@ class Ids(Protocol):
     def span_id(self) -> int:
         """64 bits, never 0."""
 
-    def prediction_id(self) -> str:
-        """32 lower-case hexadecimal digits, unique across processes and forks."""
+    def prediction_number(self) -> int:
+        """128 bits, unique across processes and forks: a prediction id is their 32 lower-case hexadecimal digits."""
 
 
 class RandomIds:
-    """Ids from a private generator that is seeded by the operating system, anew in every forked child."""
+    """Ids from a private generator that is seeded by the operating system, anew in every forked child.
+
+    That a draw of 64 bits is 0, which is no span id, happens once in half a million years at a million spans a second.
+    """
 
     def __init__(self) -> None:
         self._random = random.Random(os.urandom(32))
+        # Attributes, not methods: these are called several times a prediction.
+        self.trace_id: Callable[[], int] = partial(self._random.getrandbits, 128)
+        self.span_id: Callable[[], int] = partial(self._random.getrandbits, 64)
+        self.prediction_number: Callable[[], int] = partial(self._random.getrandbits, 128)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reseed)
-
-    def trace_id(self) -> int:
-        return self._random.getrandbits(128) or 1
-
-    def span_id(self) -> int:
-        return self._random.getrandbits(64) or 1
-
-    def prediction_id(self) -> str:
-        return f"{self._random.getrandbits(128):032x}"
 
     def _reseed(self) -> None:
         self._random.seed(os.urandom(32))

@@ -62,27 +62,71 @@ class EventData:
     trace_flags: int = 0
 
 
-class Compact(NamedTuple):
-    """An everyday prediction in the few values by which it differs from others of its shape."""
+class Everyday(NamedTuple):
+    """A finished prediction in the few values by which it differs from others of its shape. Plain values only."""
 
-    key: tuple[object, ...]
-    """The shape: two records with equal keys differ in nothing but what stands below."""
+    source: Source
+    model: object
+    shape: int
+    """Bits of `Shape`: two records of one source with equal shapes and labels differ in nothing but what follows."""
+    span_count: int
+    event_count: int
     trace_id: int
     span_id: int
     parent_span_id: int
-    """0 for a root span; part of the shape is only whether there is one."""
-    trace_flags: int
-    start_ns: int
+    """0 for a root span."""
     end_ns: int
-    prediction_id: str
-    """32 ASCII characters."""
+    elapsed_ns: int
+    number: int
+    """The prediction id as a number."""
+    label: str
+    """The predicted class."""
     score: float
-    duration: float
-    body: bytes
-    """The event's JSON text, UTF-8."""
-    has_span: bool
-    has_event: bool
-    stages: Sequence[SpanData] = ()
+    row: dict[str, object] | None
+    """The features, as yet with names that nobody has looked at."""
+    stages: Sequence[SpanData]
+
+    @property
+    def prediction_id(self) -> str:
+        """32 hexadecimal digits."""
+        return f"{self.number:032x}"
+
+
+class Shape:
+    """Bits of `Everyday.shape`. The lowest two are the trace flags."""
+
+    SAMPLED = 1
+    FLAGS = 3
+    HAS_PARENT = 4
+    PARENT_IS_REMOTE = 8
+    IS_EXEMPLAR = 16
+
+
+class Source(Protocol):
+    """What everyday predictions of one model have in common. Called on the worker."""
+
+    number: int
+    """Tells its shapes from those of other sources."""
+    cells: CellSet
+    exemplars: bool
+    has_observers: bool
+    known_names: set[tuple[str, ...]]
+    """Names of rows that are clean."""
+
+    def checked(self, record: Everyday) -> Everyday:
+        """The record with names of features that are clean."""
+
+    def body(self, record: Everyday) -> bytes:
+        """The event's JSON text, UTF-8."""
+
+    def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
+        """The spans and the event in the general way."""
+
+    def prototype(self, record: Everyday) -> tuple[SpanData, EventData]:
+        """The span and the event of a record, each whether it is wanted or not."""
+
+    def observe(self, record: Everyday) -> None:
+        """Counts bins, violations and the prediction for ground truth."""
 
 
 class Record(Protocol):
@@ -94,12 +138,6 @@ class Record(Protocol):
 
     def render(self) -> tuple[list[SpanData], EventData | None]:
         """Builds the span data and the event. Called once, on the worker."""
-
-    def compact(self) -> Compact | None:
-        """The record in its few values; None if it is not an everyday one. Called once, before `render`."""
-
-    def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
-        """What `render` would give for a record of this one's shape with other values."""
 
     def observe(self) -> None:
         """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""
@@ -165,8 +203,11 @@ class Engine(Protocol):
     def offer_span(self, span: FinishedSpan) -> object:
         """Hands a finished span to the worker without blocking; one too many is dropped (and counted)."""
 
-    def offer(self, record: Record) -> bool:
+    def offer(self, record: Record | Everyday) -> bool:
         """Hands a record to the worker without blocking; False when it was dropped (and counted)."""
+
+    def hurry(self) -> None:
+        """Asks for a round of the worker now: much is noted in the cells."""
 
     def drain(self, deadline: float) -> bool:
         """Has the worker render and observe all that was offered before the call; nothing is sent."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
+from otel_ml.prediction._prediction import NoopPrediction, Prediction
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -17,10 +18,27 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_ml.prediction._model import Model
-    from otel_ml.prediction._prediction import Prediction
 
 
-class Binding:
+class Unbound:
+    """What a model handle is tied to while telemetry is off, or where it could not be bound: to nothing."""
+
+    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:  # noqa: ARG002
+        """A prediction without effect."""
+        return NoopPrediction(model, None, given_id)
+
+    def begin(self, model: Model, features: Any) -> Prediction:  # noqa: ARG002
+        """The same."""
+        return NoopPrediction(model)
+
+    def record_load(self, seconds: float) -> None:
+        """Nothing is recorded."""
+
+    def note_unrecognised(self) -> None:
+        """Nothing is counted."""
+
+
+class Binding(Unbound):
     """What both modes share. A new one is made whenever another engine comes into force."""
 
     def __init__(self, model: Model, state: State) -> None:
@@ -34,7 +52,7 @@ class Binding:
         self.class_label = labels.classes_of(model.classes).of
         self.error_label = labels.errors.of
         self.stage_label = labels.stages.of
-        self.load_duration = shared.load_duration
+        self._load_duration = shared.load_duration
         shared.add(model)
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
@@ -42,10 +60,14 @@ class Binding:
         raise NotImplementedError
 
     def begin(self, model: Model, features: Any) -> Prediction:
-        """A prediction that has begun and is current."""
-        prediction = self.predict(model, features, None)
+        """A prediction that has begun and is current. Does not raise."""
+        prediction = _guard.call("prediction.create", self.predict, model, features, None) or NoopPrediction(model)
         prediction.begin()
         return prediction
+
+    def record_load(self, seconds: float) -> None:
+        """Records how long it took to load the model."""
+        self._load_duration.record(seconds, self.attributes)
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:
         """Adds to the stage's duration."""

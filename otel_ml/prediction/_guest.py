@@ -108,7 +108,7 @@ class GuestPrediction(StockSpans, Prediction):
         super().__init__(model, features, given_id)
 
     def _new_id(self) -> str:
-        return ids.RANDOM.prediction_id()
+        return f"{ids.RANDOM.prediction_number():032x}"
 
     def _open(self, context: Context) -> None:
         self._binding.instruments.active.add(1, self._binding.attributes)

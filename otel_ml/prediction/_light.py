@@ -1,11 +1,13 @@
-"""The hot path of own mode: a prediction that is its own span, begun and ended in as few steps as can be."""
+"""The hot path of own mode: a prediction that is its own span, begun and ended in as few steps as can be.
+
+What an everyday prediction does is spelt out in `LightBinding.begin` and `LightPrediction.complete`, without the calls
+that would read better: each costs as much as a clock.
+"""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from itertools import count
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach, get_current
@@ -13,15 +15,15 @@ from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, Status
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.cells import Exemplar, HistogramCell, ModelCells
-from otel_ml._telemetry.ports import Compact, Engine, EventData, SpanData, State
+from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
 from otel_ml._values import class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import describe
-from otel_ml.prediction._features import scalar_row
+from otel_ml.prediction._features import FEATURE_LIMIT, scalar_row, snapshot
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
+from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
 
 if TYPE_CHECKING:
@@ -33,46 +35,98 @@ if TYPE_CHECKING:
 
 STAGE_SPANS_KEPT = 128
 CLASS_TEXTS_KEPT = 128
-ID_LENGTH = 32
-"""Length of an id of ours: a caller's own of another length takes the general way."""
+NAMES_KEPT = 128
+"""Different sets of feature names that a handle remembers as clean."""
+NOTED_BEFORE_HURRY = 4096
+"""Noted predictions for which the worker is woken."""
+NOTED_KEPT = 65_536
+"""Noted predictions that the caller sorts into buckets itself, since the worker does not get to it."""
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
 """Types of values that are kept as they are; texts and whole numbers have limits to be checked."""
 _LOW_64_BITS = (1 << 64) - 1
+_REMOTE_PARENT = Shape.HAS_PARENT | Shape.PARENT_IS_REMOTE
+_LOCAL_PARENT = Shape.HAS_PARENT
 _NUMBERS = count()
+_new = object.__new__
+_record = tuple.__new__
 _ROOT = Context()
 (_SPAN_KEY,) = set_span(INVALID_SPAN, _ROOT)
 """Where the API keeps the current span; read off its own public function."""
 
 
 class LightBinding(OwnBinding):
-    """A model handle bound to the engine's cells and to light spans."""
+    """A model handle bound to the engine's cells and to light spans; the source of everyday records.
+
+    An everyday prediction comes from the decorator, has no id of the caller's and no sensitive column; it ends without
+    an error in a dict with a class and a score, and its features are a dict of scalars or are not wanted.
+    """
 
     def __init__(self, model: Model, state: State, engine: Engine) -> None:
         super().__init__(model, state, engine)
-        self.is_sensitive = model.is_sensitive
         self.number = next(_NUMBERS)
         """Tells this binding's shapes from those of others in the worker's templates."""
+        self.is_everyday = not model.is_sensitive and model.id_source is None and model.reads_mappings
         self.ids = engine.ids
         self.rule = engine.sampling_rule
         self.root_bound = None if self.rule is None else self.rule.bound
-        self.observes = model.has_observers
+        self.has_observers = model.has_observers
         self.wants_features = model.wants_features
-        self.event_policy = model.event_policy
-        self.reads_mappings = model.reads_mappings
+        self.wants_every_event = model.event_policy == "all"
+        self.wants_some_events = model.event_policy == "sampled"
+        self.tells_nothing = model.event_policy in ("off", "errors") and not self.has_observers
+        """Whether nothing but the metrics is told of a prediction that is not sampled and went well."""
         self.now = engine.clock.perf_counter_ns
-        self.cells_by_thread = self.cells.by_thread
+        self.time_ns = engine.clock.time_ns
+        self.begun, self.elapsed_ns = self.cells.begun, self.cells.elapsed_ns
+        self.note_score, self.note_class = self.cells.scores.append, self.cells.classes.append
         self.class_texts: dict[Any, tuple[str, str]] = {}
         """Canonical text and metric class of the classes seen, ints and texts only: True and 1.0 equal 1 as keys."""
-        self.names: dict[str, object] = {}
-        """Names of the last everyday row: merging into them checks a row's names and keeps ours."""
+        self.known_names: set[tuple[str, ...]] = set()
+        """The names of clean rows: a service predicts from the same features again and again."""
 
     def predict(self, model: Model, features: Any, given_id: Any) -> LightPrediction:
         return LightPrediction(self, model, features, given_id)
 
-    def begin(self, model: Model, features: Any) -> LightPrediction:
-        prediction = LightPrediction(self, model, features)
-        prediction.begin_now()
-        return prediction
+    def begin(self, model: Model, features: Any) -> Prediction:
+        # The handler stands here, and in `complete`, since a call of `_guard.run` costs as much as a clock.
+        try:
+            if not self.is_everyday:
+                return super().begin(model, features)
+            prediction = _new(LightPrediction)
+            prediction._binding = self
+            prediction.model = model
+            prediction._features = features
+            # An attribute of the class costs three times one of the object: what will be read is written first.
+            prediction._is_plain = True
+            prediction._sampled = False
+            next(self.begun)
+            context = get_current()
+            bound = self.root_bound
+            if not self.tells_nothing:
+                prediction._number = self.ids.prediction_number()
+                prediction._parent = INVALID_SPAN_CONTEXT
+                prediction._random = True
+                prediction._stages = None
+            if context or bound is None:
+                prediction._decide(context)
+            elif bound:
+                trace_id = prediction._trace_id = self.ids.trace_id()
+                if trace_id & _LOW_64_BITS < bound:
+                    prediction._sampled = True
+                    prediction._span_id = self.ids.span_id()
+            if context:
+                holder = context.get(PREDICTIONS_KEY)
+                if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
+                    holder.first_id = prediction.id
+                context = Context({**context, _SPAN_KEY: prediction, PREDICTION_KEY: prediction})
+            else:
+                context = Context({_SPAN_KEY: prediction, PREDICTION_KEY: prediction})
+            prediction._began_ns = self.now()
+            prediction._token = attach(context)
+            return prediction
+        except Exception as error:  # noqa: BLE001 - handed to the guard
+            _guard.caught("prediction.begin", error)
+            return NoopPrediction(model)
 
     def texts_of(self, label: Any) -> tuple[str, str] | None:
         """Canonical text and metric class of a label; None for one that takes the general way."""
@@ -86,144 +140,196 @@ class LightBinding(OwnBinding):
             self.class_texts[label] = texts
         return texts
 
-    def row_of(self, features: dict[Any, object]) -> dict[str, object] | None:
-        """A copy of a mapping of scalars; None for one that takes the general way."""
-        row = self.names | features
-        if len(row) == len(features) and _AS_THEY_ARE.issuperset(map(type, row.values())):
-            return row
-        copied = scalar_row(features)
-        if copied is not None:
-            self.names = dict.fromkeys(copied)
-        return copied
+    def hurry(self) -> None:
+        """Much is noted: wakes the worker, and settles here if it does not get to it."""
+        self.engine.hurry()
+        if len(self.elapsed_ns) >= NOTED_KEPT:
+            self.cells.settle()
+
+    # --- ports.Source: called on the worker ------------------------------------------------------------------------
+
+    def checked(self, record: Everyday) -> Everyday:
+        row = record.row
+        if row is None:
+            return record
+        names = tuple(row)
+        clean = scalar_row(row)
+        if clean is None:
+            kept = snapshot(row)
+            return record._replace(row=kept if isinstance(kept, dict) else None)
+        if len(self.known_names) < NAMES_KEPT:
+            self.known_names.add(names)
+        return record
+
+    def body(self, record: Everyday) -> bytes:
+        return model_of(record).body_of(record[13], record[11], record[12])
+
+    def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
+        outcome = outcome_of(record)
+        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
+        spans = [self._span(record, outcome), *record.stages] if record.span_count else []
+        return spans, event(model_of(record), outcome, ids) if record.event_count else None
+
+    def prototype(self, record: Everyday) -> tuple[SpanData, EventData]:
+        outcome = outcome_of(record)
+        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
+        return self._span(record, outcome), event(model_of(record), outcome, ids)
+
+    def observe(self, record: Everyday) -> None:
+        model, outcome = model_of(record), outcome_of(record)
+        if model.observes(outcome):
+            model.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
+
+    def _span(self, record: Everyday, outcome: Outcome) -> SpanData:
+        attributes = span_attributes(model_of(record), outcome)
+        if record.shape & Shape.IS_EXEMPLAR:
+            attributes[semconv.EXEMPLAR] = True
+        return SpanData(
+            name=self.span_name,
+            trace_id=record.trace_id,
+            span_id=record.span_id,
+            parent_span_id=record.parent_span_id,
+            trace_flags=1,
+            start_ns=record.end_ns - record.elapsed_ns,
+            end_ns=record.end_ns,
+            attributes=attributes,
+            parent_is_remote=bool(record.shape & Shape.PARENT_IS_REMOTE),
+        )
+
+
+def model_of(record: Everyday) -> Model:
+    """The model whose prediction it was."""
+    return record.model  # type: ignore[return-value]
+
+
+def outcome_of(record: Everyday) -> Outcome:
+    """The prediction in the form that every way shares."""
+    return Outcome(
+        prediction_id=record.prediction_id,
+        row_ids=None,
+        rows=None,
+        output=Output(None, [record.label], [None], [record.score]),
+        features=record.row,
+        failure=None,
+        duration=record.elapsed_ns / 1e9,
+        end_ns=record.end_ns,
+    )
 
 
 class LightPrediction(OwnPrediction, LightSpan):
-    """A prediction that is its own span.
-
-    `begin_now` and `complete_now` do what `start`, `attach`, `finish` and `detach` do, for the everyday case in one go:
-    no error, a result that is a mapping with a class and a score, features that are a mapping of scalars or not wanted.
-    """
+    """A prediction that is its own span. The everyday way to begin one is `LightBinding.begin`."""
 
     _stages: list[SpanData] | None = None
-    _told_now: tuple[str, float, int] | None = None
-    """Class text, score and nanoseconds of a prediction that ended in the everyday way."""
-    _row: dict[str, object] | None = None
+    _number = 0
+    """The id as a number; 0 before it was made."""
     _trace_id = 0
     _span_id = 0
     _parent = INVALID_SPAN_CONTEXT
+    _is_plain = False
+    """Whether it can still end in the everyday way."""
 
     def __init__(self, binding: LightBinding, model: Model, features: Any, given_id: Any = None) -> None:
         self._binding: LightBinding = binding
-        self.model = model
-        self._features = features
-        if given_id is not None or model.id_source is not None:
-            _guard.call("prediction.id", self._choose_id, given_id)
+        super().__init__(binding, model, features, given_id)
 
     @property
     def name(self) -> str:
         """The span's name."""
         return self.given_name or self._binding.span_name
 
-    def begin(self) -> None:
-        _guard.call("prediction.begin", self.begin_now)
-
     def complete(self, result: Any) -> None:
-        if not _guard.run("prediction.complete", LightPrediction.complete_now, self, result):
-            self.finish(result)
+        try:
+            binding = self._binding
+            elapsed_ns = binding.now() - self._began_ns
+            token = self._token
+            if token is not None:
+                self._token = None
+                detach(token)
+            if type(result) is dict and self._is_plain:
+                score, label = result.get("probability"), result.get("prediction")
+                kind = type(label)
+                texts = binding.class_texts.get(label) if kind is int or kind is str else None
+                if texts is None:
+                    texts = binding.texts_of(label)
+                if texts is not None and type(score) is float and 0.0 <= score <= 1.0:
+                    is_told = self._sampled or not binding.tells_nothing
+                    if is_told and not self._tell(texts[0], score, elapsed_ns):
+                        self.finish(result)
+                        return
+                    self._is_plain = False
+                    self._finished = True
+                    self._features = None
+                    noted = binding.elapsed_ns
+                    noted.append(elapsed_ns)
+                    binding.note_score(score)
+                    binding.note_class(texts[1])
+                    if len(noted) >= NOTED_BEFORE_HURRY:
+                        binding.hurry()
+                    return
+        except Exception as error:  # noqa: BLE001 - handed to the guard
+            _guard.caught("prediction.complete", error)
+        self.finish(result)
 
-    def begin_now(self) -> None:
-        """Begins and makes current; may raise, which `begin` and `Model.begin` take care of."""
-        binding = self._binding
-        if self._began_ns >= 0 or binding.is_sensitive:
-            if self._began_ns >= 0:
-                self.start()  # which says that this is the second time
-                return
-            self._note_secrets()
-        self._began_ns = binding.now()
-        (binding.cells_by_thread.get(get_ident()) or binding.cells.mine()).started += 1
-        context = get_current()
-        if context:
-            self._decide(context)
-            self._token = attach(Context({**context, _SPAN_KEY: self, PREDICTION_KEY: self}))
-            holder = context.get(PREDICTIONS_KEY)
-            if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
-                holder.first_id = self.id
-            return
-        if binding.root_bound is None:
-            self._decide(context)
-        elif binding.root_bound:
-            self._trace_id = binding.ids.trace_id()
-            if self._trace_id & _LOW_64_BITS < binding.root_bound:
-                self._sampled = True
-                self._span_id = binding.ids.span_id()
-        self._token = attach(Context({_SPAN_KEY: self, PREDICTION_KEY: self}))
-
-    def complete_now(self, result: Any) -> bool:
-        """Ends the everyday case; False when the general way has to. May raise, which `complete` takes care of."""
-        binding = self._binding
-        elapsed = binding.now() - self._began_ns
-        if self._token is not None:
-            detach(self._token)
-            self._token = None
-        if (
-            type(result) is not dict
-            or self._finished
-            or self._began_ns < 0
-            or self._output is not None
-            or not binding.reads_mappings
-        ):
-            return False
-        score, label, features = result.get("probability"), result.get("prediction"), self._features
-        if type(score) is not float or not 0.0 <= score <= 1.0 or (type(features) is not dict and features is not None):
-            return False
-        kind = type(label)
-        texts = binding.class_texts.get(label) if kind is int or kind is str else None
-        if texts is None and (texts := binding.texts_of(label)) is None:
-            return False
-        sampled, policy = self._sampled, binding.event_policy
-        wants_event = policy == "all" or (policy == "sampled" and (sampled or self.model.is_unsure(score)))
-        if features is not None and binding.wants_features and (wants_event or binding.observes):
-            self._row = _guard.attempt(binding.row_of, features)
-            if self._row is None:
+    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:
+        """Offers an everyday prediction to the worker; False when it is none and has to take the general way."""
+        binding, sampled, features, row = self._binding, self._sampled, self._features, None
+        wants_event = binding.wants_every_event or (
+            binding.wants_some_events and (sampled or self.model.is_unsure(score))
+        )
+        if features is not None:
+            if type(features) is not dict or len(features) > FEATURE_LIMIT:
                 return False
-        self._finished = True
-        self._features = None
-        cells = binding.cells_by_thread.get(get_ident()) or binding.cells.mine()
-        cells.finished += 1
-        label = texts[1]
-        if label in cells.classes:
-            cells.classes[label] += 1
-        else:
-            cells.classes[label] = 1
-        buckets = cells.record_everyday(elapsed / 1e9, score)
-        if sampled or wants_event or binding.observes:
-            self._told_now = (texts[0], score, elapsed)
-            self.event_count = int(wants_event)
-            self._offer(cells, buckets)
+            if binding.wants_features and (wants_event or binding.has_observers):
+                row = features.copy()
+                if not _AS_THEY_ARE.issuperset(map(type, row.values())):
+                    row = scalar_row(features)
+                    if row is None:
+                        return False
+        if not (sampled or wants_event or binding.has_observers):
+            return True
+        if self._span_id == 0:
+            self._make_ids()
+        shape, parent, parent_id, stages = 1 if sampled else 0, self._parent, 0, self._stages
+        if self._random:
+            shape |= RANDOM_TRACE_ID
+        if parent is not INVALID_SPAN_CONTEXT:
+            shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
+            parent_id = parent.span_id
+        binding.offer(
+            _record(
+                Everyday,
+                (
+                    binding,
+                    self.model,
+                    shape,
+                    0 if not sampled else 1 if stages is None else 1 + len(stages),
+                    1 if wants_event else 0,
+                    self._trace_id,
+                    self._span_id,
+                    parent_id,
+                    binding.time_ns(),
+                    elapsed_ns,
+                    self._number or self._make_number(),
+                    label,
+                    score,
+                    row,
+                    stages or (),
+                ),
+            )
+        )
         return True
 
-    def _offer(self, cells: ModelCells, buckets: tuple[int, int]) -> None:
-        """Draws the exemplars and offers the everyday prediction to the worker."""
-        binding, told = self._binding, self._told_now
-        if told is None:
-            return
-        self._end_ns = binding.clock.time_ns()
-        self._start_ns = self._end_ns - told[2]
-        if self._sampled:
-            self.span_count = 1 if self._stages is None else 1 + len(self._stages)
-            if binding.exemplars:
-                if buckets[0] not in cells.durations.exemplars:
-                    self._draw(cells.durations, buckets[0], told[2] / 1e9)
-                if buckets[1] not in cells.scores.exemplars:
-                    self._draw(cells.scores, buckets[1], told[1])
-        self._observes = binding.observes
-        binding.offer(self)
-
-    def _draw(self, cell: HistogramCell, bucket: int, value: float) -> None:
-        exemplar = Exemplar(value, self._end_ns, self._trace_id, self._span_id)
-        self._exemplar = cell.offer(bucket, exemplar) or self._exemplar
-
     # --- the general way ------------------------------------------------------------------------------------------
+
+    def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
+        self._is_plain = False
+        super().set_output(prediction, score, batch=batch)
+
+    def finish(
+        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = None
+    ) -> None:
+        self._is_plain = False
+        super().finish(result, error=error, duration=duration)
 
     def _span(self) -> Span:
         return self
@@ -243,6 +349,13 @@ class LightPrediction(OwnPrediction, LightSpan):
         if self._trace_id == 0:
             self._trace_id = self._binding.ids.trace_id()
         self._span_id = self._binding.ids.span_id()
+
+    def _make_number(self) -> int:
+        number = self._number = self._number or self._binding.ids.prediction_number()
+        return number
+
+    def _new_id(self) -> str:
+        return f"{self._make_number():032x}"
 
     def _open(self, context: Context) -> None:
         self._binding.cells.mine().started += 1
@@ -270,7 +383,9 @@ class LightPrediction(OwnPrediction, LightSpan):
         self._parent = parent
         self._trace_id = parent.trace_id
         self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
-        self._trace_state = parent.trace_state
+        if parent.trace_state:
+            self._trace_state = parent.trace_state
+            self._is_plain = False
 
     def _ask_sampler(self, context: Context) -> None:
         binding = self._binding
@@ -292,79 +407,6 @@ class LightPrediction(OwnPrediction, LightSpan):
 
     def _stage(self, name: str) -> AbstractContextManager[Any]:
         return nullcontext() if self._finished else LightStage(self, name)
-
-    def _told(self) -> Outcome | None:
-        """The outcome, made of what the everyday way kept; called on the worker."""
-        if self._result is not None or self._told_now is None:
-            return self._result
-        label, score, elapsed = self._told_now
-        return Outcome(
-            prediction_id=self.id,
-            row_ids=None,
-            rows=None,
-            output=Output(None, [label], [None], [score]),
-            features=self._row,
-            failure=None,
-            duration=elapsed / 1e9,
-            end_ns=self._end_ns,
-        )
-
-    def compact(self) -> Compact | None:
-        """The few values of an everyday prediction that nobody has added anything to."""
-        told = self._told_now
-        if told is None or not self._is_plain:
-            return None
-        prediction_id = self._id or self.id
-        if len(prediction_id) != ID_LENGTH or self._trace_state or not prediction_id.isascii():
-            return None
-        label, score, elapsed = told
-        if self._span_id == 0:
-            self._make_ids()
-        parent, flags, shape = self._parent, self._flags(), int(self._exemplar)
-        if parent is not INVALID_SPAN_CONTEXT:
-            shape |= 2 | int(parent.is_remote) << 2
-        binding = self._binding
-        return Compact(
-            (binding.number, shape, flags, label),
-            self._trace_id,
-            self._span_id,
-            parent.span_id,
-            flags,
-            self._start_ns,
-            self._end_ns,
-            prediction_id,
-            score,
-            elapsed / 1e9,
-            self.model.body_of(self._row, label, score) if self.event_count else b"",
-            self._sampled,
-            self.event_count == 1,
-            self._stages or (),
-        )
-
-    def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
-        """The span and the event of this prediction with other values, in the general way."""
-        told = self._told_now
-        outcome = Outcome(
-            prediction_id=values.prediction_id,
-            row_ids=None,
-            rows=None,
-            output=Output(None, [told[0] if told else ""], [None], [values.score]),
-            features=None,
-            failure=None,
-            duration=values.duration,
-            end_ns=values.end_ns,
-        )
-        (span, *_) = self._span_data(outcome)
-        ids = (values.trace_id, values.span_id, self._flags())
-        span = replace(
-            span,
-            trace_id=values.trace_id,
-            span_id=values.span_id,
-            parent_span_id=values.parent_span_id,
-            start_ns=values.start_ns,
-            end_ns=values.end_ns,
-        )
-        return span, replace(event(self.model, outcome, ids), body=values.body.decode())
 
     def _span_data(self, outcome: Outcome) -> list[SpanData]:
         attributes = span_attributes(self.model, outcome)

@@ -15,13 +15,13 @@ from otel_ml._telemetry import ports
 from otel_ml._values import class_text, flat_json, number, text
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction._binding import Unbound
 from otel_ml.prediction._columns import columns_of, of_names, without
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
 from otel_ml.prediction._tracking import tracked
 from otel_ml.quality import FeatureMonitor, ReferenceProfile, Schema
 
 if TYPE_CHECKING:
-    from otel_ml.prediction._binding import Binding
     from otel_ml.prediction._outcome import Outcome
 
 Role = Literal["primary", "canary", "shadow"]
@@ -136,7 +136,8 @@ class Model:
         if self._sensitive:
             ports.withhold_exceptions(self)
         self._told = False
-        self._bound: Binding | None = None
+        self.binding = Unbound()
+        """What the handle is tied to now: the engine in force, the OTel API, or nothing."""
         _MODELS.add(self)
         self._bind(ports.state())
 
@@ -148,12 +149,6 @@ class Model:
         Works on functions, coroutines, generators, asynchronous generators and methods.
         """
         return tracked(self, function)
-
-    def begin(self, features: Any) -> Prediction:
-        """A prediction that has begun and is current; for the decorator."""
-        binding = self._bound
-        begun = None if binding is None else _guard.run("prediction.begin", binding.begin, self, features)
-        return begun if begun is not None else NoopPrediction(self)
 
     def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
         """A block that is one prediction; ``with`` and ``async with``."""
@@ -203,9 +198,7 @@ class Model:
         yield
         self.loaded_at = time.time()
         with _guard.step("model.load"):
-            binding = self._bound
-            if binding is not None:
-                binding.load_duration.record(time.perf_counter() - began, self.attributes)
+            self.binding.record_load(time.perf_counter() - began)
 
     # --- decisions, used by the predictions ------------------------------------------------------------------------
 
@@ -311,9 +304,7 @@ class Model:
 
     def note_unrecognised(self) -> None:
         """Counts a result in which nothing was recognised, and says once what to do."""
-        binding = self._bound
-        if binding is not None:
-            _guard.call("prediction.unrecognised", binding.note_unrecognised)
+        _guard.call("prediction.unrecognised", self.binding.note_unrecognised)
         _guard.warn_once(
             f"unrecognised:{self.name}",
             f"otel-ml: no prediction was recognised in a result of model {self.name!r}; "
@@ -381,27 +372,25 @@ class Model:
         return FeatureMonitor(dict(self.attributes), profile=profile, schema=schema)
 
     def _predict(self, features: Any, given_id: Any) -> Prediction:
-        binding = self._bound
-        return NoopPrediction(self, None, given_id) if binding is None else binding.predict(self, features, given_id)
+        return self.binding.predict(self, features, given_id)
 
-    def _bind(self, state: ports.State) -> Binding | None:
+    def _bind(self, state: ports.State) -> None:
         self.monitor = self._make_monitor()
         policy = state.policy or _policy_of_environment()
         self._events = self._asked[0] or policy.events
         self._capture = self._asked[1] or policy.capture_features
         self._low_score = LOW_SCORE if policy.low_score is None else policy.low_score
         self._wants_features = self.monitor is not None or (self._capture == "all" and self._events != "off")
-        self._bound = _guard.call("model.bind", _make_binding, self, state)
-        return self._bound
+        self.binding = _guard.call("model.bind", _make_binding, self, state) or Unbound()
 
 
-def _make_binding(model: Model, state: ports.State) -> Binding | None:
+def _make_binding(model: Model, state: ports.State) -> Unbound:
     from otel_ml.prediction._guest import GuestBinding
     from otel_ml.prediction._light import LightBinding
     from otel_ml.prediction._own import OwnBinding
 
     if state.mode == "off":
-        return None
+        return Unbound()
     if state.engine is None:
         return GuestBinding(model, state)
     return (LightBinding if state.engine.light_spans else OwnBinding)(model, state, state.engine)

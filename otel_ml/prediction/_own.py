@@ -1,4 +1,4 @@
-"""Predictions in own mode: counted in per-thread cells, told to the worker as one compact record."""
+"""Predictions in own mode: counted in per-thread cells, told to the worker as one record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.cells import Exemplar, HistogramCell, Identity, ModelCells
-from otel_ml._telemetry.ports import Clock, Compact, Engine, EventData, SpanData, State
+from otel_ml._telemetry.ports import Clock, Engine, EventData, SpanData, State
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction
@@ -66,7 +66,7 @@ class OwnPrediction(Prediction):
         return self._binding.clock
 
     def _new_id(self) -> str:
-        return self._binding.engine.ids.prediction_id()
+        return f"{self._binding.engine.ids.prediction_number():032x}"
 
     def _ids(self) -> tuple[int, int, int]:
         """Trace id, span id and trace flags."""
@@ -129,14 +129,6 @@ class OwnPrediction(Prediction):
             return [], None
         spans = self._span_data(outcome) if self.span_count else []
         return spans, event(self.model, outcome, self._ids()) if self.event_count else None
-
-    def compact(self) -> Compact | None:
-        """None: only light predictions have a compact form."""
-        return None
-
-    def prototype(self, values: Compact) -> tuple[SpanData, EventData]:
-        """Never asked for where there is no compact form."""
-        raise NotImplementedError
 
     def observe(self) -> None:
         """Counts the features' bins and hands the prediction to the store of ground truth."""

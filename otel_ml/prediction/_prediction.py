@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from otel_ml.prediction._features import Batch
     from otel_ml.prediction._model import Model
 
-_UNSET: Any = object()
+UNSET: Any = object()
+"""Stands for a result that was not given: None is one."""
 _MAKING_AN_ID = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -192,7 +193,7 @@ class Prediction:
             self._first_item = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
 
     def finish(
-        self, result: Any = _UNSET, *, error: BaseException | str | None = None, duration: float | None = None
+        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = None
     ) -> None:
         """Counts the prediction and emits its span and event; a second call does nothing.
 
@@ -235,7 +236,7 @@ class Prediction:
         if not self._start_ns:
             self._start_ns = self._clock.time_ns() - int(elapsed * 1e9)
         rows = _features.row_count(self._features)
-        if error is None and result is not _UNSET and self._output is None:
+        if error is None and result is not UNSET and self._output is None:
             self._output = self.model.recognise(result, rows)
             if self._output is None:
                 self.model.note_unrecognised()

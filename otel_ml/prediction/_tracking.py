@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 Find = tuple[int, str]
 _FEATURES = "features"
+_SETTLED = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
+"""Types of results that are never awaitable; to ask any other costs as much as a span."""
 
 
 def tracked(model: Model, function: Function) -> Function:
@@ -46,13 +48,14 @@ def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[.
     position, name = find
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.begin(args[position] if len(args) > position else kwargs.get(name))
+        prediction = model.binding.begin(model, args[position] if len(args) > position else kwargs.get(name))
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
             prediction.fail(error)
             raise
-        if hasattr(type(result), "__await__"):
+        kind = type(result)
+        if kind is not dict and kind not in _SETTLED and hasattr(kind, "__await__"):
             prediction.detach()
             return _awaited(prediction, result)
         prediction.complete(result)
@@ -77,7 +80,7 @@ def _coroutine(model: Model, function: Callable[..., Any], find: Find) -> Callab
     position, name = find
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.begin(args[position] if len(args) > position else kwargs.get(name))
+        prediction = model.binding.begin(model, args[position] if len(args) > position else kwargs.get(name))
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:

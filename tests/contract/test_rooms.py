@@ -34,13 +34,14 @@ def test_only_the_engine_and_the_test_kit_import_the_sdk() -> None:
 
 
 def test_broad_handlers_stand_in_the_guard_only() -> None:
-    """`except Exception` is one room's business; elsewhere a handler names what it expects."""
+    """`except Exception` is one room's business but for the hot path, whose handlers hand everything to the guard."""
     offenders = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sorted(ROOT.rglob("*.py"))
         if path.name != "_guard.py"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or getattr(node.type, "id", "") == "Exception")
+        if path.name != "_light.py" or not ast.unparse(node.body[0]).startswith("_guard.caught(")
     ]
 
     assert offenders == []

@@ -73,7 +73,7 @@ def test_random_ids_have_their_widths():
     """128, 64 and 32 hexadecimal digits, never 0."""
     assert 0 < RANDOM.trace_id() < 2**128
     assert 0 < RANDOM.span_id() < 2**64
-    assert len(RANDOM.prediction_id()) == 32
+    assert 0 <= RANDOM.prediction_number() < 1 << 128
 
 
 def test_the_sdks_generator_takes_our_ids():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 from engine_samples import within

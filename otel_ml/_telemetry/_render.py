@@ -1,0 +1,101 @@
+"""The worker's rendering of finished predictions: from templates where it can, in the general way where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from otel_ml import _guard
+from otel_ml._telemetry._template import Templates, encode
+from otel_ml._telemetry.ports import EventData, Everyday, Record, Shape, SpanData
+
+if TYPE_CHECKING:
+    from otel_ml._telemetry._intake import Outlet
+
+_SAMPLED: Final = Shape.SAMPLED
+
+
+class Rendered:
+    """What a chunk of records gave: bytes from templates, data for the general encoder."""
+
+    def __init__(self, records: list[Record | Everyday]) -> None:
+        self.left: Iterator[Record | Everyday] = iter(records)
+        self.at: Record | Everyday | None = None
+        """The record that is being rendered."""
+        self.span_bytes: list[bytes] = []
+        self.event_bytes: list[bytes] = []
+        self.spans: list[SpanData] = []
+        self.events: list[EventData] = []
+
+
+def _drawn(record: Everyday) -> Everyday:
+    """The record after it was offered as exemplar."""
+    span = (record.end_ns, record.trace_id, record.span_id)
+    drawn = record.source.cells.draw(record.elapsed_ns / 1e9, record.score, span)
+    return record._replace(shape=record.shape | Shape.IS_EXEMPLAR) if drawn else record
+
+
+class Renderer:
+    """Renders and observes records; one that fails costs none of its neighbours."""
+
+    def __init__(self, traces: Outlet[SpanData], logs: Outlet[EventData]) -> None:
+        self._traces = traces
+        self._logs = logs
+        self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
+
+    def render(self, records: list[Record | Everyday]) -> Rendered:
+        """Takes each record once."""
+        rendered = Rendered(records)
+        # One guard for as many records as go well: what the quick way cannot do, the general way does.
+        while _guard.attempt(self._render_all, rendered) is None:
+            if rendered.at is not None:
+                self._render_one(rendered.at, rendered)
+        return rendered
+
+    def _render_all(self, rendered: Rendered) -> bool:
+        templates = self._templates
+        for given in rendered.left:
+            rendered.at = record = given
+            if type(record) is not Everyday or templates is None:
+                self._render_one(record, rendered)
+                continue
+            source, _, shape, _, wants_event, _, _, _, _, elapsed_ns, _, _, score, row, stages = record
+            if row is not None and tuple(row) not in source.known_names:
+                rendered.at = record = source.checked(record)
+            if shape & _SAMPLED and source.exemplars and source.cells.is_new(elapsed_ns / 1e9, score):
+                rendered.at = record = _drawn(record)
+            template = templates.of(record)
+            if template is None:
+                self._render_one(record, rendered)
+                continue
+            span, event = encode(template, record, source.body(record) if wants_event else b"")
+            if span is not None:
+                rendered.span_bytes.append(span)
+                if stages:
+                    rendered.spans += stages
+            if event is not None:
+                rendered.event_bytes.append(event)
+            if source.has_observers:
+                _guard.call("worker.observe", source.observe, record)
+        return True
+
+    def _render_one(self, record: Record | Everyday, rendered: Rendered) -> None:
+        """The general way."""
+        if isinstance(record, Everyday):
+            data = _guard.call("worker.render", record.source.render, record)
+        else:
+            data = _guard.call("worker.render", record.render)
+        if data is None:
+            self._traces.drop("invalid", record.span_count)
+            self._logs.drop("invalid", record.event_count)
+        else:
+            spans, event = data
+            self._traces.adjust(record.span_count, len(spans))
+            self._logs.adjust(record.event_count, 0 if event is None else 1)
+            rendered.spans += spans
+            if event is not None:
+                rendered.events.append(event)
+        if isinstance(record, Everyday):
+            _guard.call("worker.observe", record.source.observe, record)
+        else:
+            _guard.call("worker.observe", record.observe)
