@@ -179,7 +179,7 @@ def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine,
         return [Observation(5)]
 
     engine.meter("user").create_observable_gauge("user.gauge", [callback])
-    engine.store._sets[IDENTITY] = None
+    engine.store._sets[IDENTITY] = SimpleNamespace(elapsed_ns=[])  # which cannot be folded
     without = collected(engine, receiver)
     fail[0] = False
     del engine.store._sets[IDENTITY]
