@@ -19,8 +19,6 @@ from otel_ml.resource_sampler._source import Gap, Reading
 Attribution = Literal["process", "containers", "off"]
 
 _MAX_MADE: Final = 1024
-MAX_PROCESSES: Final = 1024
-"""Processes of one GPU that are looked at."""
 
 
 @dataclass(slots=True)
@@ -103,8 +101,7 @@ class Ladder:
         seen = self._seen.setdefault(device.identity.uuid, _Seen())
         seen.pids = seen.ours = frozenset()
         seen.by_container = {}
-        listed = self._nvml.call("nvmlDeviceGetComputeRunningProcesses_v3", device.handle)[:MAX_PROCESSES]
-        memory: dict[int, int | None] = {int(one.pid): one.usedGpuMemory for one in listed}
+        memory = dict(self._nvml.processes(device.handle))
         if not all(map(is_plausible, memory)):
             yield Gap(f"{device.identity.name} processes", "malformed", "process ids out of range")
             return
@@ -169,8 +166,7 @@ class Ladder:
         seen = self._seen.setdefault(gpu.identity.uuid, _Seen())
         since = seen.utilization_until
         shares: dict[int, tuple[int, int]] = {}
-        for sample in self._nvml.call("nvmlDeviceGetProcessUtilization", gpu.handle, since)[:MAX_PROCESSES]:
-            stamp, pid, share = int(sample.timeStamp), int(sample.pid), int(sample.smUtil)
+        for pid, stamp, share in self._nvml.process_utilization(gpu.handle, since):
             if stamp > since and is_plausible(pid) and share <= 100:
                 seen.utilization_until = max(seen.utilization_until, stamp)
                 shares[pid] = max(shares.get(pid, (0, 0)), (stamp, share))

@@ -195,6 +195,8 @@ class Driver:
     def _take_up(self, index: int) -> str:
         handle = self._nvml.call("nvmlDeviceGetHandleByIndex", index)
         uuid = str(self._nvml.call("nvmlDeviceGetUUID", handle))
+        if not uuid:
+            raise CallFailed("malformed", None, "its UUID is empty")
         slot = self._slots.get(uuid)
         if slot is None:
             if len(self._slots) < MAX_GPUS:

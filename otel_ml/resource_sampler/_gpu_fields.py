@@ -18,6 +18,8 @@ _JITTER: Final = 0.99
 """A counter that falls by less than a hundredth was not reset: the driver read its parts at different moments."""
 _NO_VALUE: Final = (1 << 32) - 1
 """The driver's word for "no value" of 32 bits, which it also gives in 64."""
+_LARGEST: Final = (1 << 63) - 1
+"""A point cannot hold more, and a counter that was so far once would never be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Field:
 
     def is_known(self, value: float | None) -> bool:
         """Whether the driver's answer is a figure; a counter of 64 bits may well pass 32 of them."""
-        if value is None or value < 0 or (value == _NO_VALUE and self.metric.instrument != "counter"):
+        if value is None or not 0 <= value <= _LARGEST or (value == _NO_VALUE and self.metric.instrument != "counter"):
             return False
         return value != 0 or not self.is_zero_unknown
 

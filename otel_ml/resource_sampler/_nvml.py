@@ -27,7 +27,14 @@ _FIELD: Final = struct.Struct("=IIqqIIQ")
 """nvmlFieldValue_t: field, scope, timestamp, latency in microseconds, type of the value, return code, value."""
 _GPU_UTILIZATION_SAMPLES: Final = 1
 _SAMPLE_BYTES: Final = 16
-_MAX_SAMPLES: Final = 4096
+_PROCESS: Final = struct.Struct("=I4xQII")
+"""nvmlProcessInfo_t, version 3: id, bytes, GPU and compute instance."""
+_UTILIZATION: Final = struct.Struct("=I4xQIIII")
+"""nvmlProcessUtilizationSample_t: id, timestamp, shares of SM, memory, encoder and decoder."""
+_BUFFER_BYTES: Final = 1 << 16
+"""Room for 4096 samples, or for 2048 processes and more."""
+_INSUFFICIENT_SIZE: Final = 7
+_GARBAGE: Final = (ValueError, IndexError, OverflowError, MemoryError)
 _KINDS: Final[dict[int, GapKind]] = {
     **dict.fromkeys((3, 13, 22, 25, 26), "unsupported"),  # ... function not found, ECC of a vGPU, version, deprecated
     **dict.fromkeys((0, 6, 10, 21, 27), "absent"),  # success with nothing, not found, timeout, no data, not ready
@@ -66,6 +73,14 @@ class UtilizationSamples(NamedTuple):
     newest: int
 
 
+class ProcessSample(NamedTuple):
+    """What share of a GPU a process had, in percent, at a timestamp in microseconds."""
+
+    pid: int
+    stamp: int
+    share: int
+
+
 class Nvml:
     """Calls functions of ``pynvml`` by name; a failed call is a `CallFailed`, nothing else leaves.
 
@@ -78,7 +93,7 @@ class Nvml:
         self._module = module
         self._timed = timed
         self._errors: tuple[type[Exception], ...] = ()
-        self._samples: Any = None
+        self._buffer: Any = None
 
     def start(self) -> None:
         """Imports the binding and initialises the library.
@@ -95,9 +110,9 @@ class Nvml:
         error = getattr(self._module, "NVMLError", None)
         if error is None or not hasattr(self._module, "nvmlInitWithFlags"):
             raise CallFailed("driver", None, "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py")
-        # a missing versioned symbol has a class of its own; text that is no UTF-8 is a ValueError
+        # a missing versioned symbol has a class of its own; no UTF-8 is a ValueError, a wrong count anything
         mismatch = getattr(self._module, "NVMLLibraryMismatchError", error)
-        self._errors = (error, mismatch, ValueError)
+        self._errors = (error, mismatch, *_GARBAGE)
         self.call("nvmlInit")
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -153,37 +168,77 @@ class Nvml:
 
         The binding asks twice, for the count and for the samples; with a buffer of ours it is one call.
         """
-        library = getattr(self._module, "nvmlLib", None)
-        if library is None:
-            raise CallFailed("unsupported", None, "the binding does not show its library")
-        if self._samples is None:
-            self._samples = (ctypes.c_char * (_SAMPLE_BYTES * _MAX_SAMPLES))()
-        count, kind = ctypes.c_uint(_MAX_SAMPLES), ctypes.c_uint(0)
-        started = time.perf_counter()
-        try:
-            code = library.nvmlDeviceGetSamples(
+        kind = ctypes.c_uint(0)
+        count = self._fill(
+            "nvmlDeviceGetSamples",
+            lambda buffer, size: (
                 handle,
                 ctypes.c_uint(_GPU_UTILIZATION_SAMPLES),
                 ctypes.c_ulonglong(since),
                 ctypes.byref(kind),
-                ctypes.byref(count),
-                self._samples,
-            )
-        except AttributeError:
-            raise CallFailed("unsupported", 13, "the library has no nvmlDeviceGetSamples") from None
-        if self._timed is not None:
-            self._timed("nvmlDeviceGetSamples", time.perf_counter() - started)
-        if code != 0:
-            raise self._failed(self._module.NVMLError(code))
+                size,
+                buffer,
+            ),
+            _SAMPLE_BYTES,
+        )
         if kind.value not in _BITS:
             raise CallFailed("malformed", None, f"samples of type {kind.value}")
-        return _mean(memoryview(self._samples).cast("B")[: _SAMPLE_BYTES * min(count.value, _MAX_SAMPLES)], since)
+        return _mean(memoryview(self._buffer).cast("B")[: _SAMPLE_BYTES * count], since)
+
+    def processes(self, handle: Any) -> list[tuple[int, int | None]]:
+        """The processes that compute on a device, with the bytes that they use, None where the driver does not say.
+
+        The binding makes room for as many as the driver says, whatever that is; here the room is fixed.
+        """
+        name = "nvmlDeviceGetComputeRunningProcesses_v3"
+        count = self._fill(name, lambda buffer, size: (handle, size, buffer), _PROCESS.size)
+        content = memoryview(self._buffer).cast("B")[: _PROCESS.size * count]
+        return [
+            (pid, None if memory == (1 << 64) - 1 else memory) for pid, memory, _, _ in _PROCESS.iter_unpack(content)
+        ]
+
+    def process_utilization(self, handle: Any, since: int) -> list[ProcessSample]:
+        """The newest shares of the processes that were busy after a timestamp."""
+        name = "nvmlDeviceGetProcessUtilization"
+        count = self._fill(
+            name, lambda buffer, size: (handle, buffer, size, ctypes.c_ulonglong(since)), _UTILIZATION.size
+        )
+        content = memoryview(self._buffer).cast("B")[: _UTILIZATION.size * count]
+        return [ProcessSample(pid, stamp, share) for pid, stamp, share, *_ in _UTILIZATION.iter_unpack(content)]
+
+    def _fill(self, name: str, arguments: Callable[[Any, Any], tuple[Any, ...]], width: int) -> int:
+        """Has the library itself fill the buffer, and says with how many entries of this width.
+
+        Raises:
+            CallFailed: It failed, or has more than there is room for.
+        """
+        library = getattr(self._module, "nvmlLib", None)
+        if library is None:
+            raise CallFailed("unsupported", None, "the binding does not show its library")
+        function = getattr(library, name, None)
+        if function is None:
+            raise CallFailed("unsupported", 13, f"the library has no {name}")
+        if self._buffer is None:
+            self._buffer = (ctypes.c_char * _BUFFER_BYTES)()
+        room = _BUFFER_BYTES // width
+        count = ctypes.c_uint(room)
+        started = time.perf_counter()
+        code = function(*arguments(self._buffer, ctypes.byref(count)))
+        if self._timed is not None:
+            self._timed(name, time.perf_counter() - started)
+        if code == _INSUFFICIENT_SIZE:
+            raise CallFailed("capped", code, f"{count.value} entries, more than {room}")
+        if code != 0:
+            raise self._failed(self._module.NVMLError(code))
+        if count.value > room:
+            raise CallFailed("malformed", None, f"{count.value} entries in the place of {room}")
+        return count.value
 
     def _failed(self, error: Exception) -> CallFailed:
         # by value: NVMLError cannot be hashed, and comparing one with a foreign exception raises
         code = getattr(error, "value", None)
         if code is None:
-            kind: GapKind = "malformed" if isinstance(error, ValueError) else "unsupported"
+            kind: GapKind = "malformed" if isinstance(error, _GARBAGE) else "unsupported"
             return CallFailed(kind, None, str(error))
         return CallFailed(kind_of(code), code, str(error))
 

@@ -277,6 +277,15 @@ static int enter(const char *name, const struct device *device)
     return rule ? (int)rule->value : NO_LINE;
 }
 
+/* A count that has nothing to do with what was written, as of a driver whose structure is another one. */
+static void miscount(const char *name, const struct device *device, unsigned *size)
+{
+    char key[64];
+    double value;
+    snprintf(key, sizeof key, "count:%s", name);
+    if (number(key, device->gpu, device->mig, &value, NULL)) *size = (unsigned)value;
+}
+
 #define CALL(NAME, DEVICE)                          \
     const char *name_ = NAME;                       \
     int code_ = enter(name_, DEVICE);               \
@@ -395,6 +404,7 @@ int nvmlDeviceGetSamples(handle h, unsigned kind, uint64_t since, unsigned *type
     if (found == 0) DONE(NOT_FOUND);
     if (out && found > *size) DONE(INSUFFICIENT_SIZE);
     *size = found;
+    miscount(name_, h, size);
     DONE(OK);
 }
 
@@ -540,6 +550,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(handle h, unsigned *size, struct pro
         found++;
     }
     *size = found;
+    miscount(name_, h, size);
     DONE(found > room ? INSUFFICIENT_SIZE : OK);
 }
 
@@ -560,6 +571,7 @@ int nvmlDeviceGetProcessUtilization(handle h, struct utilization *out, unsigned 
         found++;
     }
     *size = found;
+    miscount(name_, h, size);
     if (found > room) DONE(INSUFFICIENT_SIZE);
     DONE(find(VALUE, "no_samples_is_success", h->gpu, h->mig) || found ? OK : NOT_FOUND);
 }

@@ -271,11 +271,13 @@ def test_attribution_that_is_off_asks_for_no_processes(read, driver):
     assert (used(report), counted(report)) == ({}, {})
 
 
-def test_many_processes_are_cut(processes, read):
-    """The list of one GPU is bounded."""
+@pytest.mark.parametrize(("others", "expected"), [(2000, 1), (3000, 0)])
+def test_the_list_of_one_gpu_is_bounded(processes, read, others, expected):
+    """Of a longer one nothing is known, not even of those that it names."""
     processes(500, cuda=True)
-    report = read(*[f"0 - 0 process {pid} 1" for pid in range(1000, 3000)], f"0 - 0 process 500 {MIB}", pid=500)
-    assert used(report) == {}
+    rules = [f"0 - 0 process {pid} 1" for pid in range(1000, 1000 + others)]
+    report = read(*rules, f"0 - 0 process 500 {MIB}", pid=500)
+    assert len(used(report)) == expected
 
 
 def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import types
 import pytest
 from nvml_fixtures import A, B, figures, in_any_order, rows_of, status, xids
 
+from otel_ml import _guard
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler import Gap, GpuSource
 
@@ -182,6 +183,74 @@ def test_a_binding_without_a_newer_function_is_no_fault(driver, gpus, nvml):
     assert temperatures == [54.0, 54.0]
     assert [row[1] for row in rows_of(report, "hw.gpu.memory.usage")] == [21474836480, 21474836480]
     assert driver.calls("nvmlDeviceGetTemperature") == 2
+
+
+@pytest.mark.parametrize("error", [IndexError("x"), OverflowError("x"), MemoryError(), ValueError("x")])
+def test_a_binding_that_fails_over_a_garbage_answer_costs_one_figure(driver, gpus, nvml, error):
+    """It makes room as the driver says and walks through it; all that is not its own error is the driver's garbage."""
+    odd = types.ModuleType("pynvml")
+    vars(odd).update(vars(nvml))
+
+    def fail(*_):
+        raise error
+
+    odd.nvmlDeviceGetClockInfo = fail
+    whole = rows_of(at(driver, gpus(), 30))
+    report = at(driver, gpus(nvml=odd), 30)
+    assert rows_of(report) == [row for row in whole if row[0] != "otelml.gpu.clock.frequency"]
+    assert {gap.kind for gap in report.gaps if "clock" in gap.what and "GPU 0" in gap.what} == {"malformed"}
+    assert _guard.counts() == {}
+
+
+@pytest.mark.parametrize(
+    ("function", "what", "lost"),
+    [
+        ("nvmlDeviceGetComputeRunningProcesses_v3", "GPU 0 processes", "otelml.gpu.process.count"),
+        ("nvmlDeviceGetProcessUtilization", "GPU 0 process utilization", ""),
+        ("nvmlDeviceGetSamples", "GPU 0 utilization samples", ""),
+    ],
+)
+@pytest.mark.parametrize("count", [5000, 2**31, 2**32 - 1])
+def test_a_number_of_entries_that_cannot_be_is_no_list(driver, gpus, function, what, lost, count):
+    """Neither room is made for it nor what lies behind the list taken for processes."""
+    driver.load("0 - 0 process 500 1", "0 - 0 busy 500 30", f"0 - 0 value count:{function} {count}")
+    report = at(driver, gpus(), 30)
+    kinds = [(gap.kind, gap.detail.partition(" ")[0]) for gap in report.gaps if gap.what == what]
+    assert kinds == [("malformed", str(count))]
+    assert [row for row in rows_of(report, lost) if row[2]["hw.id"] == "GPU-a"] == [] or not lost
+
+
+def test_a_gpu_without_a_uuid_is_a_gap_and_the_other_one_is_read(driver, gpus):
+    """What has no name cannot be told from another one."""
+    driver.load("0 - 0 text uuid ")
+    report = at(driver, gpus(), 30)
+    assert {row[2]["hw.id"] for row in rows_of(report, "hw.energy")} == {"GPU-b"}
+    assert Gap("gpu 0", "malformed", "its UUID is empty") in report.gaps
+
+
+def test_a_counter_beyond_all_points_is_no_figure_and_is_forgotten(driver, gpus):
+    """One garbage answer does not end the series: it goes on as if it had not been."""
+    driver.load("45 55 0 value field:197 9223372036854775808", gpus=1)
+    source = gpus()
+    seen = [
+        [
+            row[1]
+            for row in rows_of(at(driver, source, second), "hw.gpu.io")
+            if row[2]["network.io.direction"] == "transmit"
+        ]
+        for second in (40, 50, 60)
+    ]
+    assert seen == [[1_000_000 + 5_000_000 * 40], [], [1_000_000 + 5_000_000 * 60]]
+
+
+def test_more_processes_than_there_is_room_for_are_no_sum(driver, gpus):
+    """Of a part of them no share can be told; that is a limit, and no error."""
+    driver.load(*[f"0 - 0 process {pid} 1" for pid in range(1, 3001)], gpus=1)
+    report = at(driver, gpus(), 30)
+    assert rows_of(report, "otelml.gpu.process.count") == []
+    assert [gap for gap in report.gaps if gap.what == "GPU 0 processes"] == [
+        Gap("GPU 0 processes", "capped", "3000 entries, more than 2730")
+    ]
 
 
 def test_a_package_that_shadows_the_binding_is_named(driver, gpus):
