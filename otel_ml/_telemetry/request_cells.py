@@ -54,6 +54,10 @@ class ActiveCell:
         self.started = 0
         self.finished = 0
 
+    def end(self) -> None:
+        """Counts one that ends."""
+        self.finished += 1
+
 
 class RequestCells:
     """What one thread has counted."""

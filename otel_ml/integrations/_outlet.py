@@ -5,20 +5,96 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Thread
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio.to_thread
 from opentelemetry import _logs, metrics, trace
+from opentelemetry.context import Context
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
+from otel_ml._telemetry.cells import Exemplar
+from otel_ml._telemetry.request_cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
 
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that the end of an ASGI lifespan may wait for telemetry."""
 
 
+class Measure(Protocol):
+    """Where requests are measured."""
+
+    def begin(self, key: ActiveKey, context: Context) -> Callable[[], object]:
+        """Counts a request in flight; gives what counts its end."""
+
+    def record(self, key: RequestKey, seconds: float, context: Context) -> None:
+        """Records the duration of one that has ended."""
+
+
+class Instruments:
+    """Measures by instruments of the OTel API."""
+
+    def __init__(self, meter: metrics.Meter) -> None:
+        duration, active = semconv.HTTP_SERVER_REQUEST_DURATION, semconv.HTTP_SERVER_ACTIVE_REQUESTS
+        self._duration = meter.create_histogram(
+            duration.name,
+            duration.unit,
+            duration.description,
+            explicit_bucket_boundaries_advisory=semconv.HTTP_BUCKETS,
+        )
+        self._active = meter.create_up_down_counter(active.name, active.unit, active.description)
+
+    def begin(self, key: ActiveKey, context: Context) -> Callable[[], object]:
+        attributes = active_attributes(*key)
+        self._active.add(1, attributes, context)
+        return lambda: self._active.add(-1, attributes, context)
+
+    def record(self, key: RequestKey, seconds: float, context: Context) -> None:
+        self._duration.record(seconds, key.attributes(), context)
+
+
+class Cells:
+    """Measures in the engine's cells."""
+
+    def __init__(self, engine: ports.Engine, requests: RequestCellSet) -> None:
+        self._engine = engine
+        self._requests = requests
+
+    def begin(self, key: ActiveKey, context: Context) -> Callable[[], object]:  # noqa: ARG002
+        return self._requests.mine().begin(key).end
+
+    def record(self, key: RequestKey, seconds: float, context: Context) -> None:
+        cell = self._requests.cell(self._requests.mine(), key)
+        bucket = cell.record(seconds)
+        span = trace.get_current_span(context)
+        span_context = span.get_span_context()
+        if self._engine.exemplars and span_context.trace_flags.sampled:
+            now, trace_id, span_id = self._engine.clock.time_ns(), span_context.trace_id, span_context.span_id
+            if cell.offer(bucket, Exemplar(seconds, now, trace_id, span_id)):
+                span.set_attribute(semconv.EXEMPLAR, True)
+
+
+class Light:
+    """What the everyday request of own mode needs, looked up once."""
+
+    def __init__(self, engine: ports.Engine, requests: RequestCellSet) -> None:
+        self.engine = engine
+        self.requests = requests
+        self.rule = engine.sampling_rule
+        self.exemplars = engine.exemplars
+        self.trace_id = engine.ids.trace_id
+        self.span_id = engine.ids.span_id
+        self.now = engine.clock.perf_counter_ns
+        self.time_ns = engine.clock.time_ns
+        self.offer = engine.offer_span
+
+
 class Outlet:
-    """Tracer and instruments, looked up again when `configure` or `shutdown` changes the mode."""
+    """Tracer and measures, looked up again when `configure` or `shutdown` changes the mode.
+
+    Attributes:
+        state: The state that `refresh` found last.
+        light: None where spans and metrics take the way of the OTel API.
+    """
 
     def __init__(
         self,
@@ -26,12 +102,13 @@ class Outlet:
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         self._providers = (tracer_provider, meter_provider)
-        self._state: ports.State | None = None
+        self.state: ports.State | None = None
+        self.light: Light | None = None
 
     def refresh(self) -> bool:
         """Binds to the state in force; True when it is another one than before."""
         state = ports.state()
-        if state is self._state:
+        if state is self.state:
             return False
         tracer_provider, meter_provider = self._providers
         engine = state.engine
@@ -39,25 +116,22 @@ class Outlet:
             self.tracer = engine.tracer(semconv.SCOPE)
         else:
             self.tracer = trace.get_tracer(semconv.SCOPE, None, tracer_provider, semconv.SCHEMA_URL)
-        if engine is not None and meter_provider is None:
-            meter = engine.meter(semconv.SCOPE)
+        requests = None if engine is None or meter_provider is not None else engine.requests
+        self.light = None
+        if engine is not None and requests is not None:
+            self.measure: Measure = Cells(engine, requests)
+            self.light = Light(engine, requests) if tracer_provider is None else None
+        elif engine is not None and meter_provider is None:
+            self.measure = Instruments(engine.meter(semconv.SCOPE))
         else:
-            meter = metrics.get_meter(semconv.SCOPE, "", meter_provider, semconv.SCHEMA_URL)
-        duration, active = semconv.HTTP_SERVER_REQUEST_DURATION, semconv.HTTP_SERVER_ACTIVE_REQUESTS
-        self.duration = meter.create_histogram(
-            duration.name,
-            duration.unit,
-            duration.description,
-            explicit_bucket_boundaries_advisory=semconv.HTTP_BUCKETS,
-        )
-        self.active = meter.create_up_down_counter(active.name, active.unit, active.description)
-        self._state = state
+            self.measure = Instruments(metrics.get_meter(semconv.SCOPE, "", meter_provider, semconv.SCHEMA_URL))
+        self.state = state
         return True
 
     @property
     def mode(self) -> ports.Mode:
         """The mode that `refresh` found last."""
-        return "guest" if self._state is None else self._state.mode
+        return "guest" if self.state is None else self.state.mode
 
 
 def flush_in_force() -> None:

@@ -70,6 +70,11 @@ def method_of(scope: Scope) -> str:
     return method if method in METHODS else OTHER_METHOD
 
 
+def word_of(method: str) -> str:
+    """What stands for a method in a span's name."""
+    return "HTTP" if method == OTHER_METHOD else method
+
+
 def metric_attributes(scope: Scope, method: str) -> Attributes:
     """Attributes of every HTTP metric. Nothing in them is the client's to choose freely."""
     attributes: Attributes = {semconv.HTTP_REQUEST_METHOD: method}
@@ -93,17 +98,25 @@ def span_attributes(scope: Scope, base: Attributes, headers: Headers) -> Attribu
     client = scope.get("client")
     if client and client[0]:
         attributes[semconv.CLIENT_ADDRESS] = clean(client[0])
-    _add_server(attributes, scope, headers.host)
+    add_server(attributes, headers.host, scope.get("server"), scope.get("scheme", ""))
     return attributes
 
 
-def _add_server(attributes: Attributes, scope: Scope, host: str) -> None:
+def add_server(attributes: Attributes, host: str, server: Any, scheme: str) -> None:
+    """Adds the address that the client asked for, or the one that the server has.
+
+    Args:
+        attributes: Where they are added.
+        host: The header, clean; empty if there is none.
+        server: What the scope calls so: an address and a port, or None.
+        scheme: Tells the port if the header does not.
+    """
     authority = _AUTHORITY.fullmatch(host)
     if authority is not None:
         address = authority["host"].strip("[]")
-        port = int(authority["port"]) if authority["port"] else _DEFAULT_PORTS.get(scope.get("scheme", ""))
+        port = int(authority["port"]) if authority["port"] else _DEFAULT_PORTS.get(scheme)
     else:
-        address, port = scope.get("server") or (None, None)
+        address, port = server or (None, None)
     if not address:
         return
     attributes[semconv.SERVER_ADDRESS] = clean(address)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
+import fastapi
 from fastapi import routing
-from opentelemetry import metrics
+from opentelemetry import _logs, metrics
 from starlette.routing import Mount
 
 from otel_ml.integrations._request import Scope
@@ -15,23 +17,51 @@ from otel_ml.integrations._request import Scope
 RouteNote: Any
 try:
     # FastAPI >= 0.142 writes the template of the selected route into this object, mounts and prefixes included, and a
-    # mounted FastAPI that finds it in the scope makes no server span of its own. The name is private: a test holds it.
-    RouteNote = import_module("fastapi.telemetry._api")._RequestTelemetry  # noqa: SLF001
+    # mounted FastAPI that finds it in the scope makes no span of its own. The names are private: a test holds them.
+    _api, _asgi = import_module("fastapi.telemetry._api"), import_module("fastapi.telemetry._asgi")
+    RouteNote = _api._RequestTelemetry  # noqa: SLF001
+    CONTEXT_KEY: str = _api._REQUEST_TELEMETRY_KEY  # noqa: SLF001
+    """Where FastAPI looks for the note in the OTel context."""
+    _note_exception: Callable[..., None] | None = _asgi._exception  # noqa: SLF001
+    _Data: Callable[[], Any] | None = _api.TelemetryData
 except (ImportError, AttributeError):
-    RouteNote = None
+    RouteNote, CONTEXT_KEY, _note_exception, _Data = None, "", None, None
 
 _flat: Callable[[Iterable[Any]], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
 """FastAPI < 0.137.2 keeps a flat list of routes."""
 
-_NOTE_KEY: Final = "fastapi.telemetry"
+NOTE_KEY: Final = "fastapi.telemetry"
+"""Where FastAPI looks for the note in the scope."""
 _TRACING: Final = "tracing"
 _METRICS: Final = "metrics"
+_LOGS: Final = "logs"
+
+
+def _cheap_note(base: Any) -> Any:
+    """A kind of `RouteNote` that costs a fifth of it to make."""
+
+    def prepare(note: Any, method: str, prefix: str, logger: Any) -> None:
+        note.span_method = method
+        note._mount_prefix = prefix  # noqa: SLF001
+        note.logger = logger
+        note.data = None if logger is None or _Data is None else _Data()
+
+    absent = dict.fromkeys(("span", "tracer", "route", "status_code"))
+    exceptions: cached_property[list[BaseException]] = cached_property(lambda _note: [])
+    exceptions.__set_name__(None, "_exceptions")  # type: ignore[arg-type]
+    return type("RouteNote", (base,), {**absent, "__init__": prepare, "_exceptions": exceptions})
+
+
+_Note: Final = None if RouteNote is None else _cheap_note(RouteNote)
 
 
 class Native:
     """FastAPI's own telemetry of one application, which can be told to stand back.
 
     After construction there is no public switch; ``app._telemetry`` is the mapping that it reads at every request.
+
+    Attributes:
+        logger: Where FastAPI's log events about a request go while it stands back; None if it was to send none.
     """
 
     def __init__(self, app: object) -> None:
@@ -39,22 +69,38 @@ class Native:
         usable = isinstance(config, MutableMapping) and _TRACING in config and _METRICS in config
         self._config: MutableMapping[str, Any] | None = config if usable else None
         self._before: dict[str, Any] | None = None
+        self.logger: Any = None
 
     def stand_back(self) -> None:
-        """Turns its spans and metrics off; its log events stay."""
-        if self._config is not None and self._before is None:
-            self._before = {key: self._config[key] for key in (_TRACING, _METRICS)}
-            self._config.update({_TRACING: False, _METRICS: False})
+        """Turns its spans and metrics off. Its log events stay, but it is us who give it what it needs for them.
+
+        Left to itself it wraps every request once more for them, which costs more than all that we do.
+        """
+        if self._config is None or self._before is not None:
+            return
+        self._before = {key: self._config[key] for key in (_TRACING, _METRICS)}
+        self._config.update({_TRACING: False, _METRICS: False})
+        if _Note is not None and self._config.get(_LOGS):
+            self._before[_LOGS] = self._config[_LOGS]
+            self._config[_LOGS] = False
+            self.logger = _logger(self._config.get("logger_provider"))
 
     def restore(self) -> None:
         """Gives back the settings that `stand_back` found."""
         if self._config is not None and self._before is not None:
             self._config.update(self._before)
-            self._before = None
+            self._before = self.logger = None
+
+    def logger_for(self, scope: Scope) -> Any:
+        """The logger for FastAPI's events about one request or connection; None if there are to be none."""
+        if self.logger is None or self._config is None:
+            return None
+        exclude = self._config.get("exclude")
+        return None if exclude is not None and exclude(scope) else self.logger
 
     def has_metrics(self, scope: Scope) -> bool:
         """Whether it measures this request, so that ours must not."""
-        if self._config is None or scope.get(_NOTE_KEY) is None or not self._config[_METRICS]:
+        if self._config is None or scope.get(NOTE_KEY) is None or not self._config[_METRICS]:
             return False
         provider = self._config.get("meter_provider") or metrics.get_meter_provider()
         return "Proxy" not in type(provider).__name__
@@ -62,26 +108,39 @@ class Native:
 
 def has_native_span(scope: Scope) -> bool:
     """Whether FastAPI's own telemetry made a server span for this request."""
-    return getattr(scope.get(_NOTE_KEY), "span", None) is not None
+    return getattr(scope.get(NOTE_KEY), "span", None) is not None
 
 
-def leave_note(scope: Scope, method: str) -> Any:
-    """Puts the object into the scope in which FastAPI notes the route; None when there is one or no such thing."""
-    if RouteNote is None or _NOTE_KEY in scope:
+def leave_note(scope: Scope, method: str, logger: Any = None) -> Any:
+    """Puts the object into the scope in which FastAPI notes the route; None when there is one or no such thing.
+
+    Args:
+        scope: The scope of a request or connection.
+        method: How the span is named as long as there is no route.
+        logger: Where FastAPI's events about failed validation and exceptions go.
+    """
+    if _Note is None or NOTE_KEY in scope:
         return None
-    root = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
-    note = RouteNote(span=None, span_method=method, data=None, _mount_prefix=root)
-    scope[_NOTE_KEY] = note
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    note = scope[NOTE_KEY] = _Note(method, root.rstrip("/"), logger)
     return note
+
+
+def note_exception(scope: Scope, note: Any, error: BaseException) -> None:
+    """Has FastAPI log an exception that it has not logged yet, as its own telemetry would."""
+    if note is not None and note.logger is not None and _note_exception is not None:
+        _note_exception(scope=scope, exc=error)
 
 
 def take_note(scope: Scope, note: Any) -> None:
     """Takes our object out of the scope again."""
     if note is None:
         return
-    if scope.get(_NOTE_KEY) is note:
-        del scope[_NOTE_KEY]
-    note._exceptions.clear()  # noqa: SLF001  (they would hold the request's frames)
+    if scope.get(NOTE_KEY) is note:
+        del scope[NOTE_KEY]
+    # Both would hold what the request held, and nobody may read them any more.
+    note.data = None
+    vars(note).pop("_exceptions", None)
 
 
 def route_of(scope: Scope, note: Any, root: str, routes: Iterable[Any]) -> str | None:
@@ -93,10 +152,18 @@ def route_of(scope: Scope, note: Any, root: str, routes: Iterable[Any]) -> str |
         root: The root path before the application ran.
         routes: The application's routes, where mounts are looked up.
     """
-    noted = getattr(note if note is not None else scope.get(_NOTE_KEY), "route", None)
+    noted = getattr(note if note is not None else scope.get(NOTE_KEY), "route", None)
     if isinstance(noted, str):
         return noted
     return _route_in_scope(scope, root, routes)
+
+
+def _logger(given: Any) -> Any:
+    """FastAPI's logger, unless nobody would hear it."""
+    provider = given if given is not None else _logs.get_logger_provider()
+    if isinstance(provider, _logs.NoOpLoggerProvider) or (given is None and "Proxy" in type(provider).__name__):
+        return None
+    return _logs.get_logger("fastapi", fastapi.__version__, provider, schema_url=getattr(_asgi, "_SCHEMA_URL", None))
 
 
 def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:

@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from otel_ml import _guard
+from otel_ml.integrations._exchange import Receive, Send
 from otel_ml.integrations._outlet import Outlet, flush_in_force
 from otel_ml.integrations._request import Scope
 from otel_ml.integrations._route import Native
-from otel_ml.integrations._server import (
-    HEALTH_PATHS,
-    App,
-    Receive,
-    Send,
-    ServerLayer,
-    ServerSpan,
-    Settings,
-    follow_mode,
-    is_contrib,
-    layers,
-)
+from otel_ml.integrations._server import App, ServerLayer, follow_mode, is_contrib, layers
+from otel_ml.integrations._settings import HEALTH_PATHS, ServerSpan, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

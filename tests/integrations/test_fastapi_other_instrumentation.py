@@ -35,6 +35,7 @@ def own_mode():
         engine = SimpleNamespace(
             tracer=lambda name: memory.tracer_provider.get_tracer(name),
             meter=lambda name: memory.meter_provider.get_meter(name),
+            requests=None,
         )
         ports.enter(ports.State("own", engine))
 

@@ -59,7 +59,7 @@ def test_the_outlet_follows_the_mode():
 
         create_up_down_counter = create_histogram
 
-    engine = SimpleNamespace(tracer=lambda name: f"tracer of {name}", meter=lambda name: Meter())
+    engine = SimpleNamespace(tracer=lambda name: f"tracer of {name}", meter=lambda name: Meter(), requests=None)
     outlet = _outlet.Outlet()
     outlet.refresh()
     ports.enter(ports.State("own", engine))

@@ -1,0 +1,90 @@
+"""What a caller's headers say about the trace that a request belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from opentelemetry import baggage, propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otel_ml import _guard
+from otel_ml.integrations._request import HEADER_LIMIT
+
+BAGGAGE: Final = b"baggage"
+TRACE_PARENT: Final = b"traceparent"
+TRACE_STATE: Final = b"tracestate"
+_STANDARD: Final = frozenset({TraceContextTextMapPropagator, W3CBaggagePropagator})
+_TRACE_PARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class Headers(NamedTuple):
+    """The headers of the global propagator."""
+
+    propagator: object
+    fields: frozenset[bytes]
+    """Those that are read; baggage only where some of it is allowed in."""
+    is_standard: bool
+    """Whether it reads W3C Trace Context and nothing else, which we can do ourselves."""
+
+
+def headers_in_force(known: Headers | None, allowed_baggage: Collection[str]) -> Headers:
+    """The headers to read now; the known ones unless another propagator was set."""
+    propagator = propagate.get_global_textmap()
+    if known is not None and propagator is known.propagator:
+        return known
+    fields = frozenset(name.lower().encode("latin-1") for name in propagator.fields)
+    if not allowed_baggage:
+        fields -= {BAGGAGE}
+    parts: Any = (propagator,)
+    if type(propagator) is CompositePropagator:
+        # Its members are private. Where they cannot be seen the propagator itself is asked, which is right but slow.
+        parts = getattr(propagator, "_propagators", parts)
+    kinds = set(map(type, parts))
+    standard = kinds <= _STANDARD and TraceContextTextMapPropagator in kinds and BAGGAGE not in fields
+    return Headers(propagator, fields, standard)
+
+
+def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
+    """What W3C Trace Context makes of its two headers; None for what has to be read with more care."""
+    found = _TRACE_PARENT.fullmatch(parent)
+    if found is None or (state is not None and len(state) > HEADER_LIMIT):
+        return None
+    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    if trace_id == 0 or span_id == 0:
+        return INVALID_SPAN_CONTEXT
+    kept = None if state is None else TraceState.from_header([state.decode("latin-1")])
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags), trace_state=kept)
+
+
+def remote_context(
+    carrier: dict[str, list[str]], local: Context, allowed_baggage: Collection[str], *, trusted: bool
+) -> tuple[Context, list[Link]]:
+    """The parent context of a request and its links, by the global propagator.
+
+    An untrusted caller's span is linked, not followed: its sampled flag would decide what we pay for.
+    """
+    if not carrier:
+        return local, []
+    joined = {name: [",".join(values)] if name == "baggage" else values for name, values in carrier.items()}
+    if not trusted:
+        remote = _guard.call("fastapi.extract", propagate.extract, joined, Context()) or Context()
+        span_context = trace.get_current_span(remote).get_span_context()
+        return local, [Link(span_context)] if span_context.is_valid else []
+    context = _guard.call("fastapi.extract", propagate.extract, joined, local)
+    if context is None:
+        return local, []
+    return _without_foreign_baggage(context, local, allowed_baggage), []
+
+
+def _without_foreign_baggage(context: Context, local: Context, allowed: Collection[str]) -> Context:
+    kept = baggage.get_all(local)
+    for name, value in baggage.get_all(context).items():
+        if name not in allowed and kept.get(name) != value:
+            context = baggage.remove_baggage(name, context)
+    return context
