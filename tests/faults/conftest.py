@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -31,8 +32,9 @@ fresh_guard = otlp_receiver.fresh_guard
 class Service:
     """Own mode in force, sending to the receiver, without the OTel globals."""
 
-    def __init__(self, receiver: Receiver, config: Config, *, periodic: bool, **keywords) -> None:
+    def __init__(self, receiver: Receiver, config: Config, note, *, periodic: bool, **keywords) -> None:
         self.receiver = receiver
+        self._note = note
         self.engine = OwnEngine(config, periodic=periodic, **keywords)
         self.telemetry = configure.Telemetry("own", config, self.engine)
         configure.adopt(self.telemetry, self.engine)
@@ -52,15 +54,13 @@ class Service:
 
     def balanced(self) -> bool:
         """Whether the ledger adds up, and what it calls delivered is what the receiver has."""
-        accounts = self.telemetry.ledger()
         received = self.receiver.counted()
-        return (
-            all(
-                one.produced == one.delivered + one.rejected + sum(one.dropped.values()) + one.in_flight
-                for one in accounts.values()
-            )
-            and {name: one.delivered for name, one in accounts.items()} == received
-        )
+        difference = 0
+        for name, one in self.telemetry.ledger().items():
+            decided = one.delivered + one.rejected + sum(one.dropped.values())
+            difference += abs(one.produced - decided - one.in_flight) + abs(one.delivered - received[name])
+        self._note(difference)
+        return difference == 0
 
     def end(self, seconds: float = 5.0) -> float:
         """Shuts down; gives the seconds that it took."""
@@ -128,9 +128,13 @@ class Program:
 
 
 @pytest.fixture
-def make_service(receiver, tmp_path):
+def make_service(receiver, tmp_path, request, figure):
     """Services that send to the receiver; ended after the test."""
     made: list[Service] = []
+    case = re.match(r"test_case_(\d+)", request.node.name)
+
+    def note(difference: int) -> None:
+        figure(int(case[1]) if case else 0, difference=difference)
 
     def make(*, periodic: bool = False, keywords=None, **settings) -> Service:
         settings = {
@@ -142,7 +146,7 @@ def make_service(receiver, tmp_path):
             **settings,
         }
         (tmp_path / "instances").mkdir(exist_ok=True)
-        service = Service(receiver, Config(**settings), periodic=periodic, **(keywords or {}))
+        service = Service(receiver, Config(**settings), note, periodic=periodic, **(keywords or {}))
         made.append(service)
         return service
 

@@ -59,7 +59,7 @@ def overload(make_service, resident, figure, seconds):
 
 def test_case_08_more_than_can_be_sent(make_service, resident, figure):
     """Two threads predict as fast as they can: what does not fit is dropped, exactly counted, by one known reason."""
-    overload(make_service, resident, figure, 1.0)
+    overload(make_service, resident, figure, 0.5)
 
 
 @pytest.mark.slow
@@ -217,7 +217,7 @@ def test_case_14_the_wall_clock_jumps(figure):
 def test_case_14_deadlines_ignore_the_wall_clock(make_service, receiver, monkeypatch):
     """A flush and a shutdown in which the wall clock runs an hour ahead end when they should."""
     receiver.default = dict(BLOCKED)
-    service = make_service(timeout=0.5)
+    service = make_service(timeout=0.3)
     service.predict()
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3600 * (random.random() - 0.5))

@@ -161,7 +161,7 @@ def test_two_processes_on_one_folder_replay_everything_once(run, receiver, folde
         for index in range(20):
             spool.keep("traces", 1, request(number * 100 + index + 1))
         spool.close()
-    settings = {"OTEL_ML_SPOOL_DIR": folder, "COUNT": tmp_path / "count", "SECONDS": 2}
+    settings = {"OTEL_ML_SPOOL_DIR": folder, "COUNT": tmp_path / "count", "SECONDS": 1}
     programs = [run("script.py", "return", **settings) for _ in range(2)]
     programs += [run("script.py", "replay", **settings) for _ in range(2)]
     for program in programs:
