@@ -164,8 +164,11 @@ class ContainerSource:
         if pid != self._pid or now - self._located_at >= LOCATED_SECONDS:
             self._pid, left = None, {group.folder for group in self._groups.values()}
             self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
-            for group_folder in left - {group.folder for group in self._groups.values()}:
-                let_go(str(group_folder))
+            left -= {group.folder for group in self._groups.values()}
+            if left:
+                above = {Path(file).parent for files in self._limits.values() for file in files}
+                for group_folder in left | above:
+                    let_go(str(group_folder))
             self._owned, self._limits, self._inodes = {}, {}, {}
             self._pid, self._located_at = pid, now
 

@@ -22,6 +22,8 @@ _FIRST_PAUSE: Final = 0.5
 _LOOK_SECONDS: Final = 1.0
 """How long it takes at most until the end of the watched process is seen."""
 _LAST_SECONDS: Final = 5.0
+_GRACE_SECONDS: Final = 2.0
+"""How long a request in flight may take once it shall stop: an orchestrator kills what is not gone in ten seconds."""
 _METRICS: Final = {semconv.SIGNAL: "metrics"}
 _REASONS: Final = {
     reason: {**_METRICS, semconv.DROP_REASON: reason} for reason in ("retry_exhausted", "shutdown", "too_large")
@@ -38,6 +40,10 @@ class Sender(Protocol):
         Raises:
             OSError: There was no answer.
         """
+        ...
+
+    def cut(self) -> None:
+        """Ends the request in flight, from another thread."""
         ...
 
     def close(self) -> None:
@@ -89,15 +95,24 @@ class DirectExport:
 
     def run(self, stop: threading.Event, ended: Callable[[], bool] = lambda: False) -> None:
         """Samples until `stop` is set or `ended` says so, then sends once more."""
+        over = threading.Event()
+        threading.Thread(target=self._cut, args=(stop, over), name="otel-ml-sampler-stop", daemon=True).start()
         due = self._clock()
         while not stop.is_set() and not ended():
             due = max(due + self._sampler.interval, self._clock())
             _guard.call("resource_sampler.direct", self.step, due, stop)
             while not stop.is_set() and self._clock() < due and not ended():
                 stop.wait(min(_LOOK_SECONDS, max(0.0, due - self._clock())))
+        over.set()
         _guard.call("resource_sampler.direct", self.step, self._clock() + _LAST_SECONDS, None)
         self._sampler.close()
         self._sender.close()
+
+    def _cut(self, stop: threading.Event, over: threading.Event) -> None:
+        """Waits for the stop, and ends a request that holds it up."""
+        stop.wait()
+        if not over.wait(_GRACE_SECONDS):
+            self._sender.cut()
 
     def step(self, due: float, stop: threading.Event | None) -> None:
         """One snapshot, sent until `due` if it is time to; without `stop` it is the last one, which is sent at once."""

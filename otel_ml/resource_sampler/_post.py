@@ -66,6 +66,7 @@ class Poster:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._head = "\r\n".join(lines).encode("utf-8", "replace")
         self._socket: socket.socket | None = None
+        self._is_cut = False
 
     def post(self, body: bytes, timeout: float) -> Answer:
         """Sends one request.
@@ -76,14 +77,14 @@ class Poster:
             OSError: There was no answer in time, or none that is HTTP.
         """
         deadline = time.monotonic() + timeout
-        kept = self._socket is not None
+        kept, self._is_cut = self._socket is not None, False
         request = self._head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         try:
             try:
                 return self._exchange(request, deadline)
             except (ConnectionError, TimeoutError) as error:
                 self.close()
-                if not kept or isinstance(error, TimeoutError):
+                if not kept or self._is_cut or isinstance(error, TimeoutError):
                     raise
                 return self._exchange(request, deadline)
         except OSError:
@@ -96,15 +97,27 @@ class Poster:
             self._socket.close()
             self._socket = None
 
+    def cut(self) -> None:
+        """Ends the request in flight, from another thread; a later one is sent as ever."""
+        self._is_cut = True
+        connection = self._socket
+        if connection is not None:
+            try:
+                # not that of a TLS connection, which goes on unencrypted for a moment
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def _exchange(self, request: bytes, deadline: float) -> Answer:
         connection = self._socket
         if connection is None:
             connection = self._connected(deadline)
             if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_hostname=self._host)
+                wrapped = self._tls.wrap_socket(connection, server_hostname=self._host, do_handshake_on_connect=False)
+                self._socket = connection = wrapped
+                wrapped.do_handshake()
             else:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket = connection
         connection.settimeout(_left(deadline))
         connection.sendall(request)
         return self._answer(connection, deadline)
@@ -117,13 +130,15 @@ class Poster:
             raise OSError(errno.EINVAL, f"{self._host!r} is no host name") from None
         error = OSError(errno.EADDRNOTAVAIL, f"{self._host!r} has no address")
         for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-            connection = socket.socket(family, kind, protocol)
+            self._socket = connection = socket.socket(family, kind, protocol)
             try:
                 connection.settimeout(_left(deadline) / (len(addresses) - tried))
                 connection.connect(address)
             except OSError as refused:
-                connection.close()
+                self.close()
                 error = refused
+                if self._is_cut:
+                    break
             else:
                 return connection
         raise error

@@ -45,6 +45,9 @@ class Receiver:
             raise answer
         return answer
 
+    def cut(self):
+        """Nothing is ever in flight."""
+
     def close(self):
         self.closed += 1
 
@@ -164,6 +167,40 @@ def test_a_stop_is_flushed_even_if_the_export_interval_is_far():
     receiver = Receiver(ACCEPTED)
     export(receiver, every=3600.0).run(stop)
     assert len(receiver.bodies) == 1
+
+
+def test_a_receiver_that_does_not_answer_does_not_hold_up_a_stop():
+    """The request in flight is cut after a moment, what it had is counted, and the last one is still tried."""
+
+    class Hanging(Receiver):
+        def __init__(self):
+            super().__init__(ACCEPTED)
+            self.is_in_flight, self.is_cut = threading.Event(), threading.Event()
+
+        def post(self, body, timeout):
+            answer = super().post(body, timeout)
+            if len(self.bodies) == 1:
+                self.is_in_flight.set()
+                assert self.is_cut.wait(30)
+                raise ConnectionError("cut")
+            return answer
+
+        def cut(self):
+            self.is_cut.set()
+
+    receiver, stop = Hanging(), threading.Event()
+    export = DirectExport(
+        ResourceSampler(3600.0, sources=[One()]), config=Config().metrics, resource={}, sender=receiver
+    )
+    thread = threading.Thread(target=export.run, args=(stop,))
+    thread.start()
+    assert receiver.is_in_flight.wait(30)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(receiver.bodies) == 2
+    assert export.dropped["shutdown"] > 0
+    assert export.produced == export.delivered + export.dropped["shutdown"]
 
 
 def test_what_cannot_be_sent_at_the_end_is_counted_as_such():

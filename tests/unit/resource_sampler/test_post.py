@@ -136,6 +136,36 @@ def test_a_name_without_an_address_is_an_error():
         Poster("http://receiver.test:4318/", {}, resolve=lambda *_: []).post(b"body", 10)
 
 
+@pytest.mark.parametrize("phase", ["connecting", "shaking hands", "waiting"])
+def test_a_request_is_cut_from_another_thread_in_every_phase(phase):
+    """It is an error at once, not tried a second time, and the next request is sent as ever."""
+    scheme = "https" if phase == "shaking hands" else "http"
+    with socket.create_server(("127.0.0.1", 0), backlog=0 if phase == "connecting" else 8) as silent:
+        waiting = [socket.socket() for _ in range(4 if phase == "connecting" else 0)]
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(silent.getsockname())
+        poster = Poster(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/", {})
+        seen = []
+
+        def post():
+            try:
+                poster.post(b"body", 60)
+            except OSError as error:
+                seen.append(error)
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        while thread.is_alive():
+            poster.cut()
+            thread.join(0.05)
+        for connection in waiting:
+            connection.close()
+    assert len(seen) == 1
+    assert not isinstance(seen[0], TimeoutError)
+    assert poster._socket is None
+
+
 def test_a_receiver_that_drips_is_cut_at_the_deadline():
     """The deadline is for the whole of a request, not for each piece."""
     end = threading.Event()
