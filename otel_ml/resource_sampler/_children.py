@@ -20,6 +20,8 @@ FULL_SECONDS: Final = 60.0
 MAX_CHILDREN: Final = 256
 
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
+_GONE: Final = (FileNotFoundError, ProcessLookupError, PermissionError, ValueError, IndexError)
+"""What a process that ends, or is none of ours, is read with; where there are no descriptors left nothing is known."""
 _NOTHING: Final[Mapping[str, str | int]] = {}
 
 
@@ -86,7 +88,7 @@ class Children:
         """Figures of a descendant; one that ended, or whose id now belongs to another process, is forgotten."""
         try:
             figures = read_stat(f"{self._proc}/{child}")
-        except (OSError, ValueError, IndexError):
+        except _GONE:
             del self._known[child]
             return None
         if self._known[child] not in {0, figures.start_ticks}:
@@ -103,7 +105,7 @@ class Children:
         for child in (present - parents.keys()) | (self._known.keys() & present):
             try:
                 parents[child] = read_stat(f"{self._proc}/{child}").parent
-            except (OSError, ValueError, IndexError):  # noqa: PERF203 - a process that ends is no error
+            except _GONE:  # noqa: PERF203 - a process that ends is no error
                 parents.pop(child, None)
         self._parents = parents
         found = _below(pid, parents)

@@ -27,6 +27,7 @@ _SELF_SPOKEN: Final = frozenset({"gpu"})
 """Sources that log the transitions of their devices themselves."""
 _CALM_TICKS: Final = 3
 """So many good ticks in a row end a failure in the log, so that one that comes and goes is one line."""
+_ONE_BY_ONE: Final = 2
 _MAX_FAILURES: Final = 256
 _MAX_KINDS: Final = 256
 _NOTHING: Final[Mapping[str, str | int]] = {}
@@ -45,9 +46,20 @@ class Failures:
         if part.source in _SELF_SPOKEN:
             return
         failing = {gap.what: gap for gap in part.gaps if gap.kind not in EXPECTED}
+        begun: dict[str, list[str]] = {}
         for what, gap in failing.items():
-            self._begin(part.source, what, gap)
+            if self._begins(part.source, what):
+                begun.setdefault(f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind, []).append(what)
+        for why, group in begun.items():
+            text = "otel-ml: %s of the %s cannot be read (%s): its readings are absent"
+            for what in _together(group):
+                _LOG.warning(text, what, part.source, why)
+        for what in _together(self._back(part, failing)):
+            _LOG.info("otel-ml: %s of the %s is read again", what, part.source)
+
+    def _back(self, part: SourceSnapshot, failing: Mapping[str, Gap]) -> list[str]:
         missing = {gap.what for gap in part.gaps}
+        back = []
         for source, what in [key for key in self._active if key[0] == part.source and key[1] not in failing]:
             if what in missing:  # by now a property of this machine
                 del self._active[source, what]
@@ -55,20 +67,24 @@ class Failures:
             self._active[source, what] += bool(part.readings)
             if self._active[source, what] >= _CALM_TICKS:
                 del self._active[source, what]
-                _LOG.info("otel-ml: %s of the %s is read again", what, source)
+                back.append(what)
+        return back
 
     def forget(self) -> None:
         """For a forked child."""
         self._active.clear()
 
-    def _begin(self, source: str, what: str, gap: Gap) -> None:
+    def _begins(self, source: str, what: str) -> bool:
         is_new = (source, what) not in self._active
         if is_new and len(self._active) >= _MAX_FAILURES:
-            return
+            return False
         self._active[source, what] = 0
-        if is_new:
-            why = f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind
-            _LOG.warning("otel-ml: %s of the %s cannot be read (%s): its readings are absent", what, source, why)
+        return is_new
+
+
+def _together(group: list[str]) -> list[str]:
+    """What has one cause is one line, such as when there are no descriptors left; two are still told one by one."""
+    return group if len(group) <= _ONE_BY_ONE else [f"{group[0]} and {len(group) - 1} more"]
 
 
 class Health:

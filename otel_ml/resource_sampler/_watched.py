@@ -37,13 +37,21 @@ class OneProcess:
     """
 
     def __init__(self, pid: int, *, proc: str | Path = "/proc") -> None:
-        self._proc = Path(proc)
+        self._folder = Path(proc) / str(pid)
         self._pid = pid
-        self._start = _start(self._proc / str(pid))
+        self._start: int | None = None
+        self._is_told = False
+        """Whether the start is known; where it could not be read, the first one that can is taken for it."""
+        self()
 
     def __call__(self) -> int | None:
-        """The id, or None once the process has ended."""
-        start = _start(self._proc / str(self._pid))
+        """The id, or None once the process has ended; what cannot be read for another reason has not ended."""
+        try:
+            start = _start(self._folder)
+        except (OSError, ValueError, IndexError):
+            return self._pid if not self._is_told or self._start is not None else None
+        if not self._is_told:
+            self._start, self._is_told = start, True
         return self._pid if start is not None and start == self._start else None
 
 
@@ -76,20 +84,31 @@ class NamedProcess:
     def _candidates(self) -> list[tuple[int, int]]:
         """Start and id of the processes of that name, but for this one."""
         found = []
-        for entry in os.listdir(self._proc):  # noqa: PTH208 - a third of the time
+        try:
+            entries = os.listdir(self._proc)  # noqa: PTH208 - a third of the time
+        except OSError:
+            return []
+        for entry in entries:
             if entry.isdecimal() and int(entry) != os.getpid():
                 folder = self._proc / entry
-                start = _start(folder)
+                try:
+                    start = _start(folder)
+                except (OSError, ValueError, IndexError):
+                    continue
                 if start is not None and _name(folder) == self._name:
                     found.append((start, int(entry)))
         return found
 
 
 def _start(folder: Path) -> int | None:
-    """Start of a process, in ticks since boot; None when there is none, or it only waits for its parent."""
+    """Start of a process, in ticks since boot; None when there is none, or it only waits for its parent.
+
+    Raises:
+        OSError, ValueError, IndexError: It cannot be read, as where there are no descriptors left.
+    """
     try:
         stat = read_stat(str(folder))
-    except (OSError, ValueError, IndexError):
+    except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         return None
     return None if stat.is_zombie else stat.start_ticks
 

@@ -63,6 +63,19 @@ def test_what_turns_out_to_be_missing_for_good_is_not_read_again(caplog):
     assert lines(caplog, REFUSED, absent, ticks=9) == [BEGIN]
 
 
+def test_what_fails_together_for_one_reason_is_one_line(caplog):
+    """No descriptors left is one cause, however many files it keeps from being read."""
+    parts = ("process stat", "process disk io", "process file descriptors")
+    all_at_once = Report((), tuple(Gap(what, "io", "Too many open files") for what in parts))
+    assert lines(caplog, all_at_once, Report((SOUND,)), ticks=5) == [
+        (
+            "otel-ml: process stat and 2 more of the process cannot be read (io: Too many open files): "
+            "its readings are absent"
+        ),
+        "otel-ml: process stat and 2 more of the process is read again",
+    ]
+
+
 @pytest.mark.parametrize("pid", [lambda: None, 4194305])
 def test_one_missing_process_is_one_line(caplog, pid):
     """Its process source says it; its container is a gap that is neither logged nor counted."""

@@ -101,3 +101,46 @@ def test_a_group_outside_of_every_mount_is_not_taken_for_the_mount(data, tmp_pat
     (service / "cgroup").write_text("0::/../cri-service.scope/../../other\n")
     (service / "mountinfo").write_text("29 23 0:26 /../cri-service.scope /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n")
     assert ContainerSource(77, proc=tmp_path / "proc").read().readings == ()
+
+
+EXHAUSTED = """
+import os, resource, subprocess, sys
+from otel_ml.resource_sampler import NamedProcess, OneProcess, ProcessSource
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+before, named = OneProcess(os.getpid()), NamedProcess("nobody-has-this")
+source = ProcessSource(os.getpid(), clock=iter(range(0, 1000, 1)).__next__)
+known = {reading.metric.name for reading in source.read().readings}
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+during = OneProcess(os.getpid())
+seen = [before() == os.getpid(), during() == os.getpid(), named()]
+report = source.read()
+for descriptor in taken:
+    os.close(descriptor)
+seen += [before() == os.getpid(), during() == os.getpid()]
+child.communicate(b"\\n")
+print(seen, "otelml.process.children.count" in known)
+print(sorted({reading.metric.name for reading in report.readings if "children" in reading.metric.name}))
+print(sorted({(gap.kind, gap.detail) for gap in report.gaps if gap.kind != "unsupported"}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux")
+def test_a_process_has_not_ended_because_there_are_no_descriptors_left():
+    """Neither is the sampler to end with it, nor has it no children: what cannot be read is unknown."""
+    finished = subprocess.run(
+        [sys.executable, "-c", EXHAUSTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (finished.stdout.splitlines(), finished.stderr) == (
+        [
+            "[True, True, None, True, True] True",
+            "[]",
+            "[('io', 'Too many open files')]",
+        ],
+        "",
+    )
