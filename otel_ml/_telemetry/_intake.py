@@ -206,7 +206,7 @@ class Outlet(Generic[T]):
             self._sender.push()
 
     def _encode_all(self, data: Sequence[T]) -> list[Encoded]:
-        return [Encoded(self._scope, self._encode(datum)) for datum in data]
+        return [(self._scope, self._encode(datum), 1) for datum in data]
 
 
 class Stock(Generic[T]):

@@ -19,7 +19,7 @@ from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ledger import Book
 from otel_ml.config import Signal
 
-BATCH_RECORDS: Final = 512
+BATCH_RECORDS: Final = 1024
 REQUEST_BYTES: Final = 4 * 1024 * 1024
 """A batch whose records take more is split before it is sent."""
 QUEUE_BYTES: Final = 64 * 1024 * 1024
@@ -163,11 +163,12 @@ class Sender:
             self._open_bytes += volume
             return
         for encoded in records:
-            if len(encoded.record) > REQUEST_BYTES:
+            size = len(encoded[1])
+            if size > REQUEST_BYTES:
                 self.delivery.book.drop("too_large", 1)
                 continue
             self._open.append(encoded)
-            self._open_bytes += len(encoded.record)
+            self._open_bytes += size
             if len(self._open) >= BATCH_RECORDS or self._open_bytes >= REQUEST_BYTES:
                 self.push()
 
@@ -258,10 +259,10 @@ def _fitting(records: Sequence[Encoded]) -> list[Sequence[Encoded]]:
     """Cuts records into runs whose bytes fit into one request; a single record may exceed it."""
     runs: list[Sequence[Encoded]] = []
     start = volume = 0
-    for index, encoded in enumerate(records):
-        if index > start and volume + len(encoded.record) > REQUEST_BYTES:
+    for index, (_, record, _) in enumerate(records):
+        if index > start and volume + len(record) > REQUEST_BYTES:
             runs.append(records[start:index])
             start, volume = index, 0
-        volume += len(encoded.record)
+        volume += len(record)
     runs.append(records[start:])
     return runs

@@ -67,7 +67,7 @@ class SpanEncoder:
 
     def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
         """The spans as records; raises for one that cannot be encoded."""
-        return [Encoded(self._scope, self._span(span)) for span in spans]
+        return [(self._scope, self._span(span), 1) for span in spans]
 
     def _span(self, span: FinishedSpan) -> bytes:
         compact = span.compact()

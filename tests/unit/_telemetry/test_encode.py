@@ -29,7 +29,7 @@ SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
 
 def joined(record: bytes) -> bytes:
     scope = _encode.scope("otel_ml", "1.0", "https://schema/2")
-    return _wire.request(_encode.resource(RESOURCE.attributes, RESOURCE.schema_url), [_wire.Encoded(scope, record)])
+    return _wire.request(_encode.resource(RESOURCE.attributes, RESOURCE.schema_url), [(scope, record, 1)])
 
 
 @pytest.mark.parametrize("remote", [True, False])
@@ -102,9 +102,9 @@ def test_records_are_grouped_by_scope():
     """Records of one scope stand together, in their order."""
     one, two = _encode.scope("one"), _encode.scope("two")
     records = [
-        _wire.Encoded(one, _encode.span(span(1))),
-        _wire.Encoded(two, _encode.span(span(2))),
-        _wire.Encoded(one, _encode.span(span(3))),
+        (one, _encode.span(span(1)), 1),
+        (two, _encode.span(span(2)), 1),
+        (one, _encode.span(span(3)), 1),
     ]
     request = ExportTraceServiceRequest.FromString(_wire.request(_encode.resource({}), records))
 
@@ -128,7 +128,7 @@ def test_a_poison_record_costs_none_of_its_neighbours():
     def encode(numbers):
         if 3 in numbers:
             raise ValueError
-        return [_wire.Encoded(b"", bytes([number])) for number in numbers]
+        return [(b"", bytes([number]), 1) for number in numbers]
 
     encoded, invalid = _encode.each(encode, [1, 2, 3, 4], "test.poison")
 

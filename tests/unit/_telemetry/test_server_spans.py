@@ -45,7 +45,7 @@ def server(number=1, **changes):
 
 
 def encoded(encoder, *spans):
-    return [record.record for record in encoder(spans)]
+    return [record[1] for record in encoder(spans)]
 
 
 @pytest.mark.parametrize("parent", [0, 77])
