@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from otel_ml._telemetry import _said
-from otel_ml._telemetry._http import Answer, check_files
+from otel_ml._telemetry._http import ANSWER_LIMIT, Answer, check_files
 from otel_ml._telemetry._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
@@ -21,15 +21,21 @@ RETRYABLE: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_
 """The codes that the OTLP specification allows to retry; RESOURCE_EXHAUSTED only when the receiver says when."""
 _BROKEN: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"})
 """Codes after which the next request opens a connection of its own, so that our pauses hold and not gRPC's."""
+_LIMITED: Final = frozenset({"RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
 _TOO_LARGE: Final = re.compile(r"larger than max|too large|exceeds maximum size|exceeds limit", re.IGNORECASE)
 """How gRPC's servers (C++, Go, Java, Rust) word a request over their limit: it has no code of its own."""
+_ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger than max"
 _GRACE: Final = 0.05
 _METHODS: Final[dict[Signal, str]] = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-_OPTIONS: Final = (("grpc.primary_user_agent", "otel-ml"), ("grpc.use_local_subchannel_pool", 1))
+_OPTIONS: Final = (
+    ("grpc.primary_user_agent", "otel-ml"),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", ANSWER_LIMIT),
+)
 _DETAILS: Final = "grpc-status-details-bin"
 _RETRY_INFO: Final = "google.rpc.retryinfo-bin"
 _PROVIDER: Final = "OTEL_PYTHON_EXPORTER_OTLP_GRPC_{}CREDENTIAL_PROVIDER"
@@ -112,10 +118,13 @@ class GrpcTransport:
         wait = _retry_delay(error.trailing_metadata() or ())
         if code in _BROKEN:
             self.close()
+        said = error.details() or ""
+        if code in _LIMITED and wait is None and _TOO_LARGE.search(said):
+            if _ANSWER_TOO_LARGE in said:
+                return Answer("accepted", "with an answer that is too large to be read")
+            return Answer("too_large", detail)
         if code in RETRYABLE or (code == "RESOURCE_EXHAUSTED" and wait is not None):
             return Answer("retry", detail, retry_after=wait)
-        if code == "RESOURCE_EXHAUSTED" and _TOO_LARGE.search(error.details() or ""):
-            return Answer("too_large", detail)
         return Answer("rejected", detail)
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine_samples import Sample, within
 
 from otel_ml._telemetry._engine import OwnEngine
-from otel_ml._telemetry._http import Answer
+from otel_ml._telemetry._http import ANSWER_LIMIT, Answer
 from otel_ml._telemetry.cells import Identity
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml.config import Config, ConfigError
@@ -126,12 +126,27 @@ def test_a_receiver_that_says_when_is_asked_again_then(transport, grpc_receiver,
     assert transport.post(b"", 5.0) == Answer("retry", f"gRPC {code}", retry_after=wait)
 
 
-@pytest.mark.parametrize("text", ["grpc: received message larger than max (9 vs. 4)", "message length too large"])
-def test_a_request_over_the_limit_is_told_apart(transport, grpc_receiver, text):
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("RESOURCE_EXHAUSTED", "grpc: received message larger than max (9 vs. 4)"),
+        ("RESOURCE_EXHAUSTED", "gRPC message exceeds maximum size 4: 9"),
+        ("OUT_OF_RANGE", "Error, decoded message length too large: found 9 bytes, the limit is: 4 bytes"),
+    ],
+    ids=["Go", "Java", "Rust"],
+)
+def test_a_request_over_the_limit_is_told_apart(transport, grpc_receiver, code, text):
     """gRPC has no code for it; the wording of the servers tells."""
-    grpc_receiver.script["traces"] = [GrpcReply("RESOURCE_EXHAUSTED", text)]
+    grpc_receiver.script["traces"] = [GrpcReply(code, text)]
 
-    assert transport.post(b"", 5.0) == Answer("too_large", "gRPC RESOURCE_EXHAUSTED")
+    assert transport.post(b"", 5.0) == Answer("too_large", f"gRPC {code}")
+
+
+def test_an_answer_over_the_limit_is_left_alone(transport, grpc_receiver):
+    """Of an answer 64 KiB are taken; the receiver has the records all the same."""
+    grpc_receiver.script["traces"] = [GrpcReply(rejected=1, message="x" * ANSWER_LIMIT)]
+
+    assert transport.post(b"", 5.0) == Answer("accepted", "with an answer that is too large to be read")
 
 
 def test_a_batch_over_the_servers_limit_is_split(make_grpc_engine, grpc_receiver):
