@@ -237,9 +237,16 @@ def _directly(sampler: ResourceSampler, config: Config, stop: threading.Event, e
 def _through_sdk(
     sampler: ResourceSampler, settings: dict[str, Any], stop: threading.Event, ended: Callable[[], bool]
 ) -> None:
+    from opentelemetry import metrics
+
     import otel_ml
 
     telemetry = otel_ml.configure(**settings)
+    # the API's placeholder cannot be flushed: nobody has read the file that would configure an SDK
+    if os.environ.get(_CONFIG_FILE, "").strip() and not hasattr(metrics.get_meter_provider(), "force_flush"):
+        raise ValueError(
+            f"{_CONFIG_FILE} is set, but nothing here reads it: start this by opentelemetry-instrument, or unset it"
+        )
     sampler.start()
     if not sampler.is_running:
         raise ValueError("there is no meter provider: there is nothing to do")

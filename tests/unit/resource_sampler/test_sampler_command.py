@@ -174,6 +174,18 @@ def test_no_exporter_is_nothing_to_do():
     assert ended(OTEL_METRICS_EXPORTER="none") == (0, line)
 
 
+def test_a_configuration_file_that_nobody_reads_is_refused(tmp_path):
+    """It leaves the SDK to whoever starts the process; without one the metrics would go nowhere, and nobody would say."""
+    status, lines = ended(OTEL_CONFIG_FILE=str(tmp_path / "sdk.yaml"))
+    assert (status, lines.splitlines()[-1]) == (
+        2,
+        (
+            "otel-ml sampler: OTEL_CONFIG_FILE is set, but nothing here reads it: start this by opentelemetry-instrument, "
+            "or unset it"
+        ),
+    )
+
+
 def test_an_unknown_exporter_is_refused():
     """With the names that there are."""
     line = "metrics_exporter (OTEL_METRICS_EXPORTER) is 'datadog': use one of otlp, console, none"
