@@ -33,9 +33,11 @@ def machine() -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, never in powers of ten."""
+    """About three significant digits, never in powers of ten."""
     if value is None:
         return "-"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}" if abs(value) >= 0.0001 else "< 0.0001"
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     digits = 2 if abs(value) >= 1 else 3
@@ -73,17 +75,22 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def peers(results: Results) -> list[str]:
     """For each program with several contenders, the medians of all their figures."""
-    found, order = [], list(LABELS)
+    found = []
     for program, contenders in results.figures.items():
         if len(contenders) < LEAST_PEERS:
             continue
         names = list(dict.fromkeys(name for rounds in contenders.values() for name in rounds[0]))
         rows = [
             [LABELS.get(contender, contender), *(number(_median(rounds, name)) for name in names)]
-            for contender, rounds in sorted(contenders.items(), key=lambda each: order.index(each[0]))
+            for contender, rounds in sorted(contenders.items(), key=lambda each: _place(each[0]))
         ]
         found.append(markdown([program, *names], rows))
     return found
+
+
+def _place(contender: str) -> int:
+    order = list(LABELS)
+    return order.index(contender) if contender in order else len(order)
 
 
 def _median(rounds: Sequence[dict[str, float]], name: str) -> float | None:

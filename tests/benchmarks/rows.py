@@ -22,6 +22,8 @@ LABELS = {
     "prometheus_instrumentator": "prometheus-fastapi-instrumentator",
     "otel_sdk": "OTel SDK and OTLP exporters",
     "sampler": "Collector host_metrics",
+    "front_door": "import otel_ml",
+    "service": "import with configure and Model",
     "ours": "otel-ml",
 }
 EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from arithmetic import above, paired_ratio, percentile  # noqa: E402  (found by the line above)
 from programs import PROGRAMS, Results, flat  # noqa: E402
-from report import as_json, cells, markdown, number  # noqa: E402
+from report import as_json, cells, markdown, number, peers  # noqa: E402
 from rows import BESIDE, LABELS, ROWS  # noqa: E402
 from run import wanted  # noqa: E402
 from verdicts import Figure, Line, Row, judge  # noqa: E402
@@ -125,7 +125,17 @@ def test_lost_records_are_added_up() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (0.0, "0"), (0.0314, "0.031"), (1.0, "1.00"), (26.04, "26.0"), (157.2, "157"), (40000.0, "40,000")],
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (0.00049, "0.00049"),
+        (0.00001, "< 0.0001"),
+        (0.0314, "0.031"),
+        (1.0, "1.00"),
+        (26.04, "26.0"),
+        (157.2, "157"),
+        (40000.0, "40,000"),
+    ],
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
     """About three significant digits."""
@@ -142,6 +152,20 @@ def test_a_line_shows_bounds_and_verdict() -> None:
 def test_the_table_is_aligned() -> None:
     """Readable as text and valid as Markdown."""
     assert markdown(["a", "bb"], [["ccc", "d"]]) == "| a   | bb |\n|-----|----|\n| ccc | d  |"
+
+
+def test_all_peers_stand_beside_each_other() -> None:
+    """A program with three contenders or more has its own table, in the order of the labels, unknown ones last."""
+    rounds = [{"cpu_us": 2.0}, {"cpu_us": 4.0}, {"cpu_us": 3.0}]
+    found = peers(Results({"loop": {"new": rounds, "logfire": rounds, "bare": [{"p99": 1.0}]}, "row": {"new": rounds}}))
+
+    assert found == [
+        "| loop    | cpu_us | p99  |\n"
+        "|---------|--------|------|\n"
+        "| bare    | -      | 1.00 |\n"
+        "| Logfire | 3.00   | -    |\n"
+        "| new     | 3.00   | -    |"
+    ]
 
 
 def test_json_holds_the_rows_and_the_figures() -> None:
