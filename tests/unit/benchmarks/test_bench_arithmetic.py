@@ -159,12 +159,14 @@ def test_all_peers_stand_beside_each_other() -> None:
     rounds = [{"cpu_us": 2.0}, {"cpu_us": 4.0}, {"cpu_us": 3.0}]
     found = peers(Results({"loop": {"new": rounds, "logfire": rounds, "bare": [{"p99": 1.0}]}, "row": {"new": rounds}}))
 
-    assert found == [
-        "| loop    | cpu_us | p99  |\n"
-        "|---------|--------|------|\n"
-        "| bare    | -      | 1.00 |\n"
-        "| Logfire | 3.00   | -    |\n"
-        "| new     | 3.00   | -    |"
+    assert [text.splitlines() for text in found] == [
+        [
+            "| loop    | cpu_us | p99  |",
+            "|---------|--------|------|",
+            "| bare    | -      | 1.00 |",
+            "| Logfire | 3.00   | -    |",
+            "| new     | 3.00   | -    |",
+        ]
     ]
 
 
