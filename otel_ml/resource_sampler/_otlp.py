@@ -60,7 +60,11 @@ class Encoder:
     def request(
         self, points: Mapping[str, Sequence[Point]], histograms: Iterable[LocalHistogram], now_ns: int
     ) -> tuple[bytes, int]:
-        """The body of an ExportMetricsServiceRequest, and how many points it has."""
+        """The body of an ExportMetricsServiceRequest, and how many points it has.
+
+        Where the wall clock was set back beyond the start, the start is set back with it: a point cannot end before.
+        """
+        self._start_ns = min(self._start_ns, now_ns)
         encoded = [self._number(self._metrics[name], rows, now_ns) for name, rows in points.items() if rows]
         count = sum(map(len, points.values()))
         for histogram in histograms:

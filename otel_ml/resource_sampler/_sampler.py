@@ -151,12 +151,14 @@ class ResourceSampler:
 
     def tick(self) -> Mapping[str, Sequence[Point]]:
         """Takes one snapshot on the calling thread and returns its points by metric, those about itself among them."""
-        before = self._cpu_clock()
+        before, begun = self._cpu_clock(), self._clock()
         snapshot = self.sample()
         readings = [reading for part in snapshot.sources for reading in part.readings]
         points, unsound = self._series.of(readings)
         before -= sum(part.elsewhere for part in snapshot.sources)
         self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
+        if self._clock() - begun > self._pace.interval:
+            self._health.overrun()
         own, _ = self._series.of(self._health.readings(self._pace.interval))
         self._pace.spend(self._cpu_clock() - before)
         return {**points, **own}
@@ -237,9 +239,7 @@ class ResourceSampler:
         while not stop.is_set():
             _guard.call("resource_sampler.tick", self._keep, stop)
             due += self._pace.interval
-            if self._clock() > due:
-                due = self._clock()
-                self._health.overrun()
+            due = max(due, self._clock())
             stop.wait(max(0.0, due - self._clock()))
         self.close()
 

@@ -97,6 +97,29 @@ def test_readings_self_telemetry_and_the_account_leave_together():
     assert direct.produced == direct.delivered
 
 
+def test_a_tick_longer_than_the_interval_is_an_overrun():
+    """Counted here as in a service; a receiver that is slow is none, its time is not the tick's."""
+    clock = Clock()
+
+    class Slow(One):
+        def read(self):
+            clock.now += 1.5 if self.reads else 0.5
+            return super().read()
+
+    class Late(Receiver):
+        def post(self, body, timeout):
+            clock.now += 5.0
+            return super().post(body, timeout)
+
+    receiver = Late(ACCEPTED)
+    sampler = ResourceSampler(1.0, sources=[Slow()], budget=64, clock=clock)
+    config = Config(endpoint="http://collector:4318").metrics
+    direct = DirectExport(sampler, config=config, resource={}, sender=receiver, clock=clock)
+    for _ in range(3):
+        direct.step(clock.now + 1.0, threading.Event())
+    assert [value(body, "otelml.sampler.overruns") for body in receiver.bodies] == [[0], [1], [2]]
+
+
 def test_points_that_a_receiver_refused_are_rejected():
     """By partial success, and by a status that is final."""
     partial = ExportMetricsServiceResponse()

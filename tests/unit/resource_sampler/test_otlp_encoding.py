@@ -98,3 +98,15 @@ def test_what_a_receiver_refused_is_read_from_its_answer(rejected):
 def test_an_answer_that_is_none_refuses_nothing(answer):
     """What a proxy says in place of the receiver is not read as numbers."""
     assert rejected_points(answer) == 0
+
+
+def test_no_point_ends_before_it_starts():
+    """A machine without a clock of its own learns the time after the sampler's start, which may be in the past."""
+    encoder = Encoder(RESOURCE, 1_000)
+    points = {semconv.SYSTEM_DISK_IO.name: [(1, {})]}
+    times = []
+    for now_ns in (2_000, 500, 700):
+        message = ExportMetricsServiceRequest.FromString(encoder.request(points, (), now_ns)[0])
+        (point,) = message.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
+        times.append((point.start_time_unix_nano, point.time_unix_nano))
+    assert times == [(1_000, 2_000), (500, 500), (500, 700)]
