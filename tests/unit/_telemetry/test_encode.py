@@ -132,7 +132,7 @@ def test_a_poison_record_costs_none_of_its_neighbours():
 
     encoded, invalid = _encode.each(encode, [1, 2, 3, 4], "test.poison")
 
-    assert ([item.record for item in encoded], invalid) == ([b"\1", b"\2", b"\4"], 1)
+    assert ([payload for _, payload, _ in encoded], invalid) == ([b"\1", b"\2", b"\4"], 1)
     assert set(_guard.counts()) == {"test.poison"}
 
 

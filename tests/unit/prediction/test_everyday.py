@@ -1,0 +1,229 @@
+"""The everyday way of own mode: what it tells is what the general way tells, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+
+import otel_ml
+from otel_ml import semconv
+from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet, Identity
+from otel_ml.prediction import _light
+from otel_ml.testing import FixedClock, InMemoryTelemetry
+
+SCALARS = st.one_of(
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.text(max_size=20),
+    st.text("\x00\x7fé", max_size=4),
+)
+NAMES = st.one_of(st.text(max_size=10), st.integers(), st.tuples(st.text(max_size=3), st.integers()), st.none())
+ROWS = st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), max_size=5))
+LABELS = st.one_of(
+    st.integers(-(2**70), 2**70), st.text(max_size=10), st.booleans(), st.floats(allow_nan=False), st.none()
+)
+SCORES = st.one_of(st.floats(0.0, 1.0), st.floats(), st.none(), st.just("0.5"))
+PARENTS = st.sampled_from(
+    [
+        None,
+        SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1)),
+        SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(3)),
+        SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(0)),
+        SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("a", "b")])),
+    ]
+)
+
+
+class IdsOfACall:
+    """All ids of one call are its number, however often and in whatever order they are asked for."""
+
+    number = 0
+
+    def trace_id(self):
+        return self.number
+
+    span_id = prediction_number = trace_id
+
+
+def told(calls, *, everyday, **keywords):
+    """Everything that is exported for calls with features, result and parent."""
+    output = None if everyday else lambda result: result
+    with InMemoryTelemetry(clock=FixedClock(), ids=IdsOfACall()) as telemetry:
+        model = otel_ml.Model("m", "1", capture_features="all", output=output, **keywords)
+        for features, result, parent in calls:
+            telemetry.ids.number += 1
+
+            def predict(_features, clock=telemetry.clock, result=result):
+                clock.advance(0.02)
+                return result
+
+            with trace.use_span(NonRecordingSpan(parent or trace.INVALID_SPAN_CONTEXT)):
+                model.track(predict)(features)
+        spans, metrics = telemetry.spans(), telemetry.metrics()
+        for marked in [span["attributes"] for span in spans] + [point for points in metrics.values() for point in points]:
+            marked.pop(semconv.EXEMPLAR, None)
+            marked.pop("exemplars", None)
+        return spans, telemetry.events("ml.prediction"), metrics
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    calls=st.lists(
+        st.tuples(ROWS, st.fixed_dictionaries({"prediction": LABELS, "probability": SCORES}), PARENTS), max_size=4
+    ),
+    task=st.sampled_from(["binary", "multiclass", "other"]),
+    events=st.sampled_from(["all", "sampled", "errors", "off"]),
+)
+def test_both_ways_tell_the_same(calls, task, events):
+    """Whatever comes in, spans, events and metrics are those of the general way; which span is an exemplar is chance."""
+    assert told(calls, everyday=True, task=task, events=events) == told(calls, everyday=False, task=task, events=events)
+
+
+def test_the_everyday_way_is_taken(monkeypatch):
+    """A dict with a class and a score, from a dict of scalars, needs no general way."""
+    monkeypatch.setattr(_light.LightPrediction, "finish", lambda *_, **__: pytest.fail("the general way"))
+
+    spans, events, metrics = told([({"age": 41.0}, {"prediction": 1, "probability": 0.9}, None)], everyday=True)
+
+    assert (len(spans), len(events), metrics["ml.predictions"][0]["value"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "always_off"])
+def test_the_id_is_the_same_whoever_asks_and_whenever(sampler, monkeypatch):
+    """Inside the call, after it, and in the event."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary", events="all")
+        asked = []
+
+        @model.track
+        def predict(_):
+            prediction = otel_ml.current_prediction()
+            asked.append((prediction, prediction.id, prediction.trace_id, prediction.span_id))
+            return {"prediction": 1, "probability": 0.9}
+
+        predict({"age": 41.0})
+        prediction, *ids = asked[0]
+        (event,) = telemetry.events("ml.prediction")
+        told = [event["attributes"]["ml.prediction.id"], event["trace_id"], event["span_id"]]
+
+        assert [prediction.id, prediction.trace_id, prediction.span_id] == ids == told
+
+
+def test_what_is_added_to_the_span_arrives():
+    """A prediction that the service writes to is told in the general way, with what was written."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary")
+
+        @model.track
+        def predict(_):
+            trace.get_current_span().set_attribute("tenant", "a")
+            return {"prediction": 1, "probability": 0.9}
+
+        predict({"age": 41.0})
+
+        assert telemetry.spans()[0]["attributes"]["tenant"] == "a"
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == 1
+
+
+def test_an_output_that_was_set_wins_over_the_result():
+    """What the service said is what is counted, once."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary")
+
+        @model.track
+        def predict(_):
+            otel_ml.current_prediction().set_output(0, 0.2)
+            return {"prediction": 1, "probability": 0.9}
+
+        predict({"age": 41.0})
+        counted = [(p["attributes"]["ml.prediction.class"], p["value"]) for p in telemetry.metrics()["ml.predictions"]]
+
+        assert counted == [("0", 1)]
+
+
+def test_noted_predictions_stay_few_without_any_collection():
+    """The worker sorts them into buckets before a reader asks."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary", events="off")
+        predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
+        longest = 0
+        for _ in range(4 * _light.NOTED_KEPT):
+            predict(None)
+            longest = max(longest, len(model.binding.elapsed_ns))
+
+        assert longest <= _light.NOTED_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _light.NOTED_KEPT
+
+
+def test_a_caller_settles_when_nobody_else_does():
+    """With a worker that never comes the lists keep their limit all the same."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary", events="off")
+        model.binding.engine.hurry = lambda: None
+        predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
+        for _ in range(_light.NOTED_KEPT + 100):
+            predict(None)
+
+        assert len(model.binding.elapsed_ns) <= _light.NOTED_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == _light.NOTED_KEPT + 100
+
+
+def test_nothing_is_lost_between_noting_and_folding():
+    """Eight threads note while a ninth folds: every sum is monotone and the last one whole."""
+    cells = CellSet(Identity("m", "1", "primary"))
+
+    def note():
+        for _ in range(5_000):
+            next(cells.begun)
+            cells.elapsed_ns.append(20_000_000)
+            cells.scores.append(0.5)
+            cells.classes.append("1")
+
+    threads = [threading.Thread(target=note) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    sums = []
+    while any(thread.is_alive() for thread in threads):
+        cells.settle()
+        sums.append(sum(cells.fold().cells.durations.counts))
+    folded = cells.fold().cells
+
+    assert sums == sorted(sums)
+    assert (folded.started, folded.finished, folded.classes) == (40_000, 40_000, {"1": 40_000})
+    assert (sum(folded.durations.counts), sum(folded.scores.counts)) == (40_000, 40_000)
+    assert (folded.durations.minimum, folded.durations.maximum, folded.scores.total) == (0.02, 0.02, 20_000.0)
+
+
+def test_settling_takes_a_part_at_a_time():
+    """One step sorts no more than a chunk, so that it never holds the interpreter for long."""
+    cells = CellSet(Identity("m", "1", "primary"))
+    for noted in (cells.elapsed_ns, cells.scores, cells.classes):
+        noted.extend([1] * (SETTLED_AT_ONCE + 1))
+
+    cells.settle()
+
+    assert [len(noted) for noted in (cells.elapsed_ns, cells.scores, cells.classes)] == [1, 1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_leaves_what_was_noted_to_the_parent():
+    """The child starts at zero, with calls that were under way in the parent forgotten."""
+    cells = CellSet(Identity("m", "1", "primary"))
+    for _ in range(3):
+        next(cells.begun)
+    cells.elapsed_ns.append(1)
+    cells.fold()
+    cells.reset_after_fork()
+    next(cells.begun)
+    folded = cells.fold().cells
+
+    assert (folded.started, folded.finished) == (1, 0)
