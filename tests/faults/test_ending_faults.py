@@ -187,7 +187,9 @@ def test_case_10_a_killed_process(run, receiver, tmp_path, figure, spool):
     """SIGKILL in an outage: with a spool only what had not been tried yet is lost, and the rest is replayed once."""
     folder = tmp_path / "spool"
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
-    settings = {"COUNT": tmp_path / "count", **({"OTEL_ML_SPOOL_DIR": folder} if spool else {})}
+    settings = {"COUNT": tmp_path / "count", "OTEL_BSP_SCHEDULE_DELAY": 300}
+    if spool:
+        settings["OTEL_ML_SPOOL_DIR"] = folder
     program = run("script.py", "load", **settings)
     program.wait_for_line("ready")
     if spool:
