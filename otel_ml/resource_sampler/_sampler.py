@@ -99,6 +99,10 @@ class ResourceSampler:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._taken: _Taken | None = None
+        self._reading_since: tuple[str, float] | None = None
+        """The source that is being read, and since when."""
+        self._hanging: str | None = None
+        """The source of which the log says that it hangs."""
         self._wanted = False
         """Whether it was started and not stopped, also where a fork left the thread behind."""
 
@@ -174,8 +178,15 @@ class ResourceSampler:
             return ()
         limit = max(STALE_TICKS * self._pace.interval, _STALE_SECONDS)
         if taken is None or self._clock() - taken.at > limit:
+            self._say_what_hangs(limit)
             return ()
         return [Observation(value, attributes) for value, attributes in taken.by_metric.get(metric, ())]
+
+    def _say_what_hangs(self, limit: float) -> None:
+        reading = self._reading_since
+        if reading is not None and self._hanging is None and self._clock() - reading[1] > limit:
+            self._hanging = reading[0]
+            _guard.warn(f"otel-ml: reading the {reading[0]} hangs: all readings are absent until it returns")
 
     def instrument(self, meter: Meter) -> None:
         """Creates what is recorded rather than read: the histograms of the sampler and of its sources."""
@@ -247,10 +258,15 @@ class ResourceSampler:
         points = self.tick()
         if not stop.is_set():
             self._taken = _Taken(points, self._clock())
+        if self._hanging is not None:
+            _LOG.info("otel-ml: reading the %s has returned: readings are there again", self._hanging)
+            self._hanging = None
 
     def _read(self, source: Source) -> SourceSnapshot:
         started = self._clock()
+        self._reading_since = (source.name, started)
         report = _guard.call("resource_sampler.source", source.read)
+        self._reading_since = None
         if report is None:
             report = Report((), (Gap(source.name, "failed"),))
         return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started, report.elsewhere)
@@ -261,7 +277,7 @@ class ResourceSampler:
         self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
-        self._taken = None
+        self._taken = self._reading_since = self._hanging = None
         self._series.clear()
         self._health.forget()
         for source in self._sources:

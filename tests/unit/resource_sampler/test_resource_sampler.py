@@ -143,6 +143,31 @@ def test_a_stale_snapshot_has_no_points(provider, collect):
     assert (fresh, stale) == ([(VDA, 1)], None)
 
 
+def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(provider, collect, caplog):
+    """A dead disk or mount holds the thread: whoever misses the figures finds out why."""
+    caplog.set_level("INFO", "otel_ml")
+    release = threading.Event()
+    now = [0.0]
+
+    class Hanging(Scripted):
+        def read(self):
+            if self.reads == 1:
+                release.wait(30)
+            return super().read()
+
+    sampler = ResourceSampler(0.05, sources=[Hanging(1)], meter=provider.meter, clock=lambda: now[0])
+    with sampler:
+        wait_for(lambda: points(collect(provider.reader)) and sampler._reading_since)
+        for now[0] in (5.0, 5.1, 6.0):
+            collect(provider.reader)
+        release.set()
+        wait_for(lambda: points(collect(provider.reader)))
+    assert caplog.messages == [
+        "otel-ml: reading the host hangs: all readings are absent until it returns",
+        "otel-ml: reading the host has returned: readings are there again",
+    ]
+
+
 def test_stop_takes_the_points_back_and_is_safe_at_any_time(provider, collect):
     """Before start, twice, and again after a restart."""
     source = Scripted(1)
