@@ -9,16 +9,15 @@ from typing import Final, NamedTuple, Protocol
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard
 from otel_ml._telemetry import _encode
 from otel_ml._telemetry._wire import Encoded, varint
 from otel_ml._telemetry.ports import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
 """Shapes that are kept: methods x routes x statuses x a few flags. Beyond it spans take the general way."""
-TEXTS_KEPT: Final = 512
-"""Encoded texts that are remembered: agents, addresses. A client chooses them, so all are forgotten when it is full."""
-_LONGEST_KEPT: Final = 256
+CLIENTS_KEPT: Final = 512
+"""Clients whose attributes are remembered as bytes. All are forgotten when there are more: anybody can be many."""
 
 
 class CompactSpan(NamedTuple):
@@ -33,7 +32,9 @@ class CompactSpan(NamedTuple):
     start_ns: int
     end_ns: int
     attributes: Attributes
-    """Clean texts and non-negative numbers, behind the constant ones of `FinishedSpan.render`."""
+    """What is new with every span, such as its path: clean texts and non-negative numbers."""
+    client: tuple[object, ...]
+    """What tells one client from another; `FinishedSpan.about` is asked only if it has not been seen lately."""
 
 
 class FinishedSpan(Protocol):
@@ -42,8 +43,11 @@ class FinishedSpan(Protocol):
     def compact(self) -> CompactSpan | None:
         """The span in its few values; None if it is not an everyday one. Called once, on the worker."""
 
+    def about(self) -> Attributes:
+        """The attributes that `CompactSpan.client` stands for: clean texts and non-negative numbers."""
+
     def render(self) -> SpanData:
-        """The whole span."""
+        """The whole span. Its attributes are those of its shape, its own and those of its client, in this order."""
 
 
 _ID: Final = struct.Struct(">Q")
@@ -63,7 +67,7 @@ class SpanEncoder:
     def __init__(self, scope: bytes) -> None:
         self._scope = scope
         self._templates: dict[tuple[object, ...], bytes | None] = {}
-        self._texts: dict[tuple[str, object], bytes] = {}
+        self._clients: dict[tuple[object, ...], bytes] = {}
 
     def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
         """The spans as records; raises for one that cannot be encoded."""
@@ -74,24 +78,23 @@ class SpanEncoder:
         template = None if compact is None else self._template(span, compact)
         if compact is None or template is None:
             return _encode.span(span.render())
-        return self._filled(template, compact)
+        return self._filled(template, compact, self._client(span, compact.client))
 
-    def _filled(self, template: bytes, compact: CompactSpan) -> bytes:
-        _, trace_id, span_id, parent_id, start_ns, end_ns, attributes = compact
-        trace, start, end = trace_id.to_bytes(16, "big"), _TIME.pack(start_ns), _TIME.pack(end_ns)
-        texts = self._texts
-        pieces = [texts.get(pair) or self._attribute(*pair) for pair in attributes.items()]
+    def _filled(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
+        _, trace_id, span_id, parent_id, start_ns, end_ns, attributes, _ = compact
+        ids, start, end = trace_id.to_bytes(16, "big"), _TIME.pack(start_ns), _TIME.pack(end_ns)
+        chosen = b"".join([attribute(*pair) for pair in attributes.items()]) + client
         if parent_id:
-            return template % (trace, _ID.pack(span_id), _ID.pack(parent_id), start, end, b"".join(pieces))
-        return template % (trace, _ID.pack(span_id), start, end, b"".join(pieces))
+            return template % (ids, _ID.pack(span_id), _ID.pack(parent_id), start, end, chosen)
+        return template % (ids, _ID.pack(span_id), start, end, chosen)
 
-    def _attribute(self, name: str, value: object) -> bytes:
-        encoded = attribute(name, value)
-        if name != semconv.URL_PATH and len(encoded) <= _LONGEST_KEPT:
-            if len(self._texts) >= TEXTS_KEPT:
-                self._texts.clear()
-            self._texts[name, value] = encoded
-        return encoded
+    def _client(self, span: FinishedSpan, client: tuple[object, ...]) -> bytes:
+        found = self._clients.get(client)
+        if found is None:
+            if len(self._clients) >= CLIENTS_KEPT:
+                self._clients.clear()
+            found = self._clients[client] = b"".join([attribute(*pair) for pair in span.about().items()])
+        return found
 
     def _template(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:
         try:
@@ -108,7 +111,8 @@ class SpanEncoder:
         The result is checked with the span it was made of: what is not byte for byte the same is no template.
         """
         whole = span.render()
-        constant = {key: value for key, value in whole.attributes.items() if key not in compact.attributes}
+        chosen = compact.attributes.keys() | span.about().keys()
+        constant = {key: value for key, value in whole.attributes.items() if key not in chosen}
         parent = _PARENT_ID if compact.parent_span_id else 0
         pattern = replace(
             whole,
@@ -123,25 +127,41 @@ class SpanEncoder:
         (place,) = [attribute(name, value) for name, value in _PLACE.items()]
         ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
         template = _cut(_encode.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
-        same = template is not None and self._filled(template, compact) == _encode.span(whole)
-        return template if same else None
+        if template is None:
+            return None
+        filled = self._filled(template, compact, self._client(span, compact.client))
+        return template if filled == _encode.span(whole) else None
 
 
 def attribute(name: str, value: object) -> bytes:
     """One entry of `Span.attributes`: a text or a non-negative number."""
-    key = name.encode()
+    key = _KEYS.get(name) or _key(name)
     if type(value) is str:
         text = value.encode()
-        size = varint(len(text))
-        content = b"\x0a%b%b" % (size, text)
+        size = len(text)
+        if size + len(key) < _SHORT:  # every length takes one byte
+            return b"%b%c%b%c\x0a%c%b" % (_ATTRIBUTES, len(key) + size + 3, key, size + 2, size, text)
+        content = b"\x0a%b%b" % (varint(size), text)
     elif type(value) is int and value >= 0:
         content = b"\x18%b" % varint(value)
     else:
         raise TypeError(f"attribute value of type {type(value).__name__}")
-    pair = b"\x0a%b%b\x12%b%b" % (varint(len(key)), key, varint(len(content)), content)
+    pair = b"%b%b%b" % (key, varint(len(content)), content)
     return b"%b%b%b" % (_ATTRIBUTES, varint(len(pair)), pair)
 
 
+def _key(name: str) -> bytes:
+    """The field `KeyValue.key` and the tag of the value behind it."""
+    text = name.encode()
+    key = b"\x0a%b%b\x12" % (varint(len(text)), text)
+    if len(_KEYS) < _KEYS_KEPT:
+        _KEYS[name] = key
+    return key
+
+
+_KEYS: Final[dict[str, bytes]] = {}
+_KEYS_KEPT: Final = 64
+_SHORT: Final = 124
 _ATTRIBUTES: Final = varint(Span.ATTRIBUTES_FIELD_NUMBER << 3 | 2)
 
 

@@ -27,6 +27,8 @@ Routes = Callable[[], Any]
 """Gives the application's routes, where mounts are looked up."""
 
 _HEADER_NAME: Final = semconv.PREDICTION_ID_HEADER.encode("ascii")
+_NAME_LENGTH: Final = len(_HEADER_NAME)
+_OUR_LENGTH: Final = 32
 _HEADER_VALUE: Final = re.compile(r"[!-~]{1,256}")
 
 
@@ -100,7 +102,8 @@ class Exchange:
 
     def close(self) -> None:
         """The application has returned."""
-        self.finish(None)
+        if self._is_open:
+            self.finish(None)
         if self.note is not None:
             _guard.run("fastapi.end", _route.take_note, self._scope, self.note)
 
@@ -166,13 +169,16 @@ class StockExchange(Exchange):
 
 def with_id(message: Message, prediction_id: str) -> Message:
     """The start of an answer with the id of its prediction, unless the application has set the header itself."""
-    if _HEADER_VALUE.fullmatch(prediction_id) is None:
+    is_ours = len(prediction_id) == _OUR_LENGTH and prediction_id.isascii() and prediction_id.isalnum()
+    if not is_ours and _HEADER_VALUE.fullmatch(prediction_id) is None:
         return message
-    headers = list(message.get("headers") or ())
+    headers = message.get("headers") or ()
     for name, _ in headers:
-        if len(name) == len(_HEADER_NAME) and bytes(name).lower() == _HEADER_NAME:
+        if len(name) == _NAME_LENGTH and bytes(name).lower() == _HEADER_NAME:
             return message
-    return {**message, "headers": [*headers, (_HEADER_NAME, prediction_id.encode("ascii"))]}
+    answer = dict(message)
+    answer["headers"] = [*headers, (_HEADER_NAME, prediction_id.encode())]
+    return answer
 
 
 def _type_name(error: BaseException) -> str:

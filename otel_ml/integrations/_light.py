@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
@@ -20,13 +21,13 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import set_span_in_context as set_span
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.cells import Exemplar, HistogramCell
-from otel_ml._telemetry.request_cells import RequestKey
+from otel_ml._telemetry.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
+from otel_ml._telemetry.request_cells import ActiveKey, RequestKey
 from otel_ml._telemetry.server_spans import CompactSpan
 from otel_ml.integrations import _propagation, _request, _route
-from otel_ml.integrations._exchange import Channel, Exchange
+from otel_ml.integrations._exchange import Channel, Exchange, Routes
 from otel_ml.prediction import PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from otel_ml.integrations._request import Scope
     from otel_ml.integrations._settings import Settings
 
+Client = tuple[Any, bytes, bytes, "str | None", Any, str, "str | None"]
+"""Protocol version, agent, host, client's address, server, scheme, and the method if it is a strange one."""
 Found = tuple[str, str, "str | None", "int | None", "str | None"]
 """The values of a `RequestKey`, which finds the same cell and costs more to make."""
 
@@ -43,6 +46,7 @@ _VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
 """Protocol versions that a shape may have; any other stands beside what the client chooses."""
 _SCHEMES: Final = frozenset({"http", "https"})
 _LOW_64_BITS: Final = (1 << 64) - 1
+_NOWHERE: Final = Context()
 (_SPAN_KEY,) = set_span(INVALID_SPAN, Context())
 """Where the API keeps the current span; read off its own public function."""
 
@@ -51,23 +55,19 @@ class LightServerSpan(RequestPredictions, LightSpan):
     """A server span of ours that is also its own record: plain values only, nothing of the request is held."""
 
     kind: Final = SpanKind.SERVER
-    _version: str | None = None
-    _strange_method: str | None = None
+    _parent = INVALID_SPAN_CONTEXT
     _path = ""
-    _agent: bytes | None = None
-    _host: bytes | None = None
-    _client: str | None = None
-    _server: tuple[Any, Any] | None = None
-    _route: str | None = None
-    _code: int | None = None
-    _error_type: str | None = None
+    _client: Client = (None, b"", b"", None, None, "", None)
+    _found: Found = ("", "", None, None, None)
     _exemplar = False
 
-    def __init__(self, method: str, scheme: str, parent: SpanContext) -> None:
+    def __init__(self, key: ActiveKey, light: Light) -> None:
+        """Makes the root of a trace, which is what most are."""
         self.first_id = None
-        self._method = method
-        self._scheme = scheme
-        self._parent = parent
+        self._key = key
+        self._span_id = light.span_id()
+        self._trace_id = trace_id = light.trace_id()
+        self._sampled = trace_id & _LOW_64_BITS < light.root_bound
 
     @property
     def span(self) -> Span:
@@ -79,8 +79,8 @@ class LightServerSpan(RequestPredictions, LightSpan):
         """The span's name."""
         if self.given_name is not None:
             return self.given_name
-        word = _request.word_of(self._method)
-        return word if self._route is None else f"{word} {self._route}"
+        word, route = _request.word_of(self._key[0]), self._found[2]
+        return word if route is None else f"{word} {route}"
 
     @property
     def withholds(self) -> bool:
@@ -88,65 +88,65 @@ class LightServerSpan(RequestPredictions, LightSpan):
         return ports.withholds()
 
     def describe(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Takes what the span will say of the request; it is cleaned on the worker, which is not waited for."""
+        """Takes what the span will say of the request, bounded; it is cleaned later, on the worker."""
+        method, scheme = self._key
+        client, server = scope.get("client"), scope.get("server")
         self._path = scope["path"][: _request.PATH_LIMIT]
-        self._version = scope.get("http_version")
-        agent, host = headers.get(b"user-agent"), headers.get(b"host")
-        if agent is not None:
-            self._agent = agent[: _request.TEXT_LIMIT]
-        if host is not None:
-            self._host = host[: _request.TEXT_LIMIT]
-        client = scope.get("client")
-        if client:
-            self._client = client[0]
-        self._server = scope.get("server")
-        if self._method == _request.OTHER_METHOD:
-            self._strange_method = (scope.get("method") or "")[: _request.TEXT_LIMIT]
+        self._client = (
+            scope.get("http_version"),
+            headers.get(b"user-agent", b"")[: _request.TEXT_LIMIT],
+            headers.get(b"host", b"")[: _request.TEXT_LIMIT],
+            client[0] if client else None,
+            server if type(server) is tuple or not server else tuple(server),
+            scheme,
+            None if method != _request.OTHER_METHOD else scope.get("method", "")[: _request.TEXT_LIMIT],
+        )
 
-    def decide(self, light: Light, context: Context, links: list[Link]) -> bool:
-        """Finds the trace and asks the rule, or the sampler, whether it is recorded."""
-        parent, rule = self._parent, light.rule
-        self._span_id = light.span_id()
-        if parent is not INVALID_SPAN_CONTEXT:
-            self._trace_id = parent.trace_id
-            self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
-            self._trace_state = parent.trace_state or None
-        else:
-            self._trace_id = light.trace_id()
-        if rule is None:
-            self._ask_sampler(light, context, links)
-        elif rule.follows_parent and parent is not INVALID_SPAN_CONTEXT:
-            self._sampled = bool(parent.trace_flags & 1)
-        else:
-            self._sampled = self._trace_id & _LOW_64_BITS < rule.bound
-        for link in links:
-            self.add_link(link.context, link.attributes)
-        return self._sampled
+    def follow(self, parent: SpanContext, light: Light) -> None:
+        """Becomes a child; the rule decides anew."""
+        self._parent = parent
+        self._trace_id = parent.trace_id
+        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
+        self._trace_state = parent.trace_state or None
+        rule = light.rule
+        if rule is not None:
+            followed = bool(parent.trace_flags & 1)
+            self._sampled = followed if rule.follows_parent else self._trace_id & _LOW_64_BITS < rule.bound
 
-    def _ask_sampler(self, light: Light, context: Context, links: list[Link]) -> None:
+    def ask(self, light: Light, context: Context, links: list[Link]) -> None:
+        """Has the sampler decide, where there is no rule."""
         if self._parent.is_remote:
             context = set_span(trace.NonRecordingSpan(self._parent), context)
-        known = {**self._constant(), **self._chosen()}
+        self._found = (*self._key, None, None, None)
+        known = {**self._constant(), **self._own(), **self.about()}
         decision = light.engine.sample(context, self._trace_id, self.name, known, links, kind=SpanKind.SERVER)
         self._sampled = decision.sampled
         self._trace_state = TraceState.from_header([decision.trace_state]) if decision.trace_state else None
-        added = {key: value for key, value in decision.attributes.items() if key not in known}
-        if added:
-            self.set_attributes(added)
+        self.set_attributes({key: value for key, value in decision.attributes.items() if key not in known})
 
-    def draw(self, cell: HistogramCell, bucket: int, seconds: float) -> None:
-        """Offers this request as an exemplar of its duration."""
-        exemplar = Exemplar(seconds, self._end_ns, self._trace_id, self._span_id)
-        self._exemplar = cell.offer(bucket, exemplar)
+    def finish(self, found: Found, elapsed_ns: int, light: Light, cell: HistogramCell) -> None:
+        """Ends the span with what the response has shown, and hands it to the worker.
 
-    def finish(self, found: Found, end_ns: int, elapsed_ns: int) -> None:
-        """Ends the span with what the response has shown: its series, and when it was over."""
-        _, _, self._route, self._code, self._error_type = found
-        self._end_ns = end_ns
+        Args:
+            found: The values of the request's series.
+            elapsed_ns: Its duration.
+            light: The engine's parts.
+            cell: Where the duration was recorded, for which the span may become an exemplar.
+        """
+        if not self._sampled:
+            return
+        self._found = found
+        self._end_ns = end_ns = light.time_ns()
         self._start_ns = end_ns - elapsed_ns
-        if self._route is not None:
+        if self.given_name is not None and found[2] is not None:
             self.given_name = None
         self._live = False
+        if light.exemplars and len(cell.exemplars) < EXEMPLARS_A_SERIES:
+            seconds = elapsed_ns / 1e9
+            bucket = bisect_left(cell.bounds, seconds)
+            if bucket not in cell.exemplars:
+                self._exemplar = cell.offer(bucket, Exemplar(seconds, end_ns, self._trace_id, self._span_id))
+        light.offer(self)
 
     # --- server_spans.FinishedSpan: called on the worker -----------------------------------------------------------
 
@@ -157,18 +157,32 @@ class LightServerSpan(RequestPredictions, LightSpan):
         parent, shape = self._parent, int(self._exemplar)
         if parent is not INVALID_SPAN_CONTEXT:
             shape |= 2 | int(parent.is_remote) << 2
-        version = self._version if self._version in _VERSIONS else None
-        key = (shape, self._method, self._scheme, version, self._route, self._code, self._error_type)
-        return CompactSpan(
-            key, self._trace_id, self._span_id, parent.span_id, self._start_ns, self._end_ns, self._chosen()
-        )
+        version = self._client[0]
+        key = (shape, self._found, version if version in _VERSIONS else None)
+        ids = (self._trace_id, self._span_id, parent.span_id)
+        return CompactSpan(key, *ids, self._start_ns, self._end_ns, self._own(), self._client)
+
+    def about(self) -> Attributes:
+        """Attributes that are the client's."""
+        version, agent, host, client, server, scheme, method = self._client
+        attributes: Attributes = {}
+        if version and version not in _VERSIONS:
+            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _request.clean(version)
+        if method is not None:
+            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _request.clean(method, 32)
+        if agent:
+            attributes[semconv.USER_AGENT_ORIGINAL] = _request.clean(agent.decode("latin-1"))
+        if client:
+            attributes[semconv.CLIENT_ADDRESS] = _request.clean(client)
+        _request.add_server(attributes, _request.clean(host.decode("latin-1")), server, scheme)
+        return attributes
 
     def render(self) -> SpanData:
         """The whole span."""
-        failed = self._error_type is not None and self._error_type != semconv.CANCELLED
+        failed = self._found[4] not in {None, semconv.CANCELLED}
         if failed and (self._status is None or self._status[0] is not StatusCode.OK):
             self._status = (StatusCode.ERROR, "")
-        data = replace(self._data({**self._constant(), **self._chosen()}, None), kind="server")
+        data = replace(self._data({**self._constant(), **self._own(), **self.about()}, None), kind="server")
         if ports.withholds():
             data.events = [(name, at, _withheld(attributes)) for name, at, attributes in data.events]
             data.status_message = data.status_message and ports.WITHHELD
@@ -176,29 +190,16 @@ class LightServerSpan(RequestPredictions, LightSpan):
 
     def _constant(self) -> Attributes:
         """Attributes of which there are few."""
-        key = RequestKey(self._method, self._scheme, self._route, self._code, self._error_type)
-        attributes: Attributes = dict(key.attributes())
-        if self._version in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = self._version or ""
+        attributes: Attributes = dict(RequestKey(*self._found).attributes())
+        version = self._client[0]
+        if version in _VERSIONS:
+            attributes[semconv.NETWORK_PROTOCOL_VERSION] = version
         if self._exemplar:
             attributes[semconv.EXEMPLAR] = True
         return attributes
 
-    def _chosen(self) -> Attributes:
-        """Attributes of which there are as many as clients want."""
-        attributes: Attributes = {semconv.URL_PATH: _request.clean(self._path, _request.PATH_LIMIT)}
-        if self._version and self._version not in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _request.clean(self._version)
-        if self._strange_method is not None:
-            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _request.clean(self._strange_method, 32)
-        if self._agent:
-            attributes[semconv.USER_AGENT_ORIGINAL] = _request.clean(self._agent.decode("latin-1"))
-        if self._client:
-            attributes[semconv.CLIENT_ADDRESS] = _request.clean(self._client)
-        _request.add_server(
-            attributes, _request.clean((self._host or b"").decode("latin-1")), self._server, self._scheme
-        )
-        return attributes
+    def _own(self) -> Attributes:
+        return {semconv.URL_PATH: _request.clean(self._path, _request.PATH_LIMIT)}
 
 
 def _withheld(attributes: Attributes) -> Attributes:
@@ -207,50 +208,62 @@ def _withheld(attributes: Attributes) -> Attributes:
     return {key: ports.WITHHELD if key in texts else value for key, value in attributes.items()}
 
 
-class LightExchange(Exchange):
-    """A request whose span is a `LightServerSpan`, counted in the engine's cells."""
+class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
+    """A request whose span is a `LightServerSpan`, counted in the engine's cells; it is FastAPI's note, too."""
 
     _is_open = True
 
-    def __init__(self, channel: Channel, span: LightServerSpan, light: Light, settings: Settings) -> None:
+    def __init__(self, channel: Channel, span: LightServerSpan, light: Light, key: ActiveKey) -> None:
         self._scope, self._receive, self._send = channel
         self._state = self._span = span
         self._light = light
-        self._settings = settings
+        self._key = key
+        self._cells = cells = light.requests.by_thread.get(get_ident()) or light.requests.mine()
+        self._active = cells.begin(key)
 
-    def start(self, method: str, scheme: str, *, sampled: bool) -> None:
-        """Counts the request in and starts its clock."""
-        light, scope = self._light, self._scope
-        self._sampled = sampled
-        self._key = (method, scheme)
-        self._root: str = scope.get("app_root_path", scope.get("root_path", ""))
-        self._cells = light.requests.by_thread.get(get_ident()) or light.requests.mine()
-        self._active = self._cells.begin(self._key)
-        self._began_ns = light.now()
+    def start(self, context: Context, routes: Routes) -> None:
+        """Starts the clock."""
+        self.context = context
+        self._routes = routes
+        self._began_ns = self._light.now()
+
+    def fail(self, error: BaseException) -> None:
+        if self.logger is not None:
+            _guard.call("fastapi.exception", _route.note_exception, self._scope, self, error)
+        self.finish(error)
+
+    def close(self) -> None:
+        if self._is_open:
+            self.finish(None)
+        # Whoever keeps the context keeps this note, and must not keep the request with it.
+        self.context = _NOWHERE
+        _guard.run("fastapi.end", _route.take_note, self._scope, self)
+        self._scope = {}
 
     def record(self, error: BaseException | None, status: int | None) -> None:
         """Counts the request and hands its span to the worker."""
-        light, span, note = self._light, self._span, self.note
+        light = self._light
         elapsed_ns = light.now() - self._began_ns
         self._active.finished += 1
-        code = status if status is None or type(status) is int else int(status)
-        route = None if note is None else note.route
+        route = self.route
         if type(route) is not str:
-            route = _route.route_of(self._scope, note, self._root, self._settings.routes())
-        if error is None and self._complete and code is not None and code < 500:
-            found: Found = (*self._key, route, code, None)
+            route = self._find_route()
+        if error is None and self._complete and type(status) is int and status < 500:
+            found: Found = (*self._key, route, status, None)
         else:
+            code = None if status is None else int(status)
             found = (*self._key, route, code, self.error_type(error, code))
         cell = self._cells.durations.get(found)  # type: ignore[call-overload]
         if cell is None:
             cell = light.requests.cell(self._cells, RequestKey(*found))
-        seconds = elapsed_ns / 1e9
-        bucket = cell.record(seconds)
-        if self._sampled:
-            span.finish(found, light.time_ns(), elapsed_ns)
-            if light.exemplars and bucket not in cell.exemplars:
-                span.draw(cell, bucket, seconds)
-            light.offer(span)
+        cell.record(elapsed_ns / 1e9)
+        self._span.finish(found, elapsed_ns, light, cell)
+
+    def _find_route(self) -> str | None:
+        scope = self._scope
+        # A mount notes the application's root before it changes the other one.
+        root = scope.get("app_root_path", scope.get("root_path", ""))
+        return _route.route_of(scope, self, root, self._routes())
 
 
 def begin(channel: Channel, local: Context, light: Light, settings: Settings) -> LightExchange:
@@ -265,31 +278,53 @@ def begin(channel: Channel, local: Context, light: Light, settings: Settings) ->
     scope = channel[0]
     given = scope.get("headers") or ()
     headers = dict(given)
-    if len(headers) != len(given):  # of a repeated header the first one counts
-        headers = dict(reversed(given))
-    local, remote, links = _caller(scope, headers, local, settings)
-    if remote is None:
-        remote = trace.get_current_span(local).get_span_context() if local else INVALID_SPAN_CONTEXT
-    method = scope.get("method")
-    if method not in _request.METHODS:
-        method = _request.OTHER_METHOD
-    scheme = scope.get("scheme")
-    if scheme not in _SCHEMES:
-        scheme = ""
-    span = LightServerSpan(method, scheme, remote if remote.is_valid else INVALID_SPAN_CONTEXT)
-    if light.rule is None:
+    method, scheme = scope.get("method", ""), scope.get("scheme", "")
+    key = _KEYS.get((method, scheme)) or _key(method, scheme)
+    span = LightServerSpan(key, light)
+    read = settings.headers
+    if local or light.rule is None or not read.is_standard or _propagation.TRACE_PARENT in headers:
+        if len(headers) != len(given):  # of a repeated header the first one counts
+            headers = dict(reversed(given))
+        local = _join(span, (scope, headers), local, light, settings)
+    if span.is_recording():
         span.describe(scope, headers)
-    sampled = span.decide(light, local, links)
-    if sampled:
-        span.describe(scope, headers)
-    exchange = LightExchange(channel, span, light, settings)
-    entries: dict[str, object] = {**local, _SPAN_KEY: span, PREDICTIONS_KEY: span}
-    exchange.note = note = _route.leave_note(scope, method, settings.native.logger_for(scope))
-    if note is not None:
-        entries[_route.CONTEXT_KEY] = note
-    exchange.context = Context(entries)
-    exchange.start(method, scheme, sampled=sampled)
+    exchange = LightExchange(channel, span, light, key)
+    native = settings.native
+    entries: dict[str, object] = {_SPAN_KEY: span, PREDICTIONS_KEY: span}
+    if local:
+        entries = {**local, **entries}
+    if _route.leave(exchange, scope, native.logger and native.logger_for(scope)) is not None:
+        entries[_route.CONTEXT_KEY] = exchange
+    exchange.start(Context(entries), settings.routes)
     return exchange
+
+
+def _key(method: str, scheme: str) -> ActiveKey:
+    return (method if method in _request.METHODS else _request.OTHER_METHOD, scheme if scheme in _SCHEMES else "")
+
+
+_KEYS: Final = {(method, scheme): (method, scheme) for method in _request.METHODS for scheme in _SCHEMES}
+"""Spares a tuple and two look-ups."""
+
+
+def _join(
+    span: LightServerSpan,
+    asked: tuple[Scope, dict[bytes, bytes]],
+    local: Context,
+    light: Light,
+    settings: Settings,
+) -> Context:
+    """Makes the span a part of what is around it: the caller's trace, a local parent, a sampler; gives its context."""
+    local, caller, links = _caller(*asked, local, settings)
+    parent = trace.get_current_span(local).get_span_context() if caller is None and local else caller
+    if parent is not None and parent.is_valid:
+        span.follow(parent, light)
+    if light.rule is None:
+        span.describe(*asked)
+        span.ask(light, local, links)
+    for link in links:
+        span.add_link(link.context, link.attributes)
+    return local
 
 
 def _caller(
@@ -297,8 +332,6 @@ def _caller(
 ) -> tuple[Context, SpanContext | None, list[Link]]:
     """The context to begin in, the caller's span if it is to be followed, and the links."""
     read = settings.headers
-    if read is None:
-        return local, None, []
     if not read.is_standard or len(headers) != len(scope["headers"] or ()):
         has_caller, caller = not read.fields.isdisjoint(headers), None
     else:

@@ -80,6 +80,7 @@ class Light:
         self.engine = engine
         self.requests = requests
         self.rule = engine.sampling_rule
+        self.root_bound = 0 if self.rule is None else self.rule.bound
         self.exemplars = engine.exemplars
         self.trace_id = engine.ids.trace_id
         self.span_id = engine.ids.span_id

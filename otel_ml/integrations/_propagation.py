@@ -33,10 +33,14 @@ class Headers(NamedTuple):
     """Whether it reads W3C Trace Context and nothing else, which we can do ourselves."""
 
 
-def headers_in_force(known: Headers | None, allowed_baggage: Collection[str]) -> Headers:
+UNREAD: Final = Headers(None, frozenset(), is_standard=False)
+"""Before it was looked at."""
+
+
+def headers_in_force(known: Headers, allowed_baggage: Collection[str]) -> Headers:
     """The headers to read now; the known ones unless another propagator was set."""
     propagator = propagate.get_global_textmap()
-    if known is not None and propagator is known.propagator:
+    if propagator is known.propagator:
         return known
     fields = frozenset(name.lower().encode("latin-1") for name in propagator.fields)
     if not allowed_baggage:

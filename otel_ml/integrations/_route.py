@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
-from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ try:
     CONTEXT_KEY: str = _api._REQUEST_TELEMETRY_KEY  # noqa: SLF001
     """Where FastAPI looks for the note in the OTel context."""
     _note_exception: Callable[..., None] | None = _asgi._exception  # noqa: SLF001
-    _Data: Callable[[], Any] | None = _api.TelemetryData
+    _Data: Any = _api.TelemetryData
 except (ImportError, AttributeError):
     RouteNote, CONTEXT_KEY, _note_exception, _Data = None, "", None, None
 
@@ -37,22 +36,22 @@ _METRICS: Final = "metrics"
 _LOGS: Final = "logs"
 
 
-def _cheap_note(base: Any) -> Any:
-    """A kind of `RouteNote` that costs a fifth of it to make."""
+def _note_kind() -> Any:
+    """A kind of `RouteNote` that costs nothing to make: what is as it mostly is stands in the class."""
 
-    def prepare(note: Any, method: str, prefix: str, logger: Any) -> None:
-        note.span_method = method
-        note._mount_prefix = prefix  # noqa: SLF001
-        note.logger = logger
-        note.data = None if logger is None or _Data is None else _Data()
+    def exceptions(note: Any) -> list[BaseException]:
+        if note.raised is None:
+            note.raised = []
+        kept: list[BaseException] = note.raised
+        return kept
 
-    absent = dict.fromkeys(("span", "tracer", "route", "status_code"))
-    exceptions: cached_property[list[BaseException]] = cached_property(lambda _note: [])
-    exceptions.__set_name__(None, "_exceptions")  # type: ignore[arg-type]
-    return type("RouteNote", (base,), {**absent, "__init__": prepare, "_exceptions": exceptions})
+    absent = dict.fromkeys(("span", "tracer", "route", "status_code", "data", "logger", "raised"))
+    common = {**absent, "span_method": "", "_mount_prefix": "", "__init__": lambda _note: None}
+    return type("Note", (RouteNote or object,), {**common, "_exceptions": property(exceptions)})
 
 
-_Note: Final = None if RouteNote is None else _cheap_note(RouteNote)
+Note: Any = _note_kind()
+"""What we put into the scope. Where FastAPI has no notes it is only a place for a route that nobody writes."""
 
 
 class Native:
@@ -80,7 +79,7 @@ class Native:
             return
         self._before = {key: self._config[key] for key in (_TRACING, _METRICS)}
         self._config.update({_TRACING: False, _METRICS: False})
-        if _Note is not None and self._config.get(_LOGS):
+        if RouteNote is not None and self._config.get(_LOGS):
             self._before[_LOGS] = self._config[_LOGS]
             self._config[_LOGS] = False
             self.logger = _logger(self._config.get("logger_provider"))
@@ -111,18 +110,29 @@ def has_native_span(scope: Scope) -> bool:
     return getattr(scope.get(NOTE_KEY), "span", None) is not None
 
 
-def leave_note(scope: Scope, method: str, logger: Any = None) -> Any:
+def leave_note(scope: Scope, logger: Any = None) -> Any:
     """Puts the object into the scope in which FastAPI notes the route; None when there is one or no such thing.
 
     Args:
         scope: The scope of a request or connection.
-        method: How the span is named as long as there is no route.
         logger: Where FastAPI's events about failed validation and exceptions go.
     """
-    if _Note is None or NOTE_KEY in scope:
+    return None if NOTE_KEY in scope else leave(Note(), scope, logger)
+
+
+def leave(note: Any, scope: Scope, logger: Any) -> Any:
+    """Puts this `Note` into the scope; gives it back, or None if FastAPI has no such thing."""
+    if RouteNote is None:
         return None
-    root: str = scope.get("app_root_path", scope.get("root_path", ""))
-    note = scope[NOTE_KEY] = _Note(method, root.rstrip("/"), logger)
+    root = scope.get("app_root_path", scope.get("root_path"))
+    if root:
+        note._mount_prefix = root.rstrip("/")  # noqa: SLF001
+    if logger is not None:
+        note.logger = logger
+        note.data = _Data.__new__(
+            _Data
+        )  # its defaults are attributes of the class, and to set them costs five times that
+    scope[NOTE_KEY] = note
     return note
 
 
@@ -139,8 +149,7 @@ def take_note(scope: Scope, note: Any) -> None:
     if scope.get(NOTE_KEY) is note:
         del scope[NOTE_KEY]
     # Both would hold what the request held, and nobody may read them any more.
-    note.data = None
-    vars(note).pop("_exceptions", None)
+    note.data = note.raised = None
 
 
 def route_of(scope: Scope, note: Any, root: str, routes: Iterable[Any]) -> str | None:

@@ -90,18 +90,18 @@ class ServerLayer:
 
     def _begin(self, scope: Scope, way: tuple[Receive, Send]) -> Exchange | None:
         settings = self._settings
-        if ports.state() is not settings.outlet.state:
+        outlet = settings.outlet
+        if ports.state() is not outlet.state:
             _guard.call("fastapi.mode", follow_mode, settings)
         if scope["path"] in settings.excluded_paths:
             return None
         scope[_SEEN] = True
-        local, channel = get_current(), (scope, *way)
-        if self._is_others(scope, local):
+        local, channel, light = get_current(), (scope, *way), outlet.light
+        if (local or self._below_contrib is not False or _route.NOTE_KEY in scope) and self._is_others(scope, local):
             return self._begin_others(channel, local)
-        light = settings.outlet.light
+        settings.headers = _propagation.headers_in_force(settings.headers, settings.allowed_baggage)
         if light is None or not light.engine.light_spans or settings.server_span or _route.NOTE_KEY in scope:
             return self._begin_stock(channel, local)
-        settings.headers = _propagation.headers_in_force(settings.headers, settings.allowed_baggage)
         return _light.begin(channel, local, light, settings)
 
     def _is_others(self, scope: Scope, local: Context) -> bool:
@@ -132,7 +132,6 @@ class ServerLayer:
         method = _request.method_of(scope)
         word = _request.word_of(method)
         measured = _request.metric_attributes(scope, method)
-        settings.headers = _propagation.headers_in_force(settings.headers, settings.allowed_baggage)
         headers = _request.read_headers(scope, settings.headers.fields)
         parent, links = _propagation.remote_context(
             headers.carrier, local, settings.allowed_baggage, trusted=settings.trust_remote_context
@@ -148,7 +147,7 @@ class ServerLayer:
         context = set_value(PREDICTIONS_KEY, state, trace.set_span_in_context(state.span, parent))
         native = settings.native
         measure = None if native.has_metrics(scope) else settings.outlet.measure
-        note = _route.leave_note(scope, word, native.logger_for(scope))
+        note = _route.leave_note(scope, native.logger_for(scope))
         if note is not None:
             context = set_value(_route.CONTEXT_KEY, note, context)
         exchange = StockExchange(channel, state, context, settings.routes)
@@ -165,10 +164,7 @@ class ServerLayer:
 def _note_to_log(native: _route.Native, scope: Scope) -> Any:
     """Leaves FastAPI what it needs for its log events; None if it is to write none, or sees to it itself."""
     logger = native.logger_for(scope)
-    if logger is None:
-        return None
-    method = "WS" if scope["type"] == "websocket" else _request.word_of(_request.method_of(scope))
-    return _route.leave_note(scope, method, logger)
+    return None if logger is None else _route.leave_note(scope, logger)
 
 
 def follow_mode(settings: Settings) -> None:

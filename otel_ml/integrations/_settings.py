@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_ml.integrations._outlet import Outlet, flush_in_force
-from otel_ml.integrations._propagation import Headers
+from otel_ml.integrations._propagation import UNREAD, Headers
 from otel_ml.integrations._request import Attributes
 from otel_ml.integrations._route import Native
 
@@ -34,5 +34,5 @@ class Settings:
     flush: Callable[[], object] = flush_in_force
     active: bool = True
     """False after the undo: the layer passes everything through."""
-    headers: Headers | None = None
+    headers: Headers = UNREAD
     """What the global propagator reads."""

@@ -13,10 +13,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
 from otel_ml._telemetry.ports import SpanData
-from otel_ml._telemetry.server_spans import TEMPLATES_KEPT, TEXTS_KEPT, CompactSpan, SpanEncoder, attribute
+from otel_ml._telemetry.server_spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
 
 CONSTANT = {"http.request.method": "GET", "http.route": "/100%/{leaf}", "http.response.status_code": 200}
-VARIABLE = {"url.path": "/100%/ü", "user_agent.original": "test/1", "server.port": 8080}
+VARIABLE = {"url.path": "/100%/ü"}
+CLIENT = {"user_agent.original": "test/1", "server.port": 8080}
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Finished:
 
     data: SpanData
     variable: dict = field(default_factory=lambda: dict(VARIABLE))
+    client: dict = field(default_factory=lambda: dict(CLIENT))
     key: tuple = ("shape",)
     plain: bool = True
 
@@ -33,11 +35,21 @@ class Finished:
         if not self.plain:
             return None
         return CompactSpan(
-            self.key, data.trace_id, data.span_id, data.parent_span_id, data.start_ns, data.end_ns, self.variable
+            self.key,
+            data.trace_id,
+            data.span_id,
+            data.parent_span_id,
+            data.start_ns,
+            data.end_ns,
+            self.variable,
+            tuple(self.client.items()),
         )
 
+    def about(self):
+        return self.client
+
     def render(self):
-        return replace(self.data, attributes={**CONSTANT, **self.variable})
+        return replace(self.data, attributes={**CONSTANT, **self.variable, **self.client})
 
 
 def server(number=1, **changes):
@@ -85,10 +97,16 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
 def test_any_values_are_what_the_general_way_makes_of_them(variable, ids, times):
     """Whatever a client sends, the bytes are those of the general encoder."""
     encoder = SpanEncoder(b"")
-    first = Finished(server(), dict.fromkeys(variable, "first"))
+    first = Finished(server(), dict.fromkeys(variable, "first"), {})
     trace_id, span_id, parent = ids
     data = server(parent_span_id=0, trace_id=trace_id, span_id=span_id, start_ns=times[0], end_ns=times[1])
-    spans = [first, Finished(data, variable), Finished(replace(data, parent_span_id=parent), variable, ("child",))]
+    child = replace(data, parent_span_id=parent)
+    spans = [
+        first,
+        Finished(data, variable, {}),
+        Finished(data, {}, variable, ("client",)),
+        Finished(child, variable, {}, ("child",)),
+    ]
 
     assert encoded(encoder, *spans) == [_encode.span(one.render()) for one in spans]
 
@@ -104,13 +122,13 @@ def test_an_attribute_is_what_protobuf_makes_of_it(value):
 
 
 def test_what_a_client_chooses_does_not_accumulate():
-    """Shapes and remembered texts are bounded; what is beyond them is encoded all the same."""
+    """Shapes and remembered clients are bounded; what is beyond them is encoded all the same."""
     encoder = SpanEncoder(b"")
-    for number in range(max(TEMPLATES_KEPT, TEXTS_KEPT) + 50):
-        one = Finished(server(number), {**VARIABLE, "user_agent.original": f"agent {number}"}, (number,))
+    for number in range(max(TEMPLATES_KEPT, CLIENTS_KEPT) + 50):
+        one = Finished(server(number), client={"user_agent.original": f"agent {number}"}, key=(number,))
         assert encoded(encoder, one) == [_encode.span(one.render())]
 
-    assert (len(encoder._templates), len(encoder._texts) <= TEXTS_KEPT) == (TEMPLATES_KEPT, True)
+    assert (len(encoder._templates), len(encoder._clients) <= CLIENTS_KEPT) == (TEMPLATES_KEPT, True)
 
 
 def test_a_span_that_is_not_everyday_takes_the_general_way():
@@ -124,7 +142,7 @@ def test_a_span_that_is_not_everyday_takes_the_general_way():
 def test_a_span_that_cannot_be_encoded_costs_none_of_its_neighbours(make_engine, receiver):
     """Every span is in the ledger: delivered, or dropped as invalid."""
     engine = make_engine()
-    for one in (Finished(server(1)), Finished(server(2), {"url.path": "\ud800"}, ("bad",)), Finished(server(3))):
+    for one in (Finished(server(1)), Finished(server(2), {"url.path": "\ud800"}, key=("bad",)), Finished(server(3))):
         engine.offer_span(one)
 
     engine.flush(within())
