@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from arithmetic import above, paired_ratio, percentile  # noqa: E402  (found by the line above)
+from paced import quietest  # noqa: E402
 from programs import PROGRAMS, Results, flat  # noqa: E402
 from report import as_json, cells, markdown, number, peers  # noqa: E402
 from rows import BESIDE, LABELS, ROWS  # noqa: E402
@@ -48,6 +49,11 @@ def results(**rounds: list[float]) -> Results:
 def test_a_percentile_is_a_value_that_was_seen(share: float, expected: float) -> None:
     """Nearest rank: of 1 to 100 the 99th percentile is 99."""
     assert percentile(list(range(100, 0, -1)), share) == expected
+
+
+def test_the_quietest_window_decides() -> None:
+    """A window that something else disturbed is not ours to answer for."""
+    assert quietest([9.0] * 100 + [2.0] * 100 + [5.0] * 100, 100) == 2.0
 
 
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
