@@ -105,6 +105,7 @@ class OwnEngine:
             raise
         self._build_worker()
         self.offer = self._predictions.offer
+        self.offer_heavy = self._predictions.offer_heavy
         for reader in self._readers if periodic else ():
             reader.start()
         self._outbox.start()

@@ -19,6 +19,8 @@ from otel_ml.config import Signal
 
 T = TypeVar("T")
 
+WAITING_BYTES: Final = 64 * 1024 * 1024
+"""What all heavy records may hold together until they have been rendered."""
 CHUNK: Final = 32
 """Records encoded in one go: more would hold the GIL long enough to be felt in the service's p99."""
 
@@ -47,6 +49,9 @@ class Predictions:
         self._queue: deque[Record | Everyday] = deque()
         self._renderer = Renderer(traces, logs)
         self._lock = threading.Lock()
+        self._weights: dict[int, int] = {}
+        """What waits and is heavy, by its identity."""
+        self._weight = 0
         self.closed = False
         self.bell = _SILENT
         self._started = False
@@ -68,12 +73,31 @@ class Predictions:
             self.bell.wake()
         return True
 
+    def offer_heavy(self, record: Record, weight: int) -> bool:
+        """`offer` for a record that holds about so many bytes: all of them together are bounded, too."""
+        with self._lock:
+            has_room = self._weight + weight <= WAITING_BYTES
+            if has_room:
+                self._weight += weight
+                self._weights[id(record)] = weight
+        if not has_room:
+            self._lose(record, "shutdown" if self.closed else "queue_full")
+            return False
+        taken = self.offer(record)
+        if not taken:
+            self._relieve((record,))
+        return taken
+
     def process(self) -> None:
-        rendered = self._renderer.render(self._take())
-        self._traces.put(rendered.span_bytes)
-        self._logs.put(rendered.event_bytes)
-        self._traces.take(rendered.spans)
-        self._logs.take(rendered.events)
+        records = self._take()
+        try:
+            rendered = self._renderer.render(records)
+            self._traces.put(rendered.span_bytes)
+            self._logs.put(rendered.event_bytes)
+            self._traces.take(rendered.spans)
+            self._logs.take(rendered.events)
+        finally:
+            self._relieve(records)
 
     def push(self) -> None:
         self._traces.push()
@@ -81,9 +105,11 @@ class Predictions:
 
     def discard(self) -> None:
         while self._queue:
-            for record in self._take():
+            records = self._take()
+            for record in records:
                 self._traces.drop("shutdown", record.span_count)
                 self._logs.drop("shutdown", record.event_count)
+            self._relieve(records)
 
     def waiting(self, signal: Signal) -> int:
         records = self._queue.copy()
@@ -96,7 +122,15 @@ class Predictions:
     def reset_after_fork(self) -> None:
         self._queue = deque()
         self._lock = threading.Lock()
+        self._weights = {}
+        self._weight = 0
         self._started = False
+
+    def _relieve(self, records: Sequence[Record | Everyday]) -> None:
+        """Gives back the room that these records took."""
+        if self._weights:
+            with self._lock:
+                self._weight -= sum([self._weights.pop(id(record), 0) for record in records])
 
     def _take(self) -> list[Record | Everyday]:
         queue = self._queue

@@ -206,6 +206,9 @@ class Engine(Protocol):
     def offer(self, record: Record | Everyday) -> bool:
         """Hands a record to the worker without blocking; False when it was dropped (and counted)."""
 
+    def offer_heavy(self, record: Record, weight: int) -> bool:
+        """`offer` for a record that holds about so many bytes until it has been rendered."""
+
     def hurry(self) -> None:
         """Asks for a round of the worker now: much is noted in the cells."""
 

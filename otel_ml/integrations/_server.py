@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current, set_value
+from opentelemetry.context import Context, attach, get_current, set_value
 from opentelemetry.trace import Span, SpanKind
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports
+from otel_ml._telemetry.contexts import detach
 from otel_ml.integrations import _light, _propagation, _request, _route
 from otel_ml.integrations._exchange import Channel, Exchange, Message, Receive, RequestState, Send, StockExchange
 from otel_ml.integrations._outlet import flush_in_time

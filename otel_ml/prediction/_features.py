@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -29,6 +30,9 @@ _FEW_ROWS = 64
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
 _TEXT = frozenset({str})
 _SEEN_LIMIT = 128
+_POINTER = 8
+_WEIGHED = 32
+"""Values of a column that are weighed."""
 _seen: dict[int, dict[str, object]] = {}
 """The names of the newest clean row of each length: a service predicts from the same features again and again."""
 _FRAMES = frozenset({"pandas", "polars", "arrow"})
@@ -49,6 +53,13 @@ class Batch:
     """Rows that there were."""
     total_columns: int = 0
     """Features that there were."""
+
+    def weight(self) -> int:
+        """Bytes, about: of each column the largest of a few values, for all."""
+        step = max(1, self.rows // _WEIGHED)
+        return sum(
+            self.rows * (_POINTER + max(map(getsizeof, column[::step]), default=0)) for column in self.columns.values()
+        )
 
     def row(self, position: int) -> dict[str, object]:
         """The features of one kept row."""

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, StatusCode, get_current_span
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry.contexts import detach
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
 from otel_ml._values import class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions

@@ -11,6 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from otel_ml import _guard
+from otel_ml._telemetry.contexts import detach
 from otel_ml._values import text
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
@@ -184,7 +185,7 @@ class Prediction:
         """Puts back what was current before."""
         token, self._token = self._token, None
         if token is not None:
-            otel_context.detach(token)
+            detach(token)
 
     @_guard.guarded("prediction.first_item", None)
     def note_first_item(self) -> None:

@@ -8,6 +8,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry.contexts import detach
 from otel_ml.prediction._failure import describe
 from otel_ml.prediction._outcome import Outcome, span_attributes
 
@@ -97,4 +98,4 @@ class StockStage:
             if not failure.cancelled:
                 self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()
-        otel_context.detach(self._token)
+        detach(self._token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 
@@ -71,7 +72,10 @@ def told(calls, *, everyday, **keywords):
         for marked in [span["attributes"] for span in spans] + [point for points in metrics.values() for point in points]:
             marked.pop(semconv.EXEMPLAR, None)
             marked.pop("exemplars", None)
-        return spans, telemetry.events("ml.prediction"), metrics
+            if "sum" in marked:
+                marked["sum"] = round(marked["sum"], 9)  # the order of adding is chance, too
+        events = [{**event, "body": json.loads(event["body"])} for event in telemetry.events("ml.prediction")]
+        return spans, events, metrics  # bodies by value: encoders write 1e-5 and 1e-05
 
 
 @settings(max_examples=150, deadline=None)
