@@ -202,14 +202,15 @@ def test_a_control_group_that_is_removed_under_the_sampler(tmp_path):
     assert _guard.counts() == {}
 
 
-def test_the_command_ends_with_the_process_that_it_watches():
+def test_the_command_ends_with_the_process_that_it_watches(receiver):
     """Case 15: killed; the sampler sends what it has and ends with 0 and one line."""
     service = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "sidecar", "--interval", "0.2"]
-    command += ["--pid", str(service.pid), "--endpoint", "http://127.0.0.1:9"]
+    command += ["--pid", str(service.pid), "--endpoint", receiver.url]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as sampler:
         assert sampler.stderr.readline().startswith("otel-ml sampler: sidecar mode, every 0.2 s")
+        receiver.wait_for(lambda seen: "process.cpu.time" in seen.metrics())
         service.kill()
         service.wait()
         _, rest = sampler.communicate(timeout=60)
