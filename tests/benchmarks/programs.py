@@ -62,7 +62,7 @@ PROGRAMS: dict[str, Program] = {
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000),
     "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=24_000, runs=2),
     "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=24_000, runs=2),
-    "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "5")),
+    "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "6")),
     "fastapi": Program(("fastapi_request.py", "--contend", "{name}", "--requests", "{calls}"), calls=3_000),
     "throughput-1k": _throughput(1_000),
     "throughput-5k": _throughput(5_000),

@@ -81,12 +81,12 @@ def _calls() -> list[Row]:
 def _latency() -> list[Row]:
     """What a call paced at 2,000 a second takes longer than the bare function."""
     wanted: Sequence[tuple[str, str, str, float | None, float | None]] = (
-        ("added at p99, from the moment it was due, quietest second", "quiet_p99_us", BY_HAND, 0.3, 0.1),
+        ("added at p99, from the moment it was due, quietest 2 s", "quiet_p99_us", BY_HAND, 0.3, 0.1),
         ("added at p99, from the moment it began", "call_p99_us", BY_HAND, 0.3, 0.1),
         ("added at p50, from the moment it was due", "due_p50_us", BY_HAND, None, None),
         ("added at p99, from the moment it was due", "due_p99_us", BY_HAND, None, None),
         ("added at p99.9, from the moment it was due", "due_p999_us", BY_HAND, None, None),
-        ("added at p99, from the moment it was due, quietest second", "quiet_p99_us", DECORATOR, None, None),
+        ("added at p99, from the moment it was due, quietest 2 s", "quiet_p99_us", DECORATOR, None, None),
     )
     return [
         Row(
