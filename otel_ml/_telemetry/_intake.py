@@ -23,6 +23,8 @@ WAITING_BYTES: Final = 64 * 1024 * 1024
 """What all heavy records may hold together until they have been rendered."""
 CHUNK: Final = 32
 """Records encoded in one go: more would hold the GIL long enough to be felt in the service's p99."""
+MANY: Final = 4096
+"""Where so many wait, four chunks are taken in one go: each pause between them costs as much as ten records."""
 
 
 class Bell:
@@ -38,8 +40,6 @@ _SILENT: Final = Bell(lambda: None, lambda: None)
 
 class Predictions:
     """The intake of finished predictions."""
-
-    chunk = CHUNK
 
     def __init__(self, *, limit: int, traces: Outlet[SpanData], logs: Outlet[EventData]) -> None:
         self.limit = limit
@@ -88,7 +88,7 @@ class Predictions:
             self._relieve((record,))
         return taken
 
-    def process(self) -> None:
+    def process(self) -> int:
         records = self._take()
         try:
             rendered = self._renderer.render(records)
@@ -98,6 +98,7 @@ class Predictions:
             self._logs.take(rendered.events)
         finally:
             self._relieve(records)
+        return len(records)
 
     def push(self) -> None:
         self._traces.push()
@@ -135,7 +136,9 @@ class Predictions:
     def _take(self) -> list[Record | Everyday]:
         queue = self._queue
         with self._lock:
-            records = [queue.popleft() for _ in range(min(CHUNK, len(queue)))]
+            waiting = len(queue)
+            size = CHUNK if waiting < MANY else 4 * CHUNK
+            records = [queue.popleft() for _ in range(min(size, waiting))]
             self._traces.produce(sum([record.span_count for record in records]))
             self._logs.produce(sum([record.event_count for record in records]))
         return records
@@ -150,7 +153,6 @@ class Predictions:
 class Noted:
     """Everyday predictions that are noted in the cells and wait to be sorted into buckets; none of them can be lost."""
 
-    chunk = SETTLED_AT_ONCE
     bell = _SILENT
     closed = False
 
@@ -160,10 +162,11 @@ class Noted:
     def __len__(self) -> int:
         return max((len(cells.elapsed_ns) for cells in self._cells()), default=0)
 
-    def process(self) -> None:
+    def process(self) -> int:
         for cells in self._cells():
             if cells.elapsed_ns:
                 cells.settle()
+        return SETTLED_AT_ONCE
 
     def push(self) -> None:
         """Nothing is held back."""
@@ -246,8 +249,6 @@ class Outlet(Generic[T]):
 class Stock(Generic[T]):
     """The intake of records that the stock SDK made: bounded, encoded by the stock encoder."""
 
-    chunk = CHUNK
-
     def __init__(
         self, signal: Signal, encode: Callable[[Sequence[T]], list[Encoded]], sender: Sender, *, limit: int
     ) -> None:
@@ -279,11 +280,13 @@ class Stock(Generic[T]):
         if len(queue) >= self._quarter:
             self.bell.wake()
 
-    def process(self) -> None:
-        encoded, invalid = _encode.each(self._encode, self._take(), f"worker.encode.{self._signal}")
+    def process(self) -> int:
+        records = self._take()
+        encoded, invalid = _encode.each(self._encode, records, f"worker.encode.{self._signal}")
         if invalid:
             self._book.drop("invalid", invalid)
         self._sender.put(encoded)
+        return len(records)
 
     def push(self) -> None:
         self._sender.push()

@@ -18,16 +18,14 @@ _YIELD: Final = 0.0005
 class Intake(Protocol):
     """A bounded queue that the worker empties."""
 
-    chunk: int
-    """Records that `process` takes in one go."""
     bell: Bell
     closed: bool
 
     def __len__(self) -> int:
         """What waits."""
 
-    def process(self) -> None:
-        """Takes one chunk, encodes it and gives it to a sender."""
+    def process(self) -> int:
+        """Takes one chunk, encodes it and gives it to a sender; how many records that were."""
 
     def push(self) -> None:
         """Nothing more comes in this round."""
@@ -122,10 +120,9 @@ class Worker:
         with self._rounds:
             self._running = True
         for intake in self.intakes:
-            for _ in range(-(-len(intake) // intake.chunk)):
-                if self._abandoned:
-                    break
-                _guard.call("worker.process", intake.process)
+            waiting = len(intake)
+            while waiting > 0 and not self._abandoned:
+                waiting -= _guard.call("worker.process", intake.process) or 1
                 if not self._stopping:
                     sleep(_YIELD)
             _guard.call("worker.push", intake.push)
