@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final, Generic, TypeVar
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
@@ -92,8 +93,6 @@ class Predictions:
         records = self._take()
         try:
             rendered = self._renderer.render(records)
-            self._traces.put(rendered.span_bytes)
-            self._logs.put(rendered.event_bytes)
             self._traces.take(rendered.spans)
             self._logs.take(rendered.events)
         finally:
@@ -208,11 +207,6 @@ class Outlet(Generic[T]):
         self.counts = sender is not None and divert is None
         self.takes_bytes = divert is None
 
-    def put(self, records: Sequence[bytes]) -> None:
-        """Hands on records that are encoded already."""
-        if self._sender is not None and records:
-            self._sender.put(under(self._scope, records))
-
     def produce(self, count: int) -> None:
         if count:
             self._book.produce(count)
@@ -228,15 +222,19 @@ class Outlet(Generic[T]):
         elif actual < expected:
             self.drop("invalid", expected - actual)
 
-    def take(self, data: Sequence[T]) -> None:
-        """Encodes and hands on."""
-        if self._divert is not None:
-            for datum in data:
-                _guard.call(self._where, self._divert, datum)
-        elif self._sender is not None and data:
-            encoded, invalid = _encode.each(self._encode_all, data, self._where)
-            self.drop("invalid", invalid)
-            self._sender.put(encoded)
+    def take(self, data: Sequence[bytes | T]) -> None:
+        """Encodes what is not encoded yet and hands all of it on in its order."""
+        runs: Iterable[tuple[type, Iterable[Any]]] = groupby(data, type)
+        for kind, run in runs:
+            if self._divert is not None:
+                for datum in run:
+                    _guard.call(self._where, self._divert, datum)
+            elif self._sender is not None and kind is bytes:
+                self._sender.put(under(self._scope, run))
+            elif self._sender is not None:
+                encoded, invalid = _encode.each(self._encode_all, list(run), self._where)
+                self.drop("invalid", invalid)
+                self._sender.put(encoded)
 
     def push(self) -> None:
         if self._sender is not None:

@@ -16,16 +16,14 @@ _SAMPLED: Final = Shape.SAMPLED
 
 
 class Rendered:
-    """What a chunk of records gave: bytes from templates, data for the general encoder."""
+    """What a chunk of records gave, in their order: bytes from templates, data for the general encoder."""
 
     def __init__(self, records: list[Record | Everyday]) -> None:
         self.left: Iterator[Record | Everyday] = iter(records)
         self.at: Record | Everyday | None = None
         """The record that is being rendered."""
-        self.span_bytes: list[bytes] = []
-        self.event_bytes: list[bytes] = []
-        self.spans: list[SpanData] = []
-        self.events: list[EventData] = []
+        self.spans: list[bytes | SpanData] = []
+        self.events: list[bytes | EventData] = []
 
 
 def _drawn(record: Everyday) -> Everyday:
@@ -70,11 +68,11 @@ class Renderer:
                 continue
             span, event = encode(template, record, source.body(record) if wants_event else b"")
             if span is not None:
-                rendered.span_bytes.append(span)
+                rendered.spans.append(span)
                 if stages:
                     rendered.spans += stages
             if event is not None:
-                rendered.event_bytes.append(event)
+                rendered.events.append(event)
             if source.has_observers:
                 _guard.call("worker.observe", source.observe, record)
         return True

@@ -69,7 +69,9 @@ def told(calls, *, everyday, **keywords):
             with trace.use_span(NonRecordingSpan(parent or trace.INVALID_SPAN_CONTEXT)):
                 model.track(predict)(features)
         spans, metrics = telemetry.spans(), telemetry.metrics()
-        for marked in [span["attributes"] for span in spans] + [point for points in metrics.values() for point in points]:
+        for marked in [span["attributes"] for span in spans] + [
+            point for points in metrics.values() for point in points
+        ]:
             marked.pop(semconv.EXEMPLAR, None)
             marked.pop("exemplars", None)
             if "sum" in marked:
@@ -231,3 +233,18 @@ def test_a_fork_leaves_what_was_noted_to_the_parent():
     folded = cells.fold().cells
 
     assert (folded.started, folded.finished) == (1, 0)
+
+
+def test_records_are_told_in_their_order():
+    """Everyday predictions do not overtake others of the same chunk."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", events="all", capture_features="all")
+        for number in range(20):
+            result = {"prediction": number} if number % 3 else {"prediction": number, "probability": 0.5}
+            model.track(lambda _, result=result: result)({"x": 1.0})
+        told = [float(json.loads(event["body"])["prediction"]) for event in telemetry.events("ml.prediction")]
+
+        assert told == list(range(20))
+        assert [span["span_id"] for span in telemetry.spans()] == [
+            event["span_id"] for event in telemetry.events("ml.prediction")
+        ]
