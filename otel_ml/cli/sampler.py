@@ -263,10 +263,14 @@ def _read_once(arguments: argparse.Namespace) -> int:
     time.sleep(_SHARES_AFTER)
     snapshot = sampler.sample()
     sampler.close()
-    if arguments.json:
-        print(json.dumps(as_json(snapshot, arguments.mode), indent=2))
-    else:
-        print(as_table(snapshot))
+    text = json.dumps(as_json(snapshot, arguments.mode), indent=2) if arguments.json else as_table(snapshot)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say(f"what was read cannot be written: {error.strerror}")
+        return 1
     return 0 if any(part.readings for part in snapshot.sources) else 1
 
 

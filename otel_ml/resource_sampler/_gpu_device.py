@@ -161,10 +161,14 @@ class Gpu(Device):
                 yield from self.run("utilization", lambda: self.slow.rates(general=True, activity=False))
             yield from self.run("memory", self.memory)
         yield from self.run("field values", lambda: self._fields(slow=slow, generation=generation))
-        if slow:
-            for what, step in (*self.slow.steps(general=not has_share), *others):
-                self._slow_items.extend(self.run(what, step))
-        yield from self._slow_items
+        if not slow:
+            yield from self._slow_items
+            return
+        for what, step in (*self.slow.steps(general=not has_share), *others):
+            for item in self.run(what, step):
+                yield item
+                if not _is_busy_share(item):  # each tick has its own
+                    self._slow_items.append(item)
 
     def busy(self, share: float) -> Iterator[Reading]:
         """`hw.gpu.utilization` of the whole GPU."""
@@ -209,3 +213,9 @@ class Gpu(Device):
         asked = self.batch.ask(slow=slow)
         values = self.nvml.fields(self.handle, asked) if asked else []
         yield from self.batch.readings(values, self.identity, generation)
+
+
+def _is_busy_share(item: Reading | Gap) -> bool:
+    if isinstance(item, Gap) or item.metric is not semconv.HW_GPU_UTILIZATION:
+        return False
+    return item.attributes[semconv.HW_GPU_TASK] == "general"

@@ -121,7 +121,7 @@ class Counters:
         if generation != seen:
             offset += last
         elif raw < last:
-            if bits < 64 and last >= 1 << (bits - 1) and raw < 1 << (bits - 1):
+            if bits < 64 and raw < 1 << (bits - 1) <= last < 1 << bits:
                 offset += 1 << bits
             elif raw >= last * _JITTER:
                 raw = last

@@ -45,6 +45,14 @@ def test_no_sequence_makes_a_counter_fall(steps, bits):
     assert reported == sorted(reported)
 
 
+@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.sampled_from([16, 32, 64])), max_size=40))
+def test_a_counter_whose_width_changes_does_not_fall(steps):
+    """What was more than the new width can hold did not wrap in it."""
+    counters = Counters()
+    reported = [counters.advance(KEY, raw % 2**bits, bits=bits, generation=0) for raw, bits in steps]
+    assert reported == sorted(reported)
+
+
 def test_a_fall_of_the_energy_counter_is_a_reset_of_all():
     """It cannot wrap, so the others have begun again too, also those that are higher by now."""
     counters = Counters()

@@ -220,6 +220,17 @@ def test_a_number_of_entries_that_cannot_be_is_no_list(driver, gpus, function, w
     assert [row for row in rows_of(report, lost) if row[2]["hw.id"] == "GPU-a"] == [] or not lost
 
 
+def test_the_busy_share_is_told_once_a_tick_and_is_that_of_the_tick(driver, gpus):
+    """Samples that fail for a while: the plain share of a slow tick is not told again by the fast ones after it."""
+    driver.load("45 105 0 return nvmlDeviceGetSamples 7", "65 - 0 value utilization 90", gpus=1)
+    source = gpus()
+    shares = [
+        [row[1] for row in rows_of(at(driver, source, second), "hw.gpu.utilization") if "general" in row[2].values()]
+        for second in (30, 40, 50, 60, 70, 80, 110, 120)
+    ]
+    assert shares == [[0.37], [0.37], [], [0.41], [0.9], [0.9], [0.37], [0.37]]
+
+
 def test_a_gpu_without_a_uuid_is_a_gap_and_the_other_one_is_read(driver, gpus):
     """What has no name cannot be told from another one."""
     driver.load("0 - 0 text uuid ")

@@ -230,6 +230,18 @@ def test_a_full_disk_behind_standard_error_does_not_end_it():
     assert len(requests) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")  # noqa: PTH110
+@pytest.mark.parametrize("form", ["--once", "--json"])
+def test_a_full_disk_behind_standard_output_is_one_line(form):
+    """And a status that a script sees."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", form]
+        finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    line = "otel-ml sampler: what was read cannot be written: No space left on device"
+    assert finished.returncode != 0
+    assert finished.stderr.splitlines()[0] == line
+
+
 def test_id_and_name_of_a_process_exclude_each_other(capsys):
     """One process is watched."""
     with pytest.raises(SystemExit):
