@@ -90,6 +90,8 @@ class ContainerSource:
         self._limits: dict[str, tuple[str, ...]] = {}
         """Files with limits, those of all ancestors, by controller."""
         self._inodes: dict[Path, int] = {}
+        self._bound: dict[str, tuple[tuple[Path, int], str, int, int]] = {}
+        """Of each counter of throttling: the container, the group that binds it, its last value, and what is added."""
         self._block_io = BlockIo(Path(proc))
         self._stalls = Pressure("container")
         self._continued = Continued()
@@ -194,16 +196,33 @@ class ContainerSource:
         quotas = [
             (quota, path) for path in self._limit_files(group, "cpu", name) if (quota := _quota(path)) is not None
         ]
+        binding = ""
         if quotas:
-            yield Reading(semconv.CONTAINER_CPU_LIMIT, min(quotas)[0], _NOTHING)
-        content = _throttling(min(quotas)[1] if quotas else "", name, f"{group.folder}/cpu.stat")
+            # of equal ones the innermost, as a pod and its only container have them
+            quota, binding = min(quotas, key=lambda pair: pair[0])
+            yield Reading(semconv.CONTAINER_CPU_LIMIT, quota, _NOTHING)
+        content = _throttling(binding, name, f"{group.folder}/cpu.stat")
         if group.version == 2 and b"nr_periods " not in content and b"usage_usec " in content:
             return  # the cpu controller is not switched on
-        yield Reading(semconv.CONTAINER_CPU_PERIODS, number_after(content, b"nr_periods"), _NOTHING)
-        yield Reading(semconv.CONTAINER_CPU_THROTTLED_PERIODS, number_after(content, b"nr_throttled"), _NOTHING)
         name, unit = ("throttled_usec", 1e6) if group.version == 2 else ("throttled_time", 1e9)
-        throttled = number_after(content, name.encode()) / unit
+        for metric, counter in (
+            (semconv.CONTAINER_CPU_PERIODS, "nr_periods"),
+            (semconv.CONTAINER_CPU_THROTTLED_PERIODS, "nr_throttled"),
+        ):
+            yield Reading(metric, self._moved(binding, counter, number_after(content, counter.encode())), _NOTHING)
+        throttled = self._moved(binding, name, number_after(content, name.encode())) / unit
         yield Reading(semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, _NOTHING)
+
+    def _moved(self, place: str, counter: str, raw: int) -> int:
+        """A counter of the group that binds, which another one may do after a resize: what that counted is not ours."""
+        owner = self._owner("cpu")
+        before = self._bound.get(counter)
+        base = 0
+        if before is not None and before[0] == owner:
+            _, last_place, last, base = before
+            base += last - raw if last_place != place else 0
+        self._bound[counter] = (owner, place, raw, base)
+        return raw + base
 
     def _memory(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")

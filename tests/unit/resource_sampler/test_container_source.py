@@ -132,6 +132,36 @@ def test_the_root_of_version_2_is_no_container(data):
     assert {gap.kind for gap in report.gaps} == {"absent"}
 
 
+def throttling(source):
+    return [r.value for r in source.read().readings if "periods" in r.metric.name or "throttled" in r.metric.name]
+
+
+def test_of_equal_quotas_the_innermost_binds(data, tmp_path):
+    """A pod has the sum of its containers' quotas: with one container both have the same, whatever their names."""
+    root = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
+    group = root / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
+    (group / "cpu.max").write_text("50000 100000\n")
+    assert throttling(container(root)) == [400, 60, 1.5]
+
+
+def test_a_resize_that_lets_another_group_bind_adds_nothing_of_its_past(data, tmp_path):
+    """400 periods of the container, then those of its pod from then on, then the container's again."""
+    root = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
+    pod = root / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice"
+    own = pod / "cri-abc.scope"
+    source = container(root)
+    (own / "cpu.max").write_text("40000 100000\n")
+    seen = [throttling(source)]
+    (own / "cpu.max").write_text("max 100000\n")
+    seen.append(throttling(source))
+    stat = pod / "cpu.stat"
+    stat.write_text(stat.read_text().replace("900", "905").replace("200\n", "201\n").replace("5000000", "5500000"))
+    seen.append(throttling(source))
+    (own / "cpu.max").write_text("40000 100000\n")
+    seen.append(throttling(source))
+    assert seen == [[400, 60, 1.5], [400, 60, 1.5], [405, 61, 2.0], [405, 61, 2.0]]
+
+
 def test_limits_that_change_are_seen(data, tmp_path, flat):
     """A pod can be resized while it runs."""
     root = shutil.copytree(data / "cgroup_v2_private", tmp_path / "tree")
