@@ -72,7 +72,8 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             self.code = message["status"]
-            self._trailers = bool(message.get("trailers", False))
+            if "trailers" in message:
+                self._trailers = bool(message["trailers"])
             if self._state.first_id is not None:
                 message = _guard.run("fastapi.header", with_id, message, self._state.first_id) or message
             await self._send(message)

@@ -27,7 +27,7 @@ from otel_ml._telemetry.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 from otel_ml._telemetry.request_cells import ActiveKey, RequestKey
 from otel_ml._telemetry.server_spans import CompactSpan
 from otel_ml.integrations import _propagation, _request, _route
-from otel_ml.integrations._exchange import Channel, Exchange, Routes
+from otel_ml.integrations._exchange import Channel, Exchange
 from otel_ml.prediction import PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
 
@@ -56,18 +56,31 @@ class LightServerSpan(RequestPredictions, LightSpan):
 
     kind: Final = SpanKind.SERVER
     _parent = INVALID_SPAN_CONTEXT
-    _path = ""
-    _client: Client = (None, b"", b"", None, None, "", None)
+    _client: Client
     _found: Found = ("", "", None, None, None)
     _exemplar = False
 
-    def __init__(self, key: ActiveKey, light: Light) -> None:
-        """Makes the root of a trace, which is what most are."""
+    def __init__(self, key: ActiveKey, light: Light, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Makes the root of a trace, which is what most are.
+
+        What the span will say of the request is taken here, bounded, and cleaned later, on the worker.
+        """
         self.first_id = None
-        self._key = key
+        self._key = method, scheme = key
         self._span_id = light.span_id()
         self._trace_id = trace_id = light.trace_id()
         self._sampled = trace_id & _LOW_64_BITS < light.root_bound
+        client, server = scope.get("client"), scope.get("server")
+        self._path = scope["path"][: _request.PATH_LIMIT]
+        self._client = (
+            scope.get("http_version"),
+            headers.get(b"user-agent", b"")[: _request.TEXT_LIMIT],
+            headers.get(b"host", b"")[: _request.TEXT_LIMIT],
+            client[0] if client else None,
+            server if type(server) is tuple or not server else tuple(server),
+            scheme,
+            None if method != _request.OTHER_METHOD else scope.get("method", "")[: _request.TEXT_LIMIT],
+        )
 
     @property
     def span(self) -> Span:
@@ -86,21 +99,6 @@ class LightServerSpan(RequestPredictions, LightSpan):
     def withholds(self) -> bool:
         """Whether texts of exceptions stay in the process."""
         return ports.withholds()
-
-    def describe(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Takes what the span will say of the request, bounded; it is cleaned later, on the worker."""
-        method, scheme = self._key
-        client, server = scope.get("client"), scope.get("server")
-        self._path = scope["path"][: _request.PATH_LIMIT]
-        self._client = (
-            scope.get("http_version"),
-            headers.get(b"user-agent", b"")[: _request.TEXT_LIMIT],
-            headers.get(b"host", b"")[: _request.TEXT_LIMIT],
-            client[0] if client else None,
-            server if type(server) is tuple or not server else tuple(server),
-            scheme,
-            None if method != _request.OTHER_METHOD else scope.get("method", "")[: _request.TEXT_LIMIT],
-        )
 
     def follow(self, parent: SpanContext, light: Light) -> None:
         """Becomes a child; the rule decides anew."""
@@ -213,19 +211,36 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
 
     _is_open = True
 
-    def __init__(self, channel: Channel, span: LightServerSpan, light: Light, key: ActiveKey) -> None:
+    def __init__(self, channel: Channel, local: Context, light: Light, settings: Settings) -> None:
+        """Begins a request: its span, its place in the context and, when nothing can fail any more, its clock.
+
+        Args:
+            channel: What the application is called with.
+            local: The context in which it is called.
+            light: The engine's parts.
+            settings: What was asked for; its headers are those of the propagator in force.
+        """
         self._scope, self._receive, self._send = channel
-        self._state = self._span = span
         self._light = light
-        self._key = key
+        self._settings = settings
+        scope = channel[0]
+        given = scope.get("headers") or ()
+        headers = dict(given)
+        if len(headers) != len(given):  # of a repeated header the first one counts
+            headers = dict(reversed(given))
+        method, scheme = scope.get("method", ""), scope.get("scheme", "")
+        self._key = key = _KEYS.get((method, scheme)) or _key(method, scheme)
+        self._state = self._span = span = LightServerSpan(key, light, scope, headers)
+        entries: dict[str, object] = {_SPAN_KEY: span, PREDICTIONS_KEY: span}
+        if local or _propagation.TRACE_PARENT in headers or light.rule is None or not settings.headers.is_standard:
+            entries = {**_join(span, (scope, headers), local, light, settings), **entries}
+        native = settings.native
+        if _route.leave(self, scope, native.logger if native.exclude is None else native.logger_for(scope)) is not None:
+            entries[_route.CONTEXT_KEY] = self
+        self.context = Context(entries)
         self._cells = cells = light.requests.by_thread.get(get_ident()) or light.requests.mine()
         self._active = cells.begin(key)
-
-    def start(self, context: Context, routes: Routes) -> None:
-        """Starts the clock."""
-        self.context = context
-        self._routes = routes
-        self._began_ns = self._light.now()
+        self._began_ns = light.now()
 
     def fail(self, error: BaseException) -> None:
         if self.logger is not None:
@@ -263,40 +278,7 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
         scope = self._scope
         # A mount notes the application's root before it changes the other one.
         root = scope.get("app_root_path", scope.get("root_path", ""))
-        return _route.route_of(scope, self, root, self._routes())
-
-
-def begin(channel: Channel, local: Context, light: Light, settings: Settings) -> LightExchange:
-    """Begins a request: its span, its place in the context and its clock.
-
-    Args:
-        channel: What the application is called with.
-        local: The context in which it is called.
-        light: The engine's parts.
-        settings: What was asked for; its headers are those of the propagator in force.
-    """
-    scope = channel[0]
-    given = scope.get("headers") or ()
-    headers = dict(given)
-    method, scheme = scope.get("method", ""), scope.get("scheme", "")
-    key = _KEYS.get((method, scheme)) or _key(method, scheme)
-    span = LightServerSpan(key, light)
-    read = settings.headers
-    if local or light.rule is None or not read.is_standard or _propagation.TRACE_PARENT in headers:
-        if len(headers) != len(given):  # of a repeated header the first one counts
-            headers = dict(reversed(given))
-        local = _join(span, (scope, headers), local, light, settings)
-    if span.is_recording():
-        span.describe(scope, headers)
-    exchange = LightExchange(channel, span, light, key)
-    native = settings.native
-    entries: dict[str, object] = {_SPAN_KEY: span, PREDICTIONS_KEY: span}
-    if local:
-        entries = {**local, **entries}
-    if _route.leave(exchange, scope, native.logger and native.logger_for(scope)) is not None:
-        entries[_route.CONTEXT_KEY] = exchange
-    exchange.start(Context(entries), settings.routes)
-    return exchange
+        return _route.route_of(scope, self, root, self._settings.routes())
 
 
 def _key(method: str, scheme: str) -> ActiveKey:
@@ -320,7 +302,6 @@ def _join(
     if parent is not None and parent.is_valid:
         span.follow(parent, light)
     if light.rule is None:
-        span.describe(*asked)
         span.ask(light, local, links)
     for link in links:
         span.add_link(link.context, link.attributes)

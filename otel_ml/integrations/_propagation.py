@@ -37,11 +37,9 @@ UNREAD: Final = Headers(None, frozenset(), is_standard=False)
 """Before it was looked at."""
 
 
-def headers_in_force(known: Headers, allowed_baggage: Collection[str]) -> Headers:
-    """The headers to read now; the known ones unless another propagator was set."""
+def headers_in_force(allowed_baggage: Collection[str]) -> Headers:
+    """The headers to read now."""
     propagator = propagate.get_global_textmap()
-    if propagator is known.propagator:
-        return known
     fields = frozenset(name.lower().encode("latin-1") for name in propagator.fields)
     if not allowed_baggage:
         fields -= {BAGGAGE}

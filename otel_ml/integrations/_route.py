@@ -61,6 +61,7 @@ class Native:
 
     Attributes:
         logger: Where FastAPI's log events about a request go while it stands back; None if it was to send none.
+        exclude: The service's choice of requests that are not to be logged; None if it has made none.
     """
 
     def __init__(self, app: object) -> None:
@@ -69,6 +70,7 @@ class Native:
         self._config: MutableMapping[str, Any] | None = config if usable else None
         self._before: dict[str, Any] | None = None
         self.logger: Any = None
+        self.exclude: Callable[[Scope], bool] | None = None
 
     def stand_back(self) -> None:
         """Turns its spans and metrics off. Its log events stay, but it is us who give it what it needs for them.
@@ -83,6 +85,7 @@ class Native:
             self._before[_LOGS] = self._config[_LOGS]
             self._config[_LOGS] = False
             self.logger = _logger(self._config.get("logger_provider"))
+            self.exclude = self._config.get("exclude")
 
     def restore(self) -> None:
         """Gives back the settings that `stand_back` found."""
@@ -92,10 +95,7 @@ class Native:
 
     def logger_for(self, scope: Scope) -> Any:
         """The logger for FastAPI's events about one request or connection; None if there are to be none."""
-        if self.logger is None or self._config is None:
-            return None
-        exclude = self._config.get("exclude")
-        return None if exclude is not None and exclude(scope) else self.logger
+        return None if self.exclude is not None and self.exclude(scope) else self.logger
 
     def has_metrics(self, scope: Scope) -> bool:
         """Whether it measures this request, so that ours must not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context, attach, get_current, set_value
 from opentelemetry.trace import Span, SpanKind
 
@@ -100,10 +100,11 @@ class ServerLayer:
         local, channel, light = get_current(), (scope, *way), outlet.light
         if (local or self._below_contrib is not False or _route.NOTE_KEY in scope) and self._is_others(scope, local):
             return self._begin_others(channel, local)
-        settings.headers = _propagation.headers_in_force(settings.headers, settings.allowed_baggage)
+        if propagate.get_global_textmap() is not settings.headers.propagator:
+            settings.headers = _propagation.headers_in_force(settings.allowed_baggage)
         if light is None or not light.engine.light_spans or settings.server_span or _route.NOTE_KEY in scope:
             return self._begin_stock(channel, local)
-        return _light.begin(channel, local, light, settings)
+        return _light.LightExchange(channel, local, light, settings)
 
     def _is_others(self, scope: Scope, local: Context) -> bool:
         """Whether another instrumentation makes the server span of this request."""

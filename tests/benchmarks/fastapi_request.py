@@ -252,8 +252,8 @@ def table(figures: dict[str, dict[str, float]]) -> str:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="processes a contender (default: %(default)s)")
-    parser.add_argument("--requests", type=int, default=5_000, help="requests a process (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="processes a contender (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=6_000, help="requests a process (default: %(default)s)")
     parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), help="these, the bare one and tuned contrib")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--contend", choices=list(CONTENDERS), help=argparse.SUPPRESS)

@@ -21,7 +21,7 @@ import otel_ml
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import ports
 from otel_ml.integrations._light import LightServerSpan
-from otel_ml.testing import InMemoryTelemetry
+from otel_ml.testing import FixedClock, InMemoryTelemetry
 
 DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
@@ -224,16 +224,17 @@ def test_a_prediction_is_below_the_server_span_and_named_in_the_answer(telemetry
     assert (event["trace_id"], event["span_id"]) == (TRACE, prediction["span_id"])
 
 
-def test_an_exemplar_points_to_a_server_span_that_says_so(telemetry, client_of):
+def test_an_exemplar_points_to_a_server_span_that_says_so(client_of):
     """The duration's exemplar is a span that was sent, marked for tail sampling; the next one of a bucket is not."""
-    app = application()
-    for _ in range(2):
-        client_of(app).get("/")
+    with InMemoryTelemetry(clock=FixedClock()) as telemetry:
+        app = application()
+        for _ in range(2):
+            client_of(app).get("/")
 
-    (point,) = telemetry.metrics()[DURATION]
-    first, second = telemetry.spans()
-    assert [(one["trace_id"], one["span_id"]) for one in point["exemplars"]] == [(first["trace_id"], first["span_id"])]
-    assert [span["attributes"].get(semconv.EXEMPLAR) for span in (first, second)] == [True, None]
+        (point,) = telemetry.metrics()[DURATION]
+        marked = {span["span_id"]: span["attributes"].get(semconv.EXEMPLAR) for span in telemetry.spans()}
+    ((kept, mark), (_, none)) = sorted(marked.items(), key=lambda span: span[1] is None)
+    assert ([one["span_id"] for one in point["exemplars"]], mark, none) == ([kept], True, None)
 
 
 def test_exemplars_can_be_off(client_of):
@@ -255,6 +256,30 @@ def test_every_server_span_is_in_the_ledger(telemetry, client_of):
     assert (ledger.produced, ledger.delivered, ledger.in_flight) == (100, 100, 0)
     assert len(telemetry.spans()) == 100
     assert [point["value"] for point in telemetry.metrics()[ACTIVE]] == [0]
+
+
+def test_the_scrape_page_has_the_same_metrics(client_of):
+    """Duration and requests in flight are on the Prometheus page under the conventions' names."""
+    with InMemoryTelemetry(prometheus_port=0) as telemetry:
+        client_of(application()).get("/")
+        page = httpx.get(telemetry._engine.page.address, trust_env=False).text
+
+    lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    labels = 'http_request_method="GET",http_response_status_code="200",http_route="/",url_scheme="http"'
+    assert lines[f"http_server_request_duration_seconds_count{{{labels}}}"] == "1.0"
+    assert lines['http_server_active_requests{http_request_method="GET",url_scheme="http"}'] == "0.0"
+
+
+def test_a_step_of_ours_that_fails_leaves_no_request_in_flight(telemetry, client_of):
+    """A request that could not be begun is counted neither as begun nor as ended."""
+    telemetry.internal_errors_expected = True
+    app = application()
+    client_of(app).get("/")
+    app.middleware_stack.app._settings.native.exclude = lambda scope: 1 / 0
+
+    assert client_of(app).get("/").status_code == 200
+    assert [point["value"] for point in telemetry.metrics()[ACTIVE]] == [0]
+    assert set(_guard.counts()) == {"fastapi.begin", "fastapi.note"}
 
 
 def test_requests_in_flight_are_seen(telemetry, client_of):
