@@ -51,7 +51,7 @@ LOADS = {
     "periodic": Load(delay=1.0, metrics=1.0),
     "shipped": Load(delay=1.0, metrics=1.0, queue=None),
 }
-"""Nothing is encoded before the flush; threads at work all the time; a flush a second; the same with default queues."""
+"""Threads asleep until the flush; threads at work all the time; a flush a second; the same with default queues."""
 
 
 def predict(features: dict[str, float]) -> dict[str, Any]:
@@ -248,9 +248,9 @@ EXPECTED = {
 """Records that must arrive for each call."""
 
 
-def ask(question: str) -> dict[str, int]:
-    """What the sink says: `count` of all that came since the last time, or `bytes` that wait to be counted."""
-    with urllib.request.urlopen(f"{os.environ['OTEL_EXPORTER_OTLP_ENDPOINT']}/{question}", timeout=120) as answer:
+def received() -> dict[str, int]:
+    """What the sink counted since the last question."""
+    with urllib.request.urlopen(f"{os.environ['OTEL_EXPORTER_OTLP_ENDPOINT']}/count", timeout=120) as answer:
         return dict(json.load(answer))
 
 
@@ -258,7 +258,7 @@ def lost(name: str, calls: int) -> int:
     """Records of so many calls that did not reach the sink."""
     if name not in EXPECTED:
         return 0
-    arrived = ask("count")
+    arrived = received()
     return sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in EXPECTED[name].items())
 
 
@@ -268,5 +268,5 @@ def warmed(name: str, model: Predict, load: Load) -> tuple[Predict, Flush]:
     for _ in range(500):
         function(FEATURES)
     flush()
-    ask("count")
+    received()
     return function, flush

@@ -18,7 +18,7 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from contender import EXPECTED, FEATURES, LOADS, Flush, ask, lost, predict, warmed
+from contender import EXPECTED, FEATURES, LOADS, Flush, lost, predict, received, warmed
 
 MODELS, CLASSES, RECORDS = 50, 10, 20_000
 AddModel = Callable[[str], object]
@@ -87,9 +87,9 @@ def exported(flush: Flush) -> Callable[[], int]:
     """Counts the points of one export at the sink."""
 
     def points() -> int:
-        ask("count")
+        received()
         flush()
-        return ask("count")["points"]
+        return received()["points"]
 
     return points
 

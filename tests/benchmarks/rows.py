@@ -140,6 +140,17 @@ def _services() -> list[Row]:
         ]
         dropped = _pair(program, "dropped_percent", EVERYTHING, BY_HAND)
         rows.append(Row("throughput", f"{what}: dropped", "%", *dropped, gate=gate, judged="value"))
+    overload, floor = "throughput-10k", Figure("throughput-10k", "bare", "call_us")
+    rows += [
+        Row(
+            "throughput",
+            "CPU-bound, overloaded: added to a call",
+            "us",
+            *_pair(overload, "call_us", EVERYTHING, peer),
+            floor,
+        )
+        for peer in (DECORATOR, BY_HAND)
+    ]
     return rows
 
 
@@ -203,7 +214,8 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "threads": (METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
     "paced": ("bare", EVERYTHING, DECORATOR, BY_HAND),
     "fastapi": ("native", "prometheus_instrumentator", "bare", "ours", "contrib_tuned"),
-    **dict.fromkeys(("throughput-1k", "throughput-5k", "throughput-10k"), ("bare", EVERYTHING, BY_HAND)),
+    **dict.fromkeys(("throughput-1k", "throughput-5k"), ("bare", EVERYTHING, BY_HAND)),
+    "throughput-10k": ("bare", EVERYTHING, DECORATOR, BY_HAND),
 }
 """Contenders of a program that are run whenever it is, so that the figures of all peers stand side by side; those that a
 gate compares run one after the other."""

@@ -42,7 +42,7 @@ def points(request: ExportMetricsServiceRequest) -> int:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Takes everything; ``GET /count`` tells and forgets, ``GET /bytes`` tells what waits to be counted."""
+    """Takes everything; ``GET /count`` tells and forgets."""
 
     protocol_version = "HTTP/1.1"
 
@@ -54,8 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(b"", "application/x-protobuf")
 
     def do_GET(self) -> None:
-        said = {"bytes": sum(len(body) for _, body in BODIES)} if self.path == "/bytes" else count()
-        self._answer(json.dumps(said).encode(), "application/json")
+        self._answer(json.dumps(count()).encode(), "application/json")
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)
