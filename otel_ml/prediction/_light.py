@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, get_current
-from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, StatusCode, get_current_span
+from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, SpanContext, StatusCode, get_current_span
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard, semconv
@@ -118,7 +118,8 @@ class LightBinding(OwnBinding):
             if context:
                 holder = context.get(PREDICTIONS_KEY)
                 if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
-                    holder.first_id = prediction.id
+                    # Nobody else knows it yet: the lock of `id` is not needed.
+                    holder.first_id = prediction._id = prediction._new_id()
                 context = Context({**context, _SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             else:
                 context = Context({_SPAN_KEY: prediction, PREDICTION_KEY: prediction})
@@ -225,7 +226,7 @@ class LightPrediction(OwnPrediction, LightSpan):
     """The id as a number; 0 before it was made."""
     _trace_id = 0
     _span_id = 0
-    _parent = INVALID_SPAN_CONTEXT
+    _parent: SpanContext | LightSpan = INVALID_SPAN_CONTEXT
     _is_plain = False
     """Whether it can still end in the everyday way."""
 
@@ -271,7 +272,7 @@ class LightPrediction(OwnPrediction, LightSpan):
             _guard.caught("prediction.complete", error)
         self.finish(result)
 
-    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:
+    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:  # noqa: C901 - spelt out
         """Offers an everyday prediction to the worker; False when it is none and has to take the general way."""
         binding, sampled, features, row = self._binding, self._sampled, self._features, None
         wants_event = binding.wants_every_event or (
@@ -293,7 +294,10 @@ class LightPrediction(OwnPrediction, LightSpan):
         shape, parent, parent_id, stages = 1 if sampled else 0, self._parent, 0, self._stages
         if self._random:
             shape |= RANDOM_TRACE_ID
-        if parent is not INVALID_SPAN_CONTEXT:
+        if isinstance(parent, LightSpan):
+            shape |= _LOCAL_PARENT
+            parent_id = parent._span_id
+        elif parent is not INVALID_SPAN_CONTEXT:
             shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
             parent_id = parent.span_id
         binding.offer(
@@ -366,27 +370,43 @@ class LightPrediction(OwnPrediction, LightSpan):
         """Finds the parent and asks the rule, or the sampler, whether this trace is recorded."""
         binding = self._binding
         rule = binding.rule
-        if context.get(_SPAN_KEY) is not None:
+        around, followed = context.get(_SPAN_KEY), False
+        if isinstance(around, LightSpan):
+            followed = self._below_ours(around)
+        elif around is not None:
             parent = get_current_span(context).get_span_context()
-            if parent.is_valid:
-                self._below(parent)
+            followed = parent.is_valid and self._below(parent)
         if rule is None:
             self._ask_sampler(context)
         elif self._trace_id and rule.follows_parent:
-            self._sampled = bool(self._parent.trace_flags & 1)
+            self._sampled = followed
         elif rule.bound:
             self._trace_id = self._trace_id or binding.ids.trace_id()
             self._sampled = self._trace_id & _LOW_64_BITS < rule.bound
         if self._sampled and not self._span_id:
             self._span_id = binding.ids.span_id()
 
-    def _below(self, parent: Any) -> None:
+    def _below(self, parent: SpanContext) -> bool:
+        """Becomes a child; whether the parent is sampled."""
         self._parent = parent
         self._trace_id = parent.trace_id
         self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
         if parent.trace_state:
             self._trace_state = parent.trace_state
             self._is_plain = False
+        return bool(parent.trace_flags & 1)
+
+    def _below_ours(self, parent: LightSpan) -> bool:
+        """`_below` for a span of ours, whose `SpanContext` costs more than the rest and is not needed."""
+        if parent._span_id == 0:
+            parent.get_span_context()  # makes the ids of a prediction that is not sampled
+        self._parent = parent
+        self._trace_id = parent._trace_id
+        self._random = parent._random
+        if parent._trace_state:
+            self._trace_state = parent._trace_state
+            self._is_plain = False
+        return parent._sampled
 
     def _ask_sampler(self, context: Context) -> None:
         binding = self._binding

@@ -35,7 +35,7 @@ class LightSpan(Span):
     """None until a name was given: a prediction's is that of its binding."""
     _trace_id: int
     _span_id: int
-    _parent: SpanContext
+    _parent: SpanContext | LightSpan
     # What most spans never change stands here once, not in each of them.
     _sampled = False
     _random = True
@@ -157,6 +157,8 @@ class LightSpan(Span):
         """The finished span. ``attributes`` win over those that the user set under the same names."""
         code, message = status or self._status or (StatusCode.UNSET, "")
         parent = self._parent
+        if isinstance(parent, LightSpan):
+            parent = parent.get_span_context()
         state = self._trace_state
         return SpanData(
             name=self.name,
