@@ -2,208 +2,30 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import replace
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import (
-    INVALID_SPAN,
-    INVALID_SPAN_CONTEXT,
-    Link,
-    Span,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    TraceState,
-)
+from opentelemetry.trace import INVALID_SPAN, Link, SpanContext
 from opentelemetry.trace import set_span_in_context as set_span
 
-from otel_ml import _guard, semconv
-from otel_ml._telemetry import ports
-from otel_ml._telemetry.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
+from otel_ml import _guard
 from otel_ml._telemetry.request_cells import ActiveKey, RequestKey
-from otel_ml._telemetry.server_spans import CompactSpan
 from otel_ml.integrations import _propagation, _request, _route
 from otel_ml.integrations._exchange import Channel, Exchange
-from otel_ml.prediction import PREDICTIONS_KEY, RequestPredictions
-from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.integrations._server_span import Found, LightServerSpan
+from otel_ml.prediction import PREDICTIONS_KEY
 
 if TYPE_CHECKING:
-    from otel_ml._telemetry.ports import Attributes, SpanData
     from otel_ml.integrations._outlet import Light
     from otel_ml.integrations._request import Scope
     from otel_ml.integrations._settings import Settings
 
-Client = tuple[Any, bytes, bytes, "str | None", Any, str, "str | None"]
-"""Protocol version, agent, host, client's address, server, scheme, and the method if it is a strange one."""
-Found = tuple[str, str, "str | None", "int | None", "str | None"]
-"""The values of a `RequestKey`, which finds the same cell and costs more to make."""
-
-_VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
-"""Protocol versions that a shape may have; any other stands beside what the client chooses."""
 _SCHEMES: Final = frozenset({"http", "https"})
-_LOW_64_BITS: Final = (1 << 64) - 1
 _NOWHERE: Final = Context()
 (_SPAN_KEY,) = set_span(INVALID_SPAN, Context())
 """Where the API keeps the current span; read off its own public function."""
-
-
-class LightServerSpan(RequestPredictions, LightSpan):
-    """A server span of ours that is also its own record: plain values only, nothing of the request is held."""
-
-    kind: Final = SpanKind.SERVER
-    _parent = INVALID_SPAN_CONTEXT
-    _client: Client
-    _found: Found = ("", "", None, None, None)
-    _exemplar = False
-
-    def __init__(self, key: ActiveKey, light: Light, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Makes the root of a trace, which is what most are.
-
-        What the span will say of the request is taken here, bounded, and cleaned later, on the worker.
-        """
-        self.first_id = None
-        self._key = method, scheme = key
-        self._span_id = light.span_id()
-        self._trace_id = trace_id = light.trace_id()
-        self._sampled = trace_id & _LOW_64_BITS < light.root_bound
-        client, server = scope.get("client"), scope.get("server")
-        self._path = scope["path"][: _request.PATH_LIMIT]
-        self._client = (
-            scope.get("http_version"),
-            headers.get(b"user-agent", b"")[: _request.TEXT_LIMIT],
-            headers.get(b"host", b"")[: _request.TEXT_LIMIT],
-            client[0] if client else None,
-            server if type(server) is tuple or not server else tuple(server),
-            scheme,
-            None if method != _request.OTHER_METHOD else scope.get("method", "")[: _request.TEXT_LIMIT],
-        )
-
-    @property
-    def span(self) -> Span:
-        """The server span of the request whose predictions are noted here."""
-        return self
-
-    @property
-    def name(self) -> str:
-        """The span's name."""
-        if self.given_name is not None:
-            return self.given_name
-        word, route = _request.word_of(self._key[0]), self._found[2]
-        return word if route is None else f"{word} {route}"
-
-    @property
-    def withholds(self) -> bool:
-        """Whether texts of exceptions stay in the process."""
-        return ports.withholds()
-
-    def follow(self, parent: SpanContext, light: Light) -> None:
-        """Becomes a child; the rule decides anew."""
-        self._parent = parent
-        self._trace_id = parent.trace_id
-        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
-        self._trace_state = parent.trace_state or None
-        rule = light.rule
-        if rule is not None:
-            followed = bool(parent.trace_flags & 1)
-            self._sampled = followed if rule.follows_parent else self._trace_id & _LOW_64_BITS < rule.bound
-
-    def ask(self, light: Light, context: Context, links: list[Link]) -> None:
-        """Has the sampler decide, where there is no rule."""
-        if self._parent.is_remote:
-            context = set_span(trace.NonRecordingSpan(self._parent), context)
-        self._found = (*self._key, None, None, None)
-        known = {**self._constant(), **self._own(), **self.about()}
-        decision = light.engine.sample(context, self._trace_id, self.name, known, links, kind=SpanKind.SERVER)
-        self._sampled = decision.sampled
-        self._trace_state = TraceState.from_header([decision.trace_state]) if decision.trace_state else None
-        self.set_attributes({key: value for key, value in decision.attributes.items() if key not in known})
-
-    def finish(self, found: Found, elapsed_ns: int, light: Light, cell: HistogramCell) -> None:
-        """Ends the span with what the response has shown, and hands it to the worker.
-
-        Args:
-            found: The values of the request's series.
-            elapsed_ns: Its duration.
-            light: The engine's parts.
-            cell: Where the duration was recorded, for which the span may become an exemplar.
-        """
-        if not self._sampled:
-            return
-        self._found = found
-        self._end_ns = end_ns = light.time_ns()
-        self._start_ns = end_ns - elapsed_ns
-        if self.given_name is not None and found[2] is not None:
-            self.given_name = None
-        self._live = False
-        if light.exemplars and len(cell.exemplars) < EXEMPLARS_A_SERIES:
-            seconds = elapsed_ns / 1e9
-            bucket = bisect_left(cell.bounds, seconds)
-            if bucket not in cell.exemplars:
-                self._exemplar = cell.offer(bucket, Exemplar(seconds, end_ns, self._trace_id, self._span_id))
-        light.offer(self)
-
-    # --- server_spans.FinishedSpan: called on the worker -----------------------------------------------------------
-
-    def compact(self) -> CompactSpan | None:
-        """The few values of a span that nobody has added anything to."""
-        if not self._is_plain or self._trace_state:
-            return None
-        parent, shape = self._parent, int(self._exemplar)
-        if parent is not INVALID_SPAN_CONTEXT:
-            shape |= 2 | int(parent.is_remote) << 2
-        version = self._client[0]
-        key = (shape, self._found, version if version in _VERSIONS else None)
-        ids = (self._trace_id, self._span_id, parent.span_id)
-        return CompactSpan(key, *ids, self._start_ns, self._end_ns, self._own(), self._client)
-
-    def about(self) -> Attributes:
-        """Attributes that are the client's."""
-        version, agent, host, client, server, scheme, method = self._client
-        attributes: Attributes = {}
-        if version and version not in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _request.clean(version)
-        if method is not None:
-            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _request.clean(method, 32)
-        if agent:
-            attributes[semconv.USER_AGENT_ORIGINAL] = _request.clean(agent.decode("latin-1"))
-        if client:
-            attributes[semconv.CLIENT_ADDRESS] = _request.clean(client)
-        _request.add_server(attributes, _request.clean(host.decode("latin-1")), server, scheme)
-        return attributes
-
-    def render(self) -> SpanData:
-        """The whole span."""
-        failed = self._found[4] not in {None, semconv.CANCELLED}
-        if failed and (self._status is None or self._status[0] is not StatusCode.OK):
-            self._status = (StatusCode.ERROR, "")
-        data = replace(self._data({**self._constant(), **self._own(), **self.about()}, None), kind="server")
-        if ports.withholds():
-            data.events = [(name, at, _withheld(attributes)) for name, at, attributes in data.events]
-            data.status_message = data.status_message and ports.WITHHELD
-        return data
-
-    def _constant(self) -> Attributes:
-        """Attributes of which there are few."""
-        attributes: Attributes = dict(RequestKey(*self._found).attributes())
-        version = self._client[0]
-        if version in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = version
-        if self._exemplar:
-            attributes[semconv.EXEMPLAR] = True
-        return attributes
-
-    def _own(self) -> Attributes:
-        return {semconv.URL_PATH: _request.clean(self._path, _request.PATH_LIMIT)}
-
-
-def _withheld(attributes: Attributes) -> Attributes:
-    """Without what an exception says of itself; its type stays."""
-    texts = (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE)
-    return {key: ports.WITHHELD if key in texts else value for key, value in attributes.items()}
 
 
 class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
@@ -313,7 +135,7 @@ def _caller(
 ) -> tuple[Context, SpanContext | None, list[Link]]:
     """The context to begin in, the caller's span if it is to be followed, and the links."""
     read = settings.headers
-    if not read.is_standard or len(headers) != len(scope["headers"] or ()):
+    if not read.is_standard or len(headers) != len(scope.get("headers") or ()):
         has_caller, caller = not read.fields.isdisjoint(headers), None
     else:
         parent = headers.get(_propagation.TRACE_PARENT)

@@ -16,6 +16,7 @@ from otel_ml.integrations import _light, _propagation, _request, _route
 from otel_ml.integrations._exchange import Channel, Exchange, Message, Receive, RequestState, Send, StockExchange
 from otel_ml.integrations._outlet import flush_in_time
 from otel_ml.integrations._request import Scope
+from otel_ml.integrations._server_span import LightServerSpan
 from otel_ml.integrations._settings import Settings
 from otel_ml.prediction import PREDICTIONS_KEY
 
@@ -115,7 +116,7 @@ class ServerLayer:
         if not local:
             return False
         current, outer = trace.get_current_span(local), local.get(PREDICTIONS_KEY)
-        nested = isinstance(outer, RequestState | _light.LightServerSpan) and outer.span is current
+        nested = isinstance(outer, RequestState | LightServerSpan) and outer.span is current
         return not nested and _is_server(current)
 
     def _begin_others(self, channel: Channel, local: Context) -> Exchange:

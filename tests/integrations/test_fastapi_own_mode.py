@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 import otel_ml
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import ports
-from otel_ml.integrations._light import LightServerSpan
+from otel_ml.integrations._server_span import LightServerSpan
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
 DURATION = "http.server.request.duration"
