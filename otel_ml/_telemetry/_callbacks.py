@@ -11,6 +11,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ml import _guard
 from otel_ml._telemetry import _measurement
+from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._suppress import suppress_here
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
@@ -40,6 +41,7 @@ class Callbacks:
         callback: Callback = _stepped(given) if isinstance(given, Generator) else given
 
         def observe(options: CallbackOptions) -> list[Observation]:
+            stand_back()
             return self._run(instrument, callback, options)
 
         return observe

@@ -30,6 +30,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _points, _request_points
+from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.cells import CellSet, Folded, Identity
 from otel_ml._telemetry.request_cells import RequestCellSet
@@ -183,7 +184,9 @@ class Reader(MetricReader):
         self.stop(monotonic() + timeout_millis / 1000)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
+        stand_back()
         merged = _guard.call("reader.fold", self._merge, metrics_data)
+        stand_back()
         self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
 
     def _run(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from otel_ml import _guard
 from otel_ml._telemetry import _wire
+from otel_ml._telemetry._courtesy import Turn, stand_back
 from otel_ml._telemetry._health import Health
 from otel_ml._telemetry._http import Answer, Transport
 from otel_ml._telemetry._replay import Replay
@@ -88,7 +89,11 @@ class Delivery:
             self.book.drop(reason, count)
 
     def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
-        body = _wire.request(self.resource, records)
+        with Turn():
+            parts = _wire.parts(self.resource, records)
+            stand_back()
+            body = b"".join(parts)
+            stand_back()
         attempt = 0
         while True:
             remaining = min(deadline, self._give_up_at) - monotonic()

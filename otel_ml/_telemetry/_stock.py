@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode, _mending, _wire
+from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._plugins import GuardedSpanProcessor
 from otel_ml._telemetry._sender import Delivery
@@ -22,6 +24,8 @@ from otel_ml._telemetry._wire import Encoded
 
 Flush = Callable[[float], bool]
 """Flushes within a monotonic deadline."""
+
+_NO_RESOURCE: Final = Resource.get_empty()
 
 
 class StockSpans(SpanProcessor):
@@ -122,11 +126,9 @@ class SenderMetrics(MetricExporter):
         """The engine closes the connection."""
 
     def _encode(self, data: MetricsData) -> list[Encoded]:
-        whole = _guard.call("worker.encode.metrics", _encode.stock_metrics, data)
-        if whole is not None:
-            return whole
         encoded: list[Encoded] = []
         for single in _singles(data):
+            stand_back()
             one = _guard.call("worker.encode.metrics", _encode.stock_metrics, single)
             if one is None:
                 metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
@@ -137,9 +139,9 @@ class SenderMetrics(MetricExporter):
 
 
 def _singles(data: MetricsData) -> list[MetricsData]:
-    """The same data, one metric at a time."""
+    """The same data, one metric at a time and without the resource, which is the envelope's."""
     return [
-        MetricsData([replace(entry, scope_metrics=[replace(scope, metrics=[metric])])])
+        MetricsData([replace(entry, resource=_NO_RESOURCE, scope_metrics=[replace(scope, metrics=[metric])])])
         for entry in data.resource_metrics
         for scope in entry.scope_metrics
         for metric in scope.metrics

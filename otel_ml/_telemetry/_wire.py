@@ -62,6 +62,11 @@ def resource_fields(resource: bytes, schema_url: str = "") -> bytes:
 
 
 def request(resource: bytes, records: Sequence[Encoded]) -> bytes:
+    """The parts of a request as one: a single copy of half a megabyte costs more than all else that is done here."""
+    return b"".join(parts(resource, records))
+
+
+def parts(resource: bytes, records: Sequence[Encoded]) -> list[bytes]:
     """An Export*ServiceRequest: the three signals share its shape, one resource with scopes with records.
 
     Args:
@@ -73,16 +78,16 @@ def request(resource: bytes, records: Sequence[Encoded]) -> bytes:
         payloads = list(map(_PAYLOAD, run))
         frames = map(_FRAMES.__getitem__, map(len, payloads))
         by_scope.setdefault(scope, []).extend(chain.from_iterable(zip(frames, payloads, strict=True)))
-    parts = [resource]
+    found = [resource]
     length = len(resource)
     for scope, pieces in by_scope.items():
         volume = len(scope) + sum(map(len, pieces))
         head = b"\x12" + varint(volume)
-        parts += (head, scope)
-        parts += pieces
+        found += (head, scope)
+        found += pieces
         length += len(head) + volume
-    # Joined once: a copy of half a megabyte costs more than all else that is done here.
-    return b"".join((b"\x0a" + varint(length), *parts))
+    found.insert(0, b"\x0a" + varint(length))
+    return found
 
 
 def under(scope: bytes, records: Iterable[bytes]) -> list[Encoded]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from time import monotonic, sleep
-from typing import Final, Protocol
+from typing import Protocol
 
 from otel_ml import _guard
+from otel_ml._telemetry._courtesy import PAUSE, Turn
 from otel_ml._telemetry._intake import Bell
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml.config import Signal
-
-_YIELD: Final = 0.0005
 
 
 class Intake(Protocol):
@@ -122,9 +121,10 @@ class Worker:
         for intake in self.intakes:
             waiting = len(intake)
             while waiting > 0 and not self._abandoned:
-                waiting -= _guard.call("worker.process", intake.process) or 1
+                with Turn():
+                    waiting -= _guard.call("worker.process", intake.process) or 1
                 if not self._stopping:
-                    sleep(_YIELD)
+                    sleep(PAUSE)
             _guard.call("worker.push", intake.push)
         with self._rounds:
             self._running = False

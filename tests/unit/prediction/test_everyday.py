@@ -75,7 +75,7 @@ def told(calls, *, everyday, **keywords):
             marked.pop(semconv.EXEMPLAR, None)
             marked.pop("exemplars", None)
             if "sum" in marked:
-                marked["sum"] = round(marked["sum"], 9)  # the order of adding is chance, too
+                marked["sum"] = f"{marked['sum']:.9g}"  # the order of adding is chance, too
         events = [{**event, "body": json.loads(event["body"])} for event in telemetry.events("ml.prediction")]
         return spans, events, metrics  # bodies by value: encoders write 1e-5 and 1e-05
 
