@@ -20,7 +20,7 @@ from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.ledger import Book
 from otel_ml.config import Signal
 
-BATCH_RECORDS: Final = 1024
+BATCH_RECORDS: Final = 2048
 REQUEST_BYTES: Final = 4 * 1024 * 1024
 """A batch whose records take more is split before it is sent."""
 QUEUE_BYTES: Final = 64 * 1024 * 1024

@@ -17,7 +17,7 @@ from opentelemetry.trace import set_span_in_context as set_span
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
-from otel_ml._values import class_text
+from otel_ml._values import class_text, flat_json
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import describe
 from otel_ml.prediction._features import FEATURE_LIMIT, scalar_row, snapshot
@@ -72,6 +72,7 @@ class LightBinding(OwnBinding):
         self.root_bound = None if self.rule is None else self.rule.bound
         self.has_observers = model.has_observers
         self.wants_features = model.wants_features
+        self.captures_all = model.captures_all
         self.wants_every_event = model.event_policy == "all"
         self.wants_some_events = model.event_policy == "sampled"
         self.tells_nothing = model.event_policy in ("off", "errors") and not self.has_observers
@@ -164,7 +165,10 @@ class LightBinding(OwnBinding):
         return record
 
     def body(self, record: Everyday) -> bytes:
-        return model_of(record).body_of(record[13], record[11], record[12])
+        row = record[13]
+        if row is None or not self.captures_all:
+            return model_of(record).body_of(row, record[11], record[12])
+        return flat_json({"features": row, "prediction": record[11], "score": record[12]})
 
     def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
         outcome = outcome_of(record)

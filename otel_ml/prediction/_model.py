@@ -213,6 +213,11 @@ class Model:
         return self.monitor is not None or self._store is not None
 
     @property
+    def captures_all(self) -> bool:
+        """Whether all features leave the process as they are."""
+        return self._capture == "all" and not self._sensitive
+
+    @property
     def reads_mappings(self) -> bool:
         """Whether a mapping with a class and a score needs no more than a look."""
         return self._output is None and not self.batch and self.task in ("binary", "multiclass", "other")
