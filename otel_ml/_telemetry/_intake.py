@@ -53,24 +53,40 @@ class Predictions:
         self._weights: dict[int, int] = {}
         """What waits and is heavy, by its identity."""
         self._weight = 0
-        self.closed = False
+        self._closed = False
         self.bell = _SILENT
-        self._started = False
+        self._easy = 0
+        """Records below which one more needs no thought: the worker has been started, and need not be woken."""
 
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self._closed = closed
+        self._easy = 0
+
     def offer(self, record: Record | Everyday) -> bool:
         """Queues a record without blocking; a full or closed queue drops and counts it."""
         queue = self._queue
-        if self.closed or len(queue) >= self.limit:
-            self._lose(record, "shutdown" if self.closed else "queue_full")
+        waiting = len(queue)
+        if waiting < self._easy:
+            queue.append(record)
+            return True
+        if self._closed or waiting >= self.limit:
+            self._lose(record, "shutdown" if self._closed else "queue_full")
             return False
         queue.append(record)
-        if not self._started:
-            self._started = True
+        if not self._easy:
+            self._easy = self._quarter
+            if self._closed:  # meanwhile
+                self._easy = 0
             self.bell.start()
-        if len(queue) >= self._quarter:
+        if waiting + 1 >= self._quarter:
             self.bell.wake()
         return True
 
@@ -124,7 +140,7 @@ class Predictions:
         self._lock = threading.Lock()
         self._weights = {}
         self._weight = 0
-        self._started = False
+        self._easy = 0
 
     def _relieve(self, records: Sequence[Record | Everyday]) -> None:
         """Gives back the room that these records took."""

@@ -52,17 +52,19 @@ class Renderer:
 
     def _render_all(self, rendered: Rendered) -> bool:
         templates = self._templates
+        kept = {} if templates is None else templates.kept
         for given in rendered.left:
             rendered.at = record = given
             if type(record) is not Everyday or templates is None:
                 self._render_one(record, rendered)
                 continue
-            source, _, shape, _, wants_event, _, _, _, _, elapsed_ns, _, _, score, row, stages = record
+            source, _, shape, _, wants_event, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
             if row is not None and tuple(row) not in source.known_names:
                 rendered.at = record = source.checked(record)
             if shape & _SAMPLED and source.exemplars and source.cells.is_new(elapsed_ns / 1e9, score):
                 rendered.at = record = _drawn(record)
-            template = templates.of(record)
+                shape = record.shape
+            template = kept.get((source.number, shape, label)) or templates.of(record)
             if template is None:
                 self._render_one(record, rendered)
                 continue

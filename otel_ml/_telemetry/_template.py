@@ -47,18 +47,15 @@ class Templates:
     """The templates by shape; used by the worker only."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, str], Template | None] = {}
+        self.kept: dict[tuple[int, int, str], Template | None] = {}
+        """By the source's number, the shape and the class; None for a shape that has to take the general way."""
 
     def of(self, record: Everyday) -> Template | None:
         """The template of this record's shape, made on first use; None if it has to take the general way."""
-        key = (record[0].number, record[2], record[11])
-        try:
-            return self._kept[key]
-        except KeyError:
-            if len(self._kept) >= TEMPLATES_KEPT:
-                return None
-            template = self._kept[key] = _guard.call("worker.template", _make, record)
-            return template
+        key = (record.source.number, record.shape, record.label)
+        if key not in self.kept and len(self.kept) < TEMPLATES_KEPT:
+            self.kept[key] = _guard.call("worker.template", _make, record)
+        return self.kept.get(key)
 
 
 def encode(template: Template, record: Everyday, body: bytes) -> tuple[bytes | None, bytes | None]:

@@ -75,7 +75,7 @@ class BlockIo:
 
 
 def _v2(group: Group) -> Iterable[tuple[bytes, int, int]]:
-    for line in read_bytes(f"{group.folder}/io.stat").splitlines():
+    for line in read_bytes(f"{group.place}/io.stat").splitlines():
         number, *columns = line.split()
         counts = dict(column.split(b"=", 1) for column in columns if b"=" in column)
         # a device that only the cost controller knows has no bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,6 +21,11 @@ class Group:
     top: Path
     """The mount point: the highest group that can be seen."""
     version: int
+    place: str = field(init=False, repr=False, compare=False)
+    """The folder as text, which is needed several times a tick."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", str(self.folder))
 
     def upwards(self) -> Iterator[Path]:
         """The group and its visible ancestors, since limits bind all the way up."""

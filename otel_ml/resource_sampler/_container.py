@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from otel_ml.resource_sampler._source import (
     Gap,
     Reading,
     Report,
+    gap_of,
     gather,
     let_go,
     number_after,
@@ -89,19 +90,21 @@ class ContainerSource:
         """The group that accounts for a controller, None where there is none."""
         self._limits: dict[str, tuple[str, ...]] = {}
         """Files with limits, those of all ancestors, by controller."""
-        self._inodes: dict[Path, int] = {}
-        self._bound: dict[str, tuple[tuple[Path, int], str, int, int]] = {}
+        self._inodes: dict[str, int] = {}
+        self._missing: dict[str, tuple[Gap, ...]] = {}
+        """The gap of a step whose controller has no group of its own."""
+        self._bound: dict[str, tuple[tuple[str, int], str, int, int]] = {}
         """Of each counter of throttling: the container, the group that binds it, its last value, and what is added."""
         self._block_io = BlockIo(Path(proc))
         self._stalls = Pressure("container")
         self._continued = Continued()
-        self._steps: tuple[tuple[str, Callable[[], Iterator[Reading | Gap]]], ...] = (
-            ("container cpu", lambda: self._over("cpuacct", self._cpu)),
-            ("container cpu limit", lambda: self._over("cpu", self._cpu_limit)),
-            ("container memory", lambda: self._over("memory", self._memory)),
-            ("container oom kills", lambda: self._over("memory", self._oom_kills)),
-            ("container disk io", lambda: self._over("blkio", self._disk_io)),
-            ("container pressure", lambda: self._over(UNIFIED, self._pressure)),
+        self._steps: tuple[tuple[str, Callable[[], Iterable[Reading | Gap]]], ...] = (
+            self._step("container cpu", "cpuacct", self._cpu),
+            self._step("container cpu limit", "cpu", self._cpu_limit),
+            self._step("container memory", "memory", self._memory),
+            self._step("container oom kills", "memory", self._oom_kills),
+            self._step("container disk io", "blkio", self._disk_io),
+            self._step("container pressure", UNIFIED, self._pressure),
         )
 
     def read(self) -> Report:
@@ -125,16 +128,29 @@ class ContainerSource:
                 return float(reading.value)
         return None
 
-    def _over(self, controller: str, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
-        """The readings of a step, continued from those of the groups that the process was in before."""
-        return self._continued.over(read(), lambda: self._owner(controller))
+    def _step(
+        self, what: str, controller: str, read: Callable[[], Iterator[Reading | Gap]]
+    ) -> tuple[str, Callable[[], Iterable[Reading | Gap]]]:
+        """A step whose readings are continued from those of the groups that the process was in before."""
 
-    def _owner(self, controller: str) -> tuple[Path, int]:
+        def owner() -> tuple[str, int]:
+            return self._owner(controller)
+
+        def step() -> Iterable[Reading | Gap]:
+            if self._find_group(controller) is not None:
+                return self._continued.over(read(), owner)
+            if what not in self._missing:
+                self._missing[what] = (gap_of(what, _no_group(controller)),)
+            return self._missing[what]
+
+        return what, step
+
+    def _owner(self, controller: str) -> tuple[str, int]:
         """The group and its inode: a container that is started again has one of the same name, and begins at 0."""
-        folder = self._group(controller).folder
-        if folder not in self._inodes:
-            self._inodes[folder] = folder.stat().st_ino
-        return folder, self._inodes[folder]
+        place = self._group(controller).place
+        if place not in self._inodes:
+            self._inodes[place] = os.stat(place).st_ino  # noqa: PTH116
+        return place, self._inodes[place]
 
     def _group(self, controller: str) -> Group:
         """The group that accounts for a controller.
@@ -142,19 +158,24 @@ class ContainerSource:
         Raises:
             FileNotFoundError: There is none, or it is the whole host.
         """
+        group = self._find_group(controller)
+        if group is None:
+            raise _no_group(controller)
+        return group
+
+    def _find_group(self, controller: str) -> Group | None:
         if not self._is_located:
             self._locate()
             self._is_located = True
         if controller not in self._owned:
             found = self._groups.get(controller) or self._groups.get(UNIFIED)
             self._owned[controller] = None if found is None or found.is_whole_host() else found
-        group = self._owned[controller]
-        if group is None:
-            raise FileNotFoundError(2, f"no {controller or 'unified'} control group of its own")
-        return group
+        return self._owned[controller]
 
     def _is_process_there(self) -> bool:
         pid = self._find()
+        if pid == "self":  # whoever reads is there
+            return True
         return pid is not None and os.path.exists(f"{self._proc}/{pid}")  # noqa: PTH110 - a tenth of the time
 
     def _locate(self) -> None:
@@ -171,7 +192,7 @@ class ContainerSource:
                 above = {Path(file).parent for files in self._limits.values() for file in files}
                 for group_folder in left | above:
                     let_go(str(group_folder))
-            self._owned, self._limits, self._inodes = {}, {}, {}
+            self._owned, self._limits, self._inodes, self._missing = {}, {}, {}, {}
             self._pid, self._located_at = pid, now
 
     def _limit_files(self, group: Group, controller: str, name: str) -> tuple[str, ...]:
@@ -182,10 +203,10 @@ class ContainerSource:
     def _cpu(self) -> Iterator[Reading | Gap]:
         group = self._group("cpuacct")
         if group.version == 2:
-            content = read_bytes(f"{group.folder}/cpu.stat")
-            times = {mode: number_after(content, b"%s_usec" % mode.encode()) / 1e6 for mode in _OF_MODE}
+            content = read_bytes(f"{group.place}/cpu.stat")
+            times = {mode: number_after(content, b"%b_usec" % mode.encode()) / 1e6 for mode in _OF_MODE}
         else:
-            content = read_bytes(f"{group.folder}/cpuacct.stat")
+            content = read_bytes(f"{group.place}/cpuacct.stat")
             times = {mode: number_after(content, mode.encode()) * SECONDS_PER_TICK for mode in _OF_MODE}
         for mode, seconds in times.items():
             yield Reading(semconv.CONTAINER_CPU_TIME, seconds, _OF_MODE[mode])
@@ -201,7 +222,7 @@ class ContainerSource:
             # of equal ones the innermost, as a pod and its only container have them
             quota, binding = min(quotas, key=lambda pair: pair[0])
             yield Reading(semconv.CONTAINER_CPU_LIMIT, quota, _NOTHING)
-        content = _throttling(binding, name, f"{group.folder}/cpu.stat")
+        content = _throttling(binding, name, f"{group.place}/cpu.stat")
         if group.version == 2 and b"nr_periods " not in content and b"usage_usec " in content:
             return  # the cpu controller is not switched on
         name, unit = ("throttled_usec", 1e6) if group.version == 2 else ("throttled_time", 1e9)
@@ -226,14 +247,14 @@ class ContainerSource:
 
     def _memory(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")
-        stat = read_bytes(f"{group.folder}/memory.stat")
+        stat = read_bytes(f"{group.place}/memory.stat")
         if group.version == 2:
-            usage = int(read_bytes(f"{group.folder}/memory.current"))
+            usage = int(read_bytes(f"{group.place}/memory.current"))
             prefix, resident = b"", number_after(stat, b"anon")
             files = self._limit_files(group, "memory", "memory.max")
             limits = [limit for limit in map(_memory_maximum, files) if limit is not None]
         else:
-            usage = int(read_bytes(f"{group.folder}/memory.usage_in_bytes"))
+            usage = int(read_bytes(f"{group.place}/memory.usage_in_bytes"))
             prefix, resident = b"total_", number_after(stat, b"total_rss")
             limits = [number_after(stat, b"hierarchical_memory_limit")]
         working_set = max(0, usage - number_after(stat, prefix + b"inactive_file"))
@@ -251,14 +272,18 @@ class ContainerSource:
 
     def _oom_kills(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")
-        content = read_bytes(f"{group.folder}/{'memory.events' if group.version == 2 else 'memory.oom_control'}")
+        content = read_bytes(f"{group.place}/{'memory.events' if group.version == 2 else 'memory.oom_control'}")
         yield Reading(semconv.CONTAINER_MEMORY_OOM_KILLS, number_after(content, b"oom_kill"), _NOTHING)
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
         return self._block_io.read(self._group("blkio"))
 
     def _pressure(self) -> Iterator[Reading | Gap]:
-        return self._stalls.read(self._group(UNIFIED).folder, "{resource}.pressure")
+        return self._stalls.read(self._group(UNIFIED).place, "{resource}.pressure")
+
+
+def _no_group(controller: str) -> FileNotFoundError:
+    return FileNotFoundError(2, f"no {controller or 'unified'} control group of its own")
 
 
 def _throttling(limiting: str, name: str, own: str) -> bytes:

@@ -34,7 +34,8 @@ class Continued:
             if isinstance(item, Gap) or item.metric.instrument != "counter":
                 yield item
             else:
-                yield item._replace(value=self._advance(item, owner()))
+                value = self._advance(item, owner())
+                yield item if value == item.value else Reading(item.metric, value, item.attributes)
 
     def _advance(self, reading: Reading, owner: Hashable) -> float:
         raw = reading.value

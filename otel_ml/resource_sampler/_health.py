@@ -46,6 +46,8 @@ class Failures:
         if part.source in _SELF_SPOKEN:
             return
         failing = {gap.what: gap for gap in part.gaps if gap.kind not in EXPECTED}
+        if not failing and not self._active:
+            return
         begun: dict[str, list[str]] = {}
         for what, gap in failing.items():
             if self._begins(part.source, what):

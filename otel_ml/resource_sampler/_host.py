@@ -21,8 +21,10 @@ Part = Literal["cpu", "memory", "paging", "disk", "filesystem", "network", "pres
 PARTS: Final[tuple[Part, ...]] = ("cpu", "memory", "paging", "disk", "filesystem", "network", "pressure")
 MAX_CPUS: Final = 256
 
-_MODES: Final = ("user", "nice", "system", "idle", "iowait", "interrupt", "interrupt", "steal")
+_MODES: Final = ("user", "nice", "system", "idle", "iowait", "interrupt", "steal")
 """Columns of the cpu line of /proc/stat; guest time, which follows, is already part of user time."""
+_IRQ, _SOFTIRQ = 5, 6
+"""Both are interrupts."""
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in _MODES}
 _OF_STATE: Final = {state: {semconv.SYSTEM_MEMORY_STATE: state} for state in ("used", "free", "buffers", "cached")}
 _OF_PAGING: Final = {state: {semconv.SYSTEM_PAGING_STATE: state} for state in ("used", "free")}
@@ -79,7 +81,7 @@ class HostSource:
             "disk": self._disks.read,
             "filesystem": self._filesystems.read,
             "network": Network(proc).read,
-            "pressure": lambda: pressure.read(proc / "pressure", "{resource}"),
+            "pressure": lambda: pressure.read(f"{proc}/pressure", "{resource}"),
         }
         self._steps = tuple((part, steps[part]) for part in PARTS if part in parts)
         self.metrics: tuple[semconv.Metric, ...] = tuple(
@@ -163,10 +165,10 @@ def _times(line: bytes, name: bytes) -> dict[str, float]:
     columns = line.split()
     if not columns or columns[0] != name or len(columns) < 5:
         raise ValueError("no cpu line")
-    times: dict[str, float] = {}
-    for mode, ticks in zip(_MODES, columns[1:], strict=False):
-        times[mode] = times.get(mode, 0.0) + int(ticks) * SECONDS_PER_TICK
-    return times
+    ticks = list(map(int, columns[1 : len(_MODES) + 2]))
+    if len(ticks) > _SOFTIRQ:
+        ticks[_IRQ] += ticks.pop(_SOFTIRQ)
+    return {mode: count * SECONDS_PER_TICK for mode, count in zip(_MODES, ticks, strict=False)}
 
 
 def _shares(before: Mapping[str, float], now: Mapping[str, float]) -> Iterator[Reading]:

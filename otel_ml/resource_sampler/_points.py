@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from otel_ml.resource_sampler._source import Reading
+from otel_ml.semconv import Metric
 
 MAX_POINTS: Final = 2048
 """Points of one metric in one tick, enough for 7 modes of 256 CPUs; what a source gives beyond is left out."""
@@ -53,6 +54,10 @@ class Series:
         return raw + self._offset
 
 
+_Place = tuple[Metric, Attributes, str, bool, Series]
+"""A metric, attributes, the metric's name, whether it is a counter, and the series."""
+
+
 class Points:
     """Turns the readings of each tick into points."""
 
@@ -63,33 +68,39 @@ class Points:
         self._series: dict[_Key, Series] = {}
         self._objects: dict[tuple[str, int], tuple[Attributes, Series]] = {}
         """Series by metric and attributes object, which is held so that its id stays its own."""
+        self._places: list[_Place | None] = []
+        """What stood at each place of the last tick: mostly the same stands there in the next one."""
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def of(self, readings: Iterable[Reading]) -> tuple[dict[str, list[Point]], int]:
+    def of(self, readings: Sequence[Reading]) -> tuple[dict[str, list[Point]], int]:
         """Points by metric name, and how many readings were unsound: NaN, infinite, too large, negative.
 
         Only a temperature may be below zero. A counter that goes on over restarts may become too large by that.
         """
         points: dict[str, list[Point]] = {}
-        objects = self._objects
+        places = self._places
+        del places[len(readings) :]
+        places += [None] * (len(readings) - len(places))
         self._tick = tick = self._tick + 1
         self.left_out = unsound = 0
-        for (name, instrument, unit, _), value, attributes in readings:
-            if not _is_sound(value, unit):
+        for at, (metric, value, attributes) in enumerate(readings):
+            if not 0 <= value <= _LARGEST and not _is_sound(value, metric.unit):
                 unsound += 1
                 continue
-            known = objects.get((name, id(attributes)))
-            series = self._find(name, attributes) if known is None else known[1]
+            place = places[at]
+            if place is None or place[0] is not metric or place[1] is not attributes:
+                place = places[at] = self._look(metric, attributes)
+            _, _, name, is_counter, series = place
             row = points.get(name)
             if row is None:
                 row = points[name] = []
             if series.tick == tick:
                 continue
             series.tick = tick
-            given = series.advance(value) if instrument == "counter" else value
-            if given > _LARGEST and instrument == "counter":
+            given = series.advance(value) if is_counter else value
+            if given > _LARGEST and is_counter:
                 unsound += 1
             elif len(row) >= MAX_POINTS:
                 self.left_out += 1
@@ -101,6 +112,12 @@ class Points:
         """Forgets all series."""
         self._series.clear()
         self._objects.clear()
+        self._places.clear()
+
+    def _look(self, metric: Metric, attributes: Attributes) -> _Place:
+        known = self._objects.get((metric.name, id(attributes)))
+        series = self._find(metric.name, attributes) if known is None else known[1]
+        return metric, attributes, metric.name, metric.instrument == "counter", series
 
     def _find(self, name: str, attributes: Attributes) -> Series:
         key = (name, frozenset(attributes.items()))
@@ -120,6 +137,7 @@ class Points:
         for key in oldest:
             del self._series[key]
         self._objects.clear()
+        self._places[:] = [None] * len(self._places)
 
 
 def _is_sound(value: float, unit: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
@@ -21,14 +20,22 @@ class Pressure:
     """
 
     def __init__(self, scope: str, skip: Collection[tuple[str, str]] = ()) -> None:
-        self._scope = scope
-        self._skip = frozenset(skip)
-        self._folder: Path | None = None
+        self._folder = ""
         self._paths: list[tuple[str, str]] = []
         self._absent: dict[str, Gap] = {}
-        self._known: dict[tuple[str, bytes], Mapping[str, str | int]] = {}
+        self._known: dict[tuple[str, bytes], Mapping[str, str | int]] = {
+            (resource, line): {
+                semconv.PRESSURE_RESOURCE: resource,
+                semconv.PRESSURE_STALL_TYPE: stall,
+                semconv.PRESSURE_SCOPE: scope,
+            }
+            for resource in _RESOURCES
+            for line, stall in _STALLS.items()
+            if (resource, stall) not in skip
+        }
+        """Attributes of a line by its resource and beginning."""
 
-    def read(self, folder: Path, pattern: str) -> Iterator[Reading | Gap]:
+    def read(self, folder: str, pattern: str) -> Iterator[Reading | Gap]:
         """Reads each resource's file, named by the pattern; ``irq`` is only there from Linux 6.1 on, if at all."""
         if self._folder != folder:
             self._folder = folder
@@ -47,21 +54,10 @@ class Pressure:
                 yield gap
                 continue
             for line in content.splitlines():
-                stall, _, columns = line.partition(b" ")
-                if stall not in _STALLS or (resource, _STALLS[stall]) in self._skip:
-                    continue
-                microseconds = int(columns.rpartition(b"total=")[2])
-                yield Reading(semconv.PRESSURE_STALL_TIME, microseconds / 1e6, self._attributes(resource, stall))
-
-    def _attributes(self, resource: str, stall: bytes) -> Mapping[str, str | int]:
-        found = self._known.get((resource, stall))
-        if found is None:
-            found = self._known[resource, stall] = {
-                semconv.PRESSURE_RESOURCE: resource,
-                semconv.PRESSURE_STALL_TYPE: _STALLS[stall],
-                semconv.PRESSURE_SCOPE: self._scope,
-            }
-        return found
+                attributes = self._known.get((resource, line[:5]))
+                if attributes is not None:
+                    microseconds = int(line[line.rindex(b"total=") + 6 :])
+                    yield Reading(semconv.PRESSURE_STALL_TIME, microseconds / 1e6, attributes)
 
 
-_STALLS: Final = {b"some": "some", b"full": "full"}
+_STALLS: Final = {b"some ": "some", b"full ": "full"}

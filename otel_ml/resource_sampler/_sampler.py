@@ -94,6 +94,8 @@ class ResourceSampler:
         self._board: Board | None = None
         self._health = _health.Health()
         self._series = Points()
+        self._own_series = Points()
+        """Those about the sampler itself."""
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._stop = threading.Event()
@@ -163,9 +165,10 @@ class ResourceSampler:
         self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
         if self._clock() - begun > self._pace.interval:
             self._health.overrun()
-        own, _ = self._series.of(self._health.readings(self._pace.interval))
+        own, _ = self._own_series.of(list(self._health.readings(self._pace.interval)))
         self._pace.spend(self._cpu_clock() - before)
-        return {**points, **own}
+        points.update(own)
+        return points
 
     def observations(self, metric: str) -> Sequence[Observation]:
         """Points of the last snapshot for one metric; none when it is too old or the thread is not alive.
@@ -279,6 +282,7 @@ class ResourceSampler:
         self._thread = None
         self._taken = self._reading_since = self._hanging = None
         self._series.clear()
+        self._own_series.clear()
         self._health.forget()
         for source in self._sources:
             leave = getattr(source, "leave_parent", None)

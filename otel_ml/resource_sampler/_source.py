@@ -38,6 +38,9 @@ _FILE_BYTES: Final = 1 << 20
 _LARGEST: Final = (1 << 64) - 1
 """What a counter of the kernel can hold."""
 
+_MARKS: Final[dict[bytes, bytes]] = {}
+"""What a line of a name is found by; the names are those that stand in this package."""
+
 _CHUNK_BYTES: Final = 1 << 14
 _HALF_PAGE: Final = 2048
 _MAX_KEPT: Final = 128
@@ -269,13 +272,16 @@ def number_after(content: bytes, name: bytes) -> int:
         KeyError: There is no such line.
         ValueError, IndexError: What follows is no integer, or one that the kernel cannot have counted.
     """
-    if content.startswith(name + b" "):
-        start = len(name) + 1
+    mark = _MARKS.get(name)
+    if mark is None:
+        mark = _MARKS[name] = b"\n%b " % name
+    start = content.find(mark)
+    if start >= 0:
+        start += len(mark)
+    elif content.startswith(mark[1:]):
+        start = len(mark) - 1
     else:
-        start = content.find(b"\n" + name + b" ")
-        if start < 0:
-            raise KeyError(name)
-        start += len(name) + 2
+        raise KeyError(name)
     end = content.find(b"\n", start)
     number = int(content[start : end if end >= 0 else None].split(None, 1)[0])
     if number > _LARGEST:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from otel_ml.resource_sampler._source import read_bytes
+
+_COLUMNS: Final = 24 - 3 + 1
+_chosen: Final = itemgetter(*(column - 3 for column in (4, 10, 12, 14, 15, 16, 17, 20, 22, 23, 24)))
+"""The columns in the order of `Stat`; the third one is the first after the name."""
 
 
 class Stat(NamedTuple):
@@ -40,18 +45,6 @@ def read_stat(folder: str, *, keep: bool = False) -> Stat:
     """
     content = read_bytes(f"{folder}/stat", keep=keep)
     # the name in column 2 may hold spaces and brackets
-    columns = content[content.rindex(b")") + 2 :].split()
-    return Stat(
-        is_zombie=columns[0] in {b"Z", b"X"},
-        parent=int(columns[4 - 3]),
-        minor_faults=int(columns[10 - 3]),
-        major_faults=int(columns[12 - 3]),
-        user_ticks=int(columns[14 - 3]),
-        system_ticks=int(columns[15 - 3]),
-        waited_user_ticks=int(columns[16 - 3]),
-        waited_system_ticks=int(columns[17 - 3]),
-        threads=int(columns[20 - 3]),
-        start_ticks=int(columns[22 - 3]),
-        virtual_bytes=int(columns[23 - 3]),
-        resident_pages=int(columns[24 - 3]),
-    )
+    columns = content[content.rindex(b")") + 2 :].split(None, _COLUMNS)
+    state = columns[0]
+    return Stat(state == b"Z" or state == b"X", *map(int, _chosen(columns)))  # noqa: PLR1714 - no set is made
