@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -83,7 +84,8 @@ def read_groups(folder: Path, root: Path, memberships: str) -> dict[str, Group]:
     return find_groups(memberships, read_text(f"{folder}/mountinfo"), root)
 
 
-def _mounts(text: str) -> dict[str, _Mount]:
+@lru_cache(maxsize=1)  # the table is the same nearly every time
+def _mounts(text: str) -> Mapping[str, _Mount]:
     mounted: dict[str, _Mount] = {}
     for line in text.splitlines():
         before, _, after = line.partition(" - ")

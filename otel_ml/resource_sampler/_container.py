@@ -182,9 +182,9 @@ class ContainerSource:
         pid = self._find()
         if pid is None:
             raise ProcessLookupError(3, "no such process")
-        folder = self._proc / str(pid)
         now = self._clock()
         if pid != self._pid or now - self._located_at >= LOCATED_SECONDS:
+            folder = self._proc / str(pid)
             self._pid, left = None, {group.folder for group in self._groups.values()}
             self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
             left -= {group.folder for group in self._groups.values()}

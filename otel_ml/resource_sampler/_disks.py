@@ -17,6 +17,8 @@ _SECTOR: Final = 512
 _VIRTUAL: Final = re.compile(r"(loop|ram|zram|sr|fd|dm-|md|nbd)\d*")
 """Not disks, or built from disks that are counted already."""
 _NAMES_KEPT: Final = 1024
+_COLUMNS: Final = 13
+"""So many are read, up to the time in which the disk was busy."""
 
 _Attributes = Mapping[str, str | int]
 
@@ -44,10 +46,10 @@ class Disks:
         """Bytes, operations and time by disk and direction, and the time in which the disk was busy."""
         disks = []
         for line in read_bytes(self._table).splitlines():
-            row = line.split()
-            attributes = self._known[row[2]] if row[2] in self._known else self._look(row[2])
+            name = line.split(None, 3)[2]
+            attributes = self._known[name] if name in self._known else self._look(name)
             if attributes is not None:
-                disks.append((row, attributes))
+                disks.append((line.split(None, _COLUMNS), attributes))
         if not disks:
             self._sys_block.stat()  # a machine without it has no known disks, which is a gap
         for row, (device, reads, writes) in disks[:MAX_DISKS]:

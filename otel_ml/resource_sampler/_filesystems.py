@@ -54,11 +54,12 @@ class Filesystems:
         statvfs: Callable[[str], StatVfs],
         clock: Callable[[], float],
     ) -> None:
-        self._table = proc / "self" / "mounts"
+        self._table = str(proc / "self" / "mounts")
         self._listed = mounts
         self._statvfs = statvfs
         self._clock = clock
         self._read_at = float("-inf")
+        self._known_table = ""
         self._mounts: list[tuple[str, _Attributes, tuple[_Attributes, ...]]] = []
         """Mount point, its attributes, and those of each state."""
 
@@ -66,7 +67,10 @@ class Filesystems:
         """Space by state, and the share of it that is used; a file system that refuses is a gap."""
         now = self._clock()
         if now - self._read_at >= MOUNTS_SECONDS:
-            self._mounts = [_described(*mount) for mount in _worthwhile(self._table, self._listed)]
+            table = read_text(self._table)
+            if table != self._known_table:
+                self._mounts = [_described(*mount) for mount in _worthwhile(table, self._listed)]
+                self._known_table = table
             self._read_at = now
         for point, attributes, by_state in self._mounts[:MAX_FILESYSTEMS]:
             try:
@@ -75,8 +79,9 @@ class Filesystems:
                 yield gap_of(f"filesystem {point}", error)
                 continue
             used, free = space.f_blocks - space.f_bfree, space.f_bavail
-            for blocks, state in zip((used, free, space.f_bfree - free), by_state, strict=True):
-                yield Reading(semconv.SYSTEM_FILESYSTEM_USAGE, blocks * space.f_frsize, state)
+            size = space.f_frsize
+            for blocks, state in zip((used, free, space.f_bfree - free), by_state):  # noqa: B905 - three of each
+                yield Reading(semconv.SYSTEM_FILESYSTEM_USAGE, blocks * size, state)
             if used + free > 0:
                 yield Reading(semconv.SYSTEM_FILESYSTEM_UTILIZATION, used / (used + free), attributes)
         if len(self._mounts) > MAX_FILESYSTEMS:
@@ -98,10 +103,10 @@ def _described(device: str, point: str, kind: str, mode: str) -> tuple[str, _Att
     return point, attributes, tuple({**attributes, semconv.SYSTEM_FILESYSTEM_STATE: state} for state in _STATES)
 
 
-def _worthwhile(mounts: Path, listed: Sequence[str] | None) -> list[tuple[str, str, str, str]]:
+def _worthwhile(table: str, listed: Sequence[str] | None) -> list[tuple[str, str, str, str]]:
     """Device, mount point, type and mode of the mounts to report."""
     chosen: dict[str, tuple[str, str, str, str]] = {}
-    for line in read_text(str(mounts)).splitlines():
+    for line in table.splitlines():
         device, point, kind, options = (_unescape(part) for part in line.split()[:4])
         mode = "ro" if "ro" in options.split(",") else "rw"
         if listed is not None:
