@@ -212,13 +212,21 @@ class CellSet:
             finally:
                 self._lock.release()
 
-    def is_new(self, seconds: float, score: float) -> bool:
-        """Whether an everyday prediction falls into a bucket that has no exemplar in this interval."""
-        durations, scores = self._everyday.durations, self._everyday.scores
-        return (
-            bisect_left(durations.bounds, seconds) not in durations.exemplars
-            or bisect_left(scores.bounds, score) not in scores.exemplars
-        )
+    def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
+        """The buckets of an everyday prediction, if both have an exemplar in this interval already.
+
+        Returns:
+            Lower and upper bound of the duration in nanoseconds, of the score; None if either bucket has none.
+        """
+        bounds = []
+        for cell, value, unit in ((self._everyday.durations, seconds, 1e9), (self._everyday.scores, score, 1.0)):
+            bucket = bisect_left(cell.bounds, value)
+            if bucket not in cell.exemplars:
+                return None
+            bounds.append(cell.bounds[bucket - 1] * unit if bucket else float("-inf"))
+            bounds.append(cell.bounds[bucket] * unit if bucket < len(cell.bounds) else float("inf"))
+        low, high, least, most = bounds
+        return low, high, least, most
 
     def draw(self, seconds: float, score: float, span: tuple[int, int, int]) -> bool:
         """Offers an everyday prediction as exemplar; True when it became one. Called by the worker only.
