@@ -1,4 +1,4 @@
-"""A prediction service in one file: two lines of otel-ml make it observable."""
+"""A prediction service in one file: three lines of otel-ml make it observable."""
 
 from __future__ import annotations
 
