@@ -8,7 +8,8 @@ import uuid
 
 import pytest
 
-from otel_ml._telemetry._instance import Instance
+from otel_ml import _guard
+from otel_ml._telemetry._instance import CHECK_SECONDS, Instance
 
 
 def test_the_lowest_free_slot_gives_a_stable_id(tmp_path):
@@ -114,11 +115,70 @@ def test_a_planted_link_at_a_slot_is_not_followed(tmp_path):
     instance.release()
 
 
-def test_an_unusable_folder_costs_nothing_but_stability(tmp_path):
-    """Where no lock can be had the id is random."""
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+@pytest.mark.parametrize("where", ["file", "file/sub", "/proc/nowhere"])
+def test_an_unusable_folder_is_one_line_and_a_random_id(tmp_path, where, caplog):
+    """Where no lock can be had the id is random, the log names folder and setting, and nothing counts as an error."""
+    (tmp_path / "file").write_text("")
 
-    instance = Instance("a", folder=str(blocked / "sub"))
+    instance = Instance("a", folder=str(tmp_path / where))
+    instance.renew()
 
-    assert uuid.UUID(instance.id).version == 4
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert str(tmp_path / where) in line
+    assert "OTEL_ML_INSTANCE_DIR" in line
+    assert (instance.slot, uuid.UUID(instance.id).version, _guard.counts()) == (None, 4, {})
+
+
+def test_a_held_slot_looks_used(tmp_path):
+    """Once a minute its file is touched, so that a cleaner of what was not used for days leaves it."""
+    now = [0.0]
+    instance = Instance("a", folder=str(tmp_path), clock=lambda: now[0])
+    (file,) = tmp_path.iterdir()
+    os.utime(file, (0, 0))
+
+    now[0] = CHECK_SECONDS - 1
+    instance.keep()
+    before = file.stat().st_mtime
+    now[0] = CHECK_SECONDS
+    instance.keep()
+
+    assert before == 0
+    assert file.stat().st_mtime > 0
+    instance.release()
+
+
+def test_a_slot_whose_file_was_cleaned_away_is_locked_again(tmp_path):
+    """The next process still gets another slot, and the id stays."""
+    now = [0.0]
+    instance = Instance("a", folder=str(tmp_path / "slots"), clock=lambda: now[0])
+    before = instance.id
+    (file,) = (tmp_path / "slots").iterdir()
+    file.unlink()
+    file.parent.rmdir()
+
+    now[0] = CHECK_SECONDS
+    instance.keep()
+    other = Instance("a", folder=str(tmp_path / "slots"))
+
+    assert (instance.id, instance.slot, other.slot) == (before, 0, 1)
+    instance.release()
+    other.release()
+
+
+def test_a_slot_that_another_took_after_a_cleaner_is_said(tmp_path, caplog):
+    """Its own descriptor still holds nothing that others see: one line says that two have one id."""
+    now = [0.0]
+    instance = Instance("a", folder=str(tmp_path), clock=lambda: now[0])
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    other = Instance("a", folder=str(tmp_path))
+
+    for minute in (1, 2):
+        now[0] = CHECK_SECONDS * minute
+        instance.keep()
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert str(file) in line
+    assert (other.slot, other.id, _guard.counts()) == (0, instance.id, {})
+    instance.release()
+    other.release()
