@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml.cli._sampler_reading import as_json, as_table
+
 if TYPE_CHECKING:
     from otel_ml.config import Config
-    from otel_ml.resource_sampler import Gap, Reading, ResourceSampler, Snapshot, Source
+    from otel_ml.resource_sampler import ResourceSampler, Source
 
 _EPILOG: Final = """\
 examples:
@@ -29,7 +31,6 @@ _SERVICE: Final = "otel-ml-sampler"
 _CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 _SHARES_AFTER: Final = 0.25
 """Seconds between the two readings of `--once`; shares of CPU time are their difference."""
-_BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -230,7 +231,12 @@ def _directly(sampler: ResourceSampler, config: Config, stop: threading.Event, e
     keep_files_open()
     gc.freeze()  # what was loaded stays; the collector need not look at it again
     every = config.metric_export_interval if os.environ.get(ENV_METRIC_INTERVAL) else 0.0
-    DirectExport(sampler, config=config.metrics, resource=resource, every=every).run(stop, ended)
+
+    def look() -> bool:
+        instance.keep()
+        return ended()
+
+    DirectExport(sampler, config=config.metrics, resource=resource, every=every).run(stop, look)
     instance.release()
 
 
@@ -272,72 +278,3 @@ def _read_once(arguments: argparse.Namespace) -> int:
         _say(f"what was read cannot be written: {error.strerror}")
         return 1
     return 0 if any(part.readings for part in snapshot.sources) else 1
-
-
-def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
-    """The snapshot as plain data: readings and where from, what is missing and why, how long each source took in s."""
-    from otel_ml.resource_sampler import origin_of
-
-    return {
-        "mode": mode,
-        "duration": snapshot.duration,
-        "sources": [
-            {"source": part.source, "duration": part.duration, "readings": len(part.readings)}
-            for part in snapshot.sources
-        ],
-        "readings": [
-            {
-                "source": part.source,
-                "metric": reading.metric.name,
-                "value": reading.value,
-                "unit": reading.metric.unit,
-                "attributes": dict(reading.attributes),
-                "from": origin_of(part.source, reading.metric),
-            }
-            for part in snapshot.sources
-            for reading in part.readings
-        ],
-        "missing": [
-            {"source": part.source, "what": gap.what, "kind": gap.kind, "reason": gap.detail}
-            for part in snapshot.sources
-            for gap in part.gaps
-        ],
-    }
-
-
-def as_table(snapshot: Snapshot) -> str:
-    """The snapshot for people: one line a reading and where from, then what is missing and why."""
-    readings = [_reading_row(part.source, reading) for part in snapshot.sources for reading in part.readings]
-    lines = _aligned([("SOURCE", "METRIC", "VALUE", "FROM", "ATTRIBUTES"), *readings])
-    gaps = [_gap_row(part.source, gap) for part in snapshot.sources for gap in part.gaps]
-    if gaps:
-        lines += ["", *_aligned([("SOURCE", "MISSING", "WHY"), *gaps])]
-    times = ", ".join(f"{part.source} {part.duration * 1000:.2f} ms" for part in snapshot.sources)
-    return "\n".join([*lines, "", f"read in {snapshot.duration * 1000:.2f} ms: {times}"])
-
-
-def _reading_row(source: str, reading: Reading) -> tuple[str, ...]:
-    from otel_ml.resource_sampler import origin_of
-
-    attributes = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in reading.attributes.items())
-    return source, reading.metric.name, _value(reading), origin_of(source, reading.metric), attributes
-
-
-def _gap_row(source: str, gap: Gap) -> tuple[str, ...]:
-    return source, gap.what, f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind
-
-
-def _value(reading: Reading) -> str:
-    value, unit = reading.value, reading.metric.unit
-    if unit == "By":
-        power = min(int(math.log(max(value, 1), 1024)), len(_BYTES) - 1)
-        return f"{value / 1024**power:.4g} {_BYTES[power]}" if power else f"{value} B"
-    if unit == "1":
-        return f"{value * 100:.1f} %" if reading.metric.instrument == "gauge" else str(value)
-    text = str(value) if isinstance(value, int) else f"{value:.2f}"
-    return text if unit.startswith("{") else f"{text} {'°C' if unit == 'Cel' else unit}"
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
