@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _mending, _providers, _routes, _self_metrics
+from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, _self_metrics
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
@@ -202,6 +202,7 @@ class OwnEngine:
             _guard.call("engine.page", self.page.close)
         ended = [call.ended(deadline) for call in ending]
         self.instance.release()
+        _health.say_lost(self.ledger())
         return all(ended) and self._outbox.failed() == failed
 
     def after_fork_in_child(self) -> None:

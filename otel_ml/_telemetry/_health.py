@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
 from otel_ml import _guard
+from otel_ml._telemetry.ledger import Ledger
 from otel_ml.config import Signal
 
 _QUIET: Final = 60.0
 """Seconds between two lines about failing exports, however often the receiver comes and goes."""
 
+_HTTP_REMEDY: Final = (
+    "Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT; "
+    "one that speaks gRPC wants OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
+)
+_GRPC_REMEDY: Final = (
+    "Start a Collector there or set OTEL_EXPORTER_OTLP_ENDPOINT; a receiver that speaks HTTP (`otel-ml console`) wants "
+    "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, one without TLS an endpoint that begins with http://"
+)
+
+
+def say_lost(ledger: Mapping[str, Ledger]) -> None:
+    """One last line at the end of an engine, if records of it never reached the first hop."""
+    lost = ", ".join(f"{signal} {account.lost()}" for signal, account in ledger.items() if account.lost())
+    if lost:
+        _guard.warn(f"otel-ml: never reached the receiver: {lost}; `telemetry.ledger()` says why")
+
 
 class Health:
     """The state of one receiver, shared by the signals that go to it: it is down while any of them fails."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, grpc: bool = False) -> None:
         self._endpoint = endpoint
+        self._remedy = _GRPC_REMEDY if grpc else _HTTP_REMEDY
         self._lock = threading.Lock()
         self._down: set[Signal] = set()
         self._down_since = 0.0
@@ -37,7 +56,7 @@ class Health:
             self._last_said = now
         _guard.warn(
             f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; the service goes on, losses are counted. "
-            "Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT"
+            f"{self._remedy}"
         )
 
     def refused(self, signal: Signal, detail: str) -> None:

@@ -93,7 +93,7 @@ class Outbox:
     def _add(self, signal: Signal, settings: SignalConfig, make_transport: MakeTransport) -> None:
         transport = make_transport(signal, settings)
         origin = transport.endpoint.partition("/v1/")[0]
-        health = self._healths.setdefault(origin, Health(origin))
+        health = self._healths.setdefault(origin, Health(origin, grpc=settings.protocol == "grpc"))
         book = self.books[signal]
         delivery = Delivery(signal, transport, book, timeout=settings.timeout, health=health)
         if self.replay is not None and signal in self._spooled_signals:

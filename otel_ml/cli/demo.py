@@ -198,7 +198,10 @@ class Demo:
 
 
 def _positive(value: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
     if not 0 < number < 1e9:
         raise argparse.ArgumentTypeError(f"must be more than 0, not {value}")
     return number

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import otel_ml
+from otel_ml import _guard
 
 _EXTRAS = {
     "fastapi": ("fastapi", "opentelemetry.instrumentation"),
@@ -35,10 +36,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 otel-ml doctor",
     )
     parser.add_argument("--endpoint", help="try this endpoint instead of the environment's")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for the back end (default: 5)")
-    parser.add_argument("--features", type=int, default=16, help="features of a model, for the series to expect")
+    parser.add_argument("--timeout", type=_seconds, default=5.0, help="seconds to wait for the back end (default: 5)")
+    parser.add_argument("--features", type=_count, default=16, help="features of a model, for the series to expect")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
+
+
+def _seconds(value: str) -> float:
+    number = _guard.attempt(float, value)
+    if number is None or not 0 < number < 3600:
+        raise argparse.ArgumentTypeError(f"must be seconds above 0 and below 3600, not {value}")
+    return number
+
+
+def _count(value: str) -> int:
+    number = _guard.attempt(int, value)
+    if number is None or number < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {value}")
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:

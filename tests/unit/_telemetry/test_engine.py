@@ -446,3 +446,13 @@ def test_sampling_asks_the_providers_sampler(make_engine, monkeypatch):
 
     assert [engine.sample(None, trace_id, "n", {}, []).sampled for trace_id in (1, 2**64 - 1)] == [True, False]
     assert trace.get_current_span().get_span_context().is_valid is False
+
+
+def test_the_end_says_what_was_lost(make_engine, caplog):
+    """A dead receiver costs one last line with the counts, not only the first one."""
+    engine = make_engine(endpoint="http://127.0.0.1:9", metrics_exporter="none")
+    engine.offer(Sample())
+    engine.shutdown(within(0.5))
+
+    said = [record.getMessage() for record in caplog.records if "reached" in record.getMessage()]
+    assert said == ["otel-ml: never reached the receiver: traces 1, logs 1; `telemetry.ledger()` says why"]
