@@ -21,6 +21,7 @@ from otel_ml.resource_sampler._source import (
     gap_of,
     gather,
     let_go,
+    measured,
     number_after,
     read_bytes,
     read_text,
@@ -209,7 +210,7 @@ class ContainerSource:
             content = read_bytes(f"{group.place}/cpuacct.stat")
             times = {mode: number_after(content, mode.encode()) * SECONDS_PER_TICK for mode in _OF_MODE}
         for mode, seconds in times.items():
-            yield Reading(semconv.CONTAINER_CPU_TIME, seconds, _OF_MODE[mode])
+            yield measured((semconv.CONTAINER_CPU_TIME, seconds, _OF_MODE[mode]))
 
     def _cpu_limit(self) -> Iterator[Reading | Gap]:
         group = self._group("cpu")
@@ -221,7 +222,7 @@ class ContainerSource:
         if quotas:
             # of equal ones the innermost, as a pod and its only container have them
             quota, binding = min(quotas, key=lambda pair: pair[0])
-            yield Reading(semconv.CONTAINER_CPU_LIMIT, quota, _NOTHING)
+            yield measured((semconv.CONTAINER_CPU_LIMIT, quota, _NOTHING))
         content = _throttling(binding, name, f"{group.place}/cpu.stat")
         if group.version == 2 and b"nr_periods " not in content and b"usage_usec " in content:
             return  # the cpu controller is not switched on
@@ -230,9 +231,9 @@ class ContainerSource:
             (semconv.CONTAINER_CPU_PERIODS, "nr_periods"),
             (semconv.CONTAINER_CPU_THROTTLED_PERIODS, "nr_throttled"),
         ):
-            yield Reading(metric, self._moved(binding, counter, number_after(content, counter.encode())), _NOTHING)
+            yield measured((metric, self._moved(binding, counter, number_after(content, counter.encode())), _NOTHING))
         throttled = self._moved(binding, name, number_after(content, name.encode())) / unit
-        yield Reading(semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, _NOTHING)
+        yield measured((semconv.CONTAINER_CPU_THROTTLED_TIME, throttled, _NOTHING))
 
     def _moved(self, place: str, counter: str, raw: int) -> int:
         """A counter of the group that binds, which another one may do after a resize: what that counted is not ours."""
@@ -258,22 +259,22 @@ class ContainerSource:
             prefix, resident = b"total_", number_after(stat, b"total_rss")
             limits = [number_after(stat, b"hierarchical_memory_limit")]
         working_set = max(0, usage - number_after(stat, prefix + b"inactive_file"))
-        yield Reading(semconv.CONTAINER_MEMORY_USAGE, usage, _NOTHING)
-        yield Reading(semconv.CONTAINER_MEMORY_WORKING_SET, working_set, _NOTHING)
-        yield Reading(semconv.CONTAINER_MEMORY_RSS, resident, _NOTHING)
+        yield measured((semconv.CONTAINER_MEMORY_USAGE, usage, _NOTHING))
+        yield measured((semconv.CONTAINER_MEMORY_WORKING_SET, working_set, _NOTHING))
+        yield measured((semconv.CONTAINER_MEMORY_RSS, resident, _NOTHING))
         limits = [limit for limit in limits if limit < _UNLIMITED]
         if limits:
-            yield Reading(semconv.CONTAINER_MEMORY_LIMIT, min(limits), _NOTHING)
-            yield Reading(semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), _NOTHING)
+            yield measured((semconv.CONTAINER_MEMORY_LIMIT, min(limits), _NOTHING))
+            yield measured((semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), _NOTHING))
         major = number_after(stat, prefix + b"pgmajfault")
-        yield Reading(semconv.CONTAINER_PAGING_FAULTS, major, _OF_FAULT["major"])
+        yield measured((semconv.CONTAINER_PAGING_FAULTS, major, _OF_FAULT["major"]))
         minor = number_after(stat, prefix + b"pgfault") - major
-        yield Reading(semconv.CONTAINER_PAGING_FAULTS, minor, _OF_FAULT["minor"])
+        yield measured((semconv.CONTAINER_PAGING_FAULTS, minor, _OF_FAULT["minor"]))
 
     def _oom_kills(self) -> Iterator[Reading | Gap]:
         group = self._group("memory")
         content = read_bytes(f"{group.place}/{'memory.events' if group.version == 2 else 'memory.oom_control'}")
-        yield Reading(semconv.CONTAINER_MEMORY_OOM_KILLS, number_after(content, b"oom_kill"), _NOTHING)
+        yield measured((semconv.CONTAINER_MEMORY_OOM_KILLS, number_after(content, b"oom_kill"), _NOTHING))
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
         return self._block_io.read(self._group("blkio"))

@@ -9,7 +9,8 @@ from otel_ml.resource_sampler._source import Gap, Reading
 
 MAX_SERIES: Final = 1024
 """Series that are remembered; the one that was not read for longest makes room."""
-_LARGEST: Final = (1 << 63) - 1
+_ABOVE: Final = 2.0**63
+"""What an integer point of OTLP cannot hold."""
 
 _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
@@ -39,7 +40,7 @@ class Continued:
 
     def _advance(self, reading: Reading, owner: Hashable) -> float:
         raw = reading.value
-        if not 0 <= raw <= _LARGEST:  # unsound: no point comes of it
+        if not 0 <= raw < _ABOVE:  # unsound: no point comes of it
             return raw
         key = (reading.metric.name, frozenset(reading.attributes.items()))
         before, last, offset = self._series.pop(key, (owner, raw, 0))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, measured, read_bytes
 
 MAX_DISKS: Final = 32
 
@@ -54,10 +54,10 @@ class Disks:
             self._sys_block.stat()  # a machine without it has no known disks, which is a gap
         for row, (device, reads, writes) in disks[:MAX_DISKS]:
             for first, direction in ((3, reads), (7, writes)):
-                yield Reading(semconv.SYSTEM_DISK_IO, int(row[first + 2]) * _SECTOR, direction)
-                yield Reading(semconv.SYSTEM_DISK_OPERATIONS, int(row[first]), direction)
-                yield Reading(semconv.SYSTEM_DISK_OPERATION_TIME, int(row[first + 3]) / 1000, direction)
-            yield Reading(semconv.SYSTEM_DISK_IO_TIME, int(row[12]) / 1000, device)
+                yield measured((semconv.SYSTEM_DISK_IO, int(row[first + 2]) * _SECTOR, direction))
+                yield measured((semconv.SYSTEM_DISK_OPERATIONS, int(row[first]), direction))
+                yield measured((semconv.SYSTEM_DISK_OPERATION_TIME, int(row[first + 3]) / 1000, direction))
+            yield measured((semconv.SYSTEM_DISK_IO_TIME, int(row[12]) / 1000, device))
         if len(disks) > MAX_DISKS:
             yield Gap("disk", "capped", f"{len(disks) - MAX_DISKS} of {len(disks)} disks left out")
 

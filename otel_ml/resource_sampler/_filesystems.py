@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, gap_of, read_text
+from otel_ml.resource_sampler._source import Gap, Reading, gap_of, measured, read_text
 
 MAX_FILESYSTEMS: Final = 16
 MOUNTS_SECONDS: Final = 10.0
@@ -81,9 +81,9 @@ class Filesystems:
             used, free = space.f_blocks - space.f_bfree, space.f_bavail
             size = space.f_frsize
             for blocks, state in zip((used, free, space.f_bfree - free), by_state):  # noqa: B905 - three of each
-                yield Reading(semconv.SYSTEM_FILESYSTEM_USAGE, blocks * size, state)
+                yield measured((semconv.SYSTEM_FILESYSTEM_USAGE, blocks * size, state))
             if used + free > 0:
-                yield Reading(semconv.SYSTEM_FILESYSTEM_UTILIZATION, used / (used + free), attributes)
+                yield measured((semconv.SYSTEM_FILESYSTEM_UTILIZATION, used / (used + free), attributes))
         if len(self._mounts) > MAX_FILESYSTEMS:
             left_out = len(self._mounts) - MAX_FILESYSTEMS
             yield Gap("filesystem", "capped", f"{left_out} of {len(self._mounts)} left out")

@@ -10,7 +10,7 @@ from typing import Final
 from opentelemetry.metrics import Histogram, Meter
 
 from otel_ml import _guard, semconv
-from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Snapshot, SourceSnapshot
+from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Snapshot, SourceSnapshot, measured
 
 METRICS: Final = (
     semconv.SAMPLER_LAST_SUCCESS,
@@ -135,13 +135,13 @@ class Health:
 
     def readings(self, interval: float) -> Iterator[Reading]:
         """What is known up to now, with the interval in force."""
-        yield Reading(semconv.SAMPLER_INTERVAL, interval, _NOTHING)
-        yield Reading(semconv.SAMPLER_CPU_TIME, self._cpu, _NOTHING)
-        yield Reading(semconv.SAMPLER_OVERRUNS, self._overruns, _NOTHING)
+        yield measured((semconv.SAMPLER_INTERVAL, interval, _NOTHING))
+        yield measured((semconv.SAMPLER_CPU_TIME, self._cpu, _NOTHING))
+        yield measured((semconv.SAMPLER_OVERRUNS, self._overruns, _NOTHING))
         for source, at in self._last_success.items():
-            yield Reading(semconv.SAMPLER_LAST_SUCCESS, at, self._of(source))
+            yield measured((semconv.SAMPLER_LAST_SUCCESS, at, self._of(source)))
         for (source, kind), count in self._errors.items():
-            yield Reading(semconv.SAMPLER_ERRORS, count, self._of(source, kind))
+            yield measured((semconv.SAMPLER_ERRORS, count, self._of(source, kind)))
 
     def forget(self) -> None:
         """For a forked child, which has not read anything yet."""

@@ -13,7 +13,16 @@ from otel_ml.resource_sampler._disks import MAX_DISKS, Disks
 from otel_ml.resource_sampler._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
 from otel_ml.resource_sampler._network import MAX_INTERFACES, Network
 from otel_ml.resource_sampler._pressure import Pressure
-from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, number_after, read_bytes
+from otel_ml.resource_sampler._source import (
+    SECONDS_PER_TICK,
+    Gap,
+    Reading,
+    Report,
+    gather,
+    measured,
+    number_after,
+    read_bytes,
+)
 
 __all__ = ["MAX_DISKS", "MAX_FILESYSTEMS", "MAX_INTERFACES", "PARTS", "HostSource", "Part"]
 
@@ -106,10 +115,10 @@ class HostSource:
             yield from self._each_cpu(content)
         else:
             for mode, seconds in times.items():
-                yield Reading(semconv.SYSTEM_CPU_TIME, seconds, _OF_MODE[mode])
+                yield measured((semconv.SYSTEM_CPU_TIME, seconds, _OF_MODE[mode]))
         count = content.count(b"\ncpu")
         if count:
-            yield Reading(semconv.SYSTEM_CPU_LOGICAL_COUNT, count, _NOTHING)
+            yield measured((semconv.SYSTEM_CPU_LOGICAL_COUNT, count, _NOTHING))
         if self._utilization:
             yield from _shares(self._cpu_before, times)
             self._cpu_before = times
@@ -124,7 +133,7 @@ class HostSource:
                 if attributes is None:
                     attributes = {semconv.CPU_MODE: mode, semconv.CPU_LOGICAL_NUMBER: number}
                     self._of_cpu[number, mode] = attributes
-                yield Reading(semconv.SYSTEM_CPU_TIME, seconds, attributes)
+                yield measured((semconv.SYSTEM_CPU_TIME, seconds, attributes))
         if len(lines) > MAX_CPUS:
             yield Gap("cpu", "capped", f"{len(lines) - MAX_CPUS} of {len(lines)} CPUs left out")
 
@@ -143,21 +152,21 @@ class HostSource:
         }
         for state, size in states.items():
             if size is not None:
-                yield Reading(semconv.SYSTEM_MEMORY_USAGE, size, _OF_STATE[state])
-                yield Reading(semconv.SYSTEM_MEMORY_UTILIZATION, size / total, _OF_STATE[state])
+                yield measured((semconv.SYSTEM_MEMORY_USAGE, size, _OF_STATE[state]))
+                yield measured((semconv.SYSTEM_MEMORY_UTILIZATION, size / total, _OF_STATE[state]))
         if available is not None:
-            yield Reading(semconv.SYSTEM_MEMORY_LINUX_AVAILABLE, available, _NOTHING)
+            yield measured((semconv.SYSTEM_MEMORY_LINUX_AVAILABLE, available, _NOTHING))
 
     def _paging(self) -> Iterator[Reading]:
         content = self._memory_content or read_bytes(self._meminfo)
         free = number_after(content, b"SwapFree:") * 1024
         used = number_after(content, b"SwapTotal:") * 1024 - free
-        yield Reading(semconv.SYSTEM_PAGING_USAGE, used, _OF_PAGING["used"])
-        yield Reading(semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"])
+        yield measured((semconv.SYSTEM_PAGING_USAGE, used, _OF_PAGING["used"]))
+        yield measured((semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"]))
         content = read_bytes(self._vmstat, until=b"\npgmajfault ")
         major, all_faults = number_after(content, b"pgmajfault"), number_after(content, b"pgfault")
-        yield Reading(semconv.SYSTEM_PAGING_FAULTS, major, _OF_FAULT["major"])
-        yield Reading(semconv.SYSTEM_PAGING_FAULTS, all_faults - major, _OF_FAULT["minor"])
+        yield measured((semconv.SYSTEM_PAGING_FAULTS, major, _OF_FAULT["major"]))
+        yield measured((semconv.SYSTEM_PAGING_FAULTS, all_faults - major, _OF_FAULT["minor"]))
 
 
 def _times(line: bytes, name: bytes) -> dict[str, float]:
@@ -176,7 +185,7 @@ def _shares(before: Mapping[str, float], now: Mapping[str, float]) -> Iterator[R
     total = sum(spent.values())
     if total > 0:
         for mode, seconds in spent.items():
-            yield Reading(semconv.SYSTEM_CPU_UTILIZATION, seconds / total, _OF_MODE[mode])
+            yield measured((semconv.SYSTEM_CPU_UTILIZATION, seconds / total, _OF_MODE[mode]))
 
 
 _METRICS: Final = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, measured, read_bytes
 
 MAX_INTERFACES: Final = 32
 
@@ -42,9 +42,9 @@ class Network:
                 interfaces.append((columns.split(), attributes))
         for row, directions in interfaces[:MAX_INTERFACES]:
             for first, direction in zip((0, 8), directions, strict=True):
-                yield Reading(semconv.SYSTEM_NETWORK_IO, int(row[first]), direction)
-                yield Reading(semconv.SYSTEM_NETWORK_ERRORS, int(row[first + 2]), direction)
-                yield Reading(semconv.SYSTEM_NETWORK_PACKET_DROPPED, int(row[first + 3]), direction)
+                yield measured((semconv.SYSTEM_NETWORK_IO, int(row[first]), direction))
+                yield measured((semconv.SYSTEM_NETWORK_ERRORS, int(row[first + 2]), direction))
+                yield measured((semconv.SYSTEM_NETWORK_PACKET_DROPPED, int(row[first + 3]), direction))
         if len(interfaces) > MAX_INTERFACES:
             yield Gap("network", "capped", f"{len(interfaces) - MAX_INTERFACES} of {len(interfaces)} left out")
 

@@ -22,6 +22,8 @@ MAX_SERIES: Final = 8192
 _MAX_OBJECTS: Final = 16384
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
+_ABOVE: Final = 2.0**63
+"""The next number; as a float it is compared with another one in a tenth of the time."""
 _BELOW_ZERO: Final = "Cel"
 """Unit of what may be negative."""
 _JITTER: Final = 0.99
@@ -34,24 +36,25 @@ class Series:
     A small step back holds the last value; a fall is taken for a restart at zero, and what was counted before is added.
     """
 
-    __slots__ = ("_last", "_offset", "tick")
+    __slots__ = ("last", "offset", "tick")
 
     def __init__(self) -> None:
-        self._last: float = 0
-        self._offset: float = 0
+        self.last: float = 0
+        """The last raw value."""
+        self.offset: float = 0
+        """What was counted before restarts."""
         self.tick = -1
         """When it was last read."""
 
     def advance(self, raw: float) -> float:
         """The value to report for a raw one."""
-        last = self._last
-        if raw < last:
-            if raw >= last * _JITTER:
-                raw = last
+        if raw < self.last:
+            if raw >= self.last * _JITTER:
+                raw = self.last
             else:
-                self._offset += last
-        self._last = raw
-        return raw + self._offset
+                self.offset += self.last
+        self.last = raw
+        return raw + self.offset
 
 
 _Place = tuple[Metric, Attributes, str, bool, Series]
@@ -80,13 +83,13 @@ class Points:
         Only a temperature may be below zero. A counter that goes on over restarts may become too large by that.
         """
         points: dict[str, list[Point]] = {}
-        places = self._places
+        places, is_long = self._places, len(readings) > MAX_POINTS
         del places[len(readings) :]
         places += [None] * (len(readings) - len(places))
         self._tick = tick = self._tick + 1
         self.left_out = unsound = 0
         for at, (metric, value, attributes) in enumerate(readings):
-            if not 0 <= value <= _LARGEST and not _is_sound(value, metric.unit):
+            if not 0 <= value < _ABOVE and not _is_sound(value, metric.unit):
                 unsound += 1
                 continue
             place = places[at]
@@ -99,13 +102,19 @@ class Points:
             if series.tick == tick:
                 continue
             series.tick = tick
-            given = series.advance(value) if is_counter else value
-            if given > _LARGEST and is_counter:
-                unsound += 1
-            elif len(row) >= MAX_POINTS:
+            if is_counter:
+                if value >= series.last:
+                    series.last = value
+                    value += series.offset  # noqa: PLW2901 - a call saved for nearly all
+                else:
+                    value = series.advance(value)  # noqa: PLW2901
+                if value >= _ABOVE:
+                    unsound += 1
+                    continue
+            if is_long and len(row) >= MAX_POINTS:
                 self.left_out += 1
             else:
-                row.append((given, attributes))
+                row.append((value, attributes))
         return points, unsound
 
     def clear(self) -> None:

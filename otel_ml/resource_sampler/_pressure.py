@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, gap_of, read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, gap_of, measured, read_bytes
 
 _RESOURCES: Final = ("cpu", "memory", "io", "irq")
 
@@ -57,7 +57,7 @@ class Pressure:
                 attributes = self._known.get((resource, line[:5]))
                 if attributes is not None:
                     microseconds = int(line[line.rindex(b"total=") + 6 :])
-                    yield Reading(semconv.PRESSURE_STALL_TIME, microseconds / 1e6, attributes)
+                    yield measured((semconv.PRESSURE_STALL_TIME, microseconds / 1e6, attributes))
 
 
 _STALLS: Final = {b"some ": "some", b"full ": "full"}

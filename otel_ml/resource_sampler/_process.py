@@ -21,6 +21,7 @@ from otel_ml.resource_sampler._source import (
     Report,
     gather,
     let_go,
+    measured,
     number_after,
     read_bytes,
 )
@@ -202,19 +203,19 @@ class ProcessSource:
         self._stat = None
         stat = self._stat = read_stat(self._folder, keep=True)
         user, system = stat.user_ticks * SECONDS_PER_TICK, stat.system_ticks * SECONDS_PER_TICK
-        yield Reading(semconv.PROCESS_CPU_TIME, user, _OF_MODE["user"])
-        yield Reading(semconv.PROCESS_CPU_TIME, system, _OF_MODE["system"])
-        yield Reading(semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * mmap.PAGESIZE, _NOTHING)
-        yield Reading(semconv.PROCESS_MEMORY_VIRTUAL, stat.virtual_bytes, _NOTHING)
-        yield Reading(semconv.PROCESS_THREAD_COUNT, stat.threads, _NOTHING)
-        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.major_faults, _OF_FAULT["major"])
-        yield Reading(semconv.PROCESS_PAGING_FAULTS, stat.minor_faults, _OF_FAULT["minor"])
+        yield measured((semconv.PROCESS_CPU_TIME, user, _OF_MODE["user"]))
+        yield measured((semconv.PROCESS_CPU_TIME, system, _OF_MODE["system"]))
+        yield measured((semconv.PROCESS_MEMORY_USAGE, stat.resident_pages * mmap.PAGESIZE, _NOTHING))
+        yield measured((semconv.PROCESS_MEMORY_VIRTUAL, stat.virtual_bytes, _NOTHING))
+        yield measured((semconv.PROCESS_THREAD_COUNT, stat.threads, _NOTHING))
+        yield measured((semconv.PROCESS_PAGING_FAULTS, stat.major_faults, _OF_FAULT["major"]))
+        yield measured((semconv.PROCESS_PAGING_FAULTS, stat.minor_faults, _OF_FAULT["minor"]))
         if self._utilization:
             yield from self._shares((self._pid, stat.start_ticks), user, system)
         uptime = self._boot_clock() - stat.start_ticks * SECONDS_PER_TICK
         if uptime < 0:
             raise ValueError("started after now")
-        yield Reading(semconv.PROCESS_UPTIME, uptime, _NOTHING)
+        yield measured((semconv.PROCESS_UPTIME, uptime, _NOTHING))
 
     def _shares(self, process: tuple[int, int], user: float, system: float) -> Iterator[Reading]:
         now, before = self._clock(), self._before
@@ -223,21 +224,21 @@ class ProcessSource:
             return
         capacity = (now - before[1]) * max(self._cpus(), 1e-3)
         for mode, spent in (("user", user - before[2]), ("system", system - before[3])):
-            yield Reading(semconv.PROCESS_CPU_UTILIZATION, max(0.0, spent) / capacity, _OF_MODE[mode])
+            yield measured((semconv.PROCESS_CPU_UTILIZATION, max(0.0, spent) / capacity, _OF_MODE[mode]))
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
         if self._stat is None and not self._is_own:
             return  # whose bytes they are is unknown
         content = read_bytes(f"{self._folder}/io")
-        yield Reading(semconv.PROCESS_DISK_IO, number_after(content, b"read_bytes:"), _OF_DIRECTION["read"])
-        yield Reading(semconv.PROCESS_DISK_IO, number_after(content, b"write_bytes:"), _OF_DIRECTION["write"])
+        yield measured((semconv.PROCESS_DISK_IO, number_after(content, b"read_bytes:"), _OF_DIRECTION["read"]))
+        yield measured((semconv.PROCESS_DISK_IO, number_after(content, b"write_bytes:"), _OF_DIRECTION["write"]))
 
     def _descriptors(self) -> Iterator[Reading | Gap]:
         folder = f"{self._folder}/fd"
         # from Linux 6.2 on the size of the folder is its number of entries, before it is 0
         count = os.stat(folder).st_size if folder.startswith("/proc/") else 0  # noqa: PTH116
         count = count or len(os.listdir(folder))  # noqa: PTH208 - a third of the time
-        yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_COUNT, count, _NOTHING)
+        yield measured((semconv.PROCESS_FILE_DESCRIPTOR_COUNT, count, _NOTHING))
 
     def _seldom(self, what: str, read: Callable[[], Iterator[Reading]]) -> Iterable[Reading | Gap]:
         """The readings of a step that is taken once in `SLOW_SECONDS`; one that fails is tried again next time."""
@@ -252,11 +253,11 @@ class ProcessSource:
             if line.startswith(b"Max open files"):
                 soft = line.split()[3]
                 if soft != b"unlimited":
-                    yield Reading(semconv.PROCESS_FILE_DESCRIPTOR_LIMIT, int(soft), _NOTHING)
+                    yield measured((semconv.PROCESS_FILE_DESCRIPTOR_LIMIT, int(soft), _NOTHING))
 
     def _proportional(self) -> Iterator[Reading]:
         size = number_after(read_bytes(f"{self._folder}/smaps_rollup", keep=False), b"Pss:") * 1024
-        yield Reading(semconv.PROCESS_MEMORY_PSS, size, _NOTHING)
+        yield measured((semconv.PROCESS_MEMORY_PSS, size, _NOTHING))
 
     def _descendants(self) -> Iterator[Reading | Gap]:
         if self._stat is None or self._children is None:
@@ -268,15 +269,15 @@ class ProcessSource:
         if usage is None:
             yield Gap("process context switches", "unsupported", "only known for the own process")
             return
-        yield Reading(semconv.PROCESS_CONTEXT_SWITCHES, usage.ru_nvcsw, _OF_SWITCH["voluntary"])
-        yield Reading(semconv.PROCESS_CONTEXT_SWITCHES, usage.ru_nivcsw, _OF_SWITCH["involuntary"])
+        yield measured((semconv.PROCESS_CONTEXT_SWITCHES, usage.ru_nvcsw, _OF_SWITCH["voluntary"]))
+        yield measured((semconv.PROCESS_CONTEXT_SWITCHES, usage.ru_nivcsw, _OF_SWITCH["involuntary"]))
 
 
 def garbage_collection(gc_stats: Callable[[], Sequence[dict[str, int]]] = gc.get_stats) -> Iterator[Reading]:
     """Counts of this interpreter's garbage collector, by generation."""
     for attributes, stats in zip(_OF_GENERATION, gc_stats(), strict=False):
         for metric, key in _GC_KEYS:
-            yield Reading(metric, stats[key], attributes)
+            yield measured((metric, stats[key], attributes))
 
 
 _GC_KEYS: Final = (
