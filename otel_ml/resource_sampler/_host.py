@@ -38,6 +38,9 @@ _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in _MODES}
 _OF_STATE: Final = {state: {semconv.SYSTEM_MEMORY_STATE: state} for state in ("used", "free", "buffers", "cached")}
 _OF_PAGING: Final = {state: {semconv.SYSTEM_PAGING_STATE: state} for state in ("used", "free")}
 _OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
+_LAST_FAULT: Final = b"\npgmajfault "
+_LINE_BYTES: Final = 64
+"""No line of a count is longer."""
 _NOTHING: Final[Mapping[str, str | int]] = {}
 
 
@@ -75,6 +78,8 @@ class HostSource:
         self._stat, self._meminfo, self._vmstat = (str(proc / name) for name in ("stat", "meminfo", "vmstat"))
         self._utilization = utilization
         self._per_cpu = per_cpu
+        self._faults_end = 0
+        """Where the line of the last fault ends, at most."""
         self._memory_content = b""
         """/proc/meminfo in this reading, which memory and swap share."""
         self._cpu_before: dict[str, float] = {}
@@ -163,10 +168,19 @@ class HostSource:
         used = number_after(content, b"SwapTotal:") * 1024 - free
         yield measured((semconv.SYSTEM_PAGING_USAGE, used, _OF_PAGING["used"]))
         yield measured((semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"]))
-        content = read_bytes(self._vmstat, until=b"\npgmajfault ")
+        content = self._faults()
         major, all_faults = number_after(content, b"pgmajfault"), number_after(content, b"pgfault")
         yield measured((semconv.SYSTEM_PAGING_FAULTS, major, _OF_FAULT["major"]))
         yield measured((semconv.SYSTEM_PAGING_FAULTS, all_faults - major, _OF_FAULT["minor"]))
+
+    def _faults(self) -> bytes:
+        """/proc/vmstat up to the count of major faults: the kernel writes no more lines than are asked for."""
+        content = read_bytes(self._vmstat, until=_LAST_FAULT, first=self._faults_end)
+        found = content.find(_LAST_FAULT)
+        if content.find(b"\n", found + 1) < 0:  # the count itself may be cut
+            content = read_bytes(self._vmstat)
+        self._faults_end = found + _LINE_BYTES
+        return content
 
 
 def _times(line: bytes, name: bytes) -> dict[str, float]:

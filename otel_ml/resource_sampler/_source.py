@@ -188,13 +188,14 @@ def let_go(folder: str) -> None:
         os.close(kept.pop(path))
 
 
-def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> bytes:
+def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True, first: int = _CHUNK_BYTES) -> bytes:
     """Content of a small file of /proc, /sys or a control group.
 
     Args:
         path: The file.
         until: What ends the reading before the end of the file.
         keep: Whether it is read at every tick, so that it is worth to stay open where files do.
+        first: How much to ask for at first, at least half a page; what `until` is not in is read on.
 
     Raises:
         OSError: It cannot be read, or is no regular file, such as a pipe, a device or a symbolic link; below another
@@ -203,18 +204,18 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True) -> b
     if _kept is None or not keep:
         descriptor = _opened(path)
         try:
-            return _read(descriptor, until)
+            return _read(descriptor, until, first=first)
         finally:
             os.close(descriptor)
     kept = _kept.get(path)
     if kept is not None:
         try:
-            return _read(kept, until)
+            return _read(kept, until, first=first)
         except OSError:  # the process or the control group behind it is gone; there may be another one
             os.close(_kept.pop(path))
     descriptor = _opened(path)
     try:
-        content = _read(descriptor, until)
+        content = _read(descriptor, until, first=first)
     except OSError:
         os.close(descriptor)
         raise
@@ -249,9 +250,9 @@ def _walked(root: str, rest: str) -> int:
         os.close(folder)
 
 
-def _read(descriptor: int, until: bytes | None, least: int = _HALF_PAGE) -> bytes:
+def _read(descriptor: int, until: bytes | None, least: int = _HALF_PAGE, *, first: int = _CHUNK_BYTES) -> bytes:
     # an open file object costs three times as much
-    content = chunk = os.pread(descriptor, _CHUNK_BYTES, 0)
+    content = chunk = os.pread(descriptor, max(first, _HALF_PAGE), 0)
     # The kernel gives whole lines up to a page: where all are short, less than half of one is all.
     while len(chunk) >= least and len(content) < _FILE_BYTES and (until is None or until not in content):
         chunk = os.pread(descriptor, _CHUNK_BYTES, len(content))
