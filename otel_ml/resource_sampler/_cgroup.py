@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from otel_ml.resource_sampler._source import read_text
-
 UNIFIED: Final = ""
 """Key of the v2 hierarchy, which has all controllers that no v1 hierarchy took."""
 
@@ -77,11 +75,6 @@ def find_groups(memberships: str, mounts: str, root: Path) -> dict[str, Group]:
                 top = root / mount.point.lstrip("/")
                 groups[controller] = Group(_folder(top, mount.root, path), top, mount.version)
     return groups
-
-
-def read_groups(folder: Path, root: Path, memberships: str) -> dict[str, Group]:
-    """`find_groups` for the process with this folder in /proc."""
-    return find_groups(memberships, read_text(f"{folder}/mountinfo"), root)
 
 
 @lru_cache(maxsize=1)  # the table is the same nearly every time

@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._block_io import BlockIo
-from otel_ml.resource_sampler._cgroup import UNIFIED, Group, read_groups
+from otel_ml.resource_sampler._cgroup import UNIFIED, Group, find_groups
 from otel_ml.resource_sampler._continued import Continued
 from otel_ml.resource_sampler._pressure import Pressure
 from otel_ml.resource_sampler._source import (
@@ -29,6 +29,8 @@ from otel_ml.resource_sampler._source import (
 
 LOCATED_SECONDS: Final = 10.0
 """How long it is believed where the group lies, and which of its ancestors can limit it."""
+LOOKED_SECONDS: Final = 60.0
+"""How long at most while memberships, mounts and groups stay the same."""
 
 _UNLIMITED: Final = 1 << 62
 """cgroup v1 writes "no limit" as the largest multiple of a page."""
@@ -83,7 +85,9 @@ class ContainerSource:
         self._clock = clock
         self._pid: int | str | None = None
         """Whose group is known."""
-        self._located_at = float("-inf")
+        self._seen: tuple[int | str, str, str] | None = None
+        """The process, its memberships and mounts when its groups were looked up."""
+        self._located_at = self._looked_at = float("-inf")
         self._is_located = False
         """Whether the group was looked up in this reading."""
         self._groups: dict[str, Group] = {}
@@ -119,7 +123,7 @@ class ContainerSource:
 
     def close(self) -> None:
         """Forgets where the group lies."""
-        self._pid, self._located_at = None, float("-inf")
+        self._pid, self._seen, self._located_at = None, None, float("-inf")
 
     def cpu_limit(self) -> float | None:
         """CPUs that the quota grants, the smallest up the tree; None without a quota or where it cannot be read."""
@@ -186,15 +190,26 @@ class ContainerSource:
         now = self._clock()
         if pid != self._pid or now - self._located_at >= LOCATED_SECONDS:
             folder = self._proc / str(pid)
-            self._pid, left = None, {group.folder for group in self._groups.values()}
-            self._groups = read_groups(folder, self._root or folder / "root", read_text(f"{folder}/cgroup"))
+            seen = (pid, read_text(f"{folder}/cgroup"), read_text(f"{folder}/mountinfo"))
+            if seen == self._seen and now - self._looked_at < LOOKED_SECONDS and self._are_all_there():
+                self._limits, self._located_at = {}, now
+                return
+            self._pid, self._seen, left = None, None, {group.folder for group in self._groups.values()}
+            self._groups = find_groups(seen[1], seen[2], self._root or folder / "root")
             left -= {group.folder for group in self._groups.values()}
             if left:
                 above = {Path(file).parent for files in self._limits.values() for file in files}
                 for group_folder in left | above:
                     let_go(str(group_folder))
             self._owned, self._limits, self._inodes, self._missing = {}, {}, {}, {}
-            self._pid, self._located_at = pid, now
+            self._pid, self._seen, self._located_at, self._looked_at = pid, seen, now, now
+
+    def _are_all_there(self) -> bool:
+        """Whether the known groups are those of before, and none is another one of the same name."""
+        try:
+            return all(os.stat(place).st_ino == inode for place, inode in self._inodes.items())  # noqa: PTH116
+        except OSError:
+            return False
 
     def _limit_files(self, group: Group, controller: str, name: str) -> tuple[str, ...]:
         if controller not in self._limits:
