@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from otel_ml._guard import attempt
+from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import builtin, kind, pairs, sequence
 from otel_ml._values import class_text, number
 
@@ -42,6 +42,8 @@ class Output:
     classes: list[str | None]
     values: list[float | None]
     scores: list[float | None]
+    is_list: bool = field(default=False, compare=False)
+    """Whether a single prediction came as a sequence of one row, which its caller may take for a batch."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class _Reading:
     classes: Sequence[str] | None
     batch: bool
     rows: int | None
+    has_unnamed: bool = False
+    """Whether probabilities were read of which no class is known to be the likeliest."""
 
     def is_batch(self, length: int) -> bool:
         return self.batch or (self.rows is not None and length == self.rows)
@@ -74,7 +78,8 @@ def recognise(
     - A sequence, array or column: a batch with ``batch=True`` or when it is as long as the input; of length one
       otherwise the output itself.
     - A vector of probabilities (in 0..1, with a sum of 1): its second entry is the score of a ``binary`` model; the
-      largest is that of a ``multiclass`` one, and names the class when `classes` are known.
+      largest is that of a ``multiclass`` one. The largest names the class, of either, when `classes` are known; where
+      they are not, one log line says so.
 
     Args:
         result: What the predicting function returned.
@@ -88,6 +93,10 @@ def recognise(
         if found is not None:
             return found
     how = _Reading(task, classes, batch, rows)
+    return _noted(_recognised(result, how), how)
+
+
+def _recognised(result: Any, how: _Reading) -> Output | None:
     if type(result) is float or type(result) is int or type(result) is str:
         return _single(_value(result, how), result)
     named = _named(result)
@@ -100,7 +109,10 @@ def recognise(
     listed = sequence(result, OUTPUT_LIMIT)
     if listed is not None and how.is_batch(listed[1]):
         return _batch(listed, how)
-    return _single(_bare(result, how), result)
+    single = _single(_bare(result, how), result)
+    if single is not None and listed is not None and listed[1] == 1:
+        single.is_list = True
+    return single
 
 
 def given(
@@ -109,10 +121,20 @@ def given(
     """Reads an output that was handed over as such: scalars, or arrays with ``batch=True``."""
     if prediction is None and score is None:
         return None
+    how = _Reading(task, classes, batch, None)
     named = _named(prediction) if score is None else None
-    if named is not None:
-        return _pair(*named, _Reading(task, classes, batch, None))
-    return _pair(prediction, score, _Reading(task, classes, batch, None))
+    return _noted(_pair(*(named if named is not None else (prediction, score)), how), how)
+
+
+def _noted(output: Output | None, how: _Reading) -> Output | None:
+    """The output as it is; says once when probabilities are all that was read."""
+    if how.has_unnamed and output is not None and not any(output.classes):
+        warn_once(
+            "prediction.classes",
+            f"otel-ml: probabilities of a {how.task} model were read as a score only: no class is known without "
+            "classes=..., in the order of their columns; accuracy and F1 need it",
+        )
+    return output
 
 
 def _common(result: dict[str, object], task: str) -> Output | None:
@@ -176,7 +198,10 @@ def _pair(prediction: object, score: object, how: _Reading) -> Output | None:
     if predictions is not None and predictions[1] == 1:
         prediction = predictions[0][0]
         score = scores[0][0] if scores is not None and scores[1] == 1 else score
-    return _single(_told(prediction, score, how), prediction)
+    single = _single(_told(prediction, score, how), prediction)
+    if single is not None and leading is not None and leading[1] == 1:
+        single.is_list = True
+    return single
 
 
 def _single(row: _Row, said: object) -> Output | None:
@@ -310,10 +335,11 @@ def _vector(items: list[Any], how: _Reading) -> _Row:
     known = [share for share in shares if share is not None and 0.0 <= share <= 1.0]
     if len(known) != len(items) or abs(math.fsum(known) - 1.0) > _SUM_TOLERANCE:
         return _NOTHING
-    if how.task == "binary":
-        return (None, None, known[1]) if len(known) == 2 else _NOTHING
-    if how.task != "multiclass":
+    if how.task not in {"binary", "multiclass"} or (how.task == "binary" and len(known) != 2):
         return _NOTHING
     best = max(known)
-    declared = how.classes if how.classes is not None and len(how.classes) == len(known) else None
-    return class_text(declared[known.index(best)]) if declared is not None else None, None, best
+    score = known[1] if how.task == "binary" else best
+    if how.classes is None or len(how.classes) != len(known):
+        how.has_unnamed = True
+        return None, None, score
+    return class_text(how.classes[known.index(best)]), None, score
