@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the figures; 0, or 1 when no labelled prediction lies in the window, or 2 on bad input."""
+    """Prints the figures; 0, or 1 when the labelled predictions in the window give none, or 2 on bad input."""
     try:
         figures = _figures(args)
     except (StoreError, ValueError) as error:
@@ -59,9 +59,14 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.json:
         print(json.dumps(figures))
-    if not figures["count"]:
+    if not figures["labelled"]:
         say("evaluate", f"no labelled prediction of {args.model!r} in this window")
         return 1
+    if not figures["count"]:
+        what = "a number on both sides" if "mae" in figures else "a predicted class (declare classes=... of the model)"
+        say("evaluate", f"{figures['labelled']} labelled of {args.model!r} in this window, none with {what}")
+        if figures.get("auc") is None:
+            return 1
     if not args.json:
         _print(figures)
     return 0

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import Literal, NamedTuple
+import re
+from collections.abc import Collection
+from typing import Final, Literal, NamedTuple
 
 State = Literal["matched", "waiting", "duplicate", "revised", "failed"]
+"""``revised``: another label was taken before; that one stays, and this one is counted but not stored."""
+
+_UNCHECKED: Final = frozenset({"regression", "ranking", "multilabel"})
+"""Tasks whose labels are no single class of the declared ones."""
+_WHOLE: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(?:\.0+)?", re.ASCII)
+_BOOLEANS: Final = {"0": "False", "1": "True", "False": "0", "True": "1"}
 
 
 class StoredPrediction(NamedTuple):
@@ -30,6 +38,18 @@ class StoredPrediction(NamedTuple):
     """32 hex digits; zeros without a trace."""
     span_id: str
     sampled: bool
+    classes: str | None = None
+    """Key of the set of classes that its model declared."""
+
+
+class Logged(NamedTuple):
+    """A prediction on its way into the store, with what is stored beside it."""
+
+    prediction: StoredPrediction
+    class_set: str | None = None
+    """JSON text of the declared classes, stored once under their key."""
+    aliases: tuple[tuple[str, str | None], ...] = ()
+    """Further ids that a label may come under, each with the id that it leads to; None: the batch has several rows."""
 
 
 class StoredLabel(NamedTuple):
@@ -46,6 +66,32 @@ class Joined(NamedTuple):
 
     prediction: StoredPrediction
     label: StoredLabel
+
+
+class Settled(NamedTuple):
+    """What became of a label."""
+
+    state: State
+    label: StoredLabel
+    """As stored: under the id of its prediction, and as the declared class that it equals."""
+    prediction: StoredPrediction | None
+    declared: tuple[str, ...] = ()
+    """The declared classes, when the label failed because it is none of them."""
+    names_batch: bool = False
+    """Whether the id is that of a batch of several rows."""
+
+
+def declared_class(name: str, task: str, classes: Collection[str]) -> str | None:
+    """The declared class that a canonical text stands for; None when it is none of them.
+
+    The text itself, or the class that is equal as a number: ``True``, ``1.0`` and ``1`` are one where only one of them
+    is declared.
+    """
+    if name in classes or task in _UNCHECKED:
+        return name
+    found = _WHOLE.fullmatch(name)
+    whole = found[1] if found is not None else name
+    return next((other for other in (whole, _BOOLEANS.get(whole)) if other in classes), None)
 
 
 def is_correct(prediction: StoredPrediction, label: StoredLabel) -> bool | None:

@@ -15,9 +15,10 @@ BOOLEAN_PAIRS: Final = (("0", "1"), ("False", "True"), ("false", "true"), ("no",
 def evaluate(pairs: Iterable[tuple[StoredPrediction, StoredLabel]]) -> dict[str, Any]:
     """The figures of one set of labelled predictions; which ones depends on their task.
 
-    Classes: ``count, accuracy, precision, recall, f1, auc, per_class`` and, of a binary task, ``positive``. Precision,
-    recall and F1 are those of the positive class, or the plain mean over the classes when there are more than two.
-    Regression: ``count, mae, rmse, r2, bias``, where the bias is the mean of prediction minus truth.
+    Classes: ``count, labelled, accuracy, precision, recall, f1, auc, per_class`` and, of a binary task, ``positive``.
+    Precision, recall and F1 are those of the positive class, or the plain mean over the classes when there are more
+    than two. Regression: ``count, labelled, mae, rmse, r2, bias``; the bias is the mean of prediction minus truth.
+    ``labelled`` has all pairs, ``count`` those with a predicted class, or with two numbers; the AUC takes every score.
     """
     rows = list(pairs)
     if any(prediction.task == "regression" for prediction, _ in rows):
@@ -26,20 +27,19 @@ def evaluate(pairs: Iterable[tuple[StoredPrediction, StoredLabel]]) -> dict[str,
                 (prediction.value, label.number)
                 for prediction, label in rows
                 if prediction.value is not None and label.number is not None
-            ]
+            ],
+            labelled=len(rows),
         )
-    classes = [
-        (prediction.predicted, label.label, prediction.score)
-        for prediction, label in rows
-        if prediction.predicted is not None
-    ]
-    outcomes = Counter((predicted, actual) for predicted, actual, _ in classes)
+    outcomes = Counter(
+        (prediction.predicted, label.label) for prediction, label in rows if prediction.predicted is not None
+    )
     seen = {name for pair in outcomes for name in pair}
-    positive = _positive(rows, seen)
+    positive = _positive(rows, seen | {label.label for _, label in rows})
     per_class = {name: _of_class(outcomes, name) for name in sorted(seen)}
-    count = len(classes)
+    count = outcomes.total()
     figures: dict[str, Any] = {
         "count": count,
+        "labelled": len(rows),
         "accuracy": _ratio(sum(times for (left, right), times in outcomes.items() if left == right), count),
         "positive": positive,
     }
@@ -49,7 +49,7 @@ def evaluate(pairs: Iterable[tuple[StoredPrediction, StoredLabel]]) -> dict[str,
         else:
             # as scikit-learn: in the mean over the classes an undefined figure is 0
             figures[name] = _ratio(math.fsum(of_class[name] or 0.0 for of_class in per_class.values()), len(per_class))
-    scored = [(score, actual == positive) for _, actual, score in classes if score is not None]
+    scored = [(prediction.score, label.label == positive) for prediction, label in rows if prediction.score is not None]
     figures["auc"] = None if positive is None else auc(scored)
     figures["per_class"] = per_class
     return figures
@@ -98,7 +98,7 @@ def _of_class(outcomes: Counter[tuple[str, str]], name: str) -> dict[str, float 
     }
 
 
-def _regression(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _regression(pairs: Sequence[tuple[float, float]], *, labelled: int) -> dict[str, Any]:
     count = len(pairs)
     errors = [predicted - actual for predicted, actual in pairs]
     squares = math.fsum(error * error for error in errors)
@@ -107,6 +107,7 @@ def _regression(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
     squared = _ratio(squares, count)
     return {
         "count": count,
+        "labelled": labelled,
         "mae": _ratio(math.fsum(map(abs, errors)), count),
         "rmse": None if squared is None else math.sqrt(squared),
         "r2": 1 - squares / spread if spread > 0 else None,

@@ -1,14 +1,23 @@
-"""The two tables behind the join of predictions and labels, on SQLite or PostgreSQL, through SQLAlchemy Core."""
+"""The database behind the join of predictions and labels, on SQLite or PostgreSQL, through SQLAlchemy Core."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from otel_ml.ground_truth._records import Joined, State, StoredLabel, StoredPrediction
+from otel_ml.ground_truth._records import (
+    Logged,
+    Settled,
+    State,
+    StoredLabel,
+    StoredPrediction,
+    declared_class,
+)
+from otel_ml.ground_truth._tables import Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -18,6 +27,7 @@ BUSY_SECONDS: Final = 10
 _LOCK_KEY: Final = 0x07E1_0001
 """Advisory lock under which PostgreSQL writes one transaction at a time, as SQLite does by itself."""
 _CHUNK: Final = 500
+_CLASS_SETS_KEPT: Final = 256
 
 
 class StoreError(RuntimeError):
@@ -50,7 +60,8 @@ class Store:
             raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
         except sa.exc.NoSuchModuleError as error:
             raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
-        self._make_tables()
+        self._tables = Tables(sa)
+        self._class_sets: dict[str, tuple[str, ...]] = {}
 
     def open(self) -> None:
         """Makes the tables where they are missing.
@@ -59,60 +70,119 @@ class Store:
             StoreError: The database cannot be reached or is not one.
         """
         with self._writing() as connection:
-            self._metadata.create_all(connection)
+            self._tables.create(connection)
 
-    def write(self, predictions: Sequence[StoredPrediction]) -> list[Joined]:
-        """Stores new predictions and joins those whose label is already waiting; an id that is known is left alone."""
-        joined: list[Joined] = []
+    def write(self, logged: Sequence[Logged]) -> list[Settled]:
+        """Stores new predictions and settles the labels that waited for them; an id that is known is left alone."""
+        settled: list[Settled] = []
         with self._writing() as connection:
-            for start in range(0, len(predictions), _CHUNK):
-                chunk = {prediction.id: prediction for prediction in reversed(predictions[start : start + _CHUNK])}
-                insert = self._insert(self._predictions).on_conflict_do_nothing(index_elements=["id"])
-                connection.execute(insert, [prediction._asdict() for prediction in chunk.values()])
-                waiting = self._found(connection, self._waiting, list(chunk))
-                if waiting:
-                    known = self._found(connection, self._predictions, list(waiting))
-                    fresh = [
-                        Joined(_prediction(known[name]), StoredLabel(*row))
-                        for name, row in waiting.items()
-                        if known[name].label is None
-                    ]
-                    self._set_labels(connection, [pair.label for pair in fresh])
-                    connection.execute(self._waiting.delete().where(self._waiting.c.id.in_(list(waiting))))
-                    joined.extend(fresh)
-        return joined
+            for start in range(0, len(logged), _CHUNK):
+                settled += self._write_chunk(connection, logged[start : start + _CHUNK])
+        return settled
 
-    def label(self, labels: Sequence[StoredLabel]) -> list[tuple[State, StoredPrediction | None]]:
+    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[Logged]) -> list[Settled]:
+        tables = self._tables
+        rows = {item.prediction.id: item.prediction._asdict() for item in reversed(chunk)}
+        sets = {item.prediction.classes: item.class_set for item in chunk if item.class_set is not None}
+        moments = {name: item.prediction.predicted_at for item in chunk for name, _ in item.aliases}
+        leads = {name: target for item in reversed(chunk) for name, target in item.aliases if name not in rows}
+        self._put(connection, tables.predictions, list(rows.values()))
+        self._put(connection, tables.classes, [{"id": key, "names": names} for key, names in sets.items()])
+        self._put(
+            connection,
+            tables.aliases,
+            [{"id": name, "leads_to": to, "predicted_at": moments[name]} for name, to in leads.items()],
+        )
+        waiting = self._found(connection, tables.waiting, [*rows, *leads])
+        if not waiting:
+            return []
+        found = sorted((StoredLabel(*row) for row in waiting.values()), key=lambda label: label.labeled_at)
+        settled = self._settle(connection, found, leads, self._known(connection, found, leads), {})
+        over = [row.id for row in waiting.values() if leads.get(row.id, row.id) is not None]
+        connection.execute(tables.waiting.delete().where(tables.waiting.c.id.in_(over)))
+        return settled
+
+    def label(self, labels: Sequence[StoredLabel]) -> list[Settled]:
         """Joins each label with its prediction or lets it wait; says which, and names the prediction if it is known.
 
         The transaction excludes all other writers, so that what it has read stays true until it is committed.
         """
-        states: list[tuple[State, StoredPrediction | None]] = []
-        joined: list[StoredLabel] = []
-        new: list[StoredLabel] = []
         with self._writing() as connection:
-            ids = [label.id for label in labels]
-            known = self._found(connection, self._predictions, ids)
-            first = {name: row.label for name, row in known.items() if row.label is not None}
-            first.update({name: row.label for name, row in self._found(connection, self._waiting, ids).items()})
-            for label in labels:
-                prediction = _prediction(known[label.id]) if label.id in known else None
-                if label.id in first:
-                    states.append((_repeated(first[label.id], label), prediction))
-                    continue
-                first[label.id] = label.label
-                (new if prediction is None else joined).append(label)
-                states.append(("waiting" if prediction is None else "matched", prediction))
-            self._set_labels(connection, joined)
+            known = self._known(connection, labels, {})
+            others = [label.id for label in labels if label.id not in known]
+            leads = {name: row.leads_to for name, row in self._found(connection, self._tables.aliases, others).items()}
+            if leads:
+                known.update(self._known(connection, [label for label in labels if label.id in leads], leads))
+            places = [*others, *(target for target in leads.values() if target is not None)]
+            first = {name: row.label for name, row in self._found(connection, self._tables.waiting, places).items()}
+            settled = self._settle(connection, labels, leads, known, first)
+            new = [item.label for item in settled if item.state == "waiting"]
             if new:
-                connection.execute(self._waiting.insert(), [label._asdict() for label in new])
-        return states
+                connection.execute(self._tables.waiting.insert(), [label._asdict() for label in new])
+        return settled
+
+    def _settle(
+        self,
+        connection: sa.Connection,
+        labels: Sequence[StoredLabel],
+        leads: dict[str, str | None],
+        known: dict[str, Any],
+        first: dict[str, str],
+    ) -> list[Settled]:
+        """Decides label by label, in their order, and writes those that are joined."""
+        first.update((name, row.label) for name, row in known.items() if row.label is not None)
+        settled: list[Settled] = []
+        for given in labels:
+            target = leads.get(given.id)
+            label = given if target is None or given.id in known else given._replace(id=target)
+            row = known.get(label.id)
+            if row is None:
+                state: State = _repeated(first[label.id], label) if label.id in first else "waiting"
+                settled.append(Settled(state, label, None, names_batch=given.id in leads and target is None))
+            else:
+                settled.append(self._judged(connection, label, _prediction(row), first))
+            if settled[-1].state in {"matched", "waiting"}:
+                first[label.id] = settled[-1].label.label
+        self._set_labels(connection, [item.label for item in settled if item.state == "matched"])
+        return settled
+
+    def _judged(
+        self, connection: sa.Connection, label: StoredLabel, prediction: StoredPrediction, first: dict[str, str]
+    ) -> Settled:
+        """A label whose prediction is known."""
+        classes = self._declared(connection, prediction.classes)
+        if classes is not None:
+            name = declared_class(label.label, prediction.task, classes)
+            if name is None:
+                return Settled("failed", label, prediction, declared=classes)
+            label = label._replace(label=name)
+        state: State = _repeated(first[label.id], label) if label.id in first else "matched"
+        return Settled(state, label, prediction)
+
+    def _declared(self, connection: sa.Connection, key: str | None) -> tuple[str, ...] | None:
+        if key is None:
+            return None
+        if key not in self._class_sets:
+            row = self._found(connection, self._tables.classes, [key]).get(key)
+            if row is None:
+                return None
+            if len(self._class_sets) >= _CLASS_SETS_KEPT:
+                self._class_sets.clear()
+            self._class_sets[key] = tuple(json.loads(row.names))
+        return self._class_sets[key]
+
+    def _known(
+        self, connection: sa.Connection, labels: Sequence[StoredLabel], leads: dict[str, str | None]
+    ) -> dict[str, Any]:
+        """The predictions that the labels are for, by their own ids."""
+        targets = {leads.get(label.id) or label.id for label in labels}
+        return self._found(connection, self._tables.predictions, list(targets))
 
     def labelled(
         self, start: float, end: float, *, model: str, version: str | None, by: str
     ) -> list[tuple[StoredPrediction, StoredLabel]]:
         """The labelled predictions of a model with ``start <= moment < end``."""
-        table = self._predictions
+        table = self._tables.predictions
         query = table.select().where(table.c.label.is_not(None)).order_by(table.c[by])
         windowed = self._windowed(query, start, end, model=model, version=version, by=by)
         with self._connected() as connection:
@@ -121,17 +191,24 @@ class Store:
 
     def count(self, start: float, end: float, *, model: str, version: str | None) -> int:
         """Predictions of a model made in the window, labelled or not."""
-        query = self._sa.select(self._sa.func.count()).select_from(self._predictions)
+        query = self._sa.select(self._sa.func.count()).select_from(self._tables.predictions)
         windowed = self._windowed(query, start, end, model=model, version=version, by="predicted_at")
         with self._connected() as connection:
             return int(connection.execute(windowed).scalar_one())
 
     def expire(self, before: float) -> int:
         """Deletes predictions and waiting labels older than a moment; returns how many."""
-        table, waiting = self._predictions, self._waiting
+        tables = self._tables
         with self._writing() as connection:
-            gone = connection.execute(table.delete().where(table.c.predicted_at < before)).rowcount
-            return int(gone + connection.execute(waiting.delete().where(waiting.c.labeled_at < before)).rowcount)
+            gone = [
+                connection.execute(table.delete().where(table.c[moment] < before)).rowcount
+                for table, moment in (
+                    (tables.predictions, "predicted_at"),
+                    (tables.waiting, "labeled_at"),
+                    (tables.aliases, "predicted_at"),
+                )
+            ]
+        return int(gone[0] + gone[1])
 
     def close(self) -> None:
         self._engine.dispose()
@@ -141,11 +218,20 @@ class Store:
         self._engine.dispose(close=False)
 
     def _found(self, connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, Any]:
-        return {row.id: row for row in connection.execute(table.select().where(table.c.id.in_(ids)))}
+        found: dict[str, Any] = {}
+        for start in range(0, len(ids), _CHUNK):
+            query = table.select().where(table.c.id.in_(ids[start : start + _CHUNK]))
+            found.update((row.id, row) for row in connection.execute(query))
+        return found
+
+    def _put(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Inserts what is new; an id that is there stays as it is."""
+        if rows:
+            connection.execute(self._insert(table).on_conflict_do_nothing(index_elements=["id"]), rows)
 
     def _set_labels(self, connection: sa.Connection, labels: Sequence[StoredLabel]) -> None:
         if labels:
-            table = self._predictions
+            table = self._tables.predictions
             update = table.update().where(table.c.id == self._sa.bindparam("name"))
             values = [
                 {"name": label.id, "label": label.label, "number": label.number, "labeled_at": label.labeled_at}
@@ -156,7 +242,7 @@ class Store:
     def _windowed(  # noqa: PLR0913
         self, query: Any, start: float, end: float, *, model: str, version: str | None, by: str
     ) -> Any:
-        table = self._predictions
+        table = self._tables.predictions
         query = query.where(table.c.model == model, table.c[by] >= start, table.c[by] < end)
         return query if version is None else query.where(table.c.version == version)
 
@@ -209,38 +295,6 @@ class Store:
         from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
         return postgresql_insert(table)
-
-    def _make_tables(self) -> None:
-        sa = self._sa
-        self._metadata = sa.MetaData()
-        number = sa.Double()
-        self._predictions = sa.Table(
-            "otel_ml_predictions",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            *(sa.Column(name, sa.Text, nullable=False) for name in ("model", "version", "role", "task")),
-            sa.Column("positive", sa.Text),
-            sa.Column("predicted_at", number, nullable=False),
-            sa.Column("predicted", sa.Text),
-            sa.Column("value", number),
-            sa.Column("score", number),
-            sa.Column("trace_id", sa.Text, nullable=False),
-            sa.Column("span_id", sa.Text, nullable=False),
-            sa.Column("sampled", sa.Boolean, nullable=False),
-            sa.Column("label", sa.Text),
-            sa.Column("number", number),
-            sa.Column("labeled_at", number),
-            sa.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
-            sa.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
-        )
-        self._waiting = sa.Table(
-            "otel_ml_waiting_labels",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("label", sa.Text, nullable=False),
-            sa.Column("number", number),
-            sa.Column("labeled_at", number, nullable=False),
-        )
 
 
 def _sqlalchemy() -> Any:

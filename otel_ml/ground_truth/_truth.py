@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
+import hashlib
+import json
 import os
 import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +21,16 @@ from opentelemetry._logs import get_logger
 from otel_ml import _guard, semconv
 from otel_ml._values import class_text, number, text
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._records import Joined, State, StoredLabel, StoredPrediction, seconds
+from otel_ml.ground_truth._records import (
+    Joined,
+    Logged,
+    Settled,
+    State,
+    StoredLabel,
+    StoredPrediction,
+    declared_class,
+    seconds,
+)
 from otel_ml.ground_truth._scores import evaluate
 from otel_ml.ground_truth._store import Store, StoreError
 from otel_ml.ground_truth._writer import BatchWriter
@@ -31,6 +43,9 @@ QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
 ID_LENGTH: Final = 256
 """Characters of a prediction id."""
+CLASSES_LIMIT: Final = 1000
+"""Declared classes against which labels are checked; with more of them labels stay as they are."""
+_CLASSES_TOLD: Final = 10
 _EXIT_SECONDS: Final = 5.0
 _CHUNK: Final = 500
 
@@ -107,6 +122,9 @@ class GroundTruth:
         trace_id: int,
         span_id: int,
         sampled: bool,
+        classes: Sequence[str] | None = None,
+        batch_id: str | None = None,
+        batch_rows: int | None = None,
     ) -> None:
         """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted.
 
@@ -124,10 +142,13 @@ class GroundTruth:
             trace_id: Of the prediction's span; 0 without one.
             span_id: Likewise.
             sampled: Whether the trace is recorded.
+            classes: The declared classes, as class texts; a label must be one of them, or equal to one.
+            batch_id: Id of the batch of which this is a row; the label of the only row may come under it as well.
+            batch_rows: Rows of that batch.
         """
         row = (
             prediction_id, model, version, role, task, positive, predicted_at, predicted, value, score,
-            trace_id, span_id, sampled,
+            trace_id, span_id, sampled, classes, batch_id, batch_rows,
         )  # fmt: skip
         if not self._writer.offer(row):
             _guard.warn_once(
@@ -139,13 +160,15 @@ class GroundTruth:
         """Gives a prediction its true label; the first one counts. Blocks for one transaction; never raises.
 
         Args:
-            prediction_id: As returned by the prediction; its prediction may still be on the way.
+            prediction_id: As returned by the prediction, which may still be on the way. Row *i* of a batch is
+                ``<id>.<i>``; a batch of one row answers to the bare id too.
             label: The true class or number.
             at: When the label became known; now by default.
 
         Returns:
             ``matched``; ``waiting`` for its prediction; ``duplicate`` of the same label; ``revised`` when another label
-            came first, which stays; ``failed`` when nothing was stored: the log says why.
+            came first: that one stays, this one is counted as revised and not stored; ``failed`` when nothing was
+            stored, as for a label that is none of the declared classes: the log says why.
         """
         return self._record([(prediction_id, label, at)])[0]
 
@@ -170,9 +193,10 @@ class GroundTruth:
     ) -> dict[str, Any]:
         """The exact figures of the labelled predictions with ``start <= moment < end``; None where undefined.
 
-        Classes: ``count, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count, mae, rmse,
-        r2, bias``. By ``predicted_at`` also ``predicted``, the predictions in the window, and ``coverage``, the share
-        of them that has its label. As in scikit-learn, but undefined is None.
+        Classes: ``count, labelled, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count,
+        labelled, mae, rmse, r2, bias``. ``labelled`` is what was joined, ``count`` what has a predicted class (or two
+        numbers) besides; the AUC needs the score alone. By ``predicted_at`` also ``predicted``, the predictions in the
+        window, and ``coverage``, the share of them that has its label. As in scikit-learn, but undefined is None.
 
         Raises:
             ValueError: `by` is unknown, or the window is empty.
@@ -232,13 +256,27 @@ class GroundTruth:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
             return states
-        for (place, label), (state, prediction) in zip(plain.items(), found, strict=True):
-            states[place] = state
-            if state == "matched" and prediction is not None:
-                self._evaluator.count_joined(Joined(prediction, label))
-            else:
-                self._evaluator.count_state(state, prediction)
+        for place, settled in zip(plain, found, strict=True):
+            states[place] = settled.state
+            self._tell(settled)
         return states
+
+    def _tell(self, settled: Settled) -> None:
+        """Counts what became of a label, and says what nobody would find out otherwise."""
+        state, label, prediction = settled[:3]
+        if settled.names_batch:
+            _warn_of_batch()
+        if state == "failed" and prediction is not None:
+            some = ", ".join(settled.declared[:_CLASSES_TOLD]) + (", ..." * (len(settled.declared) > _CLASSES_TOLD))
+            _guard.warn_once(
+                f"ground_truth.classes.{prediction.model}",
+                f"otel-ml: the label {label.label!r} is none of the declared classes of model {prediction.model!r} "
+                f"({some}): such labels are not recorded",
+            )
+        elif state == "matched" and prediction is not None:
+            self._evaluator.count_joined(Joined(prediction, label))
+        elif state != "failed":
+            self._evaluator.count_state(state, prediction)
 
     @_guard.guarded("ground_truth.read_label", None)
     def _label(self, raw: Sequence[Any]) -> StoredLabel | None:
@@ -250,24 +288,27 @@ class GroundTruth:
 
     def _write(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Stores a batch; False when the store is unreachable for now."""
-        predictions = [row for row in (_guard.call("ground_truth.read", _prediction, *row) for row in rows) if row]
+        logged = [row for row in (_guard.call("ground_truth.read", _logged, *row) for row in rows) if row]
         try:
-            joined = self._store.write(predictions)
+            settled = self._store.write(logged)
         except StoreError as error:
             _guard.report("ground_truth.write", error)
             _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
             if error.is_transient:
                 return False
-            if len(predictions) == 1:
+            if len(logged) == 1:
                 self._writer.dropped += 1
                 return True
             # one row that the database refuses must not take the others with it
             return not [row for row in rows if not self._write([row])]
-        self._writer.dropped += len(rows) - len(predictions)
-        for prediction in predictions:
-            self._evaluator.expect(prediction)
-        for pair in joined:
-            self._evaluator.count_joined(pair)
+        self._writer.dropped += len(rows) - len(logged)
+        for item in logged:
+            self._evaluator.expect(item.prediction)
+        for label in settled:
+            if label.state == "waiting":  # counted when it came
+                _warn_of_batch()
+            else:
+                self._tell(label)
         return True
 
     def _expire(self) -> None:
@@ -280,7 +321,15 @@ class GroundTruth:
         self._evaluator.restart_in_child()
 
 
-def _prediction(  # noqa: PLR0913, PLR0917
+def _warn_of_batch() -> None:
+    _guard.warn_once(
+        "ground_truth.batch",
+        "otel-ml: a label names a batch of several rows, and waits: "
+        "label each row under its own id, <id>.0, <id>.1, ...",
+    )
+
+
+def _logged(  # noqa: PLR0913, PLR0917
     prediction_id: object,
     model: object,
     version: object,
@@ -294,12 +343,19 @@ def _prediction(  # noqa: PLR0913, PLR0917
     trace_id: int,
     span_id: int,
     sampled: object,
-) -> StoredPrediction | None:
+    classes: Sequence[str] | None,
+    batch_id: object,
+    batch_rows: int | None,
+) -> Logged | None:
     """The row as plain bounded values; None without an id."""
-    name = text(prediction_id, ID_LENGTH)
+    name, class_name = text(prediction_id, ID_LENGTH), class_text(predicted)
     if not name:
         return None
-    return StoredPrediction(
+    declared = tuple(classes) if classes and len(classes) <= CLASSES_LIMIT else ()
+    key, names = _class_set(declared) if declared else (None, None)
+    if class_name is not None and declared:
+        class_name = declared_class(class_name, text(task) or "", declared) or class_name
+    prediction = StoredPrediction(
         id=name,
         model=text(model) or "",
         version=text(version) or "",
@@ -307,13 +363,31 @@ def _prediction(  # noqa: PLR0913, PLR0917
         task=text(task) or "",
         positive=class_text(positive),
         predicted_at=seconds(predicted_at),
-        predicted=class_text(predicted),
+        predicted=class_name,
         value=number(value),
         score=number(score),
         trace_id=f"{trace_id:032x}",
         span_id=f"{span_id:016x}",
         sampled=bool(sampled),
+        classes=key,
     )
+    return Logged(prediction, names, _aliases(name, text(batch_id, ID_LENGTH), batch_rows))
+
+
+@lru_cache(maxsize=64)
+def _class_set(classes: tuple[str, ...]) -> tuple[str, str]:
+    """Key and JSON text of a set of classes."""
+    names = json.dumps([class_text(name) for name in classes])
+    return hashlib.sha256(names.encode()).hexdigest()[:32], names
+
+
+def _aliases(name: str, batch: str | None, rows: int | None) -> tuple[tuple[str, str | None], ...]:
+    """Ids under which a label may come that are not the prediction's own."""
+    if not batch or not rows:
+        return ()
+    if rows > 1:
+        return ((batch, None),)
+    return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LENGTH]) if other != name)
 
 
 def _each_after_fork() -> None:

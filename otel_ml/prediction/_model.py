@@ -58,6 +58,9 @@ class PredictionStore(Protocol):
         trace_id: int,
         span_id: int,
         sampled: bool,
+        classes: Sequence[str] | None,
+        batch_id: str | None,
+        batch_rows: int | None,
     ) -> None:
         """Takes one prediction without blocking and without raising."""
 
@@ -345,6 +348,7 @@ class Model:
         if output is None:
             return
         positive = self.classes[-1] if self.classes and len(self.classes) == 2 else None
+        rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
         for index in range(len(output.classes)):
             store.log_prediction(
                 outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
@@ -360,6 +364,9 @@ class Model:
                 trace_id=ids[0],
                 span_id=ids[1],
                 sampled=bool(ids[2] & 1),
+                classes=self.classes,
+                batch_id=None if rows is None else outcome.prediction_id,
+                batch_rows=rows,
             )
 
     def _is_unsure(self, outcome: Outcome) -> bool:

@@ -35,6 +35,7 @@ def test_figures_are_printed(store, capsys):
     assert run("--store", store, "--model", "fraud") == 0
     assert capsys.readouterr().out == (
         "count      4\n"
+        "labelled   4\n"
         "accuracy   0.7500\n"
         "positive   1\n"
         "precision  0.5000\n"
@@ -62,6 +63,42 @@ def test_an_empty_window_is_exit_1(store, capsys):
         "otel-ml evaluate: no labelled prediction of 'froud' in this window",
         "otel-ml evaluate: no labelled prediction of 'fraud' in this window",
     ]
+
+
+def test_scores_without_a_class_give_their_auc(truth, url, capsys):
+    """What is missing is said as it is, and the AUC needs the scores alone."""
+    now = time.time()
+    for name, score in (("a", 0.9), ("b", 0.4), ("c", 0.6)):
+        log(truth, name, predicted=None, score=score, predicted_at=now - 60)
+    truth.flush()
+    truth.record_labels((name, label, now - 30) for name, label in (("a", 1), ("b", 1), ("c", 0)))
+    assert run("--store", url, "--model", "fraud") == 0
+    shown = capsys.readouterr()
+    assert shown.err == (
+        "otel-ml evaluate: 3 labelled of 'fraud' in this window, none with a predicted class "
+        "(declare classes=... of the model)\n"
+    )
+    assert shown.out == (
+        "count      0\nlabelled   3\naccuracy   -\npositive   1\nprecision  -\nrecall     -\nf1         -\n"
+        "auc        0.5000\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"predicted": None, "score": None}, "a predicted class (declare classes=... of the model)"),
+        ({"task": "regression", "predicted": None, "value": None}, "a number on both sides"),
+    ],
+)
+def test_labelled_predictions_without_figures_are_exit_1(truth, url, capsys, changes, what):
+    """That there are labels is not denied."""
+    now = time.time()
+    log(truth, "a", predicted_at=now - 60, **changes)
+    truth.flush()
+    truth.record_label("a", 1, now - 30)
+    assert run("--store", url, "--model", "fraud") == 1
+    assert capsys.readouterr().err == f"otel-ml evaluate: 1 labelled of 'fraud' in this window, none with {what}\n"
 
 
 @pytest.mark.parametrize(

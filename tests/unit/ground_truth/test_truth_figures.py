@@ -29,6 +29,7 @@ def test_binary_figures_are_those_of_scikit_learn(truth, replay):
     matrix = sk.classification_report(actual, predicted, output_dict=True)
     assert found == {
         "count": 6000,
+        "labelled": 6000,
         "accuracy": pytest.approx(sk.accuracy_score(actual, predicted)),
         "positive": "1",
         "precision": pytest.approx(sk.precision_score(actual, predicted)),
@@ -90,6 +91,7 @@ def test_regression_figures_are_those_of_scikit_learn(truth, replay):
     truth.record_labels((f"p{position}", age) for position, age in enumerate(actual))
     assert truth.compute_metrics(0, 2000, model="fraud") == {
         "count": 500,
+        "labelled": 500,
         "mae": pytest.approx(sk.mean_absolute_error(actual, predicted)),
         "rmse": pytest.approx(sk.root_mean_squared_error(actual, predicted)),
         "r2": pytest.approx(sk.r2_score(actual, predicted)),
@@ -118,7 +120,7 @@ def test_a_single_regression_has_no_r2(truth):
     truth.flush()
     truth.record_label("p", 3)
     found = truth.compute_metrics(0, 2000, model="fraud")
-    assert found == {"count": 1, "mae": 1.0, "rmse": 1.0, "r2": None, "bias": -1.0}
+    assert found == {"count": 1, "labelled": 1, "mae": 1.0, "rmse": 1.0, "r2": None, "bias": -1.0}
 
 
 def test_windows_go_by_label_or_by_prediction(truth):
@@ -156,3 +158,19 @@ def test_a_boolean_pair_needs_no_positive_class(truth):
     put(truth, [True, False, True], [True, True, False], positive=None, task="other")
     found = truth.compute_metrics(0, 2000, model="fraud")
     assert (found["positive"], found["recall"], found["precision"]) == ("True", 0.5, 0.5)
+
+
+def test_the_auc_takes_scores_without_a_class(truth):
+    """Counts and shares are those of the predictions with a class."""
+    put(truth, [1, 0], [1, 0], [0.5, 0.2])
+    log(truth, "unnamed", predicted=None, score=0.4)
+    truth.flush()
+    truth.record_label("unnamed", 1)
+    found = truth.compute_metrics(0, 2000, model="fraud")
+    assert {name: found[name] for name in ("count", "labelled", "accuracy", "recall", "auc")} == {
+        "count": 2,
+        "labelled": 3,
+        "accuracy": 1.0,
+        "recall": 1.0,
+        "auc": 1.0,
+    }

@@ -223,10 +223,10 @@ class PickyStore:
     def __init__(self, store):
         self._store = store
 
-    def write(self, predictions):
-        if any(prediction.id == "bad" for prediction in predictions):
+    def write(self, logged):
+        if any(item.prediction.id == "bad" for item in logged):
             raise StoreError("no such value")
-        return self._store.write(predictions)
+        return self._store.write(logged)
 
     def __getattr__(self, name):
         return getattr(self._store, name)

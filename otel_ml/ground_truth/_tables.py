@@ -1,0 +1,70 @@
+"""The tables of the store, and what a store of an earlier version lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+class Tables:
+    """Predictions with their labels, labels that wait, further ids of predictions, and sets of declared classes."""
+
+    predictions: sa.Table
+    waiting: sa.Table
+    aliases: sa.Table
+    classes: sa.Table
+
+    def __init__(self, sqlalchemy: Any) -> None:
+        sa = self._sa = sqlalchemy
+        number = sa.Double()
+        self._metadata = sa.MetaData()
+        self.predictions = sa.Table(
+            "otel_ml_predictions",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            *(sa.Column(name, sa.Text, nullable=False) for name in ("model", "version", "role", "task")),
+            sa.Column("positive", sa.Text),
+            sa.Column("predicted_at", number, nullable=False),
+            sa.Column("predicted", sa.Text),
+            sa.Column("value", number),
+            sa.Column("score", number),
+            sa.Column("trace_id", sa.Text, nullable=False),
+            sa.Column("span_id", sa.Text, nullable=False),
+            sa.Column("sampled", sa.Boolean, nullable=False),
+            sa.Column("classes", sa.Text),
+            sa.Column("label", sa.Text),
+            sa.Column("number", number),
+            sa.Column("labeled_at", number),
+            sa.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
+            sa.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
+        )
+        self.waiting = sa.Table(
+            "otel_ml_waiting_labels",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("label", sa.Text, nullable=False),
+            sa.Column("number", number),
+            sa.Column("labeled_at", number, nullable=False),
+        )
+        self.aliases = sa.Table(
+            "otel_ml_aliases",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("leads_to", sa.Text),
+            sa.Column("predicted_at", number, nullable=False, index=True),
+        )
+        self.classes = sa.Table(
+            "otel_ml_classes",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("names", sa.Text, nullable=False),
+        )
+
+    def create(self, connection: sa.Connection) -> None:
+        """Makes what is missing, in a store of an earlier version too."""
+        self._metadata.create_all(connection)
+        columns = {column["name"] for column in self._sa.inspect(connection).get_columns(self.predictions.name)}
+        if "classes" not in columns:
+            connection.execute(self._sa.text(f"ALTER TABLE {self.predictions.name} ADD COLUMN classes TEXT"))
