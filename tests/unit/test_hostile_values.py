@@ -342,7 +342,7 @@ def check(where, given):
         given = given.columns
     if type(given) is _outputs.Output:
         given = dataclasses.asdict(given)
-        rows, classes, values, scores = given.values()
+        rows, classes, values, scores, _ = given.values()
         assert len(classes) == len(values) == len(scores) <= _outputs.OUTPUT_LIMIT
         assert rows is not None or len(classes) == 1
         assert all(number is None or math.isfinite(number) for number in values + scores)
