@@ -24,7 +24,7 @@ _LINES_KEPT = 256
 
 _SIGNALS = frozenset(int(number) for number in signal.Signals)
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _counts: dict[str, int] = {}
 _logged: dict[str, set[object]] = {}
 """What was logged once, by kind: no kind takes the room of another."""
@@ -156,7 +156,7 @@ def counts() -> dict[str, int]:
 def reset() -> None:
     """Forgets counts and logged causes; for tests and for a forked child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _counts.clear()
     _logged.clear()
 

@@ -293,7 +293,7 @@ class OwnEngine:
             Noted(self.store.all_cells),
             *(intake for intake in (servers, self._spans, self._logs) if intake is not None),
         ]
-        self._worker = Worker(intakes, delay=self.config.schedule_delay)
+        self._worker = Worker(intakes, delay=self.config.schedule_delay, housekeeping=self.instance.keep)
         self.hurry = self._worker.wake
 
     # Steps.

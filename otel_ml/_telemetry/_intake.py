@@ -49,7 +49,7 @@ class Predictions:
         self._logs = logs
         self._queue: deque[Record | Everyday] = deque()
         self._renderer = Renderer(traces, logs)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._weights: dict[int, int] = {}
         """What waits and is heavy, by its identity."""
         self._weight = 0
@@ -137,7 +137,7 @@ class Predictions:
 
     def reset_after_fork(self) -> None:
         self._queue = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._weights = {}
         self._weight = 0
         self._easy = 0
@@ -146,7 +146,8 @@ class Predictions:
         """Gives back the room that these records took."""
         if self._weights:
             with self._lock:
-                self._weight -= sum([self._weights.pop(id(record), 0) for record in records])
+                freed = sum([self._weights.pop(id(record), 0) for record in records])
+                self._weight -= freed
 
     def _take(self) -> list[Record | Everyday]:
         queue = self._queue

@@ -92,6 +92,7 @@ class Renderer:
     def _render_one(self, record: Record | Everyday, rendered: Rendered) -> None:
         """The general way."""
         if isinstance(record, Everyday):
+            record = _guard.call("worker.check", record.source.checked, record) or record._replace(row=None)
             data = _guard.call("worker.render", record.source.render, record)
         else:
             data = _guard.call("worker.render", record.render)

@@ -12,7 +12,7 @@ from otel_ml._telemetry._wire import varint
 from otel_ml._telemetry.ports import Everyday, Shape
 
 TEMPLATES_KEPT: Final = 512
-"""Shapes that are kept: models x classes x a few flags. Beyond it predictions take the general way."""
+"""Shapes that are kept: models x classes x a few flags. Where there are more, all are made anew."""
 
 _TRACE_ID: Final = 0x6F8D2B7AC4E19350A7D3516E9B0C48F2
 _SPAN_ID: Final = 0x93C5A1E7D20B684F
@@ -53,7 +53,9 @@ class Templates:
     def of(self, record: Everyday) -> Template | None:
         """The template of this record's shape, made on first use; None if it has to take the general way."""
         key = (record.source.number, record.shape, record.label)
-        if key not in self.kept and len(self.kept) < TEMPLATES_KEPT:
+        if key not in self.kept:
+            if len(self.kept) >= TEMPLATES_KEPT:
+                self.kept.clear()  # else what came first would keep all that comes later on the slow way
             self.kept[key] = _guard.call("worker.template", _make, record)
         return self.kept.get(key)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -42,8 +42,11 @@ class Intake(Protocol):
 class Worker:
     """The thread behind the intakes, started on first use, also after a fork."""
 
-    def __init__(self, intakes: Sequence[Intake], *, delay: float) -> None:
+    def __init__(
+        self, intakes: Sequence[Intake], *, delay: float, housekeeping: Callable[[], object] = lambda: None
+    ) -> None:
         self.intakes = intakes
+        self._housekeeping = housekeeping
         self._delay = delay
         self._reset()
         for intake in intakes:
@@ -88,7 +91,7 @@ class Worker:
     def _reset(self) -> None:
         self._awake = threading.Event()
         self._rounds = threading.Condition()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._finished = 0
         self._running = False
         self._stopping = False
@@ -126,6 +129,7 @@ class Worker:
                 if not self._stopping:
                     sleep(PAUSE)
             _guard.call("worker.push", intake.push)
+        _guard.call("worker.housekeeping", self._housekeeping)
         with self._rounds:
             self._running = False
             self._finished += 1

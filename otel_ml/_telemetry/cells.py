@@ -206,11 +206,10 @@ class CellSet:
 
     def settle(self) -> None:
         """Sorts up to `SETTLED_AT_ONCE` noted predictions into buckets, unless somebody else is at it."""
-        if self._lock.acquire(blocking=False):
-            try:
+        # Not `acquire(blocking=False)`: what a signal handler throws behind it would leave the lock held for good.
+        if not self._lock.locked():
+            with self._lock:
                 self._settle()
-            finally:
-                self._lock.release()
 
     def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
         """The buckets of an everyday prediction, if both have an exemplar in this interval already.

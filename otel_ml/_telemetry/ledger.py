@@ -36,7 +36,7 @@ class Book:
     """The running account of one signal; safe to write from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._produced = 0
         self._delivered = 0
         self._rejected = 0

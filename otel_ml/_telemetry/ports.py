@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -273,20 +272,22 @@ def on_enter(listener: Callable[[State], object]) -> None:
 
 WITHHELD = "withheld: a model has sensitive columns"
 """Stands where an exception's own text could quote a sensitive value."""
-_withholders: weakref.WeakSet[object] = weakref.WeakSet()
+_withholds = False
 
 
-def withhold_exceptions(model: object) -> None:
-    """As long as this model exists nothing that this process sends carries the text of an exception.
+def withhold_exceptions(*, withheld: bool = True) -> None:
+    """From now on nothing that this process sends carries the text of an exception.
 
-    A model with sensitive columns asks for it: its exceptions also pass through spans and logs that are not ours.
+    A model with sensitive columns asks for it: its exceptions also pass through spans and logs that are not ours, and
+    those may be encoded when the model is gone. Only the test kit takes it back.
     """
-    _withholders.add(model)
+    global _withholds
+    _withholds = withheld
 
 
 def withholds() -> bool:
     """Whether texts of exceptions stay in the process."""
-    return bool(_withholders)
+    return _withholds
 
 
 def ids() -> Ids:

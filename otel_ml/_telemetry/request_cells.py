@@ -105,7 +105,7 @@ class RequestCellSet:
         """Cells by thread ident; the hot path looks in here itself."""
         self._series: set[RequestKey] = set()
         self._residue = RequestCells()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def mine(self) -> RequestCells:
         """The calling thread's cells."""
@@ -136,7 +136,7 @@ class RequestCellSet:
 
     def reset_after_fork(self) -> None:
         """A forked child starts at zero: what was counted before belongs to the parent."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.by_thread.clear()  # in place: whoever counts may hold it
         self._series = set()
         self._residue = RequestCells()

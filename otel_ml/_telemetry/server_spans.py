@@ -101,7 +101,7 @@ class SpanEncoder:
             return self._templates[compact.key]
         except KeyError:
             if len(self._templates) >= TEMPLATES_KEPT:
-                return None
+                self._templates.clear()  # else what came first would keep all that comes later on the slow way
             made = self._templates[compact.key] = _guard.run("worker.template", self._make, span, compact)
             return made
 

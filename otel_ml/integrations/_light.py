@@ -141,7 +141,12 @@ def _caller(
         parent = headers.get(_propagation.TRACE_PARENT)
         if parent is None:
             return local, None, []
-        has_caller, caller = True, _propagation.caller(parent, headers.get(_propagation.TRACE_STATE))
+        has_caller, caller = (
+            True,
+            _propagation.caller(
+                parent, headers.get(_propagation.TRACE_STATE) if settings.trust_remote_context else None
+            ),
+        )
     if not has_caller:
         return local, None, []
     if caller is None:

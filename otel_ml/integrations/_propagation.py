@@ -60,7 +60,9 @@ def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
     trace_id, span_id, flags = (int(part, 16) for part in found.groups())
     if trace_id == 0 or span_id == 0:
         return INVALID_SPAN_CONTEXT
-    kept = None if state is None else TraceState.from_header([state.decode("latin-1")])
+    text = None if state is None else state.decode("latin-1")
+    # What the API cannot parse it logs as it is, and a client must not write control characters into the log.
+    kept = TraceState.from_header([text]) if text is not None and text.isprintable() else None
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags), trace_state=kept)
 
 
@@ -73,8 +75,10 @@ def remote_context(
     """
     if not carrier:
         return local, []
+    carrier = {name: [value for value in values if value.isprintable()] for name, values in carrier.items()}
     joined = {name: [",".join(values)] if name == "baggage" else values for name, values in carrier.items()}
     if not trusted:
+        joined.pop("tracestate", None)  # a link keeps ids only
         remote = _guard.call("fastapi.extract", propagate.extract, joined, Context()) or Context()
         span_context = trace.get_current_span(remote).get_span_context()
         return local, [Link(span_context)] if span_context.is_valid else []

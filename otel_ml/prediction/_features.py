@@ -66,6 +66,15 @@ class Batch:
         return {name: column[position] for name, column in self.columns.items()}
 
 
+LIGHT = 4096
+"""Bytes of a row that need no bound of their own while it waits for the worker."""
+
+
+def weight_of(row: dict[str, object]) -> int:
+    """Bytes that the values of a row of scalars hold."""
+    return sum(map(getsizeof, row.values()))
+
+
 def is_positional(features: object) -> bool:
     """Whether the values come without names: arrays, and lists or tuples of scalars or of such."""
     family = kind(features)

@@ -17,10 +17,10 @@ from opentelemetry.trace import set_span_in_context as set_span
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
-from otel_ml._values import class_text, flat_json
+from otel_ml._values import CLASS_LIMIT, class_text, flat_json
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import describe
-from otel_ml.prediction._features import FEATURE_LIMIT, scalar_row, snapshot
+from otel_ml.prediction._features import LIGHT, scalar_row, snapshot, weight_of
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 STAGE_SPANS_KEPT = 128
 CLASS_TEXTS_KEPT = 128
+FEW_FEATURES = 64
+"""Features of an everyday prediction; wider rows take the general way, where their bytes are bounded."""
 NAMES_KEPT = 128
 """Different sets of feature names that a handle remembers as clean."""
 NOTED_BEFORE_HURRY = 4096
@@ -89,11 +91,13 @@ class LightBinding(OwnBinding):
     def predict(self, model: Model, features: Any, given_id: Any) -> LightPrediction:
         return LightPrediction(self, model, features, given_id)
 
-    def begin(self, model: Model, features: Any) -> Prediction:
+    def begin(self, model: Model, features: Any) -> Prediction:  # noqa: C901 - spelt out
         # The handler stands here, and in `complete`, since a call of `_guard.run` costs as much as a clock.
+        prediction = None
         try:
             if not self.is_everyday:
                 return super().begin(model, features)
+            before = context = get_current()
             prediction = _new(LightPrediction)
             prediction._binding = self
             prediction.model = model
@@ -102,7 +106,6 @@ class LightBinding(OwnBinding):
             prediction._is_plain = True
             prediction._sampled = False
             next(self.begun)
-            context = get_current()
             bound = self.root_bound
             if not self.tells_nothing:
                 prediction._number = self.ids.prediction_number()
@@ -128,6 +131,10 @@ class LightBinding(OwnBinding):
             prediction._token = attach(context)
             return prediction
         except Exception as error:  # noqa: BLE001 - handed to the guard
+            if prediction is not None:  # counted in, perhaps current already, and will not be handed out
+                self.cells.mine().finished += 1
+                if get_current().get(_SPAN_KEY) is prediction:
+                    attach(before)
             _guard.caught("prediction.begin", error)
             return NoopPrediction(model)
 
@@ -139,7 +146,7 @@ class LightBinding(OwnBinding):
         if canonical is None:
             return None
         texts = (canonical, self.class_label(canonical))
-        if len(self.class_texts) < CLASS_TEXTS_KEPT:
+        if len(self.class_texts) < CLASS_TEXTS_KEPT and (not isinstance(label, str) or len(label) <= CLASS_LIMIT):
             self.class_texts[label] = texts
         return texts
 
@@ -231,6 +238,7 @@ class LightPrediction(OwnPrediction, LightSpan):
     _trace_id = 0
     _span_id = 0
     _parent: SpanContext | LightSpan = INVALID_SPAN_CONTEXT
+    _is_told = False
     _is_plain = False
     """Whether it can still end in the everyday way."""
 
@@ -265,6 +273,8 @@ class LightPrediction(OwnPrediction, LightSpan):
                     self._is_plain = False
                     self._finished = True
                     self._features = None
+                    # Whoever keeps the context (a task that was started in here) must not keep all ancestors.
+                    self._parent = INVALID_SPAN_CONTEXT
                     noted = binding.elapsed_ns
                     noted.append(elapsed_ns)
                     binding.note_score(score)
@@ -273,7 +283,15 @@ class LightPrediction(OwnPrediction, LightSpan):
                         binding.hurry()
                     return
         except Exception as error:  # noqa: BLE001 - handed to the guard
+            if self._is_told:  # its record is on the way: only the counts are missing
+                if not self._finished:
+                    self._finished = True
+                    self._binding.cells.mine().finished += 1
+            else:
+                self.finish(result)
+                self.detach()
             _guard.caught("prediction.complete", error)
+            return
         self.finish(result)
 
     def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:  # noqa: C901 - spelt out
@@ -283,19 +301,21 @@ class LightPrediction(OwnPrediction, LightSpan):
             binding.wants_some_events and (sampled or self.model.is_unsure(score))
         )
         if features is not None:
-            if type(features) is not dict or len(features) > FEATURE_LIMIT:
+            if type(features) is not dict or len(features) > FEW_FEATURES:
                 return False
             if binding.wants_features and (wants_event or binding.has_observers):
                 row = features.copy()
                 if not _AS_THEY_ARE.issuperset(map(type, row.values())):
                     row = scalar_row(features)
-                    if row is None:
+                    if row is None or weight_of(row) > LIGHT:
                         return False
         if not (sampled or wants_event or binding.has_observers):
             return True
         if self._span_id == 0:
             self._make_ids()
-        shape, parent, parent_id, stages = 1 if sampled else 0, self._parent, 0, self._stages
+        shape, parent, parent_id = 1 if sampled else 0, self._parent, 0
+        # A copy: a stage may end on another thread between the count and the worker.
+        stages = () if self._stages is None else tuple(self._stages)
         if self._random:
             shape |= RANDOM_TRACE_ID
         if isinstance(parent, LightSpan):
@@ -304,6 +324,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         elif parent is not INVALID_SPAN_CONTEXT:
             shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
             parent_id = parent.span_id
+        self._is_told = True
         binding.offer(
             _record(
                 Everyday,
@@ -311,7 +332,7 @@ class LightPrediction(OwnPrediction, LightSpan):
                     binding,
                     self.model,
                     shape,
-                    0 if not sampled else 1 if stages is None else 1 + len(stages),
+                    1 + len(stages) if sampled else 0,
                     1 if wants_event else 0,
                     self._trace_id,
                     self._span_id,
@@ -322,7 +343,7 @@ class LightPrediction(OwnPrediction, LightSpan):
                     label,
                     score,
                     row,
-                    stages or (),
+                    stages,
                 ),
             )
         )
@@ -429,6 +450,8 @@ class LightPrediction(OwnPrediction, LightSpan):
     def _end(self, outcome: Outcome) -> None:
         self._end_ns = outcome.end_ns
         self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
+        if not self._sampled:
+            self._parent = INVALID_SPAN_CONTEXT
 
     def _stage(self, name: str) -> AbstractContextManager[Any]:
         return nullcontext() if self._finished else LightStage(self, name)
@@ -442,7 +465,9 @@ class LightPrediction(OwnPrediction, LightSpan):
         if failure is not None and not failure.cancelled:
             status = (StatusCode.ERROR, failure.message)
             self._events = [*(self._events or []), (semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())]
-        return [self._data(attributes, status), *(self._stages or [])]
+        data = self._data(attributes, status)
+        self._parent = INVALID_SPAN_CONTEXT  # whoever keeps this prediction must not keep its ancestors
+        return [data, *(self._stages or [])]
 
     def add_stage(self, data: SpanData) -> None:
         """Takes the span of a stage that has ended; beyond a limit only its duration is counted."""

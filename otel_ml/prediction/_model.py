@@ -136,8 +136,6 @@ class Model:
         self._declared = self.monitor.declared if self.monitor else frozenset()
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
         self._columns = columns_of(profile, schema)
-        if self._sensitive:
-            ports.withhold_exceptions(self)
         self._told = False
         self.binding = Unbound()
         """What the handle is tied to now: the engine in force, the OTel API, or nothing."""
@@ -387,6 +385,8 @@ class Model:
         return self.binding.predict(self, features, given_id)
 
     def _bind(self, state: ports.State) -> None:
+        if self._sensitive:
+            ports.withhold_exceptions()
         self.monitor = self._make_monitor()
         policy = state.policy or _policy_of_environment()
         self._events = self._asked[0] or policy.events

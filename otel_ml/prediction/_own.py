@@ -8,7 +8,7 @@ from otel_ml import _guard, semconv
 from otel_ml._telemetry.cells import Exemplar, HistogramCell, Identity, ModelCells
 from otel_ml._telemetry.ports import Clock, Engine, EventData, SpanData, State
 from otel_ml.prediction._binding import Binding
-from otel_ml.prediction._features import Batch
+from otel_ml.prediction._features import LIGHT, Batch, weight_of
 from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._stock import StockSpans
@@ -84,8 +84,10 @@ class OwnPrediction(Prediction):
         self._observes = model.observes(outcome)
         if self.span_count or self.event_count or self._observes:
             self._result = outcome
-            if isinstance(outcome.features, Batch):
-                self._binding.engine.offer_heavy(self, outcome.features.weight())
+            features = outcome.features
+            weight = features.weight() if isinstance(features, Batch) else weight_of(features) if features else 0
+            if weight > LIGHT:
+                self._binding.engine.offer_heavy(self, weight)
             else:
                 self._binding.offer(self)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 UNSET: Any = object()
 """Stands for a result that was not given: None is one."""
-_MAKING_AN_ID = threading.Lock()
+_MAKING_AN_ID = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_MAKING_AN_ID.acquire, after_in_parent=_MAKING_AN_ID.release, after_in_child=_MAKING_AN_ID.release

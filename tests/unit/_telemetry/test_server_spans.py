@@ -128,7 +128,7 @@ def test_what_a_client_chooses_does_not_accumulate():
         one = Finished(server(number), client={"user_agent.original": f"agent {number}"}, key=(number,))
         assert encoded(encoder, one) == [_encode.span(one.render())]
 
-    assert (len(encoder._templates), len(encoder._clients) <= CLIENTS_KEPT) == (TEMPLATES_KEPT, True)
+    assert (len(encoder._templates) <= TEMPLATES_KEPT, len(encoder._clients) <= CLIENTS_KEPT) == (True, True)
 
 
 def test_a_span_that_is_not_everyday_takes_the_general_way():

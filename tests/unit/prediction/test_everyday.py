@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
+import gc
 import json
 import os
 import threading
+import weakref
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
@@ -16,6 +20,7 @@ import otel_ml
 from otel_ml import semconv
 from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet, Identity
 from otel_ml.prediction import _light
+from otel_ml.quality import Column
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
 SCALARS = st.one_of(
@@ -248,3 +253,124 @@ def test_records_are_told_in_their_order():
         assert [span["span_id"] for span in telemetry.spans()] == [
             event["span_id"] for event in telemetry.events("ml.prediction")
         ]
+
+
+def test_ended_predictions_do_not_keep_their_ancestors():
+    """A chain of tasks, each started inside the one before, keeps none of those that have ended."""
+    with InMemoryTelemetry():
+        model = otel_ml.Model("m", "1", task="binary", events="all")
+        alive = []
+        contexts = [contextvars.copy_context()]
+
+        def predict(_):
+            alive.append(weakref.ref(otel_ml.current_prediction()))
+            contexts.append(contextvars.copy_context())
+            return {"prediction": 1, "probability": 0.9}
+
+        for _ in range(50):
+            contexts.pop(0).run(model.track(predict), {"x": 1.0})
+        gc.collect()
+
+        assert sum(reference() is not None for reference in alive) <= 2
+
+
+def test_a_stage_that_ends_too_late_is_no_record():
+    """What is told is what was there when the prediction ended: the account is never short."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", task="binary", events="all")
+        stages = []
+
+        @model.track
+        def predict(_):
+            stages.append(otel_ml.current_prediction().stage("early"))
+            with otel_ml.current_prediction().stage("done"):
+                pass
+            stages[0].__enter__()
+            return {"prediction": 1, "probability": 0.9}
+
+        def out_of_order():
+            predict(None)
+            stages[0].__exit__(None, None, None)
+
+        contextvars.copy_context().run(out_of_order)
+        account = telemetry.ledger()["traces"]
+        telemetry.flush()
+
+        assert (account.in_flight >= 0, telemetry.ledger()["traces"].in_flight) == (True, 0)
+
+
+def test_a_prediction_that_cannot_begin_is_not_active_for_good():
+    """A foreign span that raises costs the prediction, not the gauge."""
+
+    class Hostile(NonRecordingSpan):
+        def get_span_context(self):
+            raise ZeroDivisionError
+
+    with InMemoryTelemetry() as telemetry:
+        telemetry.internal_errors_expected = True
+        model = otel_ml.Model("m", "1", task="binary")
+        predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
+        before = otel_context.get_current()
+        token = otel_context.attach(trace.set_span_in_context(Hostile(trace.INVALID_SPAN_CONTEXT)))
+        results = [predict(None) for _ in range(5)]
+        otel_context.detach(token)
+
+        assert results == [{"prediction": 1, "probability": 0.9}] * 5
+        assert otel_context.get_current() is before
+        assert telemetry.metrics()["ml.prediction.active"][0]["value"] == 0
+
+
+def test_a_time_limit_inside_settling_leaves_no_lock_held():
+    """An exception that a signal handler throws while the caller settles ends nothing but that call."""
+    cells = CellSet(Identity("m", "1", "primary"))
+
+    class Thrown(Exception):
+        pass
+
+    def thrown():
+        raise Thrown
+
+    settle, cells._settle = cells._settle, thrown
+    with pytest.raises(Thrown):
+        cells.settle()
+    cells._settle = settle
+    cells.elapsed_ns.append(1)
+    cells.settle()
+
+    assert cells.fold().cells.finished == 1
+
+
+def test_long_labels_are_not_kept_as_keys():
+    """The classes that were seen are remembered by short texts only."""
+    with InMemoryTelemetry():
+        model = otel_ml.Model("m", "1", task="multiclass")
+        model.track(lambda _: {"prediction": "x" * 100_000, "probability": 0.5})(None)
+
+        assert max(map(len, model.binding.class_texts), default=0) <= 1024
+
+
+def test_heavy_rows_count_by_their_bytes():
+    """A wide row of long texts waits under the bound in bytes, a narrow one of numbers needs none."""
+    with InMemoryTelemetry(queue_size=100_000, schedule_delay=60.0) as telemetry:
+        model = otel_ml.Model("m", "1", task="binary", events="all", capture_features="all")
+        predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
+        heavy = {f"f{index}": "x" * 1000 for index in range(900)}
+        for _ in range(200):
+            predict(heavy)
+        predict({"x": 1.0})
+        account = telemetry.ledger()["logs"]
+
+        assert account.dropped["queue_full"] > 100
+        assert account.produced == 201
+
+
+def test_the_text_of_an_exception_is_withheld_after_the_model_is_gone():
+    """A sensitive model made for one request still withholds when the spans of that request are encoded."""
+    with InMemoryTelemetry() as telemetry:
+        otel_ml.Model("m", "1", schema=otel_ml.Schema([Column("ssn", sensitive=True)]))
+        gc.collect()
+        tracer = trace.get_tracer("t", tracer_provider=telemetry._engine.tracer_provider)
+        with pytest.raises(ValueError, match="078"), tracer.start_as_current_span("s"):
+            raise ValueError("078-05-1120")
+
+        assert "078-05" not in json.dumps(telemetry.spans(), default=str)
