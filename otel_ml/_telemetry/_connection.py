@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ipaddress
 import queue
@@ -20,6 +21,10 @@ Lookup = Callable[..., list[tuple[Any, ...]]]
 
 _SHORTEST: Final = 0.001
 """Seconds: a socket's timeout of 0 would mean that it does not wait at all."""
+
+codecs.lookup("idna")
+"""The first name lookup imports this codec. A fork while a thread of ours does so would leave the module's import lock
+held in the child, for good."""
 
 
 class Line:

@@ -270,7 +270,7 @@ def test_forking_while_sending_never_hangs(run, receiver):
     lines = run(
         FORK
         + """
-import threading
+import threading, time
 stop = threading.Event()
 def load():
     while not stop.wait(0.0005):
@@ -282,7 +282,11 @@ for _ in range(20):
     pid = os.fork()
     if pid == 0:
         work("child")
-        os._exit(0 if telemetry.force_flush(20) and telemetry.shutdown(20) else 3)
+        began = time.monotonic()
+        done = telemetry.force_flush(20), telemetry.shutdown(20)
+        if done != (True, True):
+            say(child=done, seconds=time.monotonic() - began, ledger=str(telemetry.ledger()))
+        os._exit(0 if done == (True, True) else 3)
     ends.append(os.waitpid(pid, 0)[1])
 stop.set()
 for thread in threads: thread.join()
@@ -291,6 +295,7 @@ say(ends=ends, done=telemetry.force_flush(20), produced=telemetry.ledger()["trac
         PYTHONWARNINGS="ignore::DeprecationWarning",
     )
 
+    assert lines[:-1] == []  # what a child that failed has to say
     assert lines[0]["ends"] == [0] * 20
     assert lines[0]["done"] is True
     assert len(receiver.spans()) == lines[0]["produced"] + 20
