@@ -305,7 +305,10 @@ def test_a_signal_ends_it_with_a_last_export_and_status_0(name):
         thread.start()
         command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", "--interval", "600"]
         command += ["--endpoint", f"http://127.0.0.1:{server.server_port}"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as sampler:
+        # The suite itself may run under nohup, which its children would inherit.
+        heard = lambda: signal.signal(getattr(signal, name), signal.SIG_DFL)  # noqa: E731
+        options = {"stderr": subprocess.PIPE, "text": True, "env": environment, "preexec_fn": heard}
+        with subprocess.Popen(command, **options) as sampler:
             assert sampler.stderr.readline().endswith("; Ctrl-C ends it\n")
             sampler.send_signal(getattr(signal, name))
             sampler.communicate(timeout=60)
