@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from opentelemetry.context import create_key
+from opentelemetry.context import Context, create_key
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
+(SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+"""Where the API keeps the current span; read off its own public function."""
 PREDICTION_KEY = create_key("otel-ml-prediction")
 """The `Prediction` in this context."""
 

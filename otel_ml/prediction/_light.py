@@ -11,27 +11,22 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, get_current
-from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Span, SpanContext, StatusCode, get_current_span
-from opentelemetry.trace import set_span_in_context as set_span
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext, StatusCode, get_current_span
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
 from otel_ml._values import CLASS_LIMIT, class_text, flat_json
-from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
-from otel_ml.prediction._failure import describe
+from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._features import LIGHT, scalar_row, snapshot, weight_of
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
 from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction._stage import LightStage
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
     from otel_ml.prediction._model import Model
 
 STAGE_SPANS_KEPT = 128
@@ -52,9 +47,6 @@ _LOCAL_PARENT = Shape.HAS_PARENT
 _NUMBERS = count()
 _new = object.__new__
 _record = tuple.__new__
-_ROOT = Context()
-(_SPAN_KEY,) = set_span(INVALID_SPAN, _ROOT)
-"""Where the API keeps the current span; read off its own public function."""
 
 
 class LightBinding(OwnBinding):
@@ -124,16 +116,16 @@ class LightBinding(OwnBinding):
                 if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
                     # Nobody else knows it yet: the lock of `id` is not needed.
                     holder.first_id = prediction._id = prediction._new_id()
-                context = Context({**context, _SPAN_KEY: prediction, PREDICTION_KEY: prediction})
+                context = Context({**context, SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             else:
-                context = Context({_SPAN_KEY: prediction, PREDICTION_KEY: prediction})
+                context = Context({SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             prediction._began_ns = self.now()
             prediction._token = attach(context)
             return prediction
         except Exception as error:  # noqa: BLE001 - handed to the guard
             if prediction is not None:  # counted in, perhaps current already, and will not be handed out
                 self.cells.mine().finished += 1
-                if get_current().get(_SPAN_KEY) is prediction:
+                if get_current().get(SPAN_KEY) is prediction:
                     attach(before)
             _guard.caught("prediction.begin", error)
             return NoopPrediction(model)
@@ -395,7 +387,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         """Finds the parent and asks the rule, or the sampler, whether this trace is recorded."""
         binding = self._binding
         rule = binding.rule
-        around, followed = context.get(_SPAN_KEY), False
+        around, followed = context.get(SPAN_KEY), False
         if isinstance(around, LightSpan):
             followed = self._below_ours(around)
         elif around is not None:
@@ -476,63 +468,3 @@ class LightPrediction(OwnPrediction, LightSpan):
             self._stages = stages = []
         if self.is_recording() and len(stages) < STAGE_SPANS_KEPT:
             stages.append(data)
-
-
-class LightStage(LightSpan):
-    """One stage of a `LightPrediction`."""
-
-    _token: Any = None
-    _began_ns = 0
-
-    def __init__(self, prediction: LightPrediction, name: str) -> None:
-        self._prediction = prediction
-        self.given_name = name
-        parent = get_current_span().get_span_context()
-        self._parent = parent
-        self._trace_id = parent.trace_id
-        self._span_id = prediction.binding.engine.ids.span_id()
-        self._sampled = bool(parent.trace_flags & 1)
-        self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
-
-    @property
-    def withholds(self) -> bool:
-        """Whether texts of exceptions stay in the process."""
-        return self._prediction.withholds
-
-    def __enter__(self) -> Self:
-        _guard.call("stage.start", self._begin)
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _guard.call("stage.finish", self._finish, error)
-
-    def _begin(self) -> None:
-        clock = self._prediction.binding.clock
-        self._began_ns = clock.perf_counter_ns()
-        self._start_ns = clock.time_ns()
-        context = get_current()
-        self._token = attach(Context({**context, _SPAN_KEY: self}))
-
-    def _finish(self, error: BaseException | None) -> None:
-        token, self._token = self._token, None
-        if token is None:
-            return
-        detach(token)
-        binding = self._prediction.binding
-        elapsed_ns = binding.clock.perf_counter_ns() - self._began_ns
-        self._end_ns = self._start_ns + elapsed_ns
-        binding.count_stage(self.name, elapsed_ns / 1e9, _ROOT)
-        if self._sampled:
-            self._prediction.add_stage(self._finished(error))
-        self._live = False
-
-    def _finished(self, error: BaseException | None) -> SpanData:
-        attributes: dict[str, Any] = {**self._prediction.binding.attributes, semconv.STAGE_NAME: self.name}
-        status = None
-        if error is not None:
-            failure = describe(error)
-            attributes[semconv.ERROR_TYPE] = failure.type
-            status = None if failure.cancelled else (StatusCode.ERROR, "")
-        return self._data(attributes, status)

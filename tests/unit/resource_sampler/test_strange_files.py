@@ -103,7 +103,7 @@ def test_a_path_upwards_does_not_lead_out_of_a_watched_process_s_root(tmp_path):
     (tmp_path / "7" / "root" / "below").mkdir(parents=True)
     (tmp_path / "7" / "secret").write_text("1")
     with pytest.raises(OSError, match="a link on the way"):
-        _source.read_bytes(f"{tmp_path}/7/root/below/../../secret")
+        _source.read_bytes(f"{tmp_path / '7' / 'root' / 'below'}/../../secret")
 
 
 MOUNT = """
