@@ -165,7 +165,7 @@ def test_the_host_is_read_and_the_sampler_stops_while_the_driver_hangs(driver, g
     driver.load(f"0 500 * delay nvmlDeviceGetMemoryInfo_v2 {FOREVER}")
     driver.at(30)
     host, source = Host(), gpus(deadline=0.05)
-    sampler = ResourceSampler(0.05, sources=[host, source], meter=provider.meter)
+    sampler = ResourceSampler(0.05, sources=[host, source], meter=provider.meter, budget=64)
     sampler.start()
     wait_for(lambda: host.reads > 5)
     wait_for(lambda: collect(provider.reader)["system.cpu.logical.count"][0][1] > 5)

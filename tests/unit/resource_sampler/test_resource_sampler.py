@@ -53,7 +53,7 @@ def test_two_ticks_reach_the_reader_and_counters_never_fall(provider, collect):
     """What was read last is what is observed; a restarted counter goes on."""
     source = Scripted(100, 150, 20)
     seen = []
-    with ResourceSampler(0.05, sources=[source], meter=provider.meter):
+    with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64):
         wait_for(lambda: source.reads > 4)
         seen.append(points(collect(provider.reader)))
     assert seen == [[(VDA, 170)]]
@@ -73,7 +73,7 @@ def test_a_source_that_fails_has_no_point_and_is_counted(provider, collect):
     """The old value is not shown again, the other source goes on, the failure is counted by kind."""
     bad = Scripted(7, RuntimeError("x"), name="gpu", metric=semconv.HW_ENERGY)
     good = Scripted(1)
-    with ResourceSampler(0.05, sources=[bad, good], meter=provider.meter):
+    with ResourceSampler(0.05, sources=[bad, good], meter=provider.meter, budget=64):
         wait_for(lambda: bad.reads > 3)
         collected = collect(provider.reader)
     assert points(collected, "hw.energy") is None
@@ -90,14 +90,16 @@ def test_a_source_that_fails_has_no_point_and_is_counted(provider, collect):
 def test_what_a_machine_lacks_is_no_error(provider, collect, kind, is_counted):
     """A machine without a GPU must not look broken; a refused reading must."""
     source = Scripted(Gap("x", kind), name="gpu")
-    with ResourceSampler(0.05, sources=[source], meter=provider.meter):
+    with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64):
         wait_for(lambda: source.reads > 2)
         assert ("otelml.sampler.collector.errors" in collect(provider.reader)) is is_counted
 
 
 def test_the_sampler_tells_about_itself(provider, collect):
     """Duration of ticks and the time of the last success of each source that gave something."""
-    with ResourceSampler(0.05, sources=[Scripted(1), Scripted(Gap("x", "io"), name="gpu")], meter=provider.meter):
+    with ResourceSampler(
+        0.05, sources=[Scripted(1), Scripted(Gap("x", "io"), name="gpu")], meter=provider.meter, budget=64
+    ):
         wait_for(lambda: "otelml.sampler.last_success" in collect(provider.reader))
         collected = collect(provider.reader)
     ((attributes, at),) = collected["otelml.sampler.last_success"]
@@ -115,7 +117,7 @@ def test_a_tick_longer_than_the_interval_is_an_overrun(provider, collect):
             return super().read()
 
     source = Slow(1)
-    with ResourceSampler(0.05, sources=[source], meter=provider.meter):
+    with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64):
         wait_for(lambda: source.reads > 2)
         assert collect(provider.reader)["otelml.sampler.overruns"][0][1] >= 1
 
@@ -132,7 +134,7 @@ def test_a_stale_snapshot_has_no_points(provider, collect):
             return super().read()
 
     source = Hanging(1)
-    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, clock=lambda: now[0])
+    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64, clock=lambda: now[0])
     with sampler:
         wait_for(lambda: points(collect(provider.reader)))
         now[0] = 5.0
@@ -155,7 +157,7 @@ def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(p
                 release.wait(30)
             return super().read()
 
-    sampler = ResourceSampler(0.05, sources=[Hanging(1)], meter=provider.meter, clock=lambda: now[0])
+    sampler = ResourceSampler(0.05, sources=[Hanging(1)], meter=provider.meter, budget=64, clock=lambda: now[0])
     with sampler:
         wait_for(lambda: points(collect(provider.reader)) and sampler._reading_since)
         for now[0] in (5.0, 5.1, 6.0):
@@ -171,7 +173,7 @@ def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(p
 def test_stop_takes_the_points_back_and_is_safe_at_any_time(provider, collect):
     """Before start, twice, and again after a restart."""
     source = Scripted(1)
-    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter)
+    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64)
     sampler.stop()
     sampler.start()
     sampler.start()
@@ -195,7 +197,7 @@ def test_stop_does_not_wait_for_ever_for_a_hanging_source(provider):
             return super().read()
 
     source = Hanging(1)
-    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter)
+    sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64)
     sampler.start()
     sampler.stop(timeout=0.05)
     sampler.start()
@@ -209,8 +211,8 @@ def test_stop_does_not_wait_for_ever_for_a_hanging_source(provider):
 def test_a_second_sampler_does_not_break_the_first(provider, collect, caplog):
     """An SDK keeps only the first callback of an instrument; the second sampler waits for its turn."""
     first, second = Scripted(1), Scripted(2)
-    other = ResourceSampler(0.05, sources=[second], meter=provider.meter)
-    with ResourceSampler(0.05, sources=[first], meter=provider.meter):
+    other = ResourceSampler(0.05, sources=[second], meter=provider.meter, budget=64)
+    with ResourceSampler(0.05, sources=[first], meter=provider.meter, budget=64):
         other.start()
         wait_for(lambda: points(collect(provider.reader)))
         assert (points(collect(provider.reader)), other.is_running, second.reads) == ([(VDA, 1)], False, 0)
@@ -234,7 +236,7 @@ def test_without_metrics_no_thread_is_started():
 def test_what_is_switched_off_starts_no_thread(provider, monkeypatch, name, value):
     """OTEL_SDK_DISABLED and the sampler's own switch are obeyed."""
     monkeypatch.setenv(name, value)
-    sampler = ResourceSampler(0.05, sources=[Scripted(1)], meter=provider.meter)
+    sampler = ResourceSampler(0.05, sources=[Scripted(1)], meter=provider.meter, budget=64)
     sampler.start()
     assert sampler.is_running is False
 
@@ -336,7 +338,7 @@ def test_a_forked_child_shows_nothing_of_its_parent_and_samples_on_demand(provid
     """No stale point, no offset from the parent's counters; the first collection starts the child's thread."""
     source = Scripted(100, metric=semconv.PROCESS_CPU_TIME)
 
-    with ResourceSampler(0.05, sources=[source], meter=provider.meter) as sampler:
+    with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64) as sampler:
         wait_for(lambda: points(collect(provider.reader), "process.cpu.time"))
         reading, writing = os.pipe()
         child = os.fork()
