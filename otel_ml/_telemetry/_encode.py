@@ -98,7 +98,7 @@ def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
                         _withhold(happened.attributes)
                     if record.status.message:
                         record.status.message = ports.WITHHELD
-            encoded += [(head, record.SerializeToString(), 1) for record in of_scope.spans]
+            encoded += [_wire.encoded(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
 
@@ -111,7 +111,7 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
             if ports.withholds():
                 for record in of_scope.log_records:
                     _withhold(record.attributes)
-            encoded += [(head, record.SerializeToString(), 1) for record in of_scope.log_records]
+            encoded += [_wire.encoded(head, record.SerializeToString()) for record in of_scope.log_records]
     return encoded
 
 
@@ -121,7 +121,7 @@ def stock_metrics(data: MetricsData) -> list[Encoded]:
     for of_resource in encode_metrics(data).resource_metrics:
         for of_scope in of_resource.scope_metrics:
             head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            encoded += [(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
+            encoded += [_wire.encoded(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
     return encoded
 
 

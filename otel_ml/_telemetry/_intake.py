@@ -12,10 +12,10 @@ from otel_ml import _guard
 from otel_ml._telemetry import _encode
 from otel_ml._telemetry._render import Renderer
 from otel_ml._telemetry._sender import Sender
-from otel_ml._telemetry._wire import Encoded, under
+from otel_ml._telemetry._wire import Encoded, encoded, joined
 from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet
 from otel_ml._telemetry.ledger import Book
-from otel_ml._telemetry.ports import EventData, Everyday, Record, SpanData
+from otel_ml._telemetry.ports import EventData, EverydayValues, Record, SpanData
 from otel_ml.config import Signal
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Predictions:
         self._quarter = max(1, limit // 4)
         self._traces = traces
         self._logs = logs
-        self._queue: deque[Record | Everyday] = deque()
+        self._queue: deque[Record | EverydayValues] = deque()
         self._renderer = Renderer(traces, logs)
         self._lock = threading.RLock()
         self._weights: dict[int, int] = {}
@@ -70,7 +70,7 @@ class Predictions:
         self._closed = closed
         self._easy = 0
 
-    def offer(self, record: Record | Everyday) -> bool:
+    def offer(self, record: Record | EverydayValues) -> bool:
         """Queues a record without blocking; a full or closed queue drops and counts it."""
         queue = self._queue
         waiting = len(queue)
@@ -123,16 +123,16 @@ class Predictions:
         while self._queue:
             records = self._take()
             for record in records:
-                self._traces.drop("shutdown", record.span_count)
-                self._logs.drop("shutdown", record.event_count)
+                self._traces.drop("shutdown", _spans(record))
+                self._logs.drop("shutdown", _events(record))
             self._relieve(records)
 
     def waiting(self, signal: Signal) -> int:
         records = self._queue.copy()
         if signal == "traces":
-            return sum(record.span_count for record in records) if self._traces.counts else 0
+            return sum(map(_spans, records)) if self._traces.counts else 0
         if signal == "logs":
-            return sum(record.event_count for record in records) if self._logs.counts else 0
+            return sum(map(_events, records)) if self._logs.counts else 0
         return 0
 
     def reset_after_fork(self) -> None:
@@ -142,28 +142,38 @@ class Predictions:
         self._weight = 0
         self._easy = 0
 
-    def _relieve(self, records: Sequence[Record | Everyday]) -> None:
+    def _relieve(self, records: Sequence[Record | EverydayValues]) -> None:
         """Gives back the room that these records took."""
         if self._weights:
             with self._lock:
                 freed = sum([self._weights.pop(id(record), 0) for record in records])
                 self._weight -= freed
 
-    def _take(self) -> list[Record | Everyday]:
+    def _take(self) -> list[Record | EverydayValues]:
         queue = self._queue
         with self._lock:
             waiting = len(queue)
             size = CHUNK if waiting < MANY else 16 * CHUNK
             records = [queue.popleft() for _ in range(min(size, waiting))]
-            self._traces.produce(sum([record.span_count for record in records]))
-            self._logs.produce(sum([record.event_count for record in records]))
+            # Not `_spans` and `_events`: two calls a record cost as much as taking it.
+            self._traces.produce(sum([each[3] if isinstance(each, tuple) else each.span_count for each in records]))
+            self._logs.produce(sum([each[4] if isinstance(each, tuple) else each.event_count for each in records]))
         return records
 
-    def _lose(self, record: Record | Everyday, reason: str) -> None:
-        self._traces.produce(record.span_count)
-        self._logs.produce(record.event_count)
-        self._traces.drop(reason, record.span_count)
-        self._logs.drop(reason, record.event_count)
+    def _lose(self, record: Record | EverydayValues, reason: str) -> None:
+        spans, events = _spans(record), _events(record)
+        self._traces.produce(spans)
+        self._logs.produce(events)
+        self._traces.drop(reason, spans)
+        self._logs.drop(reason, events)
+
+
+def _spans(record: Record | EverydayValues) -> int:
+    return record[3] if isinstance(record, tuple) else record.span_count
+
+
+def _events(record: Record | EverydayValues) -> int:
+    return record[4] if isinstance(record, tuple) else record.event_count
 
 
 class Noted:
@@ -240,25 +250,25 @@ class Outlet(Generic[T]):
             self.drop("invalid", expected - actual)
 
     def take(self, data: Sequence[bytes | T]) -> None:
-        """Encodes what is not encoded yet and hands all of it on in its order."""
+        """Encodes what is not encoded and framed yet and hands all of it on in its order."""
         runs: Iterable[tuple[type, Iterable[Any]]] = groupby(data, type)
         for kind, run in runs:
             if self._divert is not None:
                 for datum in run:
                     _guard.call(self._where, self._divert, datum)
             elif self._sender is not None and kind is bytes:
-                self._sender.put(under(self._scope, run))
+                self._sender.put(joined(self._scope, list(run)))
             elif self._sender is not None:
-                encoded, invalid = _encode.each(self._encode_all, list(run), self._where)
+                records, invalid = _encode.each(self._encode_all, list(run), self._where)
                 self.drop("invalid", invalid)
-                self._sender.put(encoded)
+                self._sender.put(records)
 
     def push(self) -> None:
         if self._sender is not None:
             self._sender.push()
 
     def _encode_all(self, data: Sequence[T]) -> list[Encoded]:
-        return [(self._scope, self._encode(datum), 1) for datum in data]
+        return [encoded(self._scope, self._encode(datum)) for datum in data]
 
 
 class Stock(Generic[T]):
@@ -297,10 +307,10 @@ class Stock(Generic[T]):
 
     def process(self) -> int:
         records = self._take()
-        encoded, invalid = _encode.each(self._encode, records, f"worker.encode.{self._signal}")
+        found, invalid = _encode.each(self._encode, records, f"worker.encode.{self._signal}")
         if invalid:
             self._book.drop("invalid", invalid)
-        self._sender.put(encoded)
+        self._sender.put(found)
         return len(records)
 
     def push(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
 from otel_ml._telemetry._template import Templates, encode
-from otel_ml._telemetry.ports import EventData, Everyday, Record, Shape, SpanData
+from otel_ml._telemetry.ports import EventData, Everyday, EverydayValues, Record, Shape, SpanData
 
 if TYPE_CHECKING:
     from otel_ml._telemetry._intake import Outlet
@@ -18,19 +18,20 @@ _SAMPLED: Final = Shape.SAMPLED
 class Rendered:
     """What a chunk of records gave, in their order: bytes from templates, data for the general encoder."""
 
-    def __init__(self, records: list[Record | Everyday]) -> None:
-        self.left: Iterator[Record | Everyday] = iter(records)
-        self.at: Record | Everyday | None = None
+    def __init__(self, records: list[Record | EverydayValues]) -> None:
+        self.left: Iterator[Record | EverydayValues] = iter(records)
+        self.at: Record | EverydayValues | None = None
         """The record that is being rendered."""
         self.spans: list[bytes | SpanData] = []
         self.events: list[bytes | EventData] = []
 
 
-def _drawn(record: Everyday) -> Everyday:
+def _drawn(record: EverydayValues) -> Everyday:
     """The record after it was offered as exemplar."""
-    span = (record.end_ns, record.trace_id, record.span_id)
-    drawn = record.source.cells.draw(record.elapsed_ns / 1e9, record.score, span)
-    return record._replace(shape=record.shape | Shape.IS_EXEMPLAR) if drawn else record
+    everyday = Everyday._make(record)
+    span = (everyday.end_ns, everyday.trace_id, everyday.span_id)
+    drawn = everyday.source.cells.draw(everyday.elapsed_ns / 1e9, everyday.score, span)
+    return everyday._replace(shape=everyday.shape | Shape.IS_EXEMPLAR) if drawn else everyday
 
 
 class Renderer:
@@ -41,7 +42,7 @@ class Renderer:
         self._logs = logs
         self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
 
-    def render(self, records: list[Record | Everyday]) -> Rendered:
+    def render(self, records: list[Record | EverydayValues]) -> Rendered:
         """Takes each record once."""
         rendered = Rendered(records)
         # One guard for as many records as go well: what the quick way cannot do, the general way does.
@@ -57,12 +58,13 @@ class Renderer:
         seen, low, high, least, most = None, 0.0, 0.0, 0.0, 0.0
         for given in rendered.left:
             rendered.at = record = given
-            if type(record) is not Everyday or templates is None:
+            if templates is None or not isinstance(record, tuple):
                 self._render_one(record, rendered)
                 continue
-            source, _, shape, _, wants_event, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
+            source, model, shape, _, wants_event, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
             if row is not None and tuple(row) not in source.known_names:
-                rendered.at = record = source.checked(record)
+                rendered.at = record = source.checked(Everyday._make(record))
+                row = record.row
             if (
                 shape & _SAMPLED
                 and source.exemplars
@@ -74,11 +76,11 @@ class Renderer:
                     shape = record.shape
                 else:
                     seen, (low, high, least, most) = source, bounds
-            template = kept.get((source.number, shape, label)) or templates.of(record)
+            template = kept.get((source.number, shape, label)) or templates.of(Everyday._make(record))
             if template is None:
                 self._render_one(record, rendered)
                 continue
-            span, event = encode(template, record, source.body(record) if wants_event else b"")
+            span, event = encode(template, record, source.body(model, label, score, row) if wants_event else b"")
             if span is not None:
                 rendered.spans.append(span)
                 if stages:
@@ -86,27 +88,34 @@ class Renderer:
             if event is not None:
                 rendered.events.append(event)
             if source.has_observers:
-                _guard.call("worker.observe", source.observe, record)
+                _guard.call("worker.observe", source.observe, Everyday._make(record))
         return True
 
-    def _render_one(self, record: Record | Everyday, rendered: Rendered) -> None:
+    def _render_one(self, record: Record | EverydayValues, rendered: Rendered) -> None:
         """The general way."""
-        if isinstance(record, Everyday):
-            record = _guard.call("worker.check", record.source.checked, record) or record._replace(row=None)
-            data = _guard.call("worker.render", record.source.render, record)
-        else:
-            data = _guard.call("worker.render", record.render)
+        if isinstance(record, tuple):
+            self._render_everyday(Everyday._make(record), rendered)
+            return
+        data = _guard.call("worker.render", record.render)
+        self._add(data, record.span_count, record.event_count, rendered)
+        _guard.call("worker.observe", record.observe)
+
+    def _render_everyday(self, given: Everyday, rendered: Rendered) -> None:
+        record = _guard.call("worker.check", given.source.checked, given) or given._replace(row=None)
+        data = _guard.call("worker.render", record.source.render, record)
+        self._add(data, record.span_count, record.event_count, rendered)
+        _guard.call("worker.observe", record.source.observe, record)
+
+    def _add(
+        self, data: tuple[list[SpanData], EventData | None] | None, spans: int, events: int, rendered: Rendered
+    ) -> None:
         if data is None:
-            self._traces.drop("invalid", record.span_count)
-            self._logs.drop("invalid", record.event_count)
-        else:
-            spans, event = data
-            self._traces.adjust(record.span_count, len(spans))
-            self._logs.adjust(record.event_count, 0 if event is None else 1)
-            rendered.spans += spans
-            if event is not None:
-                rendered.events.append(event)
-        if isinstance(record, Everyday):
-            _guard.call("worker.observe", record.source.observe, record)
-        else:
-            _guard.call("worker.observe", record.observe)
+            self._traces.drop("invalid", spans)
+            self._logs.drop("invalid", events)
+            return
+        found, event = data
+        self._traces.adjust(spans, len(found))
+        self._logs.adjust(events, 0 if event is None else 1)
+        rendered.spans += found
+        if event is not None:
+            rendered.events.append(event)

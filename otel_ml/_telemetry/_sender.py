@@ -132,6 +132,8 @@ class Delivery:
 
     def _split(self, records: Sequence[Encoded], deadline: float, detail: str) -> bool:
         if len(records) == 1:
+            records = _wire.apart(records[0])
+        if len(records) == 1:
             self.book.drop("too_large", _wire.count(records))
             self._health.refused(self.signal, detail)
             return False
@@ -152,6 +154,7 @@ class Sender:
         self._limit = limit
         self._open: list[Encoded] = []
         self._open_bytes = 0
+        self._open_count = 0
         self._batches: deque[list[Encoded]] = deque()
         self._queued_records = 0
         self._queued_bytes = 0
@@ -162,33 +165,37 @@ class Sender:
 
     def put(self, records: Sequence[Encoded]) -> None:
         """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
-        volume = _wire.size(records)
-        if self._open_bytes + volume < REQUEST_BYTES and len(self._open) + len(records) < BATCH_RECORDS:
+        volume, count = _wire.size(records), _wire.count(records)
+        if self._open_bytes + volume < REQUEST_BYTES and self._open_count + count < BATCH_RECORDS:
             self._open += records
             self._open_bytes += volume
+            self._open_count += count
             return
         for encoded in records:
-            size = len(encoded[1])
-            if size > REQUEST_BYTES:
-                self.delivery.book.drop("too_large", 1)
+            _, frames, count = encoded
+            if len(frames) > REQUEST_BYTES:
+                self.delivery.book.drop("too_large", count)
                 continue
+            if self._open_count + count > BATCH_RECORDS:
+                self.push()
             self._open.append(encoded)
-            self._open_bytes += size
-            if len(self._open) >= BATCH_RECORDS or self._open_bytes >= REQUEST_BYTES:
+            self._open_bytes += len(frames)
+            self._open_count += count
+            if self._open_count >= BATCH_RECORDS or self._open_bytes >= REQUEST_BYTES:
                 self.push()
 
     def push(self) -> None:
         """Closes the open batch and queues it. Called by the worker only."""
-        batch, volume = self._open, self._open_bytes
+        batch, volume, count = self._open, self._open_bytes, self._open_count
         if not batch:
             return
-        self._open, self._open_bytes = [], 0
+        self._open, self._open_bytes, self._open_count = [], 0, 0
         with self._changed:
-            full = self._queued_records + len(batch) > self._limit or self._queued_bytes + volume > QUEUE_BYTES
+            full = self._queued_records + count > self._limit or self._queued_bytes + volume > QUEUE_BYTES
             refused = "shutdown" if self._stopping else "queue_full" if full and self._batches else ""
             if not refused:
                 self._batches.append(batch)
-                self._queued_records += len(batch)
+                self._queued_records += count
                 self._queued_bytes += volume
                 self._start()
                 self._changed.notify_all()
@@ -243,7 +250,7 @@ class Sender:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             if _guard.call("sender.deliver", self.delivery.deliver, batch) is None:
-                self.delivery.book.drop("invalid", len(batch))
+                self.delivery.book.drop("invalid", _wire.count(batch))
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
@@ -254,7 +261,7 @@ class Sender:
             if not self._batches:
                 return None
             batch = self._batches.popleft()
-            self._queued_records -= len(batch)
+            self._queued_records -= _wire.count(batch)
             self._queued_bytes -= _wire.size(batch)
             self._busy = True
             return batch
@@ -264,10 +271,10 @@ def _fitting(records: Sequence[Encoded]) -> list[Sequence[Encoded]]:
     """Cuts records into runs whose bytes fit into one request; a single record may exceed it."""
     runs: list[Sequence[Encoded]] = []
     start = volume = 0
-    for index, (_, record, _) in enumerate(records):
-        if index > start and volume + len(record) > REQUEST_BYTES:
+    for index, (_, frames, _) in enumerate(records):
+        if index > start and volume + len(frames) > REQUEST_BYTES:
             runs.append(records[start:index])
             start, volume = index, 0
-        volume += len(record)
+        volume += len(frames)
     runs.append(records[start:])
     return runs

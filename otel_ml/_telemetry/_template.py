@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
-from otel_ml._telemetry._wire import varint
-from otel_ml._telemetry.ports import Everyday, Shape
+from otel_ml._telemetry._wire import FRAMES, varint
+from otel_ml._telemetry.ports import Everyday, EverydayValues, Shape
 
 TEMPLATES_KEPT: Final = 512
 """Shapes that are kept: models x classes x a few flags. Where there are more, all are made anew."""
@@ -25,6 +25,7 @@ _SCORE: Final = 0.7310585786300049
 
 _HAS_PARENT: Final = Shape.HAS_PARENT
 _TIME: Final = struct.Struct("<Q")
+_pack_time: Final = _TIME.pack
 _DOUBLE: Final = struct.Struct("<d")
 
 
@@ -36,11 +37,15 @@ class Form(NamedTuple):
 
 
 class Template(NamedTuple):
-    """One shape of span and event. An event has a form before its body and one behind it."""
+    """One shape of span and event. The span's first constant begins with its frame: its length is always the same."""
 
     span: Form
-    before_body: Form
+    before_time: bytes
+    """What an event begins with."""
+    before_body: bytes
     behind_body: Form
+    event_length: int
+    """Without the body and what stands directly before it."""
 
 
 class Templates:
@@ -60,13 +65,13 @@ class Templates:
         return self.kept.get(key)
 
 
-def encode(template: Template, record: Everyday, body: bytes) -> tuple[bytes | None, bytes | None]:
-    """A `Span` and a `LogRecord` message; None for what is not wanted."""
+def encode(template: Template, record: EverydayValues, body: bytes) -> tuple[bytes | None, bytes | None]:
+    """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
     # One unpacking costs less than eleven look-ups by name.
     _, _, shape, spans, events, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
-    prediction_id = number.to_bytes(16, "big").hex().encode()
+    prediction_id = b"%032x" % number
     trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
-    form, before, behind = template
+    form, before_time, before_body, behind, length = template
     span = event = None
     if spans:
         start_ns = end_ns - elapsed_ns
@@ -78,11 +83,11 @@ def encode(template: Template, record: Everyday, body: bytes) -> tuple[bytes | N
             a, b, c, d, e, f, g = form.constants
             span = form.pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
     if events:
-        a, b = before.constants
-        head = before.pack(a, end_ns, b)
         a, b, c, d, e, f, g = behind.constants
         tail = behind.pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
-        event = b"".join((head, _BODY_HEADS[len(body)], body, tail))
+        head = _BODY_HEADS[len(body)]
+        frame = FRAMES[length + len(head) + len(body)]
+        event = b"".join((frame, before_time, _pack_time(end_ns), before_body, head, body, tail))
     return span, event
 
 
@@ -130,13 +135,18 @@ def _make(record: Everyday) -> Template | None:
     duration = _DOUBLE.pack(_ELAPSED_NS / 1e9)
     body = event_data.body.encode()
     head, found, tail = encoded_event.partition(_BODY_HEADS[len(body)] + body)
-    span_form = _cut(encoded_span, [*ids, *parents, start, end, prediction_id, score], "QQsd")
-    before = _cut(head, [end], "Q")
+    before_time, has_time, before_body = head.partition(end)
+    span_form = _cut(_framed(encoded_span), [*ids, *parents, start, end, prediction_id, score], "QQsd")
     behind = _cut(tail, [prediction_id, duration, score, *ids, end], "sddssQ")
-    if span_form is None or before is None or behind is None or not found:
+    if span_form is None or behind is None or not has_time or not found:
         return None
-    template = Template(span_form, before, behind)
-    return template if encode(template, pattern, body) == (encoded_span, encoded_event) else None
+    template = Template(span_form, before_time, before_body, behind, len(head) + len(tail))
+    same = encode(template, pattern, body) == (_framed(encoded_span), _framed(encoded_event))
+    return template if same else None
+
+
+def _framed(message: bytes) -> bytes:
+    return FRAMES[len(message)] + message
 
 
 def _cut(message: bytes, fields: list[bytes], kinds: str) -> Form | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby, repeat
+from itertools import repeat
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Encoded: TypeAlias = tuple[bytes, bytes, int]
-"""One span, log record or metric: its scope, its protobuf bytes, and what the ledger counts.
+"""Spans, log records or metrics of one scope: its fields, the records with their frames, and what the ledger counts.
 
-The scope is the fields of the Scope* message other than its records. The count is 1, or the data points of a metric.
+The scope is the fields of the Scope* message other than its records. The records are as they stand in that message, one
+behind the other. The count is 1 for each, or the data points of a metric.
 Plain tuples, since the garbage collector stops looking at those that hold no containers.
 """
 
-_SCOPE, _PAYLOAD, _COUNT = itemgetter(0), itemgetter(1), itemgetter(2)
+RUN_BYTES: Final = 1 << 20
+"""Records that take more together are not joined: what a receiver finds too large must come apart."""
+_FRAMES, _COUNT = itemgetter(1), itemgetter(2)
 _SHORT = [bytes((number,)) for number in range(128)]
 
 
@@ -36,14 +39,51 @@ class _Frames(dict[int, bytes]):
     """Key and length before a record in a Scope* message, by its length: field 2, length-delimited."""
 
     def __missing__(self, length: int) -> bytes:
-        frame = b"\x12" + varint(length)
+        frame = _RECORD + varint(length)
         if len(self) < _FRAMES_KEPT:
             self[length] = frame
         return frame
 
 
-_FRAMES_KEPT = 4096
-_FRAMES = _Frames()
+_RECORD: Final = b"\x12"
+_FRAMES_KEPT: Final = 4096
+FRAMES: Final = _Frames()
+
+
+def encoded(scope: bytes, record: bytes, count: int = 1) -> Encoded:
+    """One record."""
+    return scope, FRAMES[len(record)] + record, count
+
+
+def joined(scope: bytes, frames: Sequence[bytes]) -> list[Encoded]:
+    """Records that have their frames already and count 1 each; as one if they are not too long."""
+    run = b"".join(frames)
+    if len(run) <= RUN_BYTES:
+        return [(scope, run, len(frames))]
+    return list(zip(repeat(scope), frames, repeat(1), strict=False))
+
+
+def apart(run: Encoded) -> list[Encoded]:
+    """The records of a run one by one."""
+    scope, frames, count = run
+    records = []
+    start = 0
+    while start < len(frames):
+        end = start + len(_RECORD)
+        length = shift = 0
+        while True:
+            part = frames[end]
+            end += 1
+            length |= (part & 127) << shift
+            shift += 7
+            if part < 128:
+                break
+        end += length
+        records.append(frames[start:end])
+        start = end
+    if len(records) == 1:  # a metric counts its points
+        return [run]
+    return list(zip(repeat(scope), records, repeat(count // len(records)), strict=False))
 
 
 def framed(field_number: int, payload: bytes) -> bytes:
@@ -74,10 +114,8 @@ def parts(resource: bytes, records: Sequence[Encoded]) -> list[bytes]:
         records: Encoded records of one signal, any scopes.
     """
     by_scope: dict[bytes, list[bytes]] = {}
-    for scope, run in groupby(records, _SCOPE):  # records of one scope mostly come together
-        payloads = list(map(_PAYLOAD, run))
-        frames = map(_FRAMES.__getitem__, map(len, payloads))
-        by_scope.setdefault(scope, []).extend(chain.from_iterable(zip(frames, payloads, strict=True)))
+    for scope, frames, _ in records:
+        by_scope.setdefault(scope, []).append(frames)
     found = [resource]
     length = len(resource)
     for scope, pieces in by_scope.items():
@@ -90,11 +128,6 @@ def parts(resource: bytes, records: Sequence[Encoded]) -> list[bytes]:
     return found
 
 
-def under(scope: bytes, records: Iterable[bytes]) -> list[Encoded]:
-    """Records under one scope."""
-    return list(zip(repeat(scope), records, repeat(1), strict=False))
-
-
 def count(records: Iterable[Encoded]) -> int:
     """What the ledger counts for these records."""
     return sum(map(_COUNT, records))
@@ -102,4 +135,4 @@ def count(records: Iterable[Encoded]) -> int:
 
 def size(records: Iterable[Encoded]) -> int:
     """Bytes of the records, without their envelope."""
-    return sum(map(len, map(_PAYLOAD, records)))
+    return sum(map(len, map(_FRAMES, records)))

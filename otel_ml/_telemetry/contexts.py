@@ -1,14 +1,42 @@
-"""Putting the OTel context back, also where that cannot be done."""
+"""The current OTel context by the shortest way, and putting it back also where that cannot be done."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable
+from contextvars import Token
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.environment_variables import OTEL_PYTHON_CONTEXT
+
+_STANDARD: Final = ("", "contextvars_context")
+
+
+def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any]]:
+    """How to read and how to set the current context.
+
+    The API keeps it in a context variable, which a token names. Where another keeper is asked for, and where what was
+    set is not what is read, the API's own functions it is.
+    """
+    if os.environ.get(OTEL_PYTHON_CONTEXT, "") in _STANDARD:
+        context = Context({**otel_context.get_current()})
+        token: Any = otel_context.attach(context)
+        try:
+            if type(token) is Token and token.var.get(None) is context:
+                return token.var.get, token.var.set
+        finally:
+            otel_context.detach(token)
+    return otel_context.get_current, otel_context.attach
+
+
+get_current, attach = _shortest()
+"""`opentelemetry.context.get_current` and `attach` without the calls between them and the context variable."""
 
 
 def detach(token: Any) -> None:
-    """Makes current what was current before `opentelemetry.context.attach` gave this token.
+    """Makes current what was current before `attach` gave this token.
 
     A framework may end a block in another context than it has begun it in: a dependency with ``yield`` of FastAPI, an
     async generator that is closed by the event loop. There is nothing to put back then: the context in which it was

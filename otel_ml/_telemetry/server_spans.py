@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
-from otel_ml._telemetry._wire import Encoded, varint
+from otel_ml._telemetry._wire import FRAMES, Encoded, joined, varint
 from otel_ml._telemetry.ports import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
@@ -71,7 +71,8 @@ class SpanEncoder:
 
     def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
         """The spans as records; raises for one that cannot be encoded."""
-        return [(self._scope, self._span(span), 1) for span in spans]
+        encoded = [self._span(span) for span in spans]
+        return joined(self._scope, [FRAMES[len(one)] + one for one in encoded])
 
     def _span(self, span: FinishedSpan) -> bytes:
         compact = span.compact()

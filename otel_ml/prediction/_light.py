@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext, StatusCode, get_current_span
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.contexts import detach
+from otel_ml._telemetry.contexts import attach, detach, get_current
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
 from otel_ml._values import CLASS_LIMIT, class_text, flat_json
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
@@ -46,7 +46,6 @@ _REMOTE_PARENT = Shape.HAS_PARENT | Shape.PARENT_IS_REMOTE
 _LOCAL_PARENT = Shape.HAS_PARENT
 _NUMBERS = count()
 _new = object.__new__
-_record = tuple.__new__
 
 
 class LightBinding(OwnBinding):
@@ -163,11 +162,11 @@ class LightBinding(OwnBinding):
             self.known_names.add(names)
         return record
 
-    def body(self, record: Everyday) -> bytes:
-        row = record[13]
+    def body(self, model: Any, label: str, score: float, row: dict[str, object] | None) -> bytes:
         if row is None or not self.captures_all:
-            return model_of(record).body_of(row, record[11], record[12])
-        return flat_json({"features": row, "prediction": record[11], "score": record[12]})
+            body: bytes = model.body_of(row, label, score)
+            return body
+        return flat_json({"features": row, "prediction": label, "score": score})
 
     def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
         outcome = outcome_of(record)
@@ -243,14 +242,17 @@ class LightPrediction(OwnPrediction, LightSpan):
         """The span's name."""
         return self.given_name or self._binding.span_name
 
-    def complete(self, result: Any) -> None:
+    def complete(self, result: Any) -> None:  # noqa: C901 - spelt out
         try:
             binding = self._binding
             elapsed_ns = binding.now() - self._began_ns
             token = self._token
             if token is not None:
                 self._token = None
-                detach(token)
+                try:
+                    token.var.reset(token)  # what `detach` does
+                except (ValueError, RuntimeError, AttributeError):
+                    detach(token)
             if type(result) is dict and self._is_plain:
                 score, label = result.get("probability"), result.get("prediction")
                 kind = type(label)
@@ -310,33 +312,31 @@ class LightPrediction(OwnPrediction, LightSpan):
         stages = () if self._stages is None else tuple(self._stages)
         if self._random:
             shape |= RANDOM_TRACE_ID
-        if isinstance(parent, LightSpan):
-            shape |= _LOCAL_PARENT
-            parent_id = parent._span_id
-        elif parent is not INVALID_SPAN_CONTEXT:
-            shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
-            parent_id = parent.span_id
+        if parent is not INVALID_SPAN_CONTEXT:
+            if isinstance(parent, LightSpan):
+                shape |= _LOCAL_PARENT
+                parent_id = parent._span_id
+            else:
+                shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
+                parent_id = parent.span_id
         self._is_told = True
         binding.offer(
-            _record(
-                Everyday,
-                (
-                    binding,
-                    self.model,
-                    shape,
-                    1 + len(stages) if sampled else 0,
-                    1 if wants_event else 0,
-                    self._trace_id,
-                    self._span_id,
-                    parent_id,
-                    binding.time_ns(),
-                    elapsed_ns,
-                    self._number or self._make_number(),
-                    label,
-                    score,
-                    row,
-                    stages,
-                ),
+            (
+                binding,
+                self.model,
+                shape,
+                1 + len(stages) if sampled else 0,
+                1 if wants_event else 0,
+                self._trace_id,
+                self._span_id,
+                parent_id,
+                binding.time_ns(),
+                elapsed_ns,
+                self._number or self._make_number(),
+                label,
+                score,
+                row,
+                stages,
             )
         )
         return True

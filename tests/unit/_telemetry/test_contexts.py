@@ -7,6 +7,7 @@ import contextvars
 import pytest
 from opentelemetry import context as otel_context
 
+from otel_ml._telemetry import contexts
 from otel_ml._telemetry.contexts import detach
 
 
@@ -44,3 +45,34 @@ def test_another_runtime_context_is_asked(monkeypatch):
     detach("a token of theirs")
 
     assert given == ["a token of theirs"]
+
+
+def test_the_short_way_is_the_api_s_own_context():
+    """What is set by it is what the API reads, the other way round, and in a thread that has nothing yet."""
+    context = otel_context.set_value("k", 1)
+    token = contexts.attach(context)
+    try:
+        assert otel_context.get_current() is context
+        assert contexts.get_current() is context
+    finally:
+        detach(token)
+    assert contextvars.Context().run(contexts.get_current) == {}
+    assert (contexts.get_current, contexts.attach) != (otel_context.get_current, otel_context.attach)
+
+
+def test_another_keeper_of_the_context_is_asked_itself(monkeypatch):
+    """A runtime context that OTEL_PYTHON_CONTEXT names may do more than keep: nothing goes past it."""
+    monkeypatch.setenv("OTEL_PYTHON_CONTEXT", "of_a_profiler")
+
+    assert contexts._shortest() == (otel_context.get_current, otel_context.attach)
+
+
+def test_a_keeper_that_stores_something_else_is_asked_itself(monkeypatch):
+    """Its variable is not read behind its back, and what was current stays so."""
+    before = otel_context.get_current()
+    wrapped = contextvars.ContextVar("wrapped", default=None)
+    monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "attach", lambda context: wrapped.set([context]))
+    monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", lambda token: token.var.reset(token))
+
+    assert contexts._shortest() == (otel_context.get_current, otel_context.attach)
+    assert (otel_context.get_current(), wrapped.get()) == (before, None)

@@ -29,7 +29,7 @@ SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
 
 def joined(record: bytes) -> bytes:
     scope = _encode.scope("otel_ml", "1.0", "https://schema/2")
-    return _wire.request(_encode.resource(RESOURCE.attributes, RESOURCE.schema_url), [(scope, record, 1)])
+    return _wire.request(_encode.resource(RESOURCE.attributes, RESOURCE.schema_url), [_wire.encoded(scope, record)])
 
 
 @pytest.mark.parametrize("remote", [True, False])
@@ -102,9 +102,9 @@ def test_records_are_grouped_by_scope():
     """Records of one scope stand together, in their order."""
     one, two = _encode.scope("one"), _encode.scope("two")
     records = [
-        (one, _encode.span(span(1)), 1),
-        (two, _encode.span(span(2)), 1),
-        (one, _encode.span(span(3)), 1),
+        _wire.encoded(one, _encode.span(span(1))),
+        _wire.encoded(two, _encode.span(span(2))),
+        _wire.encoded(one, _encode.span(span(3))),
     ]
     request = ExportTraceServiceRequest.FromString(_wire.request(_encode.resource({}), records))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode
+from otel_ml._telemetry import _encode, _wire
 from otel_ml._telemetry.ports import SpanData
 from otel_ml._telemetry.server_spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
 
@@ -57,7 +57,11 @@ def server(number=1, **changes):
 
 
 def encoded(encoder, *spans):
-    return [record[1] for record in encoder(spans)]
+    return b"".join(record[1] for record in encoder(spans))
+
+
+def expected(*spans):
+    return b"".join(_wire.framed(2, _encode.span(one.render())) for one in spans)
 
 
 @pytest.mark.parametrize("parent", [0, 77])
@@ -74,7 +78,7 @@ def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
         for number in range(3)
     ]
 
-    assert encoded(encoder, *spans) == [_encode.span(one.render()) for one in spans]
+    assert encoded(encoder, *spans) == expected(*spans)
     assert len([made for made in encoder._templates.values() if made is not None]) == 1
 
 
@@ -108,7 +112,7 @@ def test_any_values_are_what_the_general_way_makes_of_them(variable, ids, times)
         Finished(child, variable, {}, ("child",)),
     ]
 
-    assert encoded(encoder, *spans) == [_encode.span(one.render()) for one in spans]
+    assert encoded(encoder, *spans) == expected(*spans)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 127, "x" * 128, "ü" * 9000, 0, 127, 128, 2**63 - 1])
@@ -126,7 +130,7 @@ def test_what_a_client_chooses_does_not_accumulate():
     encoder = SpanEncoder(b"")
     for number in range(max(TEMPLATES_KEPT, CLIENTS_KEPT) + 50):
         one = Finished(server(number), client={"user_agent.original": f"agent {number}"}, key=(number,))
-        assert encoded(encoder, one) == [_encode.span(one.render())]
+        assert encoded(encoder, one) == expected(one)
 
     assert (len(encoder._templates) <= TEMPLATES_KEPT, len(encoder._clients) <= CLIENTS_KEPT) == (True, True)
 
@@ -136,7 +140,7 @@ def test_a_span_that_is_not_everyday_takes_the_general_way():
     encoder = SpanEncoder(b"")
     one = Finished(server(), plain=False)
 
-    assert (encoded(encoder, one), encoder._templates) == ([_encode.span(one.render())], {})
+    assert (encoded(encoder, one), encoder._templates) == (expected(one), {})
 
 
 def test_a_span_that_cannot_be_encoded_costs_none_of_its_neighbours(make_engine, receiver):
