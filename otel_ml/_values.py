@@ -267,7 +267,7 @@ def flat_json(value: dict[str, object]) -> bytes:
         written = None if text_written is None else text_written.encode("ascii", "replace")
         if text_written is not None and not text_written.isascii():
             written = None
-    if written is None or len(written) > BODY_LIMIT or b"\x7f" in written:
+    if written is None or len(written) > BODY_LIMIT or 0x7F in written:
         return json_text(value).encode()
     return written
 

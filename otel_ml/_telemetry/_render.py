@@ -51,20 +51,30 @@ class Renderer:
                 self._render_one(rendered.at, rendered)
         return rendered
 
-    def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901 - spelt out: it runs for every prediction
+    def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901, PLR0912 - spelt out: it runs for every prediction
         templates = self._templates
         kept = {} if templates is None else templates.kept
-        # The buckets of the last record that could not become an exemplar: most of a chunk fall into the same.
+        # The last record's source, names and shape, and the buckets of the last one that could not become an exemplar:
+        # most of a chunk are alike.
         seen, low, high, least, most = None, 0.0, 0.0, 0.0, 0.0
+        last_source, last_names = None, None
+        last_shape, last_label, template = -1, "", None
         for given in rendered.left:
             rendered.at = record = given
             if templates is None or not isinstance(record, tuple):
                 self._render_one(record, rendered)
                 continue
             source, model, shape, _, wants_event, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
-            if row is not None and tuple(row) not in source.known_names:
-                rendered.at = record = source.checked(Everyday._make(record))
-                row = record.row
+            if source is not last_source:
+                last_source, last_names, last_shape = source, None, -1
+            if row is not None:
+                names = tuple(row)
+                if names != last_names:
+                    if names in source.known_names:
+                        last_names = names
+                    else:
+                        rendered.at = record = source.checked(Everyday._make(record))
+                        row = record.row
             if (
                 shape & _SAMPLED
                 and source.exemplars
@@ -76,7 +86,9 @@ class Renderer:
                     shape = record.shape
                 else:
                     seen, (low, high, least, most) = source, bounds
-            template = kept.get((source.number, shape, label)) or templates.of(Everyday._make(record))
+            if shape != last_shape or label != last_label:
+                last_shape, last_label = shape, label
+                template = kept.get((source.number, shape, label)) or templates.of(Everyday._make(record))
             if template is None:
                 self._render_one(record, rendered)
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from binascii import hexlify
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -69,22 +70,23 @@ def encode(template: Template, record: EverydayValues, body: bytes) -> tuple[byt
     """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
     # One unpacking costs less than eleven look-ups by name.
     _, _, shape, spans, events, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
-    prediction_id = b"%032x" % number
+    prediction_id = hexlify(number.to_bytes(16, "big"))
     trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
     form, before_time, before_body, behind, length = template
     span = event = None
     if spans:
         start_ns = end_ns - elapsed_ns
+        pack, constants = form
         if shape & _HAS_PARENT:
-            a, b, c, d, e, f, g, h = form.constants
+            a, b, c, d, e, f, g, h = constants
             parent = parent_id.to_bytes(8, "big")
-            span = form.pack(a, trace, b, own, c, parent, d, start_ns, e, end_ns, f, prediction_id, g, score, h)
+            span = pack(a, trace, b, own, c, parent, d, start_ns, e, end_ns, f, prediction_id, g, score, h)
         else:
-            a, b, c, d, e, f, g = form.constants
-            span = form.pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
+            a, b, c, d, e, f, g = constants
+            span = pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
     if events:
-        a, b, c, d, e, f, g = behind.constants
-        tail = behind.pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
+        pack, (a, b, c, d, e, f, g) = behind
+        tail = pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
         head = _BODY_HEADS[len(body)]
         frame = FRAMES[length + len(head) + len(body)]
         event = b"".join((frame, before_time, _pack_time(end_ns), before_body, head, body, tail))

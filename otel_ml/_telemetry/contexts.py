@@ -14,8 +14,8 @@ from opentelemetry.environment_variables import OTEL_PYTHON_CONTEXT
 _STANDARD: Final = ("", "contextvars_context")
 
 
-def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any]]:
-    """How to read and how to set the current context.
+def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:
+    """How to read, to set and to put back the current context.
 
     The API keeps it in a context variable, which a token names. Where another keeper is asked for, and where what was
     set is not what is read, the API's own functions it is.
@@ -25,14 +25,17 @@ def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any]]:
         token: Any = otel_context.attach(context)
         try:
             if type(token) is Token and token.var.get(None) is context:
-                return token.var.get, token.var.set
+                return token.var.get, token.var.set, token.var.reset
         finally:
             otel_context.detach(token)
-    return otel_context.get_current, otel_context.attach
+    return otel_context.get_current, otel_context.attach, otel_context.detach
 
 
-get_current, attach = _shortest()
-"""`opentelemetry.context.get_current` and `attach` without the calls between them and the context variable."""
+get_current, attach, reset = _shortest()
+"""`opentelemetry.context.get_current`, `attach` and `detach` without the calls between them and the context variable.
+
+`reset` raises for a token that does not fit; `detach` below does not.
+"""
 
 
 def detach(token: Any) -> None:

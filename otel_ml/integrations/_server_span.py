@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, Span, SpanContext, SpanKind, StatusCode, TraceState
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceState
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import semconv
@@ -39,7 +39,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
     """A server span of ours that is also its own record: plain values only, nothing of the request is held."""
 
     kind: Final = SpanKind.SERVER
-    _parent = INVALID_SPAN_CONTEXT
+    _parent: SpanContext | None = None
     _client: Client
     _found: Found = ("", "", None, None, None)
     _exemplar = False
@@ -97,7 +97,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
 
     def ask(self, light: Light, context: Context, links: list[Link]) -> None:
         """Has the sampler decide, where there is no rule."""
-        if self._parent.is_remote:
+        if self._parent is not None and self._parent.is_remote:
             context = set_span(trace.NonRecordingSpan(self._parent), context)
         self._found = (*self._key, None, None, None)
         known = {**self._constant(), **self._own(), **self.about()}
@@ -137,11 +137,11 @@ class LightServerSpan(RequestPredictions, LightSpan):
         if not self._is_plain or self._trace_state:
             return None
         parent, shape = self._parent, int(self._exemplar)
-        if parent is not INVALID_SPAN_CONTEXT:
+        if parent is not None:
             shape |= 2 | int(parent.is_remote) << 2
         version = self._client[0]
         key = (shape, self._found, version if version in _VERSIONS else None)
-        ids = (self._trace_id, self._span_id, parent.span_id)
+        ids = (self._trace_id, self._span_id, 0 if parent is None else parent.span_id)
         return CompactSpan(key, *ids, self._start_ns, self._end_ns, self._own(), self._client)
 
     def about(self) -> Attributes:

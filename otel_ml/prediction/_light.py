@@ -1,7 +1,8 @@
 """The hot path of own mode: a prediction that is its own span, begun and ended in as few steps as can be.
 
 What an everyday prediction does is spelt out in `LightBinding.begin` and `LightPrediction.complete`, without the calls
-that would read better: each costs as much as a clock.
+that would read better: each costs as much as a clock. So does a call of an attribute that holds a function, which the
+interpreter looks up as a method each time; it is called by a name of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext, StatusCode, get_current_span
+from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.contexts import attach, detach, get_current
+from otel_ml._telemetry.contexts import attach, detach, get_current, reset
 from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
 from otel_ml._values import CLASS_LIMIT, class_text, flat_json
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
@@ -61,6 +62,8 @@ class LightBinding(OwnBinding):
         """Tells this binding's shapes from those of others in the worker's templates."""
         self.is_everyday = not model.is_sensitive and model.id_source is None and model.reads_mappings
         self.ids = engine.ids
+        self.draw_number, self.draw_trace_id = engine.ids.prediction_number, engine.ids.trace_id
+        self.draw_span_id = engine.ids.span_id
         self.rule = engine.sampling_rule
         self.root_bound = None if self.rule is None else self.rule.bound
         self.has_observers = model.has_observers
@@ -76,6 +79,8 @@ class LightBinding(OwnBinding):
         self.note_score, self.note_class = self.cells.scores.append, self.cells.classes.append
         self.class_texts: dict[Any, tuple[str, str]] = {}
         """Canonical text and metric class of the classes seen, ints and texts only: True and 1.0 equal 1 as keys."""
+        self.plain_kinds: tuple[type, ...] = ()
+        """Types of the values of the last row that was kept as it is."""
         self.known_names: set[tuple[str, ...]] = set()
         """The names of clean rows: a service predicts from the same features again and again."""
 
@@ -99,17 +104,20 @@ class LightBinding(OwnBinding):
             next(self.begun)
             bound = self.root_bound
             if not self.tells_nothing:
-                prediction._number = self.ids.prediction_number()
-                prediction._parent = INVALID_SPAN_CONTEXT
+                draw = self.draw_number
+                prediction._number = draw()
+                prediction._parent = None
                 prediction._random = True
                 prediction._stages = None
             if context or bound is None:
                 prediction._decide(context)
             elif bound:
-                trace_id = prediction._trace_id = self.ids.trace_id()
+                draw = self.draw_trace_id
+                trace_id = prediction._trace_id = draw()
                 if trace_id & _LOW_64_BITS < bound:
                     prediction._sampled = True
-                    prediction._span_id = self.ids.span_id()
+                    draw = self.draw_span_id
+                    prediction._span_id = draw()
             if context:
                 holder = context.get(PREDICTIONS_KEY)
                 if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
@@ -118,7 +126,8 @@ class LightBinding(OwnBinding):
                 context = Context({**context, SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             else:
                 context = Context({SPAN_KEY: prediction, PREDICTION_KEY: prediction})
-            prediction._began_ns = self.now()
+            now = self.now
+            prediction._began_ns = now()
             prediction._token = attach(context)
             return prediction
         except Exception as error:  # noqa: BLE001 - handed to the guard
@@ -228,7 +237,7 @@ class LightPrediction(OwnPrediction, LightSpan):
     """The id as a number; 0 before it was made."""
     _trace_id = 0
     _span_id = 0
-    _parent: SpanContext | LightSpan = INVALID_SPAN_CONTEXT
+    _parent: SpanContext | LightSpan | None = None
     _is_told = False
     _is_plain = False
     """Whether it can still end in the everyday way."""
@@ -245,13 +254,14 @@ class LightPrediction(OwnPrediction, LightSpan):
     def complete(self, result: Any) -> None:  # noqa: C901 - spelt out
         try:
             binding = self._binding
-            elapsed_ns = binding.now() - self._began_ns
+            now = binding.now
+            elapsed_ns = now() - self._began_ns
             token = self._token
             if token is not None:
                 self._token = None
                 try:
-                    token.var.reset(token)  # what `detach` does
-                except (ValueError, RuntimeError, AttributeError):
+                    reset(token)
+                except (ValueError, RuntimeError, TypeError):
                     detach(token)
             if type(result) is dict and self._is_plain:
                 score, label = result.get("probability"), result.get("prediction")
@@ -268,11 +278,12 @@ class LightPrediction(OwnPrediction, LightSpan):
                     self._finished = True
                     self._features = None
                     # Whoever keeps the context (a task that was started in here) must not keep all ancestors.
-                    self._parent = INVALID_SPAN_CONTEXT
+                    self._parent = None
                     noted = binding.elapsed_ns
                     noted.append(elapsed_ns)
-                    binding.note_score(score)
-                    binding.note_class(texts[1])
+                    note_score, note_class = binding.note_score, binding.note_class
+                    note_score(score)
+                    note_class(texts[1])
                     if len(noted) >= NOTED_BEFORE_HURRY:
                         binding.hurry()
                     return
@@ -288,7 +299,7 @@ class LightPrediction(OwnPrediction, LightSpan):
             return
         self.finish(result)
 
-    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:  # noqa: C901 - spelt out
+    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:  # noqa: C901, PLR0912 - spelt out
         """Offers an everyday prediction to the worker; False when it is none and has to take the general way."""
         binding, sampled, features, row = self._binding, self._sampled, self._features, None
         wants_event = binding.wants_every_event or (
@@ -299,10 +310,14 @@ class LightPrediction(OwnPrediction, LightSpan):
                 return False
             if binding.wants_features and (wants_event or binding.has_observers):
                 row = features.copy()
-                if not _AS_THEY_ARE.issuperset(map(type, row.values())):
-                    row = scalar_row(features)
-                    if row is None or weight_of(row) > LIGHT:
-                        return False
+                kinds = tuple(map(type, row.values()))
+                if kinds != binding.plain_kinds:  # as a rule they are those of the last row
+                    if _AS_THEY_ARE.issuperset(kinds):
+                        binding.plain_kinds = kinds
+                    else:
+                        row = scalar_row(features)
+                        if row is None or weight_of(row) > LIGHT:
+                            return False
         if not (sampled or wants_event or binding.has_observers):
             return True
         if self._span_id == 0:
@@ -312,7 +327,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         stages = () if self._stages is None else tuple(self._stages)
         if self._random:
             shape |= RANDOM_TRACE_ID
-        if parent is not INVALID_SPAN_CONTEXT:
+        if parent is not None:
             if isinstance(parent, LightSpan):
                 shape |= _LOCAL_PARENT
                 parent_id = parent._span_id
@@ -320,7 +335,8 @@ class LightPrediction(OwnPrediction, LightSpan):
                 shape |= _REMOTE_PARENT if parent.is_remote else _LOCAL_PARENT
                 parent_id = parent.span_id
         self._is_told = True
-        binding.offer(
+        offer, time_ns = binding.offer, binding.time_ns
+        offer(
             (
                 binding,
                 self.model,
@@ -330,7 +346,7 @@ class LightPrediction(OwnPrediction, LightSpan):
                 self._trace_id,
                 self._span_id,
                 parent_id,
-                binding.time_ns(),
+                time_ns(),
                 elapsed_ns,
                 self._number or self._make_number(),
                 label,
@@ -443,7 +459,7 @@ class LightPrediction(OwnPrediction, LightSpan):
         self._end_ns = outcome.end_ns
         self.span_count = (1 + len(self._stages or ())) if self._sampled else 0
         if not self._sampled:
-            self._parent = INVALID_SPAN_CONTEXT
+            self._parent = None
 
     def _stage(self, name: str) -> AbstractContextManager[Any]:
         return nullcontext() if self._finished else LightStage(self, name)
@@ -458,7 +474,7 @@ class LightPrediction(OwnPrediction, LightSpan):
             status = (StatusCode.ERROR, failure.message)
             self._events = [*(self._events or []), (semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())]
         data = self._data(attributes, status)
-        self._parent = INVALID_SPAN_CONTEXT  # whoever keeps this prediction must not keep its ancestors
+        self._parent = None  # whoever keeps this prediction must not keep its ancestors
         return [data, *(self._stages or [])]
 
     def add_stage(self, data: SpanData) -> None:

@@ -35,7 +35,7 @@ class LightSpan(Span):
     """None until a name was given: a prediction's is that of its binding."""
     _trace_id: int
     _span_id: int
-    _parent: SpanContext | LightSpan
+    _parent: SpanContext | LightSpan | None
     # What most spans never change stands here once, not in each of them.
     _sampled = False
     _random = True
@@ -164,7 +164,7 @@ class LightSpan(Span):
             name=self.name,
             trace_id=self._trace_id,
             span_id=self._span_id,
-            parent_span_id=parent.span_id if parent.is_valid else 0,
+            parent_span_id=parent.span_id if parent is not None and parent.is_valid else 0,
             trace_flags=1,
             start_ns=self._start_ns,
             end_ns=self._end_ns,
@@ -174,7 +174,7 @@ class LightSpan(Span):
             status=_STATUS[code],  # type: ignore[arg-type]
             status_message=message,
             trace_state=state.to_header() if state else "",
-            parent_is_remote=parent.is_valid and parent.is_remote,
+            parent_is_remote=parent is not None and parent.is_valid and parent.is_remote,
         )
 
 

@@ -64,7 +64,7 @@ def test_another_keeper_of_the_context_is_asked_itself(monkeypatch):
     """A runtime context that OTEL_PYTHON_CONTEXT names may do more than keep: nothing goes past it."""
     monkeypatch.setenv("OTEL_PYTHON_CONTEXT", "of_a_profiler")
 
-    assert contexts._shortest() == (otel_context.get_current, otel_context.attach)
+    assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
 
 
 def test_a_keeper_that_stores_something_else_is_asked_itself(monkeypatch):
@@ -74,5 +74,5 @@ def test_a_keeper_that_stores_something_else_is_asked_itself(monkeypatch):
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "attach", lambda context: wrapped.set([context]))
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", lambda token: token.var.reset(token))
 
-    assert contexts._shortest() == (otel_context.get_current, otel_context.attach)
+    assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
     assert (otel_context.get_current(), wrapped.get()) == (before, None)
