@@ -122,17 +122,15 @@ class Predictions:
     def discard(self) -> None:
         while self._queue:
             records = self._take()
-            for record in records:
-                self._traces.drop("shutdown", _spans(record))
-                self._logs.drop("shutdown", _events(record))
+            self._traces.drop("shutdown", _spans_of(records))
+            self._logs.drop("shutdown", _events_of(records))
             self._relieve(records)
 
     def waiting(self, signal: Signal) -> int:
-        records = self._queue.copy()
-        if signal == "traces":
-            return sum(map(_spans, records)) if self._traces.counts else 0
-        if signal == "logs":
-            return sum(map(_events, records)) if self._logs.counts else 0
+        if signal == "traces" and self._traces.counts:
+            return _spans_of(self._queue.copy())
+        if signal == "logs" and self._logs.counts:
+            return _events_of(self._queue.copy())
         return 0
 
     def reset_after_fork(self) -> None:
@@ -155,25 +153,24 @@ class Predictions:
             waiting = len(queue)
             size = CHUNK if waiting < MANY else 16 * CHUNK
             records = [queue.popleft() for _ in range(min(size, waiting))]
-            # Not `_spans` and `_events`: two calls a record cost as much as taking it.
-            self._traces.produce(sum([each[3] if isinstance(each, tuple) else each.span_count for each in records]))
-            self._logs.produce(sum([each[4] if isinstance(each, tuple) else each.event_count for each in records]))
+            self._traces.produce(_spans_of(records))
+            self._logs.produce(_events_of(records))
         return records
 
     def _lose(self, record: Record | EverydayValues, reason: str) -> None:
-        spans, events = _spans(record), _events(record)
+        spans, events = _spans_of((record,)), _events_of((record,))
         self._traces.produce(spans)
         self._logs.produce(events)
         self._traces.drop(reason, spans)
         self._logs.drop(reason, events)
 
 
-def _spans(record: Record | EverydayValues) -> int:
-    return record[3] if isinstance(record, tuple) else record.span_count
+def _spans_of(records: Iterable[Record | EverydayValues]) -> int:
+    return sum([each[3] if isinstance(each, tuple) else each.span_count for each in records])
 
 
-def _events(record: Record | EverydayValues) -> int:
-    return record[4] if isinstance(record, tuple) else record.event_count
+def _events_of(records: Iterable[Record | EverydayValues]) -> int:
+    return sum([each[4] if isinstance(each, tuple) else each.event_count for each in records])
 
 
 class Noted:

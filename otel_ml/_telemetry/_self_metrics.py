@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -11,25 +14,63 @@ from otel_ml._telemetry.ledger import Ledger
 
 Ledgers = Callable[[], Mapping[str, Ledger]]
 
+OLDEST: Final = 1.0
+"""Seconds after which an account is read anew in any case."""
+
+
+class Accounts:
+    """One reading of the ledgers for all instruments of a collection: its figures fit together, and it is made once.
+
+    An instrument that asks again belongs to the next collection.
+    """
+
+    def __init__(
+        self, ledgers: Ledgers, clock: Callable[[], float] = monotonic, process_id: Callable[[], int] = os.getpid
+    ) -> None:
+        self._ledgers = ledgers
+        self._clock = clock
+        self._process_id = process_id
+        self._asked: set[str] = set()
+        self._read: Mapping[str, Ledger] = {}
+        self._read_at = float("-inf")
+        self._process = 0
+
+    def of(self, instrument: str) -> Mapping[str, Ledger]:
+        """The account of every signal, for this instrument."""
+        now, process = self._clock(), self._process_id()
+        if instrument in self._asked or now - self._read_at > OLDEST or process != self._process:
+            self._read, self._read_at, self._process = self._ledgers(), now, process
+            self._asked = set()
+        self._asked.add(instrument)
+        return self._read
+
 
 def register(meter: Meter, ledgers: Ledgers) -> None:
     """Creates `otelml.export.*` for each signal and reason, all starting at zero, and `otelml.internal.errors`."""
+    accounts = Accounts(ledgers)
 
-    def sums(read: Callable[[Ledger], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        return lambda _: [Observation(read(ledger), {semconv.SIGNAL: name}) for name, ledger in ledgers().items()]
+    def sums(metric: str, read: Callable[[Ledger], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [
+            Observation(read(ledger), {semconv.SIGNAL: name}) for name, ledger in accounts.of(metric).items()
+        ]
 
     for metric, read in (
         (semconv.EXPORT_PRODUCED, lambda ledger: ledger.produced),
         (semconv.EXPORT_DELIVERED, lambda ledger: ledger.delivered),
         (semconv.EXPORT_REJECTED, lambda ledger: ledger.rejected),
     ):
-        meter.create_observable_counter(metric.name, [sums(read)], metric.unit, metric.description)
+        meter.create_observable_counter(metric.name, [sums(metric.name, read)], metric.unit, metric.description)
     in_flight = semconv.EXPORT_IN_FLIGHT
     meter.create_observable_up_down_counter(
-        in_flight.name, [sums(lambda ledger: ledger.in_flight)], in_flight.unit, in_flight.description
+        in_flight.name,
+        [sums(in_flight.name, lambda ledger: ledger.in_flight)],
+        in_flight.unit,
+        in_flight.description,
     )
     dropped = semconv.EXPORT_DROPPED
-    meter.create_observable_counter(dropped.name, [lambda _: _dropped(ledgers())], dropped.unit, dropped.description)
+    meter.create_observable_counter(
+        dropped.name, [lambda _: _dropped(accounts.of(dropped.name))], dropped.unit, dropped.description
+    )
     errors = semconv.INTERNAL_ERRORS
     meter.create_observable_counter(errors.name, [lambda _: _internal_errors()], errors.unit, errors.description)
 

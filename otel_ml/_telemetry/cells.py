@@ -11,6 +11,7 @@ from threading import get_ident
 from typing import NamedTuple, TypeVar
 
 from otel_ml import semconv
+from otel_ml._telemetry._courtesy import stand_back
 
 EXEMPLARS_A_SERIES = 4
 """Exemplars that one series carries in one interval."""
@@ -250,6 +251,9 @@ class CellSet:
 
     def fold(self, *, take_exemplars: bool = True) -> Folded:
         """Sums over all threads; monotone from one call to the next. Takes the exemplars unless told not to."""
+        for _ in range(len(self.elapsed_ns) // SETTLED_AT_ONCE):
+            self.settle()
+            stand_back()
         with self._lock:
             while self.elapsed_ns or self.scores or self.classes:
                 self._settle()

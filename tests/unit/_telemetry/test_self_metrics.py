@@ -1,0 +1,56 @@
+"""The ledger as metrics: one reading serves all instruments of a collection."""
+
+from __future__ import annotations
+
+import pytest
+
+from otel_ml._telemetry import _self_metrics
+from otel_ml._telemetry.ledger import Ledger
+
+
+class Counting:
+    def __init__(self):
+        self.reads = 0
+
+    def __call__(self):
+        self.reads += 1
+        return {"logs": Ledger(produced=self.reads)}
+
+
+@pytest.fixture
+def now():
+    return [0.0]
+
+
+@pytest.fixture
+def accounts(now):
+    return _self_metrics.Accounts(Counting(), lambda: now[0])
+
+
+def produced(accounts, instrument):
+    return accounts.of(instrument)["logs"].produced
+
+
+def test_the_instruments_of_a_collection_see_one_account(accounts):
+    """Produced and in flight of one moment fit together; what comes meanwhile belongs to the next collection."""
+    collections = [[produced(accounts, name) for name in ("produced", "in_flight", "dropped")] for _ in range(3)]
+
+    assert collections == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+
+
+def test_an_old_account_is_not_handed_out(accounts, now):
+    """An instrument that was left out of earlier collections does not see what they saw."""
+    first = produced(accounts, "produced")
+    now[0] = _self_metrics.OLDEST + 0.1
+
+    assert (first, produced(accounts, "dropped")) == (1, 2)
+
+
+def test_a_forked_child_reads_its_own_account():
+    """The parent's is not the child's."""
+    process_id = [1]
+    accounts = _self_metrics.Accounts(Counting(), lambda: 0.0, lambda: process_id[0])
+    first = produced(accounts, "produced")
+    process_id[0] = 2
+
+    assert (first, produced(accounts, "dropped")) == (1, 2)

@@ -1,0 +1,61 @@
+"""Records of one scope are joined, counted, cut to fit and taken apart without changing a byte."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+from otel_ml._telemetry import _wire
+
+NAMES = st.lists(st.text(st.characters(codec="utf-8"), max_size=400), min_size=1, max_size=20)
+
+
+def message(name):
+    return Span(name=name).SerializeToString()
+
+
+def framed(message):
+    return _wire.FRAMES[len(message)] + message
+
+
+@given(NAMES)
+def test_a_run_is_the_repeated_field_of_its_scope_message(names):
+    """What the stock library reads from it is the records in their order."""
+    ((_, frames, count),) = _wire.joined(b"scope", [framed(message(name)) for name in names])
+
+    assert count == len(names)
+    assert [span.name for span in ScopeSpans.FromString(frames).spans] == names
+
+
+@given(NAMES)
+def test_a_run_comes_apart_into_the_records_it_was_made_of(names):
+    """Each under the same scope and counted once."""
+    (run,) = _wire.joined(b"scope", [framed(message(name)) for name in names])
+
+    assert _wire.apart(run) == [_wire.encoded(b"scope", message(name)) for name in names]
+
+
+def test_a_metric_that_stands_alone_keeps_its_data_points():
+    """Its count is not that of the records."""
+    metric = _wire.encoded(b"scope", b"m" * 300, 7)
+
+    assert _wire.apart(metric) == [metric]
+
+
+@pytest.mark.parametrize(("length", "runs"), [(_wire.RUN_BYTES // 4, 1), (_wire.RUN_BYTES // 2, 3)])
+def test_long_records_are_not_joined(length, runs):
+    """A receiver's limit must not meet a run that no longer fits into any request."""
+    found = _wire.joined(b"scope", [framed(b"x" * length)] * 3)
+
+    assert (len(found), _wire.count(found), _wire.size(found)) == (runs, 3, 3 * len(framed(b"x" * length)))
+
+
+def test_frames_of_any_length_are_right_also_beyond_those_that_are_kept():
+    """The table of frames is bounded; what is not in it is made anew."""
+    for length in (0, 1, 127, 128, 5000, 16_383, 16_384, 70_000, 2_097_152):
+        assert _wire.FRAMES[length] + b"x" * length == _wire.framed(2, b"x" * length)
+    for length in range(100_000, 105_000):
+        assert _wire.FRAMES[length] == b"\x12" + _wire.varint(length)
+    assert len(_wire.FRAMES) <= 4096
