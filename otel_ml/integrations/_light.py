@@ -62,7 +62,8 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
         self.context = Context(entries)
         self._cells = cells = light.requests.by_thread.get(get_ident()) or light.requests.mine()
         self._active = cells.begin(key)
-        self._began_ns = light.now()
+        now = light.now
+        self._began_ns = now()
 
     def fail(self, error: BaseException) -> None:
         if self.logger is not None:
@@ -80,7 +81,8 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
     def record(self, error: BaseException | None, status: int | None) -> None:
         """Counts the request and hands its span to the worker."""
         light = self._light
-        elapsed_ns = light.now() - self._began_ns
+        now = light.now
+        elapsed_ns = now() - self._began_ns
         self._active.finished += 1
         route = self.route
         if type(route) is not str:

@@ -51,8 +51,9 @@ class LightServerSpan(RequestPredictions, LightSpan):
         """
         self.first_id = None
         self._key = method, scheme = key
-        self._span_id = light.span_id()
-        self._trace_id = trace_id = light.trace_id()
+        draw_trace_id, draw_span_id = light.trace_id, light.span_id  # see `prediction._light`
+        self._span_id = draw_span_id()
+        self._trace_id = trace_id = draw_trace_id()
         self._sampled = trace_id & _LOW_64_BITS < light.root_bound
         client, server = scope.get("client"), scope.get("server")
         self._path = scope["path"][: _request.PATH_LIMIT]
@@ -118,7 +119,8 @@ class LightServerSpan(RequestPredictions, LightSpan):
         if not self._sampled:
             return
         self._found = found
-        self._end_ns = end_ns = light.time_ns()
+        time_ns, offer = light.time_ns, light.offer
+        self._end_ns = end_ns = time_ns()
         self._start_ns = end_ns - elapsed_ns
         if self.given_name is not None and found[2] is not None:
             self.given_name = None
@@ -128,7 +130,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
             bucket = bisect_left(cell.bounds, seconds)
             if bucket not in cell.exemplars:
                 self._exemplar = cell.offer(bucket, Exemplar(seconds, end_ns, self._trace_id, self._span_id))
-        light.offer(self)
+        offer(self)
 
     # --- server_spans.FinishedSpan: called on the worker -----------------------------------------------------------
 

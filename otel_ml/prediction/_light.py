@@ -24,7 +24,7 @@ from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
 from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
-from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction._span import LIGHT_KINDS, RANDOM_TRACE_ID, LightSpan
 from otel_ml.prediction._stage import LightStage
 
 if TYPE_CHECKING:
@@ -322,13 +322,14 @@ class LightPrediction(OwnPrediction, LightSpan):
             return True
         if self._span_id == 0:
             self._make_ids()
-        shape, parent, parent_id = 1 if sampled else 0, self._parent, 0
+        parent: Any = self._parent
+        shape, parent_id = 1 if sampled else 0, 0
         # A copy: a stage may end on another thread between the count and the worker.
         stages = () if self._stages is None else tuple(self._stages)
         if self._random:
             shape |= RANDOM_TRACE_ID
         if parent is not None:
-            if isinstance(parent, LightSpan):
+            if type(parent) in LIGHT_KINDS:
                 shape |= _LOCAL_PARENT
                 parent_id = parent._span_id
             else:
@@ -403,8 +404,9 @@ class LightPrediction(OwnPrediction, LightSpan):
         """Finds the parent and asks the rule, or the sampler, whether this trace is recorded."""
         binding = self._binding
         rule = binding.rule
-        around, followed = context.get(SPAN_KEY), False
-        if isinstance(around, LightSpan):
+        around: Any = context.get(SPAN_KEY)
+        followed = False
+        if type(around) in LIGHT_KINDS:
             followed = self._below_ours(around)
         elif around is not None:
             parent = get_current_span(context).get_span_context()
