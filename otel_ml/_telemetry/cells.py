@@ -149,8 +149,8 @@ class ModelCells:
 
     def add(self, other: ModelCells) -> None:
         """Adds everything that another thread has counted."""
+        self.finished += other.finished  # first: what ends meanwhile has begun before it is read
         self.started += other.started
-        self.finished += other.finished
         self.unrecognised += other.unrecognised
         for name, count in list(other.classes.items()):
             self.classes[name] = self.classes.get(name, 0) + count
@@ -203,6 +203,7 @@ class CellSet:
         """Numbers taken from `begun` that stand for no prediction of this process."""
         self._everyday = ModelCells()
         self._residue = ModelCells()
+        self._is_child = False
         self._lock = threading.Lock()
 
     def settle(self) -> None:
@@ -260,7 +261,6 @@ class CellSet:
             alive = {thread.ident for thread in threading.enumerate()}
             folded = Folded(ModelCells())
             folded.cells.add(self._everyday)
-            folded.cells.started += self._count_begun()
             if take_exemplars:
                 _take_exemplars(self._everyday, folded.exemplars)
             for ident, cells in list(self.by_thread.items()):
@@ -272,6 +272,11 @@ class CellSet:
                     self._residue.add(cells)
                     del self.by_thread[ident]
             folded.cells.add(self._residue)
+            folded.cells.started += self._count_begun()
+            if self._is_child and folded.cells.finished > folded.cells.started:
+                # Predictions that the parent has begun have ended here, where nobody had counted them in.
+                self._residue.started += folded.cells.finished - folded.cells.started
+                folded.cells.started = folded.cells.finished
             return folded
 
     def reset_after_fork(self) -> None:
@@ -283,6 +288,7 @@ class CellSet:
         for noted in (self.elapsed_ns, self.scores, self.classes):  # in place: the bindings hold them
             noted.clear()
         self._no_predictions = next(self.begun) + 1
+        self._is_child = True
 
     def _count_begun(self) -> int:
         begun = next(self.begun) - self._no_predictions

@@ -60,6 +60,20 @@ def test_ended_threads_leave_their_counts_and_no_cells():
     assert len(handle.by_thread) == 0
 
 
+def test_what_the_parent_has_begun_does_not_leave_the_child_a_call_short():
+    """A fork inside a prediction: it ends in the child, and the next one in flight is seen all the same."""
+    cells = CellSet(IDENTITY)
+    next(cells.begun)
+    cells.reset_after_fork()
+    cells.elapsed_ns.append(5)
+    ended = cells.fold().cells
+    next(cells.begun)
+    begun = [cells.fold().cells for _ in range(2)]
+
+    assert (ended.started, ended.finished) == (1, 1)
+    assert [(each.started, each.finished) for each in begun] == [(2, 1), (2, 1)]
+
+
 def test_a_scrape_leaves_exemplars_to_others():
     """Folding without taking keeps the interval's exemplars."""
     handle = CellSet(IDENTITY)
