@@ -33,6 +33,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
             import_module(f"otel_ml.cli.{name}").add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=summary)
+        subparsers.choices[name].set_defaults(parser=subparsers.choices[name])
     return parser
 
 
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one sub-command and returns its exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = build_parser(next((word for word in words if not word.startswith("-")), None))
-    given = parser.parse_args(words)
+    given, unknown = parser.parse_known_args(words)
+    if unknown:  # said by the sub-command, with its usage
+        getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.version:
         from otel_ml import __version__
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from otel_ml import _guard
+from otel_ml.config import ConfigError
 from otel_ml.integrations._exchange import Receive, Send
 from otel_ml.integrations._outlet import Outlet, flush_in_force
 from otel_ml.integrations._request import Scope
@@ -71,10 +72,15 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
 
     Returns:
         A function that takes the observation away again.
+
+    Raises:
+        ConfigError: It is no such application.
     """
     known: Callable[[], None] | None = getattr(app, _UNDO, None)
     if known is not None:
         return known
+    if not callable(getattr(app, _BUILD, None)):
+        raise ConfigError(f"instrument_fastapi takes a FastAPI application, not {type(app).__name__}")
     settings = Settings(
         outlet=Outlet(tracer_provider, meter_provider),
         native=Native(app),

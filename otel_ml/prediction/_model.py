@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
@@ -113,7 +113,7 @@ class Model:
         self.version = _version(version)
         self.role = _one_of("role", role, Role)
         self.task = _one_of("task", task, Task)
-        self.classes = None if classes is None else [str(class_text(item)) for item in classes]
+        self.classes = None if classes is None else _classes(self.task, classes)
         self.trained_at = trained_at.timestamp() if isinstance(trained_at, datetime) else trained_at
         self.loaded_at: float | None = None
         self.id_source = id
@@ -450,6 +450,15 @@ def _version(version: Any) -> str:
     if type(version) not in (str, int, float):
         raise ConfigError("the version of a model must be a text or a number")
     return text(str(version), NAME_LIMIT) or ""
+
+
+def _classes(task: str, classes: Any) -> list[str]:
+    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+        raise ConfigError(f"classes={classes!r} is no sequence of classes")
+    texts = [str(class_text(item)) for item in classes]
+    if task == "binary" and len(texts) != 2:
+        raise ConfigError(f"task='binary' has two classes, not {len(texts)}: name both, or use task='multiclass'")
+    return texts
 
 
 def _one_of(argument: str, value: Any, allowed: Any) -> Any:

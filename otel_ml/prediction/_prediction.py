@@ -165,8 +165,9 @@ class Prediction:
             return
         if self.model.is_sensitive:
             self._note_secrets()
-        self._began_ns = self._clock.perf_counter_ns()
+        # In this order: a pause between the two must not put the end into the future, behind what happens after it.
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
+        self._began_ns = self._clock.perf_counter_ns()
         context = otel_context.get_current()
         self._open(context)
         holder = context.get(PREDICTIONS_KEY)

@@ -56,8 +56,8 @@ class LightStage(LightSpan):
 
     def _begin(self) -> None:
         clock = self._prediction.binding.clock
+        self._start_ns = clock.time_ns()  # first, as of a prediction
         self._began_ns = clock.perf_counter_ns()
-        self._start_ns = clock.time_ns()
         context = get_current()
         self._token = attach(Context({**context, SPAN_KEY: self}))
 

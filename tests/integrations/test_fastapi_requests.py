@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from otel_ml import _guard, instrument_fastapi, semconv
+from otel_ml import ConfigError, _guard, instrument_fastapi, semconv
 
 DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
@@ -349,6 +349,12 @@ def test_two_calls_observe_once(memory, client_of):
     client_of(app).get("/leaf")
 
     assert (first is second, names(memory)) == (True, ["GET /leaf"])
+
+
+def test_what_is_no_application_is_refused_in_one_line():
+    """A mistake at the start is said at the start, not found at the first request."""
+    with pytest.raises(ConfigError, match="takes a FastAPI application, not NoneType"):
+        instrument_fastapi(None)
 
 
 def test_undo_takes_everything_away(memory, client_of):

@@ -45,6 +45,17 @@ def test_help_imports_no_command() -> None:
     assert [name for name in COMMANDS if name not in done.stdout] == []
 
 
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_an_unknown_option_shows_the_usage_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not that of the front page, which does not name the options."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, *(["x"] if command in ("profile", "drift") else []), "--bogus"])
+    shown = capsys.readouterr().err
+
+    assert ended.value.code == 2
+    assert shown.startswith(f"usage: otel-ml {command} ")
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints one line."""
     assert main(["--version"]) == 0

@@ -332,6 +332,9 @@ def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) 
         ({"name": ""}, "the name of a model must be a text that is not empty"),
         ({"name": "m", "role": "main"}, "role='main' is not one of primary, canary, shadow"),
         ({"name": "m", "task": "classify"}, "task='classify' is not one of binary, multiclass"),
+        ({"name": "m", "classes": "spam"}, "classes='spam' is no sequence of classes"),
+        ({"name": "m", "classes": 2}, "classes=2 is no sequence of classes"),
+        ({"name": "m", "task": "binary", "classes": [0, 1, 2]}, "task='binary' has two classes, not 3"),
         ({"name": "m", "events": "some"}, "events='some' is not one of sampled, all, errors, off"),
         ({"name": "m", "capture_features": "some"}, "capture_features='some' is not one of declared, all, none"),
     ],
@@ -352,3 +355,37 @@ def test_an_exception_with_a_hostile_text_is_described() -> None:
     failure = describe(HostileError())
 
     assert (failure.type.rpartition(".")[2], failure.message) == ("HostileError", "")
+
+
+class HeldUp(FixedClock):
+    """A clock whose thread loses the processor for four milliseconds behind its first reading of each start."""
+
+    reads = 0
+
+    def time_ns(self) -> int:
+        return self._read(super().time_ns())
+
+    def perf_counter_ns(self) -> int:
+        return self._read(super().perf_counter_ns())
+
+    def _read(self, value: int) -> int:
+        self.reads += 1
+        if self.reads == 1:
+            self.advance(0.004)
+        return value
+
+
+@pytest.mark.parametrize("of", ["the prediction", "a stage"])
+def test_a_pause_between_two_clocks_puts_no_end_into_the_future(of: str) -> None:
+    """What happens next must not stand before it, in the spans and in the events."""
+    clock = HeldUp()
+    with InMemoryTelemetry(clock=clock) as telemetry:
+        clock.reads = 0 if of == "the prediction" else 1
+        with otel_ml.Model("m", "1").prediction() as prediction:
+            clock.reads = 0 if of == "a stage" else 1
+            with prediction.stage("s"):
+                clock.advance(0.001)
+        now = FixedClock.time_ns(clock)
+        ends = [span["end_ns"] for span in telemetry.spans()]
+
+        assert (len(ends), max(ends) <= now) == (2, True)
