@@ -71,11 +71,12 @@ check: $(VENV)/.dev ## Style, types, spelling and the rooms' contract
 	@$(VENV)/bin/codespell
 
 .PHONY: faults
-faults: $(VENV)/.dev ## The longer fault cases, as one table
+faults: $(VENV)/.dev ## Every fault case, the long ones too, as one table
 	@$(PYTHON) tests/faults/table.py
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Every budget beside the peers, as one table (BENCH="--only cpu --runs 5")
+	@$(PYTHON) deploy/local/build.py collector
 	@$(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 .PHONY: lock

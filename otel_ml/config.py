@@ -235,8 +235,8 @@ class Config:
             _typed(name, getattr(self, name), (Mapping,), "a mapping")
 
     def _check_numbers(self) -> None:
-        _between("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001, _DAY)
-        _between("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001, _DAY)
+        _between("metric_export_interval", ENV_METRIC_INTERVAL, self.metric_export_interval, 0.001, _DAY, unit=_IN_MS)
+        _between("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001, _DAY, unit=_IN_MS)
         for argument, variable, most in (
             ("queue_size", semconv.ENV_QUEUE_SIZE, _MOST),
             ("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", _MOST),
@@ -404,12 +404,18 @@ def _choice(argument: str, variable: str, value: Any, allowed: tuple[str, ...]) 
         raise ConfigError(f"{argument} ({variable}) is {_shown(value)}: use one of {', '.join(allowed)}")
 
 
-def _between(argument: str, variable: str, value: Any, least: float, most: float) -> None:
+_IN_MS: Final = " seconds; the variable is in milliseconds"
+
+
+def _between(  # noqa: PLR0913
+    argument: str, variable: str, value: Any, least: float, most: float, *, unit: str = ""
+) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{argument} ({variable}) is a {type(value).__name__}: use a number")
     if not least <= value <= most:
         raise ConfigError(
             f"{argument} ({variable}) is {_shown(value)}: use a number of at least {least:.15g} and at most {most:.15g}"
+            f"{unit}"
         )
 
 

@@ -26,9 +26,16 @@ _GRPC_REMEDY: Final = (
 
 def say_lost(ledger: Mapping[str, Ledger]) -> None:
     """One last line at the end of an engine, if records of it never reached the first hop."""
-    lost = ", ".join(f"{signal} {account.lost()}" for signal, account in ledger.items() if account.lost())
+    lost = ", ".join(
+        f"{signal} {account.lost()} ({_why(account)})" for signal, account in ledger.items() if account.lost()
+    )
     if lost:
-        _guard.warn(f"otel-ml: never reached the receiver: {lost}; `telemetry.ledger()` says why")
+        _guard.warn(f"otel-ml: never reached the receiver: {lost}")
+
+
+def _why(account: Ledger) -> str:
+    reasons = {"rejected": account.rejected, **account.dropped}
+    return ", ".join(reason for reason, count in reasons.items() if count)
 
 
 class Health:

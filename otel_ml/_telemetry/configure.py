@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from otel_ml import _guard
+from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._endings import Endings
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
-from otel_ml.config import Config, ConfigError, argument_names
+from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 _AUTO_INSTRUMENTATION: Final = "opentelemetry.instrumentation.auto_instrumentation"
@@ -111,9 +111,22 @@ def configure(**arguments: Any) -> Telemetry:
         mode, why = decide()
         engine = OwnEngine(config) if mode == "own" else None
         _current = install(Telemetry(mode, config, engine, why), engine)
+    if mode == "guest" and "service_name" in given:
+        _say_whose_name(given["service_name"], why)
     if config.logging and mode != "off":
         import_module(_LOGGING_ROOM).instrument_logging()
     return _current
+
+
+def _say_whose_name(asked: str, why: str) -> None:
+    """One line if telemetry goes out under another service's name than was asked for: it would not be found."""
+    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    in_force = _guard.attempt(lambda: resource.attributes[semconv.SERVICE_NAME] if resource is not None else None)
+    if isinstance(in_force, str) and in_force != asked:
+        _guard.warn(
+            f"otel-ml: {why}, so that telemetry goes out as its service {in_force!r}, not as {asked!r}: "
+            f"set {ENV_SERVICE_NAME} for it"
+        )
 
 
 def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:

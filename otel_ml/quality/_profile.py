@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +83,8 @@ class ReferenceProfile:
         """
         from otel_ml.quality._fit import FEATURES, RefusedError, by_importance, fit_feature, fit_output
 
+        if find_spec("numpy") is None:
+            raise ImportError("ReferenceProfile.fit needs numpy: pip install 'otel-ml[quality]'", name="numpy")
         rows = _check_frame(frame, (score, label, *categorical, *sensitive, *(importance or ())))
         columns = tuple(name for name in frame if name not in {score, label})
         names = by_importance(columns, importance)

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,15 @@ def machine() -> str:
     )
     return (
         f"{os.cpu_count()} x {model}, Python {platform.python_version()}, "
-        f"opentelemetry-sdk {version('opentelemetry-sdk')}, prometheus-client {version('prometheus-client')}"
+        f"{_version('opentelemetry-sdk')}, {_version('prometheus-client')}"
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} is missing (make install)"
 
 
 def number(value: float | None) -> str:

@@ -38,19 +38,25 @@ def wanted(rows: list[Row], *, full: bool, all_peers: bool) -> dict[str, list[st
     return {program: list(dict.fromkeys(contenders)) for program, contenders in found.items()}
 
 
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of rounds: use 1 or more")
+    return int(text)
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--runs", type=_rounds, default=3, help="rounds (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=KEYS, metavar="ROW", help="these rows and nothing else")
     parser.add_argument("--full", action="store_true", help="Evidently on 1M x 30 too: about six minutes more")
     parser.add_argument("--json", action="store_true", help="print the table and all figures as JSON")
     given = parser.parse_args()
     rows = [row for row in ROWS if not given.only or row.key in given.only]
     began = time.monotonic()
-    results = run(wanted(rows, full=given.full, all_peers=not given.only), max(1, given.runs))
+    results = run(wanted(rows, full=given.full, all_peers=not given.only), given.runs)
     lines = [judge(row, results) for row in rows]
     lost = results.lost()
     if given.json:

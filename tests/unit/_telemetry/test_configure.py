@@ -144,6 +144,25 @@ def test_a_guest_ends_within_its_limit(run, receiver):
     assert run.stderr.count("ignores its time limit") == 1
 
 
+@pytest.mark.parametrize(("asked", "lines"), [("fraud-api", 1), ("theirs", 0)])
+def test_a_guest_says_under_which_name_it_goes_out(run, asked, lines):
+    """The service would be looked for under the name that was asked for, and not be found."""
+    run(
+        f"""
+        from opentelemetry import trace
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        trace.set_tracer_provider(TracerProvider(resource=Resource.create({{"service.name": "theirs"}})))
+        otel_ml.configure(service_name="{asked}")
+        """,
+        says="not as 'fraud-api'",
+    )
+    said = [line for line in run.stderr.splitlines() if "goes out as its service 'theirs'" in line]
+
+    assert len(said) == lines
+    assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in said)
+
+
 def test_a_configuration_file_makes_it_a_guest(run, receiver):
     """OTEL_CONFIG_FILE is somebody else's declaration."""
     lines = run("say(mode=otel_ml.configure().mode)", OTEL_CONFIG_FILE="/tmp/otel.yaml")
