@@ -15,6 +15,7 @@ from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, S
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
+from otel_ml.integrations import _logging_setup
 from otel_ml.prediction import current_prediction
 
 __all__ = ["instrument_logging"]
@@ -181,7 +182,8 @@ def instrument_logging(
     ``extra``; its body is the rendered message. Levels of loggers stay as they are. Where the handler of another OTel
     distribution is at work on the same record, ours adds the prediction id to that record and sends nothing. Records
     of OpenTelemetry itself, and what is logged while telemetry is exported, are not sent. A second call for the same
-    logger changes nothing.
+    logger changes nothing. `logging.basicConfig`, `dictConfig` and `fileConfig` work afterwards as before, and leave
+    the handler in place; under a name that was imported from its module earlier they do not see to that.
 
     Args:
         logger: A logger or its name; the root logger if None.
@@ -193,7 +195,8 @@ def instrument_logging(
         A function that takes the handler away again.
     """
     target = logging.getLogger(logger) if logger is None or isinstance(logger, str) else logger
-    known = next((handler for handler in target.handlers if isinstance(handler, OTelHandler)), None)
+    there = (*target.handlers, *_logging_setup.absent(target))
+    known = next((handler for handler in there if isinstance(handler, OTelHandler)), None)
     handler = known or OTelHandler(level, logger_provider=logger_provider, prediction_id=prediction_id)
     foreign = foreign_handler(target.name)
     if foreign is not None:
@@ -205,8 +208,10 @@ def instrument_logging(
         )
     if known is None:
         target.addHandler(handler)
+        _logging_setup.keep(target, handler)
 
     def undo() -> None:
+        _logging_setup.give_up(handler)
         target.removeHandler(handler)
         handler.identify.take_off()
 
