@@ -16,7 +16,13 @@ from otel_ml import _guard
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FUNCTIONS: Final = ((logging, "basicConfig"), (logging.config, "dictConfig"), (logging.config, "fileConfig"))
+_FUNCTIONS: Final = (
+    (logging, "basicConfig"),
+    (logging.config, "dictConfig"),
+    (logging.config, "fileConfig"),
+    (logging.config.DictConfigurator, "configure"),
+)
+"""The last one is what `dictConfig` calls, also where the service imported that name before us."""
 
 _lock = threading.RLock()
 """For changes of what follows; no function of the service or of `logging` runs under it."""
@@ -64,10 +70,10 @@ def keep(logger: logging.Logger, handler: logging.Handler) -> None:
     with _lock:
         _places[:] = [place for place in _places if place.is_alive()]
         _places.append(_Place(logger, handler))
-        for module, name in _FUNCTIONS:
-            function = getattr(module, name)
+        for owner, name in _FUNCTIONS:
+            function = getattr(owner, name)
             if not _is_ours(function):
-                setattr(module, name, _wrapped(function))
+                setattr(owner, name, _wrapped(function))
 
 
 def give_up(handler: logging.Handler) -> None:
@@ -76,11 +82,11 @@ def give_up(handler: logging.Handler) -> None:
         _places[:] = [place for place in _places if place.is_alive() and place.handler() is not handler]
         if _places:
             return
-        for module, name in _FUNCTIONS:
-            function = getattr(module, name)
+        for owner, name in _FUNCTIONS:
+            function = getattr(owner, name)
             while _is_ours(function):
                 function = function.__wrapped__
-                setattr(module, name, function)
+                setattr(owner, name, function)
 
 
 def absent(logger: logging.Logger) -> list[logging.Handler | None]:

@@ -182,8 +182,8 @@ def instrument_logging(
     ``extra``; its body is the rendered message. Levels of loggers stay as they are. Where the handler of another OTel
     distribution is at work on the same record, ours adds the prediction id to that record and sends nothing. Records
     of OpenTelemetry itself, and what is logged while telemetry is exported, are not sent. A second call for the same
-    logger changes nothing. `logging.basicConfig`, `dictConfig` and `fileConfig` work afterwards as before, and leave
-    the handler in place; under a name that was imported from its module earlier they do not see to that.
+    logger changes nothing. `logging.basicConfig`, `dictConfig` and `fileConfig` work afterwards as if our handler were
+    not there, and leave it in place; not so a `basicConfig` or `fileConfig` that was imported by name earlier.
 
     Args:
         logger: A logger or its name; the root logger if None.

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from logging.config import dictConfig
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,17 @@ def test_dict_config_keeps_ours(memory, more):
 
 
 @bare_root()
+def test_dict_config_imported_by_name_keeps_ours(memory):
+    """A name that was bound before us does the same."""
+    root, ours = instrumented(memory)
+    dictConfig(PLAIN | {"disable_existing_loggers": False})
+
+    assert dictConfig is not logging.config.dictConfig
+    assert [type(handler) for handler in root.handlers] == [logging.StreamHandler, OTelHandler]
+    assert root.handlers[-1] is ours
+
+
+@bare_root()
 def test_an_incremental_configuration_keeps_ours(memory):
     """Levels change, handlers stay."""
     root, ours = instrumented(memory)
@@ -340,7 +352,8 @@ from otel_ml import instrument_logging
 from otel_ml.integrations.instrumentor import LoggingInstrumentor
 
 def functions():
-    return [logging.basicConfig, logging.config.dictConfig, logging.config.fileConfig]
+    config = logging.config
+    return [logging.basicConfig, config.dictConfig, config.fileConfig, config.DictConfigurator.configure]
 
 before = functions()
 first, second = instrument_logging(), instrument_logging("svc")
