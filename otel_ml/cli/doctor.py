@@ -1,27 +1,26 @@
-"""`otel-ml doctor`: the mode, the settings in force, what is installed and whether the back end answers."""
+"""`otel-ml doctor`: the mode, the settings in force, what is installed and whether the back end takes each signal."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from importlib.util import find_spec
+from contextlib import redirect_stdout
+from dataclasses import asdict
 from typing import Any
 
 import otel_ml
 from otel_ml import _guard
+from otel_ml._telemetry.configure import Telemetry, decide
+from otel_ml.cli._doctor_check import Checked, Outcome, check
+from otel_ml.cli._doctor_extras import extras
+from otel_ml.cli._doctor_variables import not_understood
 
-_EXTRAS = {
-    "fastapi": ("fastapi", "opentelemetry.instrumentation"),
-    "gpu": ("pynvml",),
-    "prometheus": ("opentelemetry.exporter.prometheus",),
-    "grpc": ("grpc",),
-    "quality": ("numpy", "pandas", "pyarrow"),
-    "ground-truth": ("sqlalchemy",),
-    "console": ("duckdb", "starlette", "uvicorn", "jinja2"),
-}
 _FEATURE_SERIES = 13
 """Series of one feature: 10 bins, one for unseen or other values, missing, and the size of the reference."""
+_REFERENCE_SERIES = 11
+"""Series of the reference of one feature."""
 _MODEL_SERIES = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
 
@@ -31,8 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "doctor",
         help="show the mode, the settings and whether the back end answers",
-        description="Configures telemetry from the environment as a service would, sends one export and says what "
-        "became of it.",
+        description="Configures telemetry from the environment as a service would, sends one span, one log record and "
+        "one collection of metrics, marked as a check, and says what became of each. Status 0: all that is to be "
+        "exported was taken.",
         epilog="example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 otel-ml doctor",
     )
     parser.add_argument("--endpoint", help="try this endpoint instead of the environment's")
@@ -57,47 +57,52 @@ def _count(value: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the findings; 0 when the back end took what was sent, or when nothing is to be sent."""
+    """Prints the findings; 0 when every signal that is to be exported was taken, and there is one."""
     try:
-        keywords = {} if arguments.endpoint is None else {"endpoint": arguments.endpoint}
-        telemetry = otel_ml.configure(**keywords)
+        findings = _findings(arguments)
     except otel_ml.ConfigError as error:
         print(f"otel-ml doctor: {error}", file=sys.stderr)
         return 1
-    delivered = telemetry.force_flush(arguments.timeout)
-    findings = _findings(telemetry, delivered=delivered, features=arguments.features)
-    telemetry.shutdown(1.0)
     if arguments.json:
         print(json.dumps(findings))
     else:
         _print(findings)
-    return 0 if delivered or telemetry.mode != "own" else 1
+    return 0 if findings["delivered"] else 1
 
 
-def _findings(telemetry: Any, *, delivered: bool, features: int) -> dict[str, Any]:
-    reference = 11 * features
+def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
+    resources = _resources()
+    config = otel_ml.Config(**({} if arguments.endpoint is None else {"endpoint": arguments.endpoint}))
+    mode, why = decide()
+    checked = Checked(Telemetry(mode, config, None, why).notes(), {}, {})
+    if mode == "own":
+        with redirect_stdout(sys.stderr):  # console exporters: standard output is the report's
+            checked = check(config, arguments.timeout)
+        checked.notes.insert(0, f"mode: {mode}")
+    features = arguments.features
     return {
         "version": otel_ml.__version__,
-        "mode": telemetry.mode,
-        "notes": telemetry.notes(),
-        "delivered": delivered,
-        "ledger": {
-            signal: {
-                "produced": entry.produced,
-                "delivered": entry.delivered,
-                "rejected": entry.rejected,
-                "dropped": dict(entry.dropped),
-                "in_flight": entry.in_flight,
-            }
-            for signal, entry in telemetry.ledger().items()
-        },
-        "resources": _resources(),
-        "extras": {extra: all(_is_installed(name) for name in names) for extra, names in _EXTRAS.items()},
+        "mode": mode,
+        "notes": checked.notes,
+        "not_understood": not_understood(os.environ),
+        "delivered": checked.is_delivered,
+        "verdict": _verdict(mode, checked),
+        "signals": {signal: asdict(outcome) for signal, outcome in checked.outcomes.items()},
+        "ledger": {signal: asdict(entry) for signal, entry in checked.ledger.items()},
+        "resources": resources,
+        "extras": extras(),
         "expected_series": {
-            "per_model_and_process": _MODEL_SERIES + _FEATURE_SERIES * features + reference,
+            "per_model_and_process": _MODEL_SERIES + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
             "features": features,
         },
     }
+
+
+def _verdict(mode: str, checked: Checked) -> str:
+    """What the lines of the signals do not tell."""
+    if mode == "guest":
+        return "not checked: others export here, not otel-ml"
+    return "" if checked.is_exported else "nothing is to be exported, so nothing was checked"
 
 
 def _resources() -> dict[str, Any]:
@@ -118,19 +123,25 @@ def _resources() -> dict[str, Any]:
     }
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _print(findings: dict[str, Any]) -> None:
     print(f"otel-ml {findings['version']}")
+    outcomes = {signal: Outcome(**found) for signal, found in findings["signals"].items()}
+    said = {f"{signal}: to {outcome.endpoint}" for signal, outcome in outcomes.items()}
+    said |= {f"{signal}: not exported (exporter none)" for signal in outcomes}
+    said |= {f"{signal}: scrape page at {outcome.detail}" for signal, outcome in outcomes.items()}
     for note in findings["notes"]:
-        print(f"  {note}")
-    if findings["mode"] == "own":
-        print("  the back end took the export" if findings["delivered"] else "  the back end did NOT take the export")
+        if note not in said:  # the line of the signal tells it too
+            print(f"  {note}")
+    for line in findings["not_understood"]:
+        print(f"  not understood: {line}")
+    for signal, outcome in outcomes.items():
+        print(f"  {signal}: {outcome}")
+    if findings["verdict"]:
+        print(f"  {findings['verdict']}")
+    _print_surroundings(findings)
+
+
+def _print_surroundings(findings: dict[str, Any]) -> None:
     resources = findings["resources"]
     read = ", ".join(f"{count} of the {source}" for source, count in resources["readings"].items() if count)
     print(f"  resources: {read or 'none'}, read in {resources['duration'] * 1000:.1f} ms (otel-ml sampler --once)")

@@ -1,0 +1,194 @@
+"""One span, one log record and one collection of metrics are sent as a check; what became of each is told."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, replace
+from time import monotonic, time_ns
+from typing import Final, Literal
+
+from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.context import Context
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry import _routes
+from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry._http import Answer, Transport
+from otel_ml._telemetry._outbox import of
+from otel_ml._telemetry.ids import RANDOM
+from otel_ml._telemetry.ledger import Ledger
+from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
+
+State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scraped", "not_exported"]
+
+_CHECK: Final = "otel-ml doctor"
+"""Name of the span and body of the log record: whoever finds them in a back end sees where they come from."""
+_LAST_SECONDS: Final = 1.0
+_EVERY_TRACE: Final = 2**64
+"""Bound of a rule that samples all traces."""
+_SAYS: Final[dict[State, str]] = {
+    "taken": "taken by {endpoint} ({protocol})",
+    "refused": "refused: {detail} from {endpoint} ({protocol})",
+    "not_reached": "not reached: {detail} at {endpoint} ({protocol})",
+    "not_sent": "not sent: {detail}",
+    "console": "written by the console exporter",
+    "scraped": "scraped at {detail}",
+    "not_exported": "not exported ({detail})",
+}
+_GOOD: Final[frozenset[State]] = frozenset({"taken", "console", "scraped", "not_exported"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the check of one signal."""
+
+    state: State
+    endpoint: str
+    protocol: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        said = _SAYS[self.state].format(**asdict(self))
+        return f"{said}, {self.detail}" if self.state == "taken" and self.detail else said
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check has found.
+
+    Attributes:
+        notes: What the engine says about its set-up.
+        outcomes: By signal.
+        ledger: By signal, when the time for the check was over.
+    """
+
+    notes: list[str]
+    outcomes: dict[Signal, Outcome]
+    ledger: dict[str, Ledger]
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether there is a signal that leaves the process."""
+        return any(outcome.state != "not_exported" for outcome in self.outcomes.values())
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether there is one, and all of them were taken."""
+        return self.is_exported and all(outcome.state in _GOOD for outcome in self.outcomes.values())
+
+
+def check(config: Config, timeout: float) -> Checked:
+    """Sends the check through an engine of its own, within ``timeout`` seconds; the OTel globals stay as they are.
+
+    Raises:
+        ConfigError: A setting cannot be honoured.
+    """
+    watched = _Watched()
+    engine = OwnEngine(config, make_transport=watched)
+    try:
+        is_sampled = _send(engine, timeout)
+        ledger = engine.ledger()
+        outcomes = {signal: _outcome(signal, of(config, signal), watched, ledger[signal]) for signal in SIGNALS}
+        if engine.page is not None and outcomes["metrics"].state == "not_exported":
+            outcomes["metrics"] = replace(outcomes["metrics"], state="scraped", detail=engine.page.address)
+        if not is_sampled and outcomes["traces"].state != "not_exported":
+            outcomes["traces"] = _unsampled(engine, outcomes["traces"])
+        return Checked(engine.notes(), outcomes, ledger)
+    finally:
+        engine.shutdown(monotonic() + _LAST_SECONDS)
+
+
+class _Witness:
+    """A transport that remembers the last answer."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.endpoint = transport.endpoint
+        self.answer: Answer | None = None
+        self._transport = transport
+
+    def post(self, body: bytes, timeout: float) -> Answer:
+        self.answer = self._transport.post(body, timeout)
+        return self.answer
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abandon(self) -> None:
+        self._transport.abandon()
+
+
+class _Watched:
+    """Makes the transports of an engine, and keeps the first of each signal: later ones replay the spool."""
+
+    def __init__(self) -> None:
+        self._witnesses: dict[Signal, _Witness] = {}
+
+    def __call__(self, signal: Signal, config: SignalConfig) -> Transport:
+        witness = _Witness(_routes.transport(signal, config))
+        self._witnesses.setdefault(signal, witness)
+        return witness
+
+    def answer(self, signal: Signal) -> Answer | None:
+        return self._witnesses[signal].answer
+
+
+def _send(engine: OwnEngine, timeout: float) -> bool:
+    """Sends all three side by side, so that none waits for another's receiver; whether the span was sampled."""
+    deadline = monotonic() + timeout
+    collecting = threading.Thread(
+        target=lambda: _guard.attempt(engine.meter_provider.force_flush, timeout * 1000), daemon=True
+    )
+    collecting.start()
+    span = engine.tracer(semconv.SCOPE).start_span(_CHECK, context=_parent(engine))
+    engine.logger_provider.get_logger(semconv.SCOPE).emit(
+        timestamp=time_ns(),
+        context=trace.set_span_in_context(span),
+        severity_number=SeverityNumber.INFO,
+        severity_text="INFO",
+        body=_CHECK,
+    )
+    span.end()
+    engine.flush_records(deadline)
+    collecting.join(max(0.0, deadline - monotonic()))
+    return span.get_span_context().trace_flags.sampled
+
+
+def _parent(engine: OwnEngine) -> Context:
+    """Nothing where every trace is sampled; else a sampled parent whose trace id is below the bound of any ratio."""
+    rule = engine.sampling_rule
+    if rule is not None and rule.bound >= _EVERY_TRACE:
+        return Context()
+    trace_id = (RANDOM.trace_id() >> 64 | 1) << 64
+    sampled = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+    context = trace.SpanContext(trace_id, RANDOM.span_id(), is_remote=False, trace_flags=sampled)
+    return trace.set_span_in_context(trace.NonRecordingSpan(context), Context())
+
+
+def _outcome(signal: Signal, settings: SignalConfig, watched: _Watched, account: Ledger) -> Outcome:
+    outcome = Outcome("not_exported", settings.endpoint, settings.protocol)
+    if not settings.exporters:
+        return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
+    if not _routes.is_sent(settings):
+        return replace(outcome, state="console")
+    state, detail = _read(watched.answer(signal))
+    if account.spooled and state != "taken":
+        detail = f"{detail}; {account.spooled} in the spool"
+    return replace(outcome, state=state, detail=detail)
+
+
+def _read(answer: Answer | None) -> tuple[State, str]:
+    if answer is None:
+        return "not_reached", "no answer in time"
+    if answer.kind == "accepted" and not answer.rejected:
+        return "taken", answer.detail
+    if answer.kind == "accepted":
+        return "refused", f"{answer.rejected} of the records"
+    return ("not_reached" if answer.kind == "retry" else "refused"), answer.detail
+
+
+def _unsampled(engine: OwnEngine, outcome: Outcome) -> Outcome:
+    """A sampler of the SDK says by its rule that it never samples; of others nothing is known."""
+    if engine.sampling_rule is not None:
+        return replace(outcome, state="not_exported", detail="OTEL_TRACES_SAMPLER samples nothing")
+    return replace(outcome, state="not_sent", detail="the sampler did not take the span of the check")

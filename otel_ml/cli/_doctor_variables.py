@@ -1,0 +1,45 @@
+"""Which variables of the environment mean nothing, or not what they look like."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Final
+
+from otel_ml import _guard, semconv
+
+_PREFIX: Final = "OTEL_ML_"
+_KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
+_OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_UID"})
+"""Read by the demo, the deployments and the Makefile, not by a service."""
+_WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+_SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
+_RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+_SHOWN: Final = 40
+"""Characters of a value that are shown."""
+
+
+def not_understood(environment: Mapping[str, str]) -> list[str]:
+    """One line for each variable; the value of an unknown one is not told, since it may be anything."""
+    names = sorted(name for name in environment if name.startswith(_PREFIX) and name not in _KNOWN | _OF_TOOLS)
+    lines = [f"{name} ({_hint(name)})" for name in names]
+    word = environment.get(semconv.ENV_SAMPLER, "")
+    if word.strip().lower() not in _WORDS:
+        lines.append(f"{semconv.ENV_SAMPLER}={_shown(word)} (use on or off; it counts as on)")
+    share = environment.get(_SHARE, "")
+    if share and environment.get(_SAMPLER, "").lower() in _RATIOS:
+        number = _guard.attempt(float, share)
+        if number is None or not 0 <= number <= 1:
+            lines.append(f"{_SHARE}={_shown(share)} (use a share from 0 to 1; it counts as 1)")
+    return lines
+
+
+def _hint(name: str) -> str:
+    known = {variable.removeprefix(_PREFIX): variable for variable in sorted(_KNOWN)}
+    near = difflib.get_close_matches(name.removeprefix(_PREFIX).upper(), known, n=1)
+    return f"did you mean {known[near[0]]}?" if near else "no such variable"
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")

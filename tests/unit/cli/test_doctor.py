@@ -1,0 +1,309 @@
+"""`otel-ml doctor`: a check of every signal, variables that are not understood, and what is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import metadata
+from typing import Any
+
+import otlp_receiver
+import pytest
+from otlp_grpc_receiver import GrpcReceiver
+from otlp_receiver import Receiver, Reply
+
+from otel_ml import semconv
+
+receiver = otlp_receiver.receiver
+
+NOWHERE = "http://127.0.0.1:9"
+REFUSED = "connection refused or host unknown"
+NONE = dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "none")
+
+
+def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command in an environment without variables of ours or of the specification."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "otel_ml", "doctor", "--timeout", "2", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**inherited, **variables},
+    )
+
+
+def lines(done: subprocess.CompletedProcess[str], *beginnings: str) -> list[str]:
+    """The lines of the report that begin so, without their indent."""
+    return [line.strip() for line in done.stdout.splitlines() if line.strip().startswith(beginnings)]
+
+
+def of_signals(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return lines(done, *(f"{signal}: " for signal in ("traces", "metrics", "logs")))
+
+
+def taken(url: str, signal: str) -> str:
+    return f"{signal}: taken by {url}/v1/{signal} (http/protobuf)"
+
+
+def test_one_record_of_every_signal_is_sent_and_named_as_a_check(receiver: Receiver) -> None:
+    """The receiver has a span and a log record of one trace, and metrics; nothing that looks like a prediction."""
+    done = doctor("--endpoint", receiver.url)
+    [span], [record] = receiver.spans(), receiver.logs()
+
+    assert (done.returncode, of_signals(done)) == (
+        0,
+        [taken(receiver.url, signal) for signal in ("traces", "metrics", "logs")],
+    )
+    assert (span.name, record.body.string_value, record.event_name) == ("otel-ml doctor", "otel-ml doctor", "")
+    assert (record.trace_id, record.span_id, span.parent_span_id) == (span.trace_id, span.span_id, b"")
+    assert receiver.points() > 0
+    assert [name for name in receiver.metrics() if name.startswith("otelml.prediction")] == []
+
+
+def test_a_receiver_of_metrics_only_is_told_by_signal(receiver: Receiver) -> None:
+    """404 for traces and logs is no success."""
+    receiver.default = dict.fromkeys(("traces", "logs"), Reply(404))
+    done = doctor("--endpoint", receiver.url)
+
+    assert (done.returncode, of_signals(done)) == (
+        1,
+        [
+            f"traces: refused: HTTP 404 from {receiver.url}/v1/traces (http/protobuf)",
+            taken(receiver.url, "metrics"),
+            f"logs: refused: HTTP 404 from {receiver.url}/v1/logs (http/protobuf)",
+        ],
+    )
+
+
+def test_an_endpoint_of_one_signal_is_tried(receiver: Receiver) -> None:
+    """A good general endpoint does not hide that the one for traces is wrong, nor does waiting for it cost metrics."""
+    done = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{NOWHERE}/v1/traces")
+
+    assert (done.returncode, of_signals(done)) == (
+        1,
+        [
+            f"traces: not reached: {REFUSED} at {NOWHERE}/v1/traces (http/protobuf)",
+            taken(receiver.url, "metrics"),
+            taken(receiver.url, "logs"),
+        ],
+    )
+
+
+def test_the_protocol_of_each_signal_is_told(receiver: Receiver) -> None:
+    """One signal may go by gRPC and the others by HTTP."""
+    other = GrpcReceiver()
+    done = doctor(
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=other.url,
+        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="grpc",
+    )
+    other.close()
+
+    assert (done.returncode, of_signals(done)) == (
+        0,
+        [f"traces: taken by {other.url} (grpc)", taken(receiver.url, "metrics"), taken(receiver.url, "logs")],
+    )
+    assert [span.name for span in other.spans()] == ["otel-ml doctor"]
+
+
+def test_a_signal_that_is_not_exported_is_said_and_no_failure(receiver: Receiver) -> None:
+    """Only what is to be exported has to be taken."""
+    done = doctor("--endpoint", receiver.url, OTEL_METRICS_EXPORTER="none", OTEL_TRACES_SAMPLER="always_off")
+
+    assert (done.returncode, of_signals(done)) == (
+        0,
+        [
+            "traces: not exported (OTEL_TRACES_SAMPLER samples nothing)",
+            "metrics: not exported (OTEL_METRICS_EXPORTER=none)",
+            taken(receiver.url, "logs"),
+        ],
+    )
+
+
+def test_the_rest_is_checked_when_metrics_are_off() -> None:
+    """A dead endpoint is found although no metrics go there."""
+    done = doctor("--endpoint", NOWHERE, OTEL_METRICS_EXPORTER="none")
+
+    assert (done.returncode, of_signals(done)) == (
+        1,
+        [
+            f"traces: not reached: {REFUSED} at {NOWHERE}/v1/traces (http/protobuf)",
+            "metrics: not exported (OTEL_METRICS_EXPORTER=none)",
+            f"logs: not reached: {REFUSED} at {NOWHERE}/v1/logs (http/protobuf)",
+        ],
+    )
+
+
+@pytest.mark.parametrize("variables", [NONE, {"OTEL_SDK_DISABLED": "true"}])
+def test_nothing_to_export_is_no_success(variables: dict[str, str]) -> None:
+    """One line says that nothing was checked."""
+    done = doctor("--endpoint", NOWHERE, **variables)
+
+    assert (done.returncode, lines(done, "nothing")) == (1, ["nothing is to be exported, so nothing was checked"])
+
+
+def test_foreign_providers_are_not_checked() -> None:
+    """What others send, and whether it arrives, is not known here."""
+    done = doctor("--endpoint", NOWHERE, OTEL_CONFIG_FILE="otel.yaml")
+
+    assert (done.returncode, lines(done, "not checked")) == (1, ["not checked: others export here, not otel-ml"])
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio", "parentbased_always_off"])
+def test_the_check_is_sent_whatever_the_share_of_traces(receiver: Receiver, sampler: str) -> None:
+    """A ratio of one in a million, or callers that decide alone, would keep any other span."""
+    done = doctor("--endpoint", receiver.url, OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG="0.000001")
+
+    assert (done.returncode, lines(done, "traces: ")) == (0, [taken(receiver.url, "traces")])
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(503), "not reached: HTTP 503 at"),
+        (Reply(200, b"<!doctype html>"), "refused: HTTP 200 and a web page: this is no OTLP receiver, or a proxy"),
+        (Reply(413), "refused: HTTP 413 from"),
+        (Reply(delay=30.0), "not reached: no answer in time at"),
+    ],
+)
+def test_other_answers_are_told(receiver: Receiver, reply: Reply, said: str) -> None:
+    """What the receiver answers is named, and is a failure."""
+    receiver.default = {"logs": reply}
+    done = doctor("--endpoint", receiver.url)
+
+    assert (done.returncode, [line.startswith(f"logs: {said}") for line in lines(done, "logs: ")]) == (1, [True])
+
+
+def test_records_on_the_console_leave_the_json_readable() -> None:
+    """The console exporter writes to standard error here."""
+    done = doctor("--json", **dict.fromkeys(NONE, "console"))
+    found = json.loads(done.stdout)
+
+    assert (done.returncode, {signal["state"] for signal in found["signals"].values()}) == (0, {"console"})
+    assert '"name": "otel-ml doctor"' in done.stderr
+
+
+def test_a_scraped_page_is_an_export() -> None:
+    """A service whose metrics are scraped sends none."""
+    done = doctor(OTEL_ML_PROMETHEUS_PORT="0", **NONE)
+
+    assert (done.returncode, [line.startswith("metrics: scraped at http://") for line in of_signals(done)]) == (
+        0,
+        [False, True, False],
+    )
+
+
+def test_json_tells_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
+    """State, endpoint, protocol and detail, and the ledger with what lies in the spool."""
+    receiver.default = {"traces": Reply(400)}
+    done = doctor(
+        "--json",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=f"{NOWHERE}/v1/logs",
+        OTEL_ML_SPOOL_DIR=str(tmp_path),
+    )
+    found = json.loads(done.stdout)
+    protocol = "http/protobuf"
+    entry = {"produced": 1, "delivered": 0, "rejected": 0, "dropped": {}, "in_flight": 0, "spooled": 0}
+
+    assert (done.returncode, found["delivered"]) == (1, False)
+    assert found["signals"] == {
+        "traces": {
+            "state": "refused",
+            "endpoint": f"{receiver.url}/v1/traces",
+            "protocol": protocol,
+            "detail": "HTTP 400",
+        },
+        "metrics": {"state": "taken", "endpoint": f"{receiver.url}/v1/metrics", "protocol": protocol, "detail": ""},
+        "logs": {
+            "state": "not_reached",
+            "endpoint": f"{NOWHERE}/v1/logs",
+            "protocol": protocol,
+            "detail": f"{REFUSED}; 1 in the spool",
+        },
+    }
+    assert found["ledger"]["traces"] == {**entry, "rejected": 1}
+    assert found["ledger"]["logs"] == {**entry, "in_flight": 1, "spooled": 1}
+
+
+def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> None:
+    """As `otel-ml sampler` says it."""
+    done = doctor("--endpoint", receiver.url, OTEL_ML_SAMPLER_BUDGET="lots")
+
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "otel-ml doctor: budget (OTEL_ML_SAMPLER_BUDGET) is 'lots': use a share of one core above 0, such as 0.01\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"OTEL_ML_CAPTURE_FEATURE": "all"}, ["OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"]),
+        ({"OTEL_ML_": "x"}, ["OTEL_ML_ (no such variable)"]),
+        ({"OTEL_ML_SAMPLER": "maybe"}, ["OTEL_ML_SAMPLER='maybe' (use on or off; it counts as on)"]),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
+            ["OTEL_TRACES_SAMPLER_ARG='2' (use a share from 0 to 1; it counts as 1)"],
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "ParentBased_TraceIdRatio", "OTEL_TRACES_SAMPLER_ARG": "nan"},
+            ["OTEL_TRACES_SAMPLER_ARG='nan' (use a share from 0 to 1; it counts as 1)"],
+        ),
+        ({"OTEL_TRACES_SAMPLER_ARG": "2", "OTEL_ML_SAMPLER": " Off ", "OTEL_ML_SAMPLER_BUDGET": "0.02"}, []),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1", "OTEL_ML_SAMPLER": "1"}, []),
+        ({"OTEL_ML_CACHE": "x", "OTEL_ML_UID": "1", "OTEL_ML_SAMPLER": ""}, []),
+    ],
+)
+def test_variables_that_mean_nothing_are_named(variables: dict[str, str], said: list[str]) -> None:
+    """An unknown name, and values that something reads otherwise than they look."""
+    from otel_ml.cli._doctor_variables import not_understood
+
+    assert not_understood(variables) == said
+
+
+def test_every_variable_of_ours_is_known() -> None:
+    """None that `semconv` names is called unknown."""
+    from otel_ml.cli._doctor_variables import not_understood
+
+    ours = {value: "" for name, value in vars(semconv).items() if name.startswith("ENV_")}
+
+    assert ours
+    assert not_understood(ours) == []
+
+
+def test_what_is_not_understood_is_a_warning(receiver: Receiver) -> None:
+    """It is shown, and the check decides about the status."""
+    shown = doctor("--endpoint", receiver.url, OTEL_ML_CAPTURE_FEATURE="all")
+    found = json.loads(doctor("--endpoint", receiver.url, "--json", OTEL_ML_CAPTURE_FEATURE="all").stdout)
+    said = "OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"
+
+    assert (shown.returncode, lines(shown, "not understood")) == (0, [f"not understood: {said}"])
+    assert found["not_understood"] == [said]
+
+
+def test_no_extra_is_omitted() -> None:
+    """The list is that of the package's metadata; `all` is every other one."""
+    found = json.loads(doctor("--json", **NONE).stdout)
+
+    assert set(found["extras"]) == {*(metadata("otel-ml").get_all("Provides-Extra") or ())} - {"all"}
+    assert {"fast", "zero-code"} <= set(found["extras"])
+
+
+def test_an_extra_is_installed_when_all_that_it_requires_is() -> None:
+    """One distribution that is missing makes the extra missing; what has no marker of an extra is no part of one."""
+    from otel_ml.cli._doctor_extras import installed
+
+    requires = (
+        "urllib3>=2.0",
+        "pytest>=1; extra == 'here'",
+        'otel-ml-nowhere[x]>=1; python_version >= "3.10" and extra == "half"',
+        "pytest; extra == 'half'",
+    )
+
+    assert installed(("here", "half", "all"), requires) == {"here": True, "half": False}
