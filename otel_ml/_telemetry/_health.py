@@ -74,6 +74,14 @@ class Health:
             f"Check the endpoint (over HTTP its path is /v1/{signal}), OTEL_EXPORTER_OTLP_HEADERS and its log",
         )
 
+    def too_large(self, signal: Signal, detail: str) -> None:
+        """One record alone is more than the receiver takes."""
+        _guard.warn_of_loss(
+            f"too large {signal} {self._endpoint}",
+            f"otel-ml: {self._endpoint} finds a record of {signal} too large ({detail}); such records are dropped and "
+            "counted as too_large. Raise the receiver's limit for a request",
+        )
+
     def accepted(self, signal: Signal, rejected: int, detail: str = "") -> None:
         """An answer that took the request; ``rejected`` records of it were refused."""
         with self._lock:

@@ -135,7 +135,7 @@ class Delivery:
             records = _wire.apart(records[0])
         if len(records) == 1:
             self.book.drop("too_large", _wire.count(records))
-            self._health.refused(self.signal, detail)
+            self._health.too_large(self.signal, detail)
             return False
         half = len(records) // 2
         first = self._deliver(records[:half], deadline)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import Final, TypeAlias
@@ -17,6 +17,11 @@ Plain tuples, since the garbage collector stops looking at those that hold no co
 
 RUN_BYTES: Final = 1 << 20
 """Records that take more together are not joined: what a receiver finds too large must come apart."""
+_KINDS: Final = frozenset({5, 7, 9, 10, 11})
+"""Gauge, Sum, Histogram, ExponentialHistogram and Summary in a Metric."""
+_FIXED: Final = {1: 8, 5: 4}
+"""Bytes of the fixed-size wire types."""
+_VARINT_BYTES: Final = 10
 _FRAMES, _COUNT = itemgetter(1), itemgetter(2)
 _SHORT = [bytes((number,)) for number in range(128)]
 
@@ -57,6 +62,8 @@ def encoded(scope: bytes, record: bytes, count: int = 1) -> Encoded:
 
 def joined(scope: bytes, frames: Sequence[bytes]) -> list[Encoded]:
     """Records that have their frames already and count 1 each; as one if they are not too long."""
+    if not frames:
+        return []
     run = b"".join(frames)
     if len(run) <= RUN_BYTES:
         return [(scope, run, len(frames))]
@@ -126,6 +133,68 @@ def parts(resource: bytes, records: Sequence[Encoded]) -> list[bytes]:
         length += len(head) + volume
     found.insert(0, b"\x0a" + varint(length))
     return found
+
+
+def taken_apart(request: bytes, *, points: bool) -> tuple[bytes, list[Encoded]]:
+    """The resource's fields and the records one by one of what `request` has made.
+
+    Args:
+        request: An Export*ServiceRequest of one resource.
+        points: Whether the ledger counts the data points of a record (metrics).
+
+    Raises:
+        ValueError: It is something else.
+    """
+    resources = list(_fields(request))
+    if [number for number, _, _ in resources] != [1]:
+        raise ValueError("not the request of one resource")
+    resource = b""
+    records: list[Encoded] = []
+    for number, field, payload in _fields(resources[0][2]):
+        if number != 2:
+            resource += field
+            continue
+        fields = list(_fields(payload))
+        scope = b"".join(field for number, field, _ in fields if number != 2)
+        records += [(scope, field, _points(record) if points else 1) for number, field, record in fields if number == 2]
+    return resource, records
+
+
+def _points(metric: bytes) -> int:
+    """The data points of a metric: field 1 of each of its five kinds."""
+    kinds = [payload for number, _, payload in _fields(metric) if number in _KINDS]
+    return sum(number == 1 for kind in kinds for number, _, _ in _fields(kind))
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Number, whole field, and payload of each field; ValueError where it is none."""
+    start = 0
+    while start < len(message):
+        key, begin = _number(message, start)
+        wire_type = key & 7
+        if wire_type == 2:
+            length, begin = _number(message, begin)
+        elif wire_type == 0:
+            length = _number(message, begin)[1] - begin
+        elif wire_type in _FIXED:
+            length = _FIXED[wire_type]
+        else:
+            raise ValueError("no field")
+        end = begin + length
+        if end > len(message):
+            raise ValueError("cut off")
+        yield key >> 3, message[start:end], message[begin:end]
+        start = end
+
+
+def _number(message: bytes, start: int) -> tuple[int, int]:
+    """A varint and where it ends."""
+    value = 0
+    for index, part in enumerate(message[start : start + _VARINT_BYTES]):
+        value |= (part & 127) << 7 * index
+        if part < 128:
+            return value, start + index + 1
+    raise ValueError("no varint")
 
 
 def count(records: Iterable[Encoded]) -> int:

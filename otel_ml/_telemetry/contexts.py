@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 from collections.abc import Callable
-from contextvars import Token
+from contextvars import ContextVar, Token
 from typing import Any, Final
 
 from opentelemetry import context as otel_context
@@ -24,11 +25,20 @@ def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any], Callab
         context = Context({**otel_context.get_current()})
         token: Any = otel_context.attach(context)
         try:
-            if type(token) is Token and token.var.get(None) is context:
+            if type(token) is Token and token.var.get(None) is context and _has_default(token.var):
                 return token.var.get, token.var.set, token.var.reset
         finally:
             otel_context.detach(token)
     return otel_context.get_current, otel_context.attach, otel_context.detach
+
+
+def _has_default(variable: ContextVar[Any]) -> bool:
+    """Whether a thread in which nothing was set can read it."""
+    try:
+        contextvars.Context().run(variable.get)
+    except LookupError:
+        return False
+    return True
 
 
 get_current, attach, reset = _shortest()

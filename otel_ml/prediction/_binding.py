@@ -44,7 +44,7 @@ class Binding(Unbound):
     def __init__(self, model: Model, state: State) -> None:
         self.state = state
         self.attributes = model.attributes
-        self.span_name = semconv.PREDICT_SPAN.format(model=model.name)
+        self.span_name: str = semconv.PREDICT_SPAN.format(model=model.name)
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
         shared = _shared(state, self.meter)

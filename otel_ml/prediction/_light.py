@@ -16,12 +16,12 @@ from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import attach, detach, get_current, reset
-from otel_ml._telemetry.ports import Engine, EventData, Everyday, Shape, SpanData, State
-from otel_ml._values import CLASS_LIMIT, class_text, flat_json
+from otel_ml._telemetry.ports import Engine, Shape, SpanData, State
+from otel_ml._values import CLASS_LIMIT, class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
-from otel_ml.prediction._features import LIGHT, scalar_row, snapshot, weight_of
-from otel_ml.prediction._outcome import Outcome, event, span_attributes
-from otel_ml.prediction._outputs import Output
+from otel_ml.prediction._everyday import EverydaySource
+from otel_ml.prediction._features import LIGHT, scalar_row, weight_of
+from otel_ml.prediction._outcome import Outcome, span_attributes
 from otel_ml.prediction._own import OwnBinding, OwnPrediction
 from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
 from otel_ml.prediction._span import LIGHT_KINDS, RANDOM_TRACE_ID, LightSpan
@@ -34,8 +34,6 @@ STAGE_SPANS_KEPT = 128
 CLASS_TEXTS_KEPT = 128
 FEW_FEATURES = 64
 """Features of an everyday prediction; wider rows take the general way, where their bytes are bounded."""
-NAMES_KEPT = 128
-"""Different sets of feature names that a handle remembers as clean."""
 NOTED_BEFORE_HURRY = 4096
 """Noted predictions for which the worker is woken."""
 NOTED_KEPT = 65_536
@@ -49,7 +47,7 @@ _NUMBERS = count()
 _new = object.__new__
 
 
-class LightBinding(OwnBinding):
+class LightBinding(EverydaySource, OwnBinding):
     """A model handle bound to the engine's cells and to light spans; the source of everyday records.
 
     An everyday prediction comes from the decorator, has no id of the caller's and no sensitive column; it ends without
@@ -87,17 +85,22 @@ class LightBinding(OwnBinding):
     def predict(self, model: Model, features: Any, given_id: Any) -> LightPrediction:
         return LightPrediction(self, model, features, given_id)
 
-    def begin(self, model: Model, features: Any) -> Prediction:  # noqa: C901 - spelt out
+    def begin(self, model: Model, features: Any) -> Prediction:  # noqa: C901, PLR0912 - spelt out
         # The handler stands here, and in `complete`, since a call of `_guard.run` costs as much as a clock.
         prediction = None
         try:
             if not self.is_everyday:
                 return super().begin(model, features)
+            row = features
+            if features is not None and self.wants_features:
+                row = self.row_of(features)
+                if row is None:
+                    return super().begin(model, features)
             before = context = get_current()
             prediction = _new(LightPrediction)
             prediction._binding = self
             prediction.model = model
-            prediction._features = features
+            prediction._features = row
             # An attribute of the class costs three times one of the object: what will be read is written first.
             prediction._is_plain = True
             prediction._sampled = False
@@ -138,6 +141,20 @@ class LightBinding(OwnBinding):
             _guard.caught("prediction.begin", error)
             return NoopPrediction(model)
 
+    def row_of(self, features: Any) -> dict[str, object] | None:
+        """The copy of an everyday row before the wrapped code may change it; None for what takes the general way."""
+        if type(features) is not dict or len(features) > FEW_FEATURES:
+            return None
+        row: dict[str, object] = features.copy()
+        kinds = tuple(map(type, row.values()))
+        if kinds != self.plain_kinds:  # as a rule they are those of the last row
+            if _AS_THEY_ARE.issuperset(kinds):
+                self.plain_kinds = kinds
+            else:
+                clean = scalar_row(features)
+                return None if clean is None or weight_of(clean) > LIGHT else clean
+        return row
+
     def texts_of(self, label: Any) -> tuple[str, str] | None:
         """Canonical text and metric class of a label; None for one that takes the general way."""
         if type(label) is not int and type(label) is not str:
@@ -155,78 +172,6 @@ class LightBinding(OwnBinding):
         self.engine.hurry()
         if len(self.elapsed_ns) >= NOTED_KEPT:
             self.cells.settle()
-
-    # --- ports.Source: called on the worker ------------------------------------------------------------------------
-
-    def checked(self, record: Everyday) -> Everyday:
-        row = record.row
-        if row is None:
-            return record
-        names = tuple(row)
-        clean = scalar_row(row)
-        if clean is None:
-            kept = snapshot(row)
-            return record._replace(row=kept if isinstance(kept, dict) else None)
-        if len(self.known_names) < NAMES_KEPT:
-            self.known_names.add(names)
-        return record
-
-    def body(self, model: Any, label: str, score: float, row: dict[str, object] | None) -> bytes:
-        if row is None or not self.captures_all:
-            body: bytes = model.body_of(row, label, score)
-            return body
-        return flat_json({"features": row, "prediction": label, "score": score})
-
-    def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
-        outcome = outcome_of(record)
-        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
-        spans = [self._span(record, outcome), *record.stages] if record.span_count else []
-        return spans, event(model_of(record), outcome, ids) if record.event_count else None
-
-    def prototype(self, record: Everyday) -> tuple[SpanData, EventData]:
-        outcome = outcome_of(record)
-        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
-        return self._span(record, outcome), event(model_of(record), outcome, ids)
-
-    def observe(self, record: Everyday) -> None:
-        model, outcome = model_of(record), outcome_of(record)
-        if model.observes(outcome):
-            model.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
-
-    def _span(self, record: Everyday, outcome: Outcome) -> SpanData:
-        attributes = span_attributes(model_of(record), outcome)
-        if record.shape & Shape.IS_EXEMPLAR:
-            attributes[semconv.EXEMPLAR] = True
-        return SpanData(
-            name=self.span_name,
-            trace_id=record.trace_id,
-            span_id=record.span_id,
-            parent_span_id=record.parent_span_id,
-            trace_flags=1,
-            start_ns=record.end_ns - record.elapsed_ns,
-            end_ns=record.end_ns,
-            attributes=attributes,
-            parent_is_remote=bool(record.shape & Shape.PARENT_IS_REMOTE),
-        )
-
-
-def model_of(record: Everyday) -> Model:
-    """The model whose prediction it was."""
-    return record.model  # type: ignore[return-value]
-
-
-def outcome_of(record: Everyday) -> Outcome:
-    """The prediction in the form that every way shares."""
-    return Outcome(
-        prediction_id=record.prediction_id,
-        row_ids=None,
-        rows=None,
-        output=Output(None, [record.label], [None], [record.score]),
-        features=record.row,
-        failure=None,
-        duration=record.elapsed_ns / 1e9,
-        end_ns=record.end_ns,
-    )
 
 
 class LightPrediction(OwnPrediction, LightSpan):
@@ -299,7 +244,7 @@ class LightPrediction(OwnPrediction, LightSpan):
             return
         self.finish(result)
 
-    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:  # noqa: C901, PLR0912 - spelt out
+    def _tell(self, label: str, score: float, elapsed_ns: int) -> bool:
         """Offers an everyday prediction to the worker; False when it is none and has to take the general way."""
         binding, sampled, features, row = self._binding, self._sampled, self._features, None
         wants_event = binding.wants_every_event or (
@@ -309,15 +254,7 @@ class LightPrediction(OwnPrediction, LightSpan):
             if type(features) is not dict or len(features) > FEW_FEATURES:
                 return False
             if binding.wants_features and (wants_event or binding.has_observers):
-                row = features.copy()
-                kinds = tuple(map(type, row.values()))
-                if kinds != binding.plain_kinds:  # as a rule they are those of the last row
-                    if _AS_THEY_ARE.issuperset(kinds):
-                        binding.plain_kinds = kinds
-                    else:
-                        row = scalar_row(features)
-                        if row is None or weight_of(row) > LIGHT:
-                            return False
+                row = features
         if not (sampled or wants_event or binding.has_observers):
             return True
         if self._span_id == 0:
@@ -369,6 +306,10 @@ class LightPrediction(OwnPrediction, LightSpan):
     ) -> None:
         self._is_plain = False
         super().finish(result, error=error, duration=duration)
+
+    def leave_to_parent(self) -> None:
+        self._is_plain = False
+        super().leave_to_parent()
 
     def _span(self) -> Span:
         return self

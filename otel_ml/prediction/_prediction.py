@@ -35,6 +35,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_MAKING_AN_ID.acquire, after_in_parent=_MAKING_AN_ID.release, after_in_child=_MAKING_AN_ID.release
     )
+    os.register_at_fork(after_in_child=lambda: _guard.call("prediction.fork", _leave_to_parent))
 
 
 class Prediction:
@@ -56,6 +57,9 @@ class Prediction:
     _start_ns = 0
     _first_item: float | None = None
     _consent = False
+    _is_taken = False
+    """Whether `_features` are the copy that `start` made; else they are what the caller gave."""
+    _rows_given: int | None = None
 
     def __init__(self, model: Model, features: Any, given_id: Any = None) -> None:
         self.model = model
@@ -165,6 +169,7 @@ class Prediction:
             return
         if self.model.is_sensitive:
             self._note_secrets()
+        self._take_features()
         # In this order: a pause between the two must not put the end into the future, behind what happens after it.
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
         self._began_ns = self._clock.perf_counter_ns()
@@ -218,6 +223,10 @@ class Prediction:
         """Keeps the texts of sensitive values as they are before the wrapped code may change them."""
         self._secrets = _guard.call("prediction.secrets", self.model.secrets, self._features) or ()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: ends it without telling anybody."""
+        self._finished = True
+
     # --- decisions shared by both modes ---------------------------------------------------------------------------
 
     def _choose_id(self, given: Any) -> None:
@@ -237,12 +246,13 @@ class Prediction:
         elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9 if duration is None else max(duration, 0.0)
         if not self._start_ns:
             self._start_ns = self._clock.time_ns() - int(elapsed * 1e9)
-        rows = _features.row_count(self._features)
+        if not self._is_taken:
+            self._take_features()
+        rows, snapshot = self._rows_given, self._features
         if error is None and result is not UNSET and self._output is None:
             self._output = self.model.recognise(result, rows)
             if self._output is None:
                 self.model.note_unrecognised()
-        snapshot = self._snapshot()
         return Outcome(
             prediction_id=self.id,
             row_ids=self._row_ids,
@@ -263,13 +273,18 @@ class Prediction:
             return snapshot.total_rows
         return rows if self.model.batch or (rows is not None and rows != 1) else None
 
-    def _snapshot(self) -> dict[str, object] | Batch | None:
-        if self._features is None:
-            return None
-        if not (self._consent or self.model.wants_features):
+    def _take_features(self) -> None:
+        """Copies the features as they are now: the wrapped code may change them, and then they are not what came in."""
+        given = self._features
+        self._is_taken = True
+        self._features = None
+        if given is None:
+            return
+        self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
+        if self._consent or self.model.wants_features:
+            self._features = _guard.call("prediction.features", self.model.snapshot, given)
+        else:
             self.model.note_undeclared()
-            return None
-        return _guard.call("prediction.features", self.model.snapshot, self._features)
 
     # --- what a mode fills in --------------------------------------------------------------------------------------
 
@@ -327,6 +342,15 @@ class NoopPrediction(Prediction):
 
     def _span(self) -> Span:
         return INVALID_SPAN
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: what is current was begun by the parent, which tells it; told twice it had two outcomes."""
+    current: Any = otel_context.get_value(PREDICTION_KEY)
+    while current is not None:
+        if isinstance(current, Prediction):
+            current.leave_to_parent()
+        current = getattr(current, "_prediction", None) or getattr(current, "_parent", None)  # a stage knows the first
 
 
 def current_prediction() -> Prediction:

@@ -476,3 +476,20 @@ def test_types_of_libraries_are_remembered_but_not_the_users():
 
     assert (_values.number(np.ones(()).view(Array)), _values.number(np.ones(()))) == (1.0, 1.0)
     assert (Array in _kinds._kinds, np.ndarray in _kinds._kinds) == (False, True)
+
+
+def test_a_name_that_says_it_equals_a_clean_one_is_cleaned_without_orjson(monkeypatch):
+    """A subclass of str was let in by its own comparison; orjson refuses it."""
+
+    class Always(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, _):
+            return True
+
+    monkeypatch.setattr(_values, "_quick", None)
+    written = _values.flat_json({"features": {Always("x" * 300 + "\x00"): 1.0}, "score": 0.5})
+    ((name, value),) = json.loads(written)["features"].items()
+
+    assert (name.isprintable(), len(name) <= _values.TEXT_LIMIT, value) == (True, True, 1.0)

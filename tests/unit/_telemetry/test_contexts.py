@@ -67,12 +67,15 @@ def test_another_keeper_of_the_context_is_asked_itself(monkeypatch):
     assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
 
 
-def test_a_keeper_that_stores_something_else_is_asked_itself(monkeypatch):
-    """Its variable is not read behind its back, and what was current stays so."""
+@pytest.mark.parametrize(
+    ("kept", "stored"), [(contextvars.ContextVar("kept", default=None), list), (contextvars.ContextVar("bare"), None)]
+)
+def test_a_keeper_that_works_in_another_way_is_asked_itself(monkeypatch, kept, stored):
+    """It stores something else, or a thread in which nothing was set cannot read its variable."""
     before = otel_context.get_current()
-    wrapped = contextvars.ContextVar("wrapped", default=None)
-    monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "attach", lambda context: wrapped.set([context]))
+    store = kept.set if stored is None else lambda context: kept.set([context])
+    monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "attach", store)
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", lambda token: token.var.reset(token))
 
     assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
-    assert (otel_context.get_current(), wrapped.get()) == (before, None)
+    assert (otel_context.get_current(), kept.get(None)) == (before, None)

@@ -150,8 +150,8 @@ def test_a_huge_answer_is_read_only_in_part(make_engine, receiver):
     assert engine.ledger()["traces"] == Ledger(2, 1, 1)
 
 
-def test_a_batch_that_is_too_large_is_split(make_engine, receiver):
-    """413 splits the batch; a single record that still does not fit is dropped as too large."""
+def test_a_batch_that_is_too_large_is_split(make_engine, receiver, caplog):
+    """413 splits the batch; a single record that still does not fit is dropped as too large, and the log says so."""
     receiver.script["traces"] = [Reply(413), Reply(413), Reply(200), Reply(413), Reply(200), Reply(413), Reply(200)]
     engine = make_engine()
     for number in range(4):
@@ -161,6 +161,10 @@ def test_a_batch_that_is_too_large_is_split(make_engine, receiver):
 
     ledger = engine.ledger()["traces"]
     assert ledger.dropped.keys() == {"too_large"}
+    assert [line for line in caplog.messages if "counted as rejected" in line] == []
+    assert [line.partition("; ")[0] for line in caplog.messages if "too large" in line] == [
+        f"otel-ml: {receiver.url} finds a record of traces too large (HTTP 413)"
+    ]
     assert ledger.delivered == len(receiver.spans())
     assert (ledger.in_flight, balanced(ledger)) == (0, True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from otel_ml._telemetry import _wire
@@ -52,6 +53,11 @@ def test_long_records_are_not_joined(length, runs):
     assert (len(found), _wire.count(found), _wire.size(found)) == (runs, 3, 3 * len(framed(b"x" * length)))
 
 
+def test_nothing_is_no_run():
+    """An empty run could not be taken apart."""
+    assert _wire.joined(b"scope", []) == []
+
+
 def test_frames_of_any_length_are_right_also_beyond_those_that_are_kept():
     """The table of frames is bounded; what is not in it is made anew."""
     for length in (0, 1, 127, 128, 5000, 16_383, 16_384, 70_000, 2_097_152):
@@ -59,3 +65,49 @@ def test_frames_of_any_length_are_right_also_beyond_those_that_are_kept():
     for length in range(100_000, 105_000):
         assert _wire.FRAMES[length] == b"\x12" + _wire.varint(length)
     assert len(_wire.FRAMES) <= 4096
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b"]), NAMES, min_size=1))
+def test_a_request_comes_apart_into_what_it_was_made_of(scopes):
+    """Resource and scopes with all their fields, the records one by one."""
+    resource = _wire.resource_fields(b"", "https://schema")
+    records = [
+        _wire.encoded(_wire.scope_fields(b"", scope), message(name))
+        for scope, names in scopes.items()
+        for name in names
+    ]
+
+    assert _wire.taken_apart(_wire.request(resource, records), points=False) == (resource, records)
+
+
+def test_metrics_of_a_request_count_their_data_points():
+    """Of each kind."""
+    metrics = [Metric(name="none")]
+    for index, kind in enumerate(("gauge", "sum", "histogram", "exponential_histogram", "summary"), start=1):
+        metric = Metric(name=kind, description="d", unit="1")
+        for _ in range(index):
+            getattr(metric, kind).data_points.add(time_unix_nano=1)
+        metrics.append(metric)
+    records = [_wire.encoded(b"", metric.SerializeToString(), index) for index, metric in enumerate(metrics)]
+
+    assert _wire.taken_apart(_wire.request(b"", records), points=True) == (b"", records)
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_taken_apart_or_refused(body):
+    """Anything: either a ValueError or records."""
+    try:
+        _, records = _wire.taken_apart(body, points=True)
+    except ValueError:
+        records = []
+
+    assert all(len(frames) <= len(body) for _, frames, _ in records)
+
+
+def test_a_cut_request_is_refused():
+    """At every length."""
+    body = _wire.request(_wire.resource_fields(b"r"), [_wire.encoded(_wire.scope_fields(b"s"), message("n"))])
+
+    for length in range(len(body)):
+        with pytest.raises(ValueError, match="cut off|no varint|not the request"):
+            _wire.taken_apart(body[:length], points=False)

@@ -1,0 +1,97 @@
+"""What everyday predictions of one model have in common: how the worker tells them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_ml import semconv
+from otel_ml._telemetry.ports import EventData, Everyday, Shape, SpanData
+from otel_ml._values import flat_json
+from otel_ml.prediction._features import scalar_row, snapshot
+from otel_ml.prediction._outcome import Outcome, event, span_attributes
+from otel_ml.prediction._outputs import Output
+
+if TYPE_CHECKING:
+    from otel_ml.prediction._model import Model
+
+NAMES_KEPT = 128
+"""Different sets of feature names that a handle remembers as clean."""
+
+
+class EverydaySource:
+    """The part of `ports.Source` that a light binding plays on the worker."""
+
+    span_name: str
+    captures_all: bool
+    known_names: set[tuple[str, ...]]
+    """The names of clean rows: a service predicts from the same features again and again."""
+
+    def checked(self, record: Everyday) -> Everyday:
+        row = record.row
+        if row is None:
+            return record
+        names = tuple(row)
+        clean = scalar_row(row)
+        if clean is None:
+            kept = snapshot(row)
+            return record._replace(row=kept if isinstance(kept, dict) else None)
+        if len(self.known_names) < NAMES_KEPT:
+            self.known_names.add(names)
+        return record
+
+    def body(self, model: Any, label: str, score: float, row: dict[str, object] | None) -> bytes:
+        if row is None or not self.captures_all:
+            body: bytes = model.body_of(row, label, score)
+            return body
+        return flat_json({"features": row, "prediction": label, "score": score})
+
+    def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
+        outcome = outcome_of(record)
+        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
+        spans = [self._span(record, outcome), *record.stages] if record.span_count else []
+        return spans, event(model_of(record), outcome, ids) if record.event_count else None
+
+    def prototype(self, record: Everyday) -> tuple[SpanData, EventData]:
+        outcome = outcome_of(record)
+        ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
+        return self._span(record, outcome), event(model_of(record), outcome, ids)
+
+    def observe(self, record: Everyday) -> None:
+        model, outcome = model_of(record), outcome_of(record)
+        if model.observes(outcome):
+            model.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
+
+    def _span(self, record: Everyday, outcome: Outcome) -> SpanData:
+        attributes = span_attributes(model_of(record), outcome)
+        if record.shape & Shape.IS_EXEMPLAR:
+            attributes[semconv.EXEMPLAR] = True
+        return SpanData(
+            name=self.span_name,
+            trace_id=record.trace_id,
+            span_id=record.span_id,
+            parent_span_id=record.parent_span_id,
+            trace_flags=1,
+            start_ns=record.end_ns - record.elapsed_ns,
+            end_ns=record.end_ns,
+            attributes=attributes,
+            parent_is_remote=bool(record.shape & Shape.PARENT_IS_REMOTE),
+        )
+
+
+def model_of(record: Everyday) -> Model:
+    """The model whose prediction it was."""
+    return record.model  # type: ignore[return-value]
+
+
+def outcome_of(record: Everyday) -> Outcome:
+    """The prediction in the form that every way shares."""
+    return Outcome(
+        prediction_id=record.prediction_id,
+        row_ids=None,
+        rows=None,
+        output=Output(None, [record.label], [None], [record.score]),
+        features=record.row,
+        failure=None,
+        duration=record.elapsed_ns / 1e9,
+        end_ns=record.end_ns,
+    )
