@@ -64,7 +64,7 @@ class Delivery:
         """Sends records within the deadline, retries included; True when all were accepted. Blocks the caller."""
         deadline = monotonic() + (self._timeout if timeout is None else timeout)
         with suppressed():
-            results = [self._deliver(part, deadline) for part in _fitting(records)]
+            results = [self._attempt(part, deadline) for part in _fitting(records)]
         return all(results)
 
     def stop(self, give_up_at: float) -> None:
@@ -87,6 +87,13 @@ class Delivery:
         count = _wire.count(records)
         if self.replay is None or not self.replay.keep(self.signal, count, _wire.request(self.resource, records)):
             self.book.drop(reason, count)
+
+    def _attempt(self, records: Sequence[Encoded], deadline: float) -> bool:
+        """`_deliver` for one of several parts: what goes wrong in it costs none of the others."""
+        done = _guard.call("sender.deliver", self._deliver, records, deadline)
+        if done is None:
+            self.book.drop("invalid", _wire.count(records))
+        return bool(done)
 
     def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
         with Turn():
@@ -249,8 +256,7 @@ class Sender:
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
-            if _guard.call("sender.deliver", self.delivery.deliver, batch) is None:
-                self.delivery.book.drop("invalid", _wire.count(batch))
+            _guard.call("sender.deliver", self.delivery.deliver, batch)
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
