@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
+from otel_ml._telemetry import _spool_file, _wire
 from otel_ml._telemetry._http import Answer, Transport
-from otel_ml._telemetry._spool import Kept, Spool, Torn
+from otel_ml._telemetry._spool import Entry, Spool
+from otel_ml._telemetry._spool_file import Kept, Torn
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.ledger import Book
 from otel_ml.config import Signal
@@ -34,7 +37,6 @@ class Replay:
         self._spool = spool
         self._books = books
         self._ways: dict[Signal, _Way] = {}
-        self._entered: set[Path] = set()
         self._changed = threading.Condition()
         self._stopping = False
         self._put_off = False
@@ -86,6 +88,7 @@ class Replay:
             way.transport.close()
         if thread is not None:
             thread.join(_LAST_WAIT)
+        _guard.call("spool.gone", self._count_gone)
         self._spool.close()
 
     def reset_after_fork(self) -> None:
@@ -93,7 +96,6 @@ class Replay:
         for way in self._ways.values():
             way.transport.abandon()
         self._spool.reset_after_fork()
-        self._entered = set()
         self._changed = threading.Condition()
         self._stopping = False
         self._put_off = False
@@ -112,38 +114,70 @@ class Replay:
 
     def _round(self) -> bool:
         """Replays what waits; False when the first hop does not answer."""
-        for path in self._spool.waiting():
-            content = self._spool.read(path)
+        self._count_gone()
+        paths = self._spool.waiting()[::-1]
+        while paths:
+            path = paths.pop()
+            content = _spool_file.read(path)
             if self._stopping:
                 return True
-            if content is not None and not self._replayed(path, content):
+            if content is None:
+                continue
+            pieces = self._replayed(path, content)
+            if pieces is None:
                 return False
+            paths += reversed(pieces)
         return True
 
-    def _replayed(self, path: Path, content: Kept | Torn) -> bool:
+    def _replayed(self, path: Path, content: Kept | Torn) -> Sequence[Path] | None:
+        """Brings one request to its end, or to smaller ones that are still to be sent; None when nobody answers."""
         way, book = self._ways.get(content.signal), self._books[content.signal]
         if way is None:  # written by a process with other settings
-            return True
-        self._enter(path, content.records, book)
+            return ()
+        new = self._spool.enter(path, content)
+        book.produce(new)
+        book.spool(new)
         if isinstance(content, Torn):
-            book.drop("invalid", content.records)
+            self._leave(self._spool.forget(path), "invalid")
             _guard.warn_of_loss("spool torn", "otel-ml: the spool holds a torn request; it is skipped and counted")
-        else:
-            answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or _BROKEN
-            if answer.kind == "retry":
-                return False
-            _settle(book, answer, content.records)
-        book.spool(-content.records)
-        self._spool.forget(path)
-        self._entered.discard(path)
-        return True
+            return ()
+        answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or _BROKEN
+        if answer.kind == "retry":
+            return None
+        halves = _halves(content) if answer.kind == "too_large" else ()
+        if halves:  # on disk before they are sent, so that an end in between neither loses nor repeats
+            return self._spool.replace(path, halves)
+        entry = self._spool.forget(path)
+        if entry is not None:
+            _settle(self._books[entry.signal], answer, entry.records)
+            self._books[entry.signal].spool(-entry.records)
+        return ()
 
-    def _enter(self, path: Path, count: int, book: Book) -> None:
-        """Another process's records are entered as ours, once."""
-        if self._spool.is_foreign(path) and path not in self._entered:
-            self._entered.add(path)
-            book.produce(count)
-            book.spool(count)
+    def _count_gone(self) -> None:
+        """Records whose files were removed from under us are lost."""
+        for entry in self._spool.gone():
+            self._leave(entry, "retry_exhausted")
+            _guard.warn_of_loss("spool gone", "otel-ml: files were removed from the spool; their records are counted")
+
+    def _leave(self, entry: Entry | None, reason: str) -> None:
+        if entry is not None:
+            self._books[entry.signal].drop(reason, entry.records)
+            self._books[entry.signal].spool(-entry.records)
+
+
+def _halves(request: Kept) -> Sequence[Kept]:
+    """A request as two; none if it holds a single record, or is not of the form that we write."""
+    try:
+        resource, records = _wire.taken_apart(request.body, points=request.signal == "metrics")
+    except ValueError:
+        return ()
+    if len(records) < 2 or _wire.count(records) != request.records:
+        return ()
+    middle = len(records) // 2
+    return [
+        Kept(request.signal, _wire.count(half), _wire.request(resource, half))
+        for half in (records[:middle], records[middle:])
+    ]
 
 
 def _settle(book: Book, answer: Answer, count: int) -> None:

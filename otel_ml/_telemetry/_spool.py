@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from otel_ml import _guard, semconv
-from otel_ml.config import SIGNALS, ConfigError, Signal
+from otel_ml._telemetry import _spool_file
+from otel_ml._telemetry._spool_file import Kept, Torn
+from otel_ml.config import ConfigError, Signal
 
-_HEAD: Final = struct.Struct(">4sBIII")
-"""Magic, signal, records, bytes of the request, and a checksum of all of these and the request."""
-_MAGIC: Final = b"OML1"
-_SUFFIX: Final = ".otlp"
 _LOCK: Final = "lock"
 _AGE: Final = 60_000_000_000
 
 
-class Kept(NamedTuple):
-    """One request that was read back."""
-
-    signal: Signal
-    records: int
-    body: bytes
-
-
-class Torn(NamedTuple):
-    """A file that does not hold what was written; ``signal`` and ``records`` are what its name says."""
+class Entry(NamedTuple):
+    """What the ledger has for one file: its records are in flight, and lie in the spool."""
 
     signal: Signal
     records: int
@@ -45,6 +32,7 @@ class Spool:
 
     A request is one file: written under another name, then renamed, so that a crash leaves it whole or not at all.
     Files are not forced to the disk: they survive the process, not a power failure, after which the checksum tells.
+    What the ledger has for each file is held here, so that it and the disk change under one lock.
 
     Args:
         folder: The spool's folder; made if it is missing, readable by its owner only.
@@ -61,9 +49,10 @@ class Spool:
         self._mine: Path | None = None
         self._held: int | None = None
         self._adopted: dict[Path, int] = {}
+        self._entries: dict[Path, Entry] = {}
+        self._decided: set[Path] = set()
         self._lock = threading.Lock()
         try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open()
         except (OSError, ImportError) as error:
             raise ConfigError(
@@ -74,52 +63,73 @@ class Spool:
         """Writes one request; False when it does not fit, or the disk does not take it."""
         try:
             with self._lock:
-                return self._write(signal, count, body)
+                try:
+                    return self._write(Kept(signal, count, body))
+                except FileNotFoundError:  # removed under a living process, as those do that clean /tmp
+                    self._leave()
+                    return self._write(Kept(signal, count, body))
         except OSError as error:
-            _guard.warn_of_loss(
-                f"spool {error.errno}",
-                f"otel-ml: the spool in {self._root} cannot be written ({error.strerror}); losses are counted",
-            )
+            self._complain(error)
             return False
+
+    def replace(self, path: Path, pieces: Sequence[Kept]) -> list[Path]:
+        """Writes the pieces of a request in its place and gives their files; none, and no change, where that fails.
+
+        They come whole before it goes: killed in between, a part comes twice. The limit may be exceeded so long.
+        """
+        with self._lock:
+            held = path.parent == self._mine or path.parent in self._adopted
+            if not held or path not in self._entries:
+                return []
+            age = _spool_file.age(path)
+            files: list[Path] = []
+            try:
+                files.extend(self._put(path.parent, piece, age) for piece in pieces)
+            except OSError as error:
+                for file in files:
+                    self._remove(file)
+                self._complain(error)
+                return []
+            self._remove(path)
+        return files
+
+    def enter(self, path: Path, content: Kept | Torn) -> int:
+        """Takes over a file that this process did not write; gives how many records are new to the ledger.
+
+        A torn one in our own folder is nobody's: our own files are known, and no other process writes there.
+        """
+        with self._lock:
+            if path in self._entries:
+                return 0
+            nobodys = isinstance(content, Torn) and path.parent == self._mine
+            entry = Entry(content.signal, 0 if nobodys else content.records)
+            self._entries[path] = entry
+            return entry.records
+
+    def gone(self) -> list[Entry]:
+        """What the ledger has for files that somebody else removed; told once."""
+        with self._lock:
+            return [self._entries.pop(path) for path in list(self._entries) if _spool_file.is_gone(path)]
 
     def waiting(self) -> list[Path]:
         """Files that this process may replay, oldest first: its own, and those of processes that have ended."""
         with self._lock:
             self._adopt()
             folders = [folder for folder in (self._mine, *self._adopted) if folder is not None]
-            files = [path for folder in folders for path in _files(folder)]
+            files = [path for folder in folders for path in _spool_file.listed(folder) if path not in self._decided]
         return sorted(files, key=lambda path: path.name)
 
-    def is_foreign(self, path: Path) -> bool:
-        """Whether another process wrote this file."""
-        return path.parent in self._adopted
-
-    @staticmethod
-    def read(path: Path) -> Kept | Torn | None:
-        """What a file holds; None when it cannot be opened."""
-        try:
-            content = path.read_bytes()
-        except OSError:
-            return None
-        signal, count = _named(path)
-        if len(content) < _HEAD.size:
-            return Torn(signal, count)
-        magic, index, records, size, checksum = _HEAD.unpack_from(content)
-        body = content[_HEAD.size :]
-        whole = magic == _MAGIC and size == len(body) and checksum == _checksum(index, records, body)
-        return Kept(SIGNALS[index], records, body) if whole else Torn(signal, count)
-
-    def forget(self, path: Path) -> None:
-        """Removes a file whose request is decided."""
-        with suppress(OSError):
-            path.unlink()
+    def forget(self, path: Path) -> Entry | None:
+        """Removes a file whose request is decided; gives what the ledger has for it, once."""
+        with self._lock:
+            return self._remove(path)
 
     def close(self) -> None:
         """Gives the folders up; an empty one is removed, the others are adopted by the next process."""
         with self._lock:
             for folder, descriptor in [*self._adopted.items(), (self._mine, self._held)]:
                 if folder is not None and descriptor is not None:
-                    if not _files(folder):
+                    if _spool_file.is_empty(folder):
                         shutil.rmtree(folder, ignore_errors=True)
                     os.close(descriptor)
             self._adopted = {}
@@ -132,59 +142,78 @@ class Spool:
             if descriptor is not None:
                 os.close(descriptor)
         self._adopted = {}
+        self._entries = {}
+        self._decided = set()
         self._mine = self._held = None
 
     def _open(self) -> None:
         import fcntl
 
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / uuid.UUID(bytes=os.urandom(16)).hex
         folder.mkdir(mode=0o700)
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # at most another process looks at it just now and lets go
         self._mine, self._held = folder, descriptor
 
-    def _write(self, signal: Signal, count: int, body: bytes) -> bool:
+    def _leave(self) -> None:
+        """The next request opens another folder; what may be left in this one stays ours."""
+        if self._mine is not None and self._held is not None:
+            self._adopted[self._mine] = self._held
+        self._mine = self._held = None
+
+    def _write(self, request: Kept) -> bool:
         if self._mine is None:
             self._open()
-        if self._used() + _HEAD.size + len(body) > self._limit:
+        if self._used() + _spool_file.size(request) > self._limit:
             _guard.warn_of_loss(
                 f"spool full {self._root}",
                 f"otel-ml: the spool in {self._root} is full ({semconv.ENV_SPOOL_SIZE}={self._limit}); "
                 "losses are counted",
             )
             return False
-        index = SIGNALS.index(signal)
-        self._number += 1
-        folder = self._mine or self._root
-        path = folder / f"{time_ns():020d}-{self._number:06d}-{signal}-{count}{_SUFFIX}"
-        draft = path.with_suffix(".part")
-        head = _HEAD.pack(_MAGIC, index, count, len(body), _checksum(index, count, body))
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(head)
-                file.write(body)
-            draft.rename(path)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink()
-            raise
+        self._put(self._mine or self._root, request)
         return True
 
-    def _used(self) -> int:
-        return sum(path.stat().st_size for folder in self._folders() for path in _files(folder))
+    def _put(self, folder: Path, request: Kept, age: str | None = None) -> Path:
+        """Writes a file and enters it; a piece takes the age of what it was a piece of."""
+        self._number += 1
+        path = _spool_file.write(folder, request, self._number, age)
+        self._entries[path] = Entry(request.signal, request.records)
+        return path
 
-    def _folders(self) -> Iterator[Path]:
-        return (path for path in self._root.iterdir() if path.is_dir())
+    def _remove(self, path: Path) -> Entry | None:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:  # it stays, and must not come again
+            self._decided.add(path)
+        return self._entries.pop(path, None)
+
+    def _complain(self, error: OSError) -> None:
+        _guard.warn_of_loss(
+            f"spool {error.errno}",
+            f"otel-ml: the spool in {self._root} cannot be written ({error.strerror}); losses are counted",
+        )
+
+    def _used(self) -> int:
+        return sum(_spool_file.taken(path) for folder in self._folders() for path in _spool_file.listed(folder))
+
+    def _folders(self) -> list[Path]:
+        try:
+            return [path for path in self._root.iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
 
     def _adopt(self) -> None:
         """Takes over the folders of processes that have ended."""
         import fcntl
 
-        for folder in [folder for folder in self._adopted if not _files(folder)]:
+        for folder in [folder for folder in self._adopted if _spool_file.is_empty(folder)]:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(self._adopted.pop(folder))
-        for folder in list(self._folders()):
+        for folder in self._folders():
             if folder == self._mine or folder in self._adopted:
                 continue
             try:
@@ -196,19 +225,12 @@ class Spool:
             except OSError:  # its process lives
                 os.close(descriptor)
                 continue
-            if _files(folder):
+            if not _spool_file.is_empty(folder):
                 self._adopted[folder] = descriptor
                 continue
             if _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.suffix == _SUFFIX]
-    except OSError:  # removed by the process that replayed it
-        return []
 
 
 def _is_old(folder: Path) -> bool:
@@ -217,13 +239,3 @@ def _is_old(folder: Path) -> bool:
         return time_ns() - folder.stat().st_mtime_ns > _AGE
     except OSError:
         return False
-
-
-def _named(path: Path) -> tuple[Signal, int]:
-    parts = path.stem.split("-")
-    signal = next((signal for signal in SIGNALS if signal in parts), SIGNALS[0])
-    return signal, int(parts[-1]) if parts[-1].isdecimal() else 1
-
-
-def _checksum(index: int, count: int, body: bytes) -> int:
-    return crc32(body, crc32(struct.pack(">BII", index, count, len(body))))

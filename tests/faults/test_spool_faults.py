@@ -15,7 +15,8 @@ from otlp_receiver import Reply
 
 from otel_ml._telemetry._http import Answer
 from otel_ml._telemetry._replay import Replay
-from otel_ml._telemetry._spool import Kept, Spool, Torn
+from otel_ml._telemetry._spool import Spool
+from otel_ml._telemetry._spool_file import Kept, Torn, is_empty, read
 from otel_ml._telemetry.ledger import Book, Ledger
 from otel_ml.config import ConfigError
 
@@ -103,15 +104,19 @@ def test_a_full_disk_is_counted_and_never_raised(folder, caplog):
     spool.close()
 
 
-def test_a_folder_that_vanishes_is_counted(make_service, receiver, folder):
-    """Somebody removes the spool under a running service: records are dropped and counted."""
+def test_a_folder_that_vanishes_is_made_again_and_what_lay_in_it_is_counted(make_service, receiver, folder):
+    """Somebody removes the spool under a running service: what it held is dropped, what comes after is kept."""
     receiver.default = dict(DOWN)
     service = make_service(spool_dir=str(folder))
-    shutil.rmtree(folder)
     service.predict(10)
     service.flush()
+    shutil.rmtree(folder)
+    service.predict(5)
+    service.flush()
+    service.end()
 
-    assert service.ledger() == Ledger(10, 0, 0, {"retry_exhausted": 10})
+    assert service.ledger() == Ledger(15, 0, 0, {"retry_exhausted": 10}, 5, 5)
+    assert len(list(folder.rglob("*-traces-5.otlp"))) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_named_at_once(make_service, tmp_path):
@@ -131,10 +136,10 @@ def test_no_torn_file_is_taken_for_a_whole_one(folder):
     damaged = [whole[:length] for length in range(len(whole))] + [whole + b"x"]
     damaged += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
 
-    assert spool.read(path) == Kept("logs", 7, b"the request")
+    assert read(path) == Kept("logs", 7, b"the request")
     for content in damaged:
         path.write_bytes(content)
-        assert spool.read(path) == Torn("logs", 7)
+        assert read(path) == Torn("logs", 7)
     spool.close()
 
 
@@ -220,7 +225,7 @@ def test_a_living_processes_requests_are_left_alone(folder):
     others.keep("traces", 1, b"theirs")
     before = mine.waiting()
     others.close()
-    after = [mine.read(path) for path in mine.waiting()]
+    after = [read(path) for path in mine.waiting()]
 
     assert (before, after) == ([], [Kept("traces", 1, b"theirs")])
     mine.close()
@@ -241,8 +246,8 @@ def test_a_forked_child_has_a_folder_of_its_own(folder):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     other = Spool(str(folder), limit=10**6)
 
-    assert [other.read(path) for path in other.waiting()] == [Kept("traces", 2, b"child")]
-    assert [parent.read(path) for path in parent.waiting()] == [Kept("traces", 1, b"parent")]
+    assert [read(path) for path in other.waiting()] == [Kept("traces", 2, b"child")]
+    assert [read(path) for path in parent.waiting()] == [Kept("traces", 1, b"parent")]
     other.close()
     parent.close()
 
@@ -263,7 +268,7 @@ def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
             if fits:
                 model[step] = body
         elif action == "forget" and waiting:
-            content = spool.read(waiting[0])
+            content = read(waiting[0])
             spool.forget(waiting[0])
             if isinstance(content, Kept):
                 assert model.pop(content.records) == content.body
@@ -271,7 +276,7 @@ def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
                 torn -= 1
         elif action == "tear" and waiting:
             path = dice.choice(waiting)
-            content = spool.read(path)
+            content = read(path)
             if isinstance(content, Kept):
                 path.write_bytes(path.read_bytes()[: dice.randrange(17)])
                 del model[content.records]
@@ -282,8 +287,180 @@ def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
         elif action == "crash":
             spool.reset_after_fork()  # what a crash does: the locks go, the files stay
             spool = Spool(str(folder), limit=4_000)
-    contents = [spool.read(path) for path in spool.waiting()]
+    contents = [read(path) for path in spool.waiting()]
 
     assert {one.records: one.body for one in contents if isinstance(one, Kept)} == model
     assert sum(isinstance(one, Torn) for one in contents) == torn
     spool.close()
+
+
+class Receiving:
+    """A transport in memory that takes requests up to a size and spans up to a number, then does not answer."""
+
+    endpoint = "http://receiver"
+
+    def __init__(self, limit, until=10**9, meanwhile=lambda: None):
+        self.limit, self.until, self.meanwhile = limit, until, meanwhile
+        self.sizes, self.spans = [], []
+
+    def post(self, body, timeout):
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        self.meanwhile()
+        self.sizes.append(len(body))
+        if len(body) > self.limit:
+            return Answer("too_large")
+        message = ExportTraceServiceRequest.FromString(body)
+        found = [span.name for of in message.resource_spans for scope in of.scope_spans for span in scope.spans]
+        if len(self.spans) + len(found) > self.until:
+            return Answer("retry")
+        self.spans += found
+        return Answer("accepted")
+
+    def close(self):
+        pass
+
+
+def spans(*names):
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    message = ExportTraceServiceRequest()
+    of = message.resource_spans.add()
+    of.resource.attributes.add(key="service.name").value.string_value = "s"
+    scope = of.scope_spans.add()
+    for name in names:
+        scope.spans.add(name=name, span_id=b"12345678")
+    return message.SerializeToString()
+
+
+def kept_before(folder, count, body):
+    """What an earlier process has left."""
+    spool = Spool(str(folder), limit=10**7)
+    assert spool.keep("traces", count, body)
+    spool.close()
+
+
+def replaying(folder, receiving, *, own=()):
+    spool, book = Spool(str(folder), limit=10**7), Book()
+    replay = Replay(spool, {"traces": book})
+    replay.serve("traces", receiving, 30.0)
+    for count, body in own:
+        book.produce(count)
+        assert replay.keep("traces", count, body)
+    replay.start()
+    return replay, book
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "another process's"])
+def test_a_kept_request_that_is_too_large_comes_apart(folder, own):
+    """As without a spool: it is halved until the receiver takes it; only a record that fails alone is too large."""
+    names = [f"span {number:04d}" for number in range(40)]
+    body = spans(*names[:7], "x" * 3_000, *names[7:])
+    if not own:
+        kept_before(folder, 41, body)
+    receiving = Receiving(400)
+    replay, book = replaying(folder, receiving, own=[(41, body)] if own else [])
+    wait_until(lambda: book.read().delivered == 40 and not book.read().in_flight)
+    replay.stop(time.monotonic() + 10)
+
+    assert receiving.spans == names
+    assert book.read() == Ledger(41, 40, 0, {"too_large": 1})
+    assert list(folder.rglob("*.otlp")) == []
+
+
+def test_an_outage_in_the_middle_of_a_split_loses_and_repeats_nothing(folder):
+    """What was decided is decided; the rest lies on disk, and the next process delivers it."""
+    names = [f"span {number:04d}" for number in range(40)]
+    first, second = Receiving(400, until=15), Receiving(400)
+    replay, book = replaying(folder, first, own=[(40, spans(*names))])
+    wait_until(lambda: book.read().delivered > 5)
+    replay.stop(time.monotonic() + 10)
+    before = book.read()
+    replay, book = replaying(folder, second)
+    wait_until(lambda: book.read().delivered + before.delivered == 40)
+    replay.stop(time.monotonic() + 10)
+
+    assert before == Ledger(40, before.delivered, 0, {}, 40 - before.delivered, 40 - before.delivered)
+    assert sorted(first.spans + second.spans) == names
+    assert list(folder.rglob("*.otlp")) == []
+
+
+def test_what_is_too_large_and_no_request_of_ours_is_counted(folder):
+    """A body that cannot be taken apart is dropped whole."""
+    replay, book = replaying(folder, Receiving(3), own=[(7, b"no request")])
+    wait_until(lambda: not book.read().in_flight)
+    replay.stop(time.monotonic() + 10)
+
+    assert book.read() == Ledger(7, 0, 0, {"too_large": 7})
+
+
+def test_a_disk_that_takes_no_halves_keeps_the_whole(folder):
+    """Where a request cannot be written in two parts, it stays as it is."""
+    spool = Spool(str(folder), limit=10**6)
+    spool.keep("traces", 2, b"x" * 1000)
+    (path,) = spool.waiting()
+    with full_disk():
+        pieces = spool.replace(path, [Kept("traces", 1, b"x"), Kept("traces", 1, b"x" * 500)])
+
+    assert pieces == []
+    assert spool.waiting() == [path]
+    assert [one.name for one in path.parent.iterdir() if one.name != "lock"] == [path.name]
+    spool.close()
+
+
+def test_a_file_that_goes_while_the_room_is_summed_up_refuses_nothing(folder):
+    """Files go at any moment, since others replay them: one that has a name and nothing else takes no room."""
+    spool = Spool(str(folder), limit=10**6)
+    spool.keep("traces", 1, b"x")
+    (spool.waiting()[0].parent / "gone.otlp").symlink_to("nowhere")
+
+    assert spool.keep("traces", 1, b"x") is True
+    spool.close()
+
+
+def test_a_file_that_is_removed_while_it_is_on_the_way_is_counted_once(folder):
+    """Its answer decides: it is delivered, not lost as well."""
+    receiving = Receiving(10**6, meanwhile=lambda: shutil.rmtree(folder))
+    replay, book = replaying(folder, receiving, own=[(2, spans("a", "b"))])
+    wait_until(lambda: not book.read().in_flight)
+    replay.stop(time.monotonic() + 10)
+
+    assert book.read() == Ledger(2, 2)
+
+
+def test_a_file_that_is_removed_is_lost_no_later_than_at_the_end(folder):
+    """Also where the receiver never answers."""
+    replay, book = replaying(folder, Receiving(10**6, until=0), own=[(2, spans("a", "b")), (1, spans("c"))])
+    next(folder.rglob("*-2.otlp")).unlink()
+    replay.stop(time.monotonic() + 10)
+
+    assert book.read() == Ledger(3, 0, 0, {"retry_exhausted": 2}, 1, 1)
+
+
+def test_a_name_in_our_own_folder_counts_only_if_it_is_ours(folder):
+    """Our own files are known: torn ones count what was kept, whatever a name says, and foreign names count nothing."""
+    spool, book = Spool(str(folder), limit=10**7), Book()
+    replay = Replay(spool, {"traces": book})
+    replay.serve("traces", Receiving(10**6), 30.0)
+    book.produce(5)
+    assert spool.keep("traces", 5, b"x")
+    book.spool(5)
+    (path,) = spool.waiting()
+    path.write_bytes(b"torn")
+    (path.parent / "99-1-traces-99999999999.otlp").write_bytes(b"torn")
+    (path.parent / "x.otlp").write_bytes(b"")
+    replay.start()
+    wait_until(lambda: not spool.waiting())
+    replay.stop(time.monotonic() + 10)
+
+    assert book.read() == Ledger(5, 0, 0, {"invalid": 5})
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path):
+    """Empty ones are removed with all that is in them."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x.otlp").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+
+    assert [is_empty(tmp_path / name) for name in ("file", "full", "empty", "none")] == [False, False, True, True]
