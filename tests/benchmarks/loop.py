@@ -13,8 +13,8 @@ the share of their CPU time that did. Where it is small, the caller was hardly d
 a call costs when the threads must keep up is seen in the process CPU, and in the overloaded service of `throughput.py`.
 
 The loop is run three times with a flush after each: the caller's time is that of the fastest, since what else runs on the
-machine only ever adds to it; process CPU and `total_us` (wall time until the last record had arrived) are those of all three
-together. With several threads the calls are shared out, and the caller's time is the wall time over all calls together.
+machine only ever adds to it; process CPU and `total_us` (wall time until the last record had arrived) are those of the median
+one. With several threads the calls are shared out, and the caller's time is the wall time over all calls together.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def main() -> None:
     function, flush = warmed(given.name, predict, LOADS[given.load])
     callers: list[float] = []
     shares: list[float] = []
-    missing, cpu, total = 0, 0.0, 0.0
+    cpus: list[float] = []
+    totals: list[float] = []
+    missing = 0
     for _ in range(LOOPS):
         time.sleep(SETTLE)
         used, began = time.process_time(), time.perf_counter()
@@ -74,15 +76,15 @@ def main() -> None:
         alongside = time.process_time() - used - own
         flush()
         spent = time.process_time() - used
-        total += time.perf_counter() - began
+        totals.append(time.perf_counter() - began)
         callers.append(caller)
         shares.append(alongside / (spent - own))
-        cpu += spent
+        cpus.append(spent)
         missing += lost(given.name, calls)
     figures = {
         "caller_us": min(callers) / calls * 1e6,
-        "cpu_us": cpu / calls / LOOPS * 1e6,
-        "total_us": total / calls / LOOPS * 1e6,
+        "cpu_us": statistics.median(cpus) / calls * 1e6,
+        "total_us": statistics.median(totals) / calls * 1e6,
     }
     if given.name in EXPECTED:
         figures |= {"alongside_percent": 100 * statistics.median(shares), "lost": missing}

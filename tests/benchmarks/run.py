@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=_rounds, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--runs", type=_rounds, default=5, help="rounds (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=KEYS, metavar="ROW", help="these rows and nothing else")
     parser.add_argument("--full", action="store_true", help="Evidently on 1M x 30 too: about six minutes more")
     parser.add_argument("--json", action="store_true", help="print the table and all figures as JSON")

@@ -15,6 +15,7 @@ from programs import PROGRAMS, Results, flat  # noqa: E402
 from report import as_json, cells, markdown, number, peers  # noqa: E402
 from rows import BESIDE, LABELS, ROWS  # noqa: E402
 from run import wanted  # noqa: E402
+from sampler import quietest as quietest_tick  # noqa: E402
 from verdicts import Figure, Line, Row, judge  # noqa: E402
 
 ROW = Row(
@@ -214,3 +215,12 @@ def test_only_what_the_rows_need_is_run() -> None:
 
     assert wanted([ROW, slow], full=False, all_peers=False) == {"loop": ["ours", "peer"]}
     assert wanted([slow], full=True, all_peers=False) == {"loop": ["ours", "slow"]}
+
+
+def test_the_tick_is_that_of_the_quietest_exports():
+    """A slow second of the machine is not the sampler's; a tick that was missed does not make the others dearer."""
+    spent = [0.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0]
+    counts = [0, 1, 2, 3, 4, 5, 6, 7]
+
+    assert quietest_tick(spent, counts) == 1.0
+    assert quietest_tick([0.0, 4.0], [0, 2]) == 2.0
