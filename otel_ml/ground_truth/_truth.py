@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import metrics
 from opentelemetry._logs import get_logger
@@ -146,7 +146,7 @@ class GroundTruth:
             batch_id: Id of the batch of which this is a row; the label of the only row may come under it as well.
             batch_rows: Rows of that batch.
         """
-        row = (
+        row = _Row(
             prediction_id, model, version, role, task, positive, predicted_at, predicted, value, score,
             trace_id, span_id, sampled, classes, batch_id, batch_rows,
         )  # fmt: skip
@@ -286,9 +286,9 @@ class GroundTruth:
             return None
         return StoredLabel(name, value, number(raw[1]), self._clock() if at is None else seconds(at))
 
-    def _write(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+    def _write(self, rows: Sequence[_Row]) -> bool:
         """Stores a batch; False when the store is unreachable for now."""
-        logged = [row for row in (_guard.call("ground_truth.read", _logged, *row) for row in rows) if row]
+        logged = [row for row in (_guard.call("ground_truth.read", _logged, row) for row in rows) if row]
         try:
             settled = self._store.write(logged)
         except StoreError as error:
@@ -329,49 +329,53 @@ def _warn_of_batch() -> None:
     )
 
 
-def _logged(  # noqa: PLR0913, PLR0917
-    prediction_id: object,
-    model: object,
-    version: object,
-    role: object,
-    task: object,
-    positive: object,
-    predicted_at: float,
-    predicted: object,
-    value: object,
-    score: object,
-    trace_id: int,
-    span_id: int,
-    sampled: object,
-    classes: Sequence[str] | None,
-    batch_id: object,
-    batch_rows: int | None,
-) -> Logged | None:
+class _Row(NamedTuple):
+    """A prediction as it was given, while it waits to be read and stored."""
+
+    prediction_id: object
+    model: object
+    version: object
+    role: object
+    task: object
+    positive: object
+    predicted_at: float
+    predicted: object
+    value: object
+    score: object
+    trace_id: int
+    span_id: int
+    sampled: object
+    classes: Sequence[str] | None
+    batch_id: object
+    batch_rows: int | None
+
+
+def _logged(row: _Row) -> Logged | None:
     """The row as plain bounded values; None without an id."""
-    name, class_name = text(prediction_id, ID_LENGTH), class_text(predicted)
+    name, class_name = text(row.prediction_id, ID_LENGTH), class_text(row.predicted)
     if not name:
         return None
-    declared = tuple(classes) if classes and len(classes) <= CLASSES_LIMIT else ()
+    declared = tuple(row.classes) if row.classes and len(row.classes) <= CLASSES_LIMIT else ()
     key, names = _class_set(declared) if declared else (None, None)
     if class_name is not None and declared:
-        class_name = declared_class(class_name, text(task) or "", declared) or class_name
+        class_name = declared_class(class_name, text(row.task) or "", declared) or class_name
     prediction = StoredPrediction(
         id=name,
-        model=text(model) or "",
-        version=text(version) or "",
-        role=text(role) or "",
-        task=text(task) or "",
-        positive=class_text(positive),
-        predicted_at=seconds(predicted_at),
+        model=text(row.model) or "",
+        version=text(row.version) or "",
+        role=text(row.role) or "",
+        task=text(row.task) or "",
+        positive=class_text(row.positive),
+        predicted_at=seconds(row.predicted_at),
         predicted=class_name,
-        value=number(value),
-        score=number(score),
-        trace_id=f"{trace_id:032x}",
-        span_id=f"{span_id:016x}",
-        sampled=bool(sampled),
+        value=number(row.value),
+        score=number(row.score),
+        trace_id=f"{row.trace_id:032x}",
+        span_id=f"{row.span_id:016x}",
+        sampled=bool(row.sampled),
         classes=key,
     )
-    return Logged(prediction, names, _aliases(name, text(batch_id, ID_LENGTH), batch_rows))
+    return Logged(prediction, names, _aliases(name, text(row.batch_id, ID_LENGTH), row.batch_rows))
 
 
 @lru_cache(maxsize=64)
