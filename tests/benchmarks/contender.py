@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,12 +255,15 @@ def received() -> dict[str, int]:
         return dict(json.load(answer))
 
 
+def missing(expected: Mapping[str, int], calls: int) -> int:
+    """Records of so many calls that did not reach the sink, of which each makes so many of each kind."""
+    arrived = received()
+    return sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in expected.items())
+
+
 def lost(name: str, calls: int) -> int:
     """Records of so many calls that did not reach the sink."""
-    if name not in EXPECTED:
-        return 0
-    arrived = received()
-    return sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in EXPECTED[name].items())
+    return missing(EXPECTED[name], calls) if name in EXPECTED else 0
 
 
 def warmed(name: str, model: Predict, load: Load) -> tuple[Predict, Flush]:

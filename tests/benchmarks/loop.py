@@ -1,4 +1,6 @@
-"""One contender called in a hot loop, by one thread or by several; prints its figures as JSON.
+"""One contender called in a hot loop, by one thread or by several; prints the figures of a slice as JSON.
+
+    echo | python tests/benchmarks/loop.py ours_everything
 
 Three times are told apart:
 
@@ -12,24 +14,18 @@ A hot loop outruns the threads, and how much of their work falls into it is the 
 the share of their CPU time that did. Where it is small, the caller was hardly disturbed and the work is still to come; what
 a call costs when the threads must keep up is seen in the process CPU, and in the overloaded service of `throughput.py`.
 
-The loop is run three times with a flush after each: the caller's time is that of the fastest, since what else runs on the
-machine only ever adds to it; process CPU and `total_us` (wall time until the last record had arrived) are those of the median
-one. With several threads the calls are shared out, and the caller's time is the wall time over all calls together.
+A slice is one loop and one flush. `total_us` is the wall time until the last record had arrived. With several threads the
+calls are shared out, and the caller's time is the wall time over all calls together.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import threading
 import time
 
-from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, Predict, lost, predict, warmed
-
-LOOPS = 3
-SETTLE = 0.1
-"""Seconds in which what a flush woke goes back to sleep."""
+from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, Flush, Predict, lost, predict, warmed
+from slices import serve
 
 
 def timed(function: Predict, calls: int, threads: int) -> tuple[float, float]:
@@ -54,41 +50,31 @@ def timed(function: Predict, calls: int, threads: int) -> tuple[float, float]:
     return time.perf_counter() - began, sum(used)
 
 
+def sliced(name: str, function: Predict, flush: Flush, calls: int, threads: int) -> dict[str, float]:
+    """Times one loop, flushes, and asks the sink what came."""
+    used, began = time.process_time(), time.perf_counter()
+    caller, own = timed(function, calls, threads)
+    alongside = time.process_time() - used - own
+    flush()
+    spent = time.process_time() - used
+    figures = {"caller_us": caller, "cpu_us": spent, "total_us": time.perf_counter() - began}
+    figures = {figure: value / calls * 1e6 for figure, value in figures.items()}
+    if name in EXPECTED:
+        figures |= {"alongside_percent": 100 * alongside / (spent - own), "lost": lost(name, calls)}
+    return figures
+
+
 def main() -> None:
-    """Warms up, times the loop, flushes, and asks the sink what came."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    """Warms up and runs a slice for each line of standard input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=list(CONTENDERS))
-    parser.add_argument("--calls", type=int, default=20_000)
+    parser.add_argument("--calls", type=int, default=20_000, help="calls a slice (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--load", choices=list(LOADS), default="alongside")
     given = parser.parse_args()
     calls = given.calls // given.threads * given.threads
     function, flush = warmed(given.name, predict, LOADS[given.load])
-    callers: list[float] = []
-    shares: list[float] = []
-    cpus: list[float] = []
-    totals: list[float] = []
-    missing = 0
-    for _ in range(LOOPS):
-        time.sleep(SETTLE)
-        used, began = time.process_time(), time.perf_counter()
-        caller, own = timed(function, calls, given.threads)
-        alongside = time.process_time() - used - own
-        flush()
-        spent = time.process_time() - used
-        totals.append(time.perf_counter() - began)
-        callers.append(caller)
-        shares.append(alongside / (spent - own))
-        cpus.append(spent)
-        missing += lost(given.name, calls)
-    figures = {
-        "caller_us": min(callers) / calls * 1e6,
-        "cpu_us": statistics.median(cpus) / calls * 1e6,
-        "total_us": statistics.median(totals) / calls * 1e6,
-    }
-    if given.name in EXPECTED:
-        figures |= {"alongside_percent": 100 * statistics.median(shares), "lost": missing}
-    print(json.dumps(figures))
+    serve(lambda: sliced(given.name, function, flush, calls, given.threads))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What is run: each program with its contenders, one process each, in turn, round after round."""
+"""What is run: each program with its contenders, one process each, in turn, round after round.
+
+Where calls are timed, the contenders of a round live beside each other and take turns of a fraction of a second: the speed of
+a shared machine changes within a minute, and a contender that had a minute of its own would be compared with another machine.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import peers
+from residents import Resident, ResidentError
 
 HERE = Path(__file__).parent
 TIMEOUT = 900
@@ -36,6 +41,8 @@ class Program:
     elsewhere: frozenset[str] = frozenset()
     """Contenders that run in the peers' environment."""
     needs_collector: bool = False
+    slices: int | None = None
+    """Turns that each contender takes in a round; None for a program that runs by itself and ends."""
 
     def line(self, name: str) -> list[str]:
         """The command of one contender, without the interpreter."""
@@ -59,11 +66,11 @@ PROGRAMS: dict[str, Program] = {
     "row": Program(("data_rows.py", "{name}"), elsewhere=frozenset(("whylogs_row",))),
     "drift-100k": _drift(100_000),
     "drift-1m": _drift(1_000_000),
-    "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=48_000),
-    "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=16_000, runs=2),
-    "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=16_000, runs=2),
+    "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),
+    "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=16_000, runs=2, slices=4),
+    "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=16_000, runs=2, slices=4),
     "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "6")),
-    "fastapi": Program(("fastapi_request.py", "--contend", "{name}", "--requests", "{calls}"), calls=3_000),
+    "fastapi": Program(("fastapi_request.py", "{name}", "--requests", "{calls}"), calls=1_000, slices=8),
     "throughput-1k": _throughput(1_000),
     "throughput-5k": _throughput(5_000),
     "throughput-10k": _throughput(10_000),
@@ -122,10 +129,39 @@ def run(wanted: Mapping[str, Sequence[str]], runs: int) -> Results:
             names = list(wanted.get(key, ()))
             rounds = min(runs, program.runs or runs)
             for number in range(rounds):
-                for name in names:
-                    print(f"bench: {key}: round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-                    _run_one(key, name, endpoint, results)
+                said = f"bench: {key}: round {number + 1} of {rounds}"
+                if program.slices is None:
+                    for name in names:
+                        print(f"{said}: {name}", file=sys.stderr, flush=True)
+                        _run_one(key, name, endpoint, results)
+                elif names:
+                    print(f"{said}: {', '.join(names)}", file=sys.stderr, flush=True)
+                    _take_turns(key, names, program.slices, endpoint, results)
     return results
+
+
+def _take_turns(key: str, names: Sequence[str], slices: int, endpoint: str, results: Results) -> None:
+    """All contenders of one round; the order turns about, so that a machine that gets slower favours nobody.
+
+    The first turn of each is not counted: others are still starting while it runs.
+    """
+    with ExitStack() as alive:
+        environment = _environment(endpoint)
+        residents = {
+            name: alive.enter_context(Resident([sys.executable, *PROGRAMS[key].line(name)], environment, TIMEOUT))
+            for name in names
+            if f"{key}/{name}" not in results.failed
+        }
+        for number in range(slices + 1):
+            for name in list(residents)[:: 1 if number % 2 else -1]:
+                try:
+                    figures = flat(residents[name].slice())
+                except ResidentError as error:
+                    results.failed[f"{key}/{name}"] = str(error)
+                    del residents[name]
+                    continue
+                if number:
+                    results.figures.setdefault(key, {}).setdefault(name, []).append(figures)
 
 
 def _run_one(key: str, name: str, endpoint: str, results: Results) -> None:
@@ -160,10 +196,10 @@ def _peers_interpreter() -> str | peers.PeersError:
 
 def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], str]:
     """The figures that a process printed; without any, the last line that it said."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-    environment.update(peers.QUIET, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(
+            command, env=_environment(endpoint), capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
     except subprocess.TimeoutExpired:
         return {}, f"no end within {TIMEOUT} s"
     try:
@@ -181,6 +217,11 @@ def _last_json(text: str) -> Any:
         return json.loads(lines[-1])
     except ValueError:
         return json.loads(text)
+
+
+def _environment(endpoint: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    return {**kept, **peers.QUIET, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
 
 
 @contextmanager

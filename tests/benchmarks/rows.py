@@ -25,6 +25,7 @@ LABELS = {
     "front_door": "import otel_ml",
     "service": "import with configure and Model",
     "ours": "otel-ml",
+    "ours_http": "otel-ml, no prediction",
 }
 EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"
 LOGGED, BY_HAND = "prometheus_client_json", "otel_everything"
@@ -213,7 +214,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "idle": (DECORATOR, EVERYTHING, BY_HAND),
     "threads": (METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
     "paced": ("bare", EVERYTHING, DECORATOR, BY_HAND),
-    "fastapi": ("native", "prometheus_instrumentator", "bare", "ours", "contrib_tuned"),
+    "fastapi": ("native", "prometheus_instrumentator", "bare", "ours", "contrib_tuned", "ours_http"),
     **dict.fromkeys(("throughput-1k", "throughput-5k"), ("bare", EVERYTHING, BY_HAND)),
     "throughput-10k": ("bare", EVERYTHING, DECORATOR, BY_HAND),
 }
