@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context, attach, get_current, set_value
+from opentelemetry.context import Context, set_value
 from opentelemetry.trace import Span, SpanKind
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.contexts import detach
+from otel_ml._telemetry.contexts import attach, detach, get_current
 from otel_ml.integrations import _light, _propagation, _request, _route
 from otel_ml.integrations._exchange import Channel, Exchange, Message, Receive, RequestState, Send, StockExchange
 from otel_ml.integrations._outlet import flush_in_time

@@ -74,7 +74,7 @@ PROGRAMS: dict[str, Program] = {
     "throughput-1k": _throughput(1_000),
     "throughput-5k": _throughput(5_000),
     "throughput-10k": _throughput(10_000),
-    "sampler": Program(("sampler.py", "--seconds", "20", "--json"), runs=1, needs_collector=True),
+    "sampler": Program(("sampler.py", "--seconds", "40", "--json"), runs=1, needs_collector=True),
     "gpu": Program(("sampler_gpu.py", "--json"), runs=1),
 }
 """In the order in which they are run: what hardly depends on the machine's mood comes first."""
