@@ -145,8 +145,8 @@ class Delivery:
             self._health.too_large(self.signal, detail)
             return False
         half = len(records) // 2
-        first = self._deliver(records[:half], deadline)
-        return self._deliver(records[half:], deadline) and first
+        first = self._attempt(records[:half], deadline)
+        return self._attempt(records[half:], deadline) and first
 
     def _pause(self, attempt: int, asked: float | None) -> float:
         pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * self._random.uniform(0.8, 1.2)

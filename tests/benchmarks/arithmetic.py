@@ -16,13 +16,15 @@ def percentile(values: Sequence[float], share: float) -> float:
 def paired_ratio(ours: Sequence[float], peers: Sequence[float]) -> float:
     """The median of the ratios of runs of the same round: what slows a whole round slows both sides of its ratio.
 
+    A round in which the peer's figure is not above 0 (less than the base that was subtracted) counts as the worst for us.
+
     Raises:
-        ValueError: There is no round in which both were run, or a peer's figure is not above 0.
+        ValueError: There is no round in which both were run, or the peer's figure is not above 0 in half of them.
     """
-    pairs = list(zip(ours, peers, strict=False))
-    if not pairs or any(peer <= 0 for _, peer in pairs):
-        raise ValueError("no ratio: a figure of the peer is missing or not above 0")
-    return statistics.median(mine / peer for mine, peer in pairs)
+    ratios = [mine / peer if peer > 0 else math.inf for mine, peer in zip(ours, peers, strict=False)]
+    if not ratios or not math.isfinite(ratio := statistics.median(ratios)):
+        raise ValueError("no ratio: the peer's figures are missing or not above 0")
+    return ratio
 
 
 def above(values: Sequence[float], base: Sequence[float]) -> list[float]:

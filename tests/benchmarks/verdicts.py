@@ -75,7 +75,7 @@ def judge(row: Row, results: Results) -> Line:
     if row.published is not None and not peer:
         peer = [row.published] * len(ours)
         is_published = True
-    ratio = paired_ratio(ours, peer) if ours and peer and min(peer) > 0 else None
+    ratio = _ratio(ours, peer)
     mine = statistics.median(ours) if ours else None
     verdict = _verdict(row, mine if row.judged == "value" else ratio, is_failed=_is_failed(row, results))
     return Line(
@@ -86,6 +86,13 @@ def judge(row: Row, results: Results) -> Line:
         _by_publication(verdict) if is_published else verdict,
         note,
     )
+
+
+def _ratio(ours: list[float], peer: list[float]) -> float | None:
+    try:
+        return paired_ratio(ours, peer)
+    except ValueError:
+        return None
 
 
 def _by_publication(verdict: Verdict) -> Verdict:

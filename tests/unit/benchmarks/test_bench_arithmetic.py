@@ -62,6 +62,11 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
     assert paired_ratio([1.0, 30.0, 3.0], [10.0, 100.0, 10.0]) == 0.3
 
 
+def test_a_round_without_a_peer_is_the_worst_for_us() -> None:
+    """One turn in which noise ate the peer's cost moves the median by one place, upwards."""
+    assert paired_ratio([2.0, 3.0, 4.0, 9.0], [10.0, -1.0, 10.0, 10.0]) == pytest.approx(0.65)
+
+
 @pytest.mark.parametrize("peers", [[], [0.0], [-1.0]])
 def test_there_is_no_ratio_to_nothing(peers: list[float]) -> None:
     """A missing figure of the peer, or one that is not above 0, gives an error and no number."""
