@@ -52,7 +52,7 @@ class Program:
 
 
 def _throughput(rate: int) -> Program:
-    return Program(("throughput.py", "{name}", "--rate", str(rate), "--seconds", "3"), runs=2)
+    return Program(("throughput.py", "{name}", "--rate", str(rate), "--seconds", "1.5"), runs=1, slices=4)
 
 
 def _drift(rows: int) -> Program:

@@ -1,5 +1,7 @@
 """A CPU-bound service with one thread: how many predictions a second it brings out of those it is offered.
 
+    echo | python tests/benchmarks/throughput.py ours_everything --rate 5000
+
 The model is plain Python that takes about 100 us, so 10,000 a second are more than one core can do even without
 telemetry. Calls are due on an open schedule; the service falls behind when it cannot follow. Queues have the sizes that
 each contender ships with: what they cannot hold is dropped, and `dropped_percent` says how much of it. In overload `call_us`
@@ -9,11 +11,11 @@ is all that a call costs the service: its own time, and the interpreter that the
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
-from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, RESULT, Predict, lost, warmed
+from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, RESULT, Flush, Predict, lost, warmed
+from slices import serve
 
 STEPS = 2_000
 """Of the model's loop: about 100 us on the machine that the design's figures are from."""
@@ -41,29 +43,30 @@ def served(function: Predict, rate: float, seconds: float) -> tuple[int, float]:
         calls += 1
 
 
-def main() -> None:
-    """Warms up, serves, flushes, and asks the sink what came."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("name", choices=list(CONTENDERS))
-    parser.add_argument("--rate", type=float, default=1000.0)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    given = parser.parse_args()
-    function, flush = warmed(given.name, busy, LOADS["shipped"])
+def sliced(name: str, function: Predict, flush: Flush, rate: float, seconds: float) -> dict[str, float]:
+    """Serves for so many seconds, flushes, and asks the sink what came."""
     cpu = time.process_time()
-    calls, passed = served(function, given.rate, given.seconds)
+    calls, passed = served(function, rate, seconds)
     cpu = time.process_time() - cpu
     flush()
-    records = calls * sum(EXPECTED.get(given.name, {}).values())
-    print(
-        json.dumps(
-            {
-                "achieved": calls / passed,
-                "call_us": passed / calls * 1e6,
-                "cpu_percent": 100 * cpu / passed,
-                "dropped_percent": 100 * lost(given.name, calls) / records if records else 0.0,
-            }
-        )
-    )
+    records = calls * sum(EXPECTED.get(name, {}).values())
+    return {
+        "achieved": calls / passed,
+        "call_us": passed / calls * 1e6,
+        "cpu_percent": 100 * cpu / passed,
+        "dropped_percent": 100 * lost(name, calls) / records if records else 0.0,
+    }
+
+
+def main() -> None:
+    """Warms up and runs a slice for each line of standard input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=list(CONTENDERS))
+    parser.add_argument("--rate", type=float, default=1000.0, help="calls a second (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of a slice (default: %(default)s)")
+    given = parser.parse_args()
+    function, flush = warmed(given.name, busy, LOADS["shipped"])
+    serve(lambda: sliced(given.name, function, flush, given.rate, given.seconds))
 
 
 if __name__ == "__main__":
