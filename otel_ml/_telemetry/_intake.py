@@ -159,10 +159,8 @@ class Predictions:
 
     def _lose(self, record: Record | EverydayValues, reason: str) -> None:
         spans, events = _spans_of((record,)), _events_of((record,))
-        self._traces.produce(spans)
-        self._logs.produce(events)
-        self._traces.drop(reason, spans)
-        self._logs.drop(reason, events)
+        self._traces.lose(reason, spans)
+        self._logs.lose(reason, events)
 
 
 def _spans_of(records: Iterable[Record | EverydayValues]) -> int:
@@ -238,6 +236,10 @@ class Outlet(Generic[T]):
     def drop(self, reason: str, count: int) -> None:
         if count:
             self._book.drop(reason, count)
+
+    def lose(self, reason: str, count: int) -> None:
+        if count:
+            self._book.lose(reason, count)
 
     def adjust(self, expected: int, actual: int) -> None:
         """Makes the book agree with what rendering gave: missing data are invalid, additional ones are produced."""

@@ -54,10 +54,15 @@ def detach(token: Any) -> None:
     A framework may end a block in another context than it has begun it in: a dependency with ``yield`` of FastAPI, an
     async generator that is closed by the event loop. There is nothing to put back then: the context in which it was
     attached has ended. OTel's own function logs a traceback for each of these; this one is silent.
+
+    A keeper that is not the standard one is told in any case: it may do more than keep, whatever its tokens look like.
     """
+    if reset is otel_context.detach:
+        otel_context.detach(token)
+        return
     try:
         token.var.reset(token)
     except (ValueError, RuntimeError):  # of another context; used already
         pass
-    except AttributeError:  # not the standard library's: a runtime context that OTEL_PYTHON_CONTEXT names
+    except AttributeError:  # not the standard library's: a keeper that was put in later
         otel_context.detach(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
@@ -148,8 +149,8 @@ class GuestPrediction(StockSpans, Prediction):
         if output is None:
             instruments.predictions.add(outcome.predicted, attributes, context=context)
             return
-        for label in output.classes:
-            instruments.predictions.add(1, self._binding.of_class(label), context=context)
+        for label, count in Counter(output.classes).items():
+            instruments.predictions.add(count, self._binding.of_class(label), context=context)
         for score in output.scores:
             if score is not None:
                 instruments.score.record(score, attributes, context=context)

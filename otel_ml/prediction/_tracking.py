@@ -7,6 +7,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from otel_ml import _guard
 from otel_ml.prediction._prediction import Prediction
 
 if TYPE_CHECKING:
@@ -55,13 +56,18 @@ def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[.
             prediction.fail(error)
             raise
         kind = type(result)
-        if kind is not dict and kind not in _SETTLED and hasattr(kind, "__await__"):
+        if kind is not dict and _guard.attempt(_is_awaitable, kind):
             prediction.detach()
             return _awaited(prediction, result)
         prediction.complete(result)
         return result
 
     return call
+
+
+def _is_awaitable(kind: type) -> bool:
+    """Whether results of this type can be awaited. Its metaclass may be the user's, and may raise."""
+    return kind not in _SETTLED and hasattr(kind, "__await__")
 
 
 async def _awaited(prediction: Prediction, awaitable: Any) -> Any:

@@ -47,6 +47,18 @@ def test_another_runtime_context_is_asked(monkeypatch):
     assert given == ["a token of theirs"]
 
 
+def test_another_keeper_gets_its_tokens_back(monkeypatch):
+    """One that OTEL_PYTHON_CONTEXT names is told of every end, also where its tokens are the standard library's."""
+    given = []
+    monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", given.append)
+    monkeypatch.setattr(contexts, "reset", otel_context.detach)
+    kept = contextvars.ContextVar("kept", default=None)
+    token = kept.set(1)
+    detach(token)
+
+    assert (given, kept.get()) == ([token], 1)
+
+
 def test_the_short_way_is_the_api_s_own_context():
     """What is set by it is what the API reads, the other way round, and in a thread that has nothing yet."""
     context = otel_context.set_value("k", 1)

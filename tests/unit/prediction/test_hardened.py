@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import get_current
 
 import otel_ml
 from otel_ml import _guard
@@ -175,6 +176,23 @@ def test_a_prediction_is_begun_once(kit: Any) -> None:
 
     assert sum(p["value"] for p in kit.metrics()["ml.predictions"]) == 1
     assert [p["value"] for p in kit.metrics()["ml.prediction.active"]] == [0]
+    assert len(kit.spans()) == 1
+
+
+@pytest.mark.parametrize("asked", ["__getattr__", "__hash__"])
+def test_a_result_whose_class_misbehaves_reaches_the_caller(kit: Any, asked: str) -> None:
+    """A lazy class that raises when it is asked whether it can be awaited costs neither the result nor the context."""
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError
+
+    kind = type("Meta", (type,), {asked: fail})("Lazy", (), {})
+    result = kind()
+    before = get_current()
+
+    assert otel_ml.Model("m", "1").track(lambda features: result)({}) is result
+    assert get_current() is before
+    assert [point["value"] for point in kit.metrics()["ml.prediction.active"]] == [0]
     assert len(kit.spans()) == 1
 
 
