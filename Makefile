@@ -76,7 +76,7 @@ faults: $(VENV)/.dev ## Every fault case, the long ones too, as one table
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Every budget beside the peers, as one table (BENCH="--only cpu --runs 5")
-	@$(PYTHON) deploy/local/build.py collector
+	@$(PYTHON) deploy/local/build.py collector > /dev/null
 	@$(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 .PHONY: lock

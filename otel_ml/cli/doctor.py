@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="show the mode, the settings and whether the back end answers",
         description="Configures telemetry from the environment as a service would, sends one span, one log record and "
         "one collection of metrics, marked as a check, and says what became of each. Status 0: all that is to be "
-        "exported was taken.",
+        "exported was taken; 1: some was not, or nothing is to be exported and nothing was checked.",
         epilog="example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 otel-ml doctor",
     )
     parser.add_argument("--endpoint", help="try this endpoint instead of the environment's")
