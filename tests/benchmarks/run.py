@@ -62,7 +62,9 @@ def main() -> int:
     if given.json:
         print(json.dumps(report.as_json(lines, results), indent=1))
     else:
-        print(f"{report.machine()}; {given.runs} round{'s' if given.runs > 1 else ''}, {time.monotonic() - began:.0f} s\n")
+        print(
+            f"{report.machine()}; {given.runs} round{'s' if given.runs > 1 else ''}, {time.monotonic() - began:.0f} s\n"
+        )
         print(report.markdown(report.HEADERS, map(report.cells, lines)))
         for text in report.peers(results):
             print(f"\n{text}")
