@@ -8,7 +8,10 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ResidentError(Exception):
@@ -19,10 +22,12 @@ class Resident:
     """One contender in a process of its own; it is asked for a slice by a line and answers by one."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], timeout: float) -> None:
-        """Args:
-        command: The interpreter, the script and its arguments.
-        environment: Of the process.
-        timeout: Seconds for the start and for each slice.
+        """Starts it.
+
+        Args:
+            command: The interpreter, the script and its arguments.
+            environment: Of the process.
+            timeout: Seconds for each slice, the first of which waits for the start.
         """
         self._timeout = timeout
         self._said: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (closed below)
