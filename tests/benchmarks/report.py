@@ -57,7 +57,7 @@ def cells(line: Line) -> list[str]:
     unit = f" {row.unit}" if row.unit else ""
     is_ratio = row.judged == "ratio"
     bounds = ["" if bound is None else f"<= {bound:g}{' x' if is_ratio else unit}" for bound in (row.gate, row.aim)]
-    beside = "" if row.peer is None else LABELS.get(row.peer.contender, row.peer.contender)
+    beside = "" if row.peer is None else row.beside or LABELS.get(row.peer.contender, row.peer.contender)
     kept = line.kept or ("" if line.ours is not None else "not run")
     return [
         row.what,
@@ -118,5 +118,5 @@ def as_json(lines: Sequence[Line], results: Results) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    beside = None if row.peer is None else row.peer.contender
+    beside = None if row.peer is None else row.beside or row.peer.contender
     return {"key": row.key, "what": row.what, "unit": row.unit, "beside": beside, "gate": row.gate, "aim": row.aim}

@@ -4,7 +4,7 @@
 
 All read the same machine at the same interval and export OTLP to a sink on loopback: `otel-ml sampler` (host, process,
 container), the Collector with the same host scrapers and nothing else, with its process scraper too, and with the names
-mapped by collector/host_metrics_transform.yaml. CPU is what the system charged to each process; memory is resident memory
+mapped by collector/host_metrics_transform.yaml; and psutil_pass.py, which only reads. CPU is what the system charged to each process; memory is resident memory
 at the end; the budgets are measured against the first. Figures are compared with the mapped ones, each reading of ours
 with theirs at that moment (interpolated between their two nearest readings); the deviation is the mean distance over the
 range: the whole for shares and memory, the increase for counters.
@@ -26,21 +26,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 ROOT = Path(__file__).resolve().parents[2]
+PASS = Path(__file__).with_name("psutil_pass.py")
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
 import build  # noqa: E402  (found by the line above)
 
 OURS, PEER, FULL, MAPPED = "otel-ml sampler", "host_metrics", "host_metrics + process", "host_metrics, mapped"
 WINDOW = 5
-"""Exports."""
+"""Reports."""
 WARM_UP = 4.0
-CPU_BUDGET, MEMORY_BUDGET, TICK_BUDGET = 0.2, 0.9, 0.001
+CPU_BUDGET, MEMORY_BUDGET = 0.2, 0.9
+TICK_BUDGET = 1.0
+"""Of a raw pass of psutil beside it: an absolute time would judge the machine, which varies by half within an hour."""
 TOLERANCE = 0.01
 Series = dict[str, dict[str, list[tuple[int, float]]]]
 """By metric and attributes: time in nanoseconds and value of every point."""
@@ -120,8 +123,10 @@ def collector_config(address: str, interval: float, *, with_process: bool, mappe
 
 
 @contextmanager
-def contender(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def contender(
+    command: list[str], environment: dict[str, str] | None = None, output: IO[str] | int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=output)
     try:
         yield process
     finally:
@@ -211,6 +216,9 @@ def measure(seconds: float, interval: float) -> dict[str, Any]:
         target = f"{address}/{OURS.replace(' ', '%20')}"
         environment["OTEL_ML_INSTANCE_DIR"] = str(folder)
         processes[OURS] = stack.enter_context(contender([*command, "--endpoint", target], environment))
+        passes = stack.enter_context((folder / "passes").open("w+"))
+        command = [sys.executable, str(PASS), "--interval", f"{interval:g}"]
+        processes[PASS.name] = stack.enter_context(contender(command, environment, passes))
         time.sleep(WARM_UP + interval)
         for name, process in processes.items():
             if process.poll() is not None:
@@ -224,19 +232,27 @@ def measure(seconds: float, interval: float) -> dict[str, Any]:
             name: {"cpu": (cpu_seconds(process.pid) - before[name]) / passed, "memory": resident(process.pid)}
             for name, process in processes.items()
         }
+        passes.seek(0)
+        read = [float(line) for line in passes.read().split("\n")[:-1]]
         ours, theirs = kept.series(OURS), kept.series(MAPPED)
     counts = [value for _, value in ours["otelml.sampler.tick.duration"][""]]
     spent = [value for _, value in ours["otelml.sampler.cpu.time"][""]]
-    tick = quietest(spent, counts)
-    return {"seconds": passed, "interval": interval, "cost": cost, "tick": tick, "figures": agreement(ours, theirs)}
+    return {
+        "seconds": passed,
+        "interval": interval,
+        "cost": cost,
+        "tick": quietest(spent, counts),
+        "pass": quietest(read, range(len(read))),
+        "figures": agreement(ours, theirs),
+    }
 
 
 def quietest(spent: Sequence[float], counts: Sequence[float]) -> float:
-    """CPU seconds of one tick in the five exports in a row in which it was least: what else runs only ever adds to it.
+    """CPU seconds of one tick in the five reports in a row in which it was least: what else runs only ever adds to it.
 
     Args:
-        spent: CPU seconds so far, by export.
-        counts: Ticks so far, by export.
+        spent: CPU seconds so far, by report.
+        counts: Ticks so far, by report.
     """
     width = min(WINDOW, len(spent) - 1)
     return min(
@@ -255,14 +271,16 @@ def show(result: dict[str, Any]) -> bool:
         print(f"{name:28}{100 * row['cpu']:>12.3f}{row['memory'] / 2**20:>12.1f}{'' if name == OURS else ratios}")
     cpu = cost[OURS]["cpu"] / cost[PEER]["cpu"]
     memory = cost[OURS]["memory"] / cost[PEER]["memory"]
+    tick = result["tick"] / result["pass"]
     gates = {
         f"CPU <= {CPU_BUDGET} x host_metrics": (cpu, cpu <= CPU_BUDGET),
         f"memory <= {MEMORY_BUDGET} x host_metrics": (memory, memory <= MEMORY_BUDGET),
-        f"CPU of one tick <= {TICK_BUDGET * 1000:g} ms": (result["tick"] * 1000, result["tick"] <= TICK_BUDGET),
+        f"CPU of one tick <= {TICK_BUDGET:g} x a raw pass of psutil": (tick, tick <= TICK_BUDGET),
     }
     print()
     for gate, (value, holds) in gates.items():
         print(f"{'holds' if holds else 'FAILS':7}{gate}: {value:.3f}")
+    print(f"one tick {1000 * result['tick']:.2f} ms, one pass {1000 * result['pass']:.2f} ms")
     print(f"\n{'figure':62}{'ours':>16}{'theirs':>16}{'increase':>14}{'deviation':>11}")
     for row in sorted(result["figures"], key=lambda row: -row["deviation"]):
         name = f"{row['metric']} {row['attributes']}"

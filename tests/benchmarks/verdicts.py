@@ -47,6 +47,8 @@ class Row:
     """Whether the peer is run with `--full` only."""
     scale: float = 1.0
     """From the programs' unit to the row's."""
+    beside: str = ""
+    """What the table calls the peer, where one contender gives both figures."""
 
     def figures(self, *, full: bool) -> list[Figure]:
         """What must be measured for it."""
