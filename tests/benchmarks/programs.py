@@ -69,7 +69,7 @@ PROGRAMS: dict[str, Program] = {
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),
     "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=16_000, runs=2, slices=4),
     "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=16_000, runs=2, slices=4),
-    "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "6")),
+    "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "2"), runs=3, slices=8),
     "fastapi": Program(("fastapi_request.py", "{name}", "--requests", "{calls}"), calls=1_000, slices=8),
     "throughput-1k": _throughput(1_000),
     "throughput-5k": _throughput(5_000),
@@ -95,6 +95,11 @@ class Results:
         """One figure of all rounds; empty where it was not measured."""
         rounds = self.figures.get(program, {}).get(contender, [])
         return [figures[figure] for figures in rounds if figure in figures]
+
+    def quietest(self, program: str, contender: str, figure: str) -> list[float]:
+        """The least value of each round's turns, for a figure to which what else runs only ever adds."""
+        turns, values = PROGRAMS[program].slices or 1, self.of(program, contender, figure)
+        return [min(values[start : start + turns]) for start in range(0, len(values), turns)]
 
     def lost(self) -> dict[str, int]:
         """Records lost by contender, all rounds together; only of those that lost any."""

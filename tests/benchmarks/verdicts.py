@@ -20,10 +20,13 @@ class Figure:
     program: str
     contender: str
     name: str
+    is_quietest: bool = False
+    """Whether the least of a round's turns stands for the round."""
 
     def seen(self, results: Results) -> list[float]:
-        """Its value in every round."""
-        return results.of(self.program, self.contender, self.name)
+        """Its value in every turn or round."""
+        found = results.quietest if self.is_quietest else results.of
+        return found(self.program, self.contender, self.name)
 
 
 @dataclass(frozen=True)
