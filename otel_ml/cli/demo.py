@@ -28,6 +28,8 @@ _NEEDED = {
 _NOT_OURS = ("sklearn", "httpx")
 _SETTLE_SECONDS = 20.0
 _READY_SECONDS = 90.0
+_SAY_SECONDS = 10.0
+"""Nothing is waited for in silence longer than this."""
 
 
 class DemoError(Exception):
@@ -175,8 +177,11 @@ class Demo:
         }
 
     def _wait(self, name: str, url: str, pid_key: str | None = None) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
+        began = said = time.monotonic()
+        while time.monotonic() - began < _READY_SECONDS:
+            if time.monotonic() - said >= _SAY_SECONDS:
+                said = time.monotonic()
+                _say(f"the {name} is still starting, {said - began:.0f} s")
             if self.processes[name].poll() is not None:
                 raise DemoError(f"the {name} ended: {_last_line(self.folder / f'{name}.log')}")
             answer = _get(url)
