@@ -14,7 +14,8 @@ from otel_ml import _guard
 from otel_ml._telemetry._reader import CellStore, limits
 from otel_ml.config import ConfigError
 
-_HOST: Final = "127.0.0.1"
+HOST: Final = "127.0.0.1"
+"""Where the page is served."""
 
 
 class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
@@ -39,14 +40,14 @@ class Page:
             self._server, self._thread = _serve(reader, port)
         except OSError as error:
             raise ConfigError(
-                f"prometheus_port {port} on {_HOST} cannot be opened ({error.strerror}): choose a free port"
+                f"prometheus_port {port} on {HOST} cannot be opened ({error.strerror}): choose a free port"
             ) from None
         self.port: int = self._server.server_port
 
     @property
     def address(self) -> str:
         """Where the page is."""
-        return f"http://{_HOST}:{self.port}/metrics"
+        return f"http://{HOST}:{self.port}/metrics"
 
     def close(self) -> None:
         """Ends the server; safe twice."""
@@ -64,5 +65,5 @@ class Page:
 
 
 def _serve(reader: PageReader, port: int) -> tuple[WSGIServer, threading.Thread]:
-    server, thread = start_http_server(port, addr=_HOST, registry=reader.registry)
+    server, thread = start_http_server(port, addr=HOST, registry=reader.registry)
     return server, thread

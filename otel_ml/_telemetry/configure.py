@@ -19,6 +19,7 @@ from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
+from otel_ml._variables import not_understood
 from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
@@ -111,11 +112,19 @@ def configure(**arguments: Any) -> Telemetry:
         mode, why = decide()
         engine = OwnEngine(config) if mode == "own" else None
         _current = install(Telemetry(mode, config, engine, why), engine)
+    if mode != "off":
+        _guard.call("telemetry.variables", _say_what_means_nothing)
     if mode == "guest" and "service_name" in given:
         _say_whose_name(given["service_name"], why)
     if config.logging and mode != "off":
         import_module(_LOGGING_ROOM).instrument_logging()
     return _current
+
+
+def _say_what_means_nothing() -> None:
+    """One line for each variable that is misspelt or read otherwise than it looks: what was meant is not in force."""
+    for line in not_understood(os.environ):
+        _guard.warn(f"otel-ml: not understood: {line}")
 
 
 def _say_whose_name(asked: str, why: str) -> None:

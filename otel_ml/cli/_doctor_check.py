@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 from dataclasses import asdict, dataclass, replace
 from time import monotonic, time_ns
@@ -84,8 +86,8 @@ def check(config: Config, timeout: float) -> Checked:
     Raises:
         ConfigError: A setting cannot be honoured.
     """
-    watched = _Watched()
-    engine = OwnEngine(config, make_transport=watched)
+    watched, taken = _Watched(), _taken_port(config)
+    engine = OwnEngine(config if taken is None else replace(config, prometheus_port=None), make_transport=watched)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
@@ -94,9 +96,31 @@ def check(config: Config, timeout: float) -> Checked:
             outcomes["metrics"] = replace(outcomes["metrics"], state="scraped", detail=engine.page.address)
         if not is_sampled and outcomes["traces"].state != "not_exported":
             outcomes["traces"] = _unsampled(engine, outcomes["traces"])
-        return Checked(engine.notes(), outcomes, ledger)
+        notes = engine.notes()
+        if taken is not None:
+            if outcomes["metrics"].state == "not_exported":
+                outcomes["metrics"] = replace(outcomes["metrics"], state="not_sent", detail=taken)
+            else:
+                notes.append(f"metrics: {taken}")
+        return Checked(notes, outcomes, ledger)
     finally:
         engine.shutdown(monotonic() + _LAST_SECONDS)
+
+
+def _taken_port(config: Config) -> str | None:
+    """What is said of a scrape page whose port is taken, as beside the service itself: the rest can be checked."""
+    port = config.prometheus_port
+    if not port:
+        return None
+    from otel_ml._telemetry._prometheus import HOST
+
+    try:
+        with socket.create_server((HOST, port)):
+            return None
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return None  # the engine says what is wrong with it
+        return f"the scrape page's port {port} is taken, by the service if it runs here"
 
 
 class _Witness:

@@ -13,9 +13,9 @@ from typing import Any
 import otel_ml
 from otel_ml import _guard
 from otel_ml._telemetry.configure import Telemetry, decide
+from otel_ml._variables import not_understood
 from otel_ml.cli._doctor_check import Checked, Outcome, check
 from otel_ml.cli._doctor_extras import extras
-from otel_ml.cli._doctor_variables import not_understood
 
 _FEATURE_SERIES = 13
 """Series of one feature: 10 bins, one for unseen or other values, missing, and the size of the reference."""

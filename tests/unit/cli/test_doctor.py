@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import metadata
 from typing import Any
 
@@ -15,6 +17,7 @@ from otlp_grpc_receiver import GrpcReceiver
 from otlp_receiver import Receiver, Reply
 
 from otel_ml import semconv
+from otel_ml.config import SIGNALS
 
 receiver = otlp_receiver.receiver
 
@@ -197,6 +200,26 @@ def test_a_scraped_page_is_an_export() -> None:
     )
 
 
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port on which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def test_a_scrape_port_that_the_service_has_taken_hides_nothing_else(receiver: Receiver, taken_port: int) -> None:
+    """Beside the running service the check goes on; the page itself cannot be vouched for."""
+    said = f"port {taken_port} is taken, by the service if it runs here"
+    sent = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(taken_port))
+    scraped = doctor(OTEL_ML_PROMETHEUS_PORT=str(taken_port), **NONE)
+
+    assert (sent.returncode, of_signals(sent)) == (
+        0,
+        [f"metrics: the scrape page's {said}", *(taken(receiver.url, signal) for signal in SIGNALS)],
+    )
+    assert (scraped.returncode, lines(scraped, "metrics: ")) == (1, [f"metrics: not sent: the scrape page's {said}"])
+
+
 def test_json_tells_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
     """State, endpoint, protocol and detail, and the ledger with what lies in the spool."""
     receiver.default = {"traces": Reply(400)}
@@ -262,14 +285,14 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
 )
 def test_variables_that_mean_nothing_are_named(variables: dict[str, str], said: list[str]) -> None:
     """An unknown name, and values that something reads otherwise than they look."""
-    from otel_ml.cli._doctor_variables import not_understood
+    from otel_ml._variables import not_understood
 
     assert not_understood(variables) == said
 
 
 def test_every_variable_of_ours_is_known() -> None:
     """None that `semconv` names is called unknown."""
-    from otel_ml.cli._doctor_variables import not_understood
+    from otel_ml._variables import not_understood
 
     ours = {value: "" for name, value in vars(semconv).items() if name.startswith("ENV_")}
 
