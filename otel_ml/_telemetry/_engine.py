@@ -85,7 +85,8 @@ class OwnEngine:
         self.ids = ids
         self.clock = clock
         self.light_spans = True
-        self.exemplars = config.exemplar_filter != "always_off"
+        self.is_heard = bool(config.traces.exporters or config.logs.exporters)
+        self.exemplars = config.exemplar_filter != "always_off" and bool(config.traces.exporters)
         self._notes: list[str] = []
         self._closed = False
         self._closing = threading.Lock()
@@ -250,7 +251,7 @@ class OwnEngine:
             config,
             self._spans,
             flush=self.flush_records,
-            noticed=lambda name: self._use_stock_spans(f"the span processor {name} was added and must see every span"),
+            noticed=self._notice,
         )
         self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, processors)
         logs = _providers.log_processors(config, self._logs, flush=self.flush_records)
@@ -314,6 +315,11 @@ class OwnEngine:
 
     def _waiting(self, signal: Signal) -> int:
         return sum(intake.waiting(signal) for intake in self._worker.intakes)
+
+    def _notice(self, name: str) -> None:
+        """A span processor was added: spans leave by it, whatever our own exporters are."""
+        self.exemplars = self.config.exemplar_filter != "always_off"
+        self._use_stock_spans(f"the span processor {name} was added and must see every span")
 
     def _use_stock_spans(self, why: str) -> None:
         self.light_spans = False

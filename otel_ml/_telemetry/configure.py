@@ -155,7 +155,9 @@ def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
 
 def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
     config = telemetry.config
-    return State(telemetry.mode, engine, Policy(config.events, config.capture_features, config.low_score))
+    is_sent = engine is None or bool(config.logs.exporters)
+    events = config.events if is_sent else "off"
+    return State(telemetry.mode, engine, Policy(events, config.capture_features, config.low_score))
 
 
 def decide() -> tuple[Mode, str]:

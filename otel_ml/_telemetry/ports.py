@@ -196,7 +196,9 @@ class Engine(Protocol):
     light_spans: bool
     """False when a foreign span processor or id generator must see stock spans."""
     exemplars: bool
-    """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off."""
+    """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off, or no trace leaves to which they could lead."""
+    is_heard: bool
+    """False when neither spans nor events of predictions leave: then a record is only for observers."""
 
     sampling_rule: SamplingRule | None
     """None when the sampler has to be asked for each span."""

@@ -31,7 +31,7 @@ class OwnBinding(Binding):
 
         self.clock = engine.clock
         self.exemplars = engine.exemplars
-        self.offer = engine.offer
+        self.offer = engine.offer if engine.is_heard or model.has_observers else _to_nobody
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         return StockPrediction(self, model, features, given_id)
@@ -41,6 +41,11 @@ class OwnBinding(Binding):
 
     def note_unrecognised(self) -> None:
         self.cells.mine().unrecognised += 1
+
+
+def _to_nobody(record: object) -> bool:  # noqa: ARG001
+    """No exporter of spans or events was asked for, and nobody observes."""
+    return True
 
 
 class OwnPrediction(Prediction):

@@ -88,6 +88,37 @@ def test_a_wrong_setting_fails_before_anything_starts(run):
     assert run.stderr.splitlines()[-1].startswith("otel_ml.config.ConfigError: OTEL_EXPORTER_OTLP_ENDPOINT is")
 
 
+def test_a_misspelt_variable_is_said_once(run):
+    """A setting that was meant is not set, here one that keeps inputs in the process: a line names it, not its value."""
+    run("otel_ml.configure(); otel_ml.configure()", says="not understood", OTEL_ML_CAPTURE_FEATURE="none")
+
+    assert run.stderr.splitlines() == [
+        "otel-ml: not understood: OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"
+    ]
+
+
+def test_what_goes_nowhere_is_not_encoded(run, receiver):
+    """Without exporters of spans and logs a prediction is counted and no more: no record waits, no exemplar leads astray."""
+    lines = run(
+        """
+        import threading
+        telemetry = otel_ml.configure()
+        model = otel_ml.Model("m", version="1", task="binary")
+        predict = model.track(lambda features: {"prediction": 1, "probability": 0.9})
+        for _ in range(3):
+            predict({"a": 1.0})
+        say(threads=[thread.name for thread in threading.enumerate() if "worker" in thread.name])
+        """,
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+    )
+    points = receiver.metrics()["ml.prediction.duration"]
+
+    assert lines == [{"threads": []}]
+    assert [(point.count, list(point.exemplars)) for point in points] == [(3, [])]
+    assert (receiver.spans(), receiver.logs()) == ([], [])
+
+
 @pytest.mark.parametrize("signal", ["trace", "metrics", "_logs"])
 def test_guest_mode_leaves_providers_alone(run, receiver, signal):
     """One provider that exists already is enough: nothing is replaced, nothing of ours is sent."""

@@ -387,6 +387,20 @@ def test_a_foreign_span_processor_gets_stock_spans(make_engine):
     assert "traces: stock path, since the span processor Mine was added and must see every span" in engine.notes()
 
 
+def test_exemplars_lead_to_spans_that_leave(make_engine):
+    """Without an exporter of spans there are none, until a processor that the user adds takes the spans."""
+    engine = make_engine(traces_exporter="none")
+    before = engine.exemplars
+
+    class Mine(SpanProcessor):
+        pass
+
+    engine.tracer_provider.add_span_processor(Mine())
+
+    assert (before, engine.exemplars, make_engine().exemplars) == (False, True, True)
+    assert make_engine(exemplar_filter="always_off").exemplars is False
+
+
 def test_a_foreign_id_generator_is_obeyed(make_engine, monkeypatch):
     """OTEL_PYTHON_ID_GENERATOR other than ours makes all ids, on stock spans."""
     monkeypatch.setenv("OTEL_PYTHON_ID_GENERATOR", "random")
