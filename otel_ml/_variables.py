@@ -17,13 +17,18 @@ _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
 _RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _SHOWN: Final = 40
-"""Characters of a value that are shown."""
+"""Characters of a name or a value that are shown."""
+_MANY: Final = 20
+"""Unknown names that are told one by one."""
 
 
 def not_understood(environment: Mapping[str, str]) -> list[str]:
     """One line for each variable; the value of an unknown one is not told, since it may be anything."""
-    names = sorted(name for name in environment if name.startswith(_PREFIX) and name not in _KNOWN | _OF_TOOLS)
-    lines = [f"{name} ({_hint(name)})" for name in names]
+    known = _KNOWN | _OF_TOOLS
+    names = sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
+    lines = [f"{_plain(name)} ({_hint(name)})" for name in names[:_MANY]]
+    if len(names) > _MANY:
+        lines.append(f"{len(names) - _MANY} more names that begin with {_PREFIX}")
     word = environment.get(semconv.ENV_SAMPLER, "")
     if word.strip().lower() not in _WORDS:
         lines.append(f"{semconv.ENV_SAMPLER}={_shown(word)} (use on or off; it counts as on)")
@@ -37,8 +42,15 @@ def not_understood(environment: Mapping[str, str]) -> list[str]:
 
 def _hint(name: str) -> str:
     known = {variable.removeprefix(_PREFIX): variable for variable in sorted(_KNOWN)}
-    near = difflib.get_close_matches(name.removeprefix(_PREFIX).upper(), known, n=1)
+    near = difflib.get_close_matches(name[:_SHOWN].removeprefix(_PREFIX).upper(), known, n=1)
     return f"did you mean {known[near[0]]}?" if near else "no such variable"
+
+
+def _plain(name: str) -> str:
+    """A name for a line of text, whatever it is made of."""
+    plain = name[:_SHOWN].encode("ascii", "backslashreplace").decode("ascii")
+    plain = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in plain)
+    return plain if len(name) <= _SHOWN else f"{plain}..."
 
 
 def _shown(value: str) -> str:

@@ -269,6 +269,15 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
     [
         ({"OTEL_ML_CAPTURE_FEATURE": "all"}, ["OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"]),
         ({"OTEL_ML_": "x"}, ["OTEL_ML_ (no such variable)"]),
+        ({"OTEL_ML_\x1b[2J\n\udcff": "x"}, ["OTEL_ML_\\x1b[2J\\x0a\\udcff (no such variable)"]),
+        ({f"OTEL_ML_{'Y' * 99_999}": "x"}, [f"OTEL_ML_{'Y' * 32}... (no such variable)"]),
+        (
+            {f"OTEL_ML_{number:03}": "x" for number in range(300)},
+            [
+                *(f"OTEL_ML_{number:03} (no such variable)" for number in range(20)),
+                "280 more names that begin with OTEL_ML_",
+            ],
+        ),
         ({"OTEL_ML_SAMPLER": "maybe"}, ["OTEL_ML_SAMPLER='maybe' (use on or off; it counts as on)"]),
         (
             {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
