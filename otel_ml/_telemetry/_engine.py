@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, _self_metrics
+from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, _self_metrics, ports
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
@@ -86,7 +86,7 @@ class OwnEngine:
         self.clock = clock
         self.light_spans = True
         self.is_heard = bool(config.traces.exporters or config.logs.exporters)
-        self.exemplars = config.exemplar_filter != "always_off" and bool(config.traces.exporters)
+        self.exemplars = self.is_heard and config.exemplar_filter != "always_off"
         self._notes: list[str] = []
         self._closed = False
         self._closing = threading.Lock()
@@ -264,7 +264,12 @@ class OwnEngine:
     def _build_metrics(self) -> None:
         self.page: Page | None = None
         self.meter_provider = Meters(self._sdk_meters)
-        _self_metrics.register(self.meter(semconv.SCOPE), self.ledger)
+        _self_metrics.register(self.meter(semconv.SCOPE), self._account)
+
+    def _account(self) -> dict[str, Ledger]:
+        """The ledgers for a collection, which comes by also where the worker has nothing to do."""
+        self.instance.keep()
+        return self.ledger()
 
     def _sdk_meters(self) -> MeterProvider:
         """An SDK provider with readers of its own; a forked child makes another one, without the parent's page."""
@@ -274,7 +279,7 @@ class OwnEngine:
             from otel_ml._telemetry._prometheus import Page, PageReader
 
             page_reader = PageReader(self.store)
-            self.page = Page(page_reader, self.config.prometheus_port)
+            self.page = Page(page_reader, self.config.prometheus_port, self.instance.has_siblings)
             readers.append(page_reader)
         return _providers.meter_provider(self.resource, readers)
 
@@ -320,6 +325,7 @@ class OwnEngine:
         """A span processor was added: spans leave by it, whatever our own exporters are."""
         self.exemplars = self.config.exemplar_filter != "always_off"
         self._use_stock_spans(f"the span processor {name} was added and must see every span")
+        ports.renew(self)
 
     def _use_stock_spans(self, why: str) -> None:
         self.light_spans = False

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class Instance:
         self._folder = folder
         self._clock = clock
         self._checked_at = clock()
+        self._checking = threading.Lock()
         self._held: int | None = None
         self._path = Path()
         self.slot: int | None = None
@@ -58,6 +60,7 @@ class Instance:
 
     def renew(self) -> str:
         """In a forked child: another slot than the parent's, and its id."""
+        self._checking = threading.Lock()
         if self._held is not None:
             os.close(self._held)  # the parent's own descriptor keeps its lock
             self._held = None
@@ -70,15 +73,31 @@ class Instance:
             os.close(self._held)
             self._held = None
 
+    def has_siblings(self) -> bool:
+        """Whether another process of this service holds a slot here; all take the lowest that are free."""
+        return bool(self.slot) or (self.slot == 0 and bool(_guard.attempt(self._is_next_taken)))
+
+    def _is_next_taken(self) -> bool:
+        descriptor = _locked(self._path.with_suffix(".1"))
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
     def keep(self) -> None:
         """For whoever comes by now and then: keeps a cleaner of temporary files from the slot's file.
 
         Where one took it all the same, the file is made and locked again while nobody else has the slot. A process
         that took it meanwhile has the same id; one line says so, since a resource cannot change while it is in use.
         """
-        if self._held is not None and self._clock() - self._checked_at >= CHECK_SECONDS:
+        if self._clock() - self._checked_at < CHECK_SECONDS or not self._checking.acquire(blocking=False):
+            return
+        try:
             self._checked_at = self._clock()
-            _guard.call("instance.slot", self._check, self._held)
+            if self._held is not None:
+                _guard.call("instance.slot", self._check, self._held)
+        finally:
+            self._checking.release()
 
     def _check(self, held: int) -> None:
         if _is_file_of(held, self._path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
@@ -14,6 +16,9 @@ from otel_ml import _guard
 from otel_ml._telemetry._reader import CellStore, limits
 from otel_ml.config import ConfigError
 
+_SIBLINGS: Final = 64
+"""Ports that are tried for the workers of one service."""
+_HIGHEST: Final = 65535
 HOST: Final = "127.0.0.1"
 """Where the page is served."""
 
@@ -32,17 +37,29 @@ class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
 
 
 class Page:
-    """The HTTP server of the scrape page. Port 0 takes a free one."""
+    """The HTTP server of the scrape page. Port 0 takes a free one.
 
-    def __init__(self, reader: PageReader, port: int) -> None:
+    Args:
+        reader: What is shown.
+        port: Where.
+        has_siblings: Tells whether another process of this service runs here, such as another worker: then the port
+            may be its, and the next one that is free is taken.
+
+    Raises:
+        ConfigError: The port cannot be opened.
+    """
+
+    def __init__(self, reader: PageReader, port: int, has_siblings: Callable[[], bool] = lambda: False) -> None:
         self._server: WSGIServer | None
         try:
-            self._server, self._thread = _serve(reader, port)
+            self._server, self._thread = _serve(reader, port, has_siblings)
         except OSError as error:
             raise ConfigError(
                 f"prometheus_port {port} on {HOST} cannot be opened ({error.strerror}): choose a free port"
             ) from None
         self.port: int = self._server.server_port
+        if port not in {0, self.port}:
+            _guard.warn(f"otel-ml: {port} is another process's of this service: the scrape page is at {self.address}")
 
     @property
     def address(self) -> str:
@@ -64,6 +81,14 @@ class Page:
             server.socket.close()
 
 
-def _serve(reader: PageReader, port: int) -> tuple[WSGIServer, threading.Thread]:
-    server, thread = start_http_server(port, addr=HOST, registry=reader.registry)
-    return server, thread
+def _serve(reader: PageReader, port: int, has_siblings: Callable[[], bool]) -> tuple[WSGIServer, threading.Thread]:
+    last = min(port + _SIBLINGS, _HIGHEST)
+    while True:
+        try:
+            server, thread = start_http_server(port, addr=HOST, registry=reader.registry)
+        except OSError as error:  # noqa: PERF203 - the next port may be free
+            if port >= last or error.errno != errno.EADDRINUSE or not has_siblings():
+                raise
+            port += 1
+        else:
+            return server, thread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from otel_ml._telemetry.cells import CellSet, Identity
@@ -196,7 +196,7 @@ class Engine(Protocol):
     light_spans: bool
     """False when a foreign span processor or id generator must see stock spans."""
     exemplars: bool
-    """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off, or no trace leaves to which they could lead."""
+    """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off, or nothing leaves to which they could lead."""
     is_heard: bool
     """False when neither spans nor events of predictions leave: then a record is only for observers."""
 
@@ -263,6 +263,10 @@ class State:
     policy: Policy | None = None
     """None before `configure`: the environment decides."""
 
+    def is_of(self, other: State | None) -> bool:
+        """Whether both stand for the same numbers: what has been counted under one goes on under the other."""
+        return self is other or (self.engine is not None and other is not None and self.engine is other.engine)
+
 
 _GUEST = State("guest")
 _OFF = State("off")
@@ -285,6 +289,12 @@ def enter(new: State | None) -> None:
     _state = new
     for listener in _listeners:
         listener(state())
+
+
+def renew(engine: Engine) -> None:
+    """Has everybody look at the engine again, if it is the one in force: its spans take another way from now on."""
+    if _state is not None and _state.engine is engine:
+        enter(replace(_state))
 
 
 def on_enter(listener: Callable[[State], object]) -> None:

@@ -86,6 +86,6 @@ def _shared(state: State, meter: Meter) -> ModelGauges:
     """The instruments that all models of one engine share: a second observable of one name would be lost."""
     global _current
     with _lock:
-        if _current is None or _current[0] is not state:
+        if _current is None or not _current[0].is_of(state):
             _current = (state, ModelGauges(meter))
         return _current[1]

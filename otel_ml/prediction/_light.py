@@ -404,6 +404,11 @@ class LightPrediction(OwnPrediction, LightSpan):
         if not self._sampled:
             self._parent = None
 
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._parent = None
+        self._stages = None
+
     def _stage(self, name: str) -> AbstractContextManager[Any]:
         return nullcontext() if self._finished else LightStage(self, name)
 

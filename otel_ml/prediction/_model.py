@@ -137,6 +137,7 @@ class Model:
         self._sensitive = self.monitor.sensitive if self.monitor else frozenset()
         self._columns = columns_of(profile, schema)
         self._told = False
+        self._bound: ports.State | None = None
         self.binding = Unbound()
         """What the handle is tied to now: the engine in force, the OTel API, or nothing."""
         _MODELS.add(self)
@@ -319,7 +320,7 @@ class Model:
 
     def note_undeclared(self) -> None:
         """Says once why the features of this model are not in its events."""
-        if self._capture == "declared" and not self._told:
+        if self._capture == "declared" and self._events != "off" and not self._told:
             self._told = True
             _guard.warn_once(
                 f"undeclared:{self.name}",
@@ -387,7 +388,9 @@ class Model:
     def _bind(self, state: ports.State) -> None:
         if self._sensitive:
             ports.withhold_exceptions()
-        self.monitor = self._make_monitor()
+        if not state.is_of(self._bound):
+            self.monitor = self._make_monitor()
+        self._bound = state
         policy = state.policy or _policy_of_environment()
         self._events = self._asked[0] or policy.events
         self._capture = self._asked[1] or policy.capture_features

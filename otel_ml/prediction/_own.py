@@ -31,7 +31,8 @@ class OwnBinding(Binding):
 
         self.clock = engine.clock
         self.exemplars = engine.exemplars
-        self.offer = engine.offer if engine.is_heard or model.has_observers else _to_nobody
+        self.is_heard = engine.is_heard or model.has_observers
+        self.offer = engine.offer if self.is_heard else _to_nobody
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         return StockPrediction(self, model, features, given_id)
@@ -45,7 +46,7 @@ class OwnBinding(Binding):
 
 def _to_nobody(record: object) -> bool:  # noqa: ARG001
     """No exporter of spans or events was asked for, and nobody observes."""
-    return True
+    return False
 
 
 class OwnPrediction(Prediction):
@@ -87,14 +88,22 @@ class OwnPrediction(Prediction):
         _guard.call("prediction.span", self._end, outcome)
         self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2] & 1)))
         self._observes = model.observes(outcome)
-        if self.span_count or self.event_count or self._observes:
-            self._result = outcome
-            features = outcome.features
-            weight = features.weight() if isinstance(features, Batch) else weight_of(features) if features else 0
-            if weight > LIGHT:
-                self._binding.engine.offer_heavy(self, weight)
-            else:
-                self._binding.offer(self)
+        is_told = self._binding.is_heard and (self.span_count or self.event_count or self._observes)
+        if not (is_told and self._offer(outcome)):
+            self._let_go()
+
+    def _offer(self, outcome: Outcome) -> bool:
+        """Hands itself to the worker; False when there was no room."""
+        self._result = outcome
+        features = outcome.features
+        weight = features.weight() if isinstance(features, Batch) else weight_of(features) if features else 0
+        if weight > LIGHT:
+            return self._binding.engine.offer_heavy(self, weight)
+        return self._binding.offer(self)
+
+    def _let_go(self) -> None:
+        """Nobody will render it: whoever keeps it must not keep more than that."""
+        self._result = None
 
     def _abandon(self) -> None:
         self._binding.cells.mine().finished += 1

@@ -269,8 +269,8 @@ class Prediction:
     def _rows(self, rows: int | None, snapshot: dict[str, object] | Batch | None) -> int | None:
         if self._output is not None:
             return self._output.rows
-        if isinstance(snapshot, _features.Batch):
-            return snapshot.total_rows
+        if rows is None and isinstance(snapshot, _features.Batch):
+            rows = snapshot.total_rows
         return rows if self.model.batch or (rows is not None and rows != 1) else None
 
     def _take_features(self) -> None:

@@ -39,6 +39,7 @@ class LightStage(LightSpan):
         self._span_id = prediction.binding.engine.ids.span_id()
         self._sampled = bool(parent.trace_flags & 1)
         self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
+        self._trace_state = parent.trace_state or None
 
     @property
     def withholds(self) -> bool:

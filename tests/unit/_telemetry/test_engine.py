@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otlp_receiver import Reply
 
 from otel_ml import _guard
+from otel_ml._telemetry._instance import CHECK_SECONDS
 from otel_ml._telemetry.cells import Identity
 from otel_ml._telemetry.ledger import Ledger
 
@@ -388,8 +389,8 @@ def test_a_foreign_span_processor_gets_stock_spans(make_engine):
 
 
 def test_exemplars_lead_to_spans_that_leave(make_engine):
-    """Without an exporter of spans there are none, until a processor that the user adds takes the spans."""
-    engine = make_engine(traces_exporter="none")
+    """Without exporters of spans and logs there are none, until a processor that the user adds takes the spans."""
+    engine = make_engine(traces_exporter="none", logs_exporter="none")
     before = engine.exemplars
 
     class Mine(SpanProcessor):
@@ -399,6 +400,17 @@ def test_exemplars_lead_to_spans_that_leave(make_engine):
 
     assert (before, engine.exemplars, make_engine().exemplars) == (False, True, True)
     assert make_engine(exemplar_filter="always_off").exemplars is False
+
+
+def test_a_collection_keeps_the_slot_of_the_instance(make_engine):
+    """Where the worker has nothing to do, a cleaner of temporary files shall not have the slot's file either."""
+    engine = make_engine(traces_exporter="none", logs_exporter="none")
+    path = engine.instance._path
+    path.unlink()
+    engine.instance._checked_at -= CHECK_SECONDS
+
+    assert engine.flush(within())
+    assert path.exists()
 
 
 def test_a_foreign_id_generator_is_obeyed(make_engine, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import urllib.request
 from types import SimpleNamespace
@@ -275,16 +276,37 @@ def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
     assert len(exemplars) == 1
 
 
-def test_a_taken_port_is_a_clear_error(make_engine, tmp_path):
-    """A second page on the same port names the setting and the remedy, and frees its instance slot."""
+def test_a_taken_port_is_a_clear_error(make_engine):
+    """A port that another program has names the setting and the remedy, and frees the instance slot."""
     from otel_ml.config import ConfigError
 
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match="choose a free port"):
+        make_engine(prometheus_port=other.getsockname()[1])
+
+    assert make_engine().instance.slot == 0
+
+
+def test_workers_of_one_service_take_ports_in_a_row(make_engine, caplog):
+    """The second worker does not die of the first one's port: it takes the next free one, and says which."""
     first = make_engine(prometheus_port=0)
+    port = first.page.port
+    second = make_engine(prometheus_port=port)
 
-    with pytest.raises(ConfigError, match="prometheus_port .* choose a free port"):
-        make_engine(prometheus_port=first.page.port)
+    assert second.page.port > port
+    assert caplog.messages == [
+        f"otel-ml: {port} is another process's of this service: the scrape page is at {second.page.address}"
+    ]
 
-    assert make_engine().instance.slot == 1
+
+def test_the_first_worker_may_find_its_port_taken_by_the_second(make_engine):
+    """Whoever starts faster has the port; the lowest slot alone does not tell."""
+    first = make_engine()
+    second = make_engine(prometheus_port=0)
+
+    assert (first.instance.slot, second.instance.slot) == (0, 1)
+    assert first.instance.has_siblings()
+    second.instance.release()
+    assert not first.instance.has_siblings()
 
 
 @pytest.mark.parametrize("periodic", [True])

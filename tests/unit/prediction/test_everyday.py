@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 import otel_ml
 from otel_ml import semconv
+from otel_ml._telemetry import ports
 from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet, Identity
 from otel_ml.prediction import _light
 from otel_ml.quality import Column
@@ -272,6 +274,98 @@ def test_ended_predictions_do_not_keep_their_ancestors():
         gc.collect()
 
         assert sum(reference() is not None for reference in alive) <= 2
+
+
+def close_queue(engine):
+    """What `shutdown` does, and what a full queue comes to."""
+    engine._predictions.closed = True
+
+
+def hear_nothing(engine):
+    """What `configure` does without exporters of spans and logs."""
+    engine.is_heard = False
+
+
+@pytest.mark.parametrize("refuse", [close_queue, hear_nothing])
+def test_predictions_that_nobody_takes_do_not_keep_their_ancestors(refuse):
+    """A chain of contexts keeps none of those that have ended where no record is rendered."""
+    with InMemoryTelemetry():
+        refuse(ports.state().engine)
+        model = otel_ml.Model("m", "1")
+        alive = []
+        context = contextvars.copy_context()
+
+        def predict():
+            with model.prediction({"x": 1.0}) as prediction, prediction.stage("s"):
+                alive.append(weakref.ref(prediction))
+                prediction.set_output(1)
+                return contextvars.copy_context()
+
+        for _ in range(50):
+            context = context.run(predict)
+        gc.collect()
+
+        assert sum(reference() is not None for reference in alive) <= 2
+
+
+def test_a_heavy_batch_that_nobody_hears_is_not_queued():
+    """Without exporters of spans and logs no record waits, however large."""
+    with InMemoryTelemetry() as telemetry:
+        engine = ports.state().engine
+        hear_nothing(engine)
+        model = otel_ml.Model("m", "1", capture_features="all", events="all")
+        model.record([{"text": "x" * 4_000}] * 500, prediction=[1] * 500, batch=True)
+
+        assert len(engine._predictions) == 0
+        assert telemetry.metrics()["ml.prediction.batch.size"][0]["sum"] == 500
+
+
+def test_a_span_processor_that_is_added_late_sees_models_that_exist():
+    """Models are bound anew to spans of the SDK; what was counted goes on, the features' bins too."""
+    seen = []
+
+    class Mine(SpanProcessor):
+        def on_end(self, span):
+            seen.append(span.name)
+
+    with InMemoryTelemetry() as telemetry:
+        profile = otel_ml.ReferenceProfile.fit({"x": [float(number) for number in range(10)] * 10})
+        model = otel_ml.Model("m", "1", task="binary", profile=profile)
+        predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
+        predict({"x": 1.0})
+        ports.state().engine.tracer_provider.add_span_processor(Mine())
+        predict({"x": 1.0})
+        metrics = telemetry.metrics()
+
+    assert seen == ["predict m"]
+    assert [found["count"] for found in metrics["ml.prediction.duration"]] == [2]
+    assert sum(found["value"] for found in metrics[semconv.FEATURE_VALUES.name]) == 2
+
+
+def test_the_trace_state_goes_below_a_stage():
+    """What the caller's vendor wrote is sent on from a stage as from the prediction itself."""
+    flags, state = TraceFlags(1), TraceState([("vendor", "1")])
+    parent = SpanContext(5, 6, is_remote=True, trace_flags=flags, trace_state=state)
+    with InMemoryTelemetry():
+        token = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(parent)))
+        with otel_ml.Model("m", "1").prediction({"x": 1.0}) as prediction, prediction.stage("s"):
+            found = trace.get_current_span().get_span_context().trace_state
+            prediction.set_output(1)
+        otel_context.detach(token)
+
+    assert found == state
+
+
+@pytest.mark.parametrize("events", ["all", "off"])
+def test_the_size_of_a_batch_does_not_depend_on_what_is_captured(events):
+    """A list of one row whose result says nothing is no batch, whether its features are copied or not."""
+    with InMemoryTelemetry() as telemetry:
+        model = otel_ml.Model("m", "1", capture_features="all", events=events)
+        model.track(lambda _: object())([{"a": 1}])
+        model.track(lambda _: object())([{"a": 1}, {"a": 2}])
+        sizes = telemetry.metrics()["ml.prediction.batch.size"]
+
+    assert [(found["count"], found["sum"]) for found in sizes] == [(1, 2)]
 
 
 def test_a_stage_that_ends_too_late_is_no_record():
