@@ -12,6 +12,14 @@ _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
 _OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_UID"})
 """Read by the demo, the deployments and the Makefile, not by a service."""
+_LINK: Final = "SERVICE_HOST"
+_STANDARD: Final = "OTEL_"
+_DISABLED: Final = "OTEL_SDK_DISABLED"
+_TRUTHS: Final = frozenset({"", "true", "false"})
+_NEAR: Final = 0.94
+"""One letter in twenty."""
+_LONGEST: Final = 80
+"""Characters; no name is longer."""
 _WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
@@ -25,10 +33,20 @@ _MANY: Final = 20
 def not_understood(environment: Mapping[str, str]) -> list[str]:
     """One line for each variable; the value of an unknown one is not told, since it may be anything."""
     known = _KNOWN | _OF_TOOLS
-    names = sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
+    # Kubernetes sets NAME_SERVICE_HOST, NAME_PORT and more in every container for a Service that is called name
+    links = tuple(name.removesuffix(_LINK) for name in environment if name.startswith(_PREFIX) and name.endswith(_LINK))
+    names = sorted(
+        name
+        for name in environment
+        if name.startswith(_PREFIX) and name not in known and not (links and name.startswith(links))
+    )
     lines = [f"{_plain(name)} ({_hint(name)})" for name in names[:_MANY]]
     if len(names) > _MANY:
         lines.append(f"{len(names) - _MANY} more names that begin with {_PREFIX}")
+    lines += _misspelt(environment)
+    disabled = environment.get(_DISABLED, "")
+    if disabled.strip().lower() not in _TRUTHS:
+        lines.append(f"{_DISABLED}={_shown(disabled)} (use true or false; it counts as false)")
     word = environment.get(semconv.ENV_SAMPLER, "")
     if word.strip().lower() not in _WORDS:
         lines.append(f"{semconv.ENV_SAMPLER}={_shown(word)} (use on or off; it counts as on)")
@@ -38,6 +56,21 @@ def not_understood(environment: Mapping[str, str]) -> list[str]:
         if number is None or not 0 <= number <= 1:
             lines.append(f"{_SHARE}={_shown(share)} (use a share from 0 to 1; it counts as 1)")
     return lines
+
+
+def _misspelt(environment: Mapping[str, str]) -> list[str]:
+    """Names of OpenTelemetry that are nearly right; others may be those of a component that is not known here."""
+    import opentelemetry.environment_variables as of_api
+    import opentelemetry.sdk.environment_variables as of_sdk
+
+    known = {name for module in (of_api, of_sdk) for name in vars(module) if name.startswith(_STANDARD)}
+    names = [name for name in environment if name.startswith(_STANDARD) and not name.startswith(_PREFIX)]
+    found = []
+    for name in sorted(set(names) - known)[:_MANY]:
+        near = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=_NEAR)
+        if near:
+            found.append(f"{_plain(name)} (did you mean {near[0]}?)")
+    return found
 
 
 def _hint(name: str) -> str:

@@ -337,6 +337,11 @@ def _otlp(signal: Signal, name: str, parse: Callable[[str, str], T], default: T)
 
 def _exporters(signal: Signal, text: Any) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in str(text).split(",") if name.strip()))
+    if signal == "metrics" and "prometheus" in names:
+        raise ConfigError(
+            "metrics_exporter (OTEL_METRICS_EXPORTER) is 'prometheus': for a scrape page set prometheus_port "
+            f"({semconv.ENV_PROMETHEUS_PORT}), and the exporter to none if nothing shall be pushed"
+        )
     for name in names:
         _choice(f"{signal}_exporter", f"OTEL_{signal.upper()}_EXPORTER", name, _EXPORTERS)
     if "none" in names and len(names) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import socket
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,10 @@ State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scrap
 _CHECK: Final = "otel-ml doctor"
 """Name of the span and body of the log record: whoever finds them in a back end sees where they come from."""
 _LAST_SECONDS: Final = 1.0
+_PAGE_SECONDS: Final = 2.0
+_PAGE_BYTES: Final = 16 * 1024 * 1024
+_OURS: Final = b"otelml_"
+"""On every scrape page of ours, and on no other."""
 _EVERY_TRACE: Final = 2**64
 """Bound of a rule that samples all traces."""
 _SAYS: Final[dict[State, str]] = {
@@ -86,8 +91,8 @@ def check(config: Config, timeout: float) -> Checked:
     Raises:
         ConfigError: A setting cannot be honoured.
     """
-    watched, taken = _Watched(), _taken_port(config)
-    engine = OwnEngine(config if taken is None else replace(config, prometheus_port=None), make_transport=watched)
+    watched, beside = _Watched(), _page_beside(config)
+    engine = OwnEngine(config if beside is None else replace(config, prometheus_port=None), make_transport=watched)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
@@ -97,18 +102,19 @@ def check(config: Config, timeout: float) -> Checked:
         if not is_sampled and outcomes["traces"].state != "not_exported":
             outcomes["traces"] = _unsampled(engine, outcomes["traces"])
         notes = engine.notes()
-        if taken is not None:
-            if outcomes["metrics"].state == "not_exported":
-                outcomes["metrics"] = replace(outcomes["metrics"], state="not_sent", detail=taken)
+        if beside is not None:
+            state, detail = beside
+            if state == "scraped" and outcomes["metrics"].state != "not_exported":
+                notes.append(f"metrics: scrape page at {detail}")
             else:
-                notes.append(f"metrics: {taken}")
+                outcomes["metrics"] = replace(outcomes["metrics"], state=state, detail=detail)
         return Checked(notes, outcomes, ledger)
     finally:
         engine.shutdown(monotonic() + _LAST_SECONDS)
 
 
-def _taken_port(config: Config) -> str | None:
-    """What is said of a scrape page whose port is taken, as beside the service itself: the rest can be checked."""
+def _page_beside(config: Config) -> tuple[State, str] | None:
+    """What stands on the scrape page's port already, as beside the service itself; None where it is free."""
     port = config.prometheus_port
     if not port:
         return None
@@ -120,7 +126,18 @@ def _taken_port(config: Config) -> str | None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return None  # the engine says what is wrong with it
-        return f"the scrape page's port {port} is taken, by the service if it runs here"
+    if _guard.attempt(_is_our_page, HOST, port):
+        return "scraped", f"http://{HOST}:{port}/metrics, of a service that runs here"
+    return "not_sent", f"the scrape page's port {port} is taken by something else: the service could not start"
+
+
+def _is_our_page(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=_PAGE_SECONDS)
+    try:
+        connection.request("GET", "/metrics")
+        return _OURS in connection.getresponse().read(_PAGE_BYTES)
+    finally:
+        connection.close()
 
 
 class _Witness:

@@ -201,23 +201,46 @@ def test_a_scraped_page_is_an_export() -> None:
 
 
 @pytest.fixture
-def taken_port() -> Iterator[int]:
-    """A port on which another program listens."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        yield other.getsockname()[1]
+def page_port() -> Iterator[int]:
+    """The port of the scrape page of a service that runs."""
+    program = "import otel_ml; t = otel_ml.configure(); print(t._engine.page.port, flush=True); input()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    environment |= {**NONE, "OTEL_ML_PROMETHEUS_PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout is not None
+        yield int(service.stdout.readline())
+        service.communicate("\n", timeout=30)
 
 
-def test_a_scrape_port_that_the_service_has_taken_hides_nothing_else(receiver: Receiver, taken_port: int) -> None:
-    """Beside the running service the check goes on; the page itself cannot be vouched for."""
-    said = f"port {taken_port} is taken, by the service if it runs here"
-    sent = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(taken_port))
-    scraped = doctor(OTEL_ML_PROMETHEUS_PORT=str(taken_port), **NONE)
+def test_beside_a_running_service_its_page_is_read(receiver: Receiver, page_port: int) -> None:
+    """The service has the port of the scrape page: what answers there is its page, and the rest is checked as ever."""
+    said = f"at http://127.0.0.1:{page_port}/metrics, of a service that runs here"
+    sent = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(page_port))
+    scraped = doctor(OTEL_ML_PROMETHEUS_PORT=str(page_port), **NONE)
 
     assert (sent.returncode, of_signals(sent)) == (
         0,
-        [f"metrics: the scrape page's {said}", *(taken(receiver.url, signal) for signal in SIGNALS)],
+        [f"metrics: scrape page {said}", *(taken(receiver.url, signal) for signal in SIGNALS)],
     )
-    assert (scraped.returncode, lines(scraped, "metrics: ")) == (1, [f"metrics: not sent: the scrape page's {said}"])
+    assert (scraped.returncode, lines(scraped, "metrics: ")) == (0, [f"metrics: scraped {said}"])
+
+
+def test_a_scrape_port_that_another_program_has_is_a_failure(receiver: Receiver) -> None:
+    """The service could not start; traces and logs are checked all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(port))
+
+    assert (done.returncode, of_signals(done)) == (
+        1,
+        [
+            taken(receiver.url, "traces"),
+            f"metrics: not sent: the scrape page's port {port} is taken by something else: the service could not start",
+            taken(receiver.url, "logs"),
+        ],
+    )
 
 
 def test_json_tells_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
@@ -269,6 +292,39 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
     [
         ({"OTEL_ML_CAPTURE_FEATURE": "all"}, ["OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"]),
         ({"OTEL_ML_": "x"}, ["OTEL_ML_ (no such variable)"]),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPONT": "x", "OTEL_TRACE_EXPORTER": "none", "OTEL_SERVICE_NAM": "x"},
+            [
+                "OTEL_EXPORTER_OTLP_ENDPONT (did you mean OTEL_EXPORTER_OTLP_ENDPOINT?)",
+                "OTEL_SERVICE_NAM (did you mean OTEL_SERVICE_NAME?)",
+                "OTEL_TRACE_EXPORTER (did you mean OTEL_TRACES_EXPORTER?)",
+            ],
+        ),
+        (  # what other components know
+            {
+                "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "x",
+                "OTEL_EXPORTER_JAEGER_ENDPOINT": "x",
+                "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x",
+                "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+                "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "x",
+                "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT": "x",
+                "OTEL_COLLECTOR_IMAGE": "x",
+                "OTEL_CONFIG_FILE": "x",
+                "OTEL_PYTHON_LOG_LEVEL": "info",
+                "OTEL_LOG_LEVEL": "info",
+            },
+            [],
+        ),
+        ({"OTEL_SDK_DISABLED": "yes"}, ["OTEL_SDK_DISABLED='yes' (use true or false; it counts as false)"]),
+        ({"OTEL_SDK_DISABLED": " True "}, []),
+        (  # what Kubernetes sets for a Service called otel-ml-console
+            {
+                "OTEL_ML_CONSOLE_SERVICE_HOST": "10.0.0.1",
+                "OTEL_ML_CONSOLE_SERVICE_PORT": "4318",
+                "OTEL_ML_CONSOLE_PORT_4318_TCP_ADDR": "10.0.0.1",
+            },
+            [],
+        ),
         ({"OTEL_ML_\x1b[2J\n\udcff": "x"}, ["OTEL_ML_\\x1b[2J\\x0a\\udcff (no such variable)"]),
         ({f"OTEL_ML_{'Y' * 99_999}": "x"}, [f"OTEL_ML_{'Y' * 32}... (no such variable)"]),
         (
