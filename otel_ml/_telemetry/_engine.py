@@ -279,7 +279,8 @@ class OwnEngine:
             from otel_ml._telemetry._prometheus import Page, PageReader
 
             page_reader = PageReader(self.store)
-            self.page = Page(page_reader, self.config.prometheus_port, self.instance.has_siblings)
+            service = str(self.resource.attributes.get(semconv.SERVICE_NAME, ""))
+            self.page = Page(page_reader, self.config.prometheus_port, service)
             readers.append(page_reader)
         return _providers.meter_provider(self.resource, readers)
 
@@ -325,7 +326,7 @@ class OwnEngine:
         """A span processor was added: spans leave by it, whatever our own exporters are."""
         self.exemplars = self.config.exemplar_filter != "always_off"
         self._use_stock_spans(f"the span processor {name} was added and must see every span")
-        ports.renew(self)
+        _guard.call("engine.notice", ports.renew, self)
 
     def _use_stock_spans(self, why: str) -> None:
         self.light_spans = False

@@ -73,17 +73,6 @@ class Instance:
             os.close(self._held)
             self._held = None
 
-    def has_siblings(self) -> bool:
-        """Whether another process of this service holds a slot here; all take the lowest that are free."""
-        return bool(self.slot) or (self.slot == 0 and bool(_guard.attempt(self._is_next_taken)))
-
-    def _is_next_taken(self) -> bool:
-        descriptor = _locked(self._path.with_suffix(".1"))
-        if descriptor is None:
-            return True
-        os.close(descriptor)
-        return False
-
     def keep(self) -> None:
         """For whoever comes by now and then: keeps a cleaner of temporary files from the slot's file.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
@@ -14,13 +13,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from otel_ml import _guard
 from otel_ml._telemetry._reader import CellStore, limits
+from otel_ml._telemetry._siblings import HOST, is_page_of
 from otel_ml.config import ConfigError
 
 _SIBLINGS: Final = 64
 """Ports that are tried for the workers of one service."""
 _HIGHEST: Final = 65535
-HOST: Final = "127.0.0.1"
-"""Where the page is served."""
 
 
 class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
@@ -41,25 +39,27 @@ class Page:
 
     Args:
         reader: What is shown.
-        port: Where.
-        has_siblings: Tells whether another process of this service runs here, such as another worker: then the port
-            may be its, and the next one that is free is taken.
+        port: Where. Where a page of the same service is already, as that of another worker, the next port is tried.
+        service: The `service.name`.
 
     Raises:
         ConfigError: The port cannot be opened.
     """
 
-    def __init__(self, reader: PageReader, port: int, has_siblings: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, reader: PageReader, port: int, service: str) -> None:
         self._server: WSGIServer | None
         try:
-            self._server, self._thread = _serve(reader, port, has_siblings)
+            self._server, self._thread = _serve(reader, port, service)
         except OSError as error:
             raise ConfigError(
                 f"prometheus_port {port} on {HOST} cannot be opened ({error.strerror}): choose a free port"
             ) from None
         self.port: int = self._server.server_port
         if port not in {0, self.port}:
-            _guard.warn(f"otel-ml: {port} is another process's of this service: the scrape page is at {self.address}")
+            _guard.warn(
+                f"otel-ml: another process of this service has port {port}: the scrape page of this one is at "
+                f"{self.address}"
+            )
 
     @property
     def address(self) -> str:
@@ -81,13 +81,13 @@ class Page:
             server.socket.close()
 
 
-def _serve(reader: PageReader, port: int, has_siblings: Callable[[], bool]) -> tuple[WSGIServer, threading.Thread]:
+def _serve(reader: PageReader, port: int, service: str) -> tuple[WSGIServer, threading.Thread]:
     last = min(port + _SIBLINGS, _HIGHEST)
     while True:
         try:
             server, thread = start_http_server(port, addr=HOST, registry=reader.registry)
         except OSError as error:  # noqa: PERF203 - the next port may be free
-            if port >= last or error.errno != errno.EADDRINUSE or not has_siblings():
+            if port >= last or error.errno != errno.EADDRINUSE or not is_page_of(service, HOST, port):
                 raise
             port += 1
         else:

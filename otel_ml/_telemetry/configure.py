@@ -17,9 +17,9 @@ from otel_ml._telemetry import ports
 from otel_ml._telemetry._endings import Endings
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._patience import Others
+from otel_ml._telemetry._variables import not_understood
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
-from otel_ml._variables import not_understood
 from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import socket
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from otel_ml._telemetry import _routes
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._http import Answer, Transport
 from otel_ml._telemetry._outbox import of
+from otel_ml._telemetry._siblings import HOST, is_page_of
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
@@ -28,10 +28,6 @@ State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scrap
 _CHECK: Final = "otel-ml doctor"
 """Name of the span and body of the log record: whoever finds them in a back end sees where they come from."""
 _LAST_SECONDS: Final = 1.0
-_PAGE_SECONDS: Final = 2.0
-_PAGE_BYTES: Final = 16 * 1024 * 1024
-_OURS: Final = b"otelml_"
-"""On every scrape page of ours, and on no other."""
 _EVERY_TRACE: Final = 2**64
 """Bound of a rule that samples all traces."""
 _SAYS: Final[dict[State, str]] = {
@@ -91,8 +87,8 @@ def check(config: Config, timeout: float) -> Checked:
     Raises:
         ConfigError: A setting cannot be honoured.
     """
-    watched, beside = _Watched(), _page_beside(config)
-    engine = OwnEngine(config if beside is None else replace(config, prometheus_port=None), make_transport=watched)
+    watched, is_taken = _Watched(), _is_taken(config)
+    engine = OwnEngine(replace(config, prometheus_port=None) if is_taken else config, make_transport=watched)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
@@ -102,8 +98,8 @@ def check(config: Config, timeout: float) -> Checked:
         if not is_sampled and outcomes["traces"].state != "not_exported":
             outcomes["traces"] = _unsampled(engine, outcomes["traces"])
         notes = engine.notes()
-        if beside is not None:
-            state, detail = beside
+        if is_taken:
+            state, detail = _page_beside(engine, config.prometheus_port)
             if state == "scraped" and outcomes["metrics"].state != "not_exported":
                 notes.append(f"metrics: scrape page at {detail}")
             else:
@@ -113,31 +109,22 @@ def check(config: Config, timeout: float) -> Checked:
         engine.shutdown(monotonic() + _LAST_SECONDS)
 
 
-def _page_beside(config: Config) -> tuple[State, str] | None:
-    """What stands on the scrape page's port already, as beside the service itself; None where it is free."""
-    port = config.prometheus_port
-    if not port:
-        return None
-    from otel_ml._telemetry._prometheus import HOST
-
+def _is_taken(config: Config) -> bool:
+    """Whether the scrape page's port is taken, as beside the service itself."""
+    if not config.prometheus_port:
+        return False
     try:
-        with socket.create_server((HOST, port)):
-            return None
+        with socket.create_server((HOST, config.prometheus_port)):
+            return False
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            return None  # the engine says what is wrong with it
-    if _guard.attempt(_is_our_page, HOST, port):
-        return "scraped", f"http://{HOST}:{port}/metrics, of a service that runs here"
-    return "not_sent", f"the scrape page's port {port} is taken by something else: the service could not start"
+        return error.errno == errno.EADDRINUSE  # of others the engine says what is wrong
 
 
-def _is_our_page(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=_PAGE_SECONDS)
-    try:
-        connection.request("GET", "/metrics")
-        return _OURS in connection.getresponse().read(_PAGE_BYTES)
-    finally:
-        connection.close()
+def _page_beside(engine: OwnEngine, port: int | None) -> tuple[State, str]:
+    """What is to be said of the page that stands on the port already."""
+    if port and is_page_of(str(engine.resource.attributes.get(semconv.SERVICE_NAME)), HOST, port):
+        return "scraped", f"http://{HOST}:{port}/metrics, where this service runs"
+    return "not_sent", f"the scrape page's port {port} is taken, and no page of this service answers there"
 
 
 class _Witness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 class Unbound:
     """What a model handle is tied to while telemetry is off, or where it could not be bound: to nothing."""
 
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state
+        """The state for which it was made; None before the first."""
+
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:  # noqa: ARG002
         """A prediction without effect."""
         return NoopPrediction(model, None, given_id)
@@ -42,7 +47,7 @@ class Binding(Unbound):
     """What both modes share. A new one is made whenever another engine comes into force."""
 
     def __init__(self, model: Model, state: State) -> None:
-        self.state = state
+        super().__init__(state)
         self.attributes = model.attributes
         self.span_name: str = semconv.PREDICT_SPAN.format(model=model.name)
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
@@ -80,6 +85,15 @@ class Binding(Unbound):
 
 _lock = threading.Lock()
 _current: tuple[State, ModelGauges] | None = None
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _shared(state: State, meter: Meter) -> ModelGauges:

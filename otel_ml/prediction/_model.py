@@ -141,7 +141,8 @@ class Model:
         self.binding = Unbound()
         """What the handle is tied to now: the engine in force, the OTel API, or nothing."""
         _MODELS.add(self)
-        self._bind(ports.state())
+        while self.binding.state is not (state := ports.state()):  # another thread may enter one meanwhile
+            self._bind(state)
 
     # --- recording -------------------------------------------------------------------------------------------------
 
@@ -396,7 +397,7 @@ class Model:
         self._capture = self._asked[1] or policy.capture_features
         self._low_score = LOW_SCORE if policy.low_score is None else policy.low_score
         self._wants_features = self.monitor is not None or (self._capture == "all" and self._events != "off")
-        self.binding = _guard.call("model.bind", _make_binding, self, state) or Unbound()
+        self.binding = _guard.call("model.bind", _make_binding, self, state) or Unbound(state)
 
 
 def _make_binding(model: Model, state: ports.State) -> Unbound:
@@ -405,7 +406,7 @@ def _make_binding(model: Model, state: ports.State) -> Unbound:
     from otel_ml.prediction._own import OwnBinding
 
     if state.mode == "off":
-        return Unbound()
+        return Unbound(state)
     if state.engine is None:
         return GuestBinding(model, state)
     return (LightBinding if state.engine.light_spans else OwnBinding)(model, state, state.engine)
@@ -423,8 +424,15 @@ _MODELS: weakref.WeakSet[Model] = weakref.WeakSet()
 
 def _rebind(state: ports.State) -> None:
     """Every model that exists follows at once: its error counter starts at 0, its reference is exported."""
-    for model in list(_MODELS):
+    for model in _alive():
         model._bind(state)  # noqa: SLF001
+
+
+def _alive() -> list[Model]:
+    while True:
+        models: list[Model] | None = _guard.attempt(list, _MODELS)
+        if models is not None:  # no other thread made a model meanwhile
+            return models
 
 
 ports.on_enter(_rebind)

@@ -288,25 +288,23 @@ def test_a_taken_port_is_a_clear_error(make_engine):
 
 def test_workers_of_one_service_take_ports_in_a_row(make_engine, caplog):
     """The second worker does not die of the first one's port: it takes the next free one, and says which."""
-    first = make_engine(prometheus_port=0)
+    first = make_engine(prometheus_port=0, service_name='w"1')
     port = first.page.port
-    second = make_engine(prometheus_port=port)
+    second = make_engine(prometheus_port=port, service_name='w"1')
 
     assert second.page.port > port
-    assert caplog.messages == [
-        f"otel-ml: {port} is another process's of this service: the scrape page is at {second.page.address}"
-    ]
+    [said] = caplog.messages
+    assert said.endswith(f"has port {port}: the scrape page of this one is at {second.page.address}")
 
 
-def test_the_first_worker_may_find_its_port_taken_by_the_second(make_engine):
-    """Whoever starts faster has the port; the lowest slot alone does not tell."""
-    first = make_engine()
-    second = make_engine(prometheus_port=0)
+def test_another_services_port_is_not_evaded(make_engine):
+    """Whoever scrapes the port would take one service for the other."""
+    from otel_ml.config import ConfigError
 
-    assert (first.instance.slot, second.instance.slot) == (0, 1)
-    assert first.instance.has_siblings()
-    second.instance.release()
-    assert not first.instance.has_siblings()
+    first = make_engine(prometheus_port=0, service_name="a")
+
+    with pytest.raises(ConfigError, match="choose a free port"):
+        make_engine(prometheus_port=first.page.port, service_name="b")
 
 
 @pytest.mark.parametrize("periodic", [True])

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from importlib.metadata import metadata
 from typing import Any
@@ -216,7 +218,7 @@ def page_port() -> Iterator[int]:
 
 def test_beside_a_running_service_its_page_is_read(receiver: Receiver, page_port: int) -> None:
     """The service has the port of the scrape page: what answers there is its page, and the rest is checked as ever."""
-    said = f"at http://127.0.0.1:{page_port}/metrics, of a service that runs here"
+    said = f"at http://127.0.0.1:{page_port}/metrics, where this service runs"
     sent = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(page_port))
     scraped = doctor(OTEL_ML_PROMETHEUS_PORT=str(page_port), **NONE)
 
@@ -227,17 +229,40 @@ def test_beside_a_running_service_its_page_is_read(receiver: Receiver, page_port
     assert (scraped.returncode, lines(scraped, "metrics: ")) == (0, [f"metrics: scraped {said}"])
 
 
+def test_another_services_page_is_not_this_ones(page_port: int) -> None:
+    """A service of another name could not start there."""
+    done = doctor(OTEL_ML_PROMETHEUS_PORT=str(page_port), OTEL_SERVICE_NAME="other", **NONE)
+    said = f"port {page_port} is taken, and no page of this service answers there"
+
+    assert (done.returncode, lines(done, "metrics: ")) == (1, [f"metrics: not sent: the scrape page's {said}"])
+
+
+def drip(listener: socket.socket) -> None:
+    """Answers one byte at a time, without an end, until the listener is closed."""
+    try:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                connection.sendall(b"#")
+                time.sleep(0.1)
+    except OSError:
+        return
+
+
 def test_a_scrape_port_that_another_program_has_is_a_failure(receiver: Receiver) -> None:
-    """The service could not start; traces and logs are checked all the same."""
+    """The service could not start; the rest is checked all the same, however slowly the other one answers."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
+        threading.Thread(target=drip, args=(other,), daemon=True).start()
         done = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(port))
 
+    said = f"port {port} is taken, and no page of this service answers there"
     assert (done.returncode, of_signals(done)) == (
         1,
         [
             taken(receiver.url, "traces"),
-            f"metrics: not sent: the scrape page's port {port} is taken by something else: the service could not start",
+            f"metrics: not sent: the scrape page's {said}",
             taken(receiver.url, "logs"),
         ],
     )
@@ -300,6 +325,14 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
                 "OTEL_TRACE_EXPORTER (did you mean OTEL_TRACES_EXPORTER?)",
             ],
         ),
+        (  # a Service called otel-ml is no excuse for what is misspelt
+            {"OTEL_ML_SERVICE_HOST": "10.0.0.1", "OTEL_ML_PORT_80_TCP": "x", "OTEL_ML_EVENT": "all"},
+            ["OTEL_ML_EVENT (did you mean OTEL_ML_EVENTS?)"],
+        ),
+        (
+            {f"OTEL_COLLECTOR_{number:03}": "x" for number in range(100)} | {"OTEL_PROPOGATORS": "x"},
+            ["OTEL_PROPOGATORS (did you mean OTEL_PROPAGATORS?)"],
+        ),
         (  # what other components know
             {
                 "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "x",
@@ -350,14 +383,14 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
 )
 def test_variables_that_mean_nothing_are_named(variables: dict[str, str], said: list[str]) -> None:
     """An unknown name, and values that something reads otherwise than they look."""
-    from otel_ml._variables import not_understood
+    from otel_ml._telemetry._variables import not_understood
 
     assert not_understood(variables) == said
 
 
 def test_every_variable_of_ours_is_known() -> None:
     """None that `semconv` names is called unknown."""
-    from otel_ml._variables import not_understood
+    from otel_ml._telemetry._variables import not_understood
 
     ours = {value: "" for name, value in vars(semconv).items() if name.startswith("ENV_")}
 

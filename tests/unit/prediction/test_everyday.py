@@ -6,6 +6,7 @@ import contextvars
 import gc
 import json
 import os
+import sys
 import threading
 import weakref
 
@@ -18,10 +19,10 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 import otel_ml
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet, Identity
-from otel_ml.prediction import _light
+from otel_ml.prediction import _binding, _light
 from otel_ml.quality import Column
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
@@ -340,6 +341,55 @@ def test_a_span_processor_that_is_added_late_sees_models_that_exist():
     assert seen == ["predict m"]
     assert [found["count"] for found in metrics["ml.prediction.duration"]] == [2]
     assert sum(found["value"] for found in metrics[semconv.FEATURE_VALUES.name]) == 2
+
+
+def test_processors_are_added_while_models_are_made():
+    """Neither who adds a processor nor who makes a model sees an error, and every model follows in the end."""
+    stop = threading.Event()
+    errors = []
+    models = []
+
+    class Mine(SpanProcessor):
+        pass
+
+    def make():
+        try:
+            while not stop.is_set():
+                models.append(otel_ml.Model(f"m{len(models) % 20}"))
+                del models[:-50]
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    with InMemoryTelemetry():
+        makers = [threading.Thread(target=make) for _ in range(2)]
+        try:
+            sys.setswitchinterval(1e-5)
+            for maker in makers:
+                maker.start()
+            for _ in range(50):
+                ports.state().engine.tracer_provider.add_span_processor(Mine())
+        finally:
+            stop.set()
+            for maker in makers:
+                maker.join()
+            sys.setswitchinterval(interval)
+
+        assert errors == []
+        assert _guard.counts() == {}
+        assert {model.binding.state for model in models} == {ports.state()}
+
+
+def test_a_child_that_is_forked_while_models_are_bound_makes_models():
+    """The lock of the shared instruments, held by another thread at the fork, does not hold up the child."""
+    with InMemoryTelemetry():
+        with _binding._lock:
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if otel_ml.Model("child").name == "child" else 1)
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_the_trace_state_goes_below_a_stage():

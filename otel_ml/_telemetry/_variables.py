@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,14 +13,19 @@ _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
 _OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_UID"})
 """Read by the demo, the deployments and the Makefile, not by a service."""
-_LINK: Final = "SERVICE_HOST"
+_LINK: Final = re.compile(
+    r"(?P<service>.*?_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes sets in every container for each Service."""
 _STANDARD: Final = "OTEL_"
 _DISABLED: Final = "OTEL_SDK_DISABLED"
 _TRUTHS: Final = frozenset({"", "true", "false"})
-_NEAR: Final = 0.94
-"""One letter in twenty."""
-_LONGEST: Final = 80
-"""Characters; no name is longer."""
+_NEAR: Final = 0.93
+"""About one letter in fifteen."""
+_LETTERS: Final = 2
+"""Letters that a name may be longer or shorter."""
+_COMPARED: Final = 1000
+"""Names that are compared: an environment has some dozens."""
 _WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
@@ -33,12 +39,10 @@ _MANY: Final = 20
 def not_understood(environment: Mapping[str, str]) -> list[str]:
     """One line for each variable; the value of an unknown one is not told, since it may be anything."""
     known = _KNOWN | _OF_TOOLS
-    # Kubernetes sets NAME_SERVICE_HOST, NAME_PORT and more in every container for a Service that is called name
-    links = tuple(name.removesuffix(_LINK) for name in environment if name.startswith(_PREFIX) and name.endswith(_LINK))
     names = sorted(
         name
         for name in environment
-        if name.startswith(_PREFIX) and name not in known and not (links and name.startswith(links))
+        if name.startswith(_PREFIX) and name not in known and not _is_service_link(name, environment)
     )
     lines = [f"{_plain(name)} ({_hint(name)})" for name in names[:_MANY]]
     if len(names) > _MANY:
@@ -64,13 +68,23 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
     import opentelemetry.sdk.environment_variables as of_sdk
 
     known = {name for module in (of_api, of_sdk) for name in vars(module) if name.startswith(_STANDARD)}
-    names = [name for name in environment if name.startswith(_STANDARD) and not name.startswith(_PREFIX)]
+    names = [
+        name
+        for name in environment
+        if name.startswith(_STANDARD) and not name.startswith(_PREFIX) and not _is_service_link(name, environment)
+    ]
     found = []
-    for name in sorted(set(names) - known)[:_MANY]:
-        near = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=_NEAR)
+    for name in sorted(set(names) - known)[:_COMPARED]:
+        alike = [other for other in known if abs(len(other) - len(name)) <= _LETTERS]
+        near = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR)
         if near:
             found.append(f"{_plain(name)} (did you mean {near[0]}?)")
-    return found
+    return found[:_MANY]
+
+
+def _is_service_link(name: str, environment: Mapping[str, str]) -> bool:
+    form = _LINK.fullmatch(name)
+    return form is not None and f"{form['service']}SERVICE_HOST" in environment
 
 
 def _hint(name: str) -> str:

@@ -1,0 +1,56 @@
+"""Whether the scrape page on a port is one of this service: another worker's, or the service's beside the doctor."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from typing import Final
+
+from otel_ml import _guard
+
+HOST: Final = "127.0.0.1"
+"""Where pages are served."""
+SECONDS: Final = 3.0
+"""How long a page may take in all."""
+_BYTES: Final = 16 * 1024 * 1024
+_OURS: Final = b"otelml_"
+"""On every scrape page of ours, and on no other."""
+_OK: Final = 200
+
+
+def is_page_of(service: str, host: str, port: int, timeout: float = SECONDS) -> bool:
+    """Reads the page there; what does not answer in time, or not with this service's name, is no page of it.
+
+    Args:
+        service: The `service.name`.
+        host: Where.
+        port: Where.
+        timeout: Seconds in all, however slowly it answers.
+    """
+    found: list[bytes] = []
+
+    def read() -> None:
+        found.append(_guard.attempt(_page, host, port, timeout) or b"")
+
+    # what drips keeps a socket's own timeout from ever running out
+    reader = threading.Thread(target=read, name="otel-ml-siblings", daemon=True)
+    reader.start()
+    reader.join(timeout)
+    page = found[0] if found else b""
+    return _OURS in page and _label(service) in page
+
+
+def _page(host: str, port: int, timeout: float) -> bytes:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        return answer.read(_BYTES) if answer.status == _OK else b""
+    finally:
+        connection.close()
+
+
+def _label(service: str) -> bytes:
+    """The label as it stands in ``target_info``."""
+    escaped = service.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f'service_name="{escaped}"'.encode("utf-8", "replace")
