@@ -129,7 +129,7 @@ def flat(value: Any, path: str = "") -> dict[str, float]:
 def run(wanted: Mapping[str, Sequence[str]], runs: int) -> Results:
     """Runs contenders by program."""
     results = Results()
-    with _sink() as endpoint:
+    with receiver() as endpoint:
         for key, program in PROGRAMS.items():
             names = list(wanted.get(key, ()))
             rounds = min(runs, program.runs or runs)
@@ -230,7 +230,7 @@ def _environment(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def _sink() -> Iterator[str]:
+def receiver() -> Iterator[str]:
     """The receiver, a process of its own; gives its endpoint."""
     with subprocess.Popen([sys.executable, str(HERE / "sink.py")], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
