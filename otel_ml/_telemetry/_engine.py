@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Tracer
 
     from otel_ml._telemetry._prometheus import Page
-    from otel_ml._telemetry.cells import CellSet, Identity
+    from otel_ml._telemetry.predictions.cells import CellSet, Identity
 
 _LAST_WAIT: Final = 0.5
 """Seconds for a reader whose connection was cut at the end of a shutdown to write its book."""

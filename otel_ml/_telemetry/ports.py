@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
-from otel_ml._telemetry.cells import CellSet, Identity
 from otel_ml._telemetry.ids import RANDOM, Ids
+from otel_ml._telemetry.predictions.cells import CellSet, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

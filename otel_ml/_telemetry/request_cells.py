@@ -7,7 +7,7 @@ from threading import get_ident
 from typing import NamedTuple
 
 from otel_ml import semconv
-from otel_ml._telemetry.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
+from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 
 SERIES_KEPT = 2000
 """Attribute sets of the duration in one process; a request with a further one is counted under `semconv.OTHER`."""

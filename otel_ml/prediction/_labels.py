@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ml import semconv
-from otel_ml._telemetry.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
+from otel_ml._telemetry.predictions.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
 
 DECLARED_KEPT = 100
 """Classes that a model can declare; further ones are counted as `semconv.OTHER`."""

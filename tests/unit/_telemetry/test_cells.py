@@ -8,8 +8,15 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
-from otel_ml._telemetry.cells import EXEMPLARS_A_SERIES, STAGES_KEPT, CellSet, Exemplar, HistogramCell, Identity
 from otel_ml._telemetry.ids import RANDOM
+from otel_ml._telemetry.predictions.cells import (
+    EXEMPLARS_A_SERIES,
+    STAGES_KEPT,
+    CellSet,
+    Exemplar,
+    HistogramCell,
+    Identity,
+)
 from otel_ml.testing import CountingIds
 
 IDENTITY = Identity("m", "1", "primary")

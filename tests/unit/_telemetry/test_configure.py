@@ -266,7 +266,7 @@ def test_the_environment_and_the_random_state_stay_untouched(run):
 FORK = """
 telemetry = otel_ml.configure()
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.cells import Identity
+from otel_ml._telemetry.predictions.cells import Identity
 from opentelemetry import trace
 engine = ports.state().engine
 cells = engine.cells(Identity("m", "1", "primary"))

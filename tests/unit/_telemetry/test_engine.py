@@ -15,8 +15,8 @@ from otlp_receiver import Reply
 
 from otel_ml import _guard
 from otel_ml._telemetry._instance import CHECK_SECONDS
-from otel_ml._telemetry.cells import Identity
 from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.predictions.cells import Identity
 
 
 def balanced(ledger: Ledger) -> bool:

@@ -14,8 +14,8 @@ from engine_samples import Sample, within
 
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._http import ANSWER_LIMIT, Answer
-from otel_ml._telemetry.cells import Identity
 from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.predictions.cells import Identity
 from otel_ml.config import Config, ConfigError
 
 pytest.importorskip("grpc")

@@ -14,7 +14,7 @@ from opentelemetry.metrics import Observation
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _decode
 from otel_ml._telemetry._reader import MODELS_KEPT
-from otel_ml._telemetry.cells import Exemplar, Identity
+from otel_ml._telemetry.predictions.cells import Exemplar, Identity
 
 IDENTITY = Identity("m", "1", "primary")
 BASE = {"ml.model.name": "m", "ml.model.role": "primary", "ml.model.version": "1"}

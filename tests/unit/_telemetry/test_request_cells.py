@@ -9,9 +9,9 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
 from otel_ml._telemetry import _request_points
-from otel_ml._telemetry._points import Window
 from otel_ml._telemetry._reader import CellStore
-from otel_ml._telemetry.cells import Exemplar
+from otel_ml._telemetry.predictions._points import Window
+from otel_ml._telemetry.predictions.cells import Exemplar
 from otel_ml._telemetry.request_cells import RequestCells, RequestCellSet, RequestKey
 
 KEY = RequestKey("GET", "http", "/leaf/{leaf}", 200, None)

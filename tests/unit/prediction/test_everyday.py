@@ -21,7 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 import otel_ml
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.cells import SETTLED_AT_ONCE, CellSet, Identity
+from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet, Identity
 from otel_ml.prediction import _binding, _light
 from otel_ml.quality import Column
 from otel_ml.testing import FixedClock, InMemoryTelemetry

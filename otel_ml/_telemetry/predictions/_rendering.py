@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
-from otel_ml._telemetry._template import Templates, encode
 from otel_ml._telemetry.ports import EventData, Everyday, EverydayValues, Record, Shape, SpanData
+from otel_ml._telemetry.predictions._record_template import Templates, encode
 
 if TYPE_CHECKING:
     from otel_ml._telemetry._intake import Outlet
