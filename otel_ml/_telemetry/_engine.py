@@ -28,8 +28,8 @@ from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
-from otel_ml._telemetry.request_cells import RequestCellSet
-from otel_ml._telemetry.server_spans import FinishedSpan, SpanEncoder
+from otel_ml._telemetry.requests.cells import RequestCellSet
+from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml.config import EXPLICIT, SIGNALS, Config, ConfigError, Signal
 
 if TYPE_CHECKING:

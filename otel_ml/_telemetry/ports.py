@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Link, SpanKind, Tracer
 
-    from otel_ml._telemetry.request_cells import RequestCellSet
-    from otel_ml._telemetry.server_spans import FinishedSpan
+    from otel_ml._telemetry.requests.cells import RequestCellSet
+    from otel_ml._telemetry.requests.spans import FinishedSpan
 
 Mode = Literal["own", "guest", "off"]
 AttributeValue = str | bool | int | float

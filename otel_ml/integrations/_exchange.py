@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.request_cells import RequestKey
+from otel_ml._telemetry.requests.cells import RequestKey
 from otel_ml.integrations import _request, _route
 from otel_ml.integrations._outlet import Measure
 from otel_ml.integrations._request import Attributes, Scope

@@ -11,7 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, SpanContext
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard
-from otel_ml._telemetry.request_cells import ActiveKey, RequestKey
+from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml.integrations import _propagation, _request, _route
 from otel_ml.integrations._exchange import Channel, Exchange
 from otel_ml.integrations._server_span import Found, LightServerSpan

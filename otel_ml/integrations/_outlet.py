@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.predictions.cells import Exemplar
-from otel_ml._telemetry.request_cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
+from otel_ml._telemetry.requests.cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
 
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that the end of an ASGI lifespan may wait for telemetry."""

@@ -14,8 +14,8 @@ from opentelemetry.trace import set_span_in_context as set_span
 from otel_ml import semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
-from otel_ml._telemetry.request_cells import ActiveKey, RequestKey
-from otel_ml._telemetry.server_spans import CompactSpan
+from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
+from otel_ml._telemetry.requests.spans import CompactSpan
 from otel_ml.integrations import _request
 from otel_ml.prediction import RequestPredictions
 from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan

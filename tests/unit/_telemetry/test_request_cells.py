@@ -8,11 +8,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
-from otel_ml._telemetry import _request_points
 from otel_ml._telemetry._reader import CellStore
 from otel_ml._telemetry.predictions._points import Window
 from otel_ml._telemetry.predictions.cells import Exemplar
-from otel_ml._telemetry.request_cells import RequestCells, RequestCellSet, RequestKey
+from otel_ml._telemetry.requests import _points
+from otel_ml._telemetry.requests.cells import RequestCells, RequestCellSet, RequestKey
 
 KEY = RequestKey("GET", "http", "/leaf/{leaf}", 200, None)
 
@@ -88,7 +88,7 @@ def test_points_are_what_the_conventions_ask_for():
     exemplar = Exemplar(0.004, 7, 1, 2)
     requests.mine().durations[KEY].offer(0, exemplar)
 
-    scope = _request_points.scope_metrics(requests.fold(), Window(1, 10))
+    scope = _points.scope_metrics(requests.fold(), Window(1, 10))
     assert scope is not None
     duration, active = scope.metrics
     (histogram,) = duration.data.data_points
@@ -117,7 +117,7 @@ def test_points_are_what_the_conventions_ask_for():
 
 def test_without_requests_there_is_nothing():
     """A process that serves nothing has no HTTP metrics."""
-    assert _request_points.scope_metrics(RequestCellSet().fold(), Window(1, 10)) is None
+    assert _points.scope_metrics(RequestCellSet().fold(), Window(1, 10)) is None
 
 
 @pytest.mark.parametrize("scheme", ["", "https"])

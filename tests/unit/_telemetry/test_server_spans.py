@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ml import _guard
 from otel_ml._telemetry import _encode, _wire
 from otel_ml._telemetry.ports import SpanData
-from otel_ml._telemetry.server_spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
+from otel_ml._telemetry.requests.spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
 
 CONSTANT = {"http.request.method": "GET", "http.route": "/100%/{leaf}", "http.response.status_code": 200}
 VARIABLE = {"url.path": "/100%/ü"}

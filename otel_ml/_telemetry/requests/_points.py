@@ -10,7 +10,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from otel_ml import semconv
 from otel_ml._telemetry.ports import AttributeValue
 from otel_ml._telemetry.predictions._points import Window, clean
-from otel_ml._telemetry.request_cells import FoldedRequests, active_attributes
+from otel_ml._telemetry.requests.cells import FoldedRequests, active_attributes
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.requests")
 """A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
