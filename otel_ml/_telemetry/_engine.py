@@ -14,19 +14,20 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, _self_metrics, ports
+from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, ports
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Noted, Outlet, Predictions, Stock
-from otel_ml._telemetry._meters import Meters
 from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
 from otel_ml._telemetry._patience import Others
-from otel_ml._telemetry._reader import CellStore
 from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.metrics import _self_metrics
+from otel_ml._telemetry.metrics._meters import Meters
+from otel_ml._telemetry.metrics._reader import CellStore
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, Tracer
 
-    from otel_ml._telemetry._prometheus import Page
+    from otel_ml._telemetry.metrics._scrape_page import Page
     from otel_ml._telemetry.predictions.cells import CellSet, Identity
 
 _LAST_WAIT: Final = 0.5
@@ -276,7 +277,7 @@ class OwnEngine:
         self._readers = _providers.readers(self.config, self._outbox, self.store)
         readers: list[MetricReader] = list(self._readers)
         if self.config.prometheus_port is not None and self.page is None:
-            from otel_ml._telemetry._prometheus import Page, PageReader
+            from otel_ml._telemetry.metrics._scrape_page import Page, PageReader
 
             page_reader = PageReader(self.store)
             service = str(self.resource.attributes.get(semconv.SERVICE_NAME, ""))

@@ -18,9 +18,9 @@ from otel_ml._telemetry import _routes
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._http import Answer, Transport
 from otel_ml._telemetry._outbox import of
-from otel_ml._telemetry._siblings import HOST, is_page_of
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
 State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scraped", "not_exported"]

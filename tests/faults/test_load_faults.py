@@ -13,7 +13,7 @@ from otlp_receiver import Reply
 
 import otel_ml
 from otel_ml._telemetry._intake import Bell
-from otel_ml._telemetry._reader import CARDINALITY
+from otel_ml._telemetry.metrics._reader import CARDINALITY
 from otel_ml.testing import InMemoryTelemetry
 
 BLOCKED = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=False))

@@ -10,8 +10,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_ml import _guard
-from otel_ml._telemetry._measurement import amount, labels
-from otel_ml._telemetry._meters import Meters
+from otel_ml._telemetry.metrics._instrument_input import amount, labels
+from otel_ml._telemetry.metrics._meters import Meters
 
 
 class Readers:

@@ -13,7 +13,7 @@ from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import _decode
-from otel_ml._telemetry._reader import MODELS_KEPT
+from otel_ml._telemetry.metrics._reader import MODELS_KEPT
 from otel_ml._telemetry.predictions.cells import Exemplar, Identity
 
 IDENTITY = Identity("m", "1", "primary")

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
-from otel_ml._telemetry._reader import CellStore
+from otel_ml._telemetry.metrics._reader import CellStore
 from otel_ml._telemetry.predictions._points import Window
 from otel_ml._telemetry.predictions.cells import Exemplar
 from otel_ml._telemetry.requests import _points

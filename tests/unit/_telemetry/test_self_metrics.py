@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otel_ml._telemetry import _self_metrics
 from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.metrics import _self_metrics
 
 
 class Counting:

@@ -11,8 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 
 from otel_ml import _guard
-from otel_ml._telemetry import _measurement
-from otel_ml._telemetry._callbacks import Callbacks
+from otel_ml._telemetry.metrics import _instrument_input
+from otel_ml._telemetry.metrics._callbacks import Callbacks
 
 T = TypeVar("T")
 
@@ -145,11 +145,11 @@ class _Instrument:
         self._real: Any = make(name=self.name, unit=self.unit, description=self.description, **self._more)
 
     def _let(self, method: Callable[..., None], value: Any, attributes: Any, context: Context | None) -> None:
-        number = _measurement.amount(value)
+        number = _instrument_input.amount(value)
         if number is None:
-            _measurement.refuse(self.name)
+            _instrument_input.refuse(self.name)
         else:
-            method(number, _measurement.labels(attributes), context)
+            method(number, _instrument_input.labels(attributes), context)
 
 
 class _Adding(_Instrument):

@@ -10,9 +10,9 @@ from typing import Any, Final
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ml import _guard
-from otel_ml._telemetry import _measurement
 from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry.metrics import _instrument_input
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
@@ -109,13 +109,13 @@ def _work(jobs: SimpleQueue[_Job]) -> None:
 
 def _clean(observation: Any) -> Observation | None:
     if not isinstance(observation, Observation):
-        _measurement.refuse("an observable instrument")
+        _instrument_input.refuse("an observable instrument")
         return None
-    value = _measurement.amount(observation.value)
+    value = _instrument_input.amount(observation.value)
     if value is None:
-        _measurement.refuse("an observable instrument")
+        _instrument_input.refuse("an observable instrument")
         return None
-    return Observation(value, _measurement.labels(observation.attributes), observation.context)
+    return Observation(value, _instrument_input.labels(observation.attributes), observation.context)
 
 
 def _stepped(generator: Generator[Iterable[Observation], CallbackOptions, None]) -> Callback:
