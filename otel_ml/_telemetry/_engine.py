@@ -14,17 +14,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _health, _mending, _providers, _routes, ports
+from otel_ml._telemetry import _encode, _mending, _providers, ports
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Noted, Outlet, Predictions, Stock
-from otel_ml._telemetry._outbox import MakeTransport, Outbox, of
 from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
+from otel_ml._telemetry.delivery import _export_health, _transports
+from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ids import RANDOM, Ids
-from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
 from otel_ml._telemetry.metrics._reader import CellStore
@@ -77,7 +78,7 @@ class OwnEngine:
         self,
         config: Config,
         *,
-        make_transport: MakeTransport = _routes.transport,
+        make_transport: MakeTransport = _transports.transport,
         ids: Ids = RANDOM,
         clock: Clock = time,
         periodic: bool = True,
@@ -150,7 +151,7 @@ class OwnEngine:
         """Lines for `otel-ml doctor`."""
         lines = [f"{signal}: to {of(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
         for signal in SIGNALS:
-            lines += _routes.why_stock(signal, of(self.config, signal))
+            lines += _transports.why_stock(signal, of(self.config, signal))
         lines += _providers.notes(self.config)
         if self.page is not None:
             lines.append(f"metrics: scrape page at {self.page.address}")
@@ -204,7 +205,7 @@ class OwnEngine:
             _guard.call("engine.page", self.page.close)
         ended = [call.ended(deadline) for call in ending]
         self.instance.release()
-        _health.say_lost(self.ledger())
+        _export_health.say_lost(self.ledger())
         return all(ended) and self._outbox.failed() == failed
 
     def after_fork_in_child(self) -> None:
@@ -247,7 +248,7 @@ class OwnEngine:
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
-        self.light_spans = self.light_spans and _routes.only_ours(config.traces)
+        self.light_spans = self.light_spans and _transports.only_ours(config.traces)
         processors = _providers.span_processors(
             config,
             self._spans,
@@ -288,7 +289,7 @@ class OwnEngine:
     def _build_worker(self) -> None:
         senders = self._outbox.senders
         scope = _encode.scope(semconv.SCOPE)
-        emit = None if _routes.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
+        emit = None if _transports.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
         traces: Outlet[SpanData] = Outlet("worker.encode.span", _encode.span, scope, senders.get("traces"))
         logs: Outlet[EventData] = Outlet("worker.encode.event", _encode.event, scope, senders.get("logs"), emit)
         self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)

@@ -10,9 +10,9 @@ from typing import Any, Final, Generic, TypeVar
 
 from otel_ml import _guard
 from otel_ml._telemetry import _encode
-from otel_ml._telemetry._sender import Sender
 from otel_ml._telemetry._wire import Encoded, encoded, joined
-from otel_ml._telemetry.ledger import Book
+from otel_ml._telemetry.delivery._sender import Sender
+from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml._telemetry.ports import EventData, EverydayValues, Record, SpanData
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet

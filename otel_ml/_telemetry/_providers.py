@@ -17,13 +17,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import semconv
-from otel_ml._telemetry import _routes
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._intake import Stock
-from otel_ml._telemetry._outbox import Outbox
 from otel_ml._telemetry._plugins import GuardedLogProcessors, GuardedSampler
 from otel_ml._telemetry._stock import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
+from otel_ml._telemetry.delivery import _transports
+from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import CellStore, Reader
@@ -54,7 +54,7 @@ def span_processors(
     processors = NoticingProcessors(noticed)
     if intake is not None:
         processors.add_own(StockSpans(intake, flush))
-    for processor in _routes.span_processors(config.traces):
+    for processor in _transports.span_processors(config.traces):
         processors.add_stock(processor)
     return processors
 
@@ -78,7 +78,7 @@ def log_processors(config: Config, intake: Stock[Any] | None, *, flush: Flush) -
     processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
     if intake is not None:
         processors.add_own(StockLogs(intake, flush))
-    for processor in _routes.log_processors(config.logs):
+    for processor in _transports.log_processors(config.logs):
         processors.add_log_record_processor(processor)
     return processors
 
@@ -97,7 +97,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
         exporters.append(SenderMetrics(delivery, temporality))
-    exporters += _routes.metric_exporters(config.metrics, temporality)
+    exporters += _transports.metric_exporters(config.metrics, temporality)
     return [
         Reader(
             exporter,

@@ -18,9 +18,9 @@ from otel_ml._telemetry import _encode, _mending, _wire
 from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._plugins import GuardedSpanProcessor
-from otel_ml._telemetry._sender import Delivery
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry.delivery._sender import Delivery
 
 Flush = Callable[[float], bool]
 """Flushes within a monotonic deadline."""

@@ -18,7 +18,7 @@ from otel_ml._telemetry._endings import Endings
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._patience import Others
 from otel_ml._telemetry._variables import not_understood
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
 from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 

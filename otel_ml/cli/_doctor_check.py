@@ -14,12 +14,12 @@ from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _routes
 from otel_ml._telemetry._engine import OwnEngine
-from otel_ml._telemetry._http import Answer, Transport
-from otel_ml._telemetry._outbox import of
+from otel_ml._telemetry.delivery import _transports
+from otel_ml._telemetry.delivery._http import Answer, Transport
+from otel_ml._telemetry.delivery._outbox import of
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ids import RANDOM
-from otel_ml._telemetry.ledger import Ledger
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
@@ -153,7 +153,7 @@ class _Watched:
         self._witnesses: dict[Signal, _Witness] = {}
 
     def __call__(self, signal: Signal, config: SignalConfig) -> Transport:
-        witness = _Witness(_routes.transport(signal, config))
+        witness = _Witness(_transports.transport(signal, config))
         self._witnesses.setdefault(signal, witness)
         return witness
 
@@ -197,7 +197,7 @@ def _outcome(signal: Signal, settings: SignalConfig, watched: _Watched, account:
     outcome = Outcome("not_exported", settings.endpoint, settings.protocol)
     if not settings.exporters:
         return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
-    if not _routes.is_sent(settings):
+    if not _transports.is_sent(settings):
         return replace(outcome, state="console")
     state, detail = _read(watched.answer(signal))
     if account.spooled and state != "taken":

@@ -13,8 +13,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from otlp_receiver import Reply
 
-from otel_ml._telemetry._http import HttpTransport
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery._http import HttpTransport
+from otel_ml._telemetry.delivery.ledger import Ledger
 
 RETRYABLE = (429, 502, 503, 504)
 FINAL = (300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 408, 410, 415, 418, 422, 500, 501, 505, 507, 599)

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from otel_ml import _guard
-from otel_ml._telemetry._health import Health
+from otel_ml._telemetry.delivery._export_health import Health
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Final
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery.ledger import Ledger
 
 Ledgers = Callable[[], Mapping[str, Ledger]]
 

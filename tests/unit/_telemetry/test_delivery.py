@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from otel_ml._telemetry import _wire
-from otel_ml._telemetry._health import Health
-from otel_ml._telemetry._http import Answer
-from otel_ml._telemetry._sender import Delivery
-from otel_ml._telemetry.ledger import Book, Ledger
+from otel_ml._telemetry.delivery._export_health import Health
+from otel_ml._telemetry.delivery._http import Answer
+from otel_ml._telemetry.delivery._sender import Delivery
+from otel_ml._telemetry.delivery.ledger import Book, Ledger
 
 
 class Scripted:

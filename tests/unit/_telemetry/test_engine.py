@@ -15,7 +15,7 @@ from otlp_receiver import Reply
 
 from otel_ml import _guard
 from otel_ml._telemetry._instance import CHECK_SECONDS
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.predictions.cells import Identity
 
 

@@ -13,8 +13,8 @@ import pytest
 from engine_samples import Sample, within
 
 from otel_ml._telemetry._engine import OwnEngine
-from otel_ml._telemetry._http import ANSWER_LIMIT, Answer
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery._http import ANSWER_LIMIT, Answer
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.predictions.cells import Identity
 from otel_ml.config import Config, ConfigError
 
@@ -22,7 +22,7 @@ pytest.importorskip("grpc")
 
 from otlp_grpc_receiver import GrpcReceiver, GrpcReply  # noqa: E402
 
-from otel_ml._telemetry._grpc import GrpcTransport  # noqa: E402
+from otel_ml._telemetry.delivery._grpc import GrpcTransport  # noqa: E402
 
 RETRYABLE = ("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")
 FINAL = (

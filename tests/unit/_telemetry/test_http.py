@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from otlp_receiver import Reply
 
-from otel_ml._telemetry._http import ANSWER_LIMIT, Answer, HttpTransport, answer
+from otel_ml._telemetry.delivery._http import ANSWER_LIMIT, Answer, HttpTransport, answer
 from otel_ml.config import Config, ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from otel_ml._telemetry._watchdog import Watchdog
+from otel_ml._telemetry.delivery._watchdog import Watchdog
 
 
 def test_what_runs_too_long_is_cut_and_nothing_else():

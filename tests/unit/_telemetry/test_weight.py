@@ -10,7 +10,7 @@ from engine_samples import Sample, within
 import otel_ml
 from otel_ml._telemetry import configure
 from otel_ml._telemetry._intake import WAITING_BYTES
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery.ledger import Ledger
 
 HALF = WAITING_BYTES // 2
 

@@ -12,8 +12,8 @@ from time import time_ns
 from typing import Final, NamedTuple
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _spool_file
-from otel_ml._telemetry._spool_file import Kept, Torn
+from otel_ml._telemetry.delivery import _spool_file
+from otel_ml._telemetry.delivery._spool_file import Kept, Torn
 from otel_ml.config import ConfigError, Signal
 
 _LOCK: Final = "lock"

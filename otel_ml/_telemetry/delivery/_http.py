@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from otel_ml._telemetry import _connection, _said
-from otel_ml._telemetry._connection import Line, Lookup
-from otel_ml._telemetry._watchdog import WATCHDOG
+from otel_ml._telemetry.delivery import _answers, _connection
+from otel_ml._telemetry.delivery._connection import Line, Lookup
+from otel_ml._telemetry.delivery._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -69,7 +69,7 @@ class HttpTransport:
         self._signal: Signal = signal
         self._gzip = config.compression == "gzip"
         self._headers = {
-            "content-type": _said.PROTOBUF,
+            "content-type": _answers.PROTOBUF,
             "user-agent": "otel-ml",
             **({"content-encoding": "gzip"} if self._gzip else {}),
             **config.headers,
@@ -107,7 +107,7 @@ class HttpTransport:
             self._close()
             late = monotonic() >= deadline
             return Answer("retry", "no answer in time" if late else _cause(error), resend=kept and not late)
-        kind = response.headers.get("content-type", _said.PROTOBUF)
+        kind = response.headers.get("content-type", _answers.PROTOBUF)
         return answer(self._signal, response.status, content, response.headers.get("retry-after"), kind)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ def check_files(config: SignalConfig) -> None:
 
 
 def answer(
-    signal: Signal, status: int, content: bytes, retry_after: str | None = None, kind: str = _said.PROTOBUF
+    signal: Signal, status: int, content: bytes, retry_after: str | None = None, kind: str = _answers.PROTOBUF
 ) -> Answer:
     """Reads an OTLP/HTTP answer by the specification's table.
 
@@ -158,9 +158,9 @@ def answer(
     for all but four statuses. Other bodies of a 2xx answer are read as `_said.read` tells.
     """
     if 200 <= status < 300:
-        if _said.is_page(content):
+        if _answers.is_page(content):
             return Answer("rejected", f"HTTP {status} and a web page: this is no OTLP receiver, or a proxy answers")
-        said = _said.read(signal, content, kind)
+        said = _answers.read(signal, content, kind)
         return Answer("accepted", said.remark, rejected=said.rejected)
     detail = f"HTTP {status}"
     if status in RETRYABLE:

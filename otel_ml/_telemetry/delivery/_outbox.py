@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_ml._telemetry import _encode, _routes
-from otel_ml._telemetry._health import Health
-from otel_ml._telemetry._http import Transport
-from otel_ml._telemetry._replay import Replay
-from otel_ml._telemetry._sender import Delivery, Sender
-from otel_ml._telemetry._spool import Spool
-from otel_ml._telemetry.ledger import Book
+from otel_ml._telemetry import _encode
+from otel_ml._telemetry.delivery import _transports
+from otel_ml._telemetry.delivery._export_health import Health
+from otel_ml._telemetry.delivery._http import Transport
+from otel_ml._telemetry.delivery._replay import Replay
+from otel_ml._telemetry.delivery._sender import Delivery, Sender
+from otel_ml._telemetry.delivery._spool import Spool
+from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
 MakeTransport = Callable[[Signal, SignalConfig], Transport]
@@ -34,7 +35,7 @@ class Outbox:
         self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not heals}
         for signal in SIGNALS:
             settings = of(config, signal)
-            if _routes.is_sent(settings):
+            if _transports.is_sent(settings):
                 self._add(signal, settings, make_transport)
         self.senders: dict[Signal, Sender] = {
             signal: Sender(delivery, limit=config.queue_size)

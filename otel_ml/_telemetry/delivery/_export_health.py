@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from otel_ml import _guard
-from otel_ml._telemetry.ledger import Ledger
+from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml.config import Signal
 
 _QUIET: Final = 60.0

@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetr
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-from otel_ml._telemetry._http import HttpTransport, Transport
+from otel_ml._telemetry.delivery._http import HttpTransport, Transport
 from otel_ml.config import Signal, SignalConfig
 
 
@@ -35,7 +35,7 @@ def metric_exporters(config: SignalConfig, temporality: dict[type, AggregationTe
 def transport(signal: Signal, config: SignalConfig) -> Transport:
     """What carries the requests of one signal, by its protocol."""
     if config.protocol == "grpc":
-        from otel_ml._telemetry._grpc import GrpcTransport
+        from otel_ml._telemetry.delivery._grpc import GrpcTransport
 
         return GrpcTransport(signal, config)
     return HttpTransport(signal, config)

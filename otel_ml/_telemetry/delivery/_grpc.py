@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from otel_ml._telemetry import _said
-from otel_ml._telemetry._http import ANSWER_LIMIT, Answer, check_files
-from otel_ml._telemetry._watchdog import WATCHDOG
+from otel_ml._telemetry.delivery import _answers
+from otel_ml._telemetry.delivery._http import ANSWER_LIMIT, Answer, check_files
+from otel_ml._telemetry.delivery._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 RETRYABLE: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
@@ -79,7 +79,7 @@ class GrpcTransport:
             return Answer("retry", "no answer in time")
         except ValueError:  # closed by another thread between opening and sending
             return Answer("retry", "the connection was closed")
-        said = _said.read(self._signal, content)
+        said = _answers.read(self._signal, content)
         return Answer("accepted", said.remark, rejected=said.rejected)
 
     def close(self) -> None:

@@ -12,12 +12,12 @@ from typing import Final
 from otel_ml import _guard
 from otel_ml._telemetry import _wire
 from otel_ml._telemetry._courtesy import Turn, stand_back
-from otel_ml._telemetry._health import Health
-from otel_ml._telemetry._http import Answer, Transport
-from otel_ml._telemetry._replay import Replay
 from otel_ml._telemetry._suppress import suppressed
 from otel_ml._telemetry._wire import Encoded
-from otel_ml._telemetry.ledger import Book
+from otel_ml._telemetry.delivery._export_health import Health
+from otel_ml._telemetry.delivery._http import Answer, Transport
+from otel_ml._telemetry.delivery._replay import Replay
+from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml.config import Signal
 
 BATCH_RECORDS: Final = 2048

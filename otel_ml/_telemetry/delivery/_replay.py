@@ -9,12 +9,13 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
-from otel_ml._telemetry import _spool_file, _wire
-from otel_ml._telemetry._http import Answer, Transport
-from otel_ml._telemetry._spool import Entry, Spool
-from otel_ml._telemetry._spool_file import Kept, Torn
+from otel_ml._telemetry import _wire
 from otel_ml._telemetry._suppress import suppress_here
-from otel_ml._telemetry.ledger import Book
+from otel_ml._telemetry.delivery import _spool_file
+from otel_ml._telemetry.delivery._http import Answer, Transport
+from otel_ml._telemetry.delivery._spool import Entry, Spool
+from otel_ml._telemetry.delivery._spool_file import Kept, Torn
+from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml.config import Signal
 
 _FIRST_PAUSE: Final = 1.0
