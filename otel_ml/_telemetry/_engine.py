@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _encode, _mending, _providers, ports
+from otel_ml._telemetry import _providers, ports
 from otel_ml._telemetry._budget import RemoteBudget
 from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._instance import Instance
@@ -29,6 +29,7 @@ from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
 from otel_ml._telemetry.metrics._reader import CellStore
+from otel_ml._telemetry.otlp import _encoding, _repair
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
@@ -239,8 +240,8 @@ class OwnEngine:
         senders, config = self._outbox.senders, self.config
         self._spans: Stock[Any] | None = None
         self._logs: Stock[Any] | None = None
-        spans = _mending.mending(_encode.stock_spans, _mending.mended_span)
-        records = _mending.mending(_encode.stock_logs, _mending.mended_log)
+        spans = _repair.mending(_encoding.stock_spans, _repair.mended_span)
+        records = _repair.mending(_encoding.stock_logs, _repair.mended_log)
         if "traces" in senders:
             self._spans = Stock("traces", spans, senders["traces"], limit=config.span_queue_size)
         if "logs" in senders:
@@ -288,10 +289,10 @@ class OwnEngine:
 
     def _build_worker(self) -> None:
         senders = self._outbox.senders
-        scope = _encode.scope(semconv.SCOPE)
+        scope = _encoding.scope(semconv.SCOPE)
         emit = None if _transports.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
-        traces: Outlet[SpanData] = Outlet("worker.encode.span", _encode.span, scope, senders.get("traces"))
-        logs: Outlet[EventData] = Outlet("worker.encode.event", _encode.event, scope, senders.get("logs"), emit)
+        traces: Outlet[SpanData] = Outlet("worker.encode.span", _encoding.span, scope, senders.get("traces"))
+        logs: Outlet[EventData] = Outlet("worker.encode.event", _encoding.event, scope, senders.get("logs"), emit)
         self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)
         servers: Stock[FinishedSpan] | None = None
         if "traces" in senders:

@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import Any, Final, Generic, TypeVar
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode
-from otel_ml._telemetry._wire import Encoded, encoded, joined
 from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.delivery.ledger import Book
+from otel_ml._telemetry.otlp import _encoding
+from otel_ml._telemetry.otlp._framing import Encoded, encoded, joined
 from otel_ml._telemetry.ports import EventData, EverydayValues, Record, SpanData
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet
@@ -258,7 +258,7 @@ class Outlet(Generic[T]):
             elif self._sender is not None and kind is bytes:
                 self._sender.put(joined(self._scope, list(run)))
             elif self._sender is not None:
-                records, invalid = _encode.each(self._encode_all, list(run), self._where)
+                records, invalid = _encoding.each(self._encode_all, list(run), self._where)
                 self.drop("invalid", invalid)
                 self._sender.put(records)
 
@@ -306,7 +306,7 @@ class Stock(Generic[T]):
 
     def process(self) -> int:
         records = self._take()
-        found, invalid = _encode.each(self._encode, records, f"worker.encode.{self._signal}")
+        found, invalid = _encoding.each(self._encode, records, f"worker.encode.{self._signal}")
         if invalid:
             self._book.drop("invalid", invalid)
         self._sender.put(found)

@@ -14,13 +14,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode, _mending, _wire
 from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._intake import Stock
 from otel_ml._telemetry._plugins import GuardedSpanProcessor
 from otel_ml._telemetry._suppress import is_suppressed
-from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.delivery._sender import Delivery
+from otel_ml._telemetry.otlp import _encoding, _framing, _repair
+from otel_ml._telemetry.otlp._framing import Encoded
 
 Flush = Callable[[float], bool]
 """Flushes within a monotonic deadline."""
@@ -42,7 +42,7 @@ class StockSpans(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._intake.offer(_mending.bounded_span(span))
+            self._intake.offer(_repair.bounded_span(span))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
@@ -69,7 +69,7 @@ class StockLogs(LogRecordProcessor):
             instrumentation_scope=log_record.instrumentation_scope,
             limits=log_record.limits,
         )
-        self._intake.offer(_mending.bounded_log(record))
+        self._intake.offer(_repair.bounded_log(record))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
@@ -114,7 +114,7 @@ class SenderMetrics(MetricExporter):
         encoded = self._encode(metrics_data)
         if not encoded:
             return MetricExportResult.SUCCESS
-        self._delivery.book.produce(_wire.count(encoded))
+        self._delivery.book.produce(_framing.count(encoded))
         done = self._delivery.deliver(encoded, timeout_millis / 1000)
         return MetricExportResult.SUCCESS if done else MetricExportResult.FAILURE
 
@@ -125,11 +125,11 @@ class SenderMetrics(MetricExporter):
     def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
         """The engine closes the connection."""
 
-    def _encode(self, data: MetricsData) -> list[Encoded]:
+    def _encoding(self, data: MetricsData) -> list[Encoded]:
         encoded: list[Encoded] = []
         for single in _singles(data):
             stand_back()
-            one = _guard.call("worker.encode.metrics", _encode.stock_metrics, single)
+            one = _guard.call("worker.encode.metrics", _encoding.stock_metrics, single)
             if one is None:
                 metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
                 self._delivery.book.lose("invalid", len(metric.data.data_points))

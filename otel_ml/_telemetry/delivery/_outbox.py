@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_ml._telemetry import _encode
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._export_health import Health
 from otel_ml._telemetry.delivery._http import Transport
@@ -13,6 +12,7 @@ from otel_ml._telemetry.delivery._replay import Replay
 from otel_ml._telemetry.delivery._sender import Delivery, Sender
 from otel_ml._telemetry.delivery._spool import Spool
 from otel_ml._telemetry.delivery.ledger import Book
+from otel_ml._telemetry.otlp import _encoding
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
 MakeTransport = Callable[[Signal, SignalConfig], Transport]
@@ -45,7 +45,7 @@ class Outbox:
 
     def set_resource(self, attributes: Mapping[str, Any], schema_url: str) -> None:
         """From now on everything is sent under this resource."""
-        encoded = _encode.resource(attributes, schema_url)
+        encoded = _encoding.resource(attributes, schema_url)
         for delivery in self.deliveries.values():
             delivery.resource = encoded
 

@@ -9,13 +9,13 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
-from otel_ml._telemetry import _wire
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.delivery import _spool_file
 from otel_ml._telemetry.delivery._http import Answer, Transport
 from otel_ml._telemetry.delivery._spool import Entry, Spool
 from otel_ml._telemetry.delivery._spool_file import Kept, Torn
 from otel_ml._telemetry.delivery.ledger import Book
+from otel_ml._telemetry.otlp import _framing
 from otel_ml.config import Signal
 
 _FIRST_PAUSE: Final = 1.0
@@ -169,14 +169,14 @@ class Replay:
 def _halves(request: Kept) -> Sequence[Kept]:
     """A request as two; none if it holds a single record, or is not of the form that we write."""
     try:
-        resource, records = _wire.taken_apart(request.body, points=request.signal == "metrics")
+        resource, records = _framing.taken_apart(request.body, points=request.signal == "metrics")
     except ValueError:
         return ()
-    if len(records) < 2 or _wire.count(records) != request.records:
+    if len(records) < 2 or _framing.count(records) != request.records:
         return ()
     middle = len(records) // 2
     return [
-        Kept(request.signal, _wire.count(half), _wire.request(resource, half))
+        Kept(request.signal, _framing.count(half), _framing.request(resource, half))
         for half in (records[:middle], records[middle:])
     ]
 

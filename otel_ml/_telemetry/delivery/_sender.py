@@ -10,14 +10,14 @@ from time import monotonic
 from typing import Final
 
 from otel_ml import _guard
-from otel_ml._telemetry import _wire
 from otel_ml._telemetry._courtesy import Turn, stand_back
 from otel_ml._telemetry._suppress import suppressed
-from otel_ml._telemetry._wire import Encoded
 from otel_ml._telemetry.delivery._export_health import Health
 from otel_ml._telemetry.delivery._http import Answer, Transport
 from otel_ml._telemetry.delivery._replay import Replay
 from otel_ml._telemetry.delivery.ledger import Book
+from otel_ml._telemetry.otlp import _framing
+from otel_ml._telemetry.otlp._framing import Encoded
 from otel_ml.config import Signal
 
 BATCH_RECORDS: Final = 2048
@@ -50,7 +50,7 @@ class Delivery:
         self.signal: Signal = signal
         self.book = book
         self.resource = b""
-        """What `otel_ml._telemetry._wire.resource_fields` gave; exchanged after a fork."""
+        """What `otel_ml._telemetry.otlp._framing.resource_fields` gave; exchanged after a fork."""
         self.replay: Replay | None = None
         """Keeps what could not be sent, where there is a spool."""
         self._transport = transport
@@ -84,20 +84,20 @@ class Delivery:
 
     def give_up(self, records: Sequence[Encoded], reason: str) -> None:
         """Spools records where there is a spool and it has room; otherwise they are dropped and counted."""
-        count = _wire.count(records)
-        if self.replay is None or not self.replay.keep(self.signal, count, _wire.request(self.resource, records)):
+        count = _framing.count(records)
+        if self.replay is None or not self.replay.keep(self.signal, count, _framing.request(self.resource, records)):
             self.book.drop(reason, count)
 
     def _attempt(self, records: Sequence[Encoded], deadline: float) -> bool:
         """`_deliver` for one of several parts: what goes wrong in it costs none of the others."""
         done = _guard.call("sender.deliver", self._deliver, records, deadline)
         if done is None:
-            self.book.drop("invalid", _wire.count(records))
+            self.book.drop("invalid", _framing.count(records))
         return bool(done)
 
     def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
         with Turn():
-            parts = _wire.parts(self.resource, records)
+            parts = _framing.parts(self.resource, records)
             stand_back()
             body = b"".join(parts)
             stand_back()
@@ -110,7 +110,7 @@ class Delivery:
             if answer.kind == "too_large":
                 return self._split(records, deadline, answer.detail)
             if answer.kind != "retry":
-                return self._decided(answer, _wire.count(records))
+                return self._decided(answer, _framing.count(records))
             if answer.resend and attempt == 0:
                 attempt = 1
                 continue
@@ -139,9 +139,9 @@ class Delivery:
 
     def _split(self, records: Sequence[Encoded], deadline: float, detail: str) -> bool:
         if len(records) == 1:
-            records = _wire.apart(records[0])
+            records = _framing.apart(records[0])
         if len(records) == 1:
-            self.book.drop("too_large", _wire.count(records))
+            self.book.drop("too_large", _framing.count(records))
             self._health.too_large(self.signal, detail)
             return False
         half = len(records) // 2
@@ -172,7 +172,7 @@ class Sender:
 
     def put(self, records: Sequence[Encoded]) -> None:
         """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
-        volume, count = _wire.size(records), _wire.count(records)
+        volume, count = _framing.size(records), _framing.count(records)
         if self._open_bytes + volume < REQUEST_BYTES and self._open_count + count < BATCH_RECORDS:
             self._open += records
             self._open_bytes += volume
@@ -267,8 +267,8 @@ class Sender:
             if not self._batches:
                 return None
             batch = self._batches.popleft()
-            self._queued_records -= _wire.count(batch)
-            self._queued_bytes -= _wire.size(batch)
+            self._queued_records -= _framing.count(batch)
+            self._queued_bytes -= _framing.size(batch)
             self._busy = True
             return batch
 

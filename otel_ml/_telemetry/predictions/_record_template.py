@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode
-from otel_ml._telemetry._wire import FRAMES, varint
+from otel_ml._telemetry.otlp import _encoding
+from otel_ml._telemetry.otlp._framing import FRAMES, varint
 from otel_ml._telemetry.ports import Everyday, EverydayValues, Shape
 
 TEMPLATES_KEPT: Final = 512
@@ -129,7 +129,7 @@ def _make(record: Everyday) -> Template | None:
     )
     source = record.source
     span_data, event_data = source.prototype(pattern)
-    encoded_span, encoded_event = _encode.span(span_data), _encode.event(event_data)
+    encoded_span, encoded_event = _encoding.span(span_data), _encoding.event(event_data)
     ids = [_TRACE_ID.to_bytes(16, "big"), _SPAN_ID.to_bytes(8, "big")]
     parents = [_PARENT_ID.to_bytes(8, "big")] if has_parent else []
     start, end = _TIME.pack(_END_NS - _ELAPSED_NS), _TIME.pack(_END_NS)

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Protocol
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode
-from otel_ml._telemetry._wire import FRAMES, Encoded, joined, varint
+from otel_ml._telemetry.otlp import _encoding
+from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, joined, varint
 from otel_ml._telemetry.ports import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
@@ -78,7 +78,7 @@ class SpanEncoder:
         compact = span.compact()
         template = None if compact is None else self._template(span, compact)
         if compact is None or template is None:
-            return _encode.span(span.render())
+            return _encoding.span(span.render())
         return self._filled(template, compact, self._client(span, compact.client))
 
     def _filled(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
@@ -127,11 +127,11 @@ class SpanEncoder:
         parents = [_ID.pack(parent)] if parent else []
         (place,) = [attribute(name, value) for name, value in _PLACE.items()]
         ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
-        template = _cut(_encode.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
+        template = _cut(_encoding.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
         if template is None:
             return None
         filled = self._filled(template, compact, self._client(span, compact.client))
-        return template if filled == _encode.span(whole) else None
+        return template if filled == _encoding.span(whole) else None
 
 
 def attribute(name: str, value: object) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from otel_ml._telemetry import _wire
 from otel_ml._telemetry.delivery._export_health import Health
 from otel_ml._telemetry.delivery._http import Answer
 from otel_ml._telemetry.delivery._sender import Delivery
 from otel_ml._telemetry.delivery.ledger import Book, Ledger
+from otel_ml._telemetry.otlp import _framing
 
 
 class Scripted:
@@ -49,7 +49,7 @@ def test_an_error_in_one_half_of_a_split_batch_costs_the_other_nothing(caplog):
     book = Book()
     transport = Scripted(Answer("too_large"), Answer("accepted"), Torn())
     delivery = Delivery("traces", transport, book, timeout=5.0, health=Health("http://127.0.0.1:4318"))
-    records = _wire.joined(b"", [_wire.FRAMES[3] + b"abc"] * 4)
+    records = _framing.joined(b"", [_framing.FRAMES[3] + b"abc"] * 4)
     book.produce(4)
 
     assert delivery.deliver(records) is False

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
-from otel_ml._telemetry import _encode, _wire
+from otel_ml._telemetry.otlp import _encoding, _framing
 from otel_ml._telemetry.ports import SpanData
 from otel_ml._telemetry.requests.spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
 
@@ -61,7 +61,7 @@ def encoded(encoder, *spans):
 
 
 def expected(*spans):
-    return b"".join(_wire.framed(2, _encode.span(one.render())) for one in spans)
+    return b"".join(_framing.framed(2, _encoding.span(one.render())) for one in spans)
 
 
 @pytest.mark.parametrize("parent", [0, 77])
@@ -84,7 +84,7 @@ def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
 
 def test_the_kind_is_server():
     """The kind of a span is its own."""
-    message = Span.FromString(_encode.span(server()))
+    message = Span.FromString(_encoding.span(server()))
 
     assert message.kind == Span.SPAN_KIND_SERVER
 
@@ -121,8 +121,8 @@ def test_an_attribute_is_what_protobuf_makes_of_it(value):
     data = replace(server(), attributes={"name": value}, name="")
     without = replace(data, attributes={})
 
-    assert attribute("name", value) in _encode.span(data)
-    assert len(_encode.span(data)) == len(_encode.span(without)) + len(attribute("name", value))
+    assert attribute("name", value) in _encoding.span(data)
+    assert len(_encoding.span(data)) == len(_encoding.span(without)) + len(attribute("name", value))
 
 
 def test_what_a_client_chooses_does_not_accumulate():

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
 from otel_ml import _guard, _values
-from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry.otlp._framing import Encoded
 
 R = TypeVar("R")
 

@@ -18,8 +18,9 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _wire, ports
-from otel_ml._telemetry._wire import Encoded
+from otel_ml._telemetry import ports
+from otel_ml._telemetry.otlp import _framing
+from otel_ml._telemetry.otlp._framing import Encoded
 from otel_ml._telemetry.ports import AttributeValue, EventData, SpanData
 
 R = TypeVar("R")
@@ -31,13 +32,13 @@ _SEVERITY: Final = {"INFO": SeverityNumber.SEVERITY_NUMBER_INFO, "ERROR": Severi
 
 def scope(name: str, version: str = "", schema_url: str = "") -> bytes:
     """The envelope of everything that predictions emit."""
-    return _wire.scope_fields(InstrumentationScope(name=name, version=version).SerializeToString(), schema_url)
+    return _framing.scope_fields(InstrumentationScope(name=name, version=version).SerializeToString(), schema_url)
 
 
 def resource(attributes: Mapping[str, Any], schema_url: str = "") -> bytes:
     """The envelope of a request: the resource and its schema URL."""
     message = Resource(attributes=[_attribute(key, value) for key, value in attributes.items()])
-    return _wire.resource_fields(message.SerializeToString(), schema_url)
+    return _framing.resource_fields(message.SerializeToString(), schema_url)
 
 
 def span(data: SpanData) -> bytes:
@@ -91,14 +92,14 @@ def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
     encoded = []
     for of_resource in encode_spans(spans).resource_spans:
         for of_scope in of_resource.scope_spans:
-            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
             if ports.withholds():
                 for record in of_scope.spans:
                     for happened in record.events:
                         _withhold(happened.attributes)
                     if record.status.message:
                         record.status.message = ports.WITHHELD
-            encoded += [_wire.encoded(head, record.SerializeToString()) for record in of_scope.spans]
+            encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
 
@@ -107,11 +108,11 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
     encoded = []
     for of_resource in encode_logs(records).resource_logs:
         for of_scope in of_resource.scope_logs:
-            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
             if ports.withholds():
                 for record in of_scope.log_records:
                     _withhold(record.attributes)
-            encoded += [_wire.encoded(head, record.SerializeToString()) for record in of_scope.log_records]
+            encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.log_records]
     return encoded
 
 
@@ -120,8 +121,10 @@ def stock_metrics(data: MetricsData) -> list[Encoded]:
     encoded = []
     for of_resource in encode_metrics(data).resource_metrics:
         for of_scope in of_resource.scope_metrics:
-            head = _wire.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            encoded += [_wire.encoded(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
+            head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
+            encoded += [
+                _framing.encoded(head, record.SerializeToString(), points(record)) for record in of_scope.metrics
+            ]
     return encoded
 
 
