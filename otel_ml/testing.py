@@ -297,7 +297,7 @@ class _GuestSource(_Source):
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-        from otel_ml._telemetry._id_generator import SeedProofIdGenerator
+        from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
         from otel_ml.semconv import SERVICE_INSTANCE_ID, SERVICE_NAME
 
         resource = Resource.create({SERVICE_NAME: "test", SERVICE_INSTANCE_ID: _INSTANCE})

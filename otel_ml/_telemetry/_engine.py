@@ -14,13 +14,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _providers, ports
-from otel_ml._telemetry._budget import RemoteBudget
-from otel_ml._telemetry._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry import ports
 from otel_ml._telemetry._instance import Instance
 from otel_ml._telemetry._intake import Noted, Outlet, Predictions, Stock
 from otel_ml._telemetry._patience import Others
-from otel_ml._telemetry._sampling import rule_of
 from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.delivery import _export_health, _transports
 from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of
@@ -33,6 +30,10 @@ from otel_ml._telemetry.otlp import _encoding, _repair
 from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
+from otel_ml._telemetry.sdk import _providers
+from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
+from otel_ml._telemetry.sdk._sampling_rule import rule_of
 from otel_ml.config import EXPLICIT, SIGNALS, Config, ConfigError, Signal
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 import otel_ml
 from otel_ml import _guard
-from otel_ml._telemetry._plugins import GuardedSampler
 from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.metrics._callbacks import Callbacks
+from otel_ml._telemetry.sdk._guarded_plugins import GuardedSampler
 
 
 def points(receiver, name):

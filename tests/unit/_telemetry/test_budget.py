@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
 
-from otel_ml._telemetry._budget import RemoteBudget
+from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
 
 
 def parent(*, remote: bool, sampled: bool):

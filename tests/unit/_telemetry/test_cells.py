@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from otel_ml import semconv
-from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.predictions.cells import (
     EXEMPLARS_A_SERIES,
@@ -17,6 +16,7 @@ from otel_ml._telemetry.predictions.cells import (
     HistogramCell,
     Identity,
 )
+from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
 from otel_ml.testing import CountingIds
 
 IDENTITY = Identity("m", "1", "primary")

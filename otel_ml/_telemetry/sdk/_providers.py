@@ -17,17 +17,17 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import semconv
-from otel_ml._telemetry._budget import RemoteBudget
-from otel_ml._telemetry._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry._intake import Stock
-from otel_ml._telemetry._plugins import GuardedLogProcessors, GuardedSampler
-from otel_ml._telemetry._stock import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import CellStore, Reader
 from otel_ml._telemetry.ports import EventData
+from otel_ml._telemetry.sdk._guarded_plugins import GuardedLogProcessors, GuardedSampler
+from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry.sdk._processors import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
+from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
 from otel_ml.config import EXPLICIT, Config, ConfigError
 
 ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"

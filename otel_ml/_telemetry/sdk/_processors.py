@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from otel_ml import _guard
 from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._intake import Stock
-from otel_ml._telemetry._plugins import GuardedSpanProcessor
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry.delivery._sender import Delivery
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded
+from otel_ml._telemetry.sdk._guarded_plugins import GuardedSpanProcessor
 
 Flush = Callable[[float], bool]
 """Flushes within a monotonic deadline."""

@@ -1,0 +1,1 @@
+"""What we build from the OpenTelemetry SDK or wrap around it: providers, processors, samplers and ids."""
