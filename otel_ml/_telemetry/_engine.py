@@ -14,10 +14,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
+from otel_ml._instance import Instance
 from otel_ml._telemetry import ports
-from otel_ml._telemetry._instance import Instance
-from otel_ml._telemetry._intake import Noted, Outlet, Predictions, Stock
-from otel_ml._telemetry._patience import Others
+from otel_ml._telemetry._foreign_calls import Others
+from otel_ml._telemetry._queues import Noted, Outlet, Predictions, Stock
 from otel_ml._telemetry._worker import Intake, Worker
 from otel_ml._telemetry.delivery import _export_health, _transports
 from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of

@@ -8,9 +8,9 @@ from time import monotonic, sleep
 from typing import Protocol
 
 from otel_ml import _guard
-from otel_ml._telemetry._courtesy import PAUSE, Turn
-from otel_ml._telemetry._intake import Bell
+from otel_ml._telemetry._queues import Bell
 from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry._yielding import PAUSE, Turn
 from otel_ml.config import Signal
 
 

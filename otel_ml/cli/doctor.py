@@ -12,9 +12,9 @@ from typing import Any
 
 import otel_ml
 from otel_ml import _guard
-from otel_ml._telemetry._variables import not_understood
+from otel_ml._telemetry._environment_check import not_understood
+from otel_ml._telemetry.check import Checked, Outcome, check
 from otel_ml._telemetry.configure import Telemetry, decide
-from otel_ml.cli._doctor_check import Checked, Outcome, check
 from otel_ml.cli._doctor_extras import extras
 
 _FEATURE_SERIES = 13

@@ -221,7 +221,7 @@ def _directly(sampler: ResourceSampler, config: Config, stop: threading.Event, e
     import gc
 
     from otel_ml import semconv
-    from otel_ml._telemetry._instance import Instance
+    from otel_ml._instance import Instance
     from otel_ml.config import ENV_METRIC_INTERVAL
     from otel_ml.resource_sampler import DirectExport, keep_files_open
 

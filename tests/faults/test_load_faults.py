@@ -12,7 +12,7 @@ from opentelemetry import trace
 from otlp_receiver import Reply
 
 import otel_ml
-from otel_ml._telemetry._intake import Bell
+from otel_ml._telemetry._queues import Bell
 from otel_ml._telemetry.metrics._reader import CARDINALITY
 from otel_ml.testing import InMemoryTelemetry
 

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Final
 
 from otel_ml import _guard
-from otel_ml._telemetry._courtesy import Turn, stand_back
 from otel_ml._telemetry._suppress import suppressed
+from otel_ml._telemetry._yielding import Turn, stand_back
 from otel_ml._telemetry.delivery._export_health import Health
 from otel_ml._telemetry.delivery._http import Answer, Transport
 from otel_ml._telemetry.delivery._replay import Replay

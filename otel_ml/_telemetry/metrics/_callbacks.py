@@ -10,8 +10,8 @@ from typing import Any, Final
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ml import _guard
-from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.metrics import _instrument_input
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]

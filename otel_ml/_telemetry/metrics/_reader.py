@@ -29,8 +29,8 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry._courtesy import stand_back
 from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.predictions import _points
 from otel_ml._telemetry.predictions.cells import CellSet, Folded, Identity
 from otel_ml._telemetry.requests import _points as _request_points

@@ -10,7 +10,7 @@ from otel_ml._telemetry.ports import EventData, Everyday, EverydayValues, Record
 from otel_ml._telemetry.predictions._record_template import Templates, encode
 
 if TYPE_CHECKING:
-    from otel_ml._telemetry._intake import Outlet
+    from otel_ml._telemetry._queues import Outlet
 
 _SAMPLED: Final = Shape.SAMPLED
 

@@ -11,7 +11,7 @@ from threading import get_ident
 from typing import NamedTuple, TypeVar
 
 from otel_ml import semconv
-from otel_ml._telemetry._courtesy import stand_back
+from otel_ml._telemetry._yielding import stand_back
 
 EXEMPLARS_A_SERIES = 4
 """Exemplars that one series carries in one interval."""

@@ -14,9 +14,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from otel_ml import _guard
-from otel_ml._telemetry._courtesy import stand_back
-from otel_ml._telemetry._intake import Stock
+from otel_ml._telemetry._queues import Stock
 from otel_ml._telemetry._suppress import is_suppressed
+from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.delivery._sender import Delivery
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded

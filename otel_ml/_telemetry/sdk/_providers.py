@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import semconv
-from otel_ml._telemetry._intake import Stock
+from otel_ml._telemetry._queues import Stock
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from otel_ml._telemetry import _courtesy
-from otel_ml._telemetry._courtesy import Turn, stand_back
+from otel_ml._telemetry import _yielding
+from otel_ml._telemetry._yielding import Turn, stand_back
 
 
 def test_turns_exclude_each_other():
@@ -48,9 +48,9 @@ def test_a_thread_that_never_ends_its_turn_holds_nobody_up():
     release.set()
     hanging.join()
     with Turn():
-        is_taken = _courtesy._turn.locked()
+        is_taken = _yielding._turn.locked()
 
-    assert (went_on, is_taken, _courtesy._turn.locked()) == (True, True, False)
+    assert (went_on, is_taken, _yielding._turn.locked()) == (True, True, False)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -59,7 +59,7 @@ def test_a_forked_child_has_turns_of_its_own():
     with Turn():
         child = os.fork()
         if child == 0:
-            os._exit(int(_courtesy._turn.locked()))
+            os._exit(int(_yielding._turn.locked()))
         _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from otel_ml import _guard
-from otel_ml._telemetry._instance import CHECK_SECONDS, Instance
+from otel_ml._instance import CHECK_SECONDS, Instance
 
 
 def test_the_lowest_free_slot_gives_a_stable_id(tmp_path):

@@ -10,7 +10,7 @@ from engine_samples import Sample, within
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
-from otel_ml._telemetry._patience import Others
+from otel_ml._telemetry._foreign_calls import Others
 
 
 class Provider:

@@ -9,7 +9,7 @@ from engine_samples import Sample, within
 
 import otel_ml
 from otel_ml._telemetry import configure
-from otel_ml._telemetry._intake import WAITING_BYTES
+from otel_ml._telemetry._queues import WAITING_BYTES
 from otel_ml._telemetry.delivery.ledger import Ledger
 
 HALF = WAITING_BYTES // 2

@@ -383,14 +383,14 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
 )
 def test_variables_that_mean_nothing_are_named(variables: dict[str, str], said: list[str]) -> None:
     """An unknown name, and values that something reads otherwise than they look."""
-    from otel_ml._telemetry._variables import not_understood
+    from otel_ml._telemetry._environment_check import not_understood
 
     assert not_understood(variables) == said
 
 
 def test_every_variable_of_ours_is_known() -> None:
     """None that `semconv` names is called unknown."""
-    from otel_ml._telemetry._variables import not_understood
+    from otel_ml._telemetry._environment_check import not_understood
 
     ours = {value: "" for name, value in vars(semconv).items() if name.startswith("ENV_")}
 
