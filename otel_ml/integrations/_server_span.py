@@ -18,7 +18,7 @@ from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml._telemetry.requests.spans import CompactSpan
 from otel_ml.integrations import _request
 from otel_ml.prediction import RequestPredictions
-from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.ports import Attributes, SpanData

@@ -15,7 +15,7 @@ from otel_ml._telemetry.ports import Attributes, State
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._stock import StockSpans
+from otel_ml.prediction._sdk_spans import StockSpans
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

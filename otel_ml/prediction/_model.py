@@ -402,8 +402,8 @@ class Model:
 
 def _make_binding(model: Model, state: ports.State) -> Unbound:
     from otel_ml.prediction._guest import GuestBinding
-    from otel_ml.prediction._light import LightBinding
-    from otel_ml.prediction._own import OwnBinding
+    from otel_ml.prediction.own._fast_path import LightBinding
+    from otel_ml.prediction.own._general_path import OwnBinding
 
     if state.mode == "off":
         return Unbound(state)

@@ -22,7 +22,8 @@ import otel_ml
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet, Identity
-from otel_ml.prediction import _binding, _light
+from otel_ml.prediction import _binding
+from otel_ml.prediction.own import _fast_path
 from otel_ml.quality import Column
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
@@ -103,7 +104,7 @@ def test_both_ways_tell_the_same(calls, task, events):
 
 def test_the_everyday_way_is_taken(monkeypatch):
     """A dict with a class and a score, from a dict of scalars, needs no general way."""
-    monkeypatch.setattr(_light.LightPrediction, "finish", lambda *_, **__: pytest.fail("the general way"))
+    monkeypatch.setattr(_fast_path.LightPrediction, "finish", lambda *_, **__: pytest.fail("the general way"))
 
     spans, events, metrics = told([({"age": 41.0}, {"prediction": 1, "probability": 0.9}, None)], everyday=True)
 
@@ -170,12 +171,12 @@ def test_noted_predictions_stay_few_without_any_collection():
         model = otel_ml.Model("m", "1", task="binary", events="off")
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
         longest = 0
-        for _ in range(4 * _light.NOTED_KEPT):
+        for _ in range(4 * _fast_path.NOTED_KEPT):
             predict(None)
             longest = max(longest, len(model.binding.elapsed_ns))
 
-        assert longest <= _light.NOTED_KEPT
-        assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _light.NOTED_KEPT
+        assert longest <= _fast_path.NOTED_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _fast_path.NOTED_KEPT
 
 
 def test_a_caller_settles_when_nobody_else_does():
@@ -184,11 +185,11 @@ def test_a_caller_settles_when_nobody_else_does():
         model = otel_ml.Model("m", "1", task="binary", events="off")
         model.binding.engine.hurry = lambda: None
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
-        for _ in range(_light.NOTED_KEPT + 100):
+        for _ in range(_fast_path.NOTED_KEPT + 100):
             predict(None)
 
-        assert len(model.binding.elapsed_ns) <= _light.NOTED_KEPT
-        assert telemetry.metrics()["ml.predictions"][0]["value"] == _light.NOTED_KEPT + 100
+        assert len(model.binding.elapsed_ns) <= _fast_path.NOTED_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == _fast_path.NOTED_KEPT + 100
 
 
 def test_nothing_is_lost_between_noting_and_folding():

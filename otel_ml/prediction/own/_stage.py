@@ -11,7 +11,7 @@ from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
 from otel_ml.prediction._context import SPAN_KEY
 from otel_ml.prediction._failure import describe
-from otel_ml.prediction._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_ml._telemetry.ports import SpanData
-    from otel_ml.prediction._light import LightPrediction
+    from otel_ml.prediction.own._fast_path import LightPrediction
 
 _NOWHERE = Context()
 

@@ -19,13 +19,13 @@ from otel_ml._telemetry.contexts import attach, detach, get_current, reset
 from otel_ml._telemetry.ports import Engine, Shape, SpanData, State
 from otel_ml._values import CLASS_LIMIT, class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
-from otel_ml.prediction._everyday import EverydaySource
 from otel_ml.prediction._features import LIGHT, scalar_row, weight_of
 from otel_ml.prediction._outcome import Outcome, span_attributes
-from otel_ml.prediction._own import OwnBinding, OwnPrediction
 from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
-from otel_ml.prediction._span import LIGHT_KINDS, RANDOM_TRACE_ID, LightSpan
-from otel_ml.prediction._stage import LightStage
+from otel_ml.prediction.own._general_path import OwnBinding, OwnPrediction
+from otel_ml.prediction.own._record_source import EverydaySource
+from otel_ml.prediction.own._span import LIGHT_KINDS, RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction.own._stage import LightStage
 
 if TYPE_CHECKING:
     from otel_ml.prediction._model import Model

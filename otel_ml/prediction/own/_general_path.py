@@ -11,7 +11,7 @@ from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._features import LIGHT, Batch, weight_of
 from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._stock import StockSpans
+from otel_ml.prediction._sdk_spans import StockSpans
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

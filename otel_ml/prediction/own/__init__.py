@@ -1,0 +1,1 @@
+"""Predictions in own mode: the fast path, the general path, and the span that a prediction is."""
