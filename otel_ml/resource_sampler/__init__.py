@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from otel_ml.resource_sampler._container import ContainerSource
-from otel_ml.resource_sampler._direct import DirectExport
-from otel_ml.resource_sampler._gpu import GpuSource
-from otel_ml.resource_sampler._gpu_models import ModelMemory, model_memory
-from otel_ml.resource_sampler._host import HostSource
 from otel_ml.resource_sampler._origins import origin_of
-from otel_ml.resource_sampler._process import ProcessSource
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot, keep_files_open
-from otel_ml.resource_sampler._watched import NamedProcess, OneProcess, watched
+from otel_ml.resource_sampler._target_process import NamedProcess, OneProcess, watched
+from otel_ml.resource_sampler.export._direct import DirectExport
+from otel_ml.resource_sampler.gpu._model_memory import ModelMemory, model_memory
+from otel_ml.resource_sampler.gpu._source import GpuSource
+from otel_ml.resource_sampler.linux._container import ContainerSource
+from otel_ml.resource_sampler.linux._host import HostSource
+from otel_ml.resource_sampler.linux._process import ProcessSource
 
 __all__ = [
     "ContainerSource",

@@ -11,11 +11,11 @@ from typing import Any, Final
 import psutil as _psutil
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._continued import Continued
-from otel_ml.resource_sampler._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
-from otel_ml.resource_sampler._process import ProcessSource, garbage_collection
+from otel_ml.resource_sampler._counters import Continued
 from otel_ml.resource_sampler._source import Gap, Reading, Report, gap_of, gather
-from otel_ml.resource_sampler._watched import SEARCH_SECONDS
+from otel_ml.resource_sampler._target_process import SEARCH_SECONDS
+from otel_ml.resource_sampler.linux._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
+from otel_ml.resource_sampler.linux._process import ProcessSource, garbage_collection
 
 _MODES: Final = ("user", "nice", "system", "idle", "iowait", "steal")
 _LOOPBACK: Final = ("lo", "Loopback")

@@ -18,8 +18,8 @@ from opentelemetry.metrics import Meter, NoOpMeter, Observation
 from otel_ml import _guard, semconv
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler import _health
-from otel_ml.resource_sampler._board import Board, board_of
-from otel_ml.resource_sampler._pace import Pace
+from otel_ml.resource_sampler._instrument_registry import Board, board_of
+from otel_ml.resource_sampler._interval import Pace
 from otel_ml.resource_sampler._points import Point, Points
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from otel_ml.config import ConfigError
-from otel_ml.resource_sampler._container import ContainerSource
 from otel_ml.resource_sampler._election import Elected, Leadership
-from otel_ml.resource_sampler._gpu import GpuSource
-from otel_ml.resource_sampler._host import PARTS, HostSource, Part
-from otel_ml.resource_sampler._late_gpu import LateGpuSource
-from otel_ml.resource_sampler._process import ProcessSource, available_cpus, is_alive
 from otel_ml.resource_sampler._source import Source
-from otel_ml.resource_sampler._watched import watched as find_watched
+from otel_ml.resource_sampler._target_process import watched as find_watched
+from otel_ml.resource_sampler.gpu._late_driver import LateGpuSource
+from otel_ml.resource_sampler.gpu._source import GpuSource
+from otel_ml.resource_sampler.linux._container import ContainerSource
+from otel_ml.resource_sampler.linux._host import PARTS, HostSource, Part
+from otel_ml.resource_sampler.linux._process import ProcessSource, available_cpus, is_alive
 
 Mode = Literal["process", "sidecar", "node"]
 

@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT / "tests" / "data" / "nvml"), str(ROOT)]
 from fake_nvml import FakeDriver, build  # noqa: E402 - found by the line above
 
 from otel_ml.resource_sampler import GpuSource  # noqa: E402
-from otel_ml.resource_sampler._local_meter import LocalMeter  # noqa: E402
 from otel_ml.resource_sampler._points import Points  # noqa: E402
+from otel_ml.resource_sampler.export._local_meter import LocalMeter  # noqa: E402
 
 BUDGET_SHARE = 0.001
 """Of one core, at ten seconds with eight GPUs."""

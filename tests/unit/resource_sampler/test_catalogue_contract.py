@@ -14,8 +14,8 @@ import test_gpu_table as of_gpus
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, origin_of
-from otel_ml.resource_sampler._gpu_models import model_memory
-from otel_ml.resource_sampler._local_meter import LocalMeter
+from otel_ml.resource_sampler.export._local_meter import LocalMeter
+from otel_ml.resource_sampler.gpu._model_memory import model_memory
 
 README = Path(semconv.__file__).parent / "resource_sampler" / "README.md"
 DEVICE = "hw.id hw.name hw.vendor hw.model"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from otel_ml.resource_sampler import ProcessSource
-from otel_ml.resource_sampler._children import FULL_SECONDS, MAX_CHILDREN, SEARCH_SECONDS
+from otel_ml.resource_sampler.linux._children import FULL_SECONDS, MAX_CHILDREN, SEARCH_SECONDS
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 

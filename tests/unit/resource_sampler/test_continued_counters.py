@@ -9,7 +9,7 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import ContainerSource, Gap, ProcessSource, Reading, ResourceSampler
-from otel_ml.resource_sampler._continued import MAX_SERIES, Continued
+from otel_ml.resource_sampler._counters import MAX_SERIES, Continued
 
 TICKS = os.sysconf("SC_CLK_TCK")
 USER = {"cpu.mode": "user"}

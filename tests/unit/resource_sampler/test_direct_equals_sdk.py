@@ -8,8 +8,8 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler
-from otel_ml.resource_sampler._local_meter import LocalMeter
-from otel_ml.resource_sampler._otlp import Encoder
+from otel_ml.resource_sampler.export._encoding import Encoder
+from otel_ml.resource_sampler.export._local_meter import LocalMeter
 
 OF_ITSELF = "otelml.sampler."
 

@@ -11,8 +11,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from otel_ml import semconv
 from otel_ml.config import Config, ConfigError
 from otel_ml.resource_sampler import DirectExport, Reading, Report, ResourceSampler
-from otel_ml.resource_sampler._direct import poster_of
-from otel_ml.resource_sampler._post import Answer
+from otel_ml.resource_sampler.export._direct import poster_of
+from otel_ml.resource_sampler.export._http import Answer
 
 
 class One:

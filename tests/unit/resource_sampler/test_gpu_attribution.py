@@ -7,8 +7,8 @@ import pytest
 from nvml_fixtures import rows_of
 
 from otel_ml.resource_sampler import Gap
-from otel_ml.resource_sampler._gpu_attribution import Ladder
-from otel_ml.resource_sampler._gpu_models import Allocated
+from otel_ml.resource_sampler.gpu._attribution import Ladder
+from otel_ml.resource_sampler.gpu._model_memory import Allocated
 
 MIB = 1 << 20
 CONTAINER = "c" * 64
@@ -282,10 +282,10 @@ def test_the_list_of_one_gpu_is_bounded(processes, read, others, expected):
 
 def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeypatch):
     """Workers come and go for months."""
-    from otel_ml.resource_sampler import _gpu_owners
+    from otel_ml.resource_sampler.gpu import _owners
 
-    monkeypatch.setattr(_gpu_owners, "_MAX_REMEMBERED", 3)
-    owners = _gpu_owners.Owners(500, tmp_path / "proc")
+    monkeypatch.setattr(_owners, "_MAX_REMEMBERED", 3)
+    owners = _owners.Owners(500, tmp_path / "proc")
     processes(500, cuda=True)
     for pid in range(600, 620):
         processes(pid, parent=500, cuda=True)
@@ -295,7 +295,7 @@ def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeyp
 
 def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
     """The process may have opened the device anew, or given it up."""
-    from otel_ml.resource_sampler._gpu_owners import Owners
+    from otel_ml.resource_sampler.gpu._owners import Owners
 
     processes(500, cuda=True)
     owners = Owners(500, tmp_path / "proc")
@@ -309,8 +309,8 @@ def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
 
 
 def device(uuid):
-    from otel_ml.resource_sampler._gpu_device import Device
-    from otel_ml.resource_sampler._gpu_identity import Identity
+    from otel_ml.resource_sampler.gpu._device import Device
+    from otel_ml.resource_sampler.gpu._identity import Identity
 
     return Device(SimpleNamespace(), Identity(uuid, "GPU 0", "H100"), None)
 
@@ -327,17 +327,17 @@ def device(uuid):
 )
 def test_the_frameworks_device_is_found_by_uuid_never_by_number(held, devices, found):
     """Only a single device on both sides needs no UUID."""
-    from otel_ml.resource_sampler import _gpu_models
-    from otel_ml.resource_sampler._gpu_models import ModelMemory
+    from otel_ml.resource_sampler.gpu import _model_memory
+    from otel_ml.resource_sampler.gpu._model_memory import ModelMemory
 
     ladder = Ladder(SimpleNamespace(), framework=lambda: held)
     memory = ModelMemory("fraud", "1")
     memory.by_device = {one.number: one.allocated for one in held}
-    _gpu_models._MODELS["fraud", "1"] = memory
+    _model_memory._MODELS["fraud", "1"] = memory
     try:
         rows = {r.attributes["hw.id"]: r.value for r in ladder.models([device(uuid) for uuid in devices])}
     finally:
-        _gpu_models._MODELS.clear()
+        _model_memory._MODELS.clear()
     assert rows == found
 
 

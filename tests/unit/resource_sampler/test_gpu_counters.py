@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvml_fixtures import rows_of
 
-from otel_ml.resource_sampler._gpu_fields import Counters
+from otel_ml.resource_sampler.gpu._fields import Counters
 
 KEY = ("GPU-a", "PCIe transmit")
 

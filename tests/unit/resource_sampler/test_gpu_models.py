@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from nvml_fixtures import rows_of
 
-from otel_ml.resource_sampler import _gpu_models
-from otel_ml.resource_sampler._gpu_models import MAX_MODELS, allocated, loaded_models, model_memory
+from otel_ml.resource_sampler.gpu import _model_memory
+from otel_ml.resource_sampler.gpu._model_memory import MAX_MODELS, allocated, loaded_models, model_memory
 
 
 class Cuda:
@@ -48,7 +48,7 @@ def cuda(monkeypatch):
     cuda = Cuda("b", "a")
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     yield cuda
-    _gpu_models._MODELS.clear()
+    _model_memory._MODELS.clear()
 
 
 def load(cuda, name, version, size, number=0):
@@ -155,7 +155,7 @@ def test_torch_is_not_imported_by_us():
 def test_a_forked_child_has_no_models(cuda):
     """CUDA does not survive a fork, and the lock may have been held."""
     load(cuda, "fraud", "1", 100)
-    with _gpu_models._lock:
+    with _model_memory._lock:
         pid = os.fork()
         if pid == 0:
             os._exit(len(loaded_models()))

@@ -11,7 +11,7 @@ from nvml_fixtures import rows_of
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import GpuSource
-from otel_ml.resource_sampler._gpu_models import model_memory
+from otel_ml.resource_sampler.gpu._model_memory import model_memory
 
 TABLE = [
     ("hw.gpu.utilization", "general", "nvmlDeviceGetSamples", "value samples 20", 0.2),

@@ -7,8 +7,8 @@ import time
 import pytest
 from nvml_fixtures import A, B, rows_of, xids
 
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._nvml_events import MAX_CODES, XidCounts
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._xid_events import MAX_CODES, XidCounts
 
 
 def wait_for(condition, seconds=20.0):
@@ -182,7 +182,7 @@ def test_the_thread_ends_with_the_source(driver, gpus):
 def test_a_thread_that_is_held_in_a_call_keeps_its_set(driver, gpus, monkeypatch):
     """Freeing it or shutting the library down under the call would be a crash."""
     driver.load("0 - * delay nvmlEventSetWait_v2 1000000000")
-    monkeypatch.setattr("otel_ml.resource_sampler._nvml_events.STOP_SECONDS", 0.05)
+    monkeypatch.setattr("otel_ml.resource_sampler.gpu._xid_events.STOP_SECONDS", 0.05)
     driver.may_hold = (1, 1, 0)
     source = gpus(poll=0.01)
     driver.at(30)

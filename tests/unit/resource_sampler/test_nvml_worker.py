@@ -14,7 +14,7 @@ from fake_nvml import scenario
 from nvml_fixtures import A, B, rows_of, xids
 
 from otel_ml.resource_sampler import Gap, Reading, Report, ResourceSampler
-from otel_ml.resource_sampler._nvml_worker import Unanswered, Worker
+from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
 from otel_ml.semconv import SYSTEM_CPU_LOGICAL_COUNT
 
 HUNG = Gap("nvml", "failed", "a driver call does not return")

@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from otel_ml.resource_sampler import HostSource, ProcessSource
-from otel_ml.resource_sampler._late_gpu import RETRY_SECONDS, LateGpuSource
-from otel_ml.resource_sampler._local_meter import LocalMeter
-from otel_ml.resource_sampler._process import SLOW_SECONDS
 from otel_ml.resource_sampler._source import Report
+from otel_ml.resource_sampler.export._local_meter import LocalMeter
+from otel_ml.resource_sampler.gpu._late_driver import RETRY_SECONDS, LateGpuSource
+from otel_ml.resource_sampler.linux._process import SLOW_SECONDS
 
 
 def test_cpu_times_of_each_cpu_take_the_place_of_their_sum(data, flat):

@@ -7,8 +7,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._local_meter import MAX_SERIES, LocalMeter
-from otel_ml.resource_sampler._otlp import Encoder, rejected_points
+from otel_ml.resource_sampler.export._encoding import Encoder, rejected_points
+from otel_ml.resource_sampler.export._local_meter import MAX_SERIES, LocalMeter
 
 RESOURCE = {"service.name": "näme", "count": -3, "share": 0.25, "is": True}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from otel_ml.resource_sampler import Report, ResourceSampler
-from otel_ml.resource_sampler._pace import MAX_INTERVAL, Pace
+from otel_ml.resource_sampler._interval import MAX_INTERVAL, Pace
 
 
 def test_within_the_budget_the_interval_is_what_was_asked_for():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from otel_ml.resource_sampler._post import Answer, Poster
+from otel_ml.resource_sampler.export._http import Answer, Poster
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

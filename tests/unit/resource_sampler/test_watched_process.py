@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from otel_ml.resource_sampler import ContainerSource, Gap, NamedProcess, OneProcess, ProcessSource
-from otel_ml.resource_sampler._watched import SEARCH_SECONDS
+from otel_ml.resource_sampler._target_process import SEARCH_SECONDS
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._nvml import CallFailed, Nvml
 from otel_ml.resource_sampler._source import Reading
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 
 SHORTEST_SECONDS: Final = 0.1
 """The driver's counters need so long between two samples."""

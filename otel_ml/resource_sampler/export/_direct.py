@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 
 from otel_ml import _guard, semconv
 from otel_ml.config import ConfigError, SignalConfig
-from otel_ml.resource_sampler._local_meter import LocalMeter
-from otel_ml.resource_sampler._otlp import Encoder, rejected_points
 from otel_ml.resource_sampler._points import Point
-from otel_ml.resource_sampler._post import Answer, Poster
 from otel_ml.resource_sampler._sampler import ResourceSampler
+from otel_ml.resource_sampler.export._encoding import Encoder, rejected_points
+from otel_ml.resource_sampler.export._http import Answer, Poster
+from otel_ml.resource_sampler.export._local_meter import LocalMeter
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 """The statuses that the OTLP specification allows to retry."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from otel_ml.resource_sampler._gpu_device import Device, Gpu
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._gpu_slow import Step
-from otel_ml.resource_sampler._nvml import CallFailed, Nvml
 from otel_ml.resource_sampler._source import Gap, Reading
+from otel_ml.resource_sampler.gpu._device import Device, Gpu
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
+from otel_ml.resource_sampler.gpu._slow_tier import Step
 
 MAX_INSTANCES: Final = 16
 """Instances of one GPU; the hardware has seven."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from otel_ml.resource_sampler._gpu_device import Device, Gpu
-from otel_ml.resource_sampler._gpu_gpm import Gpm
-from otel_ml.resource_sampler._gpu_mig import Instance, MigLayout
-from otel_ml.resource_sampler._nvml_events import POLL_SECONDS
+from otel_ml.resource_sampler.gpu._device import Device, Gpu
+from otel_ml.resource_sampler.gpu._gpm import Gpm
+from otel_ml.resource_sampler.gpu._mig import Instance, MigLayout
+from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS
 
 RETRY_SECONDS: Final = 60.0
 """The longest time that a missing driver or a lost GPU is left alone; the first tries are closer together."""

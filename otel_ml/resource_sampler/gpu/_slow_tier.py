@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._nvml import CallFailed
 from otel_ml.resource_sampler._source import Gap, Reading
+from otel_ml.resource_sampler.gpu._nvml import CallFailed
 
 if TYPE_CHECKING:
-    from otel_ml.resource_sampler._gpu_device import Gpu
+    from otel_ml.resource_sampler.gpu._device import Gpu
 
 Step = Callable[[], Iterable[Reading | Gap]]
 

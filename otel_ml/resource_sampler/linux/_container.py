@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._block_io import BlockIo
-from otel_ml.resource_sampler._cgroup import UNIFIED, Group, find_groups
-from otel_ml.resource_sampler._continued import Continued
-from otel_ml.resource_sampler._pressure import Pressure
+from otel_ml.resource_sampler._counters import Continued
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
     Gap,
@@ -26,6 +23,9 @@ from otel_ml.resource_sampler._source import (
     read_bytes,
     read_text,
 )
+from otel_ml.resource_sampler.linux._block_io import BlockIo
+from otel_ml.resource_sampler.linux._cgroup import UNIFIED, Group, find_groups
+from otel_ml.resource_sampler.linux._pressure import Pressure
 
 LOCATED_SECONDS: Final = 10.0
 """How long it is believed where the group lies, and which of its ancestors can limit it."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, kind_of
 from otel_ml.resource_sampler._source import Gap, Reading
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, kind_of
 
 Tags = tuple[tuple[str, str], ...]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._gpu_fields import Batch, Counters
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._gpu_slow import SlowTier
-from otel_ml.resource_sampler._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
 from otel_ml.resource_sampler._source import Gap, Reading
+from otel_ml.resource_sampler.gpu._fields import Batch, Counters
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
+from otel_ml.resource_sampler.gpu._slow_tier import SlowTier
 
 Step = Callable[[], Iterable[Reading | Gap]]
 

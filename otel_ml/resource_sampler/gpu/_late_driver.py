@@ -10,8 +10,8 @@ from typing import Final
 
 from opentelemetry.metrics import Meter
 
-from otel_ml.resource_sampler._gpu import GpuSource
 from otel_ml.resource_sampler._source import Gap, Report
+from otel_ml.resource_sampler.gpu._source import GpuSource
 
 LIBRARY: Final = "libnvidia-ml.so.1"
 RETRY_SECONDS: Final = 60.0

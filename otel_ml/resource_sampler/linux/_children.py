@@ -11,7 +11,7 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading
-from otel_ml.resource_sampler._stat import Stat, read_stat
+from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 
 SEARCH_SECONDS: Final = 10.0
 """How long it takes until a new descendant is found."""

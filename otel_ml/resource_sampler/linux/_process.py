@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._children import Children
-from otel_ml.resource_sampler._continued import Continued
+from otel_ml.resource_sampler._counters import Continued
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
     Gap,
@@ -25,7 +24,8 @@ from otel_ml.resource_sampler._source import (
     number_after,
     read_bytes,
 )
-from otel_ml.resource_sampler._stat import Stat, read_stat
+from otel_ml.resource_sampler.linux._children import Children
+from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 
 if sys.platform != "win32":
     import resource

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from otel_ml.resource_sampler._stat import read_stat
+from otel_ml.resource_sampler.linux._stat import read_stat
 
 SEARCH_SECONDS: Final = 5.0
 """How long it takes at most until a process of that name is found."""

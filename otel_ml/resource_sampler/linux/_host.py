@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._disks import MAX_DISKS, Disks
-from otel_ml.resource_sampler._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
-from otel_ml.resource_sampler._network import MAX_INTERFACES, Network
-from otel_ml.resource_sampler._pressure import Pressure
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
     Gap,
@@ -23,6 +19,10 @@ from otel_ml.resource_sampler._source import (
     number_after,
     read_bytes,
 )
+from otel_ml.resource_sampler.linux._disks import MAX_DISKS, Disks
+from otel_ml.resource_sampler.linux._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
+from otel_ml.resource_sampler.linux._network import MAX_INTERFACES, Network
+from otel_ml.resource_sampler.linux._pressure import Pressure
 
 __all__ = ["MAX_DISKS", "MAX_FILESYSTEMS", "MAX_INTERFACES", "PARTS", "HostSource", "Part"]
 

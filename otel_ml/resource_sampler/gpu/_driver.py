@@ -6,15 +6,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from otel_ml.resource_sampler._gpu_attribution import Ladder
-from otel_ml.resource_sampler._gpu_device import Device, Gpu
-from otel_ml.resource_sampler._gpu_fields import Counters
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._gpu_mig import Instance
-from otel_ml.resource_sampler._gpu_slot import Backoff, Settings, Slot
-from otel_ml.resource_sampler._nvml import MISMATCH, CallFailed, Nvml
-from otel_ml.resource_sampler._nvml_events import Watcher, XidCounts
 from otel_ml.resource_sampler._source import Gap, Reading, Report
+from otel_ml.resource_sampler.gpu._attribution import Ladder
+from otel_ml.resource_sampler.gpu._device import Device, Gpu
+from otel_ml.resource_sampler.gpu._fields import Counters
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._mig import Instance
+from otel_ml.resource_sampler.gpu._nvml import MISMATCH, CallFailed, Nvml
+from otel_ml.resource_sampler.gpu._slot import Backoff, Settings, Slot
+from otel_ml.resource_sampler.gpu._xid_events import Watcher, XidCounts
 
 MAX_GPUS: Final = 64
 

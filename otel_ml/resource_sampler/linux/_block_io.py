@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._cgroup import Group
-from otel_ml.resource_sampler._disks import MAX_DISKS, is_virtual
 from otel_ml.resource_sampler._source import Gap, Reading, read_bytes
+from otel_ml.resource_sampler.linux._cgroup import Group
+from otel_ml.resource_sampler.linux._disks import MAX_DISKS, is_virtual
 
 _V1_FILES: Final = ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes")
 _DEVICES_KEPT: Final = 1024

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._local_meter import LocalHistogram
 from otel_ml.resource_sampler._points import Attributes, Point
+from otel_ml.resource_sampler.export._local_meter import LocalHistogram
 
 _MAX_SERIES: Final = 8192
 _CUMULATIVE: Final = b"\x10\x02"

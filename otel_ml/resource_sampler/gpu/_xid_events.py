@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from otel_ml import _guard, semconv
-from otel_ml.resource_sampler._gpu_identity import Identity
-from otel_ml.resource_sampler._nvml import CallFailed, Nvml
 from otel_ml.resource_sampler._source import Reading
+from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 
 POLL_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 1.0

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._gpu_device import Device, Gpu
-from otel_ml.resource_sampler._gpu_models import Allocated, allocated, bare, loaded_models
-from otel_ml.resource_sampler._gpu_owners import Owners, is_plausible
-from otel_ml.resource_sampler._gpu_slow import Step
-from otel_ml.resource_sampler._nvml import Nvml
 from otel_ml.resource_sampler._source import Gap, Reading
+from otel_ml.resource_sampler.gpu._device import Device, Gpu
+from otel_ml.resource_sampler.gpu._model_memory import Allocated, allocated, bare, loaded_models
+from otel_ml.resource_sampler.gpu._nvml import Nvml
+from otel_ml.resource_sampler.gpu._owners import Owners, is_plausible
+from otel_ml.resource_sampler.gpu._slow_tier import Step
 
 Attribution = Literal["process", "containers", "off"]
 

@@ -13,14 +13,14 @@ from opentelemetry.metrics import Histogram, Meter
 
 from otel_ml import semconv
 from otel_ml.config import ConfigError
-from otel_ml.resource_sampler._gpu_attribution import Attribution, Ladder
-from otel_ml.resource_sampler._gpu_driver import MAX_GPUS, Driver
-from otel_ml.resource_sampler._gpu_metrics import METRICS
-from otel_ml.resource_sampler._gpu_slot import RETRY_SECONDS, SLOW_SECONDS, Settings
-from otel_ml.resource_sampler._nvml import Nvml
-from otel_ml.resource_sampler._nvml_events import POLL_SECONDS, XidCounts
-from otel_ml.resource_sampler._nvml_worker import Unanswered, Worker
 from otel_ml.resource_sampler._source import Gap, Report
+from otel_ml.resource_sampler.gpu._attribution import Attribution, Ladder
+from otel_ml.resource_sampler.gpu._driver import MAX_GPUS, Driver
+from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
+from otel_ml.resource_sampler.gpu._metrics import METRICS
+from otel_ml.resource_sampler.gpu._nvml import Nvml
+from otel_ml.resource_sampler.gpu._slot import RETRY_SECONDS, SLOW_SECONDS, Settings
+from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS, XidCounts
 
 __all__ = ["MAX_GPUS", "RETRY_SECONDS", "GpuSource"]
 
