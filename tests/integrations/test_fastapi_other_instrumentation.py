@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import ports
-from otel_ml.integrations._server import layers
+from otel_ml.integrations.fastapi._middleware import layers
 from otel_ml.prediction._context import PREDICTIONS_KEY
 
 DURATION = "http.server.request.duration"
@@ -69,7 +69,7 @@ def test_the_private_switch_of_fastapi_is_where_it_was():
 @needs_native
 def test_the_private_note_of_fastapi_is_where_it_was():
     """FastAPI notes the route in an object of this class; if the name moves, `leave_note` must follow."""
-    from otel_ml.integrations import _route
+    from otel_ml.integrations.fastapi import _route
 
     assert _route.RouteNote is not None
     assert _route.RouteNote(span=None, span_method="GET", data=None, _mount_prefix="").route is None

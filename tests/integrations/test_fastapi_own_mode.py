@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 import otel_ml
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import ports
-from otel_ml.integrations._server_span import LightServerSpan
+from otel_ml.integrations.fastapi._server_span import LightServerSpan
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
 DURATION = "http.server.request.duration"
@@ -675,7 +675,7 @@ def test_the_private_names_of_fastapi_are_where_they_were():
     """FastAPI reads and fills these names; if one moves, `_route` must follow."""
     from fastapi.telemetry import _api, _asgi
 
-    from otel_ml.integrations import _route
+    from otel_ml.integrations.fastapi import _route
 
     assert (_route.CONTEXT_KEY, _route._note_exception) == (_api._REQUEST_TELEMETRY_KEY, _asgi._exception)
     cheap, whole = _route.Note(), _api._RequestTelemetry(span=None, span_method="GET", data=None)

@@ -20,7 +20,7 @@ import pytest
 
 from otel_ml import instrument_logging
 from otel_ml.integrations.instrumentor import LoggingInstrumentor
-from otel_ml.integrations.logging import OTelHandler
+from otel_ml.integrations.logging._handler import OTelHandler
 
 PLAIN = {"version": 1, "handlers": {"out": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["out"]}}
 FILE = """

@@ -10,7 +10,7 @@ import pytest
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports
-from otel_ml.integrations import _outlet
+from otel_ml.integrations.fastapi import _recording
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +26,14 @@ def test_in_own_mode_the_engine_is_flushed():
     deadlines = []
     ports.enter(ports.State("own", SimpleNamespace(flush=deadlines.append)))
 
-    _outlet.flush_in_force()
+    _recording.flush_in_force()
 
     assert [type(deadline) for deadline in deadlines] == [float]
 
 
 def test_without_providers_there_is_nothing_to_flush():
     """Before anything is configured the flush does nothing, and nothing goes wrong."""
-    _outlet.flush_in_force()
+    _recording.flush_in_force()
 
     assert _guard.counts() == {}
 
@@ -42,8 +42,8 @@ def test_a_flush_that_hangs_is_left_behind(caplog):
     """The wait ends, with one line, although the flush does not."""
     release = threading.Event()
 
-    asyncio.run(_outlet.flush_in_time(release.wait, 0.01))
-    asyncio.run(_outlet.flush_in_time(release.wait, 0.01))
+    asyncio.run(_recording.flush_in_time(release.wait, 0.01))
+    asyncio.run(_recording.flush_in_time(release.wait, 0.01))
     release.set()
 
     assert caplog.messages == ["otel-ml: telemetry was not flushed in time at the end of the ASGI lifespan"]
@@ -60,7 +60,7 @@ def test_the_outlet_follows_the_mode():
         create_up_down_counter = create_histogram
 
     engine = SimpleNamespace(tracer=lambda name: f"tracer of {name}", meter=lambda name: Meter(), requests=None)
-    outlet = _outlet.Outlet()
+    outlet = _recording.Outlet()
     outlet.refresh()
     ports.enter(ports.State("own", engine))
 

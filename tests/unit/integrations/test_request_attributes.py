@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ml.integrations import _request
+from otel_ml.integrations.fastapi import _attributes
 
 FIELDS = frozenset({b"traceparent", b"tracestate"})
 
@@ -16,9 +16,9 @@ def scope(**changes):
 
 
 def described(given_scope):
-    headers = _request.read_headers(given_scope, FIELDS)
-    base = _request.metric_attributes(given_scope, _request.method_of(given_scope))
-    return _request.span_attributes(given_scope, base, headers)
+    headers = _attributes.read_headers(given_scope, FIELDS)
+    base = _attributes.metric_attributes(given_scope, _attributes.method_of(given_scope))
+    return _attributes.span_attributes(given_scope, base, headers)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_server_is_that_of_the_host_header(host, scheme, server, address, po
 
 def test_propagation_headers_are_bounded():
     """A repeated header gives at most a few values, a huge one none, and others are not read."""
-    headers = _request.read_headers(
+    headers = _attributes.read_headers(
         scope(
             headers=[
                 *[(b"traceparent", b"a")] * 20,
@@ -62,7 +62,7 @@ def test_propagation_headers_are_bounded():
 
 def test_the_first_host_and_agent_count():
     """Of a header that is sent twice the first one is kept."""
-    headers = _request.read_headers(
+    headers = _attributes.read_headers(
         scope(headers=[(b"host", b"a"), (b"host", b"b"), (b"user-agent", b"c"), (b"user-agent", b"d")]), FIELDS
     )
 
@@ -71,7 +71,7 @@ def test_the_first_host_and_agent_count():
 
 def test_metric_attributes_are_a_closed_set():
     """Method and scheme are known words or absent."""
-    assert _request.metric_attributes(scope(scheme="gopher"), _request.method_of(scope(method="BREW"))) == {
+    assert _attributes.metric_attributes(scope(scheme="gopher"), _attributes.method_of(scope(method="BREW"))) == {
         "http.request.method": "_OTHER"
     }
 
@@ -81,14 +81,14 @@ def test_any_header_bytes_give_attributes_that_can_be_encoded(headers):
     """Whatever bytes a client sends: nothing is raised, and texts are bounded and clean."""
     for value in described(scope(headers=headers)).values():
         text = str(value)
-        assert len(text.encode()) <= 4 * _request.TEXT_LIMIT
+        assert len(text.encode()) <= 4 * _attributes.TEXT_LIMIT
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
 
 
 @given(st.text(st.characters(codec=None)), st.integers(0, 300))
 def test_clean_text_is_bounded(text, limit):
     """Any text, lone surrogates among it, comes out encodable and no longer than allowed."""
-    cleaned = _request.clean(text, limit)
+    cleaned = _attributes.clean(text, limit)
 
     assert len(cleaned) <= limit
     cleaned.encode()

@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Route
 
-from otel_ml.integrations import _route
+from otel_ml.integrations.fastapi import _route
 
 
 class Endpoint:

@@ -15,7 +15,7 @@ from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, S
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml.integrations import _logging_setup
+from otel_ml.integrations.logging import _setup
 from otel_ml.prediction import current_prediction
 
 __all__ = ["instrument_logging"]
@@ -195,7 +195,7 @@ def instrument_logging(
         A function that takes the handler away again.
     """
     target = logging.getLogger(logger) if logger is None or isinstance(logger, str) else logger
-    there = (*target.handlers, *_logging_setup.absent(target))
+    there = (*target.handlers, *_setup.absent(target))
     known = next((handler for handler in there if isinstance(handler, OTelHandler)), None)
     handler = known or OTelHandler(level, logger_provider=logger_provider, prediction_id=prediction_id)
     foreign = foreign_handler(target.name)
@@ -208,10 +208,10 @@ def instrument_logging(
         )
     if known is None:
         target.addHandler(handler)
-        _logging_setup.keep(target, handler)
+        _setup.keep(target, handler)
 
     def undo() -> None:
-        _logging_setup.give_up(handler)
+        _setup.give_up(handler)
         target.removeHandler(handler)
         handler.identify.take_off()
 

@@ -9,19 +9,17 @@ from starlette.middleware.errors import ServerErrorMiddleware
 
 from otel_ml import _guard
 from otel_ml.config import ConfigError
-from otel_ml.integrations._exchange import Receive, Send
-from otel_ml.integrations._outlet import Outlet, flush_in_force
-from otel_ml.integrations._request import Scope
-from otel_ml.integrations._route import Native
-from otel_ml.integrations._server import App, ServerLayer, follow_mode, is_contrib, layers
-from otel_ml.integrations._settings import HEALTH_PATHS, ServerSpan, Settings
+from otel_ml.integrations.fastapi._attributes import Scope
+from otel_ml.integrations.fastapi._exchange import Receive, Send
+from otel_ml.integrations.fastapi._middleware import App, ServerLayer, follow_mode, is_contrib, layers
+from otel_ml.integrations.fastapi._recording import Outlet, flush_in_force
+from otel_ml.integrations.fastapi._route import Native
+from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, ServerSpan, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
-
-__all__ = ["HEALTH_PATHS", "ServerSpan", "instrument_fastapi"]
 
 _UNDO: Final = "_otel_ml_undo"
 _BUILD: Final = "build_middleware_stack"

@@ -11,7 +11,7 @@ from fastapi import routing
 from opentelemetry import _logs, metrics
 from starlette.routing import Mount
 
-from otel_ml.integrations._request import Scope
+from otel_ml.integrations.fastapi._attributes import Scope
 
 RouteNote: Any
 try:

@@ -9,10 +9,10 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
-from otel_ml.integrations._outlet import Outlet, flush_in_force
-from otel_ml.integrations._propagation import UNREAD, Headers
-from otel_ml.integrations._request import Attributes
-from otel_ml.integrations._route import Native
+from otel_ml.integrations.fastapi._attributes import Attributes
+from otel_ml.integrations.fastapi._propagation import UNREAD, Headers
+from otel_ml.integrations.fastapi._recording import Outlet, flush_in_force
+from otel_ml.integrations.fastapi._route import Native
 
 ServerSpan = Callable[[str, Context, Attributes], Span]
 """Makes the server span of one request from its name, its parent context and its attributes."""

@@ -16,14 +16,14 @@ from otel_ml._telemetry import ports
 from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml._telemetry.requests.spans import CompactSpan
-from otel_ml.integrations import _request
+from otel_ml.integrations.fastapi import _attributes
 from otel_ml.prediction import RequestPredictions
 from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.ports import Attributes, SpanData
-    from otel_ml.integrations._outlet import Light
-    from otel_ml.integrations._request import Scope
+    from otel_ml.integrations.fastapi._attributes import Scope
+    from otel_ml.integrations.fastapi._recording import Light
 
 Client = tuple[Any, bytes, bytes, "str | None", Any, str, "str | None"]
 """Protocol version, agent, host, client's address, server, scheme, and the method if it is a strange one."""
@@ -56,15 +56,15 @@ class LightServerSpan(RequestPredictions, LightSpan):
         self._trace_id = trace_id = draw_trace_id()
         self._sampled = trace_id & _LOW_64_BITS < light.root_bound
         client, server = scope.get("client"), scope.get("server")
-        self._path = scope["path"][: _request.PATH_LIMIT]
+        self._path = scope["path"][: _attributes.PATH_LIMIT]
         self._client = (
             scope.get("http_version"),
-            headers.get(b"user-agent", b"")[: _request.TEXT_LIMIT],
-            headers.get(b"host", b"")[: _request.TEXT_LIMIT],
+            headers.get(b"user-agent", b"")[: _attributes.TEXT_LIMIT],
+            headers.get(b"host", b"")[: _attributes.TEXT_LIMIT],
             client[0] if client else None,
             server if type(server) is tuple or not server else tuple(server),
             scheme,
-            None if method != _request.OTHER_METHOD else scope.get("method", "")[: _request.TEXT_LIMIT],
+            None if method != _attributes.OTHER_METHOD else scope.get("method", "")[: _attributes.TEXT_LIMIT],
         )
 
     @property
@@ -77,7 +77,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
         """The span's name."""
         if self.given_name is not None:
             return self.given_name
-        word, route = _request.word_of(self._key[0]), self._found[2]
+        word, route = _attributes.word_of(self._key[0]), self._found[2]
         return word if route is None else f"{word} {route}"
 
     @property
@@ -151,14 +151,14 @@ class LightServerSpan(RequestPredictions, LightSpan):
         version, agent, host, client, server, scheme, method = self._client
         attributes: Attributes = {}
         if version and version not in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _request.clean(version)
+            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _attributes.clean(version)
         if method is not None:
-            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _request.clean(method, 32)
+            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _attributes.clean(method, 32)
         if agent:
-            attributes[semconv.USER_AGENT_ORIGINAL] = _request.clean(agent.decode("latin-1"))
+            attributes[semconv.USER_AGENT_ORIGINAL] = _attributes.clean(agent.decode("latin-1"))
         if client:
-            attributes[semconv.CLIENT_ADDRESS] = _request.clean(client)
-        _request.add_server(attributes, _request.clean(host.decode("latin-1")), server, scheme)
+            attributes[semconv.CLIENT_ADDRESS] = _attributes.clean(client)
+        _attributes.add_server(attributes, _attributes.clean(host.decode("latin-1")), server, scheme)
         return attributes
 
     def render(self) -> SpanData:
@@ -183,7 +183,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
         return attributes
 
     def _own(self) -> Attributes:
-        return {semconv.URL_PATH: _request.clean(self._path, _request.PATH_LIMIT)}
+        return {semconv.URL_PATH: _attributes.clean(self._path, _attributes.PATH_LIMIT)}
 
 
 def _withheld(attributes: Attributes) -> Attributes:

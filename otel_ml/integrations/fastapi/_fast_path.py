@@ -12,15 +12,15 @@ from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import _guard
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
-from otel_ml.integrations import _propagation, _request, _route
-from otel_ml.integrations._exchange import Channel, Exchange
-from otel_ml.integrations._server_span import Found, LightServerSpan
+from otel_ml.integrations.fastapi import _attributes, _propagation, _route
+from otel_ml.integrations.fastapi._exchange import Channel, Exchange
+from otel_ml.integrations.fastapi._server_span import Found, LightServerSpan
 from otel_ml.prediction import PREDICTIONS_KEY
 
 if TYPE_CHECKING:
-    from otel_ml.integrations._outlet import Light
-    from otel_ml.integrations._request import Scope
-    from otel_ml.integrations._settings import Settings
+    from otel_ml.integrations.fastapi._attributes import Scope
+    from otel_ml.integrations.fastapi._recording import Light
+    from otel_ml.integrations.fastapi._settings import Settings
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _NOWHERE: Final = Context()
@@ -106,10 +106,10 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
 
 
 def _key(method: str, scheme: str) -> ActiveKey:
-    return (method if method in _request.METHODS else _request.OTHER_METHOD, scheme if scheme in _SCHEMES else "")
+    return (method if method in _attributes.METHODS else _attributes.OTHER_METHOD, scheme if scheme in _SCHEMES else "")
 
 
-_KEYS: Final = {(method, scheme): (method, scheme) for method in _request.METHODS for scheme in _SCHEMES}
+_KEYS: Final = {(method, scheme): (method, scheme) for method in _attributes.METHODS for scheme in _SCHEMES}
 """Spares a tuple and two look-ups."""
 
 
@@ -152,7 +152,7 @@ def _caller(
     if not has_caller:
         return local, None, []
     if caller is None:
-        carrier = _request.read_headers(scope, read.fields).carrier
+        carrier = _attributes.read_headers(scope, read.fields).carrier
         allowed, trusted = settings.allowed_baggage, settings.trust_remote_context
         context, links = _propagation.remote_context(carrier, local, allowed, trusted=trusted)
         return context, None, links

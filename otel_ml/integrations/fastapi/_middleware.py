@@ -12,12 +12,20 @@ from opentelemetry.trace import Span, SpanKind
 from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.contexts import attach, detach, get_current
-from otel_ml.integrations import _light, _propagation, _request, _route
-from otel_ml.integrations._exchange import Channel, Exchange, Message, Receive, RequestState, Send, StockExchange
-from otel_ml.integrations._outlet import flush_in_time
-from otel_ml.integrations._request import Scope
-from otel_ml.integrations._server_span import LightServerSpan
-from otel_ml.integrations._settings import Settings
+from otel_ml.integrations.fastapi import _attributes, _fast_path, _propagation, _route
+from otel_ml.integrations.fastapi._attributes import Scope
+from otel_ml.integrations.fastapi._exchange import (
+    Channel,
+    Exchange,
+    Message,
+    Receive,
+    RequestState,
+    Send,
+    StockExchange,
+)
+from otel_ml.integrations.fastapi._recording import flush_in_time
+from otel_ml.integrations.fastapi._server_span import LightServerSpan
+from otel_ml.integrations.fastapi._settings import Settings
 from otel_ml.prediction import PREDICTIONS_KEY
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -49,7 +57,7 @@ class ServerLayer:
         """Whether this layer was made for these settings."""
         return self._settings is settings
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _attributes(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _guard.run("fastapi.begin", self._begin, scope, (receive, send))
         if exchange is None:
             await self._noted(scope, receive, send)
@@ -105,7 +113,7 @@ class ServerLayer:
             settings.headers = _propagation.headers_in_force(settings.allowed_baggage)
         if light is None or not light.engine.light_spans or settings.server_span or _route.NOTE_KEY in scope:
             return self._begin_stock(channel, local)
-        return _light.LightExchange(channel, local, light, settings)
+        return _fast_path.LightExchange(channel, local, light, settings)
 
     def _is_others(self, scope: Scope, local: Context) -> bool:
         """Whether another instrumentation makes the server span of this request."""
@@ -132,14 +140,14 @@ class ServerLayer:
 
     def _begin_stock(self, channel: Channel, local: Context) -> Exchange:
         settings, scope = self._settings, channel[0]
-        method = _request.method_of(scope)
-        word = _request.word_of(method)
-        measured = _request.metric_attributes(scope, method)
-        headers = _request.read_headers(scope, settings.headers.fields)
+        method = _attributes.method_of(scope)
+        word = _attributes.word_of(method)
+        measured = _attributes.metric_attributes(scope, method)
+        headers = _attributes.read_headers(scope, settings.headers.fields)
         parent, links = _propagation.remote_context(
             headers.carrier, local, settings.allowed_baggage, trusted=settings.trust_remote_context
         )
-        attributes = _request.span_attributes(scope, measured, headers)
+        attributes = _attributes.span_attributes(scope, measured, headers)
         if settings.server_span is not None:
             span = _guard.call("fastapi.span", settings.server_span, word, parent, attributes)
         else:

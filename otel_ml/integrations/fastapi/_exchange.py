@@ -13,9 +13,9 @@ from opentelemetry.trace import Span, StatusCode
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.requests.cells import RequestKey
-from otel_ml.integrations import _request, _route
-from otel_ml.integrations._outlet import Measure
-from otel_ml.integrations._request import Attributes, Scope
+from otel_ml.integrations.fastapi import _attributes, _route
+from otel_ml.integrations.fastapi._attributes import Attributes, Scope
+from otel_ml.integrations.fastapi._recording import Measure
 from otel_ml.prediction import RequestPredictions
 
 Message = MutableMapping[str, Any]
@@ -185,4 +185,4 @@ def with_id(message: Message, prediction_id: str) -> Message:
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return _request.clean(name)
+    return _attributes.clean(name)

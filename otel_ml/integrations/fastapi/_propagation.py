@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, TraceFl
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_ml import _guard
-from otel_ml.integrations._request import HEADER_LIMIT
+from otel_ml.integrations.fastapi._attributes import HEADER_LIMIT
 
 BAGGAGE: Final = b"baggage"
 TRACE_PARENT: Final = b"traceparent"

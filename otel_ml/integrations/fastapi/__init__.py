@@ -1,0 +1,5 @@
+"""FastAPI: one server span a request, the stable HTTP metrics, and the prediction id in the response."""
+
+from otel_ml.integrations.fastapi._instrument import HEALTH_PATHS, ServerSpan, instrument_fastapi
+
+__all__ = ["HEALTH_PATHS", "ServerSpan", "instrument_fastapi"]
