@@ -9,19 +9,19 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from otel_ml.console._api import Api, Reader, error
-from otel_ml.console._page import Page
-from otel_ml.console._receiver import Receiver
-from otel_ml.console._wire import SIGNALS
+from otel_ml.console.receiving._endpoints import Receiver
+from otel_ml.console.receiving._wire import SIGNALS
+from otel_ml.console.web._api import Api, Reader, error
+from otel_ml.console.web._page import Page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from otel_ml.console._ingest import Ingest
     from otel_ml.console._options import Options
-    from otel_ml.console._store import Store
+    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.storage._store import Store
 
 _HEADERS = {
     "content-security-policy": (

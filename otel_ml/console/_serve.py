@@ -11,8 +11,8 @@ from otel_ml.console._options import ConsoleError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from otel_ml.console._ingest import Ingest
     from otel_ml.console._options import Options
+    from otel_ml.console.receiving._queue import Ingest
 
 _EXTRA = frozenset({"anyio", "duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"})
 _GRACE_SECONDS = 3
@@ -36,8 +36,8 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         import uvicorn  # noqa: F401 - whether it is there
 
         from otel_ml.console._app import build
-        from otel_ml.console._ingest import Ingest
-        from otel_ml.console._store import Store
+        from otel_ml.console.receiving._queue import Ingest
+        from otel_ml.console.storage._store import Store
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

@@ -12,10 +12,10 @@ import uvicorn
 from console_feed import Client
 
 from otel_ml.console._app import build
-from otel_ml.console._ingest import Ingest
 from otel_ml.console._options import Options
 from otel_ml.console._serve import configured
-from otel_ml.console._store import Store
+from otel_ml.console.receiving._queue import Ingest
+from otel_ml.console.storage._store import Store
 
 
 class Console(Client):

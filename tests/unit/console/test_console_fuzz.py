@@ -10,9 +10,9 @@ from console_feed import counter, label, logs, metrics, prediction, record, span
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_ml.console import _wire
 from otel_ml.console._options import Options
-from otel_ml.console._store import Store
+from otel_ml.console.receiving import _wire
+from otel_ml.console.storage._store import Store
 
 SEEDS = {
     "traces": traces(span(), span("child", own="aa" * 8)).SerializeToString(),

@@ -14,9 +14,9 @@ import zlib
 import pytest
 from console_feed import PROTOBUF, Client, counter, logs, metrics, record, span, traces
 
-from otel_ml.console import _wire
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console._wire import RefusalError
+from otel_ml.console.receiving import _wire
+from otel_ml.console.receiving._wire import RefusalError
 
 
 class Members:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console._page import figure, score, seconds, share, value
-from otel_ml.console._waterfall import DEPTH_MAX, waterfall
+from otel_ml.console.web._page import figure, score, seconds, share, value
+from otel_ml.console.web._waterfall import DEPTH_MAX, waterfall
 
 
 def drawn(*spans):

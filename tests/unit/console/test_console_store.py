@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from console_feed import NOW, counter, label, logs, metrics, prediction, record, span, traces
 
-from otel_ml.console._ingest import Ingest
 from otel_ml.console._options import ConsoleError, Options
-from otel_ml.console._rows import KEYS, SIGNALS, TABLES, columns
-from otel_ml.console._store import Store, StoreError
-from otel_ml.console._wire import SIGNALS as WIRE
+from otel_ml.console.receiving._queue import Ingest
+from otel_ml.console.receiving._wire import SIGNALS as WIRE
+from otel_ml.console.storage._rows import KEYS, SIGNALS, TABLES, columns
+from otel_ml.console.storage._store import Store, StoreError
 
 HOUR = 3_600_000_000_000
 

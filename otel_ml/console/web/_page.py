@@ -14,17 +14,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
-from otel_ml.console import _detail, _parameters, _queries
-from otel_ml.console._parameters import BadParameterError
-from otel_ml.console._values import finite
-from otel_ml.console._waterfall import waterfall
+from otel_ml.console.receiving._values import finite
+from otel_ml.console.storage import _queries
+from otel_ml.console.web import _detail, _parameters
+from otel_ml.console.web._parameters import BadParameterError
+from otel_ml.console.web._waterfall import waterfall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from otel_ml.console._api import Reader
+    from otel_ml.console.web._api import Reader
 
 _HERE = Path(__file__).parent
 _SHOWN = 400

@@ -10,18 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_ml.console import _detail, _parameters, _queries
-from otel_ml.console._parameters import BadParameterError
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console._values import dump
+from otel_ml.console.receiving._values import dump
+from otel_ml.console.storage import _queries
+from otel_ml.console.web import _detail, _parameters
+from otel_ml.console.web._parameters import BadParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from otel_ml.console._ingest import Ingest
-    from otel_ml.console._store import Store
+    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.storage._store import Store
 
     Endpoint = Callable[[Request], Awaitable[Any]]
 

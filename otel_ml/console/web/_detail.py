@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from otel_ml.console._queries import (
+from otel_ml.console.storage._queries import (
     LOG_COLUMNS,
     PREDICTION_COLUMNS,
     fetch,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otel_ml import semconv
-from otel_ml.console._values import Trimmer, dump, text
+from otel_ml.console.receiving._values import Trimmer, dump, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
     from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-    from otel_ml.console._rows import Row
+    from otel_ml.console.storage._rows import Row
 
 
 @dataclass

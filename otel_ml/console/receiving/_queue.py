@@ -7,15 +7,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from otel_ml.console._rows import SIGNALS
-from otel_ml.console._store import Store, StoreError
+from otel_ml.console.storage._rows import SIGNALS
+from otel_ml.console.storage._store import Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_ml.console._batch import Batch
     from otel_ml.console._options import Options
-    from otel_ml.console._rows import Row
+    from otel_ml.console.receiving._batch import Batch
+    from otel_ml.console.storage._rows import Row
 
 _ROWS_A_WRITE = 10_000
 _LINGER = 0.05

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console._batch import Batch, Origin, size_of
-from otel_ml.console._rows import Label, Log, Prediction
-from otel_ml.console._values import Trimmer, digest, dump, nanoseconds, number, text
+from otel_ml.console.receiving._batch import Batch, Origin, size_of
+from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, text
+from otel_ml.console.storage._rows import Label, Log, Prediction
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console._batch import Batch, Origin, size_of
-from otel_ml.console._rows import Point
-from otel_ml.console._values import Trimmer, digest, dump, nanoseconds, text
+from otel_ml.console.receiving._batch import Batch, Origin, size_of
+from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, text
+from otel_ml.console.storage._rows import Point
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest

@@ -7,8 +7,8 @@ import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from otel_ml.console._queries import Filter
-from otel_ml.console._values import INT64_MAX
+from otel_ml.console.receiving._values import INT64_MAX
+from otel_ml.console.storage._queries import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from otel_ml.console import _wire
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console._wire import RefusalError
+from otel_ml.console.receiving import _wire
+from otel_ml.console.receiving._wire import RefusalError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from otel_ml.console._batch import Batch
-    from otel_ml.console._ingest import Ingest
     from otel_ml.console._options import Options
+    from otel_ml.console.receiving._batch import Batch
+    from otel_ml.console.receiving._queue import Ingest
 
 _RETRY_AFTER = 1
 """Seconds after which a sender may come back when the queue is full."""

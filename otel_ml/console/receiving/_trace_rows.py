@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_ml import semconv
-from otel_ml.console._batch import Batch, Origin, size_of, trace_identity
-from otel_ml.console._rows import Span
-from otel_ml.console._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, text
+from otel_ml.console.receiving._batch import Batch, Origin, size_of, trace_identity
+from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, text
+from otel_ml.console.storage._rows import Span
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

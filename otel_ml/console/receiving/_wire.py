@@ -20,16 +20,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from otel_ml.console._logs import log_rows
-from otel_ml.console._metrics import metric_rows
-from otel_ml.console._traces import trace_rows
+from otel_ml.console.receiving._log_rows import log_rows
+from otel_ml.console.receiving._metric_rows import metric_rows
+from otel_ml.console.receiving._trace_rows import trace_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from google.protobuf.message import Message
 
-    from otel_ml.console._batch import Batch
+    from otel_ml.console.receiving._batch import Batch
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

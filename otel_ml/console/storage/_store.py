@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from otel_ml.console._options import MEMORY, ConsoleError, Options
-from otel_ml.console._rows import KEYS, TABLES, columns
+from otel_ml.console.storage._rows import KEYS, TABLES, columns
 
 if TYPE_CHECKING:
-    from otel_ml.console._rows import Row
+    from otel_ml.console.storage._rows import Row
 
 SCHEMA_VERSION = 1
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}

@@ -1,0 +1,1 @@
+"""OTLP requests on their way in: endpoints, wire format, values, rows and the queue before the file."""

@@ -1,0 +1,1 @@
+"""The DuckDB file: its tables, its writes and the questions that are asked of it."""

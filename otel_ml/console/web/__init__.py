@@ -1,0 +1,1 @@
+"""What a browser sees: the JSON API, the pages, their parameters, templates and static files."""
