@@ -9,7 +9,8 @@ from opentelemetry import _logs, metrics, trace
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports
-from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry, _strict
+from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
+from otel_ml.testing._kit import fail_on_internal_errors
 
 
 @pytest.fixture(autouse=True)
@@ -121,9 +122,9 @@ def test_swallowed_errors_of_ours_fail_a_test():
     with InMemoryTelemetry() as kit:
         _guard.report("test.place", ValueError())
         with pytest.raises(AssertionError, match=r"test\.place"):
-            _strict(kit)
+            fail_on_internal_errors(kit)
         kit.internal_errors_expected = True
-        _strict(kit)
+        fail_on_internal_errors(kit)
     _guard.reset()
 
 

@@ -12,9 +12,9 @@ from engine_samples import within
 from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import _decode
 from otel_ml._telemetry.metrics._reader import MODELS_KEPT
 from otel_ml._telemetry.predictions.cells import Exemplar, Identity
+from otel_ml.testing import _decode
 
 IDENTITY = Identity("m", "1", "primary")
 BASE = {"ml.model.name": "m", "ml.model.role": "primary", "ml.model.version": "1"}

@@ -1,14 +1,4 @@
-"""Test kit: fixed clock, counting ids, telemetry in memory, the pytest fixtures `telemetry` and `guest_telemetry`.
-
-```python
-def test_predicts(telemetry):
-    predict({"age": 41})
-    assert telemetry.spans()[0]["name"] == "predict employment"
-    assert telemetry.metrics()["ml.predictions"][0]["value"] == 1
-```
-
-Loaded by pytest by itself; importing it costs little, since the SDK is imported on first use.
-"""
+"""The parts of the test kit: fixed clock, counting ids, telemetry in memory and the pytest fixtures."""
 
 from __future__ import annotations
 
@@ -241,27 +231,27 @@ class _Source:
         raise NotImplementedError
 
     def spans(self) -> list[dict[str, Any]]:
-        from otel_ml._telemetry import _decode
+        from otel_ml.testing import _decode
 
         return _decode.spans(self.requests("traces"))
 
     def logs(self) -> list[dict[str, Any]]:
-        from otel_ml._telemetry import _decode
+        from otel_ml.testing import _decode
 
         return _decode.logs(self.requests("logs"))
 
     def metrics(self) -> dict[str, list[dict[str, Any]]]:
-        from otel_ml._telemetry import _decode
+        from otel_ml.testing import _decode
 
         return _decode.metrics(self.requests("metrics"))
 
     def instruments(self) -> dict[str, dict[str, str]]:
-        from otel_ml._telemetry import _decode
+        from otel_ml.testing import _decode
 
         return _decode.instruments(self.requests("metrics"))
 
     def resource(self) -> dict[str, Any]:
-        from otel_ml._telemetry import _decode
+        from otel_ml.testing import _decode
 
         return _decode.resource(self.requests("metrics"))
 
@@ -360,7 +350,7 @@ def _swap_globals(tracer_provider: Any, meter_provider: Any, logger_provider: An
     return undo
 
 
-def _strict(kit: InMemoryTelemetry) -> None:
+def fail_on_internal_errors(kit: InMemoryTelemetry) -> None:
     """Fails a test in which otel-ml swallowed an exception of its own."""
     counts = _guard.counts()
     if counts and not kit.internal_errors_expected:
@@ -379,11 +369,11 @@ else:
         with InMemoryTelemetry() as kit:
             yield kit
             kit.flush()
-            _strict(kit)
+            fail_on_internal_errors(kit)
 
     @pytest.fixture
     def guest_telemetry() -> Iterator[InMemoryTelemetry]:
         """Telemetry of one test in guest mode, over stock SDK providers."""
         with InMemoryTelemetry("guest") as kit:
             yield kit
-            _strict(kit)
+            fail_on_internal_errors(kit)
