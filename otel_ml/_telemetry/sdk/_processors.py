@@ -125,7 +125,7 @@ class SenderMetrics(MetricExporter):
     def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
         """The engine closes the connection."""
 
-    def _encoding(self, data: MetricsData) -> list[Encoded]:
+    def _encode(self, data: MetricsData) -> list[Encoded]:
         encoded: list[Encoded] = []
         for single in _singles(data):
             stand_back()

@@ -57,7 +57,7 @@ class ServerLayer:
         """Whether this layer was made for these settings."""
         return self._settings is settings
 
-    async def _attributes(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _guard.run("fastapi.begin", self._begin, scope, (receive, send))
         if exchange is None:
             await self._noted(scope, receive, send)
