@@ -117,10 +117,10 @@ def test_a_full_line_is_told_at_once():
 
 STUCK = """
 import sys, threading
-from otel_ml.console import _receiver
+from otel_ml.console.receiving import _endpoints
 from otel_ml.cli import main
 
-class Stuck(_receiver.Receiver):
+class Stuck(_endpoints.Receiver):
     def _decode(self, *_):
         print("decoding", flush=True)
         threading.Event().wait()
