@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-# The names of otel_ml/semconv.py, in the form that each server knows them by.
+# The names of otel_ml/semconv/, in the form that each server knows them by.
 PREDICTION_EVENT = "ml.prediction"
 PREDICTION_ID = "ml.prediction.id"
 PREDICT_SPAN_PREFIX = "predict "

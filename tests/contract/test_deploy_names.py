@@ -1,4 +1,4 @@
-"""Every name in the rules, alerts, dashboards and data sources exists in semconv.py, and every query means something."""
+"""Every name in the rules, alerts, dashboards and data sources exists in otel_ml.semconv, and every query means something."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource,
 from otel_ml.resource_sampler.export._local_meter import LocalMeter
 from otel_ml.resource_sampler.gpu._model_memory import model_memory
 
-README = Path(semconv.__file__).parent / "resource_sampler" / "README.md"
+README = Path(semconv.__file__).parents[1] / "resource_sampler" / "README.md"
 DEVICE = "hw.id hw.name hw.vendor hw.model"
 SHARE = "hw.id otelml.gpu.attribution.method"
 GPUS = f"""

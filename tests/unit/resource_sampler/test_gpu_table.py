@@ -155,5 +155,5 @@ def test_every_metric_of_the_source_has_a_row():
     shares = {"otelml.process.gpu.memory.usage", "otelml.process.gpu.utilization", "otelml.model.gpu.memory.usage"}
     rows = {row[0] for row in (*TABLE, *FALLBACKS)} | shares
     assert {metric.name for metric in GpuSource.metrics} == rows
-    readme = (Path(semconv.__file__).parent / "resource_sampler" / "README.md").read_text(encoding="utf-8")
+    readme = (Path(semconv.__file__).parents[1] / "resource_sampler" / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted({*rows, semconv.NVML_CALL_DURATION.name}) if f"`{name}`" not in readme] == []

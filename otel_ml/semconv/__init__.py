@@ -1,0 +1,46 @@
+"""Every name that otel-ml emits or reads: metrics, spans, events, attributes and environment variables.
+
+There is one file per subject. A metric is a row of data: OTel name, instrument, unit (UCUM) and one sentence. Names
+follow the OpenTelemetry semantic conventions 1.44 where one exists; ``ml.*`` is the domain of predictive models, for
+which there is none, and ``otelml.*`` is what belongs to this software. `prometheus_name` gives the form that
+dashboards and rules use.
+"""
+
+from __future__ import annotations
+
+from otel_ml.semconv import (
+    container,
+    data,
+    environment,
+    evaluation,
+    general,
+    gpu,
+    host,
+    http,
+    predictions,
+    process,
+    self_metrics,
+)
+from otel_ml.semconv._metric import SCHEMA_URL as SCHEMA_URL
+from otel_ml.semconv._metric import SCOPE as SCOPE
+from otel_ml.semconv._metric import Instrument as Instrument
+from otel_ml.semconv._metric import Metric as Metric
+from otel_ml.semconv._metric import prometheus_name as prometheus_name
+from otel_ml.semconv.container import *
+from otel_ml.semconv.data import *
+from otel_ml.semconv.environment import *
+from otel_ml.semconv.evaluation import *
+from otel_ml.semconv.general import *
+from otel_ml.semconv.gpu import *
+from otel_ml.semconv.host import *
+from otel_ml.semconv.http import *
+from otel_ml.semconv.predictions import *
+from otel_ml.semconv.process import *
+from otel_ml.semconv.self_metrics import *
+
+_SUBJECTS = (predictions, data, evaluation, host, process, container, gpu, http, self_metrics)
+
+
+def metrics() -> tuple[Metric, ...]:
+    """All metrics of this catalogue, in the order in which they are written down."""
+    return tuple(value for subject in _SUBJECTS for value in vars(subject).values() if isinstance(value, Metric))

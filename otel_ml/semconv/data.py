@@ -1,0 +1,41 @@
+"""Names of the inputs and of their reference: bins, missing values, violations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ml.semconv._metric import Metric
+
+FEATURE_VALUES: Final = Metric("ml.feature.values", "counter", "{value}", "Values that fell into one bin of a feature.")
+FEATURE_MISSING: Final = Metric("ml.feature.missing", "counter", "{value}", "Missing values of a feature.")
+FEATURE_REFERENCE_SHARE: Final = Metric(
+    "ml.feature.reference.share", "gauge", "1", "Smoothed share of one bin in the training reference."
+)
+FEATURE_REFERENCE_SIZE: Final = Metric(
+    "ml.feature.reference.size", "gauge", "{value}", "Values of the feature in the training reference."
+)
+DATA_VIOLATIONS: Final = Metric("ml.data.violations", "counter", "{violation}", "Broken rules of the input schema.")
+DATA_INVALID_PREDICTIONS: Final = Metric(
+    "ml.data.invalid_predictions", "counter", "{prediction}", "Predicted rows with at least one violation."
+)
+PROFILE_ID: Final = "ml.profile.id"
+FEATURE_NAME: Final = "ml.feature.name"
+FEATURE_BIN: Final = "ml.feature.bin"
+RULE_NAME: Final = "ml.rule.name"
+"""One of `RULES`."""
+PREDICTION_FEATURE: Final = "__prediction__"
+"""Name under which the output itself is binned and compared with the reference."""
+UNSEEN: Final = "__unseen__"
+RULES: Final = (
+    "missing_column",
+    "extra_column",
+    "type",
+    "null",
+    "non_finite",
+    "range_low",
+    "range_high",
+    "domain",
+    "pattern",
+    "length",
+    "shape",
+)

@@ -1,0 +1,30 @@
+"""Environment variables of ours; `OTEL_*` are the specification's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENV_CAPTURE_FEATURES: Final = "OTEL_ML_CAPTURE_FEATURES"
+"""``none``, ``declared`` (default) or ``all``: which raw feature values may leave the process."""
+ENV_EVENTS: Final = "OTEL_ML_EVENTS"
+"""``sampled`` (default), ``all``, ``errors`` or ``off``: which predictions emit an event."""
+ENV_QUEUE_SIZE: Final = "OTEL_ML_QUEUE_SIZE"
+"""Predictions that may wait for the worker; more are dropped and counted."""
+ENV_SPOOL_DIR: Final = "OTEL_ML_SPOOL_DIR"
+"""A folder that keeps what could not be sent and replays it; none by default."""
+ENV_SPOOL_SIZE: Final = "OTEL_ML_SPOOL_SIZE"
+"""Bytes that the spool may take."""
+ENV_FLUSH_ON_SIGTERM: Final = "OTEL_ML_FLUSH_ON_SIGTERM"
+"""``true``: a process that handles SIGTERM nowhere sends what waits before it ends."""
+ENV_REMOTE_TRACES_PER_SECOND: Final = "OTEL_ML_REMOTE_TRACES_PER_SECOND"
+"""How many traces a second callers may force by the sampled flag; no limit by default."""
+ENV_INSTANCE_DIR: Final = "OTEL_ML_INSTANCE_DIR"
+"""Folder of the slot locks from which `service.instance.id` is derived."""
+ENV_PROMETHEUS_PORT: Final = "OTEL_ML_PROMETHEUS_PORT"
+"""Port of the optional scrape page on loopback; unset means none."""
+ENV_LOW_SCORE: Final = "OTEL_ML_LOW_SCORE"
+"""Predictions with a lower score always keep their event."""
+ENV_SAMPLER: Final = "OTEL_ML_SAMPLER"
+"""``off`` keeps every resource sampler of the process from starting."""
+ENV_SAMPLER_BUDGET: Final = "OTEL_ML_SAMPLER_BUDGET"
+"""Share of one core that the sampler may use, 0.01 by default; above it the interval is stretched."""

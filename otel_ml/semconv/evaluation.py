@@ -1,0 +1,36 @@
+"""Names of labelled performance and of its estimate: mergeable counts, facts of the joined label."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ml.semconv._metric import Metric
+
+EVAL_OUTCOMES: Final = Metric(
+    "ml.eval.outcomes", "counter", "{prediction}", "Labelled predictions by predicted and actual class."
+)
+EVAL_LABELS: Final = Metric("ml.eval.labels", "counter", "{label}", "Labels by what became of them.")
+EVAL_LABEL_LAG: Final = Metric("ml.eval.label.lag", "histogram", "s", "Time from a prediction to its label.")
+EVAL_SCORE_BIN_COUNT: Final = Metric(
+    "ml.eval.score_bin", "counter", "{prediction}", "Labelled predictions by actual class and score bin."
+)
+EVAL_ABSOLUTE_ERROR: Final = Metric("ml.eval.absolute_error", "counter", "1", "Sum of absolute errors (regression).")
+EVAL_SQUARED_ERROR: Final = Metric("ml.eval.squared_error", "counter", "1", "Sum of squared errors (regression).")
+EVAL_PREDICTIONS: Final = Metric("ml.eval.predictions", "counter", "{prediction}", "Labelled predictions (regression).")
+ESTIMATE_PREDICTIONS: Final = Metric(
+    "ml.estimate.predictions", "counter", "{prediction}", "Predictions that carry a calibrated probability."
+)
+ESTIMATE_PROBABILITY: Final = Metric(
+    "ml.estimate.probability", "counter", "1", "Sum of the calibrated probability of the positive class."
+)
+EVAL_PREDICTED: Final = "ml.eval.predicted"
+EVAL_ACTUAL: Final = "ml.eval.actual"
+EVAL_LABEL_STATE: Final = "ml.eval.label.state"
+"""``matched``, ``waiting`` (no such prediction yet), ``duplicate`` or ``revised``."""
+EVAL_BIN: Final = "ml.eval.bin"
+LABEL_VALUE: Final = "ml.label.value"
+"""Canonical text of the true class, or the true number as text."""
+LABEL_CORRECT: Final = "ml.label.correct"
+"""Whether prediction and label agree, a bool; absent for regression."""
+LABEL_EVENT: Final = "ml.label"
+LAG_BUCKETS: Final = (60, 600, 3600, 21600, 86400, 259200, 604800, 1209600, 2592000)

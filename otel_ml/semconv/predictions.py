@@ -1,0 +1,62 @@
+"""Names of predictions and models: metrics, attributes, spans, events and bucket boundaries."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ml.semconv._metric import Metric
+
+PREDICTIONS: Final = Metric("ml.predictions", "counter", "{prediction}", "Rows predicted.")
+PREDICTION_DURATION: Final = Metric(
+    "ml.prediction.duration", "histogram", "s", "Duration of finished prediction calls, failed ones too."
+)
+PREDICTION_ERRORS: Final = Metric("ml.prediction.errors", "counter", "{error}", "Prediction calls that failed.")
+PREDICTION_SCORE: Final = Metric("ml.prediction.score", "histogram", "1", "Scores of the predicted rows.")
+PREDICTION_ACTIVE: Final = Metric(
+    "ml.prediction.active", "updowncounter", "{prediction}", "Prediction calls in flight."
+)
+PREDICTION_BATCH_SIZE: Final = Metric(
+    "ml.prediction.batch.size", "histogram", "{prediction}", "Rows of one batch prediction call."
+)
+PREDICTION_STAGE_DURATION: Final = Metric(
+    "ml.prediction.stage.duration", "histogram", "s", "Duration of the named stages of a prediction."
+)
+PREDICTION_FIRST_ITEM_DURATION: Final = Metric(
+    "ml.prediction.first_item.duration", "histogram", "s", "Time until a streamed prediction yields its first item."
+)
+MODEL_LOAD_DURATION: Final = Metric("ml.model.load.duration", "histogram", "s", "Duration of loading the model.")
+MODEL_LOAD_TIMESTAMP: Final = Metric(
+    "ml.model.load.timestamp", "gauge", "s", "When the model was loaded, seconds since the epoch."
+)
+MODEL_TRAIN_TIMESTAMP: Final = Metric(
+    "ml.model.train.timestamp", "gauge", "s", "When the model was trained, seconds since the epoch."
+)
+MODEL_NAME: Final = "ml.model.name"
+MODEL_VERSION: Final = "ml.model.version"
+MODEL_ROLE: Final = "ml.model.role"
+"""``primary``, ``canary`` or ``shadow``."""
+PREDICTION_ID: Final = "ml.prediction.id"
+PREDICTION_CLASS: Final = "ml.prediction.class"
+"""Canonical text of the predicted class."""
+PREDICTION_VALUE: Final = "ml.prediction.value"
+"""The predicted number of a regression, a double."""
+PREDICTION_SCORE_ATTRIBUTE: Final = "ml.prediction.score"
+"""The score of one prediction, a double."""
+PREDICTION_BATCH_SIZE_ATTRIBUTE: Final = "ml.prediction.batch.size"
+PREDICTION_DURATION_ATTRIBUTE: Final = "ml.prediction.duration"
+"""Duration of the call in seconds, a double, on the event."""
+STAGE_NAME: Final = "ml.stage.name"
+EXEMPLAR: Final = "otelml.exemplar"
+"""True on a span that an exemplar of a metric points to, so that tail sampling keeps it."""
+PREDICT_SPAN: Final = "predict {model}"
+"""Name of the span of one prediction, kind INTERNAL."""
+LOAD_SPAN: Final = "load {model}"
+PREDICTION_EVENT: Final = "ml.prediction"
+PREDICTION_ID_HEADER: Final = "x-prediction-id"
+OTHER: Final = "__other__"
+CANCELLED: Final = "cancelled"
+"""``error.type`` of a call that its caller gave up: counted apart, no alert."""
+DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SCORE_BUCKETS: Final = tuple(round(step * 0.05, 2) for step in range(1, 20))
+"""19 inner edges: 20 uniform bins in 0..1."""
+BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
