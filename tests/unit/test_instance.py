@@ -6,10 +6,13 @@ import os
 import tempfile
 import uuid
 
+import otlp_receiver
 import pytest
 
 from otel_ml import _guard
 from otel_ml._instance import CHECK_SECONDS, Instance
+
+fresh_guard = otlp_receiver.fresh_guard
 
 
 def test_the_lowest_free_slot_gives_a_stable_id(tmp_path):
