@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 
 
 @pytest.fixture(autouse=True)
 def exceptions_may_speak() -> Iterator[None]:
     """A sensitive model of one test withholds no exception of the next."""
     yield
-    ports.withhold_exceptions(withheld=False)
+    withholding.withhold_exceptions(withheld=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

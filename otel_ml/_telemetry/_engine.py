@@ -27,7 +27,8 @@ from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
 from otel_ml._telemetry.metrics._reader import CellStore
 from otel_ml._telemetry.otlp import _encoding, _repair
-from otel_ml._telemetry.ports import Attributes, AttributeValue, Clock, EventData, SpanData
+from otel_ml._telemetry.ports import Clock
+from otel_ml._telemetry.records import Attributes, AttributeValue, EventData, SpanData
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml._telemetry.sdk import _providers
@@ -88,9 +89,9 @@ class OwnEngine:
         self.config = config
         self.ids = ids
         self.clock = clock
-        self.light_spans = True
-        self.is_heard = bool(config.traces.exporters or config.logs.exporters)
-        self.exemplars = self.is_heard and config.exemplar_filter != "always_off"
+        self.fast_spans = True
+        self.has_exporters = bool(config.traces.exporters or config.logs.exporters)
+        self.exemplars = self.has_exporters and config.exemplar_filter != "always_off"
         self._notes: list[str] = []
         self._closed = False
         self._closing = threading.Lock()
@@ -110,7 +111,7 @@ class OwnEngine:
             raise
         self._build_worker()
         self.offer = self._predictions.offer
-        self.offer_heavy = self._predictions.offer_heavy
+        self.offer_sized = self._predictions.offer_sized
         for reader in self._readers if periodic else ():
             reader.start()
         self._outbox.start()
@@ -250,7 +251,7 @@ class OwnEngine:
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
-        self.light_spans = self.light_spans and _transports.only_ours(config.traces)
+        self.fast_spans = self.fast_spans and _transports.only_ours(config.traces)
         processors = _providers.span_processors(
             config,
             self._spans,
@@ -305,7 +306,7 @@ class OwnEngine:
             *(intake for intake in (servers, self._spans, self._logs) if intake is not None),
         ]
         self._worker = Worker(intakes, delay=self.config.schedule_delay, housekeeping=self.instance.keep)
-        self.hurry = self._worker.wake
+        self.wake_worker = self._worker.wake
 
     # Steps.
 
@@ -333,7 +334,7 @@ class OwnEngine:
         _guard.call("engine.notice", ports.renew, self)
 
     def _use_stock_spans(self, why: str) -> None:
-        self.light_spans = False
+        self.fast_spans = False
         self._notes.append(f"traces: stock path, since {why}")
 
 

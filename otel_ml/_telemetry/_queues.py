@@ -13,9 +13,9 @@ from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import Encoded, encoded, joined
-from otel_ml._telemetry.ports import EventData, EverydayValues, Record, SpanData
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet
+from otel_ml._telemetry.records import EventData, FastRecordValues, Record, SpanData
 from otel_ml.config import Signal
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ MANY: Final = 4096
 """Where so many wait, sixteen chunks are taken in one go: each pause between them costs as much as ten records."""
 
 
-class Bell:
+class Wakeup:
     """How a queue calls its worker; until the worker has hung one up it does nothing."""
 
     def __init__(self, start: Callable[[], None], wake: Callable[[], None]) -> None:
@@ -36,7 +36,7 @@ class Bell:
         self.wake = wake
 
 
-_SILENT: Final = Bell(lambda: None, lambda: None)
+_SILENT: Final = Wakeup(lambda: None, lambda: None)
 
 
 class Predictions:
@@ -47,14 +47,14 @@ class Predictions:
         self._quarter = max(1, limit // 4)
         self._traces = traces
         self._logs = logs
-        self._queue: deque[Record | EverydayValues] = deque()
+        self._queue: deque[Record | FastRecordValues] = deque()
         self._renderer = Renderer(traces, logs)
         self._lock = threading.RLock()
-        self._weights: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
         """What waits and is heavy, by its identity."""
-        self._weight = 0
+        self._size = 0
         self._closed = False
-        self.bell = _SILENT
+        self.wakeup = _SILENT
         self._easy = 0
         """Records below which one more needs no thought: the worker has been started, and need not be woken."""
 
@@ -70,7 +70,7 @@ class Predictions:
         self._closed = closed
         self._easy = 0
 
-    def offer(self, record: Record | EverydayValues) -> bool:
+    def offer(self, record: Record | FastRecordValues) -> bool:
         """Queues a record without blocking; a full or closed queue drops and counts it."""
         queue = self._queue
         waiting = len(queue)
@@ -85,18 +85,18 @@ class Predictions:
             self._easy = self._quarter
             if self._closed:  # meanwhile
                 self._easy = 0
-            self.bell.start()
+            self.wakeup.start()
         if waiting + 1 >= self._quarter:
-            self.bell.wake()
+            self.wakeup.wake()
         return True
 
-    def offer_heavy(self, record: Record, weight: int) -> bool:
-        """`offer` for a record that holds about so many bytes: all of them together are bounded, too."""
+    def offer_sized(self, record: Record, size: int) -> bool:
+        """Does the same for a record that holds about ``size`` bytes; their sum is bounded, too."""
         with self._lock:
-            has_room = self._weight + weight <= WAITING_BYTES
+            has_room = self._size + size <= WAITING_BYTES
             if has_room:
-                self._weight += weight
-                self._weights[id(record)] = weight
+                self._size += size
+                self._sizes[id(record)] = size
         if not has_room:
             self._lose(record, "shutdown" if self.closed else "queue_full")
             return False
@@ -136,18 +136,18 @@ class Predictions:
     def reset_after_fork(self) -> None:
         self._queue = deque()
         self._lock = threading.RLock()
-        self._weights = {}
-        self._weight = 0
+        self._sizes = {}
+        self._size = 0
         self._easy = 0
 
-    def _relieve(self, records: Sequence[Record | EverydayValues]) -> None:
+    def _relieve(self, records: Sequence[Record | FastRecordValues]) -> None:
         """Gives back the room that these records took."""
-        if self._weights:
+        if self._sizes:
             with self._lock:
-                freed = sum([self._weights.pop(id(record), 0) for record in records])
-                self._weight -= freed
+                freed = sum([self._sizes.pop(id(record), 0) for record in records])
+                self._size -= freed
 
-    def _take(self) -> list[Record | EverydayValues]:
+    def _take(self) -> list[Record | FastRecordValues]:
         queue = self._queue
         with self._lock:
             waiting = len(queue)
@@ -157,24 +157,24 @@ class Predictions:
             self._logs.produce(_events_of(records))
         return records
 
-    def _lose(self, record: Record | EverydayValues, reason: str) -> None:
+    def _lose(self, record: Record | FastRecordValues, reason: str) -> None:
         spans, events = _spans_of((record,)), _events_of((record,))
         self._traces.lose(reason, spans)
         self._logs.lose(reason, events)
 
 
-def _spans_of(records: Iterable[Record | EverydayValues]) -> int:
+def _spans_of(records: Iterable[Record | FastRecordValues]) -> int:
     return sum([each[3] if isinstance(each, tuple) else each.span_count for each in records])
 
 
-def _events_of(records: Iterable[Record | EverydayValues]) -> int:
+def _events_of(records: Iterable[Record | FastRecordValues]) -> int:
     return sum([each[4] if isinstance(each, tuple) else each.event_count for each in records])
 
 
 class Noted:
     """Everyday predictions that are noted in the cells and wait to be sorted into buckets; none of them can be lost."""
 
-    bell = _SILENT
+    wakeup = _SILENT
     closed = False
 
     def __init__(self, cells: Callable[[], list[CellSet]]) -> None:
@@ -285,7 +285,7 @@ class Stock(Generic[T]):
         self._queue: deque[T] = deque()
         self._lock = threading.Lock()
         self.closed = False
-        self.bell = _SILENT
+        self.wakeup = _SILENT
         self._started = False
 
     def __len__(self) -> int:
@@ -300,9 +300,9 @@ class Stock(Generic[T]):
         queue.append(record)
         if not self._started:
             self._started = True
-            self.bell.start()
+            self.wakeup.start()
         if len(queue) >= self._quarter:
-            self.bell.wake()
+            self.wakeup.wake()
 
     def process(self) -> int:
         records = self._take()

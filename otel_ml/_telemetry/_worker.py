@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Protocol
 
 from otel_ml import _guard
-from otel_ml._telemetry._queues import Bell
+from otel_ml._telemetry._queues import Wakeup
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import PAUSE, Turn
 from otel_ml.config import Signal
@@ -17,7 +17,7 @@ from otel_ml.config import Signal
 class Intake(Protocol):
     """A bounded queue that the worker empties."""
 
-    bell: Bell
+    wakeup: Wakeup
     closed: bool
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Worker:
         self._delay = delay
         self._reset()
         for intake in intakes:
-            intake.bell = Bell(self._start, self.wake)
+            intake.wakeup = Wakeup(self._start, self.wake)
 
     def wake(self) -> None:
         """Asks for a round now; starts the thread if there is none."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.ports import WITHHELD, Attributes
+from otel_ml._telemetry.records import Attributes
+from otel_ml._telemetry.withholding import WITHHELD
 from otel_ml._values import text
 
 MESSAGE_LIMIT = 1024

@@ -11,7 +11,8 @@ from opentelemetry.metrics import Meter
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ids
-from otel_ml._telemetry.ports import Attributes, State
+from otel_ml._telemetry.ports import State
+from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._outcome import Outcome, event
 from otel_ml.prediction._prediction import Prediction

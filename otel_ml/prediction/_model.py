@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import ports, withholding
 from otel_ml._values import class_text, flat_json, number, text
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
@@ -388,7 +388,7 @@ class Model:
 
     def _bind(self, state: ports.State) -> None:
         if self._sensitive:
-            ports.withhold_exceptions()
+            withholding.withhold_exceptions()
         if not state.is_of(self._bound):
             self.monitor = self._make_monitor()
         self._bound = state
@@ -409,7 +409,7 @@ def _make_binding(model: Model, state: ports.State) -> Unbound:
         return Unbound(state)
     if state.engine is None:
         return GuestBinding(model, state)
-    return (LightBinding if state.engine.light_spans else OwnBinding)(model, state, state.engine)
+    return (LightBinding if state.engine.fast_spans else OwnBinding)(model, state, state.engine)
 
 
 def _drain(timeout: float) -> None:

@@ -127,10 +127,10 @@ class InMemoryTelemetry:
         self._undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
-        from otel_ml._telemetry import configure, ports
+        from otel_ml._telemetry import configure, withholding
 
         _guard.reset()
-        ports.withhold_exceptions(withheld=False)
+        withholding.withhold_exceptions(withheld=False)
         former, former_state = configure.current(), configure.in_force()
         self._undo.append(lambda: configure.adopt(former, former_state))
         if self.mode == "own":

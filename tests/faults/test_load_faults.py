@@ -12,7 +12,7 @@ from opentelemetry import trace
 from otlp_receiver import Reply
 
 import otel_ml
-from otel_ml._telemetry._queues import Bell
+from otel_ml._telemetry._queues import Wakeup
 from otel_ml._telemetry.metrics._reader import CARDINALITY
 from otel_ml.testing import InMemoryTelemetry
 
@@ -93,7 +93,7 @@ def test_case_08_a_small_queue_drops_the_newest(make_service, receiver):
     """The policy is one: who comes to a full queue is dropped, what waits is sent."""
     receiver.default = dict(BLOCKED)
     service = make_service(queue_size=10, schedule_delay=30.0, timeout=0.5)
-    service.engine._predictions.bell = Bell(lambda: None, lambda: None)  # the worker sleeps
+    service.engine._predictions.wakeup = Wakeup(lambda: None, lambda: None)  # the worker sleeps
     service.predict(25)
     ledger = service.ledger()
 

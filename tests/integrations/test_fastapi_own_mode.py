@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import otel_ml
 from otel_ml import _guard, instrument_fastapi, semconv
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 from otel_ml.integrations.fastapi._server_span import LightServerSpan
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
@@ -543,7 +543,7 @@ def test_after_the_request_the_context_is_what_it_was(telemetry):
 
 def test_texts_of_exceptions_are_withheld_where_a_model_is_sensitive(telemetry, client_of):
     """Once there is a model with sensitive columns the server span quotes no exception."""
-    ports.withhold_exceptions()
+    withholding.withhold_exceptions()
 
     def endpoint():
         span = trace.get_current_span()
@@ -555,8 +555,8 @@ def test_texts_of_exceptions_are_withheld_where_a_model_is_sensitive(telemetry, 
     client_of(application(endpoint)).get("/")
 
     (span,) = telemetry.spans()
-    assert [event["attributes"]["exception.message"] for event in span["events"]] == [ports.WITHHELD] * 2
-    assert (span["status"], span["status_message"]) == ("ERROR", ports.WITHHELD)
+    assert [event["attributes"]["exception.message"] for event in span["events"]] == [withholding.WITHHELD] * 2
+    assert (span["status"], span["status_message"]) == ("ERROR", withholding.WITHHELD)
     assert "age is" not in str(span)
 
 

@@ -18,10 +18,10 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 from otel_ml._telemetry.otlp import _framing
 from otel_ml._telemetry.otlp._framing import Encoded
-from otel_ml._telemetry.ports import AttributeValue, EventData, SpanData
+from otel_ml._telemetry.records import AttributeValue, EventData, SpanData
 
 R = TypeVar("R")
 
@@ -93,12 +93,12 @@ def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
     for of_resource in encode_spans(spans).resource_spans:
         for of_scope in of_resource.scope_spans:
             head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            if ports.withholds():
+            if withholding.withholds_exceptions():
                 for record in of_scope.spans:
                     for happened in record.events:
                         _withhold(happened.attributes)
                     if record.status.message:
-                        record.status.message = ports.WITHHELD
+                        record.status.message = withholding.WITHHELD
             encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
@@ -109,7 +109,7 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
     for of_resource in encode_logs(records).resource_logs:
         for of_scope in of_resource.scope_logs:
             head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            if ports.withholds():
+            if withholding.withholds_exceptions():
                 for record in of_scope.log_records:
                     _withhold(record.attributes)
             encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.log_records]
@@ -158,7 +158,7 @@ def _withhold(attributes: Iterable[KeyValue]) -> None:
     """Takes out what an exception says of itself; its type stays."""
     for attribute in attributes:
         if attribute.key in (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE):
-            attribute.value.string_value = ports.WITHHELD
+            attribute.value.string_value = withholding.WITHHELD
 
 
 def _flags(*, parent_is_remote: bool) -> int:

@@ -19,8 +19,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
-from otel_ml._telemetry.ports import AttributeValue
 from otel_ml._telemetry.predictions.cells import Exemplar, Folded, HistogramCell, Identity
+from otel_ml._telemetry.records import AttributeValue
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""

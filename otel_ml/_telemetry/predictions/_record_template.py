@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from otel_ml import _guard
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES, varint
-from otel_ml._telemetry.ports import Everyday, EverydayValues, Shape
+from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 
 TEMPLATES_KEPT: Final = 512
 """Shapes that are kept: models x classes x a few flags. Where there are more, all are made anew."""
@@ -56,7 +56,7 @@ class Templates:
         self.kept: dict[tuple[int, int, str], Template | None] = {}
         """By the source's number, the shape and the class; None for a shape that has to take the general way."""
 
-    def of(self, record: Everyday) -> Template | None:
+    def of(self, record: FastRecord) -> Template | None:
         """The template of this record's shape, made on first use; None if it has to take the general way."""
         key = (record.source.number, record.shape, record.label)
         if key not in self.kept:
@@ -66,7 +66,7 @@ class Templates:
         return self.kept.get(key)
 
 
-def encode(template: Template, record: EverydayValues, body: bytes) -> tuple[bytes | None, bytes | None]:
+def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[bytes | None, bytes | None]:
     """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
     # One unpacking costs less than eleven look-ups by name.
     _, _, shape, spans, events, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
@@ -108,7 +108,7 @@ _HEADS_KEPT: Final = 4096
 _BODY_HEADS: Final = _BodyHeads()
 
 
-def _make(record: Everyday) -> Template | None:
+def _make(record: FastRecord) -> Template | None:
     """Encodes the shape with known values in the general way and cuts it where they stand.
 
     The result is checked by putting the values back: what is not byte for byte the same is no template.

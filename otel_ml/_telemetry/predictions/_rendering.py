@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
-from otel_ml._telemetry.ports import EventData, Everyday, EverydayValues, Record, Shape, SpanData
 from otel_ml._telemetry.predictions._record_template import Templates, encode
+from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Record, Shape, SpanData
 
 if TYPE_CHECKING:
     from otel_ml._telemetry._queues import Outlet
@@ -18,20 +18,20 @@ _SAMPLED: Final = Shape.SAMPLED
 class Rendered:
     """What a chunk of records gave, in their order: bytes from templates, data for the general encoder."""
 
-    def __init__(self, records: list[Record | EverydayValues]) -> None:
-        self.left: Iterator[Record | EverydayValues] = iter(records)
-        self.at: Record | EverydayValues | None = None
+    def __init__(self, records: list[Record | FastRecordValues]) -> None:
+        self.left: Iterator[Record | FastRecordValues] = iter(records)
+        self.at: Record | FastRecordValues | None = None
         """The record that is being rendered."""
         self.spans: list[bytes | SpanData] = []
         self.events: list[bytes | EventData] = []
 
 
-def _drawn(record: EverydayValues) -> Everyday:
+def _drawn(record: FastRecordValues) -> FastRecord:
     """The record after it was offered as exemplar."""
-    everyday = Everyday._make(record)
-    span = (everyday.end_ns, everyday.trace_id, everyday.span_id)
-    drawn = everyday.source.cells.draw(everyday.elapsed_ns / 1e9, everyday.score, span)
-    return everyday._replace(shape=everyday.shape | Shape.IS_EXEMPLAR) if drawn else everyday
+    fast = FastRecord._make(record)
+    span = (fast.end_ns, fast.trace_id, fast.span_id)
+    drawn = fast.source.cells.draw(fast.elapsed_ns / 1e9, fast.score, span)
+    return fast._replace(shape=fast.shape | Shape.IS_EXEMPLAR) if drawn else fast
 
 
 class Renderer:
@@ -42,7 +42,7 @@ class Renderer:
         self._logs = logs
         self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
 
-    def render(self, records: list[Record | EverydayValues]) -> Rendered:
+    def render(self, records: list[Record | FastRecordValues]) -> Rendered:
         """Takes each record once."""
         rendered = Rendered(records)
         # One guard for as many records as go well: what the quick way cannot do, the general way does.
@@ -73,7 +73,7 @@ class Renderer:
                     if names in source.known_names:
                         last_names = names
                     else:
-                        rendered.at = record = source.checked(Everyday._make(record))
+                        rendered.at = record = source.checked(FastRecord._make(record))
                         row = record.row
             if (
                 shape & _SAMPLED
@@ -88,7 +88,7 @@ class Renderer:
                     seen, (low, high, least, most) = source, bounds
             if shape != last_shape or label != last_label:
                 last_shape, last_label = shape, label
-                template = kept.get((source.number, shape, label)) or templates.of(Everyday._make(record))
+                template = kept.get((source.number, shape, label)) or templates.of(FastRecord._make(record))
             if template is None:
                 self._render_one(record, rendered)
                 continue
@@ -100,19 +100,19 @@ class Renderer:
             if event is not None:
                 rendered.events.append(event)
             if source.has_observers:
-                _guard.call("worker.observe", source.observe, Everyday._make(record))
+                _guard.call("worker.observe", source.observe, FastRecord._make(record))
         return True
 
-    def _render_one(self, record: Record | EverydayValues, rendered: Rendered) -> None:
+    def _render_one(self, record: Record | FastRecordValues, rendered: Rendered) -> None:
         """The general way."""
         if isinstance(record, tuple):
-            self._render_everyday(Everyday._make(record), rendered)
+            self._render_fast(FastRecord._make(record), rendered)
             return
         data = _guard.call("worker.render", record.render)
         self._add(data, record.span_count, record.event_count, rendered)
         _guard.call("worker.observe", record.observe)
 
-    def _render_everyday(self, given: Everyday, rendered: Rendered) -> None:
+    def _render_fast(self, given: FastRecord, rendered: Rendered) -> None:
         record = _guard.call("worker.check", given.source.checked, given) or given._replace(row=None)
         data = _guard.call("worker.render", record.source.render, record)
         self._add(data, record.span_count, record.event_count, rendered)

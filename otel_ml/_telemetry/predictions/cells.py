@@ -296,13 +296,13 @@ class CellSet:
         return begun
 
     def _settle(self) -> None:
-        everyday = self._everyday
+        fast = self._everyday
         elapsed = _taken(self.elapsed_ns)
-        everyday.finished += len(elapsed)
-        everyday.durations.record_all([nanoseconds / 1e9 for nanoseconds in elapsed])
-        everyday.scores.record_all(_taken(self.scores))
+        fast.finished += len(elapsed)
+        fast.durations.record_all([nanoseconds / 1e9 for nanoseconds in elapsed])
+        fast.scores.record_all(_taken(self.scores))
         for label, times in Counter(_taken(self.classes)).items():
-            everyday.classes[label] = everyday.classes.get(label, 0) + times
+            fast.classes[label] = fast.classes.get(label, 0) + times
 
 
 def _taken(noted: list[V]) -> list[V]:

@@ -8,8 +8,8 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, 
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
-from otel_ml._telemetry.ports import AttributeValue
 from otel_ml._telemetry.predictions._points import Window, clean
+from otel_ml._telemetry.records import AttributeValue
 from otel_ml._telemetry.requests.cells import FoldedRequests, active_attributes
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.requests")

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ml import _guard
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, joined, varint
-from otel_ml._telemetry.ports import Attributes, SpanData
+from otel_ml._telemetry.records import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
 """Shapes that are kept: methods x routes x statuses x a few flags. Beyond it spans take the general way."""

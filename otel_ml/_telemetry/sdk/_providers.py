@@ -23,7 +23,7 @@ from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import CellStore, Reader
-from otel_ml._telemetry.ports import EventData
+from otel_ml._telemetry.records import EventData
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedLogProcessors, GuardedSampler
 from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry.sdk._processors import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans

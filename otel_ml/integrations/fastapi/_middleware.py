@@ -111,7 +111,7 @@ class ServerLayer:
             return self._begin_others(channel, local)
         if propagate.get_global_textmap() is not settings.headers.propagator:
             settings.headers = _propagation.headers_in_force(settings.allowed_baggage)
-        if light is None or not light.engine.light_spans or settings.server_span or _route.NOTE_KEY in scope:
+        if light is None or not light.engine.fast_spans or settings.server_span or _route.NOTE_KEY in scope:
             return self._begin_stock(channel, local)
         return _fast_path.LightExchange(channel, local, light, settings)
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, T
 from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import semconv
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml._telemetry.requests.spans import CompactSpan
@@ -21,7 +21,7 @@ from otel_ml.prediction import RequestPredictions
 from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
 
 if TYPE_CHECKING:
-    from otel_ml._telemetry.ports import Attributes, SpanData
+    from otel_ml._telemetry.records import Attributes, SpanData
     from otel_ml.integrations.fastapi._attributes import Scope
     from otel_ml.integrations.fastapi._recording import Light
 
@@ -83,7 +83,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
     @property
     def withholds(self) -> bool:
         """Whether texts of exceptions stay in the process."""
-        return ports.withholds()
+        return withholding.withholds_exceptions()
 
     def follow(self, parent: SpanContext, light: Light) -> None:
         """Becomes a child; the rule decides anew."""
@@ -167,9 +167,9 @@ class LightServerSpan(RequestPredictions, LightSpan):
         if failed and (self._status is None or self._status[0] is not StatusCode.OK):
             self._status = (StatusCode.ERROR, "")
         data = replace(self._data({**self._constant(), **self._own(), **self.about()}, None), kind="server")
-        if ports.withholds():
+        if withholding.withholds_exceptions():
             data.events = [(name, at, _withheld(attributes)) for name, at, attributes in data.events]
-            data.status_message = data.status_message and ports.WITHHELD
+            data.status_message = data.status_message and withholding.WITHHELD
         return data
 
     def _constant(self) -> Attributes:
@@ -189,4 +189,4 @@ class LightServerSpan(RequestPredictions, LightSpan):
 def _withheld(attributes: Attributes) -> Attributes:
     """Without what an exception says of itself; its type stays."""
     texts = (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE)
-    return {key: ports.WITHHELD if key in texts else value for key, value in attributes.items()}
+    return {key: withholding.WITHHELD if key in texts else value for key, value in attributes.items()}

@@ -14,7 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, SeverityNumber, get_logger
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 from otel_ml.integrations.logging import _setup
 from otel_ml.prediction import current_prediction
 
@@ -322,8 +322,8 @@ def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:
     kind, error, trace = record.exc_info
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     attributes[semconv.EXCEPTION_TYPE] = bounded(name, VALUE_LIMIT)
-    if ports.withholds():
-        attributes[semconv.EXCEPTION_MESSAGE] = ports.WITHHELD
+    if withholding.withholds_exceptions():
+        attributes[semconv.EXCEPTION_MESSAGE] = withholding.WITHHELD
         return
     message = _guard.call("logging.exception", str, error)
     if message is not None:

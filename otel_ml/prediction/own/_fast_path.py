@@ -16,7 +16,8 @@ from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import attach, detach, get_current, reset
-from otel_ml._telemetry.ports import Engine, Shape, SpanData, State
+from otel_ml._telemetry.ports import Engine, State
+from otel_ml._telemetry.records import Shape, SpanData
 from otel_ml._values import CLASS_LIMIT, class_text
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._features import LIGHT, scalar_row, weight_of
@@ -167,9 +168,9 @@ class LightBinding(EverydaySource, OwnBinding):
             self.class_texts[label] = texts
         return texts
 
-    def hurry(self) -> None:
+    def wake_worker(self) -> None:
         """Much is noted: wakes the worker, and settles here if it does not get to it."""
-        self.engine.hurry()
+        self.engine.wake_worker()
         if len(self.elapsed_ns) >= NOTED_KEPT:
             self.cells.settle()
 
@@ -230,7 +231,7 @@ class LightPrediction(OwnPrediction, LightSpan):
                     note_score(score)
                     note_class(texts[1])
                     if len(noted) >= NOTED_BEFORE_HURRY:
-                        binding.hurry()
+                        binding.wake_worker()
                     return
         except Exception as error:  # noqa: BLE001 - handed to the guard
             if self._is_told:  # its record is on the way: only the counts are missing

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.ports import Clock, Engine, EventData, SpanData, State
+from otel_ml._telemetry.ports import Clock, Engine, State
 from otel_ml._telemetry.predictions.cells import Exemplar, HistogramCell, Identity, ModelCells
+from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._features import LIGHT, Batch, weight_of
 from otel_ml.prediction._outcome import Outcome, event
@@ -31,8 +32,8 @@ class OwnBinding(Binding):
 
         self.clock = engine.clock
         self.exemplars = engine.exemplars
-        self.is_heard = engine.is_heard or model.has_observers
-        self.offer = engine.offer if self.is_heard else _to_nobody
+        self.has_exporters = engine.has_exporters or model.has_observers
+        self.offer = engine.offer if self.has_exporters else _to_nobody
 
     def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
         return StockPrediction(self, model, features, given_id)
@@ -88,7 +89,7 @@ class OwnPrediction(Prediction):
         _guard.call("prediction.span", self._end, outcome)
         self.event_count = int(model.wants_event(outcome, sampled=bool(ids[2] & 1)))
         self._observes = model.observes(outcome)
-        is_told = self._binding.is_heard and (self.span_count or self.event_count or self._observes)
+        is_told = self._binding.has_exporters and (self.span_count or self.event_count or self._observes)
         if not (is_told and self._offer(outcome)):
             self._let_go()
 
@@ -98,7 +99,7 @@ class OwnPrediction(Prediction):
         features = outcome.features
         weight = features.weight() if isinstance(features, Batch) else weight_of(features) if features else 0
         if weight > LIGHT:
-            return self._binding.engine.offer_heavy(self, weight)
+            return self._binding.engine.offer_sized(self, weight)
         return self._binding.offer(self)
 
     def _let_go(self) -> None:

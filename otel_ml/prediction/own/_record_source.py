@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml._telemetry.ports import EventData, Everyday, Shape, SpanData
+from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
 from otel_ml._values import flat_json
 from otel_ml.prediction._features import scalar_row, snapshot
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
@@ -26,7 +26,7 @@ class EverydaySource:
     known_names: set[tuple[str, ...]]
     """The names of clean rows: a service predicts from the same features again and again."""
 
-    def checked(self, record: Everyday) -> Everyday:
+    def checked(self, record: FastRecord) -> FastRecord:
         row = record.row
         if row is None:
             return record
@@ -45,23 +45,23 @@ class EverydaySource:
             return body
         return flat_json({"features": row, "prediction": label, "score": score})
 
-    def render(self, record: Everyday) -> tuple[list[SpanData], EventData | None]:
+    def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
         outcome = outcome_of(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         spans = [self._span(record, outcome), *record.stages] if record.span_count else []
         return spans, event(model_of(record), outcome, ids) if record.event_count else None
 
-    def prototype(self, record: Everyday) -> tuple[SpanData, EventData]:
+    def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
         outcome = outcome_of(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         return self._span(record, outcome), event(model_of(record), outcome, ids)
 
-    def observe(self, record: Everyday) -> None:
+    def observe(self, record: FastRecord) -> None:
         model, outcome = model_of(record), outcome_of(record)
         if model.observes(outcome):
             model.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
 
-    def _span(self, record: Everyday, outcome: Outcome) -> SpanData:
+    def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:
         attributes = span_attributes(model_of(record), outcome)
         if record.shape & Shape.IS_EXEMPLAR:
             attributes[semconv.EXEMPLAR] = True
@@ -78,12 +78,12 @@ class EverydaySource:
         )
 
 
-def model_of(record: Everyday) -> Model:
+def model_of(record: FastRecord) -> Model:
     """The model whose prediction it was."""
     return record.model  # type: ignore[return-value]
 
 
-def outcome_of(record: Everyday) -> Outcome:
+def outcome_of(record: FastRecord) -> Outcome:
     """The prediction in the form that every way shares."""
     return Outcome(
         prediction_id=record.prediction_id,

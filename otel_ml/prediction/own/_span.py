@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlag
 
 from otel_ml import _guard, semconv
 from otel_ml._kinds import pairs
-from otel_ml._telemetry.ports import Attributes, SpanData
+from otel_ml._telemetry.records import Attributes, SpanData
 from otel_ml._values import scalar, text
 from otel_ml.prediction._failure import describe
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from otel_ml._telemetry.ports import SpanData
+    from otel_ml._telemetry.records import SpanData
     from otel_ml.prediction.own._fast_path import LightPrediction
 
 _NOWHERE = Context()

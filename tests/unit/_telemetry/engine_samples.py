@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from otel_ml._telemetry.ports import EventData, SpanData
+from otel_ml._telemetry.records import EventData, SpanData
 
 
 def within(seconds: float = 10.0) -> float:

@@ -377,14 +377,14 @@ def test_our_own_log_lines_do_not_feed_the_pipeline(make_engine, receiver):
 def test_a_foreign_span_processor_gets_stock_spans(make_engine):
     """A processor that the user adds must see every span: light spans are turned off, and that is said."""
     engine = make_engine()
-    before = engine.light_spans
+    before = engine.fast_spans
 
     class Mine(SpanProcessor):
         pass
 
     engine.tracer_provider.add_span_processor(Mine())
 
-    assert (before, engine.light_spans) == (True, False)
+    assert (before, engine.fast_spans) == (True, False)
     assert "traces: stock path, since the span processor Mine was added and must see every span" in engine.notes()
 
 
@@ -420,7 +420,7 @@ def test_a_foreign_id_generator_is_obeyed(make_engine, monkeypatch):
     engine = make_engine()
 
     assert type(engine.tracer_provider.id_generator).__name__ == "RandomIdGenerator"
-    assert engine.light_spans is False
+    assert engine.fast_spans is False
 
 
 def test_ids_ignore_the_services_seed(make_engine):
@@ -450,7 +450,7 @@ def test_a_signal_without_our_sender_is_not_in_its_ledger(make_engine, receiver,
     assert engine.flush(within())
     assert list(engine.ledger().values()) == [Ledger()] * 3
     assert receiver.heads == []
-    assert engine.light_spans is (exporter == "none")
+    assert engine.fast_spans is (exporter == "none")
     assert ("printed" in capsys.readouterr().out) is (exporter == "console")
 
 

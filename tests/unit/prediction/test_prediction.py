@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import otel_ml
 from otel_ml import _guard
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import withholding
 from otel_ml._telemetry.ports import SamplingRule
 from otel_ml.prediction._failure import describe
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
@@ -170,7 +170,7 @@ def test_exception_texts_of_a_sensitive_model_are_withheld(telemetry: InMemoryTe
         predict({"age": 30, "ssn": "canary-7"})
 
     assert "canary-7" not in json.dumps([telemetry.spans(), telemetry.logs(), telemetry.metrics()])
-    assert telemetry.spans()[0]["status_message"] == ports.WITHHELD
+    assert telemetry.spans()[0]["status_message"] == withholding.WITHHELD
 
 
 def test_a_batch_is_one_span_and_counts_rows(telemetry: InMemoryTelemetry) -> None:

@@ -80,7 +80,7 @@ def test_all_signals_go_by_our_senders(make_grpc_engine, grpc_receiver):
     ledger = engine.ledger()
     assert (ledger["traces"], ledger["logs"]) == (Ledger(701, 701), Ledger(700, 700))
     assert {signal: account.delivered for signal, account in ledger.items()} == grpc_receiver.counted()
-    assert engine.light_spans is True
+    assert engine.fast_spans is True
     assert [line for line in engine.notes() if "stock path" in line] == []
 
 

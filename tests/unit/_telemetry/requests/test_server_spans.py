@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
 from otel_ml._telemetry.otlp import _encoding, _framing
-from otel_ml._telemetry.ports import SpanData
+from otel_ml._telemetry.records import SpanData
 from otel_ml._telemetry.requests.spans import CLIENTS_KEPT, TEMPLATES_KEPT, CompactSpan, SpanEncoder, attribute
 
 CONSTANT = {"http.request.method": "GET", "http.route": "/100%/{leaf}", "http.response.status_code": 200}

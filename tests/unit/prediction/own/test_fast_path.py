@@ -183,7 +183,7 @@ def test_a_caller_settles_when_nobody_else_does():
     """With a worker that never comes the lists keep their limit all the same."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="off")
-        model.binding.engine.hurry = lambda: None
+        model.binding.engine.wake_worker = lambda: None
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
         for _ in range(_fast_path.NOTED_KEPT + 100):
             predict(None)
@@ -285,7 +285,7 @@ def close_queue(engine):
 
 def hear_nothing(engine):
     """What `configure` does without exporters of spans and logs."""
-    engine.is_heard = False
+    engine.has_exporters = False
 
 
 @pytest.mark.parametrize("refuse", [close_queue, hear_nothing])

@@ -1,0 +1,152 @@
+"""What a finished prediction is made of on its way through the engine: spans, events and the records of both paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_ml._telemetry.predictions.cells import CellSet
+
+AttributeValue = str | bool | int | float
+Attributes = dict[str, AttributeValue]
+
+
+@dataclass(slots=True)
+class SpanData:
+    """One finished span, ready to be encoded. Times are nanoseconds since the epoch."""
+
+    name: str
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    """0 for a root span."""
+    trace_flags: int
+    start_ns: int
+    end_ns: int
+    attributes: Attributes
+    events: list[tuple[str, int, Attributes]] = field(default_factory=list)
+    links: list[tuple[int, int, Attributes]] = field(default_factory=list)
+    """Trace id, span id and attributes of each link."""
+    status: Literal["unset", "ok", "error"] = "unset"
+    status_message: str = ""
+    trace_state: str = ""
+    parent_is_remote: bool = False
+    kind: Literal["internal", "server"] = "internal"
+
+
+@dataclass(slots=True)
+class EventData:
+    """One log record with an event name. ``body`` is one JSON text."""
+
+    name: str
+    time_ns: int
+    severity: Literal["INFO", "ERROR"]
+    body: str
+    attributes: Attributes
+    trace_id: int = 0
+    span_id: int = 0
+    trace_flags: int = 0
+
+
+FastRecordValues: TypeAlias = tuple[
+    "Source",
+    object,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    str,
+    float,
+    "dict[str, object] | None",
+    "Sequence[SpanData]",
+]
+"""A `FastRecord` as it waits for the worker: a bare tuple costs a third of one with names."""
+
+
+class FastRecord(NamedTuple):
+    """A finished prediction on the fast path: only the values that differ from others of its shape, no user objects."""
+
+    source: Source
+    model: object
+    shape: int
+    """Bits of `Shape`: records of one source with equal shape and label differ only in the fields below."""
+    span_count: int
+    event_count: int
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    """0 for a root span."""
+    end_ns: int
+    elapsed_ns: int
+    number: int
+    """The prediction id as a number."""
+    label: str
+    """The predicted class."""
+    score: float
+    row: dict[str, object] | None
+    """The features, with names not yet validated."""
+    stages: Sequence[SpanData]
+
+    @property
+    def prediction_id(self) -> str:
+        """32 hexadecimal digits."""
+        return f"{self.number:032x}"
+
+
+class Shape:
+    """Bits of `FastRecord.shape`. The lowest two are the trace flags."""
+
+    SAMPLED = 1
+    FLAGS = 3
+    HAS_PARENT = 4
+    PARENT_IS_REMOTE = 8
+    IS_EXEMPLAR = 16
+
+
+class Source(Protocol):
+    """What all fast records of one model share. Called on the worker."""
+
+    number: int
+    """Keeps its shapes apart from those of other sources."""
+    cells: CellSet
+    exemplars: bool
+    has_observers: bool
+    known_names: set[tuple[str, ...]]
+    """Feature names that were validated, one tuple for each layout of a row."""
+
+    def checked(self, record: FastRecord) -> FastRecord:
+        """Returns the record with valid feature names."""
+
+    def body(self, model: object, label: str, score: float, row: dict[str, object] | None) -> bytes:
+        """Returns the JSON text of an event, in UTF-8."""
+
+    def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
+        """Builds the spans and the event on the general path."""
+
+    def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
+        """Builds the span and the event of a record, also those the record does not ask for."""
+
+    def observe(self, record: FastRecord) -> None:
+        """Counts bins, violations and the prediction for ground truth."""
+
+
+class Record(Protocol):
+    """A finished prediction on the general path, waiting for the worker. It holds no user objects."""
+
+    span_count: int
+    """Spans that `render` will return; the ledger counts them when the record is offered."""
+    event_count: int
+
+    def render(self) -> tuple[list[SpanData], EventData | None]:
+        """Builds the span data and the event. Called once, on the worker."""
+
+    def observe(self) -> None:
+        """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""
