@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,9 @@ def resources(messages: list[Message]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
-def test_golden_telemetry_leaves_as_written_down(signal: str, collector: Collector, backend: Backend) -> None:
+def test_golden_telemetry_leaves_as_written_down(
+    signal: str, collector: Collector, backend: Backend, request: pytest.FixtureRequest
+) -> None:
     """Enriched, filtered, redacted by key in attributes and bodies, and otherwise untouched."""
     status = collector.send_json(f"/v1/{signal}", (GOLDEN / f"{signal}.json").read_bytes())
     # Metrics leave in two writes: the predictions' and the host's.
@@ -56,7 +57,7 @@ def test_golden_telemetry_leaves_as_written_down(signal: str, collector: Collect
 
     actual = eventually(arrived)
     expected = GOLDEN / f"{signal}.expected.json"
-    if os.environ.get("OTEL_ML_WRITE_GOLDEN"):
+    if request.config.getoption("--update-golden"):
         expected.write_text(json.dumps(actual, indent=1) + "\n", encoding="utf-8")
     assert status == 200
     assert actual == json.loads(expected.read_text(encoding="utf-8"))
