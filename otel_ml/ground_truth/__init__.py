@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth._store import StoreError
 from otel_ml.ground_truth._truth import GroundTruth
 
-__all__ = ["GroundTruth", "StoreError"]
+__all__ = ["GroundTruth", "LoggedPrediction", "State", "StoreError"]

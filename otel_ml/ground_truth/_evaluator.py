@@ -11,7 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ml import _guard, semconv
-from otel_ml.ground_truth._records import Joined, State, StoredPrediction, is_correct
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._records import Joined, State, is_correct
 from otel_ml.ground_truth._scores import BOOLEAN_PAIRS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SCORE_BINS: Final = 50
 class _ModelCounts:
     """What is known of one model's classes; every pair of them is exported from the moment both are known."""
 
-    def __init__(self, prediction: StoredPrediction) -> None:
+    def __init__(self, prediction: LoggedPrediction) -> None:
         self.attributes = {
             semconv.MODEL_NAME: prediction.model,
             semconv.MODEL_VERSION: prediction.version,
@@ -45,40 +46,35 @@ class Evaluator:
 
     def __init__(self, meter: Meter, logger: Logger) -> None:
         self._lock = threading.RLock()
-        self.bind(meter, logger)
-
-    def bind(self, meter: Meter, logger: Logger) -> None:
-        """Emits through this meter and logger from now on."""
-        with self._lock:
-            self._logger = logger
-            self._models: dict[tuple[str, str, str], _ModelCounts] = {}
-            self._pairs = 0
-            self._outcomes, self._score_bins, self._labels, self._count, self._absolute, self._squared = (
-                meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
-                for metric in (
-                    semconv.EVAL_OUTCOMES,
-                    semconv.EVAL_SCORE_BIN_COUNT,
-                    semconv.EVAL_LABELS,
-                    semconv.EVAL_PREDICTIONS,
-                    semconv.EVAL_ABSOLUTE_ERROR,
-                    semconv.EVAL_SQUARED_ERROR,
-                )
+        self._logger = logger
+        self._models: dict[tuple[str, str, str], _ModelCounts] = {}
+        self._pairs = 0
+        self._outcomes, self._score_bins, self._labels, self._count, self._absolute, self._squared = (
+            meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
+            for metric in (
+                semconv.EVAL_OUTCOMES,
+                semconv.EVAL_SCORE_BIN_COUNT,
+                semconv.EVAL_LABELS,
+                semconv.EVAL_PREDICTIONS,
+                semconv.EVAL_ABSOLUTE_ERROR,
+                semconv.EVAL_SQUARED_ERROR,
             )
-            self._lag = meter.create_histogram(
-                semconv.EVAL_LABEL_LAG.name,
-                unit=semconv.EVAL_LABEL_LAG.unit,
-                description=semconv.EVAL_LABEL_LAG.description,
-                explicit_bucket_boundaries_advisory=semconv.LAG_BUCKETS,
-            )
+        )
+        self._lag = meter.create_histogram(
+            semconv.EVAL_LABEL_LAG.name,
+            unit=semconv.EVAL_LABEL_LAG.unit,
+            description=semconv.EVAL_LABEL_LAG.description,
+            explicit_bucket_boundaries_advisory=semconv.LAG_BUCKETS,
+        )
 
-    def restart_in_child(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock; its series start anew."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, and all series start again at 0."""
         self._lock = threading.RLock()
         self._models = {}
         self._pairs = 0
 
     @_guard.guarded("ground_truth.expect", None)
-    def expect(self, prediction: StoredPrediction) -> None:
+    def expect(self, prediction: LoggedPrediction) -> None:
         """Starts the series that this prediction's label will add to at 0: an increase from nothing would be lost."""
         with self._lock:
             model = self._model(prediction)
@@ -86,7 +82,7 @@ class Evaluator:
                 self._class(model, prediction.predicted, prediction)
 
     @_guard.guarded("ground_truth.state", None)
-    def count_state(self, state: State, prediction: StoredPrediction | None) -> None:
+    def count_state(self, state: State, prediction: LoggedPrediction | None) -> None:
         """Counts what became of a label; of a waiting one the model is not known."""
         with self._lock:
             model = None if prediction is None else self._model(prediction)
@@ -127,7 +123,7 @@ class Evaluator:
             else:
                 _guard.warn_once("ground_truth.score", "otel-ml: scores outside 0..1 are not counted for the live AUC")
 
-    def _model(self, prediction: StoredPrediction) -> _ModelCounts | None:
+    def _model(self, prediction: LoggedPrediction) -> _ModelCounts | None:
         key = (prediction.model, prediction.version, prediction.role)
         known = self._models.get(key)
         if known is not None:
@@ -150,7 +146,7 @@ class Evaluator:
             self._labels.add(0, {**known.attributes, semconv.EVAL_LABEL_STATE: state})
         return known
 
-    def _class(self, model: _ModelCounts, name: str, prediction: StoredPrediction) -> str:
+    def _class(self, model: _ModelCounts, name: str, prediction: LoggedPrediction) -> str:
         """The name under which a class is counted; a new one's series start at 0."""
         if name in model.classes:
             return name
@@ -196,10 +192,10 @@ class Evaluator:
         )
 
 
-def _trace_of(prediction: StoredPrediction) -> Context:
+def _trace_of(prediction: LoggedPrediction) -> Context:
     """A context in which the prediction's span is current, so that the event is filed under it."""
     flags = TraceFlags(TraceFlags.SAMPLED if prediction.sampled else TraceFlags.DEFAULT)
-    span = SpanContext(int(prediction.trace_id, 16), int(prediction.span_id, 16), is_remote=True, trace_flags=flags)
+    span = SpanContext(prediction.trace_id, prediction.span_id, is_remote=True, trace_flags=flags)
     return set_span_in_context(NonRecordingSpan(span), Context())
 
 

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from otel_ml.ground_truth._records import StoredLabel, StoredPrediction
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._records import StoredLabel
 
 BOOLEAN_PAIRS: Final = (("0", "1"), ("False", "True"), ("false", "true"), ("no", "yes"))
 
 
-def evaluate(pairs: Iterable[tuple[StoredPrediction, StoredLabel]]) -> dict[str, Any]:
+def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str, Any]:
     """The figures of one set of labelled predictions; which ones depends on their task.
 
     Classes: ``count, labelled, accuracy, precision, recall, f1, auc, per_class`` and, of a binary task, ``positive``.
@@ -76,7 +77,7 @@ def auc(scored: Sequence[tuple[float, bool]]) -> float | None:
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
-def _positive(rows: Sequence[tuple[StoredPrediction, StoredLabel]], seen: set[str]) -> str | None:
+def _positive(rows: Sequence[tuple[LoggedPrediction, StoredLabel]], seen: set[str]) -> str | None:
     """The positive class: as declared, or of a pair that says so itself; None makes it a multiclass task."""
     declared = {prediction.positive for prediction, _ in rows if prediction.positive is not None}
     if len(declared) == 1:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from otel_ml.ground_truth._records import (
-    Logged,
-    Settled,
-    State,
-    StoredLabel,
-    StoredPrediction,
-    declared_class,
-)
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._join import KnownPrediction, join
+from otel_ml.ground_truth._records import LabelOutcome, StoredLabel
+from otel_ml.ground_truth._rows import PredictionRow, from_row
 from otel_ml.ground_truth._tables import Tables
 
 if TYPE_CHECKING:
@@ -72,18 +68,18 @@ class Store:
         with self._writing() as connection:
             self._tables.create(connection)
 
-    def write(self, logged: Sequence[Logged]) -> list[Settled]:
-        """Stores new predictions and settles the labels that waited for them; an id that is known is left alone."""
-        settled: list[Settled] = []
+    def write(self, rows: Sequence[PredictionRow]) -> list[LabelOutcome]:
+        """Stores new predictions and joins the labels that waited for them; a known id is left as it is."""
+        outcomes: list[LabelOutcome] = []
         with self._writing() as connection:
-            for start in range(0, len(logged), _CHUNK):
-                settled += self._write_chunk(connection, logged[start : start + _CHUNK])
-        return settled
+            for start in range(0, len(rows), _CHUNK):
+                outcomes += self._write_chunk(connection, rows[start : start + _CHUNK])
+        return outcomes
 
-    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[Logged]) -> list[Settled]:
+    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[PredictionRow]) -> list[LabelOutcome]:
         tables = self._tables
-        rows = {item.prediction.id: item.prediction._asdict() for item in reversed(chunk)}
-        sets = {item.prediction.classes: item.class_set for item in chunk if item.class_set is not None}
+        rows = {item.prediction.id: item.columns() for item in reversed(chunk)}
+        sets = {item.class_key: item.class_names for item in chunk if item.class_names is not None}
         moments = {name: item.prediction.predicted_at for item in chunk for name, _ in item.aliases}
         leads = {name: target for item in reversed(chunk) for name, target in item.aliases if name not in rows}
         self._put(connection, tables.predictions, list(rows.values()))
@@ -93,16 +89,17 @@ class Store:
             tables.aliases,
             [{"id": name, "leads_to": to, "predicted_at": moments[name]} for name, to in leads.items()],
         )
-        waiting = self._found(connection, tables.waiting, [*rows, *leads])
+        waiting = self._find(connection, tables.waiting, [*rows, *leads])
         if not waiting:
             return []
-        found = sorted((StoredLabel(*row) for row in waiting.values()), key=lambda label: label.labeled_at)
-        settled = self._settle(connection, found, leads, self._known(connection, found, leads), {})
+        labels = sorted((StoredLabel(*row) for row in waiting.values()), key=lambda label: label.labeled_at)
+        outcomes = join(labels, self._known(connection, labels, leads), leads, {})
+        self._set_labels(connection, outcomes)
         over = [row.id for row in waiting.values() if leads.get(row.id, row.id) is not None]
         connection.execute(tables.waiting.delete().where(tables.waiting.c.id.in_(over)))
-        return settled
+        return outcomes
 
-    def label(self, labels: Sequence[StoredLabel]) -> list[Settled]:
+    def label(self, labels: Sequence[StoredLabel]) -> list[LabelOutcome]:
         """Joins each label with its prediction or lets it wait; says which, and names the prediction if it is known.
 
         The transaction excludes all other writers, so that what it has read stays true until it is committed.
@@ -110,60 +107,24 @@ class Store:
         with self._writing() as connection:
             known = self._known(connection, labels, {})
             others = [label.id for label in labels if label.id not in known]
-            leads = {name: row.leads_to for name, row in self._found(connection, self._tables.aliases, others).items()}
+            leads = {name: row.leads_to for name, row in self._find(connection, self._tables.aliases, others).items()}
             if leads:
                 known.update(self._known(connection, [label for label in labels if label.id in leads], leads))
             places = [*others, *(target for target in leads.values() if target is not None)]
-            first = {name: row.label for name, row in self._found(connection, self._tables.waiting, places).items()}
-            settled = self._settle(connection, labels, leads, known, first)
-            new = [item.label for item in settled if item.state == "waiting"]
+            waiting = {name: row.label for name, row in self._find(connection, self._tables.waiting, places).items()}
+            outcomes = join(labels, known, leads, waiting)
+            self._set_labels(connection, outcomes)
+            new = [item.label for item in outcomes if item.state == "waiting"]
             if new:
                 connection.execute(self._tables.waiting.insert(), [label._asdict() for label in new])
-        return settled
-
-    def _settle(
-        self,
-        connection: sa.Connection,
-        labels: Sequence[StoredLabel],
-        leads: dict[str, str | None],
-        known: dict[str, Any],
-        first: dict[str, str],
-    ) -> list[Settled]:
-        """Decides label by label, in their order, and writes those that are joined."""
-        first.update((name, row.label) for name, row in known.items() if row.label is not None)
-        settled: list[Settled] = []
-        for given in labels:
-            target = leads.get(given.id)
-            label = given if target is None or given.id in known else given._replace(id=target)
-            row = known.get(label.id)
-            if row is None:
-                state: State = _repeated(first[label.id], label) if label.id in first else "waiting"
-                settled.append(Settled(state, label, None, names_batch=given.id in leads and target is None))
-            else:
-                settled.append(self._judged(connection, label, _prediction(row), first))
-            if settled[-1].state in {"matched", "waiting"}:
-                first[label.id] = settled[-1].label.label
-        self._set_labels(connection, [item.label for item in settled if item.state == "matched"])
-        return settled
-
-    def _judged(
-        self, connection: sa.Connection, label: StoredLabel, prediction: StoredPrediction, first: dict[str, str]
-    ) -> Settled:
-        """A label whose prediction is known."""
-        classes = self._declared(connection, prediction.classes)
-        if classes is not None:
-            name = declared_class(label.label, prediction.task, classes)
-            if name is None:
-                return Settled("failed", label, prediction, declared=classes)
-            label = label._replace(label=name)
-        state: State = _repeated(first[label.id], label) if label.id in first else "matched"
-        return Settled(state, label, prediction)
+        return outcomes
 
     def _declared(self, connection: sa.Connection, key: str | None) -> tuple[str, ...] | None:
+        """Returns the declared classes stored under a key."""
         if key is None:
             return None
         if key not in self._class_sets:
-            row = self._found(connection, self._tables.classes, [key]).get(key)
+            row = self._find(connection, self._tables.classes, [key]).get(key)
             if row is None:
                 return None
             if len(self._class_sets) >= _CLASS_SETS_KEPT:
@@ -173,21 +134,24 @@ class Store:
 
     def _known(
         self, connection: sa.Connection, labels: Sequence[StoredLabel], leads: dict[str, str | None]
-    ) -> dict[str, Any]:
-        """The predictions that the labels are for, by their own ids."""
+    ) -> dict[str, KnownPrediction]:
+        """Returns the predictions that the labels are for, by their own ids."""
         targets = {leads.get(label.id) or label.id for label in labels}
-        return self._found(connection, self._tables.predictions, list(targets))
+        return {
+            name: KnownPrediction(from_row(row._asdict(), self._declared(connection, row.classes)), row.label)
+            for name, row in self._find(connection, self._tables.predictions, list(targets)).items()
+        }
 
     def labelled(
         self, start: float, end: float, *, model: str, version: str | None, by: str
-    ) -> list[tuple[StoredPrediction, StoredLabel]]:
-        """The labelled predictions of a model with ``start <= moment < end``."""
+    ) -> list[tuple[LoggedPrediction, StoredLabel]]:
+        """Returns the labelled predictions of a model with ``start <= moment < end``; their classes are not read."""
         table = self._tables.predictions
         query = table.select().where(table.c.label.is_not(None)).order_by(table.c[by])
         windowed = self._windowed(query, start, end, model=model, version=version, by=by)
         with self._connected() as connection:
             rows = connection.execute(windowed).all()
-        return [(_prediction(row), StoredLabel(row.id, row.label, row.number, row.labeled_at)) for row in rows]
+        return [(from_row(row._asdict()), StoredLabel(row.id, row.label, row.number, row.labeled_at)) for row in rows]
 
     def count(self, start: float, end: float, *, model: str, version: str | None) -> int:
         """Predictions of a model made in the window, labelled or not."""
@@ -214,10 +178,10 @@ class Store:
         self._engine.dispose()
 
     def forget_connections(self) -> None:
-        """In a forked child: the parent's connections are not to be touched, not even to close them."""
+        """In a forked child: drops the parent's connections without touching them, not even to close them."""
         self._engine.dispose(close=False)
 
-    def _found(self, connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, Any]:
+    def _find(self, connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for start in range(0, len(ids), _CHUNK):
             query = table.select().where(table.c.id.in_(ids[start : start + _CHUNK]))
@@ -225,11 +189,13 @@ class Store:
         return found
 
     def _put(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        """Inserts what is new; an id that is there stays as it is."""
+        """Inserts new rows; a row with a known id stays as it is."""
         if rows:
             connection.execute(self._insert(table).on_conflict_do_nothing(index_elements=["id"]), rows)
 
-    def _set_labels(self, connection: sa.Connection, labels: Sequence[StoredLabel]) -> None:
+    def _set_labels(self, connection: sa.Connection, outcomes: Iterable[LabelOutcome]) -> None:
+        """Writes the labels that were joined."""
+        labels = [item.label for item in outcomes if item.state == "matched"]
         if labels:
             table = self._tables.predictions
             update = table.update().where(table.c.id == self._sa.bindparam("name"))
@@ -310,11 +276,3 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
-
-
-def _repeated(earlier: str, label: StoredLabel) -> State:
-    return "duplicate" if earlier == label.label else "revised"
-
-
-def _prediction(row: Any) -> StoredPrediction:
-    return StoredPrediction(*(getattr(row, name) for name in StoredPrediction._fields))

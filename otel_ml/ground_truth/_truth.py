@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
-import hashlib
-import json
 import os
 import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics
 from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, semconv
+from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import class_text, number, text
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._records import (
-    Joined,
-    Logged,
-    Settled,
-    State,
-    StoredLabel,
-    StoredPrediction,
-    declared_class,
-    seconds,
-)
+from otel_ml.ground_truth._records import Joined, LabelOutcome, State, StoredLabel, seconds
+from otel_ml.ground_truth._rows import ID_LENGTH, to_row
 from otel_ml.ground_truth._scores import evaluate
 from otel_ml.ground_truth._store import Store, StoreError
 from otel_ml.ground_truth._writer import BatchWriter
@@ -41,11 +31,8 @@ if TYPE_CHECKING:
 
 QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
-ID_LENGTH: Final = 256
-"""Characters of a prediction id."""
-CLASSES_LIMIT: Final = 1000
-"""Declared classes against which labels are checked; with more of them labels stay as they are."""
-_CLASSES_TOLD: Final = 10
+_CLASSES_NAMED: Final = 10
+"""Declared classes that a log line names."""
 _EXIT_SECONDS: Final = 5.0
 _CHUNK: Final = 500
 
@@ -86,7 +73,6 @@ class GroundTruth:
         self._sources: list[Callable[[float], object]] = []
         self._store = Store(url)
         self._store.open()
-        self._is_bound = meter is not None or logger is not None
         self._evaluator = Evaluator(
             meter if meter is not None else metrics.get_meter(semconv.SCOPE),
             logger if logger is not None else get_logger(semconv.SCOPE),
@@ -100,57 +86,9 @@ class GroundTruth:
         """Predictions that were not stored because the queue was full or the store unreachable until the end."""
         return self._writer.dropped
 
-    def bind(self, *, meter: Meter, logger: Logger) -> None:
-        """Emits through this meter and logger, unless others were given to the constructor."""
-        if not self._is_bound:
-            self._is_bound = True
-            self._evaluator.bind(meter, logger)
-
-    def log_prediction(  # noqa: PLR0913
-        self,
-        prediction_id: str,
-        *,
-        model: str,
-        version: str,
-        role: str,
-        task: str,
-        positive: str | None,
-        predicted_at: float,
-        predicted: str | None,
-        value: float | None,
-        score: float | None,
-        trace_id: int,
-        span_id: int,
-        sampled: bool,
-        classes: Sequence[str] | None = None,
-        batch_id: str | None = None,
-        batch_rows: int | None = None,
-    ) -> None:
-        """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted.
-
-        Args:
-            prediction_id: The id under which the label will come.
-            model: Name of the model; `version`, `role` and `task` likewise.
-            version: Its version.
-            role: ``primary``, ``canary`` or ``shadow``.
-            task: As of `Model`.
-            positive: Class text of the positive class of a binary task.
-            predicted_at: Seconds since the epoch.
-            predicted: Canonical class text.
-            value: Predicted number of a regression.
-            score: Score, of a binary task that of the positive class.
-            trace_id: Of the prediction's span; 0 without one.
-            span_id: Likewise.
-            sampled: Whether the trace is recorded.
-            classes: The declared classes, as class texts; a label must be one of them, or equal to one.
-            batch_id: Id of the batch of which this is a row; the label of the only row may come under it as well.
-            batch_rows: Rows of that batch.
-        """
-        row = _Row(
-            prediction_id, model, version, role, task, positive, predicted_at, predicted, value, score,
-            trace_id, span_id, sampled, classes, batch_id, batch_rows,
-        )  # fmt: skip
-        if not self._writer.offer(row):
+    def log_prediction(self, prediction: LoggedPrediction) -> None:
+        """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted."""
+        if not self._writer.offer(prediction):
             _guard.warn_once(
                 "ground_truth.queue",
                 "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored",
@@ -256,18 +194,19 @@ class GroundTruth:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
             return states
-        for place, settled in zip(plain, found, strict=True):
-            states[place] = settled.state
-            self._tell(settled)
+        for place, outcome in zip(plain, found, strict=True):
+            states[place] = outcome.state
+            self._report(outcome)
         return states
 
-    def _tell(self, settled: Settled) -> None:
-        """Counts what became of a label, and says what nobody would find out otherwise."""
-        state, label, prediction = settled[:3]
-        if settled.names_batch:
+    def _report(self, outcome: LabelOutcome) -> None:
+        """Counts what became of a label, and logs what the caller could not find out otherwise."""
+        state, label, prediction = outcome.state, outcome.label, outcome.prediction
+        if outcome.names_batch:
             _warn_of_batch()
         if state == "failed" and prediction is not None:
-            some = ", ".join(settled.declared[:_CLASSES_TOLD]) + (", ..." * (len(settled.declared) > _CLASSES_TOLD))
+            declared = prediction.classes or ()
+            some = ", ".join(declared[:_CLASSES_NAMED]) + (", ..." * (len(declared) > _CLASSES_NAMED))
             _guard.warn_once(
                 f"ground_truth.classes.{prediction.model}",
                 f"otel-ml: the label {label.label!r} is none of the declared classes of model {prediction.model!r} "
@@ -286,39 +225,40 @@ class GroundTruth:
             return None
         return StoredLabel(name, value, number(raw[1]), self._clock() if at is None else seconds(at))
 
-    def _write(self, rows: Sequence[_Row]) -> bool:
+    def _write(self, predictions: Sequence[LoggedPrediction]) -> bool:
         """Stores a batch; False when the store is unreachable for now."""
-        logged = [row for row in (_guard.call("ground_truth.read", _logged, row) for row in rows) if row]
+        found = (_guard.call("ground_truth.read", to_row, prediction) for prediction in predictions)
+        rows = [row for row in found if row is not None]
         try:
-            settled = self._store.write(logged)
+            outcomes = self._store.write(rows)
         except StoreError as error:
             _guard.report("ground_truth.write", error)
             _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
             if error.is_transient:
                 return False
-            if len(logged) == 1:
+            if len(rows) == 1:
                 self._writer.dropped += 1
                 return True
             # one row that the database refuses must not take the others with it
-            return not [row for row in rows if not self._write([row])]
-        self._writer.dropped += len(rows) - len(logged)
-        for item in logged:
-            self._evaluator.expect(item.prediction)
-        for label in settled:
-            if label.state == "waiting":  # counted when it came
+            return not [prediction for prediction in predictions if not self._write([prediction])]
+        self._writer.dropped += len(predictions) - len(rows)
+        for row in rows:
+            self._evaluator.expect(row.prediction)
+        for outcome in outcomes:
+            if outcome.state == "waiting":  # counted when it came
                 _warn_of_batch()
             else:
-                self._tell(label)
+                self._report(outcome)
         return True
 
     def _expire(self) -> None:
         if self._ttl is not None:
             self._store.expire(self._clock() - self._ttl)
 
-    def _after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         self._store.forget_connections()
-        self._writer.restart_in_child()
-        self._evaluator.restart_in_child()
+        self._writer.reset_after_fork()
+        self._evaluator.reset_after_fork()
 
 
 def _warn_of_batch() -> None:
@@ -329,81 +269,16 @@ def _warn_of_batch() -> None:
     )
 
 
-class _Row(NamedTuple):
-    """A prediction as it was given, while it waits to be read and stored."""
-
-    prediction_id: object
-    model: object
-    version: object
-    role: object
-    task: object
-    positive: object
-    predicted_at: float
-    predicted: object
-    value: object
-    score: object
-    trace_id: int
-    span_id: int
-    sampled: object
-    classes: Sequence[str] | None
-    batch_id: object
-    batch_rows: int | None
-
-
-def _logged(row: _Row) -> Logged | None:
-    """The row as plain bounded values; None without an id."""
-    name, class_name = text(row.prediction_id, ID_LENGTH), class_text(row.predicted)
-    if not name:
-        return None
-    declared = tuple(row.classes) if row.classes and len(row.classes) <= CLASSES_LIMIT else ()
-    key, names = _class_set(declared) if declared else (None, None)
-    if class_name is not None and declared:
-        class_name = declared_class(class_name, text(row.task) or "", declared) or class_name
-    prediction = StoredPrediction(
-        id=name,
-        model=text(row.model) or "",
-        version=text(row.version) or "",
-        role=text(row.role) or "",
-        task=text(row.task) or "",
-        positive=class_text(row.positive),
-        predicted_at=seconds(row.predicted_at),
-        predicted=class_name,
-        value=number(row.value),
-        score=number(row.score),
-        trace_id=f"{row.trace_id:032x}",
-        span_id=f"{row.span_id:016x}",
-        sampled=bool(row.sampled),
-        classes=key,
-    )
-    return Logged(prediction, names, _aliases(name, text(row.batch_id, ID_LENGTH), row.batch_rows))
-
-
-@lru_cache(maxsize=64)
-def _class_set(classes: tuple[str, ...]) -> tuple[str, str]:
-    """Key and JSON text of a set of classes."""
-    names = json.dumps([class_text(name) for name in classes])
-    return hashlib.sha256(names.encode()).hexdigest()[:32], names
-
-
-def _aliases(name: str, batch: str | None, rows: int | None) -> tuple[tuple[str, str | None], ...]:
-    """Ids under which a label may come that are not the prediction's own."""
-    if not batch or not rows:
-        return ()
-    if rows > 1:
-        return ((batch, None),)
-    return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LENGTH]) if other != name)
-
-
-def _each_after_fork() -> None:
+def _reset_all_after_fork() -> None:
     for truth in list(_truths):
-        _guard.call("ground_truth.fork", truth._after_fork)  # noqa: SLF001 - this module's own class
+        _guard.call("ground_truth.fork", truth._reset_after_fork)  # noqa: SLF001 - this module's own class
 
 
-def _each_at_exit() -> None:
+def _flush_all_at_exit() -> None:
     for truth in list(_truths):
         _guard.call("ground_truth.exit", truth.flush, _EXIT_SECONDS)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_each_after_fork)
-atexit.register(_each_at_exit)
+    os.register_at_fork(after_in_child=_reset_all_after_fork)
+atexit.register(_flush_all_at_exit)

@@ -19,7 +19,7 @@ _LONGEST_PAUSE: Final = 5.0
 
 
 class BatchWriter:
-    """Takes items without blocking and hands them to `write`; where that returns False it is tried again."""
+    """Takes items without blocking and hands them to `write` in batches; a `write` that returns False is repeated."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class BatchWriter:
         self._idle_interval = idle_interval
         self._progress = threading.Condition()
         self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._no_delay = threading.Event()
         self.dropped = 0
         """Items that did not fit into the queue or were left at `close`."""
-        self._start_afresh()
+        self._reset()
 
     def offer(self, item: object) -> bool:
         """Queues an item; False when there is no room or the writer is closed. Never blocks."""
@@ -53,13 +53,13 @@ class BatchWriter:
         return True
 
     def flush(self, timeout: float) -> bool:
-        """Waits until all that was offered so far is settled; False when that takes longer."""
+        """Waits until all that was offered so far is written or dropped; False when that takes longer."""
         with self._progress:
-            target = self._settled + self._in_hand + len(self._queue)
-            if self._settled >= target:
+            target = self._done + self._in_hand + len(self._queue)
+            if self._done >= target:
                 return True
-            self._hurry.set()
-            return self._progress.wait_for(lambda: self._settled >= target, timeout)
+            self._no_delay.set()
+            return self._progress.wait_for(lambda: self._done >= target, timeout)
 
     def close(self, timeout: float) -> bool:
         """Writes what is queued, within the time, and ends the thread; safe twice. False when something was dropped."""
@@ -68,7 +68,7 @@ class BatchWriter:
         with self._progress:
             self._closed = True
         self._wake.set()
-        self._hurry.set()
+        self._no_delay.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0.1))
@@ -77,19 +77,19 @@ class BatchWriter:
         self.dropped += left
         return complete and not left
 
-    def restart_in_child(self) -> None:
-        """In a forked child: the parent writes what was queued, the child begins with nothing."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: the parent writes what was queued, the child starts empty."""
         self.dropped = 0
-        self._start_afresh()
+        self._reset()
 
-    def _start_afresh(self) -> None:
+    def _reset(self) -> None:
         self._queue: deque[object] = deque()
         self._in_hand = 0
-        self._settled = 0
+        self._done = 0
         self._closed = False
         self._progress = threading.Condition()
         self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._no_delay = threading.Event()
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
@@ -105,16 +105,16 @@ class BatchWriter:
                 continue
             self._wake.clear()
             if not self._closed:
-                self._hurry.wait(_LINGER)
-                self._hurry.clear()
+                self._no_delay.wait(_LINGER)
+                self._no_delay.clear()
             while self._queue:
-                self._settle()
+                self._write_batch()
                 if self._closed and self._in_hand:
                     return
             if self._closed:
                 return
 
-    def _settle(self) -> None:
+    def _write_batch(self) -> None:
         """Writes one batch, however long the store takes, unless the writer is closed meanwhile."""
         with self._progress:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
@@ -124,12 +124,12 @@ class BatchWriter:
             if self._closed:
                 self.dropped += len(batch)
                 return
-            self._hurry.wait(pause)
-            self._hurry.clear()
+            self._no_delay.wait(pause)
+            self._no_delay.clear()
             pause = min(pause * 2, _LONGEST_PAUSE)
         if not is_written:
             self.dropped += len(batch)
         with self._progress:
             self._in_hand = 0
-            self._settled += len(batch)
+            self._done += len(batch)
             self._progress.notify_all()

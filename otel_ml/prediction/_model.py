@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from otel_ml import _guard, semconv
+from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports, withholding
 from otel_ml._values import class_text, flat_json, number, text
 from otel_ml.config import ConfigError
@@ -42,30 +43,11 @@ LOW_SCORE = 0.5
 class PredictionStore(Protocol):
     """What a model needs of `otel_ml.GroundTruth`."""
 
-    def log_prediction(  # noqa: PLR0913
-        self,
-        prediction_id: str,
-        *,
-        model: str,
-        version: str,
-        role: str,
-        task: str,
-        positive: str | None,
-        predicted_at: float,
-        predicted: str | None,
-        value: float | None,
-        score: float | None,
-        trace_id: int,
-        span_id: int,
-        sampled: bool,
-        classes: Sequence[str] | None,
-        batch_id: str | None,
-        batch_rows: int | None,
-    ) -> None:
+    def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Takes one prediction without blocking and without raising."""
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
-        """Is told what still holds predictions on their way to it."""
+        """Names a function that hands over, within some seconds, the predictions still on their way to the store."""
 
 
 class Model:
@@ -350,8 +332,8 @@ class Model:
         positive = self.classes[-1] if self.classes and len(self.classes) == 2 else None
         rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
         for index in range(len(output.classes)):
-            store.log_prediction(
-                outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
+            logged = LoggedPrediction(
+                id=outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
                 model=self.name,
                 version=self.version,
                 role=self.role,
@@ -368,6 +350,7 @@ class Model:
                 batch_id=None if rows is None else outcome.prediction_id,
                 batch_rows=rows,
             )
+            store.log_prediction(logged)
 
     def _is_unsure(self, outcome: Outcome) -> bool:
         if outcome.output is None:

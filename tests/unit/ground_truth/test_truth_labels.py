@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from truth_rows import log
 
-from otel_ml import _guard
-from otel_ml.ground_truth import GroundTruth
-
 MODEL = ("fraud", "1", "primary")
 STATES = {("ml.eval.labels", *MODEL, state): 0 for state in ("matched", "duplicate", "revised")}
 OUTCOMES = {("ml.eval.outcomes", *MODEL, predicted, actual): 0 for predicted in "01" for actual in "01"}
@@ -204,25 +201,3 @@ def test_wild_ids_join(truth, name):
 def test_a_wrong_moment_fails_without_raising(truth):
     """NaN is no time."""
     assert truth.record_label("p1", 1, at=float("nan")) == "failed"
-
-
-def test_the_globals_are_used_unless_bound(url, emitted):
-    """Without meter and logger a truth can be bound to those of the engine, once."""
-    truth = GroundTruth(url)
-    truth.bind(meter=emitted.meter, logger=emitted.logger)
-    log(truth, "p1")
-    truth.flush()
-    truth.record_label("p1", 1)
-    truth.close()
-    assert (emitted.metrics()[("ml.eval.outcomes", *MODEL, "1", "1")], len(emitted.events())) == (1, 1)
-
-
-def test_a_bound_truth_stays_with_its_meter(truth, emitted):
-    """Explicit arguments win over the engine's."""
-    other = type(emitted)()
-    truth.bind(meter=other.meter, logger=other.logger)
-    log(truth, "p1")
-    truth.flush()
-    assert other.metrics() == {}
-    other.shutdown()
-    assert _guard.counts() == {}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from otel_ml.ground_truth import LoggedPrediction
+
+LOGGED = LoggedPrediction(
+    id="",
+    model="fraud",
+    version="1",
+    role="primary",
+    task="binary",
+    positive="1",
+    predicted_at=940.0,
+    predicted="1",
+    value=None,
+    score=0.93,
+    trace_id=0xABC,
+    span_id=0xDEF,
+    sampled=True,
+)
+
 
 def log(truth, name, **changes):
     """Logs a binary prediction made at 940 with class 1 and score 0.93."""
-    values = {
-        "model": "fraud",
-        "version": "1",
-        "role": "primary",
-        "task": "binary",
-        "positive": "1",
-        "predicted_at": 940.0,
-        "predicted": "1",
-        "value": None,
-        "score": 0.93,
-        "trace_id": 0xABC,
-        "span_id": 0xDEF,
-        "sampled": True,
-    }
-    truth.log_prediction(name, **{**values, **changes})
+    truth.log_prediction(replace(LOGGED, id=name, **changes))

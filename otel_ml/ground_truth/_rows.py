@@ -1,0 +1,99 @@
+"""Predictions as rows of the store: cleaned and bounded on the way in, read back on the way out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values import class_text, number, text
+from otel_ml.ground_truth._records import declared_class, seconds
+
+ID_LENGTH: Final = 256
+"""Characters of a prediction id."""
+CLASSES_LIMIT: Final = 1000
+"""Declared classes against which labels are checked; with more of them labels stay as they are."""
+_ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
+"""Fields kept in tables of their own."""
+COLUMNS: Final = tuple(each.name for each in fields(LoggedPrediction) if each.name not in _ELSEWHERE)
+"""Fields that are columns of the predictions' table under their own names."""
+
+
+class PredictionRow(NamedTuple):
+    """A prediction as it is stored, with what is stored beside it."""
+
+    prediction: LoggedPrediction
+    """Plain bounded values only."""
+    class_key: str | None = None
+    """Key of the set of classes that its model declared."""
+    class_names: str | None = None
+    """JSON text of that set, stored once under its key."""
+    aliases: tuple[tuple[str, str | None], ...] = ()
+    """Further ids that a label may come under, each with the id that it leads to; None: the batch has several rows."""
+
+    def columns(self) -> dict[str, Any]:
+        """The row of the predictions' table. Ids of traces and spans are stored as hexadecimal text."""
+        prediction = self.prediction
+        row = {name: getattr(prediction, name) for name in COLUMNS}
+        row["trace_id"] = f"{prediction.trace_id:032x}"
+        row["span_id"] = f"{prediction.span_id:016x}"
+        row["classes"] = self.class_key
+        return row
+
+
+def to_row(given: LoggedPrediction) -> PredictionRow | None:
+    """Cleans a prediction as a caller gave it; None without an id."""
+    name, class_name, task = text(given.id, ID_LENGTH), class_text(given.predicted), text(given.task) or ""
+    if not name:
+        return None
+    declared = tuple(given.classes) if given.classes and len(given.classes) <= CLASSES_LIMIT else ()
+    class_key, class_names = _class_set(declared) if declared else (None, None)
+    if class_name is not None and declared:
+        class_name = declared_class(class_name, task, declared) or class_name
+    prediction = replace(
+        given,
+        id=name,
+        model=text(given.model) or "",
+        version=text(given.version) or "",
+        role=text(given.role) or "",
+        task=task,
+        positive=class_text(given.positive),
+        predicted_at=seconds(given.predicted_at),
+        predicted=class_name,
+        value=number(given.value),
+        score=number(given.score),
+        trace_id=int(given.trace_id),
+        span_id=int(given.span_id),
+        sampled=bool(given.sampled),
+        classes=declared or None,
+    )
+    return PredictionRow(
+        prediction, class_key, class_names, _aliases(name, text(given.batch_id, ID_LENGTH), given.batch_rows)
+    )
+
+
+def from_row(row: Mapping[str, Any], classes: tuple[str, ...] | None = None) -> LoggedPrediction:
+    """Reads a row of the predictions' table back; ``classes`` are those stored under the row's key."""
+    values = {name: row[name] for name in COLUMNS}
+    values["trace_id"], values["span_id"] = int(row["trace_id"], 16), int(row["span_id"], 16)
+    return LoggedPrediction(**values, classes=classes)
+
+
+@lru_cache(maxsize=64)
+def _class_set(classes: tuple[str, ...]) -> tuple[str, str]:
+    """Key and JSON text of a set of classes."""
+    names = json.dumps([class_text(name) for name in classes])
+    return hashlib.sha256(names.encode()).hexdigest()[:32], names
+
+
+def _aliases(name: str, batch: str | None, rows: int | None) -> tuple[tuple[str, str | None], ...]:
+    """Ids under which a label may come that are not the prediction's own."""
+    if not batch or not rows:
+        return ()
+    if rows > 1:
+        return ((batch, None),)
+    return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LENGTH]) if other != name)

@@ -1,0 +1,43 @@
+"""A prediction as a row of the store, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from truth_rows import LOGGED
+
+from otel_ml.ground_truth._rows import COLUMNS, from_row, to_row
+from otel_ml.ground_truth._tables import Tables
+
+CLASSES = ("0", "1")
+
+
+@pytest.mark.parametrize("classes", [None, CLASSES])
+def test_a_row_is_read_back_as_the_prediction_that_was_stored(classes):
+    """Nothing that the store keeps changes on the way through a row."""
+    prediction = replace(LOGGED, id="p", classes=classes)
+
+    assert from_row(to_row(prediction).columns(), classes) == prediction
+
+
+def test_the_table_has_the_columns_of_a_row():
+    """Every kept field has its column; the label's three columns are all that the table has besides."""
+    columns = set(Tables(sa).predictions.columns.keys())
+
+    assert columns == {*COLUMNS, "classes", "label", "number", "labeled_at"}
+
+
+def test_a_row_is_plain_and_bounded():
+    """Texts of a caller are cleaned, an equal class becomes the declared one, and the id of the batch an alias."""
+    given = replace(LOGGED, id="x" * 300, predicted="1.0", classes=CLASSES, batch_id="b", batch_rows=1)
+    row = to_row(given)
+
+    assert row.prediction == replace(given, id="x" * 256, predicted="1")
+    assert (row.class_names, row.aliases) == ('["0", "1"]', (("b", "x" * 256), ("b.0", "x" * 256)))
+
+
+def test_a_prediction_without_an_id_has_no_row():
+    """No label could ever find it."""
+    assert to_row(LOGGED) is None
