@@ -15,7 +15,7 @@ from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import Encoded, encoded, joined
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet
-from otel_ml._telemetry.records import EventData, FastRecordValues, Record, SpanData
+from otel_ml._telemetry.records import EVENT_COUNT, SPAN_COUNT, EventData, FastRecordValues, Record, SpanData
 from otel_ml.config import Signal
 
 T = TypeVar("T")
@@ -164,11 +164,11 @@ class Predictions:
 
 
 def _spans_of(records: Iterable[Record | FastRecordValues]) -> int:
-    return sum([each[3] if isinstance(each, tuple) else each.span_count for each in records])
+    return sum([each[SPAN_COUNT] if isinstance(each, tuple) else each.span_count for each in records])
 
 
 def _events_of(records: Iterable[Record | FastRecordValues]) -> int:
-    return sum([each[4] if isinstance(each, tuple) else each.event_count for each in records])
+    return sum([each[EVENT_COUNT] if isinstance(each, tuple) else each.event_count for each in records])
 
 
 class Noted:

@@ -69,12 +69,14 @@ class Templates:
 def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[bytes | None, bytes | None]:
     """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
     # One unpacking costs less than eleven look-ups by name.
-    _, _, shape, spans, events, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
+    _, _, shape, span_count, event_count, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = (
+        record
+    )
     prediction_id = hexlify(number.to_bytes(16, "big"))
     trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
     form, before_time, before_body, behind, length = template
     span = event = None
-    if spans:
+    if span_count:
         start_ns = end_ns - elapsed_ns
         pack, constants = form
         if shape & _HAS_PARENT:
@@ -84,7 +86,7 @@ def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[b
         else:
             a, b, c, d, e, f, g = constants
             span = pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
-    if events:
+    if event_count:
         pack, (a, b, c, d, e, f, g) = behind
         tail = pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
         head = _BODY_HEADS[len(body)]
@@ -119,7 +121,7 @@ def _make(record: FastRecord) -> Template | None:
         event_count=1,
         trace_id=_TRACE_ID,
         span_id=_SPAN_ID,
-        parent_span_id=_PARENT_ID if has_parent else 0,
+        parent_id=_PARENT_ID if has_parent else 0,
         end_ns=_END_NS,
         elapsed_ns=_ELAPSED_NS,
         number=_NUMBER,

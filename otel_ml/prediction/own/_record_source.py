@@ -69,7 +69,7 @@ class EverydaySource:
             name=self.span_name,
             trace_id=record.trace_id,
             span_id=record.span_id,
-            parent_span_id=record.parent_span_id,
+            parent_span_id=record.parent_id,
             trace_flags=1,
             start_ns=record.end_ns - record.elapsed_ns,
             end_ns=record.end_ns,
