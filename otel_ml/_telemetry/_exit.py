@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 _HOLD: Final = 1.0
 """Seconds that the signal handler keeps the main thread. It lets go after that: the thread may hold a lock that the
@@ -68,12 +68,9 @@ class Endings:
 
     def _terminated(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        thread = threading.Thread(target=self._end, args=(number,), name="otel-ml-sigterm", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no new threads while the interpreter ends: its exit functions are at work already
-            return
-        thread.join(_HOLD)
+        thread = _process.spawn("otel-ml-sigterm", self._end, number)
+        if thread is not None:  # else the interpreter's exit functions are at work already
+            thread.join(_HOLD)
 
     def _end(self, number: int) -> None:
         self._shutdown()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 _SHORTEST: Final = 1
 """Milliseconds: some take 0 for no limit at all."""
@@ -27,17 +26,20 @@ class Call:
         self._target = target
         self._function = function
         self._done = False
-        self.thread = threading.Thread(target=self._run, name="otel-ml-patience", daemon=True)
-        try:
-            self.thread.start()
-        except RuntimeError:  # no new threads while the interpreter ends: the target's own exit function would do this
+        self._thread = _process.spawn("otel-ml-foreign-call", self._run)
+        if self._thread is None:
             self._run()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the call has not returned yet."""
+        return self._thread is not None and self._thread.is_alive()
 
     def ended(self, deadline: float) -> bool:
         """Waits until a moment of `time.monotonic`; True when the call has ended by then, and well."""
-        if self.thread.ident is not None:
-            self.thread.join(max(0.0, deadline - monotonic()))
-            if self.thread.is_alive():
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - monotonic()))
+            if self._thread.is_alive():
                 name = type(self._target).__name__
                 _guard.warn_of_loss(
                     f"patience {self._where} {name}",
@@ -74,7 +76,7 @@ class Others:
             if not hasattr(provider, "force_flush"):
                 continue
             call = self._flushes.get(id(provider))
-            if call is None or not call.thread.is_alive():
+            if call is None or not call.is_running:
                 call = Call("telemetry.flush", provider, lambda one: one.force_flush(milliseconds))
                 self._flushes[id(provider)] = call
             calls.append(call)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Protocol
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml._telemetry._queues import Wakeup
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import PAUSE, Turn
@@ -102,13 +102,8 @@ class Worker:
         if self._thread is not None or self._stopping:
             return
         with self._starting:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="otel-ml-worker", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # no new threads while the interpreter ends: `stop` works on its caller's thread
-                    return
-                self._thread = thread
+            if self._thread is None:  # without a thread `stop` works on its caller's
+                self._thread = _process.spawn("otel-ml-worker", self._run)
 
     def _run(self) -> None:
         suppress_here()

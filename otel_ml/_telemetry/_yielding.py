@@ -6,10 +6,11 @@ lets others in. So longer work is done in steps with pauses between them, and by
 
 from __future__ import annotations
 
-import os
 import threading
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final
+
+from otel_ml import _process
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,5 +53,4 @@ def _reset() -> None:
     _turn = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset)
+_process.in_child("yielding.fork", _reset)

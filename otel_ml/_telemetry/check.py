@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
 from dataclasses import asdict, dataclass, replace
 from time import monotonic, time_ns
 from typing import Final, Literal
@@ -13,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._http import Answer, Transport
@@ -164,10 +163,7 @@ class _Watched:
 def _send(engine: OwnEngine, timeout: float) -> bool:
     """Sends all three side by side, so that none waits for another's receiver; whether the span was sampled."""
     deadline = monotonic() + timeout
-    collecting = threading.Thread(
-        target=lambda: _guard.attempt(engine.meter_provider.force_flush, timeout * 1000), daemon=True
-    )
-    collecting.start()
+    collecting = _process.spawn("otel-ml-check", _guard.attempt, engine.meter_provider.force_flush, timeout * 1000)
     span = engine.tracer(semconv.SCOPE).start_span(_CHECK, context=_parent(engine))
     engine.logger_provider.get_logger(semconv.SCOPE).emit(
         timestamp=time_ns(),
@@ -178,7 +174,8 @@ def _send(engine: OwnEngine, timeout: float) -> bool:
     )
     span.end()
     engine.flush_records(deadline)
-    collecting.join(max(0.0, deadline - monotonic()))
+    if collecting is not None:
+        collecting.join(max(0.0, deadline - monotonic()))
     return span.get_span_context().trace_flags.sampled
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._environment_check import not_understood
@@ -190,14 +190,13 @@ class _Fork:
 
     def watch(self, engine: OwnEngine | None) -> None:
         self.engine = engine
-        if not self._registered and hasattr(os, "register_at_fork"):
+        if not self._registered:
             self._registered = True
-            os.register_at_fork(after_in_child=self._child)
+            _process.in_child("fork.child", self._child)
 
     def _child(self) -> None:
         global _lock
         _lock = threading.Lock()
-        _guard.reset()
         if self.engine is not None:
             _guard.call("fork.child", self.engine.after_fork_in_child)
         if self.endings is not None:

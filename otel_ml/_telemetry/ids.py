@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from otel_ml import _process
+
 
 class Ids(Protocol):
     """A source of ids; tests put a counting one here."""
@@ -34,10 +36,9 @@ class RandomIds:
         self.trace_id: Callable[[], int] = partial(self._random.getrandbits, 128)
         self.span_id: Callable[[], int] = partial(self._random.getrandbits, 64)
         self.prediction_number: Callable[[], int] = partial(self._random.getrandbits, 128)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reseed)
+        _process.in_child("ids.fork", self._reset_after_fork)
 
-    def _reseed(self) -> None:
+    def _reset_after_fork(self) -> None:
         self._random.seed(os.urandom(32))
 
 

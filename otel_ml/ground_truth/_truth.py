@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
-import os
 import time
 import weakref
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import metrics
 from opentelemetry._logs import get_logger
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import class_text, number, text
 from otel_ml.ground_truth._evaluator import Evaluator
@@ -80,6 +79,7 @@ class GroundTruth:
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(self._write, size=queue_size, idle=self._expire, idle_interval=interval)
         _truths.add(self)
+        _process.in_child("ground_truth.fork", self._reset_after_fork)
 
     @property
     def dropped(self) -> int:
@@ -269,16 +269,9 @@ def _warn_of_batch() -> None:
     )
 
 
-def _reset_all_after_fork() -> None:
-    for truth in list(_truths):
-        _guard.call("ground_truth.fork", truth._reset_after_fork)  # noqa: SLF001 - this module's own class
-
-
 def _flush_all_at_exit() -> None:
     for truth in list(_truths):
         _guard.call("ground_truth.exit", truth.flush, _EXIT_SECONDS)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all_after_fork)
 atexit.register(_flush_all_at_exit)

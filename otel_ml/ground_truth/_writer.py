@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 BATCH: Final = 500
 """Predictions in one transaction."""
@@ -95,8 +95,7 @@ class BatchWriter:
     def _start(self) -> None:
         with self._progress:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="otel-ml-ground-truth", daemon=True)
-                self._thread.start()
+                self._thread = _process.spawn("otel-ml-ground-truth", self._run)
 
     def _run(self) -> None:
         while True:

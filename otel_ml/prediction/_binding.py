@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
@@ -92,8 +91,7 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+_process.in_child("prediction.fork", _renew_lock)
 
 
 def _shared(state: State, meter: Meter) -> ModelGauges:

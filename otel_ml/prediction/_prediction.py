@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import text
 from otel_ml.prediction import _features, _outputs
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 UNSET: Any = object()
 """Stands for a result that was not given: None is one."""
 _MAKING_AN_ID = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_MAKING_AN_ID.acquire, after_in_parent=_MAKING_AN_ID.release, after_in_child=_MAKING_AN_ID.release
-    )
-    os.register_at_fork(after_in_child=lambda: _guard.call("prediction.fork", _leave_to_parent))
+_process.hold_at_fork(_MAKING_AN_ID)
 
 
 class Prediction:
@@ -351,6 +346,9 @@ def _leave_to_parent() -> None:
         if isinstance(current, Prediction):
             current.leave_to_parent()
         current = getattr(current, "_prediction", None) or getattr(current, "_parent", None)  # a stage knows the first
+
+
+_process.in_child("prediction.fork", _leave_to_parent)
 
 
 def current_prediction() -> Prediction:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import weakref
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml.quality._cells import ABSENT, Cells, Layout, Slot
 from otel_ml.quality._columns import count_column
 from otel_ml.quality._profile import ReferenceProfile
@@ -17,7 +15,6 @@ from otel_ml.quality._schema import Schema
 
 _CUT: Final = "__truncated__"
 """Key by which a row says that features were left out of it."""
-_monitors: weakref.WeakSet[FeatureMonitor] = weakref.WeakSet()
 
 
 class FeatureMonitor:
@@ -44,7 +41,7 @@ class FeatureMonitor:
         self._plan = [
             (slot.name, slot.edges, slot.base, slot.low, slot.high, slot.lookup, slot) for slot in self.layout.slots
         ]
-        _monitors.add(self)
+        _process.in_child("quality.fork", self._reset_after_fork)
 
     @_guard.guarded("quality.observe_row", None)
     def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
@@ -135,6 +132,10 @@ class FeatureMonitor:
         fresh.invalid = rows - invalid.count(0)
         self.cells.add(fresh)
 
+    def _reset_after_fork(self) -> None:
+        """In a forked child: counts start at 0, since the child is another instance and the parent counts on."""
+        self.cells.reset()
+
 
 def _output_of(output: Slot, prediction: object, score: object) -> object:
     """What is compared with the reference output: the score or number where that was binned, else the class."""
@@ -147,13 +148,3 @@ def _outputs_of(
     output: Slot, predictions: Sequence[object] | None, scores: Sequence[object] | None
 ) -> Sequence[object] | None:
     return predictions if output.edges is None or scores is None else scores
-
-
-def _after_fork() -> None:
-    """A child's counts start at 0: it is another instance, and the parent goes on counting its own."""
-    for monitor in list(_monitors):
-        monitor.cells.reset()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -7,7 +7,6 @@ import math
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import Final
 
 from opentelemetry.metrics import Meter, NoOpMeter, Observation
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler import _health
 from otel_ml.resource_sampler._instrument_registry import Board, board_of
@@ -107,6 +106,7 @@ class ResourceSampler:
         """The source of which the log says that it hangs."""
         self._wanted = False
         """Whether it was started and not stopped, also where a fork left the thread behind."""
+        _process.in_child("resource_sampler.fork", self._reset_after_fork)
 
     @property
     def interval(self) -> float:
@@ -135,7 +135,6 @@ class ResourceSampler:
             thread = self._thread
         if self._board is not None:
             self._board.release(self)
-        _RUNNING.discard(self)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
@@ -233,11 +232,7 @@ class ResourceSampler:
         if self.is_running:
             return
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._stop,), name="otel-ml-resource-sampler", daemon=True
-        )
-        _RUNNING.add(self)
-        self._thread.start()
+        self._thread = _process.spawn("otel-ml-resource-sampler", self._run, self._stop)
 
     def _restart(self) -> None:
         # a callback must not wait: whoever holds the lock is starting or stopping
@@ -274,7 +269,7 @@ class ResourceSampler:
             report = Report((), (Gap(source.name, "failed"),))
         return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started, report.elsewhere)
 
-    def _leave_parent(self) -> None:
+    def _reset_after_fork(self) -> None:
         """In a forked child: forgets thread, locks, points and the parent's counters; it stays wanted."""
         self._lock = threading.Lock()
         self._reading = threading.Lock()
@@ -292,19 +287,7 @@ class ResourceSampler:
             self._board.renew_lock()
 
 
-_RUNNING: Final[weakref.WeakSet[ResourceSampler]] = weakref.WeakSet()
-
-
 def is_off() -> bool:
     """Whether the environment switches this sampler or all telemetry off."""
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return disabled or os.environ.get(semconv.ENV_SAMPLER, "").strip().lower() in {"off", "false", "0"}
-
-
-def _after_fork_in_child() -> None:
-    for sampler in list(_RUNNING):
-        sampler._leave_parent()  # noqa: SLF001 - same module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -16,6 +16,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
+from otel_ml import _process
+
 Lookup = Callable[..., list[tuple[Any, ...]]]
 """`socket.getaddrinfo` or its twin."""
 
@@ -106,9 +108,7 @@ class _Question:
         if _is_address(host):
             self._run()
             return
-        try:
-            threading.Thread(target=self._run, name="otel-ml-lookup", daemon=True).start()
-        except RuntimeError:  # no new threads while the interpreter ends
+        if _process.spawn("otel-ml-lookup", self._run) is None:
             self._run()
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.delivery import _spool_file
 from otel_ml._telemetry.delivery._http import Answer, Transport
@@ -60,12 +60,7 @@ class Replay:
         with self._changed:
             if self._thread is not None or self._stopping:
                 return
-            thread = threading.Thread(target=self._run, name="otel-ml-spool", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # no new threads while the interpreter ends: the files wait for the next process
-                return
-            self._thread = thread
+            self._thread = _process.spawn("otel-ml-spool", self._run)  # without it the next process replays the files
 
     def wake(self) -> None:
         """The first hop has just accepted something: worth a try now."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppressed
 from otel_ml._telemetry._yielding import Turn, stand_back
 from otel_ml._telemetry.delivery._export_health import Health
@@ -245,14 +245,8 @@ class Sender:
         self.__init__(self.delivery, limit=self._limit)  # type: ignore[misc]
 
     def _start(self) -> None:
-        if self._thread is not None:
-            return
-        thread = threading.Thread(target=self._run, name=f"otel-ml-{self.delivery.signal}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no new threads while the interpreter ends: `stop` sends on its caller's thread
-            return
-        self._thread = thread
+        if self._thread is None:  # without a thread `stop` sends on its caller's
+            self._thread = _process.spawn(f"otel-ml-{self.delivery.signal}", self._run)
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:

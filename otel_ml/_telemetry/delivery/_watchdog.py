@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+
+from otel_ml import _process
 
 
 class Watchdog:
@@ -14,8 +15,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        _process.in_child("watchdog.fork", self._reset)
 
     @contextmanager
     def watching(self, deadline: float, cut: Callable[[], None]) -> Iterator[None]:
@@ -43,14 +43,8 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
-        if self._thread is not None:
-            return
-        thread = threading.Thread(target=self._run, name="otel-ml-watchdog", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no new threads while the interpreter ends; the sockets' own timeouts still hold
-            return
-        self._thread = thread
+        if self._thread is None:  # without a thread the sockets' own timeouts still hold
+            self._thread = _process.spawn("otel-ml-watchdog", self._run)
 
     def _run(self) -> None:
         with self._changed:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.metrics import _instrument_input
@@ -66,14 +66,11 @@ class Callbacks:
 
     def _submit(self, job: _Job) -> None:
         if self._jobs is None:
-            self._jobs = SimpleQueue()
-            thread = threading.Thread(target=_work, args=(self._jobs,), name="otel-ml-callbacks", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # no new threads while the interpreter ends
-                self._jobs = None
+            jobs: SimpleQueue[_Job] = SimpleQueue()
+            if _process.spawn("otel-ml-callbacks", _work, jobs) is None:
                 job.run()
                 return
+            self._jobs = jobs
         self._jobs.put(job)
 
     def _came_back(self, callback: Callback) -> None:

@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.predictions import _points
@@ -155,8 +155,7 @@ class Reader(MetricReader):
         """Starts the thread; without it only `flush` collects."""
         with self._changed:
             if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._run, name="otel-ml-reader", daemon=True)
-                self._thread.start()
+                self._thread = _process.spawn("otel-ml-reader", self._run)
 
     def flush(self, deadline: float) -> bool:
         """Collects and exports once on the reader's thread; False when the monotonic deadline passes first."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from typing import Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 HOST: Final = "127.0.0.1"
 """Where pages are served."""
@@ -33,9 +32,9 @@ def is_page_of(service: str, host: str, port: int, timeout: float = SECONDS) -> 
         found.append(_guard.attempt(_page, host, port, timeout) or b"")
 
     # what drips keeps a socket's own timeout from ever running out
-    reader = threading.Thread(target=read, name="otel-ml-siblings", daemon=True)
-    reader.start()
-    reader.join(timeout)
+    reader = _process.spawn("otel-ml-page-probe", read)
+    if reader is not None:
+        reader.join(timeout)
     page = found[0] if found else b""
     return _OURS in page and _label(service) in page
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -11,7 +10,7 @@ import anyio.to_thread
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.predictions.cells import Exemplar
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
@@ -157,8 +156,8 @@ async def flush_in_time(flush: Callable[[], object], timeout: float = FLUSH_TIME
 
     The thread is a daemon: an exporter that ignores its deadline must not keep the process from ending.
     """
-    thread = Thread(target=_guard.call, args=("fastapi.flush", flush), name="otel-ml-flush", daemon=True)
-    thread.start()
-    await anyio.to_thread.run_sync(thread.join, timeout)
-    if thread.is_alive():
+    thread = _process.spawn("otel-ml-flush", _guard.call, "fastapi.flush", flush)
+    if thread is not None:
+        await anyio.to_thread.run_sync(thread.join, timeout)
+    if thread is None or thread.is_alive():
         _guard.warn_once("fastapi.flush", "otel-ml: telemetry was not flushed in time at the end of the ASGI lifespan")

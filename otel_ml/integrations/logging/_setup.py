@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import logging.config
-import os
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -118,5 +117,4 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_process.in_child("logging.fork", _after_fork)

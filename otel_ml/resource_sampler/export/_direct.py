@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml.config import ConfigError, SignalConfig
 from otel_ml.resource_sampler._points import Point
 from otel_ml.resource_sampler._sampler import ResourceSampler
@@ -96,7 +96,7 @@ class DirectExport:
     def run(self, stop: threading.Event, ended: Callable[[], bool] = lambda: False) -> None:
         """Samples until `stop` is set or `ended` says so, then sends once more."""
         over = threading.Event()
-        threading.Thread(target=self._cut, args=(stop, over), name="otel-ml-sampler-stop", daemon=True).start()
+        _process.spawn("otel-ml-sampler-stop", self._cut, stop, over)
         due = self._clock()
         while not stop.is_set() and not ended():
             due = max(due + self._sampler.interval, self._clock())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 T = TypeVar("T")
 
@@ -62,9 +61,11 @@ class Worker:
                 raise Unanswered
             self._current = request
             if not self.is_alive:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = _process.spawn(self._name, self._run)
+                if self._thread is None:
+                    self._current = None
+                    raise Unanswered
                 _ALIVE.add(self)
-                self._thread.start()
             self._condition.notify()
         if not request.done.wait(seconds):
             raise Unanswered
@@ -130,6 +131,5 @@ def _drain_all() -> None:
 
 
 atexit.register(_drain_all)
-if hasattr(os, "register_at_fork"):
-    # the parent's threads are not the child's, and their locks may be held for ever
-    os.register_at_fork(after_in_child=_ALIVE.clear)
+# the parent's threads are not the child's, and their locks may be held for ever
+_process.in_child("resource_sampler.fork", _ALIVE.clear)

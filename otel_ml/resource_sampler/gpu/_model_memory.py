@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import weakref
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from otel_ml import _guard
+from otel_ml import _guard, _process
 
 MAX_MODELS: Final = 8
 _MAX_DEVICES: Final = 64
@@ -124,12 +123,11 @@ def loaded_models() -> list[ModelMemory]:
         return list(_MODELS.values())
 
 
-def _leave_parent() -> None:
+def _reset_after_fork() -> None:
     """In a forked child: CUDA does not survive a fork, nor do the models that it held."""
     global _lock
     _lock = threading.Lock()
     _MODELS.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_parent)
+_process.in_child("resource_sampler.fork", _reset_after_fork)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml.resource_sampler._source import Reading
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
@@ -108,9 +107,8 @@ class Watcher:
             if failed.kind == "driver":
                 self.has_failed = True
         if self._uuids:
-            self._thread = threading.Thread(target=self._run, name="otel-ml-nvml-events", daemon=True)
             _WATCHING.add(self)
-            self._thread.start()
+            self._thread = _process.spawn("otel-ml-nvml-events", self._run)
 
     def stop(self) -> bool:
         """Ends the thread and frees the set; False when the thread is held in a call, which then keeps its set."""
@@ -186,5 +184,4 @@ def _release_all() -> None:
 
 
 atexit.register(_release_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_WATCHING.clear)
+_process.in_child("resource_sampler.fork", _WATCHING.clear)

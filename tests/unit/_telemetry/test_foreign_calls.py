@@ -70,7 +70,7 @@ def test_one_that_hangs_costs_the_others_nothing(hanging, caplog):
     assert (hanging.calls, good.calls) == (["flush"], ["flush"] * 3)
     line = "Provider of this process ignores its time limit; it is left behind, what its processors hold may be lost"
     assert [record.getMessage() for record in caplog.records] == [f"otel-ml: {line}"]
-    assert sum(thread.name == "otel-ml-patience" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "otel-ml-foreign-call" for thread in threading.enumerate()) == 1
 
 
 def test_a_shutdown_leaves_behind_what_hangs(hanging):

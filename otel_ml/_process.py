@@ -1,0 +1,99 @@
+"""What every room does at a fork, and how it starts a thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from otel_ml import _guard
+
+Hook = Callable[[], object]
+
+
+class Lock(Protocol):
+    """A lock of `threading`."""
+
+    def acquire(self) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class _Registered:
+    """A hook and its place for `otel_ml._guard`."""
+
+    def __init__(self, where: str, hook: Hook) -> None:
+        self.where = where
+        self._owner: weakref.ref[object] | None = None
+        self._function: Callable[..., object] = hook
+        if isinstance(hook, types.MethodType):  # no `WeakMethod`: its callback fails while the interpreter ends
+            self._owner, self._function = weakref.ref(hook.__self__), hook.__func__
+
+    def hook(self) -> Hook | None:
+        if self._owner is None:
+            return self._function
+        owner = self._owner()
+        return None if owner is None else types.MethodType(self._function, owner)
+
+
+_hooks: Final[list[_Registered]] = []
+_held: Final[list[Lock]] = []
+
+
+def in_child(where: str, hook: Hook) -> None:
+    """Has a hook run in every forked child, in order of registration and each under a guard of its own.
+
+    Hooks cannot be taken back. A bound method is held weakly and ends with its object.
+
+    Args:
+        where: The room and the step, for `otel_ml._guard`.
+        hook: Replaces locks, threads and counts that are the parent's. The child has no other thread meanwhile.
+    """
+    _hooks[:] = [known for known in _hooks if known.hook() is not None]
+    _hooks.append(_Registered(where, hook))
+
+
+def hold_at_fork(lock: Lock) -> None:
+    """Takes this lock before every fork and frees it in both processes, so that a child sees no half-made change."""
+    _held.append(lock)
+
+
+def spawn(
+    name: str, target: Callable[..., object], *args: object, thread: type[threading.Thread] = threading.Thread
+) -> threading.Thread | None:
+    """Starts a daemon thread; None where that is impossible, and the caller must do without.
+
+    Python refuses new threads while the interpreter ends, and the system may refuse one more at any time.
+    """
+    started = thread(target=target, args=args, name=name, daemon=True)
+    try:
+        started.start()
+    except RuntimeError:
+        return None
+    return started
+
+
+def _before_fork() -> None:
+    for lock in reversed(_held):
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in _held:
+        lock.release()
+
+
+def _in_child() -> None:
+    _guard.reset()  # first: its lock may be held by a thread that the child does not have
+    _after_fork()
+    for registered in _hooks:
+        hook = registered.hook()
+        if hook is not None:
+            _guard.call(registered.where, hook)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

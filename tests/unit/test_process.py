@@ -1,0 +1,152 @@
+"""What happens at a fork and when a thread starts, in real children."""
+
+import gc
+import os
+import threading
+import time
+
+import pytest
+
+from otel_ml import _guard, _process
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_hooks(monkeypatch):
+    """Hooks of these tests end with them, and those of the package do not disturb them."""
+    monkeypatch.setattr(_process, "_hooks", [])
+    monkeypatch.setattr(_process, "_held", [])
+
+
+def child_says(answer):
+    """What a forked child answers, as text."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, repr(answer()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+def test_hooks_run_in_the_child_only_and_in_the_order_of_registration():
+    """A room that was registered first is reset first; the parent keeps what it has."""
+    ran = []
+    for number in range(3):
+        _process.in_child("test.fork", lambda number=number: ran.append(number))
+    assert child_says(lambda: ran) == "[0, 1, 2]"
+    assert ran == []
+
+
+def test_a_hook_that_fails_is_counted_and_the_next_ones_run():
+    """Each hook has a guard of its own: no room leaves another one with the parent's locks."""
+    ran = []
+
+    def fail():
+        raise ValueError
+
+    _process.in_child("test.fork", fail)
+    _process.in_child("test.other", lambda: ran.append("next"))
+    assert child_says(lambda: (ran, _guard.counts())) == "(['next'], {'test.fork': 1})"
+
+
+def test_the_childs_guard_starts_empty_and_with_a_free_lock():
+    """Another thread of the parent may hold the guard's lock at the fork, and the parent's errors are its own."""
+    _guard.report("test.parent", ValueError())
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold():
+        with _guard._lock:
+            is_held.set()
+            may_go.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    try:
+        _process.in_child("test.fork", lambda: 1 / 0)
+        assert child_says(_guard.counts) == "{'test.fork': 1}"
+    finally:
+        may_go.set()
+        thread.join()
+        _guard.reset()
+
+
+def test_a_bound_method_does_not_keep_its_object_alive():
+    """Objects come and go; the hook of one that was collected is forgotten."""
+    ran = []
+
+    class Room:
+        def __init__(self, name):
+            self.name = name
+
+        def reset_after_fork(self):
+            ran.append(self.name)
+
+    kept, gone = Room("kept"), Room("gone")
+    _process.in_child("test.fork", gone.reset_after_fork)
+    _process.in_child("test.fork", kept.reset_after_fork)
+    del gone
+    gc.collect()
+    assert child_says(lambda: ran) == "['kept']"
+    _process.in_child("test.fork", kept.reset_after_fork)
+    assert len(_process._hooks) == 2
+
+
+def test_a_lock_held_across_the_fork_is_free_in_both_processes():
+    """The fork waits for the thread that has the lock, so that no child sees half a change."""
+    lock = threading.RLock()
+    changed = []
+    _process.hold_at_fork(lock)
+    is_held = threading.Event()
+
+    def change():
+        with lock:
+            is_held.set()
+            time.sleep(0.2)
+            changed.append("whole")
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    is_held.wait()
+    seen = child_says(lambda: (changed, lock.acquire(timeout=1.0)))
+    thread.join()
+    assert seen == "(['whole'], True)"
+    assert lock.acquire(timeout=1.0)
+    lock.release()
+
+
+def test_locks_are_free_before_the_first_hook_runs():
+    """A hook may need what the lock guards."""
+    lock = threading.Lock()
+    _process.hold_at_fork(lock)
+    taken = []
+    _process.in_child("test.fork", lambda: taken.append(lock.acquire(timeout=1.0)))
+    assert child_says(lambda: taken) == "[True]"
+
+
+def test_a_thread_is_a_daemon_with_a_name():
+    """It does not keep the process from ending, and a debugger shows whose it is."""
+    seen = []
+    thread = _process.spawn("otel-ml-test", seen.append, "ran")
+    thread.join()
+    assert (thread.name, thread.daemon, seen) == ("otel-ml-test", True, ["ran"])
+
+
+def test_no_thread_where_the_system_refuses_one():
+    """The interpreter refuses threads once it ends, and the system beyond its limit: the caller then does without."""
+
+    class Refused(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    assert _process.spawn("otel-ml-test", print, thread=Refused) is None
