@@ -1,18 +1,22 @@
-"""What the commands print: texts from files and stores cannot steer the terminal."""
+"""Output of the commands: texts from files and stores cannot steer the terminal."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
-from otel_ml._values import text
-
-_LINE = 4096
+_LINE: Final = 4096
 """Characters of one line."""
 
 
+class CommandError(Exception):
+    """The command cannot do what was asked; the message is the one line to show, and the exit code is 2."""
+
+
 def clean(value: object) -> str:
-    """The value as text of one line; control characters are marks."""
-    return text(str(value), _LINE) or ""
+    """The value as text of one line; what Unicode calls unprintable becomes U+FFFD."""
+    text = str(value)[:_LINE]
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def show(line: str) -> None:
@@ -20,6 +24,15 @@ def show(line: str) -> None:
     print(clean(line))
 
 
-def say(command: str, message: object) -> None:
-    """Prints one line of the command's own on standard error."""
-    print(clean(f"otel-ml {command}: {message}"), file=sys.stderr, flush=True)
+def say(program: str, message: object) -> None:
+    """Prints one line on standard error, after the name of the program."""
+    progress(f"{program}: {message}")
+
+
+def progress(line: str) -> None:
+    """Prints one line on standard error, unless that is closed or its disk is full."""
+    try:
+        sys.stderr.write(f"{clean(line)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass

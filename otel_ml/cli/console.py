@@ -5,35 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from otel_ml.cli._terminal import clean, say
+from otel_ml.cli._arguments import add_json, whole
+from otel_ml.cli._terminal import CommandError, clean, say
 from otel_ml.console import ConsoleError, Options, default_database, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_EPILOG = """\
+_PROGRAM: Final = "otel-ml console"
+_EPILOG: Final = """\
 example:
   otel-ml console --database fraud.duckdb
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 python service.py
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers the sub-command."""
-    parser = subparsers.add_parser(
-        "console",
-        help="receive OTLP, keep it in a DuckDB file and show it on a web page",
-        description="Receives OTLP over HTTP, keeps it in a DuckDB file and shows predictions with their traces, "
-        "features, log lines and labels on a web page.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = (
+        "Receives OTLP over HTTP, keeps it in a DuckDB file and shows predictions with their traces, features, log "
+        "lines and labels on a web page."
     )
+    parser.epilog = _EPILOG
     default = Options()
     parser.add_argument("--host", default=default.host, help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=default.port, help="port; 0 takes a free one (default: %(default)s)"
+        "--port", type=whole(0, 65535), default=default.port, help="port; 0 takes a free one (default: %(default)s)"
     )
     parser.add_argument(
         "--database",
@@ -46,47 +45,43 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         default=default.retention_hours,
         metavar="HOURS",
-        help="delete what arrived longer ago (default: %(default)g)",
+        help="delete records that arrived longer ago (default: %(default)g)",
     )
     parser.add_argument(
         "--max-rows",
         type=int,
         default=default.max_rows,
         metavar="N",
-        help="rows kept a table, the oldest go first (default: %(default)s)",
+        help="rows to keep in each table; the oldest are deleted first (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print the ready line as JSON")
-    parser.set_defaults(run=run)
+    add_json(parser, "the ready line")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Runs the console until it is told to stop; 0 when all that was accepted has been written."""
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the console until a signal ends it; 0 if all that was accepted has been written."""
     try:
         options = Options(
-            host=args.host,
-            port=args.port,
-            database=args.database,
-            retention_hours=args.retention_hours,
-            max_rows=args.max_rows,
+            host=arguments.host,
+            port=arguments.port,
+            database=arguments.database,
+            retention_hours=arguments.retention_hours,
+            max_rows=arguments.max_rows,
         )
         if not options.is_loopback:
-            say(
-                "console",
-                f"warning: {options.host} can be reached by others, and whoever reaches it reads all predictions",
-            )
-        # the file and its log hold features: nobody else on this machine needs to read them
+            say(_PROGRAM, f"warning: others can reach {options.host}, and anyone who does can read all predictions")
+        # the file and its log hold features, so only the owner may read them
         os.umask(0o077)
-        if serve(options, _ready(options, as_json=args.json)):
+        if serve(options, _ready(options, as_json=arguments.json)):
             return 0
-        say("console", "some accepted records could not be written")
     except ConsoleError as error:
-        say("console", str(error))
+        raise CommandError(error) from error
+    say(_PROGRAM, "some accepted records could not be written")
     return 1
 
 
 def _ready(options: Options, *, as_json: bool) -> Callable[[str], None]:
     def ready(address: str) -> None:
-        line = f"otel-ml console: {address} shows what arrives there over OTLP; kept in {options.database}"
+        line = f"{_PROGRAM}: listening for OTLP, page at {address}, data in {options.database}"
         print(json.dumps({"address": address, "database": options.database}) if as_json else clean(line), flush=True)
 
     return ready

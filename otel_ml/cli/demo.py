@@ -15,9 +15,13 @@ import urllib.error
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-_NEEDED = {
+from otel_ml.cli._arguments import add_json, number, whole
+from otel_ml.cli._packaged import packaged
+from otel_ml.cli._terminal import CommandError, progress
+
+_EXTRAS: Final = {
     "fastapi": "fastapi",
     "uvicorn": "console",
     "duckdb": "console",
@@ -25,54 +29,46 @@ _NEEDED = {
     "pandas": "quality",
     "pyarrow": "quality",
 }
-_NOT_OURS = ("sklearn", "httpx")
-_SETTLE_SECONDS = 20.0
-_READY_SECONDS = 90.0
-_SAY_SECONDS = 10.0
-"""Nothing is waited for in silence longer than this."""
+_OTHER_PACKAGES: Final = ("sklearn", "httpx")
+_STORED_SECONDS: Final = 20.0
+"""Time for the last telemetry to reach the store."""
+_READY_SECONDS: Final = 90.0
+_PROGRESS_SECONDS: Final = 10.0
+"""Longest wait without a line of progress."""
 
 
-class DemoError(Exception):
-    """The demo cannot go on; the message is the one line to show."""
-
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers the sub-command."""
-    parser = subparsers.add_parser(
-        "demo",
-        help="serve the example, send real traffic, look at it in the console",
-        description="Trains a classifier on census data, serves it with FastAPI, replays real people as requests and "
-        "opens the console. With --seconds it ends by itself and prints what the console's store holds as JSON.",
-        epilog="example: otel-ml demo --seconds 45",
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = (
+        "Trains a classifier on census data, serves it with FastAPI, replays real people as requests and opens the "
+        "console. With --seconds it ends by itself and prints what the console's store holds as JSON; the exit code "
+        "is 0 if the store holds all that was sent, else 1."
     )
+    parser.epilog = "example: otel-ml demo --seconds 45"
     parser.add_argument(
-        "--seconds", type=_positive, help="send traffic for this long, then end (default: until Ctrl-C)"
+        "--seconds", type=number(0.001), help="send traffic for this long, then end (default: until Ctrl-C)"
     )
-    parser.add_argument("--rate", type=_positive, default=40.0, help="predictions a second (default: %(default)g)")
-    parser.add_argument("--port", type=_port, default=8000, help="port of the service, or the next free one")
-    parser.add_argument("--console-port", type=_port, default=4318, help="port of the console, or the next free one")
+    parser.add_argument("--rate", type=number(0.001), default=40.0, help="predictions a second (default: %(default)g)")
+    for flag, port, what in (("--port", 8000, "service"), ("--console-port", 4318, "console")):
+        parser.add_argument(
+            flag, type=whole(1, 65535), default=port, help=f"port of the {what}, or the next free one (default: {port})"
+        )
     parser.add_argument("--folder", type=Path, help="work folder, emptied first (default: in the user's cache)")
-    parser.add_argument("--json", action="store_true", help="print the addresses as JSON too")
-    parser.set_defaults(run=run)
+    add_json(parser, "the addresses, too,")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the demo; 0 when everything that was sent was read back from the store."""
-    demo = None
+    """Runs the demo; 0 if everything that was sent was read back from the store."""
+    demo = Demo(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # either signal ends the processes in order
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        demo = Demo(arguments)
         return demo.run()
-    except DemoError as error:
-        print(f"otel-ml demo: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         _say("stopping")
         return 130
     finally:
-        if demo is not None:
-            demo.stop()
+        demo.stop()
 
 
 class Demo:
@@ -92,7 +88,7 @@ class Demo:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self) -> int:
-        """Starts everything, sends the traffic, and settles the account."""
+        """Starts everything, sends the traffic, and compares what was sent with what was stored."""
         began = time.monotonic()
         _say("starting the console")
         self._start("console", "-m", "otel_ml", "console", "--host", "127.0.0.1", "--port", str(self.console_port),
@@ -114,7 +110,7 @@ class Demo:
         return self._account(sent)
 
     def stop(self) -> None:
-        """Ends what still runs, the service first so that its last telemetry finds the console."""
+        """Ends what still runs; the console last, so that it receives the last telemetry of the service."""
         for name in ("traffic", "service", "console"):
             self._end(name)
 
@@ -132,12 +128,12 @@ class Demo:
             _say("stopping")
             return None
         if process.returncode != 0:
-            raise DemoError(f"the traffic ended with status {process.returncode}; see {self.folder}/service.log")
+            raise CommandError(f"the traffic ended with status {process.returncode}; see {self.folder}/service.log")
         return dict(json.loads(output.splitlines()[-1]))
 
     def _account(self, sent: dict[str, int]) -> int:
-        """Reads back what the store holds until it is complete or the patience is over."""
-        deadline = time.monotonic() + _SETTLE_SECONDS
+        """Reads what the store holds until it is complete or the time is over."""
+        deadline = time.monotonic() + _STORED_SECONDS
         keys = ("predictions", "traces", "events", "metric_predictions")
         while True:
             summary = _get(f"{self.console_url}/api/summary") or {}
@@ -177,18 +173,20 @@ class Demo:
         }
 
     def _wait(self, name: str, url: str, pid_key: str | None = None) -> None:
-        began = said = time.monotonic()
+        began = shown_at = time.monotonic()
         while time.monotonic() - began < _READY_SECONDS:
-            if time.monotonic() - said >= _SAY_SECONDS:
-                said = time.monotonic()
-                _say(f"the {name} is still starting, {said - began:.0f} s")
+            if time.monotonic() - shown_at >= _PROGRESS_SECONDS:
+                shown_at = time.monotonic()
+                _say(f"the {name} is still starting, {shown_at - began:.0f} s")
             if self.processes[name].poll() is not None:
-                raise DemoError(f"the {name} ended: {_last_line(self.folder / f'{name}.log')}")
+                raise CommandError(f"the {name} ended: {_last_line(self.folder / f'{name}.log')}")
             answer = _get(url)
             if answer is not None and (pid_key is None or answer.get(pid_key) == self.processes[name].pid):
                 return
             time.sleep(0.2)
-        raise DemoError(f"the {name} did not answer within {_READY_SECONDS:.0f} s; see {self.folder / f'{name}.log'}")
+        raise CommandError(
+            f"the {name} did not answer within {_READY_SECONDS:.0f} s; see {self.folder / f'{name}.log'}"
+        )
 
     def _end(self, name: str) -> None:
         process = self.processes.get(name)
@@ -202,37 +200,19 @@ class Demo:
             process.wait()
 
 
-def _positive(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {value}")
-    return number
-
-
-def _port(value: str) -> int:
-    port = int(value)
-    if not 0 < port < 65536:
-        raise argparse.ArgumentTypeError(f"must be a port from 1 to 65535, not {value}")
-    return port
-
-
 def _example() -> Path:
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_examples" / "fastapi_service", package.parent / "examples" / "fastapi_service"):
-        if (folder / "app.py").exists():
-            return folder
-    raise DemoError("the example is not part of this installation; run it from a checkout with make demo")
+    folder = packaged("examples/fastapi_service")
+    if folder is None:
+        raise CommandError("the example is not part of this installation; run it from a checkout with make demo")
+    return folder
 
 
 def _check_installed() -> None:
-    missing = [name for name in (*_NEEDED, *_NOT_OURS) if find_spec(name) is None]
+    missing = [name for name in (*_EXTRAS, *_OTHER_PACKAGES) if find_spec(name) is None]
     if missing:
-        extras = ",".join(sorted({_NEEDED[name] for name in missing if name in _NEEDED})) or "console"
-        others = " ".join({"sklearn": "scikit-learn"}.get(name, name) for name in missing if name in _NOT_OURS)
-        raise DemoError(f"missing {', '.join(missing)}; remedy: pip install 'otel-ml[{extras}]' {others}".rstrip())
+        extras = ",".join(sorted({_EXTRAS[name] for name in missing if name in _EXTRAS})) or "console"
+        others = " ".join({"sklearn": "scikit-learn"}.get(name, name) for name in missing if name in _OTHER_PACKAGES)
+        raise CommandError(f"missing {', '.join(missing)}; remedy: pip install 'otel-ml[{extras}]' {others}".rstrip())
 
 
 def _work_folder(given: Path | None) -> Path:
@@ -241,14 +221,14 @@ def _work_folder(given: Path | None) -> Path:
     marker = folder / "otel-ml-demo"
     try:
         if folder.exists() and any(folder.iterdir()) and not marker.exists():
-            raise DemoError(f"{folder} is not empty and not a folder of the demo; name another one with --folder")
+            raise CommandError(f"{folder} is not empty and not a folder of the demo; choose another one with --folder")
         if _is_running(marker):
-            raise DemoError(f"another demo works in {folder}; name another folder with --folder")
+            raise CommandError(f"another demo uses {folder}; choose another folder with --folder")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         marker.write_text(str(os.getpid()))
     except OSError as error:
-        raise DemoError(f"cannot use the folder {folder}: {error.strerror}") from None
+        raise CommandError(f"cannot use the folder {folder}: {error.strerror}") from None
     return folder
 
 
@@ -271,7 +251,7 @@ def _free_port(wanted: int, taken: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise DemoError(f"no free port near {wanted}")
+    raise CommandError(f"no free port near {wanted}")
 
 
 def _get(url: str) -> dict[str, Any] | None:
@@ -288,4 +268,4 @@ def _last_line(log: Path) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"== {line}", file=sys.stderr, flush=True)
+    progress(f"== {line}")

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 import otel_ml
-from otel_ml import _guard
 from otel_ml._telemetry._environment_check import not_understood
 from otel_ml._telemetry.check import Checked, Outcome, check
 from otel_ml._telemetry.configure import Telemetry, decide
+from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
+from otel_ml.cli._terminal import CommandError, show
 
 _FEATURE_SERIES = 13
 """Series of one feature: 10 bins, one for unseen or other values, missing, and the size of the reference."""
@@ -25,44 +26,33 @@ _MODEL_SERIES = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers the sub-command."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="show the mode, the settings and whether the back end answers",
-        description="Configures telemetry from the environment as a service would, sends one span, one log record and "
-        "one collection of metrics, marked as a check, and says what became of each. Status 0: all that is to be "
-        "exported was taken; 1: some was not, or nothing is to be exported and nothing was checked.",
-        epilog="example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 otel-ml doctor",
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = (
+        "Configures telemetry from the environment as a service would, sends one span, one log record and one "
+        "collection of metrics, marked as a check, and shows the result of each. Exit code 0: all exported signals "
+        "were taken; 1: some were not, or no signal is exported, so nothing was checked."
     )
+    parser.epilog = "example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 otel-ml doctor"
     parser.add_argument("--endpoint", help="try this endpoint instead of the environment's")
-    parser.add_argument("--timeout", type=_seconds, default=5.0, help="seconds to wait for the back end (default: 5)")
-    parser.add_argument("--features", type=_count, default=16, help="features of a model, for the series to expect")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.set_defaults(run=run)
-
-
-def _seconds(value: str) -> float:
-    number = _guard.attempt(float, value)
-    if number is None or not 0 < number < 3600:
-        raise argparse.ArgumentTypeError(f"must be seconds above 0 and below 3600, not {value}")
-    return number
-
-
-def _count(value: str) -> int:
-    number = _guard.attempt(int, value)
-    if number is None or number < 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {value}")
-    return number
+    parser.add_argument(
+        "--timeout",
+        type=number(0.001, 3600, "seconds"),
+        default=5.0,
+        help="seconds to wait for the back end (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--features", type=whole(0), default=16, help="features of a model, for the expected series (default: 16)"
+    )
+    add_json(parser, "the findings")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the findings; 0 when every signal that is to be exported was taken, and there is one."""
+    """Prints the findings; 0 if some signal is exported and every such signal was taken."""
     try:
         findings = _findings(arguments)
     except otel_ml.ConfigError as error:
-        print(f"otel-ml doctor: {error}", file=sys.stderr)
-        return 1
+        raise CommandError(error) from error
     if arguments.json:
         print(json.dumps(findings))
     else:
@@ -124,34 +114,34 @@ def _resources() -> dict[str, Any]:
 
 
 def _print(findings: dict[str, Any]) -> None:
-    print(f"otel-ml {findings['version']}")
+    show(f"otel-ml {findings['version']}")
     outcomes = {signal: Outcome(**found) for signal, found in findings["signals"].items()}
     said = {f"{signal}: to {outcome.endpoint}" for signal, outcome in outcomes.items()}
     said |= {f"{signal}: not exported (exporter none)" for signal in outcomes}
     said |= {f"{signal}: scrape page at {outcome.detail}" for signal, outcome in outcomes.items()}
     for note in findings["notes"]:
         if note not in said:  # the line of the signal tells it too
-            print(f"  {note}")
+            show(f"  {note}")
     for line in findings["not_understood"]:
-        print(f"  not understood: {line}")
+        show(f"  not understood: {line}")
     for signal, outcome in outcomes.items():
-        print(f"  {signal}: {outcome}")
+        show(f"  {signal}: {outcome}")
     if findings["verdict"]:
-        print(f"  {findings['verdict']}")
+        show(f"  {findings['verdict']}")
     _print_surroundings(findings)
 
 
 def _print_surroundings(findings: dict[str, Any]) -> None:
     resources = findings["resources"]
     read = ", ".join(f"{count} of the {source}" for source, count in resources["readings"].items() if count)
-    print(f"  resources: {read or 'none'}, read in {resources['duration'] * 1000:.1f} ms (otel-ml sampler --once)")
+    show(f"  resources: {read or 'none'}, read in {resources['duration'] * 1000:.1f} ms (otel-ml sampler --once)")
     for gap in resources["missing"]:
-        print(f"    missing: {gap['what']} ({gap['reason'] or gap['kind']})")
+        show(f"    missing: {gap['what']} ({gap['reason'] or gap['kind']})")
     present = [name for name, here in findings["extras"].items() if here]
     absent = [name for name, here in findings["extras"].items() if not here]
-    print(f"  extras installed: {', '.join(present) or 'none'}")
+    show(f"  extras installed: {', '.join(present) or 'none'}")
     if absent:
-        print(f"  extras missing: {', '.join(absent)}  (pip install 'otel-ml[{','.join(absent)}]')")
+        show(f"  extras missing: {', '.join(absent)}  (pip install 'otel-ml[{','.join(absent)}]')")
     series = findings["expected_series"]
-    print(f"  series to expect: about {series['per_model_and_process']} a model and process with {series['features']} "
-          "features")  # fmt: skip
+    show(f"  expected series: about {series['per_model_and_process']} for each model and process with "
+         f"{series['features']} features")  # fmt: skip

@@ -1,4 +1,4 @@
-"""`otel-ml evaluate`: exact figures of a model from the prediction store."""
+"""`otel-ml evaluate`: computes the exact figures of a model from the prediction store."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from otel_ml.cli._terminal import say, show
+from otel_ml.cli._arguments import add_json
+from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.ground_truth import GroundTruth, StoreError
 
-_EPILOG = """\
+_PROGRAM: Final = "otel-ml evaluate"
+_EPILOG: Final = """\
 example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 24h
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 2026-06-01 --by predicted_at --json
 """
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers the sub-command."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="accuracy, F1, AUC or errors of a model from its labelled predictions",
-        description="Computes the exact figures of the labelled predictions of a model in a window of time.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = "Computes the exact figures of the labelled predictions of a model in a window of time."
+    parser.epilog = _EPILOG
     parser.add_argument("--store", required=True, metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...")
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model")
     parser.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
@@ -39,48 +36,47 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="WHEN",
         help="start: an age such as 24h or 7d, or a date (default: %(default)s)",
     )
-    parser.add_argument("--until", default="0s", metavar="WHEN", help="end, likewise (default: now)")
+    parser.add_argument("--until", default="0s", metavar="WHEN", help="end, in the same form (default: now)")
     parser.add_argument(
         "--by",
         choices=("labeled_at", "predicted_at"),
         default="labeled_at",
-        help="which moment lies in the window (default: %(default)s)",
+        help="which time must be in the window (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.set_defaults(run=run)
+    add_json(parser, "the figures")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Prints the figures; 0, or 1 when the labelled predictions in the window give none, or 2 on bad input."""
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
+    model = arguments.model
     try:
-        figures = _figures(args)
+        figures = _figures(arguments)
     except (StoreError, ValueError) as error:
-        say("evaluate", error)
-        return 2
-    if args.json:
+        raise CommandError(error) from error
+    if arguments.json:
         print(json.dumps(figures))
     if not figures["labelled"]:
-        say("evaluate", f"no labelled prediction of {args.model!r} in this window")
+        say(_PROGRAM, f"no labelled prediction of {model!r} in this window")
         return 1
     if not figures["count"]:
         what = "a number on both sides" if "mae" in figures else "a predicted class (declare classes=... of the model)"
-        say("evaluate", f"{figures['labelled']} labelled of {args.model!r} in this window, none with {what}")
+        say(_PROGRAM, f"{figures['labelled']} labelled predictions of {model!r} in this window, none with {what}")
         if figures.get("auc") is None:
             return 1
-    if not args.json:
+    if not arguments.json:
         _print(figures)
     return 0
 
 
-def _figures(args: argparse.Namespace) -> dict[str, Any]:
+def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
     now = time.time()
-    start, end = _moment(args.since, now), _moment(args.until, now)
-    file = args.store.removeprefix("sqlite:///")
-    if file != args.store and not Path(file).is_file():
+    start, end = _moment(arguments.since, now), _moment(arguments.until, now)
+    file = arguments.store.removeprefix("sqlite:///")
+    if file != arguments.store and not Path(file).is_file():
         raise StoreError(f"no file {file}")
-    truth = GroundTruth(args.store)
+    truth = GroundTruth(arguments.store)
     try:
-        return truth.compute_metrics(start, end, model=args.model, version=args.version, by=args.by)
+        return truth.compute_metrics(start, end, model=arguments.model, version=arguments.version, by=arguments.by)
     finally:
         truth.close()
 
@@ -96,10 +92,18 @@ def _moment(text: str, now: float) -> float:
 
 
 def _print(figures: dict[str, Any]) -> None:
+    classes = figures.get("per_class", {})
     for name, value in figures.items():
-        if name == "per_class":
-            continue
-        show(f"{name:<10} {'-' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
-    for name, of_class in figures.get("per_class", {}).items():
-        texts = ("-" if value is None else f"{value:.4f}" for value in list(of_class.values())[:3])
-        show(f"class {name:<12} precision, recall, f1 {', '.join(texts)}; {of_class['count']} true")
+        if name != "per_class":
+            show(f"{name:<10} {_figure(value)}")
+    if classes:
+        print(f"\n{'class':<16} {'precision':>10} {'recall':>10} {'f1':>10} {'true':>10}")
+    for name, of_class in classes.items():
+        precision, recall, f1 = map(_figure, list(of_class.values())[:3])
+        show(f"{name:<16} {precision:>10} {recall:>10} {f1:>10} {of_class['count']:>10}")
+
+
+def _figure(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
+from otel_ml.cli._arguments import add_json
+from otel_ml.cli._packaged import packaged
+from otel_ml.cli._terminal import CommandError
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers the sub-command."""
-    parser = subparsers.add_parser(
-        "rules",
-        help="print or write the Prometheus recording rules and alerts",
-        description="The recording rules and alerts for Prometheus, one set for every model.",
-        epilog="example: otel-ml rules --output /etc/prometheus/otel-ml",
-    )
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = "Prints the recording rules and alerts for Prometheus; one set serves every model."
+    parser.epilog = "example: otel-ml rules --output /etc/prometheus/otel-ml"
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the files there instead of printing them")
-    parser.add_argument("--json", action="store_true", help="print the file names and texts as JSON")
-    parser.set_defaults(run=run)
+    add_json(parser, "the file names and texts")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints or writes the rule files."""
-    folder = _folder()
+    folder = packaged("deploy/prometheus")
     if folder is None:
-        print("otel-ml rules: the rule files are not part of this installation", file=sys.stderr)
-        return 1
+        raise CommandError("this installation has no rule files; reinstall otel-ml from its wheel")
     files = {
         f"{kind}/{path.name}": path.read_text()
         for kind in ("rules", "alerts")
         for path in sorted((folder / kind).glob("*.yaml"))
     }
     if arguments.output is not None:
-        return _write(arguments.output, files)
-    if arguments.json:
+        _write(arguments.output, files)
+    elif arguments.json:
         print(json.dumps(files))
     else:
         for name, content in files.items():
@@ -42,22 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(folder: Path, files: dict[str, str]) -> int:
+def _write(folder: Path, files: dict[str, str]) -> None:
     for name, content in files.items():
         target = folder / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
         except OSError as error:
-            print(f"otel-ml rules: cannot write {target}: {error.strerror}", file=sys.stderr)
-            return 1
+            raise CommandError(f"cannot write {target}: {error.strerror}") from None
         print(target)
-    return 0
-
-
-def _folder() -> Path | None:
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_deploy" / "prometheus", package.parent / "deploy" / "prometheus"):
-        if (folder / "rules").is_dir():
-            return folder
-    return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from otel_ml.resource_sampler._origins import origin_of
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
-from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot, keep_files_open
+from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot
 from otel_ml.resource_sampler._target_process import NamedProcess, OneProcess, watched
 from otel_ml.resource_sampler.export._direct import DirectExport
+from otel_ml.resource_sampler.export._standalone import export_directly
 from otel_ml.resource_sampler.gpu._model_memory import ModelMemory, model_memory
 from otel_ml.resource_sampler.gpu._source import GpuSource
 from otel_ml.resource_sampler.linux._container import ContainerSource
@@ -31,8 +32,8 @@ __all__ = [
     "Snapshot",
     "Source",
     "SourceSnapshot",
+    "export_directly",
     "is_off",
-    "keep_files_open",
     "model_memory",
     "origin_of",
     "sources_of",

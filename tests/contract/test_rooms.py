@@ -1,4 +1,4 @@
-"""Which room may import the OTel SDK; what lies between our own rooms is import-linter's."""
+"""Which room may import the OTel SDK and private names; import-linter checks the rest between our own rooms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import otel_ml
 
 ROOT = Path(otel_ml.__file__).parent
 ALLOWED = ("_telemetry/", "testing/")
+CHECK = "otel_ml._telemetry.check"
+"""The one private place that a command sees: how `otel-ml doctor` checks the engine."""
+OPEN = (CHECK, "otel_ml._telemetry.configure", "otel_ml._telemetry._environment_check")
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -42,6 +45,28 @@ def test_broad_handlers_stand_in_the_guard_only() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or getattr(node.type, "id", "") == "Exception")
         if path.name != "_fast_path.py" or not any(ast.unparse(step).startswith("_guard.caught(") for step in node.body)
+    ]
+
+    assert offenders == []
+
+
+def names(path: Path) -> Iterator[str]:
+    """The names of otel_ml that a file imports, with their modules."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_commands_and_examples_import_public_names_only() -> None:
+    """What a command needs, a user can have too."""
+    offenders = [
+        (path.name, name)
+        for path in [*(ROOT / "cli").glob("*.py"), *(ROOT.parent / "examples").rglob("*.py")]
+        for name in names(path)
+        if name.startswith("otel_ml.") and not name.startswith(("otel_ml.cli._", *(f"{place}." for place in OPEN)))
+        if any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
     ]
 
     assert offenders == []

@@ -306,7 +306,7 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
     done = doctor("--endpoint", receiver.url, OTEL_ML_SAMPLER_BUDGET="lots")
 
     assert (done.returncode, done.stdout, done.stderr) == (
-        1,
+        2,
         "",
         "otel-ml doctor: budget (OTEL_ML_SAMPLER_BUDGET) is 'lots': use a share of one core above 0, such as 0.01\n",
     )

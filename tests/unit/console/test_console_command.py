@@ -49,11 +49,11 @@ def test_a_signal_flushes_and_ends_with_zero(tmp_path, number):
 
 
 def test_a_file_in_use_is_refused(tmp_path):
-    """The second console on one file ends with one line and a status that is not zero."""
+    """The second console on one file ends with one line and exit code 2."""
     path = str(tmp_path / "console.duckdb")
     process, _ = start("--database", path)
     second = subprocess.run(command("--database", path), capture_output=True, text=True, timeout=60, check=False)
-    assert (second.returncode, second.stdout) == (1, "")
+    assert (second.returncode, second.stdout) == (2, "")
     assert second.stderr == (
         f"otel-ml console: {path} is in use by another process; stop that one or choose another --database\n"
     )
@@ -71,7 +71,7 @@ def test_a_port_in_use_is_refused():
             timeout=60,
             check=False,
         )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"otel-ml console: 127.0.0.1:{port}: Address already in use; choose another --host or --port\n"
     )
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
     done = subprocess.run(command("--database", str(path)), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"otel-ml console: {path} is not a DuckDB file; choose another --database\n"
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (content, [path])
 
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
 def test_bad_values_are_one_line():
     """A value out of range ends with one line that says what is expected."""
     done = subprocess.run(command("--retention-hours", "-1"), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_beyond_loopback_only_when_told_and_with_a_warning():
@@ -101,9 +101,7 @@ def test_beyond_loopback_only_when_told_and_with_a_warning():
     assert Client(f"http://127.0.0.1:{port}").send("/api/status", Host="console.example").status == 200
     code, _, err = finish(process)
     assert code == 0
-    assert err == (
-        "otel-ml console: warning: 0.0.0.0 can be reached by others, and whoever reaches it reads all predictions\n"
-    )
+    assert err == ("otel-ml console: warning: others can reach 0.0.0.0, and anyone who does can read all predictions\n")
 
 
 def test_the_ready_line_for_people_names_the_address():
@@ -112,7 +110,7 @@ def test_the_ready_line_for_people_names_the_address():
         command("--database", ":memory:"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     line = process.stdout.readline()
-    assert line.startswith("otel-ml console: http://127.0.0.1:")
+    assert line.startswith("otel-ml console: listening for OTLP, page at http://127.0.0.1:")
     assert finish(process)[0] == 0
 
 
@@ -128,7 +126,7 @@ def test_a_missing_extra_is_named(tmp_path):
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
     )
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "otel-ml console: the console needs duckdb: pip install 'otel-ml[console]'\n",
     )
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 
 import pytest
 from truth_rows import log
 
-from otel_ml.cli import evaluate
+from otel_ml.cli import main
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser(prog="otel-ml")
-    evaluate.add_parser(parser.add_subparsers(required=True))
-    args = parser.parse_args(["evaluate", *arguments])
-    return args.run(args)
+    return main(["evaluate", *arguments])
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def store(truth, url):
 
 
 def test_figures_are_printed(store, capsys):
-    """A line a figure and a line a class; undefined is a dash."""
+    """One line for each figure and each class; undefined is a dash."""
     assert run("--store", store, "--model", "fraud") == 0
     assert capsys.readouterr().out == (
         "count      4\n"
@@ -42,8 +38,10 @@ def test_figures_are_printed(store, capsys):
         "recall     1.0000\n"
         "f1         0.6667\n"
         "auc        0.5000\n"
-        "class 0            precision, recall, f1 1.0000, 0.6667, 0.8000; 3 true\n"
-        "class 1            precision, recall, f1 0.5000, 1.0000, 0.6667; 1 true\n"
+        "\n"
+        "class             precision     recall         f1       true\n"
+        "0                    1.0000     0.6667     0.8000          3\n"
+        "1                    0.5000     1.0000     0.6667          1\n"
     )
 
 
@@ -54,7 +52,7 @@ def test_json_has_all_figures(store, truth, capsys):
 
 
 def test_an_empty_window_is_exit_1(store, capsys):
-    """A model without labels is said to have none."""
+    """The line names the model."""
     assert (run("--store", store, "--model", "froud"), run("--store", store, "--model", "fraud", "--until", "1h")) == (
         1,
         1,
@@ -66,7 +64,7 @@ def test_an_empty_window_is_exit_1(store, capsys):
 
 
 def test_scores_without_a_class_give_their_auc(truth, url, capsys):
-    """What is missing is said as it is, and the AUC needs the scores alone."""
+    """The line names what is missing; the AUC needs only the scores."""
     now = time.time()
     for name, score in (("a", 0.9), ("b", 0.4), ("c", 0.6)):
         log(truth, name, predicted=None, score=score, predicted_at=now - 60)
@@ -75,7 +73,7 @@ def test_scores_without_a_class_give_their_auc(truth, url, capsys):
     assert run("--store", url, "--model", "fraud") == 0
     shown = capsys.readouterr()
     assert shown.err == (
-        "otel-ml evaluate: 3 labelled of 'fraud' in this window, none with a predicted class "
+        "otel-ml evaluate: 3 labelled predictions of 'fraud' in this window, none with a predicted class "
         "(declare classes=... of the model)\n"
     )
     assert shown.out == (
@@ -92,13 +90,16 @@ def test_scores_without_a_class_give_their_auc(truth, url, capsys):
     ],
 )
 def test_labelled_predictions_without_figures_are_exit_1(truth, url, capsys, changes, what):
-    """That there are labels is not denied."""
+    """The line counts the labels and names what is missing."""
     now = time.time()
     log(truth, "a", predicted_at=now - 60, **changes)
     truth.flush()
     truth.record_label("a", 1, now - 30)
     assert run("--store", url, "--model", "fraud") == 1
-    assert capsys.readouterr().err == f"otel-ml evaluate: 1 labelled of 'fraud' in this window, none with {what}\n"
+    assert (
+        capsys.readouterr().err
+        == f"otel-ml evaluate: 1 labelled predictions of 'fraud' in this window, none with {what}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_labelled_predictions_without_figures_are_exit_1(truth, url, capsys, cha
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(store, arguments, message, capsys):
-    """What is wrong is said, and no store is made."""
+    """The line says what is wrong, and no store is created."""
     assert run("--store", store, "--model", "fraud", *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"otel-ml evaluate: {message}")
@@ -120,7 +121,7 @@ def test_bad_input_is_one_line_and_exit_2(store, arguments, message, capsys):
 def test_help_shows_an_example(capsys):
     """`--help` ends with a line to copy."""
     with pytest.raises(SystemExit):
-        run("--help")
+        main(["evaluate", "--help"])
     assert "  otel-ml evaluate --store sqlite:///predictions.db" in capsys.readouterr().out
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from otel_ml.cli import drift, profile
+from otel_ml.cli import main
 from otel_ml.quality import ReferenceProfile
 
 DATA = Path(__file__).parents[3] / "examples" / "fastapi_service" / "data"
@@ -16,12 +15,7 @@ TRAIN, REPLAY = str(DATA / "train.parquet"), str(DATA / "replay.parquet")
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser(prog="otel-ml")
-    commands = parser.add_subparsers(required=True)
-    for module in (profile, drift):
-        module.add_parser(commands)
-    args = parser.parse_args(arguments)
-    return args.run(args)
+    return main(arguments)
 
 
 @pytest.fixture

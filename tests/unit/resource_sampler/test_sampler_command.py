@@ -12,7 +12,8 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.cli import main
-from otel_ml.cli.sampler import _why_stock, as_json, as_table
+from otel_ml.cli._sampler_reading import as_json, as_table
+from otel_ml.cli.sampler import sdk_reason
 from otel_ml.config import Config
 from otel_ml.resource_sampler import Gap, Reading, Snapshot, SourceSnapshot
 
@@ -151,7 +152,7 @@ def test_what_the_environment_switches_off_does_not_start(variable):
     )
     assert (finished.returncode, finished.stderr) == (
         0,
-        "otel-ml sampler: metrics or the sampler are switched off by the environment: there is nothing to do\n",
+        "otel-ml sampler: the environment switches metrics or the sampler off, so there is nothing to do\n",
     )
 
 
@@ -170,7 +171,7 @@ def ended(*words, **environment):
 
 def test_no_exporter_is_nothing_to_do():
     """Status 0 and one line, as for what is switched off; a thread that samples for nobody would be waste."""
-    line = "otel-ml sampler: OTEL_METRICS_EXPORTER is none: there is nothing to do\n"
+    line = "otel-ml sampler: OTEL_METRICS_EXPORTER is none, so there is nothing to do\n"
     assert ended(OTEL_METRICS_EXPORTER="none") == (0, line)
 
 
@@ -180,7 +181,7 @@ def test_a_configuration_file_that_nobody_reads_is_refused(tmp_path):
     assert (status, lines.splitlines()[-1]) == (
         2,
         (
-            "otel-ml sampler: OTEL_CONFIG_FILE is set, but nothing here reads it: start this by opentelemetry-instrument, "
+            "otel-ml sampler: OTEL_CONFIG_FILE is set, but nothing here reads it: start this with opentelemetry-instrument, "
             "or unset it"
         ),
     )
@@ -237,9 +238,8 @@ def test_a_full_disk_behind_standard_output_is_one_line(form):
     with open("/dev/full", "w") as full:  # noqa: PTH123
         command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", form]
         finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    line = "otel-ml sampler: what was read cannot be written: No space left on device"
-    assert finished.returncode != 0
-    assert finished.stderr.splitlines()[0] == line
+    line = "otel-ml sampler: cannot write the reading: No space left on device"
+    assert (finished.returncode, finished.stderr.splitlines()[0]) == (2, line)
 
 
 def test_id_and_name_of_a_process_exclude_each_other(capsys):
@@ -261,11 +261,11 @@ def test_id_and_name_of_a_process_exclude_each_other(capsys):
 )
 def test_a_setting_that_only_the_sdk_honours_takes_the_way_through_it(setting, why):
     """And it is said; everything else is exported without an SDK."""
-    assert _why_stock(Config(**setting)) == why
+    assert sdk_reason(Config(**setting)) == why
 
 
 def test_through_the_sdk_it_samples_flushes_and_ends_too():
-    """The same command on the stock path, here to the console exporter."""
+    """The same command through the SDK, here to the console exporter."""
     environment = {**os.environ, "OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "none"}
     environment |= {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler', '--interval', '0.2']))"
