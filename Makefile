@@ -1,4 +1,4 @@
-# otel-ml: every target sets up what it needs, shows what it does, and starts in seconds the second time.
+# otel-ml: every target installs what it needs and prints what it does; the second run starts in seconds.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -13,7 +13,7 @@ export UV_NO_PROGRESS := 1
 export OTEL_ML_PYTHON := $(PYTHON)
 
 .PHONY: help
-help: ## Shows this list
+help: ## Show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/.uv:
@@ -24,20 +24,20 @@ $(VENV)/.uv:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
-	@echo "== installing otel-ml and what the example needs"
+	@echo "== installing otel-ml and the example's dependencies"
 	@$(INSTALL) --editable '.[fastapi,quality,ground-truth,console,gpu]' --group demo
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
-	@echo "== installing otel-ml with all extras, the tests' and the checks' tools"
+	@echo "== installing otel-ml with all extras and the tools of tests and checks"
 	@$(INSTALL) --editable '.[all]' --group demo --group test --group check --group bench
 	@touch $@ $(VENV)/.demo
 
 .PHONY: install
-install: $(VENV)/.dev ## Sets up the environment of contributors in .venv
+install: $(VENV)/.dev ## Set up the development environment in .venv
 
 .PHONY: demo
-demo: $(VENV)/.demo ## Serves a model, sends real traffic, opens the console (DEMO_SECONDS=45 ends by itself)
+demo: $(VENV)/.demo ## Serve a model, send real traffic, serve the console (DEMO_SECONDS=45 stops by itself)
 	@$(PYTHON) -m otel_ml demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: stack
@@ -49,21 +49,21 @@ stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and 
 	  --verify '"$$PYTHON" "$$ROOT/deploy/local/verify.py"'
 
 .PHONY: test
-test: $(VENV)/.dev ## All tests; builds the servers on the first run
+test: $(VENV)/.dev ## Run all tests; builds the servers on the first run
 	@$(PYTHON) deploy/local/build.py
 	@$(PYTHON) -m pytest -q --cov --cov-report=term:skip-covered --durations=15 tests
 
 .PHONY: test-quick
-test-quick: $(VENV)/.dev ## Unit and contract tests only
+test-quick: $(VENV)/.dev ## Run unit and contract tests only
 	@$(PYTHON) -m pytest -q tests/unit tests/contract
 
 .PHONY: pipeline
-pipeline: $(VENV)/.dev ## Tests against the real Collector, Prometheus, log and trace servers
+pipeline: $(VENV)/.dev ## Run the tests against the real Collector, Prometheus, log and trace servers
 	@$(PYTHON) deploy/local/build.py
 	@$(PYTHON) -m pytest -q tests/pipeline
 
 .PHONY: check
-check: $(VENV)/.dev ## Style, types, spelling and the rooms' contract
+check: $(VENV)/.dev ## Check style, types, spelling and import rules
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
@@ -71,20 +71,20 @@ check: $(VENV)/.dev ## Style, types, spelling and the rooms' contract
 	@$(VENV)/bin/codespell
 
 .PHONY: faults
-faults: $(VENV)/.dev ## Every fault case, the long ones too, as one table
+faults: $(VENV)/.dev ## Run every fault case, slow ones too, and print one table
 	@$(PYTHON) tests/faults/table.py
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Every budget beside the peers, as one table (BENCH="--only cpu --runs 5")
+bench: $(VENV)/.dev ## Measure every budget beside the peers and print one table (BENCH="--only cpu --runs 5")
 	@$(PYTHON) deploy/local/build.py collector > /dev/null
 	@$(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 .PHONY: lock
-lock: $(VENV)/.uv ## Renews constraints.txt
+lock: $(VENV)/.uv ## Update constraints.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.10 --prerelease if-necessary-or-explicit --upgrade --all-extras \
 	  --group demo --group test --group check --group bench --no-annotate --no-header --no-emit-index-url \
 	  --output-file constraints.txt pyproject.toml
 
 .PHONY: clean
-clean: ## Removes the environment and caches of this checkout
+clean: ## Remove the environment and caches of this checkout
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -1,9 +1,9 @@
-"""Writes what compose.yaml needs and must not be in the repository: a password, a token, folders, the owner's ids.
+"""Writes what compose.yaml needs and the repository must not hold: a password, a token, folders, the owner's ids.
 
-    python deploy/compose/prepare.py          once; a second run changes nothing that is there
+    python deploy/compose/prepare.py          run it once; a second run changes nothing
 
 secrets/grafana_admin_password   the password of Grafana's user `admin`
-secrets/otlp_tokens              one token a line that the Collector accepts
+secrets/otlp_tokens              the tokens that the Collector accepts, one a line
 secrets/service.env              the same token as OTEL_* variables, for a service on this machine
 data/                            the Collector's queue and Grafana's database
 .env                             the user and group that own them
@@ -20,11 +20,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONTAINER_USER = 10001
-"""Used in the place of root: a container should not run as the machine's root."""
+"""Used instead of root: a container should not run as the machine's root."""
 
 
 def write_once(file: Path, text: str) -> str:
-    """The file's text: what is there already, else the given one, written so that only the owner can read it."""
+    """Returns the file's text; a missing file is written first, readable by its owner only."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -35,7 +35,7 @@ def write_once(file: Path, text: str) -> str:
 
 
 def prepare(folder: Path, user: int, group: int) -> list[Path]:
-    """Writes what is missing in the folder; returns the files, for a person to look at."""
+    """Writes the missing files of the folder and returns the paths of all."""
     inner = [folder / "secrets", folder / "data", folder / "data" / "collector", folder / "data" / "grafana"]
     for each in inner:
         each.mkdir(mode=0o700, exist_ok=True)

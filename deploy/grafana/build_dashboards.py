@@ -20,7 +20,7 @@ DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
 
 
 def placed(rows: list[Row]) -> list[Json]:
-    """The panels in reading order, each row below the one before."""
+    """Lays the panels out in reading order, row below row."""
     panels: list[Json] = []
     numbers = itertools.count(1)
     top = 0
@@ -67,7 +67,7 @@ def source_variable(name: str, label: str, kind: str) -> Json:
 
 
 def label_variable(name: str, label: str, series: str, key: str, **more: object) -> Json:
-    """A variable over the values of a label; *All* also takes series that lack it."""
+    """A variable over the values of a label; *All* also matches series without it."""
     definition = f"label_values({series}, {key})"
     return {
         "name": name,
@@ -123,7 +123,7 @@ def variables() -> list[Json]:
             includeAll=False,
             current={},
         ),
-        # Loki and Tempo know the service by its name, which Prometheus's job may have a namespace in front of.
+        # Loki and Tempo have the plain service name; Prometheus's job may have a namespace in front of it.
         label_variable("service", "", 'ml_predictions_total{job=~"$job"}', "service_name", allValue=".+", hide=2),
     ]
 
@@ -161,7 +161,7 @@ def dashboard() -> Json:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    parser.add_argument("--check", action="store_true", help="only compare, write nothing")
     options = parser.parse_args(arguments)
     text = json.dumps(dashboard(), indent=2) + "\n"
     if not options.check:

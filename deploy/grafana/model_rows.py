@@ -1,4 +1,4 @@
-"""The rows about the model itself: what it predicts, how right it is, how far its inputs have moved."""
+"""The rows about the model itself: its predictions, its performance, the drift of its inputs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PREDICTIONS = Row(
     [
         Panel(
             "Predictions per Second",
-            "Rows predicted a second.",
+            "Rows predicted per second.",
             [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))")],
             unit="suffix: /s",
         ),
         Panel(
             "Prediction Latency (p95)",
-            "95 % of the calls took no longer than this. Each dot is one call: a click opens its trace.",
+            "95 % of calls took no longer than this. Each dot is one call: click it to open its trace.",
             [query(quantile(0.95, "ml_prediction_duration_seconds_bucket"), exemplar=True)],
             unit="s",
             defaults=limit(0.5),
@@ -54,14 +54,14 @@ PREDICTIONS = Row(
         ),
         Panel(
             "Error Rate",
-            "Calls that failed, of all finished calls; those that their caller cancelled are no errors.",
+            "Share of finished calls that failed. Cancelled calls are not errors.",
             [query(f"({ERRORS} or 0 * {CALLS}) / {CALLS}")],
             unit="percentunit",
             defaults={"min": 0, **limit(0.05)},
         ),
     ],
 )
-"""The four panels that everybody looks at first."""
+"""The four panels to look at first."""
 
 BY_CLASS = [
     query(f"class:ml_eval_{name}:$window{{{CHOSEN}}}", f"{name} of {{{{class}}}} {NAME}")
@@ -69,11 +69,11 @@ BY_CLASS = [
 ]
 LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN}}}[{RATE}]))"
 PERFORMANCE = Row(
-    "Live performance, from labels by the time at which they arrive",
+    "Live performance, by arrival time of the labels",
     [
         Panel(
             "Accuracy",
-            "Labelled predictions that were right.",
+            "Share of labelled predictions that were correct.",
             [query(f"model:ml_eval_accuracy:$window{{{CHOSEN}}}")],
             unit="percentunit",
             defaults=SHARE,
@@ -94,8 +94,8 @@ PERFORMANCE = Row(
         ),
         Panel(
             "AUC",
-            "For the class whose probability the score is; of two classes the other has 1 - AUC. From 50 score "
-            "bins: the exact value is at most the bound away.",
+            "For the class whose probability the score is; of two classes the other has 1 - AUC. Computed "
+            "from 50 score bins: the exact value differs by at most the bound.",
             [
                 query(f"class:ml_eval_auc:$window{{{CHOSEN}}}", f"{{{{class}}}} {NAME}"),
                 query(f"class:ml_eval_auc_bound:$window{{{CHOSEN}}}", f"bound of {{{{class}}}} {NAME}"),
@@ -104,14 +104,14 @@ PERFORMANCE = Row(
         ),
         Panel(
             "Labelled Predictions",
-            "On how many labels the figures of this row rest: below about 100 they are mostly chance.",
+            "Number of labels behind this row: below about 100 the figures are mostly chance.",
             [query(f"model:ml_eval_outcomes:increase$window{{{CHOSEN}}}")],
             width=8,
             defaults={"min": 0, "decimals": 0},
         ),
         Panel(
             "Label Coverage and Fate",
-            "Labels that arrived a predicted row, and all labels by what became of them.",
+            "Labels received per predicted row, and all labels by state.",
             [
                 query(f"model:ml_eval_labels:coverage$window{{{CHOSEN}}}", f"coverage {NAME}"),
                 query(LABEL_STATES, f"{{{{ml_eval_label_state}}}} {NAME}"),
@@ -138,7 +138,7 @@ PERFORMANCE = Row(
         ),
     ],
 )
-"""What the labels say."""
+"""Performance from labels."""
 
 ONE_FEATURE = f'{CHOSEN}, ml_feature_name=~"$feature"'
 PSI = f"feature:ml_feature_psi:$window{{{CHOSEN}}}"
@@ -163,7 +163,7 @@ DRIFT = Row(
         ),
         Panel(
             "PSI over Its Noise Level",
-            "Below 1 the distance is what chance gives in 999 of 1000 windows of this size without any drift.",
+            "Above 1: only 1 of 1000 windows of this size is that far from the reference without any drift.",
             [query(f"{PSI} / {NOISE}", "{{ml_feature_name}} {{ml_model_version}}")],
             width=8,
             defaults={"min": 0, **limit(1)},
@@ -215,7 +215,7 @@ DRIFT = Row(
         ),
         Panel(
             "Missing Values",
-            "Missing values of each feature, of all that should have been there, in the last hour.",
+            "Share of expected values of each feature that were missing in the last hour.",
             [query(f"feature:ml_feature_missing:ratio1h{{{CHOSEN}}}", "{{ml_feature_name}} {{ml_model_version}}")],
             unit="percentunit",
             width=8,
@@ -223,7 +223,7 @@ DRIFT = Row(
         ),
         Panel(
             "Invalid Predictions",
-            "Rows that broke a rule of the input schema, and broken rules a row, in the last hour.",
+            "Share of rows that violate the input schema, and violations per row, in the last hour.",
             [
                 query(f"model:ml_data_invalid_predictions:ratio1h{{{CHOSEN}}}", f"rows {NAME}"),
                 query(f"model:ml_data_violations:ratio1h{{{CHOSEN}}}", f"violations {NAME}"),
@@ -234,7 +234,7 @@ DRIFT = Row(
         ),
         Panel(
             "Score Shift",
-            "Kolmogorov-Smirnov distance of the last hour's scores from the last day's, and what chance gives.",
+            "Kolmogorov-Smirnov distance between the scores of the last hour and of the last day, and its noise level.",
             [
                 query(f"model:ml_prediction_score:ks1h{{{CHOSEN}}}", f"distance {NAME}"),
                 query(f"model:ml_prediction_score:ks_noise1h{{{CHOSEN}}}", f"noise {NAME}"),
@@ -244,7 +244,7 @@ DRIFT = Row(
         ),
         Panel(
             "Predictions by Class",
-            "Rows a second by predicted class.",
+            "Rows per second by predicted class.",
             [
                 query(
                     f"sum by (ml_prediction_class) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))",
@@ -265,4 +265,4 @@ DRIFT = Row(
         ),
     ],
 )
-"""Inputs and outputs against the training reference."""
+"""Inputs and outputs compared with the training reference."""

@@ -1,4 +1,4 @@
-"""The pieces that a dashboard is made of: rows of panels, and the queries in them."""
+"""The building blocks of a dashboard: rows, panels and queries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel, without its place: that follows from its width and its turn."""
+    """One panel, without its position: that follows from its width and its order."""
 
     title: str
     description: str

@@ -1,4 +1,4 @@
-"""The rows about what surrounds the model: calls, single records, machines and the telemetry itself."""
+"""Rows about what surrounds the model: calls, single records, machines and the telemetry itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPERATION = Row(
         ),
         Panel(
             "Errors by Type",
-            "Failed calls a second; `cancelled` were given up by their caller.",
+            "Failed calls per second. `cancelled`: the caller gave up.",
             [
                 query(
                     f"sum by ({MODEL}, error_type) (rate(ml_prediction_errors_total{{{CHOSEN}}}[{RATE}]))",
@@ -56,14 +56,14 @@ OPERATION = Row(
         ),
         Panel(
             "Calls in Flight",
-            "Calls that have begun and not finished, in all replicas.",
+            "Calls in progress, in all replicas.",
             [query(f"sum by ({MODEL}) (ml_prediction_active{{{CHOSEN}}})")],
             width=12,
             defaults={"min": 0, "decimals": 0},
         ),
     ],
 )
-"""Where the time goes, and how much is going on."""
+"""Latency, stages, errors and load."""
 
 LOGS = '{service_name=~"$service"} | ml_model_name=~"$model" | ml_model_version=~"$version"'
 TRACES = 'resource.service.name =~ "$service" && span.ml.model.name =~ "$model"'
@@ -72,7 +72,7 @@ RECORDS = Row(
     [
         Panel(
             "Prediction Events and Logs",
-            "An event's line is one JSON text with the features; `| json` unfolds it. Its trace id is a link.",
+            "The line of an event is one JSON text with the features; `| json` parses it. Its trace id is a link.",
             [{"datasource": LOKI, "expr": LOGS, "queryType": "range", "maxLines": 200}],
             kind="logs",
             source=LOKI,
@@ -104,7 +104,7 @@ RECORDS = Row(
         ),
     ],
 )
-"""The single predictions behind the curves."""
+"""Single predictions behind the curves."""
 
 HOST = 'deployment_environment_name=~"$environment"'
 HOST_CPU = f"sum by (job, instance) (rate(system_cpu_time_seconds_total{{{HOST}"
@@ -113,7 +113,7 @@ RESOURCES = Row(
     [
         Panel(
             "Process CPU",
-            "CPUs that each process keeps busy.",
+            "Number of CPUs that each process uses.",
             [
                 query(
                     f'sum by (job, instance) (rate(process_cpu_time_seconds_total{{job=~"$job", {HOST}}}[{RATE}]))',
@@ -131,14 +131,14 @@ RESOURCES = Row(
         ),
         Panel(
             "Host CPU",
-            "Share of the host's CPU time that was not idle, by who reported it.",
+            "Share of the host's CPU time that was not idle, by reporting process.",
             [query(f'1 - {HOST_CPU}, cpu_mode="idle"}}[{RATE}])) / {HOST_CPU}}}[{RATE}]))', "{{job}} {{instance}}")],
             unit="percentunit",
             defaults=SHARE,
         ),
         Panel(
             "Host Memory",
-            "Share of the host's memory in use, by who reported it.",
+            "Share of the host's memory in use, by reporting process.",
             [query(f'system_memory_utilization_ratio{{{HOST}, system_memory_state="used"}}', "{{job}} {{instance}}")],
             unit="percentunit",
             defaults=SHARE,
@@ -152,14 +152,14 @@ GPUS = Row(
     [
         Panel(
             "GPU Utilization",
-            "Share of the time in which at least one kernel ran.",
+            "Share of time in which at least one kernel ran.",
             [query(f'hw_gpu_utilization_ratio{{{HOST}, hw_gpu_task="general"}}', "{{job}} {{hw_name}}")],
             unit="percentunit",
             defaults=SHARE,
         ),
         Panel(
             "GPU Memory",
-            "Memory in use, of all.",
+            "Share of GPU memory in use.",
             [
                 query(
                     f"hw_gpu_memory_usage_bytes{{{HOST}}} / hw_gpu_memory_limit_bytes{{{HOST}}}",
@@ -171,7 +171,7 @@ GPUS = Row(
         ),
         Panel(
             "GPU Temperature",
-            "Of each sensor.",
+            "Temperature of each sensor.",
             [query(f"hw_temperature_celsius{{{HOST}}}", "{{job}} {{hw_parent}} {{hw_sensor_location}}")],
             unit="celsius",
             defaults=limit(87),
@@ -185,7 +185,7 @@ GPUS = Row(
         ),
         Panel(
             "GPU State",
-            "Which GPU is lost, slowed down or about to fail; empty while all are well.",
+            "GPUs that are lost, slowed down or about to fail; empty while all are healthy.",
             [
                 query(
                     f'hw_status{{{HOST}, hw_type="gpu", hw_state!="ok"}} == 1',
@@ -209,7 +209,7 @@ GPUS = Row(
         ),
     ],
 )
-"""Empty where there is no GPU: a reading that failed is no point."""
+"""Empty where there is no GPU: a failed reading is no point."""
 
 
 def records_of(fate: str) -> str:
@@ -232,20 +232,20 @@ TELEMETRY = Row(
         ),
         Panel(
             "Records Lost",
-            "Dropped by the service or refused by the first hop. The rest of this page lacks them.",
+            "Dropped by the service or refused by the first hop. The rest of this dashboard lacks them.",
             [query(f"{LOST} + {REJECTED}", "{{job}} {{otelml_signal}}")],
             defaults={"min": 0, **limit(1)},
         ),
         Panel(
             "Collector Queues",
-            "How full the queues on disk are; beyond 100 % data are lost.",
+            "How full the queues on disk are; at 100 % data is lost.",
             [query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}} {{data_type}}")],
             unit="percentunit",
             defaults={**SHARE, **limit(0.8)},
         ),
         Panel(
             "Collector Exports",
-            "Records a second that the back ends accepted, and that they refused for good.",
+            "Records per second that the back ends accepted, and that they refused for good.",
             [
                 query(text, f"{{{{exporter}}}} {what}{kind.replace('_', ' ')}")
                 for kind in KINDS
@@ -256,4 +256,4 @@ TELEMETRY = Row(
         ),
     ],
 )
-"""Whether what this dashboard shows is complete."""
+"""Whether this dashboard is complete."""

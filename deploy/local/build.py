@@ -4,8 +4,8 @@
     python deploy/local/build.py collector promtool       only these
     python deploy/local/build.py --path collector         print the binary's path, build nothing
 
-The cache lies outside the tree, at ${OTEL_ML_CACHE:-~/.cache/otel-ml}/<tool>-<hash of its pins>/, so a change of a
-version builds anew and an old binary is never taken for a new one.
+The cache lies outside the tree, at ${OTEL_ML_CACHE:-~/.cache/otel-ml}/<tool>-<hash of its pins>/, so a changed version
+is built again and an old binary is never taken for a new one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROGRESS_SECONDS = 10.0
 
 
 class BuildError(Exception):
-    """A build that could not be done, with one line that says why."""
+    """A failed build, with one line that says why."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Tool:
 
     @property
     def pins(self) -> str:
-        """The hash of all that decides what the binary is: versions, their sums, the flags, the manifest."""
+        """The hash of all inputs of the binary: versions, their sums, the flags, the manifest."""
         digest = hashlib.sha256()
         files = [self.folder / "go.mod", self.folder / "go.sum"]
         files += [self.manifest] if self.manifest else []
@@ -82,7 +82,7 @@ def cache_directory() -> Path:
 
 
 def build(name: str) -> Path:
-    """Builds one tool unless it is there already; safe beside other builds; returns the binary's path."""
+    """Builds one tool unless its binary exists; safe beside other builds; returns the binary's path."""
     tool = TOOLS[name]
     if tool.path.exists():
         return tool.path
@@ -97,7 +97,7 @@ def build(name: str) -> Path:
 
 @contextmanager
 def _exclusively(tool: Tool) -> Iterator[None]:
-    """One build of one tool at a time; the lock goes with the process, so a crash leaves none behind."""
+    """One build of one tool at a time; the lock ends with the process, so a crash leaves none behind."""
     with tool.path.parent.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,7 +108,7 @@ def _exclusively(tool: Tool) -> Iterator[None]:
 
 
 def _build_in_a_temporary_folder(tool: Tool) -> None:
-    """A half-finished build must never look like a finished one: built aside, then renamed into place."""
+    """Builds in a temporary folder and renames the result: a half-finished build never looks like a finished one."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f".{tool.name}-", dir=cache_directory()) as temporary:
         scratch = Path(temporary)
@@ -138,13 +138,13 @@ def _compile_by_manifest(tool: Tool, manifest: Path, scratch: Path, output: Path
 
 
 def _run(name: str, command: list[str], folder: Path) -> None:
-    """Runs one command at low priority, with a line now and then, and its last lines if it fails."""
+    """Runs one command at low priority; prints progress, and the last lines of output if it fails."""
     started = time.monotonic()
-    polite = ["nice", "-n", "10"] if shutil.which("nice") else []
+    nice = ["nice", "-n", "10"] if shutil.which("nice") else []
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     with tempfile.TemporaryFile("w+") as log:
         with subprocess.Popen(
-            [*polite, *command], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            [*nice, *command], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
         ) as process:
             _say(name, f"{Path(command[0]).name} {command[1]}")
             while True:
@@ -164,7 +164,7 @@ def _say(name: str, what: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; prints one path a tool on stdout, progress on stderr."""
+    """The command line: one path per tool on stdout, progress on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"any of: {', '.join(TOOLS)} (default: all)")
     parser.add_argument("--path", metavar="TOOL", choices=list(TOOLS), help="print only this binary's path")

@@ -1,15 +1,15 @@
 """Runs the Collector, Prometheus, VictoriaLogs, Jaeger and the console as local processes on loopback.
 
-    python deploy/local/stack.py                             all of it, until Ctrl-C
+    python deploy/local/stack.py                             all processes, until Ctrl-C
     python deploy/local/stack.py --ports auto collector prometheus
     STACK_SECONDS=60 python deploy/local/stack.py \\
         --process "service=exec python -m uvicorn app:app --port $SERVICE_PORT" \\
         --traffic "python replay.py" --verify "python deploy/local/verify.py"
 
 Missing servers are built first. Their output goes to stack.log in the work folder (STACK_DIR, by default below
-${OTEL_ML_CACHE:-~/.cache/otel-ml}/stack), so that the standard output holds only the addresses and the verdict. Each
-run begins with empty servers.
-With STACK_SECONDS the traffic runs for that long, then the verification; the exit status is not 0 if any part failed.
+${OTEL_ML_CACHE:-~/.cache/otel-ml}/stack), so that standard output holds only the addresses and the verdict. Each
+run starts with empty servers.
+With STACK_SECONDS the traffic runs for that long, then the verification; exit status 0 means that all of it passed.
 Every port is <NAME>_PORT below and can be set in the environment.
 """
 
@@ -63,7 +63,7 @@ SERVERS = ("collector", "prometheus", "victoria-logs", "jaeger")
 
 
 class StackError(Exception):
-    """Something is missing or taken, with one line that says what to do."""
+    """Something is missing or in use, with one line that says what to do."""
 
 
 class StackPrinter:
@@ -105,7 +105,7 @@ def choose_ports(mode: str, environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def refuse_taken_ports(ports: Mapping[str, int]) -> None:
-    """A clear line now is better than a process that dies with its own message in a log."""
+    """Refuses ports that are in use: one clear line now instead of a process that fails with a message in a log."""
     for name, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -122,7 +122,7 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
     # Not the bare name: Jaeger would read COLLECTOR as a setting that hides all of its collector's own.
     binaries = {name.upper().replace("-", "_") + "_BINARY": str(build.build(name)) for name in SERVERS if name in names}
     return {
-        # A service that is tried out should be seen within seconds; whoever sets it, wins.
+        # Metrics of a service under trial appear within seconds; a value from the environment wins.
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         **os.environ,
         **{name: str(port) for name, port in ports.items()},
@@ -150,7 +150,7 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
 
 
 def chosen_processes(names: Sequence[str], extra: Sequence[str]) -> dict[str, str]:
-    """Name and command of each process: those of the Procfile that were asked for, then those given by hand."""
+    """Name and command of each process: the requested ones of the Procfile, then those of --process."""
     from honcho.environ import parse_procfile
 
     known = dict(parse_procfile((HERE / "Procfile").read_text(encoding="utf-8")).processes)
@@ -168,9 +168,9 @@ def chosen_processes(names: Sequence[str], extra: Sequence[str]) -> dict[str, st
 
 @contextmanager
 def emptied(folder: Path) -> Iterator[None]:
-    """The work folder for this run alone, without the data of earlier ones.
+    """Locks the work folder for this run and removes the data of earlier ones.
 
-    Jaeger keeps its traces in memory: servers that remembered more than it does could never agree with it.
+    Jaeger keeps traces in memory only: servers that kept more than Jaeger could never agree with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -186,7 +186,7 @@ def emptied(folder: Path) -> Iterator[None]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Starts everything, waits for the first of: the supervisor's verdict, a process that ends, Ctrl-C."""
+    """Starts everything; waits for the supervisor's verdict, the end of a process, or Ctrl-C."""
     from honcho.manager import Manager
 
     processes = chosen_processes(options.names, options.process)

@@ -1,6 +1,6 @@
-"""Watches the processes that stack.py started: waits until they are healthy, says what is where, gives the verdict.
+"""Watches the processes that stack.py started: waits until they are healthy, prints addresses, gives the verdict.
 
-It runs as one more process of the list, so that its end, like that of any other, ends the whole list.
+It runs as one more process of the list, so that its end, like that of any process, ends the whole list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STOP_SECONDS = 30.0
 
 
 class Endpoint(NamedTuple):
-    """Where one process answers when it is healthy, and what a person wants to know of it."""
+    """The health address of one process, and what to print about it."""
 
     health: str
     address: str
@@ -29,7 +29,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(environment: dict[str, str]) -> dict[str, Endpoint]:
-    """The processes that are known by name; any other is only watched for its end."""
+    """The processes known by name; any other is only watched for its end."""
 
     def url(port: str, path: str = "") -> str:
         return f"http://127.0.0.1:{environment[port]}{path}"
@@ -47,7 +47,7 @@ def endpoints(environment: dict[str, str]) -> dict[str, Endpoint]:
 
 
 def answers(address: str) -> bool:
-    """Whether the address answers with a success status."""
+    """True if the address answers with a success status."""
     try:
         with urllib.request.urlopen(address, timeout=2.0) as response:
             return bool(response.status < 400)
@@ -56,7 +56,7 @@ def answers(address: str) -> bool:
 
 
 def wait_until_healthy(names: list[str], known: dict[str, Endpoint]) -> list[str]:
-    """The names that did not become healthy in time; one progress line whenever one does."""
+    """Returns the names that did not become healthy in time; prints a line for each that did."""
     started = time.monotonic()
     waiting = [name for name in names if name in known]
     while waiting and time.monotonic() - started < READY_SECONDS:
@@ -70,9 +70,9 @@ def wait_until_healthy(names: list[str], known: dict[str, Endpoint]) -> list[str
 
 
 def run_for(command: str, seconds: float | None) -> int:
-    """Runs a command, without one only waits, and ends it with SIGTERM after the time; 0 unless it failed before.
+    """Runs a command (or only waits) and ends it with SIGTERM after the time; returns 0 unless it failed before.
 
-    It stays in this process group, so that whoever ends the list ends it too.
+    The command stays in this process group, so that ending the list ends it too.
     """
     process = subprocess.Popen(f"exec {command}" if command else "exec sleep 2147483647", shell=True)
     try:
@@ -89,7 +89,7 @@ def run_for(command: str, seconds: float | None) -> int:
 
 
 def supervise(environment: dict[str, str]) -> int:
-    """Everything between the start of the processes and the verdict."""
+    """Runs health checks, traffic and verification; returns the verdict."""
     known = endpoints(environment)
     names = environment["STACK_PROCESSES"].split()
     late = wait_until_healthy(names, known)

@@ -2,9 +2,10 @@
 
     python deploy/local/verify.py --dashboard deploy/grafana/dashboards/model.json
 
-Checked: as many predictions in the metric, the events and the traces; one exemplar of a Prometheus bucket leads to its
-trace in Jaeger and from there to its event in VictoriaLogs; every recording rule and every PromQL of the dashboard
-returns data. The servers are found by PROMETHEUS_URL, VICTORIA_LOGS_URL and JAEGER_URL. The last line is JSON.
+It checks that metric, events and traces hold the same number of predictions; that one exemplar of a Prometheus bucket
+leads to its trace in Jaeger and from there to its event in VictoriaLogs; that every recording rule and every PromQL
+query of the dashboard returns data. PROMETHEUS_URL, VICTORIA_LOGS_URL and JAEGER_URL name the servers. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ LOOK_BACK_SECONDS = 86_400
 
 
 class VerificationError(Exception):
-    """Something that should be there is not, with one line that says what."""
+    """Something is missing, with one line that says what."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What each server holds; `accuracy` is absent while no label has arrived."""
+    """What each server holds; `accuracy` is None while no label has arrived."""
 
     predictions: int
     traces: int
@@ -136,7 +137,7 @@ def _get(address: str, **parameters: object) -> str:
 
 
 def read_counts(servers: Servers) -> Counts:
-    """What the three servers hold at this moment."""
+    """Reads what the three servers hold now."""
     events = servers.logsql(
         f'_time:1d event_name:="{PREDICTION_EVENT}" | stats count() as events, count_uniq("{PREDICTION_ID}") as ids'
     )
@@ -158,8 +159,8 @@ def read_counts(servers: Servers) -> Counts:
     )
 
 
-def settled_counts(servers: Servers, timeout: float) -> Counts:
-    """The counts once they agree and stand still; the last ones seen if that does not happen in time."""
+def stable_counts(servers: Servers, timeout: float) -> Counts:
+    """Returns the counts once they agree and no longer change, or the last ones seen when time is up."""
     deadline = time.monotonic() + timeout
     previous: Counts | None = None
     while True:
@@ -167,7 +168,7 @@ def settled_counts(servers: Servers, timeout: float) -> Counts:
         if (counts.agree and counts == previous) or time.monotonic() > deadline:
             return counts
         if counts != previous:
-            _say(f"waiting for the pipeline to settle: {json.dumps(asdict(counts))}")
+            _say(f"waiting for the pipeline to drain: {json.dumps(asdict(counts))}")
         previous = counts
         time.sleep(POLL_SECONDS)
 
@@ -210,7 +211,7 @@ def dashboard_queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def fill_in(expression: str, values: dict[str, str]) -> str:
-    """Replaces `$name`, `${name}` and `${name:format}`; what is unknown stays, and Prometheus will refuse it."""
+    """Replaces `$name`, `${name}` and `${name:format}`; unknown ones stay, and Prometheus refuses them."""
 
     def value(match: re.Match[str]) -> str:
         return values.get(match["braced"] or match["plain"], match[0])
@@ -219,7 +220,7 @@ def fill_in(expression: str, values: dict[str, str]) -> str:
 
 
 def empty_queries(servers: Servers, queries: list[tuple[str, str]]) -> list[str]:
-    """Those that return nothing or are refused, as lines for a person."""
+    """Returns one line for each query that returns nothing or is refused."""
     empty = []
     for title, query in queries:
         try:
@@ -233,7 +234,7 @@ def empty_queries(servers: Servers, queries: list[tuple[str, str]]) -> list[str]
 
 
 def retried(check: Callable[[], list[str]], timeout: float) -> list[str]:
-    """The complaints of a check after the time, none as soon as it has none."""
+    """Repeats a check until it has no complaints or time is up; returns its last complaints."""
     deadline = time.monotonic() + timeout
     while True:
         complaints = check()
@@ -243,9 +244,9 @@ def retried(check: Callable[[], list[str]], timeout: float) -> list[str]:
 
 
 def verify(servers: Servers, dashboard: Path, allow_empty: str, timeout: float) -> tuple[Counts, list[str]]:
-    """All checks; the complaints are empty when everything is as it should be."""
+    """Runs all checks; no complaints means that everything passed."""
     complaints: list[str] = []
-    counts = settled_counts(servers, timeout)
+    counts = stable_counts(servers, timeout)
     if not counts.agree:
         complaints.append("the servers disagree about the number of predictions, or hold none")
     if counts.lost:
@@ -284,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="REGEX",
         help="rules and panel titles that may have no data (default: %(default)r, for a machine without a GPU)",
     )
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to settle")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to pass")
     options = parser.parse_args(arguments)
     servers = Servers(
         os.environ.get("PROMETHEUS_URL", "http://127.0.0.1:9090"),
@@ -294,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         counts, complaints = verify(servers, options.dashboard, options.allow_empty, options.timeout)
     except (urllib.error.URLError, OSError, ValueError, re.error) as error:
-        print(f"verify: cannot be done: {error}", file=sys.stderr)
+        print(f"verify: cannot check: {error}", file=sys.stderr)
         return 1
     for complaint in complaints:
         _say(f"FAILED: {complaint}")

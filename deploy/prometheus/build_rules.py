@@ -1,10 +1,10 @@
-"""Writes the recording rules: the same formulas for each window, every one grouped by service, environment and model.
+"""Writes the recording rules: the same formulas for each window, all grouped by service, environment and model.
 
     python deploy/prometheus/build_rules.py           writes rules/*.yaml
     python deploy/prometheus/build_rules.py --check   exits with 1 if a file differs from what would be written
 
-Every rule adds up the counts of all replicas first and takes the nonlinear function once, from the sums: a mean of
-per-replica PSI, AUC or F1 would be wrong. A quantity that is undefined (a ratio without a denominator) is absent.
+Every rule adds up the counts of all replicas first and applies the nonlinear function once, to the sums: a mean of
+per-replica PSI, AUC or F1 would be wrong. An undefined quantity (a ratio without a denominator) is absent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCORE_BIN = f"{MODEL}, tens, ml_eval_bin"
 
 FAST, SLOW = "1h", "24h"
 SLOW_INTERVAL = "30s"
-"""A day's samples are many: the slow windows are evaluated less often than the global interval."""
+"""A day has many samples: the slow windows are evaluated less often than the global interval."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Group:
-    """Rules that are evaluated in this order, so that a later one sees the earlier ones of the same moment."""
+    """Rules that are evaluated in this order, so that a later rule sees the results of the earlier ones."""
 
     name: str
     rules: list[Rule]
@@ -78,14 +78,14 @@ def operation() -> Group:
             Rule(
                 "model:ml_prediction_errors:rate5m",
                 f'sum by ({MODEL}) (rate(ml_prediction_errors_total{{error_type!="cancelled"}}[5m]))\nor 0 * {calls}',
-                "0, not empty, without errors; a call that its caller gave up is no error.",
+                "0, not empty, without errors; a cancelled call is no error.",
             ),
             Rule("model:ml_prediction_errors:ratio5m", f"model:ml_prediction_errors:rate5m / ({calls} > 0)"),
             *quantiles,
             Rule(
                 "serving:ml_prediction_calls:rate5m",
                 f'sum by (job, deployment_environment_name, ml_model_name) (\n  {calls}{{ml_model_role!="shadow"}})',
-                "All versions and roles that answer callers: a new version replacing an old one is no outage.",
+                "All versions and roles that serve callers: a new version that replaces an old one is no outage.",
             ),
         ],
     )
@@ -126,14 +126,14 @@ def score() -> Group:
                 "1.95 * sqrt(\n"
                 "  1 / model:ml_prediction_score:increase1h\n"
                 "  + 1 / model:ml_prediction_score:increase24h)",
-                "What the distance reaches by chance in 1 of 1000 windows without any change.",
+                "The distance that 1 of 1000 windows exceeds by chance, without any change.",
             ),
         ],
     )
 
 
 def quality() -> Group:
-    """Missing values and broken rules of the input schema."""
+    """Missing values and violations of the input schema."""
     predictions = "model:ml_predictions:increase1h"
     missing = f"sum by ({MODEL}, ml_feature_name) (increase(ml_feature_missing_total[1h]))"
     return Group(
@@ -147,7 +147,7 @@ def quality() -> Group:
                 f"  {missing}\n"
                 f"  + sum by ({MODEL}, ml_feature_name) (increase(ml_feature_values_total[1h]))\n"
                 "  > 0)",
-                "Missing values of all values that should have been there.",
+                "Share of expected values that are missing.",
             ),
             Rule(
                 "model:ml_data_invalid_predictions:ratio1h",
@@ -188,7 +188,7 @@ def shares(window: str) -> list[Rule]:
         Rule(
             counts,
             f"sum by ({BIN}) (increase(ml_feature_values_total[{window}]))\nor 0 * {SHARE}",
-            "A bin that nobody has reported yet counts 0.",
+            "A bin that was never reported counts 0.",
         ),
         Rule(count, f"sum by ({FEATURE}) ({counts})"),
         Rule(
@@ -202,7 +202,7 @@ def shares(window: str) -> list[Rule]:
 
 
 def distances(window: str) -> list[Rule]:
-    """How far the window lies from the reference, and how far it would lie by chance."""
+    """Distance of the window from the reference, and the distance that chance gives."""
     p, q, freedom = f"bin:ml_feature_share:smoothed{window}", SHARE, f"({BINS} - 1)"
     return [
         Rule(f"feature:ml_feature_psi:{window}", f"sum by ({FEATURE}) (\n  ({p} - {q}) * ln({p} / {q}))"),
@@ -224,7 +224,7 @@ def distances(window: str) -> list[Rule]:
 
 
 def drift(window: str, interval: str = "") -> Group:
-    """PSI of each feature against the training reference, with the level that chance reaches."""
+    """PSI of each feature against the training reference, with its noise level."""
     first = reference() if window == FAST else []
     return Group(f"otel-ml-drift-{window}", [*first, *shares(window), *distances(window)], interval)
 
@@ -277,7 +277,7 @@ def confusion(window: str) -> list[Rule]:
 
 
 def rank_terms(positives: str, everyone: str) -> list[str]:
-    """The parts of the sum over bins j of pos_j * (all_<j + all_j / 2); a part without rows is simply not there.
+    """The parts of the sum over bins j of pos_j * (all_<j + all_j / 2); a part without rows is absent.
 
     PromQL cannot sum over lower bins, but the bins have two digits, so
     all_<j = all with a lower first digit + all with the same first and a lower second digit.
@@ -335,7 +335,7 @@ def ranking(window: str) -> list[Rule]:
         Rule(
             ranks,
             f"sum by ({CLASS}) (\n  " + "\n  or ".join(rank_terms(positives, everyone)) + ")",
-            "Sum over the positives of the rows below them and half of those in their bin.",
+            "For each positive: the rows below it, and half of the rows in its bin; summed.",
         ),
         Rule(
             f"class:ml_eval_auc:{window}",
@@ -353,14 +353,14 @@ def ranking(window: str) -> list[Rule]:
 
 
 def labels(window: str) -> list[Rule]:
-    """How many labels arrived, and how late."""
+    """Number of labels received, and their delay."""
     return [
         Rule(
             f"model:ml_eval_labels:coverage{window}",
             f'(sum by ({MODEL}) (increase(ml_eval_labels_total{{ml_eval_label_state="matched"}}[{window}]))\n'
             f"  or 0 * sum by ({MODEL}) (increase(ml_predictions_total[{window}])))\n"
             f"/ (sum by ({MODEL}) (increase(ml_predictions_total[{window}])) > 0)",
-            "Labels that arrived a predicted row; above 1 while a backlog of older labels arrives.",
+            "Labels received per predicted row; above 1 while a backlog of older labels arrives.",
         ),
         Rule(
             f"model:ml_eval_label_lag_seconds:p50_{window}",
@@ -370,7 +370,7 @@ def labels(window: str) -> list[Rule]:
 
 
 def performance(window: str, interval: str = "") -> Group:
-    """Performance from labels, by the time at which they arrive."""
+    """Performance from labels, by arrival time."""
     return Group(f"otel-ml-performance-{window}", [*confusion(window), *ranking(window), *labels(window)], interval)
 
 
@@ -406,7 +406,7 @@ def text(file: RuleFile) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    parser.add_argument("--check", action="store_true", help="only compare, write nothing")
     options = parser.parse_args(arguments)
     stale = []
     for file in rule_files():

@@ -110,7 +110,7 @@ def servers(stack: Stack) -> verify.Servers:
 
 def test_every_server_holds_every_prediction(servers: verify.Servers) -> None:
     """Metrics, events and traces agree, the labels give the accuracy, and nothing is lost."""
-    counts = verify.settled_counts(servers, 30.0)
+    counts = verify.stable_counts(servers, 30.0)
     assert counts == verify.Counts(
         predictions=COUNT,
         traces=COUNT,
@@ -127,7 +127,7 @@ def test_every_server_holds_every_prediction(servers: verify.Servers) -> None:
 def test_an_exemplar_leads_to_its_trace_and_event(servers: verify.Servers) -> None:
     """From a bucket of the real Prometheus to the span in Jaeger and the event in VictoriaLogs."""
     eventually(lambda: servers.exemplars(verify.DURATION_BUCKET))
-    verify.settled_counts(servers, 30.0)
+    verify.stable_counts(servers, 30.0)
     assert verify.follow_exemplar(servers) == "p-0"
 
 
