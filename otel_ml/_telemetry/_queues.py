@@ -12,7 +12,7 @@ from otel_ml import _guard
 from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml._telemetry.otlp import _encoding
-from otel_ml._telemetry.otlp._framing import Encoded, encoded, joined
+from otel_ml._telemetry.otlp._framing import Encoded, frame, join
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet
 from otel_ml._telemetry.records import EVENT_COUNT, SPAN_COUNT, EventData, FastRecordValues, Record, SpanData
@@ -256,7 +256,7 @@ class Outlet(Generic[T]):
                 for datum in run:
                     _guard.call(self._where, self._divert, datum)
             elif self._sender is not None and kind is bytes:
-                self._sender.put(joined(self._scope, list(run)))
+                self._sender.put(join(self._scope, list(run)))
             elif self._sender is not None:
                 records, invalid = _encoding.each(self._encode_all, list(run), self._where)
                 self.drop("invalid", invalid)
@@ -267,7 +267,7 @@ class Outlet(Generic[T]):
             self._sender.push()
 
     def _encode_all(self, data: Sequence[T]) -> list[Encoded]:
-        return [encoded(self._scope, self._encode(datum)) for datum in data]
+        return [frame(self._scope, self._encode(datum)) for datum in data]
 
 
 class Stock(Generic[T]):

@@ -164,7 +164,7 @@ class Replay:
 def _halves(request: Kept) -> Sequence[Kept]:
     """A request as two; none if it holds a single record, or is not of the form that we write."""
     try:
-        resource, records = _framing.taken_apart(request.body, points=request.signal == "metrics")
+        resource, records = _framing.parse_request(request.body, points=request.signal == "metrics")
     except ValueError:
         return ()
     if len(records) < 2 or _framing.count(records) != request.records:

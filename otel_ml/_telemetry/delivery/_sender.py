@@ -97,7 +97,7 @@ class Delivery:
 
     def _deliver(self, records: Sequence[Encoded], deadline: float) -> bool:
         with Turn():
-            parts = _framing.parts(self.resource, records)
+            parts = _framing.request_chunks(self.resource, records)
             stand_back()
             body = b"".join(parts)
             stand_back()
@@ -139,7 +139,7 @@ class Delivery:
 
     def _split(self, records: Sequence[Encoded], deadline: float, detail: str) -> bool:
         if len(records) == 1:
-            records = _framing.apart(records[0])
+            records = _framing.split(records[0])
         if len(records) == 1:
             self.book.drop("too_large", _framing.count(records))
             self._health.too_large(self.signal, detail)

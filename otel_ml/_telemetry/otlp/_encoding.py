@@ -99,7 +99,7 @@ def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
                         _withhold(happened.attributes)
                     if record.status.message:
                         record.status.message = withholding.WITHHELD
-            encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.spans]
+            encoded += [_framing.frame(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
 
@@ -112,7 +112,7 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
             if withholding.withholds_exceptions():
                 for record in of_scope.log_records:
                     _withhold(record.attributes)
-            encoded += [_framing.encoded(head, record.SerializeToString()) for record in of_scope.log_records]
+            encoded += [_framing.frame(head, record.SerializeToString()) for record in of_scope.log_records]
     return encoded
 
 
@@ -122,9 +122,7 @@ def stock_metrics(data: MetricsData) -> list[Encoded]:
     for of_resource in encode_metrics(data).resource_metrics:
         for of_scope in of_resource.scope_metrics:
             head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            encoded += [
-                _framing.encoded(head, record.SerializeToString(), points(record)) for record in of_scope.metrics
-            ]
+            encoded += [_framing.frame(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
     return encoded
 
 

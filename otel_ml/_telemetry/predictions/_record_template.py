@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_ml import _guard
+from otel_ml._protobuf import varint
 from otel_ml._telemetry.otlp import _encoding
-from otel_ml._telemetry.otlp._framing import FRAMES, varint
+from otel_ml._telemetry.otlp._framing import FRAMES
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 
 TEMPLATES_KEPT: Final = 512

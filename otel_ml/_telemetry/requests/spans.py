@@ -10,8 +10,9 @@ from typing import Final, NamedTuple, Protocol
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ml import _guard
+from otel_ml._protobuf import attribute, tag
 from otel_ml._telemetry.otlp import _encoding
-from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, joined, varint
+from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, join
 from otel_ml._telemetry.records import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
@@ -72,7 +73,7 @@ class SpanEncoder:
     def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
         """The spans as records; raises for one that cannot be encoded."""
         encoded = [self._span(span) for span in spans]
-        return joined(self._scope, [FRAMES[len(one)] + one for one in encoded])
+        return join(self._scope, [FRAMES[len(one)] + one for one in encoded])
 
     def _span(self, span: FinishedSpan) -> bytes:
         compact = span.compact()
@@ -84,7 +85,7 @@ class SpanEncoder:
     def _filled(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
         _, trace_id, span_id, parent_id, start_ns, end_ns, attributes, _ = compact
         ids, start, end = trace_id.to_bytes(16, "big"), _TIME.pack(start_ns), _TIME.pack(end_ns)
-        chosen = b"".join([attribute(*pair) for pair in attributes.items()]) + client
+        chosen = b"".join([attribute(_ATTRIBUTES, *pair) for pair in attributes.items()]) + client
         if parent_id:
             return template % (ids, _ID.pack(span_id), _ID.pack(parent_id), start, end, chosen)
         return template % (ids, _ID.pack(span_id), start, end, chosen)
@@ -94,7 +95,7 @@ class SpanEncoder:
         if found is None:
             if len(self._clients) >= CLIENTS_KEPT:
                 self._clients.clear()
-            found = self._clients[client] = b"".join([attribute(*pair) for pair in span.about().items()])
+            found = self._clients[client] = b"".join([attribute(_ATTRIBUTES, *pair) for pair in span.about().items()])
         return found
 
     def _template(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:
@@ -125,7 +126,7 @@ class SpanEncoder:
             attributes={**constant, **_PLACE},
         )
         parents = [_ID.pack(parent)] if parent else []
-        (place,) = [attribute(name, value) for name, value in _PLACE.items()]
+        (place,) = [attribute(_ATTRIBUTES, name, value) for name, value in _PLACE.items()]
         ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
         template = _cut(_encoding.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
         if template is None:
@@ -134,36 +135,7 @@ class SpanEncoder:
         return template if filled == _encoding.span(whole) else None
 
 
-def attribute(name: str, value: object) -> bytes:
-    """One entry of `Span.attributes`: a text or a non-negative number."""
-    key = _KEYS.get(name) or _key(name)
-    if type(value) is str:
-        text = value.encode()
-        size = len(text)
-        if size + len(key) < _SHORT:  # every length takes one byte
-            return b"%b%c%b%c\x0a%c%b" % (_ATTRIBUTES, len(key) + size + 3, key, size + 2, size, text)
-        content = b"\x0a%b%b" % (varint(size), text)
-    elif type(value) is int and value >= 0:
-        content = b"\x18%b" % varint(value)
-    else:
-        raise TypeError(f"attribute value of type {type(value).__name__}")
-    pair = b"%b%b%b" % (key, varint(len(content)), content)
-    return b"%b%b%b" % (_ATTRIBUTES, varint(len(pair)), pair)
-
-
-def _key(name: str) -> bytes:
-    """The field `KeyValue.key` and the tag of the value behind it."""
-    text = name.encode()
-    key = b"\x0a%b%b\x12" % (varint(len(text)), text)
-    if len(_KEYS) < _KEYS_KEPT:
-        _KEYS[name] = key
-    return key
-
-
-_KEYS: Final[dict[str, bytes]] = {}
-_KEYS_KEPT: Final = 64
-_SHORT: Final = 124
-_ATTRIBUTES: Final = varint(Span.ATTRIBUTES_FIELD_NUMBER << 3 | 2)
+_ATTRIBUTES: Final = tag(Span.ATTRIBUTES_FIELD_NUMBER)
 
 
 def _cut(message: bytes, fields: list[bytes]) -> bytes | None:

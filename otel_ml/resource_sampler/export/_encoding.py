@@ -1,4 +1,4 @@
-"""Points as an OTLP request for metrics, in protobuf's wire format; all but values and times is encoded once a series.
+"""Points as an OTLP request for metrics; only values and times are encoded at each tick.
 
 Source: opentelemetry-proto, metrics/v1/metrics.proto and collector/metrics/v1/metrics_service.proto.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import semconv
+from otel_ml._protobuf import attribute, field, fields, read_varint, tag, varint
 from otel_ml.resource_sampler._points import Attributes, Point
 from otel_ml.resource_sampler.export._local_meter import LocalHistogram
 
@@ -54,8 +55,8 @@ class Encoder:
         self._headers: dict[str, bytes] = {}
         self._series: dict[tuple[int, bool], tuple[Attributes, bytes]] = {}
         schema = semconv.SCHEMA_URL.encode()
-        self._resource = _field(1, b"".join(_attribute(1, *pair) for pair in resource.items())) + _field(3, schema)
-        self._scope = _field(1, _field(1, semconv.SCOPE.encode())) + _field(3, schema)
+        self._resource = field(1, _attributes(1, resource)) + field(3, schema)
+        self._scope = field(1, field(1, semconv.SCOPE.encode())) + field(3, schema)
 
     def request(
         self, points: Mapping[str, Sequence[Point]], histograms: Iterable[LocalHistogram], now_ns: int
@@ -72,8 +73,8 @@ class Encoder:
             count += len(cells)
             if cells:
                 encoded.append(self._histogram(histogram, cells, now_ns))
-        scope = self._scope + b"".join(_field(2, metric) for metric in encoded)
-        return _field(1, self._resource + _field(2, scope)), count
+        scope = self._scope + b"".join(field(2, metric) for metric in encoded)
+        return field(1, self._resource + field(2, scope)), count
 
     def _number(self, metric: semconv.Metric, rows: Sequence[Point], now_ns: int) -> bytes:
         is_gauge = metric.instrument == "gauge"
@@ -91,7 +92,7 @@ class Encoder:
             if metric.instrument == "counter":
                 parts.append(_MONOTONIC)
         header = self._header(metric.name, metric.unit, metric.description)
-        return header + _field(_GAUGE if is_gauge else _SUM, b"".join(parts))
+        return header + field(_GAUGE if is_gauge else _SUM, b"".join(parts))
 
     def _prefix(self, attributes: Attributes, *, is_gauge: bool) -> bytes:
         """Key and length of a data point, and its attributes."""
@@ -100,8 +101,8 @@ class Encoder:
         if found is None:
             if len(self._series) >= _MAX_SERIES:
                 self._series.clear()
-            encoded = b"".join(_attribute(7, *pair) for pair in attributes.items())
-            prefix = b"\x0a" + _varint(len(encoded) + _LENGTH[not is_gauge]) + encoded
+            encoded = _attributes(7, attributes)
+            prefix = b"\x0a" + varint(len(encoded) + _LENGTH[not is_gauge]) + encoded
             # the attributes are held, so that their id stays theirs
             found = self._series[key] = (attributes, prefix)
         return found[1]
@@ -112,89 +113,39 @@ class Encoder:
         cells: Sequence[tuple[Mapping[str, Any], tuple[int, ...], float]],
         now_ns: int,
     ) -> bytes:
-        bounds = _field(7, struct.pack(f"<{len(histogram.bounds)}d", *histogram.bounds))
+        bounds = field(7, struct.pack(f"<{len(histogram.bounds)}d", *histogram.bounds))
         parts = []
         for attributes, counts, total in cells:
-            point = b"".join(_attribute(9, *pair) for pair in attributes.items())
+            point = _attributes(9, attributes)
             point += struct.pack("<BQBQ", _START, self._start_ns, _TIME, now_ns)
             point += struct.pack("<BQBd", 0x21, sum(counts), 0x29, total)
-            point += _field(6, struct.pack(f"<{len(counts)}Q", *counts)) + bounds
-            parts.append(_field(1, point))
+            point += field(6, struct.pack(f"<{len(counts)}Q", *counts)) + bounds
+            parts.append(field(1, point))
         header = self._header(histogram.name, histogram.unit, histogram.description)
-        return header + _field(_HISTOGRAM, b"".join(parts) + _CUMULATIVE)
+        return header + field(_HISTOGRAM, b"".join(parts) + _CUMULATIVE)
 
     def _header(self, name: str, unit: str, description: str) -> bytes:
         found = self._headers.get(name)
         if found is None:
             texts = ((1, name), (2, description), (3, unit))
-            found = self._headers[name] = b"".join(_field(number, text.encode()) for number, text in texts if text)
+            found = self._headers[name] = b"".join(field(number, text.encode()) for number, text in texts if text)
         return found
 
 
 def rejected_points(answer: bytes) -> int:
     """Points that an accepting receiver refused: ``partial_success.rejected_data_points`` of its answer."""
-    partial = _first(answer, 1)
-    if not isinstance(partial, bytes):
+    try:
+        partial = b"".join(payload for number, _, payload in fields(answer) if number == 1)
+        rejected = [read_varint(payload)[0] for number, _, payload in fields(partial) if number == 1]
+    except ValueError:
         return 0
-    rejected = _first(partial, 1)
-    return rejected if isinstance(rejected, int) and rejected < 1 << 63 else 0
+    return rejected[-1] if rejected and rejected[-1] < 1 << 63 else 0
 
 
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """One field of length and bytes."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _attribute(number: int, key: str, value: Any) -> bytes:
-    """One KeyValue as the field with this number."""
-    if isinstance(value, bool):
-        encoded = b"\x10" + (b"\x01" if value else b"\x00")
-    elif isinstance(value, int):
-        encoded = b"\x18" + _varint(value & (1 << 64) - 1)
-    elif isinstance(value, float):
-        encoded = b"\x21" + struct.pack("<d", value)
-    else:
-        encoded = _field(1, str(value).encode("utf-8", "replace"))
-    return _field(number, _field(1, key.encode()) + _field(2, encoded))
-
-
-def _first(message: bytes, wanted: int) -> int | bytes | None:
-    """The first field of this number, if it is a varint or bytes; None in a malformed message."""
-    position = 0
-    while position < len(message):
-        try:
-            key, position = _read_varint(message, position)
-            kind = key & 7
-            if kind not in {0, 2}:
-                return None
-            value, position = _read_varint(message, position)
-        except IndexError:
-            return None
-        found: int | bytes = value
-        if kind == 2:
-            found, position = message[position : position + value], position + value
-        if key >> 3 == wanted:
-            return found
-    return None
-
-
-def _read_varint(message: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, position
-        shift += 7
-        if shift > 63:
-            raise IndexError("too long")
+def _attributes(number: int, attributes: Mapping[str, Any]) -> bytes:
+    """Each attribute as one field with this number; what OTLP has no simple value for becomes text."""
+    field_tag = tag(number)
+    return b"".join(
+        attribute(field_tag, name, value if isinstance(value, str | int | float) else str(value))
+        for name, value in attributes.items()
+    )

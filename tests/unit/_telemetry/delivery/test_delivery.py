@@ -49,7 +49,7 @@ def test_an_error_in_one_half_of_a_split_batch_costs_the_other_nothing(caplog):
     book = Book()
     transport = Scripted(Answer("too_large"), Answer("accepted"), Torn())
     delivery = Delivery("traces", transport, book, timeout=5.0, health=Health("http://127.0.0.1:4318"))
-    records = _framing.joined(b"", [_framing.FRAMES[3] + b"abc"] * 4)
+    records = _framing.join(b"", [_framing.FRAMES[3] + b"abc"] * 4)
     book.produce(4)
 
     assert delivery.deliver(records) is False

@@ -30,7 +30,7 @@ SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
 def joined(record: bytes) -> bytes:
     scope = _encoding.scope("otel_ml", "1.0", "https://schema/2")
     return _framing.request(
-        _encoding.resource(RESOURCE.attributes, RESOURCE.schema_url), [_framing.encoded(scope, record)]
+        _encoding.resource(RESOURCE.attributes, RESOURCE.schema_url), [_framing.frame(scope, record)]
     )
 
 
@@ -104,9 +104,9 @@ def test_records_are_grouped_by_scope():
     """Records of one scope stand together, in their order."""
     one, two = _encoding.scope("one"), _encoding.scope("two")
     records = [
-        _framing.encoded(one, _encoding.span(span(1))),
-        _framing.encoded(two, _encoding.span(span(2))),
-        _framing.encoded(one, _encoding.span(span(3))),
+        _framing.frame(one, _encoding.span(span(1))),
+        _framing.frame(two, _encoding.span(span(2))),
+        _framing.frame(one, _encoding.span(span(3))),
     ]
     request = ExportTraceServiceRequest.FromString(_framing.request(_encoding.resource({}), records))
 

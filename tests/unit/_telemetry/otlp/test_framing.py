@@ -1,4 +1,4 @@
-"""Records of one scope are joined, counted, cut to fit and taken apart without changing a byte."""
+"""Records of one scope are joined, counted and split, and requests read back, without changing a byte."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
+from otel_ml import _protobuf
 from otel_ml._telemetry.otlp import _framing
 
 NAMES = st.lists(st.text(st.characters(codec="utf-8"), max_size=400), min_size=1, max_size=20)
@@ -24,60 +25,60 @@ def framed(message):
 @given(NAMES)
 def test_a_run_is_the_repeated_field_of_its_scope_message(names):
     """What the stock library reads from it is the records in their order."""
-    ((_, frames, count),) = _framing.joined(b"scope", [framed(message(name)) for name in names])
+    ((_, frames, count),) = _framing.join(b"scope", [framed(message(name)) for name in names])
 
     assert count == len(names)
     assert [span.name for span in ScopeSpans.FromString(frames).spans] == names
 
 
 @given(NAMES)
-def test_a_run_comes_apart_into_the_records_it_was_made_of(names):
+def test_a_run_is_split_into_its_records(names):
     """Each under the same scope and counted once."""
-    (run,) = _framing.joined(b"scope", [framed(message(name)) for name in names])
+    (run,) = _framing.join(b"scope", [framed(message(name)) for name in names])
 
-    assert _framing.apart(run) == [_framing.encoded(b"scope", message(name)) for name in names]
+    assert _framing.split(run) == [_framing.frame(b"scope", message(name)) for name in names]
 
 
-def test_a_metric_that_stands_alone_keeps_its_data_points():
+def test_a_single_metric_keeps_its_data_points():
     """Its count is not that of the records."""
-    metric = _framing.encoded(b"scope", b"m" * 300, 7)
+    metric = _framing.frame(b"scope", b"m" * 300, 7)
 
-    assert _framing.apart(metric) == [metric]
+    assert _framing.split(metric) == [metric]
 
 
 @pytest.mark.parametrize(("length", "runs"), [(_framing.RUN_BYTES // 4, 1), (_framing.RUN_BYTES // 2, 3)])
 def test_long_records_are_not_joined(length, runs):
     """A receiver's limit must not meet a run that no longer fits into any request."""
-    found = _framing.joined(b"scope", [framed(b"x" * length)] * 3)
+    found = _framing.join(b"scope", [framed(b"x" * length)] * 3)
 
     assert (len(found), _framing.count(found), _framing.size(found)) == (runs, 3, 3 * len(framed(b"x" * length)))
 
 
 def test_nothing_is_no_run():
-    """An empty run could not be taken apart."""
-    assert _framing.joined(b"scope", []) == []
+    """An empty run could not be split."""
+    assert _framing.join(b"scope", []) == []
 
 
 def test_frames_of_any_length_are_right_also_beyond_those_that_are_kept():
-    """The table of frames is bounded; what is not in it is made anew."""
+    """The table of frames is bounded; other frames are made each time."""
     for length in (0, 1, 127, 128, 5000, 16_383, 16_384, 70_000, 2_097_152):
-        assert _framing.FRAMES[length] + b"x" * length == _framing.framed(2, b"x" * length)
+        assert _framing.FRAMES[length] + b"x" * length == _protobuf.field(2, b"x" * length)
     for length in range(100_000, 105_000):
-        assert _framing.FRAMES[length] == b"\x12" + _framing.varint(length)
+        assert _framing.FRAMES[length] == b"\x12" + _protobuf.varint(length)
     assert len(_framing.FRAMES) <= 4096
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b"]), NAMES, min_size=1))
-def test_a_request_comes_apart_into_what_it_was_made_of(scopes):
+def test_a_request_is_read_back(scopes):
     """Resource and scopes with all their fields, the records one by one."""
     resource = _framing.resource_fields(b"", "https://schema")
     records = [
-        _framing.encoded(_framing.scope_fields(b"", scope), message(name))
+        _framing.frame(_framing.scope_fields(b"", scope), message(name))
         for scope, names in scopes.items()
         for name in names
     ]
 
-    assert _framing.taken_apart(_framing.request(resource, records), points=False) == (resource, records)
+    assert _framing.parse_request(_framing.request(resource, records), points=False) == (resource, records)
 
 
 def test_metrics_of_a_request_count_their_data_points():
@@ -88,16 +89,16 @@ def test_metrics_of_a_request_count_their_data_points():
         for _ in range(index):
             getattr(metric, kind).data_points.add(time_unix_nano=1)
         metrics.append(metric)
-    records = [_framing.encoded(b"", metric.SerializeToString(), index) for index, metric in enumerate(metrics)]
+    records = [_framing.frame(b"", metric.SerializeToString(), index) for index, metric in enumerate(metrics)]
 
-    assert _framing.taken_apart(_framing.request(b"", records), points=True) == (b"", records)
+    assert _framing.parse_request(_framing.request(b"", records), points=True) == (b"", records)
 
 
 @given(st.binary(max_size=200))
-def test_other_bytes_are_taken_apart_or_refused(body):
+def test_other_bytes_are_read_or_refused(body):
     """Anything: either a ValueError or records."""
     try:
-        _, records = _framing.taken_apart(body, points=True)
+        _, records = _framing.parse_request(body, points=True)
     except ValueError:
         records = []
 
@@ -106,10 +107,8 @@ def test_other_bytes_are_taken_apart_or_refused(body):
 
 def test_a_cut_request_is_refused():
     """At every length."""
-    body = _framing.request(
-        _framing.resource_fields(b"r"), [_framing.encoded(_framing.scope_fields(b"s"), message("n"))]
-    )
+    body = _framing.request(_framing.resource_fields(b"r"), [_framing.frame(_framing.scope_fields(b"s"), message("n"))])
 
     for length in range(len(body)):
         with pytest.raises(ValueError, match="cut off|no varint|not the request"):
-            _framing.taken_apart(body[:length], points=False)
+            _framing.parse_request(body[:length], points=False)
