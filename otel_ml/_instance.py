@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -15,16 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from otel_ml import _guard
+from otel_ml import _guard, _locks
 from otel_ml._values import text
 
 _NAMESPACE: Final = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 """The namespace that the OpenTelemetry conventions give for deriving `service.instance.id`."""
 _SLOTS: Final = 1024
-CHECK_SECONDS: Final = 60.0
-"""How often it is looked whether the slot's file is still there, and the file is made to look used."""
-_OF_THE_FOLDER: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-"""What is no matter of one slot: no other one can be had either."""
+_OF_ONE_SLOT: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM})
+"""Errors of a planted link or of another user's file: the next slot may be usable."""
 _POD_NAME: Final = "HOSTNAME"
 """Kubernetes sets it to the pod's name, Docker to the container's id."""
 
@@ -53,33 +49,30 @@ class Instance:
         self._clock = clock
         self._checked_at = clock()
         self._checking = threading.Lock()
-        self._held: int | None = None
-        self._path = Path()
+        self._held: _locks.FileLock | None = None
         self.slot: int | None = None
         self.id = self._take()
 
     def renew(self) -> str:
-        """In a forked child: another slot than the parent's, and its id."""
+        """In a forked child: takes another slot than the parent's and returns its id."""
         self._checking = threading.Lock()
-        if self._held is not None:
-            os.close(self._held)  # the parent's own descriptor keeps its lock
-            self._held = None
+        self.release()
         self.id = self._take()
         return self.id
 
     def release(self) -> None:
-        """Frees the slot; for tests, as the end of the process does it too."""
+        """Frees the slot, as the end of the process does."""
         if self._held is not None:
-            os.close(self._held)
+            self._held.release()
             self._held = None
 
     def keep(self) -> None:
-        """For whoever comes by now and then: keeps a cleaner of temporary files from the slot's file.
+        """Protects the slot's file from cleaners of temporary files; to be called from time to time.
 
-        Where one took it all the same, the file is made and locked again while nobody else has the slot. A process
-        that took it meanwhile has the same id; one line says so, since a resource cannot change while it is in use.
+        If the file was removed all the same, it is created and locked again. A process that took the slot meanwhile has
+        the same id; one line says so, since a resource cannot change while it is in use.
         """
-        if self._clock() - self._checked_at < CHECK_SECONDS or not self._checking.acquire(blocking=False):
+        if self._clock() - self._checked_at < _locks.CHECK_SECONDS or not self._checking.acquire(blocking=False):
             return
         try:
             self._checked_at = self._clock()
@@ -88,20 +81,19 @@ class Instance:
         finally:
             self._checking.release()
 
-    def _check(self, held: int) -> None:
-        if _is_file_of(held, self._path):
-            os.utime(held)  # what was not used for ten days is cleaned away
+    def _check(self, held: _locks.FileLock) -> None:
+        if held.refresh():
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        taken = _locked(self._path)
+        held.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        taken = self._lock(held.path)
         if taken is None:
             _guard.warn_once(
                 "instance.slot",
-                f"otel-ml: {self._path} was removed and another process has the slot by now: two instances have the "
-                "id of one until either is restarted. Set OTEL_ML_INSTANCE_DIR to a folder that is not cleaned",
+                f"otel-ml: {held.path} was removed and another process has taken the slot: two instances have the "
+                "same id until either is restarted. Set OTEL_ML_INSTANCE_DIR to a folder that is not cleaned",
             )
             return
-        os.close(held)
+        held.release()
         self._held = taken
 
     def _take(self) -> str:
@@ -118,13 +110,12 @@ class Instance:
         if sys.platform == "win32":  # has no such locks
             return None
         try:
-            folder = _private_folder(self._folder)
+            folder = _locks.private_folder(self._folder)
             name = uuid.uuid5(_NAMESPACE, self._service).hex
             for slot in range(_SLOTS):
-                path = folder / f"{name}.{slot}"
-                descriptor = _locked(path)
-                if descriptor is not None:
-                    self._held, self._path, self._checked_at = descriptor, path, self._clock()
+                held = self._lock(folder / f"{name}.{slot}")
+                if held is not None:
+                    self._held, self._checked_at = held, self._clock()
                     return slot
         except OSError as error:
             why = error.strerror or type(error).__name__
@@ -135,53 +126,16 @@ class Instance:
             )
         return None
 
+    @staticmethod
+    def _lock(path: Path) -> _locks.FileLock | None:
+        """Locks the file of one slot; None where another process or user has it.
 
-def _locked(path: Path) -> int | None:
-    """A descriptor of the file with the lock on it; None when another process has it, or it is not ours to open.
-
-    A file that was removed between opening and locking is no longer the lock that others see, so it is opened again.
-
-    Raises:
-        OSError: The folder cannot be used for this or any other slot.
-    """
-    import fcntl
-
-    while True:
+        Raises:
+            OSError: The folder cannot be used for this or any other slot.
+        """
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            return _locks.lock(path)
         except OSError as error:
-            if error.errno in _OF_THE_FOLDER or not os.access(path.parent, os.W_OK | os.X_OK):
-                raise
-            return None  # a planted link, or another user's file
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_file_of(descriptor, path):
-                return descriptor
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in {errno.EACCES, errno.EAGAIN}:
+            if error.errno in _OF_ONE_SLOT and os.access(path.parent, os.W_OK | os.X_OK):
                 return None
             raise
-        os.close(descriptor)
-
-
-def _is_file_of(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _private_folder(configured: str | None) -> Path:
-    """The folder of the locks.
-
-    Raises:
-        OSError: It cannot be made, or somebody else could write there.
-    """
-    folder = Path(configured) if configured else Path(tempfile.gettempdir()) / f"otel-ml-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=configured is not None, exist_ok=True)
-    state = folder.lstat()
-    is_private = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
-    if configured is None and not is_private:
-        raise PermissionError(errno.EACCES, "not a private folder of this user", str(folder))
-    return folder

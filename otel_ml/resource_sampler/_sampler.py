@@ -280,9 +280,9 @@ class ResourceSampler:
         self._own_series.clear()
         self._health.forget()
         for source in self._sources:
-            leave = getattr(source, "leave_parent", None)
-            if leave is not None:
-                _guard.call("resource_sampler.fork", leave)
+            reset = getattr(source, "reset_after_fork", None)
+            if reset is not None:
+                _guard.call("resource_sampler.fork", reset)
         if self._board is not None:
             self._board.renew_lock()
 

@@ -231,6 +231,25 @@ def test_a_living_processes_requests_are_left_alone(folder):
     mine.close()
 
 
+def test_a_folder_whose_lock_is_a_link_is_left_alone(folder, tmp_path):
+    """Another user of a shared spool folder may have planted it: neither the link's target nor the folder is touched."""
+    planted = folder / "planted"
+    planted.mkdir(parents=True)
+    target = tmp_path / "target"
+    target.write_text("theirs")
+    (planted / "lock").symlink_to(target)
+    crashed = Spool(str(folder), limit=10**6)
+    crashed.keep("traces", 1, b"request")
+    (request,) = crashed.waiting()
+    request.rename(planted / request.name)
+    spool = Spool(str(folder), limit=10**6)
+
+    assert spool.waiting() == []
+    assert (planted / request.name).exists()
+    spool.close()
+    crashed.close()
+
+
 def test_a_forked_child_has_a_folder_of_its_own(folder):
     """The child neither replays nor frees what the parent has kept; when it has ended, its own requests are orphans."""
     parent = Spool(str(folder), limit=10**6)

@@ -10,7 +10,8 @@ import otlp_receiver
 import pytest
 
 from otel_ml import _guard
-from otel_ml._instance import CHECK_SECONDS, Instance
+from otel_ml._instance import Instance
+from otel_ml._locks import CHECK_SECONDS
 
 fresh_guard = otlp_receiver.fresh_guard
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Final, NamedTuple
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _locks, semconv
 from otel_ml._telemetry.delivery import _spool_file
 from otel_ml._telemetry.delivery._spool_file import Kept, Torn
 from otel_ml.config import ConfigError, Signal
@@ -47,8 +47,8 @@ class Spool:
         self._limit = limit
         self._number = 0
         self._mine: Path | None = None
-        self._held: int | None = None
-        self._adopted: dict[Path, int] = {}
+        self._held: _locks.FileLock | None = None
+        self._adopted: dict[Path, _locks.FileLock] = {}
         self._entries: dict[Path, Entry] = {}
         self._decided: set[Path] = set()
         self._lock = threading.Lock()
@@ -127,34 +127,31 @@ class Spool:
     def close(self) -> None:
         """Gives the folders up; an empty one is removed, the others are adopted by the next process."""
         with self._lock:
-            for folder, descriptor in [*self._adopted.items(), (self._mine, self._held)]:
-                if folder is not None and descriptor is not None:
+            for folder, held in [*self._adopted.items(), (self._mine, self._held)]:
+                if folder is not None and held is not None:
                     if _spool_file.is_empty(folder):
                         shutil.rmtree(folder, ignore_errors=True)
-                    os.close(descriptor)
+                    held.release()
             self._adopted = {}
             self._mine = self._held = None
 
     def reset_after_fork(self) -> None:
         """The parent's folders stay the parent's; the child opens its own when it has something to keep."""
         self._lock = threading.Lock()
-        for descriptor in (self._held, *self._adopted.values()):
-            if descriptor is not None:
-                os.close(descriptor)
+        for held in (self._held, *self._adopted.values()):
+            if held is not None:
+                held.release()
         self._adopted = {}
         self._entries = {}
         self._decided = set()
         self._mine = self._held = None
 
     def _open(self) -> None:
-        import fcntl
-
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / uuid.UUID(bytes=os.urandom(16)).hex
         folder.mkdir(mode=0o700)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # at most another process looks at it just now and lets go
-        self._mine, self._held = folder, descriptor
+        # waits, since at most another process looks at it just now and lets go
+        self._mine, self._held = folder, _locks.lock(folder / _LOCK, wait=True)
 
     def _leave(self) -> None:
         """The next request opens another folder; what may be left in this one stays ours."""
@@ -208,29 +205,24 @@ class Spool:
 
     def _adopt(self) -> None:
         """Takes over the folders of processes that have ended."""
-        import fcntl
-
         for folder in [folder for folder in self._adopted if _spool_file.is_empty(folder)]:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(self._adopted.pop(folder))
+            self._adopted.pop(folder).release()
         for folder in self._folders():
             if folder == self._mine or folder in self._adopted:
                 continue
             try:
-                descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-            except OSError:  # just being made, or just being removed
+                held = _locks.lock(folder / _LOCK, create=False)
+            except OSError:  # just being made, just being removed, or not a lock of ours
                 continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # its process lives
-                os.close(descriptor)
+            if held is None:  # its process lives
                 continue
             if not _spool_file.is_empty(folder):
-                self._adopted[folder] = descriptor
+                self._adopted[folder] = held
                 continue
             if _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
+            held.release()
 
 
 def _is_old(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otlp_receiver import Reply
 
 from otel_ml import _guard
-from otel_ml._instance import CHECK_SECONDS
+from otel_ml._locks import CHECK_SECONDS
 from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.predictions.cells import Identity
 
@@ -405,7 +405,7 @@ def test_exemplars_lead_to_spans_that_leave(make_engine):
 def test_a_collection_keeps_the_slot_of_the_instance(make_engine):
     """Where the worker has nothing to do, a cleaner of temporary files shall not have the slot's file either."""
     engine = make_engine(traces_exporter="none", logs_exporter="none")
-    path = engine.instance._path
+    path = engine.instance._held.path
     path.unlink()
     engine.instance._checked_at -= CHECK_SECONDS
 

@@ -157,7 +157,7 @@ def test_a_forked_worker_does_not_inherit_the_lead(tmp_path):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        leadership.leave_parent()
+        leadership.reset_after_fork()
         answers = [leadership.is_held()]
         os.write(writing, repr(answers).encode())
         os._exit(0)
