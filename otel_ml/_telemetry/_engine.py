@@ -1,4 +1,4 @@
-"""The engine of own mode: intakes, worker, senders, providers and readers, put together and taken down."""
+"""The engine of own mode: queues, worker, senders, providers and readers, put together and taken down."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from otel_ml import _guard, semconv
 from otel_ml._instance import Instance
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._foreign_calls import Others
-from otel_ml._telemetry._queues import Noted, Outlet, Predictions, Stock
-from otel_ml._telemetry._worker import Intake, Worker
+from otel_ml._telemetry._queues import RecordQueue, WorkQueue
+from otel_ml._telemetry._signal_output import SignalOutput
+from otel_ml._telemetry._worker import Worker
 from otel_ml._telemetry.delivery import _export_health, _transports
 from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of
 from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
-from otel_ml._telemetry.metrics._reader import CellStore
+from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.otlp import _encoding, _repair
 from otel_ml._telemetry.ports import Clock
-from otel_ml._telemetry.records import Attributes, AttributeValue, EventData, SpanData
+from otel_ml._telemetry.predictions._family import PredictionFamily
+from otel_ml._telemetry.predictions._queue import PendingBuckets, PredictionQueue
+from otel_ml._telemetry.records import Attributes, AttributeValue
+from otel_ml._telemetry.requests._family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml._telemetry.sdk import _providers
@@ -101,9 +105,10 @@ class OwnEngine:
         try:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
-            self.store = CellStore(self.resource, clock.time_ns)
+            self._models, requests = PredictionFamily(), RequestFamily()
+            self.store = CellStore(self.resource, (self._models, requests), clock.time_ns)
             explicit = config.histogram_aggregation == EXPLICIT
-            self.requests: RequestCellSet | None = self.store.requests if explicit else None
+            self.requests: RequestCellSet | None = requests.cells if explicit else None
             self._build_providers()
             self._build_metrics()
         except ConfigError:
@@ -120,7 +125,7 @@ class OwnEngine:
 
     def cells(self, identity: Identity) -> CellSet:
         """The cells of one model, folded at every collection from now on."""
-        return self.store.cells(identity)
+        return self._models.cells(identity)
 
     def sample(  # noqa: PLR0913 - a span's kind is a keyword
         self,
@@ -240,14 +245,14 @@ class OwnEngine:
 
     def _build_providers(self) -> None:
         senders, config = self._outbox.senders, self.config
-        self._spans: Stock[Any] | None = None
-        self._logs: Stock[Any] | None = None
+        self._spans: RecordQueue[Any] | None = None
+        self._logs: RecordQueue[Any] | None = None
         spans = _repair.mending(_encoding.stock_spans, _repair.mended_span)
         records = _repair.mending(_encoding.stock_logs, _repair.mended_log)
         if "traces" in senders:
-            self._spans = Stock("traces", spans, senders["traces"], limit=config.span_queue_size)
+            self._spans = RecordQueue("traces", spans, senders["traces"], limit=config.span_queue_size)
         if "logs" in senders:
-            self._logs = Stock("logs", records, senders["logs"], limit=config.log_queue_size)
+            self._logs = RecordQueue("logs", records, senders["logs"], limit=config.log_queue_size)
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
@@ -293,19 +298,19 @@ class OwnEngine:
         senders = self._outbox.senders
         scope = _encoding.scope(semconv.SCOPE)
         emit = None if _transports.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
-        traces: Outlet[SpanData] = Outlet("worker.encode.span", _encoding.span, scope, senders.get("traces"))
-        logs: Outlet[EventData] = Outlet("worker.encode.event", _encoding.event, scope, senders.get("logs"), emit)
-        self._predictions = Predictions(limit=self.config.queue_size, traces=traces, logs=logs)
-        servers: Stock[FinishedSpan] | None = None
+        traces = SignalOutput("worker.encode.span", _encoding.span, scope, senders.get("traces"))
+        logs = SignalOutput("worker.encode.event", _encoding.event, scope, senders.get("logs"), emit)
+        self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)
+        servers: RecordQueue[FinishedSpan] | None = None
         if "traces" in senders:
-            servers = Stock("traces", SpanEncoder(scope), senders["traces"], limit=self.config.queue_size)
+            servers = RecordQueue("traces", SpanEncoder(scope), senders["traces"], limit=self.config.queue_size)
         self.offer_span: Callable[[FinishedSpan], object] = _send_nowhere if servers is None else servers.offer
-        intakes: list[Intake] = [
+        queues: list[WorkQueue] = [
             self._predictions,
-            Noted(self.store.all_cells),
-            *(intake for intake in (servers, self._spans, self._logs) if intake is not None),
+            PendingBuckets(self._models.all_cells),
+            *(queue for queue in (servers, self._spans, self._logs) if queue is not None),
         ]
-        self._worker = Worker(intakes, delay=self.config.schedule_delay, housekeeping=self.instance.keep)
+        self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self.instance.keep)
         self.wake_worker = self._worker.wake
 
     # Steps.
@@ -325,7 +330,7 @@ class OwnEngine:
         return Decision(sampled, state.to_header() if state else "", dict(result.attributes))
 
     def _waiting(self, signal: Signal) -> int:
-        return sum(intake.waiting(signal) for intake in self._worker.intakes)
+        return sum(queue.waiting(signal) for queue in self._worker.queues)
 
     def _notice(self, name: str) -> None:
         """A span processor was added: spans leave by it, whatever our own exporters are."""

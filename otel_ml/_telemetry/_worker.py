@@ -1,56 +1,29 @@
-"""The one worker thread: renders, encodes and bins what waits in the intakes, in small chunks with pauses between."""
+"""The one worker thread: renders, encodes and bins what waits in the queues, in small chunks with pauses between."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
-from typing import Protocol
 
 from otel_ml import _guard, _process
-from otel_ml._telemetry._queues import Wakeup
+from otel_ml._telemetry._queues import Wakeup, WorkQueue
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import PAUSE, Turn
-from otel_ml.config import Signal
-
-
-class Intake(Protocol):
-    """A bounded queue that the worker empties."""
-
-    wakeup: Wakeup
-    closed: bool
-
-    def __len__(self) -> int:
-        """What waits."""
-
-    def process(self) -> int:
-        """Takes one chunk, encodes it and gives it to a sender; how many records that were."""
-
-    def push(self) -> None:
-        """Nothing more comes in this round."""
-
-    def discard(self) -> None:
-        """Drops what waits, counted as lost at shutdown."""
-
-    def waiting(self, signal: Signal) -> int:
-        """Records of a signal that wait and are not in its book yet."""
-
-    def reset_after_fork(self) -> None:
-        """Empties the queue: its records are the parent's."""
 
 
 class Worker:
-    """The thread behind the intakes, started on first use, also after a fork."""
+    """The thread behind the queues, started on first use, also after a fork."""
 
     def __init__(
-        self, intakes: Sequence[Intake], *, delay: float, housekeeping: Callable[[], object] = lambda: None
+        self, queues: Sequence[WorkQueue], *, delay: float, housekeeping: Callable[[], object] = lambda: None
     ) -> None:
-        self.intakes = intakes
+        self.queues = queues
         self._housekeeping = housekeeping
         self._delay = delay
         self._reset()
-        for intake in intakes:
-            intake.wakeup = Wakeup(self._start, self.wake)
+        for queue in queues:
+            queue.wakeup = Wakeup(self._start, self.wake)
 
     def wake(self) -> None:
         """Asks for a round now; starts the thread if there is none."""
@@ -62,7 +35,7 @@ class Worker:
         """Waits until all that waited at the call is encoded and queued; False when the deadline passes first."""
         with self._rounds:
             wanted = self._finished + (2 if self._running else 1)
-        if self._thread is None and not any(len(intake) for intake in self.intakes):
+        if self._thread is None and not any(len(queue) for queue in self.queues):
             return True
         self.wake()
         with self._rounds:
@@ -70,8 +43,8 @@ class Worker:
 
     def stop(self, deadline: float) -> None:
         """Encodes what waits until the deadline, drops and counts the rest, ends the thread."""
-        for intake in self.intakes:
-            intake.closed = True
+        for queue in self.queues:
+            queue.closed = True
         self._stopping = True
         thread = self._thread
         if thread is not None:
@@ -80,12 +53,12 @@ class Worker:
         else:
             self._round()
         self._abandoned = True
-        for intake in self.intakes:
-            intake.discard()
+        for queue in self.queues:
+            queue.discard()
 
     def reset_after_fork(self) -> None:
-        for intake in self.intakes:
-            intake.reset_after_fork()
+        for queue in self.queues:
+            queue.reset_after_fork()
         self._reset()
 
     def _reset(self) -> None:
@@ -116,14 +89,14 @@ class Worker:
     def _round(self) -> None:
         with self._rounds:
             self._running = True
-        for intake in self.intakes:
-            waiting = len(intake)
+        for queue in self.queues:
+            waiting = len(queue)
             while waiting > 0 and not self._abandoned:
                 with Turn():
-                    waiting -= _guard.call("worker.process", intake.process) or 1
+                    waiting -= _guard.call("worker.process", queue.process) or 1
                 if not self._stopping:
                     sleep(PAUSE)
-            _guard.call("worker.push", intake.push)
+            _guard.call("worker.push", queue.push)
         _guard.call("worker.housekeeping", self._housekeeping)
         with self._rounds:
             self._running = False

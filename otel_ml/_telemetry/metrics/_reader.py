@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
-from dataclasses import replace
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.sdk.metrics import (
@@ -22,98 +20,19 @@ from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricReader,
     MetricsData,
-    ResourceMetrics,
-    ScopeMetrics,
 )
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
-from opentelemetry.sdk.resources import Resource
 
-from otel_ml import _guard, _process, semconv
+from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import stand_back
-from otel_ml._telemetry.predictions import _points
-from otel_ml._telemetry.predictions.cells import CellSet, Folded, Identity
-from otel_ml._telemetry.requests import _points as _request_points
-from otel_ml._telemetry.requests.cells import RequestCellSet
+from otel_ml._telemetry.metrics._store import Merge
 from otel_ml.config import EXPLICIT
 
 CARDINALITY: Final = 20_000
 """Attribute sets an instrument may have: bins of features go far beyond the SDK's 2,000."""
-MODELS_KEPT: Final = 64
-"""Handles with cells of their own; further ones share one set under `semconv.OTHER`."""
 
 _KINDS: Final = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
-
-Merge = Callable[[MetricsData], MetricsData]
-
-
-class CellStore:
-    """The cells of all models and of the HTTP requests of this process, and the resource that they are reported under.
-
-    Attributes:
-        requests: The cells of the HTTP requests.
-    """
-
-    def __init__(self, resource: Resource, now_ns: Callable[[], int] = time_ns) -> None:
-        self.resource = resource
-        self._now_ns = now_ns
-        self._start_ns = now_ns()
-        self._sets: dict[Identity, CellSet] = {}
-        self.requests = RequestCellSet()
-        self._lock = threading.Lock()
-
-    def all_cells(self) -> list[CellSet]:
-        """The cells of every model so far."""
-        return list(self._sets.values())
-
-    def cells(self, identity: Identity) -> CellSet:
-        """The cells of one model; beyond `MODELS_KEPT` all share one set."""
-        with self._lock:
-            found = self._sets.get(identity)
-            if found is None:
-                if len(self._sets) >= MODELS_KEPT:
-                    identity = Identity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
-                found = self._sets.setdefault(identity, CellSet(identity))
-            return found
-
-    def view(self, *, take_exemplars: bool = True, delta: bool = False) -> Merge:
-        """How one reader sees the cells: it adds their points to what the SDK has collected.
-
-        Args:
-            take_exemplars: Exemplars go to one reader only.
-            delta: Whether counters and histograms are what has been added since this view was last used.
-        """
-        deltas = _points.Deltas() if delta else None
-
-        def merged(data: MetricsData) -> MetricsData:
-            scopes = self._scopes(take_exemplars=take_exemplars)
-            entries = [replace(entry, resource=self.resource) for entry in data.resource_metrics]
-            if not entries:
-                entries = [ResourceMetrics(self.resource, [], self.resource.schema_url)]
-            if scopes:
-                ours = scopes if deltas is None else [deltas.of(scope) for scope in scopes]
-                entries[0] = replace(entries[0], scope_metrics=[*entries[0].scope_metrics, *ours])
-            return MetricsData(entries)
-
-        return merged
-
-    def reset_after_fork(self, resource: Resource) -> None:
-        """The child starts at zero, under its own instance id."""
-        self.resource = resource
-        self._start_ns = self._now_ns()
-        self._lock = threading.Lock()
-        for cells in self._sets.values():
-            cells.reset_after_fork()
-        self.requests.reset_after_fork()
-
-    def _scopes(self, *, take_exemplars: bool) -> list[ScopeMetrics]:
-        folded: list[tuple[Identity, Folded]] = [
-            (cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in list(self._sets.values())
-        ]
-        requests = self.requests.fold(take_exemplars=take_exemplars)
-        window = _points.Window(self._start_ns, self._now_ns())
-        found = (_points.scope_metrics(folded, window), _request_points.scope_metrics(requests, window))
-        return [scope for scope in found if scope is not None]
 
 
 class Preferences(NamedTuple):

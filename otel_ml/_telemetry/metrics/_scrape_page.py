@@ -12,7 +12,8 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry, start_http_server
 
 from otel_ml import _guard
-from otel_ml._telemetry.metrics._reader import CellStore, limits
+from otel_ml._telemetry.metrics._reader import limits
+from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml.config import ConfigError
 

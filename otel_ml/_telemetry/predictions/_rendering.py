@@ -10,7 +10,7 @@ from otel_ml._telemetry.predictions._record_template import Templates, encode
 from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Record, Shape, SpanData
 
 if TYPE_CHECKING:
-    from otel_ml._telemetry._queues import Outlet
+    from otel_ml._telemetry._signal_output import SignalOutput
 
 _SAMPLED: Final = Shape.SAMPLED
 
@@ -37,7 +37,7 @@ def _drawn(record: FastRecordValues) -> FastRecord:
 class Renderer:
     """Renders and observes records; one that fails costs none of its neighbours."""
 
-    def __init__(self, traces: Outlet[SpanData], logs: Outlet[EventData]) -> None:
+    def __init__(self, traces: SignalOutput[SpanData], logs: SignalOutput[EventData]) -> None:
         self._traces = traces
         self._logs = logs
         self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None

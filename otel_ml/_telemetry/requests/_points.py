@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, Metric, ScopeMetrics, Sum
+from opentelemetry.sdk.metrics.export import ScopeMetrics
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
-from otel_ml._telemetry.predictions._points import Window, clean
-from otel_ml._telemetry.records import AttributeValue
-from otel_ml._telemetry.requests.cells import FoldedRequests, active_attributes
+from otel_ml._telemetry.metrics._points import Window, clean, histogram_metric, sum_metric
+from otel_ml._telemetry.requests.cells import active_attributes
+
+if TYPE_CHECKING:
+    from otel_ml._telemetry.histograms import Folded
+    from otel_ml._telemetry.records import AttributeValue
+    from otel_ml._telemetry.requests.cells import RequestCells
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.requests")
 """A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
 
-_CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
-
-def scope_metrics(folded: FoldedRequests, window: Window) -> ScopeMetrics | None:
-    """Duration and requests in flight in one scope; None when there was no request yet."""
+def scope_metrics(folded: Folded[RequestCells], window: Window) -> ScopeMetrics | None:
+    """Returns duration and requests in flight in one scope; None when there was no request yet."""
     duration, active = semconv.HTTP_SERVER_REQUEST_DURATION, semconv.HTTP_SERVER_ACTIVE_REQUESTS
     histograms = [
         window.histogram(_cleaned(key.attributes()), cell, folded.exemplars.get(key))
@@ -32,10 +34,9 @@ def scope_metrics(folded: FoldedRequests, window: Window) -> ScopeMetrics | None
     ]
     metrics = []
     if histograms:
-        metrics.append(Metric(duration.name, duration.description, duration.unit, Histogram(histograms, _CUMULATIVE)))
+        metrics.append(histogram_metric(duration, histograms))
     if numbers:
-        summed = Sum(numbers, _CUMULATIVE, is_monotonic=False)
-        metrics.append(Metric(active.name, active.description, active.unit, summed))
+        metrics.append(sum_metric(active, numbers))
     return ScopeMetrics(SCOPE, metrics, "") if metrics else None
 
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import threading
-from threading import get_ident
 from typing import NamedTuple
 
 from otel_ml import semconv
-from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
+from otel_ml._telemetry.histograms import Folded, HistogramCell, PerThread, add_all
 
 SERIES_KEPT = 2000
-"""Attribute sets of the duration in one process; a request with a further one is counted under `semconv.OTHER`."""
+"""Attribute sets of the duration in one process; requests beyond it are counted under `semconv.OTHER`."""
 
 
 class RequestKey(NamedTuple):
-    """What tells one series of the request duration from another. Nothing in it is the client's to choose freely."""
+    """The attributes of one series of the request duration. A client can choose none of them freely."""
 
     method: str
     scheme: str
-    """Empty if it is none that is known."""
+    """Empty if unknown."""
     route: str | None
     status: int | None
     error_type: str | None
 
     def attributes(self) -> dict[str, str | int]:
-        """The series' OTel attributes; a new dictionary at each call."""
+        """Returns the series' OTel attributes, a new dictionary at each call."""
         attributes: dict[str, str | int] = dict(active_attributes(self.method, self.scheme))
         if self.route is not None:
             attributes[semconv.HTTP_ROUTE] = self.route
@@ -40,7 +39,7 @@ ActiveKey = tuple[str, str]
 
 
 def active_attributes(method: str, scheme: str) -> dict[str, str]:
-    """The OTel attributes of the requests in flight; a new dictionary at each call."""
+    """Returns the OTel attributes of the requests in flight, a new dictionary at each call."""
     known = {semconv.HTTP_REQUEST_METHOD: method}
     return {**known, semconv.URL_SCHEME: scheme} if scheme else known
 
@@ -55,7 +54,7 @@ class ActiveCell:
         self.finished = 0
 
     def end(self) -> None:
-        """Counts one that ends."""
+        """Counts a request that ends."""
         self.finished += 1
 
 
@@ -71,7 +70,7 @@ class RequestCells:
     def begin(self, key: ActiveKey) -> ActiveCell:
         """Counts a request that begins. Its end is counted in the same cell: a request stays on its event loop.
 
-        A child that was forked meanwhile counts from zero, and the end of its parent's request goes nowhere.
+        In a child that was forked in between, the end of its parent's request is not counted.
         """
         cell = self.active.get(key)
         if cell is None:
@@ -85,61 +84,38 @@ class RequestCells:
             mine = self.active.setdefault(key, ActiveCell())
             mine.started += cell.started
             mine.finished += cell.finished
-        for series, durations in list(other.durations.items()):
-            self.durations.setdefault(series, HistogramCell(durations.bounds)).add(durations)
+        add_all(self.durations, other.durations)
+
+    def histograms(self) -> list[tuple[RequestKey, HistogramCell]]:
+        """Returns the duration cell of every series."""
+        return list(self.durations.items())
 
 
-class FoldedRequests(NamedTuple):
-    """The sum over all threads at one moment, with the exemplars of the interval."""
-
-    cells: RequestCells
-    exemplars: dict[RequestKey, dict[int, Exemplar]]
-
-
-class RequestCellSet:
-    """All threads' cells of this process; see `cells.CellSet`, which is the same for one model."""
+class RequestCellSet(PerThread[RequestCells]):
+    """The cells of all HTTP requests of this process."""
 
     def __init__(self, *, limit: int = SERIES_KEPT) -> None:
+        super().__init__(RequestCells)
         self._limit = limit
-        self.by_thread: dict[int, RequestCells] = {}
-        """Cells by thread ident; the hot path looks in here itself."""
         self._series: set[RequestKey] = set()
-        self._residue = RequestCells()
         self._lock = threading.RLock()
 
-    def mine(self) -> RequestCells:
-        """The calling thread's cells."""
-        cells = self.by_thread.get(get_ident())
-        return cells if cells is not None else self.by_thread.setdefault(get_ident(), RequestCells())
-
     def cell(self, cells: RequestCells, key: RequestKey) -> HistogramCell:
-        """The duration cell of a series that this thread has not seen yet, or the one that takes what is too many."""
+        """Returns the duration cell of a series that is new to this thread, or the one beyond the limit."""
         key = self._admitted(key)
         cell = cells.durations.get(key)
         return cell if cell is not None else cells.durations.setdefault(key, HistogramCell(semconv.HTTP_BUCKETS))
 
-    def fold(self, *, take_exemplars: bool = True) -> FoldedRequests:
-        """Sums over all threads; monotone from one call to the next. Takes the exemplars unless told not to."""
+    def fold(self, *, take_exemplars: bool = True) -> Folded[RequestCells]:
+        """Sums over all threads; counts never decrease from one call to the next."""
         with self._lock:
-            alive = {thread.ident for thread in threading.enumerate()}
-            folded = FoldedRequests(RequestCells(), {})
-            for ident, cells in list(self.by_thread.items()):
-                if take_exemplars:
-                    _take_exemplars(cells, folded.exemplars)
-                if ident in alive:
-                    folded.cells.add(cells)
-                else:
-                    self._residue.add(cells)
-                    del self.by_thread[ident]
-            folded.cells.add(self._residue)
-            return folded
+            return self._fold(take_exemplars=take_exemplars)
 
     def reset_after_fork(self) -> None:
-        """A forked child starts at zero: what was counted before belongs to the parent."""
+        """A forked child starts at zero: earlier counts belong to the parent."""
         self._lock = threading.RLock()
-        self.by_thread.clear()  # in place: whoever counts may hold it
+        self._reset()
         self._series = set()
-        self._residue = RequestCells()
 
     def _admitted(self, key: RequestKey) -> RequestKey:
         # Without the lock first: a service beyond the limit comes here with every request.
@@ -151,12 +127,3 @@ class RequestCellSet:
                     self._series.add(key)
                     return key
         return RequestKey(key.method, key.scheme, semconv.OTHER, None, semconv.OTHER if key.error_type else None)
-
-
-def _take_exemplars(cells: RequestCells, into: dict[RequestKey, dict[int, Exemplar]]) -> None:
-    for key, cell in list(cells.durations.items()):
-        if cell.exemplars:
-            kept = into.setdefault(key, {})
-            for bucket, exemplar in cell.take_exemplars().items():
-                if len(kept) < EXEMPLARS_A_SERIES:
-                    kept.setdefault(bucket, exemplar)

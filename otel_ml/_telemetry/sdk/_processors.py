@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from otel_ml import _guard
-from otel_ml._telemetry._queues import Stock
+from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry._yielding import stand_back
 from otel_ml._telemetry.delivery._sender import Delivery
@@ -31,8 +31,8 @@ _NO_RESOURCE: Final = Resource.get_empty()
 class StockSpans(SpanProcessor):
     """Queues ended stock spans for the worker."""
 
-    def __init__(self, intake: Stock[ReadableSpan], flush: Flush) -> None:
-        self._intake = intake
+    def __init__(self, queue: RecordQueue[ReadableSpan], flush: Flush) -> None:
+        self._queue = queue
         self._flush = flush
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -42,7 +42,7 @@ class StockSpans(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._intake.offer(_repair.bounded_span(span))
+            self._queue.offer(_repair.bounded_span(span))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
@@ -55,8 +55,8 @@ class StockSpans(SpanProcessor):
 class StockLogs(LogRecordProcessor):
     """Queues stock log records for the worker; what our own threads and lines log is left out."""
 
-    def __init__(self, intake: Stock[ReadableLogRecord], flush: Flush) -> None:
-        self._intake = intake
+    def __init__(self, queue: RecordQueue[ReadableLogRecord], flush: Flush) -> None:
+        self._queue = queue
         self._flush = flush
 
     @_guard.guarded("stock.log", None)
@@ -69,7 +69,7 @@ class StockLogs(LogRecordProcessor):
             instrumentation_scope=log_record.instrumentation_scope,
             limits=log_record.limits,
         )
-        self._intake.offer(_repair.bounded_log(record))
+        self._queue.offer(_repair.bounded_log(record))
 
     def shutdown(self) -> None:
         """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""

@@ -1,4 +1,4 @@
-"""The OTel providers of own mode, wired to the intakes, senders and readers."""
+"""The OTel providers of own mode, wired to the queues, senders and readers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import semconv
-from otel_ml._telemetry._queues import Stock
+from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
-from otel_ml._telemetry.metrics._reader import CellStore, Reader
+from otel_ml._telemetry.metrics._reader import Reader
+from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.records import EventData
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedLogProcessors, GuardedSampler
 from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
@@ -48,12 +49,12 @@ def id_generator(ids: Ids) -> IdGenerator:
 
 
 def span_processors(
-    config: Config, intake: Stock[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
+    config: Config, queue: RecordQueue[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
 ) -> NoticingProcessors:
     """Our processors; the list reports those which others add."""
     processors = NoticingProcessors(noticed)
-    if intake is not None:
-        processors.add_own(StockSpans(intake, flush))
+    if queue is not None:
+        processors.add_own(StockSpans(queue, flush))
     for processor in _transports.span_processors(config.traces):
         processors.add_stock(processor)
     return processors
@@ -73,11 +74,11 @@ def tracer_provider(
     return provider
 
 
-def log_processors(config: Config, intake: Stock[Any] | None, *, flush: Flush) -> GuardedLogProcessors:
+def log_processors(config: Config, queue: RecordQueue[Any] | None, *, flush: Flush) -> GuardedLogProcessors:
     """Our processor, and those of the stock exporters that were asked for; others may add theirs."""
     processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
-    if intake is not None:
-        processors.add_own(StockLogs(intake, flush))
+    if queue is not None:
+        processors.add_own(StockLogs(queue, flush))
     for processor in _transports.log_processors(config.logs):
         processors.add_log_record_processor(processor)
     return processors

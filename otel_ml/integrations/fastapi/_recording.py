@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.predictions.cells import Exemplar
+from otel_ml._telemetry.histograms import Exemplar
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
 
 FLUSH_TIMEOUT: Final = 5.0

@@ -13,7 +13,7 @@ from opentelemetry.trace import set_span_in_context as set_span
 
 from otel_ml import semconv
 from otel_ml._telemetry import withholding
-from otel_ml._telemetry.predictions.cells import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
+from otel_ml._telemetry.histograms import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml._telemetry.requests.spans import CompactSpan
 from otel_ml.integrations.fastapi import _attributes

@@ -172,7 +172,7 @@ class LightBinding(EverydaySource, OwnBinding):
         """Much is noted: wakes the worker, and settles here if it does not get to it."""
         self.engine.wake_worker()
         if len(self.elapsed_ns) >= NOTED_KEPT:
-            self.cells.settle()
+            self.cells.bucket_pending()
 
 
 class LightPrediction(OwnPrediction, LightSpan):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry.histograms import Exemplar, HistogramCell
 from otel_ml._telemetry.ports import Clock, Engine, State
-from otel_ml._telemetry.predictions.cells import Exemplar, HistogramCell, Identity, ModelCells
+from otel_ml._telemetry.predictions.cells import Identity, ModelCells
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._features import LIGHT, Batch, weight_of

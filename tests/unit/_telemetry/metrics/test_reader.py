@@ -12,8 +12,9 @@ from engine_samples import within
 from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry.metrics._reader import MODELS_KEPT
-from otel_ml._telemetry.predictions.cells import Exemplar, Identity
+from otel_ml._telemetry.histograms import Exemplar
+from otel_ml._telemetry.predictions._family import MODELS_KEPT
+from otel_ml._telemetry.predictions.cells import Identity
 from otel_ml.testing import _decode
 
 IDENTITY = Identity("m", "1", "primary")
@@ -180,10 +181,10 @@ def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine,
         return [Observation(5)]
 
     engine.meter("user").create_observable_gauge("user.gauge", [callback])
-    engine.store._sets[IDENTITY] = SimpleNamespace(elapsed_ns=[])  # which cannot be folded
+    engine._models._sets[IDENTITY] = SimpleNamespace(elapsed_ns=[])  # which cannot be folded
     without = collected(engine, receiver)
     fail[0] = False
-    del engine.store._sets[IDENTITY]
+    del engine._models._sets[IDENTITY]
     again = collected(engine, receiver)
 
     assert "user.gauge" not in without

@@ -8,10 +8,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
-from otel_ml._telemetry.metrics._reader import CellStore
-from otel_ml._telemetry.predictions._points import Window
-from otel_ml._telemetry.predictions.cells import Exemplar
+from otel_ml._telemetry.histograms import Exemplar
+from otel_ml._telemetry.metrics._points import Window
+from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.requests import _points
+from otel_ml._telemetry.requests._family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCells, RequestCellSet, RequestKey
 
 KEY = RequestKey("GET", "http", "/leaf/{leaf}", 200, None)
@@ -134,11 +135,12 @@ def test_an_unknown_scheme_is_absent(scheme):
 
 def test_a_view_of_deltas_gives_what_was_added():
     """Delta temporality holds for requests too; what is in flight stays a sum."""
-    store = CellStore(Resource({}))
+    requests = RequestFamily()
+    store = CellStore(Resource({}), [requests])
     view = store.view(delta=True)
     seen = []
     for _ in range(2):
-        finish(store.requests)
+        finish(requests.cells)
         (scope,) = view(_nothing()).resource_metrics[0].scope_metrics
         seen.append([metric.data.data_points[0].count for metric in scope.metrics[:1]])
 

@@ -21,7 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 import otel_ml
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.predictions.cells import SETTLED_AT_ONCE, CellSet, Identity
+from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet, Identity
 from otel_ml.prediction import _binding
 from otel_ml.prediction.own import _fast_path
 from otel_ml.quality import Column
@@ -208,7 +208,7 @@ def test_nothing_is_lost_between_noting_and_folding():
         thread.start()
     sums = []
     while any(thread.is_alive() for thread in threads):
-        cells.settle()
+        cells.bucket_pending()
         sums.append(sum(cells.fold().cells.durations.counts))
     folded = cells.fold().cells
 
@@ -222,9 +222,9 @@ def test_settling_takes_a_part_at_a_time():
     """One step sorts no more than a chunk, so that it never holds the interpreter for long."""
     cells = CellSet(Identity("m", "1", "primary"))
     for noted in (cells.elapsed_ns, cells.scores, cells.classes):
-        noted.extend([1] * (SETTLED_AT_ONCE + 1))
+        noted.extend([1] * (BUCKETED_AT_ONCE + 1))
 
-    cells.settle()
+    cells.bucket_pending()
 
     assert [len(noted) for noted in (cells.elapsed_ns, cells.scores, cells.classes)] == [1, 1, 1]
 
@@ -465,8 +465,8 @@ def test_a_prediction_that_cannot_begin_is_not_active_for_good():
         assert telemetry.metrics()["ml.prediction.active"][0]["value"] == 0
 
 
-def test_a_time_limit_inside_settling_leaves_no_lock_held():
-    """An exception that a signal handler throws while the caller settles ends nothing but that call."""
+def test_a_time_limit_while_bucketing_leaves_no_lock_held():
+    """An exception that a signal handler throws while the caller sorts into buckets ends only that call."""
     cells = CellSet(Identity("m", "1", "primary"))
 
     class Thrown(Exception):
@@ -475,12 +475,12 @@ def test_a_time_limit_inside_settling_leaves_no_lock_held():
     def thrown():
         raise Thrown
 
-    settle, cells._settle = cells._settle, thrown
+    bucket, cells._bucket = cells._bucket, thrown
     with pytest.raises(Thrown):
-        cells.settle()
-    cells._settle = settle
+        cells.bucket_pending()
+    cells._bucket = bucket
     cells.elapsed_ns.append(1)
-    cells.settle()
+    cells.bucket_pending()
 
     assert cells.fold().cells.finished == 1
 

@@ -1,4 +1,4 @@
-"""Records that hold much count by their bytes, too, while they wait for the worker."""
+"""The queue of predictions bounds the bytes of large records, too."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from engine_samples import Sample, within
 
 import otel_ml
 from otel_ml._telemetry import configure
-from otel_ml._telemetry._queues import WAITING_BYTES
 from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._telemetry.predictions._queue import WAITING_BYTES
 
 HALF = WAITING_BYTES // 2
 
 
 @pytest.fixture
 def engine(make_engine):
-    """Its worker works only when it is asked to."""
+    """An engine whose worker runs only on a flush."""
     return make_engine(schedule_delay=60.0)
 
 
-def test_heavy_records_beyond_the_bound_are_dropped_and_counted(engine):
-    """Two halves fit, a third byte does not; light records still do, and what was rendered makes room again."""
+def test_large_records_beyond_the_bound_are_dropped_and_counted(engine):
+    """Two halves fit, one byte more does not; small records still do, and rendering frees the bytes."""
     kept = [engine.offer_sized(Sample(1), HALF), engine.offer_sized(Sample(2), HALF)]
-    refused, light = engine.offer_sized(Sample(3), 1), engine.offer(Sample(4))
+    refused, small = engine.offer_sized(Sample(3), 1), engine.offer(Sample(4))
     before = engine.ledger()["traces"]
     engine.flush(within())
     again = engine.offer_sized(Sample(5), WAITING_BYTES)
     engine.flush(within())
 
-    assert (kept, refused, light, again) == ([True, True], False, True, True)
+    assert (kept, refused, small, again) == ([True, True], False, True, True)
     assert before == Ledger(4, 0, 0, {"queue_full": 1}, 3)
     assert engine.ledger()["traces"] == engine.ledger()["logs"] == Ledger(5, 4, 0, {"queue_full": 1})
 
 
 def test_one_record_beyond_the_bound_costs_itself_only(engine):
-    """It is dropped also when nothing waits."""
+    """It is dropped even when the queue is empty."""
     assert [engine.offer_sized(Sample(1), WAITING_BYTES + 1), engine.offer(Sample(2))] == [False, True]
 
 
-def test_a_record_that_cannot_be_rendered_makes_room_too(engine):
-    """Room is given back whatever becomes of the record."""
+def test_a_record_that_cannot_be_rendered_frees_its_bytes(engine):
+    """The bytes are freed even if rendering fails."""
     for number in range(10):
         assert engine.offer_sized(Sample(number, fails=True), WAITING_BYTES)
         engine.flush(within())
@@ -50,7 +50,7 @@ def test_a_record_that_cannot_be_rendered_makes_room_too(engine):
 
 
 def test_threads_at_once_never_pass_the_bound(engine):
-    """Eight threads offer; the worker is not asked."""
+    """Eight threads offer at once while the worker does nothing."""
     taken = []
 
     def offer():
@@ -65,11 +65,11 @@ def test_threads_at_once_never_pass_the_bound(engine):
     assert sum(taken) == 100
 
 
-def test_a_batch_weighs_what_it_holds_and_an_everyday_prediction_nothing(engine):
-    """The bound holds for real batches: a frame of 10,000 times 100 weighs tens of MB."""
+def test_a_batch_counts_with_its_bytes_and_a_fast_path_prediction_with_none(engine):
+    """The size of a batch is close to what its columns hold."""
     offered = []
     engine.offer = lambda record: offered.append(0) or True
-    engine.offer_sized = lambda record, weight: offered.append(weight) or True
+    engine.offer_sized = lambda record, size: offered.append(size) or True
     configure.adopt(configure.Telemetry("own", engine.config, engine), engine)
     try:
         model = otel_ml.Model("m", version="1", events="all", capture_features="all")
