@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import _guard, _locks
-from otel_ml._values import text
+from otel_ml._values import line
 
 _NAMESPACE: Final = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 """The namespace that the OpenTelemetry conventions give for deriving `service.instance.id`."""
@@ -103,7 +103,7 @@ class Instance:
         self.slot = slot
         if slot is None:
             return str(uuid.uuid4())
-        host = text(os.environ.get(_POD_NAME) or socket.gethostname()) or ""  # the name may be no UTF-8
+        host = line(os.environ.get(_POD_NAME) or socket.gethostname()) or ""  # the name may be no UTF-8
         return str(uuid.uuid5(_NAMESPACE, f"{self._service}/{host}/{slot}"))
 
     def _lock_slot(self) -> int | None:

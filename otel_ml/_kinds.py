@@ -96,20 +96,6 @@ def builtin(value: object) -> object:
     return attempt(_builtin, value, cls)
 
 
-def is_empty(value: object) -> bool:
-    """Whether a value of a known library holds nothing: NA, NaT, null, or a masked element."""
-    return bool(attempt(_is_empty, value))
-
-
-def _is_empty(value: Any) -> bool:
-    family = _kind(type(value))
-    if family == "scalar":
-        return value.dtype.kind in "mM" and _unpacked(value, family) is None
-    if family == "array":
-        return value.ndim == 0 and value.tolist() is None
-    return family == "missing" or (family == "arrow_scalar" and not value.is_valid)
-
-
 def _builtin(value: Any, cls: type) -> object:
     if issubclass(cls, float):  # a numpy.float64 too
         return float.__float__(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from otel_ml import semconv
+from otel_ml._values import line
 
 T = TypeVar("T")
 
@@ -50,7 +50,6 @@ _MOST: Final = 10**9
 """The largest number of records or traces a second that can be set."""
 _VALUE_LIMIT: Final = 4096
 """Characters kept of a resource attribute."""
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TEXTS: Final = (
     "service_name",
     "service_version",
@@ -436,16 +435,12 @@ def _typed(argument: str, value: Any, types: tuple[type, ...], wanted: str) -> N
 
 
 def _resource_attribute(name: Any, value: Any) -> tuple[str, Any]:
-    """Name and value as they can be encoded: bytes of the environment that are no UTF-8 are replaced, not refused."""
+    """Name and value as they can be encoded: bytes that are not UTF-8 are replaced, not refused."""
     if not isinstance(name, str) or not isinstance(value, str | bool | int | float):
         raise ConfigError(f"resource_attributes: {_shown(name)} has a {type(value).__name__}: use text or a number")
     if isinstance(value, int) and not -_LARGEST - 1 <= value <= _LARGEST:
         raise ConfigError(f"resource_attributes: {_shown(name)} is beyond 64 bits: use a smaller number or text")
-    return _clean(name), _clean(value) if isinstance(value, str) else value
-
-
-def _clean(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text[:_VALUE_LIMIT])
+    return line(name, _VALUE_LIMIT), line(value, _VALUE_LIMIT) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from otel_ml import _guard, semconv
+from otel_ml._values import line
 
 _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
@@ -44,7 +45,7 @@ def not_understood(environment: Mapping[str, str]) -> list[str]:
         for name in environment
         if name.startswith(_PREFIX) and name not in known and not _is_service_link(name, environment)
     )
-    lines = [f"{_plain(name)} ({_hint(name)})" for name in names[:_MANY]]
+    lines = [f"{_name(name)} ({_hint(name)})" for name in names[:_MANY]]
     if len(names) > _MANY:
         lines.append(f"{len(names) - _MANY} more names that begin with {_PREFIX}")
     lines += _misspelt(environment)
@@ -78,7 +79,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
         alike = [other for other in known if abs(len(other) - len(name)) <= _LETTERS]
         near = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR)
         if near:
-            found.append(f"{_plain(name)} (did you mean {near[0]}?)")
+            found.append(f"{_name(name)} (did you mean {near[0]}?)")
     return found[:_MANY]
 
 
@@ -93,11 +94,8 @@ def _hint(name: str) -> str:
     return f"did you mean {known[near[0]]}?" if near else "no such variable"
 
 
-def _plain(name: str) -> str:
-    """A name for a line of text, whatever it is made of."""
-    plain = name[:_SHOWN].encode("ascii", "backslashreplace").decode("ascii")
-    plain = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in plain)
-    return plain if len(name) <= _SHOWN else f"{plain}..."
+def _name(name: str) -> str:
+    return line(name, _SHOWN) if len(name) <= _SHOWN else f"{line(name, _SHOWN)}..."
 
 
 def _shown(value: str) -> str:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.cli._arguments import add_json, whole
-from otel_ml.cli._terminal import CommandError, clean, say
+from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.console import ConsoleError, Options, default_database, serve
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ready(options: Options, *, as_json: bool) -> Callable[[str], None]:
     def ready(address: str) -> None:
-        line = f"{_PROGRAM}: listening for OTLP, page at {address}, data in {options.database}"
-        print(json.dumps({"address": address, "database": options.database}) if as_json else clean(line), flush=True)
+        text = f"{_PROGRAM}: listening for OTLP, page at {address}, data in {options.database}"
+        show(json.dumps({"address": address, "database": options.database}) if as_json else text)
 
     return ready

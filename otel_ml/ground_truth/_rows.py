@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml._values import class_text, number, text
+from otel_ml._values import class_text, line, number
 from otel_ml.ground_truth._records import declared_class, seconds
 
 ID_LENGTH: Final = 256
@@ -47,7 +47,7 @@ class PredictionRow(NamedTuple):
 
 def to_row(given: LoggedPrediction) -> PredictionRow | None:
     """Cleans a prediction as a caller gave it; None without an id."""
-    name, class_name, task = text(given.id, ID_LENGTH), class_text(given.predicted), text(given.task) or ""
+    name, class_name, task = line(given.id, ID_LENGTH), class_text(given.predicted), line(given.task) or ""
     if not name:
         return None
     declared = tuple(given.classes) if given.classes and len(given.classes) <= CLASSES_LIMIT else ()
@@ -57,9 +57,9 @@ def to_row(given: LoggedPrediction) -> PredictionRow | None:
     prediction = replace(
         given,
         id=name,
-        model=text(given.model) or "",
-        version=text(given.version) or "",
-        role=text(given.role) or "",
+        model=line(given.model) or "",
+        version=line(given.version) or "",
+        role=line(given.role) or "",
         task=task,
         positive=class_text(given.positive),
         predicted_at=seconds(given.predicted_at),
@@ -72,7 +72,7 @@ def to_row(given: LoggedPrediction) -> PredictionRow | None:
         classes=declared or None,
     )
     return PredictionRow(
-        prediction, class_key, class_names, _aliases(name, text(given.batch_id, ID_LENGTH), given.batch_rows)
+        prediction, class_key, class_names, _aliases(name, line(given.batch_id, ID_LENGTH), given.batch_rows)
     )
 
 

@@ -16,7 +16,7 @@ from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml._values import class_text, number, text
+from otel_ml._values import class_text, line, number
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._records import Joined, LabelOutcome, State, StoredLabel, seconds
 from otel_ml.ground_truth._rows import ID_LENGTH, to_row
@@ -219,7 +219,7 @@ class GroundTruth:
 
     @_guard.guarded("ground_truth.read_label", None)
     def _label(self, raw: Sequence[Any]) -> StoredLabel | None:
-        name, value = text(raw[0], ID_LENGTH), class_text(raw[1])
+        name, value = line(raw[0], ID_LENGTH), class_text(raw[1])
         at = raw[2] if len(raw) > 2 else None
         if not name or value is None:
             return None

@@ -10,7 +10,7 @@ from itertools import islice
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.records import Attributes
 from otel_ml._telemetry.withholding import WITHHELD
-from otel_ml._values import text
+from otel_ml._values import block, line
 
 MESSAGE_LIMIT = 1024
 STACKTRACE_LIMIT = 8192
@@ -57,7 +57,7 @@ def describe(error: BaseException | str, *, withhold: bool = False) -> Failure:
 
 def _describe(error: BaseException | str, withhold: bool) -> Failure:
     if issubclass(type(error), str):
-        return Failure(UNKNOWN, WITHHELD if withhold else text(error, MESSAGE_LIMIT) or "", "")
+        return Failure(UNKNOWN, WITHHELD if withhold else line(error, MESSAGE_LIMIT) or "", "")
     if not issubclass(type(error), BaseException):  # whatever else a caller passed
         return Failure(UNKNOWN, "", "")
     if issubclass(type(error), (CancelledError, GeneratorExit)):
@@ -68,7 +68,7 @@ def _describe(error: BaseException | str, withhold: bool) -> Failure:
         return Failure(name, WITHHELD, _multiline("".join(frames or ()) + name))
     message = _guard.attempt(str, error)
     message = str.__str__(message) if issubclass(type(message), str) else ""
-    return Failure(name, text(message, MESSAGE_LIMIT) or "", _multiline(_guard.attempt(_format, error) or name))
+    return Failure(name, line(message, MESSAGE_LIMIT) or "", _multiline(_guard.attempt(_format, error) or name))
 
 
 def type_name(error: BaseException) -> str:
@@ -76,7 +76,7 @@ def type_name(error: BaseException) -> str:
     cls = type(error)
     qualified, module = type.__dict__["__qualname__"].__get__(cls), type.__dict__["__module__"].__get__(cls)
     plain = issubclass(type(module), str) and module not in ("builtins", "__main__")
-    return text(f"{module}.{qualified}" if plain else qualified, 128) or UNKNOWN
+    return line(f"{module}.{qualified}" if plain else qualified, 128) or UNKNOWN
 
 
 def _format(error: BaseException) -> str:
@@ -103,4 +103,4 @@ def _format_alone(error: BaseException) -> str:
 
 def _multiline(lines: str) -> str:
     """Clean text that keeps its line breaks; the end, where the cause stands, wins over the beginning."""
-    return "\n".join(text(line, MESSAGE_LIMIT) or "" for line in lines[-STACKTRACE_LIMIT:].splitlines())
+    return "\n".join(part[:MESSAGE_LIMIT] for part in block(lines[-STACKTRACE_LIMIT:], STACKTRACE_LIMIT).splitlines())

@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import kind, pairs, sequence
-from otel_ml._values import TEXT_LIMIT, Copy, cell, text
+from otel_ml._values import TEXT_LIMIT, Copy, cell, line
 
 FEATURE_LIMIT = 1000
 """Features kept of one prediction."""
@@ -210,9 +210,9 @@ def _row(items: Iterable[tuple[Any, Any]], total: int) -> dict[str, object]:
 def _name(key: object, position: int, taken: dict[str, Any]) -> str:
     """A feature's name: clean, short, and its own even when two keys read the same."""
     if type(key) is tuple:  # the columns of a pandas MultiIndex
-        name = ".".join(text(part, NAME_LIMIT) or "" for part in key[:_NAME_PARTS])[:NAME_LIMIT]
+        name = ".".join(line(part, NAME_LIMIT) or "" for part in key[:_NAME_PARTS])[:NAME_LIMIT]
     else:
-        name = text(key, NAME_LIMIT) or f"f{position}"
+        name = line(key, NAME_LIMIT) or f"f{position}"
     if name in taken:
         name = f"{name}#{position}"
         while name in taken:

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from otel_ml import _guard, semconv
+from otel_ml._json import flat_json
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports, withholding
-from otel_ml._values import class_text, flat_json, number, text
+from otel_ml._values import class_text, line, number
 from otel_ml.config import ConfigError
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._binding import Unbound
@@ -434,7 +435,7 @@ def _result(output: _outputs.Output | None, index: int) -> tuple[str | float | N
 
 
 def _name(name: Any) -> str:
-    clean = text(name, NAME_LIMIT) if isinstance(name, str) else None
+    clean = line(name, NAME_LIMIT) if isinstance(name, str) else None
     if not clean or not clean.strip():
         raise ConfigError("the name of a model must be a text that is not empty")
     return clean
@@ -443,7 +444,7 @@ def _name(name: Any) -> str:
 def _version(version: Any) -> str:
     if type(version) not in (str, int, float):
         raise ConfigError("the version of a model must be a text or a number")
-    return text(str(version), NAME_LIMIT) or ""
+    return line(str(version), NAME_LIMIT) or ""
 
 
 def _classes(task: str, classes: Any) -> list[str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
+from otel_ml._json import json_text
 from otel_ml._telemetry.records import Attributes, EventData
-from otel_ml._values import json_text
 from otel_ml.prediction._features import Batch
 from otel_ml.prediction._outputs import Output
 

@@ -11,7 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
-from otel_ml._values import text
+from otel_ml._values import line
 from otel_ml.prediction import _features, _outputs
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
@@ -114,7 +114,7 @@ class Prediction:
 
     def stage(self, name: str) -> AbstractContextManager[Any]:
         """A named part of the prediction: a child span and `ml.prediction.stage.duration`."""
-        stage = _guard.call("prediction.stage", self._stage, text(name, 64) or "stage")
+        stage = _guard.call("prediction.stage", self._stage, line(name, 64) or "stage")
         return stage if stage is not None else nullcontext()
 
     def __enter__(self) -> Self:
@@ -360,8 +360,8 @@ def current_prediction() -> Prediction:
 def _id_text(value: Any) -> str | None:
     if type(value) is int:
         return str(value)[:128] if abs(value) < 1 << 256 else None
-    plain = text(value, 128) if issubclass(type(value), str) else None
+    plain = line(value, 128) if issubclass(type(value), str) else None
     if plain is None:
         uuid_hex = _guard.attempt(lambda: str(value)) if type(value).__module__ == "uuid" else None
-        plain = text(uuid_hex, 128) if uuid_hex else None
+        plain = line(uuid_hex, 128) if uuid_hex else None
     return plain

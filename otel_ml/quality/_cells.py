@@ -8,7 +8,7 @@ import threading
 from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
-from otel_ml._values import is_missing
+from otel_ml._missing import is_missing
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Column, Schema

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from otel_ml._kinds import builtin
-from otel_ml._values import class_text, is_missing
+from otel_ml._missing import is_missing
+from otel_ml._values import class_text
 from otel_ml.quality._feature import ProfileError, digest
 
 if TYPE_CHECKING:

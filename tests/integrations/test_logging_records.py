@@ -146,7 +146,7 @@ class Text(str):
         (Hostile(), (), {}, "Hostile"),
         ("x", (), {"bad": Hostile(), "list": [1], "none": None, "huge": 2**70, "nan": float("nan")}, "x"),
         ("x", (), {"text": Text("x")}, "x"),
-        ("a\ud800b\x00c\r\nd\te", (), {}, "a?bc\nd\te"),
+        ("a\ud800b\x00c\r\nd\te", (), {}, "a\ufffdb\ufffdc\nd\te"),
         ("y" * 10_000_000, (), {}, "y" * BODY_LIMIT),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_ml import _guard, _values
+from otel_ml import _guard, _json, _missing, _values
 from otel_ml.prediction import _features, _outputs
 
 TASKS = ("binary", "multiclass", "multilabel", "regression", "ranking", "other")
@@ -297,13 +297,13 @@ def doors(value, tasks=TASKS):
     """Every public function of the boundary, once, with what it gave."""
     yield "number", _values.number(value)
     yield "class_text", _values.class_text(value)
-    yield "text", _values.text(value)
-    yield "is_missing", _values.is_missing(value)
+    yield "line", _values.line(value)
+    yield "is_missing", _missing.is_missing(value)
     yield "scalar", _values.scalar(value)
     yield "cell", _values.cell(value)
     yield "plain", _values.plain(value)
-    yield "json_text", _values.json_text(value)
-    yield "json_text of a body", _values.json_text({"features": {"a": value}, "rows": [value], "b": value}, limit=500)
+    yield "json_text", _json.json_text(value)
+    yield "json_text of a body", _json.json_text({"features": {"a": value}, "rows": [value], "b": value}, limit=500)
     yield "snapshot", _features.snapshot(value)
     yield "snapshot of a row", _features.snapshot({"a": value, "b": 1})
     yield "snapshot of rows", _features.snapshot([value, value])
@@ -463,7 +463,7 @@ values = st.recursive(leaves, containers, max_leaves=12)
 @given(values)
 def test_scalars(build):
     """Whatever comes in, the scalar doors give builtin values or None."""
-    for door in (_values.number, _values.class_text, _values.text, _values.scalar, _values.cell, _values.is_missing):
+    for door in (_values.number, _values.class_text, _values.line, _values.scalar, _values.cell, _missing.is_missing):
         check(door.__name__, door(build()))
 
 
@@ -480,7 +480,7 @@ def test_json(build, limit):
     """Whatever comes in, the text is JSON in UTF-8 within its limit."""
     value = build()
     for document in (value, {"features": value, "prediction": 1, "rows": [value, value]}):
-        written = _values.json_text(document, limit=limit)
+        written = _json.json_text(document, limit=limit)
         json.loads(written, parse_constant=refuse)
         assert len(written.encode("utf-8")) <= limit
 

@@ -34,7 +34,7 @@ def labels(attributes: Any) -> Any:
         return None
     cleaned: dict[str, Any] = {}
     for key, value in list(attributes.items())[:_LABELS_KEPT]:
-        name, plain = _values.text(key, _LABEL_LIMIT), _label(value)
+        name, plain = _values.line(key, _LABEL_LIMIT), _label(value)
         if name and plain is not None:
             cleaned[name] = plain
     return cleaned
@@ -46,7 +46,7 @@ def refuse(where: str) -> None:
 
 
 def _is_clean(key: Any, value: Any) -> bool:
-    if type(key) is not str or not key.isprintable():
+    if type(key) is not str or len(key) > _LABEL_LIMIT or not key.isprintable():
         return False
     if type(value) is str:
         return len(value) <= _LABEL_LIMIT and value.isprintable()
@@ -56,4 +56,4 @@ def _is_clean(key: Any, value: Any) -> bool:
 def _label(value: Any) -> Any:
     if type(value) in {list, tuple}:
         return [plain for one in value[:_LABELS_KEPT] if (plain := _label(one)) is not None]
-    return _values.text(value, _LABEL_LIMIT) if type(value) is str else _values.scalar(value)
+    return _values.line(value, _LABEL_LIMIT) if type(value) is str else _values.scalar(value)

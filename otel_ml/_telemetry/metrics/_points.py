@@ -67,11 +67,6 @@ def histogram_metric(metric: semconv.Metric, points: list[HistogramDataPoint]) -
     return Metric(metric.name, metric.description, metric.unit, Histogram(points, _CUMULATIVE))
 
 
-def clean(text: str) -> str:
-    """Returns text that UTF-8 can encode: a lone surrogate becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
 class Deltas:
     """Turns the cumulative points of one reader into those added since its last collection.
 

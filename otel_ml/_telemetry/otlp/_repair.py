@@ -10,8 +10,9 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
-from otel_ml import _guard, _values
+from otel_ml import _guard
 from otel_ml._telemetry.otlp._framing import Encoded
+from otel_ml._values import block, line, plain
 
 R = TypeVar("R")
 
@@ -38,15 +39,15 @@ def bounded_log(record: ReadableLogRecord) -> ReadableLogRecord:
 def mended_span(span: ReadableSpan) -> ReadableSpan:
     """A copy whose texts are valid UTF-8 and not too long."""
     return ReadableSpan(
-        name=_text(span.name),
+        name=line(span.name, LONGEST),
         context=span.get_span_context(),
         parent=span.parent,
         resource=span.resource,
         attributes=_attributes(span.attributes),
-        events=[Event(_text(event.name), _attributes(event.attributes), event.timestamp) for event in span.events],
+        events=[_event(event) for event in span.events],
         links=span.links,
         kind=span.kind,
-        status=Status(span.status.status_code, _text(span.status.description or "") or None),
+        status=Status(span.status.status_code, block(span.status.description or "", LONGEST) or None),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
@@ -57,10 +58,10 @@ def mended_log(record: ReadableLogRecord) -> ReadableLogRecord:
     """A copy whose texts are valid UTF-8 and not too long, and whose body is plain."""
     copied = copy.copy(record.log_record)
     body: Any = copied.body
-    copied.body = _text(body) if type(body) is str else _values.plain(body)
+    copied.body = block(body, LONGEST) if type(body) is str else plain(body)
     copied.attributes = _attributes(copied.attributes)
-    copied.severity_text = _text(copied.severity_text or "") or None
-    copied.event_name = _text(copied.event_name or "") or None
+    copied.severity_text = line(copied.severity_text or "", LONGEST) or None
+    copied.event_name = line(copied.event_name or "", LONGEST) or None
     return ReadableLogRecord(copied, record.resource, record.instrumentation_scope, record.limits)
 
 
@@ -87,15 +88,15 @@ def _has_long(attributes: Mapping[str, Any] | None) -> bool:
     return any(type(value) is str and len(value) > LONGEST for value in values)
 
 
+def _event(event: Event) -> Event:
+    return Event(line(event.name, LONGEST), _attributes(event.attributes), event.timestamp)
+
+
 def _attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {_text(key): _value(value) for key, value in (attributes or {}).items()}
+    return {line(key, LONGEST): _value(value) for key, value in (attributes or {}).items()}
 
 
 def _value(value: Any) -> Any:
     if type(value) is str:
-        return _text(value)
+        return block(value, LONGEST)
     return [_value(one) for one in value] if type(value) in {list, tuple} else value
-
-
-def _text(text: str) -> str:
-    return text[:LONGEST].encode("utf-8", "replace").decode()

@@ -9,7 +9,8 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
-from otel_ml._telemetry.metrics._points import Window, clean, histogram_metric, sum_metric
+from otel_ml._telemetry.metrics._points import Window, histogram_metric, sum_metric
+from otel_ml._values import line
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded, HistogramCell
@@ -26,7 +27,7 @@ def scope_metrics(folded: Iterable[tuple[Identity, Folded[ModelCells]]], window:
     counters: dict[semconv.Metric, list[NumberDataPoint]] = {}
     histograms: dict[semconv.Metric, list[HistogramDataPoint]] = {}
     for identity, sums in folded:
-        base = {name: clean(value) for name, value in identity.attributes().items()}
+        base = {name: line(value) for name, value in identity.attributes().items()}
         for metric, attributes, value in _numbers(base, sums):
             counters.setdefault(metric, []).append(window.number(attributes, value))
         for metric, attributes, key, cell in _cells(base, sums):
@@ -41,11 +42,11 @@ def scope_metrics(folded: Iterable[tuple[Identity, Folded[ModelCells]]], window:
 def _numbers(base: Attributes, sums: Folded[ModelCells]) -> Iterable[tuple[semconv.Metric, Attributes, int]]:
     cells = sums.cells
     for name, count in cells.classes.items():
-        labelled = base if name is None else {**base, semconv.PREDICTION_CLASS: clean(name)}
+        labelled = base if name is None else {**base, semconv.PREDICTION_CLASS: line(name)}
         yield semconv.PREDICTIONS, labelled, count
     yield semconv.PREDICTION_ERRORS, base, 0
     for error_type, cell in cells.failures.items():
-        yield semconv.PREDICTION_ERRORS, {**base, semconv.ERROR_TYPE: clean(error_type)}, sum(cell.counts)
+        yield semconv.PREDICTION_ERRORS, {**base, semconv.ERROR_TYPE: line(error_type)}, sum(cell.counts)
     yield semconv.PREDICTION_ACTIVE, base, max(0, cells.started - cells.finished)
     yield semconv.UNRECOGNISED_OUTPUTS, base, cells.unrecognised
 
@@ -56,10 +57,10 @@ def _cells(
     cells = sums.cells
     yield semconv.PREDICTION_DURATION, base, "durations", cells.durations
     for error_type, cell in cells.failures.items():
-        failed = {**base, semconv.ERROR_TYPE: clean(error_type)}
+        failed = {**base, semconv.ERROR_TYPE: line(error_type)}
         yield semconv.PREDICTION_DURATION, failed, f"failures/{error_type}", cell
     yield semconv.PREDICTION_SCORE, base, "scores", cells.scores
     yield semconv.PREDICTION_BATCH_SIZE, base, "batch_sizes", cells.batch_sizes
     yield semconv.PREDICTION_FIRST_ITEM_DURATION, base, "first_items", cells.first_items
     for stage, cell in cells.stages.items():
-        yield semconv.PREDICTION_STAGE_DURATION, {**base, semconv.STAGE_NAME: clean(stage)}, f"stages/{stage}", cell
+        yield semconv.PREDICTION_STAGE_DURATION, {**base, semconv.STAGE_NAME: line(stage)}, f"stages/{stage}", cell

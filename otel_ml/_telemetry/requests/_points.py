@@ -8,8 +8,9 @@ from opentelemetry.sdk.metrics.export import ScopeMetrics
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
-from otel_ml._telemetry.metrics._points import Window, clean, histogram_metric, sum_metric
+from otel_ml._telemetry.metrics._points import Window, histogram_metric, sum_metric
 from otel_ml._telemetry.requests.cells import active_attributes
+from otel_ml._values import line
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded
@@ -41,4 +42,4 @@ def scope_metrics(folded: Folded[RequestCells], window: Window) -> ScopeMetrics 
 
 
 def _cleaned(attributes: dict[str, str | int]) -> dict[str, AttributeValue]:
-    return {key: clean(value) if isinstance(value, str) else value for key, value in attributes.items()}
+    return {key: line(value) if isinstance(value, str) else value for key, value in attributes.items()}

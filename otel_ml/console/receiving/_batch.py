@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otel_ml import semconv
-from otel_ml.console.receiving._values import Trimmer, dump, text
+from otel_ml.console.receiving._values import Trimmer, dump, scalar_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +59,8 @@ class Origin:
         attributes = trimmer.attributes(resource.attributes)
         return cls(
             resource=dump(attributes),
-            service_name=text(attributes.get(semconv.SERVICE_NAME)),
-            scope=trimmer.optional(scope.name),
+            service_name=scalar_text(attributes.get(semconv.SERVICE_NAME)),
+            scope=trimmer.optional_line(scope.name),
             identity=resource.SerializeToString(deterministic=True) + b"\0" + scope.name.encode("utf-8"),
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml.console.receiving._batch import Batch, Origin, size_of
-from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, text
+from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, scalar_text
 from otel_ml.console.storage._rows import Label, Log, Prediction
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         key=digest(record.SerializeToString(deterministic=True), origin.identity),
         time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or received_ns),
         severity_number=record.severity_number,
-        severity_text=trimmer.optional(record.severity_text),
-        event_name=trimmer.optional(record.event_name),
+        severity_text=trimmer.optional_line(record.severity_text),
+        event_name=trimmer.optional_line(record.event_name),
         body=body,
         attributes=attribute_text,
-        prediction_id=text(attributes.get(semconv.PREDICTION_ID)),
+        prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         trace_id=record.trace_id.hex() if any(record.trace_id) else None,
         span_id=record.span_id.hex() if any(record.span_id) else None,
         service_name=origin.service_name,
@@ -71,14 +71,14 @@ def _event_key(log: Log) -> str:
 
 def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
     size = attributes.get(semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE)
-    error_type = text(attributes.get(semconv.ERROR_TYPE))
+    error_type = scalar_text(attributes.get(semconv.ERROR_TYPE))
     fields = log._asdict() | {"key": _event_key(log)}
     return Prediction(
         **fields,
-        model=text(attributes.get(semconv.MODEL_NAME)),
-        version=text(attributes.get(semconv.MODEL_VERSION)),
-        role=text(attributes.get(semconv.MODEL_ROLE)),
-        predicted_class=text(attributes.get(semconv.PREDICTION_CLASS)),
+        model=scalar_text(attributes.get(semconv.MODEL_NAME)),
+        version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
+        role=scalar_text(attributes.get(semconv.MODEL_ROLE)),
+        predicted_class=scalar_text(attributes.get(semconv.PREDICTION_CLASS)),
         value=number(attributes.get(semconv.PREDICTION_VALUE)),
         score=number(attributes.get(semconv.PREDICTION_SCORE_ATTRIBUTE)),
         duration=number(attributes.get(semconv.PREDICTION_DURATION_ATTRIBUTE)),
@@ -90,13 +90,13 @@ def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
 
 def _label(log: Log, attributes: dict[str, Any]) -> Label:
     correct = attributes.get(semconv.LABEL_CORRECT)
-    value = text(attributes.get(semconv.LABEL_VALUE))
+    value = scalar_text(attributes.get(semconv.LABEL_VALUE))
     fields = log._asdict() | {"key": digest(_event_key(log), value or "")}
     return Label(
         **fields,
-        model=text(attributes.get(semconv.MODEL_NAME)),
-        version=text(attributes.get(semconv.MODEL_VERSION)),
-        role=text(attributes.get(semconv.MODEL_ROLE)),
+        model=scalar_text(attributes.get(semconv.MODEL_NAME)),
+        version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
+        role=scalar_text(attributes.get(semconv.MODEL_ROLE)),
         label=value,
         correct=correct if isinstance(correct, bool) else None,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml.console.receiving._batch import Batch, Origin, size_of
-from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, text
+from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, scalar_text
 from otel_ml.console.storage._rows import Point
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def metric_rows(request: ExportMetricsServiceRequest, received_ns: int) -> Batch
 def _add(batch: Batch, trimmer: Trimmer, metric: Metric, origin: Origin, *, received_ns: int) -> None:
     kind = str(metric.WhichOneof("data"))
     data = getattr(metric, kind)
-    name, unit = trimmer.text(metric.name), trimmer.text(metric.unit)
+    name, unit = trimmer.line(metric.name), trimmer.line(metric.unit)
     for point in data.data_points:
         attributes = trimmer.attributes(point.attributes)
         attribute_text, detail = dump(attributes), _detail(trimmer, kind, point)
@@ -59,7 +59,7 @@ def _add(batch: Batch, trimmer: Trimmer, metric: Metric, origin: Origin, *, rece
             **_figures(kind, point),
             detail=detail,
             attributes=attribute_text,
-            model=text(attributes.get(semconv.MODEL_NAME)),
+            model=scalar_text(attributes.get(semconv.MODEL_NAME)),
             service_name=origin.service_name,
             resource=origin.resource,
             scope=origin.scope,

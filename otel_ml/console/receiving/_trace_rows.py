@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_ml import semconv
 from otel_ml.console.receiving._batch import Batch, Origin, size_of, trace_identity
-from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, text
+from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, scalar_text
 from otel_ml.console.storage._rows import Span
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> Batch:
 
 def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin, *, received_ns: int) -> Span:
     attributes = trimmer.attributes(span.attributes)
-    name, attribute_text, events = trimmer.text(span.name), dump(attributes), _events(trimmer, span)
+    name, attribute_text, events = trimmer.line(span.name), dump(attributes), _events(trimmer, span)
     return Span(
         trace_id=ids[0],
         span_id=ids[1],
@@ -42,10 +42,10 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
         start_ns=nanoseconds(span.start_time_unix_nano),
         end_ns=nanoseconds(span.end_time_unix_nano),
         status=span.status.code,
-        status_message=trimmer.optional(span.status.message),
+        status_message=trimmer.optional_line(span.status.message),
         attributes=attribute_text,
         events=events,
-        prediction_id=text(attributes.get(semconv.PREDICTION_ID)),
+        prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         service_name=origin.service_name,
         resource=origin.resource,
         scope=origin.scope,
@@ -58,7 +58,7 @@ def _events(trimmer: Trimmer, span: SpanMessage) -> str:
     events, room = [], ATTRIBUTES_LIMIT
     for event in span.events:
         plain = {
-            "name": trimmer.text(event.name),
+            "name": trimmer.line(event.name),
             "time_unix_nano": nanoseconds(event.time_unix_nano),
             "attributes": trimmer.attributes(event.attributes),
         }

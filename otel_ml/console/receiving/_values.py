@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ BODY_LIMIT = 1 << 20
 """Characters of one log body; room for a batch of a hundred rows."""
 INT64_MAX = (1 << 63) - 1
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, line separators, bidirectional overrides and lone surrogates."""
+_BLANKS = frozenset("\t\n\r\u2028\u2029")
+
 
 class Trimmer:
     """Turns the values of one request into bounded text and counts the records it had to shorten."""
@@ -27,16 +32,19 @@ class Trimmer:
     def __init__(self) -> None:
         self.trimmed = 0
 
-    def text(self, value: str, limit: int = TEXT_LIMIT) -> str:
-        """The text without NUL, cut at the limit."""
-        if len(value) > limit:
-            self.trimmed += 1
-            value = value[:limit]
-        return value.replace("\0", "\ufffd") if "\0" in value else value
+    def line(self, value: str) -> str:
+        """A name or message, as `line`."""
+        self.trimmed += len(value) > TEXT_LIMIT
+        return line(value, TEXT_LIMIT)
 
-    def optional(self, value: str) -> str | None:
-        """As `text`; None for the empty string, which is how protobuf says absent."""
-        return self.text(value) if value else None
+    def optional_line(self, value: str) -> str | None:
+        """A name or message, as `line`; None for the empty string, which protobuf sends for an absent one."""
+        return self.line(value) if value else None
+
+    def block(self, value: str, limit: int) -> str:
+        """A value or body, as `block`."""
+        self.trimmed += len(value) > limit
+        return block(value, limit)
 
     def attributes(self, pairs: Iterable[KeyValue]) -> dict[str, Any]:
         """Attributes as plain values; the first of a repeated key counts, what goes over the limit is left out."""
@@ -48,7 +56,7 @@ class Trimmer:
             if room < 0:
                 self.trimmed += 1
                 break
-            plain.setdefault(self.text(pair.key), value)
+            plain.setdefault(self.line(pair.key), value)
         return plain
 
     def value(self, value: AnyValue) -> Any:
@@ -57,13 +65,13 @@ class Trimmer:
         if kind is None:
             return None
         if kind == "string_value":
-            return self.text(value.string_value)
+            return self.block(value.string_value, TEXT_LIMIT)
         if kind == "array_value":
             return [self.value(item) for item in value.array_value.values]
         if kind == "kvlist_value":
-            return {self.text(pair.key): self.value(pair.value) for pair in value.kvlist_value.values}
+            return {self.line(pair.key): self.value(pair.value) for pair in value.kvlist_value.values}
         if kind == "bytes_value":
-            return self.text(base64.b64encode(value.bytes_value).decode("ascii"))
+            return self.line(base64.b64encode(value.bytes_value).decode("ascii"))
         return getattr(value, kind)
 
     def some(self, values: Iterable[Any], limit: int) -> list[Any]:
@@ -76,9 +84,35 @@ class Trimmer:
     def body(self, value: AnyValue) -> str:
         """A log body as text: a string as it is, everything else as JSON."""
         if value.WhichOneof("value") == "string_value":
-            return self.text(value.string_value, BODY_LIMIT)
+            return self.block(value.string_value, BODY_LIMIT)
         plain = self.value(value)
-        return "" if plain is None else self.text(dump(plain), BODY_LIMIT)
+        return "" if plain is None else self.block(dump(plain), BODY_LIMIT)
+
+
+def line(value: str, limit: int) -> str:
+    """One clean line of at most `limit` characters, for names, ids, labels and messages.
+
+    Line breaks and tabs become spaces; other control characters, bidirectional overrides and lone surrogates become
+    U+FFFD. This is the rule of the SDK, written again: the console knows nothing of the SDK.
+    """
+    value = value[:limit]
+    return value if value.isprintable() else _UNPRINTABLE.sub(_replacement, value)
+
+
+def block(value: str, limit: int) -> str:
+    """Clean text of at most `limit` characters in all: as `line`, but tabs stay and line breaks become line feeds.
+
+    U+2028 and U+2029 become spaces, since a line feed would break a JSON text that holds them.
+    """
+    value = value[:limit]
+    if value.isprintable():
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return "\n".join("\t".join(line(part, limit) for part in row.split("\t")) for row in value.split("\n"))
+
+
+def _replacement(found: re.Match[str]) -> str:
+    return " " if found.group() in _BLANKS else "\ufffd"
 
 
 def dump(value: Any) -> str:
@@ -102,10 +136,10 @@ def number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def text(value: Any) -> str | None:
-    """The value as text when it is a scalar, else None."""
-    if value is None or isinstance(value, str):
-        return value
+def scalar_text(value: Any) -> str | None:
+    """The value as one line when it is a scalar, else None."""
+    if isinstance(value, str):
+        return line(value, TEXT_LIMIT)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else None

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
+from otel_ml._values import line
 
 Scope = MutableMapping[str, Any]
 Attributes = dict[str, str | bool | int | float]
@@ -23,7 +24,6 @@ HEADER_LIMIT: Final = 8192
 HEADER_VALUES: Final = 8
 """Values that are read of a propagation header that a client repeats."""
 
-_CONTROLS: Final[dict[int, None]] = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029))
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::(?P<port>\d{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -37,14 +37,6 @@ class Headers(NamedTuple):
     """Propagation headers, each with all its values."""
 
 
-def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Cuts a text and takes out what breaks a log line or an encoder: control characters and lone surrogates."""
-    text = text[:limit]
-    if text.isascii() and text.isprintable():
-        return text
-    return text.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
-
-
 def read_headers(scope: Scope, fields: frozenset[bytes]) -> Headers:
     """Reads host, user agent and the propagation headers in one pass.
 
@@ -54,13 +46,13 @@ def read_headers(scope: Scope, fields: frozenset[bytes]) -> Headers:
     carrier: dict[str, list[str]] = {}
     for name, value in scope.get("headers") or ():
         if name == b"host":
-            host = host or clean(value.decode("latin-1"))
+            host = host or line(value.decode("latin-1"), TEXT_LIMIT)
         elif name == b"user-agent":
-            agent = agent or clean(value[:TEXT_LIMIT].decode("latin-1"))
+            agent = agent or line(value[:TEXT_LIMIT].decode("latin-1"), TEXT_LIMIT)
         elif name in fields and len(value) <= HEADER_LIMIT:
             values = carrier.setdefault(name.decode("latin-1"), [])
             if len(values) < HEADER_VALUES:
-                values.append(clean(value.decode("latin-1"), HEADER_LIMIT))
+                values.append(line(value.decode("latin-1"), HEADER_LIMIT))
     return Headers(host, agent, carrier)
 
 
@@ -87,17 +79,17 @@ def metric_attributes(scope: Scope, method: str) -> Attributes:
 def span_attributes(scope: Scope, base: Attributes, headers: Headers) -> Attributes:
     """Attributes that a server span has from the start, so that a sampler sees them. No query string."""
     attributes = dict(base)
-    attributes[semconv.URL_PATH] = clean(scope["path"], PATH_LIMIT)
+    attributes[semconv.URL_PATH] = line(scope["path"], PATH_LIMIT)
     version = scope.get("http_version")
     if version:
-        attributes[semconv.NETWORK_PROTOCOL_VERSION] = clean(version)
+        attributes[semconv.NETWORK_PROTOCOL_VERSION] = line(version, TEXT_LIMIT)
     if base[semconv.HTTP_REQUEST_METHOD] == OTHER_METHOD:
-        attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = clean(scope.get("method") or "", 32)
+        attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = line(scope.get("method") or "", 32)
     if headers.agent:
         attributes[semconv.USER_AGENT_ORIGINAL] = headers.agent
     client = scope.get("client")
     if client and client[0]:
-        attributes[semconv.CLIENT_ADDRESS] = clean(client[0])
+        attributes[semconv.CLIENT_ADDRESS] = line(client[0], TEXT_LIMIT)
     add_server(attributes, headers.host, scope.get("server"), scope.get("scheme", ""))
     return attributes
 
@@ -119,6 +111,6 @@ def add_server(attributes: Attributes, host: str, server: Any, scheme: str) -> N
         address, port = server or (None, None)
     if not address:
         return
-    attributes[semconv.SERVER_ADDRESS] = clean(address)
+    attributes[semconv.SERVER_ADDRESS] = line(address, TEXT_LIMIT)
     if port is not None and 0 < port < 65536:
         attributes[semconv.SERVER_PORT] = port

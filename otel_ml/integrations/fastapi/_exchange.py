@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.requests.cells import RequestKey
+from otel_ml._values import line
 from otel_ml.integrations.fastapi import _attributes, _route
 from otel_ml.integrations.fastapi._attributes import Attributes, Scope
 from otel_ml.integrations.fastapi._recording import Measure
@@ -185,4 +186,4 @@ def with_id(message: Message, prediction_id: str) -> Message:
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return _attributes.clean(name)
+    return line(name, _attributes.TEXT_LIMIT)

@@ -16,6 +16,7 @@ from otel_ml._telemetry import withholding
 from otel_ml._telemetry.histograms import EXEMPLARS_A_SERIES, Exemplar, HistogramCell
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestKey
 from otel_ml._telemetry.requests.spans import CompactSpan
+from otel_ml._values import line
 from otel_ml.integrations.fastapi import _attributes
 from otel_ml.prediction import RequestPredictions
 from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
@@ -151,14 +152,14 @@ class LightServerSpan(RequestPredictions, LightSpan):
         version, agent, host, client, server, scheme, method = self._client
         attributes: Attributes = {}
         if version and version not in _VERSIONS:
-            attributes[semconv.NETWORK_PROTOCOL_VERSION] = _attributes.clean(version)
+            attributes[semconv.NETWORK_PROTOCOL_VERSION] = line(version, _attributes.TEXT_LIMIT)
         if method is not None:
-            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = _attributes.clean(method, 32)
+            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = line(method, 32)
         if agent:
-            attributes[semconv.USER_AGENT_ORIGINAL] = _attributes.clean(agent.decode("latin-1"))
+            attributes[semconv.USER_AGENT_ORIGINAL] = line(agent.decode("latin-1"), _attributes.TEXT_LIMIT)
         if client:
-            attributes[semconv.CLIENT_ADDRESS] = _attributes.clean(client)
-        _attributes.add_server(attributes, _attributes.clean(host.decode("latin-1")), server, scheme)
+            attributes[semconv.CLIENT_ADDRESS] = line(client, _attributes.TEXT_LIMIT)
+        _attributes.add_server(attributes, line(host.decode("latin-1"), _attributes.TEXT_LIMIT), server, scheme)
         return attributes
 
     def render(self) -> SpanData:
@@ -183,7 +184,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
         return attributes
 
     def _own(self) -> Attributes:
-        return {semconv.URL_PATH: _attributes.clean(self._path, _attributes.PATH_LIMIT)}
+        return {semconv.URL_PATH: line(self._path, _attributes.PATH_LIMIT)}
 
 
 def _withheld(attributes: Attributes) -> Attributes:

@@ -15,6 +15,7 @@ from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, S
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import withholding
+from otel_ml._values import block, line
 from otel_ml.integrations.logging import _setup
 from otel_ml.prediction import current_prediction
 
@@ -45,7 +46,6 @@ _SEVERITY_TEXT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _SUPPRESSED: Final = ("suppress_instrumentation", otel_context._SUPPRESS_INSTRUMENTATION_KEY)  # noqa: SLF001
 """The two context keys by which instrumentation is told to stand back; the SDK sets the second while it exports."""
 _SDK_LOGGERS: Final = "opentelemetry"
-_UNPRINTABLE: Final = {**dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127]), 13: None}
 
 
 class OTelHandler(logging.Handler):
@@ -131,7 +131,7 @@ class OTelHandler(logging.Handler):
         if logger is None:
             if len(self._loggers) >= LOGGERS_KEPT:
                 name = semconv.SCOPE
-            logger = self._loggers[name] = get_logger(bounded(name, KEY_LIMIT), logger_provider=self._provider)
+            logger = self._loggers[name] = get_logger(line(name, KEY_LIMIT), logger_provider=self._provider)
         return logger
 
 
@@ -246,8 +246,8 @@ def _is_foreign(handler: logging.Handler) -> bool:
 def translate(record: logging.LogRecord, prediction_id: str | None) -> LogRecord:
     """Makes an OTel log record in the current context."""
     attributes = extras(record)
-    attributes[semconv.CODE_FILE_PATH] = bounded(record.pathname, VALUE_LIMIT)
-    attributes[semconv.CODE_FUNCTION_NAME] = bounded(record.funcName or "", KEY_LIMIT)
+    attributes[semconv.CODE_FILE_PATH] = line(record.pathname, VALUE_LIMIT)
+    attributes[semconv.CODE_FUNCTION_NAME] = line(record.funcName or "", KEY_LIMIT)
     attributes[semconv.CODE_LINE_NUMBER] = record.lineno
     if record.exc_info:
         _guard.call("logging.exception", _add_exception, attributes, record)
@@ -257,11 +257,11 @@ def translate(record: logging.LogRecord, prediction_id: str | None) -> LogRecord
         body = prediction.redacted(body)
         attributes = {key: prediction.redacted(v) if type(v) is str else v for key, v in attributes.items()}
     if prediction_id is not None:
-        attributes[semconv.PREDICTION_ID] = bounded(prediction_id, VALUE_LIMIT)
+        attributes[semconv.PREDICTION_ID] = line(prediction_id, VALUE_LIMIT)
     return LogRecord(
         timestamp=int(record.created * 1e9),
         context=otel_context.get_current(),
-        severity_text=bounded(_SEVERITY_TEXT.get(record.levelname, record.levelname), KEY_LIMIT),
+        severity_text=line(_SEVERITY_TEXT.get(record.levelname, record.levelname), KEY_LIMIT),
         severity_number=severity(record.levelno),
         body=body,
         attributes=attributes,
@@ -285,7 +285,7 @@ def rendered(record: logging.LogRecord) -> str:
     message = _guard.call("logging.message", record.getMessage)
     if message is None:
         message = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-    return bounded(message, BODY_LIMIT)
+    return block(message, BODY_LIMIT)
 
 
 def extras(record: logging.LogRecord) -> Attributes:
@@ -295,9 +295,9 @@ def extras(record: logging.LogRecord) -> Attributes:
         if key in _STANDARD or len(found) >= EXTRA_LIMIT or type(key) is not str:
             continue
         if type(value) is str:
-            found[bounded(key, KEY_LIMIT)] = bounded(value, VALUE_LIMIT)
+            found[line(key, KEY_LIMIT)] = block(value, VALUE_LIMIT)
         elif _is_plain(value):
-            found[bounded(key, KEY_LIMIT)] = value
+            found[line(key, KEY_LIMIT)] = value
     return found
 
 
@@ -308,26 +308,18 @@ def _is_plain(value: object) -> bool:
     return type(value) is bool or (type(value) is int and value.bit_length() < 64)
 
 
-def bounded(text: str, limit: int) -> str:
-    """Cuts a text and takes out lone surrogates and control characters; line breaks and tabs stay."""
-    text = text[:limit]
-    if text.isascii() and text.isprintable():
-        return text
-    return text.translate(_UNPRINTABLE).encode("utf-8", "replace").decode("utf-8")
-
-
 def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:
     if not isinstance(record.exc_info, tuple) or record.exc_info[0] is None:
         return
     kind, error, trace = record.exc_info
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    attributes[semconv.EXCEPTION_TYPE] = bounded(name, VALUE_LIMIT)
+    attributes[semconv.EXCEPTION_TYPE] = line(name, VALUE_LIMIT)
     if withholding.withholds_exceptions():
         attributes[semconv.EXCEPTION_MESSAGE] = withholding.WITHHELD
         return
     message = _guard.call("logging.exception", str, error)
     if message is not None:
-        attributes[semconv.EXCEPTION_MESSAGE] = bounded(message, VALUE_LIMIT)
+        attributes[semconv.EXCEPTION_MESSAGE] = line(message, VALUE_LIMIT)
     # The end of a trace names the error, so the beginning is what is cut.
     written = "".join(traceback.format_exception(kind, error, trace))
-    attributes[semconv.EXCEPTION_STACKTRACE] = bounded(written[-BODY_LIMIT:], BODY_LIMIT)
+    attributes[semconv.EXCEPTION_STACKTRACE] = block(written[-BODY_LIMIT:], BODY_LIMIT)

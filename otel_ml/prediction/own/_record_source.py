@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
+from otel_ml._json import flat_json
 from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
-from otel_ml._values import flat_json
 from otel_ml.prediction._features import scalar_row, snapshot
 from otel_ml.prediction._outcome import Outcome, event, span_attributes
 from otel_ml.prediction._outputs import Output

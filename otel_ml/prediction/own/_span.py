@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlag
 from otel_ml import _guard, semconv
 from otel_ml._kinds import pairs
 from otel_ml._telemetry.records import Attributes, SpanData
-from otel_ml._values import scalar, text
+from otel_ml._values import line, scalar
 from otel_ml.prediction._failure import describe
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class LightSpan(Span):
     def set_attribute(self, key: str, value: Any) -> None:
         if not self.is_recording():
             return
-        name, plain = text(key, 256), scalar(value)
+        name, plain = line(key, 256), scalar(value)
         if not name or plain is None:
             return
         if self._own_attributes is None:
@@ -108,7 +108,7 @@ class LightSpan(Span):
             self._is_plain = False
         if len(self._events) < EVENTS_KEPT:
             moment = timestamp if type(timestamp) is int else time_ns()
-            self._events.append((text(name, 256) or "", moment, _plain(attributes)))
+            self._events.append((line(name, 256) or "", moment, _plain(attributes)))
 
     @_guard.guarded("span.add_link", None)
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
@@ -123,7 +123,7 @@ class LightSpan(Span):
     @_guard.guarded("span.update_name", None)
     def update_name(self, name: str) -> None:
         if self.is_recording():
-            self.given_name = text(name, 256) or self.name
+            self.given_name = line(name, 256) or self.name
             self._is_plain = False
 
     @_guard.guarded("span.set_status", None)
@@ -136,7 +136,7 @@ class LightSpan(Span):
             return
         if code is not StatusCode.UNSET:
             self._is_plain = False
-            self._status = (code, (text(message, 1024) or "") if code is StatusCode.ERROR else "")
+            self._status = (code, (line(message, 1024) or "") if code is StatusCode.ERROR else "")
 
     @_guard.guarded("span.record_exception", None)
     def record_exception(
@@ -190,7 +190,7 @@ def _plain(attributes: Any) -> Attributes:
     """At most `ATTRIBUTES_KEPT` clean attributes out of whatever a caller passed."""
     plain: Attributes = {}
     for key, value in (pairs(attributes, ATTRIBUTES_KEPT) or ([], 0))[0]:
-        name, clean = text(key, 256), scalar(value)
+        name, clean = line(key, 256), scalar(value)
         if name and clean is not None and len(plain) < ATTRIBUTES_KEPT:
             plain[name] = clean
     return plain

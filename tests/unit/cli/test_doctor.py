@@ -358,7 +358,7 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
             },
             [],
         ),
-        ({"OTEL_ML_\x1b[2J\n\udcff": "x"}, ["OTEL_ML_\\x1b[2J\\x0a\\udcff (no such variable)"]),
+        ({"OTEL_ML_\x1b[2J\n\udcff": "x"}, ["OTEL_ML_\ufffd[2J \ufffd (no such variable)"]),
         ({f"OTEL_ML_{'Y' * 99_999}": "x"}, [f"OTEL_ML_{'Y' * 32}... (no such variable)"]),
         (
             {f"OTEL_ML_{number:03}": "x" for number in range(300)},

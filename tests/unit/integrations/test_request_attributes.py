@@ -83,12 +83,3 @@ def test_any_header_bytes_give_attributes_that_can_be_encoded(headers):
         text = str(value)
         assert len(text.encode()) <= 4 * _attributes.TEXT_LIMIT
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
-
-
-@given(st.text(st.characters(codec=None)), st.integers(0, 300))
-def test_clean_text_is_bounded(text, limit):
-    """Any text, lone surrogates among it, comes out encodable and no longer than allowed."""
-    cleaned = _attributes.clean(text, limit)
-
-    assert len(cleaned) <= limit
-    cleaned.encode()

@@ -167,7 +167,7 @@ def test_a_surrogate_in_a_name_costs_nothing(make_engine, receiver):
 
     point = collected(engine, receiver)["ml.predictions"][0]
 
-    assert (point["attributes"]["ml.model.name"], point["attributes"]["ml.prediction.class"]) == ("m?", "?")
+    assert (point["attributes"]["ml.model.name"], point["attributes"]["ml.prediction.class"]) == ("m\ufffd", "\ufffd")
 
 
 def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine, receiver):
