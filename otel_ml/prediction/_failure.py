@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from otel_ml import _guard, semconv
+from otel_ml._exceptions import UNKNOWN, exception_type
 from otel_ml._telemetry.records import Attributes
 from otel_ml._telemetry.withholding import WITHHELD
 from otel_ml._values import block, line
@@ -18,7 +19,6 @@ FRAMES_KEPT = 30
 REPLACED = "***"
 CAUSES_KEPT = 10
 LINES_KEPT = 400
-UNKNOWN = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Failure:
     """A failed call in plain text."""
 
     type: str
-    """Qualified name of the exception's class; `semconv.CANCELLED` if the caller gave up."""
+    """As `exception_type` gives it; `semconv.CANCELLED` if the caller gave up."""
     message: str
     stacktrace: str
 
@@ -62,21 +62,13 @@ def _describe(error: BaseException | str, withhold: bool) -> Failure:
         return Failure(UNKNOWN, "", "")
     if issubclass(type(error), (CancelledError, GeneratorExit)):
         return Failure(semconv.CANCELLED, "", "")
-    name = type_name(error)  # type: ignore[arg-type]
+    name = exception_type(type(error))
     if withhold:
         frames = _guard.attempt(traceback.format_tb, error.__traceback__, -FRAMES_KEPT)  # type: ignore[union-attr]
         return Failure(name, WITHHELD, _multiline("".join(frames or ()) + name))
     message = _guard.attempt(str, error)
     message = str.__str__(message) if issubclass(type(message), str) else ""
     return Failure(name, line(message, MESSAGE_LIMIT) or "", _multiline(_guard.attempt(_format, error) or name))
-
-
-def type_name(error: BaseException) -> str:
-    """The name of an exception's class as the conventions' `error.type` wants it."""
-    cls = type(error)
-    qualified, module = type.__dict__["__qualname__"].__get__(cls), type.__dict__["__module__"].__get__(cls)
-    plain = issubclass(type(module), str) and module not in ("builtins", "__main__")
-    return line(f"{module}.{qualified}" if plain else qualified, 128) or UNKNOWN
 
 
 def _format(error: BaseException) -> str:
@@ -98,7 +90,7 @@ def _depth(error: BaseException) -> int:
 
 
 def _format_alone(error: BaseException) -> str:
-    return "".join(traceback.format_tb(error.__traceback__, -FRAMES_KEPT)) + type_name(error)
+    return "".join(traceback.format_tb(error.__traceback__, -FRAMES_KEPT)) + exception_type(type(error))
 
 
 def _multiline(lines: str) -> str:

@@ -12,9 +12,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
 from otel_ml import _guard, semconv
+from otel_ml._exceptions import exception_type
 from otel_ml._telemetry.requests.cells import RequestKey
-from otel_ml._values import line
-from otel_ml.integrations.fastapi import _attributes, _route
+from otel_ml.integrations.fastapi import _route
 from otel_ml.integrations.fastapi._attributes import Attributes, Scope
 from otel_ml.integrations.fastapi._recording import Measure
 from otel_ml.prediction import RequestPredictions
@@ -116,7 +116,7 @@ class Exchange:
         """What the conventions call `error.type`; None for a request that went well."""
         if error is not None:
             # Every async library has a cancellation of its own, and none of them is an Exception.
-            return _type_name(error) if isinstance(error, Exception) else semconv.CANCELLED
+            return exception_type(type(error)) if isinstance(error, Exception) else semconv.CANCELLED
         if self._complete:
             return str(int(status)) if status is not None and status >= 500 else None
         return semconv.CANCELLED if self._disconnected else semconv.INCOMPLETE
@@ -181,9 +181,3 @@ def with_id(message: Message, prediction_id: str) -> Message:
     answer = dict(message)
     answer["headers"] = [*headers, (_HEADER_NAME, prediction_id.encode())]
     return answer
-
-
-def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return line(name, _attributes.TEXT_LIMIT)

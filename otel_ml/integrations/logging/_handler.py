@@ -14,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, SeverityNumber, get_logger
 
 from otel_ml import _guard, semconv
+from otel_ml._exceptions import exception_type
 from otel_ml._telemetry import withholding
 from otel_ml._values import block, line
 from otel_ml.integrations.logging import _setup
@@ -312,8 +313,7 @@ def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:
     if not isinstance(record.exc_info, tuple) or record.exc_info[0] is None:
         return
     kind, error, trace = record.exc_info
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    attributes[semconv.EXCEPTION_TYPE] = line(name, VALUE_LIMIT)
+    attributes[semconv.EXCEPTION_TYPE] = exception_type(kind)
     if withholding.withholds_exceptions():
         attributes[semconv.EXCEPTION_MESSAGE] = withholding.WITHHELD
         return
