@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from otel_ml.resource_sampler._counters import ABOVE, Counter
 from otel_ml.resource_sampler._source import Reading
 from otel_ml.semconv import Metric
 
@@ -22,39 +23,18 @@ MAX_SERIES: Final = 8192
 _MAX_OBJECTS: Final = 16384
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
-_ABOVE: Final = 2.0**63
-"""The next number; as a float it is compared with another one in a tenth of the time."""
 _BELOW_ZERO: Final = "Cel"
 """Unit of what may be negative."""
-_JITTER: Final = 0.99
-"""A counter that falls by less than a hundredth did not restart: the kernel's iowait time steps back a little."""
 
 
-class Series:
-    """One series: keeps a cumulative value from falling when what is read restarts or steps back.
+class Series(Counter):
+    """A counter, and the tick in which it was last read."""
 
-    A small step back holds the last value; a fall is taken for a restart at zero, and what was counted before is added.
-    """
-
-    __slots__ = ("last", "offset", "tick")
+    __slots__ = ("tick",)
 
     def __init__(self) -> None:
-        self.last: float = 0
-        """The last raw value."""
-        self.offset: float = 0
-        """What was counted before restarts."""
+        super().__init__()
         self.tick = -1
-        """When it was last read."""
-
-    def advance(self, raw: float) -> float:
-        """The value to report for a raw one."""
-        if raw < self.last:
-            if raw >= self.last * _JITTER:
-                raw = self.last
-            else:
-                self.offset += self.last
-        self.last = raw
-        return raw + self.offset
 
 
 _Place = tuple[Metric, Attributes, str, bool, Series]
@@ -89,7 +69,7 @@ class Points:
         self._tick = tick = self._tick + 1
         self.left_out = unsound = 0
         for at, (metric, value, attributes) in enumerate(readings):
-            if not 0 <= value < _ABOVE and not _is_sound(value, metric.unit):
+            if not 0 <= value < ABOVE and not _is_sound(value, metric.unit):
                 unsound += 1
                 continue
             place = places[at]
@@ -108,7 +88,7 @@ class Points:
                     value += series.offset  # noqa: PLW2901 - a call saved for nearly all
                 else:
                     value = series.advance(value)  # noqa: PLW2901
-                if value >= _ABOVE:
+                if value >= ABOVE:
                     unsound += 1
                     continue
             if is_long and len(row) >= MAX_POINTS:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil as _psutil
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._counters import Continued
+from otel_ml.resource_sampler._counters import ContinuedCounters
 from otel_ml.resource_sampler._source import Gap, Reading, Report, gap_of, gather
 from otel_ml.resource_sampler._target_process import SEARCH_SECONDS
 from otel_ml.resource_sampler.linux._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
@@ -156,7 +156,7 @@ class PortableProcessSource:
         self._pid: int | None = None
         self._started: float | None = None
         """Start of the process in this reading, which with its id says whose counters are read."""
-        self._continued = Continued()
+        self._counters = ContinuedCounters()
         self._psutil = psutil
         self._clock = clock
 
@@ -179,7 +179,7 @@ class PortableProcessSource:
 
     def _over(self, items: Iterator[Reading | Gap]) -> Iterator[Reading | Gap]:
         """The items, continued from those of earlier processes; a fork of the own one begins anew."""
-        return items if self._is_own else self._continued.over(items, lambda: (self._pid, self._started))
+        return items if self._is_own else self._counters.apply(items, lambda: (self._pid, self._started))
 
     def _basics(self) -> Iterator[Reading | Gap]:
         process = self._psutil.Process(self._pid)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
-from otel_ml.resource_sampler.gpu._fields import Batch, Counters
+from otel_ml.resource_sampler.gpu._fields import Batch
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
 from otel_ml.resource_sampler.gpu._slow_tier import SlowTier
@@ -122,7 +123,7 @@ class Device:
 class Gpu(Device):
     """A whole GPU; as the parent of MIG instances it keeps only what belongs to the board."""
 
-    def __init__(self, nvml: Nvml, identity: Identity, handle: Any, counters: Counters) -> None:
+    def __init__(self, nvml: Nvml, identity: Identity, handle: Any, counters: DeviceCounters) -> None:
         super().__init__(nvml, identity, handle)
         self.is_mig_parent = False
         self.batch = Batch(counters)

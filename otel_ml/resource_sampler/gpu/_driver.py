@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading, Report
 from otel_ml.resource_sampler.gpu._attribution import Ladder
 from otel_ml.resource_sampler.gpu._device import Device, Gpu
-from otel_ml.resource_sampler.gpu._fields import Counters
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._mig import Instance
 from otel_ml.resource_sampler.gpu._nvml import MISMATCH, CallFailed, Nvml
@@ -30,7 +30,7 @@ class Driver:
         self._xids = xids
         self._settings = settings
         self._clock = settings.clock
-        self._counters = Counters()
+        self._counters = DeviceCounters()
         self._slots: dict[str, Slot] = {}
         self._watcher: Watcher | None = None
         self._must_watch = True

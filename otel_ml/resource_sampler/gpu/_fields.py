@@ -1,4 +1,4 @@
-"""The figures that come from one batched field query, and counters that go on over wraps, resets and driver reloads."""
+"""The figures that come from one batched field query."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, kind_of
@@ -14,8 +15,6 @@ from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, Call
 Tags = tuple[tuple[str, str], ...]
 
 _GPU: Final[Tags] = ((semconv.HW_TYPE, "gpu"),)
-_JITTER: Final = 0.99
-"""A counter that falls by less than a hundredth was not reset: the driver read its parts at different moments."""
 _NO_VALUE: Final = (1 << 32) - 1
 """The driver's word for "no value" of 32 bits, which it also gives in 64."""
 _LARGEST: Final = (1 << 63) - 1
@@ -95,46 +94,10 @@ RECOVERY_ACTION: Final = 230
 """Not 0 when the driver wants the GPU reset or the machine rebooted."""
 
 
-class Counters:
-    """Cumulative counters that never fall, keyed by GPU and series, whatever the driver does to its own.
-
-    A fall within one generation is a wrap when the counter is 32 bits wide and was in its upper half, a small step back
-    is held, anything else is a reset. In a new generation the counter has begun again at 0 in any case, also where it
-    is higher by now: that is known by the driver's version, or by its energy counter, which cannot wrap but fell.
-    """
-
-    def __init__(self) -> None:
-        self._series: dict[tuple[str, str], tuple[float, float, int]] = {}
-        """Last raw value, offset and generation."""
-        self._resets: dict[str, int] = {}
-
-    def witness(self, key: tuple[str, str], raw: float) -> None:
-        """Takes the fall of this series for a reset of all of its GPU."""
-        last = self._series.get(key, (raw, 0.0, 0))[0]
-        if raw < last * _JITTER:
-            self._resets[key[0]] = self._resets.get(key[0], 0) + 1
-
-    def advance(self, key: tuple[str, str], raw: float, *, bits: int, generation: int) -> float:
-        """The value to report for a raw one."""
-        generation += self._resets.get(key[0], 0)
-        last, offset, seen = self._series.get(key, (raw, 0 * raw, generation))
-        if generation != seen:
-            offset += last
-        elif raw < last:
-            if bits < 64 and raw < 1 << (bits - 1) <= last < 1 << bits:
-                offset += 1 << bits
-            elif raw >= last * _JITTER:
-                raw = last
-            else:
-                offset += last
-        self._series[key] = (raw, offset, generation)
-        return raw + offset
-
-
 class Batch:
     """The fields that one GPU answers, found by asking for all of them once a driver generation."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: DeviceCounters) -> None:
         self._counters = counters
         self._unsupported: dict[int, Gap | None] = {}
         """Fields not to ask for; None for one whose figure another field gives."""
@@ -218,7 +181,7 @@ class Batch:
         if field.metric.instrument == "counter":
             key = (identity.uuid, field.name)
             if field.metric is semconv.HW_ENERGY:  # the first of the batch
-                self._counters.witness(key, value)
+                self._counters.detect_reset(key, value)
             value = self._counters.advance(key, value, bits=answer.bits, generation=generation)
         value *= field.multiply
         if is_sensor:

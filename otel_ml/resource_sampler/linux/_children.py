@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._counters import Counter
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading
 from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 
@@ -48,7 +49,8 @@ class Children:
         """Descendants by id, with the start that tells a reused id apart; 0 until it was read."""
         self._left_out = 0
         self._searched_at = self._full_at = float("-inf")
-        self._highest = {"user": 0, "system": 0}
+        self._used = {mode: Counter() for mode in _OF_MODE}
+        """CPU ticks by mode."""
 
     def forget(self) -> None:
         """Begins anew, as for another process."""
@@ -58,7 +60,7 @@ class Children:
         """Reads the descendants of the process with this id and these figures."""
         if self._root != (pid, stat.start_ticks):
             self._root = (pid, stat.start_ticks)
-            self._parents, self._known, self._highest = {}, {}, {"user": 0, "system": 0}
+            self._parents, self._known, self._used = {}, {}, {mode: Counter() for mode in _OF_MODE}
             self._searched_at = float("-inf")
         now = self._clock()
         if now - self._searched_at >= SEARCH_SECONDS:
@@ -75,8 +77,7 @@ class Children:
                 system += figures.system_ticks + figures.waited_system_ticks
                 pages += figures.resident_pages
         for mode, ticks in (("user", user), ("system", system)):
-            self._highest[mode] = max(self._highest[mode], ticks)
-            seconds = self._highest[mode] * SECONDS_PER_TICK
+            seconds = self._used[mode].hold(ticks) * SECONDS_PER_TICK
             yield Reading(semconv.PROCESS_CHILDREN_CPU_TIME, seconds, _OF_MODE[mode])
         yield Reading(semconv.PROCESS_CHILDREN_COUNT, len(self._known), _NOTHING)
         yield Reading(semconv.PROCESS_CHILDREN_MEMORY_USAGE, pages * mmap.PAGESIZE, _NOTHING)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._counters import Continued
+from otel_ml.resource_sampler._counters import ContinuedCounters
 from otel_ml.resource_sampler._source import (
     SECONDS_PER_TICK,
     Gap,
@@ -144,7 +144,7 @@ class ProcessSource:
         self._boot_clock = boot_clock
         self._clock = clock
         self._children = Children(self._proc, clock) if children else None
-        self._continued = Continued()
+        self._counters = ContinuedCounters()
         self._pid = 0
         self._folder = ""
         self._stat: Stat | None = None
@@ -194,7 +194,7 @@ class ProcessSource:
 
     def _over(self, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
         """The readings of a step, continued from those of earlier processes; a fork of the own one begins anew."""
-        return read() if self._is_own else self._continued.over(read(), self._owner)
+        return read() if self._is_own else self._counters.apply(read(), self._owner)
 
     def _owner(self) -> tuple[int, int]:
         return self._pid, 0 if self._stat is None else self._stat.start_ticks

@@ -9,7 +9,7 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import ContainerSource, Gap, ProcessSource, Reading, ResourceSampler
-from otel_ml.resource_sampler._counters import MAX_SERIES, Continued
+from otel_ml.resource_sampler._counters import MAX_SERIES, ContinuedCounters
 
 TICKS = os.sysconf("SC_CLK_TCK")
 USER = {"cpu.mode": "user"}
@@ -139,10 +139,10 @@ def test_a_container_that_was_started_again_under_its_name_goes_on(data, tmp_pat
 
 def test_unsound_values_are_neither_added_nor_remembered():
     """A negative count stays negative, so that no point comes of it."""
-    continued = Continued()
+    continued = ContinuedCounters()
     values = ((1, 10), (1, -5), (2, -5), (2, 3), (2, 2**63), (3, 1))
     seen = [
-        next(continued.over([Reading(semconv.PROCESS_CPU_TIME, raw, USER)], lambda owner=owner: owner)).value
+        next(continued.apply([Reading(semconv.PROCESS_CPU_TIME, raw, USER)], lambda owner=owner: owner)).value
         for owner, raw in values
     ]
     assert seen == [10, -5, -5, 13, 2**63, 14]
@@ -150,10 +150,10 @@ def test_unsound_values_are_neither_added_nor_remembered():
 
 def test_gauges_and_gaps_pass_and_the_memory_is_bounded():
     """Only counters are continued; series that come and go do not fill it."""
-    continued = Continued()
+    continued = ContinuedCounters()
     gauge, gap = Reading(semconv.PROCESS_MEMORY_USAGE, 7, {}), Gap("x", "absent")
-    passed = [*continued.over([gauge, gap], lambda: 1), *continued.over([gauge, gap], lambda: 2)]
+    passed = [*continued.apply([gauge, gap], lambda: 1), *continued.apply([gauge, gap], lambda: 2)]
     for number in range(2 * MAX_SERIES):
-        list(continued.over([Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device": str(number)})], lambda: 1))
+        list(continued.apply([Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device": str(number)})], lambda: 1))
     assert passed == [gauge, gap] * 2
     assert len(continued) == MAX_SERIES

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvml_fixtures import rows_of
 
-from otel_ml.resource_sampler.gpu._fields import Counters
+from otel_ml.resource_sampler._counters import DeviceCounters
 
 KEY = ("GPU-a", "PCIe transmit")
 
 
 def series(*raw, bits=64, generations=None):
     """What is reported for a sequence of raw values."""
-    counters = Counters()
+    counters = DeviceCounters()
     generations = generations or [0] * len(raw)
     return [counters.advance(KEY, value, bits=bits, generation=at) for value, at in zip(raw, generations, strict=True)]
 
@@ -48,17 +48,17 @@ def test_no_sequence_makes_a_counter_fall(steps, bits):
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.sampled_from([16, 32, 64])), max_size=40))
 def test_a_counter_whose_width_changes_does_not_fall(steps):
     """What was more than the new width can hold did not wrap in it."""
-    counters = Counters()
+    counters = DeviceCounters()
     reported = [counters.advance(KEY, raw % 2**bits, bits=bits, generation=0) for raw, bits in steps]
     assert reported == sorted(reported)
 
 
 def test_a_fall_of_the_energy_counter_is_a_reset_of_all():
     """It cannot wrap, so the others have begun again too, also those that are higher by now."""
-    counters = Counters()
+    counters = DeviceCounters()
     energy, moved = ("GPU-a", "energy"), ("GPU-a", "PCIe transmit")
     for raw in (5000, 100):
-        counters.witness(energy, raw)
+        counters.detect_reset(energy, raw)
         counters.advance(energy, raw, bits=64, generation=0)
         last = counters.advance(moved, 1000 + raw % 7, bits=32, generation=0)
     assert last == 1000 + 5000 % 7 + 1000 + 100 % 7
