@@ -1,4 +1,4 @@
-"""What is reckoned from the runs: percentiles, ratios of paired runs, verdicts."""
+"""Arithmetic on runs: percentiles and ratios of paired runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed (nearest rank)."""
+    """Returns the smallest value that is not below this share of the values (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def paired_ratio(ours: Sequence[float], peers: Sequence[float]) -> float:
-    """The median of the ratios of runs of the same round: what slows a whole round slows both sides of its ratio.
+    """Returns the median of the ratios within each round: what slows a whole round slows both sides of its ratio.
 
     A round in which the peer's figure is not above 0 (less than the base that was subtracted) counts as the worst for us.
 
@@ -28,5 +28,5 @@ def paired_ratio(ours: Sequence[float], peers: Sequence[float]) -> float:
 
 
 def above(values: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Each value less the base's of the same round."""
+    """Subtracts the base of the same round from each value."""
     return [value - floor for value, floor in zip(values, base, strict=False)]

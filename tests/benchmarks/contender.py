@@ -1,8 +1,8 @@
-"""The contenders: the same prediction with 16 features, told by each of them in the way its users write it.
+"""The contenders: the same prediction with 16 features, recorded by each as its users write it.
 
 The decorator is what people write around a model today: three metrics with labels, a counter by class and histograms of
-latency and score, each found by `labels(...)` at every call. Every set-up takes the function it wraps and a `Load`, which
-says when its background threads work, so that the programs beside this one measure all contenders in the same way.
+latency and score, each found by `labels(...)` at every call. Every contender is set up with the function it wraps and a `Load`, which
+sets when its background threads work, so that all programs measure all contenders in the same way.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ Flush = Callable[[], object]
 
 @dataclass(frozen=True)
 class Load:
-    """When the threads behind a contender work, and how much may wait for them."""
+    """When the background threads of a contender work, and how much may be queued for them."""
 
     delay: float
-    """Seconds between two rounds of what encodes and sends."""
+    """Seconds between two rounds of the threads that encode and send."""
     queue: int | None = 1_000_000
-    """Records that may wait: so many that a counted run drops nothing; None for what each contender ships with."""
+    """Records that may be queued: enough that a counted run drops nothing; None for each contender's default."""
     metrics: float = 3600.0
     """Seconds between two exports of metrics, or two scrapes."""
     batch: int = 512
-    """Records after which the stock SDK wakes its thread."""
+    """Records after which the SDK wakes its thread."""
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Keywords of the stock SDK's batch processors."""
+        """Keyword arguments of the SDK's batch processors."""
         milliseconds = {"schedule_delay_millis": self.delay * 1000}
         if self.queue is None:
             return milliseconds
@@ -56,12 +56,12 @@ LOADS = {
 
 
 def predict(features: dict[str, float]) -> dict[str, Any]:
-    """Stands for a model that costs nothing."""
+    """A model that costs nothing."""
     return RESULT
 
 
 def nothing() -> None:
-    """There is nothing to flush."""
+    """Does nothing: there is nothing to flush."""
 
 
 def bare(model: Predict, load: Load) -> tuple[Predict, Flush]:
@@ -95,7 +95,7 @@ def prometheus_client(model: Predict, load: Load) -> tuple[Predict, Flush]:
 
 
 def prometheus_client_json(model: Predict, load: Load) -> tuple[Predict, Flush]:
-    """The same with one JSON line a prediction into a file."""
+    """The same, with one JSON line per prediction written to a file."""
     decorated, _ = prometheus_client(model, load)
     log = logging.getLogger("predictions")
     log.addHandler(logging.FileHandler(os.devnull))
@@ -250,26 +250,26 @@ EXPECTED = {
 
 
 def received() -> dict[str, int]:
-    """What the sink counted since the last question."""
+    """Returns what the sink counted since the last request."""
     with urllib.request.urlopen(f"{os.environ['OTEL_EXPORTER_OTLP_ENDPOINT']}/count", timeout=120) as answer:
         return dict(json.load(answer))
 
 
 def missing(expected: Mapping[str, int], calls: int) -> int:
-    """Records of so many calls that did not reach the sink, of which each makes so many of each kind."""
+    """Returns the records of these calls that did not reach the sink; each call makes this many of each kind."""
     arrived = received()
     return sum(max(0, each * calls - arrived.get(kind, 0)) for kind, each in expected.items())
 
 
 def lost(name: str, calls: int) -> int:
-    """Records of so many calls that did not reach the sink."""
+    """Returns the records of these calls that did not reach the sink."""
     return missing(EXPECTED[name], calls) if name in EXPECTED else 0
 
 
 def warmed(name: str, model: Predict, load: Load) -> tuple[Predict, Flush]:
-    """A contender after 500 calls, with nothing of them left to send or to count.
+    """Sets a contender up, makes 500 calls and flushes them.
 
-    The garbage collector's first look at all that was imported is behind it, too: 20 ms that come once in a process.
+    It also runs the garbage collector once over all imported modules: 20 ms that occur once per process.
     """
     function, flush = CONTENDERS[name](model, load)
     for _ in range(500):

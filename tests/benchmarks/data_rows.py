@@ -1,13 +1,13 @@
 """Bins, checks and drift of 30 features beside whylogs and Evidently; prints figures as JSON.
 
-25 columns of normal numbers and five of eight categories. One contender a process; those of the peers run in an
-environment of their own, so this file needs nothing but numpy and pandas until it knows which one it is.
+25 columns of normal numbers and five of eight categories. One contender per process; the peers run in an
+environment of their own, so this file imports only numpy and pandas until it knows which contender it is.
 
 - a row: `FeatureMonitor.observe_row` with a profile, which bins and checks; `DatasetProfile.track` of whylogs, which is
-  cheaper than `why.log(row=...)` by far and is given rows of the same kind, after the same warm-up.
-- drift: a data frame against the reference. Ours had fitted the profile before, once, as a service does (`fit_s`), and
-  goes through the frame in batches; Evidently is given both frames and its drift preset. Memory is the growth of the
-  peak of resident memory over what the frames take.
+  far cheaper than `why.log(row=...)` and gets rows of the same kind, after the same warm-up.
+- drift: a data frame against the reference. Ours fits the profile once beforehand, as a service does (`fit_s`), and
+  reads the frame in batches; Evidently gets both frames and its drift preset. Memory is the growth of peak resident
+  memory over the size of the frames.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
 
 
 def each(function: Callable[[dict[str, Any]], object], calls: int) -> dict[str, float]:
-    """Microseconds a row in the fastest of five passes: what else runs on the machine only ever adds to it."""
+    """Returns microseconds per row in the fastest of five passes: other load on the machine only adds time."""
     rows = rows_of(frame(ROWS, seed=3))
     for row in rows[:200]:
         function(row)
@@ -103,7 +103,7 @@ def evidently_drift(rows: int) -> dict[str, float]:
 
 
 def _measured(work: Callable[[], object]) -> dict[str, float]:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: fitting and making the frames had theirs
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak: fitting and building the frames are not counted
     before = _peak()
     began = time.perf_counter()
     work()
@@ -111,7 +111,7 @@ def _measured(work: Callable[[], object]) -> dict[str, float]:
 
 
 def _peak() -> float:
-    """MiB of the highest resident memory since it was last forgotten."""
+    """Returns the peak resident memory since the last reset, in MiB."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 

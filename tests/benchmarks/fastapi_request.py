@@ -1,9 +1,9 @@
-"""What a FastAPI request costs, driven in process without a socket; prints the figures of a slice as JSON.
+"""Cost of a FastAPI request, driven in process without a socket; prints the figures of a slice as JSON.
 
     echo | python tests/benchmarks/fastapi_request.py ours
 
-One request is one call of the application with scope, receive and send. The threads behind each contender encode and send
-alongside, without a pause longer than 20 ms.
+One request is one call of the application with scope, receive and send. The background threads of each contender encode
+and send alongside, with pauses of at most 20 ms.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def bare() -> tuple[FastAPI, Flush]:
 
 def native() -> tuple[FastAPI, Flush]:
     """FastAPI's own telemetry."""
-    flush = _stock_providers()
+    flush = _sdk_providers()
     return application(telemetry={"operation_spans": False}), flush
 
 
@@ -55,7 +55,7 @@ def contrib_tuned() -> tuple[FastAPI, Flush]:
     """opentelemetry-instrumentation-fastapi without receive and send spans."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    flush = _stock_providers()
+    flush = _sdk_providers()
     app = application(telemetry=OFF)
     FastAPIInstrumentor.instrument_app(app, exclude_spans=["receive", "send"])
     return app, flush
@@ -96,8 +96,8 @@ CONTENDERS: dict[str, Callable[[], tuple[FastAPI, Flush]]] = {
 }
 
 
-def _stock_providers() -> Flush:
-    """The stock SDK with OTLP exporters as the global providers."""
+def _sdk_providers() -> Flush:
+    """Sets the SDK with OTLP exporters as global providers."""
     from opentelemetry import metrics, trace
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -119,7 +119,7 @@ def _stock_providers() -> Flush:
 
 
 def scope_of(number: int) -> dict[str, Any]:
-    """What a server makes of one request."""
+    """Returns the ASGI scope that a server makes for one request."""
     path = f"/customers/{number}/score"
     return {
         "type": "http",
@@ -154,13 +154,13 @@ async def send(message: dict[str, Any]) -> None:
 
 
 async def drive(app: Any, requests: int) -> None:
-    """Calls the application so many times, one request after the other."""
+    """Calls the application this many times, one request after the other."""
     for number in range(requests):
         await app(scope_of(number), receive, send)
 
 
 def sliced(name: str, app: FastAPI, flush: Flush, requests: int) -> dict[str, float]:
-    """Times one loop, flushes, and asks the sink what came."""
+    """Times one loop, flushes, and asks the sink what arrived."""
     used, began = time.process_time(), time.perf_counter()
     asyncio.run(drive(app, requests))
     wall = time.perf_counter() - began

@@ -1,6 +1,6 @@
-"""Milliseconds that an import takes in a fresh process, over one that does nothing; prints figures as JSON.
+"""Import time in a fresh process, less that of an empty process, in milliseconds; prints figures as JSON.
 
-The byte code lies in a cache that the first, uncounted start fills, as it does for every service that starts twice.
+Byte code comes from a cache that the first, uncounted start fills, as in every service that starts twice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PROGRAMS = {
     "otel_sdk": "import opentelemetry.sdk.trace.export, opentelemetry.sdk.metrics.export, opentelemetry.sdk._logs.export; "
     "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.exporter.otlp.proto.http.metric_exporter",
 }
-"""What a service names first; `service` loads the engine's API, as the first lines of a service do."""
+"""What is imported; `service` also loads the engine's API, as the first lines of a service do."""
 
 
 def seconds(program: str, cache: str) -> float:
-    """Wall time of one interpreter from start to end, with the byte code in this folder."""
+    """Returns the wall time of one interpreter from start to end, with byte code in this folder."""
     given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True, env={**given, "PYTHONPYCACHEPREFIX": cache})
@@ -33,7 +33,7 @@ def seconds(program: str, cache: str) -> float:
 
 
 def main() -> None:
-    """The median of pairs: each import beside an empty process of the same moment."""
+    """Prints the median over pairs of an import and an empty process run at the same moment."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(PROGRAMS))
     parser.add_argument("--pairs", type=int, default=10)

@@ -1,4 +1,4 @@
-"""Instructions that one prediction costs, counted by valgrind: repeatable where the clock of a shared machine is not.
+"""Counts the instructions of one prediction with valgrind: repeatable, unlike the clock of a shared machine.
 
     python tests/benchmarks/instructions.py
     python tests/benchmarks/instructions.py --json
@@ -37,7 +37,7 @@ def loop(name: str, calls: int, *, flushes: bool) -> None:
 
 
 def count(name: str, calls: int, endpoint: str, *, flushes: bool) -> int:
-    """Instructions of a whole process."""
+    """Returns the instructions of a whole process."""
     command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", sys.executable]
     command += [str(Path(__file__)), "--child", name, "--calls", str(calls), *(["--flush"] if flushes else [])]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
@@ -50,7 +50,7 @@ def count(name: str, calls: int, endpoint: str, *, flushes: bool) -> int:
 
 
 def a_call(name: str, endpoint: str, *, flushes: bool) -> int:
-    """Instructions that one call adds."""
+    """Returns the instructions that one call adds."""
     few, many = (count(name, calls, endpoint, flushes=flushes) for calls in (FEW, MANY))
     return round((many - few) / (MANY - FEW))
 

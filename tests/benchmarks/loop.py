@@ -2,20 +2,20 @@
 
     echo | python tests/benchmarks/loop.py ours_everything
 
-Three times are told apart:
+It measures three times:
 
-- the caller's time, threads idle (`--load idle`): the loop's wall time over its calls while the threads behind the
-  contender are to sleep for an hour (those of otel-ml are called all the same when there is much to count);
-- the caller's time, encoding alongside (`--load alongside`): the same while the threads behind the contender encode and
-  send, without a pause longer than 20 ms. What waits at the end of the loop is sent outside the caller's time,
-- but inside the process CPU, which is all that the process spent on the loop and on bringing out its last record.
+- the caller's time, threads idle (`--load idle`): the loop's wall time per call while the background threads of
+  the contender sleep for an hour (those of otel-ml are still woken when there is much to count);
+- the caller's time, encoding alongside (`--load alongside`): the same while the background threads of the contender
+  encode and send, with pauses of at most 20 ms. What is still queued at the end of the loop is sent outside this time;
+- the process CPU: all CPU time that the process spent on the loop and on sending its last record.
 
-A hot loop outruns the threads, and how much of their work falls into it is the interpreter's choice: `alongside_percent` is
-the share of their CPU time that did. Where it is small, the caller was hardly disturbed and the work is still to come; what
-a call costs when the threads must keep up is seen in the process CPU, and in the overloaded service of `throughput.py`.
+A hot loop outruns the threads, and the interpreter decides how much of their work falls into it: `alongside_percent` is the
+share of their CPU time that did. If it is small, the caller was hardly disturbed and the work is still to come. What a call
+costs when the threads must keep up is shown by the process CPU, and by the overloaded service of `throughput.py`.
 
-A slice is one loop and one flush. `total_us` is the wall time until the last record had arrived. With several threads the
-calls are shared out, and the caller's time is the wall time over all calls together.
+A slice is one loop and one flush. `total_us` is the wall time until the last record has arrived. Several threads share the
+calls, and the caller's time is the wall time over all calls together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from slices import serve
 
 
 def timed(function: Predict, calls: int, threads: int) -> tuple[float, float]:
-    """Seconds that the threads need for so many calls together, and the CPU seconds of those threads."""
+    """Returns the seconds that the threads need for this many calls, and their CPU seconds."""
     used: list[float] = []
     start = threading.Barrier(threads + 1)
 
@@ -51,7 +51,7 @@ def timed(function: Predict, calls: int, threads: int) -> tuple[float, float]:
 
 
 def sliced(name: str, function: Predict, flush: Flush, calls: int, threads: int) -> dict[str, float]:
-    """Times one loop, flushes, and asks the sink what came."""
+    """Times one loop, flushes, and asks the sink what arrived."""
     used, began = time.process_time(), time.perf_counter()
     caller, own = timed(function, calls, threads)
     alongside = time.process_time() - used - own

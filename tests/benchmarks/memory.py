@@ -1,11 +1,11 @@
-"""Bytes that one more time series, and one more waiting record, take; prints figures as JSON.
+"""Memory of one more time series and of one more queued record, in bytes; prints figures as JSON.
 
-Memory is what `tracemalloc` counts: all that Python allocated and still holds after a collection of garbage.
+Memory is what `tracemalloc` counts: all that Python allocated and still holds after a garbage collection.
 
-- `series`: 50 models with ten classes each, called once a class; the growth over the metric points that one more export
-  holds. A counter or a histogram under one set of attributes is one point. For otel-ml it includes the model handles.
-- `record`: 3,000 predictions with features of their own that nobody encodes yet, since the threads' next round is an hour
-  away and so few call none of them earlier; the growth over the predictions. One is a span and an event with 16 features.
+- `series`: 50 models with ten classes each, called once per class; the growth divided by the metric points of one more
+  export. A counter or a histogram under one set of attributes is one point. For otel-ml it includes the model handles.
+- `record`: 3,000 predictions with distinct features that are not encoded yet, since the threads' next round is an hour
+  away and so few do not wake them earlier; the growth divided by the predictions. One is a span and an event with 16 features.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from contender import EXPECTED, FEATURES, LOADS, Flush, lost, predict, received,
 
 MODELS, CLASSES, RECORDS = 50, 10, 3_000
 AddModel = Callable[[str], object]
-"""Makes a model known and calls it once a class."""
+"""Creates a model and calls it once per class."""
 
 
 def prometheus_client() -> tuple[AddModel, Callable[[], int]]:
@@ -99,7 +99,7 @@ SERIES = {setup.__name__: setup for setup in (prometheus_client, otel_metrics, o
 
 
 def series(name: str) -> dict[str, float]:
-    """Bytes a point, and how many points there were."""
+    """Returns bytes per point, and the number of points."""
     add, points = SERIES[name]()
     add("first")
     before = points()
@@ -113,9 +113,9 @@ def series(name: str) -> dict[str, float]:
 
 
 def record(name: str) -> dict[str, float]:
-    """Bytes a waiting prediction."""
+    """Returns bytes per queued prediction."""
     function, flush = warmed(name, predict, LOADS["idle"])
-    time.sleep(0.1)  # what the flush woke goes back to sleep
+    time.sleep(0.1)  # the threads that the flush woke go back to sleep
     held = _held()
     for number in range(RECORDS):
         function({key: value + number for key, value in FEATURES.items()})

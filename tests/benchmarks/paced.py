@@ -2,13 +2,13 @@
 
     echo | python tests/benchmarks/paced.py ours_everything
 
-The schedule is open: call *i* is due at *i* / rate whatever became of the one before, so a stall is felt by all the calls
-that it delays. Two latencies are kept of each call: `call`, from the moment it begins until it returns, and `due`, from
-the moment it was due, in which a sleeper that could not get the interpreter back is seen (and the sleep's own lateness,
-which the bare function has too: subtract it).
+The schedule is open: call *i* is due at *i* / rate even if the one before is late, so a stall delays all calls behind
+it. Two latencies are kept per call: `call`, from its start until it returns, and `due`, from the moment it was due. `due`
+includes the wait of a sleeper that could not get the GIL back (and the sleep's own lateness, which the bare function
+has too: subtract it).
 
-A slice is two seconds by default: there is at least one whole flush of the contender in any two. Whatever else runs on the
-machine delays sleepers as well, often by milliseconds, and only ever adds: of a round's slices the quietest counts.
+A slice is two seconds by default, so that it holds at least one whole flush. Other load on the machine delays sleepers too,
+often by milliseconds, and only adds: of a round's slices the quietest counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 
 def paced(function: Predict, rate: float, calls: int) -> dict[str, list[float]]:
-    """Microseconds of each call by `call` and `due`."""
+    """Returns the `call` and `due` latencies in microseconds."""
     took: list[float] = []
     late: list[float] = []
     start = time.perf_counter() + 0.05
@@ -40,7 +40,7 @@ def paced(function: Predict, rate: float, calls: int) -> dict[str, list[float]]:
 
 
 def sliced(name: str, function: Predict, flush: Flush, rate: float, seconds: float) -> dict[str, float]:
-    """Keeps the schedule for so many seconds, flushes, and asks the sink what came."""
+    """Keeps the schedule for this many seconds, flushes, and asks the sink what arrived."""
     calls = round(rate * seconds)
     cpu = time.process_time()
     latencies = paced(function, rate, calls)

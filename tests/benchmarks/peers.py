@@ -1,4 +1,4 @@
-"""The environment of peers whose pins do not fit beside ours: made once, outside the tree, named by its pins."""
+"""The environment of peers whose pins conflict with ours: created once, outside the tree, named after its pins."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ import build  # noqa: E402  (found by the line above)
 PINS = ("whylogs==1.6.4", "evidently==0.7.23", "numpy==1.26.4", "pandas==2.3.3")
 """The newest of both, which still need numpy 1 and pandas 2."""
 QUIET = {"WHYLOGS_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
-"""Both report their use to their makers unless they are told not to."""
+"""Switches off their usage reports."""
 MINUTES = 5
 
 
 class PeersError(Exception):
-    """The environment cannot be had, with one line that says why."""
+    """The environment cannot be created, with one line that says why."""
 
 
 def folder() -> Path:
-    """Where it lies: beside the servers that `deploy/local/build.py` keeps."""
+    """Returns its folder, beside the servers that `deploy/local/build.py` builds."""
     pins = hashlib.sha256("\0".join((*PINS, sys.version, sys.prefix)).encode()).hexdigest()[:12]
     return build.cache_directory() / f"bench-peers-{pins}"
 
 
 def python() -> Path:
-    """Its interpreter; installs it if it is not there yet.
+    """Returns its interpreter; creates the environment if needed.
 
     Raises:
         PeersError: An installer failed or took too long.
@@ -47,7 +47,7 @@ def python() -> Path:
             _uv("pip", "install", "--python", str(partial / "bin" / "python"), *PINS)
             partial.rename(target)
         except OSError as error:
-            if not target.exists():  # otherwise another run was faster
+            if not target.exists():  # unless another run was faster
                 raise PeersError(str(error)) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -66,5 +66,5 @@ def _uv(*arguments: str) -> None:
 
 
 def collector_is_built() -> bool:
-    """Whether the Collector lies in the cache; building it takes minutes and is `make test`'s business."""
+    """True if the Collector is in the cache; building it takes minutes and is left to `make test`."""
     return bool(build.TOOLS["collector"].path.exists())

@@ -1,7 +1,7 @@
-"""What is run: each program with its contenders, one process each, in turn, round after round.
+"""Runs the programs: each with its contenders, one process each, round after round.
 
-Where calls are timed, the contenders of a round live beside each other and take turns of a fraction of a second: the speed of
-a shared machine changes within a minute, and a contender that had a minute of its own would be compared with another machine.
+Where calls are timed, the contenders of a round are interleaved in slices of a fraction of a second: the speed of a shared
+machine changes within a minute, and contenders measured minute by minute would be compared at different speeds.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from residents import Resident, ResidentError
 HERE = Path(__file__).parent
 TIMEOUT = 900
 SLOW = frozenset(("otel_everything", "logfire"))
-"""Contenders that get a twelfth of the calls: each takes them fifty times as long."""
+"""Contenders that get a twelfth of the calls: a call takes fifty times as long."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """One way of measuring.
+    """One measurement program.
 
-    `command` is the script and its arguments; ``{name}`` stands for the contender, ``{calls}`` for its calls. What it
-    prints last is one JSON object of figures.
+    `command` is the script and its arguments; ``{name}`` is replaced by the contender, ``{calls}`` by its calls. The last
+    thing it prints is one JSON object of figures.
     """
 
     command: tuple[str, ...]
     calls: int = 0
     runs: int | None = None
-    """Rounds; None for what the command line says."""
+    """Rounds; None for the number on the command line."""
     elsewhere: frozenset[str] = frozenset()
     """Contenders that run in the peers' environment."""
     needs_collector: bool = False
     slices: int | None = None
-    """Turns that each contender takes in a round; None for a program that runs by itself and ends."""
+    """Slices of each contender in a round; None for a program that runs by itself and ends."""
 
     def line(self, name: str) -> list[str]:
-        """The command of one contender, without the interpreter."""
+        """Returns the command of one contender, without the interpreter."""
         calls = self.calls // 12 if name in SLOW else self.calls
         script, *arguments = (part.format(name=name, calls=calls) for part in self.command)
         return [str(HERE / script), *arguments]
@@ -77,32 +77,32 @@ PROGRAMS: dict[str, Program] = {
     "sampler": Program(("sampler.py", "--seconds", "40", "--json"), runs=1, needs_collector=True),
     "gpu": Program(("sampler_gpu.py", "--json"), runs=1),
 }
-"""In the order in which they are run: what hardly depends on the machine's mood comes first."""
+"""In the order in which they run: programs that hardly depend on the state of the machine come first."""
 
 
 @dataclass
 class Results:
-    """The figures of every round, and what could not be run."""
+    """The figures of all rounds, and what could not be run."""
 
     figures: dict[str, dict[str, list[dict[str, float]]]] = field(default_factory=dict)
     """By program and contender."""
     failed: dict[str, str] = field(default_factory=dict)
     """By ``program/contender``: one line that says why."""
     unavailable: dict[str, str] = field(default_factory=dict)
-    """The same, for what this machine does not have: no fault of anybody's."""
+    """The same, for what this machine does not have: not a failure."""
 
     def of(self, program: str, contender: str, figure: str) -> list[float]:
-        """One figure of all rounds; empty where it was not measured."""
+        """Returns one figure of all rounds; empty if it was not measured."""
         rounds = self.figures.get(program, {}).get(contender, [])
         return [figures[figure] for figures in rounds if figure in figures]
 
     def quietest(self, program: str, contender: str, figure: str) -> list[float]:
-        """The least value of each round's turns, for a figure to which what else runs only ever adds."""
+        """Returns the smallest value of each round's slices, for a figure to which other load only adds."""
         turns, values = PROGRAMS[program].slices or 1, self.of(program, contender, figure)
         return [min(values[start : start + turns]) for start in range(0, len(values), turns)]
 
     def lost(self) -> dict[str, int]:
-        """Records lost by contender, all rounds together; only of those that lost any."""
+        """Returns the lost records by contender over all rounds; only contenders that lost any."""
         found: dict[str, int] = {}
         for program, contenders in self.figures.items():
             for contender, rounds in contenders.items():
@@ -113,7 +113,7 @@ class Results:
 
 
 def flat(value: Any, path: str = "") -> dict[str, float]:
-    """The numbers in a JSON value by their paths: ``{"cost": {"ours": {"cpu": 1}}}`` gives ``{"cost/ours/cpu": 1}``."""
+    """Returns the numbers of a JSON value by path: ``{"cost": {"ours": {"cpu": 1}}}`` gives ``{"cost/ours/cpu": 1}``."""
     if isinstance(value, Mapping):
         pairs = [(str(key), each) for key, each in value.items()]
     elif isinstance(value, list):
@@ -141,14 +141,14 @@ def run(wanted: Mapping[str, Sequence[str]], runs: int) -> Results:
                         _run_one(key, name, endpoint, results)
                 elif names:
                     print(f"{said}: {', '.join(names)}", file=sys.stderr, flush=True)
-                    _take_turns(key, names, program.slices, endpoint, results)
+                    _interleave(key, names, program.slices, endpoint, results)
     return results
 
 
-def _take_turns(key: str, names: Sequence[str], slices: int, endpoint: str, results: Results) -> None:
-    """All contenders of one round; the order turns about, so that a machine that gets slower favours nobody.
+def _interleave(key: str, names: Sequence[str], slices: int, endpoint: str, results: Results) -> None:
+    """Runs all contenders of one round, forwards and backwards, so that a machine that gets slower favours none.
 
-    The first turn of each is not counted: others are still starting while it runs.
+    The first slice of each is not counted: others are still starting while it runs.
     """
     with ExitStack() as alive:
         environment = _environment(endpoint)
@@ -192,7 +192,7 @@ def _run_one(key: str, name: str, endpoint: str, results: Results) -> None:
 
 @cache
 def _peers_interpreter() -> str | peers.PeersError:
-    """One try in one run."""
+    """Returns the peers' interpreter; tries once per run."""
     try:
         return str(peers.python())
     except peers.PeersError as error:
@@ -200,7 +200,7 @@ def _peers_interpreter() -> str | peers.PeersError:
 
 
 def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], str]:
-    """The figures that a process printed; without any, the last line that it said."""
+    """Returns the figures that a process printed, or its last line if it printed none."""
     try:
         done = subprocess.run(
             command, env=_environment(endpoint), capture_output=True, text=True, timeout=TIMEOUT, check=False
@@ -214,7 +214,7 @@ def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], s
 
 
 def _last_json(text: str) -> Any:
-    """The last JSON value that was printed: one line, or the whole of it."""
+    """Returns the last JSON value that was printed: the last line, or the whole output."""
     lines = text.strip().splitlines()
     if not lines:
         raise ValueError("nothing was printed")
@@ -231,7 +231,7 @@ def _environment(endpoint: str) -> dict[str, str]:
 
 @contextmanager
 def receiver() -> Iterator[str]:
-    """The receiver, a process of its own; gives its endpoint."""
+    """Runs the receiver in a process of its own; yields its endpoint."""
     with subprocess.Popen([sys.executable, str(HERE / "sink.py")], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -1,4 +1,4 @@
-"""One raw pass of psutil over the host's and a process's figures at every interval: what reading them costs anyone.
+"""Reads the host's and a process's figures with plain psutil at every interval: the cost of reading alone.
 
     python tests/benchmarks/psutil_pass.py --interval 1
 
@@ -15,7 +15,7 @@ import psutil
 
 
 def read(process: psutil.Process) -> None:
-    """Reads once what the sampler reads of host and process."""
+    """Reads once the host and process figures that the sampler reads."""
     psutil.cpu_times()
     psutil.cpu_count()
     psutil.virtual_memory()

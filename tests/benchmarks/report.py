@@ -16,11 +16,11 @@ from verdicts import Line, Row
 
 HEADERS = ("what", "ours", "beside", "its figure", "ratio", "gate", "aim", "kept")
 LEAST_PEERS = 3
-"""Contenders from which on a program gets a table of its own."""
+"""Number of contenders from which a program gets a table of its own."""
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """Describes the machine that was measured."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     model = next(
@@ -40,7 +40,7 @@ def _version(package: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """About three significant digits, never in powers of ten."""
+    """Formats about three significant digits, without an exponent."""
     if value is None:
         return "-"
     if 0 < abs(value) < 0.01:
@@ -52,7 +52,7 @@ def number(value: float | None) -> str:
 
 
 def cells(line: Line) -> list[str]:
-    """One line of the table."""
+    """Returns the cells of one line of the table."""
     row = line.row
     unit = f" {row.unit}" if row.unit else ""
     is_ratio = row.judged == "ratio"
@@ -71,7 +71,7 @@ def cells(line: Line) -> list[str]:
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with aligned columns; all but the first are figures."""
+    """Formats a table with aligned columns; all but the first are figures."""
     table = [list(headers), *(list(row) for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(headers))]
     lines = [
@@ -81,7 +81,7 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def peers(results: Results) -> list[str]:
-    """For each program with several contenders, the medians of all their figures."""
+    """Yields, for each program with several contenders, the medians of all their figures."""
     found = []
     for program, contenders in results.figures.items():
         if len(contenders) < LEAST_PEERS:
@@ -106,7 +106,7 @@ def _median(rounds: Sequence[dict[str, float]], name: str) -> float | None:
 
 
 def as_json(lines: Sequence[Line], results: Results) -> dict[str, Any]:
-    """All of it for other programs."""
+    """Returns everything as JSON data for other programs."""
     return {
         "machine": machine(),
         "rows": [_row(line.row) | {"ours": line.ours, "peer": line.peer, "ratio": line.ratio, "kept": line.kept, "note": line.note} for line in lines],

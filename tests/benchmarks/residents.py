@@ -1,4 +1,4 @@
-"""Contenders that stay alive beside each other and are timed in turn, slice by slice."""
+"""Contenders that run side by side and are timed in turn, slice by slice."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class ResidentError(Exception):
-    """A contender gave no figures, with the last line that it said."""
+    """A contender returned no figures, with the last line that it printed."""
 
 
 class Resident:
-    """One contender in a process of its own; it is asked for a slice by a line and answers by one."""
+    """One contender in a process of its own: each line on its input requests a slice, each output line answers it."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], timeout: float) -> None:
         """Starts it.
@@ -30,18 +30,18 @@ class Resident:
             timeout: Seconds for each slice, the first of which waits for the start.
         """
         self._timeout = timeout
-        self._said: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (closed below)
+        self._output: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (closed below)
         self._process = subprocess.Popen(
             command,
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._output,
             text=True,
         )
 
     def slice(self) -> Any:
-        """Its figures.
+        """Requests one slice and returns its figures.
 
         Raises:
             ResidentError: It ended, took too long, or printed something else.
@@ -64,8 +64,8 @@ class Resident:
             return f"no slice within {self._timeout:g} s"
         self._process.kill()
         ended = self._process.wait()
-        self._said.seek(0)
-        return (self._said.read().strip().splitlines() or [f"it ended with {ended} and said nothing"])[-1]
+        self._output.seek(0)
+        return (self._output.read().strip().splitlines() or [f"it ended with {ended} and said nothing"])[-1]
 
     def __enter__(self) -> Self:
         return self
@@ -75,4 +75,4 @@ class Resident:
     ) -> None:
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._output.close()

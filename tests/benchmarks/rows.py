@@ -36,7 +36,7 @@ def _pair(program: str, figure: str, ours: str, peer: str) -> tuple[Figure, Figu
 
 
 def _calls() -> list[Row]:
-    """A prediction called in a loop."""
+    """Rows of a prediction called in a loop."""
     wanted: Sequence[tuple[str, str, str, str, str, str, float | None, float | None]] = (
         ("metrics", "metrics only, caller", "alongside", "caller_us", METRICS, DECORATOR, 0.40, 0.32),
         ("metrics", "metrics only, caller", "alongside", "caller_us", METRICS, "otel_metrics", None, None),
@@ -80,7 +80,7 @@ def _calls() -> list[Row]:
 
 
 def _latency() -> list[Row]:
-    """What a call paced at 2,000 a second takes longer than the bare function."""
+    """Rows of the latency that a call paced at 2,000 per second adds to the bare function."""
     due, began = "from the moment it was due", "from the moment it began"
     wanted: Sequence[tuple[str, str, bool, str, float | None, float | None]] = (
         (f"added at p99, {due}, quietest 2 s", "due_p99_us", True, BY_HAND, 0.3, 0.1),
@@ -107,7 +107,7 @@ def _latency() -> list[Row]:
 
 
 def _requests() -> list[Row]:
-    """A FastAPI request over the bare application."""
+    """Rows of a FastAPI request compared with the bare application."""
     wanted: Sequence[tuple[str, str, float | None, float | None]] = (
         ("request_us", "contrib_tuned", 0.15, 0.09),
         ("request_us", "prometheus_instrumentator", None, 1.0),
@@ -129,7 +129,7 @@ def _requests() -> list[Row]:
 
 
 def _services() -> list[Row]:
-    """A CPU-bound service at three offered rates; at the highest it is overloaded, where dropping is allowed."""
+    """Rows of a CPU-bound service at three offered rates; the highest overloads it, and there it may drop."""
     rates: Sequence[tuple[str, float | None]] = (("1k", 0.0), ("5k", 0.0), ("10k", None))
     wanted = (("achieved", "/s", "bare"), ("cpu_percent", "%", "bare"), ("achieved", "/s", BY_HAND))
     names = {"achieved": "achieved", "cpu_percent": "CPU"}
@@ -157,7 +157,7 @@ def _services() -> list[Row]:
 
 
 def _data() -> list[Row]:
-    """Bins, checks and drift."""
+    """Rows of bins, checks and drift."""
     small, large = "drift-100k", "drift-1m"
     return [
         Row("row", "bins and checks, 30 features, one row", "us", *_pair("row", "row_us", "ours_row", "whylogs_row"),
@@ -171,7 +171,7 @@ def _data() -> list[Row]:
 
 
 def _process() -> list[Row]:
-    """Import and memory."""
+    """Rows of import and memory."""
     series, held = "bytes_per_series", "bytes_per_record"
     return [
         Row("import", "import otel_ml", "ms", Figure("import", "front_door", "import_ms"), gate=50.0, aim=35.0,
@@ -184,7 +184,7 @@ def _process() -> list[Row]:
 
 
 def _sampler() -> list[Row]:
-    """The resource sampler beside the Collector's receiver, and GPUs that are not there."""
+    """Rows of the resource sampler beside the Collector's receiver, and of simulated GPUs."""
 
     def of(path: str) -> Figure:
         return Figure("sampler", "sampler", path)
@@ -220,5 +220,5 @@ BESIDE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("throughput-1k", "throughput-5k"), ("bare", EVERYTHING, BY_HAND)),
     "throughput-10k": ("bare", EVERYTHING, DECORATOR, BY_HAND),
 }
-"""Contenders of a program that are run whenever it is, so that the figures of all peers stand side by side; those that a
+"""Contenders that always run with a program, so that the figures of all peers are listed side by side; those that a
 gate compares run one after the other."""

@@ -1,6 +1,6 @@
 """What otel-ml costs beside its peers, in one table: `make bench`.
 
-Each contender runs in a process of its own, several times, in turn with the others. A figure is the median of its rounds; a
+Each contender runs in a process of its own, several times, interleaved with the others. A figure is the median of its rounds; a
 ratio is the median of the ratios of each round, since the machine's clock drifts. Absolute figures depend on the machine,
 the ratios are what is compared. Spans and events of the counted runs must have reached a receiver, a process of its own on
 loopback. The exit code is 1 when a gate is missed, a program failed, or a record was lost.
@@ -27,7 +27,7 @@ example:
 
 
 def wanted(rows: list[Row], *, full: bool, all_peers: bool) -> dict[str, list[str]]:
-    """The contenders that must run, by program."""
+    """Returns the contenders that must run, by program."""
     found: dict[str, list[str]] = {}
     for row in rows:
         for figure in row.figures(full=full):
@@ -40,7 +40,7 @@ def wanted(rows: list[Row], *, full: bool, all_peers: bool) -> dict[str, list[st
 
 def _rounds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of rounds: use 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of rounds: use 1 or more")
     return int(text)
 
 

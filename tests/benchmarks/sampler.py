@@ -1,13 +1,14 @@
-"""The resource sampler beside the Collector's `host_metrics`: cost of each process, and whether their figures agree.
+"""The resource sampler beside the Collector's `host_metrics`: the cost of each, and whether their figures agree.
 
     python tests/benchmarks/sampler.py --seconds 60
 
 All read the same machine at the same interval and export OTLP to a sink on loopback: `otel-ml sampler` (host, process,
 container), the Collector with the same host scrapers and nothing else, with its process scraper too, and with the names
-mapped by collector/host_metrics_transform.yaml; and psutil_pass.py, which only reads. CPU is what the system charged to each process; memory is resident memory
-at the end; the budgets are measured against the first. Figures are compared with the mapped ones, each reading of ours
-with theirs at that moment (interpolated between their two nearest readings); the deviation is the mean distance over the
-range: the whole for shares and memory, the increase for counters.
+mapped by collector/host_metrics_transform.yaml; and
+psutil_pass.py, which only reads. CPU is what the system charged to each process, memory is resident memory at the end. The
+budgets compare us with the first of the Collectors. Our figures are compared with the mapped ones at the same moment
+(interpolated between their two nearest readings); the deviation is the mean distance divided by the range: the total for
+shares and memory, the increase for counters.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ WINDOW = 5
 WARM_UP = 4.0
 CPU_BUDGET, MEMORY_BUDGET = 0.2, 0.9
 TICK_BUDGET = 1.0
-"""Of a raw pass of psutil beside it: an absolute time would judge the machine, which varies by half within an hour."""
+"""Ratio to a plain psutil pass beside it: an absolute time would measure the machine, which varies by half within an hour."""
 TOLERANCE = 0.01
 Series = dict[str, dict[str, list[tuple[int, float]]]]
 """By metric and attributes: time in nanoseconds and value of every point."""
@@ -72,7 +73,7 @@ class Sink:
 
 @contextmanager
 def sink() -> Iterator[tuple[Sink, str]]:
-    """A receiver on loopback; the first part of the path names the sender."""
+    """Runs a receiver on loopback; the first part of the path names the sender."""
     kept = Sink()
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +88,7 @@ def sink() -> Iterator[tuple[Sink, str]]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -97,7 +98,7 @@ def sink() -> Iterator[tuple[Sink, str]]:
 
 
 def collector_config(address: str, interval: float, *, with_process: bool, mapped: bool) -> dict[str, Any]:
-    """The receiver of collector/host_metrics_transform.yaml, with or without its processors, and nothing else."""
+    """Returns a configuration with only the receiver of collector/host_metrics_transform.yaml, with or without its processors."""
     shipped = yaml.safe_load((ROOT / "collector" / "host_metrics_transform.yaml").read_text(encoding="utf-8"))
     receiver = shipped["receivers"]["host_metrics"]
     receiver["collection_interval"] = f"{interval:g}s"
@@ -135,7 +136,7 @@ def contender(
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process, to the nanosecond: the clock of another process, see clock_getcpuclockid."""
+    """Returns the CPU time of all threads of another process, to the nanosecond (see clock_getcpuclockid)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
@@ -144,7 +145,7 @@ def resident(pid: int) -> int:
 
 
 def at(points: list[tuple[int, float]], moment: int) -> float | None:
-    """The value at a moment between two points; None outside of them."""
+    """Interpolates the value at a moment; None outside the points."""
     place = bisect_right(points, (moment, float("inf")))
     if place in {0, len(points)}:
         return None
@@ -153,7 +154,7 @@ def at(points: list[tuple[int, float]], moment: int) -> float | None:
 
 
 def whole(name: str, series: Series) -> float | None:
-    """The range of a metric that has a natural one."""
+    """Returns the natural range of a metric, if it has one."""
     if name.startswith("system.memory."):
         return 1.0 if name.endswith("utilization") else memory_total()
     if name.startswith("system.filesystem."):
@@ -169,7 +170,7 @@ def memory_total() -> float:
 
 
 def agreement(ours: Series, theirs: Series) -> list[dict[str, Any]]:
-    """Each common series with the mean distance of the two over the range."""
+    """Returns each common series with the mean distance of the two, divided by the range."""
     rows = []
     for name in sorted(ours):
         if name.startswith("process.") or name not in theirs:
@@ -199,7 +200,7 @@ def agreement(ours: Series, theirs: Series) -> list[dict[str, Any]]:
 
 
 def measure(seconds: float, interval: float) -> dict[str, Any]:
-    """Runs all of them side by side."""
+    """Runs all of them side by side and measures them."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     with ExitStack() as stack:
         kept, address = stack.enter_context(sink())
@@ -248,7 +249,7 @@ def measure(seconds: float, interval: float) -> dict[str, Any]:
 
 
 def quietest(spent: Sequence[float], counts: Sequence[float]) -> float:
-    """CPU seconds of one tick in the five reports in a row in which it was least: what else runs only ever adds to it.
+    """Returns the CPU seconds of one tick in the cheapest five consecutive reports: other load only adds.
 
     Args:
         spent: CPU seconds so far, by report.
@@ -262,7 +263,7 @@ def quietest(spent: Sequence[float], counts: Sequence[float]) -> float:
 
 
 def show(result: dict[str, Any]) -> bool:
-    """Prints both tables; whether all budgets hold."""
+    """Prints both tables; returns True if all budgets hold."""
     cost = result["cost"]
     print(f"{result['seconds']:.0f} s at {result['interval']:g} s\n")
     print(f"{'process':28}{'% of a core':>12}{'memory MiB':>12}{'CPU ratio':>11}{'memory ratio':>14}")

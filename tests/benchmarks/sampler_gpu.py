@@ -1,9 +1,9 @@
-"""What reading GPUs costs: CPU of the driver thread and driver calls a tick, with eight GPUs that are not there.
+"""Cost of reading GPUs: CPU of the driver thread and driver calls per tick, with eight simulated GPUs.
 
     python tests/benchmarks/sampler_gpu.py --gpus 8 --ticks 60
 
-The driver library is the stand-in of tests/data/nvml, loaded by the real nvidia-ml-py; its own CPU time is part of the
-figures, the time that a real driver takes is not. A tick is what the sampler does: all readings, and their points.
+The driver library is the stand-in of tests/data/nvml, loaded by the real nvidia-ml-py; its CPU time is
+included, the time of a real driver is not. A tick is what the sampler does: all readings, and their points.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BUDGET_CALLS = 3
 
 
 def measured(driver: FakeDriver, *, gpus: int, ticks: int, interval: float, gpm: bool) -> dict[str, Any]:
-    """CPU seconds of the whole process and driver calls, for fast and slow ticks apart."""
+    """Returns CPU seconds of the process and driver calls, separately for fast and slow ticks."""
     driver.load(f"0 - * process {os.getpid()} 1000000", gpus=gpus)
     source, points = GpuSource(clock=driver.clock, gpm=gpm), Points()
     source.instrument(LocalMeter())
@@ -71,14 +71,14 @@ def measured(driver: FakeDriver, *, gpus: int, ticks: int, interval: float, gpm:
 
 
 def watching(driver: FakeDriver, seconds: float = 5.0) -> float:
-    """CPU seconds a second of the thread that asks for events, while nothing else runs."""
+    """Returns the CPU seconds per second of the thread that polls events, while nothing else runs."""
     before, started = time.process_time(), time.perf_counter()
     time.sleep(seconds)
     return (time.process_time() - before) / (time.perf_counter() - started)
 
 
 def mean(values: list[Any]) -> float:
-    """The mean, 0 of nothing."""
+    """Returns the mean, or 0 for an empty list."""
     return sum(values) / len(values) if values else 0.0
 
 

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver on loopback that counts spans, log records and metric points, and forgets them."""
+"""An OTLP/HTTP receiver on loopback that counts spans, log records and metric points, and discards them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 BODIES: list[tuple[str, bytes]] = []
-"""Requests are kept undecoded while a contender is timed; decoding them would compete with it for the processor."""
+"""Requests stay undecoded while a contender is timed: decoding would compete with it for the CPU."""
 
 
 def count() -> dict[str, int]:
-    """Decodes what has come in since the last question."""
+    """Decodes and counts what has arrived since the last request."""
     counts: Counter[str] = Counter()
     while BODIES:
         path, body = BODIES.pop()
@@ -32,7 +32,7 @@ def count() -> dict[str, int]:
 
 
 def points(request: ExportMetricsServiceRequest) -> int:
-    """Data points of one export: a counter or a histogram under one set of attributes is one."""
+    """Counts the data points of one export: a counter or a histogram with one set of attributes is one."""
     return sum(
         len(getattr(metric, str(metric.WhichOneof("data"))).data_points)
         for resource in request.resource_metrics
@@ -42,7 +42,7 @@ def points(request: ExportMetricsServiceRequest) -> int:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Takes everything; ``GET /count`` tells and forgets."""
+    """Accepts everything; ``GET /count`` returns the counts and resets them."""
 
     protocol_version = "HTTP/1.1"
 
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 if __name__ == "__main__":

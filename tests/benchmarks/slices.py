@@ -1,7 +1,7 @@
-"""How a resident contender is timed: it is warmed once, and runs one slice of its work for each line of standard input.
+"""Serves a resident contender: it warms up once and runs one slice of work for each line of standard input.
 
-The residents of one program are timed in turn, a fraction of a second each, so that a minute in which the machine is slow
-slows all of them alike. Between its slices a resident waits for the next line and costs nothing.
+The residents of one program are timed in turn, a fraction of a second each, so that a slow minute of the machine
+slows all of them alike. Between slices a resident waits for the next line and costs nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 
-SETTLE = 0.1
-"""Seconds in which what a flush woke goes back to sleep."""
+QUIESCE_SECONDS = 0.1
+"""Seconds in which threads that a flush woke go back to sleep."""
 
 
 def serve(run: Callable[[], dict[str, float]]) -> None:
-    """Prints the figures of one slice for each line, as one line of JSON."""
+    """Prints the figures of one slice, as one line of JSON, for each input line."""
     for _ in sys.stdin:
-        time.sleep(SETTLE)
+        time.sleep(QUIESCE_SECONDS)
         print(json.dumps(run()), flush=True)

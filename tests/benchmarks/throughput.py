@@ -1,11 +1,11 @@
-"""A CPU-bound service with one thread: how many predictions a second it brings out of those it is offered.
+"""A CPU-bound service with one thread: how many of the offered predictions per second it completes.
 
     echo | python tests/benchmarks/throughput.py ours_everything --rate 5000
 
-The model is plain Python that takes about 100 us, so 10,000 a second are more than one core can do even without
-telemetry. Calls are due on an open schedule; the service falls behind when it cannot follow. Queues have the sizes that
-each contender ships with: what they cannot hold is dropped, and `dropped_percent` says how much of it. In overload `call_us`
-is all that a call costs the service: its own time, and the interpreter that the encoding beside it takes.
+The model is plain Python that takes about 100 us, so 10,000 per second are more than one core can do even without
+telemetry. Calls follow an open schedule; the service falls behind when it is too slow. Queues have the default size of each
+contender: what they cannot hold is dropped, and `dropped_percent` says how much. In overload `call_us` is the whole cost
+of a call to the service: its own time, and the time for which encoding holds the GIL.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, RESULT, Flush, Pred
 from slices import serve
 
 STEPS = 2_000
-"""Of the model's loop: about 100 us on the machine that the design's figures are from."""
+"""Iterations of the model's loop: about 100 us on the reference machine."""
 
 
 def busy(features: dict[str, float]) -> dict[str, Any]:
-    """A model that is nothing but work for the interpreter."""
+    """A model that only keeps the interpreter busy."""
     total = 0.0
     for step in range(STEPS):
         total += step * 0.5
@@ -30,7 +30,7 @@ def busy(features: dict[str, float]) -> dict[str, Any]:
 
 
 def served(function: Predict, rate: float, seconds: float) -> tuple[int, float]:
-    """Calls finished when the time was up, and the seconds that were up then."""
+    """Returns the calls finished when time was up, and the seconds elapsed."""
     calls = 0
     start = time.perf_counter()
     while True:
@@ -44,7 +44,7 @@ def served(function: Predict, rate: float, seconds: float) -> tuple[int, float]:
 
 
 def sliced(name: str, function: Predict, flush: Flush, rate: float, seconds: float) -> dict[str, float]:
-    """Serves for so many seconds, flushes, and asks the sink what came."""
+    """Serves for this many seconds, flushes, and asks the sink what arrived."""
     cpu = time.process_time()
     calls, passed = served(function, rate, seconds)
     cpu = time.process_time() - cpu

@@ -10,7 +10,7 @@ from arithmetic import above, paired_ratio
 from programs import Results
 
 Verdict = Literal["yes", "yes, aim too", "NO", "not run", "yes, by a published figure", "no, by a published figure", ""]
-"""A published figure is of another machine: it keeps no gate and misses none."""
+"""A published figure comes from another machine: it neither keeps nor misses a gate."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Figure:
     contender: str
     name: str
     is_quietest: bool = False
-    """Whether the least of a round's turns stands for the round."""
+    """Whether the smallest value of a round's slices is the value of the round."""
 
     def seen(self, results: Results) -> list[float]:
-        """Its value in every turn or round."""
+        """Returns its value in every slice or round."""
         found = results.quietest if self.is_quietest else results.of
         return found(self.program, self.contender, self.name)
 
@@ -45,16 +45,16 @@ class Row:
     aim: float | None = None
     judged: Literal["ratio", "value"] = "ratio"
     published: float | None = None
-    """The peer's figure of the design, where the peer could not be run."""
+    """The published figure of the peer, if the peer could not be run."""
     slow: bool = False
     """Whether the peer is run with `--full` only."""
     scale: float = 1.0
     """From the programs' unit to the row's."""
     beside: str = ""
-    """What the table calls the peer, where one contender gives both figures."""
+    """Name of the peer in the table, if one contender gives both figures."""
 
     def figures(self, *, full: bool) -> list[Figure]:
-        """What must be measured for it."""
+        """Returns the figures that must be measured."""
         wanted = (self.ours, None if self.slow and not full else self.peer, self.base)
         return [figure for figure in wanted if figure is not None]
 
@@ -72,7 +72,7 @@ class Line:
 
 
 def judge(row: Row, results: Results) -> Line:
-    """Medians of the figures and of the ratios of the same round, and whether the gate is kept."""
+    """Computes the medians of the figures and of the ratios of each round, and whether the gate is kept."""
     ours = _values(row, row.ours, results)
     peer = _values(row, row.peer, results) if row.peer else []
     is_published = False

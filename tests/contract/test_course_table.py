@@ -1,4 +1,4 @@
-"""Each row of the README's table for people who come from the course recipe, shown to work."""
+"""Each row of the README's table for people who come from the course recipe works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLASSIC_PANELS = ["Predictions per Second", "Prediction Latency (p95)", "Predict
 
 
 def test_the_decorator_counts_failures_batches_and_coroutines(telemetry: InMemoryTelemetry) -> None:
-    """`track_prediction` gives the four classic metrics, and the failed, asynchronous and batch calls they lacked."""
+    """`track_prediction` gives the four classic metrics, and counts failed, asynchronous and batch calls too."""
 
     @otel_ml.track_prediction("fraud_detector", "1.0.0", task="binary")
     def predict(features: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_the_decorator_counts_failures_batches_and_coroutines(telemetry: InMemor
 
 
 def test_the_model_load_timestamp(telemetry: InMemoryTelemetry) -> None:
-    """`load()` dates the model that serves."""
+    """`load()` records when the serving model was loaded."""
     model = otel_ml.Model("fraud_detector", "1.0.0")
     with model.load():
         before = datetime.now(timezone.utc).timestamp()
@@ -58,7 +58,7 @@ def test_the_model_load_timestamp(telemetry: InMemoryTelemetry) -> None:
 
 
 def test_the_logger_became_an_event_on_the_trace(telemetry: InMemoryTelemetry) -> None:
-    """`record` and `record_error` are `log_prediction` and `log_error`, linked to the trace, sensitive columns left out."""
+    """`record` and `record_error` replace `log_prediction` and `log_error`: linked to the trace, without sensitive columns."""
     frame = {"amount": [float(index % 60) for index in range(300)], "card": ["a", "b", "c"] * 100}
     profile = otel_ml.ReferenceProfile.fit(frame, categorical=("card",), sensitive=("card",))
     model = otel_ml.Model("fraud_detector", "1.0.0", profile=profile)
@@ -74,7 +74,7 @@ def test_the_logger_became_an_event_on_the_trace(telemetry: InMemoryTelemetry) -
 
 
 def test_the_four_classic_alerts_keep_their_names() -> None:
-    """They are among the shipped alerts; promtool proves that each fires and stays silent (tests/pipeline)."""
+    """The four alerts are shipped under their old names; promtool tests them in tests/pipeline."""
     groups = [yaml.safe_load(path.read_text())["groups"] for path in (DEPLOY / "prometheus" / "alerts").glob("*.yaml")]
     names = {rule["alert"] for groups_of_file in groups for group in groups_of_file for rule in group["rules"]}
 
@@ -82,7 +82,7 @@ def test_the_four_classic_alerts_keep_their_names() -> None:
 
 
 def test_the_four_classic_panels_are_the_first_row() -> None:
-    """The *Model* dashboard opens with them, in the old order."""
+    """The *Model* dashboard starts with the four panels, in the old order."""
     dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "model.json").read_text())
     panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
     first = sorted(panels, key=lambda panel: (panel["gridPos"]["y"], panel["gridPos"]["x"]))[:4]
@@ -91,7 +91,7 @@ def test_the_four_classic_panels_are_the_first_row() -> None:
 
 
 def test_ground_truth_comes_back_once_and_becomes_metrics(telemetry: InMemoryTelemetry, tmp_path: Path) -> None:
-    """Labels join by prediction id, twice is once, and both the store and the counters know the performance."""
+    """Labels join by prediction id, a repeated label counts once, and store and counters both have the performance."""
     truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path / 'predictions.db'}")
     model = otel_ml.Model("fraud_detector", "1.0.0", task="binary", classes=["0", "1"], ground_truth=truth)
     ids = [model.record(prediction=predicted, score=score).id for predicted, score in ((1, 0.9), (0, 0.2), (1, 0.6))]
@@ -121,7 +121,7 @@ def test_ground_truth_comes_back_once_and_becomes_metrics(telemetry: InMemoryTel
 
 
 def test_the_scrape_page_has_the_same_names() -> None:
-    """With a port given, Prometheus can scrape as before; the names are those of the push."""
+    """With a port set, Prometheus can scrape as before, under the same names as by push."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -135,7 +135,7 @@ def test_the_scrape_page_has_the_same_names() -> None:
 
 
 def test_compose_has_no_default_password() -> None:
-    """Prometheus, Grafana and the Collector are deployed on loopback with a password that is generated."""
+    """The compose deployment has no default password: Grafana reads a generated one from a file."""
     compose = (DEPLOY / "compose" / "compose.yaml").read_text()
 
     assert "admin:admin" not in compose
@@ -144,7 +144,7 @@ def test_compose_has_no_default_password() -> None:
 
 
 def test_quality_and_resources_are_part_of_it(telemetry: InMemoryTelemetry) -> None:
-    """Drift counts and resource figures come with the library: no further tool is needed for them."""
+    """Drift counts and resource figures come with the library: no other tool is needed."""
     profile = otel_ml.ReferenceProfile.fit({"amount": [float(index % 60) for index in range(300)]})
     otel_ml.Model("fraud_detector", "1.0.0", profile=profile).record({"amount": 5.0}, prediction="x")
     with otel_ml.ResourceSampler(interval=60.0) as sampler:

@@ -1,4 +1,4 @@
-"""Every name in the rules, alerts, dashboards and data sources exists in otel_ml.semconv, and every query means something."""
+"""Every name in the rules, alerts, dashboards and data sources exists in otel_ml.semconv, and every query is meaningful."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from otel_ml import semconv
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 FOREIGN_SERIES = {
-    # Prometheus's own, of the alerts that fire.
+    # Prometheus's own series of firing alerts.
     "ALERTS",
-    # The Collector's own metrics; the Collector's documentation is their catalogue.
+    # The Collector's own metrics; see its documentation.
     "otelcol_process_uptime_seconds_total",
     "otelcol_process_memory_rss_bytes",
     "otelcol_exporter_queue_size",
@@ -37,19 +37,19 @@ FOREIGN_LABELS = {
     *("job", "instance", "le", "alertname", "alertstate"),
     # The Collector's.
     *("exporter", "receiver", "data_type"),
-    # Of our recording rules: a class against the rest, and the parts of a sum over score bins.
+    # From our recording rules: a class against the rest, and the parts of a sum over score bins.
     *("class", "tens", "term"),
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
 ALIVE = {"count", "count_over_time", "last_over_time"}
-"""Functions that ask whether a counter is there, not what it says."""
+"""Functions that check that a counter exists, not its value."""
 RATES = {"rate", "irate", "increase", "resets"}
 EXPORT_INTERVAL = timedelta(seconds=60)
 
 
 class Query(NamedTuple):
-    """One PromQL expression and where it stands."""
+    """One PromQL expression and where it is used."""
 
     place: str
     text: str
@@ -67,9 +67,9 @@ def dashboards() -> list[dict[str, Any]]:
 
 
 def targets(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Title and query of each panel on a data source of this kind."""
-    for board in dashboards():
-        for panel in board["panels"]:
+    """Yields title and query of each panel on a data source of this kind."""
+    for dashboard in dashboards():
+        for panel in dashboard["panels"]:
             for target in panel.get("targets", []):
                 if target["datasource"]["type"] == kind:
                     yield panel["title"], target
@@ -82,7 +82,7 @@ def datasources() -> dict[str, dict[str, Any]]:
 
 
 def filled(text: str) -> list[str]:
-    """The queries that Grafana makes of one with variables."""
+    """Returns the queries that Grafana makes from one with variables."""
     text = text.replace("$__rate_interval", "5m").replace("$__tags", 'service_name="x"')
     return [re.sub(r"\$\w+", "x", text.replace("$window", window)) for window in ("1h", "24h")]
 
@@ -97,9 +97,9 @@ def rule_queries() -> list[Query]:
 
 def dashboard_queries() -> list[Query]:
     found = [(title, target["expr"]) for title, target in targets("prometheus")]
-    for board in dashboards():
-        found += [("annotation " + each["name"], each["expr"]) for each in board["annotations"]["list"]]
-        for variable in board["templating"]["list"]:
+    for dashboard in dashboards():
+        found += [("annotation " + each["name"], each["expr"]) for each in dashboard["annotations"]["list"]]
+        for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
                 found.append((f"variable {variable['name']}", f"count by ({label}) ({series})"))
@@ -122,21 +122,21 @@ def children(node: Any) -> list[Any]:
 
 
 def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Each node with all nodes above it, the nearest last."""
+    """Yields each node with all nodes above it, the nearest last."""
     yield node, above
     for child in children(node):
         yield from walk(child, (*above, node))
 
 
 def operator(node: Any) -> str:
-    """Name of the function or aggregation, or nothing."""
+    """Returns the name of the function or aggregation, or an empty text."""
     if isinstance(node, promql.Call):
         return str(node.func.name)
     return str(node.op) if isinstance(node, promql.AggregateExpr) else ""
 
 
 def labels_of(node: Any) -> set[str]:
-    """The labels that one node names."""
+    """Returns the labels that one node names."""
     if isinstance(node, promql.VectorSelector):
         return {matcher.name for matcher in node.matchers.matchers}
     if isinstance(node, promql.AggregateExpr):
@@ -160,11 +160,11 @@ def own_series() -> set[str]:
 
 
 def own_attributes() -> set[str]:
-    """Attribute names, with dots."""
+    """Returns our attribute names, with dots."""
     metrics = {metric.name for metric in semconv.metrics()}
     texts = {value for value in vars(semconv).values() if isinstance(value, str)}
     named = {text for text in texts if re.fullmatch(r"[a-z_]+([.][a-z_]+)+", text)}
-    # The score is an attribute too, under the metric's name.
+    # The score is also an attribute, under the name of the metric.
     return (named - metrics) | {semconv.PREDICTION_SCORE_ATTRIBUTE, semconv.PREDICTION_DURATION_ATTRIBUTE}
 
 
@@ -180,7 +180,7 @@ COUNTERS = {
 
 
 def complaints_about(check: Any) -> list[str]:
-    """`check` gets each parsed query's nodes and says what is wrong with one, or nothing."""
+    """Applies `check` to each node of each query; returns its complaints."""
     found = []
     for query in QUERIES:
         for node, above in walk(promql.parse(query.text)):
@@ -191,7 +191,7 @@ def complaints_about(check: Any) -> list[str]:
 
 
 def test_every_series_exists():
-    """What is queried is emitted, recorded, or somebody else's and listed here."""
+    """Every queried series is emitted, recorded, or listed here as another project's."""
     known = own_series() | RECORDED | FOREIGN_SERIES
 
     def check(node, above):
@@ -203,14 +203,14 @@ def test_every_series_exists():
 
 
 def test_every_label_exists():
-    """Each label in a matcher, a grouping or a join is one of our attributes, or somebody else's and listed here."""
+    """Each label in a matcher, a grouping or a join is one of our attributes, or listed here as another project's."""
     known = OWN_LABELS | FOREIGN_LABELS
 
     assert complaints_about(lambda node, above: ", ".join(sorted(labels_of(node) - known))) == []
 
 
 def test_counters_are_read_as_rates():
-    """A counter's value since its process started says nothing."""
+    """No query reads a raw counter: its value depends on when the process started."""
 
     def check(node, above):
         if not isinstance(node, promql.VectorSelector) or node.name not in COUNTERS:
@@ -221,7 +221,7 @@ def test_counters_are_read_as_rates():
 
 
 def test_rates_are_taken_before_sums():
-    """The rate of a sum takes one replica's restart for a reset of all."""
+    """No query takes the rate of a sum, which mistakes one replica's restart for a reset of all."""
 
     def check(node, above):
         if operator(node) not in RATES:
@@ -232,7 +232,7 @@ def test_rates_are_taken_before_sums():
 
 
 def test_rates_see_four_exports():
-    """A rate over less than four export intervals flickers or is empty."""
+    """Every rate spans at least four export intervals; a shorter one flickers or is empty."""
 
     def check(node, above):
         short = operator(node) in RATES and node.args[0].range < 4 * EXPORT_INTERVAL
@@ -242,7 +242,7 @@ def test_rates_see_four_exports():
 
 
 def test_quantiles_are_taken_from_rates_by_bucket():
-    """A quantile needs the buckets' rates, with `le` kept."""
+    """Every quantile is taken from the rates of the buckets, with `le` kept."""
 
     def check(node, above):
         if operator(node) != "histogram_quantile":
@@ -256,7 +256,7 @@ def test_quantiles_are_taken_from_rates_by_bucket():
 
 
 def branches(node: Any) -> Iterator[Any]:
-    """The alternatives of an expression: the operands of its outermost `or`s."""
+    """Yields the operands of the outermost `or`s of an expression."""
     if isinstance(node, promql.ParenExpr):
         yield from branches(node.expr)
     elif isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
@@ -267,7 +267,7 @@ def branches(node: Any) -> Iterator[Any]:
 
 
 def test_shadow_models_never_alert():
-    """The first selector of each alternative, which decides what the alert is about, leaves shadow models out."""
+    """The first selector of each alternative, which decides what the alert is about, excludes shadow models."""
     silent = set()
     for _, rule in rules("alerts"):
         for branch in branches(promql.parse(rule["expr"])):
@@ -283,14 +283,14 @@ def test_shadow_models_never_alert():
 
 
 def test_serving_series_leaves_shadow_models_out():
-    """The series by which a model is missed does not count shadows."""
+    """The series behind ModelNotServing excludes shadow models."""
     found = [rule["expr"] for _, rule in rules("rules") if rule["record"].startswith("serving:")]
 
     assert [expr for expr in found if 'ml_model_role!="shadow"' not in expr] == []
 
 
 def test_recorded_names_are_unique():
-    """No two rules write the same series."""
+    """No two rules record the same series."""
     names = [rule["record"] for _, rule in rules("rules")]
 
     assert sorted(names) == sorted(set(names))
@@ -302,7 +302,7 @@ def anchors() -> set[str]:
 
 
 def test_alerts_are_complete():
-    """Each alert waits, says how grave it is, what has happened and what to do, and its entry in the runbook exists."""
+    """Each alert has a duration, a severity, a summary, a description and an entry in the runbook."""
     incomplete = []
     for file, rule in rules("alerts"):
         wanted = {
@@ -324,7 +324,7 @@ def test_runbook_has_no_orphans():
 
 
 def test_alert_texts_use_known_labels():
-    """A misspelt label in a text would be an empty place in a page at night."""
+    """Alert texts use only existing labels; a misspelt one would be empty in the page."""
     texts = [text for _, rule in rules("alerts") for text in rule["annotations"].values()]
 
     used = {label for text in texts for label in re.findall(r"\$labels\.(\w+)", text)}
@@ -333,7 +333,7 @@ def test_alert_texts_use_known_labels():
 
 
 def test_legends_use_known_labels():
-    """The same for the legends of the panels."""
+    """Panel legends use only existing labels."""
     used = {
         label
         for _, target in targets("prometheus")
@@ -349,7 +349,7 @@ def logql_queries() -> list[str]:
 
 
 def test_log_labels_exist():
-    """LogQL selects by our attributes in their underscored form, or by what Loki adds."""
+    """LogQL selects only by our attributes in their underscored form, or by labels that Loki adds."""
     used = {
         name for query in logql_queries() for name in re.findall(r"(?<=[{|,])\s*([a-z]\w*)\s*(?:=~|!~|!=|=|<|>)", query)
     }
@@ -359,7 +359,7 @@ def test_log_labels_exist():
 
 
 def test_trace_attributes_exist():
-    """TraceQL selects by our attributes with their dots, or by what every span has."""
+    """TraceQL selects only by our attributes with dots, or by intrinsics of every span."""
     queries = [target["query"] for _, target in targets("tempo")]
     used = {name for query in queries for name in re.findall(r"(?:span|resource)\.([\w.]+)", query)}
     bare = {name for query in queries for name in re.findall(r"(?<![\w.\"$])([a-z]+(?::[a-z]+)?)\s*(?:=|>|<)", query)}
@@ -369,7 +369,7 @@ def test_trace_attributes_exist():
 
 
 def test_links_between_sources_use_known_names():
-    """A wrong label in a link fails silently in Grafana."""
+    """Links between data sources use only existing names; a wrong label fails silently in Grafana."""
     tempo = datasources()["tempo"]["jsonData"]
     tags = [*tempo["tracesToLogsV2"]["tags"], *tempo["tracesToMetrics"]["tags"]]
 
@@ -379,7 +379,7 @@ def test_links_between_sources_use_known_names():
 
 @pytest.mark.parametrize("document", ["runbook.md", "prometheus/README.md", "grafana/README.md"])
 def test_documents_name_what_exists(document):
-    """A series that a document names is emitted or recorded."""
+    """Every series that a document names is emitted or recorded."""
     text = (DEPLOY / document).read_text(encoding="utf-8")
     known = own_series() | RECORDED | FOREIGN_SERIES | OWN_LABELS
     families = r"(?<![\w:.])(?:(?:ml|otelml|otelcol|hw|system|process|container|http)_[a-z0-9_]+)(?![\w*:])"

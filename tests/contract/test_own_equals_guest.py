@@ -1,4 +1,4 @@
-"""The same predictions give the same telemetry, whoever owns the providers."""
+"""The same predictions give the same telemetry, no matter who owns the providers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from otel_ml.testing import InMemoryTelemetry
 TIMES = {"start_ns", "end_ns", "time_ns", "start_time_ns", "ml.prediction.duration"}
 IDS = {"trace_id", "span_id", "parent_span_id", "ml.prediction.id"}
 MEASURED = {"sum", "min", "max", "counts", "exemplars"}
-"""What depends on how long the calls took."""
+"""Attributes that depend on how long calls took."""
 OWN_ONLY = "otelml.export."
 OWN_MARK = "otelml.exemplar"
-"""Only our own reader knows at the end of a span which one an exemplar points to."""
+"""Only our own reader knows at the end of a span whether an exemplar points to it."""
 
 
 def masked(value: Any, hidden: set[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Real servers for the pipeline's tests; those that are missing are built first."""
+"""Real servers for the pipeline tests; missing ones are built first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose")]
 import build  # noqa: E402  (found by the line above)
 from pipeline_servers import (  # noqa: E402
     LOCAL,
-    PATIENCE,
+    TIMEOUT,
     Backend,
     Collector,
     Stack,
@@ -30,7 +30,7 @@ from pipeline_servers import (  # noqa: E402
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
-    """One recording back end in the place of all three."""
+    """One recording back end in place of all three."""
     with otlp_backend() as recording:
         yield recording
 
@@ -43,7 +43,7 @@ def otelcol() -> Path:
 
 @pytest.fixture
 def collector(otelcol: Path, backend: Backend, tmp_path: Path) -> Iterator[Collector]:
-    """A Collector with the agent's configuration before the recording back end."""
+    """A Collector with the agent's configuration in front of the recording back end."""
     environment = collector_environment(backend.address, tmp_path)
     with running_collector(otelcol, environment, tmp_path) as running:
         yield running
@@ -76,5 +76,5 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.stdout.read()
-            status = process.wait(PATIENCE)
+            status = process.wait(TIMEOUT)
     assert status == 0

@@ -1,4 +1,4 @@
-"""A recording OTLP back end and a real Collector before it, for the pipeline's tests."""
+"""A recording OTLP back end and a real Collector in front of it, for the pipeline tests."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ REQUESTS: dict[str, type[Message]] = {
     "/v1/metrics": ExportMetricsServiceRequest,
     "/v1/logs": ExportLogsServiceRequest,
 }
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
-def eventually(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """The first true answer of a question that is asked again and again; fails when the patience ends."""
-    deadline = time.monotonic() + patience
+def eventually(what: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
+    """Repeats a check until it returns something true; fails when time is up."""
+    deadline = time.monotonic() + timeout
     while True:
         answer = what()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            pytest.fail(f"still {answer!r} after {patience:.0f} s")
+            pytest.fail(f"still {answer!r} after {timeout:.0f} s")
         time.sleep(0.1)
 
 
 def get(address: str) -> int:
-    """The status of a GET, 0 when nobody answers."""
+    """Returns the status of a GET, or 0 without an answer."""
     try:
         with urllib.request.urlopen(address, timeout=2.0) as response:
             return int(response.status)
@@ -60,7 +60,7 @@ def get(address: str) -> int:
 
 
 def post(address: str, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> int:
-    """The status of a POST."""
+    """Returns the status of a POST."""
     request = urllib.request.Request(address, body, {"Content-Type": content_type, **(headers or {})})
     try:
         with urllib.request.urlopen(request, timeout=10.0) as response:
@@ -71,13 +71,13 @@ def post(address: str, body: bytes, content_type: str, headers: dict[str, str] |
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
+    """Returns ports that are free at this moment."""
     return list(stack.choose_ports("auto", {}).values())[:count]
 
 
 @dataclass
 class Backend:
-    """An OTLP/HTTP back end that keeps what it is sent and answers with the status that a test sets."""
+    """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets."""
 
     port: int = 0
     status: int = 200
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Logs nothing."""
 
 
 @contextmanager
@@ -147,11 +147,11 @@ class Collector:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 def collector_environment(backend_address: str, folder: Path, **more: str) -> dict[str, str]:
-    """What collector/agent.yaml reads, with free ports and everything sent to one back end."""
+    """Returns the variables of collector/agent.yaml, with free ports and one back end for everything."""
     grpc, http, health = free_ports(3)
     return {
         "PATH": os.environ["PATH"],
@@ -170,7 +170,7 @@ def collector_environment(backend_address: str, folder: Path, **more: str) -> di
 def running_collector(
     binary: Path, environment: dict[str, str], folder: Path, configs: Sequence[str] = ("agent.yaml",)
 ) -> Iterator[Collector]:
-    """A Collector that is healthy; stopped at the end if the test has not done so."""
+    """Runs a healthy Collector; stops it at the end unless the test did."""
     arguments = [part for name in configs for part in ("--config", str(ROOT / "collector" / name))]
     log = folder / "collector.log"
     with log.open("ab") as output:
@@ -187,7 +187,7 @@ def running_collector(
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 @dataclass(frozen=True)

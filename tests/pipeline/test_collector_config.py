@@ -1,4 +1,4 @@
-"""The Collector's configuration files: valid on the real binary, and of the shape that the design asks for."""
+"""The Collector's configuration files: valid for the real binary, and of the intended shape."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tokens_file(folder: Path) -> str:
 
 @pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
 def test_configuration_is_valid(names: tuple[str, ...], otelcol: Path, tmp_path: Path) -> None:
-    """`validate` builds the whole graph and has nothing to say, no deprecation either."""
+    """`validate` builds the whole graph and reports nothing, not even a deprecation."""
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
     environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
     arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
@@ -52,7 +52,7 @@ def test_configuration_is_valid(names: tuple[str, ...], otelcol: Path, tmp_path:
 
 
 def test_memory_is_limited_first() -> None:
-    """Every pipeline begins with the memory limiter, so that its refusal still reaches the sender."""
+    """Every pipeline starts with the memory limiter, so that its refusal still reaches the sender."""
     pipelines = load("agent.yaml")["service"]["pipelines"]
     assert {key: pipeline["processors"][0] for key, pipeline in pipelines.items()} == dict.fromkeys(
         pipelines, "memory_limiter"
@@ -60,7 +60,7 @@ def test_memory_is_limited_first() -> None:
 
 
 def test_redaction_comes_after_every_other_change() -> None:
-    """Only writing a parsed body back comes after the redaction."""
+    """Only writing a parsed body back comes after redaction."""
     for pipeline in load("agent.yaml")["service"]["pipelines"].values():
         after = pipeline["processors"][pipeline["processors"].index("redaction") + 1 :]
         assert set(after) <= {"transform/body_to_text"}
@@ -76,7 +76,7 @@ def test_gateway_adds_sampling_and_removes_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["agent.yaml", "console.yaml"])
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
-    """Persistent, bounded, batched, and without an end to the retries."""
+    """Each queue is persistent, bounded and batched, and retries have no time limit."""
     for exporter in load(name)["exporters"].values():
         queue = exporter["sending_queue"]
         assert queue["storage"] == "file_storage/queue"
@@ -93,7 +93,7 @@ def test_console_adds_one_exporter_and_removes_none() -> None:
 
 
 def test_remote_keeps_the_extensions() -> None:
-    """The token is one more extension."""
+    """remote.yaml adds the token extension and keeps the others."""
     kept = load("agent.yaml")["service"]["extensions"]
     assert load("remote.yaml")["service"]["extensions"] == [*kept, "bearertokenauth/ingest"]
 
@@ -109,7 +109,7 @@ def test_nothing_listens_beyond_loopback() -> None:
 
 
 def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
-    """The pattern that decides which bodies are parsed is the one that redacts, and no plain word is missing before it."""
+    """The pattern that decides which bodies are parsed is the redaction pattern, and the simple words before it cover it."""
     processors = load("agent.yaml")["processors"]
     pattern = processors["redaction"]["blocked_key_patterns"][0]
     statements = processors["transform/body_to_map"]["log_statements"][0]["statements"]
@@ -151,8 +151,8 @@ def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
     ] == []
 
 
-def test_keys_that_are_not_looked_at_are_no_secrets() -> None:
-    """Nothing that a caller chooses, an id, a text, a class or a label, is exempt from the redaction."""
+def test_keys_exempt_from_redaction_hold_no_secrets() -> None:
+    """Nothing that a caller chooses (id, text, class, label) is exempt from redaction."""
     ignored = set(load("agent.yaml")["processors"]["redaction"]["ignored_keys"])
     chosen_by_callers = {
         semconv.PREDICTION_ID,
@@ -172,7 +172,7 @@ def test_keys_that_are_not_looked_at_are_no_secrets() -> None:
 
 
 def test_every_component_is_built_in() -> None:
-    """The configurations use only what collector/builder.yaml names, and all of one version."""
+    """The configurations use only components of collector/builder.yaml, all of one version."""
     manifest = load("builder.yaml")
     modules = [
         entry["gomod"] for kind in ("receivers", "processors", "exporters", "extensions") for entry in manifest[kind]
@@ -191,7 +191,7 @@ def test_every_component_is_built_in() -> None:
 
 
 def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """With remote.yaml a request needs one of the tokens of the file."""
+    """With remote.yaml a request needs a token from the file."""
     environment = collector_environment(backend.address, tmp_path, OTELCOL_BIND="127.0.0.1")
     environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
     request = ExportTraceServiceRequest()
@@ -204,7 +204,7 @@ def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, 
 
 
 def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> None:
-    """Without the address of a back end the Collector does not start, and names the exporter."""
+    """Without a back-end address the Collector does not start, and names the exporter."""
     environment = collector_environment("http://127.0.0.1:1", tmp_path)
     del environment["TEMPO_OTLP_ENDPOINT"]
     done = subprocess.run(
@@ -222,7 +222,7 @@ def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> No
 
 
 def test_every_metric_of_the_sampler_leaves_by_the_hosts_exporter() -> None:
-    """The pattern that parts the ways knows every name of the catalogue: predictions, HTTP and exports on one side."""
+    """The pattern that separates host metrics matches every sampler metric, and no prediction, HTTP or export metric."""
     condition = load("agent.yaml")["processors"]["filter/without_hosts"]["metrics"]["metric"][0]
     pattern = re.compile(re.search(r'"(.*)"', condition)[1])  # type: ignore[index]
     predictions = {metric.name.split(".")[0] for metric in semconv.metrics() if not pattern.match(metric.name)}

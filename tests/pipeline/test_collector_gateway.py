@@ -13,7 +13,7 @@ MILLISECOND = 1_000_000
 
 
 def traces() -> ExportTraceServiceRequest:
-    """One trace of one span for each reason to keep it, and one without."""
+    """Returns one single-span trace for each reason to keep it, and one without a reason."""
     request = ExportTraceServiceRequest()
     scope = request.resource_spans.add().scope_spans.add()
     values = {
@@ -34,8 +34,8 @@ def traces() -> ExportTraceServiceRequest:
     return request
 
 
-def test_a_gateway_keeps_what_is_worth_a_look(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Errors, slow ones, low scores, exemplars and canaries stay; without a baseline nothing else does."""
+def test_a_gateway_keeps_traces_with_a_reason(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """Errors, slow calls, low scores, exemplars and canaries are kept; without a baseline nothing else is."""
     environment = collector_environment(
         backend.address, tmp_path, OTELCOL_DECISION_WAIT="1s", OTELCOL_BASELINE_PERCENT="0"
     )

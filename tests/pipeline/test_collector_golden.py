@@ -1,4 +1,4 @@
-"""What the real Collector makes of known telemetry, compared as a whole with what is written down."""
+"""Known telemetry through the real Collector, compared as a whole with golden files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline_servers import (
     running_collector,
 )
 
-# What may differ from run to run. Nothing of the service's telemetry does; the Collector's own is left out by its name.
+# The service's telemetry is the same in every run; the Collector's own telemetry is left out by name.
 IGNORED_SERVICES = {"otelcol"}
 BACKENDS = {
     "traces": ("/tempo/v1/traces",),
@@ -33,7 +33,7 @@ def service_name(resource: dict[str, Any]) -> str:
 
 
 def resources(messages: list[Message]) -> list[dict[str, Any]]:
-    """The resources of all requests as plain data, without the ignored ones, in a stable order."""
+    """Returns the resources of all requests as plain data in a stable order, without the ignored ones."""
     found = []
     for message in messages:
         for each in next(iter(MessageToDict(message).values()), []):
@@ -43,12 +43,12 @@ def resources(messages: list[Message]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
-def test_golden_telemetry_leaves_as_written_down(
+def test_golden_telemetry_matches_the_file(
     signal: str, collector: Collector, backend: Backend, request: pytest.FixtureRequest
 ) -> None:
-    """Enriched, filtered, redacted by key in attributes and bodies, and otherwise untouched."""
+    """Telemetry is enriched, filtered and redacted by key in attributes and bodies, and otherwise unchanged."""
     status = collector.send_json(f"/v1/{signal}", (GOLDEN / f"{signal}.json").read_bytes())
-    # Metrics leave in two writes: the predictions' and the host's.
+    # Metrics leave in two writes: predictions and host.
     wanted = 2 if signal == "metrics" else 1
 
     def arrived() -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def test_golden_telemetry_leaves_as_written_down(
 
 
 def test_no_canary_arrives(collector: Collector, backend: Backend) -> None:
-    """None of the secrets in the golden telemetry, whatever their place, reaches a back end."""
+    """No secret of the golden telemetry reaches a back end, wherever it is placed."""
     for signal in ("traces", "logs", "metrics"):
         collector.send_json(f"/v1/{signal}", (GOLDEN / f"{signal}.json").read_bytes())
     eventually(lambda: {path.rsplit("/", 1)[1] for path, _ in backend.requests} == {"traces", "logs", "metrics"})
@@ -77,7 +77,7 @@ def test_no_canary_arrives(collector: Collector, backend: Backend) -> None:
 
 
 def test_own_redaction_keys(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """OTELCOL_REDACT_KEYS adds keys, in any case, to those that are always redacted."""
+    """OTELCOL_REDACT_KEYS adds keys, in upper or lower case, to the ones that are always redacted."""
     environment = collector_environment(backend.address, tmp_path, OTELCOL_REDACT_KEYS="AGE|city")
     with running_collector(otelcol, environment, tmp_path) as running:
         running.send_json("/v1/logs", (GOLDEN / "logs.json").read_bytes())

@@ -25,7 +25,7 @@ def one_span(name: str) -> ExportTraceServiceRequest:
 
 
 def names(backend: Backend) -> list[str]:
-    """Names of all spans that arrived, in order."""
+    """Returns the names of all received spans, in order."""
     return [
         span.name
         for request in backend.received("/v1/traces")
@@ -36,7 +36,7 @@ def names(backend: Backend) -> list[str]:
 
 
 def test_a_back_end_that_comes_back_gets_what_it_missed(collector: Collector, backend: Backend) -> None:
-    """While the back end answers 503 the data waits, and it is delivered once, when the back end recovers."""
+    """While the back end answers 503 data stays queued; after recovery it is delivered once."""
     backend.status = 503
     assert collector.send("/v1/traces", one_span("missed")) == 200
     eventually(lambda: backend.refused)
@@ -61,7 +61,7 @@ def test_a_killed_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp
 
 
 def test_a_stopped_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """A stop in the middle of a retry puts the data back, and the next Collector delivers it."""
+    """A Collector stopped during a retry keeps the data, and the next Collector delivers it."""
     environment = collector_environment(backend.address, tmp_path)
     backend.status = 503
     with running_collector(otelcol, environment, tmp_path) as first:
@@ -74,7 +74,7 @@ def test_a_stopped_collector_keeps_its_queue(otelcol: Path, backend: Backend, tm
 
 
 def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Each exporter has its own queue: traces go on while the metrics' back end refuses everything."""
+    """Each exporter has its own queue: traces are delivered while the metrics back end refuses everything."""
     with otlp_backend() as metrics:
         metrics.status = 503
         environment = collector_environment(backend.address, tmp_path)
@@ -88,8 +88,8 @@ def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Back
             eventually(lambda: metrics.requests)
 
 
-def test_a_refused_prediction_metric_does_not_take_a_host_metric_along(collector: Collector, backend: Backend) -> None:
-    """Prediction and host metrics leave in separate writes, so that Prometheus may refuse one and take the other."""
+def test_a_refused_prediction_metric_does_not_cost_a_host_metric(collector: Collector, backend: Backend) -> None:
+    """Prediction and host metrics leave in separate writes, so that Prometheus can refuse one and accept the other."""
     collector.send_json("/v1/metrics", (GOLDEN / "metrics.json").read_bytes())
 
     def writes() -> set[frozenset[str]]:

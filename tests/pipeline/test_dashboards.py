@@ -1,4 +1,4 @@
-"""The Model dashboard and its data sources: generated, complete, and every query parsed by the language's own grammar."""
+"""The Model dashboard and its data sources: generated, complete, and every query parsed by its language's own grammar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOURCES = {
 
 
 def filled(text):
-    """A query as Grafana sends it, with one value in the place of each variable."""
+    """Returns a query as Grafana sends it, with a value for each variable."""
     text = text.replace("$__rate_interval", "5m").replace("$__tags", 'service_name="x"').replace("$window", "1h")
     return re.sub(r"\$\{?\w+(?:\.\w+)*\}?", "x", text)
 
@@ -78,14 +78,14 @@ def grammars():
 
 
 def test_dashboard_is_what_the_generator_writes():
-    """Nobody has edited the JSON by hand, or changed the generator without running it."""
+    """The JSON is not edited by hand, and the generator was run after its last change."""
     done = subprocess.run([sys.executable, "-B", GRAFANA / "build_dashboards.py", "--check"], capture_output=True)
 
     assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
 def test_first_row_is_the_classic_four():
-    """Who comes from the course notes finds the four panels where they were."""
+    """The four panels of the course recipe come first."""
     first, second = [index for index, panel in enumerate(DASHBOARD["panels"]) if panel["type"] == "row"][:2]
 
     assert [panel["title"] for panel in DASHBOARD["panels"][first + 1 : second]] == [
@@ -113,7 +113,7 @@ def test_logql_and_traceql_parse(grammars):
 
 
 def test_the_grammars_notice_errors(grammars):
-    """The check above is able to fail: each of these is wrong."""
+    """The check above can fail: each of these queries is invalid."""
     wrong = {
         "logql": ['{service.name="x"}', '{service_name="x"', '{service_name="x"} | = "y"'],
         "traceql": ["{ status == }", "{ resource.service.name = }"],
@@ -125,14 +125,14 @@ def test_the_grammars_notice_errors(grammars):
 
 
 def test_every_target_was_checked():
-    """No target is of a kind that the tests above overlook."""
+    """Every target is of a kind that the tests above cover."""
     checked = {text for _, text in promql_queries()} | {*logql_queries(), *traceql_queries()}
 
     assert [target for _, target in TARGETS if target.get("expr", target.get("query")) not in checked] == []
 
 
 def test_panels_are_complete():
-    """Each panel says what it shows and in what unit, and names its data source by a variable."""
+    """Each panel has a description, a unit and a data source variable."""
     incomplete = [
         panel["title"]
         for panel in PANELS
@@ -170,7 +170,7 @@ def test_queries_of_a_panel_have_their_own_letter():
 
 
 def test_every_variable_is_defined_and_used():
-    """A variable that is used is defined, and the other way round; Grafana's own are apart."""
+    """Every used variable is defined and every defined one is used, apart from Grafana's own."""
     text = json.dumps([DASHBOARD["panels"], DASHBOARD["annotations"], list(VARIABLES.values())])
     used = set(re.findall(r"\$\{?(?!__)(\w+)", text))
 
@@ -178,28 +178,28 @@ def test_every_variable_is_defined_and_used():
 
 
 def test_variables_are_the_promised_ones():
-    """Service, environment, model, version and role can be chosen, and each may be absent."""
+    """Service, environment, model, version and role can be selected, and each may be absent."""
     chosen = {name: VARIABLES[name]["allValue"] for name in ("job", "environment", "model", "version", "role")}
 
     assert chosen == dict.fromkeys(chosen, ".*")
 
 
 def test_latency_has_exemplars():
-    """The click from a slow call to its trace begins at the latency panel."""
+    """The latency panel has exemplars that link to traces."""
     shown = {panel["title"] for panel, target in TARGETS if target.get("exemplar")}
 
     assert shown == {"Prediction Latency (p95)", "Latency"}
 
 
 def test_rates_follow_the_export_interval():
-    """Panels take rates over Grafana's own interval, which knows how often data arrive."""
+    """Panels take rates over Grafana's own interval, which follows the export interval."""
     ranges = {each for _, target in TARGETS if "expr" in target for each in re.findall(r"\[([^\]]+)\]", target["expr"])}
 
     assert ranges == {"$__rate_interval"}
 
 
 def test_dashboard_is_of_the_classic_form():
-    """File provisioning refuses the newer forms; a stable uid keeps links alive."""
+    """The JSON has the classic format, since file provisioning refuses newer ones, and a stable uid."""
     form = {key: DASHBOARD.get(key) for key in ("uid", "title", "schemaVersion", "editable", "apiVersion", "spec")}
 
     assert form == {
@@ -213,7 +213,7 @@ def test_dashboard_is_of_the_classic_form():
 
 
 def test_links_lead_from_metric_to_trace_to_log_and_back():
-    """The uids by which the data sources name each other exist, and the `$` that Grafana must keep are doubled."""
+    """The uids by which data sources refer to each other exist, and every literal `$` is doubled."""
     links = {
         "exemplar": SOURCES["Prometheus"]["jsonData"]["exemplarTraceIdDestinations"][0]["datasourceUid"],
         "log": SOURCES["Loki"]["jsonData"]["derivedFields"][0]["datasourceUid"],

@@ -1,4 +1,4 @@
-"""The deployment files: pinned, on loopback, without a default password, and in step with what they mount."""
+"""The deployment files: pinned, on loopback, without a default password, and consistent with what they mount."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_collector_image_is_the_version_that_is_tested() -> None:
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    """Nothing of the compose file can be reached from another machine."""
+    """No port of the compose file can be reached from another machine."""
     ports = [port for service in compose()["services"].values() for port in service.get("ports", [])]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
@@ -74,7 +74,7 @@ def test_back_ends_without_a_password_are_not_published() -> None:
 
 
 def test_every_mounted_file_is_in_the_repository() -> None:
-    """A bind mount of a missing file would silently become an empty folder."""
+    """Every bind mount exists: a missing file would silently become an empty folder."""
     mounts = [
         volume.split(":")[0]
         for service in compose()["services"].values()
@@ -85,7 +85,7 @@ def test_every_mounted_file_is_in_the_repository() -> None:
 
 
 def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
-    """The path of the dashboard provider is a mount of the Grafana container."""
+    """The path of the dashboard provider is mounted in the Grafana container."""
     targets = [volume.split(":")[1] for volume in compose()["services"]["grafana"]["volumes"]]
     files = (ROOT / "deploy" / "grafana" / "provisioning" / "dashboards").glob("*.y*ml")
     paths = [
@@ -117,7 +117,7 @@ def test_no_password_is_in_the_repository() -> None:
 
 
 def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> None:
-    """Mode 0600, long, different each time, and untouched by a second run."""
+    """Secrets have mode 0600, are long and random, and a second run keeps them."""
     owner = (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
     files = prepare.prepare(tmp_path, *owner)
     before = {file: file.read_text(encoding="utf-8") for file in files}
@@ -132,13 +132,13 @@ def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["namespace.yaml", "collector.yaml", "service.yaml"])
 def test_kubernetes_accepts_every_manifest(name: str) -> None:
-    """Each document is valid against the API's schema, unknown fields being errors."""
+    """Each document is valid against the API schema, without unknown fields."""
     for document in documents(name):
         kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)
 
 
 def test_every_container_is_confined() -> None:
-    """No root, no privileges, a read-only disk, requests and limits; probes for what serves."""
+    """Containers have no root, no privileges, a read-only disk, requests and limits; servers have probes."""
     for template in workloads():
         assert template["spec"]["securityContext"]["runAsNonRoot"] is True
         assert template["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -155,7 +155,7 @@ def test_every_container_is_confined() -> None:
 
 
 def test_the_sampler_is_a_sidecar_of_the_service() -> None:
-    """It starts before the service, ends after it, and sees its processes."""
+    """The sampler starts before the service, ends after it, and sees its processes."""
     spec = next(each["spec"] for each in workloads() if "initContainers" in each["spec"])
     sampler = spec["initContainers"][0]
     assert "exec otel-ml sampler --mode sidecar --pid " in sampler["command"][-1]
@@ -164,7 +164,7 @@ def test_the_sampler_is_a_sidecar_of_the_service() -> None:
 
 
 def test_kustomization_uses_the_collectors_own_configuration() -> None:
-    """The ConfigMap is made from collector/, it is no copy, and every file that is named exists."""
+    """The ConfigMap is made from the files in collector/, and every named file exists."""
     kustomization = documents("kustomization.yaml")[0]
     files = kustomization["configMapGenerator"][0]["files"]
     assert files == ["../../collector/agent.yaml", "../../collector/remote.yaml"]
@@ -172,7 +172,7 @@ def test_kustomization_uses_the_collectors_own_configuration() -> None:
 
 
 def test_loki_keeps_high_cardinality_out_of_the_index() -> None:
-    """Pods and instances are structured metadata, not labels, and logs do not live forever."""
+    """Pods and instances are structured metadata, not labels, and logs expire."""
     loki = yaml.safe_load((ROOT / "deploy" / "loki" / "loki.yaml").read_text(encoding="utf-8"))
     resource = loki["limits_config"]["otlp_config"]["resource_attributes"]
     assert resource["ignore_defaults"] is True
@@ -181,7 +181,7 @@ def test_loki_keeps_high_cardinality_out_of_the_index() -> None:
 
 
 def test_tempo_is_configured_for_version_3() -> None:
-    """Version 3 refuses the blocks `ingester` and `compactor`; the receiver must be named to listen at all."""
+    """The file has no `ingester` or `compactor`, which version 3 refuses, and names a receiver, without which Tempo does not listen."""
     tempo = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text(encoding="utf-8"))
     assert {"ingester", "compactor", "ingester_client", "metrics_generator_client"} & set(tempo) == set()
     assert tempo["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
@@ -190,7 +190,7 @@ def test_tempo_is_configured_for_version_3() -> None:
 
 @pytest.mark.parametrize("script", ["local/build.py", "local/stack.py", "local/verify.py", "compose/prepare.py"])
 def test_every_script_explains_itself(script: str) -> None:
-    """`--help` gives the use and an example."""
+    """`--help` shows usage and an example."""
     command = [sys.executable, str(ROOT / "deploy" / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"python deploy/{script}" in done.stdout

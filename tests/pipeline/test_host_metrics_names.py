@@ -24,7 +24,7 @@ Series = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 def series_of(messages: Iterable[Message]) -> dict[Series, tuple[str, str, float]]:
-    """Instrument, unit and last value of every series of the receiver; the Collector's own are left out."""
+    """Returns instrument, unit and last value of every series of the receiver, without the Collector's own."""
     found: dict[Series, tuple[str, str, float]] = {}
     for message in messages:
         for resource in message.resource_metrics:
@@ -54,7 +54,7 @@ def ours(readings: Iterable[Reading]) -> dict[Series, tuple[str, str, float]]:
 
 @contextmanager
 def receiving(otelcol: Path, backend: Backend, folder: Path, **settings: str):
-    """The real receiver with the transform, once a second."""
+    """Runs the real receiver with the transform, once a second."""
     environment = collector_environment(backend.address, folder, OTELCOL_HOST_INTERVAL="1s", **settings)
     with running_collector(otelcol, environment, folder, CONFIGS):
         yield
@@ -62,7 +62,7 @@ def receiving(otelcol: Path, backend: Backend, folder: Path, **settings: str):
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A root with the recorded /proc, as a Collector in a container has it mounted."""
+    """Builds a root with the recorded /proc, as mounted in a Collector's container."""
     root = tmp_path / "root"
     shutil.copytree(TREE, root / "proc")
     shutil.copytree(TREE / "sys_block", root / "sys" / "block")
@@ -76,9 +76,9 @@ def tree(tmp_path: Path) -> Path:
 def test_one_recorded_machine_gives_the_same_figures_either_way(
     otelcol: Path, backend: Backend, tmp_path: Path, tree: Path, part: str
 ) -> None:
-    """Every series of ours is one of the receiver's after the transform: name, kind, unit, attributes and value."""
+    """After the transform the receiver has every series of ours: name, kind, unit, attributes and value."""
     expected = ours(HostSource(proc=tree / "proc", sys_block=tree / "sys" / "block", parts=(part,)).read().readings)
-    # the receiver looks at its own machine for these, whatever the root
+    # the receiver reads these from its own machine, whatever the root
     live = {semconv.SYSTEM_CPU_LOGICAL_COUNT.name, semconv.SYSTEM_PAGING_USAGE.name}
     expected = {key: value for key, value in expected.items() if key[0] not in live}
     prefix = {"memory": "system.memory.", "paging": "system.paging."}.get(part, f"system.{part}.")
@@ -90,7 +90,7 @@ def test_one_recorded_machine_gives_the_same_figures_either_way(
 
         found = eventually(actual)
     assert {key: value[:2] for key, value in found.items()} == {key: value[:2] for key, value in expected.items()}
-    # the receiver adds up the CPUs, each of them cut to whole ticks
+    # the receiver adds up the CPUs, each truncated to whole ticks
     tick = 0.02 if part == "cpu" else 1e-9
     assert {key: value[2] for key, value in found.items()} == pytest.approx(
         {key: value[2] for key, value in expected.items()}, rel=1e-9, abs=tick
@@ -98,7 +98,7 @@ def test_one_recorded_machine_gives_the_same_figures_either_way(
 
 
 def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Names, kinds, units and attributes of host and process, file systems too; nothing that is not ours."""
+    """Names, kinds, units and attributes of host, process and file systems agree, and there are no others."""
     host = HostSource().read().readings
     process = [
         reading
@@ -108,7 +108,7 @@ def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Bac
     pressure = semconv.PRESSURE_STALL_TIME.name
     expected = {key: value[:2] for key, value in ours([*host, *process]).items() if key[0] != pressure}
     if len(Path("/proc/swaps").read_text().splitlines()) < 2:
-        # no swap is 0 bytes of /proc/meminfo to us, and no device to the receiver
+        # without swap we report 0 bytes from /proc/meminfo, the receiver reports no device
         expected = {key: value for key, value in expected.items() if key[0] != semconv.SYSTEM_PAGING_USAGE.name}
     with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_PROCESS=otelcol.name):
 
@@ -117,7 +117,7 @@ def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Bac
             return found if any(name == "process.uptime" for name, _ in found) else None
 
         found = eventually(actual)
-    # context switches of another process are known to the receiver only: it counts those of the main thread
+    # only the receiver reports context switches of another process: those of its main thread
     switches = semconv.PROCESS_CONTEXT_SWITCHES.name
     assert {key: value for key, value in found.items() if key[0] != switches} == expected
     assert {dict(key[1])[semconv.PROCESS_CONTEXT_SWITCH_TYPE] for key in found if key[0] == switches} == {
@@ -127,7 +127,7 @@ def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Bac
 
 
 def test_swap_of_several_devices_is_one_figure(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """As /proc/meminfo has it; what is cached is a part of what is used. Fed, since not every machine has swap."""
+    """Swap devices are added up as in /proc/meminfo, where `used` includes `cached`; simulated, since not every machine has swap."""
     overlay = tmp_path / "fed.yaml"
     overlay.write_text("service: {pipelines: {metrics/host_metrics: {receivers: [otlp]}}}")
     request = ExportMetricsServiceRequest()
@@ -143,7 +143,7 @@ def test_swap_of_several_devices_is_one_figure(otelcol: Path, backend: Backend, 
         assert running.send("/v1/metrics", request) == 200
 
         def mapped() -> dict[Series, tuple[str, str, float]]:
-            # the agent's own pipeline takes what was fed as it is
+            # the agent's own pipeline passes the simulated data unchanged
             received = series_of(backend.received("/metrics"))
             return {key: value for key, value in received.items() if "system.paging.state" in dict(key[1])}
 
@@ -156,7 +156,7 @@ def test_swap_of_several_devices_is_one_figure(otelcol: Path, backend: Backend, 
 
 
 def test_no_command_line_leaves(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Arguments of processes may hold secrets; the resource names the service instead."""
+    """No command line is exported, since arguments may hold secrets; the resource names the service instead."""
     with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_PROCESS=otelcol.name, OTELCOL_HOST_NAME="node-7"):
 
         def resources() -> list[dict[str, str]]:

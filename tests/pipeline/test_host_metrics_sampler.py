@@ -1,4 +1,4 @@
-"""`otel-ml sampler` through the real Collector: what it encodes by itself is what the Collector reads."""
+"""`otel-ml sampler` through the real Collector: the Collector reads what it encodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_the_collector_takes_all_that_the_sampler_sends(
+def test_the_collector_accepts_all_that_the_sampler_sends(
     collector: Collector, backend: Backend, compression: str, tmp_path
 ) -> None:
     """Names, kinds and units of the catalogue arrive, cumulative, under one service, host and instance."""
@@ -41,7 +41,7 @@ def test_the_collector_takes_all_that_the_sampler_sends(
                     if attributes.get("service.name") == "node-a":
                         resources.add(tuple(sorted(attributes.items())))
                         found |= {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
-            # the account leaves by another exporter of the Collector than the figures of the host
+            # the ledger metrics leave through another exporter than the host metrics
             delivered = found.get(semconv.EXPORT_DELIVERED.name)
             is_delivered = delivered is not None and delivered.sum.data_points[0].as_int > 0
             return found if is_delivered and semconv.SYSTEM_CPU_TIME.name in found else {}

@@ -1,4 +1,4 @@
-"""The build entry of the local servers: what it prints, what it skips, what it refuses."""
+"""The build command of the local servers: what it prints, skips and refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_build(*arguments: str, **environment: str) -> subprocess.CompletedProces
 
 
 def fake_go(folder: Path, script: str) -> str:
-    """A PATH in which `go` is the given shell script."""
+    """Returns a PATH in which `go` is the given shell script."""
     go = folder / "bin" / "go"
     go.parent.mkdir()
     go.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -33,21 +33,21 @@ def fake_go(folder: Path, script: str) -> str:
 
 
 def test_a_built_tool_is_not_built_again() -> None:
-    """With the binary in the cache only its path is printed, even without Go."""
+    """If the binary is cached only its path is printed, even without Go."""
     path = build.build("promtool")
     done = run_build("promtool", PATH="/nowhere")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}\n", "")
 
 
 def test_path_builds_nothing(tmp_path: Path) -> None:
-    """`--path` says where the binary is or will be, below the cache folder."""
+    """`--path` prints where the binary is or will be, below the cache folder."""
     done = run_build("--path", "jaeger", OTEL_ML_CACHE=str(tmp_path))
     assert done.stdout == f"{tmp_path}/jaeger-{build.TOOLS['jaeger'].pins}/jaeger\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_tool_is_named() -> None:
-    """One line with the known names, and a status that is not 0."""
+    """An unknown tool gives one line with the known names and a nonzero status."""
     done = run_build("jager")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
@@ -56,7 +56,7 @@ def test_an_unknown_tool_is_named() -> None:
 
 
 def test_without_go_one_line_says_so(tmp_path: Path) -> None:
-    """A missing compiler is no traceback."""
+    """A missing compiler gives one line and no traceback."""
     done = run_build("jaeger", OTEL_ML_CACHE=str(tmp_path), PATH=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == (
@@ -65,7 +65,7 @@ def test_without_go_one_line_says_so(tmp_path: Path) -> None:
 
 
 def test_a_failed_build_leaves_no_binary_and_shows_why(tmp_path: Path) -> None:
-    """The compiler's last lines are shown and the next run begins anew."""
+    """The compiler's last lines are shown, and the next run starts again."""
     path = fake_go(tmp_path, "echo 'cannot find module' >&2; exit 1")
     cache = tmp_path / "cache"
     done = run_build("jaeger", OTEL_ML_CACHE=str(cache), PATH=path)
@@ -75,7 +75,7 @@ def test_a_failed_build_leaves_no_binary_and_shows_why(tmp_path: Path) -> None:
 
 
 def test_two_runs_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second waits for the first and takes its result."""
+    """The second run waits for the first and uses its result."""
     calls = tmp_path / "calls"
     path = fake_go(tmp_path, f'echo call >> "{calls}"; sleep 1; for last; do :; done; touch "$5"')
     monkeypatch.setenv("OTEL_ML_CACHE", str(tmp_path / "cache"))
@@ -91,7 +91,7 @@ def test_two_runs_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_pins_decide_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version in go.mod is another folder, so an old binary is never taken for a new one."""
+    """Another version in go.mod gives another folder, so an old binary is never used for a new version."""
     tool = build.TOOLS["jaeger"]
     before = tool.pins
     monkeypatch.setattr(build, "HERE", tmp_path)

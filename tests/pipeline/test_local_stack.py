@@ -1,4 +1,4 @@
-"""The process list: ports, refusals, and what becomes of a process that ends."""
+"""The process list: ports, refusals, and processes that end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_stack(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def test_ports_are_defaults_offsets_or_free_ones() -> None:
-    """The environment wins; `auto` gives a different free port to each listener."""
+    """Ports from the environment win; `auto` gives each listener a different free port."""
     assert launcher.choose_ports("0", {}) == launcher.DEFAULT_PORTS
     shifted = launcher.choose_ports("100", {"PROMETHEUS_PORT": "9999"})
     assert (shifted["PROMETHEUS_PORT"], shifted["CONSOLE_PORT"]) == (9999, 14418)
@@ -35,7 +35,7 @@ def test_ports_are_defaults_offsets_or_free_ones() -> None:
 
 
 def test_a_taken_port_is_named_before_anything_starts() -> None:
-    """The line says which variable to set."""
+    """A port in use gives one line that names the variable to set."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -45,7 +45,7 @@ def test_a_taken_port_is_named_before_anything_starts() -> None:
 
 
 def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
-    """One line with the names that the Procfile has."""
+    """An unknown process gives one line with the names of the Procfile."""
     done = run_stack(tmp_path, "prometeus")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -69,7 +69,7 @@ def test_traffic_then_verification_decide(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_too_early_fails_the_run(tmp_path: Path) -> None:
-    """Even with status 0: its last lines are shown and the others are stopped."""
+    """A process that ends early fails the run, even with status 0; its last lines are shown and the others are stopped."""
     done = run_stack(tmp_path, "victoria-logs", "--process", "service=echo goodbye; sleep 1", STACK_SECONDS="60")
     assert done.returncode == 1
     assert "a process ended too early" in done.stderr
@@ -77,14 +77,14 @@ def test_a_process_that_ends_too_early_fails_the_run(tmp_path: Path) -> None:
 
 
 def test_every_known_process_has_a_health_address() -> None:
-    """All of the Procfile that listen, and the example service, are waited for."""
+    """The run waits for every listener of the Procfile and for the example service."""
     environment = {name: str(port) for name, port in launcher.DEFAULT_PORTS.items()}
     known = supervise.endpoints(environment)
     assert set(known) == {*launcher.chosen_processes([], []), "service"} - {"sampler"}
 
 
 def test_each_run_begins_empty_and_alone(tmp_path: Path) -> None:
-    """Data of an earlier run goes, other files stay, and a second run in the same folder is refused meanwhile."""
+    """A run removes the data of earlier runs, keeps other files, and refuses a second run in the same folder."""
     for name in ("prometheus/wal", "queue/exporter", "example"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "console.duckdb.wal").touch()

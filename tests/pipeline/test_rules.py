@@ -1,4 +1,4 @@
-"""Recording rules and alerts, judged by the real promtool and by numbers computed with numpy and scikit-learn."""
+"""Recording rules and alerts, checked by the real promtool and against numbers computed with numpy and scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yaml"))
 MINUTES = {"1h": 60, "24h": 65}
-"""Minutes of counting in each window at minute 65, when the counters began at 0 in minute 0."""
+"""Minutes counted in each window at minute 65; the counters start at 0 in minute 0."""
 
 
 @pytest.fixture(scope="session")
@@ -40,21 +40,21 @@ def test_rules_are_valid(promtool):
 
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
 def test_rule_unit_tests_pass(promtool, file):
-    """Each alert fires and stays silent as its test says, and each formula gives the expected number."""
+    """Each alert fires and stays silent as its test expects, and each formula gives the expected number."""
     done = subprocess.run([promtool, "test", "rules", "--diff", str(file)], capture_output=True)
 
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 def test_rules_are_what_the_generator_writes():
-    """Nobody has changed a rule file without its generator, or the generator without the files."""
+    """Rule files are what the generator writes."""
     done = subprocess.run([sys.executable, str(PROMETHEUS / "build_rules.py"), "--check"], capture_output=True)
 
     assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
 def test_every_alert_has_a_firing_and_a_silent_case():
-    """No alert is without an example of when it fires and of when it must not."""
+    """Every alert has a case in which it fires and one in which it must not."""
     alerts = {
         rule["alert"]
         for file in (PROMETHEUS / "alerts").glob("*.yaml")
@@ -71,7 +71,7 @@ def test_every_alert_has_a_firing_and_a_silent_case():
 
 
 def read_series(test):
-    """Name, labels and step (of a counter) or value (of a gauge) of each input series."""
+    """Yields name, labels and step (counter) or value (gauge) of each input series."""
     for entry in test["input_series"]:
         name, labels = re.fullmatch(r"(\w+)\{(.*)\}", entry["series"]).groups()
         number = re.fullmatch(r"(?:0\+)?([\d.]+)x\d+", entry["values"])[1]
@@ -79,7 +79,7 @@ def read_series(test):
 
 
 def expected_of(test):
-    """What the rule test says: the expression's series and window to its numbers by the label that tells them apart."""
+    """Returns the expected numbers of the rule test, by series and window and by the label that distinguishes them."""
     found = {}
     for case in test["promql_expr_test"]:
         series = re.fullmatch(r"round\(1e6 \* (\S+)\)", case["expr"])[1]
@@ -99,7 +99,7 @@ def millionths(numbers):
 
 
 def drift_numbers(test):
-    """PSI, its noise and the Jensen-Shannon distance, written down once more, with numpy."""
+    """Computes PSI, its noise level and the Jensen-Shannon distance with numpy."""
     share, size, step = defaultdict(dict), {}, defaultdict(lambda: defaultdict(float))
     for name, labels, number in read_series(test):
         feature, bin_ = labels["ml_feature_name"], labels.get("ml_feature_bin")
@@ -127,7 +127,7 @@ def drift_numbers(test):
 
 
 def outcome_numbers(test):
-    """Accuracy, precision, recall and F1 as scikit-learn sees the single predictions behind the counts."""
+    """Computes accuracy, precision, recall and F1 with scikit-learn from the single predictions behind the counts."""
     numbers = {}
     for window, minutes in MINUTES.items():
         predicted, actual = [], []
@@ -146,7 +146,7 @@ def outcome_numbers(test):
 
 
 def score_numbers(test):
-    """The AUC that scikit-learn gives for the scores rounded to their bins, and half the pairs within a bin."""
+    """Computes AUC with scikit-learn for scores rounded to their bins, and half the pairs within a bin."""
     numbers = {}
     for window, minutes in MINUTES.items():
         counts = {"yes": np.zeros(50), "no": np.zeros(50)}
@@ -168,7 +168,7 @@ def score_numbers(test):
     ("name", "compute"), [("drift", drift_numbers), ("outcomes", outcome_numbers), ("scores", score_numbers)]
 )
 def test_expected_numbers_are_independent(name, compute):
-    """The numbers that the rules are tested against come from another implementation than the rules."""
+    """The expected numbers of the rules come from an independent implementation."""
     test = rule_test(name)
 
     assert expected_of(test) == millionths(compute(test))

@@ -1,4 +1,4 @@
-"""Hand-made OTLP through the real Collector, found again in real Prometheus, VictoriaLogs and Jaeger."""
+"""Handwritten OTLP through the real Collector, read back from real Prometheus, VictoriaLogs and Jaeger."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def points(ids: list[tuple[bytes, bytes]], now: int) -> ExportMetricsServiceRequ
 
 @pytest.fixture(scope="module")
 def servers(stack: Stack) -> verify.Servers:
-    """The query APIs, after three predictions have gone through the Collector."""
+    """Returns the query APIs after three predictions have passed the Collector."""
     ids = [(os.urandom(16), os.urandom(8)) for _ in range(COUNT)]
     now = time.time_ns()
     for path, request in (
@@ -125,7 +125,7 @@ def test_every_server_holds_every_prediction(servers: verify.Servers) -> None:
 
 
 def test_an_exemplar_leads_to_its_trace_and_event(servers: verify.Servers) -> None:
-    """From a bucket of the real Prometheus to the span in Jaeger and the event in VictoriaLogs."""
+    """An exemplar of the real Prometheus leads to the span in Jaeger and the event in VictoriaLogs."""
     eventually(lambda: servers.exemplars(verify.DURATION_BUCKET))
     verify.stable_counts(servers, 30.0)
     assert verify.follow_exemplar(servers) == "p-0"
@@ -151,7 +151,7 @@ def test_metric_labels_are_those_that_rules_group_by(servers: verify.Servers) ->
 
 
 def test_an_event_is_found_by_its_prediction_id_and_redacted(servers: verify.Servers) -> None:
-    """The log server shows the body as one JSON text, without the value of the sensitive key."""
+    """The log server has the body as one JSON text, without the value of the sensitive key."""
     found = eventually(lambda: servers.logsql('_time:1d "ml.prediction.id":="p-1"'))
     assert [json.loads(each["_msg"]) for each in found] == [
         {"features": {"age": 39, "email": "****"}, "prediction": 1, "score": 0.93}
@@ -165,7 +165,7 @@ def test_the_collectors_own_figures_arrive(servers: verify.Servers) -> None:
 
 
 def test_all_rules_are_loaded_and_healthy(stack: Stack, servers: verify.Servers) -> None:
-    """Prometheus has read every rule file, with its own configuration file, and no group reports an error."""
+    """Prometheus has loaded every rule file through its own configuration, and no group reports an error."""
     with urllib.request.urlopen(stack.addresses["prometheus"] + "/api/v1/rules") as response:
         groups = json.load(response)["data"]["groups"]
     folder = ROOT / "deploy" / "prometheus"
@@ -184,8 +184,8 @@ def test_prometheus_configuration_is_valid() -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_dashboard_queries_are_asked_with_variables_filled_in(servers: verify.Servers) -> None:
-    """A query with data passes, one without is named, and one that Prometheus refuses is named too."""
+def test_dashboard_queries_run_with_variables_filled_in(servers: verify.Servers) -> None:
+    """A query with data passes; one without data and one that Prometheus refuses are named."""
     dashboard: dict[str, Any] = {
         "templating": {"list": [{"name": "model", "type": "query"}, {"name": "ds", "type": "datasource"}]},
         "panels": [

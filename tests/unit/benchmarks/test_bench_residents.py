@@ -48,7 +48,7 @@ def test_a_contender_that_hangs_is_ended() -> None:
         contender.slice()
 
 
-def test_contenders_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contenders_are_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forwards and backwards, the first turn uncounted; one that fails leaves the others their turns."""
     log = tmp_path / "turns"
     script = tmp_path / "contender.py"
