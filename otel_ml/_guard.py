@@ -1,4 +1,14 @@
-"""The only broad handler: what goes wrong in otel-ml is logged once per cause, counted, and kept from the service."""
+"""The only broad handler: an error in otel-ml is logged once per cause, counted, and kept from the service.
+
+How to guard:
+
+- `call`: runs a step of ours; its result, or None after an error. The one to use.
+- `guarded`: `call` as a decorator.
+- `call_two`: `call` with exactly two arguments, at a third of the cost; for the path of a request.
+- `caught`: what `call` does with an exception, for the two handlers written out on the path of a prediction.
+- `attempt`: calls a method of the user's object; its failure is hostile input, silent and uncounted.
+- `report`: counts and logs an error that somebody else caught.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +16,7 @@ import functools
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from inspect import CO_VARARGS
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -16,18 +25,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
 B = TypeVar("B")
-D = TypeVar("D")
 
 _LOG = logging.getLogger("otel_ml")
 _LINES_KEPT = 256
-"""Distinct lines of one kind that are remembered; beyond it they are left out, and one line says so."""
+"""Distinct lines logged of one kind; one more line says that the rest is not logged."""
 
 _SIGNALS = frozenset(int(number) for number in signal.Signals)
 
 _lock = threading.RLock()
 _counts: dict[str, int] = {}
 _logged: dict[str, set[object]] = {}
-"""What was logged once, by kind: no kind takes the room of another."""
+"""What was logged, by kind; each kind has its own limit."""
 _state = threading.local()
 
 
@@ -35,48 +43,46 @@ def report(where: str, error: Exception) -> None:
     """Counts an internal error and logs its first occurrence.
 
     Args:
-        where: The room and the step, such as ``"prediction.finish"``; a closed set, it becomes a metric attribute.
-        error: What was caught. Its text is not logged: it may quote the user's data.
+        where: The room and the step, such as ``"prediction.finish"``. A closed set: it becomes a metric attribute.
+        error: The exception. Its message is not logged: it may quote the user's data.
     """
     cause = (where, type(error).__name__, _place(error))
-    with _lock:
-        _counts[where] = _counts.get(where, 0) + 1
+    _count(where)
     _warn_first(
         "errors",
         cause,
-        f"otel-ml: {where} failed with {cause[1]} at {cause[2]}; the service goes on, further ones are counted",
+        f"otel-ml: {where} failed with {cause[1]} at {cause[2]}: the service is unaffected; repeats are only counted",
     )
 
 
 def warn(message: str) -> None:
-    """Logs one line of ours with log export suppressed, so that a broken exporter cannot feed itself."""
+    """Logs one line while log export skips it, so that a broken exporter cannot feed itself."""
     if is_reporting():
         return
     _state.reporting = True
     try:
         _LOG.warning(message)
-    except Exception:  # a user's log handler may raise; there is nowhere left to say it
-        with _lock:
-            _counts["guard.log"] = _counts.get("guard.log", 0) + 1
+    except Exception:  # a user's log handler may raise, and there is no other place to log it
+        _count("guard.log")
     finally:
         _state.reporting = False
 
 
 def warn_once(key: str, message: str) -> None:
-    """Logs a line the first time that this key is seen in the process."""
+    """Logs a line the first time that the process uses this key."""
     _warn_first("hints", key, message)
 
 
 def warn_of_loss(key: str, message: str) -> None:
-    """`warn_once` for lines about records that are lost and about the first hop.
+    """`warn_once` for lines about lost records and about the receiver.
 
-    Its keys are a closed set, and it has its own bound: no number of other lines silences these.
+    Its keys are a closed set and have their own limit, so that other lines never silence these.
     """
     _warn_first("losses", key, message)
 
 
 def is_reporting() -> bool:
-    """Whether this thread is inside a log line of ours; log export skips such records."""
+    """Whether this thread is writing a log line of ours; log export skips such records."""
     return getattr(_state, "reporting", False)
 
 
@@ -85,66 +91,52 @@ def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        _give_back(error)
-        report(where, error)
+        caught(where, error)
+        return None
+
+
+def call_two(where: str, function: Callable[[A, B], R], first: A, second: B) -> R | None:
+    """`call` with exactly two arguments, for the hot path: a third of the cost."""
+    try:
+        return function(first, second)
+    except Exception as error:
+        caught(where, error)
         return None
 
 
 def caught(where: str, error: Exception) -> None:
-    """What `call` does with an exception, for the two handlers on the hot path that stand where the code is."""
-    _give_back(error)
+    """Counts and logs an exception, unless it belongs to the service."""
+    _raise_if_from_signal_handler(error)
     report(where, error)
 
 
-def run(where: str, function: Callable[[A, B], R], first: A, second: B) -> R | None:
-    """`call` with exactly two arguments, for the hot path: a third of the price."""
-    try:
-        return function(first, second)
-    except Exception as error:
-        _give_back(error)
-        report(where, error)
-        return None
-
-
 def attempt(function: Callable[..., R], *args: object) -> R | None:
-    """Calls into an object of the user's; an exception becomes None, silently and uncounted.
+    """Calls a method of the user's object; an exception becomes None, silently and uncounted.
 
-    The door for methods that are not ours, such as ``__float__``, ``tolist`` or a property: that they fail is hostile
-    input, not an internal error. Steps of ours go through `call`.
+    For methods such as ``__float__``, ``tolist`` or a property: their failure is hostile input, not an internal error.
     """
     try:
         return function(*args)
     except Exception as error:
-        _give_back(error)
+        _raise_if_from_signal_handler(error)
         return None
 
 
-def guarded(where: str, default: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
-    """Decorator form of `call` with a default for the failed case."""
+def guarded(where: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Decorator form of `call`."""
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R | D]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | D:
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
-                _give_back(error)
-                report(where, error)
-                return default
+                caught(where, error)
+                return None
 
         return wrapper
 
     return decorate
-
-
-@contextmanager
-def step(where: str) -> Iterator[None]:
-    """Block form of `call`, for steps of ours that are not on the hot path."""
-    try:
-        yield
-    except Exception as error:
-        _give_back(error)
-        report(where, error)
 
 
 def counts() -> dict[str, int]:
@@ -154,11 +146,16 @@ def counts() -> dict[str, int]:
 
 
 def reset() -> None:
-    """Forgets counts and logged causes; for tests and for a forked child."""
+    """Clears counts and logged causes, in tests and in a forked child."""
     global _lock
     _lock = threading.RLock()
     _counts.clear()
     _logged.clear()
+
+
+def _count(where: str) -> None:
+    with _lock:
+        _counts[where] = _counts.get(where, 0) + 1
 
 
 def _warn_first(kind: str, cause: object, message: str) -> None:
@@ -168,14 +165,14 @@ def _warn_first(kind: str, cause: object, message: str) -> None:
             return
         seen.add(cause)
         if len(seen) > _LINES_KEPT:
-            message = f"otel-ml: over {_LINES_KEPT} different lines about {kind}; further ones are left out"
+            message = f"otel-ml: more than {_LINES_KEPT} different lines about {kind}; the rest is not logged"
     warn(message)
 
 
-def _give_back(error: Exception) -> None:
-    """Raises an exception that one of the service's signal handlers threw into a step of ours.
+def _raise_if_from_signal_handler(error: Exception) -> None:
+    """Raises an exception that one of the service's signal handlers raised while a step of ours ran.
 
-    Time limits of task queues work so. Python runs a handler wherever the main thread happens to be.
+    Task queues set their time limits so: Python runs a handler wherever the main thread happens to be.
     """
     trace = error.__traceback__
     while trace is not None:
@@ -185,11 +182,11 @@ def _give_back(error: Exception) -> None:
 
 
 def _is_signal_handler(frame: FrameType) -> bool:
-    """Whether this is the call of the handler that is set for the signal it was given."""
+    """Whether this frame is a call of the handler that is set for its signal."""
     code = frame.f_code
     if code.co_argcount < 2 and not code.co_flags & CO_VARARGS:
         return False
-    for name in code.co_varnames[:2]:  # a method's first argument is its object
+    for name in code.co_varnames[:2]:  # the first argument of a method is its object
         given = frame.f_locals.get(name)
         number = given[0] if type(given) is tuple and given else given
         if issubclass(type(number), int) and number in _SIGNALS:

@@ -73,7 +73,7 @@ class Evaluator:
         self._models = {}
         self._pairs = 0
 
-    @_guard.guarded("ground_truth.expect", None)
+    @_guard.guarded("ground_truth.expect")
     def expect(self, prediction: LoggedPrediction) -> None:
         """Starts the series that this prediction's label will add to at 0: an increase from nothing would be lost."""
         with self._lock:
@@ -81,7 +81,7 @@ class Evaluator:
             if model is not None and prediction.predicted is not None and prediction.task != "regression":
                 self._class(model, prediction.predicted, prediction)
 
-    @_guard.guarded("ground_truth.state", None)
+    @_guard.guarded("ground_truth.state")
     def count_state(self, state: State, prediction: LoggedPrediction | None) -> None:
         """Counts what became of a label; of a waiting one the model is not known."""
         with self._lock:
@@ -89,7 +89,7 @@ class Evaluator:
             attributes = {} if model is None else model.attributes
             self._labels.add(1, {**attributes, semconv.EVAL_LABEL_STATE: state})
 
-    @_guard.guarded("ground_truth.join", None)
+    @_guard.guarded("ground_truth.join")
     def count_joined(self, joined: Joined) -> None:
         """Counts a labelled prediction and emits its event."""
         self.count_state("matched", joined.prediction)

@@ -217,7 +217,7 @@ class GroundTruth:
         elif state != "failed":
             self._evaluator.count_state(state, prediction)
 
-    @_guard.guarded("ground_truth.read_label", None)
+    @_guard.guarded("ground_truth.read_label")
     def _label(self, raw: Sequence[Any]) -> StoredLabel | None:
         name, value = line(raw[0], ID_LENGTH), class_text(raw[1])
         at = raw[2] if len(raw) > 2 else None

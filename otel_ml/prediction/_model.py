@@ -183,8 +183,7 @@ class Model:
         began = time.perf_counter()
         yield
         self.loaded_at = time.time()
-        with _guard.step("model.load"):
-            self.binding.record_load(time.perf_counter() - began)
+        _guard.call("model.load", self.binding.record_load, time.perf_counter() - began)
 
     # --- decisions, used by the predictions ------------------------------------------------------------------------
 

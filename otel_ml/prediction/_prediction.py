@@ -152,7 +152,7 @@ class Prediction:
         self.finish(error=error)
         self.detach()
 
-    @_guard.guarded("prediction.start", None)
+    @_guard.guarded("prediction.start")
     def start(self, ago: float = 0.0) -> None:
         """Takes the time and opens the span below whatever is current.
 
@@ -174,21 +174,21 @@ class Prediction:
         if isinstance(holder, RequestPredictions) and holder.first_id is None:
             holder.first_id = self.id
 
-    @_guard.guarded("prediction.attach", None)
+    @_guard.guarded("prediction.attach")
     def attach(self) -> None:
         """Makes the span and the prediction current."""
         if self._token is None and self._began_ns >= 0:
             context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
             self._token = otel_context.attach(context)
 
-    @_guard.guarded("prediction.detach", None)
+    @_guard.guarded("prediction.detach")
     def detach(self) -> None:
         """Puts back what was current before."""
         token, self._token = self._token, None
         if token is not None:
             detach(token)
 
-    @_guard.guarded("prediction.first_item", None)
+    @_guard.guarded("prediction.first_item")
     def note_first_item(self) -> None:
         """A stream has yielded its first item."""
         if self._first_item is None:

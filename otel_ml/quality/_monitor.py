@@ -43,7 +43,7 @@ class FeatureMonitor:
         ]
         _process.in_child("quality.fork", self._reset_after_fork)
 
-    @_guard.guarded("quality.observe_row", None)
+    @_guard.guarded("quality.observe_row")
     def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
         """Counts one row and its output; an empty row means that the features are not known. Never raises.
 
@@ -96,7 +96,7 @@ class FeatureMonitor:
     def _is_cut(self, columns: Mapping[str, object]) -> bool:
         return _CUT in columns and _CUT not in self.declared
 
-    @_guard.guarded("quality.observe_batch", None)
+    @_guard.guarded("quality.observe_batch")
     def observe_batch(
         self,
         columns: Mapping[str, Sequence[object]],

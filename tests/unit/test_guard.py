@@ -1,4 +1,4 @@
-"""What goes wrong is logged once per cause, within bounds that keep no line of another kind away."""
+"""Errors are logged once per cause, within limits that silence no line of another kind."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def failed(where):
 
 
 def test_a_cause_is_logged_once_and_counted_always(lines):
-    """The first error of a place says so; further ones only count."""
+    """The first error of a place is logged; repeats are only counted."""
     for _ in range(3):
         failed("room.step")
 
     assert lines() == [
-        "otel-ml: room.step failed with ValueError at unknown; the service goes on, further ones are counted"
+        "otel-ml: room.step failed with ValueError at unknown: the service is unaffected; repeats are only counted"
     ]
     assert _guard.counts() == {"room.step": 3}
 
 
-def test_lines_are_bounded_and_the_bound_is_said(lines):
-    """Beyond 256 causes one last line says that more are left out; counting goes on."""
+def test_lines_are_limited_and_the_limit_is_logged(lines):
+    """Beyond 256 causes one last line says that the rest is not logged; all are counted."""
     for number in range(300):
         failed(f"room.step{number}")
 
     assert len(lines()) == 257
-    assert lines()[-1] == "otel-ml: over 256 different lines about errors; further ones are left out"
+    assert lines()[-1] == "otel-ml: more than 256 different lines about errors; the rest is not logged"
     assert len(_guard.counts()) == 300
 
 
-def test_internal_errors_and_hints_silence_no_line_about_losses(lines):
-    """A receiver that refuses, warns or goes down is reported after any number of other lines."""
+def test_errors_and_hints_silence_no_line_about_losses(lines):
+    """A receiver that refuses, warns or goes down is logged after any number of other lines."""
     for number in range(300):
         failed(f"room.step{number}")
         _guard.warn_once(f"hint {number}", f"hint {number}")
@@ -70,8 +70,8 @@ def test_internal_errors_and_hints_silence_no_line_about_losses(lines):
     ]
 
 
-def test_a_reset_forgets(lines):
-    """A forked child says its own lines."""
+def test_a_reset_clears_counts_and_causes(lines):
+    """A forked child logs its own lines."""
     failed("room.step")
     _guard.reset()
     failed("room.step")

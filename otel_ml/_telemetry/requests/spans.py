@@ -104,7 +104,7 @@ class SpanEncoder:
         except KeyError:
             if len(self._templates) >= TEMPLATES_KEPT:
                 self._templates.clear()  # else what came first would keep all that comes later on the slow way
-            made = self._templates[compact.key] = _guard.run("worker.template", self._make, span, compact)
+            made = self._templates[compact.key] = _guard.call_two("worker.template", self._make, span, compact)
             return made
 
     def _make(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:

@@ -38,7 +38,7 @@ class StockSpans(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         pass
 
-    @_guard.guarded("stock.span", None)
+    @_guard.guarded("stock.span")
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
@@ -59,7 +59,7 @@ class StockLogs(LogRecordProcessor):
         self._queue = queue
         self._flush = flush
 
-    @_guard.guarded("stock.log", None)
+    @_guard.guarded("stock.log")
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         if is_suppressed() or _guard.is_reporting():
             return

@@ -76,7 +76,7 @@ class Exchange:
             if "trailers" in message:
                 self._trailers = bool(message["trailers"])
             if self._state.first_id is not None:
-                message = _guard.run("fastapi.header", with_id, message, self._state.first_id) or message
+                message = _guard.call_two("fastapi.header", with_id, message, self._state.first_id) or message
             await self._send(message)
             return
         await self._send(message)
@@ -100,14 +100,14 @@ class Exchange:
         """Records the request; once, later calls do nothing."""
         if self._is_open:
             self._is_open = False
-            _guard.run("fastapi.end", self.record, error, self.code)
+            _guard.call_two("fastapi.end", self.record, error, self.code)
 
     def close(self) -> None:
         """The application has returned."""
         if self._is_open:
             self.finish(None)
         if self.note is not None:
-            _guard.run("fastapi.end", _route.take_note, self._scope, self.note)
+            _guard.call_two("fastapi.end", _route.take_note, self._scope, self.note)
 
     def record(self, error: BaseException | None, status: int | None) -> None:
         """Leaves behind what is to be said of the request."""

@@ -75,7 +75,7 @@ class LightExchange(Exchange, _route.Note):  # type: ignore[misc]
             self.finish(None)
         # Whoever keeps the context keeps this note, and must not keep the request with it.
         self.context = _NOWHERE
-        _guard.run("fastapi.end", _route.take_note, self._scope, self)
+        _guard.call_two("fastapi.end", _route.take_note, self._scope, self)
         self._scope = {}
 
     def record(self, error: BaseException | None, status: int | None) -> None:

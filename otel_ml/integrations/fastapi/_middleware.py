@@ -58,7 +58,7 @@ class ServerLayer:
         return self._settings is settings
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _guard.run("fastapi.begin", self._begin, scope, (receive, send))
+        exchange = _guard.call_two("fastapi.begin", self._begin, scope, (receive, send))
         if exchange is None:
             await self._noted(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class ServerLayer:
 
     async def _noted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes everything through; FastAPI finds what it needs for the log events that it would write without us."""
-        note = _guard.run("fastapi.note", _note_to_log, self._settings.native, scope)
+        note = _guard.call_two("fastapi.note", _note_to_log, self._settings.native, scope)
         if note is None:
             await self.app(scope, receive, send)
             return
@@ -85,7 +85,7 @@ class ServerLayer:
             _guard.call("fastapi.exception", _route.note_exception, scope, note, error)
             raise
         finally:
-            _guard.run("fastapi.end", _route.take_note, scope, note)
+            _guard.call_two("fastapi.end", _route.take_note, scope, note)
             detach(token)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -87,7 +87,7 @@ class LightBinding(EverydaySource, OwnBinding):
         return LightPrediction(self, model, features, given_id)
 
     def begin(self, model: Model, features: Any) -> Prediction:  # noqa: C901, PLR0912 - spelt out
-        # The handler stands here, and in `complete`, since a call of `_guard.run` costs as much as a clock.
+        # The handler stands here, and in `complete`, since a call of `_guard.call_two` costs as much as a clock.
         prediction = None
         try:
             if not self.is_everyday:

@@ -81,7 +81,7 @@ class LightSpan(Span):
         """The span's name."""
         return self.given_name or ""
 
-    @_guard.guarded("span.set_attribute", None)
+    @_guard.guarded("span.set_attribute")
     def set_attribute(self, key: str, value: Any) -> None:
         if not self.is_recording():
             return
@@ -94,12 +94,12 @@ class LightSpan(Span):
         if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
             self._own_attributes[name] = plain
 
-    @_guard.guarded("span.set_attributes", None)
+    @_guard.guarded("span.set_attributes")
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in _plain(attributes).items():
             self.set_attribute(key, value)
 
-    @_guard.guarded("span.add_event", None)
+    @_guard.guarded("span.add_event")
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         if not self.is_recording():
             return
@@ -110,7 +110,7 @@ class LightSpan(Span):
             moment = timestamp if type(timestamp) is int else time_ns()
             self._events.append((line(name, 256) or "", moment, _plain(attributes)))
 
-    @_guard.guarded("span.add_link", None)
+    @_guard.guarded("span.add_link")
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
         if not self.is_recording() or not context.is_valid:
             return
@@ -120,13 +120,13 @@ class LightSpan(Span):
         if len(self._links) < LINKS_KEPT:
             self._links.append((context.trace_id, context.span_id, _plain(attributes)))
 
-    @_guard.guarded("span.update_name", None)
+    @_guard.guarded("span.update_name")
     def update_name(self, name: str) -> None:
         if self.is_recording():
             self.given_name = line(name, 256) or self.name
             self._is_plain = False
 
-    @_guard.guarded("span.set_status", None)
+    @_guard.guarded("span.set_status")
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if not self.is_recording():
             return
@@ -138,7 +138,7 @@ class LightSpan(Span):
             self._is_plain = False
             self._status = (code, (line(message, 1024) or "") if code is StatusCode.ERROR else "")
 
-    @_guard.guarded("span.record_exception", None)
+    @_guard.guarded("span.record_exception")
     def record_exception(
         self,
         exception: BaseException,

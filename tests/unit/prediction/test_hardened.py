@@ -115,7 +115,7 @@ def test_log_lines_inside_a_prediction_are_redacted(kit: Any, profile: Any) -> N
     assert "canary-ssn" not in everything(kit)
 
 
-@pytest.mark.parametrize("step", [_guard.call, _guard.run])
+@pytest.mark.parametrize("step", [_guard.call, _guard.call_two])
 def test_an_exception_of_a_signal_handler_reaches_the_service(step: Any) -> None:
     """Time limits that raise out of a handler work, also when they strike inside a step of ours."""
 
