@@ -21,15 +21,15 @@ receiver = otlp_receiver.receiver
 ROOT = Path(otel_ml.__file__).parent
 EXTRAS = {
     "_telemetry/metrics/_scrape_page.py": "prometheus",
-    "_values.py": "fast",
+    "_json.py": "fast",
     "console/": "console",
     "ground_truth/": "ground-truth",
     "integrations/": "fastapi",
     "quality/": "quality",
 }
-"""The extra whose packages a file, or any file of a folder, may import too."""
+"""The extra whose packages a file, or any file of a folder, may also import."""
 BROUGHT = {"fastapi": {"starlette"}, "jinja2": {"markupsafe"}, "starlette": {"anyio"}}
-"""Packages that are part of what another one promises, and come with it."""
+"""Packages that come with another one as part of its promise."""
 PROGRAM = """
 import json, sys
 from importlib.machinery import PathFinder
