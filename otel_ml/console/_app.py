@@ -1,4 +1,4 @@
-"""The application: receiver, API and page under one roof, with the headers that keep others out."""
+"""The ASGI application: receiver, API and pages, with the headers that keep other web sites out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from otel_ml.console.receiving._endpoints import Receiver
-from otel_ml.console.receiving._wire import SIGNALS
+from otel_ml.console.receiving._otlp_http import SIGNALS
 from otel_ml.console.web._api import Api, Reader, error
-from otel_ml.console.web._page import Page
+from otel_ml.console.web._pages import Pages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otel_ml.console._options import Options
-    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.receiving._ingest_queue import IngestQueue
     from otel_ml.console.storage._store import Store
 
 _HEADERS = {
@@ -35,23 +35,23 @@ _HEADERS = {
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def build(store: Store, ingest: Ingest, options: Options) -> ASGIApp:
+def build(store: Store, ingest: IngestQueue, options: Options) -> ASGIApp:
     """The ASGI application over an open store and a queue."""
     reader, receiver = Reader(store), Receiver(ingest, options)
-    page = Page(reader)
+    pages = Pages(reader)
 
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         text = {404: "not found", 405: "method not allowed", 503: "busy"}.get(status, "failed")
         if str(request.scope["path"]).startswith(("/api/", "/v1/")):
             return error(status, text)
-        return page.message(status, f"{text.capitalize()}.")
+        return pages.message(status, f"{text.capitalize()}.")
 
     app = Starlette(
         routes=[
             *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
             *Api(reader, ingest).routes(),
-            *page.routes(),
+            *pages.routes(),
         ],
         exception_handlers={HTTPException: failed},
     )
@@ -59,9 +59,9 @@ def build(store: Store, ingest: Ingest, options: Options) -> ASGIApp:
 
 
 class _Guarded:
-    """Adds the security headers and, on loopback, refuses to be read under a foreign name.
+    """Adds the security headers and, on loopback, refuses reads under any other host name.
 
-    A web site can point its own host name at 127.0.0.1 and would then be allowed to read the answers.
+    A web site can point its own host name at 127.0.0.1; its scripts could then read the answers.
     """
 
     def __init__(self, app: ASGIApp, *, local_only: bool) -> None:

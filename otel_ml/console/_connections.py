@@ -1,4 +1,4 @@
-"""Connections that may be slow, but neither for ever nor at the cost of others."""
+"""Limits of connections: a deadline for headers, and a number beyond which the slowest is closed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 _Protocol: Any = AutoHTTPProtocol
 _MANY = 1 << 20
-_places = itertools.count(1)
+_positions = itertools.count(1)
 
 
 class Connection(_Protocol):  # type: ignore[misc]
-    """A connection of uvicorn's with a deadline for a request's headers and a limit on all connections.
+    """A uvicorn connection with a deadline for the headers of a request and a limit on all connections.
 
-    Beyond the limit the one that has waited longest for its sender is closed: whoever sends whole requests gets in.
+    Beyond the limit the one that has waited longest for its sender is closed, so a sender of whole requests gets in.
     """
 
     header_seconds: float
     max_connections: int
     _deadline: asyncio.TimerHandle | None = None
-    waits_since = 0
-    """Place in the order in which connections began to wait; the clock of a loop may stand still for a while."""
+    waiting_position = 0
+    """Position in the order in which connections began to wait; the clock of the loop is too coarse for that."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._make_room()
@@ -58,18 +58,18 @@ class Connection(_Protocol):  # type: ignore[misc]
 
     def _watch(self) -> None:
         if not self._waits_for_headers:
-            # the body has a deadline of its own, in the receiver
+            # the receiver has a deadline for the body
             self._stop_watching()
         elif self._deadline is None and not self.transport.is_closing():
-            self.waits_since = next(_places)
-            self._deadline = self.loop.call_later(self.header_seconds, self.give_up)
+            self.waiting_position = next(_positions)
+            self._deadline = self.loop.call_later(self.header_seconds, self.close_now)
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def give_up(self) -> None:
+    def close_now(self) -> None:
         """Closes the connection at once."""
         self._deadline = None
         self.transport.abort()
@@ -79,11 +79,11 @@ class Connection(_Protocol):  # type: ignore[misc]
             return
         waiting = [one for one in self.connections if one.waits_for_sender and not one.transport.is_closing()]
         if waiting:
-            min(waiting, key=lambda one: one.waits_since).give_up()
+            min(waiting, key=lambda one: one.waiting_position).close_now()
 
 
 def connection_class(options: Options) -> type[Connection]:
-    """The class that uvicorn makes for each connection."""
+    """The class of which uvicorn creates an instance for each connection."""
     limit = min(options.max_connections, _files() // 2)
     return type("Connection", (Connection,), {"header_seconds": options.header_seconds, "max_connections": limit})
 

@@ -1,4 +1,4 @@
-"""What the console may be told, checked before anything starts, and every bound that it keeps."""
+"""The settings and limits of the console, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 MEMORY = ":memory:"
-"""Database name of a console that keeps nothing on disk."""
+"""Name of a database that is not on disk."""
 
 
 class ConsoleError(Exception):
@@ -18,7 +18,7 @@ class ConsoleError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of one console; a wrong one raises `ConsoleError` at construction."""
+    """The settings of one console; the constructor raises `ConsoleError` for a wrong one."""
 
     host: str = "127.0.0.1"
     port: int = 4318
@@ -28,24 +28,24 @@ class Options:
     retention_hours: float = 72.0
     """Records that arrived longer ago are deleted."""
     max_rows: int = 500_000
-    """Rows kept a table; the oldest arrivals go first."""
+    """Rows kept in each table; the oldest arrivals are deleted first."""
     max_table_bytes: int = 2 << 30
-    """Bytes of text kept a table, before compression; the oldest arrivals go first."""
+    """Bytes of text kept in each table, before compression; the oldest arrivals are deleted first."""
     max_request_bytes: int = 20 << 20
     """Largest OTLP request, measured before and after decompression."""
     max_request_records: int = 100_000
-    """Records of one request, its resources and scopes among them."""
+    """Records of one request, including its resources and scopes."""
     max_connections: int = 512
-    """Open connections, at most half of the files of the process; beyond them the one that has waited longest
-    for its sender is closed."""
+    """Open connections, at most half of the process's file limit; beyond it the one that has waited longest for its
+    sender is closed."""
     header_seconds: float = 10.0
-    """Time for the headers of a request, and between two requests of a connection."""
+    """Time for the headers of a request, and between two requests on one connection."""
     body_seconds: float = 30.0
     """Time for the body of an OTLP request."""
     max_pending_bytes: int = 64 << 20
-    """Bytes of OTLP requests that may be in memory, read or waiting for the writer."""
+    """Bytes of OTLP requests in memory, being read or waiting for the writer."""
     max_pending_records: int = 50_000
-    """Records that may wait for the writer; beyond it the sender is told to come back."""
+    """Records that wait for the writer; further ones are answered with 503."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

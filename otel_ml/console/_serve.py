@@ -1,4 +1,4 @@
-"""From options to a running console and back: file, socket, server, signals, flush."""
+"""Runs the console: opens file and socket, serves until a signal, flushes and closes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otel_ml.console._options import Options
-    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.receiving._ingest_queue import IngestQueue
 
 _EXTRA = frozenset({"anyio", "duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"})
 _GRACE_SECONDS = 3
-"""Time that open requests have at the end."""
+"""Time for open requests when the console ends."""
 
 
 def serve(options: Options, ready: Callable[[str], None]) -> bool:
@@ -24,19 +24,19 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
 
     Args:
         options: The settings.
-        ready: Called once with the console's address when it answers.
+        ready: Called once with the address, as soon as the console answers.
 
     Returns:
-        Whether everything that was accepted has been written.
+        Whether everything accepted has been written.
 
     Raises:
-        ConsoleError: It cannot start: the extra is missing, the port or the file is in use.
+        ConsoleError: The extra is missing, or the port or the file is in use.
     """
     try:
-        import uvicorn  # noqa: F401 - whether it is there
+        import uvicorn  # noqa: F401 - is it installed?
 
         from otel_ml.console._app import build
-        from otel_ml.console.receiving._queue import Ingest
+        from otel_ml.console.receiving._ingest_queue import IngestQueue
         from otel_ml.console.storage._store import Store
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
@@ -44,7 +44,7 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
     with _bound(options) as listening:
         store = Store.open(options)
-        ingest = Ingest(store, options)
+        ingest = IngestQueue(store, options)
         ingest.start()
         try:
             _server(configured(build(store, ingest, options), options), lambda: ready(_address(listening)))(
@@ -79,7 +79,7 @@ def _server(config: Any, started: Callable[[], None]) -> Callable[..., None]:
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Says when it is up, and leaves the exit status to the caller instead of raising the signal again."""
+        """Reports when it is up; on a signal it returns instead of raising the signal again."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -93,7 +93,7 @@ def _server(config: Any, started: Callable[[], None]) -> Callable[..., None]:
     return Server(config).run
 
 
-def _close(ingest: Ingest) -> bool:
+def _close(ingest: IngestQueue) -> bool:
     is_done = ingest.close()
     return is_done and ingest.status()["dropped"] == 0
 

@@ -1,4 +1,4 @@
-"""Work off the event loop: a few threads at a time, a bounded line before them, and an end that waits for none."""
+"""Runs work off the event loop: a few threads at a time behind a bounded queue; the process never waits for them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 class BusyError(Exception):
-    """Too much waits already, or the work took longer than it may."""
+    """The queue is full, or the work took too long."""
 
 
 class Threads:
-    """Runs functions on daemon threads, since the others would hold up the end of the process.
+    """Runs functions on daemon threads, which do not delay the end of the process.
 
-    A thread that is given up goes on to its end and takes its place until then.
+    A thread that exceeds its time runs to its end and counts as running until then.
     """
 
     def __init__(self, name: str, *, running: int, waiting: int, seconds: float) -> None:
@@ -28,13 +28,13 @@ class Threads:
         self._turns = asyncio.Semaphore(running)
         self._places = running + waiting
         self._seconds = seconds
-        """Time for one piece of work, the waiting included."""
+        """Time for one piece of work, including the wait."""
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns or raises.
+        """Runs the function on a thread and returns or raises what it does.
 
         Raises:
-            BusyError: The line is full or the time is over.
+            BusyError: The queue is full or the time is over.
         """
         if not self._places:
             raise BusyError
@@ -55,7 +55,7 @@ class Threads:
 
 
 class _Job:
-    """One piece of work and where its outcome goes; as a context it catches what the work raises."""
+    """One piece of work and the future of its result; as a context manager it catches what the work raises."""
 
     def __init__(self, turns: asyncio.Semaphore) -> None:
         self._turns = turns
@@ -64,18 +64,18 @@ class _Job:
 
     def do(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         with self:
-            self._tell(work(*arguments), None)
+            self._resolve(work(*arguments), None)
 
     def __enter__(self) -> None:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
-            self._tell(None, error)
+            self._resolve(None, error)
         return True
 
-    def _tell(self, result: Any, error: BaseException | None) -> None:
-        # the loop may have ended meanwhile: then nobody waits
+    def _resolve(self, result: Any, error: BaseException | None) -> None:
+        # the loop may have ended; then nobody waits for the result
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._finish, result, error)
 

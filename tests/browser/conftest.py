@@ -22,13 +22,13 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def find_chromium() -> str | None:
-    """The first Chromium on the path."""
+    """The first Chromium on the PATH."""
     return next((path for path in map(shutil.which, _NAMES) if path), None)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of Chromium, installed from the distribution where it is missing and may be installed."""
+    """Path of Chromium; installs it from the distribution if that is possible."""
     found = find_chromium()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
@@ -41,7 +41,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One browser for a module: while it runs, its event loop counts as running in this thread."""
+    """One browser for each module: while it runs, this thread has a running event loop."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
@@ -52,7 +52,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages in a context of their own."""
+    """Opens each page in its own context."""
     contexts = []
 
     def opened(**options: object) -> Page:

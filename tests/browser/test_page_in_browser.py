@@ -26,7 +26,7 @@ CANARY = "<script>window.canary=1</script><img src=x onerror='window.canary=2'>\
 
 
 def feed_one(console):
-    """One prediction with everything that belongs to it."""
+    """One prediction with its spans, event, log line and label."""
     console.feed(
         traces(
             span("POST /predict", own="aa" * 8, seconds=0.006, start=NOW - 10**6),
@@ -80,7 +80,7 @@ def test_the_page_works_without_scripts(console, open_page):
 
 
 def test_nothing_a_sender_writes_is_executed(console, open_page):
-    """Names, versions, values, log bodies and ids are text, wherever they are shown; nothing foreign is loaded."""
+    """Names, versions, values, log bodies and ids are shown as text; nothing is loaded from other hosts."""
     hostile = dict.fromkeys(IDENTITY, CANARY) | {semconv.PREDICTION_ID: CANARY, semconv.ERROR_TYPE: CANARY}
     console.feed(
         traces(span("predict " + CANARY, attributes=hostile, error=True), service=CANARY),
@@ -114,7 +114,7 @@ def test_nothing_a_sender_writes_is_executed(console, open_page):
 
 
 def test_a_failed_and_a_batch_prediction_are_shown(console, open_page):
-    """A failure carries its error type; a batch lists its rows with their labels."""
+    """A failure has its error type; a batch lists its rows with their labels."""
     console.feed(logs(failure("f-1"), batch("b-1", 3, trace="dd" * 16), label("b-1.2", "1", trace="dd" * 16)))
     page = open_page()
     page.goto(f"{console.address}/predictions/f-1")
@@ -125,7 +125,7 @@ def test_a_failed_and_a_batch_prediction_are_shown(console, open_page):
 
 
 def test_the_list_refreshes_itself(console, open_page):
-    """What arrives later appears without a reload."""
+    """Records that arrive later appear without a reload."""
     page = open_page()
     page.goto(console.address)
     expect(page.locator(".empty")).to_contain_text("OTEL_EXPORTER_OTLP_ENDPOINT")

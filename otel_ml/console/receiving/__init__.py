@@ -1,1 +1,1 @@
-"""OTLP requests on their way in: endpoints, wire format, values, rows and the queue before the file."""
+"""From an OTLP request to rows in a queue: endpoints, decoding, values, rows, and the queue before the file."""

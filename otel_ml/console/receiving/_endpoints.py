@@ -1,4 +1,4 @@
-"""The OTLP endpoints: read with a cap and a deadline, decode off the event loop, queue, answer."""
+"""The OTLP endpoints: read with a limit and a deadline, decode off the event loop, queue, answer."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console.receiving import _wire
-from otel_ml.console.receiving._wire import RefusalError
+from otel_ml.console.receiving import _otlp_http
+from otel_ml.console.receiving._otlp_http import RefusalError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otel_ml.console._options import Options
-    from otel_ml.console.receiving._batch import Batch
-    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.receiving._decoded_request import DecodedRequest
+    from otel_ml.console.receiving._ingest_queue import IngestQueue
 
 _RETRY_AFTER = 1
-"""Seconds after which a sender may come back when the queue is full."""
+"""Seconds after which a sender may retry if the queue is full."""
 _DECODERS = 2
-"""Requests decoded at the same time; more wait for their turn."""
+"""Requests decoded at the same time."""
 _WAITING = 256
-"""Complete requests that wait for it; more are asked to come back."""
+"""Complete requests that wait for decoding; further ones are answered with 503."""
 _DECODE_SECONDS = 30.0
-"""Time that a complete request has until it is decoded, its waiting included."""
+"""Time until a complete request is decoded, including the wait."""
 
 
 class Receiver:
-    """Takes the three signals. A request is accepted only once all of it is queued."""
+    """Receives the three signals; accepts a request only once all of it is queued."""
 
-    def __init__(self, ingest: Ingest, options: Options) -> None:
+    def __init__(self, ingest: IngestQueue, options: Options) -> None:
         self._ingest = ingest
         self._limit = options.max_request_bytes
         self._records = options.max_request_records
@@ -45,33 +45,33 @@ class Receiver:
     async def receive(self, request: Request) -> Response:
         """Answers one request; its signal is the last part of the path."""
         signal = str(request.scope["path"]).rpartition("/")[2]
-        encoding = _wire.JSON
+        encoding = _otlp_http.JSON
         claimed = [0]
         try:
-            encoding = _wire.encoding_of(request.headers.get("content-type", ""))
+            encoding = _otlp_http.encoding_of(request.headers.get("content-type", ""))
             body = await self._read(request, claimed)
             coding = request.headers.get("content-encoding", "")
-            batch = await self._decoded(signal, body, encoding, coding)
-            self._queue(batch)
-            return Response(_wire.accept(signal, encoding, batch), media_type=encoding)
+            decoded = await self._decoded(signal, body, encoding, coding)
+            self._queue(decoded)
+            return Response(_otlp_http.accept(signal, encoding, decoded), media_type=encoding)
         except RefusalError as refusal:
             return _refused(refusal, encoding)
         except asyncio.CancelledError:
-            # the end of the console came first; the sender keeps what it has
+            # the console is ending; the sender keeps its records
             return _refused(RefusalError(503, "the console is ending", retry_after=_RETRY_AFTER), encoding)
         except ClientDisconnect:
             return Response(status_code=400)
         finally:
             self._ingest.release(claimed[0])
 
-    async def _decoded(self, *arguments: Any) -> Batch:
+    async def _decoded(self, *arguments: Any) -> DecodedRequest:
         try:
             return await self._decoders.run(self._decode, *arguments)
         except BusyError:
             raise RefusalError(503, "too many requests wait", retry_after=_RETRY_AFTER) from None
 
-    def _queue(self, batch: Batch) -> None:
-        if not self._ingest.offer(batch):
+    def _queue(self, decoded: DecodedRequest) -> None:
+        if not self._ingest.offer(decoded):
             raise RefusalError(503, "the queue is full", retry_after=_RETRY_AFTER)
 
     async def _read(self, request: Request, claimed: list[int]) -> bytes:
@@ -94,15 +94,15 @@ class Receiver:
             body += chunk
         return bytes(body)
 
-    def _decode(self, signal: str, body: bytes, encoding: str, coding: str) -> Batch:
-        plain = _wire.inflate(body, coding, self._limit)
-        message = _wire.decode(signal, plain, encoding)
-        _wire.check_size(signal, message, self._records)
-        batch = _wire.SIGNALS[signal].rows(message, time.time_ns())
-        batch.size = len(plain)
-        return batch
+    def _decode(self, signal: str, body: bytes, encoding: str, coding: str) -> DecodedRequest:
+        plain = _otlp_http.inflate(body, coding, self._limit)
+        message = _otlp_http.decode(signal, plain, encoding)
+        _otlp_http.check_size(signal, message, self._records)
+        decoded = _otlp_http.SIGNALS[signal].rows(message, time.time_ns())
+        decoded.size = len(plain)
+        return decoded
 
 
 def _refused(refusal: RefusalError, encoding: str) -> Response:
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
-    return Response(_wire.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)
+    return Response(_otlp_http.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console.receiving._batch import Batch, Origin, size_of
+from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, scalar_text
-from otel_ml.console.storage._rows import Label, Log, Prediction
+from otel_ml.console.storage._tables import Label, Log, Prediction
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -17,37 +17,36 @@ _ERROR = 17
 """Lowest severity number of ERROR in the log data model."""
 
 
-def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> Batch:
+def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> DecodedRequest:
     """The records of a request; one whose trace or span id has a wrong length is refused."""
-    batch, trimmer = Batch("logs"), Trimmer()
+    decoded = DecodedRequest("logs", received_ns)
     for group in request.resource_logs:
         for scoped in group.scope_logs:
-            origin = Origin.of(trimmer, group.resource, scoped.scope)
+            origin = decoded.origin(group.resource, scoped.scope)
             for record in scoped.log_records:
                 if len(record.trace_id) not in {0, 16} or len(record.span_id) not in {0, 8}:
-                    batch.refuse(1, "log record with a trace id or span id of a wrong length")
+                    decoded.refuse(1, "log record with a trace id or span id of a wrong length")
                 else:
-                    _add(batch, trimmer, record, origin, received_ns=received_ns)
-    batch.trimmed = trimmer.trimmed
-    return batch
+                    _add(decoded, record, origin)
+    return decoded
 
 
-def _add(batch: Batch, trimmer: Trimmer, record: LogRecord, origin: Origin, *, received_ns: int) -> None:
-    attributes = trimmer.attributes(record.attributes)
-    log = _log(trimmer, record, attributes, origin, received_ns=received_ns)
+def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
+    attributes = decoded.trimmer.attributes(record.attributes)
+    log = _log(decoded.trimmer, record, attributes, origin)
     if log.prediction_id is not None and log.event_name == semconv.PREDICTION_EVENT:
-        batch.add("predictions", _prediction(log, attributes))
+        decoded.add("predictions", _prediction(log, attributes))
     elif log.prediction_id is not None and log.event_name == semconv.LABEL_EVENT:
-        batch.add("labels", _label(log, attributes))
+        decoded.add("labels", _label(log, attributes))
     else:
-        batch.add("logs", log)
+        decoded.add("logs", log)
 
 
-def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin, *, received_ns: int) -> Log:
+def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> Log:
     body, attribute_text = trimmer.body(record.body), dump(attributes)
     return Log(
         key=digest(record.SerializeToString(deterministic=True), origin.identity),
-        time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or received_ns),
+        time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns),
         severity_number=record.severity_number,
         severity_text=trimmer.optional_line(record.severity_text),
         event_name=trimmer.optional_line(record.event_name),
@@ -56,25 +55,20 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         trace_id=record.trace_id.hex() if any(record.trace_id) else None,
         span_id=record.span_id.hex() if any(record.span_id) else None,
-        service_name=origin.service_name,
-        resource=origin.resource,
-        scope=origin.scope,
-        received_ns=received_ns,
-        bytes=size_of((body, attribute_text, origin.resource)),
+        sender=origin.sender(body, attribute_text),
     )
 
 
 def _event_key(log: Log) -> str:
-    # Not the whole record: a Collector on one of two ways may have enriched it, and the event is still the same one.
+    # not of the whole record: the same event can also arrive through a Collector that has added attributes
     return digest(log.prediction_id or "", log.trace_id or "", log.span_id or "", str(log.time_ns))
 
 
 def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
     size = attributes.get(semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE)
     error_type = scalar_text(attributes.get(semconv.ERROR_TYPE))
-    fields = log._asdict() | {"key": _event_key(log)}
     return Prediction(
-        **fields,
+        log._replace(key=_event_key(log)),
         model=scalar_text(attributes.get(semconv.MODEL_NAME)),
         version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
         role=scalar_text(attributes.get(semconv.MODEL_ROLE)),
@@ -91,9 +85,8 @@ def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
 def _label(log: Log, attributes: dict[str, Any]) -> Label:
     correct = attributes.get(semconv.LABEL_CORRECT)
     value = scalar_text(attributes.get(semconv.LABEL_VALUE))
-    fields = log._asdict() | {"key": digest(_event_key(log), value or "")}
     return Label(
-        **fields,
+        log._replace(key=digest(_event_key(log), value or "")),
         model=scalar_text(attributes.get(semconv.MODEL_NAME)),
         version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
         role=scalar_text(attributes.get(semconv.MODEL_ROLE)),

@@ -1,4 +1,4 @@
-"""Rows of one OTLP metrics request: one a point, the parts of a distribution as JSON beside its count and sum."""
+"""Rows of one OTLP metrics request: one for each point, the buckets of a distribution as JSON."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console.receiving._batch import Batch, Origin, size_of
+from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, scalar_text
-from otel_ml.console.storage._rows import Point
+from otel_ml.console.storage._tables import Point
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 _NO_RECORDED_VALUE = 1
-"""Data point flag: the series has ended. Such a point is kept without a figure, for 0 would be invented."""
+"""Data point flag: the series has ended. Such a point is stored without a figure, never as 0."""
 _DETAIL_LIMIT = 4096
 """Buckets or quantiles kept of one point."""
 _EXEMPLAR_LIMIT = 64
 
 
-def metric_rows(request: ExportMetricsServiceRequest, received_ns: int) -> Batch:
+def metric_rows(request: ExportMetricsServiceRequest, received_ns: int) -> DecodedRequest:
     """The points of a request; a metric without a name or without data is refused."""
-    batch, trimmer = Batch("metrics"), Trimmer()
+    decoded = DecodedRequest("metrics", received_ns)
     for group in request.resource_metrics:
         for scoped in group.scope_metrics:
-            origin = Origin.of(trimmer, group.resource, scoped.scope)
+            origin = decoded.origin(group.resource, scoped.scope)
             for metric in scoped.metrics:
                 kind = metric.WhichOneof("data")
                 if kind is None or not metric.name:
-                    batch.refuse(1, "metric without a name or without data")
+                    decoded.refuse(1, "metric without a name or without data")
                 else:
-                    _add(batch, trimmer, metric, origin, received_ns=received_ns)
-    batch.trimmed = trimmer.trimmed
-    return batch
+                    _add(decoded, metric, origin)
+    return decoded
 
 
-def _add(batch: Batch, trimmer: Trimmer, metric: Metric, origin: Origin, *, received_ns: int) -> None:
+def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
+    trimmer = decoded.trimmer
     kind = str(metric.WhichOneof("data"))
     data = getattr(metric, kind)
     name, unit = trimmer.line(metric.name), trimmer.line(metric.unit)
@@ -60,13 +60,9 @@ def _add(batch: Batch, trimmer: Trimmer, metric: Metric, origin: Origin, *, rece
             detail=detail,
             attributes=attribute_text,
             model=scalar_text(attributes.get(semconv.MODEL_NAME)),
-            service_name=origin.service_name,
-            resource=origin.resource,
-            scope=origin.scope,
-            received_ns=received_ns,
-            bytes=size_of((name, attribute_text, detail, origin.resource)),
+            sender=origin.sender(name, attribute_text, detail),
         )
-        batch.add("points", row)
+        decoded.add("points", row)
 
 
 def _figures(kind: str, point: Any) -> dict[str, Any]:
@@ -88,18 +84,18 @@ def _detail(trimmer: Trimmer, kind: str, point: Any) -> str | None:
     detail: dict[str, Any] = {}
     if kind == "histogram":
         detail = {
-            "bounds": trimmer.some(point.explicit_bounds, _DETAIL_LIMIT),
-            "buckets": trimmer.some(point.bucket_counts, _DETAIL_LIMIT),
+            "bounds": trimmer.first(point.explicit_bounds, _DETAIL_LIMIT),
+            "buckets": trimmer.first(point.bucket_counts, _DETAIL_LIMIT),
         }
     elif kind == "exponential_histogram":
         detail = {"scale": point.scale, "zero_count": point.zero_count}
         for side in ("positive", "negative"):
             buckets = getattr(point, side)
-            detail[side] = {"offset": buckets.offset, "buckets": trimmer.some(buckets.bucket_counts, _DETAIL_LIMIT)}
+            detail[side] = {"offset": buckets.offset, "buckets": trimmer.first(buckets.bucket_counts, _DETAIL_LIMIT)}
     elif kind == "summary":
-        quantiles = trimmer.some(point.quantile_values, _DETAIL_LIMIT)
+        quantiles = trimmer.first(point.quantile_values, _DETAIL_LIMIT)
         detail = {"quantiles": [[item.quantile, item.value] for item in quantiles]}
-    exemplars = [_exemplar(trimmer, item) for item in trimmer.some(getattr(point, "exemplars", ()), _EXEMPLAR_LIMIT)]
+    exemplars = [_exemplar(trimmer, item) for item in trimmer.first(getattr(point, "exemplars", ()), _EXEMPLAR_LIMIT)]
     if exemplars:
         detail["exemplars"] = exemplars
     return dump(detail) if detail else None

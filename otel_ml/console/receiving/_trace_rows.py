@@ -5,32 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_ml import semconv
-from otel_ml.console.receiving._batch import Batch, Origin, size_of, trace_identity
+from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, scalar_text
-from otel_ml.console.storage._rows import Span
+from otel_ml.console.storage._tables import Span
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 
-def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> Batch:
+def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedRequest:
     """The spans of a request; a span without valid ids is refused."""
-    batch, trimmer = Batch("traces"), Trimmer()
+    decoded = DecodedRequest("traces", received_ns)
     for group in request.resource_spans:
         for scoped in group.scope_spans:
-            origin = Origin.of(trimmer, group.resource, scoped.scope)
+            origin = decoded.origin(group.resource, scoped.scope)
             for span in scoped.spans:
-                ids = trace_identity(span.trace_id, span.span_id)
+                ids = _valid_ids(span.trace_id, span.span_id)
                 if ids is None:
-                    batch.refuse(1, "span without a valid trace id and span id")
+                    decoded.refuse(1, "span without a valid trace id and span id")
                 else:
-                    batch.add("spans", _row(trimmer, span, ids, origin, received_ns=received_ns))
-    batch.trimmed = trimmer.trimmed
-    return batch
+                    decoded.add("spans", _row(decoded.trimmer, span, ids, origin))
+    return decoded
 
 
-def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin, *, received_ns: int) -> Span:
+def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> Span:
     attributes = trimmer.attributes(span.attributes)
     name, attribute_text, events = trimmer.line(span.name), dump(attributes), _events(trimmer, span)
     return Span(
@@ -46,24 +45,27 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
         attributes=attribute_text,
         events=events,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
-        service_name=origin.service_name,
-        resource=origin.resource,
-        scope=origin.scope,
-        received_ns=received_ns,
-        bytes=size_of((name, attribute_text, events, origin.resource)),
+        sender=origin.sender(name, attribute_text, events),
     )
 
 
+def _valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str] | None:
+    """Both ids as hex if they are valid (16 and 8 bytes, not all zero), else None."""
+    if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or not any(span_id):
+        return None
+    return trace_id.hex(), span_id.hex()
+
+
 def _events(trimmer: Trimmer, span: SpanMessage) -> str:
-    events, room = [], ATTRIBUTES_LIMIT
+    events, remaining = [], ATTRIBUTES_LIMIT
     for event in span.events:
         plain = {
             "name": trimmer.line(event.name),
             "time_unix_nano": nanoseconds(event.time_unix_nano),
             "attributes": trimmer.attributes(event.attributes),
         }
-        room -= len(dump(plain))
-        if room < 0:
+        remaining -= len(dump(plain))
+        if remaining < 0:
             trimmer.trimmed += 1
             break
         events.append(plain)

@@ -1,4 +1,4 @@
-"""From OTLP values to bounded plain text: the door through which everything that a sender controls has to go."""
+"""From OTLP values to bounded plain text; everything that a sender controls passes through here."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Trimmer:
         return block(value, limit)
 
     def attributes(self, pairs: Iterable[KeyValue]) -> dict[str, Any]:
-        """Attributes as plain values; the first of a repeated key counts, what goes over the limit is left out."""
+        """Attributes as plain values; the first of a repeated key wins, those beyond the limit are dropped."""
         plain: dict[str, Any] = {}
-        room = ATTRIBUTES_LIMIT
+        remaining = ATTRIBUTES_LIMIT
         for pair in pairs:
             value = self.value(pair.value)
-            room -= len(pair.key) + (len(value) if isinstance(value, str) else len(dump(value)))
-            if room < 0:
+            remaining -= len(pair.key) + (len(value) if isinstance(value, str) else len(dump(value)))
+            if remaining < 0:
                 self.trimmed += 1
                 break
             plain.setdefault(self.line(pair.key), value)
@@ -74,15 +74,15 @@ class Trimmer:
             return self.line(base64.b64encode(value.bytes_value).decode("ascii"))
         return getattr(value, kind)
 
-    def some(self, values: Iterable[Any], limit: int) -> list[Any]:
-        """The first values, at most as many as the limit says."""
+    def first(self, values: Iterable[Any], limit: int) -> list[Any]:
+        """The first values, at most as many as the limit."""
         kept = list(values)
         if len(kept) > limit:
             self.trimmed += 1
         return kept[:limit]
 
     def body(self, value: AnyValue) -> str:
-        """A log body as text: a string as it is, everything else as JSON."""
+        """A log body as text: a string unchanged, anything else as JSON."""
         if value.WhichOneof("value") == "string_value":
             return self.block(value.string_value, BODY_LIMIT)
         plain = self.value(value)
@@ -121,7 +121,7 @@ def dump(value: Any) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The same value with every non-finite float as text, since JSON has no word for it."""
+    """The same value with every non-finite float as text, since JSON cannot express it."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
@@ -132,12 +132,12 @@ def finite(value: Any) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """The value as a double when it is a number, else None: a wrong type is no reading."""
+    """The value as a float if it is a number, else None."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def scalar_text(value: Any) -> str | None:
-    """The value as one line when it is a scalar, else None."""
+    """The value as one line if it is a scalar, else None."""
     if isinstance(value, str):
         return line(value, TEXT_LIMIT)
     if isinstance(value, bool):
@@ -146,12 +146,12 @@ def scalar_text(value: Any) -> str | None:
 
 
 def nanoseconds(value: int) -> int:
-    """An OTLP fixed64 time inside the range of a BIGINT."""
+    """An OTLP fixed64 time, limited to the range of a BIGINT."""
     return min(value, INT64_MAX)
 
 
 def digest(*parts: bytes | str) -> str:
-    """128 bits over the parts, as hex: equal records get equal keys, so a second delivery is recognised."""
+    """A hash of 128 bits, as hex: equal records get equal keys, so a second delivery is recognised."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8") if isinstance(part, str) else part

@@ -1,1 +1,1 @@
-"""The DuckDB file: its tables, its writes and the questions that are asked of it."""
+"""The DuckDB file: its tables, its writes and the queries that read it."""

@@ -1,4 +1,4 @@
-"""What is read back from the file: one function a question, every answer bounded and made of plain values."""
+"""Queries of the API and the pages: one function for each, every answer bounded and made of plain values."""
 
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
@@ -36,8 +36,8 @@ PREDICTION_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which predictions: newest first, at most `limit`."""
+class PredictionFilter:
+    """Selects predictions: newest first, at most `limit`."""
 
     limit: int = 100
     model: str | None = None
@@ -56,10 +56,10 @@ class Filter:
         return " and ".join(["true", *(part for part, _ in parts)]), [value for _, value in parts]
 
 
-def predictions(cursor: duckdb.DuckDBPyConnection, wanted: Filter) -> list[dict[str, Any]]:
+def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> list[dict[str, Any]]:
     """The newest predictions with their labels."""
     where, values = wanted.where()
-    # a clock that runs ahead must not hold the top of the list for ever: arrival bounds the order
+    # ordered by arrival if the sender's clock runs ahead, or such predictions would stay on top for ever
     found = fetch(
         cursor,
         f"with page as (select key, {PREDICTION_COLUMNS}, least(time_ns, received_ns) as place from predictions "
@@ -76,7 +76,7 @@ def predictions(cursor: duckdb.DuckDBPyConnection, wanted: Filter) -> list[dict[
 
 
 def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | None:
-    """All spans of one trace, oldest first; None when there is none."""
+    """All spans of one trace, oldest first; None if there are none."""
     found = fetch(
         cursor,
         "select * exclude (received_ns, bytes) from spans where trace_id = ? order by start_ns, end_ns desc limit ?",
@@ -95,7 +95,7 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
 def logs(
     cursor: duckdb.DuckDBPyConnection, limit: int, trace_id: str | None = None, prediction_id: str | None = None
 ) -> list[dict[str, Any]]:
-    """Log records, newest first, predictions and labels among them."""
+    """Log records, newest first; includes predictions and labels."""
     where = "(? is null or trace_id = ?) and (? is null or prediction_id = ?)"
     values = [trace_id, trace_id, prediction_id, prediction_id]
     parts = " union all ".join(
@@ -141,7 +141,7 @@ def points(cursor: duckdb.DuckDBPyConnection, name: str, limit: int) -> list[dic
 
 
 def models(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """Names of the models seen, at most a hundred."""
+    """Names of the stored models, at most a hundred."""
     found = fetch(cursor, "select distinct model from predictions where model is not null order by model limit 100", [])
     return [row["model"] for row in found]
 
@@ -149,9 +149,9 @@ def models(cursor: duckdb.DuckDBPyConnection) -> list[str]:
 def summary(cursor: duckdb.DuckDBPyConnection, model: str | None = None) -> dict[str, Any]:
     """Counts over everything stored, of one model or of all.
 
-    `predictions` are rows according to the events, `metric_predictions` rows according to the counter: the latest
-    cumulative value of every series and start time, and the sum of deltas. `duration_p95` is in seconds. What is
-    undefined without data is None.
+    `predictions` are rows according to the events; `metric_predictions` are rows according to the counter: the latest
+    cumulative value of every series and start time, plus the sum of deltas. `duration_p95` is in seconds. A figure
+    without data is None.
     """
     wanted = [model, model]
     total = fetch(
@@ -226,7 +226,7 @@ def log_answer(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(text: str | None) -> Any:
-    """JSON text as a value; None where it is none or does not parse."""
+    """JSON text as a value; None if there is none or it does not parse."""
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from otel_ml.console._options import MEMORY, ConsoleError, Options
-from otel_ml.console.storage._rows import KEYS, TABLES, columns
+from otel_ml.console.storage._tables import KEYS, TABLES, cells, columns
 
 if TYPE_CHECKING:
-    from otel_ml.console.storage._rows import Row
+    from otel_ml.console.storage._tables import Row
 
 SCHEMA_VERSION = 1
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}
 _MAGIC = b"DUCK"
 _MAGIC_END = 12
-"""Bytes of a DuckDB file to the end of its mark."""
+"""Bytes from the start of a DuckDB file to the end of its mark."""
 _KEPT_SHARE = 0.95
-"""A table that is over its limit is cut to this share of it, so that the cut is not made for every row."""
+"""A table over its limit is cut to this share of the limit, so that not every new row causes a cut."""
 
 
 class StoreError(Exception):
@@ -30,7 +30,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """One open database; one thread writes, any number read through cursors of their own."""
+    """One open database; one thread writes, others read through their own cursors."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, options: Options) -> None:
         self._connection = connection
@@ -38,6 +38,7 @@ class Store:
         self._lock = threading.Lock()
         self._expired = dict.fromkeys(TABLES, 0)
         self._inserts = {table: _insert(table) for table in TABLES}
+        self._size_columns = {table: list(columns(table)).index("bytes") for table in TABLES}
         self._sizes = {table: self._measure(table) for table in TABLES}
 
     @classmethod
@@ -45,7 +46,7 @@ class Store:
         """Opens or creates the database.
 
         Raises:
-            ConsoleError: The file is in use, is no database of this version, or cannot be written.
+            ConsoleError: The file is in use, is not a database of this version, or cannot be written.
         """
         path = options.database
         try:
@@ -62,26 +63,28 @@ class Store:
         """Writes all rows in one transaction.
 
         Returns:
-            The rows that were new, by table; the others had been delivered before.
+            The new rows by table; the others had been delivered before.
 
         Raises:
             StoreError: Nothing was written.
         """
         new: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         with self._lock:
             try:
                 self._connection.begin()
-                for table, batch in rows.items():
-                    values = [list(column) for column in zip(*batch, strict=True)]
+                for table, some in rows.items():
+                    values = [list(column) for column in zip(*map(cells, some), strict=True)]
+                    sizes[table] = sum(values[self._size_columns[table]])
                     done = self._connection.execute(self._inserts[table], values).fetchone()
                     new[table] = int(done[0]) if done else 0
                 self._connection.commit()
             except (duckdb.Error, ValueError, TypeError, RuntimeError) as error:
                 self._rollback()
                 raise StoreError(str(error).partition("\n")[0]) from error
-        for table, batch in rows.items():
+        for table, added in sizes.items():
             count, size = self._sizes[table]
-            self._sizes[table] = (count + new[table], size + sum(row.bytes for row in batch))
+            self._sizes[table] = (count + new[table], size + added)
         return new
 
     def is_over_limit(self) -> bool:
@@ -90,7 +93,7 @@ class Store:
         return any(count > limit.max_rows or size > limit.max_table_bytes for count, size in self._sizes.values())
 
     def sweep(self, now_ns: int) -> None:
-        """Deletes what is too old, and the oldest arrivals of a table that is over its limit.
+        """Deletes rows that are too old, and the oldest arrivals of a table over its limit.
 
         Raises:
             StoreError: Nothing was deleted from the table in question.
@@ -104,11 +107,11 @@ class Store:
                     raise StoreError(str(error).partition("\n")[0]) from error
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of one's own to read with; it sees a consistent state."""
+        """A new connection for reading; it sees a consistent state."""
         return self._connection.cursor()
 
     def stored(self) -> dict[str, int]:
-        """Rows that each table holds."""
+        """Rows in each table."""
         return {table: count for table, (count, _) in self._sizes.items()}
 
     def expired(self) -> dict[str, int]:
@@ -149,7 +152,7 @@ class Store:
 
 
 def _file(path: str) -> str:
-    """The absolute path, its folder made; DuckDB alone would show a JSON or CSV file as a table, and follow a URL."""
+    """The absolute path; creates its folder. DuckDB would show a JSON or CSV file as a table, and follow a URL."""
     file = Path(path).expanduser().absolute()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.is_file():
@@ -173,7 +176,7 @@ def _create(connection: duckdb.DuckDBPyConnection, path: str) -> None:
 
 
 def _insert(table: str) -> str:
-    # one list a column: 25,000 to 30,000 rows a second, where executemany reached 250
+    # one list per column: 25,000 to 30,000 rows a second; executemany reached 250
     values = ", ".join(f"unnest(?::{kind}[])" for kind in columns(table).values())
     return f"insert or ignore into {table} select {values}"
 

@@ -1,4 +1,4 @@
-"""The JSON API: read-only, bounded, one line of JSON for an error."""
+"""The JSON API: read-only and bounded; an error is one line of JSON."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from starlette.routing import Route
 
 from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage import _queries
-from otel_ml.console.web import _detail, _parameters
-from otel_ml.console.web._parameters import BadParameterError
+from otel_ml.console.storage import _prediction_detail, _queries
+from otel_ml.console.web import _query_parameters
+from otel_ml.console.web._query_parameters import BadParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from otel_ml.console.receiving._queue import Ingest
+    from otel_ml.console.receiving._ingest_queue import IngestQueue
     from otel_ml.console.storage._store import Store
 
     Endpoint = Callable[[Request], Awaitable[Any]]
 
 T = TypeVar("T")
 _READERS = 4
-"""Queries that run at the same time; more wait."""
+"""Queries that run at the same time."""
 _WAITING = 256
-"""Queries that wait; more are asked to come back."""
+"""Queries that wait; further ones are answered with 503."""
 _QUERY_SECONDS = 60.0
 
 
 class Reader:
-    """Runs queries on threads, each with a cursor of its own, a few at a time."""
+    """Runs queries on a few threads, each with its own cursor."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads = Threads("otel-ml-console-reader", running=_READERS, waiting=_WAITING, seconds=_QUERY_SECONDS)
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
-        """The query's answer; its first parameter is the cursor."""
+        """Returns the result of a query, whose first parameter is the cursor."""
         try:
             return await self._threads.run(self._run, query, arguments)
         except (BusyError, asyncio.CancelledError):
@@ -56,7 +56,7 @@ class Reader:
 class Api:
     """The endpoints below ``/api``."""
 
-    def __init__(self, reader: Reader, ingest: Ingest) -> None:
+    def __init__(self, reader: Reader, ingest: IngestQueue) -> None:
         self._reader = reader
         self._ingest = ingest
 
@@ -74,42 +74,42 @@ class Api:
         return [Route(path, _answer(endpoint), methods=["GET"]) for path, endpoint in table.items()]
 
     async def _predictions(self, request: Request) -> Any:
-        wanted = _parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
+        wanted = _query_parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
         return {"predictions": await self._reader.read(_queries.predictions, wanted)}
 
     async def _prediction(self, request: Request) -> Any:
-        _parameters.check(request.query_params, ())
-        return await self._reader.read(_detail.prediction, request.path_params["id"])
+        _query_parameters.check(request.query_params, ())
+        return await self._reader.read(_prediction_detail.prediction, request.path_params["id"])
 
     async def _trace(self, request: Request) -> Any:
-        _parameters.check(request.query_params, ())
-        return await self._reader.read(_queries.trace, _parameters.trace_id(request.path_params["trace_id"]))
+        _query_parameters.check(request.query_params, ())
+        return await self._reader.read(_queries.trace, _query_parameters.trace_id(request.path_params["trace_id"]))
 
     async def _logs(self, request: Request) -> Any:
         given = request.query_params
-        _parameters.check(given, ("trace_id", "prediction_id", "limit"))
-        trace_id, limit = _parameters.trace_id(given.get("trace_id")), _parameters.limit(given)
+        _query_parameters.check(given, ("trace_id", "prediction_id", "limit"))
+        trace_id, limit = _query_parameters.trace_id(given.get("trace_id")), _query_parameters.limit(given)
         return {"logs": await self._reader.read(_queries.logs, limit, trace_id, given.get("prediction_id"))}
 
     async def _metrics(self, request: Request) -> Any:
         given = request.query_params
-        _parameters.check(given, ("name", "limit"))
-        name, limit = given.get("name"), _parameters.limit(given)
+        _query_parameters.check(given, ("name", "limit"))
+        name, limit = given.get("name"), _query_parameters.limit(given)
         if name is None:
             return {"metrics": await self._reader.read(_queries.series)}
         return {"name": name, "points": await self._reader.read(_queries.points, name, limit)}
 
     async def _summary(self, request: Request) -> Any:
-        _parameters.check(request.query_params, ("model",))
+        _query_parameters.check(request.query_params, ("model",))
         return await self._reader.read(_queries.summary, request.query_params.get("model"))
 
     async def _status(self, request: Request) -> Any:
-        _parameters.check(request.query_params, ())
+        _query_parameters.check(request.query_params, ())
         return self._ingest.status()
 
 
 def error(status: int, message: str) -> Response:
-    """One line of JSON that says what is wrong."""
+    """An error as one line of JSON."""
     return Response(dump({"error": message}), status, media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""A trace as rows with depth and place, ready to be drawn."""
+"""The bars of a trace: depth, offset and width of each span."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bar(NamedTuple):
 
 
 def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
-    """The spans depth first, children by start time; a span whose parent is not here is a root, and so is a cycle."""
+    """The spans depth first, children by start time; a span without a stored parent is a root."""
     known = {span["span_id"] for span in spans}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for span in spans:
@@ -34,7 +34,7 @@ def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
     whole = max((span["end_ns"] for span in spans), default=0) - start
     bars: list[Bar] = []
     drawn: set[str] = set()
-    # spans in a cycle hang below no root; they come last, as roots of their own
+    # spans in a cycle have no root; they come last, as roots
     for root in [*children.get(None, []), *spans]:
         waiting = [(root, 0)]
         while waiting:

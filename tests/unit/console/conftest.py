@@ -1,4 +1,4 @@
-"""Consoles for the tests of this folder."""
+"""Fixtures: consoles for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def console() -> Iterator[Console]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Console]]:
-    """Starts consoles with options of the test's own."""
+    """Starts consoles with the test's options."""
     with contextlib.ExitStack() as stack:
         yield lambda write=True, **options: stack.enter_context(running(Options(**options), write=write))

@@ -1,4 +1,4 @@
-"""OTLP made by hand, and a sender that speaks it to a console."""
+"""OTLP messages, and a client that sends them to a console."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Speaks HTTP to one console."""
+    """An HTTP client of one console."""
 
     address: str
     headers: dict[str, str] = field(default_factory=dict)

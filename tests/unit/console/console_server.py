@@ -1,4 +1,4 @@
-"""A console on loopback, in this process, with everything a test may want to look at."""
+"""A console on loopback, in this process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from console_feed import Client
 from otel_ml.console._app import build
 from otel_ml.console._options import Options
 from otel_ml.console._serve import configured
-from otel_ml.console.receiving._queue import Ingest
+from otel_ml.console.receiving._ingest_queue import IngestQueue
 from otel_ml.console.storage._store import Store
 
 
 class Console(Client):
     """A running console and its client."""
 
-    def __init__(self, address: str, store: Store, ingest: Ingest) -> None:
+    def __init__(self, address: str, store: Store, ingest: IngestQueue) -> None:
         super().__init__(address)
         self.store = store
         self.ingest = ingest
@@ -36,9 +36,9 @@ class Console(Client):
 
 @contextlib.contextmanager
 def running(options: Options, *, write: bool = True) -> Iterator[Console]:
-    """A console on a free port; without `write` nothing leaves the queue."""
+    """A console on a free port; without `write` all records stay in the queue."""
     store = Store.open(options)
-    ingest = Ingest(store, options)
+    ingest = IngestQueue(store, options)
     if write:
         ingest.start()
     server = uvicorn.Server(configured(build(store, ingest, options), options))

@@ -1,4 +1,4 @@
-"""The command: ready line, refusals, signals, exit status; each in a process of its own."""
+"""The command: ready line, refusals, signals, exit codes; each in its own process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def finish(process, number=signal.SIGTERM):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_flushes_and_ends_with_zero(tmp_path, number):
-    """After SIGTERM or SIGINT all that was accepted is in the file and the status is 0."""
+    """After SIGTERM or SIGINT all accepted records are in the file and the exit code is 0."""
     import duckdb
 
     path = str(tmp_path / "console.duckdb")
@@ -61,7 +61,7 @@ def test_a_file_in_use_is_refused(tmp_path):
 
 
 def test_a_port_in_use_is_refused():
-    """A port that is taken ends with one line and the remedy."""
+    """A port in use ends with one line and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
@@ -79,7 +79,7 @@ def test_a_port_in_use_is_refused():
 
 @pytest.mark.parametrize("content", [b'{"a":1}', b"", b"\0" * 100])
 def test_a_file_that_is_no_database_is_refused(tmp_path, content):
-    """DuckDB would show a JSON or CSV file as a table; the console says what is wrong and leaves the file alone."""
+    """DuckDB would show a JSON or CSV file as a table; the console refuses it and leaves it unchanged."""
     path = tmp_path / "x.json"
     path.write_bytes(content)
     done = subprocess.run(command("--database", str(path)), capture_output=True, text=True, timeout=60, check=False)
@@ -94,8 +94,8 @@ def test_bad_values_are_one_line():
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_beyond_loopback_only_when_told_and_with_a_warning():
-    """Listening for others is possible, answers to any name, and says what it means."""
+def test_a_host_beyond_loopback_is_a_warning():
+    """With --host the console answers to any host name and prints a warning."""
     process, ready = start("--database", ":memory:", "--host", "0.0.0.0")
     port = ready["address"].rpartition(":")[2]
     assert Client(f"http://127.0.0.1:{port}").send("/api/status", Host="console.example").status == 200
@@ -105,7 +105,7 @@ def test_beyond_loopback_only_when_told_and_with_a_warning():
 
 
 def test_the_ready_line_for_people_names_the_address():
-    """Without --json one sentence says where the page is."""
+    """Without --json one line has the address of the page."""
     process = subprocess.Popen(
         command("--database", ":memory:"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -132,7 +132,7 @@ def test_a_missing_extra_is_named(tmp_path):
 
 
 def test_help_has_an_example_and_needs_no_extra(tmp_path):
-    """--help ends with an example, and neither it nor the parser imports the heavy parts."""
+    """--help ends with an example and imports none of the large dependencies."""
     for name in ("duckdb", "uvicorn", "starlette", "jinja2"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')\n")
     done = subprocess.run(
@@ -144,7 +144,7 @@ def test_help_has_an_example_and_needs_no_extra(tmp_path):
 
 
 def test_what_was_acknowledged_survives_the_end(tmp_path):
-    """While eight senders are at work SIGTERM comes: every record that was answered with 200 is in the file."""
+    """After SIGTERM under load from eight senders, every record that was answered with 200 is in the file."""
     import duckdb
 
     path = str(tmp_path / "console.duckdb")

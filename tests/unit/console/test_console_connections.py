@@ -1,4 +1,4 @@
-"""Connections that send slowly or not at all cost the others nothing and are closed."""
+"""Connections that send slowly or not at all do not slow others down and are closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def connect(console, sent):
 
 
 def closed(connections, seconds=20):
-    """How many of the connections the console closes in time; answers are read away."""
+    """How many of the connections the console closes in time; answers are discarded."""
     waiting, end = set(connections), time.monotonic() + seconds
     while waiting and time.monotonic() < end:
         for connection in select.select(list(waiting), [], [], 0.2)[0]:
@@ -41,7 +41,7 @@ def closed(connections, seconds=20):
 
 
 def test_half_sent_requests_do_not_keep_others_out(start):
-    """With three hundred of them open, pages and exports are answered as ever."""
+    """With three hundred of them open, pages and exports are answered as usual."""
     console = start()
     connections = [connect(console, sent) for sent in (HALF_HEADERS, HALF_BODY) for _ in range(150)]
     assert [console.send("/api/status").status, console.export(traces(span())).status] == [200, 200]
@@ -53,13 +53,13 @@ def test_half_sent_requests_do_not_keep_others_out(start):
     "sent", [b"", HALF_HEADERS, WHOLE + HALF_HEADERS, HALF_BODY, HALF_BODY.replace(b"/v1/logs", b"/")]
 )
 def test_a_request_that_does_not_arrive_is_closed(start, sent):
-    """Headers and body have their time each, a further request on the same connection as well."""
+    """Headers and body each have a deadline, also for a further request on the same connection."""
     console = start(header_seconds=0.3, body_seconds=0.3)
     assert closed([connect(console, sent)]) == 1
 
 
 def test_trickling_does_not_help(start):
-    """A byte now and then does not restart the clock."""
+    """A byte now and then does not extend the deadline."""
     console = start(header_seconds=0.5)
     connection = connect(console, HALF_HEADERS)
     with contextlib.suppress(OSError):
@@ -71,7 +71,7 @@ def test_trickling_does_not_help(start):
 
 
 def test_beyond_the_limit_the_longest_waiting_goes(start):
-    """The newest connection is served; of those that wait for nothing but their sender the oldest is closed."""
+    """The newest connection is served; the one that has waited longest for its sender is closed."""
     console = start(max_connections=20)
     connections = [connect(console, HALF_HEADERS) for _ in range(30)]
     assert console.send("/api/status").status == 200
@@ -82,7 +82,7 @@ def test_beyond_the_limit_the_longest_waiting_goes(start):
 
 
 def test_a_connection_in_use_stays(start):
-    """A client that asks again and again on one connection is not cut off."""
+    """A client with many requests on one connection is not closed."""
     console = start(header_seconds=0.4)
     connection = connect(console, b"")
     answers = connection.makefile("rb")

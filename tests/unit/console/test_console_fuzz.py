@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_ml.console._options import Options
-from otel_ml.console.receiving import _wire
+from otel_ml.console.receiving import _otlp_http
 from otel_ml.console.storage._store import Store
 
 SEEDS = {
@@ -75,19 +75,19 @@ def store():
 
 
 def take(store, signal, body, encoding, coding=""):
-    """What the receiver does with a body; a refusal is an answer like another."""
-    with contextlib.suppress(_wire.RefusalError):
-        plain = _wire.inflate(body, coding, 1 << 20)
-        batch = _wire.SIGNALS[signal].rows(_wire.decode(signal, plain, encoding), 1)
-        _wire.accept(signal, encoding, batch)
+    """Does with a body what the receiver does; a refusal is a valid answer."""
+    with contextlib.suppress(_otlp_http.RefusalError):
+        plain = _otlp_http.inflate(body, coding, 1 << 20)
+        batch = _otlp_http.SIGNALS[signal].rows(_otlp_http.decode(signal, plain, encoding), 1)
+        _otlp_http.accept(signal, encoding, batch)
         store.insert(batch.rows)
 
 
 @QUICK
 @given(signal=st.sampled_from(sorted(SEEDS)), body=st.binary(max_size=200), coding=st.sampled_from(["", "gzip"]))
 def test_any_bytes_are_taken_or_refused(store, signal, body, coding):
-    """Random bytes, as they are or called gzip."""
-    take(store, signal, body, _wire.PROTOBUF, coding)
+    """Random bytes, plain or labelled as gzip."""
+    take(store, signal, body, _otlp_http.PROTOBUF, coding)
 
 
 @QUICK
@@ -100,13 +100,13 @@ def test_any_damaged_message_is_taken_or_refused(store, signal, changes):
     body = bytearray(SEEDS[signal])
     for place, byte in changes:
         body[place % len(body)] = byte
-    take(store, signal, bytes(body), _wire.PROTOBUF)
+    take(store, signal, bytes(body), _otlp_http.PROTOBUF)
 
 
 @QUICK
 @given(signal=st.sampled_from(sorted(SEEDS)), value=VALUES)
 def test_any_json_is_taken_or_refused(store, signal, value):
     """Arbitrary JSON that uses the names of the protocol."""
-    take(store, signal, json.dumps(value).encode(), _wire.JSON)
+    take(store, signal, json.dumps(value).encode(), _otlp_http.JSON)
     root = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}[signal]
-    take(store, signal, json.dumps({root: [value]}).encode(), _wire.JSON)
+    take(store, signal, json.dumps({root: [value]}).encode(), _otlp_http.JSON)

@@ -1,4 +1,4 @@
-"""What one sender can cost: members of a gzip body, the time of a decoder, and the end that waits for nobody."""
+"""Limits on one sender: members of a gzip body, the time of a decoder, and an end that does not wait for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 from console_feed import PROTOBUF, Client, counter, logs, metrics, record, span, traces
 
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console.receiving import _wire
-from otel_ml.console.receiving._wire import RefusalError
+from otel_ml.console.receiving import _otlp_http
+from otel_ml.console.receiving._otlp_http import RefusalError
 
 
 class Members:
-    """zlib in which the bytes that each member is given are counted."""
+    """Counts the bytes that each zlib member is given."""
 
     def __init__(self):
         self.given = 0
@@ -43,11 +43,11 @@ class _Counted:
 
 
 def test_a_body_of_many_members_is_refused():
-    """A thousand members are read, more are taken for an attempt to keep the console busy."""
+    """A body may have a thousand members; more are refused as an attack."""
     many = b"".join(gzip.compress(bytes([index % 256])) for index in range(1000))
-    assert len(_wire.inflate(many, "gzip", 1 << 20)) == 1000
+    assert len(_otlp_http.inflate(many, "gzip", 1 << 20)) == 1000
     with pytest.raises(RefusalError, match="more than 1000 members") as refused:
-        _wire.inflate(many + gzip.compress(b""), "gzip", 1 << 20)
+        _otlp_http.inflate(many + gzip.compress(b""), "gzip", 1 << 20)
     assert refused.value.status == 400
 
 
@@ -55,19 +55,19 @@ def test_the_work_for_a_member_does_not_grow_with_what_follows_it():
     """Each member is given at most its own bytes and one block more, however long the body is."""
     body = gzip.compress(b"a") * 500 + gzip.compress(bytes(range(256)) * 40_000, 0)
     members = Members()
-    assert len(_wire.inflate(body, "gzip", 20 << 20, members.open)) == 500 + 256 * 40_000
-    assert members.given <= len(body) + 501 * _wire.BLOCK
+    assert len(_otlp_http.inflate(body, "gzip", 20 << 20, members.open)) == 500 + 256 * 40_000
+    assert members.given <= len(body) + 501 * _otlp_http.BLOCK
 
 
 def test_a_body_of_many_members_costs_a_console_nothing(console):
-    """The attack is answered and the next request is served."""
+    """The attack is answered, and so is the next request."""
     answer = console.send("/v1/traces", gzip.compress(b"") * 50_000, content_type=PROTOBUF, content_encoding="gzip")
     assert answer.status == 400
     assert console.export(traces(span()), compress=True).status == 200
 
 
 def test_a_request_of_countless_records_is_refused(start):
-    """Two bytes can be a record that takes a thousand in memory: beyond a limit nothing of the request is taken."""
+    """Two bytes can become a record of a thousand bytes in memory, so a request beyond the limit is refused whole."""
     console = start(max_request_records=102)
     assert console.export(logs(*[record("line")] * 100)).status == 200
     assert console.export(logs(*[record("line")] * 101)).status == 413
@@ -79,7 +79,7 @@ def test_a_request_of_countless_records_is_refused(start):
 
 
 def test_work_that_is_given_up_keeps_its_place_until_it_ends():
-    """After its time the caller goes on; the thread is a daemon, and a new one starts when it is through."""
+    """The caller stops waiting at the deadline; the thread is a daemon, and the next one starts when it ends."""
     ended = threading.Event()
 
     async def attempt():
@@ -98,7 +98,7 @@ def test_work_that_is_given_up_keeps_its_place_until_it_ends():
 
 
 def test_a_full_line_is_told_at_once():
-    """One runs, one waits, the third is sent away; what the work raises arrives as it is."""
+    """One runs, one waits, the third is refused; an exception of the work reaches the caller unchanged."""
     ended = threading.Event()
 
     async def attempt():
@@ -132,7 +132,7 @@ sys.exit(main(["console", "--port", "0", "--database", ":memory:", "--json"]))
 
 
 def test_the_end_does_not_wait_for_a_decoder():
-    """SIGTERM ends a console although a request is decoded without end; its sender is asked to come back."""
+    """SIGTERM ends a console even if decoding hangs; the sender is asked to retry."""
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     client = Client(json.loads(process.stdout.readline())["address"])
     answers = []

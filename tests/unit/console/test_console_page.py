@@ -1,11 +1,11 @@
-"""What of the page needs no browser: drawing, formats, headers, foreign names."""
+"""The parts of the pages that need no browser: the trace, formats, headers, host names."""
 
 from __future__ import annotations
 
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._page import figure, score, seconds, share, value
+from otel_ml.console.web._pages import figure, score, seconds, share, value
 from otel_ml.console.web._waterfall import DEPTH_MAX, waterfall
 
 
@@ -18,7 +18,7 @@ def one(name, own, parent=None, start=0, end=100):
 
 
 def test_a_trace_is_drawn_depth_first():
-    """Children follow their parent by start time, with their place in percent of the whole trace."""
+    """Children follow their parent by start time, with their offset in percent of the whole trace."""
     spans = [
         one("root", "a"),
         one("late", "c", "a", 60, 80),
@@ -55,12 +55,12 @@ def test_odd_traces_are_drawn():
     ],
 )  # fmt: skip
 def test_durations_have_a_unit_that_fits(given, shown):
-    """A duration is written with three figures and its unit."""
+    """A duration has three significant figures and a unit."""
     assert seconds(given) == shown
 
 
 def test_figures_are_short():
-    """Numbers, shares and values are short, and what is unknown stays unknown."""
+    """Numbers, shares and values are short; an unknown one stays None."""
     assert (figure(1234567), figure(0.123456), figure(None)) == ("1,234,567", "0.1235", None)
     assert (share(0.0667), share(None), score(0.5), score(12.34567), score(None)) == (
         "6.7 %", None, "0.5000", "12.35", None
@@ -69,7 +69,7 @@ def test_figures_are_short():
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(console):
-    """Content security policy, no sniffing, no referrer, no cache: on pages and on data."""
+    """Pages and data have a content security policy, and forbid sniffing, referrer and cache."""
     for path in ("/", "/api/status", "/static/console.css"):
         headers = console.send(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; ")
@@ -80,13 +80,13 @@ def test_every_answer_forbids_what_the_page_does_not_need(console):
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "", "localhost:x"]
 )
 def test_a_foreign_name_for_loopback_reads_nothing(console, host):
-    """A web site whose name points at 127.0.0.1 gets no data."""
+    """A web site whose host name points at 127.0.0.1 gets no data."""
     assert console.send("/api/predictions", Host=host).status in {400, 421}
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:4318", "127.0.0.1:1", "[::1]:4318", "[::1]"])
 def test_names_of_this_machine_are_served(console, host):
-    """The names of loopback, with any port, are served."""
+    """Loopback names are served with any port."""
     assert console.send("/api/status", Host=host).status == 200
 
 
@@ -94,21 +94,21 @@ def test_names_of_this_machine_are_served(console, host):
     "path", ["/predictions/%00", "/predictions/%ff%fe", "/api/predictions/%00", "/?model=%00%ff", "/predictions/"]
 )
 def test_strange_paths_are_answered(console, path):
-    """NUL and bytes that are no text are looked for and not found."""
+    """An id with NUL or invalid UTF-8 is not found."""
     assert console.send(path).status in {200, 404}
 
 
 def test_the_page_shows_a_batch_without_a_trace(console):
-    """Missing parts are said to be missing."""
+    """The page states which parts are missing."""
     console.feed(logs(batch(trace="", own=""), label("b-1.0", "0", trace="", own="")))
     text = console.send("/predictions/b-1").body.decode()
     assert "No span of this prediction has arrived" in text
-    assert "No log line carries" in text
+    assert "No log line has" in text
     assert "1 rows labelled" in text
 
 
 def test_control_characters_are_replaced(console):
-    """What would disguise text or ring a bell is shown as the replacement character."""
+    """Characters that disguise text or ring the bell are shown as the replacement character."""
     console.feed(traces(span(start=NOW, own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
     for path in ("/", "/predictions/p-1"):
         body = console.send(path).body.decode()

@@ -1,4 +1,4 @@
-"""What is read back: joins, counts, second deliveries, parameters."""
+"""Queries: joins, counts, second deliveries, parameters."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_newest_label_counts(console):
 
 
 def test_a_second_delivery_changes_nothing(console):
-    """Whatever is delivered again, alone or within one request, is counted as a duplicate and stored once."""
+    """A record that arrives again, alone or within one request, is counted as a duplicate and stored once."""
     messages = (
         traces(span(), span()),
         logs(prediction(), label(), record("line"), record("line")),
@@ -88,20 +88,20 @@ def test_a_second_delivery_changes_nothing(console):
 
 
 def test_an_event_enriched_on_its_way_is_the_same_event(console):
-    """The event that a Collector passes on with more resource attributes is recognised by id, trace and time."""
+    """An event that a Collector forwards with more resource attributes is recognised by id, trace and time."""
     console.feed(logs(prediction()), logs(prediction(), service="fraud-api-enriched"))
     assert console.get("/api/summary")["events"] == 1
 
 
 def test_an_id_used_again_is_another_event(console):
-    """Two calls that were given one id are both kept; the newer one is shown."""
+    """Two calls with one id are both stored; the newer one is shown."""
     console.feed(logs(prediction(score=0.1)), logs(prediction(score=0.2, trace=OTHER, at=NOW + 1000)))
     assert console.get("/api/summary")["events"] == 2
     assert console.get("/api/predictions/p-1")["prediction"]["score"] == 0.2
 
 
 def test_summary_counts_rows_events_spans_metrics_and_labels(console):
-    """The summary is read from the store: batch rows count, failed calls do not predict, cancelled ones do not fail."""
+    """The summary counts batch rows as predictions, failed calls as errors only, and cancelled calls as no errors."""
     console.feed(
         traces(span(), span(own="bb" * 8), span("GET /predict", own="cc" * 8)),
         logs(prediction(), batch(size=3), failure(), failure("c-1", "cancelled", severity=9)),
@@ -117,7 +117,7 @@ def test_summary_counts_rows_events_spans_metrics_and_labels(console):
 
 
 def test_a_restart_adds_to_the_counter(console):
-    """A series with a new start time is another run: its count is added, deltas are summed."""
+    """A series with a new start time is another run, whose count is added; deltas are summed."""
     console.feed(
         metrics(counter(5)),
         metrics(counter(2, start=NOW, at=NOW + 10)),
@@ -140,7 +140,7 @@ def test_a_row_of_a_batch_leads_to_its_batch(console):
 
 
 def test_a_row_with_an_id_of_its_own_leads_to_its_batch(console):
-    """Rows that were given ids are found by them, with their features and the label that came for them."""
+    """Rows with their own ids are found by them, with their features and their label."""
     event = batch(size=2)
     rows = [{"id": f"customer {name}", "features": {"name": name}} for name in ("\u00e4", '"b"')]
     event.body.string_value = json.dumps({"rows": rows})
@@ -155,7 +155,7 @@ def test_a_row_with_an_id_of_its_own_leads_to_its_batch(console):
 
 
 def test_a_label_without_a_trace_is_joined_by_id(console):
-    """A label that lost its trace still finds its prediction; one of another trace does not."""
+    """A label without a trace still finds its prediction; one of another trace does not."""
     console.feed(logs(prediction(), label(value="0", correct=False, trace="", own="")))
     console.feed(logs(label(value="7", trace=OTHER, at=NOW + 9)))
     assert console.get("/api/predictions")["predictions"][0]["label"]["value"] == "0"
@@ -208,7 +208,7 @@ def test_predictions_are_filtered_and_newest_first(console):
     ],
 )
 def test_bad_parameters_get_one_line(console, path):
-    """A parameter that is not understood is a 400 with one line of JSON."""
+    """A wrong parameter is a 400 with one line of JSON."""
     answer = console.send(path)
     assert (answer.status, list(answer.json())) == (400, ["error"])
     assert b"\n" not in answer.body
@@ -259,7 +259,7 @@ def test_metrics_have_latest_values_and_points(console):
 
 
 def test_a_series_that_ended_has_no_value(console):
-    """A point flagged as without a recorded value is kept without a figure."""
+    """A point with the flag for no recorded value is stored without a figure."""
     metric = counter(0)
     metric.sum.data_points[0].flags = 1
     console.feed(metrics(metric))
@@ -282,7 +282,7 @@ def test_a_body_that_is_no_json_is_shown_as_text(console):
 
 
 def test_an_event_without_an_id_is_a_log_line(console):
-    """Nothing is invented: an event without prediction id stays a plain record."""
+    """An event without a prediction id stays a plain log record."""
     console.feed(logs(record("{}", event="ml.prediction")))
     assert console.get("/api/summary")["events"] == 0
     assert len(console.get("/api/logs")["logs"]) == 1

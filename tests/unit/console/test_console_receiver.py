@@ -57,7 +57,7 @@ def test_protobuf_is_stored_and_answered_in_protobuf(console):
 
 
 def test_json_with_hex_ids_is_stored_and_answered_in_json(console):
-    """OTLP JSON writes ids as hex of either case and may have fields that are not known yet."""
+    """OTLP JSON has ids as hex of either case and may have unknown fields."""
     answer = console.send("/v1/traces", json.dumps(JSON_TRACE).encode(), content_type=f"{JSON}; charset=utf-8")
     assert (answer.status, answer.headers["content-type"], answer.json()) == (200, JSON, {})
     console.ingest.flush(30)
@@ -71,7 +71,7 @@ def test_json_with_hex_ids_is_stored_and_answered_in_json(console):
 
 @pytest.mark.parametrize("body", [gzip.compress, lambda plain: gzip.compress(plain[:9]) + gzip.compress(plain[9:])])
 def test_gzip_is_inflated(console, body):
-    """A gzip body counts as its content, also when it has several members."""
+    """A gzip body is decompressed, also if it has several members."""
     plain = traces(span()).SerializeToString()
     assert console.send("/v1/traces", body(plain), content_type=PROTOBUF, content_encoding="gzip").status == 200
     console.ingest.flush(30)
@@ -101,7 +101,7 @@ def test_gzip_is_inflated(console, body):
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused(console, status, body, headers):
-    """Wrong types, wrong compression, malformed and deeply nested bodies get a status that is not to be retried."""
+    """Wrong types, wrong compression, malformed and deeply nested bodies get a status that forbids a retry."""
     answer = console.send("/v1/traces", body, **headers)
     assert answer.status == status
     assert "retry-after" not in answer.headers
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_refused(console, status, body, headers):
 
 
 def test_an_error_is_a_status_message_in_the_encoding_of_the_request(console):
-    """The answer to a bad request is a google.rpc.Status, in protobuf or JSON as the request was."""
+    """The answer to a bad request is a google.rpc.Status in the encoding of the request."""
     binary = console.send("/v1/logs", b"\xff", content_type=PROTOBUF)
     assert Status.FromString(binary.body).message == "the body is not a valid protobuf message of this signal"
     text = console.send("/v1/logs", b"{", content_type=JSON)
@@ -118,7 +118,7 @@ def test_an_error_is_a_status_message_in_the_encoding_of_the_request(console):
 
 
 def test_too_large_is_refused_before_and_after_inflating(start):
-    """The size cap holds for the body as sent and for what gzip makes of it."""
+    """The size limit holds for the body as sent and for its decompressed content."""
     console = start(max_request_bytes=10_000)
     bomb = gzip.compress(b"\0" * 5_000_000)
     assert len(bomb) < 10_000
@@ -127,7 +127,7 @@ def test_too_large_is_refused_before_and_after_inflating(start):
 
 
 def test_a_get_of_a_receiver_is_not_allowed(console):
-    """The receiver takes POST alone."""
+    """The receiver accepts only POST."""
     assert console.send("/v1/traces").status == 405
 
 
@@ -160,7 +160,7 @@ def test_partial_success_in_json(console):
 
 
 def test_a_full_queue_asks_to_come_back(start):
-    """When the queue is full nothing is taken: 503 with Retry-After, and the records are counted as busy."""
+    """A full queue answers 503 with Retry-After and counts the records as busy."""
     console = start(write=False, max_pending_records=10)
     assert console.export(logs(*[record(f"line {index}") for index in range(8)])).status == 200
     answer = console.export(logs(*[record(f"more {index}") for index in range(3)]))
@@ -172,14 +172,14 @@ def test_a_full_queue_asks_to_come_back(start):
 
 
 def test_memory_for_requests_is_bounded(start):
-    """Requests that would not fit into memory beside those that wait are asked to come back."""
+    """A request that does not fit into memory beside the waiting ones is asked to retry."""
     console = start(write=False, max_pending_bytes=3000)
     assert console.export(logs(record("x" * 2000))).status == 200
     assert console.export(logs(record("y" * 2000))).status == 503
 
 
 def test_hostile_values_are_bounded(console):
-    """Huge texts are cut, NUL is replaced, absurd times and numbers are kept in range, and nothing fails."""
+    """Huge texts are cut, NUL is replaced, and absurd times and numbers are limited."""
     huge = "h" * 3_000_000
     console.feed(
         traces(
@@ -218,7 +218,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def test_deeply_nested_values_are_refused_or_kept(console):
-    """A value nested as deep as protobuf allows is stored; deeper ones are a malformed message."""
+    """A value nested as deeply as protobuf allows is stored; deeper ones are malformed."""
     for depth, status in ((20, 200), (500, 400)):
         body = AnyValue(string_value="deep").SerializeToString()
         for _ in range(depth):
@@ -230,7 +230,7 @@ def test_deeply_nested_values_are_refused_or_kept(console):
 
 
 def test_an_object_as_body_becomes_json(console):
-    """A log body that is no text is kept as JSON."""
+    """A log body that is not text is stored as JSON."""
     line = record("")
     line.body.kvlist_value.values.add(key="a", value=any_value(1))
     console.feed(logs(line))

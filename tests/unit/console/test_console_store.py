@@ -6,10 +6,10 @@ import pytest
 from console_feed import NOW, counter, label, logs, metrics, prediction, record, span, traces
 
 from otel_ml.console._options import ConsoleError, Options
-from otel_ml.console.receiving._queue import Ingest
-from otel_ml.console.receiving._wire import SIGNALS as WIRE
-from otel_ml.console.storage._rows import KEYS, SIGNALS, TABLES, columns
+from otel_ml.console.receiving._ingest_queue import IngestQueue
+from otel_ml.console.receiving._otlp_http import SIGNALS as WIRE
 from otel_ml.console.storage._store import Store, StoreError
+from otel_ml.console.storage._tables import KEYS, SIGNALS, TABLES, columns
 
 HOUR = 3_600_000_000_000
 
@@ -26,7 +26,7 @@ def store():
 
 
 def test_every_table_has_key_signal_and_bookkeeping_columns():
-    """Each table names its key and signal, and carries what retention needs."""
+    """Each table has its key, its signal, and the columns that retention needs."""
     assert set(TABLES) == set(KEYS) == set(SIGNALS)
     for table in TABLES:
         assert {"received_ns": "BIGINT", "bytes": "BIGINT"}.items() <= columns(table).items()
@@ -58,7 +58,7 @@ def test_bytes_are_bounded():
 
 
 def test_age_is_bounded(store):
-    """What arrived longer ago than the retention is deleted, whatever time it claims."""
+    """Records that arrived longer ago than the retention are deleted, whatever time they claim."""
     store.insert(batch_of("logs", logs(record("old", at=2**63)), NOW - 80 * HOUR).rows)
     store.insert(batch_of("logs", logs(record("new", at=1)), NOW - HOUR).rows)
     store.sweep(NOW)
@@ -75,7 +75,7 @@ def test_a_closed_store_refuses_and_closes_twice(store):
 
 
 def test_a_file_is_read_back_after_a_restart(tmp_path):
-    """What was written is there when the file is opened again, and a second delivery is still recognised."""
+    """A reopened file has its records, and a second delivery is still recognised."""
     options = Options(database=str(tmp_path / "new" / "console.duckdb"))
     for expected in ({"predictions": 1}, {"predictions": 0}):
         store = Store.open(options)
@@ -84,7 +84,7 @@ def test_a_file_is_read_back_after_a_restart(tmp_path):
 
 
 def test_files_that_cannot_be_used_say_why(tmp_path):
-    """A file that is no database, of another version or not to be opened raises one line with the remedy."""
+    """A file that is not a database, has another version or cannot be opened raises one line with the remedy."""
     (tmp_path / "text").write_text("no database " * 1000)
     with pytest.raises(ConsoleError, match="is not a DuckDB file; choose another --database$"):
         Store.open(Options(database=str(tmp_path / "text")))
@@ -110,9 +110,9 @@ def test_wrong_options_are_refused(wrong):
         Options(**wrong)
 
 
-def test_every_record_is_accounted_for(store):
+def test_every_record_is_counted(store):
     """received = refused + busy + stored + duplicates + dropped + queued, for all signals together and each."""
-    ingest = Ingest(store, Options(max_pending_records=4))
+    ingest = IngestQueue(store, Options(max_pending_records=4))
     ingest.start()
     for _ in range(2):
         assert ingest.offer(batch_of("traces", traces(span(), span(own="00" * 8))))
@@ -131,20 +131,20 @@ def test_every_record_is_accounted_for(store):
 
 
 def test_close_writes_what_waits(store):
-    """Everything that was accepted is written before the writer ends; closing twice or before start is fine."""
-    ingest = Ingest(store, Options())
+    """All accepted records are written before the writer ends; closing twice or before the start is allowed."""
+    ingest = IngestQueue(store, Options())
     for index in range(50):
         assert ingest.offer(batch_of("logs", logs(record(f"line {index}"))))
     ingest.start()
     assert ingest.close()
     assert ingest.close()
     assert store.stored()["logs"] == 50
-    assert Ingest(store, Options()).close()
+    assert IngestQueue(store, Options()).close()
 
 
 def test_a_batch_larger_than_the_queue_is_taken_alone(store):
-    """A request with more records than the queue holds is taken when the queue is empty, not beside others."""
-    ingest = Ingest(store, Options(max_pending_records=2))
+    """A request with more records than the queue holds is accepted only if the queue is empty."""
+    ingest = IngestQueue(store, Options(max_pending_records=2))
     big = logs(*[record(f"line {index}") for index in range(9)])
     assert ingest.offer(batch_of("logs", big))
     assert not ingest.offer(batch_of("logs", logs(record("one more"))))
@@ -163,10 +163,10 @@ class BrokenStore(Store):
 
 @pytest.mark.parametrize(("poison", "stored", "dropped"), [("bad", 4, 1), (None, 0, 5)])
 def test_what_cannot_be_written_is_counted(poison, stored, dropped):
-    """One row that fails does not take its neighbours along; what is dropped is counted and the cause is shown."""
+    """A row that fails is dropped alone, counted, and the cause is shown."""
     store = BrokenStore.open(Options())
     store.poison = poison
-    ingest = Ingest(store, Options())
+    ingest = IngestQueue(store, Options())
     ingest.start()
     assert ingest.offer(batch_of("logs", logs(*[record(body) for body in ("a", "b", "bad", "c", "d")])))
     assert ingest.flush(30)
@@ -177,10 +177,10 @@ def test_what_cannot_be_written_is_counted(poison, stored, dropped):
 
 
 def test_the_writer_keeps_the_bound_while_it_writes():
-    """Rows never stay above the limit, also without waiting for the minute's sweep."""
+    """The writer enforces the row limit without waiting for the next sweep."""
     options = Options(max_rows=100)
     store = Store.open(options)
-    ingest = Ingest(store, options, clock=lambda: NOW)
+    ingest = IngestQueue(store, options, clock=lambda: NOW)
     ingest.start()
     for index in range(10):
         ingest.offer(batch_of("logs", logs(*[record(f"{index} {row}") for row in range(50)])))

@@ -1,4 +1,4 @@
-// Refreshes the page's content every few seconds; without it the page works and a reload does the same.
+// Refreshes the content every few seconds; without this script the page works and a reload does the same.
 "use strict";
 
 const SECONDS = 5;

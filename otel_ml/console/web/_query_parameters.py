@@ -1,4 +1,4 @@
-"""Query parameters of the API and the page: typed, bounded, refused with one line."""
+"""Query parameters of the API and the pages: typed, bounded, refused with one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from otel_ml.console.receiving._values import INT64_MAX
-from otel_ml.console.storage._queries import Filter
+from otel_ml.console.storage._queries import PredictionFilter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,16 +20,16 @@ TEXT_MAX = 512
 
 
 class BadParameterError(ValueError):
-    """A parameter that the API does not understand; the message is one line of fixed text."""
+    """A parameter that the API does not accept; the message is one line of fixed text."""
 
 
 def check(parameters: QueryParams, known: Collection[str]) -> None:
-    """Refuses what is unknown, given twice or too long."""
+    """Refuses parameters that are unknown, repeated or too long."""
     names = [name for name, _ in parameters.multi_items()]
     if not set(names) <= set(known):
         raise BadParameterError(f"unknown parameter; expected {', '.join(known)}")
     if len(names) != len(set(names)):
-        raise BadParameterError("a parameter was given twice")
+        raise BadParameterError("a parameter is repeated")
     if any(len(value) > TEXT_MAX for value in parameters.values()):
         raise BadParameterError(f"a parameter is longer than {TEXT_MAX} characters")
 
@@ -68,10 +68,10 @@ def since(parameters: QueryParams) -> int | None:
     return min(int(seconds * 1e9), INT64_MAX)
 
 
-def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Filter:
+def prediction_filter(parameters: QueryParams, known: Collection[str]) -> PredictionFilter:
     """The filter of a list of predictions; an empty model or version means all."""
     check(parameters, known)
-    return Filter(
+    return PredictionFilter(
         limit=limit(parameters),
         model=parameters.get("model") or None,
         version=parameters.get("version") or None,
@@ -80,7 +80,7 @@ def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Filter
 
 
 def _iso_seconds(given: str) -> float:
-    # the plus of a zone that was not percent-encoded arrives as a space
+    # an unencoded plus in a time zone arrives as a space
     zoned = re.sub(r" (\d\d:\d\d)$", r"+\1", given) if "T" in given else given
     try:
         when = datetime.fromisoformat(zoned.replace("Z", "+00:00"))

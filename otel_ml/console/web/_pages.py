@@ -1,4 +1,4 @@
-"""The web page: rendered here, escaped everywhere, with nothing loaded from elsewhere."""
+"""The web pages: rendered here, every value escaped, nothing loaded from another host."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
 from otel_ml.console.receiving._values import finite
-from otel_ml.console.storage import _queries
-from otel_ml.console.web import _detail, _parameters
-from otel_ml.console.web._parameters import BadParameterError
+from otel_ml.console.storage import _prediction_detail, _queries
+from otel_ml.console.web import _query_parameters
+from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._waterfall import waterfall
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ _SHOWN = 400
 _FEATURES_SHOWN = 300
 _ROWS_SHOWN = 100
 _UNSAFE = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""Control characters, and those that turn the direction of text and so disguise it."""
+"""Control characters, and those that change the direction of text and so disguise it."""
 _UNSAFE.pop(ord("\n"))
 _UNSAFE.pop(ord("\t"))
 
 
-class Page:
-    """The HTML of the console."""
+class Pages:
+    """The HTML pages of the console."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -62,7 +62,7 @@ class Page:
         }
 
     def routes(self) -> list[BaseRoute]:
-        """The page's routes."""
+        """The routes of the pages."""
         return [
             Route("/", self._list, methods=["GET"]),
             Route("/predictions/{id:path}", self._one, methods=["GET"]),
@@ -75,7 +75,7 @@ class Page:
 
     async def _list(self, request: Request) -> Response:
         try:
-            wanted = _parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
+            wanted = _query_parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
         except BadParameterError as bad:
             return self.message(400, str(bad))
         return self._render(
@@ -90,9 +90,9 @@ class Page:
 
     async def _one(self, request: Request) -> Response:
         wanted = request.path_params["id"]
-        found = await self._reader.read(_detail.prediction, wanted)
+        found = await self._reader.read(_prediction_detail.prediction, wanted)
         if found is None:
-            return self.message(404, "No such prediction. It may not have arrived yet, or retention has deleted it.")
+            return self.message(404, "No such prediction. It has not arrived yet, or retention has deleted it.")
         features = list((found["event"]["features"] or {}).items())
         rows = found["event"]["rows"] or []
         shown = min(len(rows), _ROWS_SHOWN)
@@ -105,7 +105,10 @@ class Page:
             wanted_id=wanted,
             features=features[:_FEATURES_SHOWN],
             features_hidden=max(0, len(features) - _FEATURES_SHOWN),
-            rows=[(_detail.row_id(rows, index, found["prediction"]["id"]), rows[index]) for index in range(shown)],
+            rows=[
+                (_prediction_detail.row_id(rows, index, found["prediction"]["id"]), rows[index])
+                for index in range(shown)
+            ],
             labels={label["prediction_id"]: label for label in found["labels"]},
             bars=waterfall(trace["spans"]) if trace else [],
             exception_event=semconv.EXCEPTION_EVENT,
@@ -116,7 +119,7 @@ class Page:
 
 
 def seconds(given: float | None) -> str | None:
-    """A duration with three figures and the unit that fits."""
+    """A duration with three significant figures and a fitting unit."""
     if given is None:
         return None
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
@@ -131,14 +134,14 @@ def clock(moment: str) -> str:
 
 
 def figure(given: float | None) -> str | None:
-    """A number in at most four significant figures, whole ones with thousands apart."""
+    """A number: whole ones with thousands separators, others with four significant figures."""
     if given is None:
         return None
     return f"{given:,}" if isinstance(given, int) else f"{given:.4g}"
 
 
 def score(given: float | None) -> str | None:
-    """A score with four decimals, so that the ones of a column line up."""
+    """A score with four decimals, so that a column lines up."""
     return None if given is None else f"{given:.4f}" if 0 <= given <= 1 else f"{given:.4g}"
 
 
@@ -160,7 +163,7 @@ def _short(text: str | None) -> str | None:
 
 def _shown(given: Any) -> Any:
     if given is None:
-        return "–"  # noqa: RUF001 - a dash for what is unknown
+        return "–"  # noqa: RUF001 - a dash for an unknown value
     if isinstance(given, str) and not isinstance(given, Markup):
         return given.translate(_UNSAFE)
     return given

@@ -1,4 +1,4 @@
-"""OTLP over HTTP on the wire: content types, compression and size caps in, answers in the request's encoding out."""
+"""The OTLP/HTTP protocol: content types, compression, size limits, and answers in the request's encoding."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from otel_ml.console.receiving._batch import Batch
+    from otel_ml.console.receiving._decoded_request import DecodedRequest
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 BLOCK = 16 << 10
-"""Bytes of a compressed body that are looked at together."""
+"""Bytes of a compressed body that are decompressed together."""
 _MEMBERS = 1000
 _OBJECTS = 1_000_000
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
@@ -43,25 +43,25 @@ _RPC_CODES = {400: 3, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 class RefusalError(Exception):
-    """A request that is answered with an error; the message is fixed text and quotes nothing of the sender's."""
+    """A request that is answered with an error; the message is fixed text and never quotes the sender."""
 
     def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.retry_after = retry_after
-        """Seconds after which the sender may try again; None where a second attempt would fail as well."""
+        """Seconds after which the sender may retry; None if a second attempt would fail too."""
 
 
 class Signal(NamedTuple):
-    """One of the three kinds of request: its messages, its rows and its name for refused records."""
+    """One of the three kinds of request: its messages, its rows and the field that counts refused records."""
 
     request: type[Message]
     response: type[Message]
-    rows: Callable[[Any, int], Batch]
+    rows: Callable[[Any, int], DecodedRequest]
     rejected: str
     levels: tuple[str, str, str]
-    """Fields that lead to the records: of the request, of a resource and of a scope."""
+    """Fields that lead to the records: in the request, in a resource and in a scope."""
 
 
 SIGNALS = {
@@ -90,7 +90,7 @@ SIGNALS = {
 
 
 def encoding_of(content_type: str) -> str:
-    """The request's encoding; every other content type is a 415."""
+    """The encoding of a content type; refuses all but two with 415."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in {PROTOBUF, JSON}:
         raise RefusalError(415, f"expected content type {PROTOBUF} or {JSON}")
@@ -102,7 +102,7 @@ def _member() -> Any:
 
 
 def inflate(body: bytes, content_encoding: str, limit: int, member_of: Callable[[], Any] = _member) -> bytes:
-    """The body without its compression, never more than the limit in memory, in time linear in its length."""
+    """The decompressed body; never holds more than the limit in memory and takes time linear in its length."""
     coding = content_encoding.strip().lower()
     if coding in {"", "identity"} or not body:
         return body
@@ -112,7 +112,7 @@ def inflate(body: bytes, content_encoding: str, limit: int, member_of: Callable[
     for _ in range(_MEMBERS):
         member = member_of()
         while not member.eof:
-            # in blocks: what a member leaves over is copied, so it must not be all the rest of the body
+            # in blocks, since the bytes behind a member are copied
             block = rest[place : place + BLOCK]
             if not block:
                 raise RefusalError(400, "the gzip body is cut off")
@@ -129,7 +129,7 @@ def inflate(body: bytes, content_encoding: str, limit: int, member_of: Callable[
 
 
 def decode(signal: str, body: bytes, encoding: str) -> Message:
-    """The request message; a body that does not parse is a 400."""
+    """The request message; refuses a body that does not parse with 400."""
     message = SIGNALS[signal].request()
     if encoding == PROTOBUF:
         try:
@@ -151,7 +151,7 @@ def decode(signal: str, body: bytes, encoding: str) -> Message:
 
 
 def check_size(signal: str, message: Any, limit: int) -> None:
-    """A message of more resources, scopes, records and points together than the limit is a 413."""
+    """Refuses with 413 if resources, scopes, records and points together exceed the limit."""
     resources, scopes, records = SIGNALS[signal].levels
     groups = getattr(message, resources)
     count = len(groups)
@@ -173,18 +173,18 @@ def _points(metric: Any) -> int:
     return 0 if kind is None else len(getattr(metric, kind).data_points)
 
 
-def accept(signal: str, encoding: str, batch: Batch) -> bytes:
-    """The answer to a request that was taken, with partial success when records were refused."""
+def accept(signal: str, encoding: str, decoded: DecodedRequest) -> bytes:
+    """The answer to an accepted request; a partial success if records were refused."""
     response = SIGNALS[signal].response()
-    if batch.refused:
+    if decoded.refused:
         partial = response.partial_success  # type: ignore[attr-defined]
-        setattr(partial, SIGNALS[signal].rejected, batch.refused)
-        partial.error_message = batch.reason
+        setattr(partial, SIGNALS[signal].rejected, decoded.refused)
+        partial.error_message = decoded.reason
     return _encode(response, encoding)
 
 
 def refuse(refusal: RefusalError, encoding: str) -> bytes:
-    """The answer to a request that was not taken: a Status message, as the protocol asks."""
+    """The answer to a refused request: a Status message, as the protocol requires."""
     return _encode(Status(code=_RPC_CODES.get(refusal.status, 2), message=refusal.message), encoding)
 
 
@@ -195,7 +195,7 @@ def _encode(message: Message, encoding: str) -> bytes:
 
 
 def _hex_to_base64(plain: dict[str, Any]) -> None:
-    # OTLP's JSON writes ids as hex, protobuf's JSON reads bytes as base64; no user data appears as a key of an object
+    # OTLP's JSON has ids as hex, protobuf's JSON expects base64; user data never appears as a key of an object
     waiting: list[Any] = [plain]
     while waiting:
         item = waiting.pop()
@@ -213,4 +213,4 @@ def _unhex(value: str) -> bytes:
     try:
         return bytes.fromhex(value)
     except ValueError:
-        return b"?"  # one byte is no valid id: this record is refused, its neighbours are not
+        return b"?"  # one byte is not a valid id, so only this record is refused

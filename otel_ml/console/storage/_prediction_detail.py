@@ -1,4 +1,4 @@
-"""One prediction with everything that belongs to it."""
+"""One prediction with its event, trace, log lines and labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEWEST = "order by least(time_ns, received_ns) desc limit 1"
 
 
 def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
-    """A prediction with its event, trace, log lines and label; the id of a row leads to the row's batch."""
+    """A prediction with its event, trace, log lines and label; for the id of a row, the batch of that row."""
     found = _event(cursor, "prediction_id = ?", wanted_id) or _batch(cursor, wanted_id)
     if found is None:
         return None
@@ -58,7 +58,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
 
 
 def labels(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The newest label of the prediction, or of each row of the batch; rows with ids of their own share the span."""
+    """The newest label of the prediction, or of each row of the batch; its own row ids are found by span."""
     found = fetch(
         cursor,
         "select prediction_id, arg_max(label, time_ns) as value, arg_max(correct, time_ns) as correct, "
@@ -77,7 +77,7 @@ def labels(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dic
 
 
 def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The plain log lines of the prediction, oldest first: those of its trace and those that carry its id."""
+    """The log lines with the trace or the id of the prediction, oldest first."""
     found = fetch(
         cursor,
         f"select {LOG_COLUMNS} from logs where prediction_id = ? or trace_id = ? "  # noqa: S608 - names are ours
@@ -88,7 +88,7 @@ def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[
 
 
 def row_id(rows: list[dict[str, Any]], index: int, batch_id: str) -> str:
-    """The id of one row of a batch: its own, or the batch's with the row's number behind it."""
+    """The id of one row of a batch: its own, or ``<batch id>.<row number>``."""
     own = rows[index].get("id")
     return own if isinstance(own, str) else f"{batch_id}.{index}"
 

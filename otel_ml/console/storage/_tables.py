@@ -1,8 +1,19 @@
-"""The rows that the console keeps, one class a table: a field is a column, its annotation the column's type."""
+"""The tables of the file, one class for the rows of each: a field is a column, its annotation the column's type."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias, get_args, get_type_hints
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias, get_args, get_type_hints
+
+
+class Sender(NamedTuple):
+    """Columns of every table: who sent the record, when it arrived and how many characters its row has."""
+
+    service_name: str | None
+    resource: str
+    scope: str | None
+    received_ns: int
+    bytes: int
 
 
 class Span(NamedTuple):
@@ -20,11 +31,7 @@ class Span(NamedTuple):
     attributes: str
     events: str
     prediction_id: str | None
-    service_name: str | None
-    resource: str
-    scope: str | None
-    received_ns: int
-    bytes: int
+    sender: Sender
 
 
 class Log(NamedTuple):
@@ -40,31 +47,13 @@ class Log(NamedTuple):
     prediction_id: str | None
     trace_id: str | None
     span_id: str | None
-    service_name: str | None
-    resource: str
-    scope: str | None
-    received_ns: int
-    bytes: int
+    sender: Sender
 
 
 class Prediction(NamedTuple):
-    """One prediction event: a call, whose body lists the rows when it was a batch."""
+    """One prediction event: a call, whose body lists the rows if it was a batch."""
 
-    key: str
-    time_ns: int
-    severity_number: int
-    severity_text: str | None
-    event_name: str | None
-    body: str
-    attributes: str
-    prediction_id: str
-    trace_id: str | None
-    span_id: str | None
-    service_name: str | None
-    resource: str
-    scope: str | None
-    received_ns: int
-    bytes: int
+    log: Log
     model: str | None
     version: str | None
     role: str | None
@@ -78,23 +67,9 @@ class Prediction(NamedTuple):
 
 
 class Label(NamedTuple):
-    """One label event, with the trace and span of the prediction that it is about."""
+    """One label event, with the trace and span of its prediction."""
 
-    key: str
-    time_ns: int
-    severity_number: int
-    severity_text: str | None
-    event_name: str | None
-    body: str
-    attributes: str
-    prediction_id: str
-    trace_id: str | None
-    span_id: str | None
-    service_name: str | None
-    resource: str
-    scope: str | None
-    received_ns: int
-    bytes: int
+    log: Log
     model: str | None
     version: str | None
     role: str | None
@@ -122,11 +97,7 @@ class Point(NamedTuple):
     detail: str | None
     attributes: str
     model: str | None
-    service_name: str | None
-    resource: str
-    scope: str | None
-    received_ns: int
-    bytes: int
+    sender: Sender
 
 
 Row: TypeAlias = Span | Log | Prediction | Label | Point
@@ -145,7 +116,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "labels": ("key",),
     "points": ("key",),
 }
-"""What makes a row the same record when it is delivered again."""
+"""Columns that identify a record, so that a second delivery is recognised."""
 SIGNALS = {"spans": "traces", "logs": "logs", "predictions": "logs", "labels": "logs", "points": "metrics"}
 
 _SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
@@ -153,5 +124,21 @@ _SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
 
 def columns(table: str) -> dict[str, str]:
     """The table's columns with their SQL types, in order."""
-    hints = get_type_hints(TABLES[table])
-    return {name: _SQL_TYPES[(get_args(hint) or (hint,))[0]] for name, hint in hints.items()}
+    return dict(_columns(TABLES[table]))
+
+
+def cells(row: tuple[Any, ...]) -> Iterator[Any]:
+    """The values of a row in the order of its columns."""
+    for value in row:
+        if isinstance(value, tuple):
+            yield from cells(value)
+        else:
+            yield value
+
+
+def _columns(row: type[tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
+    for name, hint in get_type_hints(row).items():
+        if hint in (Sender, Log):
+            yield from _columns(hint)
+        else:
+            yield name, _SQL_TYPES[(get_args(hint) or (hint,))[0]]

@@ -1,4 +1,4 @@
-"""The bounded queue between the receiver and the file, its one writer thread, and the account of every record."""
+"""The bounded queue between the receiver and the file, its writer thread, and the account of every record."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from otel_ml.console.storage._rows import SIGNALS
 from otel_ml.console.storage._store import Store, StoreError
+from otel_ml.console.storage._tables import SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_ml.console._options import Options
-    from otel_ml.console.receiving._batch import Batch
-    from otel_ml.console.storage._rows import Row
+    from otel_ml.console.receiving._decoded_request import DecodedRequest
+    from otel_ml.console.storage._tables import Row
 
-_ROWS_A_WRITE = 10_000
+_ROWS_PER_WRITE = 10_000
 _LINGER = 0.05
 """Seconds that the writer rests after a write, so that small requests share a transaction."""
 _SWEEP_EVERY = 60.0
@@ -25,11 +25,11 @@ _ATTEMPTS = 3
 _COUNTS = ("received", "refused", "busy", "stored", "duplicates", "dropped")
 
 
-class Ingest:
-    """Takes batches until it is full and writes them in order.
+class IngestQueue:
+    """Accepts requests until it is full and writes them in order.
 
     Always: received = refused + busy + stored + duplicates + dropped + queued, by signal. *busy* was answered with
-    "come back later", *dropped* was accepted and could not be written.
+    "try again later", *dropped* was accepted and could not be written.
     """
 
     def __init__(self, store: Store, options: Options, *, clock: Callable[[], int] = time.time_ns) -> None:
@@ -37,7 +37,7 @@ class Ingest:
         self._options = options
         self._clock = clock
         self._changed = threading.Condition()
-        self._waiting: deque[Batch] = deque()
+        self._waiting: deque[DecodedRequest] = deque()
         self._pending_bytes = 0
         self._counts = {signal: dict.fromkeys(_COUNTS, 0) | {"queued": 0} for signal in ("traces", "metrics", "logs")}
         self._trimmed = 0
@@ -59,42 +59,42 @@ class Ingest:
             return True
 
     def release(self, size: int) -> None:
-        """Gives back what `reserve` claimed."""
+        """Frees what `reserve` claimed."""
         with self._changed:
             self._pending_bytes -= size
 
-    def offer(self, batch: Batch) -> bool:
-        """Queues the batch; False, and counted as busy, when the queue is full or closing.
+    def offer(self, decoded: DecodedRequest) -> bool:
+        """Queues a request; False, and counted as busy, if the queue is full or closing.
 
-        A batch that alone is larger than the queue is taken when nothing else waits; the request bounds its size.
+        A request that is larger than the whole queue is taken if nothing else waits.
         """
         with self._changed:
-            counts = self._counts[batch.signal]
-            counts["received"] += batch.records + batch.refused
+            counts = self._counts[decoded.signal]
+            counts["received"] += decoded.records + decoded.refused
             queued = sum(one["queued"] for one in self._counts.values())
             is_full = (
-                queued + batch.records > self._options.max_pending_records
-                or self._pending_bytes + batch.size > self._options.max_pending_bytes
+                queued + decoded.records > self._options.max_pending_records
+                or self._pending_bytes + decoded.size > self._options.max_pending_bytes
             )
             if self._closing or (is_full and queued):
-                counts["busy"] += batch.records + batch.refused
+                counts["busy"] += decoded.records + decoded.refused
                 return False
-            counts["refused"] += batch.refused
-            self._trimmed += batch.trimmed
-            if batch.records:
-                counts["queued"] += batch.records
-                self._pending_bytes += batch.size
-                self._waiting.append(batch)
+            counts["refused"] += decoded.refused
+            self._trimmed += decoded.trimmed
+            if decoded.records:
+                counts["queued"] += decoded.records
+                self._pending_bytes += decoded.size
+                self._waiting.append(decoded)
                 self._changed.notify_all()
             return True
 
     def flush(self, timeout: float) -> bool:
-        """Waits until everything queued is decided; False when that took longer than the seconds given."""
+        """Waits until every queued row is stored or dropped; False if that takes longer than the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not any(one["queued"] for one in self._counts.values()), timeout)
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Takes nothing more, writes what waits and ends the writer; safe twice and before start."""
+        """Refuses further requests, writes those that wait and ends the writer; safe twice and before start."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -112,9 +112,9 @@ class Ingest:
 
     def _run(self) -> None:
         while True:
-            batches = self._take()
-            if batches:
-                self._write(batches)
+            requests = self._take()
+            if requests:
+                self._write(requests)
             if time.monotonic() >= self._next_sweep or self._store.is_over_limit():
                 self._sweep()
             with self._changed:
@@ -123,18 +123,18 @@ class Ingest:
                 if not self._closing:
                     self._changed.wait_for(lambda: self._closing, _LINGER)
 
-    def _take(self) -> list[Batch]:
-        batches: list[Batch] = []
+    def _take(self) -> list[DecodedRequest]:
+        requests: list[DecodedRequest] = []
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing, _SWEEP_EVERY)
-            while self._waiting and sum(batch.records for batch in batches) < _ROWS_A_WRITE:
-                batches.append(self._waiting.popleft())
-        return batches
+            while self._waiting and sum(decoded.records for decoded in requests) < _ROWS_PER_WRITE:
+                requests.append(self._waiting.popleft())
+        return requests
 
-    def _write(self, batches: list[Batch]) -> None:
+    def _write(self, requests: list[DecodedRequest]) -> None:
         rows: dict[str, list[Row]] = {}
-        for batch in batches:
-            for table, some in batch.rows.items():
+        for decoded in requests:
+            for table, some in decoded.rows.items():
                 rows.setdefault(table, []).extend(some)
         new = self._insert(rows)
         with self._changed:
@@ -145,7 +145,7 @@ class Ingest:
                 counts["stored"] += stored
                 counts["dropped"] += dropped
                 counts["duplicates"] += len(some) - stored - dropped
-            self._pending_bytes -= sum(batch.size for batch in batches)
+            self._pending_bytes -= sum(decoded.size for decoded in requests)
             self._changed.notify_all()
 
     def _insert(self, rows: dict[str, list[Row]]) -> dict[str, tuple[int, int]]:
@@ -161,7 +161,7 @@ class Ingest:
         stored = dropped = failures = 0
         for row in rows:
             try:
-                # a file that takes nothing any more must not be asked ten thousand times
+                # without this a file that cannot be written would be tried ten thousand times
                 if failures >= _ATTEMPTS:
                     dropped += 1
                     continue
