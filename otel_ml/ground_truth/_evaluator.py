@@ -10,14 +10,14 @@ from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _instruments, semconv
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import Joined, State, is_correct
 from otel_ml.ground_truth._scores import BOOLEAN_PAIRS
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import Histogram, Meter
 
 MODELS: Final = 8
 """Models with counts of their own; labels of further ones are joined and stored, but not counted."""
@@ -50,7 +50,7 @@ class Evaluator:
         self._models: dict[tuple[str, str, str], _ModelCounts] = {}
         self._pairs = 0
         self._outcomes, self._score_bins, self._labels, self._count, self._absolute, self._squared = (
-            meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
+            _instruments.create(meter, metric)
             for metric in (
                 semconv.EVAL_OUTCOMES,
                 semconv.EVAL_SCORE_BIN_COUNT,
@@ -60,12 +60,7 @@ class Evaluator:
                 semconv.EVAL_SQUARED_ERROR,
             )
         )
-        self._lag = meter.create_histogram(
-            semconv.EVAL_LABEL_LAG.name,
-            unit=semconv.EVAL_LABEL_LAG.unit,
-            description=semconv.EVAL_LABEL_LAG.description,
-            explicit_bucket_boundaries_advisory=semconv.LAG_BUCKETS,
-        )
+        self._lag: Histogram = _instruments.create(meter, semconv.EVAL_LABEL_LAG)
 
     def reset_after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock, and all series start again at 0."""

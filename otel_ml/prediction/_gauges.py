@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
-from otel_ml import semconv
+from otel_ml import _instruments, semconv
 from otel_ml.prediction._labels import ModelLabels
 from otel_ml.quality import FeatureInstruments
 
@@ -28,23 +28,9 @@ class ModelGauges:
         self._labels: dict[tuple[str, str, str], ModelLabels] = {}
         self._features: FeatureInstruments | None = None
         self._meter = meter
-        duration, loaded, trained = (
-            semconv.MODEL_LOAD_DURATION,
-            semconv.MODEL_LOAD_TIMESTAMP,
-            semconv.MODEL_TRAIN_TIMESTAMP,
-        )
-        self.load_duration = meter.create_histogram(
-            duration.name,
-            unit=duration.unit,
-            description=duration.description,
-            explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
-        )
-        meter.create_observable_gauge(
-            loaded.name, [self._observe(lambda model: model.loaded_at)], loaded.unit, loaded.description
-        )
-        meter.create_observable_gauge(
-            trained.name, [self._observe(lambda model: model.trained_at)], trained.unit, trained.description
-        )
+        self.load_duration: Histogram = _instruments.create(meter, semconv.MODEL_LOAD_DURATION)
+        _instruments.create(meter, semconv.MODEL_LOAD_TIMESTAMP, self._observe(lambda model: model.loaded_at))
+        _instruments.create(meter, semconv.MODEL_TRAIN_TIMESTAMP, self._observe(lambda model: model.trained_at))
 
     def labels_of(self, identity: tuple[str, str, str]) -> ModelLabels:
         """The labels of all handles of one identity; beyond `MODELS_KEPT` identities share one set of them."""

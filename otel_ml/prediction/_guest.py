@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import metrics
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import Histogram, Meter, UpDownCounter
 
 from otel_ml import _guard, semconv
+from otel_ml._instruments import create
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
 from otel_ml._telemetry.records import Attributes
@@ -24,42 +26,21 @@ if TYPE_CHECKING:
     from otel_ml.prediction._model import Model
 
 _SEVERITY = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
-_BOUNDARIES = {
-    semconv.PREDICTION_DURATION: semconv.DURATION_BUCKETS,
-    semconv.PREDICTION_SCORE: semconv.SCORE_BUCKETS,
-    semconv.PREDICTION_BATCH_SIZE: semconv.BATCH_BUCKETS,
-    semconv.PREDICTION_STAGE_DURATION: semconv.DURATION_BUCKETS,
-    semconv.PREDICTION_FIRST_ITEM_DURATION: semconv.DURATION_BUCKETS,
-}
 
 
 class Instruments:
     """The instruments of predictions on one meter."""
 
     def __init__(self, meter: Meter) -> None:
-        self.predictions = _counter(meter, semconv.PREDICTIONS)
-        self.errors = _counter(meter, semconv.PREDICTION_ERRORS)
-        self.unrecognised = _counter(meter, semconv.UNRECOGNISED_OUTPUTS)
-        active = semconv.PREDICTION_ACTIVE
-        self.active = meter.create_up_down_counter(active.name, unit=active.unit, description=active.description)
-        histograms = {
-            metric: meter.create_histogram(
-                metric.name,
-                unit=metric.unit,
-                description=metric.description,
-                explicit_bucket_boundaries_advisory=bounds,
-            )
-            for metric, bounds in _BOUNDARIES.items()
-        }
-        self.duration = histograms[semconv.PREDICTION_DURATION]
-        self.score = histograms[semconv.PREDICTION_SCORE]
-        self.batch_size = histograms[semconv.PREDICTION_BATCH_SIZE]
-        self.stage_duration = histograms[semconv.PREDICTION_STAGE_DURATION]
-        self.first_item = histograms[semconv.PREDICTION_FIRST_ITEM_DURATION]
-
-
-def _counter(meter: Meter, metric: semconv.Metric) -> Any:
-    return meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
+        self.predictions: metrics.Counter = create(meter, semconv.PREDICTIONS)
+        self.errors: metrics.Counter = create(meter, semconv.PREDICTION_ERRORS)
+        self.unrecognised: metrics.Counter = create(meter, semconv.UNRECOGNISED_OUTPUTS)
+        self.active: UpDownCounter = create(meter, semconv.PREDICTION_ACTIVE)
+        self.duration: Histogram = create(meter, semconv.PREDICTION_DURATION)
+        self.score: Histogram = create(meter, semconv.PREDICTION_SCORE)
+        self.batch_size: Histogram = create(meter, semconv.PREDICTION_BATCH_SIZE)
+        self.stage_duration: Histogram = create(meter, semconv.PREDICTION_STAGE_DURATION)
+        self.first_item: Histogram = create(meter, semconv.PREDICTION_FIRST_ITEM_DURATION)
 
 
 class GuestBinding(Binding):

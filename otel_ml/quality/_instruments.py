@@ -8,7 +8,7 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _instruments, semconv
 from otel_ml.quality._cells import Cells, Slot
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
@@ -75,15 +75,15 @@ class FeatureInstruments:
     def __init__(self, meter: Meter) -> None:
         self._watched: dict[object, _Watched] = {}
         self._lock = threading.Lock()
-        for metric, create, callback in (
-            (semconv.FEATURE_VALUES, meter.create_observable_counter, self._values),
-            (semconv.FEATURE_MISSING, meter.create_observable_counter, self._missing),
-            (semconv.FEATURE_REFERENCE_SHARE, meter.create_observable_gauge, self._shares),
-            (semconv.FEATURE_REFERENCE_SIZE, meter.create_observable_gauge, self._sizes),
-            (semconv.DATA_VIOLATIONS, meter.create_observable_counter, self._violations),
-            (semconv.DATA_INVALID_PREDICTIONS, meter.create_observable_counter, self._invalid),
+        for metric, callback in (
+            (semconv.FEATURE_VALUES, self._values),
+            (semconv.FEATURE_MISSING, self._missing),
+            (semconv.FEATURE_REFERENCE_SHARE, self._shares),
+            (semconv.FEATURE_REFERENCE_SIZE, self._sizes),
+            (semconv.DATA_VIOLATIONS, self._violations),
+            (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
         ):
-            create(metric.name, callbacks=[_safe(callback)], unit=metric.unit, description=metric.description)
+            _instruments.create(meter, metric, _safe(callback))
 
     def add(self, monitor: FeatureMonitor) -> None:
         """Has a monitor exported from the next collection on; the same one again changes nothing."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from opentelemetry.metrics import Histogram, Meter
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _instruments, semconv
 from otel_ml.resource_sampler._source import EXPECTED, Gap, Reading, Snapshot, SourceSnapshot, measured
 
 METRICS: Final = (
@@ -101,13 +101,7 @@ class Health:
 
     def create(self, meter: Meter) -> None:
         """Creates the histogram; again on another meter is fine."""
-        metric = semconv.SAMPLER_TICK_DURATION
-        self._durations = meter.create_histogram(
-            metric.name,
-            metric.unit,
-            metric.description,
-            explicit_bucket_boundaries_advisory=semconv.TICK_BUCKETS,
-        )
+        self._durations = _instruments.create(meter, semconv.SAMPLER_TICK_DURATION)
 
     def record(self, snapshot: Snapshot, unsound: int, cost: float, *, left_out: int = 0) -> None:
         """Counts one tick: what failed in it, the CPU seconds that it took, the points that it had no room for."""

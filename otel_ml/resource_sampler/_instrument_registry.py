@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from otel_ml import semconv
+from otel_ml import _instruments, semconv
 
 
 class Observed(Protocol):
@@ -52,16 +52,10 @@ class Board:
         """Creates the observable instruments that this provider does not have yet."""
         if self._provider is not provider:
             self._provider, self._created = provider, set()
-        kinds: dict[str, Callable[..., object]] = {
-            "counter": meter.create_observable_counter,
-            "updowncounter": meter.create_observable_up_down_counter,
-            "gauge": meter.create_observable_gauge,
-        }
         for metric in wanted:
             if metric.name not in self._created:
                 self._created.add(metric.name)
-                create = kinds[metric.instrument]
-                create(metric.name, [self._callback(metric.name)], metric.unit, metric.description)
+                _instruments.create(meter, metric, self._callback(metric.name))
 
     def renew_lock(self) -> None:
         """For a forked child, whose parent may have held the lock."""

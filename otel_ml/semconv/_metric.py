@@ -8,12 +8,14 @@ Instrument = Literal["counter", "updowncounter", "histogram", "gauge"]
 
 
 class Metric(NamedTuple):
-    """One metric: its OTel name, instrument, unit and what it counts or measures."""
+    """One metric: its OTel name, instrument, unit (UCUM) and what it counts or measures."""
 
     name: str
     instrument: Instrument
     unit: str
     description: str
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of the buckets of a histogram."""
 
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -22,10 +24,10 @@ SCOPE: Final = "otel_ml"
 
 
 def prometheus_name(metric: Metric) -> str:
-    """The metric's name in Prometheus under the default OTLP translation strategy.
+    """Returns the metric's name in Prometheus under the default OTLP translation strategy.
 
-    Source: prometheus/otlptranslator 1.0.0, ``metric_namer.go`` and ``unit_namer.go``. Histograms get ``_bucket``,
-    ``_sum`` and ``_count`` behind this name.
+    Source: prometheus/otlptranslator 1.0.0, ``metric_namer.go`` and ``unit_namer.go``. Of a histogram it
+    is the common part: ``_bucket``, ``_sum`` and ``_count`` follow it.
     """
     units = {"s": "seconds", "By": "bytes", "W": "watts", "J": "joules", "Cel": "celsius", "Hz": "hertz"}
     tokens = [token for token in metric.name.replace(".", "_").split("_") if token]

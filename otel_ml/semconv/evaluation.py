@@ -6,11 +6,14 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+LAG_BUCKETS: Final = (60, 600, 3600, 21600, 86400, 259200, 604800, 1209600, 2592000)
 EVAL_OUTCOMES: Final = Metric(
     "ml.eval.outcomes", "counter", "{prediction}", "Labelled predictions by predicted and actual class."
 )
 EVAL_LABELS: Final = Metric("ml.eval.labels", "counter", "{label}", "Labels by what became of them.")
-EVAL_LABEL_LAG: Final = Metric("ml.eval.label.lag", "histogram", "s", "Time from a prediction to its label.")
+EVAL_LABEL_LAG: Final = Metric(
+    "ml.eval.label.lag", "histogram", "s", "Time from a prediction to its label.", LAG_BUCKETS
+)
 EVAL_SCORE_BIN_COUNT: Final = Metric(
     "ml.eval.score_bin", "counter", "{prediction}", "Labelled predictions by actual class and score bin."
 )
@@ -33,4 +36,3 @@ LABEL_VALUE: Final = "ml.label.value"
 LABEL_CORRECT: Final = "ml.label.correct"
 """Whether prediction and label agree, a bool; absent for regression."""
 LABEL_EVENT: Final = "ml.label"
-LAG_BUCKETS: Final = (60, 600, 3600, 21600, 86400, 259200, 604800, 1209600, 2592000)

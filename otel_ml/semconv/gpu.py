@@ -6,6 +6,7 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+NVML_BUCKETS: Final = (1e-5, 5e-5, 1e-4, 5e-4, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 HW_GPU_UTILIZATION: Final = Metric(
     "hw.gpu.utilization", "gauge", "1", "Share of time in which at least one kernel ran, or the coder was busy."
 )
@@ -64,7 +65,11 @@ MODEL_GPU_MEMORY_USAGE: Final = Metric(
     "otelml.model.gpu.memory.usage", "updowncounter", "By", "GPU memory that the framework allocated for the model."
 )
 NVML_CALL_DURATION: Final = Metric(
-    "otelml.sampler.nvml.call.duration", "histogram", "s", "Duration of calls into the NVIDIA driver library."
+    "otelml.sampler.nvml.call.duration",
+    "histogram",
+    "s",
+    "Duration of calls into the NVIDIA driver library.",
+    NVML_BUCKETS,
 )
 HW_ID: Final = "hw.id"
 """The GPU's UUID; an index may change between boots and need not match CUDA's."""
@@ -88,4 +93,3 @@ GPU_ATTRIBUTION_METHOD: Final = "otelml.gpu.attribution.method"
 """How a share of the GPU is known to be this process's: ``framework``, ``pid``, ``host_pid`` or ``exclusive``."""
 NVML_CALL: Final = "otelml.sampler.nvml.call"
 """Name of the driver library's function; a closed set."""
-NVML_BUCKETS: Final = (1e-5, 5e-5, 1e-4, 5e-4, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)

@@ -6,8 +6,10 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""The boundaries that the HTTP conventions recommend."""
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
-    "http.server.request.duration", "histogram", "s", "Duration of HTTP server requests."
+    "http.server.request.duration", "histogram", "s", "Duration of HTTP server requests.", HTTP_BUCKETS
 )
 HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
     "http.server.active_requests", "updowncounter", "{request}", "HTTP server requests in flight."
@@ -25,5 +27,3 @@ USER_AGENT_ORIGINAL: Final = "user_agent.original"
 NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
 INCOMPLETE: Final = "incomplete_response"
 """``error.type`` of a request whose application returned before its response was complete."""
-HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""The boundaries that the HTTP conventions recommend."""

@@ -6,25 +6,41 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SCORE_BUCKETS: Final = tuple(round(step * 0.05, 2) for step in range(1, 20))
+"""19 inner edges: 20 uniform bins in 0..1."""
+BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 PREDICTIONS: Final = Metric("ml.predictions", "counter", "{prediction}", "Rows predicted.")
 PREDICTION_DURATION: Final = Metric(
-    "ml.prediction.duration", "histogram", "s", "Duration of finished prediction calls, failed ones too."
+    "ml.prediction.duration",
+    "histogram",
+    "s",
+    "Duration of finished prediction calls, failed ones too.",
+    DURATION_BUCKETS,
 )
 PREDICTION_ERRORS: Final = Metric("ml.prediction.errors", "counter", "{error}", "Prediction calls that failed.")
-PREDICTION_SCORE: Final = Metric("ml.prediction.score", "histogram", "1", "Scores of the predicted rows.")
+PREDICTION_SCORE: Final = Metric(
+    "ml.prediction.score", "histogram", "1", "Scores of the predicted rows.", SCORE_BUCKETS
+)
 PREDICTION_ACTIVE: Final = Metric(
     "ml.prediction.active", "updowncounter", "{prediction}", "Prediction calls in flight."
 )
 PREDICTION_BATCH_SIZE: Final = Metric(
-    "ml.prediction.batch.size", "histogram", "{prediction}", "Rows of one batch prediction call."
+    "ml.prediction.batch.size", "histogram", "{prediction}", "Rows of one batch prediction call.", BATCH_BUCKETS
 )
 PREDICTION_STAGE_DURATION: Final = Metric(
-    "ml.prediction.stage.duration", "histogram", "s", "Duration of the named stages of a prediction."
+    "ml.prediction.stage.duration", "histogram", "s", "Duration of the named stages of a prediction.", DURATION_BUCKETS
 )
 PREDICTION_FIRST_ITEM_DURATION: Final = Metric(
-    "ml.prediction.first_item.duration", "histogram", "s", "Time until a streamed prediction yields its first item."
+    "ml.prediction.first_item.duration",
+    "histogram",
+    "s",
+    "Time until a streamed prediction yields its first item.",
+    DURATION_BUCKETS,
 )
-MODEL_LOAD_DURATION: Final = Metric("ml.model.load.duration", "histogram", "s", "Duration of loading the model.")
+MODEL_LOAD_DURATION: Final = Metric(
+    "ml.model.load.duration", "histogram", "s", "Duration of loading the model.", DURATION_BUCKETS
+)
 MODEL_LOAD_TIMESTAMP: Final = Metric(
     "ml.model.load.timestamp", "gauge", "s", "When the model was loaded, seconds since the epoch."
 )
@@ -56,7 +72,3 @@ PREDICTION_ID_HEADER: Final = "x-prediction-id"
 OTHER: Final = "__other__"
 CANCELLED: Final = "cancelled"
 """``error.type`` of a call that its caller gave up: counted apart, no alert."""
-DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-SCORE_BUCKETS: Final = tuple(round(step * 0.05, 2) for step in range(1, 20))
-"""19 inner edges: 20 uniform bins in 0..1."""
-BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)

@@ -6,11 +6,13 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+TICK_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds that reading resources takes."""
 SAMPLER_LAST_SUCCESS: Final = Metric(
     "otelml.sampler.last_success", "gauge", "s", "When a source was last read with success, seconds since the epoch."
 )
 SAMPLER_TICK_DURATION: Final = Metric(
-    "otelml.sampler.tick.duration", "histogram", "s", "Duration of taking one snapshot of all sources."
+    "otelml.sampler.tick.duration", "histogram", "s", "Duration of taking one snapshot of all sources.", TICK_BUCKETS
 )
 SAMPLER_ERRORS: Final = Metric(
     "otelml.sampler.collector.errors", "counter", "{error}", "Readings that failed, by source and kind."
@@ -44,5 +46,3 @@ ERROR_PLACE: Final = "otelml.error.place"
 SAMPLER_SOURCE: Final = "otelml.sampler.collector"
 """Which source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 DROP_REASONS: Final = ("queue_full", "retry_exhausted", "too_large", "invalid", "shutdown")
-TICK_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds that reading resources takes."""

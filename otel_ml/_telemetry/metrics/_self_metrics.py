@@ -9,7 +9,7 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _instruments, semconv
 from otel_ml._telemetry.delivery.ledger import Ledger
 
 Ledgers = Callable[[], Mapping[str, Ledger]]
@@ -58,21 +58,12 @@ def register(meter: Meter, ledgers: Ledgers) -> None:
         (semconv.EXPORT_PRODUCED, lambda ledger: ledger.produced),
         (semconv.EXPORT_DELIVERED, lambda ledger: ledger.delivered),
         (semconv.EXPORT_REJECTED, lambda ledger: ledger.rejected),
+        (semconv.EXPORT_IN_FLIGHT, lambda ledger: ledger.in_flight),
     ):
-        meter.create_observable_counter(metric.name, [sums(metric.name, read)], metric.unit, metric.description)
-    in_flight = semconv.EXPORT_IN_FLIGHT
-    meter.create_observable_up_down_counter(
-        in_flight.name,
-        [sums(in_flight.name, lambda ledger: ledger.in_flight)],
-        in_flight.unit,
-        in_flight.description,
-    )
+        _instruments.create(meter, metric, sums(metric.name, read))
     dropped = semconv.EXPORT_DROPPED
-    meter.create_observable_counter(
-        dropped.name, [lambda _: _dropped(accounts.of(dropped.name))], dropped.unit, dropped.description
-    )
-    errors = semconv.INTERNAL_ERRORS
-    meter.create_observable_counter(errors.name, [lambda _: _internal_errors()], errors.unit, errors.description)
+    _instruments.create(meter, dropped, lambda _: _dropped(accounts.of(dropped.name)))
+    _instruments.create(meter, semconv.INTERNAL_ERRORS, lambda _: _internal_errors())
 
 
 def _dropped(ledgers: Mapping[str, Ledger]) -> list[Observation]:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context
 
-from otel_ml import _guard, _process, semconv
+from otel_ml import _guard, _instruments, _process, semconv
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.histograms import Exemplar
 from otel_ml._telemetry.requests.cells import ActiveKey, RequestCellSet, RequestKey, active_attributes
@@ -33,14 +33,8 @@ class Instruments:
     """Measures by instruments of the OTel API."""
 
     def __init__(self, meter: metrics.Meter) -> None:
-        duration, active = semconv.HTTP_SERVER_REQUEST_DURATION, semconv.HTTP_SERVER_ACTIVE_REQUESTS
-        self._duration = meter.create_histogram(
-            duration.name,
-            duration.unit,
-            duration.description,
-            explicit_bucket_boundaries_advisory=semconv.HTTP_BUCKETS,
-        )
-        self._active = meter.create_up_down_counter(active.name, active.unit, active.description)
+        self._duration: metrics.Histogram = _instruments.create(meter, semconv.HTTP_SERVER_REQUEST_DURATION)
+        self._active: metrics.UpDownCounter = _instruments.create(meter, semconv.HTTP_SERVER_ACTIVE_REQUESTS)
 
     def begin(self, key: ActiveKey, context: Context) -> Callable[[], object]:
         attributes = active_attributes(*key)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from opentelemetry.metrics import Histogram, Meter
 
-from otel_ml import semconv
+from otel_ml import _instruments, semconv
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler._source import Gap, Report
 from otel_ml.resource_sampler.gpu._attribution import Attribution, Ladder
@@ -116,10 +116,7 @@ class GpuSource:
 
     def instrument(self, meter: Meter) -> None:
         """Creates `otelml.sampler.nvml.call.duration`; without it calls are not timed."""
-        metric = semconv.NVML_CALL_DURATION
-        self._durations = meter.create_histogram(
-            metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=semconv.NVML_BUCKETS
-        )
+        self._durations = _instruments.create(meter, semconv.NVML_CALL_DURATION)
 
     def _begin(self) -> None:
         self._pid = os.getpid()
