@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otel_ml._export.ledger import Ledger
     from otel_ml._telemetry.configure import Telemetry, configure
     from otel_ml.config import Config, ConfigError
     from otel_ml.ground_truth import GroundTruth
@@ -19,6 +20,7 @@ _ROOMS = {
     "Config": "otel_ml.config",
     "ConfigError": "otel_ml.config",
     "GroundTruth": "otel_ml.ground_truth",
+    "Ledger": "otel_ml._export.ledger",
     "Model": "otel_ml.prediction",
     "Prediction": "otel_ml.prediction",
     "ReferenceProfile": "otel_ml.quality",
@@ -39,6 +41,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "GroundTruth",
+    "Ledger",
     "Model",
     "Prediction",
     "ReferenceProfile",

@@ -14,15 +14,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import Decision as SamplingDecision
 
 from otel_ml import _guard, semconv
+from otel_ml._export.export_log import log_losses
+from otel_ml._export.ledger import Ledger
 from otel_ml._instance import Instance
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._foreign_calls import Others
 from otel_ml._telemetry._queues import RecordQueue, WorkQueue
 from otel_ml._telemetry._signal_output import SignalOutput
 from otel_ml._telemetry._worker import Worker
-from otel_ml._telemetry.delivery import _export_health, _transports
+from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of
-from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
@@ -213,7 +214,7 @@ class OwnEngine:
             _guard.call("engine.page", self.page.close)
         ended = [call.ended(deadline) for call in ending]
         self.instance.release()
-        _export_health.say_lost(self.ledger())
+        log_losses(self.ledger())
         return all(ended) and self._outbox.failed() == failed
 
     def after_fork_in_child(self) -> None:

@@ -89,7 +89,7 @@ class RecordQueue(Generic[T]):
         """Queues a record without blocking; a full or closed queue drops and counts it."""
         queue = self._queue
         if self.closed or len(queue) >= self.limit:
-            self._book.lose("shutdown" if self.closed else "queue_full", 1)
+            self._book.drop_unqueued("shutdown" if self.closed else "queue_full", 1)
             return
         queue.append(record)
         if not self._started:

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from otel_ml import _guard
-from otel_ml._telemetry.delivery.ledger import Book
+from otel_ml._export.ledger import Book
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import Encoded, frame, join
 
@@ -59,7 +59,7 @@ class SignalOutput(Generic[T]):
     def drop_unqueued(self, reason: str, count: int) -> None:
         """Counts records that are dropped before they were produced."""
         if count:
-            self._book.lose(reason, count)
+            self._book.drop_unqueued(reason, count)
 
     def adjust(self, expected: int, actual: int) -> None:
         """Corrects the book after rendering: missing data are invalid, additional ones are produced."""

@@ -13,12 +13,12 @@ from typing import Any, Final
 from opentelemetry import _logs, metrics, trace
 
 from otel_ml import _guard, _process, semconv
+from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry._environment_check import not_understood
 from otel_ml._telemetry._exit import Endings
 from otel_ml._telemetry._foreign_calls import Others
-from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.ports import Mode, Policy, State
 from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from otel_ml._export.answers import Answer
+    from otel_ml._export.ledger import Ledger
     from otel_ml._telemetry._engine import OwnEngine
-    from otel_ml._telemetry.delivery._http import Answer
-    from otel_ml._telemetry.delivery.ledger import Ledger
     from otel_ml.config import Signal, SignalConfig
 
 _TIMEOUT: Final = 10.0
@@ -78,7 +78,7 @@ class MemoryTransport:
 
     def post(self, body: bytes, timeout: float) -> Answer:  # noqa: ARG002
         """Takes one request."""
-        from otel_ml._telemetry.delivery._http import Answer
+        from otel_ml._export.answers import Answer
 
         answer = self.answers.pop(0) if self.answers else Answer("accepted")
         if answer.kind == "accepted":

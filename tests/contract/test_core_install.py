@@ -135,7 +135,6 @@ def test_the_core_installs_nine_packages() -> None:
         "protobuf",
         "psutil",
         "typing-extensions",
-        "urllib3",
     }
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
 
 pytest.importorskip("grpc")
 

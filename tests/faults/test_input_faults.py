@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 import otel_ml
 from otel_ml import _guard
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry.metrics._callbacks import Callbacks
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSampler
 

@@ -13,8 +13,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from otlp_receiver import Reply
 
-from otel_ml._telemetry.delivery._http import HttpTransport
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
+from otel_ml._export.transport import HttpTransport
 
 RETRYABLE = (429, 502, 503, 504)
 FINAL = (300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 408, 410, 415, 418, 422, 500, 501, 505, 507, 599)
@@ -148,7 +148,7 @@ def test_case_02_a_name_lookup_that_hangs(receiver):
         return socket.getaddrinfo("127.0.0.1", arguments[1], 0, socket.SOCK_STREAM)
 
     endpoint = receiver.url.replace("127.0.0.1", "receiver.test")
-    transport = HttpTransport("traces", Config(endpoint=endpoint).traces, lookup=lookup)
+    transport = HttpTransport("traces", Config(endpoint=endpoint).traces, resolve=lookup)
     began = time.monotonic()
     answers = [transport.post(b"", 0.1).kind for _ in range(3)]
     took = time.monotonic() - began

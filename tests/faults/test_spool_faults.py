@@ -13,11 +13,11 @@ from contextlib import contextmanager
 import pytest
 from otlp_receiver import Reply
 
-from otel_ml._telemetry.delivery._http import Answer
+from otel_ml._export.answers import Answer
+from otel_ml._export.ledger import Book, Ledger
 from otel_ml._telemetry.delivery._replay import Replay
 from otel_ml._telemetry.delivery._spool import Spool
 from otel_ml._telemetry.delivery._spool_file import Kept, Torn, is_empty, read
-from otel_ml._telemetry.delivery.ledger import Book, Ledger
 from otel_ml.config import ConfigError
 
 DOWN = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))

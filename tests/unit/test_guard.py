@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from otel_ml import _guard
-from otel_ml._telemetry.delivery._export_health import Health
+from otel_ml._export.export_log import ExportLog
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +54,11 @@ def test_errors_and_hints_silence_no_line_about_losses(lines):
         failed(f"room.step{number}")
         _guard.warn_once(f"hint {number}", f"hint {number}")
     before = len(lines())
-    health = Health("http://receiver")
-    health.refused("traces", "HTTP 400")
-    health.accepted("logs", 3)
-    health.accepted("logs", 0, "with a warning")
-    health.unreachable("metrics", "no answer in time")
+    log = ExportLog("http://receiver")
+    log.refused("traces", "HTTP 400")
+    log.accepted("logs", 3)
+    log.accepted("logs", 0, "with a warning")
+    log.unreachable("metrics", "no answer in time")
     _guard.warn_of_loss("spool full", "the spool is full")
 
     assert [line.partition(" ")[2][:40] for line in lines()[before:]] == [

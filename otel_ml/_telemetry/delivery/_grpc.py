@@ -12,13 +12,13 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from otel_ml._telemetry.delivery import _answers
-from otel_ml._telemetry.delivery._http import ANSWER_LIMIT, Answer, check_files
+from otel_ml._export import retry
+from otel_ml._export.answers import Answer, read_partial_success
+from otel_ml._export.http_response import BODY_BYTES
+from otel_ml._export.transport import check_files
 from otel_ml._telemetry.delivery._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
-RETRYABLE: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
-"""The codes that the OTLP specification allows to retry; RESOURCE_EXHAUSTED only when the receiver says when."""
 _BROKEN: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"})
 """Codes after which the next request opens a connection of its own, so that our pauses hold and not gRPC's."""
 _LIMITED: Final = frozenset({"RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
@@ -34,7 +34,7 @@ _METHODS: Final[dict[Signal, str]] = {
 _OPTIONS: Final = (
     ("grpc.primary_user_agent", "otel-ml"),
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_receive_message_length", ANSWER_LIMIT),
+    ("grpc.max_receive_message_length", BODY_BYTES),
 )
 _DETAILS: Final = "grpc-status-details-bin"
 _RETRY_INFO: Final = "google.rpc.retryinfo-bin"
@@ -79,8 +79,8 @@ class GrpcTransport:
             return Answer("retry", "no answer in time")
         except ValueError:  # closed by another thread between opening and sending
             return Answer("retry", "the connection was closed")
-        said = _answers.read(self._signal, content)
-        return Answer("accepted", said.remark, rejected=said.rejected)
+        rejected, remark = read_partial_success(self._signal, content)
+        return Answer("accepted", remark, rejected)
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -118,12 +118,12 @@ class GrpcTransport:
         wait = _retry_delay(error.trailing_metadata() or ())
         if code in _BROKEN:
             self.close()
-        said = error.details() or ""
-        if code in _LIMITED and wait is None and _TOO_LARGE.search(said):
-            if _ANSWER_TOO_LARGE in said:
+        details = error.details() or ""
+        if code in _LIMITED and wait is None and _TOO_LARGE.search(details):
+            if _ANSWER_TOO_LARGE in details:
                 return Answer("accepted", "with an answer that is too large to be read")
             return Answer("too_large", detail)
-        if code in RETRYABLE or (code == "RESOURCE_EXHAUSTED" and wait is not None):
+        if code in retry.GRPC_CODES or (code == "RESOURCE_EXHAUSTED" and wait is not None):
             return Answer("retry", detail, retry_after=wait)
         return Answer("rejected", detail)
 
@@ -133,8 +133,8 @@ def _is_plain(signal: Signal, endpoint: str) -> bool:
     scheme, mark, _ = endpoint.partition("://")
     if mark:
         return scheme == "http"
-    said = (os.environ.get(f"{ENV_OTLP}{name}INSECURE", "").strip() for name in (f"{signal.upper()}_", ""))
-    return next((text for text in said if text), "").lower() == "true"
+    texts = (os.environ.get(f"{ENV_OTLP}{name}INSECURE", "").strip() for name in (f"{signal.upper()}_", ""))
+    return next((text for text in texts if text), "").lower() == "true"
 
 
 def _credentials(grpc: Any, signal: Signal, config: SignalConfig) -> Any:
@@ -164,7 +164,7 @@ def _retry_delay(trailers: Iterable[Any]) -> float | None:
         for name, value in trailers:
             info = _retry_info(name, value)
             if info is not None:
-                return max(0.0, float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9))
+                return retry.bounded(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
     except (DecodeError, TypeError):
         pass
     return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from otel_ml._export.export_log import ExportLog, origin
+from otel_ml._export.ledger import Book
+from otel_ml._export.transport import Transport
 from otel_ml._telemetry.delivery import _transports
-from otel_ml._telemetry.delivery._export_health import Health
-from otel_ml._telemetry.delivery._http import Transport
+from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.delivery._replay import Replay
-from otel_ml._telemetry.delivery._sender import Delivery, Sender
+from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.delivery._spool import Spool
-from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
@@ -27,7 +28,7 @@ class Outbox:
     def __init__(self, config: Config, make_transport: MakeTransport) -> None:
         self.books: dict[Signal, Book] = {signal: Book() for signal in SIGNALS}
         self.deliveries: dict[Signal, Delivery] = {}
-        self._healths: dict[str, Health] = {}
+        self._logs: dict[str, ExportLog] = {}
         self.replay: Replay | None = None
         if config.spool_dir is not None:
             self.replay = Replay(Spool(config.spool_dir, limit=config.spool_size), self.books)
@@ -82,8 +83,8 @@ class Outbox:
     def reset_after_fork(self) -> None:
         for book in self.books.values():
             book.reset_after_fork()
-        for health in self._healths.values():
-            health.reset_after_fork()
+        for log in self._logs.values():
+            log.reset_after_fork()
         for delivery in self.deliveries.values():
             delivery.reset_after_fork()
         for sender in self.senders.values():
@@ -93,10 +94,9 @@ class Outbox:
 
     def _add(self, signal: Signal, settings: SignalConfig, make_transport: MakeTransport) -> None:
         transport = make_transport(signal, settings)
-        origin = transport.endpoint.partition("/v1/")[0]
-        health = self._healths.setdefault(origin, Health(origin, grpc=settings.protocol == "grpc"))
-        book = self.books[signal]
-        delivery = Delivery(signal, transport, book, timeout=settings.timeout, health=health)
+        receiver = origin(transport.endpoint)
+        log = self._logs.setdefault(receiver, ExportLog(receiver, grpc=settings.protocol == "grpc"))
+        delivery = Delivery(signal, transport, self.books[signal], timeout=settings.timeout, log=log)
         if self.replay is not None and signal in self._spooled_signals:
             self.replay.serve(signal, make_transport(signal, settings), settings.timeout)
             delivery.replay = self.replay

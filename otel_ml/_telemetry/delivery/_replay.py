@@ -9,19 +9,18 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from otel_ml import _guard, _process
+from otel_ml._export import retry
+from otel_ml._export.answers import BROKEN_TRANSPORT
+from otel_ml._export.ledger import Book
+from otel_ml._export.transport import Transport
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry.delivery import _spool_file
-from otel_ml._telemetry.delivery._http import Answer, Transport
 from otel_ml._telemetry.delivery._spool import Entry, Spool
 from otel_ml._telemetry.delivery._spool_file import Kept, Torn
-from otel_ml._telemetry.delivery.ledger import Book
 from otel_ml._telemetry.otlp import _framing
 from otel_ml.config import Signal
 
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
 _LAST_WAIT: Final = 0.5
-_BROKEN: Final = Answer("retry", "an error of the transport")
 
 
 class _Way(NamedTuple):
@@ -99,10 +98,11 @@ class Replay:
 
     def _run(self) -> None:
         suppress_here()
-        pause = _FIRST_PAUSE
+        failed = 0
         while not self._stopping:
             done = _guard.call("spool.replay", self._round)
-            pause = _FIRST_PAUSE if done else min(pause * 2, _LONGEST_PAUSE)
+            failed = 0 if done else failed + 1
+            pause = retry.pause(failed)
             with self._changed:
                 self._put_off = not done
                 if not self._stopping:
@@ -137,7 +137,7 @@ class Replay:
             self._leave(self._spool.forget(path), "invalid")
             _guard.warn_of_loss("spool torn", "otel-ml: the spool holds a torn request; it is skipped and counted")
             return ()
-        answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or _BROKEN
+        answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or BROKEN_TRANSPORT
         if answer.kind == "retry":
             return None
         halves = _halves(content) if answer.kind == "too_large" else ()
@@ -145,7 +145,7 @@ class Replay:
             return self._spool.replace(path, halves)
         entry = self._spool.forget(path)
         if entry is not None:
-            _settle(self._books[entry.signal], answer, entry.records)
+            self._books[entry.signal].enter(answer, entry.records)
             self._books[entry.signal].spool(-entry.records)
         return ()
 
@@ -174,13 +174,3 @@ def _halves(request: Kept) -> Sequence[Kept]:
         Kept(request.signal, _framing.count(half), _framing.request(resource, half))
         for half in (records[:middle], records[middle:])
     ]
-
-
-def _settle(book: Book, answer: Answer, count: int) -> None:
-    if answer.kind == "accepted":
-        rejected = min(max(answer.rejected, 0), count)
-        book.settle(delivered=count - rejected, rejected=rejected)
-    elif answer.kind == "too_large":
-        book.drop("too_large", count)
-    else:
-        book.settle(rejected=count)

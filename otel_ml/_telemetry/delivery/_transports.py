@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetr
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-from otel_ml._telemetry.delivery._http import HttpTransport, Transport
+from otel_ml._export.transport import HttpTransport, Transport
 from otel_ml.config import Signal, SignalConfig
 
 

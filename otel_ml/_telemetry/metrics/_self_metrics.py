@@ -10,7 +10,7 @@ from typing import Final
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import _guard, _instruments, semconv
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
 
 Ledgers = Callable[[], Mapping[str, Ledger]]
 

@@ -17,7 +17,7 @@ from otel_ml import _guard
 from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry._yielding import stand_back
-from otel_ml._telemetry.delivery._sender import Delivery
+from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSpanProcessor
@@ -132,7 +132,7 @@ class SenderMetrics(MetricExporter):
             one = _guard.call("worker.encode.metrics", _encoding.stock_metrics, single)
             if one is None:
                 metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
-                self._delivery.book.lose("invalid", len(metric.data.data_points))
+                self._delivery.book.drop_unqueued("invalid", len(metric.data.data_points))
             else:
                 encoded += one
         return encoded

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from otel_ml import _guard, _process, semconv
-from otel_ml.config import ConfigError, SignalConfig
+from otel_ml._export import retry
+from otel_ml._export.answers import BROKEN_TRANSPORT, Answer
+from otel_ml._export.export_log import ExportLog, origin
+from otel_ml._export.ledger import Book, Ledger
+from otel_ml._export.transport import HttpTransport, Transport
+from otel_ml.config import SignalConfig
 from otel_ml.resource_sampler._points import Point
 from otel_ml.resource_sampler._sampler import ResourceSampler
-from otel_ml.resource_sampler.export._encoding import Encoder, rejected_points
-from otel_ml.resource_sampler.export._http import Answer, Poster
+from otel_ml.resource_sampler.export._encoding import Encoder
 from otel_ml.resource_sampler.export._local_meter import LocalMeter
 
-_RETRYABLE: Final = frozenset({429, 502, 503, 504})
-"""The statuses that the OTLP specification allows to retry."""
 _FIRST_PAUSE: Final = 0.5
 _LOOK_SECONDS: Final = 1.0
 """How long it takes at most until the end of the watched process is seen."""
@@ -28,41 +29,20 @@ _METRICS: Final = {semconv.SIGNAL: "metrics"}
 _REASONS: Final = {
     reason: {**_METRICS, semconv.DROP_REASON: reason} for reason in ("retry_exhausted", "shutdown", "too_large")
 }
-_LOG: Final = logging.getLogger("otel_ml")
-
-
-class Sender(Protocol):
-    """What carries a request; tests put one in memory here."""
-
-    def post(self, body: bytes, timeout: float) -> Answer:
-        """Sends one request.
-
-        Raises:
-            OSError: There was no answer.
-        """
-        ...
-
-    def cut(self) -> None:
-        """Ends the request in flight, from another thread."""
-        ...
-
-    def close(self) -> None:
-        """Closes the connection."""
-        ...
 
 
 class DirectExport:
-    """Samples and sends over OTLP/HTTP until it is told to stop.
+    """Samples and sends over OTLP/HTTP until it is stopped.
 
     What is not delivered before the next tick is dropped and counted: the next snapshot has newer values, and counters
-    lose nothing. The account (`otelml.export.*`) counts points.
+    miss nothing. The ledger (`otelml.export.*`) counts points.
 
     Args:
         sampler: Not started: this thread takes its snapshots.
         config: Where the metrics go.
         resource: Attributes of the resource.
         every: Seconds between two requests; 0 for one at each tick.
-        sender: What carries the requests; by default a connection of its own.
+        transport: Carries the requests; by default over HTTP.
         wall_ns: Nanoseconds since the epoch.
         clock: Monotonic seconds.
     """
@@ -74,7 +54,7 @@ class DirectExport:
         config: SignalConfig,
         resource: Mapping[str, Any],
         every: float = 0.0,
-        sender: Sender | None = None,
+        transport: Transport | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,16 +62,19 @@ class DirectExport:
         self._config = config
         self._every = every
         self._send_at = float("-inf")
-        self._sender = sender or poster_of(config)
+        self._transport = transport or HttpTransport("metrics", config)
         self._wall_ns = wall_ns
         self._clock = clock
         self._encoder = Encoder(resource, wall_ns())
         self._meter = LocalMeter()
         sampler.instrument(self._meter)
-        self.produced = self.delivered = self.rejected = 0
-        self.dropped = dict.fromkeys(_REASONS, 0)
-        self._is_failing = False
+        self._book = Book()
+        self._log = ExportLog(origin(config.endpoint))
         self._not_before = float("-inf")
+
+    def ledger(self) -> Ledger:
+        """Returns what became of the points so far."""
+        return self._book.read()
 
     def run(self, stop: threading.Event, ended: Callable[[], bool] = lambda: False) -> None:
         """Samples until `stop` is set or `ended` says so, then sends once more."""
@@ -106,13 +89,13 @@ class DirectExport:
         over.set()
         _guard.call("resource_sampler.direct", self.step, self._clock() + _LAST_SECONDS, None)
         self._sampler.close()
-        self._sender.close()
+        self._transport.close()
 
     def _cut(self, stop: threading.Event, over: threading.Event) -> None:
         """Waits for the stop, and ends a request that holds it up."""
         stop.wait()
         if not over.wait(_GRACE_SECONDS):
-            self._sender.cut()
+            self._transport.close()
 
     def step(self, due: float, stop: threading.Event | None) -> None:
         """One snapshot, sent until `due` if it is time to; without `stop` it is the last one, which is sent at once."""
@@ -124,92 +107,55 @@ class DirectExport:
         self._send_at = now + self._every if is_late else self._send_at + self._every
         points = {**points, **dict(self._account())}
         body, count = self._encoder.request(points, self._meter.histograms.values(), self._wall_ns())
-        self.produced += count
-        if self._config.compression == "gzip":
-            import gzip
-
-            body = gzip.compress(body, 1)
+        self._book.produce(count)
         self._send(body, count, due, stop)
 
     def _send(self, body: bytes, count: int, due: float, stop: threading.Event | None) -> None:
-        pause = _FIRST_PAUSE
+        attempt = 0
         while True:
-            why = self._attempt(body, count, min(self._config.timeout, max(due - self._clock(), 0.05)))
-            if why is None:
+            answer = self._attempt(body, max(due - self._clock(), 0.05))
+            if answer.kind != "retry":
+                self._enter(answer, count)
                 return
-            pause = max(pause, self._not_before - self._clock())
+            pause = max(retry.pause(attempt, first=_FIRST_PAUSE), self._not_before - self._clock())
+            attempt += 1
             is_ending = stop is not None and stop.is_set()
             if is_ending or self._clock() + pause >= due:
-                self.dropped["shutdown" if is_ending or stop is None else "retry_exhausted"] += count
-                self._fail(why)
+                self._book.drop("shutdown" if is_ending or stop is None else "retry_exhausted", count)
+                self._log.unreachable("metrics", answer.detail)
                 return
             if stop is None:
                 time.sleep(pause)
             else:
                 stop.wait(pause)
-            pause *= 2
 
-    def _attempt(self, body: bytes, count: int, timeout: float) -> str | None:
-        """Sends once; the reason why it is worth another attempt, None when the receiver has decided."""
+    def _attempt(self, body: bytes, timeout: float) -> Answer:
+        """Sends once, unless the receiver asked to wait and the time is not over, which may take several ticks."""
         if self._clock() < self._not_before:
-            return "the receiver asked to wait"
-        try:
-            answer = self._sender.post(body, timeout)
-        except OSError as error:
-            return error.strerror or str(error) or type(error).__name__
-        if answer.status in _RETRYABLE:
+            return Answer("retry", "the receiver asked to wait")
+        timeout = min(self._config.timeout, timeout)
+        answer = _guard.call("sampler.post", self._transport.post, body, timeout) or BROKEN_TRANSPORT
+        if answer.kind == "retry":
             self._not_before = self._clock() + (answer.retry_after or 0.0)
-            return f"status {answer.status}"
-        if not 200 <= answer.status < 300:
-            self.rejected += count
-            self._fail(f"status {answer.status}")
-            return None
-        refused = min(count, rejected_points(answer.body))
-        self.rejected += refused
-        self.delivered += count - refused
-        if self._is_failing:
-            self._is_failing = False
-            _LOG.warning("otel-ml: metrics reach %s again", self._config.endpoint)
-        return None
+        return answer
 
-    def _fail(self, why: str) -> None:
-        if not self._is_failing:
-            self._is_failing = True
-            _LOG.warning(
-                "otel-ml: cannot export metrics to %s: %s; sampling goes on, losses are counted. Start a receiver "
-                "there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT",
-                self._config.endpoint,
-                why,
-            )
+    def _enter(self, answer: Answer, count: int) -> None:
+        rejected = self._book.enter(answer, count)
+        if answer.kind == "accepted":
+            self._log.accepted("metrics", rejected, answer.detail)
+        elif answer.kind == "too_large":
+            self._log.too_large("metrics", answer.detail)
+        else:
+            self._log.refused("metrics", answer.detail)
 
     def _account(self) -> Iterator[tuple[str, list[Point]]]:
-        """What became of the points up to now."""
-        yield semconv.EXPORT_PRODUCED.name, [(self.produced, _METRICS)]
-        yield semconv.EXPORT_DELIVERED.name, [(self.delivered, _METRICS)]
-        yield semconv.EXPORT_REJECTED.name, [(self.rejected, _METRICS)]
-        yield semconv.EXPORT_DROPPED.name, [(count, _REASONS[reason]) for reason, count in self.dropped.items()]
+        """Yields what became of the points so far, and internal errors."""
+        ledger = self._book.read()
+        yield semconv.EXPORT_PRODUCED.name, [(ledger.produced, _METRICS)]
+        yield semconv.EXPORT_DELIVERED.name, [(ledger.delivered, _METRICS)]
+        yield semconv.EXPORT_REJECTED.name, [(ledger.rejected, _METRICS)]
+        dropped: list[Point] = [(ledger.dropped.get(reason, 0), attributes) for reason, attributes in _REASONS.items()]
+        yield semconv.EXPORT_DROPPED.name, dropped
         errors: list[Point] = [(0, {})]
         errors += [(count, {semconv.ERROR_PLACE: place}) for place, count in _guard.counts().items()]
         yield semconv.INTERNAL_ERRORS.name, errors
-
-
-def poster_of(config: SignalConfig) -> Poster:
-    """A connection with the headers and certificates of these settings.
-
-    Raises:
-        ConfigError: A certificate file cannot be used.
-    """
-    headers = {"Content-Type": "application/x-protobuf", "User-Agent": "otel-ml", **config.headers}
-    if config.compression == "gzip":
-        headers["Content-Encoding"] = "gzip"
-    tls = None
-    if config.endpoint.startswith("https:"):
-        import ssl
-
-        try:
-            tls = ssl.create_default_context(cafile=config.certificate)
-            if config.client_certificate is not None:
-                tls.load_cert_chain(config.client_certificate, config.client_key)
-        except OSError as error:
-            raise ConfigError(f"the certificates for {config.endpoint} cannot be used: {error}") from None
-    return Poster(config.endpoint, headers, tls)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml._protobuf import attribute, field, fields, read_varint, tag, varint
+from otel_ml._protobuf import attribute, field, tag, varint
 from otel_ml.resource_sampler._points import Attributes, Point
 from otel_ml.resource_sampler.export._local_meter import LocalHistogram
 
@@ -130,16 +130,6 @@ class Encoder:
             texts = ((1, name), (2, description), (3, unit))
             found = self._headers[name] = b"".join(field(number, text.encode()) for number, text in texts if text)
         return found
-
-
-def rejected_points(answer: bytes) -> int:
-    """Points that an accepting receiver refused: ``partial_success.rejected_data_points`` of its answer."""
-    try:
-        partial = b"".join(payload for number, _, payload in fields(answer) if number == 1)
-        rejected = [read_varint(payload)[0] for number, _, payload in fields(partial) if number == 1]
-    except ValueError:
-        return 0
-    return rejected[-1] if rejected and rejected[-1] < 1 << 63 else 0
 
 
 def _attributes(number: int, attributes: Mapping[str, Any]) -> bytes:

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otlp_receiver import Reply
 
 from otel_ml import _guard
+from otel_ml._export.ledger import Ledger
 from otel_ml._locks import CHECK_SECONDS
-from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.predictions.cells import Identity
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_ml._telemetry.delivery._export_health import Health
-from otel_ml._telemetry.delivery._http import Answer
-from otel_ml._telemetry.delivery._sender import Delivery
-from otel_ml._telemetry.delivery.ledger import Book, Ledger
+from otel_ml._export.answers import Answer
+from otel_ml._export.export_log import ExportLog
+from otel_ml._export.ledger import Book, Ledger
+from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.otlp import _framing
 
 
@@ -48,7 +48,7 @@ def test_an_error_in_one_half_of_a_split_batch_costs_the_other_nothing(caplog):
     """What a half of it has settled stays settled, and each record ends in one place."""
     book = Book()
     transport = Scripted(Answer("too_large"), Answer("accepted"), Torn())
-    delivery = Delivery("traces", transport, book, timeout=5.0, health=Health("http://127.0.0.1:4318"))
+    delivery = Delivery("traces", transport, book, timeout=5.0, log=ExportLog("http://127.0.0.1:4318"))
     records = _framing.join(b"", [_framing.FRAMES[3] + b"abc"] * 4)
     book.produce(4)
 

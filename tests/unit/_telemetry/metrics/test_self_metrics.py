@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry.metrics import _self_metrics
 
 

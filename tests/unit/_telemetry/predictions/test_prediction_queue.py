@@ -8,8 +8,8 @@ import pytest
 from engine_samples import Sample, within
 
 import otel_ml
+from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry import configure
-from otel_ml._telemetry.delivery.ledger import Ledger
 from otel_ml._telemetry.predictions._queue import WAITING_BYTES
 
 HALF = WAITING_BYTES // 2

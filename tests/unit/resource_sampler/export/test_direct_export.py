@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import otlp_receiver
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from otlp_receiver import Reply
 
 from otel_ml import semconv
+from otel_ml._export.answers import Answer
+from otel_ml._export.ledger import Ledger
+from otel_ml._export.transport import HttpTransport
 from otel_ml.config import Config, ConfigError
 from otel_ml.resource_sampler import DirectExport, Reading, Report, ResourceSampler
-from otel_ml.resource_sampler.export._direct import poster_of
-from otel_ml.resource_sampler.export._http import Answer
+
+receiver = otlp_receiver.receiver
 
 
 class One:
@@ -33,26 +36,26 @@ class One:
 
 
 class Receiver:
-    """Answers as told, in turn, the last for ever; an exception is raised."""
+    """A transport with an answer for each request; the last one for all further ones."""
+
+    endpoint = "http://collector:4318/v1/metrics"
 
     def __init__(self, *answers):
         self.answers, self.bodies, self.closed = list(answers), [], 0
 
     def post(self, body, timeout):
         self.bodies.append(body)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def cut(self):
-        """Nothing is ever in flight."""
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def close(self):
         self.closed += 1
 
+    def abandon(self):
+        """There is no connection."""
 
-ACCEPTED = Answer(200, b"", None)
+
+ACCEPTED = Answer("accepted")
+AWAY = Answer("retry", "connection refused or host unknown")
 
 
 class Clock:
@@ -67,7 +70,7 @@ def export(receiver, *, source=None, clock=None, **options):
     sampler = ResourceSampler(1.0, sources=[source or One()], budget=64)
     config = Config(endpoint="http://collector:4318").metrics
     return DirectExport(
-        sampler, config=config, resource={"service.name": "x"}, sender=receiver, clock=clock or Clock(), **options
+        sampler, config=config, resource={"service.name": "x"}, transport=receiver, clock=clock or Clock(), **options
     )
 
 
@@ -94,7 +97,7 @@ def test_readings_self_telemetry_and_the_account_leave_together():
     assert {"otelml.sampler.cpu.time", "otelml.sampler.interval", "otelml.sampler.last_success"} <= set(
         metrics_of(first)
     )
-    assert direct.produced == direct.delivered
+    assert direct.ledger().produced == direct.ledger().delivered
 
 
 def test_a_tick_longer_than_the_interval_is_an_overrun():
@@ -114,25 +117,38 @@ def test_a_tick_longer_than_the_interval_is_an_overrun():
     receiver = Late(ACCEPTED)
     sampler = ResourceSampler(1.0, sources=[Slow()], budget=64, clock=clock)
     config = Config(endpoint="http://collector:4318").metrics
-    direct = DirectExport(sampler, config=config, resource={}, sender=receiver, clock=clock)
+    direct = DirectExport(sampler, config=config, resource={}, transport=receiver, clock=clock)
     for _ in range(3):
         direct.step(clock.now + 1.0, threading.Event())
     assert [value(body, "otelml.sampler.overruns") for body in receiver.bodies] == [[0], [1], [2]]
 
 
-def test_points_that_a_receiver_refused_are_rejected():
-    """By partial success, and by a status that is final."""
-    partial = ExportMetricsServiceResponse()
-    partial.partial_success.rejected_data_points = 2
-    direct = export(Receiver(Answer(200, partial.SerializeToString(), None), Answer(400, b"", None)))
-    direct.step(101.0, threading.Event())
-    first = direct.produced
-    assert (direct.delivered, direct.rejected) == (first - 2, 2)
-    direct.step(102.0, threading.Event())
-    assert (direct.delivered, direct.rejected) == (first - 2, 2 + direct.produced - first)
+def test_each_final_answer_has_its_place_in_the_ledger():
+    """Partial success and refusals are rejected; a request that is too large is dropped, since it cannot be split."""
+    answers = [Answer("accepted", rejected=2), Answer("rejected", "HTTP 400"), Answer("too_large", "HTTP 413")]
+    direct = export(Receiver(*answers))
+    counts = []
+    for _ in answers:
+        before = direct.ledger().produced
+        direct.step(101.0, threading.Event())
+        counts.append(direct.ledger().produced - before)
+    first, second, third = counts
+    assert direct.ledger() == Ledger(sum(counts), first - 2, 2 + second, {"too_large": third})
 
 
-@pytest.mark.parametrize("failure", [ConnectionRefusedError(111, "Connection refused"), Answer(503, b"", None)])
+def test_a_web_page_is_no_acceptance(receiver):
+    """As in the engine: a captive portal has taken nothing, whatever its status."""
+    receiver.script["metrics"] = [Reply(body=b"<html>Log in</html>", headers={"content-type": "text/html"})]
+    config = Config(endpoint=receiver.url).metrics
+    transport = HttpTransport("metrics", config)
+    direct = DirectExport(ResourceSampler(1.0, sources=[One()]), config=config, resource={}, transport=transport)
+    direct.step(time.monotonic() + 10, threading.Event())
+    transport.close()
+    ledger = direct.ledger()
+    assert ledger == Ledger(ledger.produced, 0, ledger.produced)
+
+
+@pytest.mark.parametrize("failure", [AWAY, Answer("retry", "HTTP 503")])
 def test_a_receiver_that_is_away_costs_points_that_are_counted_and_two_lines(failure, caplog):
     """One line when it goes, one when it is back, with the remedy; the values of then are in the next snapshot."""
     caplog.set_level("INFO", "otel_ml")
@@ -140,22 +156,36 @@ def test_a_receiver_that_is_away_costs_points_that_are_counted_and_two_lines(fai
     direct = export(receiver)
     for _ in range(3):
         direct.step(100.1, threading.Event())
-    assert (direct.delivered, direct.dropped["retry_exhausted"]) == (0, direct.produced)
-    lost = direct.produced
+    lost = direct.ledger().produced
+    assert direct.ledger() == Ledger(lost, dropped={"retry_exhausted": lost})
     direct.step(100.1, threading.Event())
-    assert direct.produced == direct.delivered + direct.dropped["retry_exhausted"] + direct.rejected
-    assert direct.dropped["retry_exhausted"] == lost
+    produced = direct.ledger().produced
+    assert direct.ledger() == Ledger(produced, produced - lost, dropped={"retry_exhausted": lost})
     assert value(receiver.bodies[-1], "system.disk.io") == [4]
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
-    assert lines[0].startswith("otel-ml: cannot export metrics to http://collector:4318/v1/metrics: ")
-    assert lines[1] == "otel-ml: metrics reach http://collector:4318/v1/metrics again"
+    assert lines[0].startswith(f"otel-ml: cannot export metrics to http://collector:4318: {failure.detail}; losses are")
+    assert lines[1] == "otel-ml: export to http://collector:4318 works again after 0 s"
+
+
+def test_a_transport_that_raises_costs_one_snapshot(caplog):
+    """Its points are counted like those of a receiver that is away."""
+
+    class Broken(Receiver):
+        def post(self, body, timeout):
+            raise ArithmeticError
+
+    direct = export(Broken(ACCEPTED))
+    direct.step(100.1, threading.Event())
+    ledger = direct.ledger()
+    assert ledger == Ledger(ledger.produced, dropped={"retry_exhausted": ledger.produced})
+    assert "sampler.post failed with ArithmeticError" in caplog.text
 
 
 def test_a_receiver_that_asks_to_wait_is_left_alone_until_then():
     """Retry-After holds over ticks."""
     clock = Clock()
-    receiver = Receiver(Answer(429, b"", 30.0), ACCEPTED)
+    receiver = Receiver(Answer("retry", "HTTP 429", retry_after=30.0), ACCEPTED)
     direct = export(receiver, clock=clock)
     direct.step(100.1, threading.Event())
     clock.now = 110.0
@@ -163,7 +193,8 @@ def test_a_receiver_that_asks_to_wait_is_left_alone_until_then():
     assert len(receiver.bodies) == 1
     clock.now = 131.0
     direct.step(131.1, threading.Event())
-    assert (len(receiver.bodies), direct.delivered) == (2, direct.produced - direct.dropped["retry_exhausted"])
+    ledger = direct.ledger()
+    assert (len(receiver.bodies), ledger.delivered) == (2, ledger.produced - ledger.dropped["retry_exhausted"])
 
 
 def test_an_export_interval_of_its_own_leaves_ticks_out():
@@ -205,15 +236,15 @@ def test_a_receiver_that_does_not_answer_does_not_hold_up_a_stop():
             if len(self.bodies) == 1:
                 self.is_in_flight.set()
                 assert self.is_cut.wait(30)
-                raise ConnectionError("cut")
+                return AWAY
             return answer
 
-        def cut(self):
+        def close(self):
             self.is_cut.set()
 
     receiver, stop = Hanging(), threading.Event()
     export = DirectExport(
-        ResourceSampler(3600.0, sources=[One()]), config=Config().metrics, resource={}, sender=receiver
+        ResourceSampler(3600.0, sources=[One()]), config=Config().metrics, resource={}, transport=receiver
     )
     thread = threading.Thread(target=export.run, args=(stop,))
     thread.start()
@@ -222,31 +253,40 @@ def test_a_receiver_that_does_not_answer_does_not_hold_up_a_stop():
     thread.join(30)
     assert not thread.is_alive()
     assert len(receiver.bodies) == 2
-    assert export.dropped["shutdown"] > 0
-    assert export.produced == export.delivered + export.dropped["shutdown"]
+    ledger = export.ledger()
+    assert ledger.dropped["shutdown"] > 0
+    assert ledger.produced == ledger.delivered + ledger.dropped["shutdown"]
 
 
 def test_what_cannot_be_sent_at_the_end_is_counted_as_such():
     """A receiver that is away does not hold the end up."""
-    direct = export(Receiver(ConnectionRefusedError(111, "Connection refused")))
+    direct = export(Receiver(AWAY))
     stop = threading.Event()
     stop.set()
     direct.step(200.0, stop)
-    assert direct.dropped["shutdown"] == direct.produced
+    assert direct.ledger() == Ledger(direct.ledger().produced, dropped={"shutdown": direct.ledger().produced})
 
 
-def test_headers_compression_and_certificates_are_those_of_the_settings(tmp_path, monkeypatch):
-    """OTEL_EXPORTER_OTLP_*; a certificate that cannot be read is one clear line."""
-    import gzip
+def test_headers_and_compression_are_those_of_the_settings(receiver):
+    """OTEL_EXPORTER_OTLP_*."""
+    config = Config(endpoint=receiver.url, headers={"authorization": "Bearer x"}, compression="gzip").metrics
+    transport = HttpTransport("metrics", config)
+    direct = DirectExport(ResourceSampler(1.0, sources=[One()]), config=config, resource={}, transport=transport)
+    direct.step(time.monotonic() + 10, threading.Event())
+    transport.close()
+    ((_, body),) = receiver.accepted
+    (headers,) = receiver.headers
+    assert value(body, "system.disk.io") == [1]
+    assert (headers["authorization"], headers["content-encoding"]) == ("Bearer x", "gzip")
 
-    config = Config(endpoint="http://c:1", headers={"authorization": "Bearer x"}, compression="gzip").metrics
-    poster = poster_of(config)
-    assert b"\r\nauthorization: Bearer x" in poster._head
-    assert b"\r\nContent-Encoding: gzip" in poster._head
-    receiver = Receiver(ACCEPTED)
-    sampler = ResourceSampler(1.0, sources=[One()])
-    DirectExport(sampler, config=config, resource={}, sender=receiver, clock=Clock()).step(101.0, threading.Event())
-    assert value(gzip.decompress(receiver.bodies[0]), "system.disk.io") == [1]
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "none.pem"))
-    with pytest.raises(ConfigError, match="^the certificates for https://c:1/v1/metrics cannot be used: "):
-        poster_of(Config(endpoint="https://c:1").metrics)
+
+def test_a_certificate_that_cannot_be_read_is_one_clear_line(tmp_path, monkeypatch):
+    """At the start, by the variable's name or with the reason."""
+    for name, match in (
+        ("none.pem", "CERTIFICATE names .* no file"),
+        ("bad.pem", "^the certificates for https://c:1/"),
+    ):
+        (tmp_path / "bad.pem").write_text("nothing")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / name))
+        with pytest.raises(ConfigError, match=match):
+            DirectExport(ResourceSampler(1.0), config=Config(endpoint="https://c:1").metrics, resource={})

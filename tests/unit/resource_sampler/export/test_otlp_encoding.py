@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
 )
 
 from otel_ml import semconv
-from otel_ml.resource_sampler.export._encoding import Encoder, rejected_points
+from otel_ml.resource_sampler.export._encoding import Encoder
 from otel_ml.resource_sampler.export._local_meter import MAX_SERIES, LocalMeter
 
 RESOURCE = {"service.name": "näme", "count": -3, "share": 0.25, "is": True}
@@ -83,21 +82,6 @@ def test_the_same_attributes_object_is_encoded_once_and_another_one_is_not_taken
         body, _ = encoder.request({semconv.HW_POWER.name: [(1.0, {"hw.id": name})]}, (), 1)
         metric = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics[0]
         assert metric.gauge.data_points[0].attributes[0].value.string_value == name
-
-
-@pytest.mark.parametrize("rejected", [0, 1, 300, 2**40])
-def test_what_a_receiver_refused_is_read_from_its_answer(rejected):
-    """partial_success.rejected_data_points."""
-    answer = ExportMetricsServiceResponse()
-    answer.partial_success.rejected_data_points = rejected
-    answer.partial_success.error_message = "too old"
-    assert rejected_points(answer.SerializeToString()) == rejected
-
-
-@pytest.mark.parametrize("answer", [b"", b"{}", b"\x0a", b"\xff" * 20, b"\x0a\x7f\x08", b"\x0a\x02\x08\xff", b"<html>"])
-def test_an_answer_that_is_none_refuses_nothing(answer):
-    """What a proxy says in place of the receiver is not read as numbers."""
-    assert rejected_points(answer) == 0
 
 
 def test_no_point_ends_before_it_starts():

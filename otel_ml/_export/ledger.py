@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from otel_ml import semconv
+from otel_ml._export.answers import Answer
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Ledger:
     in_flight: int = 0
     """Not decided yet: in a queue, on the way, or on disk."""
     spooled: int = 0
-    """Those of ``in_flight`` that lie in the spool. What is left there at the end of the process is entered as
-    produced by the process that replays it."""
+    """Those of ``in_flight`` that are in the spool. The process that replays what is left there at the end enters it
+    as produced."""
 
     def lost(self) -> int:
-        """Records that the first hop will never have."""
+        """Returns the records that the first hop will never have."""
         return self.rejected + sum(self.dropped.values())
 
 
@@ -49,36 +50,41 @@ class Book:
         with self._lock:
             self._produced += count
 
-    def settle(self, *, delivered: int = 0, rejected: int = 0) -> None:
-        """What the first hop answered."""
+    def enter(self, answer: Answer, count: int) -> int:
+        """Enters the final answer to a request of so many records; returns how many of them were not accepted."""
         with self._lock:
-            self._delivered += delivered
+            if answer.kind == "too_large":
+                self._dropped["too_large"] += count
+                return count
+            rejected = min(max(answer.rejected, 0), count) if answer.kind == "accepted" else count
             self._rejected += rejected
+            self._delivered += count - rejected
+            return rejected
 
     def drop(self, reason: str, count: int) -> None:
-        """Records that were given up, by one of `otel_ml.semconv.DROP_REASONS`."""
+        """Enters that records were given up, by one of `otel_ml.semconv.DROP_REASONS`."""
         with self._lock:
             self._dropped[reason] += count
 
     def spool(self, count: int) -> None:
-        """Records that were written to the spool (positive), or that left it decided (negative)."""
+        """Enters that records were written to the spool (positive), or left it decided (negative)."""
         with self._lock:
             self._spooled += count
             self._ever_spooled += max(0, count)
 
     def failed(self) -> int:
-        """Records that the first hop did not accept when they were sent: it never falls."""
+        """Returns the records that the first hop did not accept when they were sent; it never falls."""
         with self._lock:
             return self._rejected + sum(self._dropped.values()) + self._ever_spooled
 
-    def lose(self, reason: str, count: int) -> None:
-        """Enters and drops in one step: records that never got into a queue."""
+    def drop_unqueued(self, reason: str, count: int) -> None:
+        """Enters and drops records that never got into a queue."""
         with self._lock:
             self._produced += count
             self._dropped[reason] += count
 
     def read(self, waiting: int = 0) -> Ledger:
-        """The account now; ``waiting`` are records in a queue whose entry into the book is still to come."""
+        """Returns the account now; ``waiting`` are records in a queue that are not in the book yet."""
         with self._lock:
             dropped = {reason: count for reason, count in self._dropped.items() if count}
             decided = self._delivered + self._rejected + sum(dropped.values())
@@ -86,5 +92,5 @@ class Book:
             return Ledger(produced, self._delivered, self._rejected, dropped, produced - decided, self._spooled)
 
     def reset_after_fork(self) -> None:
-        """A forked child opens a new account: what was in flight belongs to the parent."""
+        """Opens a new account in a forked child: what was in flight belongs to the parent."""
         self.__init__()  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What the operator is told about the first hop: one line when exports begin to fail, one when they work again."""
+"""The log lines about the first hop: one when exports begin to fail, one when they work again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from otel_ml import _guard
-from otel_ml._telemetry.delivery.ledger import Ledger
+from otel_ml._export.ledger import Ledger
 from otel_ml.config import Signal
 
 _QUIET: Final = 60.0
@@ -16,58 +16,65 @@ _QUIET: Final = 60.0
 
 _HTTP_REMEDY: Final = (
     "Start a receiver there (`otel-ml console`, or a Collector) or set OTEL_EXPORTER_OTLP_ENDPOINT; "
-    "one that speaks gRPC wants OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
+    "one that speaks gRPC needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
 )
 _GRPC_REMEDY: Final = (
-    "Start a Collector there or set OTEL_EXPORTER_OTLP_ENDPOINT; a receiver that speaks HTTP (`otel-ml console`) wants "
+    "Start a Collector there or set OTEL_EXPORTER_OTLP_ENDPOINT; a receiver that speaks HTTP (`otel-ml console`) needs "
     "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, one without TLS an endpoint that begins with http://"
 )
 
 
-def say_lost(ledger: Mapping[str, Ledger]) -> None:
-    """One last line at the end of an engine, if records of it never reached the first hop."""
+def log_losses(ledger: Mapping[str, Ledger]) -> None:
+    """Logs one last line if records never reached the first hop."""
     lost = ", ".join(
-        f"{signal} {account.lost()} ({_why(account)})" for signal, account in ledger.items() if account.lost()
+        f"{signal} {account.lost()} ({_reasons(account)})" for signal, account in ledger.items() if account.lost()
     )
     if lost:
         _guard.warn(f"otel-ml: never reached the receiver: {lost}")
 
 
-def _why(account: Ledger) -> str:
-    reasons = {"rejected": account.rejected, **account.dropped}
-    return ", ".join(reason for reason, count in reasons.items() if count)
+def _reasons(account: Ledger) -> str:
+    counts = {"rejected": account.rejected, **account.dropped}
+    return ", ".join(reason for reason, count in counts.items() if count)
 
 
-class Health:
-    """The state of one receiver, shared by the signals that go to it: it is down while any of them fails."""
+def origin(endpoint: str) -> str:
+    """Returns what the addresses of all signals at one receiver have in common."""
+    return endpoint.partition("/v1/")[0]
+
+
+class ExportLog:
+    """Logs what becomes of exports to one receiver; it is down while any of its signals fails."""
+
+    _lock: threading.Lock
+    _down: set[Signal]
+    _down_since: float
+    _is_logged: bool
+    _logged_at: float
 
     def __init__(self, endpoint: str, *, grpc: bool = False) -> None:
         self._endpoint = endpoint
         self._remedy = _GRPC_REMEDY if grpc else _HTTP_REMEDY
-        self._lock = threading.Lock()
-        self._down: set[Signal] = set()
-        self._down_since = 0.0
-        self._said = False
-        self._last_said = float("-inf")
+        self._reset()
 
     def unreachable(self, signal: Signal, detail: str) -> None:
-        """No answer, or one that asks to come again."""
+        """There was no answer, or one that asks to come again."""
         now = monotonic()
         with self._lock:
             if not self._down:
                 self._down_since = now
             self._down.add(signal)
-            if self._said or now - self._last_said < _QUIET:
+            if self._is_logged or now - self._logged_at < _QUIET:
                 return
-            self._said = True
-            self._last_said = now
+            self._is_logged = True
+            self._logged_at = now
         _guard.warn(
-            f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; the service goes on, losses are counted. "
-            f"{self._remedy}"
+            f"otel-ml: cannot export {signal} to {self._endpoint}: {detail}; losses are counted, nothing else is "
+            f"affected. {self._remedy}"
         )
 
     def refused(self, signal: Signal, detail: str) -> None:
-        """An answer that is final: retrying cannot help."""
+        """The answer was final: retrying cannot help."""
         _guard.warn_of_loss(
             f"refused {signal} {self._endpoint} {detail}",
             f"otel-ml: {self._endpoint} refused {signal} with {detail}; such records are counted as rejected. "
@@ -75,7 +82,7 @@ class Health:
         )
 
     def too_large(self, signal: Signal, detail: str) -> None:
-        """One record alone is more than the receiver takes."""
+        """A request that cannot be split is more than the receiver takes."""
         _guard.warn_of_loss(
             f"too large {signal} {self._endpoint}",
             f"otel-ml: {self._endpoint} finds a record of {signal} too large ({detail}); such records are dropped and "
@@ -83,12 +90,12 @@ class Health:
         )
 
     def accepted(self, signal: Signal, rejected: int, detail: str = "") -> None:
-        """An answer that took the request; ``rejected`` records of it were refused."""
+        """The request was taken, but for ``rejected`` records of it."""
         with self._lock:
-            recovered = self._down == {signal} and self._said
+            recovered = self._down == {signal} and self._is_logged
             self._down.discard(signal)
             if recovered:
-                self._said = False
+                self._is_logged = False
         if recovered:
             seconds = monotonic() - self._down_since
             _guard.warn(f"otel-ml: export to {self._endpoint} works again after {seconds:.0f} s")
@@ -104,7 +111,11 @@ class Health:
             )
 
     def reset_after_fork(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._down = set()
-        self._said = False
-        self._last_said = float("-inf")
+        self._down_since = 0.0
+        self._is_logged = False
+        self._logged_at = float("-inf")

@@ -1,3 +1,5 @@
+"""One small HTTP client against servers of every kind of bad manners."""
+
 from __future__ import annotations
 
 import socket
@@ -5,10 +7,12 @@ import ssl
 import subprocess
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
-from otel_ml.resource_sampler.export._http import Answer, Poster
+from otel_ml._export.http_client import HttpClient, make_tls
+from otel_ml._export.http_response import BODY_BYTES
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -44,45 +48,104 @@ def server(*scripts):
 def test_one_connection_serves_all_requests():
     """Path, headers and body arrive; the connection is kept."""
     with server([OK, OK]) as (url, requests):
-        poster = Poster(url, {"X-Key": "value"})
-        answers = [poster.post(b"body", 10), poster.post(b"body", 10)]
-        poster.close()
-    assert answers == [Answer(200, b"ok", None)] * 2
+        client = HttpClient(url, {"X-Key": "value"})
+        answers = [client.post(b"body", 10), client.post(b"body", 10)]
+        client.close()
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"ok")] * 2
     head, _, body = requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/metrics?x=1 HTTP/1.1\r\nHost: 127.0.0.1:")
     assert b"\r\nX-Key: value\r\nContent-Length: 4" in head
     assert body == b"body"
 
 
-def test_a_connection_that_the_receiver_dropped_is_opened_anew_once():
+def test_a_connection_that_the_receiver_dropped_is_opened_again_once():
     """As after an idle time: nothing is lost."""
     with server([OK, None], [OK]) as (url, requests):
-        poster = Poster(url, {})
-        assert [poster.post(b"body", 10).status for _ in range(2)] == [200, 200]
-        poster.close()
+        client = HttpClient(url, {})
+        assert [client.post(b"body", 10).status for _ in range(2)] == [200, 200]
+        client.close()
     assert len(requests) == 3
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 7.0)),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Answer(202, b"", None)),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Answer(200, b"", None)),
-        (b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\n", Answer(404, b"", None)),
-        (b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 0.0)),
-        (b"HTTP/1.1 503 Busy\r\nRetry-After: 31536000\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", 300.0)),
-        (b"HTTP/1.1 503 Busy\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n", Answer(503, b"", 300.0)),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", Answer(200, b"", None)),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", Answer(200, b"", None)),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", (503, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", (202, b"")),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (200, b"")),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nX: y\r\n\r\n",
+            (200, b"abcd"),
+        ),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", (200, b"")),
+        (b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\n", (404, b"")),
+        (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", (200, b"until the end")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, (200, b"x" * BODY_BYTES)),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000, (200, b"x" * BODY_BYTES)),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" + b"x" * 200_000 + b"\r\n0\r\n\r\n",
+            (200, b"x" * BODY_BYTES),
+        ),
+    ],
+    ids=[
+        "busy",
+        "announced",
+        "no content",
+        "no chunk",
+        "chunks",
+        "no chunk size",
+        "negative chunk size",
+        "cut off",
+        "old and closed",
+        "until the end",
+        "absurd length",
+        "negative length",
+        "long",
+        "long until the end",
+        "long chunk",
     ],
 )
 def test_answers_of_all_kinds(answer, expected):
-    """Announcements are passed over; a body of unknown length is not waited for."""
-    with server([answer]) as (url, _):
-        poster = Poster(url, {})
-        assert poster.post(b"body", 10) == expected
-        poster.close()
+    """Announcements are skipped; a body is read up to a limit, and one that cannot be read is empty."""
+    with server([answer], [OK]) as (url, _):
+        client = HttpClient(url, {})
+        response = client.post(b"body", 10)
+        assert (response.status, response.body) == expected
+        assert client.post(b"body", 10).body == b"ok"
+        client.close()
+
+
+def test_headers_are_read_whatever_their_case():
+    """As HTTP has it."""
+    with server([b"HTTP/1.1 503 Busy\r\nRETRY-After:  7 \r\nContent-Length: 0\r\n\r\n"]) as (url, _):
+        client = HttpClient(url, {})
+        assert client.post(b"body", 10).headers["retry-after"] == "7"
+        client.close()
+
+
+def test_a_receiver_that_answers_before_it_has_read_all_is_understood():
+    """As one does that finds a request too large, and then closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1 << 20):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        client = HttpClient(f"http://127.0.0.1:{listening.getsockname()[1]}/", {})
+        assert client.post(b"x" * (8 << 20), 10).status == 413
+        client.close()
+        thread.join(10)
 
 
 @pytest.mark.parametrize(
@@ -92,15 +155,15 @@ def test_answers_of_all_kinds(answer, expected):
 def test_what_is_not_http_is_an_error(answer):
     """A port of something else."""
     with server([answer]) as (url, _), pytest.raises(OSError, match="answer"):
-        Poster(url, {}).post(b"body", 10)
+        HttpClient(url, {}).post(b"body", 10)
 
 
 def test_what_comes_beyond_an_answer_is_not_taken_for_the_next_one():
-    """The connection is not kept: who answers twice is out of step."""
+    """The connection is not kept: a receiver that answers twice is out of step."""
     with server([OK + b"HTTP/1.1 400 Bad\r\n"], [OK]) as (url, requests):
-        poster = Poster(url, {})
-        assert [poster.post(b"body", 10) for _ in range(2)] == [Answer(200, b"ok", None)] * 2
-        poster.close()
+        client = HttpClient(url, {})
+        assert [client.post(b"body", 10).body for _ in range(2)] == [b"ok"] * 2
+        client.close()
     assert len(requests) == 2
 
 
@@ -116,24 +179,24 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next():
             (socket.AF_INET, socket.SOCK_STREAM, 0, "", address)
             for address in (silent.getsockname(), ("127.0.0.1", port))
         ]
-        poster = Poster(url, {}, resolve=lambda *_: rows)
-        assert poster.post(b"body", 2) == Answer(200, b"ok", None)
-        poster.close()
+        client = HttpClient(url, {}, resolve=lambda *_: rows)
+        assert client.post(b"body", 2).body == b"ok"
+        client.close()
         for connection in waiting:
             connection.close()
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
 def test_what_is_no_host_name_is_an_error_of_the_connection(host):
-    """It is told as any other receiver that cannot be reached."""
+    """It is reported like any other receiver that cannot be reached."""
     with pytest.raises(OSError, match="is no host name"):
-        Poster(f"http://{host}:4318/", {}).post(b"body", 10)
+        HttpClient(f"http://{host}:4318/", {}).post(b"body", 10)
 
 
 def test_a_name_without_an_address_is_an_error():
     """As a resolver that answers with nothing."""
     with pytest.raises(OSError, match="has no address"):
-        Poster("http://receiver.test:4318/", {}, resolve=lambda *_: []).post(b"body", 10)
+        HttpClient("http://receiver.test:4318/", {}, resolve=lambda *_: []).post(b"body", 10)
 
 
 @pytest.mark.parametrize("phase", ["connecting", "shaking hands", "waiting"])
@@ -145,25 +208,25 @@ def test_a_request_is_cut_from_another_thread_in_every_phase(phase):
         for connection in waiting:
             connection.setblocking(False)
             connection.connect_ex(silent.getsockname())
-        poster = Poster(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/", {})
+        client = HttpClient(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/", {})
         seen = []
 
         def post():
             try:
-                poster.post(b"body", 60)
+                client.post(b"body", 60)
             except OSError as error:
                 seen.append(error)
 
         thread = threading.Thread(target=post)
         thread.start()
         while thread.is_alive():
-            poster.cut()
+            client.cut()
             thread.join(0.05)
         for connection in waiting:
             connection.close()
     assert len(seen) == 1
     assert not isinstance(seen[0], TimeoutError)
-    assert poster._socket is None
+    assert client._socket is None
 
 
 def test_a_receiver_that_drips_is_cut_at_the_deadline():
@@ -184,7 +247,7 @@ def test_a_receiver_that_drips_is_cut_at_the_deadline():
         thread.start()
         try:
             with pytest.raises(TimeoutError):
-                Poster(f"http://127.0.0.1:{listening.getsockname()[1]}/", {}).post(b"body", 0.3)
+                HttpClient(f"http://127.0.0.1:{listening.getsockname()[1]}/", {}).post(b"body", 0.3)
         finally:
             end.set()
             thread.join(10)
@@ -195,7 +258,7 @@ def test_nobody_there_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
-        Poster(f"http://127.0.0.1:{port}/", {}).post(b"body", 10)
+        HttpClient(f"http://127.0.0.1:{port}/", {}).post(b"body", 10)
 
 
 @pytest.fixture
@@ -239,12 +302,64 @@ def encrypted(certificate):
 def test_over_tls_with_the_authority_of_the_settings(certificate):
     """OTEL_EXPORTER_OTLP_CERTIFICATE."""
     with encrypted(certificate) as url:
-        poster = Poster(url, {}, ssl.create_default_context(cafile=certificate[0]))
-        assert poster.post(b"body", 10).status == 200
-        poster.close()
+        client = HttpClient(url, {}, partial(make_tls, str(certificate[0]), None, None))
+        assert client.post(b"body", 10).status == 200
+        client.close()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(certificate):
     """Nothing is sent to it."""
     with encrypted(certificate) as url, pytest.raises(ssl.SSLCertVerificationError):
-        Poster(url, {}).post(b"body", 10)
+        HttpClient(url, {}).post(b"body", 10)
+
+
+def test_an_encrypted_key_is_an_error(certificate, tmp_path):
+    """Nobody is asked for its password on the terminal."""
+    key = tmp_path / "encrypted.key"
+    command = ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(certificate[1]), "-out", str(key)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    with pytest.raises(OSError, match=r"."):
+        make_tls(None, str(certificate[0]), str(key))
+
+
+def test_a_name_lookup_that_hangs_ends_at_the_deadline():
+    """The next request waits for the same lookup: there is never more than one."""
+    asked, released = [], threading.Event()
+
+    def resolve(*question):
+        asked.append(question)
+        released.wait(30)
+        return []
+
+    client = HttpClient("http://receiver.test:4318/", {}, resolve=resolve)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            client.post(b"body", 0.1)
+    released.set()
+
+    assert len(asked) == 1
+
+
+def test_an_abandoned_connection_stays_open_for_its_owner():
+    """A forked child closes its descriptor only; what it sends goes over a connection of its own."""
+    with server([OK, OK], [OK]) as (url, requests):
+        client = HttpClient(url, {})
+        client.post(b"body", 10)
+        parents = client._socket.dup()
+        client.abandon()
+        parents.sendall(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody")
+        assert parents.recv(1000) == OK
+        parents.close()
+        assert client.post(b"body", 10).body == b"ok"
+        client.close()
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://a:80/", "a"), ("http://a/", "a"), ("http://[::1]:4318/", "[::1]:4318"), ("https://a:443/", "a")],
+)
+def test_the_host_header_names_host_and_port(url, host):
+    """Without the port where it is the scheme's own, and with brackets around an address of version 6."""
+    assert HttpClient(url, {})._head.split(b"\r\n")[1] == f"Host: {host}".encode()

@@ -1,0 +1,212 @@
+"""HTTP/1.1 POST requests over one kept connection, each with a hard deadline; sockets and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from otel_ml._export.http_response import Response, left, read_response
+from otel_ml._export.name_lookup import NameLookup, Resolve
+
+if TYPE_CHECKING:
+    import ssl
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class HttpClient:
+    """Posts to one address. Redirects are not followed, proxies not asked.
+
+    One thread at a time posts; `cut` and `close` may come from any other.
+
+    Args:
+        url: Where to; ``http`` or ``https``.
+        headers: Sent with every request.
+        make_tls: Gives the context of each connection for ``https``; by default that of the system.
+        resolve: `socket.getaddrinfo`, or what answers like it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        make_tls: Callable[[], ssl.SSLContext] | None = None,
+        *,
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        self._make_tls = (make_tls or default_tls) if parts.scheme == "https" else None
+        self._resolve = resolve
+        self._lookup: NameLookup | None = None
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        port = "" if self._port == _DEFAULT_PORTS[parts.scheme] else f":{self._port}"
+        lines = [f"POST {path} HTTP/1.1", f"Host: {host}{port}", *(f"{name}: {text}" for name, text in headers.items())]
+        self._head = "\r\n".join(lines).encode("utf-8", "replace")
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        """Held where the connection is shut down or closed: a descriptor that was reused must not be shut down."""
+        self._is_cut = False
+
+    def post(self, body: bytes, timeout: float) -> Response:
+        """Sends one request and reads its answer, all within ``timeout`` seconds.
+
+        If a kept connection turns out to be broken, the request is sent once more on a new one.
+
+        Raises:
+            OSError: There was no answer in time, or none that is HTTP.
+        """
+        deadline = monotonic() + timeout
+        self._is_cut = False
+        is_kept = self._is_alive()
+        try:
+            try:
+                return self._exchange(body, deadline)
+            except OSError as error:
+                self._close()
+                if not is_kept or self._is_cut or isinstance(error, TimeoutError):
+                    raise
+                return self._exchange(body, deadline)
+        except (OSError, ValueError):
+            self._close()
+            raise
+
+    def cut(self) -> None:
+        """Ends the request in flight; later ones are sent as usual."""
+        self._is_cut = True
+        with self._lock:
+            if self._socket is not None:
+                with suppress(OSError):
+                    # That of a TLS connection would go on unencrypted for a moment.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Closes the connection, also under a request; the next request opens another one."""
+        self.cut()
+        self._close()
+
+    def abandon(self) -> None:
+        """In a forked child: closes this process's descriptor of a connection that is still the parent's."""
+        self._lock = threading.Lock()
+        self._lookup = None
+        self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+    def _is_alive(self) -> bool:
+        """Whether a kept connection is still open and in step; forgets it otherwise."""
+        connection = self._socket
+        if connection is None:
+            return False
+        try:
+            connection.settimeout(0)
+            unread = socket.socket.recv(connection, 1, socket.MSG_PEEK)
+        except BlockingIOError:  # nothing to read, as it should be
+            return True
+        except OSError:
+            unread = b""
+        if unread and self._make_tls is not None:  # TLS has messages of its own
+            return True
+        self._close()
+        return False
+
+    def _exchange(self, body: bytes, deadline: float) -> Response:
+        connection = self._socket or self._connect(deadline)
+        is_sent = True
+        try:
+            for data in (self._head + b"\r\nContent-Length: %d\r\n\r\n" % len(body), body):
+                _send(connection, data, deadline)
+        except (BrokenPipeError, ConnectionResetError):  # the receiver may have answered before it closed
+            is_sent = False
+        response = read_response(connection, deadline)
+        if response.is_last or not is_sent:
+            self._close()
+        return response
+
+    def _connect(self, deadline: float) -> socket.socket:
+        connection = self._open(deadline)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._make_tls is not None:
+            context = self._make_tls()
+            secured = context.wrap_socket(
+                connection, server_hostname=self._host.rstrip("."), do_handshake_on_connect=False
+            )
+            self._socket = connection = secured
+            self._check_cut()
+            secured.settimeout(left(deadline))
+            secured.do_handshake()
+        return connection
+
+    def _open(self, deadline: float) -> socket.socket:
+        """Connects to the first address that accepts; each has its share of the time that is left."""
+        error = OSError(errno.EADDRNOTAVAIL, f"{self._host!r} has no address")
+        addresses = self._addresses(deadline)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            self._socket = connection = socket.socket(family, kind, protocol)
+            try:
+                self._check_cut()
+                connection.settimeout(left(deadline) / (len(addresses) - tried))
+                connection.connect(address)
+            except OSError as refused:
+                self._close()
+                error = refused
+                if self._is_cut:
+                    break
+            else:
+                return connection
+        raise error
+
+    def _addresses(self, deadline: float) -> list[tuple[Any, ...]]:
+        lookup = self._lookup
+        if lookup is None or lookup.is_answered:  # one that still runs is waited for again
+            lookup = self._lookup = NameLookup(self._resolve, self._host, self._port)
+        return lookup.wait(left(deadline))
+
+    def _check_cut(self) -> None:
+        if self._is_cut:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the request was cut")
+
+
+def default_tls() -> ssl.SSLContext:
+    """The context of the system's certificate authorities."""
+    return make_tls(None, None, None)
+
+
+def make_tls(authority: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """Reads certificates again for each connection, so that renewed files are used.
+
+    Args:
+        authority: A file of certificate authorities; None for those of the system.
+        certificate: A file of the client's certificate, if it has one.
+        key: A file of its key, if that is not in the certificate's.
+
+    Raises:
+        OSError: A file cannot be used.
+    """
+    import ssl
+
+    context = ssl.create_default_context(cafile=authority)
+    context.set_alpn_protocols(["http/1.1"])
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, password="")  # else a terminal would be asked for one
+    return context
+
+
+def _send(connection: socket.socket, data: bytes, deadline: float) -> None:
+    """Sends all of it; `sendall` would give the whole time to each TLS record."""
+    unsent = memoryview(data)
+    while unsent:
+        connection.settimeout(left(deadline))
+        unsent = unsent[connection.send(unsent) :]
