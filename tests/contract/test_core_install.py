@@ -124,7 +124,7 @@ def allowed(place: str) -> set[str]:
     return names
 
 
-def test_the_core_installs_nine_packages() -> None:
+def test_the_core_installs_eight_packages() -> None:
     """Without extras, `pip install otel-ml` brings these packages; `requests` is not among them."""
     assert with_their_own(requirements("otel-ml")) == {
         "opentelemetry-api",
