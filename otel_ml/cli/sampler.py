@@ -161,11 +161,11 @@ def _stop_signal() -> threading.Event:
 
 def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[], int | None] | None]:
     """The sampler for these arguments, and a function that returns the id of the watched process."""
-    from otel_ml.resource_sampler import ResourceSampler, sources_of, watched
+    from otel_ml.resource_sampler import ResourceSampler, sources_of, target_process
 
     sources: tuple[Source, ...] = sources_of(
         arguments.mode,
-        pid=watched(name=arguments.name) if arguments.name else arguments.pid,
+        pid=target_process(name=arguments.name) if arguments.name else arguments.pid,
         utilization=arguments.once or arguments.json,
         per_cpu=arguments.per_cpu,
         pss=arguments.pss,
@@ -173,7 +173,7 @@ def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[
         children=bool(arguments.name or arguments.pid),  # the sampler itself has no children
         elect=False,
     )
-    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), watched(arguments.pid)
+    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), target_process(arguments.pid)
 
 
 def _host_name() -> dict[str, str]:

@@ -6,7 +6,7 @@ from otel_ml.resource_sampler._origins import origin_of
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot
-from otel_ml.resource_sampler._target_process import NamedProcess, OneProcess, watched
+from otel_ml.resource_sampler._target_process import NamedProcess, OneProcess, target_process
 from otel_ml.resource_sampler.export._direct import DirectExport
 from otel_ml.resource_sampler.export._standalone import export_directly
 from otel_ml.resource_sampler.gpu._model_memory import ModelMemory, model_memory
@@ -37,5 +37,5 @@ __all__ = [
     "model_memory",
     "origin_of",
     "sources_of",
-    "watched",
+    "target_process",
 ]

@@ -21,11 +21,11 @@ class Observed(Protocol):
         ...
 
 
-class Board:
-    """Which sampler the observable instruments of one meter read.
+class InstrumentRegistry:
+    """The observable instruments of one meter, and the sampler that they read.
 
-    An SDK keeps only the first callback of an instrument that is created twice, so the callbacks belong to the meter
-    and look here.
+    An SDK keeps only the first callback of an instrument that is created twice. So the callbacks belong to the meter
+    and ask this registry for the sampler.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Board:
             return True
 
     def release(self, sampler: Observed) -> None:
-        """Gives the place back."""
+        """Makes room for another sampler."""
         with self._lock:
             if self._sampler is sampler:
                 self._sampler = None
@@ -57,8 +57,8 @@ class Board:
                 self._created.add(metric.name)
                 _instruments.create(meter, metric, self._callback(metric.name))
 
-    def renew_lock(self) -> None:
-        """For a forked child, whose parent may have held the lock."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: replaces the lock, which a thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def _callback(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -69,9 +69,9 @@ class Board:
         return observe
 
 
-_DEFAULT: Final = Board()
-"""Of the global provider's meter, also while that is still a proxy of a provider to come."""
-_BOARDS: Final[weakref.WeakKeyDictionary[Meter, Board]] = weakref.WeakKeyDictionary()
+_DEFAULT: Final = InstrumentRegistry()
+"""For the global provider's meter, also while that is a proxy for a provider set later."""
+_REGISTRIES: Final[weakref.WeakKeyDictionary[Meter, InstrumentRegistry]] = weakref.WeakKeyDictionary()
 
 
 def default_meter() -> Meter:
@@ -79,9 +79,9 @@ def default_meter() -> Meter:
     return metrics.get_meter(semconv.SCOPE, schema_url=semconv.SCHEMA_URL)
 
 
-def board_of(meter: Meter | None) -> tuple[Board, Meter, object]:
-    """The board of a meter, the meter, and what owns its instruments; None stands for the default meter."""
+def get_registry(meter: Meter | None) -> tuple[InstrumentRegistry, Meter, object]:
+    """The registry of a meter, the meter, and what owns its instruments; None means the default meter."""
     default = default_meter()
     if meter is None or meter is default:
         return _DEFAULT, default, metrics.get_meter_provider()
-    return _BOARDS.setdefault(meter, Board()), meter, meter
+    return _REGISTRIES.setdefault(meter, InstrumentRegistry()), meter, meter

@@ -1,4 +1,4 @@
-"""How often to sample: the interval that was asked for, stretched while sampling costs more than its budget."""
+"""How often to sample: the requested interval, stretched while sampling costs more than its budget."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from otel_ml.config import ConfigError
 BUDGET: Final = 0.01
 """Share of one core that sampling may use by default."""
 MAX_INTERVAL: Final = 300.0
-"""The interval is never stretched beyond so many seconds."""
+"""Seconds beyond which the interval is never stretched."""
 
 _WEIGHT: Final = 0.2
-"""Of the last tick in the running mean of the cost."""
+"""Weight of the last tick in the running mean of the cost."""
 _CALM: Final = 0.9
-"""The interval asked for is back in force once it costs less than this part of the budget."""
+"""The requested interval applies again once it would cost less than this part of the budget."""
 _LOG: Final = logging.getLogger("otel_ml")
 
 
-class Pace:
-    """The interval in force, from the mean cost of a tick.
+class Interval:
+    """The current interval, from the mean cost of a tick.
 
     Args:
-        interval: Seconds that were asked for.
+        interval: The requested seconds.
         budget: Share of one core; None for OTEL_ML_SAMPLER_BUDGET, or `BUDGET` without it.
 
     Raises:
@@ -33,40 +33,40 @@ class Pace:
     """
 
     def __init__(self, interval: float, budget: float | None = None) -> None:
-        self._asked = interval
+        self._requested = interval
         self.budget = _checked(budget)
-        self.interval = interval
-        """Seconds in force."""
+        self.seconds = interval
+        """The current interval."""
         self._cost: float | None = None
         self._is_first = True
 
     @property
     def is_stretched(self) -> bool:
-        """Whether sampling costs more than its budget at the interval that was asked for."""
-        return self.interval > self._asked
+        """Whether sampling costs more than its budget at the requested interval."""
+        return self.seconds > self._requested
 
-    def spend(self, cost: float) -> None:
-        """Takes note of the CPU seconds of one tick; the first one is not typical, it opens everything."""
+    def add_cost(self, cost: float) -> None:
+        """Adds the CPU seconds of one tick; the first tick is ignored, because it opens everything."""
         if self._is_first:
             self._is_first = False
             return
         self._cost = cost if self._cost is None else self._cost + _WEIGHT * (cost - self._cost)
         needed = self._cost / self.budget
-        if self.is_stretched and needed < self._asked * _CALM:
-            self.interval = self._asked
-            _LOG.info("otel-ml: sampling is within its budget again: the interval is %.3g s", self._asked)
-        elif self.is_stretched or needed > self._asked:
+        if self.is_stretched and needed < self._requested * _CALM:
+            self.seconds = self._requested
+            _LOG.info("otel-ml: sampling is within its budget again: the interval is %.3g s", self._requested)
+        elif self.is_stretched or needed > self._requested:
             self._stretch(needed)
 
     def _stretch(self, needed: float) -> None:
         was_stretched = self.is_stretched
-        self.interval = max(self._asked, min(needed, MAX_INTERVAL))
+        self.seconds = max(self._requested, min(needed, MAX_INTERVAL))
         if self.is_stretched and not was_stretched:
             _LOG.warning(
                 "otel-ml: sampling costs %.2g %% of a core every %.3g s, above its budget of %.3g %%: the interval is "
                 "stretched, see %s. %s sets the budget",
-                100 * (self._cost or 0.0) / self._asked,
-                self._asked,
+                100 * (self._cost or 0.0) / self._requested,
+                self._requested,
                 100 * self.budget,
                 semconv.SAMPLER_INTERVAL.name,
                 semconv.ENV_SAMPLER_BUDGET,

@@ -17,8 +17,8 @@ from opentelemetry.metrics import Meter, NoOpMeter, Observation
 from otel_ml import _guard, _process, semconv
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler import _health
-from otel_ml.resource_sampler._instrument_registry import Board, board_of
-from otel_ml.resource_sampler._interval import Pace
+from otel_ml.resource_sampler._instrument_registry import InstrumentRegistry, get_registry
+from otel_ml.resource_sampler._interval import Interval
 from otel_ml.resource_sampler._points import Point, Points
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
@@ -85,12 +85,12 @@ class ResourceSampler:
             raise ConfigError(
                 f"interval={interval!r} must be a number of seconds from {MIN_INTERVAL} to {MAX_INTERVAL:g}"
             )
-        self._pace = Pace(float(interval), budget)
+        self._interval = Interval(float(interval), budget)
         self._sources = tuple(sources_of(mode, pid=pid, utilization=utilization) if sources is None else sources)
         self._meter = meter
         self._clock = clock
         self._cpu_clock = cpu_clock
-        self._board: Board | None = None
+        self._registry: InstrumentRegistry | None = None
         self._health = _health.Health()
         self._series = Points()
         self._own_series = Points()
@@ -111,7 +111,7 @@ class ResourceSampler:
     @property
     def interval(self) -> float:
         """Seconds between two snapshots in force; longer than asked for while the budget stretches it."""
-        return self._pace.interval
+        return self._interval.seconds
 
     @property
     def is_running(self) -> bool:
@@ -133,8 +133,8 @@ class ResourceSampler:
             self._stop.set()
             self._taken = None
             thread = self._thread
-        if self._board is not None:
-            self._board.release(self)
+        if self._registry is not None:
+            self._registry.release(self)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
@@ -162,10 +162,10 @@ class ResourceSampler:
         points, unsound = self._series.of(readings)
         before -= sum(part.elsewhere for part in snapshot.sources)
         self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
-        if self._clock() - begun > self._pace.interval:
+        if self._clock() - begun > self._interval.seconds:
             self._health.overrun()
-        own, _ = self._own_series.of(list(self._health.readings(self._pace.interval)))
-        self._pace.spend(self._cpu_clock() - before)
+        own, _ = self._own_series.of(list(self._health.readings(self._interval.seconds)))
+        self._interval.add_cost(self._cpu_clock() - before)
         points.update(own)
         return points
 
@@ -178,7 +178,7 @@ class ResourceSampler:
         if not self.is_running:
             _guard.call("resource_sampler.restart", self._restart)
             return ()
-        limit = max(STALE_TICKS * self._pace.interval, _STALE_SECONDS)
+        limit = max(STALE_TICKS * self._interval.seconds, _STALE_SECONDS)
         if taken is None or self._clock() - taken.at > limit:
             self._say_what_hangs(limit)
             return ()
@@ -205,19 +205,19 @@ class ResourceSampler:
                 _guard.call("resource_sampler.close", source.close)
 
     def _start(self) -> None:
-        board, meter, provider = board_of(self._meter)
+        registry, meter, provider = get_registry(self._meter)
         if is_off() or isinstance(meter, NoOpMeter):
             _LOG.info("otel-ml: metrics or the resource sampler are switched off, so that it stays off")
             return
-        if not board.claim(self):
+        if not registry.claim(self):
             _guard.warn_once(
                 "resource_sampler.second",
                 "otel-ml: a resource sampler already runs on this meter; the second one stays off",
             )
             return
-        self._board = board
+        self._registry = registry
         # not under the lock: creating instruments waits for a collection, whose callbacks may want the lock
-        board.create(meter, provider, self._observed())
+        registry.create(meter, provider, self._observed())
         self.instrument(meter)
         with self._lock:
             self._wanted = True
@@ -247,7 +247,7 @@ class ResourceSampler:
         due = self._clock()
         while not stop.is_set():
             _guard.call("resource_sampler.tick", self._keep, stop)
-            due += self._pace.interval
+            due += self._interval.seconds
             due = max(due, self._clock())
             stop.wait(max(0.0, due - self._clock()))
         self.close()
@@ -283,8 +283,8 @@ class ResourceSampler:
             reset = getattr(source, "reset_after_fork", None)
             if reset is not None:
                 _guard.call("resource_sampler.fork", reset)
-        if self._board is not None:
-            self._board.renew_lock()
+        if self._registry is not None:
+            self._registry.reset_after_fork()
 
 
 def is_off() -> bool:

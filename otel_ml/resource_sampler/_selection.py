@@ -10,7 +10,7 @@ from typing import Final, Literal
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler._election import Elected, Leadership
 from otel_ml.resource_sampler._source import Source
-from otel_ml.resource_sampler._target_process import watched as find_watched
+from otel_ml.resource_sampler._target_process import target_process
 from otel_ml.resource_sampler.gpu._late_driver import LateGpuSource
 from otel_ml.resource_sampler.gpu._source import GpuSource
 from otel_ml.resource_sampler.linux._container import ContainerSource
@@ -53,40 +53,40 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     if isinstance(pid, int) and not is_alive(pid):
         raise ConfigError(f"pid={pid!r}: there is no such process here")
     parts = _PARTS[mode]
-    watched = find_watched(pid) if isinstance(pid, int) else pid
+    target = target_process(pid) if isinstance(pid, int) else pid
     if not Path("/proc/self/stat").exists():  # macOS, Windows
-        return _portable(parts, watched)
-    container = ContainerSource(watched)
-    cpus = _available(watched, container)
-    process = ProcessSource(watched, utilization=utilization, pss=pss, children=children, cpus=cpus)
-    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, watched, gpm=gpm)))
-    if mode == "process" and watched is None and elect:
+        return _portable(parts, target)
+    container = ContainerSource(target)
+    cpus = _available(target, container)
+    process = ProcessSource(target, utilization=utilization, pss=pss, children=children, cpus=cpus)
+    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, target, gpm=gpm)))
+    if mode == "process" and target is None and elect:
         leadership = Leadership()
         shared = tuple(Elected(source, leadership) for source in shared)
     host = (HostSource(parts=parts, utilization=utilization, per_cpu=per_cpu),) if parts else ()
     return (*host, process, *shared)
 
 
-def _available(watched: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
+def _available(target: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
     """What tells how many CPUs affinity and quota grant."""
 
     def cpus() -> float:
-        process = 0 if watched is None else watched() or 0
+        process = 0 if target is None else target() or 0
         return min(available_cpus(process), container.cpu_limit() or math.inf)
 
     return cpus
 
 
-def _gpus(mode: Mode, watched: Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
+def _gpus(mode: Mode, target: Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
     """What makes the GPU source, with whose share of the GPUs it gives."""
-    if mode == "node" and watched is None:
+    if mode == "node" and target is None:
         return lambda: GpuSource(gpm=gpm, attribution="containers")
-    return lambda: GpuSource(gpm=gpm, pid=watched)
+    return lambda: GpuSource(gpm=gpm, pid=target)
 
 
-def _portable(parts: tuple[Part, ...], watched: Callable[[], int | None] | None) -> tuple[Source, ...]:
+def _portable(parts: tuple[Part, ...], target: Callable[[], int | None] | None) -> tuple[Source, ...]:
     from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
 
-    process = PortableProcessSource(watched)
+    process = PortableProcessSource(target)
     host = (PortableHostSource(parts=parts),) if parts else ()
-    return (*host, process, GpuSource(pid=watched))
+    return (*host, process, GpuSource(pid=target))

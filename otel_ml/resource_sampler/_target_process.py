@@ -11,13 +11,13 @@ from typing import Final
 from otel_ml.resource_sampler.linux._stat import read_stat
 
 SEARCH_SECONDS: Final = 5.0
-"""How long it takes at most until a process of that name is found."""
+"""The longest time until a process of that name is found."""
 
 
-def watched(pid: int | None = None, name: str = "") -> Callable[[], int | None] | None:
-    """What tells the process of this id or name at every reading; None where there is neither.
+def target_process(pid: int | None = None, name: str = "") -> Callable[[], int | None] | None:
+    """A function that returns the id of the process with this id or name at every call; None without either.
 
-    Without /proc, as on macOS and Windows, it is found through psutil.
+    Without /proc, as on macOS and Windows, psutil finds it.
     """
     if pid is None and not name:
         return None
@@ -40,8 +40,8 @@ class OneProcess:
         self._folder = Path(proc) / str(pid)
         self._pid = pid
         self._start: int | None = None
-        self._is_told = False
-        """Whether the start is known; where it could not be read, the first one that can is taken for it."""
+        self._is_known = False
+        """Whether the start is known; where it could not be read, the first one that can be read is used."""
         self()
 
     def __call__(self) -> int | None:
@@ -49,9 +49,9 @@ class OneProcess:
         try:
             start = _start(self._folder)
         except (OSError, ValueError, IndexError):
-            return self._pid if not self._is_told or self._start is not None else None
-        if not self._is_told:
-            self._start, self._is_told = start, True
+            return self._pid if not self._is_known or self._start is not None else None
+        if not self._is_known:
+            self._start, self._is_known = start, True
         return self._pid if start is not None and start == self._start else None
 
 
@@ -59,7 +59,7 @@ class NamedProcess:
     """The oldest process of a name, as in /proc/<pid>/comm; looked for again when it ends.
 
     Args:
-        name: The process's name; the kernel cuts names at 15 bytes, so that this one is cut there too.
+        name: The process's name; the kernel cuts names at 15 bytes, and so does this class.
         proc: Root of the proc file system.
         clock: Monotonic seconds.
     """
@@ -82,7 +82,7 @@ class NamedProcess:
         return pid
 
     def _candidates(self) -> list[tuple[int, int]]:
-        """Start and id of the processes of that name, but for this one."""
+        """Start and id of the processes of that name, except this one."""
         found = []
         try:
             entries = os.listdir(self._proc)  # noqa: PTH208 - a third of the time

@@ -1,4 +1,4 @@
-"""Which share of a GPU is this process's, with the rung of the ladder by which that is known."""
+"""Which share of a GPU belongs to this process, and the method by which that is known."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._device import Device, Gpu
 from otel_ml.resource_sampler.gpu._model_memory import Allocated, allocated, bare, loaded_models
 from otel_ml.resource_sampler.gpu._nvml import Nvml
-from otel_ml.resource_sampler.gpu._owners import Owners, is_plausible
-from otel_ml.resource_sampler.gpu._slow_tier import Step
+from otel_ml.resource_sampler.gpu._process_owners import Owners, is_plausible
+from otel_ml.resource_sampler.gpu._slow_readings import Step
 
-Attribution = Literal["process", "containers", "off"]
+AttributionKind = Literal["process", "containers", "off"]
 
 _MAX_MADE: Final = 1024
 
@@ -32,18 +32,18 @@ class _Seen:
     by_container: dict[int, str] = field(default_factory=dict)
 
 
-class Ladder:
-    """The steps of the slow tier that say whose a GPU is.
+class Attribution:
+    """The slow steps that find out whose a GPU is.
 
-    One rung is taken for one GPU, the first that holds: ``framework`` (the allocator of a loaded torch), ``pid`` (the
+    For each GPU the first method that applies is used: ``framework`` (the allocator of a loaded torch), ``pid`` (the
     driver's process list names us, or a descendant, and that process has CUDA open), ``host_pid`` (it names us by the
-    host's number), ``exclusive`` (the only device that is visible, and nobody else is listed: an upper bound). On no
-    rung there is no figure.
+    host's number), ``exclusive`` (the only device that is visible, and nobody else is listed: an upper bound). Without
+    a method there is no figure.
 
     Args:
         nvml: The driver library.
-        kind: ``process`` for the watched process, ``containers`` for the sum of each container on this machine.
-        pid: The watched process or what tells it, by default this one.
+        kind: ``process`` for the target process, ``containers`` for the sum of each container on this machine.
+        pid: The target process or what returns it, by default this one.
         proc: /proc of this namespace.
         host_proc: /proc of the host, where it is mounted.
         framework: What the allocator of the framework holds.
@@ -53,7 +53,7 @@ class Ladder:
         self,
         nvml: Nvml,
         *,
-        kind: Attribution = "process",
+        kind: AttributionKind = "process",
         pid: int | Callable[[], int | None] | None = None,
         proc: Path = Path("/proc"),
         host_proc: Path | None = None,
@@ -77,7 +77,7 @@ class Ladder:
         return steps
 
     def keep(self, uuids: set[str]) -> None:
-        """Forgets devices that are no more."""
+        """Forgets devices that are gone."""
         for uuid in [uuid for uuid in self._seen if uuid not in uuids]:
             del self._seen[uuid]
 
@@ -87,7 +87,7 @@ class Ladder:
         held = self._framework() if models else []
         for one in held:
             device = _device_of(one, held, devices)
-            # together they cannot be more than what is allocated now: some of it has been freed without our being told
+            # together they cannot be more than what is allocated now: some of it has been freed unseen
             total = sum(memory.by_device.get(one.number, 0) for memory in models)
             if device is None or total > one.allocated:
                 continue
@@ -120,15 +120,15 @@ class Ladder:
         held = self._reserved(device, is_sole=is_sole)
         used = [memory[pid] or 0 for pid in ours]
         if held:
-            value, rung = held, "framework"
+            value, used_method = held, "framework"
         elif used and all(used):  # 0 is what a half translated process id gives
-            value, rung = sum(used), method
+            value, used_method = sum(used), method
         elif is_sole and device.memory_used and memory.keys() <= ours and self._owners.has_device():
-            value, rung = device.memory_used, "exclusive"
+            value, used_method = device.memory_used, "exclusive"
         else:
-            yield Gap(f"{device.identity.name} share of the process", "absent", "no rung of the ladder holds")
+            yield Gap(f"{device.identity.name} share of the process", "absent", "no attribution method applies")
             return
-        yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, value, self._share_tags(device, rung))
+        yield Reading(semconv.PROCESS_GPU_MEMORY_USAGE, value, self._share_tags(device, used_method))
 
     def _reserved(self, device: Device, *, is_sole: bool) -> int:
         if not self._is_self:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
-from otel_ml.resource_sampler.gpu._fields import Batch
+from otel_ml.resource_sampler.gpu._field_batch import Batch
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
-from otel_ml.resource_sampler.gpu._slow_tier import SlowTier
+from otel_ml.resource_sampler.gpu._slow_readings import SlowReadings
 
 Step = Callable[[], Iterable[Reading | Gap]]
 
@@ -40,8 +40,8 @@ class Device:
         self._worked: set[str] = set()
         self._unknown_in_a_row = 0
 
-    def take_up(self, handle: Any) -> None:
-        """For a device that is there again: everything is tried anew."""
+    def reopen(self, handle: Any) -> None:
+        """For a device that is back: everything is tried again."""
         self.handle = handle
         self._unsupported.clear()
         self._refused.clear()
@@ -127,18 +127,18 @@ class Gpu(Device):
         super().__init__(nvml, identity, handle)
         self.is_mig_parent = False
         self.batch = Batch(counters)
-        self.slow = SlowTier(self)
+        self.slow = SlowReadings(self)
         self._slow_items: list[Reading | Gap] = []
         self._sampled_until = 0
         self._samples_missed = 0
         self._busiest = 0.0
         self._is_idle_a_lie = False
 
-    def take_up(self, handle: Any) -> None:
-        """For a GPU that is there again: everything is tried anew."""
-        super().take_up(handle)
+    def reopen(self, handle: Any) -> None:
+        """For a GPU that is back: everything is tried again."""
+        super().reopen(handle)
         self.batch.probe_again()
-        self.slow = SlowTier(self)
+        self.slow = SlowReadings(self)
         self._slow_items = []
         self._samples_missed = 0
 

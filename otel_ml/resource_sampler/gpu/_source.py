@@ -14,12 +14,13 @@ from opentelemetry.metrics import Histogram, Meter
 from otel_ml import _instruments, semconv
 from otel_ml.config import ConfigError
 from otel_ml.resource_sampler._source import Gap, Report
-from otel_ml.resource_sampler.gpu._attribution import Attribution, Ladder
-from otel_ml.resource_sampler.gpu._driver import MAX_GPUS, Driver
+from otel_ml.resource_sampler.gpu._attribution import Attribution, AttributionKind
+from otel_ml.resource_sampler.gpu._driver import Driver
 from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
+from otel_ml.resource_sampler.gpu._gpu_table import MAX_GPUS
 from otel_ml.resource_sampler.gpu._metrics import METRICS
 from otel_ml.resource_sampler.gpu._nvml import Nvml
-from otel_ml.resource_sampler.gpu._slot import RETRY_SECONDS, SLOW_SECONDS, Settings
+from otel_ml.resource_sampler.gpu._settings import RETRY_SECONDS, SLOW_SECONDS, Settings
 from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS, XidCounts
 
 __all__ = ["MAX_GPUS", "RETRY_SECONDS", "GpuSource"]
@@ -69,7 +70,7 @@ class GpuSource:
         slow: float = SLOW_SECONDS,
         deadline: float = DEADLINE_SECONDS,
         gpm: bool = False,
-        attribution: Attribution = "process",
+        attribution: AttributionKind = "process",
         pid: int | Callable[[], int | None] | None = None,
         proc: Path = Path("/proc"),
         host_proc: Path | None = None,
@@ -86,7 +87,7 @@ class GpuSource:
         self._settings = settings if jitter is None else Settings(clock, retry, slow, gpm, poll, Path(proc), jitter)
         self._module = nvml
         self._deadline = deadline
-        self._attribution: Attribution = attribution
+        self._attribution: AttributionKind = attribution
         self._watched = pid
         self._host_proc = host_proc
         self._durations: Histogram | None = None
@@ -121,11 +122,11 @@ class GpuSource:
     def _begin(self) -> None:
         self._pid = os.getpid()
         nvml = Nvml(self._module, self._timed)
-        ladder = Ladder(
+        shares = Attribution(
             nvml, kind=self._attribution, pid=self._watched, proc=self._settings.proc, host_proc=self._host_proc
         )
         self._xids = XidCounts(self._settings.clock)
-        self._driver = Driver(nvml, ladder, self._xids, self._settings)
+        self._driver = Driver(nvml, shares, self._xids, self._settings)
         self._worker = Worker()
         self._unanswered_in_a_row = 0
 

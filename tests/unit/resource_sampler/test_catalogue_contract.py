@@ -45,7 +45,7 @@ otelml.gpu.sm.occupancy | gauge | 1 | {DEVICE} | GPM 3
 otelml.gpu.tensor.activity | gauge | 1 | {DEVICE} | GPM 5
 otelml.gpu.dram.activity | gauge | 1 | {DEVICE} | GPM 10
 otelml.gpu.nvlink.io | counter | By | {DEVICE} network.io.direction | 138 139 202 204
-otelml.process.gpu.memory.usage | updowncounter | By | {SHARE} | ladder
+otelml.process.gpu.memory.usage | updowncounter | By | {SHARE} | attribution
 otelml.process.gpu.utilization | gauge | 1 | {SHARE} | nvmlDeviceGetProcessUtilization
 otelml.model.gpu.memory.usage | updowncounter | By | hw.id ml.model.name ml.model.version | PyTorch allocator
 otelml.gpu.process.count | updowncounter | {{process}} | {DEVICE} otelml.gpu.process.owner | nvmlDeviceGetComputeRunningProcesses
@@ -114,7 +114,7 @@ BEYOND = {
 }
 BY_EVENT_OR_SHARE = {
     "events": of_gpus.test_xids_come_from_events,
-    "ladder": of_gpus.test_shares_of_process_and_model_come_from_lists_and_allocator,
+    "attribution": of_gpus.test_shares_of_process_and_model_come_from_lists_and_allocator,
     "allocator": of_gpus.test_shares_of_process_and_model_come_from_lists_and_allocator,
     "nvmlDeviceGetProcessUtilization": of_gpus.test_shares_of_process_and_model_come_from_lists_and_allocator,
 }

@@ -3,25 +3,25 @@ from __future__ import annotations
 import pytest
 
 from otel_ml.resource_sampler import Report, ResourceSampler
-from otel_ml.resource_sampler._interval import MAX_INTERVAL, Pace
+from otel_ml.resource_sampler._interval import MAX_INTERVAL, Interval
 
 
 def test_within_the_budget_the_interval_is_what_was_asked_for():
     """A first tick that opens everything is no measure."""
-    pace = Pace(10.0, 0.01)
+    interval = Interval(10.0, 0.01)
     for cost in (5.0, 0.001, 0.002, 0.09):
-        pace.spend(cost)
-    assert (pace.interval, pace.is_stretched) == (10.0, False)
+        interval.add_cost(cost)
+    assert (interval.seconds, interval.is_stretched) == (10.0, False)
 
 
 def test_above_the_budget_the_interval_grows_until_the_budget_holds_and_says_so_once(caplog):
     """One line when it is stretched, one when it is not any more, however often the cost varies in between."""
     caplog.set_level("INFO", "otel_ml")
-    pace = Pace(1.0, 0.01)
+    interval = Interval(1.0, 0.01)
     seen = []
     for cost in (0.0, *[0.05] * 30, *[0.06] * 30, *[0.001] * 60):
-        pace.spend(cost)
-        seen.append(pace.interval)
+        interval.add_cost(cost)
+        seen.append(interval.seconds)
     assert seen[30] == pytest.approx(5.0)
     assert seen[60] == pytest.approx(6.0, rel=0.01)
     assert seen[-1] == 1.0
@@ -31,17 +31,17 @@ def test_above_the_budget_the_interval_grows_until_the_budget_holds_and_says_so_
 
 def test_the_interval_is_never_stretched_for_ever():
     """A source that costs minutes is still read now and then."""
-    pace = Pace(1.0, 0.01)
+    interval = Interval(1.0, 0.01)
     for _ in range(50):
-        pace.spend(600.0)
-    assert pace.interval == MAX_INTERVAL
+        interval.add_cost(600.0)
+    assert interval.seconds == MAX_INTERVAL
 
 
 def test_the_budget_comes_from_the_argument_then_the_environment_then_the_default(monkeypatch):
     """Arguments win."""
-    assert Pace(1.0).budget == 0.01
+    assert Interval(1.0).budget == 0.01
     monkeypatch.setenv("OTEL_ML_SAMPLER_BUDGET", "0.5")
-    assert (Pace(1.0).budget, Pace(1.0, 0.2).budget) == (0.5, 0.2)
+    assert (Interval(1.0).budget, Interval(1.0, 0.2).budget) == (0.5, 0.2)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "nan", "1000"])

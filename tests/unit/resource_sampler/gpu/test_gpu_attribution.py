@@ -7,7 +7,7 @@ import pytest
 from nvml_fixtures import rows_of
 
 from otel_ml.resource_sampler import Gap
-from otel_ml.resource_sampler.gpu._attribution import Ladder
+from otel_ml.resource_sampler.gpu._attribution import Attribution
 from otel_ml.resource_sampler.gpu._model_memory import Allocated
 
 MIB = 1 << 20
@@ -120,7 +120,7 @@ def test_the_number_of_a_stranger_is_not_taken_for_ours(processes, read):
     processes(500)
     report = read(f"0 - 0 process 500 {300 * MIB}", "0 - 0 busy 500 40", pid=500)
     assert (used(report), busy(report)) == ({}, {})
-    assert Gap("GPU 0 share of the process", "absent", "no rung of the ladder holds") in report.gaps
+    assert Gap("GPU 0 share of the process", "absent", "no attribution method applies") in report.gaps
 
 
 @pytest.mark.parametrize("memory", ["0", "-"])
@@ -282,10 +282,10 @@ def test_the_list_of_one_gpu_is_bounded(processes, read, others, expected):
 
 def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeypatch):
     """Workers come and go for months."""
-    from otel_ml.resource_sampler.gpu import _owners
+    from otel_ml.resource_sampler.gpu import _process_owners
 
-    monkeypatch.setattr(_owners, "_MAX_REMEMBERED", 3)
-    owners = _owners.Owners(500, tmp_path / "proc")
+    monkeypatch.setattr(_process_owners, "_MAX_REMEMBERED", 3)
+    owners = _process_owners.Owners(500, tmp_path / "proc")
     processes(500, cuda=True)
     for pid in range(600, 620):
         processes(pid, parent=500, cuda=True)
@@ -295,7 +295,7 @@ def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeyp
 
 def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
     """The process may have opened the device anew, or given it up."""
-    from otel_ml.resource_sampler.gpu._owners import Owners
+    from otel_ml.resource_sampler.gpu._process_owners import Owners
 
     processes(500, cuda=True)
     owners = Owners(500, tmp_path / "proc")
@@ -330,12 +330,12 @@ def test_the_frameworks_device_is_found_by_uuid_never_by_number(held, devices, f
     from otel_ml.resource_sampler.gpu import _model_memory
     from otel_ml.resource_sampler.gpu._model_memory import ModelMemory
 
-    ladder = Ladder(SimpleNamespace(), framework=lambda: held)
+    attribution = Attribution(SimpleNamespace(), framework=lambda: held)
     memory = ModelMemory("fraud", "1")
     memory.by_device = {one.number: one.allocated for one in held}
     _model_memory._MODELS["fraud", "1"] = memory
     try:
-        rows = {r.attributes["hw.id"]: r.value for r in ladder.models([device(uuid) for uuid in devices])}
+        rows = {r.attributes["hw.id"]: r.value for r in attribution.models([device(uuid) for uuid in devices])}
     finally:
         _model_memory._MODELS.clear()
     assert rows == found
@@ -343,5 +343,5 @@ def test_the_frameworks_device_is_found_by_uuid_never_by_number(held, devices, f
 
 def test_a_sampler_of_another_process_does_not_ask_its_own_framework(driver, gpus):
     """The allocator of this process says nothing about that one."""
-    ladder = Ladder(SimpleNamespace(), pid=os.getpid() + 1, framework=lambda: 1 // 0)
-    assert list(ladder.models([device("GPU-a")])) == []
+    attribution = Attribution(SimpleNamespace(), pid=os.getpid() + 1, framework=lambda: 1 // 0)
+    assert list(attribution.models([device("GPU-a")])) == []

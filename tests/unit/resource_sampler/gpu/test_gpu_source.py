@@ -20,7 +20,7 @@ def no_share(name):
     """The gaps of a GPU on which nothing is ours."""
     return [
         Gap(f"{name} page retirement pending", "unsupported", "field 31 answers 3"),
-        Gap(f"{name} share of the process", "absent", "no rung of the ladder holds"),
+        Gap(f"{name} share of the process", "absent", "no attribution method applies"),
         Gap(f"{name} process utilization", "absent", "Not Found"),
     ]
 

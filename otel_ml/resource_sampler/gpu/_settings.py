@@ -1,4 +1,4 @@
-"""One GPU that was seen and what belongs to it, and how long to leave alone what is lost."""
+"""What the GPU source was asked for, and how long to leave alone what is lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from otel_ml.resource_sampler.gpu._device import Device, Gpu
-from otel_ml.resource_sampler.gpu._gpm import Gpm
-from otel_ml.resource_sampler.gpu._mig import Instance, MigLayout
 from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS
 
 RETRY_SECONDS: Final = 60.0
@@ -58,34 +55,3 @@ class Backoff:
     def is_due(self) -> bool:
         """Whether the pause is over."""
         return self._settings.clock() >= self.due_at
-
-
-class Slot:
-    """One GPU that was ever seen, with what belongs to it."""
-
-    def __init__(self, gpu: Gpu, settings: Settings) -> None:
-        self.gpu = gpu
-        self.mig = MigLayout(gpu.nvml, gpu)
-        self.gpm: dict[str, Gpm] = {}
-        self.is_reported = False
-        """Whether the log says that it is lost."""
-        self._settings = settings
-
-    @property
-    def devices(self) -> list[Device]:
-        """What programs can run on: the instances, or the GPU itself."""
-        if self.gpu.handle is None:
-            return []
-        return list(self.mig.instances.values()) if self.gpu.is_mig_parent else [self.gpu]
-
-    def gpm_of(self, device: Device) -> Gpm:
-        uuid = device.identity.uuid
-        if uuid not in self.gpm:
-            number = device.slice_id if isinstance(device, Instance) else None
-            self.gpm[uuid] = Gpm(self.gpu.nvml, device.identity, self.gpu.handle, number, self._settings.clock)
-        return self.gpm[uuid]
-
-    def release(self, keep: frozenset[str] = frozenset()) -> None:
-        """Frees the samples of devices that are no more."""
-        for uuid in [uuid for uuid in self.gpm if uuid not in keep]:
-            self.gpm.pop(uuid).release()

@@ -9,7 +9,7 @@ from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._device import Device, Gpu
 from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
-from otel_ml.resource_sampler.gpu._slow_tier import Step
+from otel_ml.resource_sampler.gpu._slow_readings import Step
 
 MAX_INSTANCES: Final = 16
 """Instances of one GPU; the hardware has seven."""
@@ -89,7 +89,7 @@ class MigLayout:
             if instance is None or instance.slice_id != one.slice_id:
                 instance = self._made(one)
             elif instance.is_stale:
-                instance.take_up(one.handle)
+                instance.reopen(one.handle)
             instance.handle, instance.is_stale = one.handle, False
             kept[one.uuid] = instance
         self.instances = kept

@@ -38,7 +38,7 @@ _REASONS: Final = {
 _HARDWARE: Final = 0x08 | 0x40 | 0x80
 
 
-class SlowTier:
+class SlowReadings:
     """The slow calls of one GPU, and what they found out about it."""
 
     def __init__(self, gpu: Gpu) -> None:
