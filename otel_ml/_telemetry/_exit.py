@@ -1,4 +1,4 @@
-"""How a process ends: at the interpreter's exit, as a child of `multiprocessing`, and, when asked for, by SIGTERM."""
+"""Shuts telemetry down at the interpreter's exit, in a child of `multiprocessing`, and on SIGTERM if asked to."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Final
 from otel_ml import _guard, _process
 
 _HOLD: Final = 1.0
-"""Seconds that the signal handler keeps the main thread. It lets go after that: the thread may hold a lock that the
-shutdown needs. The process ends by the signal when the shutdown is done."""
+"""Seconds that the signal handler blocks the main thread, which may hold a lock that the shutdown needs. The process
+ends by the signal when the shutdown is done."""
 _LAST: Final = -100
 """Priority of our finalizer: after the queues and pools of the child."""
 
 
-class Endings:
-    """Calls a shutdown wherever Python lets a process end in an orderly way.
+class ExitHooks:
+    """Calls a shutdown at every orderly end of the process.
 
-    `os._exit` and SIGKILL are out of reach; so is SIGTERM where nobody handles it, unless asked for.
+    `os._exit` and SIGKILL are out of reach; so is a SIGTERM that nobody handles, without `watch_sigterm`.
     """
 
     def __init__(self, shutdown: Callable[[], object]) -> None:
         self._shutdown = shutdown
-        self._known_to: object = None
+        self._registered_with: object = None
 
     def watch(self) -> None:
-        """From now on, in this process."""
+        """Registers the shutdown in this process."""
         atexit.register(self._shutdown)
         process = sys.modules.get("multiprocessing.process")
         if process is not None and process.parent_process() is not None:
@@ -40,15 +40,15 @@ class Endings:
             self.watch_child()
 
     def watch_child(self) -> None:
-        """In a forked child, and before one is made of this process.
+        """Registers the shutdown for children of `multiprocessing`; called in a forked child, too.
 
         `multiprocessing` ends its children without the interpreter's exit functions, and it forgets finalizers that
         were registered before the child's own start.
         """
         util = sys.modules.get("multiprocessing.util")
-        if util is not None and self._known_to is not util:
-            self._known_to = util
-            util.register_after_fork(self, Endings.finalize)
+        if util is not None and self._registered_with is not util:
+            self._registered_with = util
+            util.register_after_fork(self, ExitHooks.finalize)
 
     def finalize(self) -> None:
         """Registers the shutdown with `multiprocessing`, in its child."""
@@ -56,17 +56,17 @@ class Endings:
         util.Finalize(None, self._shutdown, exitpriority=_LAST)
 
     def watch_sigterm(self) -> None:
-        """Installs a handler where there is none; the process still ends by the signal, and a second one ends it
-        at once.
+        """Installs a handler if the service has none; the process still ends by the signal, a second one ends it at
+        once.
         """
         if threading.current_thread() is not threading.main_thread():
             _guard.warn_once(
                 "sigterm", "otel-ml: flush_on_sigterm has no effect: configure() must run in the main thread"
             )
         elif signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._terminated)
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
-    def _terminated(self, number: int, _frame: FrameType | None) -> None:
+    def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         thread = _process.spawn("otel-ml-sigterm", self._end, number)
         if thread is not None:  # else the interpreter's exit functions are at work already

@@ -1,4 +1,4 @@
-"""Telemetry about our own telemetry is none: the context key by which OTel instrumentation stands back."""
+"""The context key that suppresses OTel instrumentation, so that our own work makes no telemetry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEY: Final = "suppress_instrumentation"
 
 
 def suppress_here() -> None:
-    """Suppresses instrumentation on this thread for good; for threads of ours."""
+    """Suppresses instrumentation on this thread for good; called on our own threads."""
     otel_context.attach(otel_context.set_value(_KEY, True))
 
 
@@ -27,5 +27,5 @@ def suppressed() -> Iterator[None]:
 
 
 def is_suppressed() -> bool:
-    """Whether what happens here is our own doing, or that of somebody who asked for the same."""
+    """Whether instrumentation is suppressed here, by us or by anyone else."""
     return bool(otel_context.get_value(_KEY))

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from otel_ml import _guard, _process
 from otel_ml._telemetry._queues import Wakeup, WorkQueue
 from otel_ml._telemetry._suppress import suppress_here
-from otel_ml._telemetry._yielding import PAUSE, Turn
+from otel_ml._telemetry._yielding import PAUSE, WorkSlot
 
 
 class Worker:
@@ -92,7 +92,7 @@ class Worker:
         for queue in self.queues:
             waiting = len(queue)
             while waiting > 0 and not self._abandoned:
-                with Turn():
+                with WorkSlot():
                     waiting -= _guard.call("worker.process", queue.process) or 1
                 if not self._stopping:
                     sleep(PAUSE)

@@ -1,7 +1,7 @@
-"""Threads of ours stand back: the service must not queue for the interpreter behind them.
+"""Our threads yield so that the service never waits for the GIL.
 
-A thread that gives the interpreter up for an instant gets it back before any that waits for it; only one that sleeps
-lets others in. So longer work is done in steps with pauses between them, and by one thread of ours at a time.
+A thread that releases the GIL for an instant gets it back before any thread that waits for it; only a thread that
+sleeps lets others in. So our threads do longer work in steps with pauses between them, one thread at a time.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.0005
 """Seconds."""
 _STRETCH: Final = 0.00025
-"""Seconds that a thread of ours works before `stand_back` makes it pause."""
-_PATIENCE: Final = 0.05
-"""Seconds that a thread waits for its turn; then it works all the same, since a turn is no more than a courtesy."""
+"""Seconds that one of our threads works before `yield_to_service` makes it pause."""
+_LONGEST_WAIT: Final = 0.05
+"""Seconds that a thread waits for the slot; then it works without it, since the slot protects no data."""
 
-_turn = threading.Lock()
-_mine = threading.local()
+_slot = threading.Lock()
+_local = threading.local()
 
 
-class Turn:
-    """A block in which no other thread of ours does such work."""
+class WorkSlot:
+    """A block in which no other of our threads does longer work."""
 
     def __enter__(self) -> None:
-        self._lock = _turn
-        self._is_held = self._lock.acquire(timeout=_PATIENCE)
+        self._lock = _slot
+        self._is_held = self._lock.acquire(timeout=_LONGEST_WAIT)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -40,17 +40,17 @@ class Turn:
             self._lock.release()
 
 
-def stand_back() -> None:
-    """Pauses if this thread has worked for a while since its last pause; between the steps of longer work."""
+def yield_to_service() -> None:
+    """Pauses if this thread has worked for a while since its last pause; called between the steps of longer work."""
     now = perf_counter()
-    if now - getattr(_mine, "since", 0.0) > _STRETCH:
+    if now - getattr(_local, "since", 0.0) > _STRETCH:
         sleep(PAUSE)
-        _mine.since = perf_counter()
+        _local.since = perf_counter()
 
 
 def _reset() -> None:
-    global _turn
-    _turn = threading.Lock()
+    global _slot
+    _slot = threading.Lock()
 
 
 _process.in_child("yielding.fork", _reset)

@@ -16,9 +16,9 @@ from otel_ml import _guard, _process, semconv
 from otel_ml._export.answers import Answer
 from otel_ml._export.ledger import Ledger
 from otel_ml._export.transport import Transport
-from otel_ml._telemetry._engine import OwnEngine
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import of
+from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig

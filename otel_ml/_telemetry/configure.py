@@ -15,10 +15,10 @@ from opentelemetry import _logs, metrics, trace
 from otel_ml import _guard, _process, semconv
 from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry import ports
-from otel_ml._telemetry._engine import OwnEngine
-from otel_ml._telemetry._environment_check import not_understood
-from otel_ml._telemetry._exit import Endings
-from otel_ml._telemetry._foreign_calls import Others
+from otel_ml._telemetry._exit import ExitHooks
+from otel_ml._telemetry._foreign_calls import ForeignProviders
+from otel_ml._telemetry.engine import OwnEngine
+from otel_ml._telemetry.environment_check import misread_variables
 from otel_ml._telemetry.ports import Mode, Policy, State
 from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
 
@@ -44,7 +44,7 @@ class Telemetry:
         self.config = config
         self._engine = engine
         self._why = why
-        self._others = Others(_globals)
+        self._others = ForeignProviders(_globals)
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Sends everything that was finished before the call.
@@ -123,7 +123,7 @@ def configure(**arguments: Any) -> Telemetry:
 
 def _say_what_means_nothing() -> None:
     """One line for each variable that is misspelt or read otherwise than it looks: what was meant is not in force."""
-    for line in not_understood(os.environ):
+    for line in misread_variables(os.environ):
         _guard.warn(f"otel-ml: not understood: {line}")
 
 
@@ -145,10 +145,10 @@ def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
         metrics.set_meter_provider(engine.meter_provider)
         _logs.set_logger_provider(engine.logger_provider)
         _fork.watch(engine)
-        _fork.endings = Endings(telemetry.shutdown)
-        _fork.endings.watch()
+        _fork.exit_hooks = ExitHooks(telemetry.shutdown)
+        _fork.exit_hooks.watch()
         if engine.config.flush_on_sigterm:
-            _fork.endings.watch_sigterm()
+            _fork.exit_hooks.watch_sigterm()
     ports.enter(_state(telemetry, engine))
     return telemetry
 
@@ -185,7 +185,7 @@ class _Fork:
 
     def __init__(self) -> None:
         self.engine: OwnEngine | None = None
-        self.endings: Endings | None = None
+        self.exit_hooks: ExitHooks | None = None
         self._registered = False
 
     def watch(self, engine: OwnEngine | None) -> None:
@@ -198,9 +198,9 @@ class _Fork:
         global _lock
         _lock = threading.Lock()
         if self.engine is not None:
-            _guard.call("fork.child", self.engine.after_fork_in_child)
-        if self.endings is not None:
-            _guard.call("fork.child", self.endings.watch_child)
+            _guard.call("fork.child", self.engine.reset_after_fork)
+        if self.exit_hooks is not None:
+            _guard.call("fork.child", self.exit_hooks.watch_child)
 
 
 _fork = _Fork()

@@ -1,4 +1,4 @@
-"""The current OTel context by the shortest way, and putting it back also where that cannot be done."""
+"""Direct access to the current OTel context, and a `detach` that is silent when there is nothing to restore."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from opentelemetry.environment_variables import OTEL_PYTHON_CONTEXT
 _STANDARD: Final = ("", "contextvars_context")
 
 
-def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:
-    """How to read, to set and to put back the current context.
+def _direct_access() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:
+    """Returns functions that read, set and restore the current context.
 
-    The API keeps it in a context variable, which a token names. Where another keeper is asked for, and where what was
-    set is not what is read, the API's own functions it is.
+    The API keeps it in a context variable, which a token of `attach` reveals. If OTEL_PYTHON_CONTEXT names another
+    implementation, or if what was set is not what is read, the API's own functions are returned.
     """
     if os.environ.get(OTEL_PYTHON_CONTEXT, "") in _STANDARD:
         context = Context({**otel_context.get_current()})
@@ -33,7 +33,7 @@ def _shortest() -> tuple[Callable[[], Context], Callable[[Context], Any], Callab
 
 
 def _has_default(variable: ContextVar[Any]) -> bool:
-    """Whether a thread in which nothing was set can read it."""
+    """Whether a thread that has set nothing can read the variable."""
     try:
         contextvars.Context().run(variable.get)
     except LookupError:
@@ -41,28 +41,28 @@ def _has_default(variable: ContextVar[Any]) -> bool:
     return True
 
 
-get_current, attach, reset = _shortest()
-"""`opentelemetry.context.get_current`, `attach` and `detach` without the calls between them and the context variable.
+get_current, attach, reset = _direct_access()
+"""`opentelemetry.context.get_current`, `attach` and `detach` without the calls in between.
 
-`reset` raises for a token that does not fit; `detach` below does not.
+`reset` raises for a token of another context; `detach` below does not.
 """
 
 
 def detach(token: Any) -> None:
-    """Makes current what was current before `attach` gave this token.
+    """Restores the context that was current before `attach` returned this token.
 
-    A framework may end a block in another context than it has begun it in: a dependency with ``yield`` of FastAPI, an
-    async generator that is closed by the event loop. There is nothing to put back then: the context in which it was
-    attached has ended. OTel's own function logs a traceback for each of these; this one is silent.
+    A framework may end a block in another context than the one it began in: a FastAPI dependency with ``yield``, or an
+    async generator that the event loop closes. Then there is nothing to restore, since the context of `attach` has
+    ended. OTel's own function logs a traceback for each of these; this one is silent.
 
-    A keeper that is not the standard one is told in any case: it may do more than keep, whatever its tokens look like.
+    A context implementation that is not the standard one is always called: it may do more than keep the context.
     """
     if reset is otel_context.detach:
         otel_context.detach(token)
         return
     try:
         token.var.reset(token)
-    except (ValueError, RuntimeError):  # of another context; used already
+    except (ValueError, RuntimeError):  # a token of another context, or used already
         pass
-    except AttributeError:  # not the standard library's: a keeper that was put in later
+    except AttributeError:  # an implementation that was installed later
         otel_context.detach(token)

@@ -12,7 +12,7 @@ from otel_ml import _process
 
 
 class Ids(Protocol):
-    """A source of ids; tests put a counting one here."""
+    """A source of ids; tests use a counting one."""
 
     def trace_id(self) -> int:
         """128 bits, never 0."""
@@ -25,9 +25,9 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Ids from a private generator that is seeded by the operating system, anew in every forked child.
+    """Ids from a private generator, seeded by the operating system at the start and in every forked child.
 
-    That a draw of 64 bits is 0, which is no span id, happens once in half a million years at a million spans a second.
+    A draw of 64 bits is 0, which is not a span id, once in half a million years at a million spans a second.
     """
 
     def __init__(self) -> None:

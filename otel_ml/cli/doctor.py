@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 import otel_ml
-from otel_ml._telemetry._environment_check import not_understood
 from otel_ml._telemetry.check import Checked, Outcome, check
 from otel_ml._telemetry.configure import Telemetry, decide
+from otel_ml._telemetry.environment_check import misread_variables
 from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
 from otel_ml.cli._terminal import CommandError, show
@@ -74,7 +74,7 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
         "version": otel_ml.__version__,
         "mode": mode,
         "notes": checked.notes,
-        "not_understood": not_understood(os.environ),
+        "not_understood": misread_variables(os.environ),
         "delivered": checked.is_delivered,
         "verdict": _verdict(mode, checked),
         "signals": {signal: asdict(outcome) for signal, outcome in checked.outcomes.items()},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otel_ml._export.answers import Answer
     from otel_ml._export.ledger import Ledger
-    from otel_ml._telemetry._engine import OwnEngine
+    from otel_ml._telemetry.engine import OwnEngine
     from otel_ml.config import Signal, SignalConfig
 
 _TIMEOUT: Final = 10.0
@@ -192,7 +192,7 @@ class InMemoryTelemetry:
 
     def _enter_own(self) -> None:
         from otel_ml._telemetry import configure
-        from otel_ml._telemetry._engine import OwnEngine
+        from otel_ml._telemetry.engine import OwnEngine
 
         keywords: dict[str, Any] = {}
         if self.clock is not None:
@@ -287,7 +287,7 @@ class _GuestSource(_Source):
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-        from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
+        from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
         from otel_ml.semconv import SERVICE_INSTANCE_ID, SERVICE_NAME
 
         resource = Resource.create({SERVICE_NAME: "test", SERVICE_INSTANCE_ID: _INSTANCE})

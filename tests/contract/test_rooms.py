@@ -12,7 +12,7 @@ ROOT = Path(otel_ml.__file__).parent
 ALLOWED = ("_telemetry/", "testing/")
 CHECK = "otel_ml._telemetry.check"
 """The one private place that a command sees: how `otel-ml doctor` checks the engine."""
-OPEN = (CHECK, "otel_ml._values", "otel_ml._telemetry.configure", "otel_ml._telemetry._environment_check")
+OPEN = (CHECK, "otel_ml._values", "otel_ml._telemetry.configure", "otel_ml._telemetry.environment_check")
 TEXT_RULE = "otel_ml._values.line"
 """The one rule for a safe line: a command must not write its own."""
 

@@ -20,7 +20,7 @@ from otlp_receiver import Receiver
 import otel_ml
 from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry import configure
-from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry.engine import OwnEngine
 from otel_ml.config import Config
 
 FOLDER = Path(__file__).parent

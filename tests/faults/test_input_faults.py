@@ -72,7 +72,7 @@ def test_case_15_callbacks_that_raise_or_talk_nonsense(make_service, receiver, f
 def test_case_15_a_callback_that_hangs_costs_its_own_metric(make_service, receiver, figure):
     """The others arrive in the same collection; it is asked again when it has come back."""
     service = make_service()
-    service.engine.meter_provider._callbacks = callbacks = Callbacks(patience=0.2)
+    service.engine.meter_provider._callbacks = callbacks = Callbacks(time_limit=0.2)
     meter, released, asked = service.engine.meter("user"), threading.Event(), []
 
     def hanging(_):

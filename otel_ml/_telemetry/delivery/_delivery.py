@@ -17,7 +17,7 @@ from otel_ml._export.export_log import ExportLog
 from otel_ml._export.ledger import Book
 from otel_ml._export.transport import Transport
 from otel_ml._telemetry._suppress import suppressed
-from otel_ml._telemetry._yielding import Turn, stand_back
+from otel_ml._telemetry._yielding import WorkSlot, yield_to_service
 from otel_ml._telemetry.delivery._replay import Replay
 from otel_ml._telemetry.otlp import _framing
 from otel_ml._telemetry.otlp._framing import Encoded
@@ -98,11 +98,11 @@ class Delivery:
         return False
 
     def _encode(self, records: Sequence[Encoded]) -> bytes:
-        with Turn():
+        with WorkSlot():
             chunks = _framing.request_chunks(self.resource, records)
-            stand_back()
+            yield_to_service()
             body = b"".join(chunks)
-            stand_back()
+            yield_to_service()
         return body
 
     def _enter(self, answer: Answer, count: int) -> bool:

@@ -55,7 +55,7 @@ def why_stock(signal: str, config: SignalConfig) -> Sequence[str]:
     """Lines for `otel-ml doctor` about a signal that leaves the fast path."""
     lines = []
     if "console" in config.exporters:
-        lines.append(f"{signal}: stock path, since the console exporter wants every record")
+        lines.append(f"{signal}: SDK path, because the console exporter wants every record")
     if not config.exporters:
         lines.append(f"{signal}: not exported (exporter none)")
     return lines

@@ -1,4 +1,4 @@
-"""Observable callbacks on a thread of their own, so that one which hangs costs its own metric and no other."""
+"""Runs observable callbacks on a thread of their own, so that a hanging one costs only its own metric."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppress_here
-from otel_ml._telemetry._yielding import stand_back
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.metrics import _instrument_input
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
-PATIENCE: Final = 5.0
-"""Seconds that one callback may take; one that takes longer is left out until it has come back."""
+TIME_LIMIT: Final = 5.0
+"""Seconds that one callback may take; a slower one is left out until it has returned."""
 
 
 class Callbacks:
-    """Runs callbacks one by one and waits for each with patience that ends."""
+    """Runs callbacks one by one and waits for each only so long."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, time_limit: float = TIME_LIMIT) -> None:
+        self._time_limit = time_limit
         self.reset_after_fork()
 
     def guarded(self, instrument: str, given: Sequence[Any] | None) -> list[Callback]:
-        """The callbacks of one instrument as functions that never raise, hang or observe what is no number."""
+        """Wraps the callbacks of one instrument so that they never raise, hang or observe anything but numbers."""
         return [self._guarded(instrument, callback) for callback in given or ()]
 
     def reset_after_fork(self) -> None:
-        """The thread is the parent's; also what hung there does not hang here."""
+        """Forgets the thread and the hanging callbacks, which are the parent's."""
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[_Job] | None = None
         self._hanging: set[Callback] = set()
 
     def _guarded(self, instrument: str, given: Any) -> Callback:
-        callback: Callback = _stepped(given) if isinstance(given, Generator) else given
+        callback: Callback = _step_through(given) if isinstance(given, Generator) else given
 
         def observe(options: CallbackOptions) -> list[Observation]:
-            stand_back()
+            yield_to_service()
             return self._run(instrument, callback, options)
 
         return observe
@@ -52,15 +52,15 @@ class Callbacks:
                 return []
             job = _Job(callback, options)
             self._submit(job)
-            if job.done.wait(min(self._patience, options.timeout_millis / 1000)):
+            if job.done.wait(min(self._time_limit, options.timeout_millis / 1000)):
                 return job.observed
             self._hanging.add(callback)
             self._jobs = None
-        job.late = self._came_back
+        job.late = self._on_late_return
         _guard.warn_once(
             f"callback {instrument}",
-            f"otel-ml: a callback of the instrument {instrument} takes longer than {self._patience:g} s; "
-            "it is left out until it has come back",
+            f"otel-ml: a callback of the instrument {instrument} takes longer than {self._time_limit:g} s; "
+            "it is left out until it has returned",
         )
         return []
 
@@ -73,7 +73,7 @@ class Callbacks:
             self._jobs = jobs
         self._jobs.put(job)
 
-    def _came_back(self, callback: Callback) -> None:
+    def _on_late_return(self, callback: Callback) -> None:
         self._hanging.discard(callback)
 
 
@@ -88,7 +88,7 @@ class _Job:
         self.late: Callable[[Callback], None] | None = None
 
     def run(self) -> bool:
-        """Observes; True when it came too late, so that its thread has been given up."""
+        """Calls the callback; returns True if it was too slow and its thread has been abandoned."""
         observed = _guard.call("callback", lambda: list(self._callback(self._options) or ()))
         self.observed = [clean for one in observed or () if (clean := _clean(one)) is not None]
         self.done.set()
@@ -106,17 +106,17 @@ def _work(jobs: SimpleQueue[_Job]) -> None:
 
 def _clean(observation: Any) -> Observation | None:
     if not isinstance(observation, Observation):
-        _instrument_input.refuse("an observable instrument")
+        _instrument_input.count_refused("an observable instrument")
         return None
-    value = _instrument_input.amount(observation.value)
+    value = _instrument_input.finite_number(observation.value)
     if value is None:
-        _instrument_input.refuse("an observable instrument")
+        _instrument_input.count_refused("an observable instrument")
         return None
-    return Observation(value, _instrument_input.labels(observation.attributes), observation.context)
+    return Observation(value, _instrument_input.clean_attributes(observation.attributes), observation.context)
 
 
-def _stepped(generator: Generator[Iterable[Observation], CallbackOptions, None]) -> Callback:
-    """The API's other form of a callback: a generator that is sent the options."""
+def _step_through(generator: Generator[Iterable[Observation], CallbackOptions, None]) -> Callback:
+    """Returns a callback for a generator that takes the options by ``send``, the API's other form of a callback."""
     next(generator)
 
     def step(options: CallbackOptions) -> Iterable[Observation]:

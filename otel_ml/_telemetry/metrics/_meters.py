@@ -1,4 +1,4 @@
-"""The meter provider of own mode: the SDK's behind a thin layer that takes no poison and starts anew in a fork."""
+"""The meter provider of own mode: the SDK's, with validated input, and replaced by a new one in a forked child."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WHERE: Final = "meter.record"
 
 
 class Meters(metrics.MeterProvider):
-    """An SDK provider that can be exchanged for a new one under instruments that are in use.
+    """An SDK provider that can be replaced while its instruments are in use.
 
-    The locks and totals of an SDK provider cannot be taken back in a forked child: other threads of the parent may
-    have held the locks. So the child makes a provider of its own and all instruments anew.
+    The locks and totals of an SDK provider cannot be reset in a forked child, where another thread of the parent may
+    have held the locks. So the child makes a new provider and new instruments.
     """
 
     def __init__(self, make: Make) -> None:
@@ -48,11 +48,11 @@ class Meters(metrics.MeterProvider):
         return self._sdk.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """A last collection and export; the readers end."""
+        """Collects and exports a last time and ends the readers."""
         self._sdk.shutdown(timeout_millis)
 
-    def renew_after_fork(self) -> None:
-        """In a forked child: everything starts at zero, and no lock of the parent is touched."""
+    def reset_after_fork(self) -> None:
+        """Starts everything at zero and touches no lock of the parent."""
         self._lock = threading.Lock()
         self._callbacks.reset_after_fork()
         self._sdk = self._make()
@@ -64,7 +64,7 @@ class Meters(metrics.MeterProvider):
 
 
 class RenewableMeter(metrics.Meter):
-    """A meter that remembers what it has made."""
+    """A meter that remembers its instruments, so that it can make them again."""
 
     def __init__(self, sdk: SdkMeterProvider, callbacks: Callbacks, scope: tuple[Any, ...]) -> None:
         name, version, schema_url, _ = self._scope = scope
@@ -75,7 +75,7 @@ class RenewableMeter(metrics.Meter):
         self._lock = threading.Lock()
 
     def renew(self, sdk: SdkMeterProvider) -> None:
-        """Makes every instrument anew under another provider."""
+        """Makes every instrument again under another provider."""
         self._lock = threading.Lock()
         self._real = sdk.get_meter(*self._scope)
         for instrument in self._made.values():
@@ -131,7 +131,7 @@ class RenewableMeter(metrics.Meter):
 
 
 class _Instrument:
-    """What stands in for an SDK instrument; the name, unit and description are as they were given."""
+    """A proxy for an SDK instrument, with the name, unit and description that were given."""
 
     def __init__(self, meter: metrics.Meter, how: str, named: tuple[str, str, str], more: dict[str, Any]) -> None:
         self._how = how
@@ -140,21 +140,21 @@ class _Instrument:
         self.renew(meter)
 
     def renew(self, meter: metrics.Meter) -> None:
-        """Stands in for an instrument of this meter from now on."""
+        """Forwards to an instrument of this meter from now on."""
         make = getattr(meter, self._how)
         self._real: Any = make(name=self.name, unit=self.unit, description=self.description, **self._more)
 
-    def _let(self, method: Callable[..., None], value: Any, attributes: Any, context: Context | None) -> None:
-        number = _instrument_input.amount(value)
+    def _forward(self, method: Callable[..., None], value: Any, attributes: Any, context: Context | None) -> None:
+        number = _instrument_input.finite_number(value)
         if number is None:
-            _instrument_input.refuse(self.name)
+            _instrument_input.count_refused(self.name)
         else:
-            method(number, _instrument_input.labels(attributes), context)
+            method(number, _instrument_input.clean_attributes(attributes), context)
 
 
 class _Adding(_Instrument):
     def add(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
-        _guard.call(_WHERE, self._let, self._real.add, amount, attributes, context)
+        _guard.call(_WHERE, self._forward, self._real.add, amount, attributes, context)
 
 
 class _Counter(_Adding, metrics.Counter):
@@ -167,12 +167,12 @@ class _UpDownCounter(_Adding, metrics.UpDownCounter):
 
 class _Gauge(_Instrument, metrics._Gauge):  # noqa: SLF001 - the API's own name for it
     def set(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
-        _guard.call(_WHERE, self._let, self._real.set, amount, attributes, context)
+        _guard.call(_WHERE, self._forward, self._real.set, amount, attributes, context)
 
 
 class _Histogram(_Instrument, metrics.Histogram):
     def record(self, amount: float, attributes: Any = None, context: Context | None = None) -> None:
-        _guard.call(_WHERE, self._let, self._real.record, amount, attributes, context)
+        _guard.call(_WHERE, self._forward, self._real.record, amount, attributes, context)
 
 
 class _ObservableCounter(_Instrument, metrics.ObservableCounter):

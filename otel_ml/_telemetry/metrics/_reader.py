@@ -1,4 +1,4 @@
-"""Metric readers that add the folded cells of all models to what the SDK has collected."""
+"""The metric reader of own mode, and the preferences it collects with."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry._suppress import suppress_here
-from otel_ml._telemetry._yielding import stand_back
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.metrics._store import Merge
 from otel_ml.config import EXPLICIT
 
 CARDINALITY: Final = 20_000
-"""Attribute sets an instrument may have: bins of features go far beyond the SDK's 2,000."""
+"""Attribute sets an instrument may have: feature bins need far more than the SDK's 2,000."""
 
 _KINDS: Final = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
@@ -65,8 +65,8 @@ class Reader(MetricReader):
         self._interval = interval
         self._timeout = preferences.timeout
         self._changed = threading.Condition()
-        self._asked = 0
-        self._answered = 0
+        self._requested = 0
+        self._done = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -77,18 +77,18 @@ class Reader(MetricReader):
                 self._thread = _process.spawn("otel-ml-reader", self._run)
 
     def flush(self, deadline: float) -> bool:
-        """Collects and exports once on the reader's thread; False when the monotonic deadline passes first."""
+        """Collects and exports once on the reader's thread; returns False when the monotonic deadline passes first."""
         self.start()
         with self._changed:
             if self._thread is None:
                 return True
-            self._asked += 1
-            wanted = self._asked
+            self._requested += 1
+            wanted = self._requested
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._answered >= wanted, max(0.0, deadline - monotonic()))
+            return self._changed.wait_for(lambda: self._done >= wanted, max(0.0, deadline - monotonic()))
 
     def stop(self, deadline: float) -> None:
-        """A last collection and export, then the thread ends."""
+        """Collects and exports a last time, then ends the thread."""
         with self._changed:
             self._stopping = True
             thread = self._thread
@@ -103,9 +103,9 @@ class Reader(MetricReader):
         self.stop(monotonic() + timeout_millis / 1000)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
-        stand_back()
+        yield_to_service()
         merged = _guard.call("reader.fold", self._merge, metrics_data)
-        stand_back()
+        yield_to_service()
         self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
 
     def _run(self) -> None:
@@ -113,29 +113,29 @@ class Reader(MetricReader):
         stopping = False
         while not stopping:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._asked > self._answered, self._interval)
+                self._changed.wait_for(lambda: self._stopping or self._requested > self._done, self._interval)
                 stopping = self._stopping
-                answers = self._asked
+                requested = self._requested
             _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
             with self._changed:
-                self._answered = max(self._answered, answers)
+                self._done = max(self._done, requested)
                 self._changed.notify_all()
 
 
 def limits() -> dict[str, Any]:
-    """The cardinality limit as reader keywords, where this SDK knows it (from 1.45.2 on)."""
+    """Returns the cardinality limit as reader keywords, if this SDK has it (from 1.45.2 on)."""
     if "cardinality_limits" not in inspect.signature(MetricReader.__init__).parameters:
         return {}
     return {"cardinality_limits": dict.fromkeys(_KINDS, CARDINALITY)}
 
 
 def aggregation(preference: str) -> dict[type, Aggregation]:
-    """OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION for the SDK's instruments."""
+    """Returns OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION for the SDK's instruments."""
     return {} if preference == EXPLICIT else {Histogram: ExponentialBucketHistogramAggregation()}
 
 
 def temporality(preference: str) -> dict[type, AggregationTemporality]:
-    """OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE by instrument; source: specification, OTLP exporter."""
+    """Returns OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE by instrument, as specified."""
     kinds: tuple[type, ...] = ()
     if preference == "delta":
         kinds = (Counter, Histogram, ObservableCounter)

@@ -17,13 +17,13 @@ from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml.config import ConfigError
 
-_SIBLINGS: Final = 64
-"""Ports that are tried for the workers of one service."""
-_HIGHEST: Final = 65535
+_PORTS_TRIED: Final = 64
+"""Ports to try for further workers of one service."""
+_HIGHEST_PORT: Final = 65535
 
 
 class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
-    """The stock Prometheus reader with the folded cells added. Exemplars stay for the OTLP path."""
+    """The SDK's Prometheus reader with the folded cells added. Exemplars are left to the OTLP path."""
 
     def __init__(self, store: CellStore) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -39,8 +39,8 @@ class Page:
     """The HTTP server of the scrape page. Port 0 takes a free one.
 
     Args:
-        reader: What is shown.
-        port: Where. Where a page of the same service is already, as that of another worker, the next port is tried.
+        reader: Collects what the page shows.
+        port: The port. If it serves a page of this service already, such as another worker's, the next is tried.
         service: The `service.name`.
 
     Raises:
@@ -64,26 +64,26 @@ class Page:
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The URL of the page."""
         return f"http://{HOST}:{self.port}/metrics"
 
     def close(self) -> None:
-        """Ends the server; safe twice."""
+        """Stops the server; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
             server.server_close()
             self._thread.join(1.0)
 
-    def abandon(self) -> None:
-        """In a forked child: the port belongs to the parent."""
+    def reset_after_fork(self) -> None:
+        """Closes the child's copy of the socket: the port belongs to the parent."""
         server, self._server = self._server, None
         if server is not None:
             server.socket.close()
 
 
 def _serve(reader: PageReader, port: int, service: str) -> tuple[WSGIServer, threading.Thread]:
-    last = min(port + _SIBLINGS, _HIGHEST)
+    last = min(port + _PORTS_TRIED, _HIGHEST_PORT)
     while True:
         try:
             server, thread = start_http_server(port, addr=HOST, registry=reader.registry)

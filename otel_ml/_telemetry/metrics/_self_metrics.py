@@ -1,4 +1,4 @@
-"""This software's own health as observable instruments; they also keep one stream of the SDK alive at any time."""
+"""Our own health as observable instruments. They also make sure that every collection of the SDK has data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from otel_ml._export.ledger import Ledger
 Ledgers = Callable[[], Mapping[str, Ledger]]
 
 OLDEST: Final = 1.0
-"""Seconds after which an account is read anew in any case."""
+"""Seconds after which the ledgers are read again in any case."""
 
 
 class Accounts:
-    """One reading of the ledgers for all instruments of a collection: its figures fit together, and it is made once.
+    """Reads the ledgers once for all instruments of a collection, so that their figures agree.
 
     An instrument that asks again belongs to the next collection.
     """
@@ -35,8 +35,8 @@ class Accounts:
         self._read_at = float("-inf")
         self._process = 0
 
-    def of(self, instrument: str) -> Mapping[str, Ledger]:
-        """The account of every signal, for this instrument."""
+    def read(self, instrument: str) -> Mapping[str, Ledger]:
+        """Returns the ledger of every signal, for this instrument."""
         now, process = self._clock(), self._process_id()
         if instrument in self._asked or now - self._read_at > OLDEST or process != self._process:
             self._read, self._read_at, self._process = self._ledgers(), now, process
@@ -51,7 +51,7 @@ def register(meter: Meter, ledgers: Ledgers) -> None:
 
     def sums(metric: str, read: Callable[[Ledger], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         return lambda _: [
-            Observation(read(ledger), {semconv.SIGNAL: name}) for name, ledger in accounts.of(metric).items()
+            Observation(read(ledger), {semconv.SIGNAL: name}) for name, ledger in accounts.read(metric).items()
         ]
 
     for metric, read in (
@@ -62,7 +62,7 @@ def register(meter: Meter, ledgers: Ledgers) -> None:
     ):
         _instruments.create(meter, metric, sums(metric.name, read))
     dropped = semconv.EXPORT_DROPPED
-    _instruments.create(meter, dropped, lambda _: _dropped(accounts.of(dropped.name)))
+    _instruments.create(meter, dropped, lambda _: _dropped(accounts.read(dropped.name)))
     _instruments.create(meter, semconv.INTERNAL_ERRORS, lambda _: _internal_errors())
 
 
@@ -75,6 +75,6 @@ def _dropped(ledgers: Mapping[str, Ledger]) -> list[Observation]:
 
 
 def _internal_errors() -> list[Observation]:
-    """A zero without a place from the start, so that the first error shows as an increase; then one series a place."""
+    """A zero without a place from the start makes the first error visible as an increase; then one series a place."""
     counts = _guard.counts()
     return [Observation(0, {}), *(Observation(count, {semconv.ERROR_PLACE: place}) for place, count in counts.items())]

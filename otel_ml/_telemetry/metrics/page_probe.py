@@ -1,4 +1,4 @@
-"""Whether the scrape page on a port is one of this service: another worker's, or the service's beside the doctor."""
+"""Finds out whether a port already serves a scrape page of this service, such as that of another worker."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Final
 from otel_ml import _guard, _process
 
 HOST: Final = "127.0.0.1"
-"""Where pages are served."""
+"""The address that pages are served at."""
 SECONDS: Final = 3.0
-"""How long a page may take in all."""
+"""Seconds that a page may take in all."""
 _BYTES: Final = 16 * 1024 * 1024
 _OURS: Final = b"otelml_"
-"""On every scrape page of ours, and on no other."""
+"""A text on every scrape page of ours and on no other."""
 _OK: Final = 200
 
 
 def is_page_of(service: str, host: str, port: int, timeout: float = SECONDS) -> bool:
-    """Reads the page there; what does not answer in time, or not with this service's name, is no page of it.
+    """Whether the page there carries this service's name; False if it does not answer in time.
 
     Args:
         service: The `service.name`.
-        host: Where.
-        port: Where.
+        host: The address of the page.
+        port: Its port.
         timeout: Seconds in all, however slowly it answers.
     """
     found: list[bytes] = []
@@ -50,6 +50,6 @@ def _page(host: str, port: int, timeout: float) -> bytes:
 
 
 def _label(service: str) -> bytes:
-    """The label as it stands in ``target_info``."""
+    """Returns the label as ``target_info`` shows it."""
     escaped = service.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return f'service_name="{escaped}"'.encode("utf-8", "replace")

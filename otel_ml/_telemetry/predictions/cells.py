@@ -9,7 +9,7 @@ from collections import Counter
 from typing import NamedTuple, TypeVar
 
 from otel_ml import semconv
-from otel_ml._telemetry._yielding import stand_back
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.histograms import EXEMPLARS_A_SERIES, Exemplar, Folded, HistogramCell, PerThread, add_all
 
 CLASSES_KEPT = 20
@@ -177,7 +177,7 @@ class CellSet(PerThread[ModelCells]):
         """Sums over all threads; counts never decrease from one call to the next."""
         for _ in range(len(self.elapsed_ns) // BUCKETED_AT_ONCE):
             self.bucket_pending()
-            stand_back()
+            yield_to_service()
         with self._lock:
             while self.elapsed_ns or self.scores or self.classes:
                 self._bucket()

@@ -1,32 +1,30 @@
-"""Span processors, log processors and samplers of others: what they raise is theirs to lose, not the service's."""
+"""Foreign span processors, log processors and samplers, whose exceptions must not reach the service."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
-from opentelemetry.util.types import Attributes
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
 
 from otel_ml import _guard
+from otel_ml._telemetry.sdk._sampler_wrapper import Question, SamplerWrapper
 
 
 def _call(plugin: Any, where: str, method: Any, *arguments: Any, **keywords: Any) -> Any:
-    """Calls a plug-in; its first failure is named, every one is counted, none gets out."""
+    """Calls a plug-in; logs its first exception, counts every one and raises none."""
     result = _guard.call(where, lambda: (method(*arguments, **keywords),))
     if result is None:
         name = type(plugin).__name__
-        _guard.warn_once(f"plugin {name}", f"otel-ml: {name} of this service raises; what it raises is kept from it")
+        _guard.warn_once(f"plugin {name}", f"otel-ml: {name} of this service raises; the service is unaffected")
         return None
     return result[0]
 
 
 class GuardedSpanProcessor(SpanProcessor):
-    """Another's span processor."""
+    """A foreign span processor."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         self._processor = processor
@@ -47,23 +45,23 @@ class GuardedSpanProcessor(SpanProcessor):
         return _call(self._processor, "plugin.span", self._processor.force_flush, timeout_millis) is not False
 
 
-class GuardedLogProcessors(SynchronousMultiLogRecordProcessor):
-    """The provider's list of log processors."""
+class LogProcessors(SynchronousMultiLogRecordProcessor):
+    """The provider's list of log processors; it guards those that are not ours."""
 
-    holds_others = False
-    """Whether one of them is not ours, so that it has to be flushed and shut down."""
+    has_foreign = False
+    """Whether one of them is not ours and has to be flushed and shut down."""
 
     def add_own(self, log_record_processor: LogRecordProcessor) -> None:
         """Adds a processor of ours."""
         super().add_log_record_processor(log_record_processor)
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
-        self.holds_others = True
+        self.has_foreign = True
         super().add_log_record_processor(GuardedLogProcessor(log_record_processor))
 
 
 class GuardedLogProcessor(LogRecordProcessor):
-    """Any log processor."""
+    """A foreign log processor."""
 
     def __init__(self, processor: LogRecordProcessor) -> None:
         self._processor = processor
@@ -82,25 +80,15 @@ class GuardedLogProcessor(LogRecordProcessor):
         return _call(self._processor, "plugin.log", self._processor.force_flush, timeout_millis) is not False
 
 
-class GuardedSampler(Sampler):
-    """Another's sampler; where it raises, nothing is sampled."""
+class GuardedSampler(SamplerWrapper):
+    """A foreign sampler; a span is not sampled when it raises."""
 
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-
-    def should_sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        ask = self._sampler.should_sample
-        said = _call(self._sampler, "plugin.sampler", ask, parent_context, trace_id, name, kind, attributes, links)
-        return said if isinstance(said, SamplingResult) else SamplingResult(Decision.DROP, None, trace_state)
+    def _decide(self, question: Question) -> SamplingResult:
+        # Without the trace state, as the SDK itself calls a sampler.
+        result = _call(self._sampler, "plugin.sampler", self._sampler.should_sample, *question[:-1])
+        return (
+            result if isinstance(result, SamplingResult) else SamplingResult(Decision.DROP, None, question.trace_state)
+        )
 
     def get_description(self) -> str:
         return f"Guarded{{{self._sampler.get_description()}}}"

@@ -1,11 +1,11 @@
-"""What the stock SDK produces, on its way to our senders: spans, log records and metrics."""
+"""How spans, log records and metrics of the SDK reach our senders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
@@ -16,11 +16,13 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from otel_ml import _guard
 from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry._suppress import is_suppressed
-from otel_ml._telemetry._yielding import stand_back
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSpanProcessor
+
+T = TypeVar("T")
 
 Flush = Callable[[float], bool]
 """Flushes within a monotonic deadline."""
@@ -28,38 +30,39 @@ Flush = Callable[[float], bool]
 _NO_RESOURCE: Final = Resource.get_empty()
 
 
-class StockSpans(SpanProcessor):
-    """Queues ended stock spans for the worker."""
+class _QueueProcessor(Generic[T]):
+    """A processor that queues records for the worker and never ends the engine."""
 
-    def __init__(self, queue: RecordQueue[ReadableSpan], flush: Flush) -> None:
+    def __init__(self, queue: RecordQueue[T], flush: Flush) -> None:
         self._queue = queue
         self._flush = flush
+
+    def shutdown(self) -> None:
+        """Only flushes: `Telemetry.shutdown` ends the engine, not the shutdown of a provider."""
+        self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 5_000) -> bool:
+        """Exports what is queued."""
+        return self._flush(monotonic() + timeout_millis / 1000)
+
+
+class SdkSpanProcessor(_QueueProcessor[ReadableSpan], SpanProcessor):
+    """Queues ended SDK spans for the worker."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         pass
 
-    @_guard.guarded("stock.span")
+    @_guard.guarded("sdk.span")
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
             self._queue.offer(_repair.bounded_span(span))
 
-    def shutdown(self) -> None:
-        """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
-        self.force_flush()
 
-    def force_flush(self, timeout_millis: int = 5_000) -> bool:
-        return self._flush(monotonic() + timeout_millis / 1000)
+class SdkLogProcessor(_QueueProcessor[ReadableLogRecord], LogRecordProcessor):
+    """Queues SDK log records for the worker, except those that our own threads and log lines make."""
 
-
-class StockLogs(LogRecordProcessor):
-    """Queues stock log records for the worker; what our own threads and lines log is left out."""
-
-    def __init__(self, queue: RecordQueue[ReadableLogRecord], flush: Flush) -> None:
-        self._queue = queue
-        self._flush = flush
-
-    @_guard.guarded("stock.log")
+    @_guard.guarded("sdk.log")
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         if is_suppressed() or _guard.is_reporting():
             return
@@ -71,40 +74,33 @@ class StockLogs(LogRecordProcessor):
         )
         self._queue.offer(_repair.bounded_log(record))
 
-    def shutdown(self) -> None:
-        """The engine is shut down by `Telemetry.shutdown`; a provider that ends only flushes."""
-        self.force_flush()
 
-    def force_flush(self, timeout_millis: int = 5_000) -> bool:
-        return self._flush(monotonic() + timeout_millis / 1000)
+class SpanProcessors(SynchronousMultiSpanProcessor):
+    """The provider's list of span processors; it guards those that are not ours and reports when one is added."""
 
-
-class NoticingProcessors(SynchronousMultiSpanProcessor):
-    """The provider's list of span processors; it tells when somebody else adds one."""
-
-    def __init__(self, noticed: Callable[[str], None]) -> None:
+    def __init__(self, on_foreign: Callable[[str], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._noticed = noticed
-        self.holds_others = False
-        """Whether one of them is not ours, so that it has to be flushed and shut down."""
+        self._on_foreign = on_foreign
+        self.has_foreign = False
+        """Whether one of them is not ours and has to be flushed and shut down."""
 
     def add_own(self, span_processor: SpanProcessor) -> None:
         """Adds a processor of ours."""
         super().add_span_processor(span_processor)
 
-    def add_stock(self, span_processor: SpanProcessor) -> None:
+    def add_sdk(self, span_processor: SpanProcessor) -> None:
         """Adds a processor of the SDK that the settings ask for."""
-        self.holds_others = True
+        self.has_foreign = True
         super().add_span_processor(span_processor)
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        self.holds_others = True
+        self.has_foreign = True
         super().add_span_processor(GuardedSpanProcessor(span_processor))
-        self._noticed(type(span_processor).__name__)
+        self._on_foreign(type(span_processor).__name__)
 
 
-class SenderMetrics(MetricExporter):
-    """Encodes a collection with the stock encoder and delivers it before it returns."""
+class SenderMetricExporter(MetricExporter):
+    """Encodes a collection with the SDK's encoder and delivers it before it returns."""
 
     def __init__(self, delivery: Delivery, temporality: dict[type, AggregationTemporality]) -> None:
         super().__init__(preferred_temporality=temporality)
@@ -119,16 +115,16 @@ class SenderMetrics(MetricExporter):
         return MetricExportResult.SUCCESS if done else MetricExportResult.FAILURE
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
-        """Nothing waits here."""
+        """Does nothing: nothing is queued here."""
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
-        """The engine closes the connection."""
+        """Does nothing: the engine closes the connection."""
 
     def _encode(self, data: MetricsData) -> list[Encoded]:
         encoded: list[Encoded] = []
-        for single in _singles(data):
-            stand_back()
+        for single in _split(data):
+            yield_to_service()
             one = _guard.call("worker.encode.metrics", _encoding.stock_metrics, single)
             if one is None:
                 metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
@@ -138,8 +134,8 @@ class SenderMetrics(MetricExporter):
         return encoded
 
 
-def _singles(data: MetricsData) -> list[MetricsData]:
-    """The same data, one metric at a time and without the resource, which is the envelope's."""
+def _split(data: MetricsData) -> list[MetricsData]:
+    """Splits the data into single metrics, without the resource, which is part of the envelope."""
     return [
         MetricsData([replace(entry, resource=_NO_RESOURCE, scope_metrics=[replace(scope, metrics=[metric])])])
         for entry in data.resource_metrics

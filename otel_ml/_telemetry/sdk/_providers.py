@@ -1,4 +1,4 @@
-"""The OTel providers of own mode, wired to the queues, senders and readers."""
+"""The OTel providers of own mode, connected to our queues, senders and readers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import Reader
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.records import EventData
-from otel_ml._telemetry.sdk._guarded_plugins import GuardedLogProcessors, GuardedSampler
-from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
-from otel_ml._telemetry.sdk._processors import Flush, NoticingProcessors, SenderMetrics, StockLogs, StockSpans
+from otel_ml._telemetry.sdk._guarded_plugins import GuardedSampler, LogProcessors
+from otel_ml._telemetry.sdk._processors import (
+    Flush,
+    SdkLogProcessor,
+    SdkSpanProcessor,
+    SenderMetricExporter,
+    SpanProcessors,
+)
 from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
+from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
 from otel_ml.config import EXPLICIT, Config, ConfigError
 
 ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
@@ -38,7 +44,7 @@ _SEVERITY: Final = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
 
 
 def id_generator(ids: Ids) -> IdGenerator:
-    """The generator that OTEL_PYTHON_ID_GENERATOR names, or ours."""
+    """Returns the generator that OTEL_PYTHON_ID_GENERATOR names, or ours."""
     name = os.environ.get(ENV_ID_GENERATOR, "").strip()
     if name in {"", _OUR_GENERATOR}:
         return SeedProofIdGenerator(ids)
@@ -49,21 +55,21 @@ def id_generator(ids: Ids) -> IdGenerator:
 
 
 def span_processors(
-    config: Config, queue: RecordQueue[Any] | None, *, flush: Flush, noticed: Callable[[str], None]
-) -> NoticingProcessors:
-    """Our processors; the list reports those which others add."""
-    processors = NoticingProcessors(noticed)
+    config: Config, queue: RecordQueue[Any] | None, *, flush: Flush, on_foreign: Callable[[str], None]
+) -> SpanProcessors:
+    """Returns our processors; ``on_foreign`` gets the name of each that is added later."""
+    processors = SpanProcessors(on_foreign)
     if queue is not None:
-        processors.add_own(StockSpans(queue, flush))
+        processors.add_own(SdkSpanProcessor(queue, flush))
     for processor in _transports.span_processors(config.traces):
-        processors.add_stock(processor)
+        processors.add_sdk(processor)
     return processors
 
 
 def tracer_provider(
-    config: Config, resource: Resource, generator: IdGenerator, processors: NoticingProcessors
+    config: Config, resource: Resource, generator: IdGenerator, processors: SpanProcessors
 ) -> TracerProvider:
-    """A provider that leaves the end of the process to the engine."""
+    """Returns a provider without an exit function: the engine ends it."""
     provider = TracerProvider(
         resource=resource, shutdown_on_exit=False, active_span_processor=processors, id_generator=generator
     )
@@ -74,30 +80,30 @@ def tracer_provider(
     return provider
 
 
-def log_processors(config: Config, queue: RecordQueue[Any] | None, *, flush: Flush) -> GuardedLogProcessors:
-    """Our processor, and those of the stock exporters that were asked for; others may add theirs."""
-    processors = GuardedLogProcessors()  # type: ignore[no-untyped-call]
+def log_processors(config: Config, queue: RecordQueue[Any] | None, *, flush: Flush) -> LogProcessors:
+    """Returns our processor and those of the SDK exporters that the settings ask for."""
+    processors = LogProcessors()  # type: ignore[no-untyped-call]
     if queue is not None:
-        processors.add_own(StockLogs(queue, flush))
+        processors.add_own(SdkLogProcessor(queue, flush))
     for processor in _transports.log_processors(config.logs):
         processors.add_log_record_processor(processor)
     return processors
 
 
-def logger_provider(resource: Resource, processors: GuardedLogProcessors) -> LoggerProvider:
-    """A provider that leaves the end of the process to the engine."""
+def logger_provider(resource: Resource, processors: LogProcessors) -> LoggerProvider:
+    """Returns a provider without an exit function: the engine ends it."""
     return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
 
 
 def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
-    """One reader for each exporter of metrics."""
+    """Returns one reader for each exporter of metrics."""
     temporality = _reader.temporality(config.metric_temporality)
     aggregation = _reader.aggregation(config.histogram_aggregation)
     preferences = _reader.Preferences(config.metrics.timeout, temporality, aggregation)
     exporters: list[MetricExporter] = []
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
-        exporters.append(SenderMetrics(delivery, temporality))
+        exporters.append(SenderMetricExporter(delivery, temporality))
     exporters += _transports.metric_exporters(config.metrics, temporality)
     return [
         Reader(
@@ -111,7 +117,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
 
 
 def notes(config: Config) -> list[str]:
-    """Lines for `otel-ml doctor` about settings that are not the defaults."""
+    """Returns lines for `otel-ml doctor` about settings that are not the defaults."""
     lines = []
     if config.histogram_aggregation != EXPLICIT:
         lines.append(
@@ -120,27 +126,27 @@ def notes(config: Config) -> list[str]:
     if config.spool_dir is not None:
         lines.append(f"spool: {config.spool_dir}, at most {config.spool_size} bytes; cumulative metrics need none")
     if config.remote_traces_per_second is not None:
-        lines.append(f"traces: callers may force {config.remote_traces_per_second:g} a second")
+        lines.append(f"traces: remote callers may force {config.remote_traces_per_second:g} a second")
     if config.flush_on_sigterm:
-        lines.append("SIGTERM: what waits is sent first, where nobody else handles the signal")
+        lines.append("SIGTERM: queued telemetry is sent first, unless the service handles the signal")
     return lines
 
 
 def meter_provider(resource: Resource, metric_readers: list[MetricReader]) -> MeterProvider:
-    """A provider for these readers; it does not end them at exit, the engine does."""
+    """Returns a provider for these readers without an exit function: the engine ends them."""
     return MeterProvider(metric_readers=metric_readers, resource=resource, shutdown_on_exit=False)
 
 
-def childs_resource(parents: Resource, instance_id: str) -> Resource:
-    """The resource of a forked child: what is found at the start is not looked for again."""
+def child_resource(parent: Resource, instance_id: str) -> Resource:
+    """Returns the resource of a forked child; resource detectors do not run again."""
     changed: dict[str, str | int] = {semconv.SERVICE_INSTANCE_ID: instance_id}
-    if semconv.PROCESS_PID in parents.attributes:
+    if semconv.PROCESS_PID in parent.attributes:
         changed[semconv.PROCESS_PID] = os.getpid()
-    return Resource({**parents.attributes, **changed}, parents.schema_url)
+    return Resource({**parent.attributes, **changed}, parent.schema_url)
 
 
 def event_emitter(provider: LoggerProvider) -> Callable[[EventData], None]:
-    """Emits events through the OTel API: for exporters that our sender does not serve."""
+    """Returns a function that emits events through the OTel API, for exporters that our sender does not serve."""
     logger = provider.get_logger(semconv.SCOPE)
 
     def emit(event: EventData) -> None:

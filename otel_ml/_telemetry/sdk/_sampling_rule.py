@@ -1,4 +1,4 @@
-"""The SDK's own samplers as a rule of two numbers, so that a prediction need not ask them."""
+"""The SDK's own samplers as a rule of two values, so that a prediction need not call them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PARENT_BASED: Final = re.compile(
 _RATIO: Final = re.compile(r"TraceIdRatioBased\{(?P<rate>[0-9.e-]+)\}")
 
 
-def rule_of(sampler: Sampler) -> SamplingRule | None:
-    """The rule that decides as this sampler does; None for a sampler that is not one of the SDK's known ones.
+def read_rule(sampler: Sampler) -> SamplingRule | None:
+    """Returns the rule that decides as this sampler does; None unless it is one of the SDK's own samplers.
 
-    Reads `get_description`, which is how samplers tell what they are.
+    It reads `get_description`, which is the only way to ask a sampler for its parameters.
     """
     if type(sampler).__module__ != _SDK:
         return None

@@ -7,7 +7,7 @@ import time
 import otlp_receiver
 import pytest
 
-from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry.engine import OwnEngine
 from otel_ml.config import Config
 
 receiver = otlp_receiver.receiver

@@ -1,4 +1,4 @@
-"""The OTel context is put back, and nothing is said where it cannot be."""
+"""The OTel context is restored, and nothing is logged when that is impossible."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from otel_ml._telemetry import contexts
 from otel_ml._telemetry.contexts import detach
 
 
-def test_what_was_current_is_current_again():
-    """The ordinary case."""
+def test_detach_restores_the_context():
+    """In one thread, what was current before `attach` is current again."""
     before = otel_context.get_current()
     token = otel_context.attach(otel_context.set_value("k", 1))
     detach(token)
@@ -21,8 +21,8 @@ def test_what_was_current_is_current_again():
 
 
 @pytest.mark.parametrize("end", ["another context", "twice"])
-def test_a_token_that_does_not_fit_changes_nothing_and_says_nothing(caplog, end):
-    """A block that ends in another context, or that has ended already, leaves that context alone."""
+def test_a_token_that_does_not_fit_changes_and_logs_nothing(caplog, end):
+    """A block that ends in another context, or a second time, leaves the current context alone."""
     token = otel_context.attach(otel_context.set_value("k", 1))
     inside = otel_context.get_current()
     if end == "twice":
@@ -38,8 +38,8 @@ def test_a_token_that_does_not_fit_changes_nothing_and_says_nothing(caplog, end)
     assert caplog.records == []
 
 
-def test_another_runtime_context_is_asked(monkeypatch):
-    """Where OTEL_PYTHON_CONTEXT has put something else, its tokens go back to it."""
+def test_foreign_tokens_go_back_to_their_implementation(monkeypatch):
+    """Tokens of an implementation that OTEL_PYTHON_CONTEXT names go back to it."""
     given = []
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", given.append)
     detach("a token of theirs")
@@ -47,8 +47,8 @@ def test_another_runtime_context_is_asked(monkeypatch):
     assert given == ["a token of theirs"]
 
 
-def test_another_keeper_gets_its_tokens_back(monkeypatch):
-    """One that OTEL_PYTHON_CONTEXT names is told of every end, also where its tokens are the standard library's."""
+def test_foreign_tokens_of_the_standard_type_go_back_too(monkeypatch):
+    """The implementation is called even if its tokens are the standard library's."""
     given = []
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", given.append)
     monkeypatch.setattr(contexts, "reset", otel_context.detach)
@@ -59,8 +59,8 @@ def test_another_keeper_gets_its_tokens_back(monkeypatch):
     assert (given, kept.get()) == ([token], 1)
 
 
-def test_the_short_way_is_the_api_s_own_context():
-    """What is set by it is what the API reads, the other way round, and in a thread that has nothing yet."""
+def test_direct_access_reaches_the_context_of_the_api():
+    """Direct access and the API read what the other has set, also in a thread that has set nothing."""
     context = otel_context.set_value("k", 1)
     token = contexts.attach(context)
     try:
@@ -72,22 +72,22 @@ def test_the_short_way_is_the_api_s_own_context():
     assert (contexts.get_current, contexts.attach) != (otel_context.get_current, otel_context.attach)
 
 
-def test_another_keeper_of_the_context_is_asked_itself(monkeypatch):
-    """A runtime context that OTEL_PYTHON_CONTEXT names may do more than keep: nothing goes past it."""
+def test_another_implementation_has_no_direct_access(monkeypatch):
+    """An implementation that OTEL_PYTHON_CONTEXT names may do more than keep the context, so nothing bypasses it."""
     monkeypatch.setenv("OTEL_PYTHON_CONTEXT", "of_a_profiler")
 
-    assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
+    assert contexts._direct_access() == (otel_context.get_current, otel_context.attach, otel_context.detach)
 
 
 @pytest.mark.parametrize(
     ("kept", "stored"), [(contextvars.ContextVar("kept", default=None), list), (contextvars.ContextVar("bare"), None)]
 )
-def test_a_keeper_that_works_in_another_way_is_asked_itself(monkeypatch, kept, stored):
-    """It stores something else, or a thread in which nothing was set cannot read its variable."""
+def test_an_implementation_that_stores_something_else_has_no_direct_access(monkeypatch, kept, stored):
+    """It stores another object, or a thread that has set nothing cannot read its variable."""
     before = otel_context.get_current()
     store = kept.set if stored is None else lambda context: kept.set([context])
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "attach", store)
     monkeypatch.setattr(otel_context._RUNTIME_CONTEXT, "detach", lambda token: token.var.reset(token))
 
-    assert contexts._shortest() == (otel_context.get_current, otel_context.attach, otel_context.detach)
+    assert contexts._direct_access() == (otel_context.get_current, otel_context.attach, otel_context.detach)
     assert (otel_context.get_current(), kept.get(None)) == (before, None)

@@ -385,7 +385,7 @@ def test_a_foreign_span_processor_gets_stock_spans(make_engine):
     engine.tracer_provider.add_span_processor(Mine())
 
     assert (before, engine.fast_spans) == (True, False)
-    assert "traces: stock path, since the span processor Mine was added and must see every span" in engine.notes()
+    assert "traces: SDK path, because the span processor Mine was added and must see every span" in engine.notes()
 
 
 def test_exemplars_lead_to_spans_that_leave(make_engine):
@@ -442,7 +442,7 @@ def test_ids_ignore_the_services_seed(make_engine):
 
 @pytest.mark.parametrize("exporter", ["none", "console"])
 def test_a_signal_without_our_sender_is_not_in_its_ledger(make_engine, receiver, exporter, capsys):
-    """Exporter none sends nothing; console takes the stock path, and events still come out."""
+    """Exporter none sends nothing; console takes the SDK path, and events still come out."""
     engine = make_engine(traces_exporter=exporter, logs_exporter=exporter, metrics_exporter="none")
     with engine.tracer("t").start_as_current_span("printed"):
         engine.offer(Sample(span_count=0, spans=[]))

@@ -1,4 +1,4 @@
-"""Processors and exporters of others: flushed and shut down, within the time that we promise."""
+"""Foreign processors and exporters are flushed and shut down within the promised time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engine_samples import Sample, within
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
-from otel_ml._telemetry._foreign_calls import Others
+from otel_ml._telemetry._foreign_calls import ForeignProviders
 
 
 class Provider:
-    """Flushes and ends as it is told to; `released` ends what hangs."""
+    """A provider that answers as given; `released` ends a call that hangs."""
 
     def __init__(self, answer=True):
         self.answer = answer
@@ -45,40 +45,40 @@ def hanging():
 @pytest.mark.parametrize(
     ("answers", "flushed"),
     [((), True), ((True, None), True), ((True, False), False), ((True, "raises"), False)],
-    ids=["none", "true and nothing", "false", "raises"],
+    ids=["none", "true and none", "false", "raises"],
 )
-def test_all_must_say_that_they_have_flushed(answers, flushed):
-    """Only False and an exception are a no: some distributions return nothing."""
+def test_a_flush_succeeds_only_if_all_providers_flush(answers, flushed):
+    """Only False and an exception are failures: some distributions return None."""
     providers = [Provider(answer) for answer in answers]
 
-    assert Others(lambda: providers).flush(within()) is flushed
+    assert ForeignProviders(lambda: providers).flush(within()) is flushed
     assert [provider.calls for provider in providers] == [["flush"]] * len(answers)
 
 
-def test_one_without_a_flush_is_left_out():
+def test_a_provider_without_a_flush_is_skipped():
     """The API's own placeholders cannot flush."""
-    assert Others(lambda: [object()]).flush(within()) is True
+    assert ForeignProviders(lambda: [object()]).flush(within()) is True
 
 
-def test_one_that_hangs_costs_the_others_nothing(hanging, caplog):
-    """The others are flushed, the limit holds, one line names the culprit, and no second thread waits for it."""
+def test_a_provider_that_hangs_does_not_affect_the_others(hanging, caplog):
+    """The others are flushed, the limit holds, one line names the provider, and no second thread waits for it."""
     good = Provider()
-    others = Others(lambda: [hanging, good])
+    others = ForeignProviders(lambda: [hanging, good])
     flushed = [others.flush(time.monotonic() + 0.05) for _ in range(3)]
 
     assert flushed == [False] * 3
     assert (hanging.calls, good.calls) == (["flush"], ["flush"] * 3)
-    line = "Provider of this process ignores its time limit; it is left behind, what its processors hold may be lost"
+    line = "Provider of this process ignores its time limit and is abandoned; what its processors hold may be lost"
     assert [record.getMessage() for record in caplog.records] == [f"otel-ml: {line}"]
     assert sum(thread.name == "otel-ml-foreign-call" for thread in threading.enumerate()) == 1
 
 
-def test_a_shutdown_leaves_behind_what_hangs(hanging):
-    """All begin to end at the same time."""
+def test_a_shutdown_abandons_what_hangs(hanging):
+    """All providers are shut down at the same time."""
     good = Provider()
-    calls = Others(lambda: [hanging, good]).begin_shutdown()
+    calls = ForeignProviders(lambda: [hanging, good]).begin_shutdown()
 
-    assert [call.ended(time.monotonic() + 0.2) for call in calls] == [False, True]
+    assert [call.wait(time.monotonic() + 0.2) for call in calls] == [False, True]
     assert good.calls == ["shutdown"]
 
 
@@ -107,8 +107,8 @@ class Logs(LogRecordProcessor):
         self.provider.shutdown()
 
 
-def test_processors_of_the_service_are_flushed_and_ended(make_engine):
-    """What a service adds to our providers holds records too: it is flushed with ours and ended with ours."""
+def test_processors_of_the_service_are_flushed_and_shut_down(make_engine):
+    """Processors that a service adds to our providers are flushed and shut down with ours."""
     engine = make_engine()
     spans, logs = Provider(), Provider()
     engine.tracer_provider.add_span_processor(Spans(spans))
@@ -119,8 +119,8 @@ def test_processors_of_the_service_are_flushed_and_ended(make_engine):
 
 
 @pytest.mark.parametrize("signal", ["traces", "logs"])
-def test_a_processor_that_hangs_holds_neither_flush_nor_shutdown(make_engine, receiver, hanging, signal):
-    """Both end within their limit, and our own records are delivered."""
+def test_a_processor_that_hangs_blocks_neither_flush_nor_shutdown(make_engine, receiver, hanging, signal):
+    """Both return within their limit, and our own records are delivered."""
     engine = make_engine()
     if signal == "traces":
         engine.tracer_provider.add_span_processor(Spans(hanging))

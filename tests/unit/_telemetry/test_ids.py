@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_ml._telemetry.ids import RANDOM
-from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
+from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
 from otel_ml.testing import CountingIds
 
 

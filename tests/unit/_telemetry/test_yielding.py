@@ -1,4 +1,4 @@
-"""Threads of ours work one at a time, and wait for each other no longer than a courtesy is worth."""
+"""Our threads do longer work one at a time, and wait for each other only briefly."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import threading
 import pytest
 
 from otel_ml._telemetry import _yielding
-from otel_ml._telemetry._yielding import Turn, stand_back
+from otel_ml._telemetry._yielding import WorkSlot, yield_to_service
 
 
-def test_turns_exclude_each_other():
-    """Two threads are never inside at once as long as neither is slow."""
+def test_one_thread_holds_the_slot_at_a_time():
+    """Two threads are never inside at once while neither is slow."""
     inside, most = [], []
 
     def work():
         for _ in range(200):
-            with Turn():
+            with WorkSlot():
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -31,41 +31,41 @@ def test_turns_exclude_each_other():
     assert max(most) == 1
 
 
-def test_a_thread_that_never_ends_its_turn_holds_nobody_up():
-    """Work goes on without a turn, and the turn is taken again when it is free."""
+def test_a_thread_that_keeps_the_slot_blocks_no_other():
+    """Work continues without the slot, and the slot is used again once it is free."""
     held, release = threading.Event(), threading.Event()
 
     def hang():
-        with Turn():
+        with WorkSlot():
             held.set()
             release.wait(10)
 
     hanging = threading.Thread(target=hang)
     hanging.start()
     held.wait(10)
-    with Turn():
+    with WorkSlot():
         went_on = hanging.is_alive()
     release.set()
     hanging.join()
-    with Turn():
-        is_taken = _yielding._turn.locked()
+    with WorkSlot():
+        is_taken = _yielding._slot.locked()
 
-    assert (went_on, is_taken, _yielding._turn.locked()) == (True, True, False)
+    assert (went_on, is_taken, _yielding._slot.locked()) == (True, True, False)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_has_turns_of_its_own():
-    """A turn that a thread of the parent holds is not waited for."""
-    with Turn():
+def test_a_forked_child_has_a_slot_of_its_own():
+    """The child does not wait for a thread of the parent."""
+    with WorkSlot():
         child = os.fork()
         if child == 0:
-            os._exit(int(_yielding._turn.locked()))
+            os._exit(int(_yielding._slot.locked()))
         _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_standing_back_works_on_any_thread():
+def test_yielding_works_on_any_thread():
     """The first call and the following ones return."""
     for _ in range(3):
-        stand_back()
+        yield_to_service()

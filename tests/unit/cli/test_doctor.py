@@ -383,19 +383,19 @@ def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> Non
 )
 def test_variables_that_mean_nothing_are_named(variables: dict[str, str], said: list[str]) -> None:
     """An unknown name, and values that something reads otherwise than they look."""
-    from otel_ml._telemetry._environment_check import not_understood
+    from otel_ml._telemetry.environment_check import misread_variables
 
-    assert not_understood(variables) == said
+    assert misread_variables(variables) == said
 
 
 def test_every_variable_of_ours_is_known() -> None:
     """None that `semconv` names is called unknown."""
-    from otel_ml._telemetry._environment_check import not_understood
+    from otel_ml._telemetry.environment_check import misread_variables
 
     ours = {value: "" for name, value in vars(semconv).items() if name.startswith("ENV_")}
 
     assert ours
-    assert not_understood(ours) == []
+    assert misread_variables(ours) == []
 
 
 def test_what_is_not_understood_is_a_warning(receiver: Receiver) -> None:

@@ -15,7 +15,7 @@ from engine_samples import Sample, within
 from otel_ml._export.answers import Answer
 from otel_ml._export.http_response import BODY_BYTES
 from otel_ml._export.ledger import Ledger
-from otel_ml._telemetry._engine import OwnEngine
+from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.predictions.cells import Identity
 from otel_ml.config import Config, ConfigError
 
@@ -70,7 +70,7 @@ def transport(grpc_receiver):
 
 
 def test_all_signals_go_by_our_senders(make_grpc_engine, grpc_receiver):
-    """Spans, events and metrics arrive, the ledger agrees with the receiver, and nothing takes the stock path."""
+    """Spans, events and metrics arrive, the ledger agrees with the receiver, and nothing takes the SDK path."""
     engine = make_grpc_engine()
     engine.cells(Identity("m", "1", "primary"))
     with engine.tracer("t").start_as_current_span("s"):
@@ -82,7 +82,7 @@ def test_all_signals_go_by_our_senders(make_grpc_engine, grpc_receiver):
     assert (ledger["traces"], ledger["logs"]) == (Ledger(701, 701), Ledger(700, 700))
     assert {signal: account.delivered for signal, account in ledger.items()} == grpc_receiver.counted()
     assert engine.fast_spans is True
-    assert [line for line in engine.notes() if "stock path" in line] == []
+    assert [line for line in engine.notes() if "SDK path" in line] == []
 
 
 def test_partial_success_is_read(make_grpc_engine, grpc_receiver):

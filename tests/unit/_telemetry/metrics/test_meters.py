@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_ml import _guard
-from otel_ml._telemetry.metrics._instrument_input import amount, labels
+from otel_ml._telemetry.metrics._instrument_input import clean_attributes, finite_number
 from otel_ml._telemetry.metrics._meters import Meters
 
 
@@ -53,7 +53,7 @@ def test_every_instrument_counts_and_starts_anew(readers):
     record()
     record()
     first = readers.values()
-    meters.renew_after_fork()
+    meters.reset_after_fork()
     record()
 
     assert first == {"counter": 4, "updown": -2, "histogram": 2, "gauge": 7, "seen": 5, "level": -5, "now": 0.5}
@@ -70,7 +70,7 @@ def test_every_instrument_counts_and_starts_anew(readers):
 
 
 def test_the_same_name_is_the_same_instrument(readers):
-    """As in the SDK: a meter or instrument that is asked for again is the one that is there."""
+    """As in the SDK, the same arguments return the same meter or instrument."""
     meters = Meters(readers.make)
 
     assert meters.get_meter("a") is meters.get_meter("a")
@@ -78,12 +78,12 @@ def test_the_same_name_is_the_same_instrument(readers):
     assert meters.get_meter("a").create_counter("c") is meters.get_meter("a").create_counter("c")
 
 
-def test_poison_is_refused_and_counted(readers):
-    """What is no number leaves the sum as it is, raises nothing and shows as an internal error."""
+def test_invalid_measurements_are_refused_and_counted(readers):
+    """A value that is not a finite number leaves the sum unchanged, raises nothing and counts as an internal error."""
     counter = Meters(readers.make).get_meter("a").create_counter("c")
     counter.add(1)
-    for poison in ("x", None, float("nan"), 2**63, [1]):
-        counter.add(poison)
+    for value in ("x", None, float("nan"), 2**63, [1]):
+        counter.add(value)
 
     assert readers.values() == {"c": 1}
     assert _guard.counts() == {"measurement": 5}
@@ -93,17 +93,17 @@ def test_poison_is_refused_and_counted(readers):
     ("value", "clean"),
     [(1, 1), (1.5, 1.5), (True, 1), (np.float32(0.5), 0.5), (np.uint8(255), 255), ("1", None), (2**63, None)],
 )
-def test_amounts(value, clean):
-    """Builtin numbers come out, of the same kind where there is one."""
-    assert (amount(value), type(amount(value))) == (clean, type(clean))
+def test_finite_numbers(value, clean):
+    """The result is a builtin number, of the same kind where possible."""
+    assert (finite_number(value), type(finite_number(value))) == (clean, type(clean))
 
 
-def test_clean_labels_are_passed_on_as_they_are():
-    """The everyday case copies nothing; control characters, surrogates, objects and long texts are mended."""
+def test_clean_attributes_are_passed_on_unchanged():
+    """Clean attributes are not copied; control characters, surrogates, objects and long texts are replaced."""
     clean = {"a": "b", "n": 1, "f": 0.5, "t": True}
 
-    assert labels(clean) is clean
-    assert labels({"a\n": "\ud800", "o": object(), "l": ["x", 1]}) == {"a ": "\ufffd", "l": ["x", 1]}
-    assert len(labels({"a": "x" * 5000})["a"]) == 1024
-    assert labels(None) is None
-    assert labels("text") is None
+    assert clean_attributes(clean) is clean
+    assert clean_attributes({"a\n": "\ud800", "o": object(), "l": ["x", 1]}) == {"a ": "\ufffd", "l": ["x", 1]}
+    assert len(clean_attributes({"a": "x" * 5000})["a"]) == 1024
+    assert clean_attributes(None) is None
+    assert clean_attributes("text") is None

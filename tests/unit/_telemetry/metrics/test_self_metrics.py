@@ -1,4 +1,4 @@
-"""The ledger as metrics: one reading serves all instruments of a collection."""
+"""The ledgers as metrics: they are read once for all instruments of a collection."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def accounts(now):
 
 
 def produced(accounts, instrument):
-    return accounts.of(instrument)["logs"].produced
+    return accounts.read(instrument)["logs"].produced
 
 
-def test_the_instruments_of_a_collection_see_one_account(accounts):
-    """Produced and in flight of one moment fit together; what comes meanwhile belongs to the next collection."""
+def test_the_instruments_of_a_collection_see_one_reading(accounts):
+    """Produced and in flight agree; later records belong to the next collection."""
     collections = [[produced(accounts, name) for name in ("produced", "in_flight", "dropped")] for _ in range(3)]
 
     assert collections == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
 
 
-def test_an_old_account_is_not_handed_out(accounts, now):
-    """An instrument that was left out of earlier collections does not see what they saw."""
+def test_an_old_reading_is_not_used(accounts, now):
+    """An instrument that missed earlier collections does not see their figures."""
     first = produced(accounts, "produced")
     now[0] = _self_metrics.OLDEST + 0.1
 
     assert (first, produced(accounts, "dropped")) == (1, 2)
 
 
-def test_a_forked_child_reads_its_own_account():
-    """The parent's is not the child's."""
+def test_a_forked_child_reads_its_own_ledgers():
+    """A reading of the parent is not used in the child."""
     process_id = [1]
     accounts = _self_metrics.Accounts(Counting(), lambda: 0.0, lambda: process_id[0])
     first = produced(accounts, "produced")

@@ -18,7 +18,7 @@ from otel_ml._export.export_log import log_losses
 from otel_ml._export.ledger import Ledger
 from otel_ml._instance import Instance
 from otel_ml._telemetry import ports
-from otel_ml._telemetry._foreign_calls import Others
+from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry._queues import RecordQueue, WorkQueue
 from otel_ml._telemetry._signal_output import SignalOutput
 from otel_ml._telemetry._worker import Worker
@@ -37,9 +37,9 @@ from otel_ml._telemetry.requests._family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml._telemetry.sdk import _providers
-from otel_ml._telemetry.sdk._id_generator import SeedProofIdGenerator
 from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
-from otel_ml._telemetry.sdk._sampling_rule import rule_of
+from otel_ml._telemetry.sdk._sampling_rule import read_rule
+from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
 from otel_ml.config import EXPLICIT, SIGNALS, Config, ConfigError, Signal
 
 if TYPE_CHECKING:
@@ -212,12 +212,12 @@ class OwnEngine:
             reader.stop(monotonic() + _LAST_WAIT)
         if self.page is not None:
             _guard.call("engine.page", self.page.close)
-        ended = [call.ended(deadline) for call in ending]
+        ended = [call.wait(deadline) for call in ending]
         self.instance.release()
         log_losses(self.ledger())
         return all(ended) and self._outbox.failed() == failed
 
-    def after_fork_in_child(self) -> None:
+    def reset_after_fork(self) -> None:
         """The child: empty queues, cells at zero, none of the parent's threads, an instance id of its own."""
         self._closing = threading.Lock()
         if self._closed:
@@ -226,11 +226,11 @@ class OwnEngine:
             self._sampler.reset_after_fork()
         self._outbox.reset_after_fork()
         self._worker.reset_after_fork()
-        self._use_resource(_providers.childs_resource(self.resource, self.instance.renew()))
+        self._use_resource(_providers.child_resource(self.resource, self.instance.renew()))
         self.store.reset_after_fork(self.resource)
         if self.page is not None:
-            self.page.abandon()
-        self.meter_provider.renew_after_fork()
+            self.page.reset_after_fork()
+        self.meter_provider.reset_after_fork()
         for reader in self._readers if self._periodic else ():
             reader.start()
 
@@ -256,21 +256,21 @@ class OwnEngine:
             self._logs = RecordQueue("logs", records, senders["logs"], limit=config.log_queue_size)
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
-            self._use_stock_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
+            self._use_sdk_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
         self.fast_spans = self.fast_spans and _transports.only_ours(config.traces)
         processors = _providers.span_processors(
             config,
             self._spans,
             flush=self.flush_records,
-            noticed=self._notice,
+            on_foreign=self._on_foreign_processor,
         )
         self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, processors)
         logs = _providers.log_processors(config, self._logs, flush=self.flush_records)
         self.logger_provider = _providers.logger_provider(self.resource, logs)
         held = ((self.tracer_provider, processors), (self.logger_provider, logs))
-        self._others = Others(lambda: [provider for provider, holds in held if holds.holds_others])
+        self._others = ForeignProviders(lambda: [provider for provider, holds in held if holds.has_foreign])
         self._sampler: Sampler = self.tracer_provider.sampler
-        self.sampling_rule = _guard.call("engine.sampling", rule_of, self._sampler)
+        self.sampling_rule = _guard.call("engine.sampling", read_rule, self._sampler)
 
     def _build_metrics(self) -> None:
         self.page: Page | None = None
@@ -333,15 +333,15 @@ class OwnEngine:
     def _waiting(self, signal: Signal) -> int:
         return sum(queue.waiting(signal) for queue in self._worker.queues)
 
-    def _notice(self, name: str) -> None:
-        """A span processor was added: spans leave by it, whatever our own exporters are."""
+    def _on_foreign_processor(self, name: str) -> None:
+        """A foreign span processor exports spans, even if we have no exporter ourselves."""
         self.exemplars = self.config.exemplar_filter != "always_off"
-        self._use_stock_spans(f"the span processor {name} was added and must see every span")
+        self._use_sdk_spans(f"the span processor {name} was added and must see every span")
         _guard.call("engine.notice", ports.renew, self)
 
-    def _use_stock_spans(self, why: str) -> None:
+    def _use_sdk_spans(self, why: str) -> None:
         self.fast_spans = False
-        self._notes.append(f"traces: stock path, since {why}")
+        self._notes.append(f"traces: SDK path, because {why}")
 
 
 def _send_nowhere(span: FinishedSpan) -> None:

@@ -10,7 +10,7 @@ from otel_ml._telemetry.ids import RANDOM, Ids
 class SeedProofIdGenerator(IdGenerator):
     """Trace and span ids from a private generator; `random.seed` in the service has no effect on them.
 
-    Also to be had as ``OTEL_PYTHON_ID_GENERATOR=otel_ml`` for `opentelemetry-instrument`.
+    With `opentelemetry-instrument`, ``OTEL_PYTHON_ID_GENERATOR=otel_ml`` selects it.
     """
 
     def __init__(self, ids: Ids = RANDOM) -> None:

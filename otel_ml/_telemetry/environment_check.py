@@ -1,4 +1,4 @@
-"""Which variables of the environment mean nothing, or not what they look like."""
+"""Finds environment variables that have no effect, or another one than their value suggests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEAR: Final = 0.93
 _LETTERS: Final = 2
 """Letters that a name may be longer or shorter."""
 _COMPARED: Final = 1000
-"""Names that are compared: an environment has some dozens."""
+"""Names that are compared; a usual environment has some dozens."""
 _WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
@@ -34,11 +34,11 @@ _RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _SHOWN: Final = 40
 """Characters of a name or a value that are shown."""
 _MANY: Final = 20
-"""Unknown names that are told one by one."""
+"""Unknown names that are listed one by one."""
 
 
-def not_understood(environment: Mapping[str, str]) -> list[str]:
-    """One line for each variable; the value of an unknown one is not told, since it may be anything."""
+def misread_variables(environment: Mapping[str, str]) -> list[str]:
+    """Returns one line for each such variable. It never shows the value of an unknown one, which may be a secret."""
     known = _KNOWN | _OF_TOOLS
     names = sorted(
         name
@@ -64,7 +64,7 @@ def not_understood(environment: Mapping[str, str]) -> list[str]:
 
 
 def _misspelt(environment: Mapping[str, str]) -> list[str]:
-    """Names of OpenTelemetry that are nearly right; others may be those of a component that is not known here."""
+    """Finds misspelt names of OpenTelemetry; names that are not close may belong to a component unknown here."""
     import opentelemetry.environment_variables as of_api
     import opentelemetry.sdk.environment_variables as of_sdk
 
