@@ -240,7 +240,7 @@ def test_credentials_of_an_endpoint_become_a_header(monkeypatch, protocol):
     """User and password of the URL are sent as Basic Authorization and are seen nowhere."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/v1/logs")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://us%40er:CANARY%3a1@collector:4318")
-    monkeypatch.setattr("otel_ml.config._installed", lambda _: True)
+    monkeypatch.setattr("otel_ml.config._config._installed", lambda _: True)
 
     config = Config(protocol=protocol)
 
