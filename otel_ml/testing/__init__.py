@@ -7,15 +7,17 @@ def test_predicts(telemetry):
     assert telemetry.metrics()["ml.predictions"][0]["value"] == 1
 ```
 
-Loaded by pytest by itself; importing it costs little, since the SDK is imported on first use.
+pytest loads it as a plugin. Importing it costs little: the SDK is imported on first use.
 """
 
-from otel_ml.testing._kit import CountingIds, FixedClock, InMemoryTelemetry, MemoryTransport
+from otel_ml.testing._clock_and_ids import CountingIds, FixedClock
+from otel_ml.testing._in_memory import InMemoryTelemetry
+from otel_ml.testing._memory_transport import MemoryTransport
 
 __all__ = ["CountingIds", "FixedClock", "InMemoryTelemetry", "MemoryTransport"]
 
 try:
-    from otel_ml.testing._kit import guest_telemetry, telemetry
+    from otel_ml.testing._fixtures import guest_telemetry, telemetry
 except ImportError:  # the kit works without pytest
     pass
 else:

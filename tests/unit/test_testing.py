@@ -10,7 +10,7 @@ from opentelemetry import _logs, metrics, trace
 from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
-from otel_ml.testing._kit import fail_on_internal_errors
+from otel_ml.testing._fixtures import fail_on_internal_errors
 
 
 @pytest.fixture(autouse=True)

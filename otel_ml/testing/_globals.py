@@ -1,0 +1,37 @@
+"""The global providers of the OTel API, replaced for one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def swap_globals(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> Callable[[], None]:
+    """Replaces the OTel globals; returns the function that restores them.
+
+    The API lets a process set each of them once, so a test has to reset its private guards, as
+    opentelemetry-test-utils does in ``globals_test.py``. Nothing else in otel-ml touches them.
+    """
+    from opentelemetry import trace
+    from opentelemetry._logs import _internal as logs
+    from opentelemetry.metrics import _internal as metrics
+    from opentelemetry.util._once import Once
+
+    places: list[tuple[Any, str, Any]] = [
+        (trace, "_TRACER_PROVIDER", tracer_provider),
+        (metrics, "_METER_PROVIDER", meter_provider),
+        (logs, "_LOGGER_PROVIDER", logger_provider),
+    ]
+    former = [(module, name, getattr(module, name)) for module, name, _ in places]
+    former += [(module, f"{name}_SET_ONCE", getattr(module, f"{name}_SET_ONCE")) for module, name, _ in places]
+    for module, name, provider in places:
+        once = Once()
+        once.do_once(lambda: None)
+        setattr(module, f"{name}_SET_ONCE", once)
+        setattr(module, name, provider)
+
+    def undo() -> None:
+        for module, name, value in former:
+            setattr(module, name, value)
+
+    return undo
