@@ -17,7 +17,7 @@ from otel_ml._export.answers import Answer
 from otel_ml._export.ledger import Ledger
 from otel_ml._export.transport import Transport
 from otel_ml._telemetry.delivery import _transports
-from otel_ml._telemetry.delivery._outbox import of
+from otel_ml._telemetry.delivery._outbox import signal_settings
 from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
@@ -92,7 +92,9 @@ def check(config: Config, timeout: float) -> Checked:
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
-        outcomes = {signal: _outcome(signal, of(config, signal), watched, ledger[signal]) for signal in SIGNALS}
+        outcomes = {
+            signal: _outcome(signal, signal_settings(config, signal), watched, ledger[signal]) for signal in SIGNALS
+        }
         if engine.page is not None and outcomes["metrics"].state == "not_exported":
             outcomes["metrics"] = replace(outcomes["metrics"], state="scraped", detail=engine.page.address)
         if not is_sampled and outcomes["traces"].state != "not_exported":
@@ -153,7 +155,7 @@ class _Watched:
         self._witnesses: dict[Signal, _Witness] = {}
 
     def __call__(self, signal: Signal, config: SignalConfig) -> Transport:
-        witness = _Witness(_transports.transport(signal, config))
+        witness = _Witness(_transports.make_transport(signal, config))
         self._witnesses.setdefault(signal, witness)
         return witness
 
@@ -195,7 +197,7 @@ def _outcome(signal: Signal, settings: SignalConfig, watched: _Watched, account:
     outcome = Outcome("not_exported", settings.endpoint, settings.protocol)
     if not settings.exporters:
         return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
-    if not _transports.is_sent(settings):
+    if not _transports.has_otlp(settings):
         return replace(outcome, state="console")
     state, detail = _read(watched.answer(signal))
     if account.spooled and state != "taken":

@@ -23,7 +23,7 @@ from otel_ml._telemetry._queues import RecordQueue, WorkQueue
 from otel_ml._telemetry._signal_output import SignalOutput
 from otel_ml._telemetry._worker import Worker
 from otel_ml._telemetry.delivery import _transports
-from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, of
+from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, signal_settings
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
@@ -36,7 +36,7 @@ from otel_ml._telemetry.records import Attributes, AttributeValue
 from otel_ml._telemetry.requests._family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
-from otel_ml._telemetry.sdk import _providers
+from otel_ml._telemetry.sdk import _exporters, _providers
 from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
 from otel_ml._telemetry.sdk._sampling_rule import read_rule
 from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
@@ -86,7 +86,7 @@ class OwnEngine:
         self,
         config: Config,
         *,
-        make_transport: MakeTransport = _transports.transport,
+        make_transport: MakeTransport = _transports.make_transport,
         ids: Ids = RANDOM,
         clock: Clock = time,
         periodic: bool = True,
@@ -158,9 +158,9 @@ class OwnEngine:
 
     def notes(self) -> list[str]:
         """Lines for `otel-ml doctor`."""
-        lines = [f"{signal}: to {of(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
+        lines = [f"{signal}: to {signal_settings(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
         for signal in SIGNALS:
-            lines += _transports.why_stock(signal, of(self.config, signal))
+            lines += _exporters.describe_path(signal, signal_settings(self.config, signal))
         lines += _providers.notes(self.config)
         if self.page is not None:
             lines.append(f"metrics: scrape page at {self.page.address}")
@@ -257,7 +257,7 @@ class OwnEngine:
         generator = _providers.id_generator(self.ids)
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_sdk_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
-        self.fast_spans = self.fast_spans and _transports.only_ours(config.traces)
+        self.fast_spans = self.fast_spans and not _exporters.has_console(config.traces)
         processors = _providers.span_processors(
             config,
             self._spans,
@@ -298,7 +298,7 @@ class OwnEngine:
     def _build_worker(self) -> None:
         senders = self._outbox.senders
         scope = _encoding.scope(semconv.SCOPE)
-        emit = None if _transports.only_ours(self.config.logs) else _providers.event_emitter(self.logger_provider)
+        emit = _providers.event_emitter(self.logger_provider) if _exporters.has_console(self.config.logs) else None
         traces = SignalOutput("worker.encode.span", _encoding.span, scope, senders.get("traces"))
         logs = SignalOutput("worker.encode.event", _encoding.event, scope, senders.get("logs"), emit)
         self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)

@@ -35,8 +35,8 @@ class Outbox:
         heals = config.metric_temporality == "cumulative"
         self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not heals}
         for signal in SIGNALS:
-            settings = of(config, signal)
-            if _transports.is_sent(settings):
+            settings = signal_settings(config, signal)
+            if _transports.has_otlp(settings):
                 self._add(signal, settings, make_transport)
         self.senders: dict[Signal, Sender] = {
             signal: Sender(delivery, limit=config.queue_size)
@@ -103,7 +103,7 @@ class Outbox:
         self.deliveries[signal] = delivery
 
 
-def of(config: Config, signal: Signal) -> SignalConfig:
-    """The settings of one signal."""
+def signal_settings(config: Config, signal: Signal) -> SignalConfig:
+    """Returns the settings of one signal."""
     settings: SignalConfig = getattr(config, signal)
     return settings

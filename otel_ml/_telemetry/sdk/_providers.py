@@ -18,13 +18,13 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otel_ml import semconv
 from otel_ml._telemetry._queues import RecordQueue
-from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import Outbox
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import Reader
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.records import EventData
+from otel_ml._telemetry.sdk import _exporters
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSampler, LogProcessors
 from otel_ml._telemetry.sdk._processors import (
     Flush,
@@ -61,7 +61,7 @@ def span_processors(
     processors = SpanProcessors(on_foreign)
     if queue is not None:
         processors.add_own(SdkSpanProcessor(queue, flush))
-    for processor in _transports.span_processors(config.traces):
+    for processor in _exporters.span_processors(config.traces):
         processors.add_sdk(processor)
     return processors
 
@@ -85,7 +85,7 @@ def log_processors(config: Config, queue: RecordQueue[Any] | None, *, flush: Flu
     processors = LogProcessors()  # type: ignore[no-untyped-call]
     if queue is not None:
         processors.add_own(SdkLogProcessor(queue, flush))
-    for processor in _transports.log_processors(config.logs):
+    for processor in _exporters.log_processors(config.logs):
         processors.add_log_record_processor(processor)
     return processors
 
@@ -104,7 +104,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
         exporters.append(SenderMetricExporter(delivery, temporality))
-    exporters += _transports.metric_exporters(config.metrics, temporality)
+    exporters += _exporters.metric_exporters(config.metrics, temporality)
     return [
         Reader(
             exporter,
