@@ -49,7 +49,7 @@ class Counter:
         return raw + self.offset
 
     def hold(self, raw: float) -> float:
-        """The highest raw value so far, for a sum that can only lose parts."""
+        """The highest raw value so far, for a sum from which parts can disappear."""
         self.last = max(self.last, raw)
         return self.last
 

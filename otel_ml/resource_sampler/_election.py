@@ -22,7 +22,7 @@ _MOST_LOCKS: Final = 256
 """Locks of other groups that are inspected, to remove those of groups that have ended."""
 _LOG: Final = logging.getLogger("otel_ml")
 _HELD: Final[dict[str, int]] = {}
-"""Locks of this process and the process that took them: closing any descriptor of such a file would lose its lock."""
+"""Locks of this process and the process that took them: closing any descriptor of such a file would free its lock."""
 
 
 class Leadership:
@@ -33,7 +33,7 @@ class Leadership:
     If a cleaner of temporary files removes the file, the leader asks for the lock again.
 
     Args:
-        folder: Where the lock lies; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
+        folder: Folder of the lock; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
         group: What the processes have in common; by default their process group, PID namespace and command line.
         write: `os.pwrite`, or what writes like it.
         clock: Monotonic seconds.

@@ -1,4 +1,4 @@
-"""What the sampler says about itself: its cost and interval, failed readings, overruns, last success."""
+"""What the sampler reports about itself: its cost and interval, failed readings, overruns, last success."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ METRICS: Final = (
 
 _SELF: Final = "sampler"
 """Name under which unsound values are counted, whichever source gave them."""
-_SELF_SPOKEN: Final = frozenset({"gpu"})
-"""Sources that log the transitions of their devices themselves."""
+_LOGGING_SOURCES: Final = frozenset({"gpu"})
+"""Sources that log changes of their devices themselves."""
 _CALM_TICKS: Final = 3
-"""So many good ticks in a row end a failure in the log, so that one that comes and goes is one line."""
+"""Good ticks in a row after which a failure is over, so that an intermittent one is logged once."""
 _ONE_BY_ONE: Final = 2
+"""The most failures with one cause that are logged one by one."""
 _MAX_FAILURES: Final = 256
 _MAX_KINDS: Final = 256
 _NOTHING: Final[Mapping[str, str | int]] = {}
@@ -35,24 +36,24 @@ _LOG: Final = logging.getLogger("otel_ml")
 
 
 class Failures:
-    """Logs one line when a reading begins to fail, and one when it is back."""
+    """Logs one line when a reading starts to fail, and one when it is back."""
 
     def __init__(self) -> None:
         self._active: dict[tuple[str, str], int] = {}
-        """Source and what failed, with the good ticks since."""
+        """Good ticks since the failure, by source and what failed."""
 
-    def note(self, part: SourceSnapshot) -> None:
-        """Compares one source's gaps with those that are known; what nothing was read of is not back."""
-        if part.source in _SELF_SPOKEN:
+    def update(self, part: SourceSnapshot) -> None:
+        """Compares one source's gaps with the known failures; without any reading nothing counts as recovered."""
+        if part.source in _LOGGING_SOURCES:
             return
         failing = {gap.what: gap for gap in part.gaps if gap.kind not in EXPECTED}
         if not failing and not self._active:
             return
-        begun: dict[str, list[str]] = {}
+        started: dict[str, list[str]] = {}
         for what, gap in failing.items():
-            if self._begins(part.source, what):
-                begun.setdefault(f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind, []).append(what)
-        for why, group in begun.items():
+            if self._is_new(part.source, what):
+                started.setdefault(f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind, []).append(what)
+        for why, group in started.items():
             text = "otel-ml: %s of the %s cannot be read (%s): its readings are absent"
             for what in _together(group):
                 _LOG.warning(text, what, part.source, why)
@@ -63,7 +64,7 @@ class Failures:
         missing = {gap.what for gap in part.gaps}
         back = []
         for source, what in [key for key in self._active if key[0] == part.source and key[1] not in failing]:
-            if what in missing:  # by now a property of this machine
+            if what in missing:  # it has become a property of this machine
                 del self._active[source, what]
                 continue
             self._active[source, what] += bool(part.readings)
@@ -72,11 +73,11 @@ class Failures:
                 back.append(what)
         return back
 
-    def forget(self) -> None:
-        """For a forked child."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: forgets all failures."""
         self._active.clear()
 
-    def _begins(self, source: str, what: str) -> bool:
+    def _is_new(self, source: str, what: str) -> bool:
         is_new = (source, what) not in self._active
         if is_new and len(self._active) >= _MAX_FAILURES:
             return False
@@ -85,7 +86,7 @@ class Failures:
 
 
 def _together(group: list[str]) -> list[str]:
-    """What has one cause is one line, such as when there are no descriptors left; two are still told one by one."""
+    """Joins many failures with one cause into one line, such as when no descriptors are left."""
     return group if len(group) <= _ONE_BY_ONE else [f"{group[0]} and {len(group) - 1} more"]
 
 
@@ -97,14 +98,14 @@ class Health:
         self._durations: Histogram | None = None
         self._failures = Failures()
         self._attributes: dict[tuple[str, str], Mapping[str, str | int]] = {}
-        self.forget()
+        self._clear()
 
     def create(self, meter: Meter) -> None:
         """Creates the histogram; again on another meter is fine."""
         self._durations = _instruments.create(meter, semconv.SAMPLER_TICK_DURATION)
 
     def record(self, snapshot: Snapshot, unsound: int, cost: float, *, left_out: int = 0) -> None:
-        """Counts one tick: what failed in it, the CPU seconds that it took, the points that it had no room for."""
+        """Counts one tick: its failures, its CPU seconds, and the points for which there was no room."""
         now = self._clock()
         self._cpu += cost
         for part in snapshot.sources:
@@ -113,7 +114,7 @@ class Health:
                     self._count(part.source, gap.kind, 1)
             if part.readings:
                 self._last_success[part.source] = now
-            self._failures.note(part)
+            self._failures.update(part)
         if unsound:
             self._count(_SELF, "malformed", unsound)
         if left_out:
@@ -128,24 +129,27 @@ class Health:
         self._overruns += 1
 
     def readings(self, interval: float) -> Iterator[Reading]:
-        """What is known up to now, with the interval in force."""
+        """The counts so far, and the current interval."""
         yield measured((semconv.SAMPLER_INTERVAL, interval, _NOTHING))
         yield measured((semconv.SAMPLER_CPU_TIME, self._cpu, _NOTHING))
         yield measured((semconv.SAMPLER_OVERRUNS, self._overruns, _NOTHING))
         for source, at in self._last_success.items():
-            yield measured((semconv.SAMPLER_LAST_SUCCESS, at, self._of(source)))
+            yield measured((semconv.SAMPLER_LAST_SUCCESS, at, self._attributes_for(source)))
         for (source, kind), count in self._errors.items():
-            yield measured((semconv.SAMPLER_ERRORS, count, self._of(source, kind)))
+            yield measured((semconv.SAMPLER_ERRORS, count, self._attributes_for(source, kind)))
 
-    def forget(self) -> None:
-        """For a forked child, which has not read anything yet."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: counts start at 0."""
+        self._failures.reset_after_fork()
+        self._clear()
+
+    def _clear(self) -> None:
         self._last_success: dict[str, float] = {}
         self._errors: dict[tuple[str, str], int] = {}
         self._overruns = 0
         self._cpu = 0.0
-        self._failures.forget()
 
-    def _of(self, source: str, kind: str = "") -> Mapping[str, str | int]:
+    def _attributes_for(self, source: str, kind: str = "") -> Mapping[str, str | int]:
         found = self._attributes.get((source, kind))
         if found is None:
             found = {semconv.SAMPLER_SOURCE: source, **({semconv.ERROR_TYPE: kind} if kind else {})}

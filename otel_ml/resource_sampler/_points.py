@@ -11,7 +11,7 @@ from otel_ml.resource_sampler._source import Reading
 from otel_ml.semconv import Metric
 
 MAX_POINTS: Final = 2048
-"""Points of one metric in one tick, enough for 7 modes of 256 CPUs; what a source gives beyond is left out."""
+"""Points of one metric in one tick, enough for 7 modes of 256 CPUs; what a source returns beyond is left out."""
 
 Attributes = Mapping[str, str | int]
 Point = tuple[int | float, Attributes]
@@ -24,7 +24,7 @@ _MAX_OBJECTS: Final = 16384
 _LARGEST: Final = (1 << 63) - 1
 """What an integer point of OTLP can hold."""
 _BELOW_ZERO: Final = "Cel"
-"""Unit of what may be negative."""
+"""The unit whose values may be negative."""
 
 
 class Series(Counter):
@@ -50,17 +50,17 @@ class Points:
         self._tick = 0
         self._series: dict[_Key, Series] = {}
         self._objects: dict[tuple[str, int], tuple[Attributes, Series]] = {}
-        """Series by metric and attributes object, which is held so that its id stays its own."""
+        """Series by metric and attributes object; the object is held so that its id is not reused."""
         self._places: list[_Place | None] = []
-        """What stood at each place of the last tick: mostly the same stands there in the next one."""
+        """Series by position in the last tick: the next tick mostly has the same series at the same position."""
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def of(self, readings: Sequence[Reading]) -> tuple[dict[str, list[Point]], int]:
+    def convert(self, readings: Sequence[Reading]) -> tuple[dict[str, list[Point]], int]:
         """Points by metric name, and how many readings were unsound: NaN, infinite, too large, negative.
 
-        Only a temperature may be below zero. A counter that goes on over restarts may become too large by that.
+        Only a temperature may be below zero. A counter that continues over restarts may become too large.
         """
         points: dict[str, list[Point]] = {}
         places, is_long = self._places, len(readings) > MAX_POINTS
@@ -74,7 +74,7 @@ class Points:
                 continue
             place = places[at]
             if place is None or place[0] is not metric or place[1] is not attributes:
-                place = places[at] = self._look(metric, attributes)
+                place = places[at] = self._locate(metric, attributes)
             _, _, name, is_counter, series = place
             row = points.get(name)
             if row is None:
@@ -85,7 +85,7 @@ class Points:
             if is_counter:
                 if value >= series.last:
                     series.last = value
-                    value += series.offset  # noqa: PLW2901 - a call saved for nearly all
+                    value += series.offset  # noqa: PLW2901 - avoids a call for nearly all
                 else:
                     value = series.advance(value)  # noqa: PLW2901
                 if value >= ABOVE:
@@ -103,7 +103,7 @@ class Points:
         self._objects.clear()
         self._places.clear()
 
-    def _look(self, metric: Metric, attributes: Attributes) -> _Place:
+    def _locate(self, metric: Metric, attributes: Attributes) -> _Place:
         known = self._objects.get((metric.name, id(attributes)))
         series = self._find(metric.name, attributes) if known is None else known[1]
         return metric, attributes, metric.name, metric.instrument == "counter", series
@@ -121,7 +121,7 @@ class Points:
         return series
 
     def _make_room(self) -> None:
-        """Forgets the half that was not read for longest, so that this is seldom."""
+        """Forgets the half that was not read for longest, so that this happens rarely."""
         oldest = sorted(self._series, key=lambda key: self._series[key].tick)[: MAX_SERIES // 2]
         for key in oldest:
             del self._series[key]

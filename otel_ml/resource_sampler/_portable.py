@@ -51,7 +51,7 @@ class PortableHostSource:
         return gather((what, _translated(self._psutil, step)) for what, step in self._steps)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing: there are no handles."""
 
     def _cpu(self) -> Iterator[Reading]:
         times = self._psutil.cpu_times()
@@ -83,7 +83,7 @@ class PortableHostSource:
         yield Reading(semconv.SYSTEM_PAGING_USAGE, swap.free, {semconv.SYSTEM_PAGING_STATE: "free"})
 
     def _disks(self) -> Iterator[Reading]:
-        # nowrap keeps a cache for the whole process; falling counters are dealt with once, for all sources
+        # nowrap keeps a cache for the whole process; `Points` handles falling counters for all sources
         disks = self._psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
         for device, counts in list(disks.items())[:MAX_DISKS]:
             for direction in ("read", "write"):
@@ -132,10 +132,10 @@ class PortableHostSource:
 class PortableProcessSource:
     """Reads one process through psutil: CPU, memory, threads, descriptors, storage, uptime and garbage collection.
 
-    Counters of a process that took another one's place go on where those were, told apart by id and start.
+    Counters of a process that replaces another one continue; id and start tell them apart.
 
     Args:
-        pid: The process, or what tells it at every reading (None for nobody); by default the one that reads, also
+        pid: The process, or a function that returns it (None for no process); by default this process, also
             after a fork.
         psutil: The module `psutil`, or what answers like it.
         clock: Seconds since the epoch.
@@ -155,7 +155,7 @@ class PortableProcessSource:
         self._find: Callable[[], int | None] = pid if callable(pid) else lambda: pid
         self._pid: int | None = None
         self._started: float | None = None
-        """Start of the process in this reading, which with its id says whose counters are read."""
+        """Start of the process in this reading; with the id it identifies the owner of the counters."""
         self._counters = ContinuedCounters()
         self._psutil = psutil
         self._clock = clock
@@ -166,8 +166,8 @@ class PortableProcessSource:
         if self._pid is None and not self._is_own:
             return Report((), (Gap("process", "vanished", "it has ended, or there is none of that name"),))
         steps: list[tuple[str, Step]] = [
-            ("process cpu and memory", lambda: self._over(self._basics())),
-            ("process disk io", lambda: self._over(self._disk_io())),
+            ("process cpu and memory", lambda: self._continued(self._basics())),
+            ("process disk io", lambda: self._continued(self._disk_io())),
             ("process file descriptors", self._descriptors),
         ]
         if self._is_own:
@@ -175,10 +175,10 @@ class PortableProcessSource:
         return gather((what, _translated(self._psutil, step)) for what, step in steps)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing: there are no handles."""
 
-    def _over(self, items: Iterator[Reading | Gap]) -> Iterator[Reading | Gap]:
-        """The items, continued from those of earlier processes; a fork of the own one begins anew."""
+    def _continued(self, items: Iterator[Reading | Gap]) -> Iterator[Reading | Gap]:
+        """The items with counters continued from earlier processes; a fork of this process starts at 0."""
         return items if self._is_own else self._counters.apply(items, lambda: (self._pid, self._started))
 
     def _basics(self) -> Iterator[Reading | Gap]:
@@ -195,7 +195,7 @@ class PortableProcessSource:
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
         if self._started is None:
-            return  # whose bytes they are is unknown
+            return  # the owner of the bytes is unknown
         process = self._psutil.Process(self._pid)
         if not hasattr(process, "io_counters"):
             yield Gap("process disk io", "unsupported", "not offered by this system")
@@ -213,7 +213,7 @@ class PortableProcessSource:
 
 
 class PortableProcess:
-    """A process by its id or its name, told from a later one of the same id by its start.
+    """A process by its id or name; its start distinguishes it from a later one of the same id.
 
     Args:
         pid: The process's id.

@@ -26,15 +26,15 @@ from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, Sour
 MIN_INTERVAL: Final = 0.05
 MAX_INTERVAL: Final = 86400.0
 STALE_TICKS: Final = 3
-"""A snapshot older than this many intervals is not reported."""
+"""Intervals after which a snapshot is too old to be reported."""
 _STALE_SECONDS: Final = 5.0
-"""... but never before so many seconds, so that a busy machine at a short interval does not lose points."""
+"""The shortest such age, so that a busy machine with a short interval still has points."""
 _LOG: Final = logging.getLogger("otel_ml")
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """The points of the last tick, with what is needed to tell that they are too old."""
+class _LastTick:
+    """The points of the last tick, and when they were read."""
 
     by_metric: Mapping[str, Sequence[Point]]
     at: float
@@ -47,7 +47,7 @@ class ResourceSampler:
     `otelml.*` where there is no convention) and `otelml.sampler.*` about itself. A reading that fails has no point in
     that tick and is counted in `otelml.sampler.collector.errors`; a snapshot that is too old has no points at all.
 
-    One sampler a meter is active: starting a second one while the first runs says so once in the log and does nothing.
+    One sampler a meter is active: starting a second one while the first runs logs one line and does nothing else.
     After a fork the child's thread starts with its first collection. With OTEL_ML_SAMPLER=off none starts.
 
     Args:
@@ -55,10 +55,10 @@ class ResourceSampler:
         mode: Which sources, when `sources` is not given: ``process`` (this process, and for one of a prefork server's
             workers its container and the GPUs it sees), ``sidecar`` (a service's process, its container, the pod's
             network, the GPUs), ``node`` (everything; one a machine).
-        pid: The process that the mode's sources read, or what tells it at every reading; by default this one.
+        pid: The process that the mode's sources read, or a function that returns it; by default this one.
         sources: The sources to read, in place of those of the mode.
         meter: Where the instruments are created; by default the global provider's meter of otel-ml.
-        utilization: Whether the mode's sources add the shares of CPU time, which can also be had by a rate.
+        utilization: Whether the mode's sources add the shares of CPU time, which a rate over the CPU times shows too.
         budget: Share of one core above which the interval is stretched; OTEL_ML_SAMPLER_BUDGET, else 0.01.
         clock: Monotonic seconds.
         cpu_clock: CPU seconds of the calling thread.
@@ -99,18 +99,18 @@ class ResourceSampler:
         self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._taken: _Taken | None = None
+        self._last_tick: _LastTick | None = None
         self._reading_since: tuple[str, float] | None = None
         """The source that is being read, and since when."""
         self._hanging: str | None = None
-        """The source of which the log says that it hangs."""
+        """The source that was logged as hanging."""
         self._wanted = False
-        """Whether it was started and not stopped, also where a fork left the thread behind."""
+        """Whether it was started and not stopped, also if a fork left the thread in the parent."""
         _process.in_child("resource_sampler.fork", self._reset_after_fork)
 
     @property
     def interval(self) -> float:
-        """Seconds between two snapshots in force; longer than asked for while the budget stretches it."""
+        """Current seconds between two snapshots; longer than requested while the budget stretches it."""
         return self._interval.seconds
 
     @property
@@ -124,14 +124,14 @@ class ResourceSampler:
         _guard.call("resource_sampler.start", self._start)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stops the thread and takes its points back; safe twice and before start.
+        """Stops the thread and withdraws its points; safe twice and before start.
 
         A driver call that hangs can hold the thread beyond the timeout; it ends with the process.
         """
         with self._lock:
             self._wanted = False
             self._stop.set()
-            self._taken = None
+            self._last_tick = None
             thread = self._thread
         if self._registry is not None:
             self._registry.release(self)
@@ -155,16 +155,16 @@ class ResourceSampler:
             return Snapshot(snapshots, self._clock() - started)
 
     def tick(self) -> Mapping[str, Sequence[Point]]:
-        """Takes one snapshot on the calling thread and returns its points by metric, those about itself among them."""
-        before, begun = self._cpu_clock(), self._clock()
+        """Takes one snapshot on the calling thread; returns its points by metric, including those about the sampler."""
+        before, started = self._cpu_clock(), self._clock()
         snapshot = self.sample()
         readings = [reading for part in snapshot.sources for reading in part.readings]
-        points, unsound = self._series.of(readings)
+        points, unsound = self._series.convert(readings)
         before -= sum(part.elsewhere for part in snapshot.sources)
         self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
-        if self._clock() - begun > self._interval.seconds:
+        if self._clock() - started > self._interval.seconds:
             self._health.overrun()
-        own, _ = self._own_series.of(list(self._health.readings(self._interval.seconds)))
+        own, _ = self._own_series.convert(list(self._health.readings(self._interval.seconds)))
         self._interval.add_cost(self._cpu_clock() - before)
         points.update(own)
         return points
@@ -174,17 +174,17 @@ class ResourceSampler:
 
         In a forked child it starts the child's thread, whose points are there at the next collection.
         """
-        taken = self._taken
+        last = self._last_tick
         if not self.is_running:
             _guard.call("resource_sampler.restart", self._restart)
             return ()
         limit = max(STALE_TICKS * self._interval.seconds, _STALE_SECONDS)
-        if taken is None or self._clock() - taken.at > limit:
-            self._say_what_hangs(limit)
+        if last is None or self._clock() - last.at > limit:
+            self._report_hanging(limit)
             return ()
-        return [Observation(value, attributes) for value, attributes in taken.by_metric.get(metric, ())]
+        return [Observation(value, attributes) for value, attributes in last.by_metric.get(metric, ())]
 
-    def _say_what_hangs(self, limit: float) -> None:
+    def _report_hanging(self, limit: float) -> None:
         reading = self._reading_since
         if reading is not None and self._hanging is None and self._clock() - reading[1] > limit:
             self._hanging = reading[0]
@@ -199,7 +199,7 @@ class ResourceSampler:
                 instrument(meter)
 
     def close(self) -> None:
-        """Gives the handles of the sources back; for those who call `tick` or `sample` themselves."""
+        """Closes the handles of the sources; for callers of `tick` and `sample`."""
         with self._reading:
             for source in self._sources:
                 _guard.call("resource_sampler.close", source.close)
@@ -207,7 +207,7 @@ class ResourceSampler:
     def _start(self) -> None:
         registry, meter, provider = get_registry(self._meter)
         if is_off() or isinstance(meter, NoOpMeter):
-            _LOG.info("otel-ml: metrics or the resource sampler are switched off, so that it stays off")
+            _LOG.info("otel-ml: metrics or the resource sampler are switched off: the sampler does not start")
             return
         if not registry.claim(self):
             _guard.warn_once(
@@ -235,7 +235,7 @@ class ResourceSampler:
         self._thread = _process.spawn("otel-ml-resource-sampler", self._run, self._stop)
 
     def _restart(self) -> None:
-        # a callback must not wait: whoever holds the lock is starting or stopping
+        # a callback must not wait: the holder of the lock is starting or stopping the sampler
         if self._wanted and self._lock.acquire(blocking=False):
             try:
                 if self._wanted:
@@ -246,16 +246,16 @@ class ResourceSampler:
     def _run(self, stop: threading.Event) -> None:
         due = self._clock()
         while not stop.is_set():
-            _guard.call("resource_sampler.tick", self._keep, stop)
+            _guard.call("resource_sampler.tick", self._tick_once, stop)
             due += self._interval.seconds
             due = max(due, self._clock())
             stop.wait(max(0.0, due - self._clock()))
         self.close()
 
-    def _keep(self, stop: threading.Event) -> None:
+    def _tick_once(self, stop: threading.Event) -> None:
         points = self.tick()
         if not stop.is_set():
-            self._taken = _Taken(points, self._clock())
+            self._last_tick = _LastTick(points, self._clock())
         if self._hanging is not None:
             _LOG.info("otel-ml: reading the %s has returned: readings are there again", self._hanging)
             self._hanging = None
@@ -270,15 +270,15 @@ class ResourceSampler:
         return SourceSnapshot(source.name, report.readings, report.gaps, self._clock() - started, report.elsewhere)
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: forgets thread, locks, points and the parent's counters; it stays wanted."""
+        """In a forked child: replaces thread, locks, points and counters of the parent; the sampler stays started."""
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
-        self._taken = self._reading_since = self._hanging = None
+        self._last_tick = self._reading_since = self._hanging = None
         self._series.clear()
         self._own_series.clear()
-        self._health.forget()
+        self._health.reset_after_fork()
         for source in self._sources:
             reset = getattr(source, "reset_after_fork", None)
             if reset is not None:
@@ -288,6 +288,6 @@ class ResourceSampler:
 
 
 def is_off() -> bool:
-    """Whether the environment switches this sampler or all telemetry off."""
+    """Whether the environment switches the sampler or all telemetry off."""
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return disabled or os.environ.get(semconv.ENV_SAMPLER, "").strip().lower() in {"off", "false", "0"}

@@ -37,7 +37,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
 
     Args:
         mode: ``process``, ``sidecar`` or ``node``.
-        pid: The process to read, or what tells it at every reading; by default the one that reads.
+        pid: The process to read, or a function that returns its id; by default this process.
         utilization: Whether to add shares of CPU time.
         per_cpu: Whether the host's CPU times are those of each CPU.
         pss: Whether to add the process's proportional set size, once a minute.
@@ -57,7 +57,7 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     if not Path("/proc/self/stat").exists():  # macOS, Windows
         return _portable(parts, target)
     container = ContainerSource(target)
-    cpus = _available(target, container)
+    cpus = _cpu_counter(target, container)
     process = ProcessSource(target, utilization=utilization, pss=pss, children=children, cpus=cpus)
     shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, target, gpm=gpm)))
     if mode == "process" and target is None and elect:
@@ -67,8 +67,8 @@ def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
     return (*host, process, *shared)
 
 
-def _available(target: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
-    """What tells how many CPUs affinity and quota grant."""
+def _cpu_counter(target: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
+    """A function that returns how many CPUs affinity and quota grant."""
 
     def cpus() -> float:
         process = 0 if target is None else target() or 0
@@ -78,7 +78,7 @@ def _available(target: Callable[[], int | None] | None, container: ContainerSour
 
 
 def _gpus(mode: Mode, target: Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
-    """What makes the GPU source, with whose share of the GPUs it gives."""
+    """A function that makes the GPU source for the right share of the GPUs."""
     if mode == "node" and target is None:
         return lambda: GpuSource(gpm=gpm, attribution="containers")
     return lambda: GpuSource(gpm=gpm, pid=target)

@@ -1,4 +1,4 @@
-"""What a source of readings is, and how one is read step by step without one failure spoiling the rest."""
+"""What a source of readings is, and how its steps are read so that one failure does not spoil the others."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ GapKind = Literal[
 ]
 
 EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped", "elsewhere"})
-"""Gaps that are a property of this machine, or another process's turn; they are shown, but not counted as errors."""
+"""Gaps that are a property of this machine, or that another process reads; shown, but not counted as errors."""
 
 SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 """Unit of the CPU times in /proc."""
 
 _FILE_BYTES: Final = 1 << 20
-"""No file of /proc or of a control group that is read here is larger; a longer one is cut."""
+"""Files of /proc and of control groups are smaller than this; a larger one is cut."""
 
 _LARGEST: Final = (1 << 64) - 1
-"""What a counter of the kernel can hold."""
+"""The largest value of a kernel counter."""
 
 _MARKS: Final[dict[bytes, bytes]] = {}
-"""What a line of a name is found by; the names are those that stand in this package."""
+"""Search patterns by name; bounded, since all names are written in this package."""
 
 _CHUNK_BYTES: Final = 1 << 14
 _HALF_PAGE: Final = 2048
@@ -49,10 +49,10 @@ _MAX_KEPT: Final = 128
 _FLAGS: Final = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW")
 )
-"""In a watched container's tree anything may lie: a pipe would be waited for, a link leads out of its root."""
+"""Another container may hold any kind of file: a pipe would block, and a link could lead out of its root."""
 _FOLDER: Final = sum(getattr(os, name, 0) for name in ("O_PATH", "O_DIRECTORY", "O_CLOEXEC", "O_NOFOLLOW"))
 _FOREIGN: Final = re.compile(r"(.*?/\d+/root)/(.*)", re.DOTALL)
-"""A path below another process's root, and what of it that process may have arranged."""
+"""A path below another process's root, and the part of it that this process controls."""
 
 _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
     errno.ENOENT: "absent",
@@ -68,7 +68,7 @@ _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
 class Reading(NamedTuple):
     """One value that was read: the metric that it belongs to, the value in the metric's unit, and its attributes.
 
-    A source that hands out the same attributes object at every tick saves the work of telling series apart.
+    A source that returns the same attributes object at every tick makes series cheap to recognise.
     """
 
     metric: Metric
@@ -79,54 +79,54 @@ class Reading(NamedTuple):
 measured: Final[Callable[[tuple[Metric, int | float, Mapping[str, str | int]]], Reading]] = partial(
     tuple.__new__, Reading
 )
-"""A reading of its three parts in half of the time, for what makes dozens a tick."""
+"""Makes a reading of its three parts in half of the time, for sources with dozens of readings a tick."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that could not be read; it has no point in that tick."""
+    """Something that could not be read; it has no point in this tick."""
 
     what: str
     kind: GapKind
     detail: str = ""
-    """The system's or the driver's own words; for people, never an attribute."""
+    """The message of the system or driver; for people, never an attribute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one source gave in one tick."""
+    """What one source returned in one tick."""
 
     readings: tuple[Reading, ...]
     gaps: tuple[Gap, ...] = ()
     elsewhere: float = 0.0
-    """CPU seconds that it cost on other threads than the one that asked."""
+    """CPU seconds used on other threads than the calling one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """What one source gave in one tick, and how long that took in seconds."""
+    """What one source returned in one tick, and how long that took in seconds."""
 
     source: str
     readings: tuple[Reading, ...]
     gaps: tuple[Gap, ...]
     duration: float
     elsewhere: float = 0.0
-    """CPU seconds that it cost on other threads."""
+    """CPU seconds used on other threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What all sources gave in one tick."""
+    """What all sources returned in one tick."""
 
     sources: tuple[SourceSnapshot, ...]
     duration: float
 
 
 class Source(Protocol):
-    """A place where readings come from.
+    """Where readings come from.
 
     `read` is called by one thread at a time, once a tick. It returns what it could read and names the rest in gaps.
-    It may keep state from one tick to the next, which must be keyed by process id where a fork would falsify it.
+    It may keep state from one tick to the next, which must be keyed by process id if a fork would make it wrong.
     """
 
     @property
@@ -144,12 +144,12 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives handles back; called by the thread that reads, after its last read. Reading again reopens them."""
+        """Closes handles; called by the reading thread after its last read. Another read reopens them."""
         ...
 
 
 def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -> Report:
-    """Runs the steps of a source one by one; a step that fails becomes a gap and keeps what it had read before."""
+    """Runs the steps of a source one by one; a step that fails becomes a gap, and what it had read before is kept."""
     items: list[Reading | Gap] = []
     for what, step in steps:
         try:
@@ -163,26 +163,26 @@ def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -
 
 
 def gap_of(what: str, error: OSError) -> Gap:
-    """The gap that a failed system call leaves."""
+    """The gap for a failed system call."""
     return Gap(what, _GAP_OF_ERRNO.get(error.errno or 0, "io"), error.strerror or type(error).__name__)
 
 
 _kept: dict[str, int] | None = None
-"""Descriptors of files that are read at every tick; None where they are opened anew."""
+"""Descriptors of files that are read at every tick; None where files are reopened each time."""
 
 
 def keep_files_open() -> None:
-    """From now on files stay open between two readings, which saves a third of the processor time.
+    """Keeps files open between two readings from now on, which saves a third of the CPU time.
 
-    Only for a process that does nothing but sample: in a service that closes what it does not know, a descriptor that
-    was kept may be another file by then.
+    Only for a process that does nothing but sample. A service may close descriptors that it does not know; a kept
+    one could then belong to another file.
     """
     global _kept
     _kept = {}
 
 
-def let_go(folder: str) -> None:
-    """Closes what stayed open below a folder, as of a process that has ended."""
+def close_kept_files(folder: str) -> None:
+    """Closes the files that were kept open below a folder, such as that of a process that has ended."""
     kept = _kept or {}
     for path in [path for path in kept if path.startswith(f"{folder}/")]:
         os.close(kept.pop(path))
@@ -193,9 +193,9 @@ def read_bytes(path: str, *, until: bytes | None = None, keep: bool = True, firs
 
     Args:
         path: The file.
-        until: What ends the reading before the end of the file.
-        keep: Whether it is read at every tick, so that it is worth to stay open where files do.
-        first: How much to ask for at first, at least half a page; what `until` is not in is read on.
+        until: Text after which reading may stop before the end of the file.
+        keep: Whether it is read at every tick and may be kept open.
+        first: Bytes to ask for at first, at least half a page; reading continues until `until` is found.
 
     Raises:
         OSError: It cannot be read, or is no regular file, such as a pipe, a device or a symbolic link; below another
@@ -261,7 +261,7 @@ def _read(descriptor: int, until: bytes | None, least: int = _HALF_PAGE, *, firs
 
 
 def read_text(path: str) -> str:
-    """Text of a file that is read now and then, such as a table of mounts, whose lines can be as long as two paths."""
+    """Text of a file that is read rarely, such as a table of mounts, whose lines can be as long as two paths."""
     descriptor = _opened(path)
     try:
         return _read(descriptor, None, least=1).decode("utf-8", "replace")

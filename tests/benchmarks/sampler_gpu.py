@@ -47,7 +47,7 @@ def measured(driver: FakeDriver, *, gpus: int, ticks: int, interval: float, gpm:
         driver.forget()
         before = time.process_time()
         report = source.read()
-        points.of(report.readings)
+        points.convert(report.readings)
         spent = time.process_time() - before
         kind = "slow" if driver.calls("nvmlDeviceGetClockInfo") else "fast"
         readings = len(report.readings)

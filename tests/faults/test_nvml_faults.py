@@ -229,7 +229,7 @@ def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, inter
                 if reading.value < last.get(key, 0):
                     falls.append((second, key))
                 last[key] = reading.value
-        assert points.of(report.readings)[1] == 0
+        assert points.convert(report.readings)[1] == 0
     source.close()
     assert falls == []
     assert len(threads) == 1
@@ -238,11 +238,11 @@ def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, inter
     assert driver.calls("nvmlDeviceGetPcieThroughput") == 0
     assert caplog.messages == [
         "otel-ml: the NVIDIA driver is gone (Driver Not Loaded): GPU readings are absent until it is back",
-        "otel-ml: the NVIDIA driver answers: GPU readings begin",
+        "otel-ml: the NVIDIA driver answers: GPU readings start",
         "otel-ml: GPU GPU-a is lost (GPU is lost): its readings are absent until it is back",
         "otel-ml: GPU GPU-a is back",
         "otel-ml: the NVIDIA driver is gone (Driver Not Loaded): GPU readings are absent until it is back",
-        "otel-ml: the NVIDIA driver answers: GPU readings begin",
+        "otel-ml: the NVIDIA driver answers: GPU readings start",
     ]
     awake = 24 * HOUR - 2 * 120  # the counters stand still only while the driver is away
     energy = {dict(tags)["hw.id"]: value for (name, tags), value in last.items() if name == "hw.energy"}

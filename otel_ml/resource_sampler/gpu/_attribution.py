@@ -23,7 +23,7 @@ _MAX_MADE: Final = 1024
 
 @dataclass(slots=True)
 class _Seen:
-    """What the last process list of one device said."""
+    """The last process list of one device."""
 
     pids: frozenset[int] = frozenset()
     ours: frozenset[int] = frozenset()
@@ -68,7 +68,7 @@ class Attribution:
         self._made: dict[object, dict[str, str | int]] = {}
 
     def steps(self, device: Device, *, is_sole: bool) -> Sequence[tuple[str, Step]]:
-        """The slow steps of one GPU or MIG instance; `is_sole` says that no other one is visible."""
+        """The slow steps of one GPU or MIG instance; `is_sole` means that no other one is visible."""
         if self._kind == "off":
             return ()
         steps: list[tuple[str, Step]] = [("processes", lambda: self._processes(device, is_sole=is_sole))]
@@ -86,7 +86,7 @@ class Attribution:
         models = loaded_models() if self._is_self and self._kind == "process" else []
         held = self._framework() if models else []
         for one in held:
-            device = _device_of(one, held, devices)
+            device = _find_device(one, held, devices)
             # together they cannot be more than what is allocated now: some of it has been freed unseen
             total = sum(memory.by_device.get(one.number, 0) for memory in models)
             if device is None or total > one.allocated:
@@ -138,11 +138,11 @@ class Attribution:
         return sum(
             one.reserved
             for one in held
-            if one.uuid == bare(device.identity.uuid) or (not one.uuid and _device_of(one, held, devices) is device)
+            if one.uuid == bare(device.identity.uuid) or (not one.uuid and _find_device(one, held, devices) is device)
         )
 
     def _count(self, device: Device, memory: dict[int, int | None], ours: set[int]) -> Iterator[Reading]:
-        # who uses CUDA but is not found in the list may be in it under another number
+        # a process that uses CUDA but is not found in the list may be in it under another number
         if not ours and memory and self._owners.has_device():
             return
         for owner, count in (("self", len(ours)), ("other", len(memory) - len(ours))):
@@ -195,7 +195,7 @@ class Attribution:
         return made
 
 
-def _device_of(one: Allocated, held: Sequence[Allocated], devices: Sequence[Device]) -> Device | None:
+def _find_device(one: Allocated, held: Sequence[Allocated], devices: Sequence[Device]) -> Device | None:
     """The driver's device of a framework's: by UUID; without one only where there is a single device on both sides."""
     if one.uuid:
         return next((device for device in devices if bare(device.identity.uuid) == one.uuid), None)

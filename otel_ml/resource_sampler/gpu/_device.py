@@ -16,12 +16,12 @@ from otel_ml.resource_sampler.gpu._slow_readings import SlowReadings
 Step = Callable[[], Iterable[Reading | Gap]]
 
 _UNKNOWN_IN_A_ROW: Final = 3
-"""So many "unknown" answers of one GPU mean that it is gone: a container whose device access was stripped sees them."""
+""""Unknown" answers in a row after which a GPU is lost: a container without access to its device gets them."""
 _NO_VALUE: Final = frozenset({(1 << 32) - 1, (1 << 64) - 1})
-"""All ones is the driver's word for "no value"."""
+"""All ones is the driver's code for "no value"."""
 _CLEARLY_BUSY: Final = 5
 _MISSES: Final = 2
-"""After so many readings without a sample the plain utilization is asked for instead."""
+"""Readings without a sample after which the driver's own utilization is read instead."""
 _STATES: Final = ("ok", "degraded", "failed", "predicted_failure")
 
 
@@ -54,7 +54,7 @@ class Device:
 
     @property
     def is_stripped(self) -> bool:
-        """Whether it was given up after nothing but unknown errors."""
+        """Whether it was given up after only unknown errors."""
         return self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW
 
     def run(self, what: str, step: Step) -> Iterator[Reading | Gap]:
@@ -63,9 +63,9 @@ class Device:
         Raises:
             CallFailed: The GPU ("lost") or the whole driver ("driver") is gone.
         """
-        standing = self._unsupported.get(what) or self._refused.get(what)
-        if standing is not None:
-            yield standing
+        known_gap = self._unsupported.get(what) or self._refused.get(what)
+        if known_gap is not None:
+            yield known_gap
             return
         try:
             yield from step()
@@ -82,9 +82,9 @@ class Device:
         if not 0 <= free <= total or total == 0 or total in _NO_VALUE:
             return
         reserved = int(getattr(memory, "reserved", 0))
-        # the header contradicts itself on whether used includes reserved: only what adds up is believed
-        is_apart = int(memory.used) + reserved + free == total
-        self.memory_used = int(memory.used) if is_apart else total - free
+        # the header contradicts itself on whether used includes reserved: only figures that add up are used
+        is_separate = int(memory.used) + reserved + free == total
+        self.memory_used = int(memory.used) if is_separate else total - free
         yield Reading(semconv.HW_GPU_MEMORY_USAGE, total - free, self.identity.base)
         yield Reading(semconv.HW_GPU_MEMORY_LIMIT, total, self.identity.base)
         yield Reading(semconv.HW_GPU_MEMORY_UTILIZATION, (total - free) / total, self.identity.base)
@@ -132,7 +132,7 @@ class Gpu(Device):
         self._sampled_until = 0
         self._samples_missed = 0
         self._busiest = 0.0
-        self._is_idle_a_lie = False
+        self._is_idle_wrong = False
 
     def reopen(self, handle: Any) -> None:
         """For a GPU that is back: everything is tried again."""
@@ -175,18 +175,18 @@ class Gpu(Device):
         """`hw.gpu.utilization` of the whole GPU."""
         self._busiest = max(self._busiest, share)
         if share:
-            self._is_idle_a_lie = False
-        if not self._is_idle_a_lie:
+            self._is_idle_wrong = False
+        if not self._is_idle_wrong:
             tags = self.identity.tags((semconv.HW_GPU_TASK, "general"))
             yield Reading(semconv.HW_GPU_UTILIZATION, share, tags)
 
     def compare(self, percent: int) -> None:
-        """Holds the busiest process since the last slow tick against the GPU's own figures.
+        """Compares the busiest process since the last slow tick with the GPU's own figures.
 
-        Some drivers answer 0 with success for a share that they cannot measure: then idle is no figure.
+        Some drivers return 0 with success for a share that they cannot measure; then 0 is not reported.
         """
         if percent >= _CLEARLY_BUSY and self._busiest == 0:
-            self._is_idle_a_lie = True
+            self._is_idle_wrong = True
         self._busiest = 0.0
 
     def status(self) -> Iterator[Reading]:

@@ -17,7 +17,7 @@ _LOG: Final = logging.getLogger("otel_ml")
 
 
 class Driver:
-    """Everything that is done with NVML; all of it on one thread."""
+    """The driver library and its GPUs; all calls are made on one thread."""
 
     def __init__(self, nvml: Nvml, attribution: Attribution, xids: XidCounts, settings: Settings) -> None:
         self._nvml = nvml
@@ -35,7 +35,7 @@ class Driver:
         """Rises when the driver is known to have been reloaded."""
         self._retry_driver = Backoff(settings)
         self._steady_since = float("-inf")
-        """Since when the driver has been there; one that comes and goes is asked less and less often."""
+        """Since when the driver has been there; one that comes and goes is tried less and less often."""
         self._slow_at = float("-inf")
         self._listed: frozenset[str] | None = None
 
@@ -87,17 +87,17 @@ class Driver:
         self._listed = self._list()
 
     def _confirm(self) -> None:
-        """Only a whole tick without a loss shows that the driver is there: it may be initialised and yet fail."""
+        """Called after a whole tick without a loss, which alone shows that an initialised driver works."""
         if self._missing is not None:
             self._steady_since = self._clock()
-            _LOG.info("otel-ml: the NVIDIA driver answers: GPU readings begin")
+            _LOG.info("otel-ml: the NVIDIA driver answers: GPU readings start")
         self._missing = None
         self._was_ready = True
         if self._clock() - self._steady_since >= self._settings.retry:
             self._retry_driver.reset()
 
     def _recognise(self) -> None:
-        """Another driver version means that all of its counters have begun again."""
+        """Checks the driver's version: another one means that all counters have restarted."""
         try:
             version = str(self._nvml.call("nvmlSystemGetDriverVersion"))
         except CallFailed as failed:
@@ -121,7 +121,7 @@ class Driver:
         self._missing = Gap("nvml", "driver", failed.detail)
 
     def _shut_down(self) -> None:
-        """No call may be in flight: a watching thread that does not end keeps the library initialised."""
+        """Shuts the library down, unless the event thread does not end: no call may be in flight."""
         self._gpus.release()
         watcher, self._watcher = self._watcher, None
         may_shut_down = watcher is None or watcher.stop()
@@ -139,10 +139,10 @@ class Driver:
         return count
 
     def _survey(self) -> Iterator[Gap]:
-        """The slow look around: GPUs that came or went, instances that were rebuilt, a watcher that failed."""
+        """The slow survey: GPUs that came or went, instances that were rebuilt, a watcher that failed."""
         listed = self._list()
         if listed != self._listed and self._listed is not None:
-            # the library counts what there was when it was initialised
+            # the library only lists the GPUs that existed when it was initialised
             self._listed = listed
             self._shut_down()
             self._nvml.start()
@@ -169,7 +169,7 @@ class Driver:
         self._gpus.has_changed = False
 
     def _list(self) -> frozenset[str] | None:
-        """The GPUs that the kernel module knows; None where /proc does not say."""
+        """The GPUs that the kernel module lists in /proc; None where there is no list."""
         folder = self._settings.proc / "driver" / "nvidia" / "gpus"
         try:
             return frozenset(entry.name for entry in folder.iterdir())

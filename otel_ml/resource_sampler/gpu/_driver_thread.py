@@ -1,4 +1,4 @@
-"""One thread for all driver calls: a call that never returns holds this thread, and nobody who waits for it."""
+"""One thread for all driver calls: a call that never returns blocks this thread and no caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXIT_SECONDS: Final = 1.0
 """How long the interpreter's exit waits for a call in flight: tearing the library down under one is a crash."""
 
 
-class Unanswered(Exception):  # noqa: N818 - what happened, not an error of ours
+class Unanswered(Exception):  # noqa: N818 - an outcome, not a bug
     """The worker did not finish in time, or is still busy with an earlier request."""
 
 
@@ -50,7 +50,7 @@ class Worker:
         return self._thread is not None and self._thread.is_alive()
 
     def ask(self, work: Callable[[], T], seconds: float) -> T | None:
-        """The result of the work, None when it raised; a late result is thrown away.
+        """The result of the work, None when it raised; a late result is discarded.
 
         Raises:
             Unanswered: It did not finish in time, or the thread is still busy: nothing is queued behind a hanging call.
@@ -78,7 +78,7 @@ class Worker:
         return spent
 
     def end(self, work: Callable[[], None], seconds: float) -> bool:
-        """Has the last piece of work done, at once or after the call in flight; whether that was in time.
+        """Runs the last piece of work, at once or after the call in flight; whether it ended in time.
 
         The thread ends afterwards, and a later `ask` starts another one.
         """
@@ -93,7 +93,7 @@ class Worker:
         return last.done.wait(seconds)
 
     def drain(self, seconds: float) -> bool:
-        """Lets no further work begin and waits for what is in flight; whether nothing is."""
+        """Accepts no further work and waits for the call in flight; whether none is left."""
         return self.end(_nothing, seconds)
 
     def _run(self) -> None:
@@ -108,7 +108,7 @@ class Worker:
             request.run()
             with self._condition:
                 self._spent += time.thread_time() - before
-                # free before it is said to be done: whoever waits may ask again at once
+                # free before it is done: the waiting thread may ask again at once
                 self._current = None
                 if is_last:
                     self._last = self._thread = None
@@ -119,7 +119,7 @@ class Worker:
 
 
 def _nothing() -> None:
-    """The last work of a thread that just ends."""
+    """The last work of a thread that only ends."""
 
 
 _ALIVE: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
@@ -131,5 +131,5 @@ def _drain_all() -> None:
 
 
 atexit.register(_drain_all)
-# the parent's threads are not the child's, and their locks may be held for ever
+# the parent's threads are not the child's, and their locks may never be free
 _process.in_child("resource_sampler.fork", _ALIVE.clear)

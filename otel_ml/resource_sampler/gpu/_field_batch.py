@@ -10,15 +10,15 @@ from otel_ml import semconv
 from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._identity import Identity
-from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, kind_of
+from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, classify
 
 Tags = tuple[tuple[str, str], ...]
 
 _GPU: Final[Tags] = ((semconv.HW_TYPE, "gpu"),)
 _NO_VALUE: Final = (1 << 32) - 1
-"""The driver's word for "no value" of 32 bits, which it also gives in 64."""
+"""The driver's code for "no value" in 32 bits, which it also returns in 64."""
 _LARGEST: Final = (1 << 63) - 1
-"""A point cannot hold more, and a counter that was so far once would never be read again."""
+"""A point cannot hold more, and a counter that reached this once would never be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Field:
     divide: int = 1
     scope: int = 0
     is_zero_unknown: bool = False
-    """Whether 0 with success is a lie: a GPU that draws no power or has no temperature."""
+    """Whether 0 with success means unknown: no GPU draws no power or has no temperature."""
 
     def is_known(self, value: float | None) -> bool:
         """Whether the driver's answer is a figure; a counter of 64 bits may well pass 32 of them."""
@@ -80,7 +80,7 @@ FIELDS: Final = (
     _errors(4, "uncorrected"),
     _errors(94, "pcie_replay"),
 )
-"""Read at every tick. Of two fields with one name the first that answers is read, and the other one no more."""
+"""Read at every tick. Of two fields with one name only the first that answers is read from then on."""
 
 SLOW_FIELDS: Final = (
     Field(142, "remapped rows, corrected", semconv.GPU_REMAPPED_ROWS, tags=((semconv.GPU_REMAP_CAUSE, "corrected"),)),
@@ -100,7 +100,7 @@ class Batch:
     def __init__(self, counters: DeviceCounters) -> None:
         self._counters = counters
         self._unsupported: dict[int, Gap | None] = {}
-        """Fields not to ask for; None for one whose figure another field gives."""
+        """Fields not to ask for; None for one whose figure comes from another field."""
         self._refused: dict[int, Gap] = {}
         self._asked: dict[int, Field] = {}
         self._is_slow = False
@@ -113,7 +113,7 @@ class Batch:
         self.wants_recovery = False
 
     def probe_again(self) -> None:
-        """For a GPU that came back: its driver may be another one."""
+        """For a GPU that came back, perhaps with another driver."""
         self._unsupported.clear()
         self._refused.clear()
         self._slow_readings = []
@@ -132,7 +132,7 @@ class Batch:
         return asked
 
     def readings(self, values: Iterable[FieldValue], identity: Identity, generation: int) -> Iterator[Reading | Gap]:
-        """Turns the answers into readings; what is known to be missing stays a gap."""
+        """Turns the answers into readings; fields known to be missing stay gaps."""
         yield from filter(None, (*self._unsupported.values(), *self._refused.values()))
         slow_readings: list[Reading] = []
         flags: dict[int, float] = {}
@@ -161,7 +161,7 @@ class Batch:
         yield from self._slow_readings
 
     def _missing(self, answer: FieldValue, field: Field | None, device: str) -> Gap:
-        kind = kind_of(answer.code)
+        kind = classify(answer.code)
         if kind == "driver" or (kind == "lost" and answer.code != INVALID_ARGUMENT):
             raise CallFailed(kind, answer.code, f"field {answer.field} answers {answer.code}")
         name = field.name if field is not None else PENDING.get(answer.field, "recovery action")

@@ -11,9 +11,9 @@ from otel_ml.resource_sampler.gpu._identity import Identity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 
 SHORTEST_SECONDS: Final = 0.1
-"""The driver's counters need so long between two samples."""
+"""The least time that the driver's counters need between two samples."""
 LONGEST_SECONDS: Final = 600.0
-"""A difference over a longer time says nothing about now."""
+"""A difference over a longer time does not describe the present."""
 
 _METRICS: Final = (
     (2, semconv.GPU_SM_ACTIVITY),
@@ -25,7 +25,7 @@ METRICS: Final = tuple(metric for _, metric in _METRICS)
 
 
 class Gpm:
-    """The two samples of one device; the first tick gives nothing.
+    """The two samples of one device; the first tick has no readings.
 
     Args:
         nvml: The driver library.
@@ -94,7 +94,7 @@ class Gpm:
         except CallFailed as failed:
             if failed.kind not in {"lost", "driver"}:
                 raise
-            # it has no handle: what it says of one is about the samples
+            # the call takes no GPU handle: such an error is about the samples
             raise CallFailed("failed", failed.code, failed.detail) from None
         for place, (_, metric) in enumerate(_METRICS):
             answer = request.metrics[place]

@@ -30,7 +30,7 @@ class KnownGpu:
         self.mig = MigLayout(gpu.nvml, gpu)
         self.gpm: dict[str, Gpm] = {}
         self.is_reported = False
-        """Whether the log says that it is lost."""
+        """Whether it was logged as lost."""
         self._settings = settings
 
     @property
@@ -129,10 +129,10 @@ class GpuTable:
                 gpu = Gpu(self._nvml, identity, handle, self._counters)
                 self._known[uuid] = KnownGpu(gpu, self._settings)
                 self._xids.expect(identity)
-                self._begin(self._known[uuid])
+                self._start(self._known[uuid])
         elif known.gpu.handle is None:
             known.gpu.reopen(handle)
-            self._begin(known)
+            self._start(known)
         return uuid
 
     def update_instances(self) -> Iterator[Gap]:
@@ -164,8 +164,8 @@ class GpuTable:
             yield from items
         yield from self._attribution.models(devices)
 
-    def _begin(self, known: KnownGpu) -> None:
-        """Its slow figures are wanted at once, and its events."""
+    def _start(self, known: KnownGpu) -> None:
+        """Requests its slow readings and its events at once."""
         self.is_slow_due = True
         self.has_changed = True
         known.mig.forget()
@@ -208,7 +208,7 @@ class GpuTable:
             except CallFailed as failed:
                 if failed.kind == "driver":
                     raise
-                # an instance that is gone is no lost GPU
+                # the instance is gone, the GPU is not
                 device.is_stale = True
                 self.is_slow_due = True
 

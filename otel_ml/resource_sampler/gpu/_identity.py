@@ -1,4 +1,4 @@
-"""Who a device is: the attributes of its points, each set of them made once."""
+"""Identity of a device: the attributes of its points."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from otel_ml import semconv
 
 
 class Identity:
-    """The attributes of one device; each set of them is made once and handed out again."""
+    """The attributes of one device; each set of them is made once and reused."""
 
     def __init__(self, uuid: str, name: str, model: str, parent: str | None = None) -> None:
         self.uuid = uuid
@@ -27,11 +27,11 @@ class Identity:
         key = pairs if sensor is None else (sensor, *pairs)
         made = self._made.get(key)
         if made is None:
-            made = {**(self.base if sensor is None else self._of_sensor(sensor)), **dict(pairs)}
+            made = {**(self.base if sensor is None else self._sensor_attributes(sensor)), **dict(pairs)}
             self._made[key] = made
         return made
 
-    def _of_sensor(self, sensor: str) -> dict[str, str | int]:
+    def _sensor_attributes(self, sensor: str) -> dict[str, str | int]:
         part = {"gpu": "temperature", "memory": "memory_temperature"}.get(sensor, sensor)
         found: dict[str, str | int] = {semconv.HW_ID: f"{self.uuid}/{part}", semconv.HW_PARENT: self.uuid}
         if sensor != part:

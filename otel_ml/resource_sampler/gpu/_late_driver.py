@@ -1,4 +1,4 @@
-"""GPUs of a driver that may not be there, or come later: nothing is loaded for it until it is."""
+"""GPUs of a driver that may be missing or come later: nothing is loaded until it is there."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def _is_there() -> bool:
 class LateGpuSource:
     """Makes the GPU source once the driver's library can be loaded; looks for it every `RETRY_SECONDS`.
 
-    nvidia-ml-py takes 16 MiB as soon as it is imported, a thread reads the driver: neither is for machines without one.
+    nvidia-ml-py takes 16 MiB once imported, and a thread reads the driver: machines without a driver need neither.
 
     Args:
-        make: What makes the GPU source.
+        make: Makes the GPU source.
         is_there: Whether the library can be loaded.
         clock: Monotonic seconds.
     """
@@ -55,18 +55,18 @@ class LateGpuSource:
         self._source: GpuSource | None = None
         self._meter: Meter | None = None
         self._due_at = float("-inf")
-        self._is_said = False
+        self._is_logged = False
 
     def read(self) -> Report:
-        """Reads the GPUs, or says that there is no driver."""
+        """Reads the GPUs; a gap without a driver."""
         if self._source is None and self._clock() >= self._due_at:
             self._due_at = self._clock() + RETRY_SECONDS
             if self._is_there():
                 self._source = self._make()
                 if self._meter is not None:
                     self._source.instrument(self._meter)
-            elif not self._is_said:
-                self._is_said = True
+            elif not self._is_logged:
+                self._is_logged = True
                 _LOG.info("otel-ml: no NVIDIA driver here: GPU readings are absent")
         return _MISSING if self._source is None else self._source.read()
 

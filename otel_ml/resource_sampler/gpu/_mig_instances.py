@@ -16,7 +16,7 @@ MAX_INSTANCES: Final = 16
 
 
 class _Found(NamedTuple):
-    """One MIG device that a walk came upon."""
+    """One MIG device that was found."""
 
     place: int
     uuid: str
@@ -65,13 +65,13 @@ class MigLayout:
         self.instances: dict[str, Instance] = {}
 
     def forget(self) -> None:
-        """For a GPU that is lost or back: everything is found anew."""
+        """For a GPU that is lost or back: everything is looked up again."""
         self._is_unsupported = False
         self.instances = {}
         self._parent.is_mig_parent = False
 
     def update(self) -> bool:
-        """Walks the instances again; whether they are others than before.
+        """Walks the instances again; whether they have changed.
 
         Raises:
             CallFailed: The GPU ("lost") or the whole driver ("driver") is gone.
@@ -87,7 +87,7 @@ class MigLayout:
             slices.add(one.slice_id)
             instance = self.instances.get(one.uuid)
             if instance is None or instance.slice_id != one.slice_id:
-                instance = self._made(one)
+                instance = self._make(one)
             elif instance.is_stale:
                 instance.reopen(one.handle)
             instance.handle, instance.is_stale = one.handle, False
@@ -121,7 +121,7 @@ class MigLayout:
             found.append(_Found(index, uuid, handle, slice_id))
         return found
 
-    def _made(self, found: _Found) -> Instance:
+    def _make(self, found: _Found) -> Instance:
         parent = self._parent.identity
         model = parent.model
         try:

@@ -21,7 +21,7 @@ class Allocated(NamedTuple):
     number: int
     """The framework's own number of the device; its order need not be the driver's."""
     uuid: str
-    """The device's UUID without a prefix; empty where the framework does not say."""
+    """The device's UUID without a prefix; empty where the framework does not give it."""
     reserved: int
     allocated: int
 
@@ -33,10 +33,10 @@ def allocated() -> list[Allocated]:
     nor wait for the device. Blind to the CUDA context and to memory that other libraries took.
     """
     torch = sys.modules.get("torch")
-    return _guard.attempt(_of_torch, torch) or [] if torch is not None else []
+    return _guard.attempt(_read_torch, torch) or [] if torch is not None else []
 
 
-def _of_torch(torch: Any) -> list[Allocated]:
+def _read_torch(torch: Any) -> list[Allocated]:
     cuda = torch.cuda
     if not cuda.is_initialized():  # to ask for more would make a context
         return []
@@ -71,7 +71,7 @@ class ModelMemory:
         self._is_released = False
 
     def belongs_to(self, model: object) -> None:
-        """Ties the figure to the loaded object: it ends when that is collected. Held weakly."""
+        """Ties the figure to the loaded object, held weakly: the figure ends when the object is collected."""
         self._model = _guard.attempt(weakref.ref, model)
 
     def release(self) -> None:
@@ -80,7 +80,7 @@ class ModelMemory:
 
     @property
     def is_current(self) -> bool:
-        """Whether the model is still there, as far as is known."""
+        """Whether the model still exists, as far as is known."""
         return not self._is_released and (self._model is None or self._model() is not None)
 
 
@@ -94,7 +94,7 @@ def model_memory(name: str, version: str) -> Iterator[ModelMemory]:
 
     Emits `otelml.model.gpu.memory.usage` (bytes, by GPU, `ml.model.name` and `ml.model.version`) from a running
     sampler's next tick on, until the model is released. What other threads allocate in the block counts too. Loading
-    the same version again replaces the figure. At most `MAX_MODELS` models; of more the first ones go.
+    the same version again replaces the figure. At most `MAX_MODELS` models; beyond that the oldest are dropped.
 
     Example:
         with model_memory("fraud", "1.0.0") as memory:

@@ -1,4 +1,4 @@
-"""The one door to NVIDIA's driver library: calls by name, timed, their errors sorted by what they mean for the next."""
+"""All access to NVIDIA's driver library: timed calls by name, and classified errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INVALID_ARGUMENT: Final = 2
 MISMATCH: Final = 18
 """The library in this process and the driver that is loaded now are of different versions."""
 FIELD_LATENCY: Final = "nvmlDeviceGetFieldValues/latencyUsec"
-"""Under which the slowest field of a batch is timed, as the driver says it."""
+"""The name for the time of the slowest field of a batch, as the driver reports it."""
 ALL_LINKS: Final = 0xFFFFFFFF
 """Scope of a field that sums all NVLinks."""
 
@@ -45,7 +45,7 @@ _KINDS: Final[dict[int, GapKind]] = {
 """Codes of nvml.h by what they mean for the next call; all others are "failed"."""
 
 
-class CallFailed(Exception):  # noqa: N818 - what happened, not an error of ours
+class CallFailed(Exception):  # noqa: N818 - an outcome, not a bug
     """A driver call that gave no answer."""
 
     def __init__(self, kind: GapKind, code: int | None, detail: str) -> None:
@@ -86,7 +86,7 @@ class Nvml:
 
     Args:
         module: What answers like ``pynvml``; by default nvidia-ml-py, imported by `start`.
-        timed: Told the name and the seconds of each call.
+        timed: Called with the name and the seconds of each call.
     """
 
     def __init__(self, module: Any = None, timed: Callable[[str, float], None] | None = None) -> None:
@@ -166,7 +166,7 @@ class Nvml:
     def utilization_samples(self, handle: Any, since: int) -> UtilizationSamples:
         """The GPU's busy share between ticks: the mean of the samples that the driver took after a timestamp.
 
-        The binding asks twice, for the count and for the samples; with a buffer of ours it is one call.
+        The binding asks twice, for the count and for the samples; with our own buffer it is one call.
         """
         kind = ctypes.c_uint(0)
         count = self._fill(
@@ -186,9 +186,9 @@ class Nvml:
         return _mean(memoryview(self._buffer).cast("B")[: _SAMPLE_BYTES * count], since)
 
     def processes(self, handle: Any) -> list[tuple[int, int | None]]:
-        """The processes that compute on a device, with the bytes that they use, None where the driver does not say.
+        """The processes that compute on a device, with the bytes that they use; None where those are unknown.
 
-        The binding makes room for as many as the driver says, whatever that is; here the room is fixed.
+        The binding allocates for as many as the driver claims, however many; here the buffer is fixed.
         """
         name = "nvmlDeviceGetComputeRunningProcesses_v3"
         count = self._fill(name, lambda buffer, size: (handle, size, buffer), _PROCESS.size)
@@ -207,7 +207,7 @@ class Nvml:
         return [ProcessSample(pid, stamp, share) for pid, stamp, share, *_ in _UTILIZATION.iter_unpack(content)]
 
     def _fill(self, name: str, arguments: Callable[[Any, Any], tuple[Any, ...]], width: int) -> int:
-        """Has the library itself fill the buffer, and says with how many entries of this width.
+        """Lets the library fill the buffer; returns the number of entries of this width.
 
         Raises:
             CallFailed: It failed, or has more than there is room for.
@@ -240,16 +240,16 @@ class Nvml:
         if code is None:
             kind: GapKind = "malformed" if isinstance(error, _GARBAGE) else "unsupported"
             return CallFailed(kind, None, str(error))
-        return CallFailed(kind_of(code), code, str(error))
+        return CallFailed(classify(code), code, str(error))
 
 
-def kind_of(code: int) -> GapKind:
+def classify(code: int) -> GapKind:
     """What a return code means for the next call."""
     return _KINDS.get(code, "failed")
 
 
 def _number(kind: int, bits: int) -> int | float | None:
-    """The value of a union by its type; all ones is the driver's word for "no value"."""
+    """The value of a union by its type; all ones is the driver's code for "no value"."""
     if kind == _DOUBLE:
         value: float = struct.unpack("=d", struct.pack("=Q", bits))[0]
         return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN

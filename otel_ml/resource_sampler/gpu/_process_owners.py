@@ -1,4 +1,4 @@
-"""Whose processes are on a GPU: process ids of the driver, which may be of another namespace, against /proc."""
+"""Whose processes are on a GPU: compares the driver's process ids, perhaps of another namespace, with /proc."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CONTAINER: Final = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 
 
 class Owners:
-    """Tells the watched process and its descendants from others.
+    """Finds the target process and its descendants among the driver's process ids.
 
     Args:
-        pid: The watched process, in this namespace, or what tells it; None while there is none.
+        pid: The target process, in this namespace, or a function that returns it; None while there is none.
         proc: /proc of this namespace.
         host_proc: /proc of the host, where it is mounted into this container.
     """
@@ -31,7 +31,7 @@ class Owners:
     def __init__(
         self, pid: int | Callable[[], int | None], proc: Path = Path("/proc"), host_proc: Path | None = None
     ) -> None:
-        self._watched = pid
+        self._target = pid
         self._proc = proc
         self._host = host_proc
         self._descriptor: dict[int, str] = {}
@@ -39,26 +39,26 @@ class Owners:
 
     @property
     def _pid(self) -> int:
-        """The watched process now; 0, which is no process, while there is none."""
-        return (self._watched() or 0) if callable(self._watched) else self._watched
+        """The target process now; 0, which is no process, while there is none."""
+        return (self._target() or 0) if callable(self._target) else self._target
 
     def has_device(self) -> bool:
-        """Whether the watched process uses CUDA."""
+        """Whether the target process uses CUDA."""
         return self._holds_device(self._pid)
 
     def ours(self, pids: Iterable[int]) -> tuple[set[int], str]:
-        """Which of the driver's ids are the watched process or its descendants, and by which rung of the ladder.
+        """Which of the driver's ids are the target process or its descendants, and by which method that is known.
 
         Only where that is certain: an id of our namespace must hold the device, since a host's id may be the number of
         some other process here; an id of the host must lead to our namespace.
         """
-        watched = self._pid
-        if not watched:
+        target = self._pid
+        if not target:
             return set(), "none"
-        here = {pid for pid in pids if self._descends(self._proc, pid, watched) and self._holds_device(pid)}
+        here = {pid for pid in pids if self._descends(self._proc, pid, target) and self._holds_device(pid)}
         if here or self._host is None:
             return here, "pid"
-        return {pid for pid in pids if self._is_ours_on_host(self._host, pid, watched)}, "host_pid"
+        return {pid for pid in pids if self._is_ours_on_host(self._host, pid, target)}, "host_pid"
 
     def containers(self, pids: Iterable[int]) -> dict[int, str]:
         """The container of each id, for a sampler in the host's namespace; processes in none are left out."""
@@ -78,17 +78,17 @@ class Owners:
             pid = parent
         return False
 
-    def _is_ours_on_host(self, host: Path, pid: int, watched: int) -> bool:
-        """Whether a host's id, or an ancestor of it, is the watched process under its inner number in our namespace."""
+    def _is_ours_on_host(self, host: Path, pid: int, target: int) -> bool:
+        """Whether a host's id, or an ancestor of it, is the target process under its inner number in our namespace."""
         try:
-            namespace = (self._proc / str(watched) / "ns" / "pid").readlink()
+            namespace = (self._proc / str(target) / "ns" / "pid").readlink()
         except OSError:
             return False
         current: int | None = pid
         for _ in range(_MAX_ANCESTORS):
             if current is None or current <= 1:
                 return False
-            if _inner(host, current) == watched:
+            if _inner(host, current) == target:
                 try:
                     return (host / str(current) / "ns" / "pid").readlink() == namespace
                 except OSError:

@@ -1,4 +1,4 @@
-"""What the GPU source was asked for, and how long to leave alone what is lost."""
+"""Settings of the GPU source, and the pauses between tries of a lost driver or GPU."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS
 
 RETRY_SECONDS: Final = 60.0
-"""The longest time that a missing driver or a lost GPU is left alone; the first tries are closer together."""
+"""The longest pause between tries of a missing driver or lost GPU; the first pauses are shorter."""
 SLOW_SECONDS: Final = 30.0
 
 _FIRST_RETRY: Final = 5.0
 _SPREAD: Final = 0.1
-"""Share of a pause by which it varies, so that the workers of a machine do not ask in step."""
+"""Share by which a pause varies, so that the workers of a machine do not try at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the GPU source was asked for."""
+    """Settings of the GPU source."""
 
     clock: Callable[[], float]
     retry: float = RETRY_SECONDS
@@ -47,7 +47,7 @@ class Backoff:
         self._pause = min(2 * self._pause, self._settings.retry)
 
     def reset(self) -> None:
-        """For the next loss, which begins with the short pause again."""
+        """Starts again with the short pause."""
         self._pause = min(_FIRST_RETRY, self._settings.retry)
         self.due_at = float("-inf")
 

@@ -1,4 +1,4 @@
-"""Readings of NVIDIA GPUs through NVML, behind a deadline: a driver that hangs holds up nothing but these readings."""
+"""Readings of NVIDIA GPUs through NVML, behind a deadline: a driver that hangs delays only these readings."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS, XidCounts
 __all__ = ["MAX_GPUS", "RETRY_SECONDS", "GpuSource"]
 
 DEADLINE_SECONDS: Final = 2.0
-_SAID_AFTER: Final = 2
-"""Readings without an answer until the log says so: opening cold GPUs takes seconds each, once."""
+_LOGGED_AFTER: Final = 2
+"""Readings without an answer before it is logged: opening cold GPUs takes seconds each, once."""
 _LOG: Final = logging.getLogger("otel_ml")
 
 
@@ -48,7 +48,7 @@ class GpuSource:
         deadline: Seconds that one reading may take.
         gpm: Whether to read SM, tensor and memory bandwidth activity (Hopper and later; also of MIG instances).
         attribution: Whose share of the GPUs is given: the ``process``, all ``containers`` of the machine, or ``off``.
-        pid: The process whose share that is or what tells it at every reading, by default this one.
+        pid: The process whose share that is, or a function that returns it; by default this process.
         proc: /proc of this namespace.
         host_proc: /proc of the host where it is mounted, to find this process under the host's number.
         poll: Seconds between two looks for XID events.
@@ -88,30 +88,30 @@ class GpuSource:
         self._module = nvml
         self._deadline = deadline
         self._attribution: AttributionKind = attribution
-        self._watched = pid
+        self._target = pid
         self._host_proc = host_proc
         self._durations: Histogram | None = None
         self._calls: dict[str, dict[str, str]] = {}
         self._unanswered_in_a_row = 0
-        self._begin()
+        self._restart()
 
     def read(self) -> Report:
-        """Reads every GPU once, or says in a gap that the driver does not answer."""
+        """Reads every GPU once; a gap if the driver does not answer."""
         if self._pid != os.getpid():  # neither threads nor NVML's state survive a fork
-            self._begin()
+            self._restart()
         try:
             report = self._worker.ask(self._driver.read, self._deadline)
         except Unanswered:
             return self._unanswered()
-        if self._unanswered_in_a_row >= _SAID_AFTER:
-            _LOG.info("otel-ml: the NVIDIA driver answers again: GPU readings begin")
+        if self._unanswered_in_a_row >= _LOGGED_AFTER:
+            _LOG.info("otel-ml: the NVIDIA driver answers again: GPU readings start")
         self._unanswered_in_a_row = 0
         if report is None:
             report = Report((), (Gap("nvml", "failed", "an internal error; see the log"),))
         return Report((*report.readings, *self._xids.readings()), report.gaps, self._worker.take_cost())
 
     def close(self) -> None:
-        """Lets the driver library go, after the call in flight; a call that hangs is left to itself."""
+        """Shuts the driver library down after the call in flight; does not wait for a call that hangs."""
         if self._pid == os.getpid():
             self._worker.end(self._driver.close, self._deadline)
 
@@ -119,11 +119,11 @@ class GpuSource:
         """Creates `otelml.sampler.nvml.call.duration`; without it calls are not timed."""
         self._durations = _instruments.create(meter, semconv.NVML_CALL_DURATION)
 
-    def _begin(self) -> None:
+    def _restart(self) -> None:
         self._pid = os.getpid()
         nvml = Nvml(self._module, self._timed)
         shares = Attribution(
-            nvml, kind=self._attribution, pid=self._watched, proc=self._settings.proc, host_proc=self._host_proc
+            nvml, kind=self._attribution, pid=self._target, proc=self._settings.proc, host_proc=self._host_proc
         )
         self._xids = XidCounts(self._settings.clock)
         self._driver = Driver(nvml, shares, self._xids, self._settings)
@@ -132,11 +132,11 @@ class GpuSource:
 
     def _unanswered(self) -> Report:
         self._unanswered_in_a_row += 1
-        if self._unanswered_in_a_row == _SAID_AFTER:
+        if self._unanswered_in_a_row == _LOGGED_AFTER:
             _LOG.warning(
                 "otel-ml: a call into the NVIDIA driver does not return: GPU readings are absent until it does"
             )
-        # what was counted before is still true
+        # earlier counts are still right
         gap = Gap("nvml", "failed", "a driver call does not return")
         return Report(tuple(self._xids.readings()), (gap,))
 

@@ -1,4 +1,4 @@
-"""XID events: a thread that asks the driver for them, and counters that outlive the loss of what they count."""
+"""XID events: a thread that asks the driver for them, and counters that outlive a lost GPU."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 POLL_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 1.0
 LOG_SECONDS: Final = 60.0
-"""One line a GPU and code in that time; XID 45 comes by the thousand when a job is torn down."""
+"""One log line a GPU and code in this time; thousands of XID 45 come when a job is torn down."""
 MAX_CODES: Final = 32
 OPERATOR_CODES: Final = (48, 62, 64, 74, 79, 95, 119, 120)
-"""Codes that need an operator; counted from 0, so that `increase` sees the first one."""
+"""Codes that need an operator; they start at 0, so that `increase` sees the first event."""
 
 _XID: Final = 0x08
 _MIG_CHANGED: Final = 0x100
 _MAX_EVENTS: Final = 64
-"""Taken in one turn; what is left waits for the next."""
+"""Events taken at once; further ones wait for the next poll."""
 _LONGEST_PAUSE: Final = 60.0
 _TIMEOUT: Final = 10
 _LOG: Final = logging.getLogger("otel_ml")
@@ -41,10 +41,10 @@ class XidCounts:
         self._lock = threading.Lock()
         self._counts: dict[str, dict[int | None, int]] = {}
         self._identities: dict[str, Identity] = {}
-        self._said: dict[tuple[str, int], tuple[float, int]] = {}
+        self._logged: dict[tuple[str, int], tuple[float, int]] = {}
 
     def expect(self, identity: Identity) -> None:
-        """Counts for this GPU from now on; again is fine."""
+        """Counts events of this GPU from now on; may be called again."""
         with self._lock:
             if identity.uuid not in self._counts:
                 self._counts[identity.uuid] = dict.fromkeys(OPERATOR_CODES, 0)
@@ -57,13 +57,13 @@ class XidCounts:
             if counts is not None:
                 key = code if code in counts or len(counts) < MAX_CODES else None
                 counts[key] = counts.get(key, 0) + 1
-            said_at, unsaid = self._said.get((uuid, code), (float("-inf"), 0))
-            is_said = self._clock() - said_at >= LOG_SECONDS
-            if is_said or len(self._said) < MAX_CODES * 64:
-                self._said[uuid, code] = (self._clock(), 0) if is_said else (said_at, unsaid + 1)
-        if is_said:
+            logged_at, unlogged = self._logged.get((uuid, code), (float("-inf"), 0))
+            is_due = self._clock() - logged_at >= LOG_SECONDS
+            if is_due or len(self._logged) < MAX_CODES * 64:
+                self._logged[uuid, code] = (self._clock(), 0) if is_due else (logged_at, unlogged + 1)
+        if is_due:
             level = logging.ERROR if code in OPERATOR_CODES else logging.WARNING
-            more = f" ({unsaid} more of them since the last line)" if unsaid else ""
+            more = f" ({unlogged} more of them since the last line)" if unlogged else ""
             attributes = {semconv.HW_ID: uuid, semconv.ERROR_TYPE: f"xid_{code}"}
             _LOG.log(level, "otel-ml: XID %d on GPU %s%s", code, uuid, more, extra=attributes)
 
@@ -80,8 +80,8 @@ class XidCounts:
 class Watcher:
     """One event set for all GPUs and the daemon thread that empties it.
 
-    The thread never blocks in the driver: it asks without waiting, then sleeps where it can be woken, so that neither
-    a stop nor the interpreter's exit finds it inside a call. A call that hangs elsewhere does not keep events away.
+    The thread never blocks in the driver: it polls, then sleeps where it can be woken, so that neither a stop nor the
+    interpreter's exit finds it inside a call. A call that hangs on the other thread does not block events.
     """
 
     def __init__(self, nvml: Nvml, xids: XidCounts, poll: float = POLL_SECONDS) -> None:
@@ -93,9 +93,9 @@ class Watcher:
         self._set: Any = None
         self._thread: threading.Thread | None = None
         self.has_failed = False
-        """Whether the set must be made anew: a GPU in it is lost, or the driver is."""
+        """Whether the event set must be made again: a GPU in it is lost, or the driver is."""
         self.layout_changed = threading.Event()
-        """Set when the driver says that MIG instances were rebuilt."""
+        """Set when the driver reports that MIG instances were rebuilt."""
 
     def start(self, handles: Mapping[str, Any]) -> None:
         """Registers the GPUs, given as handle by UUID, and starts the thread if one of them has events."""

@@ -1,4 +1,4 @@
-"""Where the control group of this process lies, under cgroup v1, v2 and the hybrid of both."""
+"""Where the control group of a process is, under cgroup v1, v2 and the hybrid of both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Group:
         object.__setattr__(self, "place", str(self.folder))
 
     def upwards(self) -> Iterator[Path]:
-        """The group and its visible ancestors, since limits bind all the way up."""
+        """The group and its visible ancestors, since each of them can limit it."""
         folder = self.folder
         while folder != self.top and self.top in folder.parents:
             yield folder
@@ -96,14 +96,14 @@ def _mounts(text: str) -> Mapping[str, _Mount]:
 def _is_mounted(path: str, mounted_root: str) -> bool:
     """Whether a group can be seen: a path upwards leads out of the namespace, to one that is not mounted here.
 
-    Unless it is another process's, whose mount, told from our namespace, begins upwards too.
+    Exception: the mount of another process, seen from this namespace, also begins upwards.
     """
     below = f"{path}/".removeprefix(f"{mounted_root}/")
     return ".." not in below.split("/")
 
 
 def _folder(top: Path, mounted_root: str, path: str) -> Path:
-    """The group's folder; the mount point itself where the path is told from another point of view.
+    """The group's folder; the mount point itself if the path is seen from another namespace.
 
     In a container the path may be the host's while the mount is already rooted at the container, and a private
     namespace shows ``/``.

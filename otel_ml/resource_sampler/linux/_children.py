@@ -15,24 +15,24 @@ from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading
 from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 
 SEARCH_SECONDS: Final = 10.0
-"""How long it takes until a new descendant is found."""
+"""The longest time until a new descendant is found."""
 FULL_SECONDS: Final = 60.0
-"""How long it takes at most where the new one has an id that another process had just before."""
+"""The longest time if the new one has an id that another process had just before."""
 MAX_CHILDREN: Final = 256
 
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
 _GONE: Final = (FileNotFoundError, ProcessLookupError, PermissionError, ValueError, IndexError)
-"""What a process that ends, or is none of ours, is read with; where there are no descriptors left nothing is known."""
+"""Errors of a process that has ended or belongs to another user; without free descriptors nothing is known."""
 _NOTHING: Final[Mapping[str, str | int]] = {}
 
 
 class Children:
     """The descendants of a process, found by their parents' ids.
 
-    Every `SEARCH_SECONDS` the table of processes is looked through, most times only at ids that are new; between two
-    searches each known descendant costs one file. The CPU time is what the living have used and what ended ones left
-    with the ancestor that waited for them, so that short-lived children are counted too. What is lost when an orphan
-    goes to another parent is held, never taken back.
+    Every `SEARCH_SECONDS` the process table is searched, mostly only for new ids; between two searches each known
+    descendant costs one file. The CPU time is that of living descendants, plus that of ended ones, which the kernel
+    adds to the ancestor that waited for them: short-lived children count too. If an orphan moves to another parent, its
+    time stays counted.
 
     Args:
         proc: Root of the proc file system.
@@ -44,16 +44,16 @@ class Children:
         self._clock = clock
         self._root: tuple[int, int] | None = None
         self._parents: dict[int, int] = {}
-        """Parent of every process that was there at the last search."""
+        """Parent of every process that existed at the last search."""
         self._known: dict[int, int] = {}
-        """Descendants by id, with the start that tells a reused id apart; 0 until it was read."""
+        """Start of each descendant by id, which shows a reused id; 0 until it was read."""
         self._left_out = 0
         self._searched_at = self._full_at = float("-inf")
         self._used = {mode: Counter() for mode in _OF_MODE}
         """CPU ticks by mode."""
 
     def forget(self) -> None:
-        """Begins anew, as for another process."""
+        """Starts again, as for another process."""
         self._root = None
 
     def read(self, pid: int, stat: Stat) -> Iterator[Reading | Gap]:

@@ -35,12 +35,12 @@ _NOTHING: Final[Mapping[str, str | int]] = {}
 class ContainerSource:
     """Reads the control group's figures; a process in the root group is in no container, which is a gap.
 
-    Limits are read every time, since a pod can be resized while it runs. Counters of another group are added to what
-    was counted for the groups before.
+    Limits are read every time, since a pod can be resized while it runs. Counters of a new group are added to
+    those of the groups before.
 
     Args:
-        pid: The process whose container is meant, or what tells it at every reading (None for nobody); by default the
-            one that reads.
+        pid: The process whose container is read, or a function that returns it (None for no process); by default
+            this process.
         proc: Root of the proc file system.
         root: Folder under which the mount points of control groups are looked up; for another process its own root.
         clock: Monotonic seconds.
@@ -73,7 +73,7 @@ class ContainerSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._membership = Membership(pid, proc=Path(proc), root=root, clock=clock)
-        self._throttling: dict[str, tuple[Owner, Counter]] = {}
+        self._throttled: dict[str, tuple[Owner, Counter]] = {}
         """Counters of throttling, with the container; each is owned by the group whose quota binds."""
         self._block_io = BlockIo(Path(proc))
         self._stalls = Pressure("container")
@@ -89,7 +89,7 @@ class ContainerSource:
 
     def read(self) -> Report:
         """Reads the group once; what it lacks is a gap, and so is a process that is gone."""
-        self._membership.begin()
+        self._membership.start_reading()
         if not self._membership.is_process_there():
             self.close()
             # one missing process is one failure, which the process's own source reports
@@ -102,7 +102,7 @@ class ContainerSource:
 
     def cpu_limit(self) -> float | None:
         """CPUs that the quota grants, the smallest up the tree; None without a quota or where it cannot be read."""
-        self._membership.begin()
+        self._membership.start_reading()
         for reading in gather((("container cpu limit", self._cpu_limit),)).readings:
             if reading.metric is semconv.CONTAINER_CPU_LIMIT:
                 return float(reading.value)
@@ -164,9 +164,9 @@ class ContainerSource:
     def _continued(self, place: str, name: str, raw: int) -> float:
         """A counter of the group whose quota binds; after a resize another group's counter takes over."""
         container = self._membership.owner("cpu")
-        known = self._throttling.get(name)
+        known = self._throttled.get(name)
         if known is None or known[0] != container:
-            known = self._throttling[name] = (container, Counter(place))
+            known = self._throttled[name] = (container, Counter(place))
         return known[1].rebase(place, raw)
 
     def _memory(self) -> Iterator[Reading | Gap]:
@@ -217,7 +217,7 @@ def _throttling(limiting: str, name: str, own: str) -> bytes:
 
 
 def _quota(path: str) -> float | None:
-    """CPUs that one group's own quota grants; the period of v1 stands in a file beside it."""
+    """CPUs that one group's own quota grants; under v1 the period is in a file beside it."""
     columns = read_bytes(path).split()
     if path.endswith("_quota_us"):
         columns += read_bytes(path.removesuffix("_quota_us") + "_period_us").split()

@@ -15,10 +15,10 @@ MAX_DISKS: Final = 32
 _SECTOR: Final = 512
 """Bytes of a sector in /proc/diskstats, whatever the disk's own sector size."""
 _VIRTUAL: Final = re.compile(r"(loop|ram|zram|sr|fd|dm-|md|nbd)\d*")
-"""Not disks, or built from disks that are counted already."""
+"""Names of devices that are no disks, or are built from disks that are counted already."""
 _NAMES_KEPT: Final = 1024
 _COLUMNS: Final = 13
-"""So many are read, up to the time in which the disk was busy."""
+"""Columns that are read, up to the time in which the disk was busy."""
 
 _Attributes = Mapping[str, str | int]
 
@@ -62,7 +62,7 @@ class Disks:
             yield Gap("disk", "capped", f"{len(disks) - MAX_DISKS} of {len(disks)} disks left out")
 
     def forget(self) -> None:
-        """Looks at every device anew."""
+        """Looks every device up again."""
         self._known.clear()
 
     def _look(self, raw: bytes) -> tuple[_Attributes, _Attributes, _Attributes] | None:

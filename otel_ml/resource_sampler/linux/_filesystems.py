@@ -12,7 +12,7 @@ from otel_ml.resource_sampler._source import Gap, Reading, gap_of, measured, rea
 
 MAX_FILESYSTEMS: Final = 16
 MOUNTS_SECONDS: Final = 10.0
-"""How long the table of mounts is believed."""
+"""How long the table of mounts is taken as unchanged."""
 
 _IMAGES: Final = frozenset({"squashfs", "iso9660", "erofs", "cramfs"})
 """Read-only images, always full."""
@@ -38,11 +38,11 @@ class StatVfs(Protocol):
 class Filesystems:
     """The root and the file systems on local block devices, or those that were listed.
 
-    Never a network file system unless it is listed: one whose server is gone would hold the sampler's thread for ever.
+    Never a network file system unless it is listed: one whose server is gone would hold the sampler's thread forever.
 
     Args:
         proc: Root of the proc file system.
-        mounts: Mount points to report in place of the choice.
+        mounts: Mount points to report instead of those chosen.
         statvfs: `os.statvfs`, or what answers like it.
         clock: Monotonic seconds.
     """
@@ -89,7 +89,7 @@ class Filesystems:
             yield Gap("filesystem", "capped", f"{left_out} of {len(self._mounts)} left out")
 
     def forget(self) -> None:
-        """Reads the table of mounts anew next time."""
+        """Reads the table of mounts again next time."""
         self._read_at = float("-inf")
 
 

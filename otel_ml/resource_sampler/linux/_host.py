@@ -47,7 +47,7 @@ _NOTHING: Final[Mapping[str, str | int]] = {}
 class HostSource:
     """Reads the host's figures from /proc and /sys; Linux only, elsewhere everything is a gap.
 
-    Inside a container CPU, memory, disks and pressure are the host's, network interfaces are those of the pod.
+    Inside a container, CPU, memory, disks and pressure are the host's; network interfaces are the pod's.
 
     Args:
         proc: Root of the proc file system.
@@ -174,7 +174,7 @@ class HostSource:
         yield measured((semconv.SYSTEM_PAGING_FAULTS, all_faults - major, _OF_FAULT["minor"]))
 
     def _faults(self) -> bytes:
-        """/proc/vmstat up to the count of major faults: the kernel writes no more lines than are asked for."""
+        """/proc/vmstat up to the count of major faults: the kernel formats only the lines that are read."""
         content = read_bytes(self._vmstat, until=_LAST_FAULT, first=self._faults_end)
         found = content.find(_LAST_FAULT)
         if content.find(b"\n", found + 1) < 0:  # the count itself may be cut

@@ -1,4 +1,4 @@
-"""Which control groups a process is in now; looked up seldom, since a lookup costs more than a reading."""
+"""Which control groups a process is in now; looked up rarely, since a lookup costs more than a reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from otel_ml.resource_sampler._source import let_go, read_text
+from otel_ml.resource_sampler._source import close_kept_files, read_text
 from otel_ml.resource_sampler.linux._cgroup import UNIFIED, Group, find_groups
 
 LOCATED_SECONDS: Final = 10.0
@@ -23,7 +23,7 @@ class Membership:
     """The control groups of one process.
 
     Args:
-        pid: The process, or what returns it at every reading (None for nobody); by default the one that reads.
+        pid: The process, or a function that returns it (None for no process); by default this process.
         proc: Root of the proc file system.
         root: Folder under which the mount points of control groups are looked up; for another process its own root.
         clock: Monotonic seconds.
@@ -57,8 +57,8 @@ class Membership:
         """Files with limits, those of all ancestors, by controller."""
         self._inodes: dict[str, int] = {}
 
-    def begin(self) -> None:
-        """Begins a reading: the groups are looked up again if they are due."""
+    def start_reading(self) -> None:
+        """Starts a reading, which looks the groups up again if they are due."""
         self._is_located = False
 
     def forget(self) -> None:
@@ -94,7 +94,7 @@ class Membership:
         return self._owned[controller]
 
     def owner(self, controller: str) -> Owner:
-        """The group and its inode: a container that is started again has one of the same name, and begins at 0."""
+        """The group and its inode: a restarted container has a group of the same name that starts at 0."""
         place = self.get(controller).place
         if place not in self._inodes:
             self._inodes[place] = os.stat(place).st_ino  # noqa: PTH116
@@ -124,7 +124,7 @@ class Membership:
         if left:
             above = {Path(file).parent for files in self._limits.values() for file in files}
             for group_folder in left | above:
-                let_go(str(group_folder))
+                close_kept_files(str(group_folder))
         self._owned, self._limits, self._inodes = {}, {}, {}
         self._pid, self._seen, self._located_at, self._looked_at = pid, seen, now, now
 

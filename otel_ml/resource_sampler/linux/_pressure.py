@@ -16,7 +16,7 @@ class Pressure:
 
     Args:
         scope: ``host`` or ``container``; /proc/pressure is the host's even inside a container.
-        skip: Pairs of resource and stall type that say nothing.
+        skip: Pairs of resource and stall type that are always 0.
     """
 
     def __init__(self, scope: str, skip: Collection[tuple[str, str]] = ()) -> None:

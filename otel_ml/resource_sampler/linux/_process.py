@@ -18,8 +18,8 @@ from otel_ml.resource_sampler._source import (
     Gap,
     Reading,
     Report,
+    close_kept_files,
     gather,
-    let_go,
     measured,
     number_after,
     read_bytes,
@@ -85,7 +85,7 @@ class ProcessSource:
     so that they are absent for another process.
 
     Args:
-        pid: The process, or what tells it at every reading (None for nobody); by default the one that reads, also
+        pid: The process, or a function that returns it (None for no process); by default this process, also
             after a fork.
         proc: Root of the proc file system.
         utilization: Whether to add the share of the available CPUs, from the second reading on.
@@ -151,7 +151,7 @@ class ProcessSource:
         self._before: tuple[tuple[int, int], float, float, float] | None = None
         """Process (id and start), monotonic time, user seconds and system seconds of the last reading."""
         self._slow: dict[str, tuple[float, tuple[Reading, ...]]] = {}
-        """What is read seldom: when it was read, and the readings."""
+        """Readings of the slow steps, and when they were read."""
         self._steps = tuple(self._chosen(pss=pss, gc_stats=gc_stats))
 
     def read(self) -> Report:
@@ -171,29 +171,29 @@ class ProcessSource:
     def _chosen(
         self, *, pss: bool, gc_stats: Callable[[], Sequence[dict[str, int]]]
     ) -> Iterator[tuple[str, Callable[[], Iterable[Reading | Gap]]]]:
-        yield "process stat", lambda: self._over(self._basics)
-        yield "process disk io", lambda: self._over(self._disk_io)
+        yield "process stat", lambda: self._continue(self._basics)
+        yield "process disk io", lambda: self._continue(self._disk_io)
         yield "process file descriptors", self._descriptors
-        yield "process descriptor limit", lambda: self._seldom("limit", self._descriptor_limit)
+        yield "process descriptor limit", lambda: self._slowly("limit", self._descriptor_limit)
         if self._children is not None:
-            yield "process children", lambda: self._over(self._descendants)
+            yield "process children", lambda: self._continue(self._descendants)
         yield "process context switches", self._context_switches
         if pss:
-            yield "process pss", lambda: self._seldom("pss", self._proportional)
+            yield "process pss", lambda: self._slowly("pss", self._proportional)
         if self._is_own:
             yield "garbage collection", lambda: garbage_collection(gc_stats)
 
     def close(self) -> None:
-        """Forgets the last figures, but for what was counted, and closes what stayed open."""
+        """Forgets the last figures except counters, and closes kept files."""
         if self._folder:
-            let_go(self._folder)
+            close_kept_files(self._folder)
         self._before, self._pid, self._folder = None, 0, ""
         self._slow.clear()
         if self._children is not None:
             self._children.forget()
 
-    def _over(self, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
-        """The readings of a step, continued from those of earlier processes; a fork of the own one begins anew."""
+    def _continue(self, read: Callable[[], Iterator[Reading | Gap]]) -> Iterator[Reading | Gap]:
+        """The readings of a step with counters continued from earlier processes; a fork of this process starts at 0."""
         return read() if self._is_own else self._counters.apply(read(), self._owner)
 
     def _owner(self) -> tuple[int, int]:
@@ -228,7 +228,7 @@ class ProcessSource:
 
     def _disk_io(self) -> Iterator[Reading | Gap]:
         if self._stat is None and not self._is_own:
-            return  # whose bytes they are is unknown
+            return  # the owner of the bytes is unknown
         content = read_bytes(f"{self._folder}/io")
         yield measured((semconv.PROCESS_DISK_IO, number_after(content, b"read_bytes:"), _OF_DIRECTION["read"]))
         yield measured((semconv.PROCESS_DISK_IO, number_after(content, b"write_bytes:"), _OF_DIRECTION["write"]))
@@ -240,8 +240,8 @@ class ProcessSource:
         count = count or len(os.listdir(folder))  # noqa: PTH208 - a third of the time
         yield measured((semconv.PROCESS_FILE_DESCRIPTOR_COUNT, count, _NOTHING))
 
-    def _seldom(self, what: str, read: Callable[[], Iterator[Reading]]) -> Iterable[Reading | Gap]:
-        """The readings of a step that is taken once in `SLOW_SECONDS`; one that fails is tried again next time."""
+    def _slowly(self, what: str, read: Callable[[], Iterator[Reading]]) -> Iterable[Reading | Gap]:
+        """The readings of a step that runs once in `SLOW_SECONDS`; one that fails is tried again at the next tick."""
         now, known = self._clock(), self._slow.get(what)
         if known is None or now - known[0] >= SLOW_SECONDS:
             self._slow.pop(what, None)

@@ -27,7 +27,7 @@ class Stat(NamedTuple):
     waited_system_ticks: int
     threads: int
     start_ticks: int
-    """Since boot; tells apart two processes of the same id."""
+    """Since boot; distinguishes two processes of the same id."""
     virtual_bytes: int
     resident_pages: int
 

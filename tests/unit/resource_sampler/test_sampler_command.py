@@ -202,7 +202,7 @@ def test_what_comes_and_goes_is_shown_on_standard_error(tmp_path):
         it.communicate(timeout=60)
     assert lines[1] in {
         "otel-ml: no NVIDIA driver here: GPU readings are absent\n",
-        "otel-ml: the NVIDIA driver answers: GPU readings begin\n",
+        "otel-ml: the NVIDIA driver answers: GPU readings start\n",
     }
 
 

@@ -25,11 +25,11 @@ def test_a_small_step_back_holds_the_last_value():
 def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
     """Devices that come and go for ever do not fill it, and those that stay keep their offset."""
     points = Points()
-    points.of([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device": "vda"})])
+    points.convert([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device": "vda"})])
     for number in range(3 * MAX_SERIES):
         raw = 100 if number == 0 else 10
         readings = [Reading(semconv.SYSTEM_DISK_IO, raw, {"system.device": name}) for name in ("vda", str(number))]
-        found, _ = points.of(readings)
+        found, _ = points.convert(readings)
     assert len(points) <= MAX_SERIES
     assert found["system.disk.io"][0] == (110, {"system.device": "vda"})
 
@@ -37,14 +37,14 @@ def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])
 def test_an_unsound_value_is_no_point_but_counted(value):
     """NaN, infinities, negative counts and numbers that OTLP cannot hold never leave."""
-    points, unsound = Points().of([Reading(semconv.SYSTEM_DISK_IO, value, {})])
+    points, unsound = Points().convert([Reading(semconv.SYSTEM_DISK_IO, value, {})])
     assert (points, unsound) == ({}, 1)
 
 
 @pytest.mark.parametrize("metric", [semconv.HW_TEMPERATURE, semconv.HW_TEMPERATURE_LIMIT])
 def test_a_temperature_below_zero_is_sound(metric):
     """It is the only quantity that has negative values."""
-    points, unsound = Points().of([Reading(metric, -3.0, {})])
+    points, unsound = Points().convert([Reading(metric, -3.0, {})])
     assert (points, unsound) == ({metric.name: [(-3.0, {})]}, 0)
 
 
@@ -56,7 +56,7 @@ def test_a_temperature_below_zero_is_sound(metric):
 def test_nothing_else_is_below_zero(metric):
     """A use, a share or a number below zero is a mistake of the machine, and no point."""
     readings = [Reading(metric, -1, {}), Reading(metric, -0.001, {"a": 1}), Reading(metric, 0, {"a": 2})]
-    assert Points().of(readings) == ({metric.name: [(0, {"a": 2})]}, 2)
+    assert Points().convert(readings) == ({metric.name: [(0, {"a": 2})]}, 2)
 
 
 def test_one_point_a_series_and_a_bounded_number_of_series():
@@ -64,7 +64,7 @@ def test_one_point_a_series_and_a_bounded_number_of_series():
     double = [Reading(semconv.HW_POWER, 1.0, {"hw.id": "a"}), Reading(semconv.HW_POWER, 2.0, {"hw.id": "a"})]
     many = [Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(MAX_POINTS + 9)]
     found = Points()
-    points, _ = found.of([*double, *many])
+    points, _ = found.convert([*double, *many])
     assert points["hw.power"] == [(1.0, {"hw.id": "a"})]
     assert (len(points["hw.energy"]), found.left_out) == (MAX_POINTS, 9)
 
@@ -75,14 +75,14 @@ def test_each_cpu_of_the_largest_machine_has_its_points():
         Reading(semconv.SYSTEM_CPU_TIME, 1.0, {"cpu": cpu, "mode": mode}) for cpu in range(256) for mode in "1234567"
     ]
     points = Points()
-    found, _ = points.of(readings)
+    found, _ = points.convert(readings)
     assert (len(found["system.cpu.time"]), points.left_out) == (1792, 0)
 
 
 def test_a_counter_that_outgrows_otlp_by_its_restarts_is_no_point():
     """An encoder would fail on it, and all other figures with it."""
     points = Points()
-    rows = [points.of([Reading(semconv.SYSTEM_DISK_IO, value, {})]) for value in (2**63 - 1, 5)]
+    rows = [points.convert([Reading(semconv.SYSTEM_DISK_IO, value, {})]) for value in (2**63 - 1, 5)]
     assert rows == [({"system.disk.io": [(2**63 - 1, {})]}, 0), ({"system.disk.io": []}, 1)]
 
 

@@ -52,7 +52,7 @@ def test_a_driver_that_arrives_later_is_found(driver, gpus, lines):
     assert [len(report.readings) > 0 for report in reports] == [False] * 4 + [True] * 3
     assert lines() == [
         ("INFO", "otel-ml: no NVIDIA GPU can be read (NVML Shared Library Not Found): GPU readings are absent"),
-        ("INFO", "otel-ml: the NVIDIA driver answers: GPU readings begin"),
+        ("INFO", "otel-ml: the NVIDIA driver answers: GPU readings start"),
     ]
 
 
@@ -76,7 +76,7 @@ def test_a_driver_that_goes_takes_all_gpus_and_comes_back(driver, gpus, lines, c
     assert [level for level, _ in lines()] == ["WARNING", "INFO"]
     assert text[0].startswith("otel-ml: the NVIDIA driver is gone (")
     assert text[0].endswith("; restart this process to use the new driver") is (code == 18)
-    assert text[1] == "otel-ml: the NVIDIA driver answers: GPU readings begin"
+    assert text[1] == "otel-ml: the NVIDIA driver answers: GPU readings start"
 
 
 @pytest.mark.parametrize("code", [11, 15, 16, 28])

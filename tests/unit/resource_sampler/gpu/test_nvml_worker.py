@@ -133,7 +133,7 @@ def test_a_call_that_never_returns_stops_gpu_readings_and_is_said_once(driver, g
     assert len(rows_of(source.read(), "hw.energy")) == 2
     assert [record.getMessage() for record in caplog.records] == [
         "otel-ml: a call into the NVIDIA driver does not return: GPU readings are absent until it does",
-        "otel-ml: the NVIDIA driver answers again: GPU readings begin",
+        "otel-ml: the NVIDIA driver answers again: GPU readings start",
     ]
 
 
