@@ -59,7 +59,7 @@ def with_native(memory, **options):
 
 @needs_native
 def test_the_private_switch_of_fastapi_is_where_it_was():
-    """FastAPI's own telemetry reads `app._telemetry`; if the name moves, `Native` must follow."""
+    """FastAPI's own telemetry reads `app._telemetry`; if the name moves, `NativeSwitch` must follow."""
     app = FastAPI()
 
     assert {"tracing": True, "metrics": True}.items() <= app._telemetry.items()
@@ -68,11 +68,11 @@ def test_the_private_switch_of_fastapi_is_where_it_was():
 
 @needs_native
 def test_the_private_note_of_fastapi_is_where_it_was():
-    """FastAPI notes the route in an object of this class; if the name moves, `leave_note` must follow."""
-    from otel_ml.integrations.fastapi import _route
+    """FastAPI writes the route into an object of this class; if the name moves, `attach` must follow."""
+    from otel_ml.integrations.fastapi import _native_telemetry
 
-    assert _route.RouteNote is not None
-    assert _route.RouteNote(span=None, span_method="GET", data=None, _mount_prefix="").route is None
+    assert _native_telemetry.FastAPITelemetry is not None
+    assert _native_telemetry.FastAPITelemetry(span=None, span_method="GET", data=None, _mount_prefix="").route is None
 
 
 @needs_native

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 import otel_ml
 from otel_ml import _guard, instrument_fastapi, semconv
 from otel_ml._telemetry import withholding
-from otel_ml.integrations.fastapi._server_span import LightServerSpan
+from otel_ml.integrations.fastapi._server_span import FastServerSpan
 from otel_ml.testing import FixedClock, InMemoryTelemetry
 
 DURATION = "http.server.request.duration"
@@ -200,7 +200,7 @@ def test_the_span_is_a_light_one(telemetry, client_of):
 
     client_of(application(endpoint)).get("/")
 
-    assert seen == [(LightServerSpan, trace.SpanKind.SERVER, True, True), False]
+    assert seen == [(FastServerSpan, trace.SpanKind.SERVER, True, True), False]
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_a_step_of_ours_that_fails_leaves_no_request_in_flight(telemetry, client
     telemetry.internal_errors_expected = True
     app = application()
     client_of(app).get("/")
-    app.middleware_stack.app._settings.native.exclude = lambda scope: 1 / 0
+    app.middleware_stack.app._settings.native_switch.exclude = lambda scope: 1 / 0
 
     assert client_of(app).get("/").status_code == 200
     assert [point["value"] for point in telemetry.metrics()[ACTIVE]] == [0]
@@ -672,13 +672,13 @@ def test_what_fastapi_tells_log_processors_is_there_and_gone(telemetry, client_o
 
 @needs_native
 def test_the_private_names_of_fastapi_are_where_they_were():
-    """FastAPI reads and fills these names; if one moves, `_route` must follow."""
+    """FastAPI reads and fills these names; if one moves, `_native_telemetry` must follow."""
     from fastapi.telemetry import _api, _asgi
 
-    from otel_ml.integrations.fastapi import _route
+    from otel_ml.integrations.fastapi import _native_telemetry as native
 
-    assert (_route.CONTEXT_KEY, _route._note_exception) == (_api._REQUEST_TELEMETRY_KEY, _asgi._exception)
-    cheap, whole = _route.Note(), _api._RequestTelemetry(span=None, span_method="GET", data=None)
+    assert (native.CONTEXT_KEY, native._log_exception) == (_api._REQUEST_TELEMETRY_KEY, _asgi._exception)
+    cheap, whole = native.NativeTelemetry(), _api._RequestTelemetry(span=None, span_method="GET", data=None)
     names = vars(whole).keys() - {"span_method"}  # which names a span, and there is none
     assert {name: getattr(cheap, name) for name in names} == {name: getattr(whole, name) for name in names}
 
@@ -696,7 +696,7 @@ def test_internal_errors_leave_the_request_alone(telemetry, client_of, caplog):
     client_of(app).get("/")
     telemetry._engine.ids = Broken()
     settings = app.middleware_stack.app._settings
-    settings.outlet.light.span_id = None
+    settings.binding.fast_path.span_id = None
 
     answers = [client_of(app).get("/").status_code for _ in range(2)]
 

@@ -1,4 +1,4 @@
-"""What may be said of one HTTP request: bounded, clean attributes from input that a client chooses."""
+"""Attributes of one HTTP request: bounded, clean text from input that a client chooses."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"},
 )
 OTHER_METHOD: Final = "_OTHER"
-"""The conventions' word for a method that is none of `METHODS`."""
+"""The value of the conventions for a method that is not in `METHODS`."""
 TEXT_LIMIT: Final = 256
 PATH_LIMIT: Final = 1024
 HEADER_LIMIT: Final = 8192
-"""Longer propagation headers are ignored, in bytes."""
+"""Bytes of a propagation header; longer ones are ignored."""
 HEADER_VALUES: Final = 8
-"""Values that are read of a propagation header that a client repeats."""
+"""Values that are read if a client repeats a propagation header."""
 
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::(?P<port>\d{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-class Headers(NamedTuple):
-    """The few headers that telemetry reads."""
+class RequestHeaders(NamedTuple):
+    """The headers of one request that telemetry reads."""
 
     host: str
     agent: str
@@ -37,7 +37,7 @@ class Headers(NamedTuple):
     """Propagation headers, each with all its values."""
 
 
-def read_headers(scope: Scope, fields: frozenset[bytes]) -> Headers:
+def read_headers(scope: Scope, fields: frozenset[bytes]) -> RequestHeaders:
     """Reads host, user agent and the propagation headers in one pass.
 
     Header bytes are Latin-1 (RFC 9110, 5.5): every byte has a character, so that decoding cannot fail.
@@ -53,22 +53,22 @@ def read_headers(scope: Scope, fields: frozenset[bytes]) -> Headers:
             values = carrier.setdefault(name.decode("latin-1"), [])
             if len(values) < HEADER_VALUES:
                 values.append(line(value.decode("latin-1"), HEADER_LIMIT))
-    return Headers(host, agent, carrier)
+    return RequestHeaders(host, agent, carrier)
 
 
-def method_of(scope: Scope) -> str:
-    """The request method, `OTHER_METHOD` when it is not a known one."""
+def request_method(scope: Scope) -> str:
+    """The request method; `OTHER_METHOD` if it is unknown."""
     method = scope.get("method")
     return method if method in METHODS else OTHER_METHOD
 
 
-def word_of(method: str) -> str:
-    """What stands for a method in a span's name."""
+def span_word(method: str) -> str:
+    """The method in the name of a span."""
     return "HTTP" if method == OTHER_METHOD else method
 
 
 def metric_attributes(scope: Scope, method: str) -> Attributes:
-    """Attributes of every HTTP metric. Nothing in them is the client's to choose freely."""
+    """Attributes of every HTTP metric; a client cannot choose their values freely."""
     attributes: Attributes = {semconv.HTTP_REQUEST_METHOD: method}
     scheme = scope.get("scheme")
     if scheme in _DEFAULT_PORTS:
@@ -76,8 +76,8 @@ def metric_attributes(scope: Scope, method: str) -> Attributes:
     return attributes
 
 
-def span_attributes(scope: Scope, base: Attributes, headers: Headers) -> Attributes:
-    """Attributes that a server span has from the start, so that a sampler sees them. No query string."""
+def span_attributes(scope: Scope, base: Attributes, headers: RequestHeaders) -> Attributes:
+    """Attributes of a server span at its start, so that a sampler sees them; without the query string."""
     attributes = dict(base)
     attributes[semconv.URL_PATH] = line(scope["path"], PATH_LIMIT)
     version = scope.get("http_version")
@@ -95,13 +95,13 @@ def span_attributes(scope: Scope, base: Attributes, headers: Headers) -> Attribu
 
 
 def add_server(attributes: Attributes, host: str, server: Any, scheme: str) -> None:
-    """Adds the address that the client asked for, or the one that the server has.
+    """Adds the address in the Host header, or that of the server.
 
     Args:
-        attributes: Where they are added.
-        host: The header, clean; empty if there is none.
-        server: What the scope calls so: an address and a port, or None.
-        scheme: Tells the port if the header does not.
+        attributes: The attributes to add to.
+        host: The clean Host header; empty if there is none.
+        server: `server` of the scope: an address and a port, or None.
+        scheme: Determines the port if the header has none.
     """
     authority = _AUTHORITY.fullmatch(host)
     if authority is not None:

@@ -1,4 +1,4 @@
-"""One request and its response as they pass through the layer, and what the stock SDK records of them."""
+"""One request and its response as they pass through the layer, and their span and metrics on the general path."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from opentelemetry.trace import Span, StatusCode
 from otel_ml import _guard, semconv
 from otel_ml._exceptions import exception_type
 from otel_ml._telemetry.requests.cells import RequestKey
-from otel_ml.integrations.fastapi import _route
+from otel_ml.integrations.fastapi import _native_telemetry, _route_template
 from otel_ml.integrations.fastapi._attributes import Attributes, Scope
-from otel_ml.integrations.fastapi._recording import Measure
+from otel_ml.integrations.fastapi._request_metrics import RequestMetrics
 from otel_ml.prediction import RequestPredictions
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Channel = tuple[Scope, Receive, Send]
-"""What an ASGI application is called with."""
+"""The arguments of an ASGI application."""
 Routes = Callable[[], Any]
-"""Gives the application's routes, where mounts are looked up."""
+"""Returns the application's routes, to find mounts."""
 
 _HEADER_NAME: Final = semconv.PREDICTION_ID_HEADER.encode("ascii")
 _NAME_LENGTH: Final = len(_HEADER_NAME)
-_OUR_LENGTH: Final = 32
+_GENERATED_LENGTH: Final = 32
 _HEADER_VALUE: Final = re.compile(r"[!-~]{1,256}")
 
 
@@ -44,14 +44,14 @@ class RequestState(RequestPredictions):
 
 
 class Exchange:
-    """One request and its response. By itself it is another instrumentation's, and only the id header is ours."""
+    """One request and its response. This class adds only the id header, for requests with another server span."""
 
-    note: Any = None
-    """What `_route.leave_note` gave."""
+    native: Any = None
+    """The object that `_native_telemetry.attach` returned."""
     code: int | None = None
-    """The status of the answer."""
+    """The status code of the response."""
     _is_open = False
-    """Whether there is something to record at the end."""
+    """Whether the request is still to be recorded."""
     _complete = False
     _disconnected = False
     _trailers = False
@@ -62,14 +62,14 @@ class Exchange:
         self.context = context
 
     async def receive(self) -> Message:
-        """Passes a message of the client on."""
+        """Forwards a message of the client."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._disconnected = True
         return message
 
     async def send(self, message: Message) -> None:
-        """Passes a message of the application on, and ends the span behind the last one."""
+        """Forwards a message of the application, and ends the span after the last one."""
         kind = message["type"]
         if kind == "http.response.start":
             self.code = message["status"]
@@ -86,44 +86,44 @@ class Exchange:
             self._complete = not message.get("more_trailers", False)
         elif kind == "http.response.pathsend":
             self._complete = True
-        # Behind an answer of 500 the exception is still on its way to us, and it is the better error type.
+        # after a response of 500 the exception still reaches us, and it is the better error type
         if self._complete and self._is_open and self.code is not None and self.code < 500:
             self.finish(None)
 
     def fail(self, error: BaseException) -> None:
-        """Records what the application raised."""
-        if self.note is not None:
-            _guard.call("fastapi.exception", _route.note_exception, self._scope, self.note, error)
+        """Records an exception of the application."""
+        if self.native is not None:
+            _guard.call("fastapi.exception", _native_telemetry.log_exception, self._scope, self.native, error)
         self.finish(error)
 
     def finish(self, error: BaseException | None) -> None:
-        """Records the request; once, later calls do nothing."""
+        """Records the request; later calls do nothing."""
         if self._is_open:
             self._is_open = False
             _guard.call_two("fastapi.end", self.record, error, self.code)
 
     def close(self) -> None:
-        """The application has returned."""
+        """Ends the exchange when the application has returned."""
         if self._is_open:
             self.finish(None)
-        if self.note is not None:
-            _guard.call_two("fastapi.end", _route.take_note, self._scope, self.note)
+        if self.native is not None:
+            _guard.call_two("fastapi.end", _native_telemetry.detach, self._scope, self.native)
 
     def record(self, error: BaseException | None, status: int | None) -> None:
-        """Leaves behind what is to be said of the request."""
+        """Records span and metrics of the request."""
 
     def error_type(self, error: BaseException | None, status: int | None) -> str | None:
-        """What the conventions call `error.type`; None for a request that went well."""
+        """The `error.type` of the conventions; None for a successful request."""
         if error is not None:
-            # Every async library has a cancellation of its own, and none of them is an Exception.
+            # each async library has its own cancellation, and none of them is an Exception
             return exception_type(type(error)) if isinstance(error, Exception) else semconv.CANCELLED
         if self._complete:
             return str(int(status)) if status is not None and status >= 500 else None
         return semconv.CANCELLED if self._disconnected else semconv.INCOMPLETE
 
 
-class StockExchange(Exchange):
-    """A request whose span is one of the API's."""
+class GeneralExchange(Exchange):
+    """A request on the general path: its span is one of the OTel API."""
 
     def __init__(self, channel: Channel, state: RequestState, context: Context, routes: Routes) -> None:
         super().__init__(channel, state, context)
@@ -131,13 +131,13 @@ class StockExchange(Exchange):
         self._routes = routes
         self._root: str = self._scope.get("app_root_path", self._scope.get("root_path", ""))
 
-    def watch(self, word: str, measured: Attributes, measure: Measure | None) -> None:
-        """Starts the clock.
+    def watch(self, word: str, measured: Attributes, measure: RequestMetrics | None) -> None:
+        """Starts to measure the request.
 
         Args:
-            word: What stands for the method in the span's name.
-            measured: The attributes that its metrics have from the start.
-            measure: Where it is measured; None if others do it.
+            word: The method in the span's name.
+            measured: The attributes of its metrics that are known at the start.
+            measure: Where it is measured; None if FastAPI measures it.
         """
         self._word = word
         method, scheme = (str(measured.get(name, "")) for name in (semconv.HTTP_REQUEST_METHOD, semconv.URL_SCHEME))
@@ -152,7 +152,7 @@ class StockExchange(Exchange):
         """Ends the span and measures the request."""
         span, found = self._span, RequestKey(*self._begun, None, status, None)
         try:
-            route = _route.route_of(self._scope, self.note, self._root, self._routes())
+            route = _route_template.find_route(self._scope, self.native, self._root, self._routes())
             if route is not None:
                 span.update_name(f"{self._word} {route}")
             found = found._replace(
@@ -170,14 +170,14 @@ class StockExchange(Exchange):
 
 
 def with_id(message: Message, prediction_id: str) -> Message:
-    """The start of an answer with the id of its prediction, unless the application has set the header itself."""
-    is_ours = len(prediction_id) == _OUR_LENGTH and prediction_id.isascii() and prediction_id.isalnum()
-    if not is_ours and _HEADER_VALUE.fullmatch(prediction_id) is None:
+    """The start of a response with the prediction id, unless the application has set the header itself."""
+    is_generated = len(prediction_id) == _GENERATED_LENGTH and prediction_id.isascii() and prediction_id.isalnum()
+    if not is_generated and _HEADER_VALUE.fullmatch(prediction_id) is None:
         return message
     headers = message.get("headers") or ()
     for name, _ in headers:
         if len(name) == _NAME_LENGTH and bytes(name).lower() == _HEADER_NAME:
             return message
-    answer = dict(message)
-    answer["headers"] = [*headers, (_HEADER_NAME, prediction_id.encode())]
-    return answer
+    response = dict(message)
+    response["headers"] = [*headers, (_HEADER_NAME, prediction_id.encode())]
+    return response

@@ -1,4 +1,4 @@
-"""FastAPI: one server span a request, the stable HTTP metrics, and the prediction id in the response."""
+"""FastAPI: one server span for each request, the stable HTTP metrics, and the prediction id in the response."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from otel_ml import _guard
 from otel_ml.config import ConfigError
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._exchange import Receive, Send
+from otel_ml.integrations.fastapi._flush import flush_in_force
 from otel_ml.integrations.fastapi._middleware import App, ServerLayer, follow_mode, is_contrib, layers
-from otel_ml.integrations.fastapi._recording import Outlet, flush_in_force
-from otel_ml.integrations.fastapi._route import Native
+from otel_ml.integrations.fastapi._mode_binding import ModeBinding
+from otel_ml.integrations.fastapi._native_telemetry import NativeSwitch
 from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, ServerSpan, Settings
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ _BUILD: Final = "build_middleware_stack"
 
 
 class _Outermost(ServerErrorMiddleware):
-    """The top of the stack: our layer around everything, also around the answer to an unhandled exception.
+    """The top of the stack: our layer around everything, also around the response to an unhandled exception.
 
-    `opentelemetry-instrumentation-fastapi` takes a stack apart only if its top is a `ServerErrorMiddleware`, and goes
-    on with its ``app``; so that is what this is. It does nothing of its own.
+    `opentelemetry-instrumentation-fastapi` rebuilds a stack only if its top is a `ServerErrorMiddleware`, and continues
+    with its ``app``. This class has no behaviour of its own.
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
@@ -50,29 +51,29 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
     """Observes every HTTP request of an application.
 
     Emits one span of kind SERVER named ``{method} {route}``, `http.server.request.duration` (s) and
-    `http.server.active_requests`, and answers with the header ``x-prediction-id``: the first prediction that the
-    request made before its answer began. Where other instrumentation already makes the server span (FastAPI's own in
-    guest mode, or `opentelemetry-instrumentation-fastapi`) that span is used, and only the header is added. WebSockets
-    pass untouched. At the end of the ASGI lifespan telemetry is flushed, because a server that was told to stop by a
+    `http.server.active_requests`, and adds the response header ``x-prediction-id``: the first prediction that the
+    request made before its response began. If other instrumentation already creates the server span (FastAPI's own in
+    guest mode, or `opentelemetry-instrumentation-fastapi`), that span is used and only the header is added. WebSockets
+    are not observed. Telemetry is flushed at the end of the ASGI lifespan, because a server that is stopped by a
     signal ends without running exit handlers.
 
-    It may be called at any time, also after the first request; a second call changes nothing.
+    Can be called at any time, also after the first request; a second call changes nothing.
 
     Args:
         app: The application. Routes, routers, mounts and middleware may be added later.
         excluded_paths: Exact paths that are not observed; by default the usual health checks.
         trust_remote_context: Whether a caller's ``traceparent`` becomes the parent. If not, it is linked.
-        allowed_baggage: Names of baggage entries that a caller may send in. Others are left out.
-        server_span: Makes the server span instead of the tracer.
-        tracer_provider: Instead of the one of the mode in force.
-        meter_provider: Instead of the one of the mode in force.
+        allowed_baggage: Names of baggage entries that are accepted from a caller; others are dropped.
+        server_span: Creates the server span instead of the tracer.
+        tracer_provider: Replaces the provider of the mode in force.
+        meter_provider: Replaces the provider of the mode in force.
         flush: Called at the end of the lifespan instead of the flush of the mode in force.
 
     Returns:
-        A function that takes the observation away again.
+        A function that removes the instrumentation.
 
     Raises:
-        ConfigError: It is no such application.
+        ConfigError: ``app`` is not a FastAPI application.
     """
     known: Callable[[], None] | None = getattr(app, _UNDO, None)
     if known is not None:
@@ -80,8 +81,8 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
     if not callable(getattr(app, _BUILD, None)):
         raise ConfigError(f"instrument_fastapi takes a FastAPI application, not {type(app).__name__}")
     settings = Settings(
-        outlet=Outlet(tracer_provider, meter_provider),
-        native=Native(app),
+        binding=ModeBinding(tracer_provider, meter_provider),
+        native_switch=NativeSwitch(app),
         routes=lambda: app.routes,
         excluded_paths=frozenset(excluded_paths),
         trust_remote_context=trust_remote_context,
@@ -95,7 +96,7 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
 
 
 def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
-    # Not `add_middleware`: it raises after the first request, and what is added later would lie outside of it.
+    # not `add_middleware`: it raises after the first request, and later middleware would be outside of it
     build: Callable[[], App] = app.build_middleware_stack
     shadowed = vars(app).get(_BUILD)
 
@@ -104,7 +105,7 @@ def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
 
     def undo() -> None:
         settings.active = False
-        settings.native.restore()
+        settings.native_switch.restore()
         if getattr(app, _UNDO, None) is undo:
             delattr(app, _UNDO)
         _restore_build(app, build_observed, shadowed)
@@ -121,7 +122,7 @@ def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
 def _around(stack: App, settings: Settings) -> App:
     for layer in layers(stack):
         if is_contrib(layer):
-            # It begins its context anew, so that what we put there would not be seen below it.
+            # it starts a new context, which would hide ours from the application
             observed: Any = layer
             observed.app = ServerLayer(observed.app, settings)
             return stack
@@ -131,7 +132,7 @@ def _around(stack: App, settings: Settings) -> App:
 def _without(stack: App, settings: Settings) -> App:
     for layer in list(layers(stack)):
         below: Any = getattr(layer, "app", None)
-        if isinstance(below, ServerLayer) and below.is_of(settings):
+        if isinstance(below, ServerLayer) and below.has_settings(settings):
             if isinstance(layer, _Outermost):
                 return below.app
             above: Any = layer
@@ -141,7 +142,7 @@ def _without(stack: App, settings: Settings) -> App:
 
 def _restore_build(app: FastAPI, ours: Callable[[], App], shadowed: Callable[[], App] | None) -> None:
     if vars(app).get(_BUILD) is not ours:
-        return  # other instrumentation has wrapped ours since; our layer passes through
+        return  # other instrumentation has wrapped ours; our layer forwards every call
     if shadowed is None:
         delattr(app, _BUILD)
     else:

@@ -12,31 +12,31 @@ from opentelemetry.trace import Span, SpanKind
 from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.contexts import attach, detach, get_current
-from otel_ml.integrations.fastapi import _attributes, _fast_path, _propagation, _route
+from otel_ml.integrations.fastapi import _attributes, _fast_path, _native_telemetry, _propagation
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._exchange import (
     Channel,
     Exchange,
+    GeneralExchange,
     Message,
     Receive,
     RequestState,
     Send,
-    StockExchange,
 )
-from otel_ml.integrations.fastapi._recording import flush_in_time
-from otel_ml.integrations.fastapi._server_span import LightServerSpan
+from otel_ml.integrations.fastapi._flush import flush_in_time
+from otel_ml.integrations.fastapi._server_span import FastServerSpan
 from otel_ml.integrations.fastapi._settings import Settings
 from otel_ml.prediction import PREDICTIONS_KEY
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SEEN: Final = "otel_ml.request"
-"""Scope key that keeps a mounted application's layer from counting the request again."""
+"""Scope key that prevents the layer of a mounted application from counting the request again."""
 _CONTRIB: Final = ("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddleware")
 
 
 class ServerLayer:
-    """Pure ASGI middleware. It keeps its application in ``app``, where other instrumentation looks for its like."""
+    """Pure ASGI middleware; its application is in ``app``, where other instrumentation expects it."""
 
     def __init__(self, app: App, settings: Settings) -> None:
         self.app = app
@@ -49,18 +49,18 @@ class ServerLayer:
                 return self._request(scope, receive, send)
             if scope["type"] == "lifespan":
                 return self._lifespan(scope, receive, send)
-            if scope["type"] == "websocket" and self._settings.native.logger is not None:
-                return self._noted(scope, receive, send)
+            if scope["type"] == "websocket" and self._settings.native_switch.logger is not None:
+                return self._with_native_logs(scope, receive, send)
         return self.app(scope, receive, send)
 
-    def is_of(self, settings: Settings) -> bool:
-        """Whether this layer was made for these settings."""
+    def has_settings(self, settings: Settings) -> bool:
+        """Whether this layer has these settings."""
         return self._settings is settings
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _guard.call_two("fastapi.begin", self._begin, scope, (receive, send))
         if exchange is None:
-            await self._noted(scope, receive, send)
+            await self._with_native_logs(scope, receive, send)
             return
         token = attach(exchange.context)
         try:
@@ -72,20 +72,20 @@ class ServerLayer:
             exchange.close()
             detach(token)
 
-    async def _noted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything through; FastAPI finds what it needs for the log events that it would write without us."""
-        note = _guard.call_two("fastapi.note", _note_to_log, self._settings.native, scope)
-        if note is None:
+    async def _with_native_logs(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forwards the call; puts the object into the scope that FastAPI needs for its own log events."""
+        native = _guard.call_two("fastapi.note", _attach_for_logs, self._settings.native_switch, scope)
+        if native is None:
             await self.app(scope, receive, send)
             return
-        token = attach(set_value(_route.CONTEXT_KEY, note))
+        token = attach(set_value(_native_telemetry.CONTEXT_KEY, native))
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
-            _guard.call("fastapi.exception", _route.note_exception, scope, note, error)
+            _guard.call("fastapi.exception", _native_telemetry.log_exception, scope, native, error)
             raise
         finally:
-            _guard.call_two("fastapi.end", _route.take_note, scope, note)
+            _guard.call_two("fastapi.end", _native_telemetry.detach, scope, native)
             detach(token)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,52 +98,53 @@ class ServerLayer:
 
         await self.app(scope, receive, flush_then_send)
 
-    def _begin(self, scope: Scope, way: tuple[Receive, Send]) -> Exchange | None:
+    def _begin(self, scope: Scope, callables: tuple[Receive, Send]) -> Exchange | None:
         settings = self._settings
-        outlet = settings.outlet
-        if ports.state() is not outlet.state:
+        binding = settings.binding
+        if ports.state() is not binding.state:
             _guard.call("fastapi.mode", follow_mode, settings)
         if scope["path"] in settings.excluded_paths:
             return None
         scope[_SEEN] = True
-        local, channel, light = get_current(), (scope, *way), outlet.light
-        if (local or self._below_contrib is not False or _route.NOTE_KEY in scope) and self._is_others(scope, local):
-            return self._begin_others(channel, local)
-        if propagate.get_global_textmap() is not settings.headers.propagator:
-            settings.headers = _propagation.headers_in_force(settings.allowed_baggage)
-        if light is None or not light.engine.fast_spans or settings.server_span or _route.NOTE_KEY in scope:
-            return self._begin_stock(channel, local)
-        return _fast_path.LightExchange(channel, local, light, settings)
+        local, channel, fast_path = get_current(), (scope, *callables), binding.fast_path
+        has_native = _native_telemetry.SCOPE_KEY in scope
+        if (local or self._below_contrib is not False or has_native) and self._is_instrumented(scope, local):
+            return self._begin_beside(channel, local)
+        if propagate.get_global_textmap() is not settings.propagation.propagator:
+            settings.propagation = _propagation.headers_in_force(settings.allowed_baggage)
+        if fast_path is None or not fast_path.engine.fast_spans or settings.server_span or has_native:
+            return self._begin_general(channel, local)
+        return _fast_path.FastExchange(channel, local, fast_path, settings)
 
-    def _is_others(self, scope: Scope, local: Context) -> bool:
-        """Whether another instrumentation makes the server span of this request."""
+    def _is_instrumented(self, scope: Scope, local: Context) -> bool:
+        """Whether another instrumentation creates the server span of this request."""
         if self._below_contrib or (self._below_contrib is None and self._has_contrib(scope)):
             return True
-        if _route.has_native_span(scope):
+        if _native_telemetry.has_span(scope):
             return True
         if not local:
             return False
         current, outer = trace.get_current_span(local), local.get(PREDICTIONS_KEY)
-        nested = isinstance(outer, RequestState | LightServerSpan) and outer.span is current
+        nested = isinstance(outer, RequestState | FastServerSpan) and outer.span is current
         return not nested and _is_server(current)
 
-    def _begin_others(self, channel: Channel, local: Context) -> Exchange:
+    def _begin_beside(self, channel: Channel, local: Context) -> Exchange:
         state = RequestState()
         context = set_value(PREDICTIONS_KEY, state, local)
-        # Beside contrib FastAPI logs nothing.
-        note = None if self._below_contrib else _note_to_log(self._settings.native, channel[0])
-        if note is not None:
-            context = set_value(_route.CONTEXT_KEY, note, context)
+        # FastAPI logs nothing beside the contrib instrumentation
+        native = None if self._below_contrib else _attach_for_logs(self._settings.native_switch, channel[0])
+        if native is not None:
+            context = set_value(_native_telemetry.CONTEXT_KEY, native, context)
         exchange = Exchange(channel, state, context)
-        exchange.note = note
+        exchange.native = native
         return exchange
 
-    def _begin_stock(self, channel: Channel, local: Context) -> Exchange:
+    def _begin_general(self, channel: Channel, local: Context) -> Exchange:
         settings, scope = self._settings, channel[0]
-        method = _attributes.method_of(scope)
-        word = _attributes.word_of(method)
+        method = _attributes.request_method(scope)
+        word = _attributes.span_word(method)
         measured = _attributes.metric_attributes(scope, method)
-        headers = _attributes.read_headers(scope, settings.headers.fields)
+        headers = _attributes.read_headers(scope, settings.propagation.fields)
         parent, links = _propagation.remote_context(
             headers.carrier, local, settings.allowed_baggage, trusted=settings.trust_remote_context
         )
@@ -151,18 +152,18 @@ class ServerLayer:
         if settings.server_span is not None:
             span = _guard.call("fastapi.span", settings.server_span, word, parent, attributes)
         else:
-            start = settings.outlet.tracer.start_span
+            start = settings.binding.tracer.start_span
             span = _guard.call("fastapi.span", start, word, parent, SpanKind.SERVER, attributes, links)
         state = RequestState()
         state.span = span if span is not None else trace.INVALID_SPAN
         context = set_value(PREDICTIONS_KEY, state, trace.set_span_in_context(state.span, parent))
-        native = settings.native
-        measure = None if native.has_metrics(scope) else settings.outlet.measure
-        note = _route.leave_note(scope, native.logger_for(scope))
-        if note is not None:
-            context = set_value(_route.CONTEXT_KEY, note, context)
-        exchange = StockExchange(channel, state, context, settings.routes)
-        exchange.note = note
+        switch = settings.native_switch
+        measure = None if switch.has_metrics(scope) else settings.binding.metrics
+        native = _native_telemetry.attach(scope, switch.logger_for(scope))
+        if native is not None:
+            context = set_value(_native_telemetry.CONTEXT_KEY, native, context)
+        exchange = GeneralExchange(channel, state, context, settings.routes)
+        exchange.native = native
         exchange.watch(word, measured, measure)
         return exchange
 
@@ -172,20 +173,20 @@ class ServerLayer:
         return self._below_contrib
 
 
-def _note_to_log(native: _route.Native, scope: Scope) -> Any:
-    """Leaves FastAPI what it needs for its log events; None if it is to write none, or sees to it itself."""
+def _attach_for_logs(native: _native_telemetry.NativeSwitch, scope: Scope) -> Any:
+    """Attaches the object that FastAPI needs for its log events; None if it logs none or has attached one itself."""
     logger = native.logger_for(scope)
-    return None if logger is None else _route.leave_note(scope, logger)
+    return None if logger is None else _native_telemetry.attach(scope, logger)
 
 
 def follow_mode(settings: Settings) -> None:
-    """Binds to the mode in force. In own mode FastAPI's own telemetry stands back for ours."""
-    if not settings.outlet.refresh():
+    """Binds to the mode in force; in own mode FastAPI's own telemetry is suspended."""
+    if not settings.binding.refresh():
         return
-    if settings.outlet.mode == "own":
-        settings.native.stand_back()
+    if settings.binding.mode == "own":
+        settings.native_switch.suspend()
     else:
-        settings.native.restore()
+        settings.native_switch.restore()
 
 
 def _is_server(span: Span) -> bool:
@@ -195,7 +196,7 @@ def _is_server(span: Span) -> bool:
 
 
 def layers(stack: object) -> Iterator[object]:
-    """The layers of a middleware stack from the outside in, as far as each keeps the next one in ``app``."""
+    """The layers of a middleware stack from the outside in; each has the next one in ``app``."""
     seen: set[int] = set()
     while stack is not None and id(stack) not in seen:
         seen.add(id(stack))
@@ -204,6 +205,6 @@ def layers(stack: object) -> Iterator[object]:
 
 
 def is_contrib(layer: object) -> bool:
-    """Whether a layer is that of `opentelemetry-instrumentation-asgi`."""
+    """Whether a layer belongs to `opentelemetry-instrumentation-asgi`."""
     kind = type(layer)
     return (kind.__module__, kind.__name__) == _CONTRIB

@@ -1,4 +1,4 @@
-"""What a caller's headers say about the trace that a request belongs to."""
+"""Reads the trace context of a caller from its headers."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ _STANDARD: Final = frozenset({TraceContextTextMapPropagator, W3CBaggagePropagato
 _TRACE_PARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-class Headers(NamedTuple):
+class PropagationHeaders(NamedTuple):
     """The headers of the global propagator."""
 
     propagator: object
     fields: frozenset[bytes]
-    """Those that are read; baggage only where some of it is allowed in."""
+    """The headers that are read; baggage only if some of it is allowed."""
     is_standard: bool
-    """Whether it reads W3C Trace Context and nothing else, which we can do ourselves."""
+    """Whether it reads only W3C Trace Context, which we can do ourselves."""
 
 
-UNREAD: Final = Headers(None, frozenset(), is_standard=False)
-"""Before it was looked at."""
+UNREAD: Final = PropagationHeaders(None, frozenset(), is_standard=False)
+"""The value before the first request."""
 
 
-def headers_in_force(allowed_baggage: Collection[str]) -> Headers:
-    """The headers to read now."""
+def headers_in_force(allowed_baggage: Collection[str]) -> PropagationHeaders:
+    """The headers that the global propagator reads now."""
     propagator = propagate.get_global_textmap()
     fields = frozenset(name.lower().encode("latin-1") for name in propagator.fields)
     if not allowed_baggage:
         fields -= {BAGGAGE}
     parts: Any = (propagator,)
     if type(propagator) is CompositePropagator:
-        # Its members are private. Where they cannot be seen the propagator itself is asked, which is right but slow.
+        # its members are private; if they cannot be read, the propagator itself is called, which is slower
         parts = getattr(propagator, "_propagators", parts)
     kinds = set(map(type, parts))
     standard = kinds <= _STANDARD and TraceContextTextMapPropagator in kinds and BAGGAGE not in fields
-    return Headers(propagator, fields, standard)
+    return PropagationHeaders(propagator, fields, standard)
 
 
 def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
-    """What W3C Trace Context makes of its two headers; None for what has to be read with more care."""
+    """The span context by the two headers of W3C Trace Context; None if only the propagator can read them."""
     found = _TRACE_PARENT.fullmatch(parent)
     if found is None or (state is not None and len(state) > HEADER_LIMIT):
         return None
@@ -61,7 +61,7 @@ def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
     if trace_id == 0 or span_id == 0:
         return INVALID_SPAN_CONTEXT
     text = None if state is None else state.decode("latin-1")
-    # What the API cannot parse it logs as it is, and a client must not write control characters into the log.
+    # the API logs a state that it cannot parse unchanged, and a client must not write control characters into the log
     kept = TraceState.from_header([text]) if text is not None and text.isprintable() else None
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags), trace_state=kept)
 
@@ -69,9 +69,9 @@ def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
 def remote_context(
     carrier: dict[str, list[str]], local: Context, allowed_baggage: Collection[str], *, trusted: bool
 ) -> tuple[Context, list[Link]]:
-    """The parent context of a request and its links, by the global propagator.
+    """The parent context of a request and its links, read by the global propagator.
 
-    An untrusted caller's span is linked, not followed: its sampled flag would decide what we pay for.
+    An untrusted caller's span is linked, not followed: its sampled flag would decide what we record.
     """
     if not carrier:
         return local, []
@@ -85,10 +85,10 @@ def remote_context(
     context = _guard.call("fastapi.extract", propagate.extract, joined, local)
     if context is None:
         return local, []
-    return _without_foreign_baggage(context, local, allowed_baggage), []
+    return _without_other_baggage(context, local, allowed_baggage), []
 
 
-def _without_foreign_baggage(context: Context, local: Context, allowed: Collection[str]) -> Context:
+def _without_other_baggage(context: Context, local: Context, allowed: Collection[str]) -> Context:
     kept = baggage.get_all(local)
     for name, value in baggage.get_all(context).items():
         if name not in allowed and kept.get(name) != value:

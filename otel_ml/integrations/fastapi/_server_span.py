@@ -1,4 +1,4 @@
-"""A light server span: what the SDK's span of a request would say, over a few plain fields, for own mode."""
+"""The server span of the fast path: the content of an SDK span of a request, in a few plain fields."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
 if TYPE_CHECKING:
     from otel_ml._telemetry.records import Attributes, SpanData
     from otel_ml.integrations.fastapi._attributes import Scope
-    from otel_ml.integrations.fastapi._recording import Light
+    from otel_ml.integrations.fastapi._mode_binding import FastPath
 
 Client = tuple[Any, bytes, bytes, "str | None", Any, str, "str | None"]
-"""Protocol version, agent, host, client's address, server, scheme, and the method if it is a strange one."""
+"""Protocol version, agent, host, client's address, server, scheme, and the method if it is unknown."""
 Found = tuple[str, str, "str | None", "int | None", "str | None"]
-"""The values of a `RequestKey`, which finds the same cell and costs more to make."""
+"""The values of a `RequestKey`, which finds the same cell but costs more to create."""
 
 _VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
-"""Protocol versions that a shape may have; any other stands beside what the client chooses."""
+"""Protocol versions that a shape may have; any other is an attribute of the client."""
 _LOW_64_BITS: Final = (1 << 64) - 1
 
 
-class LightServerSpan(RequestPredictions, LightSpan):
-    """A server span of ours that is also its own record: plain values only, nothing of the request is held."""
+class FastServerSpan(RequestPredictions, LightSpan):
+    """A server span that is also its own record: it has plain values only and keeps no object of the request."""
 
     kind: Final = SpanKind.SERVER
     _parent: SpanContext | None = None
@@ -45,17 +45,17 @@ class LightServerSpan(RequestPredictions, LightSpan):
     _found: Found = ("", "", None, None, None)
     _exemplar = False
 
-    def __init__(self, key: ActiveKey, light: Light, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Makes the root of a trace, which is what most are.
+    def __init__(self, key: ActiveKey, fast_path: FastPath, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Creates the root of a trace; `follow` changes it for the few that have a parent.
 
-        What the span will say of the request is taken here, bounded, and cleaned later, on the worker.
+        Texts of the request are cut here and cleaned later, on the worker.
         """
         self.first_id = None
         self._key = method, scheme = key
-        draw_trace_id, draw_span_id = light.trace_id, light.span_id  # see `prediction._light`
+        draw_trace_id, draw_span_id = fast_path.trace_id, fast_path.span_id
         self._span_id = draw_span_id()
         self._trace_id = trace_id = draw_trace_id()
-        self._sampled = trace_id & _LOW_64_BITS < light.root_bound
+        self._sampled = trace_id & _LOW_64_BITS < fast_path.root_bound
         client, server = scope.get("client"), scope.get("server")
         self._path = scope["path"][: _attributes.PATH_LIMIT]
         self._client = (
@@ -70,7 +70,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
 
     @property
     def span(self) -> Span:
-        """The server span of the request whose predictions are noted here."""
+        """The server span of the request to which these predictions belong."""
         return self
 
     @property
@@ -78,55 +78,55 @@ class LightServerSpan(RequestPredictions, LightSpan):
         """The span's name."""
         if self.given_name is not None:
             return self.given_name
-        word, route = _attributes.word_of(self._key[0]), self._found[2]
+        word, route = _attributes.span_word(self._key[0]), self._found[2]
         return word if route is None else f"{word} {route}"
 
     @property
     def withholds(self) -> bool:
-        """Whether texts of exceptions stay in the process."""
+        """Whether exception messages stay in the process."""
         return withholding.withholds_exceptions()
 
-    def follow(self, parent: SpanContext, light: Light) -> None:
-        """Becomes a child; the rule decides anew."""
+    def follow(self, parent: SpanContext, fast_path: FastPath) -> None:
+        """Becomes a child of the parent; the rule decides again."""
         self._parent = parent
         self._trace_id = parent.trace_id
         self._random = bool(parent.trace_flags & RANDOM_TRACE_ID)
         self._trace_state = parent.trace_state or None
-        rule = light.rule
+        rule = fast_path.rule
         if rule is not None:
             followed = bool(parent.trace_flags & 1)
             self._sampled = followed if rule.follows_parent else self._trace_id & _LOW_64_BITS < rule.bound
 
-    def ask(self, light: Light, context: Context, links: list[Link]) -> None:
-        """Has the sampler decide, where there is no rule."""
+    def ask_sampler(self, fast_path: FastPath, context: Context, links: list[Link]) -> None:
+        """Lets the sampler decide, if there is no rule."""
         if self._parent is not None and self._parent.is_remote:
             context = set_span(trace.NonRecordingSpan(self._parent), context)
         self._found = (*self._key, None, None, None)
         known = {**self._constant(), **self._own(), **self.about()}
-        decision = light.engine.sample(context, self._trace_id, self.name, known, links, kind=SpanKind.SERVER)
+        decision = fast_path.engine.sample(context, self._trace_id, self.name, known, links, kind=SpanKind.SERVER)
         self._sampled = decision.sampled
         self._trace_state = TraceState.from_header([decision.trace_state]) if decision.trace_state else None
         self.set_attributes({key: value for key, value in decision.attributes.items() if key not in known})
 
-    def finish(self, found: Found, elapsed_ns: int, light: Light, cell: HistogramCell) -> None:
-        """Ends the span with what the response has shown, and hands it to the worker.
+    def finish(self, found: Found, elapsed_ns: int, fast_path: FastPath, cell: HistogramCell) -> None:
+        """Ends the span and enqueues it for the worker.
 
         Args:
             found: The values of the request's series.
             elapsed_ns: Its duration.
-            light: The engine's parts.
-            cell: Where the duration was recorded, for which the span may become an exemplar.
+            fast_path: The engine.
+            cell: The cell of the duration; the span can become its exemplar.
         """
         if not self._sampled:
             return
         self._found = found
-        time_ns, offer = light.time_ns, light.offer
+        time_ns, offer = fast_path.time_ns, fast_path.offer
         self._end_ns = end_ns = time_ns()
         self._start_ns = end_ns - elapsed_ns
         if self.given_name is not None and found[2] is not None:
             self.given_name = None
         self._live = False
-        if light.exemplars and len(cell.exemplars) < EXEMPLARS_A_SERIES:
+        if fast_path.exemplars and len(cell.exemplars) < EXEMPLARS_A_SERIES:
             seconds = elapsed_ns / 1e9
             bucket = bisect_left(cell.bounds, seconds)
             if bucket not in cell.exemplars:
@@ -136,7 +136,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
     # --- server_spans.FinishedSpan: called on the worker -----------------------------------------------------------
 
     def compact(self) -> CompactSpan | None:
-        """The few values of a span that nobody has added anything to."""
+        """The few values of a span without added attributes or events; None for any other."""
         if not self._is_plain or self._trace_state:
             return None
         parent, shape = self._parent, int(self._exemplar)
@@ -148,7 +148,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
         return CompactSpan(key, *ids, self._start_ns, self._end_ns, self._own(), self._client)
 
     def about(self) -> Attributes:
-        """Attributes that are the client's."""
+        """Attributes whose values the client chooses."""
         version, agent, host, client, server, scheme, method = self._client
         attributes: Attributes = {}
         if version and version not in _VERSIONS:
@@ -174,7 +174,7 @@ class LightServerSpan(RequestPredictions, LightSpan):
         return data
 
     def _constant(self) -> Attributes:
-        """Attributes of which there are few."""
+        """Attributes with few different values."""
         attributes: Attributes = dict(RequestKey(*self._found).attributes())
         version = self._client[0]
         if version in _VERSIONS:
@@ -188,6 +188,6 @@ class LightServerSpan(RequestPredictions, LightSpan):
 
 
 def _withheld(attributes: Attributes) -> Attributes:
-    """Without what an exception says of itself; its type stays."""
+    """Attributes of an exception event without message and stack trace; the type stays."""
     texts = (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE)
     return {key: withholding.WITHHELD if key in texts else value for key, value in attributes.items()}

@@ -1,4 +1,4 @@
-"""What `instrument_fastapi` was asked for."""
+"""The settings of `instrument_fastapi`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_ml.integrations.fastapi._attributes import Attributes
-from otel_ml.integrations.fastapi._propagation import UNREAD, Headers
-from otel_ml.integrations.fastapi._recording import Outlet, flush_in_force
-from otel_ml.integrations.fastapi._route import Native
+from otel_ml.integrations.fastapi._flush import flush_in_force
+from otel_ml.integrations.fastapi._mode_binding import ModeBinding
+from otel_ml.integrations.fastapi._native_telemetry import NativeSwitch
+from otel_ml.integrations.fastapi._propagation import UNREAD, PropagationHeaders
 
 ServerSpan = Callable[[str, Context, Attributes], Span]
-"""Makes the server span of one request from its name, its parent context and its attributes."""
+"""Creates the server span of one request from its name, its parent context and its attributes."""
 
 HEALTH_PATHS: Final = ("/health", "/healthz", "/livez", "/readyz", "/live", "/ready", "/ping", "/metrics")
 
 
 @dataclass(slots=True)
 class Settings:
-    """Shared by every layer of one application."""
+    """The settings that all layers of one application share."""
 
-    outlet: Outlet
-    native: Native
+    binding: ModeBinding
+    native_switch: NativeSwitch
     routes: Callable[[], Iterable[Any]]
     excluded_paths: frozenset[str] = frozenset(HEALTH_PATHS)
     trust_remote_context: bool = True
@@ -33,6 +34,6 @@ class Settings:
     server_span: ServerSpan | None = None
     flush: Callable[[], object] = flush_in_force
     active: bool = True
-    """False after the undo: the layer passes everything through."""
-    headers: Headers = UNREAD
-    """What the global propagator reads."""
+    """False after the undo: the layer forwards every call unchanged."""
+    propagation: PropagationHeaders = UNREAD
+    """The headers that the global propagator reads."""

@@ -17,7 +17,7 @@ def scope(**changes):
 
 def described(given_scope):
     headers = _attributes.read_headers(given_scope, FIELDS)
-    base = _attributes.metric_attributes(given_scope, _attributes.method_of(given_scope))
+    base = _attributes.metric_attributes(given_scope, _attributes.request_method(given_scope))
     return _attributes.span_attributes(given_scope, base, headers)
 
 
@@ -71,7 +71,7 @@ def test_the_first_host_and_agent_count():
 
 def test_metric_attributes_are_a_closed_set():
     """Method and scheme are known words or absent."""
-    assert _attributes.metric_attributes(scope(scheme="gopher"), _attributes.method_of(scope(method="BREW"))) == {
+    assert _attributes.metric_attributes(scope(scheme="gopher"), _attributes.request_method(scope(method="BREW"))) == {
         "http.request.method": "_OTHER"
     }
 

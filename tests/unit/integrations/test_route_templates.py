@@ -1,4 +1,4 @@
-"""The route template where FastAPI does not note it (before 0.142)."""
+"""The route template for a FastAPI that does not provide it (before 0.142)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Route
 
-from otel_ml.integrations.fastapi import _route
+from otel_ml.integrations.fastapi import _route_template
 
 
 class Endpoint:
@@ -39,8 +39,8 @@ def routes():
     ],
 )
 def test_the_route_in_the_scope(scope, root, route):
-    """Prefix, root and mounts make the template; a mount that is not found makes none, never a client's path."""
-    assert _route.route_of(scope, None, root, routes()) == route
+    """The template has prefix, root and mounts; an unknown mount gives None, never the path of the client."""
+    assert _route_template.find_route(scope, None, root, routes()) == route
 
 
 def test_mounts_in_included_routers_are_found():
@@ -50,13 +50,4 @@ def test_mounts_in_included_routers_are_found():
     app.include_router(router)
     scope = {"route": Endpoint("/leaf"), "root_path": "/outer/tenants/5"}
 
-    assert _route.route_of(scope, None, "", app.routes) in {"/outer/tenants/{tenant}/leaf", None}
-
-
-def test_an_application_without_native_telemetry_has_nothing_to_stand_back():
-    """On an older FastAPI the switch does nothing."""
-    native = _route.Native(object())
-    native.stand_back()
-    native.restore()
-
-    assert native.has_metrics({"fastapi.telemetry": object()}) is False
+    assert _route_template.find_route(scope, None, "", app.routes) in {"/outer/tenants/{tenant}/leaf", None}

@@ -1,0 +1,58 @@
+"""The route template of a request, with mounts and prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import routing
+from starlette.routing import Mount
+
+from otel_ml.integrations.fastapi._attributes import Scope
+from otel_ml.integrations.fastapi._native_telemetry import SCOPE_KEY
+
+_flat: Callable[[Iterable[Any]], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
+"""FastAPI < 0.137.2 keeps a flat list of routes."""
+
+
+def find_route(scope: Scope, native: Any, root: str, routes: Iterable[Any]) -> str | None:
+    """The template of the route that served a request, with mounts and prefixes; None if no route did.
+
+    Args:
+        scope: The scope after the application has run.
+        native: The object that `_native_telemetry.attach` returned.
+        root: The root path before the application ran.
+        routes: The application's routes, to find mounts.
+    """
+    known = getattr(native if native is not None else scope.get(SCOPE_KEY), "route", None)
+    if isinstance(known, str):
+        return known
+    return _route_in_scope(scope, root, routes)
+
+
+def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:
+    context = (scope.get("fastapi") or {}).get("effective_route_context")
+    path = getattr(context, "path_format", None) or getattr(scope.get("route"), "path_format", None)
+    if not isinstance(path, str):
+        return None
+    mounted = scope.get("root_path", "")[len(root.rstrip("/")) :]
+    if not mounted:
+        return root.rstrip("/") + path
+    # the root path of a mount is what the client sent, such as `/tenants/42`, not the template
+    template = _mount_template(routes, mounted)
+    return None if template is None else root.rstrip("/") + template + path
+
+
+def _mount_template(routes: Iterable[Any], mounted: str) -> str | None:
+    for route in _flat(routes):
+        mount = getattr(route, "original_route", route)
+        regex = getattr(route, "path_regex", None) if isinstance(mount, Mount) else None
+        match = regex.match(mounted.rstrip("/") + "/") if regex is not None else None
+        if match is None:
+            continue
+        here: str = route.path_format.removesuffix("/{path}")
+        rest = match.group("path").rstrip("/")
+        below = _mount_template(mount.routes, "/" + rest) if rest else ""
+        if below is not None:
+            return here + below
+    return None
