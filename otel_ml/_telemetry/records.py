@@ -55,7 +55,6 @@ class FastRecord(NamedTuple):
     """A finished prediction on the fast path: only the values that differ from others of its shape, no user objects."""
 
     source: Source
-    model: object
     shape: int
     """Bits of `Shape`: records of one source with equal shape and label differ only in the fields below."""
     span_count: int
@@ -111,7 +110,7 @@ class Source(Protocol):
     def checked(self, record: FastRecord) -> FastRecord:
         """Returns the record with valid feature names."""
 
-    def body(self, model: object, label: str, score: float, row: dict[str, object] | None) -> bytes:
+    def body(self, label: str, score: float, row: dict[str, object] | None) -> bytes:
         """Returns the JSON text of an event, in UTF-8."""
 
     def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:

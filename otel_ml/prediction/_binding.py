@@ -1,4 +1,4 @@
-"""A model handle tied to the engine or to the OTel API: everything that is prepared once and used per prediction."""
+"""A model bound to the engine or to the OTel API: all that is prepared once and used for every prediction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from opentelemetry import metrics, trace
 from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
+from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import NoopPrediction, Prediction
 
 if TYPE_CHECKING:
@@ -17,56 +19,59 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
-    from otel_ml.prediction._model import Model
-
 
 class Unbound:
-    """What a model handle is tied to while telemetry is off, or where it could not be bound: to nothing."""
+    """What a model is bound to while telemetry is off, or where binding failed: nothing."""
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state
         """The state for which it was made; None before the first."""
 
-    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:  # noqa: ARG002
-        """A prediction without effect."""
-        return NoopPrediction(model, None, given_id)
+    def predict(self, features: Any, given_id: Any) -> Prediction:  # noqa: ARG002
+        """Returns a prediction without effect."""
+        return NoopPrediction(given_id)
 
-    def begin(self, model: Model, features: Any) -> Prediction:  # noqa: ARG002
-        """The same."""
-        return NoopPrediction(model)
+    def begin(self, features: Any) -> Prediction:  # noqa: ARG002
+        """Returns a prediction without effect."""
+        return NoopPrediction()
 
     def record_load(self, seconds: float) -> None:
-        """Nothing is recorded."""
+        """Does nothing."""
 
-    def note_unrecognised(self) -> None:
-        """Nothing is counted."""
+    def count_unrecognised(self) -> None:
+        """Does nothing."""
 
 
 class Binding(Unbound):
-    """What both modes share. A new one is made whenever another engine comes into force."""
+    """What both modes share. Each change of the engine makes a new one."""
 
-    def __init__(self, model: Model, state: State) -> None:
+    def __init__(self, state: State, policy: ModelPolicy, observers: Observers) -> None:
         super().__init__(state)
-        self.attributes = model.attributes
-        self.span_name: str = semconv.PREDICT_SPAN.format(model=model.name)
+        self.spec = spec = policy.spec
+        self.policy = policy
+        self.observers = observers
+        self.wants_features = observers.monitor is not None or policy.captures_undeclared
+        """Whether anything is done with the features."""
+        self.attributes = spec.attributes
+        self.span_name: str = semconv.PREDICT_SPAN.format(model=spec.name)
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
         shared = _shared(state, self.meter)
-        labels = shared.labels_of((model.name, model.version, model.role))
-        self.class_label = labels.classes_of(model.classes).of
-        self.error_label = labels.errors.of
-        self.stage_label = labels.stages.of
+        labels = shared.labels((spec.name, spec.version, spec.role))
+        self.class_label = labels.classes(spec.classes).admit
+        self.error_label = labels.errors.admit
+        self.stage_label = labels.stages.admit
         self._load_duration = shared.load_duration
-        shared.add(model)
+        shared.add(spec, observers.monitor)
 
-    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
-        """A prediction that has not started yet. The model is not kept here, so that both end together."""
+    def predict(self, features: Any, given_id: Any) -> Prediction:
+        """Makes a prediction that has not begun."""
         raise NotImplementedError
 
-    def begin(self, model: Model, features: Any) -> Prediction:
-        """A prediction that has begun and is current. Does not raise."""
-        prediction = _guard.call("prediction.create", self.predict, model, features, None) or NoopPrediction(model)
-        prediction.begin()
+    def begin(self, features: Any) -> Prediction:
+        """Makes a prediction that has begun and is current. Does not raise."""
+        prediction = _guard.call("prediction.create", self.predict, features, None) or NoopPrediction()
+        prediction._begin()
         return prediction
 
     def record_load(self, seconds: float) -> None:
@@ -77,8 +82,17 @@ class Binding(Unbound):
         """Adds to the stage's duration."""
         raise NotImplementedError
 
-    def note_unrecognised(self) -> None:
-        """Counts a result in which no prediction was recognised."""
+    def count_unrecognised(self) -> None:
+        """Counts a result in which nothing was recognised, and logs once what to do."""
+        _guard.call("prediction.unrecognised", self._count_unrecognised)
+        name = self.spec.name
+        _guard.warn_once(
+            f"unrecognised:{name}",
+            f"otel-ml: no prediction was recognised in a result of model {name!r}; "
+            "pass output=..., or call set_output(); further ones are counted in otelml.unrecognised.outputs",
+        )
+
+    def _count_unrecognised(self) -> None:
         raise NotImplementedError
 
 
@@ -86,16 +100,16 @@ _lock = threading.Lock()
 _current: tuple[State, ModelGauges] | None = None
 
 
-def _renew_lock() -> None:
+def _reset_after_fork() -> None:
     global _lock
     _lock = threading.Lock()
 
 
-_process.in_child("prediction.fork", _renew_lock)
+_process.in_child("prediction.fork", _reset_after_fork)
 
 
 def _shared(state: State, meter: Meter) -> ModelGauges:
-    """The instruments that all models of one engine share: a second observable of one name would be lost."""
+    """Returns the instruments that all models of one engine share; the SDK drops a second observable of one name."""
     global _current
     with _lock:
         if _current is None or not _current[0].is_of(state):

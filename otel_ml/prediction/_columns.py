@@ -8,24 +8,24 @@ from typing import Any
 from otel_ml.quality import ReferenceProfile, Schema
 
 
-def columns_of(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
+def column_names(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
     """Names of all columns in the order of the training frame, or of the schema."""
     if profile is not None and profile.columns:
         return tuple(profile.columns)
     return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
 
 
-def of_names(value: Any, names: frozenset[str]) -> Iterator[Any]:
+def values_under(value: Any, names: frozenset[str]) -> Iterator[Any]:
     """The scalars under these names at any depth of a plain value."""
     if type(value) is dict:
         for key, entry in value.items():
             if key in names or key.partition("#")[0] in names:
                 yield from _scalars(entry)
             else:
-                yield from of_names(entry, names)
+                yield from values_under(entry, names)
     elif type(value) is list:
         for entry in value:
-            yield from of_names(entry, names)
+            yield from values_under(entry, names)
 
 
 def _scalars(value: Any) -> Iterator[Any]:

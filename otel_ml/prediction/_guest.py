@@ -16,14 +16,15 @@ from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
 from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._binding import Binding
-from otel_ml.prediction._outcome import Outcome, event
+from otel_ml.prediction._event import event
+from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._sdk_spans import StockSpans
+from otel_ml.prediction._sdk_spans import SdkSpans
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-
-    from otel_ml.prediction._model import Model
 
 _SEVERITY = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
 
@@ -44,30 +45,30 @@ class Instruments:
 
 
 class GuestBinding(Binding):
-    """A model handle bound to instruments of the OTel API."""
+    """A model bound to instruments of the OTel API."""
 
-    def __init__(self, model: Model, state: State) -> None:
-        super().__init__(model, state)
+    def __init__(self, state: State, policy: ModelPolicy, observers: Observers) -> None:
+        super().__init__(state, policy, observers)
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
-        self._declared = tuple(model.classes or ())
+        self._declared = tuple(self.spec.classes or ())
         self._seed()
         self._seeded = False
 
-    def predict(self, model: Model, features: Any, given_id: Any) -> Prediction:
-        if not self._seeded:  # what was added before the service set its provider went nowhere
+    def predict(self, features: Any, given_id: Any) -> Prediction:
+        if not self._seeded:  # points added before the service set its provider were dropped
             self._seeded = True
             self._seed()
-        return GuestPrediction(self, model, features, given_id)
+        return GuestPrediction(self, features, given_id)
 
     def _seed(self) -> None:
-        """A series that is born above 0 loses its first increase in Prometheus."""
+        """Starts the counters at 0: Prometheus cannot see the first increase of a series that starts above it."""
         self.instruments.errors.add(0, self.attributes)
         for label in self._declared:
-            self.instruments.predictions.add(0, self.of_class(label))
+            self.instruments.predictions.add(0, self.class_attributes(label))
 
-    def of_class(self, label: str | None) -> Attributes:
-        """The attributes of a prediction of this class."""
+    def class_attributes(self, label: str | None) -> Attributes:
+        """Returns the attributes of a prediction of this class."""
         if label is None:
             return self.attributes
         return {**self.attributes, semconv.PREDICTION_CLASS: self.class_label(label)}
@@ -76,19 +77,15 @@ class GuestBinding(Binding):
         attributes = {**self.attributes, semconv.STAGE_NAME: self.stage_label(name)}
         self.instruments.stage_duration.record(seconds, attributes, context=context)
 
-    def note_unrecognised(self) -> None:
+    def _count_unrecognised(self) -> None:
         self.instruments.unrecognised.add(1, self.attributes)
 
 
-class GuestPrediction(StockSpans, Prediction):
-    """A prediction told through the OTel API alone."""
+class GuestPrediction(SdkSpans, Prediction):
+    """A prediction recorded through the OTel API alone."""
 
     _binding: GuestBinding
     _clock = time
-
-    def __init__(self, binding: GuestBinding, model: Model, features: Any, given_id: Any) -> None:
-        self._binding = binding
-        super().__init__(model, features, given_id)
 
     def _new_id(self) -> str:
         return f"{ids.RANDOM.prediction_number():032x}"
@@ -98,21 +95,21 @@ class GuestPrediction(StockSpans, Prediction):
         self._start_span(self._binding.tracer, context)
 
     def _close(self, outcome: Outcome) -> None:
-        """Counts, tells, observes and ends the span, each by itself: a foreign hook may fail in any of them."""
+        """Counts, emits, observes and ends the span, each under a guard: a hook of others may fail in any of them."""
         context = self._span_context()
-        span_context = self._stock_span.get_span_context()
+        span_context = self._sdk_span.get_span_context()
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
         self._binding.instruments.active.add(-1, self._binding.attributes)
         _guard.call("prediction.count", self._count, outcome, context)
-        if self.model.wants_event(outcome, sampled=bool(ids_[2] & 1)):
+        if self._binding.policy.wants_event(outcome, sampled=bool(ids_[2] & 1)):
             _guard.call("prediction.event", self._emit, outcome, ids_, context)
-        if self.model.observes(outcome):
-            self.model.observe(outcome, ids_)
+        if self._binding.observers.want(outcome):
+            self._binding.observers.observe(outcome, ids_)
         self._end_span(outcome, outcome.end_ns)
 
     def _abandon(self) -> None:
         self._binding.instruments.active.add(-1, self._binding.attributes)
-        self._stock_span.end()
+        self._sdk_span.end()
 
     def _count(self, outcome: Outcome, context: Context) -> None:
         instruments, attributes = self._binding.instruments, self._binding.attributes
@@ -132,13 +129,13 @@ class GuestPrediction(StockSpans, Prediction):
             instruments.predictions.add(outcome.predicted, attributes, context=context)
             return
         for label, count in Counter(output.classes).items():
-            instruments.predictions.add(count, self._binding.of_class(label), context=context)
+            instruments.predictions.add(count, self._binding.class_attributes(label), context=context)
         for score in output.scores:
             if score is not None:
                 instruments.score.record(score, attributes, context=context)
 
     def _emit(self, outcome: Outcome, ids_: tuple[int, int, int], context: Context) -> None:
-        data = event(self.model, outcome, ids_)
+        data = event(self._binding.policy, outcome, ids_)
         self._binding.logger.emit(
             LogRecord(
                 timestamp=data.time_ns,

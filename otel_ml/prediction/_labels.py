@@ -14,7 +14,7 @@ DECLARATIONS_KEPT = 4
 
 
 class BoundedLabels:
-    """Admits declared values, or else the first few that come; every other one becomes `semconv.OTHER`.
+    """Admits the declared values, or else the first few that come; all others become `semconv.OTHER`.
 
     Two threads may each admit the last free value: the bound can be passed by the number of threads, never more.
     """
@@ -24,8 +24,8 @@ class BoundedLabels:
         self._limit = limit
         self._admitted = set(declared or ())
 
-    def of(self, value: str) -> str:
-        """The value itself if it is admitted."""
+    def admit(self, value: str) -> str:
+        """Returns the value itself if it is admitted, else `semconv.OTHER`."""
         if value in self._admitted:
             return value
         if self._closed or len(self._admitted) >= self._limit:
@@ -35,7 +35,7 @@ class BoundedLabels:
 
 
 class ModelLabels:
-    """The labels of one model, shared by all of its handles: a second handle must not open new seats."""
+    """The labels of one model, shared by all of its handles, so that a second handle does not double the limits."""
 
     def __init__(self) -> None:
         self.errors = BoundedLabels(ERROR_TYPES_KEPT)
@@ -43,8 +43,8 @@ class ModelLabels:
         self._first_seen = BoundedLabels(CLASSES_KEPT)
         self._declared: dict[tuple[str, ...], BoundedLabels] = {}
 
-    def classes_of(self, declared: Iterable[str] | None) -> BoundedLabels:
-        """The classes of a handle: its declared ones, or the first that come to any handle."""
+    def classes(self, declared: Iterable[str] | None) -> BoundedLabels:
+        """Returns the classes of a handle: its declared ones, or the first that come to any handle."""
         if declared is None:
             return self._first_seen
         key = tuple(declared)[:DECLARED_KEPT]

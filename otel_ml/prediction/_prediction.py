@@ -1,10 +1,10 @@
-"""The life of one prediction: start, stages, output, end. How it is told to the world differs by mode."""
+"""The life of one prediction: start, stages, output, end. The modes differ in how they record it."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
@@ -12,12 +12,14 @@ from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import line
-from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction import _features
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._outputs import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -25,12 +27,24 @@ if TYPE_CHECKING:
 
     from otel_ml._telemetry.ports import Clock
     from otel_ml.prediction._features import Batch
-    from otel_ml.prediction._model import Model
+    from otel_ml.prediction._policy import ModelPolicy
+    from otel_ml.prediction._spec import ModelSpec
 
 UNSET: Any = object()
 """Stands for a result that was not given: None is one."""
 _MAKING_AN_ID = threading.RLock()
 _process.hold_at_fork(_MAKING_AN_ID)
+
+
+class PredictionBinding(Protocol):
+    """What a prediction needs of the binding that made it."""
+
+    spec: ModelSpec
+    policy: ModelPolicy
+    wants_features: bool
+
+    def count_unrecognised(self) -> None:
+        """Counts a result in which nothing was recognised."""
 
 
 class Prediction:
@@ -40,10 +54,10 @@ class Prediction:
     goes wrong in here reaches the caller; an exception of the wrapped code passes through as the same object.
     """
 
-    # What most predictions never change stands here once, not in each of them.
+    # Defaults are class attributes: most predictions never change them.
     _id: str | None = None
     _row_ids: list[str] | None = None
-    _output: _outputs.Output | None = None
+    _output: Output | None = None
     _secrets: tuple[str, ...] = ()
     _finished = False
     _token: Any = None
@@ -56,10 +70,10 @@ class Prediction:
     """Whether `_features` are the copy that `start` made; else they are what the caller gave."""
     _rows_given: int | None = None
 
-    def __init__(self, model: Model, features: Any, given_id: Any = None) -> None:
-        self.model = model
+    def __init__(self, binding: Any, features: Any, given_id: Any = None) -> None:
+        self._binding: PredictionBinding = binding
         self._features = features
-        if given_id is not None or model.id_source is not None:
+        if given_id is not None or self._binding.spec.id_source is not None:
             _guard.call("prediction.id", self._choose_id, given_id)
 
     @property
@@ -92,25 +106,9 @@ class Prediction:
             score: The score in 0..1; with ``batch`` a sequence, shape (rows,).
             batch: Whether both are sequences over rows.
         """
-        model = self.model
-        several = batch is True or model.batch
-        self._output = output = _guard.call(
-            "prediction.set_output",
-            lambda: _outputs.given(prediction, score, task=model.task, classes=model.classes, batch=several),
-        )
-        if output is None:
-            self.model.note_unrecognised()
-
-    @property
-    def withholds(self) -> bool:
-        """Whether texts of exceptions stay in the process, because a column of the model is sensitive."""
-        return self.model.is_sensitive
-
-    def redacted(self, message: str) -> str:
-        """A text in which the sensitive values of this prediction are replaced wherever they stand as they are."""
-        for secret in self._secrets:
-            message = message.replace(secret, REPLACED)
-        return message
+        self._output = _guard.call("prediction.set_output", self._read_given, prediction, score, batch)
+        if self._output is None:
+            self._binding.count_unrecognised()
 
     def stage(self, name: str) -> AbstractContextManager[Any]:
         """A named part of the prediction: a child span and `ml.prediction.stage.duration`."""
@@ -118,14 +116,14 @@ class Prediction:
         return stage if stage is not None else nullcontext()
 
     def __enter__(self) -> Self:
-        self.begin()
+        self._begin()
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(error=error)
-        self.detach()
+        self._finish(error=error)
+        self._detach()
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -135,25 +133,25 @@ class Prediction:
     ) -> None:
         self.__exit__(exc_type, error, trace)
 
-    # --- the life, called by the decorator and the context manager; none of these raises -------------------------
+    # --- called by the decorator and the context manager; none of these raises -------------------------------------
 
-    def begin(self) -> None:
-        """`start` and `attach` in one."""
-        self.start()
-        self.attach()
+    def _begin(self) -> None:
+        """Starts and attaches."""
+        self._start()
+        self._attach()
 
-    def complete(self, result: Any) -> None:
-        """`finish` with what the wrapped code returned, and `detach`, in one."""
-        self.finish(result)
-        self.detach()
+    def _complete(self, result: Any) -> None:
+        """Finishes with what the wrapped code returned, and detaches."""
+        self._finish(result)
+        self._detach()
 
-    def fail(self, error: BaseException) -> None:
-        """`finish` with what the wrapped code raised, and `detach`, in one."""
-        self.finish(error=error)
-        self.detach()
+    def _fail(self, error: BaseException) -> None:
+        """Finishes with what the wrapped code raised, and detaches."""
+        self._finish(error=error)
+        self._detach()
 
     @_guard.guarded("prediction.start")
-    def start(self, ago: float = 0.0) -> None:
+    def _start(self, ago: float = 0.0) -> None:
         """Takes the time and opens the span below whatever is current.
 
         Args:
@@ -162,8 +160,9 @@ class Prediction:
         if self._began_ns >= 0:
             _guard.warn_once("prediction.twice", "otel-ml: a prediction was begun twice; make a new one each time")
             return
-        if self.model.is_sensitive:
-            self._note_secrets()
+        policy = self._binding.policy
+        if policy.is_sensitive:  # as they are now: the wrapped code may change them
+            self._secrets = _guard.call("prediction.secrets", policy.secrets, self._features) or ()
         self._take_features()
         # In this order: a pause between the two must not put the end into the future, behind what happens after it.
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
@@ -175,26 +174,26 @@ class Prediction:
             holder.first_id = self.id
 
     @_guard.guarded("prediction.attach")
-    def attach(self) -> None:
+    def _attach(self) -> None:
         """Makes the span and the prediction current."""
         if self._token is None and self._began_ns >= 0:
             context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
             self._token = otel_context.attach(context)
 
     @_guard.guarded("prediction.detach")
-    def detach(self) -> None:
+    def _detach(self) -> None:
         """Puts back what was current before."""
         token, self._token = self._token, None
         if token is not None:
             detach(token)
 
     @_guard.guarded("prediction.first_item")
-    def note_first_item(self) -> None:
-        """A stream has yielded its first item."""
+    def _mark_first_item(self) -> None:
+        """Takes the time of a stream's first item."""
         if self._first_item is None:
             self._first_item = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
 
-    def finish(
+    def _finish(
         self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = None
     ) -> None:
         """Counts the prediction and emits its span and event; a second call does nothing.
@@ -214,20 +213,25 @@ class Prediction:
         else:
             _guard.call("prediction.close", self._close, outcome)
 
-    def _note_secrets(self) -> None:
-        """Keeps the texts of sensitive values as they are before the wrapped code may change them."""
-        self._secrets = _guard.call("prediction.secrets", self.model.secrets, self._features) or ()
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: ends it without telling anybody."""
+    def _reset_after_fork(self) -> None:
+        """In a forked child: ends without a record, since the parent reports it."""
         self._finished = True
 
+    def _redact(self, message: str) -> str:
+        """Replaces the sensitive values of this prediction wherever a text quotes them as they are."""
+        for secret in self._secrets:
+            message = message.replace(secret, REPLACED)
+        return message
+
     # --- decisions shared by both modes ---------------------------------------------------------------------------
+
+    def _read_given(self, prediction: Any, score: Any, batch: bool) -> Output | None:
+        return self._binding.spec.read_given(prediction, score, batch=batch)
 
     def _choose_id(self, given: Any) -> None:
         """Takes the caller's id, or the ids of the rows of a batch, if they are such."""
         if given is None:
-            given = self.model.id_source
+            given = self._binding.spec.id_source
         if callable(given):
             given = _guard.attempt(given, self._features)
         if isinstance(given, (list, tuple)):
@@ -245,16 +249,16 @@ class Prediction:
             self._take_features()
         rows, snapshot = self._rows_given, self._features
         if error is None and result is not UNSET and self._output is None:
-            self._output = self.model.recognise(result, rows)
+            self._output = self._binding.spec.recognise(result, rows)
             if self._output is None:
-                self.model.note_unrecognised()
+                self._binding.count_unrecognised()
         return Outcome(
             prediction_id=self.id,
             row_ids=self._row_ids,
             rows=self._rows(rows, snapshot),
             output=self._output,
             features=snapshot,
-            failure=None if error is None else describe(error, withhold=self.model.is_sensitive),
+            failure=None if error is None else describe(error, withhold=self._binding.policy.is_sensitive),
             duration=elapsed,
             end_ns=self._start_ns + int(elapsed * 1e9),
             first_item=self._first_item,
@@ -266,7 +270,7 @@ class Prediction:
             return self._output.rows
         if rows is None and isinstance(snapshot, _features.Batch):
             rows = snapshot.total_rows
-        return rows if self.model.batch or (rows is not None and rows != 1) else None
+        return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
     def _take_features(self) -> None:
         """Copies the features as they are now: the wrapped code may change them, and then they are not what came in."""
@@ -276,10 +280,10 @@ class Prediction:
         if given is None:
             return
         self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
-        if self._consent or self.model.wants_features:
-            self._features = _guard.call("prediction.features", self.model.snapshot, given)
+        if self._consent or self._binding.wants_features:
+            self._features = _guard.call("prediction.features", self._binding.policy.snapshot, given)
         else:
-            self.model.note_undeclared()
+            self._binding.policy.warn_undeclared()
 
     # --- what a mode fills in --------------------------------------------------------------------------------------
 
@@ -301,23 +305,17 @@ class Prediction:
         raise NotImplementedError
 
     def _abandon(self) -> None:
-        """The outcome could not be made out: end the span and leave the gauge of active calls right."""
+        """Ends the span and corrects the gauge of active calls when there is no outcome."""
         raise NotImplementedError
 
 
 class NoopPrediction(Prediction):
-    """The twin that is handed out when nothing is to be or can be recorded: same surface, no effect."""
+    """A prediction with the same surface and no effect, for when nothing can or shall be recorded."""
 
-    def __init__(self, model: Any = None, features: Any = None, given_id: Any = None) -> None:  # noqa: ARG002
-        self.model = model
+    def __init__(self, given_id: Any = None) -> None:
         self._id = _id_text(given_id) or ""
         self._finished = True
         self._first_item = 0.0
-
-    @property
-    def withholds(self) -> bool:
-        """Nothing is known that had to be withheld."""
-        return False
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
         """Does nothing."""
@@ -326,35 +324,44 @@ class NoopPrediction(Prediction):
         """A block around nothing."""
         return nullcontext()
 
-    def start(self, ago: float = 0.0) -> None:
+    def _start(self, ago: float = 0.0) -> None:
         """Does nothing."""
 
-    def attach(self) -> None:
+    def _attach(self) -> None:
         """Does nothing."""
 
-    def note_first_item(self) -> None:
+    def _mark_first_item(self) -> None:
         """Does nothing."""
 
     def _span(self) -> Span:
         return INVALID_SPAN
 
 
-def _leave_to_parent() -> None:
-    """In a forked child: what is current was begun by the parent, which tells it; told twice it had two outcomes."""
+def _reset_after_fork() -> None:
+    """Ends, in a forked child, the predictions in progress: the parent reports them, and an id has one outcome."""
     current: Any = otel_context.get_value(PREDICTION_KEY)
     while current is not None:
         if isinstance(current, Prediction):
-            current.leave_to_parent()
-        current = getattr(current, "_prediction", None) or getattr(current, "_parent", None)  # a stage knows the first
+            current._reset_after_fork()
+        # a stage knows its prediction, a prediction the span above it
+        current = getattr(current, "_prediction", None) or getattr(current, "_parent", None)
 
 
-_process.in_child("prediction.fork", _leave_to_parent)
+_process.in_child("prediction.fork", _reset_after_fork)
 
 
 def current_prediction() -> Prediction:
-    """The prediction in this context, or a no-op twin with the same surface."""
+    """Returns the prediction in this context, or a no-op twin with the same surface."""
     current = otel_context.get_value(PREDICTION_KEY)
     return current if isinstance(current, Prediction) else NoopPrediction()
+
+
+def current_redaction() -> Callable[[str], str] | None:
+    """Returns what takes sensitive values of the current prediction out of a text; None if its model has none."""
+    current = otel_context.get_value(PREDICTION_KEY)
+    if not isinstance(current, Prediction) or isinstance(current, NoopPrediction):
+        return None
+    return current._redact if current._binding.policy.is_sensitive else None
 
 
 def _id_text(value: Any) -> str | None:

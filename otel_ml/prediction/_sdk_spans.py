@@ -1,4 +1,4 @@
-"""Spans made by the OTel API: for guest mode, and for own mode when a foreign span processor must see stock spans."""
+"""Predictions whose spans the SDK makes: in guest mode, and in own mode for span processors of others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
+from otel_ml.prediction._event import span_attributes
 from otel_ml.prediction._failure import describe
-from otel_ml.prediction._outcome import Outcome, span_attributes
+from otel_ml.prediction._outcome import Outcome
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,48 +21,46 @@ if TYPE_CHECKING:
 
     from otel_ml._telemetry.ports import Clock
     from otel_ml.prediction._binding import Binding
-    from otel_ml.prediction._model import Model
 
 
-class StockSpans:
-    """The span part of a prediction over a stock tracer; mixed into the predictions of both modes."""
+class SdkSpans:
+    """The span part of a prediction over a tracer of the SDK; a mixin for both modes."""
 
-    model: Model
     _binding: Any
     _clock: Clock
-    _stock_span: Span = INVALID_SPAN
+    _sdk_span: Span = INVALID_SPAN
     _start_ns: int
 
     def _span(self) -> Span:
-        return self._stock_span
+        return self._sdk_span
 
     def _start_span(self, tracer: Tracer, context: Context) -> None:
-        self._stock_span = tracer.start_span(
+        self._sdk_span = tracer.start_span(
             self._binding.span_name,
             context=context,
             kind=SpanKind.INTERNAL,
-            attributes=self.model.attributes,
+            attributes=self._binding.attributes,
             start_time=self._start_ns,
         )
 
     def _span_context(self) -> Context:
-        return set_span_in_context(self._stock_span)
+        return set_span_in_context(self._sdk_span)
 
     def _end_span(self, outcome: Outcome, end_ns: int | None = None) -> None:
-        span = self._stock_span
+        span = self._sdk_span
         if span.is_recording():
-            span.set_attributes(span_attributes(self.model, outcome))
+            span.set_attributes(span_attributes(self._binding.spec, outcome))
             failure = outcome.failure
             if failure is not None and not failure.cancelled:
                 span.add_event(semconv.EXCEPTION_EVENT, failure.attributes(), timestamp=outcome.end_ns)
                 span.set_status(Status(StatusCode.ERROR, failure.message or None))
         span.end(end_ns)
 
-    def _stage(self, name: str) -> StockStage:
-        return StockStage(self._binding, self._clock, name)
+    def _stage(self, name: str) -> SdkStage:
+        return SdkStage(self._binding, self._clock, name)
 
 
-class StockStage:
+class SdkStage:
     """One stage under the current prediction: a child span and a duration."""
 
     def __init__(self, binding: Binding, clock: Clock, name: str) -> None:

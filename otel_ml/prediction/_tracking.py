@@ -1,41 +1,39 @@
-"""The decorator: one shell for each kind of function around the same life of a prediction."""
+"""The decorator: one wrapper for each kind of function."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from otel_ml import _guard
+from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._prediction import Prediction
-
-if TYPE_CHECKING:
-    from otel_ml.prediction._model import Model
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Find = tuple[int, str]
 _FEATURES = "features"
-_SETTLED = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
-"""Types of results that are never awaitable; to ask any other costs as much as a span."""
+_NEVER_AWAITABLE = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
+"""Types of results that are never awaitable; the check of any other type costs as much as a span."""
 
 
-def tracked(model: Model, function: Function) -> Function:
-    """The function with every call recorded as a prediction of the model."""
+def tracked(handle: Handle, function: Function) -> Function:
+    """Wraps a function so that every call is recorded as a prediction of the model."""
     if inspect.isasyncgenfunction(function):
-        shell = _async_stream
+        wrap = _async_stream
     elif inspect.isgeneratorfunction(function):
-        shell = _stream
+        wrap = _stream
     elif inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        shell = _coroutine
+        wrap = _coroutine
     else:
-        shell = _plain
-    wrapper: Any = functools.wraps(function)(shell(model, function, _find_features(function)))
-    return wrapper  # type: ignore[no-any-return]
+        wrap = _plain
+    wrapped: Any = functools.wraps(function)(wrap(handle, function, _find_features(function)))
+    return wrapped  # type: ignore[no-any-return]
 
 
 def _find_features(function: Callable[..., Any]) -> Find:
-    """Position and name of the features among the arguments: those named so, else the first but self and cls."""
+    """Returns position and name of the argument ``features``, or else of the first one besides self and cls."""
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -45,21 +43,21 @@ def _find_features(function: Callable[..., Any]) -> Find:
     return (names.index(name) if name in names else 0), name
 
 
-def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+def _plain(handle: Handle, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
     position, name = find
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.binding.begin(model, args[position] if len(args) > position else kwargs.get(name))
+        prediction = handle.binding.begin(args[position] if len(args) > position else kwargs.get(name))
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            prediction.fail(error)
+            prediction._fail(error)
             raise
         kind = type(result)
         if kind is not dict and _guard.attempt(_is_awaitable, kind):
-            prediction.detach()
+            prediction._detach()
             return _awaited(prediction, result)
-        prediction.complete(result)
+        prediction._complete(result)
         return result
 
     return call
@@ -67,49 +65,49 @@ def _plain(model: Model, function: Callable[..., Any], find: Find) -> Callable[.
 
 def _is_awaitable(kind: type) -> bool:
     """Whether results of this type can be awaited. Its metaclass may be the user's, and may raise."""
-    return kind not in _SETTLED and hasattr(kind, "__await__")
+    return kind not in _NEVER_AWAITABLE and hasattr(kind, "__await__")
 
 
 async def _awaited(prediction: Prediction, awaitable: Any) -> Any:
-    """Ends the prediction with what a plain function's awaitable gives."""
-    prediction.attach()
+    """Awaits what a plain function returned, and ends the prediction with its result."""
+    prediction._attach()
     try:
         result = await awaitable
     except BaseException as error:
-        prediction.fail(error)
+        prediction._fail(error)
         raise
-    prediction.complete(result)
+    prediction._complete(result)
     return result
 
 
-def _coroutine(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+def _coroutine(handle: Handle, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
     position, name = find
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        prediction = model.binding.begin(model, args[position] if len(args) > position else kwargs.get(name))
+        prediction = handle.binding.begin(args[position] if len(args) > position else kwargs.get(name))
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            prediction.fail(error)
+            prediction._fail(error)
             raise
-        prediction.complete(result)
+        prediction._complete(result)
         return result
 
     return call
 
 
-def _stream(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+def _stream(handle: Handle, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
     position, name = find
 
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        prediction = model.prediction(args[position] if len(args) > position else kwargs.get(name))
-        prediction.start()
+        prediction = handle.predict(args[position] if len(args) > position else kwargs.get(name), None)
+        prediction._start()
         generator = function(*args, **kwargs)
         step, value = generator.send, None
         try:
             while True:
                 item = _step(prediction, step, value)
-                prediction.note_first_item()
+                prediction._mark_first_item()
                 try:
                     step, value = generator.send, (yield item)
                 except GeneratorExit:
@@ -121,33 +119,33 @@ def _stream(model: Model, function: Callable[..., Any], find: Find) -> Callable[
             _finish_stream(prediction, stop.value)
             return stop.value
         except BaseException as error:
-            prediction.finish(error=error)
+            prediction._finish(error=error)
             raise
 
     return call
 
 
 def _step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
-    """One step of the stream with the prediction current; the context never stays attached across a ``yield``."""
-    prediction.attach()
+    """Runs one step of the stream with the prediction current; the context is never attached across a ``yield``."""
+    prediction._attach()
     try:
         return step(value)
     finally:
-        prediction.detach()
+        prediction._detach()
 
 
-def _async_stream(model: Model, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
+def _async_stream(handle: Handle, function: Callable[..., Any], find: Find) -> Callable[..., Any]:
     position, name = find
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        prediction = model.prediction(args[position] if len(args) > position else kwargs.get(name))
-        prediction.start()
+        prediction = handle.predict(args[position] if len(args) > position else kwargs.get(name), None)
+        prediction._start()
         generator = function(*args, **kwargs)
         step, value = generator.asend, None
         try:
             while True:
                 item = await _async_step(prediction, step, value)
-                prediction.note_first_item()
+                prediction._mark_first_item()
                 try:
                     step, value = generator.asend, (yield item)
                 except GeneratorExit:
@@ -158,23 +156,23 @@ def _async_stream(model: Model, function: Callable[..., Any], find: Find) -> Cal
         except StopAsyncIteration:
             _finish_stream(prediction, None)
         except BaseException as error:
-            prediction.finish(error=error)
+            prediction._finish(error=error)
             raise
 
     return call
 
 
 async def _async_step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
-    prediction.attach()
+    prediction._attach()
     try:
         return await step(value)
     finally:
-        prediction.detach()
+        prediction._detach()
 
 
 def _finish_stream(prediction: Prediction, returned: Any) -> None:
-    """A stream's items are not read; what it returns, if anything, is its result."""
+    """Ends the prediction of a stream: its items are not read, what it returns is its result."""
     if returned is None:
-        prediction.finish()
+        prediction._finish()
     else:
-        prediction.finish(returned)
+        prediction._finish(returned)

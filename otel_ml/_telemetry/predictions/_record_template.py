@@ -70,9 +70,7 @@ class Templates:
 def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[bytes | None, bytes | None]:
     """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
     # One unpacking costs less than eleven look-ups by name.
-    _, _, shape, span_count, event_count, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = (
-        record
-    )
+    _, shape, span_count, event_count, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
     prediction_id = hexlify(number.to_bytes(16, "big"))
     trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
     form, before_time, before_body, behind, length = template

@@ -64,7 +64,7 @@ class Renderer:
             if templates is None or not isinstance(record, tuple):
                 self._render_one(record, rendered)
                 continue
-            source, model, shape, _, event_count, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
+            source, shape, _, event_count, _, _, _, _, elapsed_ns, _, label, score, row, stages = record
             if source is not last_source:
                 last_source, last_names, last_shape = source, None, -1
             if row is not None:
@@ -92,7 +92,7 @@ class Renderer:
             if template is None:
                 self._render_one(record, rendered)
                 continue
-            span, event = encode(template, record, source.body(model, label, score, row) if event_count else b"")
+            span, event = encode(template, record, source.body(label, score, row) if event_count else b"")
             if span is not None:
                 rendered.spans.append(span)
                 if stages:

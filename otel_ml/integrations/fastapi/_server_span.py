@@ -19,7 +19,7 @@ from otel_ml._telemetry.requests.spans import CompactSpan
 from otel_ml._values import line
 from otel_ml.integrations.fastapi import _attributes
 from otel_ml.prediction import RequestPredictions
-from otel_ml.prediction.own._span import RANDOM_TRACE_ID, LightSpan
+from otel_ml.prediction.own.span import RANDOM_TRACE_ID, FastSpan
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.records import Attributes, SpanData
@@ -36,7 +36,7 @@ _VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
 _LOW_64_BITS: Final = (1 << 64) - 1
 
 
-class FastServerSpan(RequestPredictions, LightSpan):
+class FastServerSpan(RequestPredictions, FastSpan):
     """A server span that is also its own record: it has plain values only and keeps no object of the request."""
 
     kind: Final = SpanKind.SERVER
@@ -76,13 +76,13 @@ class FastServerSpan(RequestPredictions, LightSpan):
     @property
     def name(self) -> str:
         """The span's name."""
-        if self.given_name is not None:
-            return self.given_name
+        if self._given_name is not None:
+            return self._given_name
         word, route = _attributes.span_word(self._key[0]), self._found[2]
         return word if route is None else f"{word} {route}"
 
     @property
-    def withholds(self) -> bool:
+    def _withholds(self) -> bool:
         """Whether exception messages stay in the process."""
         return withholding.withholds_exceptions()
 
@@ -123,8 +123,8 @@ class FastServerSpan(RequestPredictions, LightSpan):
         time_ns, offer = fast_path.time_ns, fast_path.offer
         self._end_ns = end_ns = time_ns()
         self._start_ns = end_ns - elapsed_ns
-        if self.given_name is not None and found[2] is not None:
-            self.given_name = None
+        if self._given_name is not None and found[2] is not None:
+            self._given_name = None
         self._live = False
         if fast_path.exemplars and len(cell.exemplars) < EXEMPLARS_A_SERIES:
             seconds = elapsed_ns / 1e9
@@ -137,7 +137,7 @@ class FastServerSpan(RequestPredictions, LightSpan):
 
     def compact(self) -> CompactSpan | None:
         """The few values of a span without added attributes or events; None for any other."""
-        if not self._is_plain or self._trace_state:
+        if not self._is_fast or self._trace_state:
             return None
         parent, shape = self._parent, int(self._exemplar)
         if parent is not None:

@@ -18,7 +18,7 @@ from otel_ml._exceptions import exception_type
 from otel_ml._telemetry import withholding
 from otel_ml._values import block, line
 from otel_ml.integrations.logging import _setup
-from otel_ml.prediction import current_prediction
+from otel_ml.prediction import current_prediction, current_redaction
 
 __all__ = ["instrument_logging"]
 
@@ -252,11 +252,11 @@ def translate(record: logging.LogRecord, prediction_id: str | None) -> LogRecord
     attributes[semconv.CODE_LINE_NUMBER] = record.lineno
     if record.exc_info:
         _guard.call("logging.exception", _add_exception, attributes, record)
-    prediction = current_prediction()
     body = rendered(record)
-    if prediction.withholds:
-        body = prediction.redacted(body)
-        attributes = {key: prediction.redacted(v) if type(v) is str else v for key, v in attributes.items()}
+    redact = current_redaction()
+    if redact is not None:
+        body = redact(body)
+        attributes = {key: redact(value) if type(value) is str else value for key, value in attributes.items()}
     if prediction_id is not None:
         attributes[semconv.PREDICTION_ID] = line(prediction_id, VALUE_LIMIT)
     return LogRecord(

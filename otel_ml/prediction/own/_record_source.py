@@ -1,30 +1,30 @@
-"""What everyday predictions of one model have in common: how the worker tells them."""
+"""What the fast records of one model share: how the worker renders and observes them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
+from otel_ml.prediction._event import event, span_attributes
 from otel_ml.prediction._features import scalar_row, snapshot
-from otel_ml.prediction._outcome import Outcome, event, span_attributes
+from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._outputs import Output
-
-if TYPE_CHECKING:
-    from otel_ml.prediction._model import Model
+from otel_ml.prediction._policy import ModelPolicy
 
 NAMES_KEPT = 128
 """Different sets of feature names that a handle remembers as clean."""
 
 
-class EverydaySource:
-    """The part of `ports.Source` that a light binding plays on the worker."""
+class FastRecordSource:
+    """The part of a fast binding that works on the worker: `_telemetry.records.Source`."""
 
     span_name: str
+    policy: ModelPolicy
+    observers: Observers
     captures_all: bool
     known_names: set[tuple[str, ...]]
-    """The names of clean rows: a service predicts from the same features again and again."""
+    """Names of clean rows, which repeat: a service always predicts from the same features."""
 
     def checked(self, record: FastRecord) -> FastRecord:
         row = record.row
@@ -39,30 +39,29 @@ class EverydaySource:
             self.known_names.add(names)
         return record
 
-    def body(self, model: Any, label: str, score: float, row: dict[str, object] | None) -> bytes:
+    def body(self, label: str, score: float, row: dict[str, object] | None) -> bytes:
         if row is None or not self.captures_all:
-            body: bytes = model.body_of(row, label, score)
-            return body
+            return self.policy.body(row, label, score)
         return flat_json({"features": row, "prediction": label, "score": score})
 
     def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
         outcome = outcome_of(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         spans = [self._span(record, outcome), *record.stages] if record.span_count else []
-        return spans, event(model_of(record), outcome, ids) if record.event_count else None
+        return spans, event(self.policy, outcome, ids) if record.event_count else None
 
     def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
         outcome = outcome_of(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
-        return self._span(record, outcome), event(model_of(record), outcome, ids)
+        return self._span(record, outcome), event(self.policy, outcome, ids)
 
     def observe(self, record: FastRecord) -> None:
-        model, outcome = model_of(record), outcome_of(record)
-        if model.observes(outcome):
-            model.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
+        outcome = outcome_of(record)
+        if self.observers.want(outcome):
+            self.observers.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
 
     def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:
-        attributes = span_attributes(model_of(record), outcome)
+        attributes = span_attributes(self.policy.spec, outcome)
         if record.shape & Shape.IS_EXEMPLAR:
             attributes[semconv.EXEMPLAR] = True
         return SpanData(
@@ -78,13 +77,8 @@ class EverydaySource:
         )
 
 
-def model_of(record: FastRecord) -> Model:
-    """The model whose prediction it was."""
-    return record.model  # type: ignore[return-value]
-
-
 def outcome_of(record: FastRecord) -> Outcome:
-    """The prediction in the form that every way shares."""
+    """Returns the prediction in the form that both paths share."""
     return Outcome(
         prediction_id=record.prediction_id,
         row_ids=None,

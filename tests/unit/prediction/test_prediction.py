@@ -319,7 +319,7 @@ def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) 
     telemetry.internal_errors_expected = True
     model = otel_ml.Model("m", "1")
     predict = model.track(lambda features: {"prediction": 1})
-    model.binding.offer = None
+    model._handle.binding.offer = None
 
     assert predict({"a": 1}) == {"prediction": 1}
     assert _guard.counts() == {"prediction.close": 1}

@@ -104,7 +104,7 @@ def test_both_ways_tell_the_same(calls, task, events):
 
 def test_the_everyday_way_is_taken(monkeypatch):
     """A dict with a class and a score, from a dict of scalars, needs no general way."""
-    monkeypatch.setattr(_fast_path.LightPrediction, "finish", lambda *_, **__: pytest.fail("the general way"))
+    monkeypatch.setattr(_fast_path.FastPrediction, "_finish", lambda *_, **__: pytest.fail("the general way"))
 
     spans, events, metrics = told([({"age": 41.0}, {"prediction": 1, "probability": 0.9}, None)], everyday=True)
 
@@ -171,25 +171,25 @@ def test_noted_predictions_stay_few_without_any_collection():
         model = otel_ml.Model("m", "1", task="binary", events="off")
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
         longest = 0
-        for _ in range(4 * _fast_path.NOTED_KEPT):
+        for _ in range(4 * _fast_path.PENDING_KEPT):
             predict(None)
-            longest = max(longest, len(model.binding.elapsed_ns))
+            longest = max(longest, len(model._handle.binding.elapsed_ns))
 
-        assert longest <= _fast_path.NOTED_KEPT
-        assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _fast_path.NOTED_KEPT
+        assert longest <= _fast_path.PENDING_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _fast_path.PENDING_KEPT
 
 
 def test_a_caller_settles_when_nobody_else_does():
     """With a worker that never comes the lists keep their limit all the same."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="off")
-        model.binding.engine.wake_worker = lambda: None
+        model._handle.binding.engine.wake_worker = lambda: None
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
-        for _ in range(_fast_path.NOTED_KEPT + 100):
+        for _ in range(_fast_path.PENDING_KEPT + 100):
             predict(None)
 
-        assert len(model.binding.elapsed_ns) <= _fast_path.NOTED_KEPT
-        assert telemetry.metrics()["ml.predictions"][0]["value"] == _fast_path.NOTED_KEPT + 100
+        assert len(model._handle.binding.elapsed_ns) <= _fast_path.PENDING_KEPT
+        assert telemetry.metrics()["ml.predictions"][0]["value"] == _fast_path.PENDING_KEPT + 100
 
 
 def test_nothing_is_lost_between_noting_and_folding():
@@ -378,7 +378,7 @@ def test_processors_are_added_while_models_are_made():
 
         assert errors == []
         assert _guard.counts() == {}
-        assert {model.binding.state for model in models} == {ports.state()}
+        assert {model._handle.binding.state for model in models} == {ports.state()}
 
 
 def test_a_child_that_is_forked_while_models_are_bound_makes_models():
@@ -491,7 +491,7 @@ def test_long_labels_are_not_kept_as_keys():
         model = otel_ml.Model("m", "1", task="multiclass")
         model.track(lambda _: {"prediction": "x" * 100_000, "probability": 0.5})(None)
 
-        assert max(map(len, model.binding.class_texts), default=0) <= 1024
+        assert max(map(len, model._handle.binding.class_texts), default=0) <= 1024
 
 
 def test_heavy_rows_count_by_their_bytes():

@@ -41,8 +41,7 @@ def test_the_values_are_offered_in_the_order_of_the_record(monkeypatch):
         stages = values[-1]
 
         assert FastRecord._make(values) == FastRecord(
-            source=model.binding,
-            model=model,
+            source=model._handle.binding,
             shape=Shape.SAMPLED | Shape.HAS_PARENT | Shape.PARENT_IS_REMOTE,
             span_count=2,
             event_count=1,

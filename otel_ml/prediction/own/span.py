@@ -1,4 +1,4 @@
-"""A light span: the whole surface of the API's `Span` over a few plain fields, for own mode."""
+"""A fast span: the whole surface of the API's `Span` over a few plain fields, for own mode."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ RANDOM_TRACE_ID = 0x02
 _STATUS = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
 
 
-LIGHT_KINDS: set[type] = set()
-"""All kinds of `LightSpan`: to ask an abstract class whether something is its instance costs five times as much."""
+FAST_KINDS: set[type] = set()
+"""All classes of `FastSpan`: `isinstance` with an abstract class costs five times as much as this set."""
 
 
-class LightSpan(Span):
+class FastSpan(Span):
     """A recording or non-recording span of ours. Only the thread or task that made it writes to it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        LIGHT_KINDS.add(cls)
+        FAST_KINDS.add(cls)
 
-    given_name: str | None = None
-    """None until a name was given: a prediction's is that of its binding."""
+    _given_name: str | None = None
+    """None while the span has its first name: that of a prediction is its binding's."""
     _trace_id: int
     _span_id: int
-    _parent: SpanContext | LightSpan | None
-    # What most spans never change stands here once, not in each of them.
+    _parent: SpanContext | FastSpan | None
+    # Defaults are class attributes: most spans never change them.
     _sampled = False
     _random = True
     _live = True
-    _is_plain = True
-    """Nobody has added anything to it."""
+    _is_fast = True
+    """Whether a record of few values is enough for it: nothing was added to it."""
     _start_ns = 0
     _end_ns = 0
     _trace_state: TraceState | None = None
@@ -60,8 +60,8 @@ class LightSpan(Span):
     _span_context: SpanContext | None = None
 
     @property
-    def withholds(self) -> bool:
-        """Whether texts of exceptions stay in the process."""
+    def _withholds(self) -> bool:
+        """Whether exception messages are withheld."""
         return False
 
     def get_span_context(self) -> SpanContext:
@@ -79,7 +79,7 @@ class LightSpan(Span):
     @property
     def name(self) -> str:
         """The span's name."""
-        return self.given_name or ""
+        return self._given_name or ""
 
     @_guard.guarded("span.set_attribute")
     def set_attribute(self, key: str, value: Any) -> None:
@@ -90,7 +90,7 @@ class LightSpan(Span):
             return
         if self._own_attributes is None:
             self._own_attributes = {}
-            self._is_plain = False
+            self._is_fast = False
         if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
             self._own_attributes[name] = plain
 
@@ -105,7 +105,7 @@ class LightSpan(Span):
             return
         if self._events is None:
             self._events = []
-            self._is_plain = False
+            self._is_fast = False
         if len(self._events) < EVENTS_KEPT:
             moment = timestamp if type(timestamp) is int else time_ns()
             self._events.append((line(name, 256) or "", moment, _plain(attributes)))
@@ -116,15 +116,15 @@ class LightSpan(Span):
             return
         if self._links is None:
             self._links = []
-            self._is_plain = False
+            self._is_fast = False
         if len(self._links) < LINKS_KEPT:
             self._links.append((context.trace_id, context.span_id, _plain(attributes)))
 
     @_guard.guarded("span.update_name")
     def update_name(self, name: str) -> None:
         if self.is_recording():
-            self.given_name = line(name, 256) or self.name
-            self._is_plain = False
+            self._given_name = line(name, 256) or self.name
+            self._is_fast = False
 
     @_guard.guarded("span.set_status")
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
@@ -135,7 +135,7 @@ class LightSpan(Span):
         if self._status is not None and self._status[0] is StatusCode.OK:
             return
         if code is not StatusCode.UNSET:
-            self._is_plain = False
+            self._is_fast = False
             self._status = (code, (line(message, 1024) or "") if code is StatusCode.ERROR else "")
 
     @_guard.guarded("span.record_exception")
@@ -149,7 +149,7 @@ class LightSpan(Span):
         if self.is_recording():
             self.add_event(
                 semconv.EXCEPTION_EVENT,
-                _plain(attributes) | describe(exception, withhold=self.withholds).attributes(),
+                _plain(attributes) | describe(exception, withhold=self._withholds).attributes(),
                 timestamp=timestamp,
             )
 
@@ -159,13 +159,13 @@ class LightSpan(Span):
     def __exit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Does nothing either; subclasses that are context managers say what they do."""
+        """Does nothing; a subclass that is a context manager overrides it."""
 
     def _data(self, attributes: Attributes, status: tuple[StatusCode, str] | None) -> SpanData:
         """The finished span. ``attributes`` win over those that the user set under the same names."""
         code, message = status or self._status or (StatusCode.UNSET, "")
         parent = self._parent
-        if isinstance(parent, LightSpan):
+        if isinstance(parent, FastSpan):
             parent = parent.get_span_context()
         state = self._trace_state
         return SpanData(

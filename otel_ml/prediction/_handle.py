@@ -1,0 +1,87 @@
+"""The inner side of a `Model`: a declaration that is bound to the telemetry in force, again after every change."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from otel_ml import _guard
+from otel_ml._telemetry import ports, withholding
+from otel_ml.prediction._binding import Unbound
+from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._policy import Capture, Events, ModelPolicy, settings_in_force
+from otel_ml.prediction._prediction import NoopPrediction, Prediction
+from otel_ml.prediction._spec import ModelSpec
+
+
+class Handle:
+    """Holds the binding of one model. It holds its bindings; they do not know it.
+
+    Args:
+        spec: The model.
+        events: Its keyword; None leaves it to `configure` or the environment.
+        capture: The same.
+    """
+
+    def __init__(self, spec: ModelSpec, *, events: Events | None, capture: Capture | None) -> None:
+        self.spec = spec
+        self._asked = (events, capture)
+        self._observers = Observers(spec)
+        self._bound: ports.State | None = None
+        self.binding = Unbound()
+        """What the model is bound to now: the engine in force, the OTel API, or nothing."""
+        _HANDLES.add(self)
+        while self.binding.state is not (state := ports.state()):  # another thread may enter one meanwhile
+            self.bind(state)
+
+    def predict(self, features: Any, given_id: Any) -> Prediction:
+        """Makes a prediction that has not begun. Does not raise."""
+        made = _guard.call("prediction.create", self.binding.predict, features, given_id)
+        return made if made is not None else NoopPrediction(given_id)
+
+    def bind(self, state: ports.State) -> None:
+        """Binds the model to the state that is now in force."""
+        if self._bound is not None and not state.is_of(self._bound):
+            self._observers = Observers(self.spec)
+        self._bound = state
+        monitor = self._observers.monitor
+        policy = ModelPolicy(
+            self.spec,
+            settings_in_force(state, *self._asked),
+            declared=monitor.declared if monitor else frozenset(),
+            sensitive=monitor.sensitive if monitor else frozenset(),
+        )
+        if policy.is_sensitive:
+            withholding.withhold_exceptions()
+        self.binding = _guard.call("model.bind", _make_binding, state, policy, self._observers) or Unbound(state)
+
+
+def _make_binding(state: ports.State, policy: ModelPolicy, observers: Observers) -> Unbound:
+    from otel_ml.prediction._guest import GuestBinding
+    from otel_ml.prediction.own._fast_path import FastBinding
+    from otel_ml.prediction.own._general_path import OwnBinding
+
+    if state.mode == "off":
+        return Unbound(state)
+    if state.engine is None:
+        return GuestBinding(state, policy, observers)
+    return (FastBinding if state.engine.fast_spans else OwnBinding)(state, policy, observers, state.engine)
+
+
+_HANDLES: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+def _bind_all(state: ports.State) -> None:
+    """Binds every model that exists at once: its error counter starts at 0, its reference is exported."""
+    for handle in _alive():
+        handle.bind(state)
+
+
+def _alive() -> list[Handle]:
+    while True:
+        handles: list[Handle] | None = _guard.attempt(list, _HANDLES)
+        if handles is not None:  # no other thread made a model meanwhile
+            return handles
+
+
+ports.on_enter(_bind_all)

@@ -1,0 +1,107 @@
+"""What takes a finished prediction besides its telemetry: bins of its features, and the store of ground truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from otel_ml import _guard
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._telemetry import ports
+from otel_ml.prediction._features import Batch
+from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._outputs import Output
+from otel_ml.prediction._spec import ModelSpec, PredictionStore
+from otel_ml.quality import FeatureMonitor
+
+
+class Observers:
+    """The monitor and the store of one model. Another engine gets new ones: its counts start at 0."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._store = spec.store
+        self.monitor: FeatureMonitor | None = None
+        """Counts the features' bins; None without a profile and a schema."""
+        if spec.profile is not None or spec.schema is not None:
+            self.monitor = FeatureMonitor(dict(spec.attributes), profile=spec.profile, schema=spec.schema)
+        if self._store is not None:
+            self._store.drain_first(_drain)
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is a monitor or a store."""
+        return self.monitor is not None or self._store is not None
+
+    def want(self, outcome: Outcome) -> bool:
+        """Whether the monitor or the store takes this prediction."""
+        has_output = outcome.output is not None and outcome.failure is None
+        return (self.monitor is not None and (outcome.features is not None or has_output)) or (
+            self._store is not None and has_output
+        )
+
+    def observe(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        """Counts the features' bins and logs the prediction to the store; on the worker in own mode.
+
+        Args:
+            outcome: How the prediction ended.
+            ids: Trace id, span id and trace flags.
+        """
+        if self.monitor is not None:
+            _guard.call("quality.observe", _count_features, self.monitor, outcome)
+        if self._store is not None and outcome.output is not None and outcome.failure is None:
+            _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
+
+    def _log(self, store: PredictionStore, outcome: Outcome, output: Output, ids: tuple[int, int, int]) -> None:
+        spec = self._spec
+        rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
+        for index in range(len(output.classes)):
+            logged = LoggedPrediction(
+                id=outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
+                model=spec.name,
+                version=spec.version,
+                role=spec.role,
+                task=spec.task,
+                positive=spec.positive,
+                predicted_at=outcome.end_ns / 1e9,
+                predicted=output.classes[index],
+                value=output.values[index],
+                score=output.scores[index],
+                trace_id=ids[0],
+                span_id=ids[1],
+                sampled=bool(ids[2] & 1),
+                classes=spec.classes,
+                batch_id=None if rows is None else outcome.prediction_id,
+                batch_rows=rows,
+            )
+            store.log_prediction(logged)
+
+
+def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
+    output, features = outcome.output, outcome.features
+    if outcome.rows is None and not isinstance(features, Batch):
+        prediction, score = _result(output, 0)
+        monitor.observe_row(features or {}, prediction, score)
+        return
+    columns: Mapping[str, Sequence[object]] = features.columns if isinstance(features, Batch) else {}
+    kept = features.rows if isinstance(features, Batch) else outcome.rows or 0
+    predictions = scores = None
+    if output is not None:
+        pairs = [_result(output, index) for index in range(len(output.classes))]
+        predictions, scores = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    monitor.observe_batch(columns, predictions, scores, kept)
+
+
+def _result(output: Output | None, index: int) -> tuple[str | float | None, float | None]:
+    """Prediction and score of one row."""
+    if output is None or index >= len(output.classes):
+        return None, None
+    label = output.classes[index]
+    return (label if label is not None else output.values[index]), output.scores[index]
+
+
+def _drain(timeout: float) -> None:
+    """Makes the worker hand over the predictions that were made so far."""
+    engine = ports.state().engine
+    if engine is not None:
+        engine.drain(time.monotonic() + timeout)

@@ -1,0 +1,130 @@
+"""What the user declared about a model: its identity, its task, and how its results are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+from otel_ml import _guard, semconv
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values import class_text, line
+from otel_ml.config import ConfigError
+from otel_ml.prediction import _outputs
+from otel_ml.quality import ReferenceProfile, Schema
+
+Role = Literal["primary", "canary", "shadow"]
+Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking", "other"]
+
+NAME_LIMIT = 128
+
+
+class PredictionStore(Protocol):
+    """What a model needs of `otel_ml.GroundTruth`."""
+
+    def log_prediction(self, prediction: LoggedPrediction) -> None:
+        """Takes one prediction without blocking and without raising."""
+
+    def drain_first(self, drain: Callable[[float], object]) -> None:
+        """Names a function that hands over, within some seconds, the predictions still on their way to the store."""
+
+
+@dataclass(eq=False)
+class ModelSpec:
+    """The declaration of one `Model`, after validation. It outlives every binding to an engine."""
+
+    name: str
+    version: str
+    role: Role
+    task: Task
+    classes: list[str] | None
+    trained_at: float | None
+    """Seconds since the epoch."""
+    profile: ReferenceProfile | None
+    schema: Schema | None
+    store: PredictionStore | None
+    id_source: Callable[[Any], Any] | None
+    output: Callable[[Any], Any] | None
+    batch: bool
+    loaded_at: float | None = None
+    """Seconds since the epoch; None before the first load."""
+    attributes: dict[str, Any] = field(init=False)
+    """The identity as attributes."""
+
+    def __post_init__(self) -> None:
+        self.attributes = {
+            semconv.MODEL_NAME: self.name,
+            semconv.MODEL_VERSION: self.version,
+            semconv.MODEL_ROLE: self.role,
+        }
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class, if there are two classes."""
+        return self.classes[-1] if self.classes and len(self.classes) == 2 else None
+
+    @property
+    def reads_mappings(self) -> bool:
+        """Whether a mapping with a class and a score can be read without the general rules."""
+        return self.output is None and not self.batch and self.task in ("binary", "multiclass", "other")
+
+    def recognise(self, result: Any, rows: int | None) -> _outputs.Output | None:
+        """Reads what was predicted from a result; None if it cannot be recognised."""
+        if self.output is not None:
+            result = _guard.attempt(self.output, result)
+        return _outputs.recognise(result, task=self.task, classes=self.classes, batch=self.batch, rows=rows)
+
+    def read_given(self, prediction: Any, score: Any, *, batch: bool) -> _outputs.Output | None:
+        """Reads an output that the caller passed as such."""
+        return _outputs.given(
+            prediction, score, task=self.task, classes=self.classes, batch=batch is True or self.batch
+        )
+
+
+def valid_name(name: Any) -> str:
+    """Returns the clean name of a model.
+
+    Raises:
+        ConfigError: It is not a text, or empty.
+    """
+    clean = line(name, NAME_LIMIT) if isinstance(name, str) else None
+    if not clean or not clean.strip():
+        raise ConfigError("the name of a model must be a text that is not empty")
+    return clean
+
+
+def valid_version(version: Any) -> str:
+    """Returns the version of a model as clean text.
+
+    Raises:
+        ConfigError: It is neither a text nor a number.
+    """
+    if type(version) not in (str, int, float):
+        raise ConfigError("the version of a model must be a text or a number")
+    return line(str(version), NAME_LIMIT) or ""
+
+
+def valid_classes(task: str, classes: Any) -> list[str]:
+    """Returns the declared classes as class texts.
+
+    Raises:
+        ConfigError: They are not a sequence, or not two for a binary task.
+    """
+    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+        raise ConfigError(f"classes={classes!r} is no sequence of classes")
+    texts = [str(class_text(item)) for item in classes]
+    if task == "binary" and len(texts) != 2:
+        raise ConfigError(f"task='binary' has two classes, not {len(texts)}: name both, or use task='multiclass'")
+    return texts
+
+
+def valid_choice(argument: str, value: Any, allowed: Any) -> Any:
+    """Returns the value if it is one of a `Literal`.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if value not in get_args(allowed):
+        choices = ", ".join(get_args(allowed))
+        raise ConfigError(f"{argument}={value!r} is not one of {choices}")
+    return value
