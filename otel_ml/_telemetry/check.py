@@ -1,8 +1,9 @@
-"""One span, one log record and one collection of metrics are sent as a check; what became of each is told."""
+"""Checks telemetry for `otel-ml doctor`: sends one span, one log record and one collection, and reports on each."""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from dataclasses import asdict, dataclass, replace
 from time import monotonic, time_ns
@@ -16,21 +17,24 @@ from otel_ml import _guard, _process, semconv
 from otel_ml._export.answers import Answer
 from otel_ml._export.ledger import Ledger
 from otel_ml._export.transport import Transport
+from otel_ml._telemetry.configure import Telemetry, decide
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import signal_settings
 from otel_ml._telemetry.engine import OwnEngine
+from otel_ml._telemetry.environment_check import misread_variables
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
+from otel_ml._telemetry.ports import Mode
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
 
 State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scraped", "not_exported"]
 
 _CHECK: Final = "otel-ml doctor"
-"""Name of the span and body of the log record: whoever finds them in a back end sees where they come from."""
+"""Name of the span and body of the log record, so that a back end shows where they come from."""
 _LAST_SECONDS: Final = 1.0
 _EVERY_TRACE: Final = 2**64
-"""Bound of a rule that samples all traces."""
-_SAYS: Final[dict[State, str]] = {
+"""Bound of a sampling rule that samples every trace."""
+_TEXTS: Final[dict[State, str]] = {
     "taken": "taken by {endpoint} ({protocol})",
     "refused": "refused: {detail} from {endpoint} ({protocol})",
     "not_reached": "not reached: {detail} at {endpoint} ({protocol})",
@@ -44,7 +48,7 @@ _GOOD: Final[frozenset[State]] = frozenset({"taken", "console", "scraped", "not_
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the check of one signal."""
+    """The result for one signal; as text, one line for people."""
 
     state: State
     endpoint: str
@@ -52,8 +56,8 @@ class Outcome:
     detail: str = ""
 
     def __str__(self) -> str:
-        said = _SAYS[self.state].format(**asdict(self))
-        return f"{said}, {self.detail}" if self.state == "taken" and self.detail else said
+        text = _TEXTS[self.state].format(**asdict(self))
+        return f"{text}, {self.detail}" if self.state == "taken" and self.detail else text
 
 
 @dataclass(frozen=True)
@@ -61,39 +65,62 @@ class Checked:
     """What the check has found.
 
     Attributes:
-        notes: What the engine says about its set-up.
-        outcomes: By signal.
+        mode: The mode that `configure` would choose here.
+        notes: One line a fact about the set-up.
+        misread: One line for each environment variable that has no effect, or another one than it suggests.
+        outcomes: By signal; empty unless the mode is own.
         ledger: By signal, when the time for the check was over.
     """
 
+    mode: Mode
     notes: list[str]
+    misread: list[str]
     outcomes: dict[Signal, Outcome]
     ledger: dict[str, Ledger]
 
     @property
     def is_exported(self) -> bool:
-        """Whether there is a signal that leaves the process."""
+        """Whether any signal is exported."""
         return any(outcome.state != "not_exported" for outcome in self.outcomes.values())
 
     @property
     def is_delivered(self) -> bool:
-        """Whether there is one, and all of them were taken."""
+        """Whether any signal is exported and every such signal was taken."""
         return self.is_exported and all(outcome.state in _GOOD for outcome in self.outcomes.values())
+
+    @property
+    def verdict(self) -> str:
+        """Why nothing was checked; empty if something was."""
+        if self.mode == "guest":
+            return "not checked: another SDK exports from this process"
+        return "" if self.is_exported else "nothing is exported, so nothing was checked"
 
 
 def check(config: Config, timeout: float) -> Checked:
-    """Sends the check through an engine of its own, within ``timeout`` seconds; the OTel globals stay as they are.
+    """Checks telemetry in this process; in own mode it sends one record of each signal.
+
+    It uses an engine of its own and leaves the OTel globals as they are. The check itself takes at most ``timeout``
+    seconds.
 
     Raises:
         ConfigError: A setting cannot be honoured.
     """
-    watched, is_taken = _Watched(), _is_taken(config)
-    engine = OwnEngine(replace(config, prometheus_port=None) if is_taken else config, make_transport=watched)
+    mode, why = decide()
+    misread = misread_variables(os.environ)
+    if mode != "own":
+        return Checked(mode, Telemetry(mode, config, None, why).notes(), misread, {}, {})
+    notes, outcomes, ledger = _check_own(config, timeout)
+    return Checked(mode, [f"mode: {mode}", *notes], misread, outcomes, ledger)
+
+
+def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, Outcome], dict[str, Ledger]]:
+    transports, is_taken = _RecordingTransports(), _is_taken(config)
+    engine = OwnEngine(replace(config, prometheus_port=None) if is_taken else config, make_transport=transports)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
         outcomes = {
-            signal: _outcome(signal, signal_settings(config, signal), watched, ledger[signal]) for signal in SIGNALS
+            signal: _outcome(signal, signal_settings(config, signal), transports, ledger[signal]) for signal in SIGNALS
         }
         if engine.page is not None and outcomes["metrics"].state == "not_exported":
             outcomes["metrics"] = replace(outcomes["metrics"], state="scraped", detail=engine.page.address)
@@ -101,36 +128,36 @@ def check(config: Config, timeout: float) -> Checked:
             outcomes["traces"] = _unsampled(engine, outcomes["traces"])
         notes = engine.notes()
         if is_taken:
-            state, detail = _page_beside(engine, config.prometheus_port)
+            state, detail = _other_page(engine, config.prometheus_port)
             if state == "scraped" and outcomes["metrics"].state != "not_exported":
                 notes.append(f"metrics: scrape page at {detail}")
             else:
                 outcomes["metrics"] = replace(outcomes["metrics"], state=state, detail=detail)
-        return Checked(notes, outcomes, ledger)
+        return notes, outcomes, ledger
     finally:
         engine.shutdown(monotonic() + _LAST_SECONDS)
 
 
 def _is_taken(config: Config) -> bool:
-    """Whether the scrape page's port is taken, as beside the service itself."""
+    """Whether the scrape page's port is taken, as it is when the service itself runs here."""
     if not config.prometheus_port:
         return False
     try:
         with socket.create_server((HOST, config.prometheus_port)):
             return False
     except OSError as error:
-        return error.errno == errno.EADDRINUSE  # of others the engine says what is wrong
+        return error.errno == errno.EADDRINUSE  # the engine reports any other error
 
 
-def _page_beside(engine: OwnEngine, port: int | None) -> tuple[State, str]:
-    """What is to be said of the page that stands on the port already."""
+def _other_page(engine: OwnEngine, port: int | None) -> tuple[State, str]:
+    """Returns the result for metrics when another process has the port of the scrape page."""
     if port and is_page_of(str(engine.resource.attributes.get(semconv.SERVICE_NAME)), HOST, port):
         return "scraped", f"http://{HOST}:{port}/metrics, where this service runs"
     return "not_sent", f"the scrape page's port {port} is taken, and no page of this service answers there"
 
 
-class _Witness:
-    """A transport that remembers the last answer."""
+class _RecordingTransport:
+    """A transport that keeps the last answer."""
 
     def __init__(self, transport: Transport) -> None:
         self.endpoint = transport.endpoint
@@ -148,23 +175,23 @@ class _Witness:
         self._transport.abandon()
 
 
-class _Watched:
-    """Makes the transports of an engine, and keeps the first of each signal: later ones replay the spool."""
+class _RecordingTransports:
+    """Makes the transports of an engine and keeps the first of each signal; later ones replay the spool."""
 
     def __init__(self) -> None:
-        self._witnesses: dict[Signal, _Witness] = {}
+        self._transports: dict[Signal, _RecordingTransport] = {}
 
     def __call__(self, signal: Signal, config: SignalConfig) -> Transport:
-        witness = _Witness(_transports.make_transport(signal, config))
-        self._witnesses.setdefault(signal, witness)
-        return witness
+        transport = _RecordingTransport(_transports.make_transport(signal, config))
+        self._transports.setdefault(signal, transport)
+        return transport
 
     def answer(self, signal: Signal) -> Answer | None:
-        return self._witnesses[signal].answer
+        return self._transports[signal].answer
 
 
 def _send(engine: OwnEngine, timeout: float) -> bool:
-    """Sends all three side by side, so that none waits for another's receiver; whether the span was sampled."""
+    """Sends all three signals at the same time; returns whether the span was sampled."""
     deadline = monotonic() + timeout
     collecting = _process.spawn("otel-ml-check", _guard.attempt, engine.meter_provider.force_flush, timeout * 1000)
     span = engine.tracer(semconv.SCOPE).start_span(_CHECK, context=_parent(engine))
@@ -183,7 +210,7 @@ def _send(engine: OwnEngine, timeout: float) -> bool:
 
 
 def _parent(engine: OwnEngine) -> Context:
-    """Nothing where every trace is sampled; else a sampled parent whose trace id is below the bound of any ratio."""
+    """Returns no parent if every trace is sampled, else a sampled one whose id is below the bound of any ratio."""
     rule = engine.sampling_rule
     if rule is not None and rule.bound >= _EVERY_TRACE:
         return Context()
@@ -193,13 +220,13 @@ def _parent(engine: OwnEngine) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(context), Context())
 
 
-def _outcome(signal: Signal, settings: SignalConfig, watched: _Watched, account: Ledger) -> Outcome:
+def _outcome(signal: Signal, settings: SignalConfig, transports: _RecordingTransports, account: Ledger) -> Outcome:
     outcome = Outcome("not_exported", settings.endpoint, settings.protocol)
     if not settings.exporters:
         return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
     if not _transports.has_otlp(settings):
         return replace(outcome, state="console")
-    state, detail = _read(watched.answer(signal))
+    state, detail = _read(transports.answer(signal))
     if account.spooled and state != "taken":
         detail = f"{detail}; {account.spooled} in the spool"
     return replace(outcome, state=state, detail=detail)
@@ -216,7 +243,7 @@ def _read(answer: Answer | None) -> tuple[State, str]:
 
 
 def _unsampled(engine: OwnEngine, outcome: Outcome) -> Outcome:
-    """A sampler of the SDK says by its rule that it never samples; of others nothing is known."""
+    """Explains why the span was not sampled: an SDK sampler never samples, or a foreign one decided so."""
     if engine.sampling_rule is not None:
         return replace(outcome, state="not_exported", detail="OTEL_TRACES_SAMPLER samples nothing")
     return replace(outcome, state="not_sent", detail="the sampler did not take the span of the check")

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otel_ml._telemetry.predictions.cells import CellSet
-
 AttributeValue = str | bool | int | float
 Attributes = dict[str, AttributeValue]
 
@@ -96,12 +94,26 @@ class Shape:
     IS_EXEMPLAR = 16
 
 
+class ExemplarCells(Protocol):
+    """The cells of a model, as far as the worker chooses exemplars with them."""
+
+    def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
+        """Finds the buckets of a prediction if both have an exemplar in this interval already."""
+
+    def draw(self, seconds: float, score: float, span: tuple[int, int, int]) -> bool:
+        """Offers a prediction as exemplar; returns True when it became one."""
+
+
 class Source(Protocol):
     """What all fast records of one model share. Called on the worker."""
 
     number: int
     """Keeps its shapes apart from those of other sources."""
-    cells: CellSet
+
+    @property
+    def cells(self) -> ExemplarCells:
+        """The cells that its predictions are counted in."""
+
     exemplars: bool
     has_observers: bool
     known_names: set[tuple[str, ...]]

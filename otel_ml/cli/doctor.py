@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
 import otel_ml
-from otel_ml._telemetry.check import Checked, Outcome, check
-from otel_ml._telemetry.configure import Telemetry, decide
-from otel_ml._telemetry.environment_check import misread_variables
+from otel_ml._telemetry.check import Outcome, check
 from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
 from otel_ml.cli._terminal import CommandError, show
@@ -63,20 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
     resources = _resources()
     config = otel_ml.Config(**({} if arguments.endpoint is None else {"endpoint": arguments.endpoint}))
-    mode, why = decide()
-    checked = Checked(Telemetry(mode, config, None, why).notes(), {}, {})
-    if mode == "own":
-        with redirect_stdout(sys.stderr):  # console exporters: standard output is the report's
-            checked = check(config, arguments.timeout)
-        checked.notes.insert(0, f"mode: {mode}")
+    with redirect_stdout(sys.stderr):  # console exporters: standard output is for the report
+        checked = check(config, arguments.timeout)
     features = arguments.features
     return {
         "version": otel_ml.__version__,
-        "mode": mode,
+        "mode": checked.mode,
         "notes": checked.notes,
-        "not_understood": misread_variables(os.environ),
+        "not_understood": checked.misread,
         "delivered": checked.is_delivered,
-        "verdict": _verdict(mode, checked),
+        "verdict": checked.verdict,
         "signals": {signal: asdict(outcome) for signal, outcome in checked.outcomes.items()},
         "ledger": {signal: asdict(entry) for signal, entry in checked.ledger.items()},
         "resources": resources,
@@ -86,13 +79,6 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
             "features": features,
         },
     }
-
-
-def _verdict(mode: str, checked: Checked) -> str:
-    """What the lines of the signals do not tell."""
-    if mode == "guest":
-        return "not checked: others export here, not otel-ml"
-    return "" if checked.is_exported else "nothing is to be exported, so nothing was checked"
 
 
 def _resources() -> dict[str, Any]:

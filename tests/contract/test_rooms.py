@@ -12,7 +12,7 @@ ROOT = Path(otel_ml.__file__).parent
 ALLOWED = ("_telemetry/", "testing/")
 CHECK = "otel_ml._telemetry.check"
 """The one private place that a command sees: how `otel-ml doctor` checks the engine."""
-OPEN = (CHECK, "otel_ml._values", "otel_ml._telemetry.configure", "otel_ml._telemetry.environment_check")
+OPEN = (CHECK, "otel_ml._values")
 TEXT_RULE = "otel_ml._values.line"
 """The one rule for a safe line: a command must not write its own."""
 
@@ -70,6 +70,20 @@ def test_commands_and_examples_import_public_names_only() -> None:
         if name.startswith("otel_ml.") and not name.startswith(("otel_ml.cli._", *(f"{place}." for place in OPEN)))
         if name != TEXT_RULE
         if any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+    ]
+
+    assert offenders == []
+
+
+def test_rooms_above_the_engine_see_only_its_open_modules() -> None:
+    """Outside `_telemetry`, nobody imports one of its modules whose name begins with an underscore."""
+    offenders = [
+        (str(path.relative_to(ROOT)), name)
+        for path in sorted(ROOT.rglob("*.py"))
+        if not path.is_relative_to(ROOT / "_telemetry")
+        for name in names(path)
+        if name.startswith("otel_ml._telemetry.")
+        if any(part.startswith("_") for part in name.removeprefix("otel_ml._telemetry.").split("."))
     ]
 
     assert offenders == []
