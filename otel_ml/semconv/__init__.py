@@ -1,9 +1,9 @@
 """Every name that otel-ml emits or reads: metrics, spans, events, attributes and environment variables.
 
-There is one file per subject. A metric is a row of data: OTel name, instrument, unit (UCUM) and one sentence. Names
-follow the OpenTelemetry semantic conventions 1.44 where one exists; ``ml.*`` is the domain of predictive models, for
-which there is none, and ``otelml.*`` is what belongs to this software. `prometheus_name` gives the form that
-dashboards and rules use.
+There is one file per subject. A metric is a row of data: OTel name, instrument, unit (UCUM), one sentence and, for a
+histogram, its buckets. Names follow the OpenTelemetry semantic conventions 1.44. ``ml.*`` names predictive models, for
+which there are no conventions, and ``otelml.*`` names this software itself. `prometheus_name` returns the name that
+dashboards and rules use. ``python -m otel_ml.semconv`` prints all of them as the page ``REFERENCE.md``.
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ _SUBJECTS = (predictions, data, evaluation, host, process, container, gpu, http,
 
 
 def metrics() -> tuple[Metric, ...]:
-    """All metrics of this catalogue, in the order in which they are written down."""
+    """Returns all metrics, subject by subject, in the order of the source."""
     return tuple(value for subject in _SUBJECTS for value in vars(subject).values() if isinstance(value, Metric))

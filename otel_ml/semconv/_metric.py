@@ -20,7 +20,7 @@ class Metric(NamedTuple):
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 SCOPE: Final = "otel_ml"
-"""Instrumentation scope of everything that is emitted through the OTel API."""
+"""Instrumentation scope of all telemetry that goes through the OTel API."""
 
 
 def prometheus_name(metric: Metric) -> str:

@@ -8,7 +8,7 @@ from otel_ml.semconv._metric import Metric
 
 CONTAINER_CPU_TIME: Final = Metric("container.cpu.time", "counter", "s", "CPU seconds of the container by mode.")
 CONTAINER_MEMORY_USAGE: Final = Metric(
-    "container.memory.usage", "updowncounter", "By", "Memory charged to the container, page cache too."
+    "container.memory.usage", "updowncounter", "By", "Memory charged to the container, including page cache."
 )
 CONTAINER_MEMORY_WORKING_SET: Final = Metric(
     "container.memory.working_set", "updowncounter", "By", "Usage minus inactive file pages, as the kubelet counts."
@@ -26,22 +26,25 @@ CONTAINER_DISK_IO: Final = Metric(
     "container.disk.io", "counter", "By", "Bytes that the container read from and wrote to block devices."
 )
 CONTAINER_CPU_LIMIT: Final = Metric(
-    "otelml.container.cpu.limit", "updowncounter", "{cpu}", "CPU quota, the smallest up the tree; absent without one."
+    "otelml.container.cpu.limit", "updowncounter", "{cpu}", "Smallest CPU quota up the cgroup tree; absent without one."
 )
 CONTAINER_MEMORY_LIMIT: Final = Metric(
     "otelml.container.memory.limit",
     "updowncounter",
     "By",
-    "Memory limit, the smallest up the tree; absent without one.",
+    "Smallest memory limit up the cgroup tree; absent without one.",
 )
 CONTAINER_CPU_PERIODS: Final = Metric(
     "otelml.container.cpu.periods", "counter", "{period}", "CPU quota periods in which the container wanted to run."
 )
 CONTAINER_CPU_THROTTLED_PERIODS: Final = Metric(
-    "otelml.container.cpu.throttled.periods", "counter", "{period}", "CPU quota periods in which it was held back."
+    "otelml.container.cpu.throttled.periods",
+    "counter",
+    "{period}",
+    "CPU quota periods in which the container was throttled.",
 )
 CONTAINER_CPU_THROTTLED_TIME: Final = Metric(
-    "otelml.container.cpu.throttled.time", "counter", "s", "Time for which the CPU quota held the container back."
+    "otelml.container.cpu.throttled.time", "counter", "s", "Time for which the CPU quota throttled the container."
 )
 CONTAINER_MEMORY_OOM_KILLS: Final = Metric(
     "otelml.container.memory.oom_kills",

@@ -1,4 +1,4 @@
-"""Names of the inputs and of their reference: bins, missing values, violations."""
+"""Names for inputs and their reference: bins, missing values, violations."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ DATA_INVALID_PREDICTIONS: Final = Metric(
     "ml.data.invalid_predictions", "counter", "{prediction}", "Predicted rows with at least one violation."
 )
 PROFILE_ID: Final = "ml.profile.id"
+"""Id of the reference profile."""
 FEATURE_NAME: Final = "ml.feature.name"
+"""Name of the feature."""
 FEATURE_BIN: Final = "ml.feature.bin"
+"""Label of the bin: a range of numbers or a category."""
 RULE_NAME: Final = "ml.rule.name"
-"""One of `RULES`."""
+"""The broken rule, one of `RULES`."""
 PREDICTION_FEATURE: Final = "__prediction__"
-"""Name under which the output itself is binned and compared with the reference."""
+"""Feature name under which the output itself is binned and compared with the reference."""
 UNSEEN: Final = "__unseen__"
+"""Bin of the categories that the reference does not have."""
 RULES: Final = (
     "missing_column",
     "extra_column",

@@ -1,4 +1,4 @@
-"""Names of labelled performance and of its estimate: mergeable counts, facts of the joined label."""
+"""Names for measured performance and its estimate: counts that can be merged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Final
 from otel_ml.semconv._metric import Metric
 
 LAG_BUCKETS: Final = (60, 600, 3600, 21600, 86400, 259200, 604800, 1209600, 2592000)
+"""Seconds from a minute to 30 days."""
 EVAL_OUTCOMES: Final = Metric(
     "ml.eval.outcomes", "counter", "{prediction}", "Labelled predictions by predicted and actual class."
 )
-EVAL_LABELS: Final = Metric("ml.eval.labels", "counter", "{label}", "Labels by what became of them.")
+EVAL_LABELS: Final = Metric("ml.eval.labels", "counter", "{label}", "Labels by state.")
 EVAL_LABEL_LAG: Final = Metric(
     "ml.eval.label.lag", "histogram", "s", "Time from a prediction to its label.", LAG_BUCKETS
 )
@@ -27,12 +28,16 @@ ESTIMATE_PROBABILITY: Final = Metric(
     "ml.estimate.probability", "counter", "1", "Sum of the calibrated probability of the positive class."
 )
 EVAL_PREDICTED: Final = "ml.eval.predicted"
+"""The predicted class."""
 EVAL_ACTUAL: Final = "ml.eval.actual"
+"""The true class."""
 EVAL_LABEL_STATE: Final = "ml.eval.label.state"
 """``matched``, ``waiting`` (no such prediction yet), ``duplicate`` or ``revised``."""
 EVAL_BIN: Final = "ml.eval.bin"
+"""Number of the score bin."""
 LABEL_VALUE: Final = "ml.label.value"
 """Canonical text of the true class, or the true number as text."""
 LABEL_CORRECT: Final = "ml.label.correct"
 """Whether prediction and label agree, a bool; absent for regression."""
 LABEL_EVENT: Final = "ml.label"
+"""Name of the event of one label."""

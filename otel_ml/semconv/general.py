@@ -1,4 +1,4 @@
-"""Names of the conventions that no room owns: service, code, errors."""
+"""Names of the conventions for services, code and errors."""
 
 from __future__ import annotations
 
@@ -17,3 +17,4 @@ CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
 CODE_LINE_NUMBER: Final = "code.line.number"
 EXCEPTION_EVENT: Final = "exception"
+"""Name of the span event of an exception."""

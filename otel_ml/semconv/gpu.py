@@ -1,4 +1,4 @@
-"""Names of NVIDIA GPUs: the `hw.*` conventions, and `otelml.*` for what they lack."""
+"""Names for NVIDIA GPUs: `hw.*` of the conventions, and `otelml.*` where there is none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from otel_ml.semconv._metric import Metric
 
 NVML_BUCKETS: Final = (1e-5, 5e-5, 1e-4, 5e-4, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+"""Seconds of one driver call."""
 HW_GPU_UTILIZATION: Final = Metric(
     "hw.gpu.utilization", "gauge", "1", "Share of time in which at least one kernel ran, or the coder was busy."
 )
@@ -22,7 +23,7 @@ HW_STATUS: Final = Metric(
     "hw.status", "updowncounter", "1", "1 for the state that the GPU is in, 0 for the others; failed once it is lost."
 )
 GPU_POWER_LIMIT: Final = Metric("otelml.gpu.power.limit", "gauge", "W", "Power limit that the driver enforces.")
-HW_GPU_IO: Final = Metric("hw.gpu.io", "counter", "By", "Bytes that passed the GPU's PCIe link.")
+HW_GPU_IO: Final = Metric("hw.gpu.io", "counter", "By", "Bytes transferred over the GPU's PCIe link.")
 HW_ERRORS: Final = Metric("hw.errors", "counter", "{error}", "ECC errors, PCIe replays and XID events of the GPU.")
 HW_FAN_SPEED_RATIO: Final = Metric(
     "hw.fan.speed_ratio", "gauge", "1", "Intended fan speed over its maximum; may exceed 1."
@@ -32,20 +33,20 @@ HW_TEMPERATURE_LIMIT: Final = Metric(
 )
 GPU_CLOCK_FREQUENCY: Final = Metric("otelml.gpu.clock.frequency", "gauge", "Hz", "Clock of a part of the GPU.")
 GPU_THROTTLE_TIME: Final = Metric(
-    "otelml.gpu.clock.throttle.time", "counter", "s", "Time in which clocks were held down, by reason; reasons overlap."
+    "otelml.gpu.clock.throttle.time", "counter", "s", "Time in which clocks were throttled, by reason; reasons overlap."
 )
 GPU_THROTTLE_ACTIVE: Final = Metric(
-    "otelml.gpu.clock.throttle.active", "updowncounter", "1", "1 while the reason holds clocks down, else 0."
+    "otelml.gpu.clock.throttle.active", "updowncounter", "1", "1 while the reason throttles clocks, else 0."
 )
 GPU_MEMORY_ACTIVITY: Final = Metric(
     "otelml.gpu.memory.activity", "gauge", "1", "Share of the driver's window in which memory was read or written."
 )
 GPU_REMAPPED_ROWS: Final = Metric("otelml.gpu.memory.remapped_rows", "updowncounter", "{row}", "Remapped memory rows.")
-GPU_NVLINK_IO: Final = Metric("otelml.gpu.nvlink.io", "counter", "By", "Bytes that passed all NVLinks of the GPU.")
+GPU_NVLINK_IO: Final = Metric("otelml.gpu.nvlink.io", "counter", "By", "Bytes transferred over all NVLinks of the GPU.")
 GPU_SM_ACTIVITY: Final = Metric(
     "otelml.gpu.sm.activity", "gauge", "1", "Share of multiprocessors that were busy (GPM)."
 )
-GPU_SM_OCCUPANCY: Final = Metric("otelml.gpu.sm.occupancy", "gauge", "1", "Active warps over the most possible (GPM).")
+GPU_SM_OCCUPANCY: Final = Metric("otelml.gpu.sm.occupancy", "gauge", "1", "Active warps over their maximum (GPM).")
 GPU_TENSOR_ACTIVITY: Final = Metric(
     "otelml.gpu.tensor.activity", "gauge", "1", "Share of time with tensor operations (GPM)."
 )
@@ -56,7 +57,7 @@ GPU_PROCESS_COUNT: Final = Metric(
     "otelml.gpu.process.count", "updowncounter", "{process}", "Compute processes on the GPU, by owner."
 )
 PROCESS_GPU_MEMORY_USAGE: Final = Metric(
-    "otelml.process.gpu.memory.usage", "updowncounter", "By", "GPU memory of the process, by how that is known."
+    "otelml.process.gpu.memory.usage", "updowncounter", "By", "GPU memory of the process, by attribution method."
 )
 PROCESS_GPU_UTILIZATION: Final = Metric(
     "otelml.process.gpu.utilization", "gauge", "1", "Share of samples in which a kernel of the process ran."
@@ -72,7 +73,7 @@ NVML_CALL_DURATION: Final = Metric(
     NVML_BUCKETS,
 )
 HW_ID: Final = "hw.id"
-"""The GPU's UUID; an index may change between boots and need not match CUDA's."""
+"""UUID of the GPU. An index may change between boots and may differ from CUDA's."""
 HW_NAME: Final = "hw.name"
 HW_VENDOR: Final = "hw.vendor"
 HW_MODEL: Final = "hw.model"
@@ -85,11 +86,12 @@ HW_LIMIT_TYPE: Final = "hw.limit_type"
 GPU_CLOCK_DOMAIN: Final = "otelml.gpu.clock.domain"
 """``graphics``, ``sm``, ``memory`` or ``video``."""
 GPU_THROTTLE_REASON: Final = "otelml.gpu.clock.throttle.reason"
+"""Why clocks are throttled; the driver's reasons."""
 GPU_REMAP_CAUSE: Final = "otelml.gpu.memory.remap.cause"
 """``corrected`` or ``uncorrected``."""
 GPU_PROCESS_OWNER: Final = "otelml.gpu.process.owner"
 """``self`` (the watched process and its children) or ``other``."""
 GPU_ATTRIBUTION_METHOD: Final = "otelml.gpu.attribution.method"
-"""How a share of the GPU is known to be this process's: ``framework``, ``pid``, ``host_pid`` or ``exclusive``."""
+"""How the process's share of the GPU was found: ``framework``, ``pid``, ``host_pid`` or ``exclusive``."""
 NVML_CALL: Final = "otelml.sampler.nvml.call"
-"""Name of the driver library's function; a closed set."""
+"""Function of the driver library; a closed set."""

@@ -20,7 +20,7 @@ SYSTEM_MEMORY_UTILIZATION: Final = Metric(
     "system.memory.utilization", "gauge", "1", "Share of the host's memory by state; the states overlap."
 )
 SYSTEM_MEMORY_LINUX_AVAILABLE: Final = Metric(
-    "system.memory.linux.available", "updowncounter", "By", "Memory that can be had without swapping."
+    "system.memory.linux.available", "updowncounter", "By", "Memory available without swapping."
 )
 SYSTEM_PAGING_USAGE: Final = Metric("system.paging.usage", "updowncounter", "By", "Swap space by state.")
 SYSTEM_PAGING_FAULTS: Final = Metric("system.paging.faults", "counter", "{fault}", "Page faults of the host by type.")
@@ -38,7 +38,9 @@ SYSTEM_FILESYSTEM_USAGE: Final = Metric(
 SYSTEM_FILESYSTEM_UTILIZATION: Final = Metric(
     "system.filesystem.utilization", "gauge", "1", "Used space over the space that unprivileged users can fill."
 )
-SYSTEM_NETWORK_IO: Final = Metric("system.network.io", "counter", "By", "Bytes that passed a network interface.")
+SYSTEM_NETWORK_IO: Final = Metric(
+    "system.network.io", "counter", "By", "Bytes sent and received by a network interface."
+)
 SYSTEM_NETWORK_ERRORS: Final = Metric("system.network.errors", "counter", "{error}", "Errors of a network interface.")
 SYSTEM_NETWORK_PACKET_DROPPED: Final = Metric(
     "system.network.packet.dropped", "counter", "{packet}", "Packets that a network interface dropped."

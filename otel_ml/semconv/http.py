@@ -7,7 +7,7 @@ from typing import Final
 from otel_ml.semconv._metric import Metric
 
 HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""The boundaries that the HTTP conventions recommend."""
+"""Seconds of requests, as the HTTP conventions recommend."""
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     "http.server.request.duration", "histogram", "s", "Duration of HTTP server requests.", HTTP_BUCKETS
 )

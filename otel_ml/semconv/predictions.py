@@ -7,15 +7,17 @@ from typing import Final
 from otel_ml.semconv._metric import Metric
 
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds of predictions."""
 SCORE_BUCKETS: Final = tuple(round(step * 0.05, 2) for step in range(1, 20))
 """19 inner edges: 20 uniform bins in 0..1."""
 BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+"""Rows of batches."""
 PREDICTIONS: Final = Metric("ml.predictions", "counter", "{prediction}", "Rows predicted.")
 PREDICTION_DURATION: Final = Metric(
     "ml.prediction.duration",
     "histogram",
     "s",
-    "Duration of finished prediction calls, failed ones too.",
+    "Duration of finished prediction calls, including failed ones.",
     DURATION_BUCKETS,
 )
 PREDICTION_ERRORS: Final = Metric("ml.prediction.errors", "counter", "{error}", "Prediction calls that failed.")
@@ -48,10 +50,13 @@ MODEL_TRAIN_TIMESTAMP: Final = Metric(
     "ml.model.train.timestamp", "gauge", "s", "When the model was trained, seconds since the epoch."
 )
 MODEL_NAME: Final = "ml.model.name"
+"""Name of the model."""
 MODEL_VERSION: Final = "ml.model.version"
+"""Version of the model."""
 MODEL_ROLE: Final = "ml.model.role"
 """``primary``, ``canary`` or ``shadow``."""
 PREDICTION_ID: Final = "ml.prediction.id"
+"""Id of the prediction, for labels and logs."""
 PREDICTION_CLASS: Final = "ml.prediction.class"
 """Canonical text of the predicted class."""
 PREDICTION_VALUE: Final = "ml.prediction.value"
@@ -59,16 +64,22 @@ PREDICTION_VALUE: Final = "ml.prediction.value"
 PREDICTION_SCORE_ATTRIBUTE: Final = "ml.prediction.score"
 """The score of one prediction, a double."""
 PREDICTION_BATCH_SIZE_ATTRIBUTE: Final = "ml.prediction.batch.size"
+"""Rows of a batch call, an integer."""
 PREDICTION_DURATION_ATTRIBUTE: Final = "ml.prediction.duration"
 """Duration of the call in seconds, a double, on the event."""
 STAGE_NAME: Final = "ml.stage.name"
+"""Name of a stage of the prediction."""
 EXEMPLAR: Final = "otelml.exemplar"
-"""True on a span that an exemplar of a metric points to, so that tail sampling keeps it."""
+"""True on a span that the exemplar of a metric refers to, so that tail sampling keeps it."""
 PREDICT_SPAN: Final = "predict {model}"
 """Name of the span of one prediction, kind INTERNAL."""
 LOAD_SPAN: Final = "load {model}"
+"""Name of the span of loading a model, kind INTERNAL."""
 PREDICTION_EVENT: Final = "ml.prediction"
+"""Name of the event of one prediction; its body is JSON with features, prediction and score."""
 PREDICTION_ID_HEADER: Final = "x-prediction-id"
+"""Response header with the id of the request's first prediction."""
 OTHER: Final = "__other__"
+"""Stands for all further values of a label once its number is limited."""
 CANCELLED: Final = "cancelled"
-"""``error.type`` of a call that its caller gave up: counted apart, no alert."""
+"""``error.type`` of a call that its caller gave up; counted apart from errors, so that no alert fires."""

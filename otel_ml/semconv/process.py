@@ -12,7 +12,9 @@ PROCESS_CPU_UTILIZATION: Final = Metric(
 )
 PROCESS_MEMORY_USAGE: Final = Metric("process.memory.usage", "updowncounter", "By", "Resident memory of the process.")
 PROCESS_MEMORY_VIRTUAL: Final = Metric("process.memory.virtual", "updowncounter", "By", "Mapped address space.")
-PROCESS_DISK_IO: Final = Metric("process.disk.io", "counter", "By", "Bytes that the process moved from and to storage.")
+PROCESS_DISK_IO: Final = Metric(
+    "process.disk.io", "counter", "By", "Bytes that the process read from and wrote to storage."
+)
 PROCESS_THREAD_COUNT: Final = Metric("process.thread.count", "updowncounter", "{thread}", "Threads of the process.")
 PROCESS_FILE_DESCRIPTOR_COUNT: Final = Metric(
     "process.unix.file_descriptor.count", "updowncounter", "{file_descriptor}", "Open file descriptors."
@@ -34,7 +36,7 @@ PROCESS_CHILDREN_COUNT: Final = Metric(
     "otelml.process.children.count", "updowncounter", "{process}", "Living descendants of the process."
 )
 PROCESS_CHILDREN_CPU_TIME: Final = Metric(
-    "otelml.process.children.cpu.time", "counter", "s", "CPU seconds of all descendants, ended ones too, by mode."
+    "otelml.process.children.cpu.time", "counter", "s", "CPU seconds of all descendants, including ended ones, by mode."
 )
 PROCESS_CHILDREN_MEMORY_USAGE: Final = Metric(
     "otelml.process.children.memory.usage",

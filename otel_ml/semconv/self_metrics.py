@@ -1,4 +1,4 @@
-"""Names of this software's own health: export, internal errors, the sampler's cost."""
+"""Names for the health of otel-ml itself: export, internal errors, the cost of the sampler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from otel_ml.semconv._metric import Metric
 
 TICK_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds that reading resources takes."""
+"""Seconds of one tick."""
 SAMPLER_LAST_SUCCESS: Final = Metric(
     "otelml.sampler.last_success", "gauge", "s", "When a source was last read with success, seconds since the epoch."
 )
@@ -21,18 +21,22 @@ SAMPLER_OVERRUNS: Final = Metric(
     "otelml.sampler.overruns", "counter", "{tick}", "Ticks that took longer than the interval."
 )
 SAMPLER_INTERVAL: Final = Metric(
-    "otelml.sampler.interval", "gauge", "s", "Seconds between two ticks in force; longer than asked for when stretched."
+    "otelml.sampler.interval", "gauge", "s", "Current seconds between two ticks; more than configured when stretched."
 )
 SAMPLER_CPU_TIME: Final = Metric(
     "otelml.sampler.cpu.time", "counter", "s", "CPU seconds that the sampler's ticks have used, on all threads."
 )
 EXPORT_PRODUCED: Final = Metric("otelml.export.produced", "counter", "{record}", "Records handed to the exporter.")
-EXPORT_DELIVERED: Final = Metric("otelml.export.delivered", "counter", "{record}", "Records the first hop accepted.")
-EXPORT_REJECTED: Final = Metric("otelml.export.rejected", "counter", "{record}", "Records the first hop refused.")
+EXPORT_DELIVERED: Final = Metric(
+    "otelml.export.delivered", "counter", "{record}", "Records that the receiver accepted."
+)
+EXPORT_REJECTED: Final = Metric("otelml.export.rejected", "counter", "{record}", "Records that the receiver refused.")
 EXPORT_DROPPED: Final = Metric("otelml.export.dropped", "counter", "{record}", "Records dropped, by reason.")
-EXPORT_IN_FLIGHT: Final = Metric("otelml.export.in_flight", "updowncounter", "{record}", "Records not yet decided.")
+EXPORT_IN_FLIGHT: Final = Metric(
+    "otelml.export.in_flight", "updowncounter", "{record}", "Records not yet delivered, rejected or dropped."
+)
 INTERNAL_ERRORS: Final = Metric(
-    "otelml.internal.errors", "counter", "{error}", "Exceptions of otel-ml itself, kept away from the service."
+    "otelml.internal.errors", "counter", "{error}", "Exceptions inside otel-ml, which did not reach the service."
 )
 UNRECOGNISED_OUTPUTS: Final = Metric(
     "otelml.unrecognised.outputs", "counter", "{prediction}", "Results in which no prediction was recognised."
@@ -40,9 +44,9 @@ UNRECOGNISED_OUTPUTS: Final = Metric(
 SIGNAL: Final = "otelml.signal"
 """``traces``, ``metrics`` or ``logs``."""
 DROP_REASON: Final = "otelml.drop.reason"
-"""One of `DROP_REASONS`."""
+"""Why records were dropped, one of `DROP_REASONS`."""
 ERROR_PLACE: Final = "otelml.error.place"
 """Where in otel-ml an internal error was caught; a closed set."""
 SAMPLER_SOURCE: Final = "otelml.sampler.collector"
-"""Which source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
+"""The source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 DROP_REASONS: Final = ("queue_full", "retry_exhausted", "too_large", "invalid", "shutdown")
