@@ -17,5 +17,5 @@ def exceptions_may_speak() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Golden files are written by a flag and reviewed as a diff, never by hand."""
+    """Adds `--update-golden`, which rewrites golden files; they are reviewed as a diff."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")

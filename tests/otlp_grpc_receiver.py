@@ -23,7 +23,7 @@ SIGNALS = {
 
 @dataclass
 class GrpcReply:
-    """One answer: a failure by its code, or a success with what was refused."""
+    """One answer: a failure with its code, or a success with the refused records."""
 
     code: str = "OK"
     details: str = ""
@@ -52,7 +52,7 @@ class GrpcReceiver:
         return f"http://127.0.0.1:{self.port}"
 
     def open(self) -> None:
-        """Listens; after `close`, on the same port again."""
+        """Starts to listen; after `close`, on the same port again."""
         self._pool = ThreadPoolExecutor(4)
         self._server = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
         for signal, (module, name, response) in SIGNALS.items():
@@ -110,7 +110,7 @@ class GrpcReceiver:
 
 
 def status(reply: GrpcReply) -> bytes:
-    """What `status.WithDetails(RetryInfo)` of a Go server puts into the trailers."""
+    """Returns the trailers that `status.WithDetails(RetryInfo)` of a Go server sends."""
     info = RetryInfo()
     info.retry_delay.FromNanoseconds(int(reply.retry_delay * 1e9))
     detail = Any()

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver on loopback, on bare sockets, that answers as badly as it is told to."""
+"""An OTLP/HTTP receiver on loopback, on plain sockets, that misbehaves as a test asks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from otel_ml import _guard
 
 @dataclass
 class Reply:
-    """One answer. ``stores`` is whether the request is kept; None means: with status 200."""
+    """One answer. ``stores`` says whether the request is kept; None keeps it with status 200."""
 
     status: int = 200
     body: bytes = b""
@@ -31,7 +31,7 @@ class Reply:
     cut: str = ""
     """``before``: the connection ends without an answer; ``mid``: in the middle of the body; ``reset``: by RST."""
     size: int | None = None
-    """Announces and sends so many bytes, for as long as the client takes them."""
+    """Announces and sends this many bytes, as long as the client reads them."""
     stores: bool | None = None
 
 
@@ -57,7 +57,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._port}"
 
     def open(self) -> None:
-        """Listens; after `close`, on the same port again."""
+        """Starts to listen; after `close`, on the same port again."""
         self._released = threading.Event()
         listener = socket.create_server(("127.0.0.1", self._port), backlog=128)
         self._listener = listener
@@ -106,7 +106,7 @@ class Receiver:
         return [ExportMetricsServiceRequest.FromString(body) for body in self.bodies("metrics")]
 
     def metrics(self) -> dict:
-        """The last points of each metric by name."""
+        """Returns the last points of each metric by name."""
         return {
             metric.name: getattr(metric, metric.WhichOneof("data")).data_points
             for request in self.metric_requests()
@@ -125,7 +125,7 @@ class Receiver:
         )
 
     def instances(self) -> set[str]:
-        """`service.instance.id` of every resource that sent something."""
+        """Returns the `service.instance.id` of every resource that sent something."""
         found = set()
         with self._changed:
             stored = list(self.accepted)
@@ -139,7 +139,7 @@ class Receiver:
         return found
 
     def everything(self) -> bytes:
-        """All bytes that were stored."""
+        """Returns all stored bytes."""
         with self._changed:
             return b"\n".join(body for _, body in self.accepted)
 
@@ -147,19 +147,19 @@ class Receiver:
         return {"traces": len(self.spans()), "metrics": self.points(), "logs": len(self.logs())}
 
     def duplicates(self) -> int:
-        """Spans and events that came more than once, by span id."""
+        """Returns spans and events that arrived more than once, by span id."""
         spans = [span.span_id for span in self.spans()]
         logs = [(record.span_id, record.event_name) for record in self.logs() if record.span_id]
         return len(spans) - len(set(spans)) + len(logs) - len(set(logs))
 
     def wait_for(self, condition, timeout: float = 30.0) -> None:
-        """Waits until something that was stored makes a condition true."""
+        """Waits until stored data makes a condition true."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self), timeout):
                 raise AssertionError(f"it did not come: {self.counted()}")
 
     def bodies(self, signal: str) -> list[bytes]:
-        """The requests of one signal that were kept."""
+        """Returns the kept requests of one signal."""
         with self._changed:
             return [body for kind, body in self.accepted if kind == signal]
 
@@ -243,7 +243,7 @@ class Receiver:
 
 @pytest.fixture
 def receiver():
-    """A receiver, open. A conftest takes this fixture and the next by their names."""
+    """An open receiver. Conftest files import this fixture and the next by name."""
     made = Receiver()
     yield made
     made.close()
@@ -251,7 +251,7 @@ def receiver():
 
 @pytest.fixture(autouse=True)
 def fresh_guard():
-    """Every test begins without internal errors and with every line still to be said."""
+    """Every test starts without internal errors and with every log line still unlogged."""
     _guard.reset()
     yield
     _guard.reset()

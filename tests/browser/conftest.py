@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by playwright, and a console for it to open."""
+"""Debian's Chromium, driven by playwright, and a console to open."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def find_chromium() -> str | None:
-    """The first Chromium on the PATH."""
+    """Returns the first Chromium on the PATH."""
     return next((path for path in map(shutil.which, _NAMES) if path), None)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of Chromium; installs it from the distribution if that is possible."""
+    """Returns the path of Chromium; installs it from the distribution if possible."""
     found = find_chromium()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
@@ -41,7 +41,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One browser for each module: while it runs, this thread has a running event loop."""
+    """One browser per module: while it runs, this thread has a running event loop."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []

@@ -26,7 +26,7 @@ CANARY = "<script>window.canary=1</script><img src=x onerror='window.canary=2'>\
 
 
 def feed_one(console):
-    """One prediction with its spans, event, log line and label."""
+    """Sends one prediction with its spans, event, log line and label."""
     console.feed(
         traces(
             span("POST /predict", own="aa" * 8, seconds=0.006, start=NOW - 10**6),
@@ -43,7 +43,7 @@ def feed_one(console):
 
 
 def test_from_the_list_to_trace_features_log_and_label(console, open_page):
-    """A click on a prediction shows its spans, its features, its log line and its label."""
+    """A click on a prediction shows its spans, features, log line and label."""
     feed_one(console)
     page = open_page()
     page.goto(console.address)
@@ -133,8 +133,8 @@ def test_the_list_refreshes_itself(console, open_page):
     expect(page.locator("tbody tr")).to_have_count(1, timeout=15_000)
 
 
-def test_unknown_pages_are_a_sentence(console, open_page):
-    """An unknown prediction or path is a page with one sentence and a way back."""
+def test_unknown_pages_are_one_sentence(console, open_page):
+    """An unknown prediction or path gives a page with one sentence and a link back."""
     page = open_page()
     for path, status in (("/predictions/nothing", 404), ("/nowhere", 404), ("/?limit=x", 400)):
         answer = page.goto(console.address + path)

@@ -1,4 +1,4 @@
-"""A service with real engine and real receiver, programs in processes of their own, and figures for the table."""
+"""A service with a real engine and a real receiver, programs in processes of their own, and figures for the table."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Service:
         return self.telemetry.ledger()[name]
 
     def balanced(self) -> bool:
-        """Whether the ledger adds up, and what it calls delivered is what the receiver has."""
+        """Checks that the ledger adds up and that the receiver has what it calls delivered."""
         received = self.receiver.counted()
         difference = 0
         for name, one in self.telemetry.ledger().items():
@@ -63,7 +63,7 @@ class Service:
         return difference == 0
 
     def end(self, seconds: float = 5.0) -> float:
-        """Shuts down; gives the seconds that it took."""
+        """Shuts down; returns the seconds it took."""
         began = time.monotonic()
         self.telemetry.shutdown(seconds)
         return time.monotonic() - began
@@ -95,7 +95,7 @@ class Program:
         return "\n".join(self._lines)
 
     def wait_for_line(self, start: str, timeout: float = 60.0) -> str:
-        """The first line that begins so."""
+        """Returns the first line with this prefix."""
 
         def found():
             return next((line for line in self._lines if line.startswith(start)), None)
@@ -129,7 +129,7 @@ class Program:
 
 @pytest.fixture
 def make_service(receiver, tmp_path, request, figure):
-    """Services that send to the receiver; ended after the test."""
+    """Makes services that send to the receiver; shuts them down after the test."""
     made: list[Service] = []
     case = re.match(r"test_case_(\d+)", request.node.name)
 
@@ -164,7 +164,7 @@ def service(make_service):
 
 @pytest.fixture
 def run(receiver, tmp_path):
-    """Starts a program of `programs/`, or a command; its telemetry goes to the receiver."""
+    """Starts a program of `programs/`, or a command, that sends its telemetry to the receiver."""
     running: list[Program] = []
 
     def start(*command, **environment) -> Program:
@@ -196,7 +196,7 @@ def free_port():
 
 @pytest.fixture
 def figure(request):
-    """Notes figures of a case for the table of `make faults`."""
+    """Records figures of a case for the table of `make faults`."""
 
     def note(case: int, **values) -> None:
         path = os.environ.get("FAULT_FIGURES")
@@ -209,5 +209,5 @@ def figure(request):
 
 @pytest.fixture
 def resident():
-    """Resident memory of this process in MiB."""
+    """Returns the resident memory of this process in MiB."""
     return lambda: psutil.Process().memory_info().rss / 2**20

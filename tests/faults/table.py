@@ -1,4 +1,4 @@
-"""Runs every fault case, the longer ones too, and prints one table of what was seen; `make faults` calls it."""
+"""Runs every fault case, slow ones too, and prints one table of the results; `make faults` calls it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CASES = {
     12: "children of multiprocessing",
     13: "asyncio with a blocked receiver",
     14: "the wall clock jumps",
-    15: "callbacks that raise, hang, talk nonsense; GPUs that fall off",
+    15: "callbacks that raise, hang or return nonsense; GPUs that fall off",
     16: "bad measurements",
     17: "bad texts and structures",
     19: "names without end",
@@ -43,7 +43,7 @@ CASES = {
 }
 ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
 SUMS = {"inputs", "requests", "calls", "poison", "forks"}
-"""Figures that add up over the tests of a case; of all others the worst is shown."""
+"""Figures that are summed over the tests of a case; for all others the worst is shown."""
 MEASURED = (
     "held_per_s",
     *sorted(SUMS),
@@ -58,9 +58,9 @@ MEASURED = (
     "exit_s",
     "hangs",
 )
-"""Figures without which the last table would say 0 for what nobody has measured."""
+"""Figures that the last table needs: without one it would show 0 for something not measured."""
 STORED_AND_DROPPED = 7
-"""The case in which a receiver stores and says nothing: OTLP allows one batch to come twice."""
+"""The case in which a receiver stores without answering: OTLP allows one batch to arrive twice."""
 
 
 def case_of(name: str, file: str) -> int:
@@ -131,7 +131,7 @@ def summary(passed: dict[int, int], failed: dict[int, list[str]], by_case: dict[
         return max((float(str(figures[name])) for figures in every if name in figures), default=0.0)
 
     def total(name: str, *, only: set[int] | None = None) -> float:
-        """The sum of a figure over all tests, or over those of some cases."""
+        """Returns the sum of a figure over all tests, or over those of some cases."""
         return sum(float(str(one[name])) for one in every if name in one and (only is None or one["case"] in only))
 
     others = set(CASES) - {STORED_AND_DROPPED}
@@ -162,7 +162,7 @@ def summary(passed: dict[int, int], failed: dict[int, list[str]], by_case: dict[
 
 
 def lost_of(figures: dict[str, object]) -> float:
-    """Losses outside the documented windows: outages and overload without a spool, SIGKILL, a plain SIGTERM."""
+    """Returns losses outside the documented ones: outages and overload without a spool, SIGKILL, an unhandled SIGTERM."""
     if figures["case"] in {1, 2, 8, 10} or figures.get("mode") == "script plain SIGTERM":
         return 0.0
     return float(str(figures.get("lost", 0)))

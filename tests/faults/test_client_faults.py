@@ -1,4 +1,4 @@
-"""Cases 20 to 23: what clients who mean no good can send to a service, under both HTTP parsers."""
+"""Cases 20 to 23: what hostile clients can send to a service, under both HTTP parsers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def free_port():
 
 @pytest.fixture
 def serve(run):
-    """Starts the service once or, at the same time, as often as there are environments; gives ports and programs."""
+    """Starts the service once per environment, in parallel; returns ports and programs."""
 
     def start(parser="h11", *environments):
         started = []
@@ -51,7 +51,7 @@ def wait_for(port, program):
 
 
 def exchange(port, head, body=b""):
-    """Sends raw bytes; gives the status of the answer, or 0 when the server closes without one."""
+    """Sends raw bytes; returns the status of the answer, or 0 if the server closes without one."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         try:
             connection.sendall(head + b"Connection: close\r\n\r\n" + body)
@@ -129,7 +129,7 @@ def texts(receiver):
 
 @pytest.mark.parametrize("parser", ["h11", pytest.param("httptools", marks=pytest.mark.slow)])
 def test_case_20_headers_and_targets(serve, receiver, figure, parser):
-    """Each answer has the status that it has without telemetry; the page parses; no signal has a control character."""
+    """Each answer has the same status as without telemetry; the scrape page parses; no signal has a control character."""
     from prometheus_client.parser import text_string_to_metric_families
 
     page = free_port()
@@ -155,7 +155,7 @@ def traceparent(dice, flags="01", trace=None):
 
 @pytest.mark.parametrize("parser", [pytest.param("h11", marks=pytest.mark.slow), "httptools"])
 def test_case_21_forced_sampling_and_foreign_context(serve, receiver, figure, parser):
-    """Forced flags meet a budget, foreign baggage stays outside, malformed context harms nothing and logs nothing."""
+    """Forced flags meet a budget, a caller's baggage is dropped, malformed context has no effect and logs nothing."""
     dice = random.Random(1)
     port, program = serve(parser, {"OTEL_ML_REMOTE_TRACES_PER_SECOND": "5"})
     began, sent, sent_bytes = time.monotonic(), 0, 0
@@ -200,7 +200,7 @@ CANARY = "canary-5f3a"
 
 
 def test_case_22_secrets_do_not_leave(serve, receiver, figure):
-    """Query, headers, cookies, bodies, environment, arguments and baggage: none of it is in any signal."""
+    """Nothing from query, headers, cookies, bodies, environment, arguments or baggage is in any signal."""
     port, program = serve(
         "h11",
         {"SECRET": f"{CANARY}-environment", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=t"},
@@ -225,7 +225,7 @@ def test_case_22_secrets_do_not_leave(serve, receiver, figure):
 
 
 def upload(client, url, program, megabytes):
-    """Sends so much; gives the answer and by how many MiB the server has grown."""
+    """Sends this many bytes; returns the answer and the growth of the server in MiB."""
     client.get(f"{url}/healthz")
     client.post(f"{url}/echo", content=bytes(1000))
     before = psutil.Process(program.pid).memory_info().rss
@@ -237,7 +237,7 @@ def upload(client, url, program, megabytes):
 
 @pytest.mark.parametrize("megabytes", [20, pytest.param(1024, marks=pytest.mark.slow)])
 def test_case_23_bodies_pass_untouched(serve, receiver, figure, megabytes):
-    """A large upload, a handler that reads twice, a stream, a client that goes away: as without telemetry."""
+    """A large upload, a handler that reads twice, a stream and a client that disconnects behave as without telemetry."""
     (port, program), (plain_port, plain) = serve("httptools", {}, WITHOUT)
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(trust_env=False, timeout=120) as client:

@@ -1,4 +1,4 @@
-"""Cases 9 and 10: how processes are told to end, and how they are killed."""
+"""Cases 9 and 10: processes that exit and processes that are killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def received(receiver):
     ("how", "status"), [("exit", 7), pytest.param("return", 0, marks=LONG), pytest.param("raise", 1, marks=LONG)]
 )
 def test_case_09_the_interpreters_exit(run, receiver, tmp_path, figure, how, status):
-    """A program that ends by itself sends all that it has made, and keeps its exit status."""
+    """A program that exits by itself sends everything and keeps its exit status."""
     program = run("script.py", how, COUNT=tmp_path / "count")
     program.wait_for_line("ready")
     began = time.monotonic()
@@ -45,8 +45,8 @@ def test_case_09_the_interpreters_exit(run, receiver, tmp_path, figure, how, sta
         pytest.param("plain SIGTERM", [TERM], False, -TERM, marks=LONG),
     ],
 )
-def test_case_09_a_script_that_is_told_to_end(run, receiver, tmp_path, figure, name, signals, flushes, status):
-    """Ctrl-C, and SIGTERM when asked for, send all that has finished; without it SIGTERM costs what waited."""
+def test_case_09_a_script_that_gets_a_signal(run, receiver, tmp_path, figure, name, signals, flushes, status):
+    """Ctrl-C, and SIGTERM with the option on, send everything finished; otherwise SIGTERM costs what was queued."""
     program = run("script.py", "load", COUNT=tmp_path / "count", OTEL_ML_FLUSH_ON_SIGTERM=str(flushes).lower())
     program.wait_for_line("ready")
     time.sleep(0.3)
@@ -64,7 +64,7 @@ def test_case_09_a_script_that_is_told_to_end(run, receiver, tmp_path, figure, n
 
 
 def test_case_09_a_second_sigterm_ends_at_once(run, receiver, tmp_path, figure):
-    """The first signal waits for a receiver that hangs; the second does not."""
+    """The first signal waits for a hanging receiver; the second does not."""
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=False))
     program = run("script.py", "load", COUNT=tmp_path / "count", OTEL_ML_FLUSH_ON_SIGTERM="true")
     program.wait_for_line("ready")
@@ -80,7 +80,7 @@ def test_case_09_a_second_sigterm_ends_at_once(run, receiver, tmp_path, figure):
 
 @pytest.mark.parametrize("kind", ["dead", "hanging"])
 def test_case_09_no_receiver_holds_an_exit(run, receiver, tmp_path, figure, kind):
-    """The exit takes its five seconds at most when nobody takes what waits."""
+    """The exit takes at most five seconds if no receiver accepts what is queued."""
     if kind == "dead":
         receiver.close()
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=False))
@@ -95,9 +95,9 @@ def test_case_09_no_receiver_holds_an_exit(run, receiver, tmp_path, figure, kind
 
 
 def answered_until_the_end(url, load, program, send):
-    """Requests from four clients, and when so many were answered the server is told to end; gives how many in all."""
+    """Sends requests from four clients, signals the server after this many answers; returns the number of answers."""
     answers, stop = [], threading.Event()
-    # uvicorn waits for ever for a connection that came at the last instant and that its client keeps busy
+    # uvicorn waits forever for a connection that arrives at the last instant and stays busy
     once = {"Connection": "close"}
 
     def client():
@@ -137,7 +137,7 @@ def ready(url, program):
 
 
 LOAD = 100
-"""Requests answered before the end begins: however long that takes, it begins under load."""
+"""Requests answered before the signal, so that it always arrives under load."""
 GUNICORN = (PYTHON, "-m", "gunicorn", "--workers", "2", "--graceful-timeout", "10", "--log-level", "error")
 UVICORN = (PYTHON, "-m", "uvicorn", "asgi:app", "--log-level", "error")
 SERVERS = {
@@ -155,7 +155,7 @@ SLOW = {"uvicorn, no integration", "uvicorn --workers", "gunicorn --preload", "g
     "mode", [pytest.param(mode, marks=[pytest.mark.slow] if mode in SLOW else []) for mode in SERVERS]
 )
 def test_case_09_servers_under_load(run, receiver, free_port, figure, mode):
-    """SIGTERM under load: every answered request's prediction has arrived, and the exit status is the server's own."""
+    """SIGTERM under load: the prediction of every answered request arrives, and the exit status is the server's own."""
     command, environment, status = SERVERS[mode]
     where = ("--port", free_port) if "uvicorn" in command else ("--bind", f"127.0.0.1:{free_port}")
     program = run(*command, *where, **environment)
@@ -190,7 +190,7 @@ def wait_until(condition, seconds=20.0):
 
 @pytest.mark.parametrize("spool", [True, pytest.param(False, marks=LONG)])
 def test_case_10_a_killed_process(run, receiver, tmp_path, figure, spool):
-    """SIGKILL in an outage: with a spool only what had not been tried yet is lost, and the rest is replayed once."""
+    """SIGKILL during an outage: with a spool only records not yet tried are lost, and the rest is replayed once."""
     folder = tmp_path / "spool"
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
     settings = {"COUNT": tmp_path / "count", "OTEL_BSP_SCHEDULE_DELAY": 300}
@@ -220,7 +220,7 @@ def test_case_10_a_killed_process(run, receiver, tmp_path, figure, spool):
         assert ledger["traces"]["delivered"] == received(receiver)
         assert ledger["traces"]["in_flight"] == ledger["logs"]["in_flight"] == 0
         assert ledger["traces"]["produced"] == ledger["traces"]["delivered"] + torn_spans
-        assert lost - torn_spans < 2.5 * 1000  # a second's delay and the rate at which the program works
+        assert lost - torn_spans < 2.5 * 1000  # one second's delay times the program's rate
         assert spooled(folder) == []
         assert receiver.duplicates() == 0
         figure(

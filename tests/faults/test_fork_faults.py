@@ -1,4 +1,4 @@
-"""Cases 11 and 12: forks in the middle of everything, and how children end."""
+"""Cases 11 and 12: forks under load, and how children exit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def children_points(receiver):
-    """Where, instance and start of every series of the stock counter that was received, with its last value."""
+    """Returns each received series of the SDK counter, by program, instance and start, with its last value."""
     return {
         (
             point.attributes[0].value.string_value,
@@ -53,7 +53,7 @@ def forks(run, receiver, figure, count):
 
 
 def test_case_11_forking_while_every_lock_is_in_use(run, receiver, figure):
-    """No child hangs, each starts at zero under an id of its own, and nothing of it or of the parent is lost."""
+    """No child hangs, each starts at zero with its own id, and neither child nor parent loses anything."""
     forks(run, receiver, figure, 25)
 
 
@@ -76,7 +76,7 @@ def test_case_11_a_thousand_forks(run, receiver, figure):
     ],
 )
 def test_case_12_children_of_multiprocessing_lose_nothing(run, receiver, figure, method, kind):
-    """A child that ends in an orderly way sends what it has, whatever way it was started in."""
+    """A child that exits normally sends what it has, with every start method."""
     program = run("children.py", method, kind)
 
     assert program.wait() == 0, program.output

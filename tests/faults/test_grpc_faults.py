@@ -1,4 +1,4 @@
-"""Cases 1, 2, 6 and 9 over gRPC: the ledger is as whole as over HTTP."""
+"""Cases 1, 2, 6 and 9 over gRPC: the ledger is as complete as over HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def grpc_service(make_service, grpc_receiver):
 
 
 def test_case_01_a_grpc_receiver_that_goes_and_comes(grpc_service, grpc_receiver, figure):
-    """Down under load, then up on the same port: what was lost is counted, what is called delivered is there."""
+    """Down under load, then up on the same port: losses are counted, and everything called delivered has arrived."""
     grpc_service.predict(200)
     grpc_service.flush()
     grpc_receiver.close()
@@ -49,7 +49,7 @@ def test_case_01_a_grpc_receiver_that_goes_and_comes(grpc_service, grpc_receiver
     "reply", [GrpcReply(delay=60), GrpcReply("UNAVAILABLE", retry_delay=3600)], ids=["hangs", "busy"]
 )
 def test_case_02_a_grpc_receiver_holds_nobody(grpc_service, grpc_receiver, figure, reply):
-    """Neither a receiver that hangs nor one that asks for an hour holds a sender or an exit."""
+    """Neither a hanging receiver nor one that asks for an hour's wait blocks a sender or an exit."""
     grpc_receiver.default = dict.fromkeys(("traces", "logs", "metrics"), reply)
     grpc_service.predict(10)
     began = time.monotonic()
@@ -66,7 +66,7 @@ def test_case_02_a_grpc_receiver_holds_nobody(grpc_service, grpc_receiver, figur
 
 
 def test_case_06_a_grpc_server_with_its_default_limit(grpc_service, grpc_receiver):
-    """4 MiB and not a byte more: batches are split, and a record over the limit costs itself only."""
+    """With a limit of 4 MiB batches are split, and only a record over the limit is lost."""
     logger = grpc_service.engine.logger_provider.get_logger("big")
     for _ in range(130):
         logger.emit(body="x" * 65_000)
@@ -80,7 +80,7 @@ def test_case_06_a_grpc_server_with_its_default_limit(grpc_service, grpc_receive
 
 @pytest.mark.parametrize("how", ["exit", *[pytest.param(how, marks=pytest.mark.slow) for how in ("return", "raise")]])
 def test_case_09_an_exit_over_grpc_flushes(run, grpc_receiver, tmp_path, how):
-    """A program that ends in an orderly way has sent everything, and its status is its own."""
+    """A program that exits normally has sent everything and keeps its status."""
     program = run(
         "script.py",
         how,
@@ -95,7 +95,7 @@ def test_case_09_an_exit_over_grpc_flushes(run, grpc_receiver, tmp_path, how):
 
 @pytest.mark.slow
 def test_case_09_no_grpc_receiver_holds_an_exit(run, grpc_receiver, tmp_path, figure):
-    """With a receiver that hangs the program still ends within the five seconds of the shutdown."""
+    """With a hanging receiver the program still exits within the five seconds of the shutdown."""
     grpc_receiver.default = dict.fromkeys(("traces", "logs", "metrics"), GrpcReply(delay=60))
     program = run(
         "script.py",

@@ -1,4 +1,4 @@
-"""Cases 15, 16, 17 and 25: callbacks, numbers, texts, structures and plug-ins that are not what they should be."""
+"""Cases 15, 16, 17 and 25: bad callbacks, numbers, texts, structures and plug-ins."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def dead_readers(service):
     return sum(reader._thread is None or not reader._thread.is_alive() for reader in service.engine._readers)
 
 
-def test_case_15_callbacks_that_raise_or_talk_nonsense(make_service, receiver, figure):
-    """Each costs its own metric; the reader lives, and all other metrics arrive, the next time too."""
+def test_case_15_callbacks_that_raise_or_return_nonsense(make_service, receiver, figure):
+    """Each costs only its own metric; the reader survives, and all other metrics arrive, the next time too."""
     service = make_service()
     meter = service.engine.meter("user")
 
@@ -70,7 +70,7 @@ def test_case_15_callbacks_that_raise_or_talk_nonsense(make_service, receiver, f
 
 
 def test_case_15_a_callback_that_hangs_costs_its_own_metric(make_service, receiver, figure):
-    """The others arrive in the same collection; it is asked again when it has come back."""
+    """The others arrive in the same collection; the callback is called again once it has returned."""
     service = make_service()
     service.engine.meter_provider._callbacks = callbacks = Callbacks(time_limit=0.2)
     meter, released, asked = service.engine.meter("user"), threading.Event(), []
@@ -146,7 +146,7 @@ LABELS += [
 
 
 def test_case_16_bad_measurements(make_service, receiver, figure):
-    """No instrument raises on any of them, every later export is whole, and nothing but finite numbers arrives."""
+    """No instrument raises on any of them, every later export is complete, and only finite numbers arrive."""
     service = make_service(timeout=10.0)
     meter = service.engine.meter("user")
     counter, updown = meter.create_counter("user.counter"), meter.create_up_down_counter("user.updown")
@@ -204,7 +204,7 @@ STRUCTURES = [
 
 
 def test_case_17_bad_texts_and_structures_in_predictions(make_service, receiver, figure):
-    """As features, output, id, stage, exception: never an exception, each bounded and delivered, neighbours intact."""
+    """As features, output, id, stage or exception they never raise; each record is bounded and delivered, others are intact."""
     service = make_service(timeout=20.0)
     tried = 0
     for value in STRUCTURES:
@@ -231,8 +231,8 @@ def test_case_17_bad_texts_and_structures_in_predictions(make_service, receiver,
     figure(17, inputs=tried, collateral=expected - len(receiver.logs()))
 
 
-def test_case_17_poison_records_of_others_arrive_mended(make_service, receiver, figure):
-    """Stock spans and log records that no encoder takes are mended and delivered, and so are those beside them."""
+def test_case_17_poison_records_of_others_arrive_repaired(make_service, receiver, figure):
+    """SDK spans and log records that no encoder accepts are repaired and delivered, and so are the others in their batch."""
     service = make_service(timeout=20.0)
     tracer, logger = service.engine.tracer("user"), service.engine.logger_provider.get_logger("user")
     bodies = ["\ud800", deep(5_000), cycle(), Hostile(), object(), {1: 2}, b"\xff", [None], float("nan"), 2**70]
@@ -247,7 +247,7 @@ def test_case_17_poison_records_of_others_arrive_mended(make_service, receiver, 
     fine = [record for record in receiver.logs() if record.body.string_value.startswith("fine")]
     assert [name for name in names if name.startswith("fine")] == [f"fine {index}" for index in range(len(bodies))]
     assert [name for name in names if name.startswith("poison")] == [
-        f"poison ? {index}" for index in range(len(bodies))
+        f"poison \ufffd {index}" for index in range(len(bodies))
     ]
     assert len(fine) == len(bodies)
     assert service.ledger() == service.ledger("logs") == Ledger(2 * len(bodies), 2 * len(bodies))
@@ -273,7 +273,7 @@ class Broken(SpanProcessor, LogRecordProcessor):
 
 
 def test_case_25_processors_that_raise(make_service, receiver, caplog, figure):
-    """Nothing reaches the service, everything arrives, and the log names the plug-in once."""
+    """No exception reaches the service, everything is delivered, and the log names the plug-in once."""
     service = make_service()
     with caplog.at_level(logging.WARNING, "otel_ml"):
         service.engine.tracer_provider.add_span_processor(Broken())
@@ -299,7 +299,7 @@ class BrokenSampler:
 
 
 def test_case_25_a_sampler_that_raises(make_service, receiver):
-    """Where the service's own sampler raises, nothing is sampled, and nothing reaches the service."""
+    """If the service's sampler raises, nothing is sampled, and no exception reaches the service."""
     service = make_service()
     provider = service.engine.tracer_provider
     provider.sampler = GuardedSampler(BrokenSampler())
@@ -311,7 +311,7 @@ def test_case_25_a_sampler_that_raises(make_service, receiver):
 
 
 def test_case_25_callables_that_raise(make_service, receiver, figure):
-    """Hooks of a model (`id`, `output`) that raise cost what they would have given."""
+    """Hooks of a model (`id`, `output`) that raise cost only their own result."""
 
     def hostile(*_):
         raise RuntimeError("hostile")
@@ -347,7 +347,7 @@ CALLS = 0
 @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(a=ANYTHING, b=ANYTHING, c=ANYTHING, d=ANYTHING)
 def test_case_25_any_argument_of_any_public_call(telemetry, a, b, c, d):
-    """Whatever is passed, no public call of a running model raises, and what is produced is delivered."""
+    """No argument makes a public call of a running model raise, and everything produced is delivered."""
     global CALLS
     a, b, c, d = map(unwrapped, (a, b, c, d))
     model = otel_ml.Model("fuzzed", version="1", events="all", capture_features="all")
@@ -370,6 +370,6 @@ def test_case_25_any_argument_of_any_public_call(telemetry, a, b, c, d):
 
 
 def test_case_25_calls_fuzzed(figure):
-    """How many calls that were."""
+    """Prints the number of calls."""
     figure(25, calls=CALLS)
     assert CALLS == 0 or CALLS >= 15 * 100

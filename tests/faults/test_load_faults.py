@@ -1,4 +1,4 @@
-"""Cases 8, 13, 14 and 19: too much, all at once, at the wrong time, and too many names."""
+"""Cases 8, 13, 14 and 19: overload, concurrency, clock jumps, and too many names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKED = dict.fromkeys(("traces", "logs", "metrics"), Reply(delay=60, stores=Fa
 
 
 def flood(service, seconds, threads=2):
-    """As many predictions as there is time for; gives how many."""
+    """Predicts as often as time allows; returns the number."""
     stop, made = time.monotonic() + seconds, []
 
     def work():
@@ -59,19 +59,19 @@ def overload(make_service, resident, figure, seconds):
 
 
 def test_case_08_more_than_can_be_sent(make_service, resident, figure):
-    """Two threads predict as fast as they can: what does not fit is dropped, exactly counted, by one known reason."""
+    """Two threads predict as fast as they can: what does not fit is dropped and counted exactly, under one reason."""
     overload(make_service, resident, figure, 0.5)
 
 
 @pytest.mark.slow
 def test_case_08_twenty_seconds_of_overload(make_service, resident, figure):
-    """The same for longer; the growth that is noted includes what the receiver keeps in this process."""
+    """The same for longer; the recorded growth includes what the receiver keeps in this process."""
     overload(make_service, resident, figure, 20.0)
 
 
 @pytest.mark.slow
 def test_case_08_load_held_without_loss(make_service, receiver, figure):
-    """Paced load at growing rates: the highest at which nothing is dropped."""
+    """Paced load at increasing rates finds the highest rate without drops."""
     held = 0
     for rate in (1000, 2000, 4000, 6000, 8000, 12000):
         service = make_service(timeout=30.0)
@@ -90,7 +90,7 @@ def test_case_08_load_held_without_loss(make_service, receiver, figure):
 
 
 def test_case_08_a_small_queue_drops_the_newest(make_service, receiver):
-    """The policy is one: who comes to a full queue is dropped, what waits is sent."""
+    """A full queue drops new records and sends what it holds."""
     receiver.default = dict(BLOCKED)
     service = make_service(queue_size=10, schedule_delay=30.0, timeout=0.5)
     service.engine._predictions.wakeup = Wakeup(lambda: None, lambda: None)  # the worker sleeps
@@ -101,7 +101,7 @@ def test_case_08_a_small_queue_drops_the_newest(make_service, receiver):
 
 
 def test_case_13_tasks_generators_and_a_blocked_receiver(make_service, receiver, figure):
-    """Thousands of tasks at once, some cancelled, generators closed elsewhere: no span has another request's parent."""
+    """With thousands of tasks, some cancelled, and generators closed elsewhere, no span has another request's parent."""
     receiver.default = dict(BLOCKED)
     service = make_service(queue_size=100_000, timeout=0.3)
     tracer = service.engine.tracer("user")
@@ -152,7 +152,7 @@ def test_case_13_tasks_generators_and_a_blocked_receiver(make_service, receiver,
 
 
 def loop_lag(work, seconds):
-    """How late an event loop gets to its work, in milliseconds at p99.9, while tasks do `work` 500 times a second."""
+    """Returns the lag of an event loop, in milliseconds at p99.9, while tasks do `work` 500 times a second."""
     lags = []
 
     async def main():
@@ -169,7 +169,7 @@ def loop_lag(work, seconds):
 
 @pytest.mark.slow
 def test_case_13_a_blocked_receiver_does_not_stall_the_loop(make_service, receiver, figure):
-    """The event loop is as punctual with telemetry and a receiver that hangs as without."""
+    """The event loop lags no more with telemetry and a hanging receiver than without."""
     receiver.default = dict(BLOCKED)
     service = make_service(timeout=1.0, periodic=True, metric_export_interval=0.5)
 
@@ -217,7 +217,7 @@ def test_case_14_the_wall_clock_jumps(figure):
 
 
 def test_case_14_deadlines_ignore_the_wall_clock(make_service, receiver, monkeypatch):
-    """A flush and a shutdown in which the wall clock runs an hour ahead end when they should."""
+    """A flush and a shutdown meet their deadline although the wall clock jumps an hour ahead."""
     receiver.default = dict(BLOCKED)
     service = make_service(timeout=0.3)
     service.predict()
@@ -233,8 +233,8 @@ def test_case_14_deadlines_ignore_the_wall_clock(make_service, receiver, monkeyp
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_case_19_names_without_end(make_service, receiver, resident, figure, count):
-    """Model versions, classes, stages, error types and labels of stock instruments that never repeat: every number
-    of series is bounded, and who was there first keeps its place."""
+    """Model versions, classes, stages, error types and labels of SDK instruments that never repeat: every number
+    of series is bounded, and the first ones keep their series."""
     service = make_service(timeout=60.0, queue_size=count * 2)
     service.predict()
     counter = service.engine.meter("user").create_counter("user.requests")

@@ -14,9 +14,9 @@ from otel_ml.resource_sampler import GpuSource
 from otel_ml.resource_sampler._points import Points
 
 CODES = (*range(1, 32), 999, -1)
-"""All of nvml.h, one that is yet to come, and nonsense."""
+"""All of nvml.h, a future code, and an invalid one."""
 ONE_OF_EACH_KIND = (1, 3, 4, 9, 13, 15, 25, 999, -1)
-"""The driver is gone, cannot do it, may not be asked, is not loaded, is too old; the GPU is lost, broken; nonsense."""
+"""Driver gone, not supported, no permission, not loaded, too old; GPU lost, broken; an invalid code."""
 DRIVER_GONE = {1, 9, 12, 18}
 ANY_GPU = (
     "nvmlInitWithFlags",
@@ -72,7 +72,7 @@ OLDER = (
     "nvmlDeviceGetTemperature",
     "nvmlDeviceGetCurrentClocksThrottleReasons",
 )
-"""Called in place of newer functions and of fields."""
+"""Called instead of newer functions and of fields."""
 LACKS_NEWER = (
     "0 - * return nvmlDeviceGetMemoryInfo_v2 13",
     "0 - * return nvmlDeviceGetTemperatureV 13",
@@ -98,7 +98,7 @@ RESETS = {
 }
 """Figures that change with time."""
 FALLBACKS = {"hw.gpu.utilization", "hw.status", "hw.power", "hw.temperature", "otelml.gpu.clock.throttle.active"}
-"""States, and figures that another call gives in place of the one that fails."""
+"""States, and figures that another call provides when the first one fails."""
 
 
 def source_of(driver, tmp_path, **settings):  # noqa: F811
@@ -107,7 +107,7 @@ def source_of(driver, tmp_path, **settings):  # noqa: F811
 
 
 def still(report):
-    """Readings that stay the same over time in a healthy machine, of all GPUs."""
+    """Returns the readings of all GPUs that do not change over time on a healthy machine."""
     return {(name, value, frozenset(tags.items())) for name, value, tags in rows_of(report) if name not in RESETS}
 
 
@@ -126,7 +126,7 @@ def run(driver, source, *seconds):  # noqa: F811
 
 
 def test_the_lists_hold_every_function_that_is_called(driver, tmp_path):  # noqa: F811
-    """A call that is added must be added here."""
+    """The lists name every driver function that is called."""
     called = set()
     for rules in ((), LACKS_NEWER):
         driver.load(*MIG, *rules, "45 - 0 return nvmlDeviceGetSamples 3", gpus=3)
@@ -141,7 +141,7 @@ def test_the_lists_hold_every_function_that_is_called(driver, tmp_path):  # noqa
 @pytest.mark.parametrize("codes", [ONE_OF_EACH_KIND, pytest.param(CODES, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.parametrize("function", [*ANY_GPU, *ONE_GPU, *ONE_PARENT])
 def test_every_code_of_every_call_is_survived(driver, tmp_path, caplog, function, codes):  # noqa: F811
-    """It costs this figure of this GPU, this GPU, or the driver; nothing is invented, all others stay, all comes back."""
+    """A code costs one figure, one GPU or the driver; nothing is invented, all other figures stay, and all recover."""
     caplog.set_level(logging.INFO, "otel_ml")
     lacks = LACKS_NEWER if function in OLDER else ()
     target = "*" if function in ANY_GPU else "2" if function in ONE_PARENT else "0"
@@ -169,7 +169,7 @@ def test_every_code_of_every_call_is_survived(driver, tmp_path, caplog, function
 
 
 def check_during(before, reports, case, *, whole):
-    """No row that a healthy machine would not show, but states; the GPU that has nothing to do with it is whole."""
+    """Checks that there is no row that a healthy machine lacks, except states, and that the other GPU is complete."""
     for report in reports:
         rows = still(report)
         assert {row for row in rows - before if row[0] not in FALLBACKS} == set(), case
@@ -179,7 +179,7 @@ def check_during(before, reports, case, *, whole):
 
 @pytest.mark.parametrize("function", ["nvmlDeviceGetFieldValues", "nvmlInitWithFlags", "nvmlDeviceGetClockInfo"])
 def test_codes_from_the_very_beginning_are_survived(driver, tmp_path, function):  # noqa: F811
-    """Also where no call ever worked."""
+    """Codes are survived even if no call ever worked."""
     _guard.reset()
     for code in CODES:
         driver.load(f"0 - * return {function} {code}", gpus=1)
@@ -194,7 +194,7 @@ FIRST, SECOND = (6 * HOUR, 6 * HOUR + 120), (15 * HOUR, 15 * HOUR + 120)
 
 
 def day(rate):
-    """A day with two reloads of the driver, a lost GPU, a wrapping counter, and events."""
+    """Returns a scenario of a day: two driver reloads, a lost GPU, a wrapping counter, events."""
     rules = [f"0 - * value field:197 0 rate {rate} bits 32 type 1", "0 - * value field:83 1000 rate 300000"]
     for start, end in (FIRST, SECOND):
         rules += [
@@ -214,7 +214,7 @@ def day(rate):
     ("interval", "rate"), [(60, 20_000_000), pytest.param(10, 100_000_000, marks=pytest.mark.slow)]
 )
 def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, interval, rate):  # noqa: F811
-    """Series never fall, threads do not die, each change is one line, and what was counted is what was used."""
+    """Series never fall, threads survive, each change is one log line, and the counted total is correct."""
     caplog.set_level(logging.INFO, "otel_ml")
     driver.load(*day(rate))
     source = source_of(driver, tmp_path, poll=0.05)
@@ -244,7 +244,7 @@ def test_a_day_with_wraps_reloads_and_a_lost_gpu(driver, tmp_path, caplog, inter
         "otel-ml: the NVIDIA driver is gone (Driver Not Loaded): GPU readings are absent until it is back",
         "otel-ml: the NVIDIA driver answers: GPU readings start",
     ]
-    awake = 24 * HOUR - 2 * 120  # the counters stand still only while the driver is away
+    awake = 24 * HOUR - 2 * 120  # counters stop only while the driver is gone
     energy = {dict(tags)["hw.id"]: value for (name, tags), value in last.items() if name == "hw.energy"}
     assert energy["GPU-b"] == pytest.approx(300 * awake, rel=0.002)
     moved = [value for (name, tags), value in last.items() if name == "hw.gpu.io" and ("hw.id", "GPU-b") in tags]

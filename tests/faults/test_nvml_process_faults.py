@@ -64,7 +64,7 @@ def sink():
 
 @pytest.fixture
 def start(nvml_library, tmp_path, sink):  # noqa: F811
-    """Starts `otel-ml sampler` on a scenario; ends it and gives its status and the library's counts."""
+    """Starts `otel-ml sampler` on a scenario, stops it, and returns its status and the library's counts."""
     started = []
 
     def run(*rules, gpus=2):
@@ -93,8 +93,8 @@ def start(nvml_library, tmp_path, sink):  # noqa: F811
             process.wait()
 
 
-def test_eight_gpus_arrive_over_otlp_and_are_given_back(start, sink):
-    """`otel-ml sampler` with the real binding: figures, XID counts, its own cost; the end leaves nothing behind."""
+def test_eight_gpus_arrive_over_otlp_and_are_released(start, sink):
+    """`otel-ml sampler` with the real binding: figures, XID counts and its own cost arrive; the exit releases everything."""
     end = start(gpus=8)
     sink.wait_for(
         "hw.energy", "hw.errors", "hw.status", "otelml.gpu.clock.frequency", "otelml.sampler.nvml.call.duration"
@@ -106,7 +106,7 @@ def test_eight_gpus_arrive_over_otlp_and_are_given_back(start, sink):
 
 
 def test_the_process_ends_while_a_driver_call_never_returns(start, sink):
-    """The host arrives all the time, and SIGTERM is obeyed."""
+    """Host figures keep arriving, and SIGTERM ends the process."""
     end = start(f"0 - 1 delay nvmlDeviceGetMemoryInfo_v2 {FOREVER}")
     sink.wait_for("system.cpu.time", "otelml.sampler.collector.errors")
     status, counts = end()

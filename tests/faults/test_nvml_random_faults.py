@@ -1,4 +1,4 @@
-"""Drivers that nobody has thought of: codes, layouts, values and counts drawn at random, from a seed that repeats them."""
+"""Random drivers: codes, layouts, values and counts drawn from a fixed seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = [line.split()[4] for line in H100 if " value " in line]
 NUMBERS = (-1, 0, 1, 101, 2**31, 2**32 - 1, 2**32, 2**62, 2**63, 1e19, -(2**31))
 CODES = (1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 17, 18, 25, 28, 999, -1)
 KEEP = {"nvmlShutdown", "nvmlEventSetFree", "nvmlGpmSampleFree"}
-"""Where these fail, what was taken cannot be given back."""
+"""If these fail, resources cannot be released."""
 
 
 def window(dice):
@@ -32,7 +32,7 @@ def window(dice):
 
 
 def instances(dice, gpu):
-    """Rules of a GPU that may have MIG instances, which may be rebuilt, and may look like one another."""
+    """Returns rules of a GPU that may have MIG instances, which may be rebuilt and may look alike."""
     rules = [f"{window(dice)} {gpu} value mig.mode 1", f"0 - {gpu} value mig.most {dice.choice([7, 2**31])}"]
     for place in range(dice.randint(0, 4)):
         at = f"{window(dice)} {gpu}:{place}"
@@ -66,7 +66,7 @@ def scenario(dice):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_driver_is_survived(driver, tmp_path, seed):  # noqa: F811
-    """No counter falls, no series is told twice, no share leaves its range, nothing is held, nothing of ours fails."""
+    """No counter falls, no series appears twice, no share leaves its range, nothing leaks, and no code of ours fails."""
     logging.disable(logging.CRITICAL)
     _guard.reset()
     rules = scenario(random.Random(seed))

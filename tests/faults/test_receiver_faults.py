@@ -54,7 +54,7 @@ class Load:
 
 
 def outage(service, receiver, resident, *, seconds, rate):
-    """A receiver that is down from the start and comes up under load; gives what was seen."""
+    """Runs a receiver that is down at first and comes up under load; returns what was observed."""
     receiver.close()
     service.predict(200)
     before = resident()
@@ -106,8 +106,8 @@ def test_case_01_a_minute_without_receiver(make_service, receiver, resident, fig
     ],
     ids=["never", "dripping head", "dripping body", "half a body", "closed", "reset"],
 )
-def test_case_02_a_tarpit_holds_nobody(make_service, receiver, figure, reply):
-    """Whatever it does with the connection, a receiver holds a sender for the deadline and no longer."""
+def test_case_02_a_tarpit_blocks_no_one(make_service, receiver, figure, reply):
+    """No receiver can block a sender beyond its deadline."""
     reply.stores = False
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), reply)
     service = make_service(timeout=0.2)
@@ -126,7 +126,7 @@ def test_case_02_a_tarpit_holds_nobody(make_service, receiver, figure, reply):
 
 
 def test_case_02_a_status_that_was_read_counts(make_service, receiver):
-    """The receiver said 200 and closed in the middle of the body: it has the records, so they are delivered."""
+    """A receiver that answers 200 and closes in the middle of the body has the records: they count as delivered."""
     receiver.script["traces"] = [Reply(200, body=b"x" * 100, cut="mid")]
     service = make_service()
     service.predict(2)
@@ -137,7 +137,7 @@ def test_case_02_a_status_that_was_read_counts(make_service, receiver):
 
 
 def test_case_02_a_name_lookup_that_hangs(receiver):
-    """A resolver that does not answer holds nobody beyond the deadline, and there is never more than one lookup."""
+    """A hanging resolver blocks no one beyond the deadline, and there is never more than one lookup."""
     from otel_ml.config import Config
 
     released, asked = threading.Event(), []
@@ -161,7 +161,7 @@ def test_case_02_a_name_lookup_that_hangs(receiver):
 
 
 def test_case_02_a_handshake_that_hangs(receiver):
-    """A receiver that accepts and then says nothing of TLS is cut at the deadline."""
+    """A receiver that accepts and never completes the TLS handshake is cut off at the deadline."""
     from otel_ml.config import Config
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -197,7 +197,7 @@ def test_case_03_final_answers_are_never_retried(make_service, receiver, status)
     ],
 )
 def test_case_03_retryable_answers_wait_as_asked(make_service, receiver, status, wait):
-    """The table's statuses are tried again after the wait that was asked for, or not at all when it is too long."""
+    """Retryable statuses are retried after the requested wait, or not at all if it is too long."""
     text = formatdate(time.time() - 5, usegmt=True) if wait == "date" else wait
     receiver.script["traces"] = [Reply(status, headers={"retry-after": text})]
     service = make_service(timeout=1.8)
@@ -210,7 +210,7 @@ def test_case_03_retryable_answers_wait_as_asked(make_service, receiver, status,
 
 
 def test_case_03_a_wait_of_zero_is_no_tight_loop(make_service, receiver):
-    """Retry-After: 0 for ever is answered with growing pauses."""
+    """Repeated `Retry-After: 0` is answered with growing pauses."""
     receiver.default["traces"] = Reply(503, headers={"retry-after": "0"})
     service = make_service(timeout=1.5)
     service.predict()
@@ -221,7 +221,7 @@ def test_case_03_a_wait_of_zero_is_no_tight_loop(make_service, receiver):
 
 
 def test_case_03_one_line_a_reason(make_service, receiver, caplog):
-    """However often it fails, flaps and refuses, the operator reads a few lines."""
+    """However often it fails, flaps and refuses, the log has one line per reason."""
     receiver.script["traces"] = [Reply(503, headers={"retry-after": "0"}), Reply(), Reply(400)] * 5
     service = make_service()
     with caplog.at_level(logging.WARNING, "otel_ml"):
@@ -282,7 +282,7 @@ def partial(**values):
     ],
 )
 def test_case_05_partial_success_is_read(make_service, receiver, reply, rejected):
-    """What the receiver refuses of an accepted request is counted; what cannot be read takes nothing away."""
+    """Records refused in an accepted request are counted; an unreadable answer counts none."""
     reply.stores = True
     receiver.script["traces"] = [reply]
     service = make_service()
@@ -293,7 +293,7 @@ def test_case_05_partial_success_is_read(make_service, receiver, reply, rejected
 
 
 def test_case_05_a_portals_page_is_no_delivery(make_service, receiver, caplog):
-    """A page with status 200 has taken nothing: the records count as rejected, and one line says what answered."""
+    """A web page with status 200 accepts nothing: the records count as rejected, and one log line says what answered."""
     page = Reply(body=b"<!doctype html><p>Log in", headers={"content-type": "text/html"}, stores=False)
     receiver.default = dict.fromkeys(("traces", "logs", "metrics"), page)
     service = make_service()
@@ -337,7 +337,7 @@ def test_case_05_a_gigabyte_in_answer_is_left_alone(make_service, receiver, resi
 
 
 def test_case_06_a_batch_is_split_until_it_fits(make_service, receiver, figure):
-    """A receiver with a small limit gets small requests; a single record over it costs itself only."""
+    """A receiver with a small limit gets small requests; only a single record over the limit is lost."""
     original = receiver._answer
 
     service = make_service(timeout=20.0)
@@ -363,7 +363,7 @@ def test_case_06_a_batch_is_split_until_it_fits(make_service, receiver, figure):
 
 
 def test_case_06_a_record_beyond_the_request_limit(make_service, receiver):
-    """Texts of 50 MiB are cut to 64 KiB when they are made; a record that is still too large costs itself only."""
+    """Texts of 50 MiB are cut to 64 KiB when recorded; only a record that is still too large is lost."""
     service = make_service(timeout=20.0)
     logger = service.engine.logger_provider.get_logger("big")
     logger.emit(body="before")
@@ -380,7 +380,7 @@ def test_case_06_a_record_beyond_the_request_limit(make_service, receiver):
 
 
 def test_case_07_stored_and_then_dropped_is_at_most_one_batch_twice(make_service, receiver, figure):
-    """A receiver that stores and then breaks off gets the batch again: duplicates are one batch an event, no more."""
+    """A receiver that stores and then breaks off gets the batch again: at most one duplicated batch per incident."""
     service = make_service(timeout=5.0)
     service.predict()
     service.flush()

@@ -1,4 +1,4 @@
-"""The resource sampler under what a machine does to it in a day, and in a bad minute."""
+"""The resource sampler on a machine with reboots, restarts, wraps and refused files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fresh_guard():
 
 
 class Machine:
-    """A recorded /proc that lives through a day: two reboots, a wrapped and a reset counter, a restarted service."""
+    """A recorded /proc over a day: two reboots, a wrapped and a reset counter, a restarted service."""
 
     def __init__(self, root: Path) -> None:
         self.proc = shutil.copytree(DATA / "proc_node", root / "proc")
@@ -46,13 +46,13 @@ class Machine:
         self.booted = 0.0
 
     def live(self, now: float) -> None:
-        """Writes what the kernel would say at this time."""
+        """Writes what the kernel would report at this time."""
         self.now = now
         if now in {8 * 3600, 16 * 3600}:
             self.booted = now
         up = int(now - self.booted)
         ticks = up * os.sysconf("SC_CLK_TCK")
-        # the kernel's iowait time steps back a little now and then
+        # the kernel's iowait time sometimes steps back a little
         wait = ticks // 10 - (3 if up % 210 == 0 and up else 0)
         (self.proc / "stat").write_text(f"cpu  {ticks} 0 {ticks // 4} {ticks} {wait} 0 5 0\ncpu0 {ticks} 0 0 0\n")
         sectors = 3 * up
@@ -84,12 +84,12 @@ class Refused:
         return Report((Reading(semconv.CONTAINER_CPU_TIME, self._machine.now, {semconv.CPU_MODE: "user"}),))
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Has nothing to release."""
 
 
 @pytest.mark.parametrize("interval", [120, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_day_with_two_reboots_is_monotonic_and_quiet(tmp_path, caplog, monkeypatch, interval):
-    """Case 15: up to 2,880 ticks; no counter falls, nothing raises, one line for each thing that goes and comes."""
+    """Case 15: up to 2,880 ticks; no counter falls, nothing raises, one log line for each thing that disappears or returns."""
     caplog.set_level("INFO", "otel_ml")
     machine = Machine(tmp_path)
     host = HostSource(
@@ -185,7 +185,7 @@ print("process.cpu.time" in points, "process.disk.io" in points, errors)
 
 
 def test_a_control_group_that_is_removed_under_the_sampler(tmp_path):
-    """Case 15: a restarted container; its figures are absent, then those of the new group."""
+    """Case 15: a restarted container: figures are absent first, then come from the new group."""
     tree = shutil.copytree(DATA / "cgroup_v2_nested", tmp_path / "tree")
     group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
     now = [0.0]
@@ -203,7 +203,7 @@ def test_a_control_group_that_is_removed_under_the_sampler(tmp_path):
 
 
 def test_the_command_ends_with_the_process_that_it_watches(receiver):
-    """Case 15: killed; the sampler sends what it has and ends with 0 and one line."""
+    """Case 15: after the process is killed the sampler sends what it has and exits with 0 and one line."""
     service = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "sidecar", "--interval", "0.2"]
     command += ["--pid", str(service.pid), "--endpoint", receiver.url]
@@ -241,7 +241,7 @@ def test_a_service_that_was_restarted_is_found_by_its_name(tmp_path):
 
 
 def test_the_thread_survives_every_kind_of_exception():
-    """Case 15: whatever a source raises, the others are read and the thread lives."""
+    """Case 15: whatever a source raises, the others are read and the thread survives."""
     errors = [
         RuntimeError("x"),
         MemoryError(),
@@ -273,7 +273,7 @@ def test_the_thread_survives_every_kind_of_exception():
             return Report((Reading(semconv.SYSTEM_CPU_LOGICAL_COUNT, 1, {}),))
 
         def close(self):
-            """Holds nothing."""
+            """Has nothing to release."""
 
     hostile, sound = Hostile(), Sound()
     sampler = ResourceSampler(sources=[hostile, sound], budget=64)

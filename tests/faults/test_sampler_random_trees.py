@@ -1,4 +1,4 @@
-"""Files of /proc and of control groups as nobody would write them, drawn at random from a seed that repeats them."""
+"""Random files of /proc and of control groups, drawn from a fixed seed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def spoil(path, dice):
 
 @pytest.fixture
 def alarm():
-    """Ends a reading that waits for ever."""
+    """Interrupts a reading that hangs."""
     signal.alarm(60)
     yield
     signal.alarm(0)
@@ -67,7 +67,7 @@ def alarm():
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_files_cost_their_own_figures_only(tmp_path, alarm, seed):
-    """Nothing is waited for, nothing of ours fails, no point leaves its range, no descriptor stays open."""
+    """Nothing hangs, no code of ours fails, no point leaves its range, no descriptor stays open."""
     logging.disable(logging.CRITICAL)
     _guard.reset()
     dice = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A long run at a steady rate: memory, descriptors and threads stay where they are."""
+"""A long run at a steady rate: memory, descriptors and threads stay constant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE = 2000
 
 @pytest.mark.slow
 def test_soak(run, receiver, tmp_path, figure):
-    """Two thousand predictions a second, all delivered; the slope of memory is told in KiB an hour."""
+    """Two thousand predictions a second, all delivered; the slope of memory is recorded in KiB per hour."""
     program = run("soak.py", SECONDS, RATE)
     forgetting = threading.Event()
     seen = [0]

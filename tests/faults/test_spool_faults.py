@@ -1,4 +1,4 @@
-"""Case 10, the spool itself: limits, full disks, torn files, several processes, and what it holds after any history."""
+"""Case 10, the spool itself: limits, full disks, torn files, several processes, and its content after random histories."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 def test_an_outage_loses_nothing(make_service, receiver, folder, figure):
-    """What could not be sent is on disk, in the ledger as in flight, and delivered once when the receiver is back."""
+    """Records that could not be sent are on disk, in flight in the ledger, and delivered once when the receiver is back."""
     receiver.default = dict(DOWN)
     service = make_service(spool_dir=str(folder))
     service.predict(300)
@@ -56,7 +56,7 @@ def test_an_outage_loses_nothing(make_service, receiver, folder, figure):
 
 
 def test_cumulative_metrics_are_not_spooled(make_service, receiver, folder):
-    """They heal by themselves: the next export carries the totals."""
+    """Cumulative metrics are not spooled: the next export carries the totals."""
     receiver.default = dict(DOWN)
     service = make_service(spool_dir=str(folder), timeout=0.3)
     service.flush()
@@ -64,8 +64,8 @@ def test_cumulative_metrics_are_not_spooled(make_service, receiver, folder):
     assert service.ledger("metrics").dropped.keys() == {"retry_exhausted"}
 
 
-def test_the_limit_holds_and_what_is_beyond_it_is_counted(make_service, receiver, folder):
-    """A full spool takes no more; the rest is dropped as it would be without one."""
+def test_the_limit_holds_and_the_excess_is_counted(make_service, receiver, folder):
+    """A full spool refuses more; the rest is dropped as without a spool."""
     receiver.default = dict(DOWN)
     service = make_service(spool_dir=str(folder), spool_size=60_000)
     for _ in range(20):
@@ -92,7 +92,7 @@ def full_disk():
 
 
 def test_a_full_disk_is_counted_and_never_raised(folder, caplog):
-    """A disk that takes no more bytes: no file is left behind, one line is logged, and it works again afterwards."""
+    """A full disk leaves no partial file and gives one log line; the spool works again afterwards."""
     spool = Spool(str(folder), limit=10**6)
     with full_disk():
         kept = [spool.keep("traces", 5, b"x" * 1000) for _ in range(3)]
@@ -104,8 +104,8 @@ def test_a_full_disk_is_counted_and_never_raised(folder, caplog):
     spool.close()
 
 
-def test_a_folder_that_vanishes_is_made_again_and_what_lay_in_it_is_counted(make_service, receiver, folder):
-    """Somebody removes the spool under a running service: what it held is dropped, what comes after is kept."""
+def test_a_removed_folder_is_created_again_and_its_content_is_counted(make_service, receiver, folder):
+    """When the spool folder is removed under a running service its content counts as dropped, and later records are kept."""
     receiver.default = dict(DOWN)
     service = make_service(spool_dir=str(folder))
     service.predict(10)
@@ -119,8 +119,8 @@ def test_a_folder_that_vanishes_is_made_again_and_what_lay_in_it_is_counted(make
     assert len(list(folder.rglob("*-traces-5.otlp"))) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_named_at_once(make_service, tmp_path):
-    """A wrong path fails before any traffic, by the variable's name."""
+def test_a_folder_that_cannot_be_created_is_named_at_once(make_service, tmp_path):
+    """A wrong path fails before any traffic, and the message names the variable."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigError, match="OTEL_ML_SPOOL_DIR"):
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_made_is_named_at_once(make_service, tmp_path):
 
 
 def test_no_torn_file_is_taken_for_a_whole_one(folder):
-    """Cut at every length, and with every byte changed: never a wrong request, always the count in the name."""
+    """A file cut at any length or with any byte changed is never a valid request; its name gives the lost count."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("logs", 7, b"the request")
     path = spool.waiting()[0]
@@ -143,7 +143,7 @@ def test_no_torn_file_is_taken_for_a_whole_one(folder):
     spool.close()
 
 
-def test_a_shutdown_leaves_to_the_next_process_what_it_cannot_send(make_service, receiver, folder):
+def test_a_shutdown_leaves_unsent_requests_to_the_next_process(make_service, receiver, folder):
     """The next process on the folder enters those records in its own ledger and delivers them once."""
     receiver.default = dict(DOWN)
     first = make_service(spool_dir=str(folder))
@@ -160,7 +160,7 @@ def test_a_shutdown_leaves_to_the_next_process_what_it_cannot_send(make_service,
 
 
 def test_two_processes_on_one_folder_replay_everything_once(run, receiver, folder, tmp_path, figure):
-    """Orphaned requests are taken by one of the processes that see them, never by two."""
+    """Orphaned requests are taken by exactly one of the processes that see them."""
     for number in range(6):
         spool = Spool(str(folder), limit=10**8)
         for index in range(20):
@@ -180,8 +180,8 @@ def test_two_processes_on_one_folder_replay_everything_once(run, receiver, folde
     figure(10, mode="four processes on one spool", duplicated=len(ids) - len(set(ids)), lost=left)
 
 
-def test_a_request_on_the_way_is_decided_before_the_end(folder):
-    """A shutdown in the middle of a replayed request waits for its answer, so that nobody replays it again."""
+def test_a_request_in_flight_is_decided_before_the_exit(folder):
+    """A shutdown during a replay waits for the answer, so that the request is not replayed again."""
     posting, answered = threading.Event(), threading.Event()
 
     class Slow:
@@ -220,7 +220,7 @@ def request(number):
 
 
 def test_a_living_processes_requests_are_left_alone(folder):
-    """Only its own process replays what a living process has kept."""
+    """Only the process that kept a request replays it while that process runs."""
     mine, others = Spool(str(folder), limit=10**6), Spool(str(folder), limit=10**6)
     others.keep("traces", 1, b"theirs")
     before = mine.waiting()
@@ -251,7 +251,7 @@ def test_a_folder_whose_lock_is_a_link_is_left_alone(folder, tmp_path):
 
 
 def test_a_forked_child_has_a_folder_of_its_own(folder):
-    """The child neither replays nor frees what the parent has kept; when it has ended, its own requests are orphans."""
+    """A forked child neither replays nor frees the parent's requests; after its exit its own requests are orphans."""
     parent = Spool(str(folder), limit=10**6)
     parent.keep("traces", 1, b"parent")
     pid = os.fork()
@@ -272,8 +272,8 @@ def test_a_forked_child_has_a_folder_of_its_own(folder):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
-    """Random writes, removals, damage, crashes and restarts against a model that is a dictionary."""
+def test_any_history_leaves_the_spool_like_the_model(folder, seed):
+    """Random writes, removals, damage, crashes and restarts agree with a model that is a dictionary."""
     dice = random.Random(seed)
     spool, model, torn = Spool(str(folder), limit=4_000), {}, 0
     for step in range(120):
@@ -304,7 +304,7 @@ def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
             spool.close()
             spool = Spool(str(folder), limit=4_000)
         elif action == "crash":
-            spool.reset_after_fork()  # what a crash does: the locks go, the files stay
+            spool.reset_after_fork()  # like a crash: locks are released, files stay
             spool = Spool(str(folder), limit=4_000)
     contents = [read(path) for path in spool.waiting()]
 
@@ -314,7 +314,7 @@ def test_any_history_leaves_the_spool_as_a_model_says(folder, seed):
 
 
 class Receiving:
-    """A transport in memory that takes requests up to a size and spans up to a number, then does not answer."""
+    """A transport in memory that accepts requests up to a size and spans up to a number, then stops answering."""
 
     endpoint = "http://receiver"
 
@@ -353,7 +353,7 @@ def spans(*names):
 
 
 def kept_before(folder, count, body):
-    """What an earlier process has left."""
+    """Writes what an earlier process left."""
     spool = Spool(str(folder), limit=10**7)
     assert spool.keep("traces", count, body)
     spool.close()
@@ -371,8 +371,8 @@ def replaying(folder, receiving, *, own=()):
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own", "another process's"])
-def test_a_kept_request_that_is_too_large_comes_apart(folder, own):
-    """As without a spool: it is halved until the receiver takes it; only a record that fails alone is too large."""
+def test_a_kept_request_that_is_too_large_is_split(folder, own):
+    """As without a spool, it is halved until the receiver accepts it; only a record that fails alone is too large."""
     names = [f"span {number:04d}" for number in range(40)]
     body = spans(*names[:7], "x" * 3_000, *names[7:])
     if not own:
@@ -388,7 +388,7 @@ def test_a_kept_request_that_is_too_large_comes_apart(folder, own):
 
 
 def test_an_outage_in_the_middle_of_a_split_loses_and_repeats_nothing(folder):
-    """What was decided is decided; the rest lies on disk, and the next process delivers it."""
+    """Decided parts stay decided; the rest is on disk, and the next process delivers it."""
     names = [f"span {number:04d}" for number in range(40)]
     first, second = Receiving(400, until=15), Receiving(400)
     replay, book = replaying(folder, first, own=[(40, spans(*names))])
@@ -405,7 +405,7 @@ def test_an_outage_in_the_middle_of_a_split_loses_and_repeats_nothing(folder):
 
 
 def test_what_is_too_large_and_no_request_of_ours_is_counted(folder):
-    """A body that cannot be taken apart is dropped whole."""
+    """A body that cannot be split is dropped as a whole."""
     replay, book = replaying(folder, Receiving(3), own=[(7, b"no request")])
     wait_until(lambda: not book.read().in_flight)
     replay.stop(time.monotonic() + 10)
@@ -413,8 +413,8 @@ def test_what_is_too_large_and_no_request_of_ours_is_counted(folder):
     assert book.read() == Ledger(7, 0, 0, {"too_large": 7})
 
 
-def test_a_disk_that_takes_no_halves_keeps_the_whole(folder):
-    """Where a request cannot be written in two parts, it stays as it is."""
+def test_a_full_disk_keeps_the_whole_request(folder):
+    """A request that cannot be written in two parts stays as it is."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("traces", 2, b"x" * 1000)
     (path,) = spool.waiting()
@@ -427,8 +427,8 @@ def test_a_disk_that_takes_no_halves_keeps_the_whole(folder):
     spool.close()
 
 
-def test_a_file_that_goes_while_the_room_is_summed_up_refuses_nothing(folder):
-    """Files go at any moment, since others replay them: one that has a name and nothing else takes no room."""
+def test_a_file_that_vanishes_while_sizes_are_added_refuses_nothing(folder):
+    """A file may vanish at any moment, since others replay it: a vanished file takes no space."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("traces", 1, b"x")
     (spool.waiting()[0].parent / "gone.otlp").symlink_to("nowhere")
@@ -437,8 +437,8 @@ def test_a_file_that_goes_while_the_room_is_summed_up_refuses_nothing(folder):
     spool.close()
 
 
-def test_a_file_that_is_removed_while_it_is_on_the_way_is_counted_once(folder):
-    """Its answer decides: it is delivered, not lost as well."""
+def test_a_file_that_is_removed_while_it_is_sent_is_counted_once(folder):
+    """The answer decides: the request is delivered, and not counted as lost too."""
     receiving = Receiving(10**6, meanwhile=lambda: shutil.rmtree(folder))
     replay, book = replaying(folder, receiving, own=[(2, spans("a", "b"))])
     wait_until(lambda: not book.read().in_flight)
@@ -447,8 +447,8 @@ def test_a_file_that_is_removed_while_it_is_on_the_way_is_counted_once(folder):
     assert book.read() == Ledger(2, 2)
 
 
-def test_a_file_that_is_removed_is_lost_no_later_than_at_the_end(folder):
-    """Also where the receiver never answers."""
+def test_a_removed_file_is_counted_as_lost_by_the_exit(folder):
+    """A removed file is counted as lost by the exit, even if the receiver never answers."""
     replay, book = replaying(folder, Receiving(10**6, until=0), own=[(2, spans("a", "b")), (1, spans("c"))])
     next(folder.rglob("*-2.otlp")).unlink()
     replay.stop(time.monotonic() + 10)
@@ -457,7 +457,7 @@ def test_a_file_that_is_removed_is_lost_no_later_than_at_the_end(folder):
 
 
 def test_a_name_in_our_own_folder_counts_only_if_it_is_ours(folder):
-    """Our own files are known: torn ones count what was kept, whatever a name says, and foreign names count nothing."""
+    """Our own files are known: a torn one counts what was kept, whatever its name says, and unknown names count nothing."""
     spool, book = Spool(str(folder), limit=10**7), Book()
     replay = Replay(spool, {"traces": book})
     replay.serve("traces", Receiving(10**6), 30.0)
@@ -476,7 +476,7 @@ def test_a_name_in_our_own_folder_counts_only_if_it_is_ours(folder):
 
 
 def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path):
-    """Empty ones are removed with all that is in them."""
+    """A folder that cannot be listed is kept: removing it as empty would delete its content."""
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x.otlp").write_bytes(b"")

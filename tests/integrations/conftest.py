@@ -1,4 +1,4 @@
-"""Stock SDK providers in memory, an ASGI client, and a receiver that decodes OTLP over HTTP on loopback."""
+"""SDK providers in memory, an ASGI client, and a receiver that decodes OTLP over HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Memory:
-    """The stock SDK with everything kept in memory."""
+    """The SDK with everything kept in memory."""
 
     def __init__(self, sampler=None):
         self._spans = InMemorySpanExporter()
@@ -80,7 +80,7 @@ class Memory:
 
 
 class Client:
-    """Calls an application in process, one event loop a call."""
+    """Calls an application in process, with one event loop per call."""
 
     def __init__(self, app, **options):
         self._transport = httpx.ASGITransport(app, raise_app_exceptions=False, **options)
@@ -106,7 +106,7 @@ class Client:
 
 
 class Receiver:
-    """What an OTLP/HTTP receiver on loopback was sent, decoded."""
+    """The decoded requests that an OTLP/HTTP receiver on loopback received."""
 
     _KINDS = {
         "/v1/traces": ExportTraceServiceRequest,
@@ -202,7 +202,7 @@ class Receiver:
             }
 
     def wait_for(self, condition, timeout=30.0):
-        """Waits until something received makes a condition true."""
+        """Waits until received data makes a condition true."""
         with self._lock:
             if not self._lock.wait_for(lambda: condition(self), timeout):
                 raise AssertionError("what was waited for did not arrive")
@@ -220,7 +220,7 @@ def memory():
 
 @pytest.fixture
 def sampled_memory():
-    """Makes the stock SDK with a sampler."""
+    """Builds the SDK with a sampler."""
     return Memory
 
 
@@ -280,7 +280,7 @@ class Served:
         raise AssertionError(f"the server did not start:\n{self.output}")
 
     def terminate(self, timeout=30.0):
-        """Sends SIGTERM and gives the exit status."""
+        """Sends SIGTERM and returns the exit status."""
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(timeout)
         self._reader.join(timeout)
@@ -296,7 +296,7 @@ class Served:
 
 @pytest.fixture
 def serve(receiver, tmp_path):
-    """Starts a command that serves on the port for which it is given `{port}`; telemetry goes to the receiver."""
+    """Starts a command that serves on the port that replaces `{port}`; its telemetry goes to the receiver."""
     running = []
 
     def start(*command, folder, **environment):

@@ -61,7 +61,7 @@ def outcome_of(code: str) -> Any:
 
 
 def test_logfire_configured_first_keeps_everything() -> None:
-    """With Logfire first we are its guest: its exporter sees our span, its own spans nest above and below it."""
+    """If Logfire is configured first we run in guest mode: its exporter gets our span, and its spans nest above and below it."""
     assert outcome_of(LOGFIRE_FIRST) == {
         "mode": "guest",
         "replaced": [],
@@ -114,5 +114,5 @@ print(json.dumps([telemetry.mode, prediction.id, prediction.trace_id, telemetry.
 
 
 def test_a_disabled_sdk_is_obeyed() -> None:
-    """OTEL_SDK_DISABLED turns everything off; the surface stays usable."""
+    """OTEL_SDK_DISABLED turns everything off; the API stays usable."""
     assert outcome_of(DISABLED) == ["off", "mine", "0" * 32, {}, True]

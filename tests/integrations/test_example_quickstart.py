@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "quickstart"
 
 
 def test_the_quickstart_shows_what_its_readme_promises(serve, receiver, attributes_of):
-    """One request leaves the two spans, the four metrics, the event and the header that the README names."""
+    """One request produces the two spans, the four metrics, the event and the header that the README names."""
     served = serve(sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", folder=FOLDER)
     applicant = {"age": 41, "income": 52000, "employed": True}
     answer = httpx.post(f"{served.url}/predict", json=applicant, trust_env=False)

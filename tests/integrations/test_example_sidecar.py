@@ -34,7 +34,7 @@ def resources_of(receiver, attributes_of, name):
         ]
 
 
-def test_the_sidecar_reads_the_service_and_both_end_well(receiver, attributes_of, environment):
+def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, attributes_of, environment):
     """One service name, two instances: predictions from one, its process figures from the other."""
     command = [
         sys.executable,
@@ -66,7 +66,7 @@ def test_the_sidecar_reads_the_service_and_both_end_well(receiver, attributes_of
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, attributes_of, environment, number):
-    """The last readings arrive although the export interval is far from over."""
+    """The last readings arrive long before the export interval is over."""
     options = ["--interval", "0.2", "--service-name", "node-a", "--endpoint", receiver.endpoint]
     environment["OTEL_METRIC_EXPORT_INTERVAL"] = "3600000"
     process = subprocess.Popen([*COMMAND, *options], env=environment, stderr=subprocess.PIPE, text=True)

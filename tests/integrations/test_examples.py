@@ -1,4 +1,4 @@
-"""The examples run as their READMEs say, and what they promise is what arrives."""
+"""The examples run as their READMEs say, and the promised telemetry arrives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def run_json(*command: str, **environment: str) -> dict:
-    """The last line of a program's output, which must end well."""
+    """Returns the last line of a program's output; the program must succeed."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
     done = subprocess.run(
         [sys.executable, *command],
@@ -49,7 +49,7 @@ def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
 
 
 def test_the_demo_reads_back_what_it_sent(tmp_path) -> None:
-    """`otel-ml demo` trains, serves, sends, labels, and finds everything again in the console's store."""
+    """`otel-ml demo` trains, serves, sends, labels, and reads everything back from the console's store."""
     verdict = run_json(
         "-m", "otel_ml", "demo", "--seconds", "6", "--rate", "20", "--port", "18000", "--console-port", "14400",
         "--folder", str(tmp_path / "demo"), OTEL_ML_INSTANCE_DIR=str(tmp_path),

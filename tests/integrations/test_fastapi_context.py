@@ -1,4 +1,4 @@
-"""What a caller may send in, and what goes back: trace context, baggage, the prediction id."""
+"""What a caller may send, and what is returned: trace context, baggage, the prediction id."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def application(memory, endpoint=lambda: 1, **options):
 
 
 def predict(prediction_id):
-    """Leaves an id in the request, as the first prediction of a request does."""
+    """Stores an id in the request, as the first prediction of a request does."""
     holder = get_value(PREDICTIONS_KEY)
     if holder is not None and holder.first_id is None:
         holder.first_id = prediction_id
 
 
-def test_the_callers_trace_goes_on(memory, client_of):
+def test_the_callers_trace_continues(memory, client_of):
     """A caller's span is the remote parent of the server span, with its trace state."""
     client_of(application(memory)).get("/", headers=HEADERS)
 
@@ -46,7 +46,7 @@ def test_the_callers_trace_goes_on(memory, client_of):
 
 
 def test_an_untrusted_callers_trace_is_linked(memory, client_of):
-    """Without trust a new trace begins, with a link to the caller's span."""
+    """Without trust a new trace starts, with a link to the caller's span."""
     client_of(application(memory, trust_remote_context=False)).get("/", headers=HEADERS)
 
     (span,) = memory.spans()
@@ -54,8 +54,8 @@ def test_an_untrusted_callers_trace_is_linked(memory, client_of):
     assert (span.parent, f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}") == (None, TRACE, PARENT)
 
 
-def test_a_broken_trace_header_begins_a_trace(memory, client_of):
-    """A header that is no trace context is as good as none."""
+def test_a_broken_trace_header_starts_a_trace(memory, client_of):
+    """An invalid trace header is ignored."""
     client_of(application(memory)).get("/", headers={"traceparent": "nonsense"})
 
     (span,) = memory.spans()
@@ -67,7 +67,7 @@ def test_a_broken_trace_header_begins_a_trace(memory, client_of):
     [((), {}), (("tenant",), {"tenant": "a"}), (("tenant", "user"), {"tenant": "a", "user": "b"})],
 )
 def test_baggage_stays_outside_unless_it_is_allowed(memory, client_of, allowed, inside):
-    """Only baggage on the list reaches the application and what it calls."""
+    """Only listed baggage reaches the application and its calls."""
     seen = []
     app = application(memory, lambda: seen.append(dict(baggage.get_all())), allowed_baggage=allowed)
 
@@ -77,7 +77,7 @@ def test_baggage_stays_outside_unless_it_is_allowed(memory, client_of, allowed, 
 
 
 def test_a_sampler_decides_about_the_server_span(sampled_memory, client_of):
-    """An unsampled request leaves no span, is measured all the same, and its children are unsampled too."""
+    """An unsampled request has no span but is measured, and its children are unsampled too."""
     memory = sampled_memory(ParentBased(ALWAYS_OFF))
     tracer = memory.tracer_provider.get_tracer("user")
 
@@ -91,7 +91,7 @@ def test_a_sampler_decides_about_the_server_span(sampled_memory, client_of):
 
 
 def test_a_sampler_that_raises_costs_the_span_only(sampled_memory, client_of):
-    """An exception of the sampler stays away from the request."""
+    """An exception in the sampler does not affect the request."""
 
     class Broken:
         def should_sample(self, *args, **kwargs):
@@ -107,7 +107,7 @@ def test_a_sampler_that_raises_costs_the_span_only(sampled_memory, client_of):
 
 
 def test_the_sampler_sees_the_request(sampled_memory, client_of):
-    """Method, path and scheme are there when the sampler is asked."""
+    """The sampler sees method, path and scheme."""
     asked = []
 
     class Asking(type(ALWAYS_OFF)):
@@ -122,7 +122,7 @@ def test_the_sampler_sees_the_request(sampled_memory, client_of):
 
 
 def test_the_first_predictions_id_is_in_the_answer(memory, client_of):
-    """The answer names the first prediction made in the request, in sync and in async endpoints."""
+    """The response names the first prediction of the request, in sync and async endpoints."""
 
     def sync():
         predict("first")
@@ -147,7 +147,7 @@ def test_a_request_without_a_prediction_has_no_id(memory, client_of):
 
 @pytest.mark.parametrize("prediction_id", ["a\r\nset-cookie: x=1", "", "\ud800", "ü", "x" * 257, "a b"])
 def test_an_id_that_is_no_header_value_is_left_out(memory, client_of, prediction_id):
-    """An id of the user's making cannot split the answer's headers."""
+    """An id from the user cannot split the response headers."""
 
     def endpoint():
         predict(prediction_id)
@@ -175,7 +175,7 @@ def test_the_applications_own_header_wins(memory, client_of):
 
 
 def test_a_failed_request_names_its_prediction_too(memory, client_of):
-    """The answer to an unhandled exception carries the id."""
+    """The response to an unhandled exception carries the id."""
 
     def endpoint():
         predict("failed")
@@ -187,7 +187,7 @@ def test_a_failed_request_names_its_prediction_too(memory, client_of):
 
 
 def test_a_request_inside_a_request_has_its_own_span(memory, client_of):
-    """An application that calls another one in process makes a second server span below the first, with its own id."""
+    """An application that calls another one in process has a second server span below the first, with its own id."""
     inner = application(memory, lambda: predict("inner"))
 
     async def endpoint():
@@ -204,7 +204,7 @@ def test_a_request_inside_a_request_has_its_own_span(memory, client_of):
 
 
 def test_a_span_factory_replaces_the_tracer(memory, client_of):
-    """The server span can be made by somebody else."""
+    """A span factory can make the server span."""
     tracer = memory.tracer_provider.get_tracer("special")
 
     def factory(name, context, attributes):

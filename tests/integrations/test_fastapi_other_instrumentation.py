@@ -29,7 +29,7 @@ needs_native = pytest.mark.skipif(
 
 @pytest.fixture
 def own_mode():
-    """Puts an engine in force whose tracer and meter are those of a stock SDK."""
+    """Activates an engine whose tracer and meter are those of an SDK."""
 
     def enter(memory):
         engine = SimpleNamespace(
@@ -49,7 +49,7 @@ def predict():
 
 
 def servers(memory):
-    """Scope and name of every server span."""
+    """Returns scope and name of every server span."""
     return [(span.instrumentation_scope.name, span.name) for span in memory.spans() if span.kind is SpanKind.SERVER]
 
 
@@ -90,7 +90,7 @@ def test_in_guest_mode_the_native_span_is_used(memory, client_of):
 
 @needs_native
 def test_in_guest_mode_native_metrics_stay_the_only_ones(memory, client_of):
-    """Where FastAPI measures but does not trace, the span is ours and the metrics are FastAPI's."""
+    """If FastAPI measures but does not trace, the span is ours and the metrics are FastAPI's."""
     app = with_native(memory, tracing=False)
     instrument_fastapi(app, **memory.providers)
     app.add_api_route("/leaf", predict)
@@ -102,7 +102,7 @@ def test_in_guest_mode_native_metrics_stay_the_only_ones(memory, client_of):
 
 
 @needs_native
-def test_in_own_mode_native_telemetry_stands_back(memory, client_of, own_mode):
+def test_in_own_mode_native_telemetry_yields(memory, client_of, own_mode):
     """In own mode the server span is ours, FastAPI's log events stay, and the undo gives FastAPI its settings back."""
     own_mode(memory)
     app = with_native(memory)
@@ -124,8 +124,8 @@ def test_in_own_mode_native_telemetry_stands_back(memory, client_of, own_mode):
 
 
 @needs_native
-def test_own_mode_may_begin_after_instrumentation(memory, client_of, own_mode):
-    """`configure` behind `instrument_fastapi`: one server span at every request, ours from the second on."""
+def test_own_mode_may_start_after_instrumentation(memory, client_of, own_mode):
+    """With `configure` after `instrument_fastapi` every request has one server span, ours from the second on."""
     app = with_native(memory)
     instrument_fastapi(app)
     app.add_api_route("/leaf", predict)
@@ -142,8 +142,8 @@ def test_own_mode_may_begin_after_instrumentation(memory, client_of, own_mode):
 
 
 @needs_native
-def test_in_own_mode_a_mounted_application_stands_back_too(memory, client_of, own_mode):
-    """A mounted FastAPI with telemetry of its own makes no second server span."""
+def test_in_own_mode_a_mounted_application_yields_too(memory, client_of, own_mode):
+    """A mounted FastAPI with its own telemetry adds no second server span."""
     own_mode(memory)
     app, sub = with_native(memory), with_native(memory)
     instrument_fastapi(app)
@@ -160,7 +160,7 @@ def test_in_own_mode_a_mounted_application_stands_back_too(memory, client_of, ow
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("sampled", [True, False])
 def test_beside_contrib_there_is_one_server_span(memory, sampled_memory, client_of, first, late, sampled):
-    """Whoever comes first, before or after the first request: contrib's span and metrics are the only ones."""
+    """In any order, before or after the first request, contrib's span and metrics are the only ones."""
     if not sampled:
         memory = sampled_memory(ParentBased(ALWAYS_OFF))
     app = FastAPI()
@@ -184,7 +184,7 @@ def test_beside_contrib_there_is_one_server_span(memory, sampled_memory, client_
 
 
 def test_an_outer_server_span_is_used(memory, client_of):
-    """A server span that any other middleware made around the application is adopted."""
+    """A server span of another middleware around the application is adopted."""
     tracer = memory.tracer_provider.get_tracer("outer")
     app = FastAPI()
     app.add_api_route("/leaf", predict)
@@ -200,7 +200,7 @@ def test_an_outer_server_span_is_used(memory, client_of):
 
 
 def test_a_disabled_sdk_leaves_the_id_only(client_of, monkeypatch):
-    """With `OTEL_SDK_DISABLED` the application runs as always and the answer still names the prediction."""
+    """With `OTEL_SDK_DISABLED` the application runs as usual and the response still names the prediction."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     app = FastAPI()
     instrument_fastapi(app)
@@ -214,7 +214,7 @@ def test_a_disabled_sdk_leaves_the_id_only(client_of, monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("first", ["ours", "contrib"])
 def test_undo_leaves_contrib_in_place(memory, client_of, first):
-    """The undo takes our layer out from under contrib's, which goes on."""
+    """The undo removes our layer below contrib's, which keeps working."""
     app = FastAPI()
     app.add_api_route("/leaf", lambda: 1)
     undo = instrument_fastapi(app, **memory.providers) if first == "ours" else None

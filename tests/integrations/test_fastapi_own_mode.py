@@ -1,4 +1,4 @@
-"""Own mode: the light server span and the cells leave what the stock SDK leaves, and harm as little."""
+"""Own mode: our server span and cells produce what the SDK produces, and are as harmless."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ needs_native = pytest.mark.skipif(
 
 
 def served():
-    """An application with a route for every kind of end."""
+    """Returns an application with a route for every kind of response."""
     app = FastAPI(telemetry=OFF) if hasattr(FastAPI(), "_telemetry") else FastAPI()
 
     @app.get("/items/{item}")
@@ -115,7 +115,7 @@ REQUESTS = {
 
 
 def left(mode, request, **options):
-    """What one request leaves: its answer, spans and HTTP metrics, without times and ids of our own."""
+    """Returns response, spans and HTTP metrics of one request, without times and our own ids."""
     method, path, headers = request
     with InMemoryTelemetry(mode) as telemetry:
         app = served()
@@ -154,7 +154,7 @@ def left(mode, request, **options):
     ("name", "trusted"),
     [*((name, True) for name in REQUESTS), *((name, False) for name in REQUESTS if name.startswith("trace"))],
 )
-def test_own_mode_leaves_what_the_stock_sdk_leaves(name, trusted):
+def test_own_mode_produces_what_the_sdk_produces(name, trusted):
     """Spans, links, parents, attributes, status and HTTP metrics are equal in both modes, whatever the client sends."""
     own = left("own", REQUESTS[name], trust_remote_context=trusted)
     guest = left("guest", REQUESTS[name], trust_remote_context=trusted)
@@ -163,7 +163,7 @@ def test_own_mode_leaves_what_the_stock_sdk_leaves(name, trusted):
 
 
 def test_what_the_service_adds_to_the_span_is_there():
-    """Attributes, events, an exception and a status that the service sets arrive as by the stock SDK."""
+    """Attributes, events, an exception and a status that the service sets arrive as through the SDK."""
     own, guest = left("own", ("GET", "/own", {})), left("guest", ("GET", "/own", {}))
 
     assert own == guest
@@ -188,8 +188,8 @@ def application(endpoint=lambda: 1, **options):
     return app
 
 
-def test_the_span_is_a_light_one(telemetry, client_of):
-    """The current span is ours, knows that it is a server span, and stops recording with the answer."""
+def test_the_span_is_ours(telemetry, client_of):
+    """The current span is ours, knows that it is a server span, and stops recording with the response."""
     seen = []
 
     def endpoint(tasks: BackgroundTasks):
@@ -205,14 +205,14 @@ def test_the_span_is_a_light_one(telemetry, client_of):
 
 @pytest.fixture
 def called():
-    """Keeps what an endpoint calls: FastAPI remembers endpoints for good, and other tests count the models alive."""
+    """Holds what an endpoint calls: FastAPI keeps endpoints forever, and other tests count live models."""
     kept = []
     yield kept
     kept.clear()
     gc.collect()
 
 
-def test_a_prediction_is_below_the_server_span_and_named_in_the_answer(called, telemetry, client_of):
+def test_a_prediction_is_below_the_server_span_and_named_in_the_response(called, telemetry, client_of):
     """Prediction span, its event and the header belong to the request."""
     model = otel_ml.Model("m", version="1", task="binary", capture_features="all", events="all")
 
@@ -235,8 +235,8 @@ def test_a_prediction_is_below_the_server_span_and_named_in_the_answer(called, t
     assert (event["trace_id"], event["span_id"]) == (TRACE, prediction["span_id"])
 
 
-def test_an_exemplar_points_to_a_server_span_that_says_so(client_of):
-    """The duration's exemplar is a span that was sent, marked for tail sampling; the next one of a bucket is not."""
+def test_an_exemplar_points_to_a_marked_server_span(client_of):
+    """The exemplar of the duration is a span that was sent, marked for tail sampling; the next span of the bucket is not marked."""
     with InMemoryTelemetry(clock=FixedClock()) as telemetry:
         app = application()
         for _ in range(2):
@@ -282,7 +282,7 @@ def test_the_scrape_page_has_the_same_metrics(client_of):
 
 
 def test_a_step_of_ours_that_fails_leaves_no_request_in_flight(telemetry, client_of):
-    """A request that could not be begun is counted neither as begun nor as ended."""
+    """A request whose start failed is counted neither as started nor as finished."""
     telemetry.internal_errors_expected = True
     app = application()
     client_of(app).get("/")
@@ -294,7 +294,7 @@ def test_a_step_of_ours_that_fails_leaves_no_request_in_flight(telemetry, client
 
 
 def test_requests_in_flight_are_seen(telemetry, client_of):
-    """A request that is being served is counted as such."""
+    """A request in progress is counted as active."""
     seen = []
 
     def endpoint():
@@ -306,8 +306,8 @@ def test_requests_in_flight_are_seen(telemetry, client_of):
     assert seen == [{"attributes": {"http.request.method": "GET", "url.scheme": "http"}, "value": 1}]
 
 
-def test_a_sampler_that_has_to_be_asked_is_asked(client_of):
-    """Callers who force sampling have a budget; whom it does not reach is measured all the same."""
+def test_a_sampler_without_a_rule_is_called(client_of):
+    """Callers who force sampling have a budget; requests beyond it are still measured."""
     with InMemoryTelemetry(remote_traces_per_second=0.001) as telemetry:
         app = application()
         for _ in range(3):
@@ -318,8 +318,8 @@ def test_a_sampler_that_has_to_be_asked_is_asked(client_of):
         assert (parents, telemetry.metrics()[DURATION][0]["count"]) == ([PARENT, ""], 4)
 
 
-def test_the_sampler_is_told_what_is_known(telemetry, client_of):
-    """A sampler of the service's sees a server span with its attributes and its remote parent, and adds its own."""
+def test_the_sampler_gets_everything_known(telemetry, client_of):
+    """The service's sampler gets the server span's attributes and remote parent, and adds its own attributes."""
     from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
     asked = []
@@ -344,8 +344,8 @@ def test_the_sampler_is_told_what_is_known(telemetry, client_of):
     assert (span["attributes"]["rule"], span["parent_span_id"], span["kind"]) == ("mine", PARENT, "SERVER")
 
 
-def test_a_span_processor_of_the_service_sees_stock_spans(telemetry, client_of):
-    """With a foreign processor the span is a stock one, also from the next request on, and the metrics go on as before."""
+def test_a_span_processor_of_the_service_gets_sdk_spans(telemetry, client_of):
+    """With a processor of the service's the span is an SDK span from the next request on, and metrics continue."""
     app = application()
     client_of(app).get("/")
     exporter = InMemorySpanExporter()
@@ -360,7 +360,7 @@ def test_a_span_processor_of_the_service_sees_stock_spans(telemetry, client_of):
 
 
 def test_another_aggregation_is_honoured(client_of):
-    """Where histograms are to be exponential the duration is measured by the SDK, with a light span all the same."""
+    """With exponential histograms the SDK measures the duration, and the span is still ours."""
     with InMemoryTelemetry(histogram_aggregation="base2_exponential_bucket_histogram") as telemetry:
         client_of(application()).get("/")
 
@@ -373,7 +373,7 @@ def test_another_aggregation_is_honoured(client_of):
     [TraceContextTextMapPropagator(), CompositePropagator([TraceContextTextMapPropagator()])],
 )
 def test_a_propagator_of_the_service_is_obeyed(telemetry, client_of, propagator):
-    """Whatever the global propagator is, the caller's trace goes on; without it, it does not."""
+    """With any global propagator the caller's trace continues; without one it does not."""
     app = application()
     former = propagate.get_global_textmap()
     try:
@@ -389,7 +389,7 @@ def test_a_propagator_of_the_service_is_obeyed(telemetry, client_of, propagator)
 
 @pytest.mark.parametrize("allowed", [(), ("tenant",)])
 def test_baggage_stays_outside_unless_it_is_allowed(telemetry, client_of, allowed):
-    """Only baggage on the list reaches the application, with the caller's trace beside it."""
+    """Only listed baggage reaches the application, together with the caller's trace."""
     seen = []
     app = application(lambda: seen.append(dict(baggage.get_all())), allowed_baggage=allowed)
 
@@ -400,7 +400,7 @@ def test_baggage_stays_outside_unless_it_is_allowed(telemetry, client_of, allowe
 
 
 def test_a_repeated_header_counts_once(telemetry):
-    """Of two trace parents the first one counts, as the propagator has it; of two agents too."""
+    """Of two trace parents the first one counts, as in the propagator; of two user agents too."""
     app = application()
     headers = [
         (b"traceparent", TRACE_PARENT.encode()),
@@ -415,7 +415,7 @@ def test_a_repeated_header_counts_once(telemetry):
 
 
 def drive(app, path="/", kind="http", messages=None, **changes):
-    """Calls an application as a server does; gives what it sent."""
+    """Calls an application as a server does; returns what it sent."""
     scope = {
         "type": kind,
         "asgi": {"version": "3.0"},
@@ -444,7 +444,7 @@ def drive(app, path="/", kind="http", messages=None, **changes):
 
 
 def test_a_request_holds_nothing_once_it_is_over(telemetry):
-    """Scope, channel and headers are free as soon as the server lets go of them, although the span still waits."""
+    """Scope, channel and headers are freed with the server's reference, although the span is still queued."""
     import weakref
 
     class Holder:
@@ -461,7 +461,7 @@ def test_a_request_holds_nothing_once_it_is_over(telemetry):
 
 
 def test_a_long_path_is_bounded_before_it_waits(telemetry):
-    """What waits for the worker is cut already."""
+    """A long path is cut before it is queued for the worker."""
     spans = []
     engine = telemetry._engine
     offer, engine.offer_span = engine.offer_span, lambda span: (spans.append(span), offer(span))
@@ -474,7 +474,7 @@ def test_a_long_path_is_bounded_before_it_waits(telemetry):
 
 
 def test_an_enumeration_is_a_status(telemetry, client_of):
-    """A status from `http.HTTPStatus` is the number that it is."""
+    """A status from `http.HTTPStatus` is recorded as its number."""
     from http import HTTPStatus
 
     client_of(application(lambda: Response(status_code=HTTPStatus.ACCEPTED))).get("/")
@@ -485,7 +485,7 @@ def test_an_enumeration_is_a_status(telemetry, client_of):
 
 
 def test_the_context_of_the_server_is_kept(telemetry, client_of):
-    """What surrounds the application stays in its context, and a local span is the parent."""
+    """The surrounding context is kept, and a local span is the parent."""
     seen = []
     app = application(lambda: seen.append(dict(baggage.get_all())))
 
@@ -507,7 +507,7 @@ def test_the_context_of_the_server_is_kept(telemetry, client_of):
 
 
 def test_a_request_inside_a_request_has_its_own_span(telemetry, client_of):
-    """An application that calls another one in process makes a second server span below the first."""
+    """An application that calls another one in process has a second server span below the first."""
     inner = application()
 
     async def endpoint():
@@ -520,8 +520,8 @@ def test_a_request_inside_a_request_has_its_own_span(telemetry, client_of):
     assert (first["parent_span_id"], second["parent_span_id"]) == ("", first["span_id"])
 
 
-def test_after_the_request_the_context_is_what_it_was(telemetry):
-    """Nothing is left in the context of the server's task."""
+def test_after_the_request_the_context_is_unchanged(telemetry):
+    """A request leaves nothing in the context of the server's task."""
     app, seen = application(), []
 
     async def run():
@@ -568,8 +568,8 @@ def logged(telemetry):
 
 
 @needs_native
-def test_the_log_events_of_fastapi_go_on(telemetry, client_of):
-    """Failed validation and unhandled exceptions are logged once each, inside the server span; undo restores all."""
+def test_the_log_events_of_fastapi_continue(telemetry, client_of):
+    """Failed validation and unhandled exceptions are logged once each, inside the server span; undo restores everything."""
     app = FastAPI()
     before = dict(app._telemetry)
     undo = instrument_fastapi(app)
@@ -590,7 +590,7 @@ def test_the_log_events_of_fastapi_go_on(telemetry, client_of):
 
 @needs_native
 def test_the_log_events_of_fastapi_can_be_off(telemetry, client_of):
-    """A service that has switched them off gets none from us."""
+    """A service that has switched the log events off gets none from us."""
     app = FastAPI(telemetry={"logs": False})
     instrument_fastapi(app)
     app.add_api_route("/items/{item}", lambda item: 1 / 0)
@@ -602,7 +602,7 @@ def test_the_log_events_of_fastapi_can_be_off(telemetry, client_of):
 
 @needs_native
 def test_what_fastapi_is_told_to_exclude_is_not_logged(telemetry, client_of):
-    """The service's own choice of requests holds."""
+    """The service's own exclusion of requests applies."""
     app = FastAPI(telemetry={"exclude": lambda scope: scope["path"] == "/quiet"})
     instrument_fastapi(app)
     for path in ("/quiet", "/loud"):
@@ -615,8 +615,8 @@ def test_what_fastapi_is_told_to_exclude_is_not_logged(telemetry, client_of):
 
 
 @needs_native
-def test_what_we_do_not_observe_is_logged_all_the_same(telemetry, client_of):
-    """Health checks and WebSockets leave no span, but FastAPI's log events of them."""
+def test_what_we_do_not_observe_is_still_logged(telemetry, client_of):
+    """Health checks and WebSockets have no span, but FastAPI still logs them."""
     app = FastAPI()
     instrument_fastapi(app)
     app.add_api_route("/health", lambda: 1 / 0)
@@ -634,8 +634,8 @@ def test_what_we_do_not_observe_is_logged_all_the_same(telemetry, client_of):
 
 
 @needs_native
-def test_an_exception_behind_the_answer_is_logged(telemetry, client_of):
-    """A background task that fails after the answer has its log event."""
+def test_an_exception_after_the_response_is_logged(telemetry, client_of):
+    """A background task that fails after the response has its log event."""
     app = FastAPI()
     instrument_fastapi(app)
 
@@ -653,7 +653,7 @@ def test_an_exception_behind_the_answer_is_logged(telemetry, client_of):
 
 @needs_native
 def test_what_fastapi_tells_log_processors_is_there_and_gone(telemetry, client_of):
-    """`get_telemetry_data` gives the request while it is served and nothing afterwards."""
+    """`get_telemetry_data` returns the request while it is served and nothing afterwards."""
     from fastapi.telemetry import get_telemetry_data
 
     contexts = []
@@ -684,7 +684,7 @@ def test_the_private_names_of_fastapi_are_where_they_were():
 
 
 def test_internal_errors_leave_the_request_alone(telemetry, client_of, caplog):
-    """If a step of ours fails, the answer is the same, the failure is counted and said once."""
+    """If a step of ours fails, the response is the same, and the failure is counted and logged once."""
     telemetry.internal_errors_expected = True
     caplog.set_level(logging.WARNING, "otel_ml")
 

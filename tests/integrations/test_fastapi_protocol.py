@@ -38,7 +38,7 @@ def scope_of(path="/", **changes):
 
 
 def drive(app, scope, messages=(END,)):
-    """Calls an application with a scope and messages; gives what it sent. The client is gone after the last one."""
+    """Calls an application with a scope and messages; returns what it sent. The client disconnects after the last message."""
     sent = []
     waiting = list(messages)
 
@@ -59,7 +59,7 @@ def application(memory, **options):
 
 
 def test_the_exception_of_the_application_is_the_same_object(memory):
-    """What the application raises passes through as the object that it is."""
+    """An exception of the application passes through as the same object."""
     error = RuntimeError("same")
     app = application(memory)
 
@@ -74,7 +74,7 @@ def test_the_exception_of_the_application_is_the_same_object(memory):
 
 
 def test_a_cancelled_request_is_no_error(memory):
-    """A request that the server cancels ends its span without the status of an error."""
+    """A request that the server cancels ends its span without error status."""
     app = application(memory)
 
     @app.get("/")
@@ -131,8 +131,8 @@ def test_a_client_that_cannot_be_written_to_ends_the_span(memory):
     assert (caught.value is error, span.attributes["error.type"]) == (True, "OSError")
 
 
-def test_an_answer_that_stays_incomplete_is_an_error(memory):
-    """An application that returns without answering leaves a span with an error."""
+def test_an_incomplete_response_is_an_error(memory):
+    """An application that returns without a response leaves a span with an error."""
     app = application(memory)
 
     class Silent:
@@ -149,8 +149,8 @@ def test_an_answer_that_stays_incomplete_is_an_error(memory):
     assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "incomplete_response")
 
 
-def test_trailers_belong_to_the_answer(memory):
-    """With trailers the span ends behind the last of them."""
+def test_trailers_belong_to_the_response(memory):
+    """With trailers the span ends after the last of them."""
     app = application(memory)
     ended = []
 
@@ -174,7 +174,7 @@ def test_trailers_belong_to_the_answer(memory):
 
 
 def test_a_file_sent_by_path_ends_the_span(memory):
-    """The path-send extension completes an answer."""
+    """The path-send extension completes a response."""
     app = application(memory)
 
     class Sending:
@@ -193,7 +193,7 @@ def test_a_file_sent_by_path_ends_the_span(memory):
 
 
 def test_a_websocket_passes_untouched(memory):
-    """A WebSocket gets the very objects of the server, and leaves neither span nor metric."""
+    """A WebSocket gets the server's own objects, and has neither span nor metric."""
     app = application(memory)
     seen = []
 
@@ -229,7 +229,7 @@ def test_a_websocket_passes_untouched(memory):
     ],
 )
 def test_a_hostile_request_harms_nothing(memory, changes):
-    """Whatever a client sends, the answer is the application's own and every attribute can be encoded."""
+    """Whatever a client sends, the response is the application's own and every attribute can be encoded."""
     app = application(memory)
     app.router.default = answer
 
@@ -268,7 +268,7 @@ def test_a_request_that_cannot_be_read_is_still_served(memory):
 
 
 def test_telemetry_is_flushed_when_the_lifespan_ends(memory):
-    """Shutdown is acknowledged to the server only behind the flush."""
+    """Shutdown is acknowledged to the server only after the flush."""
     order = []
     app = application(memory, flush=lambda: order.append("flush"))
 
@@ -289,7 +289,7 @@ def test_telemetry_is_flushed_when_the_lifespan_ends(memory):
 
 
 def test_a_flush_that_fails_does_not_hold_up_the_shutdown(memory):
-    """An error of the flush is counted, and the lifespan ends as always."""
+    """An error in the flush is counted, and the lifespan ends as usual."""
 
     def fails():
         raise OSError

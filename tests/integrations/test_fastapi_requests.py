@@ -1,4 +1,4 @@
-"""What one request leaves behind, on the stock SDK."""
+"""Telemetry of one request, with the SDK."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names(memory):
 
 
 def test_a_request_leaves_one_server_span(memory, client_of):
-    """A request leaves one span of kind SERVER with the stable attributes and no query string."""
+    """A request produces one SERVER span with the stable attributes and no query string."""
     app = application(memory)
 
     @app.get("/items/{item}")
@@ -127,7 +127,7 @@ def build_mounted_twice(app):
     ],
 )
 def test_the_route_is_the_whole_template(memory, client_of, build, path, route):
-    """Prefixes and mounts are part of the route, and what the client put in their place is not."""
+    """Prefixes and mounts are part of the route as templates; the client's values are not."""
     app = application(memory)
     build(app)
 
@@ -174,7 +174,7 @@ def test_a_router_added_after_the_first_request_is_observed(memory, client_of):
 
 
 def test_a_request_for_nothing_has_no_route(memory, client_of):
-    """A 404 has no route attribute, is no error of the server, and its path is in no metric."""
+    """A 404 has no route attribute, is not a server error, and its path is in no metric."""
     app = application(memory)
 
     assert client_of(app).get("/nowhere").status_code == 404
@@ -187,7 +187,7 @@ def test_a_request_for_nothing_has_no_route(memory, client_of):
 
 
 def test_a_preflight_is_observed(memory, client_of):
-    """A CORS preflight, answered by middleware that was added later, has a span of its own."""
+    """A CORS preflight, answered by middleware that was added later, has its own span."""
     app = application(memory)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"])
     app.add_api_route("/leaf", lambda: 1)
@@ -201,7 +201,7 @@ def test_a_preflight_is_observed(memory, client_of):
 
 
 def test_a_strange_method_is_other(memory, client_of):
-    """A method that is not known does not become a value of a metric attribute or a span name."""
+    """An unknown method does not become a metric attribute value or a span name."""
     app = application(memory)
     app.add_api_route("/leaf", lambda: 1, methods=["BREW"])
 
@@ -217,7 +217,7 @@ def test_a_strange_method_is_other(memory, client_of):
 
 
 def test_an_exception_is_the_error_type(memory, client_of):
-    """An unhandled exception is answered with 500, ends the span as an error, and its text goes nowhere."""
+    """An unhandled exception gives status 500 and an error span, and its message is not exported."""
     app = application(memory)
 
     @app.get("/fails")
@@ -235,8 +235,8 @@ def test_an_exception_is_the_error_type(memory, client_of):
     assert [attributes["error.type"] for attributes, _ in memory.points(DURATION)] == ["LookupError"]
 
 
-def test_an_answer_of_500_is_an_error(memory, client_of):
-    """A server error that the application answers itself has the status as its error type."""
+def test_a_response_of_500_is_an_error(memory, client_of):
+    """A server error that the application returns itself has the status as its error type."""
     app = application(memory)
     app.add_api_route("/busy", lambda: Response(status_code=503))
 
@@ -247,7 +247,7 @@ def test_an_answer_of_500_is_an_error(memory, client_of):
 
 
 def test_a_client_error_is_no_server_error(memory, client_of):
-    """An input that does not validate leaves the status unset."""
+    """An input that fails validation leaves the status unset."""
     app = application(memory)
 
     @app.get("/items/{item}")
@@ -276,8 +276,8 @@ def test_a_sync_endpoint_sees_the_server_span(memory, client_of):
     assert (work.name, work.parent.span_id, server.name) == ("work", server.context.span_id, "GET /sync")
 
 
-def test_a_streamed_answer_is_one_span(memory, client_of):
-    """A stream of many chunks makes one span, and spans made while it runs are its children."""
+def test_a_streamed_response_is_one_span(memory, client_of):
+    """A stream of many chunks has one span, and spans started while it runs are its children."""
     app = application(memory)
     tracer = memory.tracer_provider.get_tracer("user")
 
@@ -301,7 +301,7 @@ def test_a_streamed_answer_is_one_span(memory, client_of):
 
 
 def test_a_health_check_is_not_observed(memory, client_of):
-    """Excluded paths leave neither span nor metric."""
+    """Excluded paths have neither span nor metric."""
     app = application(memory, excluded_paths=["/healthz", "/quiet"])
     for path in ("/healthz", "/quiet", "/health"):
         app.add_api_route(path, lambda: 1)
@@ -313,7 +313,7 @@ def test_a_health_check_is_not_observed(memory, client_of):
 
 
 def test_concurrent_requests_do_not_mix(memory, client_of):
-    """Each of many requests at once gets its own span, route and child."""
+    """Each of many concurrent requests gets its own span, route and child."""
     app = application(memory)
     tracer = memory.tracer_provider.get_tracer("user")
 
@@ -340,7 +340,7 @@ def test_concurrent_requests_do_not_mix(memory, client_of):
 
 
 def test_two_calls_observe_once(memory, client_of):
-    """A second call changes nothing and gives the same undo."""
+    """A second call changes nothing and returns the same undo."""
     app = FastAPI()
     first = instrument_fastapi(app, **memory.providers)
     second = instrument_fastapi(app, **memory.providers)
@@ -351,14 +351,14 @@ def test_two_calls_observe_once(memory, client_of):
     assert (first is second, names(memory)) == (True, ["GET /leaf"])
 
 
-def test_what_is_no_application_is_refused_in_one_line():
-    """A mistake at the start is said at the start, not found at the first request."""
+def test_a_non_application_is_refused_in_one_line():
+    """A wrong argument fails at the start, not at the first request."""
     with pytest.raises(ConfigError, match="takes a FastAPI application, not NoneType"):
         instrument_fastapi(None)
 
 
-def test_undo_takes_everything_away(memory, client_of):
-    """After the undo, before or after traffic, the application is as it was; it can be observed again."""
+def test_undo_removes_everything(memory, client_of):
+    """After undo, before or after traffic, the application is unchanged and can be instrumented again."""
     app = FastAPI()
     app.add_api_route("/leaf", lambda: 1)
     before = dict(vars(app))
@@ -390,7 +390,7 @@ def test_an_application_with_traffic_can_be_observed(memory, client_of):
 
 
 def test_a_mounted_application_is_counted_once(memory, client_of):
-    """An observed application below an observed application makes no second span and no second measurement."""
+    """An observed application mounted in an observed application adds no second span and no second measurement."""
     app, sub = application(memory), nested()
     instrument_fastapi(sub, **memory.providers)
     app.mount("/sub", sub)

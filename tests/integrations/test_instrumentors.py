@@ -1,4 +1,4 @@
-"""The entry points for zero-code instrumentation, in process."""
+"""The entry points of zero-code instrumentation, in process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_entry_points_lead_to_the_instrumentors():
 
 
 def test_every_new_application_is_observed_until_it_is_undone(memory, client_of):
-    """Applications made while it is on are observed, and stop being so; the class is as it was."""
+    """Applications created while it is on are observed until it is undone; the class is then as before."""
     before = fastapi.FastAPI.__init__
     instrumentor = FastAPIInstrumentor()
     instrumentor.instrument(**memory.providers)
@@ -47,7 +47,7 @@ def test_every_new_application_is_observed_until_it_is_undone(memory, client_of)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("first", ["ours", "contrib"])
 def test_beside_contribs_instrumentor_there_is_one_server_span(memory, client_of, first):
-    """Both instrumentors, in either order: one server span a request."""
+    """Both instrumentors, in either order, give one server span per request."""
     ours, contrib = FastAPIInstrumentor(), ContribInstrumentor()
     order = [ours, contrib] if first == "ours" else [contrib, ours]
     for instrumentor in order:

@@ -1,4 +1,4 @@
-"""Python logging records through the stock SDK, and beside other handlers."""
+"""Python logging records through the SDK, and beside other handlers."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def logger():
 
 @pytest.fixture
 def sent(memory, logger):
-    """Instruments the logger; gives what was sent."""
+    """Instruments the logger; yields what was sent."""
     instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     return memory.logs
 
 
-def test_a_record_is_sent_whole(memory, logger):
-    """Body, severity, code position, plain extras, trace and span id and the prediction's id."""
+def test_a_record_is_sent_completely(memory, logger):
+    """A record has body, severity, code position, plain extras, trace id, span id and prediction id."""
     instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: "p-1")
     with memory.tracer_provider.get_tracer("t").start_as_current_span("work") as span:
         logger.warning("%s of %d", "three", 7, extra={"order": "A1", "count": 3, "share": 0.5, "ok": True})
@@ -59,7 +59,7 @@ def test_a_record_is_sent_whole(memory, logger):
         "share": 0.5,
         "ok": True,
         "code.file.path": __file__,
-        "code.function.name": "test_a_record_is_sent_whole",
+        "code.function.name": "test_a_record_is_sent_completely",
         "ml.prediction.id": "p-1",
     }
     assert line > 0
@@ -186,7 +186,7 @@ def test_extras_are_bounded(sent, logger):
 
 
 def test_scopes_are_bounded(memory, logger):
-    """Loggers without end do not make scopes without end."""
+    """An unbounded number of loggers does not create an unbounded number of scopes."""
     handler = OTelHandler(logger_provider=memory.logger_provider, prediction_id=lambda: None)
     for index in range(LOGGERS_KEPT + 5):
         handler.handle(logging.makeLogRecord({"name": f"scope.{index}", "msg": "x", "levelno": 20}))
@@ -196,7 +196,7 @@ def test_scopes_are_bounded(memory, logger):
 
 
 def test_a_second_call_changes_nothing(memory, logger):
-    """The same logger twice, by object or by name: one record."""
+    """Instrumenting a logger twice, by object or by name, sends one record."""
     instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     instrument_logging(logger.name)
     logger.info("x")
@@ -215,8 +215,8 @@ def test_a_logger_and_its_child_send_once(memory, logger):
     assert [record.body for record in memory.logs()] == ["x", "y"]
 
 
-def test_undo_takes_the_handler_away(memory, logger):
-    """After the undo nothing is sent, and the logger has the handlers that it had."""
+def test_undo_removes_the_handler(memory, logger):
+    """After undo nothing is sent, and the logger has its former handlers."""
     undo = instrument_logging(logger, logger_provider=memory.logger_provider)
     undo()
     undo()
@@ -226,7 +226,7 @@ def test_undo_takes_the_handler_away(memory, logger):
 
 
 def test_the_level_is_kept(memory, logger):
-    """Records below the level stay; the logger's own level is left alone."""
+    """Records below the level are not sent; the logger's own level is unchanged."""
     instrument_logging(logger, logging.ERROR, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     logger.warning("x")
     logger.error("y")
@@ -236,7 +236,7 @@ def test_the_level_is_kept(memory, logger):
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_beside_a_handler_of_contrib_a_record_is_sent_once(memory, logger, first, caplog):
-    """Contrib's handler sends; ours gives the record the prediction's id, whoever came first."""
+    """Contrib's handler sends; ours adds the prediction id to the record, in either order."""
     theirs = LoggingHandler(logger_provider=memory.logger_provider)
     undo = None
     if first == "theirs":
@@ -258,7 +258,7 @@ def test_beside_a_handler_of_contrib_a_record_is_sent_once(memory, logger, first
 
 
 def test_our_own_lines_are_not_sent(memory, logger):
-    """What the guard says, and what is logged while telemetry is exported, does not become telemetry."""
+    """Lines of the guard, and lines logged during export, do not become telemetry."""
     target = logging.getLogger("otel_ml")
     undo = instrument_logging(target, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     try:
@@ -275,7 +275,7 @@ def test_our_own_lines_are_not_sent(memory, logger):
 
 
 def test_lines_of_the_sdk_are_not_sent(memory):
-    """The SDK's own lines would, on a broken pipeline, make further ones."""
+    """The SDK's own lines are not sent: on a broken pipeline each would cause another one."""
     target = logging.getLogger("opentelemetry.sdk.test")
     undo = instrument_logging(target, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     target.error("x")
@@ -285,7 +285,7 @@ def test_lines_of_the_sdk_are_not_sent(memory):
 
 
 def test_logging_while_a_record_is_sent_does_not_recurse(memory, logger):
-    """A processor that logs makes no further record."""
+    """A processor that logs causes no further record."""
 
     class Chatty:
         def on_emit(self, log_record):
@@ -305,7 +305,7 @@ def test_logging_while_a_record_is_sent_does_not_recurse(memory, logger):
 
 
 def test_a_pipeline_that_raises_is_counted(memory, logger):
-    """A processor that raises stays away from who logs."""
+    """An exception in a processor does not reach the code that logs."""
 
     class Broken:
         def on_emit(self, log_record):
@@ -344,8 +344,8 @@ def test_records_of_many_threads_all_arrive(memory, logger):
     assert sorted((record.body, record.span_id) for record in memory.logs()) == sorted(expected)
 
 
-def test_what_was_logged_is_not_held(memory, logger):
-    """No logged object lives on because of us."""
+def test_logged_objects_are_not_held(memory, logger):
+    """We keep no logged object alive."""
     instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: None)
 
     class Thing:
@@ -359,7 +359,7 @@ def test_what_was_logged_is_not_held(memory, logger):
 
 
 def test_the_root_logger_is_the_default(memory):
-    """Without a logger it is the root, which keeps its level and its other handlers."""
+    """Without an argument the root logger is instrumented; it keeps its level and its other handlers."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     undo = instrument_logging(logger_provider=memory.logger_provider, prediction_id=lambda: None)
@@ -369,8 +369,8 @@ def test_the_root_logger_is_the_default(memory):
     assert ([record.body for record in memory.logs()], root.handlers, root.level) == (["x"], before, level)
 
 
-def test_a_filter_on_the_handler_is_obeyed(memory, logger):
-    """What a filter refuses is not sent."""
+def test_a_filter_on_the_handler_applies(memory, logger):
+    """A record that a filter refuses is not sent."""
     instrument_logging(logger, logger_provider=memory.logger_provider, prediction_id=lambda: None)
     logger.handlers[-1].addFilter(lambda record: record.msg != "no")
     logger.info("no")

@@ -1,4 +1,4 @@
-"""The service's own logging configuration works as without us, and records go on leaving after it."""
+"""The service's own logging configuration works as without us, and records are still sent afterwards."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ logging.getLogger("app").info("seen")
 
 
 def bodies(printed):
-    """The bodies of what the console exporter printed."""
+    """Returns the bodies that the console exporter printed."""
     decoder, found, rest = json.JSONDecoder(), [], printed.strip()
     while rest:
         record, end = decoder.raw_decode(rest)
@@ -87,7 +87,7 @@ def run(*command, **environment):
 
 @contextmanager
 def bare_root():
-    """The root logger as a service finds it; what pytest put there, as late as for the call, is put back."""
+    """The root logger as a service finds it; pytest's handlers are restored afterwards."""
     root = logging.getLogger()
     before, level, known = list(root.handlers), root.level, list(logging._handlerList)
     loggers = [logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
@@ -114,7 +114,7 @@ def instrumented(memory):
 @pytest.mark.parametrize("disabled", ["logging", ""], ids=["alone", "beside contrib"])
 @pytest.mark.parametrize("setup", [BASIC, DICT, FILED], ids=["basicConfig", "dictConfig", "fileConfig"])
 def test_zero_code_leaves_the_services_configuration_alone(tmp_path, setup, disabled):
-    """Under `opentelemetry-instrument` the service prints its lines in its format, and each record leaves once."""
+    """Under `opentelemetry-instrument` the service prints lines in its format, and each record is sent once."""
     app = tmp_path / "app.py"
     app.write_text(APP.format(setup=setup))
     done = run(
@@ -129,8 +129,8 @@ def test_zero_code_leaves_the_services_configuration_alone(tmp_path, setup, disa
 
 
 @bare_root()
-def test_basic_config_after_us_is_obeyed(memory):
-    """`basicConfig` installs the service's handler and level; ours comes behind it, and the record leaves once."""
+def test_basic_config_after_us_applies(memory):
+    """`basicConfig` installs the service's handler and level; ours stays behind it, and the record is sent once."""
     root, ours = instrumented(memory)
     stream = io.StringIO()
     logging.basicConfig(level="INFO", format="svc %(message)s", stream=stream)
@@ -142,7 +142,7 @@ def test_basic_config_after_us_is_obeyed(memory):
 
 @bare_root()
 def test_basic_config_on_a_configured_root_changes_nothing(memory):
-    """With a handler of the service there, `basicConfig` does nothing, as without us."""
+    """If the service has a handler, `basicConfig` does nothing, as without us."""
     root, ours = instrumented(memory)
     own = logging.NullHandler()
     root.addHandler(own)
@@ -177,7 +177,7 @@ def test_force_does_not_close_ours(memory):
 @pytest.mark.parametrize("more", [{}, {"disable_existing_loggers": True}, {"disable_existing_loggers": False}])
 @bare_root()
 def test_dict_config_keeps_ours(memory, more):
-    """A configuration that replaces the root's handlers leaves ours behind them, at work."""
+    """A configuration that replaces the root's handlers leaves ours behind them, still working."""
     root, ours = instrumented(memory)
     logging.config.dictConfig({**PLAIN, **more})
     root.warning("seen")
@@ -188,7 +188,7 @@ def test_dict_config_keeps_ours(memory, more):
 
 @bare_root()
 def test_dict_config_imported_by_name_keeps_ours(memory):
-    """A name that was bound before us does the same."""
+    """`dictConfig` imported by name before us does the same."""
     root, ours = instrumented(memory)
     dictConfig(PLAIN | {"disable_existing_loggers": False})
 
@@ -208,7 +208,7 @@ def test_an_incremental_configuration_keeps_ours(memory):
 
 @bare_root()
 def test_file_config_keeps_ours(memory):
-    """A configuration file that replaces the root's handlers leaves ours behind them, at work."""
+    """A configuration file that replaces the root's handlers leaves ours behind them, still working."""
     root, ours = instrumented(memory)
     parser = configparser.ConfigParser()
     parser.read_string(FILE)
@@ -221,7 +221,7 @@ def test_file_config_keeps_ours(memory):
 
 @bare_root()
 def test_ours_on_another_logger_is_kept(memory):
-    """Handlers of ours on a configured logger and on one below it are put back once, and are at work meanwhile."""
+    """Our handlers on a configured logger and on one below it are restored once, and work meanwhile."""
     targets = [logging.getLogger("setup.service"), logging.getLogger("setup.service.part")]
     undos = [instrument_logging(target, logger_provider=memory.logger_provider) for target in targets]
     handlers = [target.handlers[0] for target in targets]
@@ -247,7 +247,7 @@ def test_ours_on_another_logger_is_kept(memory):
 
 @bare_root()
 def test_an_error_of_the_service_passes(memory):
-    """What the function raises arrives unchanged, and ours is back."""
+    """An exception of the function passes unchanged, and our handler is restored."""
     root, ours = instrumented(memory)
     raised = KeyError("svc")
 
@@ -265,7 +265,7 @@ def test_an_error_of_the_service_passes(memory):
 
 @bare_root()
 def test_a_configuration_inside_a_configuration(memory):
-    """A factory that configures and instruments on its own: one handler of ours, back at the very end."""
+    """A factory that configures and instruments itself leaves one handler of ours, restored at the end."""
     root, ours = instrumented(memory)
     during = []
 
@@ -284,7 +284,7 @@ def test_a_configuration_inside_a_configuration(memory):
 
 @bare_root()
 def test_an_undo_inside_a_configuration_holds(memory):
-    """Undone while a configuration runs, ours does not come back."""
+    """A handler undone while a configuration runs is not restored."""
     root = logging.getLogger()
     undo = instrument_logging(logger_provider=memory.logger_provider)
 
@@ -298,8 +298,8 @@ def test_an_undo_inside_a_configuration_holds(memory):
 
 
 @bare_root()
-def test_what_the_service_took_off_stays_off(memory):
-    """A handler that the service itself removed is not brought back."""
+def test_a_handler_that_the_service_removed_stays_removed(memory):
+    """A handler that the service itself removed is not restored."""
     root, ours = instrumented(memory)
     root.removeHandler(ours)
     logging.basicConfig()
@@ -393,14 +393,14 @@ assert functions() == [foreign, *before[1:]]
 """
 
 
-def test_the_functions_come_back():
-    """The last undo restores the functions; one that was wrapped by somebody else since stays, and lets all pass."""
+def test_the_functions_are_restored():
+    """The last undo restores the functions; one that another library wrapped since stays and passes calls through."""
     assert run(sys.executable, "-c", UNDONE).stderr == ""
 
 
 @bare_root()
-def test_the_instrumentor_stands_back_too(memory):
-    """Installed by the instrumentor, ours stands back until it is undone."""
+def test_the_instrumentor_keeps_ours_behind_too(memory):
+    """A handler installed by the instrumentor stays behind the service's handlers until it is undone."""
     root = logging.getLogger()
     instrumentor = LoggingInstrumentor()
     instrumentor.instrument(logger_provider=memory.logger_provider)

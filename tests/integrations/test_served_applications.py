@@ -1,4 +1,4 @@
-"""The service under real servers, told to stop by a signal; telemetry is read back from an OTLP receiver."""
+"""The service under real servers, stopped by a signal; telemetry is read back from an OTLP receiver."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def count(metric):
 
 
 @pytest.mark.parametrize("parser", ["h11", "httptools"])
-def test_nothing_is_lost_when_uvicorn_is_told_to_stop(serve, receiver, attributes_of, parser):
-    """SIGTERM right behind the last answer: every span, event and measurement has arrived, under either parser."""
+def test_nothing_is_lost_when_uvicorn_stops(serve, receiver, attributes_of, parser):
+    """After SIGTERM right after the last response every span, event and measurement has arrived, with either parser."""
     served = serve(*UVICORN, "--http", parser, folder=FOLDER, SERVED_MODE="own")
     answers = together(f"{served.url}/predict/{index}?token=secret" for index in range(20))
 
@@ -77,7 +77,7 @@ HOSTILE_LINES = (
 
 
 def exchange(port, target, lines):
-    """Sends a request of raw bytes; gives the status of the answer."""
+    """Sends a request of raw bytes; returns the status of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(b"GET " + target + b" HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n")
         return int(connection.recv(65536).split(b" ", 2)[1])
@@ -85,7 +85,7 @@ def exchange(port, target, lines):
 
 @pytest.mark.parametrize("parser", ["h11", "httptools"])
 def test_hostile_bytes_harm_nothing(serve, receiver, attributes_of, parser):
-    """Header bytes outside ASCII and a path of percent signs: the answers are right, and the spans can be decoded."""
+    """With header bytes outside ASCII and a path of percent signs responses are correct and spans can be decoded."""
     served = serve(*UVICORN, "--http", parser, folder=FOLDER, SERVED_MODE="own")
     answers = [
         (exchange(served.port, b"/predict/1?%ff=%00", lines), exchange(served.port, b"/%ff%00%0d%0a%ed%a0%80", lines))
@@ -104,7 +104,7 @@ def test_hostile_bytes_harm_nothing(serve, receiver, attributes_of, parser):
 
 
 def test_two_workers_are_two_instances(serve, receiver):
-    """Workers that are spawned have an instance id each, and none of them loses anything."""
+    """Each spawned worker has its own instance id and loses nothing."""
     served = serve(*UVICORN, "--workers", "2", folder=FOLDER, SERVED_MODE="own")
     seen, sent = set(), 0
     while len(seen) < 2 and sent < 2000:
@@ -119,7 +119,7 @@ def test_two_workers_are_two_instances(serve, receiver):
 
 @pytest.mark.parametrize("options", [(), ("--preload",)])
 def test_gunicorn_workers_are_instances_of_their_own(serve, receiver, options):
-    """Forked workers, also of a process in which telemetry was configured before, lose nothing."""
+    """Forked workers lose nothing, even if telemetry was configured before the fork."""
     served = serve(
         *(sys.executable, "-m", "gunicorn", "service:app", "--bind", "127.0.0.1:{port}", "--workers", "2"),
         *("--worker-class", "uvicorn.workers.UvicornWorker", *options),
@@ -140,7 +140,7 @@ def test_gunicorn_workers_are_instances_of_their_own(serve, receiver, options):
 @pytest.mark.parametrize("disabled", ["", "fastapi", "fastapi,logging", "otel_ml_logging"])
 def test_zero_code_start(serve, receiver, attributes_of, disabled):
     """Under `opentelemetry-instrument`, with contrib's instrumentation or with FastAPI's own telemetry, each request
-    has exactly one server span with the prediction below it, and each log line is there once with the id."""
+    has exactly one server span with the prediction below it, and each log line appears once, with the id."""
     served = serve(
         *ZERO_CODE,
         *UVICORN,

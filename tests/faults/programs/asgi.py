@@ -1,4 +1,4 @@
-"""A FastAPI service; PLAIN leaves the integration out, so that nothing but a signal tells telemetry of the end."""
+"""A FastAPI service; PLAIN leaves the integration out, so that only a signal announces the exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Children of `multiprocessing` that make one prediction each and end as such children do."""
+"""Children of `multiprocessing` that make one prediction each and exit normally."""
 
 from __future__ import annotations
 

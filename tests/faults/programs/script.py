@@ -1,4 +1,4 @@
-"""A plain program that predicts until something ends it; the file COUNT holds how many predictions have finished."""
+"""A plain program that predicts until it is ended; the file COUNT holds the number of finished predictions."""
 
 from __future__ import annotations
 
