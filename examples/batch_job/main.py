@@ -2,8 +2,8 @@
 
     OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 python examples/batch_job/main.py
 
-The predictions are those of the model that the data's authors trained; nothing is predicted here. The last line of the
-output is JSON: rows recorded, labels recorded, the performance of the labelled rows and what became of the telemetry.
+The predictions come from the model that the data's authors trained; nothing is predicted here. The last line of the
+output is JSON: rows and labels recorded, the performance of the labelled rows, and the telemetry delivered by signal.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     uvicorn app:app --app-dir examples/fastapi_service
 
-Settings: EXAMPLE_FOLDER holds the trained model and the store of predictions that wait for their labels; the OTEL_*
-variables say where the telemetry goes.
+Settings: EXAMPLE_FOLDER is the folder of the trained model and of the store of predictions that wait for their labels;
+the OTEL_* variables set where the telemetry goes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ sampler = otel_ml.ResourceSampler(interval=float(os.environ.get("EXAMPLE_SAMPLER
 
 
 class Label(BaseModel):
-    """What became of one person, known later."""
+    """The true class of one person, known later."""
 
     prediction_id: str
     label: int
@@ -58,7 +58,7 @@ class Label(BaseModel):
 
 @employment.track
 def predict(features: dict[str, float]) -> dict[str, Any]:
-    """One prediction: the first argument is taken as the features, the result is understood as it is."""
+    """Makes one prediction; `track` reads the features from the first argument and the output from the result."""
     with otel_ml.current_prediction().stage("preprocess"):
         row = pd.DataFrame([features], columns=loaded["features"])
     with otel_ml.current_prediction().stage("predict"):
@@ -70,7 +70,7 @@ def predict(features: dict[str, float]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """The sampler runs while the service does; what waits is written before the process ends."""
+    """Runs the sampler while the service runs; writes all pending records at the end."""
     sampler.start()
     yield
     sampler.stop()
@@ -84,7 +84,7 @@ otel_ml.instrument_fastapi(app)
 
 @app.get("/healthz")
 def health() -> dict[str, str | int]:
-    """Ready as soon as it answers; the pid tells which process it is."""
+    """Answers once the service is ready; the pid shows which process it is."""
     return {"status": "ok", "pid": os.getpid()}
 
 
@@ -96,6 +96,6 @@ def serve(features: dict[str, float]) -> dict[str, Any]:
 
 @app.post("/labels")
 def label(labels: list[Label]) -> dict[str, int]:
-    """Takes the truth about earlier predictions."""
+    """Records labels of earlier predictions."""
     truth.record_labels([(item.prediction_id, item.label) for item in labels])
     return {"accepted": len(labels)}

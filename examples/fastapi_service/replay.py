@@ -27,7 +27,7 @@ LABEL_BATCH = 50
 
 
 class Replay:
-    """One client with a steady rate and a queue of labels that are not due yet."""
+    """A client that sends at a steady rate, with a queue of labels that are not due yet."""
 
     def __init__(self, client: httpx.Client, *, rate: float, label_delay: float) -> None:
         self.client = client
@@ -42,7 +42,7 @@ class Replay:
         self.stopped = True
 
     def run(self, rows: Any, seconds: float | None) -> dict[str, int]:
-        """Sends until the time is over or it is stopped, then the labels that are left."""
+        """Sends requests until the time is over or `stop` is called, then the remaining labels."""
         began = due = shown = time.monotonic()
         for features, label in rows:
             now = time.monotonic()
@@ -59,7 +59,7 @@ class Replay:
         return self.counts
 
     def predict(self, features: dict[str, float], label: int) -> None:
-        """One request; its prediction id is kept until the label is due."""
+        """Sends one request; keeps its prediction id until the label is due."""
         try:
             answer = self.client.post("/predict", json=features)
             answer.raise_for_status()

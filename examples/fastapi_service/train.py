@@ -15,7 +15,7 @@ DATA = Path(__file__).parent / "data"
 LABEL = "employed"
 NOT_FEATURES = ("id", "year", "prediction", "predicted_probability", LABEL)
 CODES = ("MAR", "RELP", "ESP", "CIT", "MIG", "MIL", "ANC", "RAC1P")
-"""Features whose numbers are names."""
+"""Features whose numbers are codes of categories."""
 
 
 def feature_names(frame: pd.DataFrame) -> list[str]:

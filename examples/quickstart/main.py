@@ -16,7 +16,7 @@ otel_ml.instrument_fastapi(app)
 
 
 class Applicant(BaseModel):
-    """What the model is asked about."""
+    """The input of the model."""
 
     age: float = Field(ge=0, le=130)
     income: float = Field(ge=0)
@@ -33,11 +33,11 @@ def predict(features: dict[str, float]) -> dict[str, object]:
 
 @app.post("/predict")
 def predict_loan(applicant: Applicant) -> dict[str, object]:
-    """Predicts; the answer's header `x-prediction-id` names the prediction."""
+    """Predicts; the response header `x-prediction-id` holds the prediction id."""
     return predict(applicant.model_dump())
 
 
 @app.get("/healthz")
 def health() -> dict[str, str]:
-    """Not observed: health checks are left out by default."""
+    """Not observed: health checks are excluded by default."""
     return {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Runs the service and, as a second process beside it, `otel-ml sampler`; sends predictions for a while, stops both."""
+"""Runs the service and, as a second process, `otel-ml sampler`; sends predictions for a while, then stops both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVICE_NAME = "churn-api"
 
 
 def start_service(environment: dict[str, str]) -> tuple[subprocess.Popen[str], str]:
-    """The service's process and its address."""
+    """Starts the service; returns its process and address."""
     command = [sys.executable, str(Path(__file__).with_name("service.py"))]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -24,7 +24,7 @@ def start_service(environment: dict[str, str]) -> tuple[subprocess.Popen[str], s
 
 
 def start_sampler(pid: int, interval: float, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """The sidecar, ready to read the service's process by its id: the same service name, an instance of its own."""
+    """Starts the sidecar, which reads the service's process: the same service name, another instance id."""
     options = ["--mode", "sidecar", "--pid", str(pid), "--interval", str(interval), "--service-name", SERVICE_NAME]
     command = [sys.executable, "-c", "import sys; from otel_ml.cli import main; sys.exit(main())", "sampler", *options]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -34,7 +34,7 @@ def start_sampler(pid: int, interval: float, environment: dict[str, str]) -> sub
 
 
 def predict(url: str, features: dict[str, int]) -> dict[str, object]:
-    """One prediction over HTTP."""
+    """Requests one prediction over HTTP."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{url}/predict", json.dumps(features).encode(), headers)
     with urllib.request.urlopen(request, timeout=10) as response:
@@ -43,7 +43,7 @@ def predict(url: str, features: dict[str, int]) -> dict[str, object]:
 
 
 def main() -> int:
-    """Returns 0 when both processes ended well."""
+    """Returns 0 if both processes ended well."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to send predictions (default: 30)")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two readings (default: 5)")
@@ -60,7 +60,7 @@ def main() -> int:
     except KeyboardInterrupt:
         pass
     finally:
-        # the sampler first: while it flushes, the process that it reads is still there
+        # the sampler first, since the process that it reads must exist while it flushes
         for process in (sampler, service):
             process.terminate()
         print(sampler.communicate(timeout=30)[1], end="")

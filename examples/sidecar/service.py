@@ -1,4 +1,4 @@
-"""A prediction service on the standard library's HTTP server; it samples no resources, the sidecar does."""
+"""A prediction service on the standard library's HTTP server; the sidecar samples its resources."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: the traces say more."""
+        """Logs nothing: the traces show more."""
 
 
 def main() -> None:
     """Serves on loopback, on the port given or a free one, until SIGTERM."""
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), Handler)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # on another thread: shutdown waits for the loop that this one runs
+        # on another thread, since shutdown waits for the loop of this thread
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"serving on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever(poll_interval=0.05)

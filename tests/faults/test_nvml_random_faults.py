@@ -84,7 +84,7 @@ def test_a_random_driver_is_survived(driver, tmp_path, seed):  # noqa: F811
             if reading.metric.instrument == "counter" and reading.value < last.get(key, 0):
                 wrong.append((second, "falls", key))
             last[key] = reading.value
-        for name, rows in points.of(report.readings)[0].items():
+        for name, rows in points.convert(report.readings)[0].items():
             if name.endswith(("utilization", "activity", "occupancy")):
                 wrong += [(second, "no share", name) for value, _ in rows if not 0 <= value <= 1]
     source.close()

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_ml import _guard
 
 DATA = Path(__file__).parents[2] / "data"
-sys.path.insert(0, str(DATA / "nvml"))
+sys.path[:0] = [str(DATA / "nvml"), str(Path(__file__).parent / "gpu")]
 from nvml_fixtures import driver, gpus, nvml, nvml_library  # noqa: E402, F401 - fixtures
 
 
