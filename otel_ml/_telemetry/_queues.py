@@ -100,7 +100,7 @@ class RecordQueue(Generic[T]):
 
     def process(self) -> int:
         records = self._take()
-        found, invalid = _encoding.each(self._encode, records, f"worker.encode.{self._signal}")
+        found, invalid = _encoding.encode_each(self._encode, records, f"worker.encode.{self._signal}")
         if invalid:
             self._book.drop("invalid", invalid)
         self._sender.put(found)

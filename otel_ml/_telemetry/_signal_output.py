@@ -78,7 +78,7 @@ class SignalOutput(Generic[T]):
             elif self._sender is not None and kind is bytes:
                 self._sender.put(join(self._scope, list(run)))
             elif self._sender is not None:
-                records, invalid = _encoding.each(self._encode_all, list(run), self._where)
+                records, invalid = _encoding.encode_each(self._encode_all, list(run), self._where)
                 self.drop("invalid", invalid)
                 self._sender.put(records)
 

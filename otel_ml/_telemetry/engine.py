@@ -204,7 +204,7 @@ class OwnEngine:
         now = monotonic()
         self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
         ending = self._others.begin_shutdown()
-        self._outbox.last_call(deadline)
+        self._outbox.stop_retries(deadline)
         for reader in self._readers:
             reader.stop(deadline)
         self._outbox.stop(deadline)
@@ -248,8 +248,8 @@ class OwnEngine:
         senders, config = self._outbox.senders, self.config
         self._spans: RecordQueue[Any] | None = None
         self._logs: RecordQueue[Any] | None = None
-        spans = _repair.mending(_encoding.stock_spans, _repair.mended_span)
-        records = _repair.mending(_encoding.stock_logs, _repair.mended_log)
+        spans = _repair.encode_or_repair(_encoding.encode_sdk_spans, _repair.repair_span)
+        records = _repair.encode_or_repair(_encoding.encode_sdk_logs, _repair.repair_log)
         if "traces" in senders:
             self._spans = RecordQueue("traces", spans, senders["traces"], limit=config.span_queue_size)
         if "logs" in senders:
@@ -297,10 +297,10 @@ class OwnEngine:
 
     def _build_worker(self) -> None:
         senders = self._outbox.senders
-        scope = _encoding.scope(semconv.SCOPE)
+        scope = _encoding.encode_scope(semconv.SCOPE)
         emit = _providers.event_emitter(self.logger_provider) if _exporters.has_console(self.config.logs) else None
-        traces = SignalOutput("worker.encode.span", _encoding.span, scope, senders.get("traces"))
-        logs = SignalOutput("worker.encode.event", _encoding.event, scope, senders.get("logs"), emit)
+        traces = SignalOutput("worker.encode.span", _encoding.encode_span, scope, senders.get("traces"))
+        logs = SignalOutput("worker.encode.event", _encoding.encode_event, scope, senders.get("logs"), emit)
         self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)
         servers: RecordQueue[FinishedSpan] | None = None
         if "traces" in senders:

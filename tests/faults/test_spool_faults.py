@@ -131,7 +131,7 @@ def test_no_torn_file_is_taken_for_a_whole_one(folder):
     """A file cut at any length or with any byte changed is never a valid request; its name gives the lost count."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("logs", 7, b"the request")
-    path = spool.waiting()[0]
+    path = spool.list_requests()[0]
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(len(whole))] + [whole + b"x"]
     damaged += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
@@ -223,9 +223,9 @@ def test_a_living_processes_requests_are_left_alone(folder):
     """Only the process that kept a request replays it while that process runs."""
     mine, others = Spool(str(folder), limit=10**6), Spool(str(folder), limit=10**6)
     others.keep("traces", 1, b"theirs")
-    before = mine.waiting()
+    before = mine.list_requests()
     others.close()
-    after = [read(path) for path in mine.waiting()]
+    after = [read(path) for path in mine.list_requests()]
 
     assert (before, after) == ([], [Kept("traces", 1, b"theirs")])
     mine.close()
@@ -240,11 +240,11 @@ def test_a_folder_whose_lock_is_a_link_is_left_alone(folder, tmp_path):
     (planted / "lock").symlink_to(target)
     crashed = Spool(str(folder), limit=10**6)
     crashed.keep("traces", 1, b"request")
-    (request,) = crashed.waiting()
+    (request,) = crashed.list_requests()
     request.rename(planted / request.name)
     spool = Spool(str(folder), limit=10**6)
 
-    assert spool.waiting() == []
+    assert spool.list_requests() == []
     assert (planted / request.name).exists()
     spool.close()
     crashed.close()
@@ -259,14 +259,14 @@ def test_a_forked_child_has_a_folder_of_its_own(folder):
         status = 1
         try:
             parent.reset_after_fork()
-            status = 0 if parent.waiting() == [] and parent.keep("traces", 2, b"child") else 2
+            status = 0 if parent.list_requests() == [] and parent.keep("traces", 2, b"child") else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     other = Spool(str(folder), limit=10**6)
 
-    assert [read(path) for path in other.waiting()] == [Kept("traces", 2, b"child")]
-    assert [read(path) for path in parent.waiting()] == [Kept("traces", 1, b"parent")]
+    assert [read(path) for path in other.list_requests()] == [Kept("traces", 2, b"child")]
+    assert [read(path) for path in parent.list_requests()] == [Kept("traces", 1, b"parent")]
     other.close()
     parent.close()
 
@@ -278,7 +278,7 @@ def test_any_history_leaves_the_spool_like_the_model(folder, seed):
     spool, model, torn = Spool(str(folder), limit=4_000), {}, 0
     for step in range(120):
         action = dice.choice(["keep", "keep", "keep", "forget", "tear", "restart", "crash"])
-        waiting = spool.waiting()
+        waiting = spool.list_requests()
         if action == "keep":
             body = dice.randbytes(dice.randrange(400))
             used = sum(path.stat().st_size for path in waiting)
@@ -288,7 +288,7 @@ def test_any_history_leaves_the_spool_like_the_model(folder, seed):
                 model[step] = body
         elif action == "forget" and waiting:
             content = read(waiting[0])
-            spool.forget(waiting[0])
+            spool.remove(waiting[0])
             if isinstance(content, Kept):
                 assert model.pop(content.records) == content.body
             else:
@@ -306,7 +306,7 @@ def test_any_history_leaves_the_spool_like_the_model(folder, seed):
         elif action == "crash":
             spool.reset_after_fork()  # like a crash: locks are released, files stay
             spool = Spool(str(folder), limit=4_000)
-    contents = [read(path) for path in spool.waiting()]
+    contents = [read(path) for path in spool.list_requests()]
 
     assert {one.records: one.body for one in contents if isinstance(one, Kept)} == model
     assert sum(isinstance(one, Torn) for one in contents) == torn
@@ -417,12 +417,12 @@ def test_a_full_disk_keeps_the_whole_request(folder):
     """A request that cannot be written in two parts stays as it is."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("traces", 2, b"x" * 1000)
-    (path,) = spool.waiting()
+    (path,) = spool.list_requests()
     with full_disk():
         pieces = spool.replace(path, [Kept("traces", 1, b"x"), Kept("traces", 1, b"x" * 500)])
 
     assert pieces == []
-    assert spool.waiting() == [path]
+    assert spool.list_requests() == [path]
     assert [one.name for one in path.parent.iterdir() if one.name != "lock"] == [path.name]
     spool.close()
 
@@ -431,7 +431,7 @@ def test_a_file_that_vanishes_while_sizes_are_added_refuses_nothing(folder):
     """A file may vanish at any moment, since others replay it: a vanished file takes no space."""
     spool = Spool(str(folder), limit=10**6)
     spool.keep("traces", 1, b"x")
-    (spool.waiting()[0].parent / "gone.otlp").symlink_to("nowhere")
+    (spool.list_requests()[0].parent / "gone.otlp").symlink_to("nowhere")
 
     assert spool.keep("traces", 1, b"x") is True
     spool.close()
@@ -464,12 +464,12 @@ def test_a_name_in_our_own_folder_counts_only_if_it_is_ours(folder):
     book.produce(5)
     assert spool.keep("traces", 5, b"x")
     book.spool(5)
-    (path,) = spool.waiting()
+    (path,) = spool.list_requests()
     path.write_bytes(b"torn")
     (path.parent / "99-1-traces-99999999999.otlp").write_bytes(b"torn")
     (path.parent / "x.otlp").write_bytes(b"")
     replay.start()
-    wait_until(lambda: not spool.waiting())
+    wait_until(lambda: not spool.list_requests())
     replay.stop(time.monotonic() + 10)
 
     assert book.read() == Ledger(5, 0, 0, {"invalid": 5})

@@ -1,1 +1,1 @@
-"""Bytes on their way to the first hop: senders, transports, answers, spool, replay and the ledger."""
+"""Brings encoded records to the first hop: senders, delivery, transports, spool and replay."""

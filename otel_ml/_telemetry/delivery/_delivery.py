@@ -67,8 +67,11 @@ class Delivery:
     def give_up(self, records: Sequence[Encoded], reason: str) -> None:
         """Spools records where there is a spool and it has room; otherwise they are dropped and counted."""
         count = _framing.count(records)
-        if self.replay is None or not self.replay.keep(self.signal, count, _framing.request(self.resource, records)):
-            self.book.drop(reason, count)
+        if self.replay is not None:
+            body = _framing.encode_request(self.resource, records)
+            if self.replay.keep(self.signal, count, body):
+                return
+        self.book.drop(reason, count)
 
     def _guarded_send(self, records: Sequence[Encoded], deadline: float) -> bool:
         """`_send` for one of several chunks: an error in it costs none of the others."""

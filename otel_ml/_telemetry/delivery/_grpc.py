@@ -20,10 +20,10 @@ from otel_ml._telemetry.delivery._watchdog import WATCHDOG
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 _BROKEN: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"})
-"""Codes after which the next request opens a connection of its own, so that our pauses hold and not gRPC's."""
+"""Codes after which the next request opens a new connection, so that our pauses apply and not gRPC's."""
 _LIMITED: Final = frozenset({"RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
 _TOO_LARGE: Final = re.compile(r"larger than max|too large|exceeds maximum size|exceeds limit", re.IGNORECASE)
-"""How gRPC's servers (C++, Go, Java, Rust) word a request over their limit: it has no code of its own."""
+"""How gRPC servers (C++, Go, Java, Rust) report a request over their limit: there is no code for it."""
 _ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger than max"
 _GRACE: Final = 0.05
 _METHODS: Final[dict[Signal, str]] = {
@@ -42,14 +42,14 @@ _PROVIDER: Final = "OTEL_PYTHON_EXPORTER_OTLP_GRPC_{}CREDENTIAL_PROVIDER"
 _PROVIDERS: Final = "opentelemetry_otlp_credential_provider"
 
 _abandoned: list[Any] = []
-"""Channels of a parent: in its forked child they can neither be used nor closed, nor left to the garbage collector."""
+"""Channels of the parent: a forked child can neither use nor close them, nor leave them to the garbage collector."""
 
 
 class GrpcTransport:
     """OTLP over gRPC: one kept channel, opened by the first request, no retries of its own.
 
-    A forked child opens a channel of its own. Where gRPC does not bear a fork (older versions of grpcio, without
-    GRPC_ENABLE_FORK_SUPPORT) its requests end at their deadline all the same, and are counted as dropped.
+    A forked child opens its own channel. Where gRPC does not support a fork (older versions of grpcio, without
+    GRPC_ENABLE_FORK_SUPPORT) the child's requests still end at their deadline, and are counted as dropped.
 
     Raises:
         ConfigError: A file of the certificates is missing, or a credential provider is not installed.
@@ -99,7 +99,7 @@ class GrpcTransport:
             channel = self._channel = self._open()
         export = channel.unary_unary(_METHODS[self._signal])
         content: bytes
-        if self._is_orphan:  # gRPC's own clock may stand still in a forked child
+        if self._is_orphan:  # gRPC's timers may not run in a forked child
             content = export.future(body, timeout=timeout, metadata=self._metadata).result(timeout + _GRACE)
         else:
             content = export(body, timeout=timeout, metadata=self._metadata)
@@ -129,7 +129,7 @@ class GrpcTransport:
 
 
 def _is_plain(signal: Signal, endpoint: str) -> bool:
-    """The scheme decides about TLS, without one OTEL_EXPORTER_OTLP_INSECURE (specification, OTLP exporter)."""
+    """Whether there is no TLS, by the scheme or, without one, by OTEL_EXPORTER_OTLP_INSECURE (specification)."""
     scheme, mark, _ = endpoint.partition("://")
     if mark:
         return scheme == "http"
@@ -138,7 +138,7 @@ def _is_plain(signal: Signal, endpoint: str) -> bool:
 
 
 def _credentials(grpc: Any, signal: Signal, config: SignalConfig) -> Any:
-    """Those of the credential provider that is named for the stock exporter, or the files of the configuration."""
+    """From the credential provider that is set for the SDK's exporter, or from the certificate files."""
     for variable in (_PROVIDER.format(f"{signal.upper()}_"), _PROVIDER.format("")):
         name = os.environ.get(variable, "").strip()
         if name:
@@ -157,7 +157,7 @@ def _content(path: str | None) -> bytes | None:
 
 
 def _retry_delay(trailers: Iterable[Any]) -> float | None:
-    """Seconds that the receiver asks to wait, from the RetryInfo of its status; None when it does not say."""
+    """Seconds that the receiver asks to wait, from the RetryInfo of its status; None if it does not ask."""
     from google.protobuf.message import DecodeError
 
     try:

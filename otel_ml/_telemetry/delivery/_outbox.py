@@ -1,4 +1,4 @@
-"""The senders of all signals with their books, and the resource under which they send."""
+"""The senders and books of all signals."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ MakeTransport = Callable[[Signal, SignalConfig], Transport]
 
 
 class Outbox:
-    """What is encoded already leaves through here.
-
-    Metrics have no thread of their own: the reader's thread delivers them.
-    """
+    """Sends encoded records. Metrics have no sender's thread: the reader's thread delivers them."""
 
     def __init__(self, config: Config, make_transport: MakeTransport) -> None:
         self.books: dict[Signal, Book] = {signal: Book() for signal in SIGNALS}
@@ -32,8 +29,8 @@ class Outbox:
         self.replay: Replay | None = None
         if config.spool_dir is not None:
             self.replay = Replay(Spool(config.spool_dir, limit=config.spool_size), self.books)
-        heals = config.metric_temporality == "cumulative"
-        self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not heals}
+        is_cumulative = config.metric_temporality == "cumulative"  # the next export makes up for a lost one
+        self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not is_cumulative}
         for signal in SIGNALS:
             settings = signal_settings(config, signal)
             if _transports.has_otlp(settings):
@@ -45,13 +42,13 @@ class Outbox:
         }
 
     def set_resource(self, attributes: Mapping[str, Any], schema_url: str) -> None:
-        """From now on everything is sent under this resource."""
-        encoded = _encoding.resource(attributes, schema_url)
+        """Sends everything under this resource from now on."""
+        encoded = _encoding.encode_resource(attributes, schema_url)
         for delivery in self.deliveries.values():
             delivery.resource = encoded
 
     def failed(self) -> int:
-        """Records so far that were rejected, dropped, or put off to the spool."""
+        """Returns the records so far that were rejected, dropped or spooled."""
         return sum(book.failed() for book in self.books.values())
 
     def wait_idle(self, deadline: float) -> bool:
@@ -59,8 +56,8 @@ class Outbox:
         idle = [sender.wait_idle(deadline) for sender in self.senders.values()]
         return all(idle)
 
-    def last_call(self, deadline: float) -> None:
-        """From now on nothing is retried."""
+    def stop_retries(self, deadline: float) -> None:
+        """Ends all retries, and every delivery at the deadline."""
         for delivery in self.deliveries.values():
             delivery.stop(deadline)
 
@@ -76,7 +73,7 @@ class Outbox:
             self.replay.stop(deadline)
 
     def start(self) -> None:
-        """Begins to replay what earlier processes have left in the spool."""
+        """Starts to replay what earlier processes left in the spool."""
         if self.replay is not None:
             self.replay.start()
 

@@ -1,4 +1,4 @@
-"""The thread that brings what lies in the spool to the first hop once it answers again."""
+"""The thread that sends what is in the spool once the first hop answers again."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from otel_ml.config import Signal
 _LAST_WAIT: Final = 0.5
 
 
-class _Way(NamedTuple):
-    """How one signal is sent, on a connection of its own."""
+class _Target(NamedTuple):
+    """Where one signal is sent, on a connection of its own."""
 
     transport: Transport
     timeout: float
 
 
 class Replay:
-    """Keeps requests in the spool and replays them, oldest first, each until it is decided."""
+    """Keeps requests in the spool and sends them, oldest first, until each has a final answer."""
 
     def __init__(self, spool: Spool, books: dict[Signal, Book]) -> None:
         self._spool = spool
         self._books = books
-        self._ways: dict[Signal, _Way] = {}
+        self._targets: dict[Signal, _Target] = {}
         self._changed = threading.Condition()
         self._stopping = False
-        self._put_off = False
+        self._is_waiting = False
         self._thread: threading.Thread | None = None
 
     def serve(self, signal: Signal, transport: Transport, timeout: float) -> None:
-        """From now on requests of this signal are replayed."""
-        self._ways[signal] = _Way(transport, timeout)
+        """Replays requests of this signal from now on."""
+        self._targets[signal] = _Target(transport, timeout)
 
     def keep(self, signal: Signal, count: int, body: bytes) -> bool:
-        """Writes a request that is in the book already; False when the spool does not take it."""
+        """Spools a request that is in the book already; False when the spool does not take it."""
         kept = bool(_guard.call("spool.keep", self._spool.keep, signal, count, body))
         if kept:
             self._books[signal].spool(count)
@@ -62,16 +62,16 @@ class Replay:
             self._thread = _process.spawn("otel-ml-spool", self._run)  # without it the next process replays the files
 
     def wake(self) -> None:
-        """The first hop has just accepted something: worth a try now."""
-        if self._put_off:
+        """Tries again at once, since the first hop has just accepted something."""
+        if self._is_waiting:
             with self._changed:
-                self._put_off = False
+                self._is_waiting = False
                 self._changed.notify_all()
 
     def stop(self, deadline: float) -> None:
-        """Ends the thread; what is left on disk is replayed by the next process.
+        """Ends the thread; the next process replays what is left on disk.
 
-        A request that is on the way is waited for: cut off after the receiver has stored it, it would come twice.
+        A request in flight is waited for: cut after the receiver has stored it, it would be sent twice.
         """
         with self._changed:
             self._stopping = True
@@ -79,21 +79,21 @@ class Replay:
             self._changed.notify_all()
         if thread is not None:
             thread.join(max(0.0, deadline - monotonic()))
-        for way in self._ways.values():
-            way.transport.close()
+        for target in self._targets.values():
+            target.transport.close()
         if thread is not None:
             thread.join(_LAST_WAIT)
-        _guard.call("spool.gone", self._count_gone)
+        _guard.call("spool.gone", self._count_removed)
         self._spool.close()
 
     def reset_after_fork(self) -> None:
-        """What the parent has kept is the parent's."""
-        for way in self._ways.values():
-            way.transport.abandon()
+        """Leaves the parent's requests to the parent."""
+        for target in self._targets.values():
+            target.transport.abandon()
         self._spool.reset_after_fork()
         self._changed = threading.Condition()
         self._stopping = False
-        self._put_off = False
+        self._is_waiting = False
         self._thread = None
 
     def _run(self) -> None:
@@ -104,14 +104,14 @@ class Replay:
             failed = 0 if done else failed + 1
             pause = retry.pause(failed)
             with self._changed:
-                self._put_off = not done
+                self._is_waiting = not done
                 if not self._stopping:
                     self._changed.wait(pause)
 
     def _round(self) -> bool:
-        """Replays what waits; False when the first hop does not answer."""
-        self._count_gone()
-        paths = self._spool.waiting()[::-1]
+        """Sends what is in the spool; False when the first hop does not answer."""
+        self._count_removed()
+        paths = self._spool.list_requests()[::-1]
         while paths:
             path = paths.pop()
             content = _spool_file.read(path)
@@ -119,50 +119,50 @@ class Replay:
                 return True
             if content is None:
                 continue
-            pieces = self._replayed(path, content)
+            pieces = self._send(path, content)
             if pieces is None:
                 return False
             paths += reversed(pieces)
         return True
 
-    def _replayed(self, path: Path, content: Kept | Torn) -> Sequence[Path] | None:
-        """Brings one request to its end, or to smaller ones that are still to be sent; None when nobody answers."""
-        way, book = self._ways.get(content.signal), self._books[content.signal]
-        if way is None:  # written by a process with other settings
+    def _send(self, path: Path, content: Kept | Torn) -> Sequence[Path] | None:
+        """Sends one request; returns the smaller ones it was split into, or None if the first hop does not answer."""
+        target, book = self._targets.get(content.signal), self._books[content.signal]
+        if target is None:  # written by a process with other settings
             return ()
         new = self._spool.enter(path, content)
         book.produce(new)
         book.spool(new)
         if isinstance(content, Torn):
-            self._leave(self._spool.forget(path), "invalid")
-            _guard.warn_of_loss("spool torn", "otel-ml: the spool holds a torn request; it is skipped and counted")
+            self._drop(self._spool.remove(path), "invalid")
+            _guard.warn_of_loss("spool torn", "otel-ml: a request in the spool is damaged; it is skipped and counted")
             return ()
-        answer = _guard.call("spool.post", way.transport.post, content.body, way.timeout) or BROKEN_TRANSPORT
+        answer = _guard.call("spool.post", target.transport.post, content.body, target.timeout) or BROKEN_TRANSPORT
         if answer.kind == "retry":
             return None
-        halves = _halves(content) if answer.kind == "too_large" else ()
-        if halves:  # on disk before they are sent, so that an end in between neither loses nor repeats
+        halves = _split_in_two(content) if answer.kind == "too_large" else ()
+        if halves:  # written before they are sent: if the process ends in between, nothing is lost or repeated
             return self._spool.replace(path, halves)
-        entry = self._spool.forget(path)
+        entry = self._spool.remove(path)
         if entry is not None:
             self._books[entry.signal].enter(answer, entry.records)
             self._books[entry.signal].spool(-entry.records)
         return ()
 
-    def _count_gone(self) -> None:
-        """Records whose files were removed from under us are lost."""
-        for entry in self._spool.gone():
-            self._leave(entry, "retry_exhausted")
+    def _count_removed(self) -> None:
+        """Drops the records of files that somebody else removed."""
+        for entry in self._spool.take_removed():
+            self._drop(entry, "retry_exhausted")
             _guard.warn_of_loss("spool gone", "otel-ml: files were removed from the spool; their records are counted")
 
-    def _leave(self, entry: Entry | None, reason: str) -> None:
+    def _drop(self, entry: Entry | None, reason: str) -> None:
         if entry is not None:
             self._books[entry.signal].drop(reason, entry.records)
             self._books[entry.signal].spool(-entry.records)
 
 
-def _halves(request: Kept) -> Sequence[Kept]:
-    """A request as two; none if it holds a single record, or is not of the form that we write."""
+def _split_in_two(request: Kept) -> Sequence[Kept]:
+    """Returns two requests; none if it holds a single record, or is not one that we wrote."""
     try:
         resource, records = _framing.parse_request(request.body, points=request.signal == "metrics")
     except ValueError:
@@ -171,6 +171,6 @@ def _halves(request: Kept) -> Sequence[Kept]:
         return ()
     middle = len(records) // 2
     return [
-        Kept(request.signal, _framing.count(half), _framing.request(resource, half))
+        Kept(request.signal, _framing.count(half), _framing.encode_request(resource, half))
         for half in (records[:middle], records[middle:])
     ]

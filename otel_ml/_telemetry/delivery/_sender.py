@@ -20,7 +20,7 @@ _LAST_WAIT: Final = 0.5
 
 
 class Sender:
-    """The thread that delivers what the worker has encoded; started on first use, also after a fork."""
+    """Queues and delivers what the worker has encoded; its thread is started on first use, also after a fork."""
 
     def __init__(self, delivery: Delivery, *, limit: int) -> None:
         self.delivery = delivery
@@ -37,7 +37,7 @@ class Sender:
         self._thread: threading.Thread | None = None
 
     def put(self, records: Sequence[Encoded]) -> None:
-        """Takes encoded records that are in the book already; a full queue drops them. Called by the worker only."""
+        """Adds records that are in the book already to the open batch. Called by the worker only."""
         volume, count = _framing.size(records), _framing.count(records)
         if self._open_bytes + volume < REQUEST_BYTES and self._open_count + count < BATCH_RECORDS:
             self._open += records
@@ -58,7 +58,7 @@ class Sender:
                 self.push()
 
     def push(self) -> None:
-        """Closes the open batch and queues it. Called by the worker only."""
+        """Queues the open batch; a full queue drops it. Called by the worker only."""
         batch, volume, count = self._open, self._open_bytes, self._open_count
         if not batch:
             return
@@ -76,13 +76,13 @@ class Sender:
             self.delivery.give_up(batch, refused)
 
     def wait_idle(self, deadline: float) -> bool:
-        """Waits until everything that was queued is decided; False when the monotonic deadline passes first."""
+        """Waits until everything queued has a final answer; False when the monotonic deadline passes first."""
         with self._changed:
             remaining = max(0.0, deadline - monotonic())
             return self._changed.wait_for(lambda: not self._batches and not self._busy, remaining)
 
     def announce_stop(self) -> None:
-        """No more batches are taken; the thread ends when the queue is empty."""
+        """Takes no more batches; the thread ends when the queue is empty."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -106,7 +106,7 @@ class Sender:
             self.delivery.give_up(batch, "shutdown")
 
     def reset_after_fork(self) -> None:
-        """Empties the queue: its records are the parent's."""
+        """Forgets the queue: its records are the parent's."""
         self.delivery.reset_after_fork()
         self.__init__(self.delivery, limit=self._limit)  # type: ignore[misc]
 

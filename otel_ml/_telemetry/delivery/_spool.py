@@ -1,4 +1,4 @@
-"""The spool: requests that the first hop did not take, kept on disk within a limit and replayed once."""
+"""The spool: requests that the first hop did not take, kept on disk up to a limit."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _AGE: Final = 60_000_000_000
 
 
 class Entry(NamedTuple):
-    """What the ledger has for one file: its records are in flight, and lie in the spool."""
+    """What the ledger counts as in flight for one file."""
 
     signal: Signal
     records: int
 
 
 class Spool:
-    """A folder for each process below the spool's, locked while its process lives; orphans are adopted.
+    """Each process has a folder in the spool and locks it while it lives; folders of dead processes are adopted.
 
     A request is one file: written under another name, then renamed, so that a crash leaves it whole or not at all.
-    Files are not forced to the disk: they survive the process, not a power failure, after which the checksum tells.
-    What the ledger has for each file is held here, so that it and the disk change under one lock.
+    Files are not forced to the disk: they survive the process, not a power failure, after which the checksum shows
+    damage. What the ledger counts for each file is held here, so that both change under one lock.
 
     Args:
-        folder: The spool's folder; made if it is missing, readable by its owner only.
-        limit: Bytes that all files below it may take together. A request that does not fit is refused.
+        folder: The spool's folder; created if it is missing, readable by its owner only.
+        limit: Bytes of all files in it. A request that does not fit is refused.
 
     Raises:
         ConfigError: The folder cannot be made or used.
@@ -50,7 +50,7 @@ class Spool:
         self._held: _locks.FileLock | None = None
         self._adopted: dict[Path, _locks.FileLock] = {}
         self._entries: dict[Path, Entry] = {}
-        self._decided: set[Path] = set()
+        self._undeletable: set[Path] = set()
         self._lock = threading.Lock()
         try:
             self._open()
@@ -60,72 +60,78 @@ class Spool:
             ) from None
 
     def keep(self, signal: Signal, count: int, body: bytes) -> bool:
-        """Writes one request; False when it does not fit, or the disk does not take it."""
+        """Writes one request; False when it does not fit or cannot be written."""
         try:
             with self._lock:
                 try:
                     return self._write(Kept(signal, count, body))
-                except FileNotFoundError:  # removed under a living process, as those do that clean /tmp
-                    self._leave()
+                except FileNotFoundError:  # somebody cleaned /tmp
+                    self._leave_folder()
                     return self._write(Kept(signal, count, body))
         except OSError as error:
-            self._complain(error)
+            self._warn(error)
             return False
 
     def replace(self, path: Path, pieces: Sequence[Kept]) -> list[Path]:
-        """Writes the pieces of a request in its place and gives their files; none, and no change, where that fails.
+        """Replaces a request by its pieces and returns their files; none, and no change, where that fails.
 
-        They come whole before it goes: killed in between, a part comes twice. The limit may be exceeded so long.
+        The pieces are written before the request is removed: if the process is killed in between, some records are
+        sent twice. The limit may be exceeded meanwhile.
         """
         with self._lock:
             held = path.parent == self._mine or path.parent in self._adopted
             if not held or path not in self._entries:
                 return []
-            age = _spool_file.age(path)
+            age = _spool_file.read_age(path)
             files: list[Path] = []
             try:
                 files.extend(self._put(path.parent, piece, age) for piece in pieces)
             except OSError as error:
                 for file in files:
                     self._remove(file)
-                self._complain(error)
+                self._warn(error)
                 return []
             self._remove(path)
         return files
 
     def enter(self, path: Path, content: Kept | Torn) -> int:
-        """Takes over a file that this process did not write; gives how many records are new to the ledger.
+        """Adds a file that this process did not write; returns how many records are new to the ledger.
 
-        A torn one in our own folder is nobody's: our own files are known, and no other process writes there.
+        A damaged file in our own folder counts none: our own files are known, and no other process writes there.
         """
         with self._lock:
             if path in self._entries:
                 return 0
-            nobodys = isinstance(content, Torn) and path.parent == self._mine
-            entry = Entry(content.signal, 0 if nobodys else content.records)
+            is_unknown = isinstance(content, Torn) and path.parent == self._mine
+            entry = Entry(content.signal, 0 if is_unknown else content.records)
             self._entries[path] = entry
             return entry.records
 
-    def gone(self) -> list[Entry]:
-        """What the ledger has for files that somebody else removed; told once."""
+    def take_removed(self) -> list[Entry]:
+        """Returns, once, what the ledger has for files that somebody else removed."""
         with self._lock:
             return [self._entries.pop(path) for path in list(self._entries) if _spool_file.is_gone(path)]
 
-    def waiting(self) -> list[Path]:
-        """Files that this process may replay, oldest first: its own, and those of processes that have ended."""
+    def list_requests(self) -> list[Path]:
+        """Returns the files to replay, oldest first: our own, and those of processes that have ended."""
         with self._lock:
             self._adopt()
             folders = [folder for folder in (self._mine, *self._adopted) if folder is not None]
-            files = [path for folder in folders for path in _spool_file.listed(folder) if path not in self._decided]
+            files = [
+                path
+                for folder in folders
+                for path in _spool_file.list_requests(folder)
+                if path not in self._undeletable
+            ]
         return sorted(files, key=lambda path: path.name)
 
-    def forget(self, path: Path) -> Entry | None:
-        """Removes a file whose request is decided; gives what the ledger has for it, once."""
+    def remove(self, path: Path) -> Entry | None:
+        """Removes a file whose request has a final answer; returns, once, what the ledger has for it."""
         with self._lock:
             return self._remove(path)
 
     def close(self) -> None:
-        """Gives the folders up; an empty one is removed, the others are adopted by the next process."""
+        """Releases the folders; empty ones are removed, the next process adopts the others."""
         with self._lock:
             for folder, held in [*self._adopted.items(), (self._mine, self._held)]:
                 if folder is not None and held is not None:
@@ -136,14 +142,14 @@ class Spool:
             self._mine = self._held = None
 
     def reset_after_fork(self) -> None:
-        """The parent's folders stay the parent's; the child opens its own when it has something to keep."""
+        """Leaves the parent's folders to the parent; the child opens its own when it has something to keep."""
         self._lock = threading.Lock()
         for held in (self._held, *self._adopted.values()):
             if held is not None:
                 held.release()
         self._adopted = {}
         self._entries = {}
-        self._decided = set()
+        self._undeletable = set()
         self._mine = self._held = None
 
     def _open(self) -> None:
@@ -153,8 +159,8 @@ class Spool:
         # waits, since at most another process looks at it just now and lets go
         self._mine, self._held = folder, _locks.lock(folder / _LOCK, wait=True)
 
-    def _leave(self) -> None:
-        """The next request opens another folder; what may be left in this one stays ours."""
+    def _leave_folder(self) -> None:
+        """Makes the next request open another folder; files left in this one stay ours."""
         if self._mine is not None and self._held is not None:
             self._adopted[self._mine] = self._held
         self._mine = self._held = None
@@ -173,7 +179,7 @@ class Spool:
         return True
 
     def _put(self, folder: Path, request: Kept, age: str | None = None) -> Path:
-        """Writes a file and enters it; a piece takes the age of what it was a piece of."""
+        """Writes a file and enters it; a piece keeps the age of its request."""
         self._number += 1
         path = _spool_file.write(folder, request, self._number, age)
         self._entries[path] = Entry(request.signal, request.records)
@@ -184,18 +190,20 @@ class Spool:
             path.unlink()
         except FileNotFoundError:
             pass
-        except OSError:  # it stays, and must not come again
-            self._decided.add(path)
+        except OSError:  # it stays, and must not be sent again
+            self._undeletable.add(path)
         return self._entries.pop(path, None)
 
-    def _complain(self, error: OSError) -> None:
+    def _warn(self, error: OSError) -> None:
         _guard.warn_of_loss(
             f"spool {error.errno}",
             f"otel-ml: the spool in {self._root} cannot be written ({error.strerror}); losses are counted",
         )
 
     def _used(self) -> int:
-        return sum(_spool_file.taken(path) for folder in self._folders() for path in _spool_file.listed(folder))
+        return sum(
+            _spool_file.disk_size(path) for folder in self._folders() for path in _spool_file.list_requests(folder)
+        )
 
     def _folders(self) -> list[Path]:
         try:
@@ -213,7 +221,7 @@ class Spool:
                 continue
             try:
                 held = _locks.lock(folder / _LOCK, create=False)
-            except OSError:  # just being made, just being removed, or not a lock of ours
+            except OSError:  # just being created or removed, or not a lock of ours
                 continue
             if held is None:  # its process lives
                 continue
@@ -226,7 +234,7 @@ class Spool:
 
 
 def _is_old(folder: Path) -> bool:
-    """An empty folder may be one that its process is about to lock; after this long it is a dead one's."""
+    """Whether an empty folder is too old to be one that its process is just about to lock."""
     try:
         return time_ns() - folder.stat().st_mtime_ns > _AGE
     except OSError:

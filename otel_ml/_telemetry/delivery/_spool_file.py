@@ -1,4 +1,4 @@
-"""One request as a file of the spool: its name, its head, and what is read back of it."""
+"""One request as a file of the spool: its name, its head, and how it is read back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD: Final = struct.Struct(">4sBIII")
 _MAGIC: Final = b"OML1"
 _SUFFIX: Final = ".otlp"
 _DIGITS: Final = 20
-"""Of a name's first part, nanoseconds: in the order of their names, requests stand by age."""
+"""Of a name's first part, nanoseconds: sorted by name, requests are sorted by age."""
 
 
 class Kept(NamedTuple):
@@ -29,25 +29,25 @@ class Kept(NamedTuple):
 
 
 class Torn(NamedTuple):
-    """A file that does not hold what was written; ``signal`` and ``records`` are what its name says."""
+    """A damaged file; ``signal`` and ``records`` are what its name says."""
 
     signal: Signal
     records: int
 
 
 def size(request: Kept) -> int:
-    """Bytes of its file."""
+    """Returns the bytes of its file."""
     return _HEAD.size + len(request.body)
 
 
 def write(folder: Path, request: Kept, number: int, before: str | None = None) -> Path:
-    """Writes a request under another name, then renames it; what an error leaves of it is removed.
+    """Writes a request under another name, then renames it; an error leaves nothing behind.
 
     Args:
-        folder: Where.
-        request: What.
+        folder: Of the process.
+        request: The request.
         number: One that this process has not used.
-        before: The `age` of what the request was a piece of: pieces stand where it stood.
+        before: What `read_age` gave for the request that this one is a piece of: pieces take its place.
 
     Raises:
         OSError: The disk does not take it.
@@ -73,12 +73,12 @@ def write(folder: Path, request: Kept, number: int, before: str | None = None) -
 
 
 def read(path: Path) -> Kept | Torn | None:
-    """What a file holds; None when it cannot be opened."""
+    """Reads a file; None when it cannot be opened."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    signal, count = _named(path)
+    signal, count = _parse_name(path)
     if len(content) < _HEAD.size:
         return Torn(signal, count)
     magic, index, records, length, checksum = _HEAD.unpack_from(content)
@@ -87,14 +87,14 @@ def read(path: Path) -> Kept | Torn | None:
     return Kept(SIGNALS[index], records, body) if whole else Torn(signal, count)
 
 
-def age(path: Path) -> str | None:
-    """What the name says of when the request was written."""
+def read_age(path: Path) -> str | None:
+    """Returns when the request was written, by its name."""
     digits = path.name[:_DIGITS]
     return digits if len(digits) == _DIGITS and digits.isdecimal() else None
 
 
-def listed(folder: Path) -> list[Path]:
-    """The files of a folder."""
+def list_requests(folder: Path) -> list[Path]:
+    """Returns the requests in a folder."""
     try:
         return [path for path in folder.iterdir() if path.suffix == _SUFFIX]
     except OSError:  # removed by the process that replayed it
@@ -102,7 +102,7 @@ def listed(folder: Path) -> list[Path]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds no request; False where that cannot be told, such as without a free descriptor."""
+    """Whether a folder holds no request; False where that is unknown, such as without a free descriptor."""
     try:
         return not any(path.suffix == _SUFFIX for path in folder.iterdir())
     except FileNotFoundError:
@@ -111,8 +111,8 @@ def is_empty(folder: Path) -> bool:
         return False
 
 
-def taken(path: Path) -> int:
-    """Bytes that a file takes."""
+def disk_size(path: Path) -> int:
+    """Returns the bytes that a file takes."""
     try:
         return path.stat().st_size
     except OSError:  # removed by the thread or the process that replayed it
@@ -120,7 +120,7 @@ def taken(path: Path) -> int:
 
 
 def is_gone(path: Path) -> bool:
-    """Whether a file is there no more; False where that cannot be told."""
+    """Whether a file was removed; False where that is unknown."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +130,7 @@ def is_gone(path: Path) -> bool:
     return False
 
 
-def _named(path: Path) -> tuple[Signal, int]:
+def _parse_name(path: Path) -> tuple[Signal, int]:
     parts = path.stem.split("-")
     signal = next((signal for signal in SIGNALS if signal in parts), SIGNALS[0])
     return signal, int(parts[-1]) if parts[-1].isdecimal() else 1

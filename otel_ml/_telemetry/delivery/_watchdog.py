@@ -1,4 +1,4 @@
-"""One thread for the whole process that cuts what runs beyond its deadline, on the monotonic clock."""
+"""One thread for the whole process that ends gRPC calls which run beyond their deadline."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Watchdog:
             deadline: A moment of `time.monotonic`.
             cut: Must be quick and must not raise.
         """
-        mine = object()
+        key = object()
         changed, watched = self._changed, self._watched
         with changed:
-            watched[mine] = (deadline, cut)
+            watched[key] = (deadline, cut)
             self._start()
             changed.notify()
         try:
             yield
         finally:
             with changed:
-                watched.pop(mine, None)
+                watched.pop(key, None)
 
     def _reset(self) -> None:
         self._changed = threading.Condition()
@@ -43,20 +43,20 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
-        if self._thread is None:  # without a thread the sockets' own timeouts still hold
+        if self._thread is None:  # without a thread gRPC's own timeouts still hold
             self._thread = _process.spawn("otel-ml-watchdog", self._run)
 
     def _run(self) -> None:
         with self._changed:
             while True:
                 now = monotonic()
-                for mine, (deadline, cut) in list(self._watched.items()):
+                for key, (deadline, cut) in list(self._watched.items()):
                     if deadline <= now:
-                        del self._watched[mine]
+                        del self._watched[key]
                         cut()
                 nearest = min((deadline for deadline, _ in self._watched.values()), default=None)
                 self._changed.wait(None if nearest is None else max(0.0, nearest - now))
 
 
 WATCHDOG = Watchdog()
-"""The one of this process."""
+"""The watchdog of this process."""

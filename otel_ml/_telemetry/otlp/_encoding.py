@@ -1,4 +1,4 @@
-"""Span and event data of predictions as OTLP bytes, and stock SDK records through the stock encoders."""
+"""Encodes spans and events of predictions as OTLP bytes, and SDK records with the SDK's encoders."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _STATUS: Final = {"unset": Status.STATUS_CODE_UNSET, "ok": Status.STATUS_CODE_OK
 _SEVERITY: Final = {"INFO": SeverityNumber.SEVERITY_NUMBER_INFO, "ERROR": SeverityNumber.SEVERITY_NUMBER_ERROR}
 
 
-def scope(name: str, version: str = "", schema_url: str = "") -> bytes:
-    """The envelope of everything that predictions emit."""
+def encode_scope(name: str, version: str = "", schema_url: str = "") -> bytes:
+    """Encodes the fields of a scope that precede its records."""
     return _framing.scope_fields(InstrumentationScope(name=name, version=version).SerializeToString(), schema_url)
 
 
-def resource(attributes: Mapping[str, Any], schema_url: str = "") -> bytes:
-    """The envelope of a request: the resource and its schema URL."""
+def encode_resource(attributes: Mapping[str, Any], schema_url: str = "") -> bytes:
+    """Encodes the fields of a request that precede its scopes: the resource and its schema URL."""
     message = Resource(attributes=[_attribute(key, value) for key, value in attributes.items()])
     return _framing.resource_fields(message.SerializeToString(), schema_url)
 
 
-def span(data: SpanData) -> bytes:
-    """One `Span` message, field by field what the stock encoder gives for the same span."""
+def encode_span(data: SpanData) -> bytes:
+    """Encodes a `Span` message, field by field as the SDK's encoder does for the same span."""
     return Span(
         trace_id=data.trace_id.to_bytes(16, "big"),
         span_id=data.span_id.to_bytes(8, "big"),
@@ -71,8 +71,8 @@ def span(data: SpanData) -> bytes:
     ).SerializeToString()
 
 
-def event(data: EventData) -> bytes:
-    """One `LogRecord` message with an event name and a JSON text as body."""
+def encode_event(data: EventData) -> bytes:
+    """Encodes a `LogRecord` message with an event name and a JSON text as body."""
     return LogRecord(
         time_unix_nano=data.time_ns,
         observed_time_unix_nano=data.time_ns,
@@ -87,24 +87,24 @@ def event(data: EventData) -> bytes:
     ).SerializeToString()
 
 
-def stock_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
-    """Spans of other instrumentation, by the stock encoder."""
+def encode_sdk_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
+    """Encodes spans of other instrumentation."""
     encoded = []
     for of_resource in encode_spans(spans).resource_spans:
         for of_scope in of_resource.scope_spans:
             head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
             if withholding.withholds_exceptions():
                 for record in of_scope.spans:
-                    for happened in record.events:
-                        _withhold(happened.attributes)
+                    for event in record.events:
+                        _withhold(event.attributes)
                     if record.status.message:
                         record.status.message = withholding.WITHHELD
             encoded += [_framing.frame(head, record.SerializeToString()) for record in of_scope.spans]
     return encoded
 
 
-def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
-    """Log records of other instrumentation, by the stock encoder."""
+def encode_sdk_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
+    """Encodes log records of other instrumentation."""
     encoded = []
     for of_resource in encode_logs(records).resource_logs:
         for of_scope in of_resource.scope_logs:
@@ -116,24 +116,28 @@ def stock_logs(records: Sequence[ReadableLogRecord]) -> list[Encoded]:
     return encoded
 
 
-def stock_metrics(data: MetricsData) -> list[Encoded]:
-    """Metrics, by the stock encoder; each counts its data points."""
+def encode_sdk_metrics(data: MetricsData) -> list[Encoded]:
+    """Encodes metrics; each counts its data points."""
     encoded = []
     for of_resource in encode_metrics(data).resource_metrics:
         for of_scope in of_resource.scope_metrics:
             head = _framing.scope_fields(of_scope.scope.SerializeToString(), of_scope.schema_url)
-            encoded += [_framing.frame(head, record.SerializeToString(), points(record)) for record in of_scope.metrics]
+            encoded += [
+                _framing.frame(head, record.SerializeToString(), count_points(record)) for record in of_scope.metrics
+            ]
     return encoded
 
 
-def points(metric: metrics_pb2.Metric) -> int:
-    """Data points of one metric."""
+def count_points(metric: metrics_pb2.Metric) -> int:
+    """Returns the number of data points of one metric."""
     kind = metric.WhichOneof("data")
     return len(getattr(metric, kind).data_points) if kind else 0
 
 
-def each(encode: Callable[[Sequence[R]], list[Encoded]], records: Sequence[R], where: str) -> tuple[list[Encoded], int]:
-    """Encodes a chunk; if that fails, record by record, so that a poison record costs none of its neighbours.
+def encode_each(
+    encode: Callable[[Sequence[R]], list[Encoded]], records: Sequence[R], where: str
+) -> tuple[list[Encoded], int]:
+    """Encodes records together; if that fails, one by one, so that one bad record costs no other.
 
     Returns:
         What could be encoded, and how many records could not.
@@ -146,14 +150,14 @@ def each(encode: Callable[[Sequence[R]], list[Encoded]], records: Sequence[R], w
     encoded: list[Encoded] = []
     invalid = 0
     for record in records:
-        one, bad = each(encode, [record], where)
+        one, bad = encode_each(encode, [record], where)
         encoded += one
         invalid += bad
     return encoded, invalid
 
 
 def _withhold(attributes: Iterable[KeyValue]) -> None:
-    """Takes out what an exception says of itself; its type stays."""
+    """Removes message and stack trace of an exception; its type stays."""
     for attribute in attributes:
         if attribute.key in (semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE):
             attribute.value.string_value = withholding.WITHHELD

@@ -73,7 +73,7 @@ def resource_fields(resource: bytes, schema_url: str = "") -> bytes:
     return field(1, resource) + (field(3, schema_url.encode()) if schema_url else b"")
 
 
-def request(resource: bytes, records: Sequence[Encoded]) -> bytes:
+def encode_request(resource: bytes, records: Sequence[Encoded]) -> bytes:
     """Encodes an Export*ServiceRequest; see `request_chunks`."""
     return b"".join(request_chunks(resource, records))
 
@@ -103,17 +103,17 @@ def request_chunks(resource: bytes, records: Sequence[Encoded]) -> list[bytes]:
     return chunks
 
 
-def parse_request(request: bytes, *, points: bool) -> tuple[bytes, list[Encoded]]:
-    """Reads the resource's fields and the records, one by one, of what `request` has made.
+def parse_request(body: bytes, *, points: bool) -> tuple[bytes, list[Encoded]]:
+    """Reads the resource's fields and the records, one by one, of what `encode_request` has made.
 
     Args:
-        request: An Export*ServiceRequest of one resource.
+        body: An Export*ServiceRequest of one resource.
         points: Whether the ledger counts the data points of a record (metrics).
 
     Raises:
         ValueError: It is something else.
     """
-    resources = list(fields(request))
+    resources = list(fields(body))
     if [number for number, _, _ in resources] != [1]:
         raise ValueError("not the request of one resource")
     resource = b""
@@ -135,10 +135,10 @@ def _points(metric: bytes) -> int:
 
 
 def count(records: Iterable[Encoded]) -> int:
-    """What the ledger counts for these records."""
+    """Returns what the ledger counts for these records."""
     return sum(map(_COUNT, records))
 
 
 def size(records: Iterable[Encoded]) -> int:
-    """Bytes of the records, without their envelope."""
+    """Returns the bytes of the records, without their envelope."""
     return sum(map(len, map(_FRAMES, records)))

@@ -1,4 +1,4 @@
-"""Records of other instrumentation that are too long to keep or that no encoder takes, made fit to be sent."""
+"""Shortens and repairs records of other instrumentation that are too long or cannot be encoded."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ LONGEST: Final = 65_536
 """Characters that one text of a span or log record may have; a queue holds thousands of records."""
 
 
-def bounded_span(span: ReadableSpan) -> ReadableSpan:
-    """The span itself, or a copy with its long texts cut."""
+def limit_span(span: ReadableSpan) -> ReadableSpan:
+    """Returns the span itself, or a copy with its long texts cut."""
     attributes = [span.attributes, *(event.attributes for event in span.events)]
     if len(span.name) > LONGEST or any(_has_long(one) for one in attributes):
-        return mended_span(span)
+        return repair_span(span)
     return span
 
 
-def bounded_log(record: ReadableLogRecord) -> ReadableLogRecord:
-    """The log record itself, or a copy with its long texts cut."""
+def limit_log(record: ReadableLogRecord) -> ReadableLogRecord:
+    """Returns the log record itself, or a copy with its long texts cut."""
     body = record.log_record.body
     if (type(body) is str and len(body) > LONGEST) or _has_long(record.log_record.attributes):
-        return mended_log(record)
+        return repair_log(record)
     return record
 
 
-def mended_span(span: ReadableSpan) -> ReadableSpan:
-    """A copy whose texts are valid UTF-8 and not too long."""
+def repair_span(span: ReadableSpan) -> ReadableSpan:
+    """Returns a copy whose texts are valid UTF-8 and not too long."""
     return ReadableSpan(
         name=line(span.name, LONGEST),
         context=span.get_span_context(),
@@ -54,8 +54,8 @@ def mended_span(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def mended_log(record: ReadableLogRecord) -> ReadableLogRecord:
-    """A copy whose texts are valid UTF-8 and not too long, and whose body is plain."""
+def repair_log(record: ReadableLogRecord) -> ReadableLogRecord:
+    """Returns a copy whose texts are valid UTF-8 and not too long, and whose body is plain."""
     copied = copy.copy(record.log_record)
     body: Any = copied.body
     copied.body = block(body, LONGEST) if type(body) is str else plain(body)
@@ -65,20 +65,20 @@ def mended_log(record: ReadableLogRecord) -> ReadableLogRecord:
     return ReadableLogRecord(copied, record.resource, record.instrumentation_scope, record.limits)
 
 
-def mending(
-    encode: Callable[[Sequence[R]], list[Encoded]], mend: Callable[[R], R]
+def encode_or_repair(
+    encode: Callable[[Sequence[R]], list[Encoded]], repair: Callable[[R], R]
 ) -> Callable[[Sequence[R]], list[Encoded]]:
-    """An encoder that mends the records of a chunk which cannot be encoded; it raises where that does not help."""
+    """Returns an encoder that repairs records which cannot be encoded, and raises where that does not help."""
 
     def encoded(records: Sequence[R]) -> list[Encoded]:
         whole = _guard.attempt(encode, records)
         if whole is not None:
             return whole
-        parts: list[Encoded] = []
+        singly: list[Encoded] = []
         for record in records:
             one = _guard.attempt(encode, [record])
-            parts += encode([mend(record)]) if one is None else one
-        return parts
+            singly += encode([repair(record)]) if one is None else one
+        return singly
 
     return encoded
 

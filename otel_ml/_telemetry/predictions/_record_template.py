@@ -130,7 +130,7 @@ def _make(record: FastRecord) -> Template | None:
     )
     source = record.source
     span_data, event_data = source.prototype(pattern)
-    encoded_span, encoded_event = _encoding.span(span_data), _encoding.event(event_data)
+    encoded_span, encoded_event = _encoding.encode_span(span_data), _encoding.encode_event(event_data)
     ids = [_TRACE_ID.to_bytes(16, "big"), _SPAN_ID.to_bytes(8, "big")]
     parents = [_PARENT_ID.to_bytes(8, "big")] if has_parent else []
     start, end = _TIME.pack(_END_NS - _ELAPSED_NS), _TIME.pack(_END_NS)

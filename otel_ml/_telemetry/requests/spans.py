@@ -79,7 +79,7 @@ class SpanEncoder:
         compact = span.compact()
         template = None if compact is None else self._template(span, compact)
         if compact is None or template is None:
-            return _encoding.span(span.render())
+            return _encoding.encode_span(span.render())
         return self._filled(template, compact, self._client(span, compact.client))
 
     def _filled(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
@@ -128,11 +128,11 @@ class SpanEncoder:
         parents = [_ID.pack(parent)] if parent else []
         (place,) = [attribute(_ATTRIBUTES, name, value) for name, value in _PLACE.items()]
         ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
-        template = _cut(_encoding.span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
+        template = _cut(_encoding.encode_span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
         if template is None:
             return None
         filled = self._filled(template, compact, self._client(span, compact.client))
-        return template if filled == _encoding.span(whole) else None
+        return template if filled == _encoding.encode_span(whole) else None
 
 
 _ATTRIBUTES: Final = tag(Span.ATTRIBUTES_FIELD_NUMBER)

@@ -56,7 +56,7 @@ class SdkSpanProcessor(_QueueProcessor[ReadableSpan], SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._queue.offer(_repair.bounded_span(span))
+            self._queue.offer(_repair.limit_span(span))
 
 
 class SdkLogProcessor(_QueueProcessor[ReadableLogRecord], LogRecordProcessor):
@@ -72,7 +72,7 @@ class SdkLogProcessor(_QueueProcessor[ReadableLogRecord], LogRecordProcessor):
             instrumentation_scope=log_record.instrumentation_scope,
             limits=log_record.limits,
         )
-        self._queue.offer(_repair.bounded_log(record))
+        self._queue.offer(_repair.limit_log(record))
 
 
 class SpanProcessors(SynchronousMultiSpanProcessor):
@@ -125,7 +125,7 @@ class SenderMetricExporter(MetricExporter):
         encoded: list[Encoded] = []
         for single in _split(data):
             yield_to_service()
-            one = _guard.call("worker.encode.metrics", _encoding.stock_metrics, single)
+            one = _guard.call("worker.encode.metrics", _encoding.encode_sdk_metrics, single)
             if one is None:
                 metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
                 self._delivery.book.drop_unqueued("invalid", len(metric.data.data_points))

@@ -28,9 +28,9 @@ SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
 
 
 def joined(record: bytes) -> bytes:
-    scope = _encoding.scope("otel_ml", "1.0", "https://schema/2")
-    return _framing.request(
-        _encoding.resource(RESOURCE.attributes, RESOURCE.schema_url), [_framing.frame(scope, record)]
+    scope = _encoding.encode_scope("otel_ml", "1.0", "https://schema/2")
+    return _framing.encode_request(
+        _encoding.encode_resource(RESOURCE.attributes, RESOURCE.schema_url), [_framing.frame(scope, record)]
     )
 
 
@@ -69,7 +69,7 @@ def test_a_span_is_what_the_stock_encoder_makes_of_it(remote, status):
         instrumentation_scope=SCOPE,
     )
 
-    assert ExportTraceServiceRequest.FromString(joined(_encoding.span(ours))) == encode_spans([stock])
+    assert ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(ours))) == encode_spans([stock])
 
 
 @pytest.mark.parametrize("severity", ["INFO", "ERROR"])
@@ -89,12 +89,12 @@ def test_an_event_is_what_the_stock_encoder_makes_of_it(severity):
     )
     stock = ReadableLogRecord(record, RESOURCE, SCOPE)
 
-    assert ExportLogsServiceRequest.FromString(joined(_encoding.event(ours))) == encode_logs([stock])
+    assert ExportLogsServiceRequest.FromString(joined(_encoding.encode_event(ours))) == encode_logs([stock])
 
 
 def test_an_event_outside_a_span_has_no_ids():
     """Trace and span id 0 mean none."""
-    request = ExportLogsServiceRequest.FromString(joined(_encoding.event(event(trace_id=0, span_id=0))))
+    request = ExportLogsServiceRequest.FromString(joined(_encoding.encode_event(event(trace_id=0, span_id=0))))
     record = request.resource_logs[0].scope_logs[0].log_records[0]
 
     assert (record.trace_id, record.span_id) == (b"", b"")
@@ -102,13 +102,13 @@ def test_an_event_outside_a_span_has_no_ids():
 
 def test_records_are_grouped_by_scope():
     """Records of one scope stand together, in their order."""
-    one, two = _encoding.scope("one"), _encoding.scope("two")
+    one, two = _encoding.encode_scope("one"), _encoding.encode_scope("two")
     records = [
-        _framing.frame(one, _encoding.span(span(1))),
-        _framing.frame(two, _encoding.span(span(2))),
-        _framing.frame(one, _encoding.span(span(3))),
+        _framing.frame(one, _encoding.encode_span(span(1))),
+        _framing.frame(two, _encoding.encode_span(span(2))),
+        _framing.frame(one, _encoding.encode_span(span(3))),
     ]
-    request = ExportTraceServiceRequest.FromString(_framing.request(_encoding.resource({}), records))
+    request = ExportTraceServiceRequest.FromString(_framing.encode_request(_encoding.encode_resource({}), records))
 
     assert [
         (scope.scope.name, [int.from_bytes(item.span_id, "big") - 0xDEF0 for item in scope.spans])
@@ -119,7 +119,7 @@ def test_records_are_grouped_by_scope():
 def test_long_payloads_are_framed():
     """Lengths beyond one byte are varints."""
     long = span(name="n" * 100_000)
-    request = ExportTraceServiceRequest.FromString(joined(_encoding.span(long)))
+    request = ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(long)))
 
     assert request.resource_spans[0].scope_spans[0].spans[0].name == "n" * 100_000
 
@@ -132,7 +132,7 @@ def test_a_poison_record_costs_none_of_its_neighbours():
             raise ValueError
         return [(b"", bytes([number]), 1) for number in numbers]
 
-    encoded, invalid = _encoding.each(encode, [1, 2, 3, 4], "test.poison")
+    encoded, invalid = _encoding.encode_each(encode, [1, 2, 3, 4], "test.poison")
 
     assert ([payload for _, payload, _ in encoded], invalid) == ([b"\1", b"\2", b"\4"], 1)
     assert set(_guard.counts()) == {"test.poison"}
@@ -172,4 +172,4 @@ def test_any_span_is_what_the_stock_encoder_makes_of_it(name, attributes, trace_
         instrumentation_scope=SCOPE,
     )
 
-    assert ExportTraceServiceRequest.FromString(joined(_encoding.span(ours))) == encode_spans([stock])
+    assert ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(ours))) == encode_spans([stock])

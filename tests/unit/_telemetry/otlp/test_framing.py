@@ -78,7 +78,7 @@ def test_a_request_is_read_back(scopes):
         for name in names
     ]
 
-    assert _framing.parse_request(_framing.request(resource, records), points=False) == (resource, records)
+    assert _framing.parse_request(_framing.encode_request(resource, records), points=False) == (resource, records)
 
 
 def test_metrics_of_a_request_count_their_data_points():
@@ -91,7 +91,7 @@ def test_metrics_of_a_request_count_their_data_points():
         metrics.append(metric)
     records = [_framing.frame(b"", metric.SerializeToString(), index) for index, metric in enumerate(metrics)]
 
-    assert _framing.parse_request(_framing.request(b"", records), points=True) == (b"", records)
+    assert _framing.parse_request(_framing.encode_request(b"", records), points=True) == (b"", records)
 
 
 @given(st.binary(max_size=200))
@@ -107,7 +107,9 @@ def test_other_bytes_are_read_or_refused(body):
 
 def test_a_cut_request_is_refused():
     """At every length."""
-    body = _framing.request(_framing.resource_fields(b"r"), [_framing.frame(_framing.scope_fields(b"s"), message("n"))])
+    body = _framing.encode_request(
+        _framing.resource_fields(b"r"), [_framing.frame(_framing.scope_fields(b"s"), message("n"))]
+    )
 
     for length in range(len(body)):
         with pytest.raises(ValueError, match="cut off|no varint|not the request"):

@@ -61,7 +61,7 @@ def encoded(encoder, *spans):
 
 
 def expected(*spans):
-    return b"".join(_protobuf.field(2, _encoding.span(one.render())) for one in spans)
+    return b"".join(_protobuf.field(2, _encoding.encode_span(one.render())) for one in spans)
 
 
 @pytest.mark.parametrize("parent", [0, 77])
@@ -84,7 +84,7 @@ def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
 
 def test_the_kind_is_server():
     """The kind of a span is its own."""
-    message = Span.FromString(_encoding.span(server()))
+    message = Span.FromString(_encoding.encode_span(server()))
 
     assert message.kind == Span.SPAN_KIND_SERVER
 
