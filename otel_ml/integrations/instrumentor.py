@@ -13,7 +13,7 @@ from otel_ml.integrations.logging import instrument_logging
 
 
 class FastAPIInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Observes every FastAPI application that is made from now on, as `otel_ml.instrument_fastapi` does."""
+    """Instruments every FastAPI application created from now on, as `otel_ml.instrument_fastapi` does."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ("fastapi >= 0.110",)
@@ -27,23 +27,23 @@ class FastAPIInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         apps: weakref.WeakSet[FastAPI] = weakref.WeakSet()
         original: Callable[..., None] = FastAPI.__init__
 
-        # The constructor is wrapped, not the class replaced: names that are imported already keep their meaning, and
-        # the subclass that contrib instrumentation puts in the class's place comes through here too.
+        # wraps the constructor instead of replacing the class: this covers names that are already imported, and the
+        # subclass by which contrib instrumentation replaces the class
         @functools.wraps(original)
-        def observed(app: FastAPI, *args: Any, **settings: Any) -> None:
+        def instrumented(app: FastAPI, *args: Any, **settings: Any) -> None:
             original(app, *args, **settings)
             instrument_fastapi(app, **options)
             apps.add(app)
 
-        self._replace(observed)
-        self._observed, self._original, self._apps = observed, original, apps
+        self._replace(instrumented)
+        self._instrumented, self._original, self._apps = instrumented, original, apps
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         from fastapi import FastAPI
 
         from otel_ml.integrations.fastapi import instrument_fastapi
 
-        if FastAPI.__init__ is self._observed:
+        if FastAPI.__init__ is self._instrumented:
             self._replace(self._original)
         for app in list(self._apps):
             instrument_fastapi(app)()

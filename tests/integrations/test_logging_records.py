@@ -14,7 +14,8 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
 
 from otel_ml import _guard, instrument_logging
-from otel_ml.integrations.logging._handler import BODY_LIMIT, EXTRA_LIMIT, LOGGERS_KEPT, VALUE_LIMIT, OTelHandler
+from otel_ml.integrations.logging._handler import LOGGERS_KEPT, OTelHandler
+from otel_ml.integrations.logging._record_conversion import BODY_LIMIT, EXTRA_LIMIT, VALUE_LIMIT
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
-"""Python's `logging`: records leave through OpenTelemetry with trace, span and prediction id."""
+"""Python's `logging`: records are sent through OpenTelemetry with trace, span and prediction id."""
 
-from otel_ml.integrations.logging._handler import instrument_logging
+from otel_ml.integrations.logging._instrument import instrument_logging
 
 __all__ = ["instrument_logging"]

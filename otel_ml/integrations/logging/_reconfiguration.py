@@ -1,4 +1,4 @@
-"""Functions that configure `logging` find it as if our handlers were not there, and leave them in place."""
+"""Keeps our handlers when the service configures `logging`, which works as if they did not exist."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ _FUNCTIONS: Final = (
     (logging.config, "fileConfig"),
     (logging.config.DictConfigurator, "configure"),
 )
-"""The last one is what `dictConfig` calls, also where the service imported that name before us."""
+"""`dictConfig` calls the last one, also if the service imported `dictConfig` by name before."""
 
 _lock = threading.RLock()
-"""For changes of what follows; no function of the service or of `logging` runs under it."""
-_places: list[_Place] = []
+"""Guards changes of the following; no function of the service or of `logging` runs while it is held."""
+_installations: list[_Installation] = []
 _wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
-class _Place:
-    """A handler of ours on a logger; neither lives longer because of it."""
+class _Installation:
+    """A handler of ours on a logger; it keeps neither alive."""
 
     def __init__(self, logger: logging.Logger, handler: logging.Handler) -> None:
         self.logger = weakref.ref(logger)
         self.handler = weakref.ref(handler)
         self.calls: list[None] = []
-        """One item for each function that runs now; as a list, because its changes are atomic."""
+        """One item for each running function; a list, because its changes are atomic."""
 
     def is_alive(self) -> bool:
         return self.logger() is not None and self.handler() is not None
 
-    def leave(self) -> Callable[[], None] | None:
-        """Makes room for a function that begins; gives what to do when it ends, None if there is no handler."""
+    def detach(self) -> Callable[[], None] | None:
+        """Detaches the handler and returns the function that reattaches it; None if it is not installed."""
         logger, handler = self.logger(), self.handler()
         if logger is None or handler is None:
             return None
         if not self.calls and not any(other is handler for other in logger.handlers):
-            return None  # the service took it off
+            return None  # the service has removed it
         self.calls.append(None)
-        # `basicConfig` looks at the root alone; elsewhere a record of another thread shall not miss the handler.
+        # `basicConfig` checks only the root; on others the handler stays, so that it misses no record of other threads
         if logger is logging.getLogger():
             _guard.call("logging.setup", logger.removeHandler, handler)
-        return functools.partial(self._return, logger, handler)
+        return functools.partial(self._reattach, logger, handler)
 
-    def _return(self, logger: logging.Logger, handler: logging.Handler) -> None:
+    def _reattach(self, logger: logging.Logger, handler: logging.Handler) -> None:
         self.calls.pop()
         if self.calls:
             return
         _guard.call("logging.setup", logger.addHandler, handler)
-        # Looked at afterwards: an undo gives the place up first and then removes the handler, so one of both sees it.
-        if self not in _places:
+        # checked afterwards: an undo first releases the handler and then removes it, so one of the two sees the other
+        if self not in _installations:
             _guard.call("logging.setup", logger.removeHandler, handler)
 
 
-def keep(logger: logging.Logger, handler: logging.Handler) -> None:
-    """From now on the handler stays on the logger when the service configures `logging`."""
+def protect(logger: logging.Logger, handler: logging.Handler) -> None:
+    """Keeps the handler on the logger from now on when the service configures `logging`."""
     with _lock:
-        _places[:] = [place for place in _places if place.is_alive()]
-        _places.append(_Place(logger, handler))
+        _installations[:] = [installation for installation in _installations if installation.is_alive()]
+        _installations.append(_Installation(logger, handler))
         for owner, name in _FUNCTIONS:
             function = getattr(owner, name)
             if not _is_ours(function):
                 setattr(owner, name, _wrapped(function))
 
 
-def give_up(handler: logging.Handler) -> None:
-    """Ends `keep`; the last one restores the functions, save those that somebody else has wrapped since."""
+def release(handler: logging.Handler) -> None:
+    """Ends `protect`; the last call restores the functions, except those that others have wrapped since."""
     with _lock:
-        _places[:] = [place for place in _places if place.is_alive() and place.handler() is not handler]
-        if _places:
+        _installations[:] = [one for one in _installations if one.is_alive() and one.handler() is not handler]
+        if _installations:
             return
         for owner, name in _FUNCTIONS:
             function = getattr(owner, name)
@@ -88,21 +88,21 @@ def give_up(handler: logging.Handler) -> None:
                 setattr(owner, name, function)
 
 
-def absent(logger: logging.Logger) -> list[logging.Handler | None]:
-    """The handlers that may be off this logger, but only while a function runs."""
-    return [place.handler() for place in list(_places) if place.calls and place.logger() is logger]
+def detached(logger: logging.Logger) -> list[logging.Handler | None]:
+    """The handlers that are detached from this logger while a function runs."""
+    return [one.handler() for one in list(_installations) if one.calls and one.logger() is logger]
 
 
 def _wrapped(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def configure(*args: P.args, **kwargs: P.kwargs) -> R:
-        returns = [place.leave() for place in list(_places)]
+        reattachments = [installation.detach() for installation in list(_installations)]
         try:
             return function(*args, **kwargs)
         finally:
-            for come_back in returns:
-                if come_back is not None:
-                    come_back()
+            for reattach in reattachments:
+                if reattach is not None:
+                    reattach()
 
     _wrappers.add(configure)
     return configure
