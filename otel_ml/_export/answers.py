@@ -74,8 +74,8 @@ def read_http_answer(
 def read_partial_success(signal: Signal, content: bytes, media_type: str = PROTOBUF) -> PartialSuccess:
     """Reads the body of an answer that took the request.
 
-    The specification asks receivers for protobuf under its content type, but tells a client what to do by the status
-    alone, and receivers exist that took the records and answer with ``{}``, ``OK`` or nothing; the Collector's exporter
+    The specification asks receivers for protobuf under its content type, but clients decide by the status alone, and
+    there are receivers that took the records and answer with ``{}``, ``OK`` or nothing; the Collector's exporter
     and the SDK's count these as sent. So a body that cannot be read changes nothing; it is worth a remark.
 
     Args:

@@ -23,7 +23,7 @@ class Ledger:
     dropped: dict[str, int] = field(default_factory=dict)
     """By one of `otel_ml.semconv.DROP_REASONS`; only reasons that occurred."""
     in_flight: int = 0
-    """Not decided yet: in a queue, on the way, or on disk."""
+    """Without a final answer: in a queue, being sent, or on disk."""
     spooled: int = 0
     """Those of ``in_flight`` that are in the spool. The process that replays what is left there at the end enters it
     as produced."""
@@ -67,7 +67,7 @@ class Book:
             self._dropped[reason] += count
 
     def spool(self, count: int) -> None:
-        """Enters that records were written to the spool (positive), or left it decided (negative)."""
+        """Enters that records were written to the spool (positive), or left it with a final answer (negative)."""
         with self._lock:
             self._spooled += count
             self._ever_spooled += max(0, count)
@@ -87,9 +87,9 @@ class Book:
         """Returns the account now; ``waiting`` are records in a queue that are not in the book yet."""
         with self._lock:
             dropped = {reason: count for reason, count in self._dropped.items() if count}
-            decided = self._delivered + self._rejected + sum(dropped.values())
+            ended = self._delivered + self._rejected + sum(dropped.values())
             produced = self._produced + waiting
-            return Ledger(produced, self._delivered, self._rejected, dropped, produced - decided, self._spooled)
+            return Ledger(produced, self._delivered, self._rejected, dropped, produced - ended, self._spooled)
 
     def reset_after_fork(self) -> None:
         """Opens a new account in a forked child: what was in flight belongs to the parent."""

@@ -52,7 +52,7 @@ class Outbox:
         return sum(book.failed() for book in self.books.values())
 
     def wait_idle(self, deadline: float) -> bool:
-        """Waits until all that was queued is decided; False when the monotonic deadline passes first."""
+        """Waits until all that was queued has a final answer; False when the monotonic deadline passes first."""
         idle = [sender.wait_idle(deadline) for sender in self.senders.values()]
         return all(idle)
 

@@ -21,10 +21,10 @@ from otel_ml.resource_sampler.export._local_meter import LocalMeter
 
 _FIRST_PAUSE: Final = 0.5
 _LOOK_SECONDS: Final = 1.0
-"""How long it takes at most until the end of the watched process is seen."""
+"""The end of the watched process is noticed within this time."""
 _LAST_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 2.0
-"""How long a request in flight may take once it shall stop: an orchestrator kills what is not gone in ten seconds."""
+"""A request in flight may take this long after a stop: an orchestrator kills what has not ended in ten seconds."""
 _METRICS: Final = {semconv.SIGNAL: "metrics"}
 _REASONS: Final = {
     reason: {**_METRICS, semconv.DROP_REASON: reason} for reason in ("retry_exhausted", "shutdown", "too_large")
@@ -79,7 +79,7 @@ class DirectExport:
     def run(self, stop: threading.Event, ended: Callable[[], bool] = lambda: False) -> None:
         """Samples until `stop` is set or `ended` says so, then sends once more."""
         over = threading.Event()
-        _process.spawn("otel-ml-sampler-stop", self._cut, stop, over)
+        _process.spawn("otel-ml-sampler-stop", self._close_late, stop, over)
         due = self._clock()
         while not stop.is_set() and not ended():
             due = max(due + self._sampler.interval, self._clock())
@@ -91,22 +91,22 @@ class DirectExport:
         self._sampler.close()
         self._transport.close()
 
-    def _cut(self, stop: threading.Event, over: threading.Event) -> None:
-        """Waits for the stop, and ends a request that holds it up."""
+    def _close_late(self, stop: threading.Event, over: threading.Event) -> None:
+        """Waits for the stop, and closes a connection that delays it."""
         stop.wait()
         if not over.wait(_GRACE_SECONDS):
             self._transport.close()
 
     def step(self, due: float, stop: threading.Event | None) -> None:
-        """One snapshot, sent until `due` if it is time to; without `stop` it is the last one, which is sent at once."""
+        """Takes a snapshot and, if it is time, tries to send it until `due`; without `stop` it is the last one."""
         points = self._sampler.tick()
         now = self._clock()
         if stop is not None and now < self._send_at:
             return
         is_late = now - self._send_at >= self._every
         self._send_at = now + self._every if is_late else self._send_at + self._every
-        points = {**points, **dict(self._account())}
-        body, count = self._encoder.request(points, self._meter.histograms.values(), self._wall_ns())
+        points = {**points, **dict(self._self_metrics())}
+        body, count = self._encoder.encode(points, self._meter.histograms.values(), self._wall_ns())
         self._book.produce(count)
         self._send(body, count, due, stop)
 
@@ -130,7 +130,7 @@ class DirectExport:
                 stop.wait(pause)
 
     def _attempt(self, body: bytes, timeout: float) -> Answer:
-        """Sends once, unless the receiver asked to wait and the time is not over, which may take several ticks."""
+        """Sends once, unless a receiver asked to wait longer; such a wait may last several ticks."""
         if self._clock() < self._not_before:
             return Answer("retry", "the receiver asked to wait")
         timeout = min(self._config.timeout, timeout)
@@ -148,7 +148,7 @@ class DirectExport:
         else:
             self._log.refused("metrics", answer.detail)
 
-    def _account(self) -> Iterator[tuple[str, list[Point]]]:
+    def _self_metrics(self) -> Iterator[tuple[str, list[Point]]]:
         """Yields what became of the points so far, and internal errors."""
         ledger = self._book.read()
         yield semconv.EXPORT_PRODUCED.name, [(ledger.produced, _METRICS)]

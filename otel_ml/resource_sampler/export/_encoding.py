@@ -36,11 +36,11 @@ _LENGTH: Final = {True: 27, False: 18}
 
 
 class Encoder:
-    """Encodes what one sampler gives at each tick.
+    """Encodes the points of one sampler at each tick.
 
     Args:
         resource: Attributes of the resource.
-        start_ns: Since when cumulative values are known, nanoseconds since the epoch.
+        start_ns: Start of cumulative values, nanoseconds since the epoch.
         metrics: The metrics that may come, with their kind, unit and description.
     """
 
@@ -58,12 +58,12 @@ class Encoder:
         self._resource = field(1, _attributes(1, resource)) + field(3, schema)
         self._scope = field(1, field(1, semconv.SCOPE.encode())) + field(3, schema)
 
-    def request(
+    def encode(
         self, points: Mapping[str, Sequence[Point]], histograms: Iterable[LocalHistogram], now_ns: int
     ) -> tuple[bytes, int]:
-        """The body of an ExportMetricsServiceRequest, and how many points it has.
+        """Returns the body of an ExportMetricsServiceRequest and its number of points.
 
-        Where the wall clock was set back beyond the start, the start is set back with it: a point cannot end before.
+        If the wall clock was set back beyond the start, so is the start: no point may end before it.
         """
         self._start_ns = min(self._start_ns, now_ns)
         encoded = [self._number(self._metrics[name], rows, now_ns) for name, rows in points.items() if rows]
@@ -95,7 +95,7 @@ class Encoder:
         return header + field(_GAUGE if is_gauge else _SUM, b"".join(parts))
 
     def _prefix(self, attributes: Attributes, *, is_gauge: bool) -> bytes:
-        """Key and length of a data point, and its attributes."""
+        """Returns tag and length of a data point, and its attributes."""
         key = (id(attributes), is_gauge)
         found = self._series.get(key)
         if found is None:
@@ -103,7 +103,7 @@ class Encoder:
                 self._series.clear()
             encoded = _attributes(7, attributes)
             prefix = b"\x0a" + varint(len(encoded) + _LENGTH[not is_gauge]) + encoded
-            # the attributes are held, so that their id stays theirs
+            # The attributes are kept so that no other object can get their id.
             found = self._series[key] = (attributes, prefix)
         return found[1]
 
@@ -133,7 +133,7 @@ class Encoder:
 
 
 def _attributes(number: int, attributes: Mapping[str, Any]) -> bytes:
-    """Each attribute as one field with this number; what OTLP has no simple value for becomes text."""
+    """Encodes each attribute as a field with this number; values of other types become text."""
     field_tag = tag(number)
     return b"".join(
         attribute(field_tag, name, value if isinstance(value, str | int | float) else str(value))

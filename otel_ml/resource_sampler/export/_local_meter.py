@@ -1,4 +1,4 @@
-"""A meter that keeps what is recorded itself: for a sampler that exports without an SDK."""
+"""A meter without an SDK: it keeps the histograms of a sampler that exports by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.metrics import Histogram, NoOpMeter
 from otel_ml import semconv
 
 MAX_SERIES: Final = 256
-"""Series of one histogram; values of further ones are not recorded."""
+"""Series per histogram; values of further series are not recorded."""
 
 
 class Cell:
@@ -51,13 +51,13 @@ class LocalHistogram(Histogram):
             cell.sum += amount
 
     def cells(self) -> list[tuple[Mapping[str, Any], tuple[int, ...], float]]:
-        """Attributes, bucket counts and sum of each series now."""
+        """Returns attributes, bucket counts and sum of each series."""
         with self._lock:
             return [(cell.attributes, tuple(cell.counts), cell.sum) for cell in self._cells.values()]
 
 
 class LocalMeter(NoOpMeter):
-    """Keeps histograms; everything else that a sampler emits are readings, so that its instruments do nothing."""
+    """Keeps histograms; its other instruments do nothing, since all else that a sampler emits are readings."""
 
     def __init__(self) -> None:
         super().__init__(semconv.SCOPE)
@@ -71,6 +71,6 @@ class LocalMeter(NoOpMeter):
         *,
         explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
     ) -> Histogram:
-        """Gives the one histogram of this name."""
+        """Returns the histogram of this name, the same one each time."""
         bounds = explicit_bucket_boundaries_advisory or semconv.TICK_BUCKETS
         return self.histograms.setdefault(name, LocalHistogram(name, unit, description, bounds))

@@ -87,14 +87,14 @@ def test_partial_success_is_read_from_json(body, expected):
     ids=["text", "text as html", "garbage", "empty"],
 )
 def test_an_unreadable_answer_is_success(body, kind, remark):
-    """The status says that the request was taken; what stands in the body is worth a remark at most."""
+    """The status says that the request was taken; the body is worth a remark at most."""
     assert read_http_answer("traces", 200, body, media_type=kind) == Answer("accepted", remark)
 
 
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/x-protobuf", "application/json", ""])
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Log in", b"\n <html>", b"\xef\xbb\xbf<?xml version='1.0'?>"])
 def test_a_web_page_is_no_acceptance(page, kind):
-    """A captive portal and a proxy's page have taken nothing, under whatever status and content type."""
+    """A captive portal or a proxy has taken nothing, whatever status and content type its page has."""
     assert read_http_answer("traces", 200, page, media_type=kind) == Answer(
         "rejected", "HTTP 200 and a web page: this is no OTLP receiver, or a proxy answers"
     )
@@ -136,7 +136,7 @@ def test_retry_after_in_the_future():
     assert 90 < waits <= 100
 
 
-def test_a_host_that_is_not_there_is_worth_a_retry():
+def test_a_refused_connection_is_worth_a_retry():
     """No connection: the transport answers, it does not raise."""
     transport = HttpTransport("traces", Config(endpoint="http://127.0.0.1:9").traces)
 
@@ -144,7 +144,7 @@ def test_a_host_that_is_not_there_is_worth_a_retry():
     transport.close()
 
 
-def test_tls_to_a_plain_receiver_is_told_apart(receiver):
+def test_tls_to_a_receiver_without_tls_is_named(receiver):
     """A wrong scheme shows as a TLS failure."""
     transport = HttpTransport("traces", Config(endpoint=receiver.url.replace("http:", "https:")).traces)
 

@@ -1,4 +1,4 @@
-"""One small HTTP client against servers of every kind of bad manners."""
+"""The HTTP client against servers that misbehave."""
 
 from __future__ import annotations
 
@@ -152,13 +152,13 @@ def test_a_receiver_that_answers_before_it_has_read_all_is_understood():
     "answer",
     [b"220 mail ready\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", b"x" * 100_000],
 )
-def test_what_is_not_http_is_an_error(answer):
-    """A port of something else."""
+def test_another_protocol_is_an_error(answer):
+    """Another service listens on the port."""
     with server([answer]) as (url, _), pytest.raises(OSError, match="answer"):
         HttpClient(url, {}).post(b"body", 10)
 
 
-def test_what_comes_beyond_an_answer_is_not_taken_for_the_next_one():
+def test_bytes_after_an_answer_are_not_taken_for_the_next_one():
     """The connection is not kept: a receiver that answers twice is out of step."""
     with server([OK + b"HTTP/1.1 400 Bad\r\n"], [OK]) as (url, requests):
         client = HttpClient(url, {})
@@ -168,7 +168,7 @@ def test_what_comes_beyond_an_answer_is_not_taken_for_the_next_one():
 
 
 def test_an_address_that_swallows_everything_leaves_time_for_the_next():
-    """One of two receivers of a name is gone: the other one is asked within the deadline."""
+    """If one of two receivers of a name is down, the other is asked within the deadline."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, server([OK]) as (url, _):
         waiting = [socket.socket() for _ in range(4)]  # its queue is full: a further connection is not answered
         for connection in waiting:
@@ -187,7 +187,7 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next():
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
-def test_what_is_no_host_name_is_an_error_of_the_connection(host):
+def test_a_bad_host_name_is_an_error_of_the_connection(host):
     """It is reported like any other receiver that cannot be reached."""
     with pytest.raises(OSError, match="is no host name"):
         HttpClient(f"http://{host}:4318/", {}).post(b"body", 10)
@@ -253,7 +253,7 @@ def test_a_receiver_that_drips_is_cut_at_the_deadline():
             thread.join(10)
 
 
-def test_nobody_there_is_an_error():
+def test_a_refused_connection_is_an_error():
     """Connection refused, at once."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -307,8 +307,8 @@ def test_over_tls_with_the_authority_of_the_settings(certificate):
         client.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(certificate):
-    """Nothing is sent to it."""
+def test_a_certificate_of_an_unknown_authority_is_refused(certificate):
+    """No request is sent."""
     with encrypted(certificate) as url, pytest.raises(ssl.SSLCertVerificationError):
         HttpClient(url, {}).post(b"body", 10)
 

@@ -1,4 +1,4 @@
-"""One batch on its way to the first hop: what goes wrong in a part of it stays there."""
+"""Delivery of one batch: an error in a part of it affects no other part."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Torn(Answer):
 
 
 def test_an_error_in_one_half_of_a_split_batch_costs_the_other_nothing(caplog):
-    """What a half of it has settled stays settled, and each record ends in one place."""
+    """Answers already entered stay, and each record ends in one place."""
     book = Book()
     transport = Scripted(Answer("too_large"), Answer("accepted"), Torn())
     delivery = Delivery("traces", transport, book, timeout=5.0, log=ExportLog("http://127.0.0.1:4318"))

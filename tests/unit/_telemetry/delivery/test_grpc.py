@@ -120,7 +120,7 @@ def test_other_codes_are_final(transport, grpc_receiver, code):
 
 @pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "UNAVAILABLE"])
 @pytest.mark.parametrize(("delay", "wait"), [(0.25, 0.25), (0.0, 0.0), (3600.0, 300.0), (-1.0, 0.0)])
-def test_a_receiver_that_says_when_is_asked_again_then(transport, grpc_receiver, code, delay, wait):
+def test_a_receiver_that_asks_to_wait_is_asked_again_then(transport, grpc_receiver, code, delay, wait):
     """RetryInfo gives the wait, and makes RESOURCE_EXHAUSTED retryable."""
     grpc_receiver.script["traces"] = [GrpcReply(code, retry_delay=delay)]
 
@@ -136,8 +136,8 @@ def test_a_receiver_that_says_when_is_asked_again_then(transport, grpc_receiver,
     ],
     ids=["Go", "Java", "Rust"],
 )
-def test_a_request_over_the_limit_is_told_apart(transport, grpc_receiver, code, text):
-    """gRPC has no code for it; the wording of the servers tells."""
+def test_a_request_over_the_limit_is_recognized(transport, grpc_receiver, code, text):
+    """gRPC has no code for it; the text of the servers is what counts."""
     grpc_receiver.script["traces"] = [GrpcReply(code, text)]
 
     assert transport.post(b"", 5.0) == Answer("too_large", f"gRPC {code}")
@@ -244,7 +244,7 @@ def test_the_scheme_decides_about_tls(monkeypatch, endpoint, insecure, plain):
 
 
 def test_a_credential_provider_that_is_not_there_is_named(monkeypatch):
-    """The variable of the stock exporter holds, and a wrong name in it fails at once."""
+    """The variable of the SDK's exporter is honoured, and a wrong name in it fails at once."""
     monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_GRPC_TRACES_CREDENTIAL_PROVIDER", "none")
 
     with pytest.raises(ConfigError, match="TRACES_CREDENTIAL_PROVIDER names 'none', which is not installed"):

@@ -1,4 +1,4 @@
-"""Our encoders against the stock ones."""
+"""Our encoders against the SDK's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESOURCE = Resource({"service.name": "x", "list": ("a", "b"), "number": 3}, "htt
 SCOPE = InstrumentationScope("otel_ml", "1.0", "https://schema/2")
 
 
-def joined(record: bytes) -> bytes:
+def request_of(record: bytes) -> bytes:
     scope = _encoding.encode_scope("otel_ml", "1.0", "https://schema/2")
     return _framing.encode_request(
         _encoding.encode_resource(RESOURCE.attributes, RESOURCE.schema_url), [_framing.frame(scope, record)]
@@ -36,8 +36,8 @@ def joined(record: bytes) -> bytes:
 
 @pytest.mark.parametrize("remote", [True, False])
 @pytest.mark.parametrize("status", ["unset", "ok", "error"])
-def test_a_span_is_what_the_stock_encoder_makes_of_it(remote, status):
-    """Every field, attribute type, flag, event, link and status agrees with the stock encoder."""
+def test_a_span_is_what_the_sdks_encoder_makes_of_it(remote, status):
+    """Every field, attribute type, flag, event, link and status agrees with the SDK's encoder."""
     ours = span(
         parent_span_id=77,
         trace_flags=3,
@@ -51,7 +51,7 @@ def test_a_span_is_what_the_stock_encoder_makes_of_it(remote, status):
     )
     state = TraceState([("a", "1"), ("b", "2")])
     context = SpanContext(ours.trace_id, ours.span_id, is_remote=False, trace_flags=TraceFlags(3), trace_state=state)
-    stock = ReadableSpan(
+    reference = ReadableSpan(
         name=ours.name,
         context=context,
         parent=SpanContext(ours.trace_id, 77, is_remote=remote),
@@ -69,12 +69,12 @@ def test_a_span_is_what_the_stock_encoder_makes_of_it(remote, status):
         instrumentation_scope=SCOPE,
     )
 
-    assert ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(ours))) == encode_spans([stock])
+    assert ExportTraceServiceRequest.FromString(request_of(_encoding.encode_span(ours))) == encode_spans([reference])
 
 
 @pytest.mark.parametrize("severity", ["INFO", "ERROR"])
-def test_an_event_is_what_the_stock_encoder_makes_of_it(severity):
-    """The event's log record agrees with the stock encoder in every field."""
+def test_an_event_is_what_the_sdks_encoder_makes_of_it(severity):
+    """The event's log record agrees with the SDK's encoder in every field."""
     ours = event(severity=severity, attributes=ATTRIBUTES, trace_flags=1)
     parent = SpanContext(ours.trace_id, ours.span_id, is_remote=False, trace_flags=TraceFlags(1))
     record = LogRecord(
@@ -87,21 +87,21 @@ def test_an_event_is_what_the_stock_encoder_makes_of_it(severity):
         attributes=ATTRIBUTES,
         event_name="ml.prediction",
     )
-    stock = ReadableLogRecord(record, RESOURCE, SCOPE)
+    reference = ReadableLogRecord(record, RESOURCE, SCOPE)
 
-    assert ExportLogsServiceRequest.FromString(joined(_encoding.encode_event(ours))) == encode_logs([stock])
+    assert ExportLogsServiceRequest.FromString(request_of(_encoding.encode_event(ours))) == encode_logs([reference])
 
 
 def test_an_event_outside_a_span_has_no_ids():
     """Trace and span id 0 mean none."""
-    request = ExportLogsServiceRequest.FromString(joined(_encoding.encode_event(event(trace_id=0, span_id=0))))
+    request = ExportLogsServiceRequest.FromString(request_of(_encoding.encode_event(event(trace_id=0, span_id=0))))
     record = request.resource_logs[0].scope_logs[0].log_records[0]
 
     assert (record.trace_id, record.span_id) == (b"", b"")
 
 
 def test_records_are_grouped_by_scope():
-    """Records of one scope stand together, in their order."""
+    """Records of one scope are together, in their order."""
     one, two = _encoding.encode_scope("one"), _encoding.encode_scope("two")
     records = [
         _framing.frame(one, _encoding.encode_span(span(1))),
@@ -119,12 +119,12 @@ def test_records_are_grouped_by_scope():
 def test_long_payloads_are_framed():
     """Lengths beyond one byte are varints."""
     long = span(name="n" * 100_000)
-    request = ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(long)))
+    request = ExportTraceServiceRequest.FromString(request_of(_encoding.encode_span(long)))
 
     assert request.resource_spans[0].scope_spans[0].spans[0].name == "n" * 100_000
 
 
-def test_a_poison_record_costs_none_of_its_neighbours():
+def test_a_bad_record_costs_no_other():
     """A record that cannot be encoded is left out; the chunk's others are kept."""
 
     def encode(numbers):
@@ -152,8 +152,8 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
     span_id=st.integers(1, 2**64 - 1),
     times=st.tuples(st.integers(0, 2**63), st.integers(0, 2**63)),
 )
-def test_any_span_is_what_the_stock_encoder_makes_of_it(name, attributes, trace_id, span_id, times):
-    """Names, ids, times and attribute values of any kind agree with the stock encoder."""
+def test_any_span_is_what_the_sdks_encoder_makes_of_it(name, attributes, trace_id, span_id, times):
+    """Names, ids, times and attribute values of any kind agree with the SDK's encoder."""
     ours = span(
         name=name,
         attributes=attributes,
@@ -162,7 +162,7 @@ def test_any_span_is_what_the_stock_encoder_makes_of_it(name, attributes, trace_
         start_ns=times[0],
         end_ns=times[1],
     )
-    stock = ReadableSpan(
+    reference = ReadableSpan(
         name=name,
         context=SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)),
         resource=RESOURCE,
@@ -172,4 +172,4 @@ def test_any_span_is_what_the_stock_encoder_makes_of_it(name, attributes, trace_
         instrumentation_scope=SCOPE,
     )
 
-    assert ExportTraceServiceRequest.FromString(joined(_encoding.encode_span(ours))) == encode_spans([stock])
+    assert ExportTraceServiceRequest.FromString(request_of(_encoding.encode_span(ours))) == encode_spans([reference])

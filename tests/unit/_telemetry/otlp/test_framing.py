@@ -24,7 +24,7 @@ def framed(message):
 
 @given(NAMES)
 def test_a_run_is_the_repeated_field_of_its_scope_message(names):
-    """What the stock library reads from it is the records in their order."""
+    """The protobuf library reads the records from it in their order."""
     ((_, frames, count),) = _framing.join(b"scope", [framed(message(name)) for name in names])
 
     assert count == len(names)

@@ -56,7 +56,7 @@ def test_both_ways_give_the_same_series_and_values(data, provider):
     meter = LocalMeter()
     sampler = ResourceSampler(3600, sources=sources(data), budget=64)
     sampler.instrument(meter)
-    body, count = Encoder({}, 0).request(sampler.tick(), meter.histograms.values(), 1)
+    body, count = Encoder({}, 0).encode(sampler.tick(), meter.histograms.values(), 1)
     direct = ExportMetricsServiceRequest.FromString(body)
     assert series(direct) == series(through_sdk)
     assert count == len(series(direct))

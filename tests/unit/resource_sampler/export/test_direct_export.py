@@ -83,8 +83,8 @@ def value(body, name):
     return [point.as_int for point in metrics_of(body)[name].sum.data_points]
 
 
-def test_readings_self_telemetry_and_the_account_leave_together():
-    """One request a tick; the account of the points before it is exact."""
+def test_readings_self_metrics_and_the_ledger_are_one_request():
+    """One request per tick; the ledger of the points before it is exact."""
     receiver = Receiver(ACCEPTED)
     direct = export(receiver)
     direct.step(101.0, threading.Event())
@@ -101,7 +101,7 @@ def test_readings_self_telemetry_and_the_account_leave_together():
 
 
 def test_a_tick_longer_than_the_interval_is_an_overrun():
-    """Counted here as in a service; a receiver that is slow is none, its time is not the tick's."""
+    """Counted as in a service; the time of a slow receiver does not belong to the tick."""
     clock = Clock()
 
     class Slow(One):
@@ -123,7 +123,7 @@ def test_a_tick_longer_than_the_interval_is_an_overrun():
     assert [value(body, "otelml.sampler.overruns") for body in receiver.bodies] == [[0], [1], [2]]
 
 
-def test_each_final_answer_has_its_place_in_the_ledger():
+def test_the_ledger_counts_each_final_answer():
     """Partial success and refusals are rejected; a request that is too large is dropped, since it cannot be split."""
     answers = [Answer("accepted", rejected=2), Answer("rejected", "HTTP 400"), Answer("too_large", "HTTP 413")]
     direct = export(Receiver(*answers))
@@ -149,8 +149,8 @@ def test_a_web_page_is_no_acceptance(receiver):
 
 
 @pytest.mark.parametrize("failure", [AWAY, Answer("retry", "HTTP 503")])
-def test_a_receiver_that_is_away_costs_points_that_are_counted_and_two_lines(failure, caplog):
-    """One line when it goes, one when it is back, with the remedy; the values of then are in the next snapshot."""
+def test_a_receiver_that_is_down_costs_counted_points_and_two_lines(failure, caplog):
+    """One line when it fails, with the remedy, and one when it works; the next snapshot has the missing values."""
     caplog.set_level("INFO", "otel_ml")
     receiver = Receiver(failure, failure, failure, ACCEPTED)
     direct = export(receiver)
@@ -169,7 +169,7 @@ def test_a_receiver_that_is_away_costs_points_that_are_counted_and_two_lines(fai
 
 
 def test_a_transport_that_raises_costs_one_snapshot(caplog):
-    """Its points are counted like those of a receiver that is away."""
+    """Its points are counted as if the receiver were down."""
 
     class Broken(Receiver):
         def post(self, body, timeout):
@@ -182,8 +182,8 @@ def test_a_transport_that_raises_costs_one_snapshot(caplog):
     assert "sampler.post failed with ArithmeticError" in caplog.text
 
 
-def test_a_receiver_that_asks_to_wait_is_left_alone_until_then():
-    """Retry-After holds over ticks."""
+def test_a_receiver_that_asks_to_wait_is_not_asked_earlier():
+    """Retry-After applies across ticks."""
     clock = Clock()
     receiver = Receiver(Answer("retry", "HTTP 429", retry_after=30.0), ACCEPTED)
     direct = export(receiver, clock=clock)
@@ -197,7 +197,7 @@ def test_a_receiver_that_asks_to_wait_is_left_alone_until_then():
     assert (len(receiver.bodies), ledger.delivered) == (2, ledger.produced - ledger.dropped["retry_exhausted"])
 
 
-def test_an_export_interval_of_its_own_leaves_ticks_out():
+def test_a_longer_export_interval_skips_ticks():
     """Every tick is read, so that counters see each restart; only some are sent."""
     clock, receiver, source = Clock(), Receiver(ACCEPTED), One()
     direct = export(receiver, clock=clock, source=source, every=3.0)
@@ -207,7 +207,7 @@ def test_an_export_interval_of_its_own_leaves_ticks_out():
     assert (source.reads, len(receiver.bodies)) == (9, 3)
 
 
-def test_it_ends_with_what_it_watches_and_sends_once_more():
+def test_it_ends_with_the_watched_process_and_sends_once_more():
     """The last readings arrive, the source is closed and so is the connection."""
     receiver, source = Receiver(ACCEPTED), One()
     export(receiver, source=source).run(threading.Event(), lambda: source.reads > 0)
@@ -215,7 +215,7 @@ def test_it_ends_with_what_it_watches_and_sends_once_more():
 
 
 def test_a_stop_is_flushed_even_if_the_export_interval_is_far():
-    """SIGTERM loses nothing."""
+    """A SIGTERM costs no points."""
     stop = threading.Event()
     stop.set()
     receiver = Receiver(ACCEPTED)
@@ -223,8 +223,8 @@ def test_a_stop_is_flushed_even_if_the_export_interval_is_far():
     assert len(receiver.bodies) == 1
 
 
-def test_a_receiver_that_does_not_answer_does_not_hold_up_a_stop():
-    """The request in flight is cut after a moment, what it had is counted, and the last one is still tried."""
+def test_a_receiver_that_does_not_answer_does_not_delay_a_stop():
+    """The request in flight is cut after a moment and its points are counted; the last request is still tried."""
 
     class Hanging(Receiver):
         def __init__(self):
@@ -258,8 +258,8 @@ def test_a_receiver_that_does_not_answer_does_not_hold_up_a_stop():
     assert ledger.produced == ledger.delivered + ledger.dropped["shutdown"]
 
 
-def test_what_cannot_be_sent_at_the_end_is_counted_as_such():
-    """A receiver that is away does not hold the end up."""
+def test_points_that_cannot_be_sent_at_the_end_are_counted():
+    """A receiver that is down does not delay the end."""
     direct = export(Receiver(AWAY))
     stop = threading.Event()
     stop.set()

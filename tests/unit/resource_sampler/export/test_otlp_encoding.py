@@ -13,7 +13,7 @@ RESOURCE = {"service.name": "näme", "count": -3, "share": 0.25, "is": True}
 
 
 def decoded(points, histograms=(), now_ns=2_000):
-    body, count = Encoder(RESOURCE, 1_000).request(points, histograms, now_ns)
+    body, count = Encoder(RESOURCE, 1_000).encode(points, histograms, now_ns)
     return ExportMetricsServiceRequest.FromString(body), count
 
 
@@ -68,29 +68,29 @@ def test_a_histogram_has_inclusive_upper_bounds():
 
 
 def test_a_histogram_is_bounded():
-    """Attributes that never end do not fill the memory."""
+    """Ever new attributes do not fill the memory."""
     histogram = LocalMeter().create_histogram("otelml.test")
     for number in range(2 * MAX_SERIES):
         histogram.record(1.0, {"n": number})
     assert len(histogram.cells()) == MAX_SERIES
 
 
-def test_the_same_attributes_object_is_encoded_once_and_another_one_is_not_taken_for_it():
-    """The bytes of a series are remembered by its attributes object, which is held for that."""
+def test_the_same_attributes_object_is_encoded_once():
+    """The bytes of a series are cached by its attributes object, which is kept alive for that."""
     encoder = Encoder({}, 0)
     for name in ("a", "b"):
-        body, _ = encoder.request({semconv.HW_POWER.name: [(1.0, {"hw.id": name})]}, (), 1)
+        body, _ = encoder.encode({semconv.HW_POWER.name: [(1.0, {"hw.id": name})]}, (), 1)
         metric = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics[0]
         assert metric.gauge.data_points[0].attributes[0].value.string_value == name
 
 
 def test_no_point_ends_before_it_starts():
-    """A machine without a clock of its own learns the time after the sampler's start, which may be in the past."""
+    """A machine without a battery for its clock gets the time after the sampler has started; it may be in the past."""
     encoder = Encoder(RESOURCE, 1_000)
     points = {semconv.SYSTEM_DISK_IO.name: [(1, {})]}
     times = []
     for now_ns in (2_000, 500, 700):
-        message = ExportMetricsServiceRequest.FromString(encoder.request(points, (), now_ns)[0])
+        message = ExportMetricsServiceRequest.FromString(encoder.encode(points, (), now_ns)[0])
         (point,) = message.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
         times.append((point.start_time_unix_nano, point.time_unix_nano))
     assert times == [(1_000, 2_000), (500, 500), (500, 700)]
