@@ -35,7 +35,7 @@ _ROOMS = {
 }
 
 _EXTRAS = {"instrument_fastapi": "fastapi"}
-"""Names whose room cannot be imported without an extra."""
+"""Names that need an extra."""
 
 __all__ = [
     "Config",

@@ -1,4 +1,4 @@
-"""JSON texts of events: valid, in valid UTF-8, bounded, and fast for the rows that are already clean."""
+"""JSON texts of events: valid, bounded, in valid UTF-8, and fast for rows that are already clean."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _refuse(value: object) -> object:
 
 
 def _make_encoder() -> Callable[[object], str]:
-    """One held C encoder: `json.dumps` with options builds a new one for every call."""
+    """Makes one C encoder and keeps it: `json.dumps` with options makes a new one for every call."""
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     held: Any = attempt(make, None, _refuse, json.encoder.encode_basestring, None, ":", ",", False, False, False)
     if held is None:
@@ -32,10 +32,10 @@ _encode = _make_encoder()
 
 
 def json_text(value: object, *, limit: int = BODY_LIMIT) -> str:
-    """One line of valid JSON and valid UTF-8, of at most `limit` bytes (at least 18); NaN and infinities are null.
+    """Returns one line of valid JSON and UTF-8, of at most `limit` bytes (at least 18); NaN and infinities are null.
 
-    What is too long loses entries, of its largest part first: the largest ones of a mapping, the last ones of a list;
-    it then carries ``"truncated": true`` at the top.
+    A longer document drops entries of its largest part first: the largest ones of a mapping, the last ones of a list.
+    It then has ``"truncated": true`` at the top level.
     """
     written = attempt(_encode, value) if attempt(_is_flat, value) else None
     if written is None:
@@ -49,7 +49,7 @@ def json_text(value: object, *, limit: int = BODY_LIMIT) -> str:
 
 
 def _make_quick() -> Callable[[Any], bytes] | None:
-    """A third of the price, where orjson is installed."""
+    """Returns the encoder of orjson, at a third of the cost, if it is installed."""
     try:
         import orjson
     except ImportError:
@@ -62,9 +62,9 @@ _quick = _make_quick()
 
 
 def flat_json(value: dict[str, object]) -> bytes:
-    """`json_text` in UTF-8 for a dict of scalars, or of dicts of them, that has passed this boundary already.
+    """Returns `json_text` in UTF-8 for a dict of scalars, or of dicts of them, whose values `_values` has cleaned.
 
-    Raises whatever an encoder raises for a value that has not passed it.
+    Raises what the encoder raises if they were not cleaned.
     """
     written = _quick(value) if _quick is not None else None
     if written is None:
@@ -80,7 +80,7 @@ def flat_json(value: dict[str, object]) -> bytes:
 
 
 def _has_plain_names(value: dict[str, object]) -> bool:
-    """Whether all names are texts themselves: a subclass may say that it equals a name that was checked."""
+    """Whether all names are exactly of type str: a subclass can claim to equal a name that was checked."""
     rows = [value, *(item for item in value.values() if type(item) is dict)]
     return all(_TEXT.issuperset(map(type, row)) for row in rows)
 
@@ -91,7 +91,7 @@ _SCALARS = _NUMBERS | {str}
 
 
 def _is_flat(value: Any) -> bool:
-    """Whether the encoder can be trusted with it: a dict of scalars, of dicts of scalars and of lists of those."""
+    """Whether the encoder can take it as it is: a dict of scalars, of dicts of scalars and of lists of those."""
     if type(value) is not dict:
         return False
     rows: list[Any] = [value.values()]
@@ -105,7 +105,7 @@ def _is_flat(value: Any) -> bool:
 
 
 def _are_short(values: Any) -> bool:
-    """Whether all are scalars, and none is a text that would have to be cut."""
+    """Whether all are scalars, and no text has to be cut."""
     if _NUMBERS.issuperset(map(type, values)):
         return True
     return _SCALARS.issuperset(map(type, values)) and all(
@@ -145,7 +145,7 @@ def _shortened(value: Any, limit: int) -> str:
 
 
 def _parts(item: Any) -> list[tuple[int, Any]]:
-    """The entries of a container with their bytes, in the order in which they are kept: the last one goes first."""
+    """Returns the entries of a container with their bytes, in the order of keeping: the last one is dropped first."""
     if type(item) is dict:
         sizes = [(_size(_encode(name)) + _size(_encode(entry)) + 2, name) for name, entry in item.items()]
         return sorted(sizes, key=lambda part: part[0])

@@ -1,7 +1,7 @@
-"""The types of known libraries, recognised by name without an import, and the builtin values that lie behind them.
+"""Types of known libraries, recognised by name without an import, and the builtin values behind them.
 
-Methods of user objects are called only for types known to keep them cheap and free of side effects, and only through
-`_guard.attempt`; objects of any other type are never converted, compared, hashed, iterated or printed.
+Only methods of known types are called, because they are cheap and free of side effects, and only through
+`_guard.attempt`. Objects of any other type are never converted, compared, hashed, iterated or printed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _KINDS = {
 }
 _LIBRARIES = frozenset(library for library, _ in _KINDS)
 _KNOWN_KINDS = 256
-"""Types of these libraries that are remembered; a type of the user's never is."""
+"""Types of these libraries that are cached; types of the user never are."""
 _kinds: dict[type, str] = {}
 
 
@@ -60,7 +60,7 @@ _name = cast("Any", type.__dict__["__name__"]).__get__
 
 
 def kind(value: object) -> str:
-    """What a value of a known library is: ``"array"``, ``"tensor"``, ``"series"``, ...; "" for any other type."""
+    """Returns what a value of a known library is: ``"array"``, ``"tensor"``, ``"series"``, ...; "" for other types."""
     cls = type(value)
     if cls is dict or cls is float or cls is str or cls is int or cls is list:
         return ""
@@ -86,9 +86,9 @@ def _library(cls: type) -> str:
 
 
 def builtin(value: object) -> object:
-    """The builtin scalar behind a value: exactly a bool, int, float, str, bytes, or a type of `datetime`.
+    """Returns the builtin scalar behind a value: exactly a bool, int, float, str, bytes, or a type of `datetime`.
 
-    None for what is missing, unknown, has more than one element or lies on a device; NaN and infinities are kept.
+    None for values that are missing, unknown or on a device, or have several elements. NaN and infinities stay.
     """
     cls = type(value)
     if cls is float or cls is int or cls is str or cls is bool or value is None:
@@ -123,7 +123,7 @@ _EXACT: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (dt.time, lambda value: dt.time.fromisoformat(dt.time.isoformat(value))),
     (dt.timedelta, dt.timedelta.__pos__),
 )
-"""How a value of a builtin type, or of a subclass that may do anything, becomes one of exactly that type."""
+"""How a value of a builtin type, or of a subclass with its own methods, becomes one of exactly that type."""
 
 
 def _unpacked(value: Any, family: str) -> object:
@@ -144,7 +144,7 @@ def _unpacked(value: Any, family: str) -> object:
 
 
 def _in_microseconds(value: Any) -> Any:
-    """The same, but dates in microseconds: numpy hands them out in nanoseconds as bare integers."""
+    """Returns the value with dates in microseconds: numpy returns nanoseconds as bare integers."""
     code = value.dtype.kind
     if code in "mM":
         return value.astype("datetime64[us]" if code == "M" else "timedelta64[us]")
@@ -152,14 +152,14 @@ def _in_microseconds(value: Any) -> Any:
 
 
 def _is_on_host(tensor: Any) -> bool:
-    """Whether reading a tensor costs no transfer and no wait for a device."""
+    """Whether a tensor can be read without a transfer from a device."""
     return bool(tensor.device.type == "cpu")
 
 
 def sequence(value: object, limit: int) -> tuple[list[Any], int] | None:
-    """The first elements of a list, tuple, array, column or host tensor, and how many it has; None for anything else.
+    """Returns the first elements of a list, tuple, array, column or host tensor, and its length; else None.
 
-    Elements are as they were. Rows of a two-dimensional array are lists, cut at `WIDTH_LIMIT`; more dimensions, device
+    Elements are not converted. Rows of a two-dimensional array are lists, cut at `WIDTH_LIMIT`. More dimensions, device
     tensors, sets, iterators and generators are refused, and never consumed.
     """
     cls = type(value)
@@ -202,9 +202,9 @@ def _rows_of(value: Any, family: str, limit: int) -> tuple[list[Any], int] | Non
 
 
 def pairs(value: object, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
-    """The first items of a mapping and how many it has; None for anything else and for a web request.
+    """Returns the first items of a mapping, and its length; None for anything else and for a web request.
 
-    Of a dict or a subclass of it the stored items are read, whatever its own methods do.
+    A subclass of dict is read by the methods of dict, not by its own.
     """
     return attempt(_pairs, value, limit)
 
@@ -220,7 +220,7 @@ def _pairs(value: Any, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
 
 
 def members(value: Any, limit: int) -> tuple[list[Any], int] | None:
-    """Some members of a set and how many it has; None for anything else."""
+    """Returns some members of a set, and its length; None for anything else."""
     cls = type(value)
     for base in (set, frozenset):
         if issubclass(cls, base):

@@ -1,4 +1,4 @@
-"""Whether a value counts as missing: the one rule for features, profiles and schemas."""
+"""The one rule for missing values of features, profiles and schemas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_ml._kinds import builtin, kind
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value stands for "no value": None, NaN of any numeric type, and the NA and NaT of pandas and numpy."""
+    """Whether a value is missing: None, NaN of any numeric type, and NA and NaT of pandas and numpy."""
     cls = type(value)
     if cls is str or cls is int or cls is bool:
         return False
@@ -29,7 +29,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value of a known library holds nothing: NA, NaT, null, or a masked element."""
+    """Whether a value of a known library is NA, NaT, null or a masked element."""
     family = kind(value)
     if family == "scalar":
         return value.dtype.kind in "mM" and bool(value != value)  # noqa: PLR0124 - the definition of NaT

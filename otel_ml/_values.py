@@ -1,4 +1,4 @@
-"""The only door for user data: what comes in goes out as a plain, bounded builtin value, or is refused with None."""
+"""The boundary for user data: any value becomes a bounded builtin value, or None."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TEXT_LIMIT = 1024
 CLASS_LIMIT = 128
 """Characters kept of a class: it becomes a metric attribute."""
 TRUNCATED = "truncated"
-"""Key of the mark that something was left out of a structure."""
+"""Key that says that something was left out of a structure."""
 
 _NODES = 20_000
-"""Values kept of one structure, whatever its shape."""
+"""Values kept of one structure, of any shape."""
 _DEPTH_LIMIT = 32
 _INTEGER_BITS = 63
 _CLASS_BITS = 332
@@ -36,7 +36,7 @@ _RETURNS = frozenset({"\r", "\r\n"})
 
 
 def number(value: object) -> float | None:
-    """A finite builtin float; None for text, NaN, infinities and integers that no float can hold."""
+    """Returns a finite builtin float; None for text, NaN, infinities and integers that no float can hold."""
     cls = type(value)
     if cls is not float:
         if cls is not int and cls is not bool:
@@ -52,9 +52,9 @@ def number(value: object) -> float | None:
 
 
 def class_text(value: object) -> str | None:
-    """The canonical text of a class: 1, ``numpy.int64(1)``, 1.0 and ``Decimal("1")`` are all ``"1"``.
+    """Returns the canonical text of a class: 1, ``numpy.int64(1)``, 1.0 and ``Decimal("1")`` are all ``"1"``.
 
-    At most 128 characters; None for what is missing and for objects of unknown types, which are never printed.
+    At most 128 characters. None for missing values and for objects of unknown types, which are never printed.
     """
     cls = type(value)
     if cls is bool:
@@ -78,7 +78,7 @@ def line(value: str, limit: int = TEXT_LIMIT) -> str: ...
 @overload
 def line(value: object, limit: int = TEXT_LIMIT) -> str | None: ...
 def line(value: object, limit: int = TEXT_LIMIT) -> str | None:
-    """One clean line of at most `limit` characters, for names, ids, labels and messages.
+    """Returns one clean line of at most `limit` characters, for names, ids, labels and messages.
 
     Line breaks and tabs become spaces; other control characters, bidirectional overrides and lone surrogates become
     U+FFFD. Numbers, bytes, enumerations, dates and UUIDs have a text; objects of unknown types have none.
@@ -93,9 +93,10 @@ def line(value: object, limit: int = TEXT_LIMIT) -> str | None:
 
 
 def block(value: str, limit: int) -> str:
-    """Clean text of at most `limit` characters in all, for bodies and stack traces: as `line`, but lines and tabs stay.
+    """Returns clean text of at most `limit` characters in all, for bodies and stack traces.
 
-    Line breaks become line feeds, except U+2028 and U+2029, which become spaces: they may stand inside a JSON text.
+    As `line`, but tabs stay and line breaks become line feeds. U+2028 and U+2029 become spaces, because a line feed
+    would break a JSON text that contains them.
     """
     if type(value) is not str:
         value = str.__str__(value)
@@ -125,10 +126,10 @@ def _text_of(value: object, limit: int) -> str | None:
 
 
 def cell(value: object) -> str | int | float | bool | None:
-    """One plain scalar of a feature value, NaN and infinities kept: bins must tell them from None.
+    """Returns the builtin scalar of a feature value. NaN and infinities stay, since bins distinguish them from None.
 
-    Integers beyond 64 bits become floats, dates ISO texts, durations seconds, bytes a mark of their length; texts are
-    cut at 1,024 characters; what is missing or unknown is None.
+    Integers beyond 64 bits become floats, dates ISO texts, durations seconds, and bytes a text with their length. Texts
+    are cut at 1,024 characters. Missing and unknown values are None.
     """
     cls = type(value)
     if cls is float or cls is bool or value is None:
@@ -146,7 +147,7 @@ def cell(value: object) -> str | int | float | bool | None:
 
 
 def scalar(value: object) -> str | int | float | bool | None:
-    """One plain scalar that JSON can hold: as `cell`, with None for NaN and infinities."""
+    """Returns a builtin scalar that JSON can hold: as `cell`, with None for NaN and infinities."""
     plain_value = cell(value)
     return None if type(plain_value) is float and not math.isfinite(plain_value) else plain_value
 
@@ -158,7 +159,7 @@ def _inside_json(value: str) -> str:
 
 
 def _moment(value: object) -> str | float | None:
-    """ISO text of a date or time, seconds of a duration, of exactly the types of `datetime`."""
+    """Returns the ISO text of a date or time, or the seconds of a duration; only for exact types of `datetime`."""
     if type(value) is dt.timedelta:
         return value.total_seconds()
     if type(value) is dt.datetime or type(value) is dt.date or type(value) is dt.time:
@@ -167,15 +168,15 @@ def _moment(value: object) -> str | float | None:
 
 
 def plain(value: object, *, depth: int = 6, items: int = 200) -> Any:
-    """A structure of plain values that JSON can hold: at most so deep, so wide, and 20,000 values in all.
+    """Returns a structure of builtin values that JSON can hold: at most so deep, so wide, and 20,000 values in all.
 
-    Where something was left out a mapping carries ``"truncated": true`` and a list ends with ``{"truncated": true}``.
+    If something was left out, a mapping has ``"truncated": true`` and a list ends with ``{"truncated": true}``.
     """
-    return Copy(items).of(value, min(depth, _DEPTH_LIMIT))
+    return Copy(items).convert(value, min(depth, _DEPTH_LIMIT))
 
 
 class Copy:
-    """One walk over a structure, with what is left of its allowance."""
+    """Copies one structure and counts the values that it may still keep."""
 
     __slots__ = ("items", "left")
 
@@ -183,7 +184,8 @@ class Copy:
         self.items = items
         self.left = _NODES
 
-    def of(self, value: object, depth: int) -> Any:
+    def convert(self, value: object, depth: int) -> Any:
+        """Returns a value as builtin values, at most so deep."""
         self.left -= 1
         cls = type(value)
         if cls is float or cls is str or cls is int or cls is bool or value is None:
@@ -202,13 +204,13 @@ class Copy:
         for key, item in items:
             name = line(key)
             if self.left > 0 and name is not None and name not in kept:
-                kept[name] = self.of(item, depth - 1)
+                kept[name] = self.convert(item, depth - 1)
         if len(kept) < total:
             kept[TRUNCATED] = True
         return kept
 
     def _list(self, items: list[Any], total: int, depth: int) -> list[Any]:
-        kept: list[Any] = [self.of(item, depth - 1) for item in items if self.left > 0]
+        kept: list[Any] = [self.convert(item, depth - 1) for item in items if self.left > 0]
         if len(kept) < total:
             kept.append({TRUNCATED: True})
         return kept

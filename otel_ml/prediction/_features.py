@@ -199,7 +199,7 @@ def _row(items: Iterable[tuple[Any, Any]], total: int) -> dict[str, object]:
     for position, (key, value) in enumerate(items):
         plain_value: object = cell(value)
         if plain_value is None:
-            plain_value = nested.of(value, _NESTED_DEPTH)
+            plain_value = nested.convert(value, _NESTED_DEPTH)
         row[_name(key, position, row)] = plain_value
     if total > len(row):
         row[CUT] = total

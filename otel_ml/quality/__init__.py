@@ -1,4 +1,4 @@
-"""Inputs and outputs compared with the training reference, as counts that add up over replicas."""
+"""Compares inputs and outputs with the training reference, by counts that add up over replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain integers that a monitor adds to, and where in them each feature and rule has its place."""
+"""The integers that a monitor counts in, and the place of each feature and rule among them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Column, Schema
 
 ABSENT: Final = object()
-"""Stands for the value of a column that the row does not have."""
+"""The value of a column that the row does not have."""
 _REMEMBERED: Final = 128
 _WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max
@@ -22,7 +22,7 @@ _RULE_INDEX: Final = {rule: position for position, rule in enumerate(semconv.RUL
 
 
 class Verdict(NamedTuple):
-    """What one value counts as."""
+    """How one value is counted."""
 
     bin: int | None
     missing: bool
@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
 
 
 class Slot:
-    """One column: its bins, its rules, and what the quick path may take without looking further."""
+    """One column: its bins, its rules, and what the fast path needs."""
 
     __slots__ = ("base", "column", "edges", "feature", "high", "index", "lookup", "low", "name")
 
@@ -47,13 +47,13 @@ class Slot:
         self.lookup = _lookup(base, feature, column)
 
     def remember(self, value: Any, position: int) -> None:
-        """Takes a valid category into the quick path: a digest costs more than all the rest of a row."""
+        """Adds a valid category to the fast path: a digest costs more than the rest of the row."""
         cls = type(value)
         if self.edges is None and (cls is str or cls is int or cls is float) and len(self.lookup) < _REMEMBERED:
             self.lookup[value] = self.base + position
 
     def judge(self, value: object) -> Verdict:
-        """Bin, missing and broken rule of any value at all; never raises."""
+        """Returns how a value is counted; never raises."""
         column = self.column
         if value is ABSENT:
             return Verdict(None, True, "missing_column" if column is not None and column.required else None)
@@ -111,7 +111,7 @@ class Cells:
         self.violations[column * len(semconv.RULES) + _RULE_INDEX[rule]] += times
 
     def count(self, slot: Slot, verdict: Verdict, times: int = 1) -> bool:
-        """Adds what a value counts as; returns whether it broke a rule."""
+        """Counts a value; returns whether it breaks a rule."""
         if verdict.bin is not None:
             self.bins[slot.base + verdict.bin] += times
         if verdict.missing:
@@ -135,7 +135,7 @@ class Cells:
             self.invalid += other.invalid
 
     def reset(self) -> None:
-        """Starts anew in a forked child, where another thread of the parent may have held the lock."""
+        """Starts at 0 in a forked child, where another thread of the parent may have held the lock."""
         self.lock = threading.RLock()
         for counts in (self.bins, self.missing, self.violations):
             counts[:] = [0] * len(counts)
@@ -147,7 +147,7 @@ def _takes(column: Column | None, kind: str) -> bool:
 
 
 def _lookup(base: int, feature: Feature | None, column: Column | None) -> dict[str | int, int]:
-    """Place of each known category, by text and, where it has one, by whole number; 1.0 finds the place of 1."""
+    """Returns the place of each known category, by text and, if it has one, by whole number; 1.0 finds that of 1."""
     if feature is None or feature.kind != "category" or feature.sensitive or not _takes(column, "category"):
         return {}
     known: dict[str | int, int] = {}

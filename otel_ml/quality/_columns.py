@@ -1,4 +1,4 @@
-"""A whole column of a batch counted at once: as an array, by distinct values, or one by one when it is a mixture."""
+"""Counts a whole column of a batch: as an array, by distinct values, or one by one if types are mixed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 _COUNTABLE: Final = frozenset((str, int, bool, type(None)))
-"""Builtin types that hash cheaply; mixed with each other, 1 and True would fall together."""
+"""Builtin types with a cheap hash. They are not mixed: 1 and True would be counted as one value."""
 _DENSE: Final = 65_536
-"""Whole numbers spread over less than this are counted by a table."""
+"""Whole numbers within a smaller range are counted by a table."""
 
 
 def count_column(slot: Slot, values: object, rows: int, cells: Cells, invalid: bytearray) -> None:
-    """Adds one column of a batch to the cells and marks the rows that break a rule."""
+    """Adds one column of a batch to the cells and marks rows that break a rule."""
     if values is ABSENT:
         if cells.count(slot, slot.judge(ABSENT), rows):
             invalid[:] = b"\x01" * rows
@@ -43,7 +43,7 @@ def count_column(slot: Slot, values: object, rows: int, cells: Cells, invalid: b
 
 
 def _array(values: Any) -> Array | None:
-    """The numpy array in or behind the values; None for other sequences."""
+    """Returns the numpy array that the values are or hold; None for other sequences."""
     family = kind(values)
     if family == "array":
         return _as_array(values)

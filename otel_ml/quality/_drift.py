@@ -1,4 +1,4 @@
-"""Drift of a data set against a profile, batch by batch in constant memory, by the formulas of the recording rules."""
+"""Drift of a data set from a profile, in batches and constant memory, by the formulas of the recording rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_ml.quality._statistics import jensen_shannon_distance, psi, psi_null_q
 THRESHOLD: Final = 0.2
 """PSI above which a feature has drifted: a shift of a normal feature by about 0.45 standard deviations."""
 LEAST_VALUES: Final = 300
-"""Values below which no verdict is given."""
+"""With fewer values nothing counts as drifted."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FeatureDrift:
     psi: float | None
     """None without values."""
     psi_null999: float | None
-    """What PSI stays below without drift in 999 of 1,000 windows of this size."""
+    """The PSI stays below it in 999 of 1,000 windows of this size without drift."""
     jensen_shannon: float | None
     """Distance, base 2, in 0..1."""
     count: int
@@ -35,7 +35,7 @@ class FeatureDrift:
 
 
 class DriftScan:
-    """Adds up a data set and compares it with the reference; `add` any number of times, then `features`."""
+    """Counts a data set and compares it with the reference: call `add` for each batch, then `features`."""
 
     def __init__(self, profile: ReferenceProfile) -> None:
         self._profile = profile
@@ -49,16 +49,16 @@ class DriftScan:
         """Counts a batch.
 
         Args:
-            columns: Column to its values.
+            columns: Values by column.
             rows: Rows of the batch.
-            output: The model's output on these rows: what the profile has as its score column.
+            output: The model's output on these rows, as in the score column of the profile.
         """
         self._monitor.observe_batch(columns, output, output, rows)
         self._has_output |= output is not None
         self.rows += rows
 
     def features(self, threshold: float = THRESHOLD) -> list[FeatureDrift]:
-        """The features of the profile, the most drifted first; the output only if it was given."""
+        """Returns the features of the profile, the most drifted first; the output only if it was given."""
         cells = self._monitor.cells
         found = []
         for slot in self._monitor.layout.all_slots():

@@ -1,4 +1,4 @@
-"""One feature of the reference: its bins, their readable labels, and the bin of a value."""
+"""One feature of the reference: its bins, their labels, and the bin of a value."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SCORE_BINS: Final = 20
 CATEGORIES: Final = 20
 """Categories that get a bin of their own."""
 DISCRETE_VALUES: Final = 25
-"""A numeric column with at most so many distinct values is treated as categorical."""
+"""A numeric column with at most so many distinct values is categorical."""
 RARE: Final = 20
-"""A category seen less often is `semconv.OTHER`: it could point at single people."""
+"""A category seen less often is `semconv.OTHER`: it could identify a person."""
 SALT_LENGTH: Final = 32
 """Characters of a salt."""
 LABEL_LENGTH: Final = 64
@@ -31,7 +31,7 @@ LABEL_LENGTH: Final = 64
 
 
 class ProfileError(ValueError):
-    """A reference that cannot be made or read; the text says what is wrong and what to do."""
+    """A reference that cannot be created or read; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Feature:
     name: str
     kind: Kind
     labels: tuple[str, ...]
-    """One text a bin, readable and ordered; opaque when the column is sensitive."""
+    """One text per bin, readable and ordered; opaque if the column is sensitive."""
     counts: tuple[int, ...]
     """Values of the reference in each bin."""
     missing: int
@@ -49,19 +49,19 @@ class Feature:
     edges: tuple[float, ...] = ()
     """Inner edges of a numeric feature, ascending; the first and the last bin are open."""
     categories: tuple[str, ...] = ()
-    """Category of each bin but the last two, which are other and unseen; digests when the column is sensitive."""
+    """Category of each bin except the last two, which are other and unseen; digests if the column is sensitive."""
     rare: tuple[str, ...] = ()
-    """Digests of the categories that were too rare for a bin of their own."""
+    """Digests of the categories that were too rare for their own bin."""
     low: float | None = None
     high: float | None = None
-    """Least and greatest finite value of a numeric feature; None when the column is sensitive."""
+    """Least and greatest finite value of a numeric feature; None if the column is sensitive."""
     sensitive: bool = False
     salt: str = field(default="", repr=False)
     """Key of the digests of a sensitive column, random for each fit."""
 
     @property
     def size(self) -> int:
-        """Values in the reference, missing ones apart."""
+        """Values in the reference, without missing ones."""
         return sum(self.counts)
 
     @cached_property
@@ -81,7 +81,7 @@ class Feature:
         return frozenset(self.rare)
 
     def bin_of(self, value: object) -> int | None:
-        """The bin of a value; None when it is missing or has no bin, such as text in a numeric column."""
+        """Returns the bin of a value; None if it is missing or has no bin, such as text in a numeric column."""
         if self.kind == "number":
             plain = number(value)
             return None if plain is None else bisect_right(self.edges, plain)
@@ -89,7 +89,7 @@ class Feature:
         return None if text is None else self.bin_of_text(text)
 
     def bin_of_text(self, text: str) -> int:
-        """The bin of a canonical category; the last bin is unseen, the one before it other."""
+        """Returns the bin of a canonical category; the last bin is unseen, the one before it other."""
         position = self.codes.get(digest(text, self.salt) if self.sensitive else text)
         if position is not None:
             return position
@@ -99,15 +99,15 @@ class Feature:
 
 
 def digest(text: str, salt: str = "") -> str:
-    """Short hash of a category, keyed by the salt: recognises a value without spelling it.
+    """Returns a short hash of a category, keyed by the salt, which recognises a value without containing it.
 
-    Who has the salt as well, as in a profile's file, can still try values one by one.
+    Anyone who also has the salt, as in the file of a profile, can still try values one by one.
     """
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=salt.encode()).hexdigest()
 
 
 def numeric_labels(edges: Sequence[float], *, sensitive: bool, closed: tuple[str, str] = ("-inf", "inf")) -> list[str]:
-    """Labels such as ``07 [25, 32)``: ordered as text and readable; only the number when sensitive."""
+    """Returns labels such as ``07 [25, 32)``, readable and ordered as text; only the number if sensitive."""
     if sensitive:
         return [f"{position:02d}" for position in range(len(edges) + 1)]
     bounds = [closed[0], *(f"{edge:.15g}" for edge in edges), closed[1]]
@@ -120,7 +120,7 @@ def numeric_labels(edges: Sequence[float], *, sensitive: bool, closed: tuple[str
 
 
 def category_labels(categories: Sequence[str], *, sensitive: bool) -> list[str]:
-    """The categories themselves, cut when long, or ``c00``, ``c01``, ... when sensitive; then other and unseen."""
+    """Returns the categories, cut if long, or ``c00``, ``c01``, ... if sensitive; then other and unseen."""
     labels = []
     for position, category in enumerate(categories):
         if sensitive:

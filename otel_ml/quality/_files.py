@@ -1,4 +1,4 @@
-"""Parquet and CSV files as columns of values, whole or batch by batch."""
+"""Reads Parquet and CSV files as columns of values, whole or in batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUFFER_BYTES: Final = 1 << 16
 
 
 class DataFileError(ValueError):
-    """A data file that cannot be read; the text says why."""
+    """A data file that cannot be read; the message says why."""
 
 
 class Batch(NamedTuple):
@@ -22,11 +22,11 @@ class Batch(NamedTuple):
     columns: dict[str, Sequence[object]]
     rows: int
     total: int | None
-    """Rows of the whole file, where the format tells."""
+    """Rows of the whole file; None if the format does not say."""
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[Batch]:
-    """The rows of a ``.parquet`` or ``.csv`` file in batches; only the named columns that it has.
+    """Yields the rows of a ``.parquet`` or ``.csv`` file in batches; only the named columns that it has.
 
     Raises:
         DataFileError: The file is missing, of another kind or damaged, or pyarrow is not installed.
@@ -41,13 +41,13 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[B
 
 
 def read_columns(path: Path) -> dict[str, Sequence[object]]:
-    """All columns of a file in memory."""
+    """Reads all columns of a file into memory."""
     parts = list(read_batches(path))
     if not parts:
         raise DataFileError(f"{path} has no rows")
     if len(parts) == 1:
         return parts[0].columns
-    return {name: _joined([part.columns[name] for part in parts]) for name in parts[0].columns}
+    return {name: _concatenated([part.columns[name] for part in parts]) for name in parts[0].columns}
 
 
 def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Batch]:
@@ -83,12 +83,12 @@ def _column(array: Any) -> Sequence[object]:
     return values
 
 
-def _joined(parts: Sequence[Sequence[object]]) -> Sequence[object]:
+def _concatenated(parts: Sequence[Sequence[object]]) -> Sequence[object]:
     import numpy as np
 
     if all(isinstance(part, np.ndarray) for part in parts):
-        joined: Any = np.concatenate([np.asarray(part) for part in parts])
-        return joined  # type: ignore[no-any-return]
+        whole: Any = np.concatenate([np.asarray(part) for part in parts])
+        return whole  # type: ignore[no-any-return]
     return [value for part in parts for value in part]
 
 

@@ -1,4 +1,4 @@
-"""Training columns into binned features; numpy is needed here and nowhere on the way of a prediction."""
+"""Bins the columns of the training data. numpy is needed here, but never during a prediction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FEATURES: Final = 32
 RARE_KEPT: Final = 10_000
 """Digests of rare categories kept for one feature."""
 _ID_ROWS: Final = 100
-"""From so many rows on, a whole-number column without any repetition is taken for an identifier."""
+"""With at least so many rows, a whole-number column without repetition counts as an identifier."""
 _COARSE: Final = 2
 """Significant digits of the edges of a sensitive column."""
 _SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
@@ -43,7 +43,7 @@ _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
 
 class RefusedError(ProfileError):
-    """A column that cannot be a feature; the text is the reason."""
+    """A column that cannot be a feature; the message is the reason."""
 
 
 def fit_feature(name: str, values: Sequence[object], *, categorical: bool, sensitive: bool) -> Feature:
@@ -79,7 +79,7 @@ def fit_output(values: Sequence[object], *, sensitive: bool = False) -> Feature:
 
 
 def by_importance(names: Sequence[str], importance: Mapping[str, float] | None) -> list[str]:
-    """The names, the most important first; those without a figure last, in their own order."""
+    """Returns the names, the most important first; names without a weight come last, in their order."""
     if importance is None:
         return list(names)
     weights = {name: number(importance.get(name, 0.0)) for name in names}
@@ -90,7 +90,7 @@ def by_importance(names: Sequence[str], importance: Mapping[str, float] | None) 
 
 
 def _read(values: Sequence[object]) -> tuple[Floats | None, Counter[str], int]:
-    """A column as finite numbers, or as counted texts when any value is not a number; and how many are missing."""
+    """Reads a column as finite numbers, or as counted texts if any value is not a number; with the missing count."""
     import numpy as np
 
     array = np.asarray(values)
@@ -116,7 +116,7 @@ def _read(values: Sequence[object]) -> tuple[Floats | None, Counter[str], int]:
 
 
 def _count_numbers(numbers: Floats, *, at_most: int | None = None) -> Counter[str]:
-    """Distinct numbers by canonical text; empty when there are more than `at_most`."""
+    """Counts distinct numbers by canonical text; empty if there are more than `at_most`."""
     import numpy as np
 
     distinct, counts = np.unique(numbers, return_counts=True)
@@ -183,10 +183,10 @@ def _number(
 
 
 def _quantile_edges(numbers: Floats, *, digits: int | None = None) -> tuple[float, ...]:
-    """Distinct inner quantiles above the minimum, as round as they can be without changing the bins much.
+    """Returns distinct inner quantiles above the minimum, rounded as far as the bins hardly change.
 
-    With `digits` they have so many significant ones, whatever that does to the bins, and more only where two bins
-    would fall together.
+    With `digits` they have that many significant digits, even if the bins change, and more only where two bins would
+    become one.
     """
     import numpy as np
 
@@ -194,7 +194,7 @@ def _quantile_edges(numbers: Floats, *, digits: int | None = None) -> tuple[floa
     found = np.unique(np.quantile(numbers, [step / BINS for step in range(1, BINS)]))
     edges: list[float] = found[found > low].tolist()
     if not edges:
-        # nearly all values are equal: one bin for them, one for the rest
+        # nearly all values are equal: one bin for these, one for the rest
         above = numbers[numbers > low]
         if not len(above):
             return ()

@@ -1,4 +1,4 @@
-"""The observable instruments that hand the monitors' counts to OpenTelemetry, every bin from the first collection."""
+"""Observable instruments for the counts of the monitors; every bin is exported from the first collection on."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class _Watched:
         self.monitor = monitor
         self.cells: Cells = monitor.cells
         self.bins: list[tuple[int, Feature, dict[str, str]]] = []
-        """Place in the cells, feature and attributes, a row for each feature; attributes lack the bin."""
+        """For each feature its place in the cells, the feature, and its attributes without the bin."""
         self.dropped: list[str] = []
         self.series = 0
         profile_id = monitor.profile.id if monitor.profile is not None else ""
         output = monitor.layout.output
-        # the output goes first: it is what the drift of a model is judged by
+        # the output comes first: it decides whether the model has drifted
         for slot in (*(() if output is None else (output,)), *monitor.layout.slots):
             if slot.feature is None:
                 continue
@@ -48,7 +48,7 @@ class _Watched:
         ]
 
     def violations(self) -> Iterator[tuple[str, str, int]]:
-        """Feature, rule and count; of rules that nothing declares only those that were broken."""
+        """Yields feature, rule and count; an undeclared rule only if it was broken."""
         layout = self.monitor.layout
         places: list[tuple[int, str, frozenset[str]]] = [
             (slot.index, slot.name, _declared_rules(slot)) for slot in layout.all_slots()
@@ -67,9 +67,9 @@ def _declared_rules(slot: Slot) -> frozenset[str]:
 
 
 class FeatureInstruments:
-    """Emits ``ml.feature.*`` and ``ml.data.*`` of all monitors that were added; one object a meter.
+    """Emits ``ml.feature.*`` and ``ml.data.*`` of all monitors; one object per meter.
 
-    Monitors of the same model, profile and schema share their counts: a model that is made anew goes on counting.
+    Monitors of the same model, profile and schema share their counts, so that a model that is created again continues.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -86,7 +86,7 @@ class FeatureInstruments:
             _instruments.create(meter, metric, _safe(callback))
 
     def add(self, monitor: FeatureMonitor) -> None:
-        """Has a monitor exported from the next collection on; the same one again changes nothing."""
+        """Exports a monitor from the next collection on; adding it again changes nothing."""
         key = (
             tuple(sorted(monitor.identity.items())),
             None if monitor.profile is None else monitor.profile.id,
@@ -105,7 +105,7 @@ class FeatureInstruments:
         elif known.dropped:
             _guard.warn_once(
                 f"quality.series.{known.monitor.identity}",
-                f"otel-ml: over {SERIES} bins in one process, not exported: {', '.join(known.dropped)}",
+                f"otel-ml: more than {SERIES} bins in one process; not exported: {', '.join(known.dropped)}",
             )
 
     def _values(self) -> Iterable[Observation]:

@@ -14,13 +14,13 @@ from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Schema
 
 _CUT: Final = "__truncated__"
-"""Key by which a row says that features were left out of it."""
+"""Key of a row from which features were left out."""
 
 
 class FeatureMonitor:
-    """Counts of one model's inputs and outputs since the process began; thread-safe, plain integers, no value is kept.
+    """Counts one model's inputs and outputs since the process started. Thread-safe; keeps integers and no values.
 
-    With a profile and no schema, the schema is what the reference had (`Schema.from_profile`).
+    Without a schema, that of the profile is used (`Schema.from_profile`).
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class FeatureMonitor:
         self.layout = Layout(profile, self.schema)
         self.cells = Cells(self.layout)
         self.declared: frozenset[str] = frozenset(slot.name for slot in self.layout.slots)
-        """Columns of profile and schema, sensitive ones too."""
+        """Columns of profile and schema, including sensitive ones."""
         self.sensitive: frozenset[str] = frozenset().union(
             *(part.sensitive for part in (profile, self.schema) if part is not None)
         )
@@ -45,10 +45,10 @@ class FeatureMonitor:
 
     @_guard.guarded("quality.observe_row")
     def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
-        """Counts one row and its output; an empty row means that the features are not known. Never raises.
+        """Counts one row and its output; an empty row means that the features are unknown. Never raises.
 
         Args:
-            row: Column to value; columns that nobody declared are ignored unless the schema is closed.
+            row: Values by column; undeclared columns are ignored unless the schema is closed.
             prediction: Canonical class text, or the predicted number of a regression.
             score: The score, if there is one.
         """
@@ -71,7 +71,7 @@ class FeatureMonitor:
             value: Any = get(name, ABSENT)
             cls = type(value)
             if edges is not None:
-                # a comparison with NaN is false, so only numbers within the range take the short way
+                # a comparison with NaN is false, so that only numbers in the range take the fast path
                 if (cls is float or cls is int) and low <= value <= high:
                     bins[base + bisect_right(edges, value)] += 1
                     present += 1
@@ -104,10 +104,10 @@ class FeatureMonitor:
         scores: Sequence[object] | None,
         rows: int,
     ) -> None:
-        """Counts a batch, the same as its rows one by one; numpy arrays and pandas columns are counted as a whole.
+        """Counts a batch, with the same result as its rows one by one; numpy and pandas columns are counted as a whole.
 
         Args:
-            columns: Column to its values, one a row; empty means that the features are not known.
+            columns: Values by column, one per row; empty means that the features are unknown.
             predictions: Canonical class texts or predicted numbers.
             scores: The scores, if there are any.
             rows: Rows of the batch; a column of another length breaks the rule ``shape``.
@@ -133,12 +133,12 @@ class FeatureMonitor:
         self.cells.add(fresh)
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: counts start at 0, since the child is another instance and the parent counts on."""
+        """In a forked child: starts at 0, because the child is another instance and the parent keeps its counts."""
         self.cells.reset()
 
 
 def _output_of(output: Slot, prediction: object, score: object) -> object:
-    """What is compared with the reference output: the score or number where that was binned, else the class."""
+    """Returns what is compared with the reference output: the score or number if that was binned, else the class."""
     if output.edges is None:
         return prediction
     return prediction if score is None and not isinstance(prediction, str) else score

@@ -1,4 +1,4 @@
-"""The training reference: binned features with their shares, kept in a small JSON file."""
+"""The training reference: binned features with their shares, in a small JSON file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 2
 _READABLE: Final = (1, VERSION)
-"""Formats that `load` takes; files of format 1 do not say which columns the frame had."""
+"""Formats that `load` can read; format 1 does not list the columns of the frame."""
 _FIELDS: Final = tuple(field.name for field in fields(Feature))
 _UNSALTED: Final = tuple(name for name in _FIELDS if name != "salt")
 _MOST_ROWS: Final = 2**63 - 1
 _KEYED: Final = frozenset(("salt", "categories", "rare"))
-"""What differs between two fits of the same sensitive data."""
+"""Fields that differ between two fits of the same sensitive data."""
 
 
 @dataclass(frozen=True)
 class ReferenceProfile:
-    """Counts of the training data in fixed bins; holds no row.
+    """Counts of the training data in fixed bins; contains no rows.
 
-    Of a sensitive column there remain its name, the exact counts of its bins and of missing values, the edges of a
-    number rounded to two significant digits (more only where two bins would fall together), and, for categories,
-    digests under a random key that lies beside them: who has the file can still try values one by one.
+    For a sensitive column it contains the name, the exact counts of bins and of missing values, the edges of a number
+    rounded to two significant digits (more only where two bins would become one), and, for categories, digests under a
+    random key. The key is in the same file: anyone who has the file can still try values one by one.
     """
 
     features: tuple[Feature, ...]
@@ -45,12 +45,12 @@ class ReferenceProfile:
     rows: int
     """Rows of the reference."""
     sensitive: frozenset[str] = frozenset()
-    """Columns whose values never leave: all that were named, monitored or not."""
+    """Columns whose values never leave the process, monitored or not."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Columns that are not monitored, with the reason."""
     columns: tuple[str, ...] = ()
-    """All columns of the frame but score and label, in its order, skipped ones too: what the values of a row without
-    names are; empty when a file of format 1 does not say."""
+    """All columns of the frame except score and label, in order, including skipped ones. They name the values of a row
+    without names. Empty for a file of format 1."""
 
     @classmethod
     def fit(  # noqa: PLR0913
@@ -63,7 +63,7 @@ class ReferenceProfile:
         sensitive: Collection[str] = (),
         importance: Mapping[str, float] | None = None,
     ) -> ReferenceProfile:
-        """Makes the reference of the training data.
+        """Creates the reference from the training data.
 
         A numeric column gets up to 10 quantile bins. One with few distinct values, and a text column, get one bin for
         each of the 20 most frequent categories; a category seen fewer than 20 times is ``__other__``. Identifiers, free
@@ -113,16 +113,16 @@ class ReferenceProfile:
     def id(self) -> str:
         """12 hex digits that change with the content; the attribute ``ml.profile.id``.
 
-        Keyed digests do not count: replicas that fit the same data have the same id.
+        Keyed digests are left out, so that replicas that fit the same data have the same id.
         """
         return _hash(self._content(_identifying), 6)
 
     def all_features(self) -> tuple[Feature, ...]:
-        """The features and, last, the output."""
+        """Returns the features and, last, the output."""
         return self.features if self.output is None else (*self.features, self.output)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the reference as JSON, whole or not at all."""
+        """Writes the reference as JSON, atomically."""
         content = self._content()
         head = {"format": FORMAT, "format_version": VERSION, "id": self.id, "checksum": _hash(content, 8)}
         target = Path(path)
@@ -152,7 +152,7 @@ class ReferenceProfile:
         if content.get("format_version") not in _READABLE:
             raise ProfileError(
                 f"{path} has profile format {content.get('format_version')!r}, this version reads up to {VERSION}: "
-                "fit it anew or update otel-ml"
+                "fit it again or update otel-ml"
             )
         try:
             profile = cls(
@@ -165,10 +165,10 @@ class ReferenceProfile:
             )
             is_whole = profile._is_whole(content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it anew") from None
+            raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it again") from None
         if not is_whole:
             raise ProfileError(
-                f"{path} was edited or damaged: its content does not have the id or checksum it states; fit it anew"
+                f"{path} was edited or damaged: its content does not have the id or checksum it states; fit it again"
             )
         return profile
 
@@ -181,7 +181,7 @@ class ReferenceProfile:
         return is_same and self.id == content.get("id")
 
     def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
-        # without the columns that a file of format 1 lacks it keeps its id
+        # a file of format 1 has no columns, and its id was made without them
         return {
             "rows": self.rows,
             "sensitive": sorted(self.sensitive),
@@ -244,7 +244,7 @@ def _flaw(feature: Feature) -> str | None:
     bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
     texts = (feature.name, feature.kind, feature.salt, *feature.labels, *feature.categories, *feature.rare)
     if not all(isinstance(text, str) for text in texts) or len(feature.salt.encode()) > SALT_LENGTH:
-        return "has names that are no texts, or no usable salt"
+        return "has names that are not text, or an unusable salt"
     if feature.kind not in {"number", "category"}:
         return f"is of the unknown kind {feature.kind!r}"
     if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:

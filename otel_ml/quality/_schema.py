@@ -1,4 +1,4 @@
-"""What a valid row looks like, and which rule of the closed set a value breaks."""
+"""Declares valid rows, and finds the rule that a value breaks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rule = Literal[
 
 @dataclass(frozen=True)
 class Column:
-    """What is allowed in one column. Whole numbers and floats are both a ``number``; a bool is not."""
+    """The values that one column allows. Whole numbers and floats are both a ``number``; a bool is not."""
 
     name: str
     type: Literal["number", "text", "boolean", "category", "any"] = "any"
@@ -35,7 +35,7 @@ class Column:
     domain: frozenset[str] | None = None
     """Allowed classes by canonical text; None allows all."""
     domain_digests: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """Further allowed classes that a profile does not spell out; two fits of the same data have different ones."""
+    """Digests of further allowed classes; two fits of the same data have different ones."""
     digest_salt: str = field(default="", repr=False, compare=False)
     sensitive: bool = False
 
@@ -48,7 +48,7 @@ class Column:
             raise ProfileError(f"column {self.name!r}: the range {self.low} to {self.high} is empty")
 
     def rules(self) -> tuple[Rule, ...]:
-        """The rules that this column can break."""
+        """Returns the rules that this column can break."""
         declared: list[tuple[Rule, bool]] = [
             ("missing_column", self.required),
             ("null", not self.nullable),
@@ -61,7 +61,7 @@ class Column:
         return tuple(rule for rule, is_declared in declared if is_declared)
 
     def broken_rule(self, value: object) -> Rule | None:
-        """The first rule that a value breaks; None when it is valid."""
+        """Returns the first rule that a value breaks; None if it is valid."""
         if is_missing(value):
             return None if self.nullable else "null"
         plain = builtin(value)
@@ -97,12 +97,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns that a row must have; with `closed` it may have no other."""
+    """The columns of a row; with `closed` there may be no others."""
 
     columns: tuple[Column, ...]
     closed: bool = False
     sensitive: frozenset[str] = frozenset()
-    """Columns whose values never leave the process: those marked so, and further ones that have no rule."""
+    """Columns whose values never leave the process: marked columns, and further ones without rules."""
 
     def __init__(self, columns: Sequence[Column], *, closed: bool = False, sensitive: Collection[str] = ()) -> None:
         names = [column.name for column in columns]
@@ -116,12 +116,12 @@ class Schema:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The declared columns, in the order of their declaration."""
+        """The declared columns, in order."""
         return tuple(column.name for column in self.columns)
 
     @classmethod
     def from_profile(cls, profile: ReferenceProfile, *, closed: bool = False) -> Schema:
-        """What the reference had: its types, ranges and categories, and missing values only where it had some."""
+        """Returns the types, ranges and categories of the reference; null is allowed where it had missing values."""
         return cls([_column(feature) for feature in profile.features], closed=closed, sensitive=profile.sensitive)
 
 

@@ -1,4 +1,4 @@
-"""Distances between a window's counts and the reference shares, equal to the recording rules to the last digit."""
+"""Distances between the counts of a window and the reference shares, exactly as in the recording rules."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ NULL_Z = 3.09
 
 
 def smoothed_shares(counts: Sequence[int], shares: Sequence[float]) -> list[float]:
-    """Window shares drawn towards the reference: ``(c + k q) / (N + k)`` with ``k`` the number of bins.
+    """Returns window shares smoothed towards the reference: ``(c + k q) / (N + k)`` with ``k`` the number of bins.
 
-    Never inflates a PSI, which is convex, and needs no epsilon for empty bins.
+    This never increases a PSI, which is convex, and needs no epsilon for empty bins.
     """
     bins, total = len(shares), sum(counts)
     return [(count + bins * share) / (total + bins) for count, share in zip(counts, shares, strict=True)]
 
 
 def psi(counts: Sequence[int], shares: Sequence[float]) -> float | None:
-    """Population stability index of a window against the reference; None for an empty window.
+    """Returns the population stability index of a window against the reference; None for an empty window.
 
     Source: ``sum (p - q) ln(p / q)`` over the smoothed shares, the recording rule ``ml:feature:psi``.
     """
@@ -32,7 +32,7 @@ def psi(counts: Sequence[int], shares: Sequence[float]) -> float | None:
 
 
 def psi_null_quantile(bins: int, count: int, size: int, z: float = NULL_Z) -> float | None:
-    """The PSI that a window without drift stays below, by default in 999 of 1,000 cases; None without values.
+    """Returns the PSI that a window without drift stays below, by default in 999 of 1,000 cases; None without values.
 
     Source: PSI is about ``chi2(bins - 1) (1/count + 1/size)`` (Yurdakul 2018), the quantile by Wilson and Hilferty.
 
@@ -50,7 +50,7 @@ def psi_null_quantile(bins: int, count: int, size: int, z: float = NULL_Z) -> fl
 
 
 def jensen_shannon_distance(counts: Sequence[int], shares: Sequence[float]) -> float | None:
-    """Square root of the Jensen-Shannon divergence, base 2, in 0..1; None for an empty window."""
+    """Returns the square root of the Jensen-Shannon divergence, base 2, in 0..1; None for an empty window."""
     if not sum(counts):
         return None
     divergence = 0.0

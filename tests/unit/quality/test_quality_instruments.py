@@ -166,4 +166,4 @@ def test_no_series_goes_beyond_the_limit_of_the_sdk(caplog):
     points = {metric.name: len(metric.data.data_points) for metric in metrics}
     provider.shutdown()
     assert points["ml.feature.values"] == points["ml.feature.reference.share"] == 86 * 22
-    assert "otel-ml: over 1900 bins in one process, not exported: f22, f23" in caplog.text
+    assert "otel-ml: more than 1900 bins in one process; not exported: f22, f23" in caplog.text
