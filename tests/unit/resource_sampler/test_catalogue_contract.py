@@ -174,14 +174,14 @@ def emitted(driver, gpus, data, tmp_path, monkeypatch):
 
 
 def test_every_row_is_emitted_with_its_attributes_and_nothing_else_is(emitted):
-    """What the catalogue asks for, and what the README lists beyond it."""
+    """The sources emit what the catalogue and the README list."""
     expected = {name: {frozenset(attributes.split())} for name, _, _, attributes, _ in ROWS}
     assert {name: keys for name, keys in emitted.items() if name not in BEYOND} == expected
     assert emitted.keys() == expected.keys() | BEYOND
 
 
 def test_every_row_has_its_kind_and_unit():
-    """As the convention has them, and ours in its manner."""
+    """Kinds and units follow the convention, also those of our own metrics."""
     known = {metric.name: (metric.instrument, metric.unit) for metric in semconv.metrics()}
     assert {name: known[name] for name, *_ in ROWS} == {name: (kind, unit) for name, kind, unit, _, _ in ROWS}
 
@@ -197,7 +197,7 @@ def documented():
 
 
 def test_every_row_is_in_the_readme_with_its_source():
-    """Whoever sees a figure finds out where it comes from."""
+    """The README states the source of every figure."""
     sources = documented()
     missing = [(name, word) for name, *_, words in ROWS for word in words.split() if word not in sources.get(name, "")]
     assert missing == []
@@ -205,7 +205,7 @@ def test_every_row_is_in_the_readme_with_its_source():
 
 
 def test_every_source_has_a_test_that_names_it():
-    """A row of the tables of calls and files, or a test of its own."""
+    """Every source is in a table of calls or files, or has a separate test."""
     rows = [*of_gpus.TABLE, *[row[:5] for row in of_gpus.FALLBACKS]]
     unnamed = []
     for name, *_, words in [row for row in ROWS if row[0].startswith(("hw.", "otelml.gpu", "otelml.process.gpu"))]:

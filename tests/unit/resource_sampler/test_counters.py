@@ -31,7 +31,7 @@ def point(points, name, **attributes):
     return next(value for value, of in points[name] if attributes.items() <= dict(of).items())
 
 
-def test_a_restarted_service_adds_to_what_was_counted_also_where_it_is_higher(tmp_path):
+def test_counters_continue_after_a_restart_even_if_the_new_ones_are_higher(tmp_path):
     """10 s, a new process with 30 s, then one with 29.9 s that is lower by less than a hundredth: 10, 40, 69.9."""
     pid = [100]
     sampler = ResourceSampler(sources=[ProcessSource(lambda: pid[0], proc=tmp_path)], budget=64)
@@ -55,7 +55,7 @@ def test_a_restarted_service_adds_to_what_was_counted_also_where_it_is_higher(tm
 
 
 def test_a_reused_process_id_is_another_process(tmp_path):
-    """The start tells them apart."""
+    """The start of the process distinguishes them."""
     source = ProcessSource(100, proc=tmp_path)
     seen = []
     for seconds, start in ((10, 1), (12, 1), (30, 2)):
@@ -64,8 +64,8 @@ def test_a_reused_process_id_is_another_process(tmp_path):
     assert seen == [pytest.approx(10), pytest.approx(12), pytest.approx(42)]
 
 
-def test_bytes_of_nobody_known_are_not_added(tmp_path):
-    """Without its start a process cannot be told from the one before; that tick has no bytes."""
+def test_bytes_of_an_unknown_process_are_not_added(tmp_path):
+    """Without its start a process could be the one before; that tick has no bytes."""
     source = ProcessSource(100, proc=tmp_path)
     seen = []
     for read in (1000, 1100, 1200):
@@ -76,7 +76,7 @@ def test_bytes_of_nobody_known_are_not_added(tmp_path):
     assert seen == [[1000, 0], [], [1200, 0]]
 
 
-def test_the_own_process_begins_anew_after_a_fork():
+def test_the_own_process_starts_at_0_after_a_fork():
     """A child does not inherit what its parent counted."""
     with subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=-1, stdout=-1) as child:
         child.stdout.readline()
@@ -92,8 +92,8 @@ def test_the_own_process_begins_anew_after_a_fork():
     assert seen[0] == seen[1]
 
 
-def test_a_container_that_was_replaced_goes_on(data, tmp_path, flat):
-    """Another group is another container, also where its counters are higher."""
+def test_counters_continue_when_a_container_is_replaced(data, tmp_path, flat):
+    """Another group is another container, even if its counters are higher."""
     tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
     group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
     now = [0.0]
@@ -114,8 +114,8 @@ def test_a_container_that_was_replaced_goes_on(data, tmp_path, flat):
     assert second == [(pytest.approx(2 * value), attributes) for value, attributes in first]
 
 
-def test_a_container_that_was_started_again_under_its_name_goes_on(data, tmp_path):
-    """The group of that name is another one by its inode, though its counters are those of the first already."""
+def test_counters_continue_when_a_container_restarts_under_its_name(data, tmp_path):
+    """The inode shows another group of the same name, even if its counters have reached those of the first."""
     tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
     group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
     for pid in ("100", "200"):
@@ -138,7 +138,7 @@ def test_a_container_that_was_started_again_under_its_name_goes_on(data, tmp_pat
 
 
 def test_unsound_values_are_neither_added_nor_remembered():
-    """A negative count stays negative, so that no point comes of it."""
+    """A negative count stays negative, so that it becomes no point."""
     continued = ContinuedCounters()
     values = ((1, 10), (1, -5), (2, -5), (2, 3), (2, 2**63), (3, 1))
     seen = [
@@ -149,7 +149,7 @@ def test_unsound_values_are_neither_added_nor_remembered():
 
 
 def test_gauges_and_gaps_pass_and_the_memory_is_bounded():
-    """Only counters are continued; series that come and go do not fill it."""
+    """Only counters are continued; series that come and go do not fill the memory."""
     continued = ContinuedCounters()
     gauge, gap = Reading(semconv.PROCESS_MEMORY_USAGE, 7, {}), Gap("x", "absent")
     passed = [*continued.apply([gauge, gap], lambda: 1), *continued.apply([gauge, gap], lambda: 2)]

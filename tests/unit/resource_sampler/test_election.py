@@ -93,7 +93,7 @@ def test_a_leader_that_stops_leaves_no_file_and_a_free_place(workers, tmp_path):
 
 
 def test_locks_that_ended_processes_left_behind_are_removed(tmp_path):
-    """A killed service leaves its file; the next leader of any group removes it, and no lock that is held."""
+    """The next leader of any group removes the file of a killed service, and leaves held locks alone."""
     (tmp_path / "devices.1.2.lock").write_text("99")
     held = Leadership(tmp_path, "held")
     other = Leadership(tmp_path, "other")
@@ -104,7 +104,7 @@ def test_locks_that_ended_processes_left_behind_are_removed(tmp_path):
 
 
 def test_two_samplers_of_one_process_do_not_both_lead(tmp_path):
-    """A record lock does not tell them apart, so that the process does."""
+    """A record lock does not distinguish two samplers of one process; the process itself does."""
     first, second = Leadership(tmp_path, "x"), Leadership(tmp_path, "x")
     assert (first.is_held(), second.is_held(), first.is_held()) == (True, False, True)
     first.release()
@@ -112,7 +112,7 @@ def test_two_samplers_of_one_process_do_not_both_lead(tmp_path):
     second.release()
 
 
-def test_a_leader_whose_file_was_cleaned_away_makes_room_for_the_one_that_leads_since(tmp_path, workers):
+def test_a_leader_whose_file_was_removed_gives_way_to_the_new_leader(tmp_path, workers):
     """Temporary files of ten days are removed on many machines; two leaders would double every figure of the devices."""
     now = [0.0]
     leadership = Leadership(tmp_path, "workers", clock=lambda: now[0])
@@ -132,8 +132,8 @@ def test_a_leader_whose_file_was_cleaned_away_makes_room_for_the_one_that_leads_
     leadership.release()
 
 
-def test_a_leader_whose_file_was_cleaned_away_leads_on_where_nobody_else_does(tmp_path):
-    """With a new file; one that is still there is made to look used."""
+def test_a_leader_whose_file_was_removed_leads_again_if_no_other_process_does(tmp_path):
+    """It locks a new file; the time of a file that is still there is updated."""
     now = [0.0]
     leadership = Leadership(tmp_path, "x", clock=lambda: now[0])
     path = tmp_path / "devices.x.lock"
@@ -169,7 +169,7 @@ def test_a_forked_worker_does_not_inherit_the_lead(tmp_path):
     leadership.release()
 
 
-def test_without_a_folder_for_the_lock_everybody_leads(tmp_path, caplog):
+def test_without_a_folder_for_the_lock_every_process_leads(tmp_path, caplog):
     """Readings are worth more than their uniqueness; one line says which path failed and why."""
     path = tmp_path / "none" / "deeper" / "devices.x.lock"
     leaderships = [Leadership(path.parent, "x") for _ in range(2)]
@@ -180,7 +180,7 @@ def test_without_a_folder_for_the_lock_everybody_leads(tmp_path, caplog):
 
 
 def test_a_private_folder_that_others_may_write_to_is_named(tmp_path, caplog, monkeypatch):
-    """The line tells the folder and what is wrong with it."""
+    """The line names the folder and what is wrong with it."""
     monkeypatch.delenv("OTEL_ML_INSTANCE_DIR", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / f"otel-ml-{os.getuid()}"
@@ -193,7 +193,7 @@ def test_a_private_folder_that_others_may_write_to_is_named(tmp_path, caplog, mo
 
 
 def test_a_lock_that_cannot_be_written_is_given_back(tmp_path, caplog):
-    """On a full disk: no descriptor and no file is left, and the lock can be had once there is room."""
+    """On a full disk no descriptor and no file is left, and the lock is free once there is room."""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def refuse(descriptor, content, offset):
@@ -213,8 +213,8 @@ def test_a_lock_that_cannot_be_written_is_given_back(tmp_path, caplog):
     ]
 
 
-def test_a_lock_that_could_not_be_had_is_asked_for_again(tmp_path):
-    """A disk that was full at the start does not have every worker read the devices for ever."""
+def test_an_impossible_lock_is_tried_again(tmp_path):
+    """A disk that was full at the start does not make every worker read the devices forever."""
     now, folder = [0.0], tmp_path / "late"
     first, second = (Leadership(folder, "x", clock=lambda: now[0]) for _ in range(2))
     together = [first.is_held(), second.is_held()]
@@ -224,8 +224,8 @@ def test_a_lock_that_could_not_be_had_is_asked_for_again(tmp_path):
     first.release()
 
 
-def test_who_does_not_lead_names_the_one_that_does(tmp_path):
-    """A gap that is no error."""
+def test_a_process_that_does_not_lead_names_the_leader(tmp_path):
+    """The gap is not an error."""
     worker = Worker(tmp_path)
     try:
         assert worker.leads()
@@ -241,7 +241,7 @@ def test_who_does_not_lead_names_the_one_that_does(tmp_path):
 
 
 def test_two_services_of_one_script_do_not_share_a_lead(tmp_path, monkeypatch):
-    """They have a process group in common, but are not one server."""
+    """They share a process group, but are not one server."""
     monkeypatch.setenv("OTEL_ML_INSTANCE_DIR", str(tmp_path))
     commands = (["server", "fraud:app"], ["server", "churn:app"], ["server", "fraud:app"])
     leaderships = [Leadership() for _ in commands]

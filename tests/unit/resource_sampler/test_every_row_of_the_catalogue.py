@@ -50,13 +50,13 @@ def emitted(data, tmp_path):
 
 @pytest.mark.parametrize("source", list(ROWS))
 def test_every_row_is_emitted_and_names_where_it_comes_from(emitted, source):
-    """Nothing of the catalogue is missing, nothing beyond it is emitted."""
+    """All of the catalogue is emitted, and nothing else."""
     report: Report = emitted[source]
     assert {reading.metric.name for reading in report.readings} == set(ROWS[source].split())
     assert all(origin_of(source, reading.metric) for reading in report.readings)
 
 
-def test_the_sampler_tells_about_itself_in_every_row():
+def test_the_sampler_reports_about_itself_in_every_row():
     """Duration, errors, overruns, last success, interval, own CPU."""
     from otel_ml.resource_sampler._health import METRICS
 

@@ -40,16 +40,16 @@ BEGIN = (
 )
 
 
-def test_a_reading_that_is_back_is_said_after_a_while(caplog):
-    """One line when it begins, one when it is over."""
+def test_a_recovered_reading_is_logged_after_three_good_ticks(caplog):
+    """One line when the failure starts, one when it is over."""
     assert lines(caplog, REFUSED, Report((SOUND,)), ticks=5) == [
         BEGIN,
         "otel-ml: process disk io of the process is read again",
     ]
 
 
-def test_nothing_is_read_again_of_a_process_that_has_ended(caplog):
-    """The end of all readings of a source is not the end of what failed before."""
+def test_the_end_of_a_process_is_no_recovery(caplog):
+    """A source without any readings does not report its failures as recovered."""
     gone = Report((), (Gap("process 7", "vanished"),))
     assert lines(caplog, REFUSED, gone, ticks=9) == [
         BEGIN,
@@ -57,14 +57,14 @@ def test_nothing_is_read_again_of_a_process_that_has_ended(caplog):
     ]
 
 
-def test_what_turns_out_to_be_missing_for_good_is_not_read_again(caplog):
-    """A refusal that becomes a property of the machine says nothing more."""
+def test_a_failure_that_becomes_permanent_is_not_logged_as_recovered(caplog):
+    """A refusal that becomes a property of the machine is not logged again."""
     absent = Report((SOUND,), (Gap("process disk io", "absent", "No such file or directory"),))
     assert lines(caplog, REFUSED, absent, ticks=9) == [BEGIN]
 
 
-def test_what_fails_together_for_one_reason_is_one_line(caplog):
-    """No descriptors left is one cause, however many files it keeps from being read."""
+def test_failures_with_one_cause_are_one_line(caplog):
+    """Without free descriptors one line is logged, however many files cannot be read."""
     parts = ("process stat", "process disk io", "process file descriptors")
     all_at_once = Report((), tuple(Gap(what, "io", "Too many open files") for what in parts))
     assert lines(caplog, all_at_once, Report((SOUND,)), ticks=5) == [
@@ -78,7 +78,7 @@ def test_what_fails_together_for_one_reason_is_one_line(caplog):
 
 @pytest.mark.parametrize("pid", [lambda: None, 4194305])
 def test_one_missing_process_is_one_line(caplog, pid):
-    """Its process source says it; its container is a gap that is neither logged nor counted."""
+    """The process source logs it; the container is a gap that is neither logged nor counted."""
     caplog.set_level("INFO", "otel_ml")
     sampler = ResourceSampler(sources=[ProcessSource(pid), ContainerSource(pid)], budget=64)
     points = [sampler.tick() for _ in range(3)][-1]
@@ -88,8 +88,8 @@ def test_one_missing_process_is_one_line(caplog, pid):
     ]
 
 
-def test_points_without_room_are_counted_and_said_once(caplog):
-    """Nothing is left out in silence."""
+def test_points_without_room_are_counted_and_logged_once(caplog):
+    """Nothing is left out silently."""
     many = Report(tuple(Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(MAX_POINTS + 9)))
     sampler = ResourceSampler(sources=[Scripted(many)], budget=64)
     points = [sampler.tick() for _ in range(2)][-1]

@@ -6,16 +6,16 @@ from otel_ml.resource_sampler import Report, ResourceSampler
 from otel_ml.resource_sampler._interval import MAX_INTERVAL, Interval
 
 
-def test_within_the_budget_the_interval_is_what_was_asked_for():
-    """A first tick that opens everything is no measure."""
+def test_within_the_budget_the_interval_is_the_requested_one():
+    """The first tick, which opens everything, is ignored."""
     interval = Interval(10.0, 0.01)
     for cost in (5.0, 0.001, 0.002, 0.09):
         interval.add_cost(cost)
     assert (interval.seconds, interval.is_stretched) == (10.0, False)
 
 
-def test_above_the_budget_the_interval_grows_until_the_budget_holds_and_says_so_once(caplog):
-    """One line when it is stretched, one when it is not any more, however often the cost varies in between."""
+def test_above_the_budget_the_interval_grows_and_one_line_is_logged(caplog):
+    """One line when the interval is stretched, one when it is no longer, however often the cost varies in between."""
     caplog.set_level("INFO", "otel_ml")
     interval = Interval(1.0, 0.01)
     seen = []
@@ -29,8 +29,8 @@ def test_above_the_budget_the_interval_grows_until_the_budget_holds_and_says_so_
     assert "OTEL_ML_SAMPLER_BUDGET" in caplog.records[0].getMessage()
 
 
-def test_the_interval_is_never_stretched_for_ever():
-    """A source that costs minutes is still read now and then."""
+def test_the_interval_has_an_upper_limit():
+    """A source that costs minutes is still read from time to time."""
     interval = Interval(1.0, 0.01)
     for _ in range(50):
         interval.add_cost(600.0)
@@ -46,14 +46,14 @@ def test_the_budget_comes_from_the_argument_then_the_environment_then_the_defaul
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "nan", "1000"])
 def test_a_budget_that_makes_no_sense_is_one_clear_line(monkeypatch, text):
-    """With the variable and the remedy."""
+    """The line names the variable and the remedy."""
     monkeypatch.setenv("OTEL_ML_SAMPLER_BUDGET", text)
     with pytest.raises(ValueError, match=rf"^budget \(OTEL_ML_SAMPLER_BUDGET\) is '{text}': use a share of one core"):
         ResourceSampler()
 
 
 def test_the_cost_of_the_sampler_and_its_interval_are_published():
-    """Its own CPU seconds grow tick by tick; the interval in force is a gauge."""
+    """Its CPU seconds grow with every tick; the current interval is a gauge."""
     spent = [0.0]
 
     class Costly:

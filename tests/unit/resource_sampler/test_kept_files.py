@@ -21,8 +21,8 @@ def kept(monkeypatch):
         os.close(descriptor)
 
 
-def test_a_file_that_stays_open_is_read_anew_every_time(kept, tmp_path):
-    """What stands in it now, not what stood in it when it was opened."""
+def test_a_kept_file_is_read_again_every_time(kept, tmp_path):
+    """The current content is read, not that at the time of opening."""
     path = tmp_path / "stat"
     path.write_text("cpu  1 0 1 1\ncpu0 1\n")
     source = HostSource(proc=tmp_path, parts=("cpu",))
@@ -33,8 +33,8 @@ def test_a_file_that_stays_open_is_read_anew_every_time(kept, tmp_path):
     assert list(kept) == [str(path)]
 
 
-def test_the_files_of_an_ended_process_do_not_go_on_telling_its_last_figures(kept):
-    """The kernel answers that there is no such process, and so do we."""
+def test_kept_files_of_an_ended_process_give_no_figures(kept):
+    """The kernel reports that there is no such process, and so does the source."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         source = ProcessSource(child.pid)
         assert source.read().readings
@@ -44,7 +44,7 @@ def test_the_files_of_an_ended_process_do_not_go_on_telling_its_last_figures(kep
 
 
 def test_the_files_of_an_ended_process_do_not_stay_open(kept):
-    """Neither where another process follows nor where nobody does; those of others do."""
+    """They are closed whether or not another process follows; files of other processes stay open."""
     open_before = psutil.Process().num_fds()
     pid = [None]
     source = ProcessSource(lambda: pid[0])
@@ -64,7 +64,7 @@ def test_the_files_of_an_ended_process_do_not_stay_open(kept):
 
 
 def test_the_files_of_a_group_that_was_left_do_not_stay_open(kept, data, tmp_path):
-    """A container that is replaced again and again does not fill what is kept."""
+    """A container that is replaced again and again does not fill the table of kept files."""
     tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
     group = tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope"
     now = [0.0]
@@ -80,8 +80,8 @@ def test_the_files_of_a_group_that_was_left_do_not_stay_open(kept, data, tmp_pat
     assert [path for path in kept if "cri-abc" in path] == []
 
 
-def test_only_so_many_files_stay_open(kept, tmp_path, monkeypatch):
-    """Further ones are opened anew; a file of a page and more is read to its end either way."""
+def test_the_number_of_kept_files_is_bounded(kept, tmp_path, monkeypatch):
+    """Further files are reopened each time; a file of several pages is read to its end in both cases."""
     monkeypatch.setattr(_source, "_MAX_KEPT", 2)
     contents = [b"a" * 10, b"b" * 100_000, b"c" * 5_000]
     for number, content in enumerate(contents):
@@ -92,7 +92,7 @@ def test_only_so_many_files_stay_open(kept, tmp_path, monkeypatch):
 
 
 def test_nothing_stays_open_in_a_service(tmp_path):
-    """A descriptor that a service closed without knowing it may be another file by then."""
+    """A service may close a descriptor that it does not know, which could then belong to another file."""
     before = psutil.Process().num_fds()
     for _ in range(3):
         HostSource().read()

@@ -24,7 +24,7 @@ def test_cpu_times_of_each_cpu_take_the_place_of_their_sum(data, flat):
 
 
 def test_proportional_memory_is_read_once_a_minute(data, tmp_path, flat):
-    """The kernel walks all page tables for it and holds the process up."""
+    """The kernel walks all page tables for it, which delays the process."""
     proc = shutil.copytree(data / "proc_node", tmp_path / "proc")
     now = [0.0]
     source = ProcessSource(4242, proc=proc, pss=True, boot_clock=lambda: 1e6, clock=lambda: now[0])
@@ -44,7 +44,7 @@ def test_proportional_memory_is_read_once_a_minute(data, tmp_path, flat):
 
 
 def test_a_driver_that_comes_later_is_found_within_a_minute():
-    """Until then nothing of it is loaded; the histogram is created when there is something to time."""
+    """Until then nothing is loaded; the histogram is created when there are calls to time."""
     now, there, made = [0.0], [False], []
 
     class Gpu:

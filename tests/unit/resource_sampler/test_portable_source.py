@@ -15,7 +15,7 @@ def by_key(rows):
 
 @pytest.mark.parametrize("part", ["cpu", "memory", "paging", "disk", "filesystem", "network"])
 def test_psutil_and_proc_give_the_same_series(flat, part):
-    """Both kinds of system speak the same names, units and attributes; the values are close where both exist."""
+    """Both have the same names, units and attributes; values are close where both exist."""
     portable = by_key(flat(PortableHostSource(parts=[part]).read()))
     own = by_key(flat(HostSource(parts=(part,)).read()))
     common = {key for key in portable if key in own}
@@ -63,7 +63,7 @@ def test_what_a_system_does_not_offer_is_a_gap(flat):
     ("error", "kind"), [(psutil.NoSuchProcess(7), "vanished"), (psutil.AccessDenied(7), "permission")]
 )
 def test_errors_of_psutil_are_gaps(error, kind):
-    """A process that ends or refuses is no exception and no number."""
+    """A process that ends or refuses access is a gap."""
 
     def refuse(_):
         raise error
@@ -112,8 +112,8 @@ def counted(source):
     return tuple(rows.get(one) for one in key)
 
 
-def test_a_restarted_process_adds_to_what_was_counted_whatever_its_counters_say():
-    """Told by id and start: the new one's counters may be higher than the last ones that were seen."""
+def test_counters_continue_after_a_restart_whatever_their_values():
+    """Id and start show the restart: the new counters may be higher than the last ones."""
     machine, now = Machine(p7=("worker", 1.0, 100.0)), [0.0]
     named = PortableProcess(name="worker", psutil=machine, clock=lambda: now[0])
     source = PortableProcessSource(named, psutil=machine, clock=lambda: 60.0)
@@ -127,8 +127,8 @@ def test_a_restarted_process_adds_to_what_was_counted_whatever_its_counters_say(
     assert rows == [(100.0, 100), (250.0, 250), (410.0, 410)]
 
 
-def test_a_later_process_of_the_same_id_is_another_one():
-    """Nothing is told of it, and the one that was asked for does not come back."""
+def test_a_later_process_of_the_same_id_is_another_process():
+    """Its figures are not read, and the first process stays ended."""
     machine = Machine(p7=("worker", 1.0, 100.0))
     source = PortableProcessSource(PortableProcess(7, psutil=machine), psutil=machine, clock=lambda: 60.0)
     before = counted(source)
@@ -152,8 +152,8 @@ def test_the_oldest_process_of_a_name_is_found_that_is_alive():
     assert (seen, PortableProcess(name="zombie", psutil=machine)()) == ([8, None, None], None)
 
 
-def test_a_live_process_is_told_by_psutil_too():
-    """The seam above answers as the real one does."""
+def test_a_live_process_is_found_by_psutil_too():
+    """The stand-in above behaves like psutil."""
     own = psutil.Process()
     assert (PortableProcess(own.pid)(), PortableProcess(4194305)()) == (own.pid, None)
     assert PortableProcessSource(PortableProcess(own.pid)).read().readings

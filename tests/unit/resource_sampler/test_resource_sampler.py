@@ -50,7 +50,7 @@ VDA = {"system.device": "vda"}
 
 
 def test_two_ticks_reach_the_reader_and_counters_never_fall(provider, collect):
-    """What was read last is what is observed; a restarted counter goes on."""
+    """The last readings are observed; a restarted counter continues."""
     source = Scripted(100, 150, 20)
     seen = []
     with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64):
@@ -70,7 +70,7 @@ def test_callbacks_never_read_a_source(provider, collect):
 
 
 def test_a_source_that_fails_has_no_point_and_is_counted(provider, collect):
-    """The old value is not shown again, the other source goes on, the failure is counted by kind."""
+    """The old value is not repeated, the other source is read, and the failure is counted by kind."""
     bad = Scripted(7, RuntimeError("x"), name="gpu", metric=semconv.HW_ENERGY)
     good = Scripted(1)
     with ResourceSampler(0.05, sources=[bad, good], meter=provider.meter, budget=64):
@@ -95,8 +95,8 @@ def test_what_a_machine_lacks_is_no_error(provider, collect, kind, is_counted):
         assert ("otelml.sampler.collector.errors" in collect(provider.reader)) is is_counted
 
 
-def test_the_sampler_tells_about_itself(provider, collect):
-    """Duration of ticks and the time of the last success of each source that gave something."""
+def test_the_sampler_reports_about_itself(provider, collect):
+    """It reports the duration of ticks and the last success of each source with readings."""
     with ResourceSampler(
         0.05, sources=[Scripted(1), Scripted(Gap("x", "io"), name="gpu")], meter=provider.meter, budget=64
     ):
@@ -146,7 +146,7 @@ def test_a_stale_snapshot_has_no_points(provider, collect):
 
 
 def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(provider, collect, caplog):
-    """A dead disk or mount holds the thread: whoever misses the figures finds out why."""
+    """A dead disk or mount blocks the thread; the log names the reason."""
     caplog.set_level("INFO", "otel_ml")
     release = threading.Event()
     now = [0.0]
@@ -170,7 +170,7 @@ def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(p
     ]
 
 
-def test_stop_takes_the_points_back_and_is_safe_at_any_time(provider, collect):
+def test_stop_withdraws_the_points_and_is_safe_at_any_time(provider, collect):
     """Before start, twice, and again after a restart."""
     source = Scripted(1)
     sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64)
@@ -187,8 +187,8 @@ def test_stop_takes_the_points_back_and_is_safe_at_any_time(provider, collect):
     assert (sampler.is_running, source.closed) == (False, 2)
 
 
-def test_stop_does_not_wait_for_ever_for_a_hanging_source(provider):
-    """The thread is left behind as a daemon, and no second one is started beside it."""
+def test_stop_does_not_wait_for_a_hanging_source(provider):
+    """The thread stays as a daemon, and no second one is started."""
     release = threading.Event()
 
     class Hanging(Scripted):
@@ -209,7 +209,7 @@ def test_stop_does_not_wait_for_ever_for_a_hanging_source(provider):
 
 
 def test_a_second_sampler_does_not_break_the_first(provider, collect, caplog):
-    """An SDK keeps only the first callback of an instrument; the second sampler waits for its turn."""
+    """An SDK keeps only the first callback of an instrument; the second sampler stays off."""
     first, second = Scripted(1), Scripted(2)
     other = ResourceSampler(0.05, sources=[second], meter=provider.meter, budget=64)
     with ResourceSampler(0.05, sources=[first], meter=provider.meter, budget=64):
@@ -225,7 +225,7 @@ def test_a_second_sampler_does_not_break_the_first(provider, collect, caplog):
 
 
 def test_without_metrics_no_thread_is_started():
-    """A meter that does nothing is not worth a tick."""
+    """A no-op meter gets no ticks."""
     source = Scripted(1)
     sampler = ResourceSampler(0.05, sources=[source], meter=NoOpMeter("off"))
     sampler.start()
@@ -270,7 +270,7 @@ def test_the_sources_of_each_mode_read_this_machine(mode, names):
 
 
 def test_every_metric_that_is_read_was_announced():
-    """Instruments are made from what a source announces; a metric beyond that would be lost."""
+    """Instruments are made from a source's list; a metric outside of it would be lost."""
     sampler = ResourceSampler(mode="node", utilization=True)
     sampler.sample()
     snapshot = sampler.sample()
@@ -297,7 +297,7 @@ def test_a_live_run_in_node_mode(provider, collect, nvml):
 
 
 def test_the_default_meter_works_before_and_after_a_provider_is_set():
-    """Started before `configure`, stopped, replaced: the global provider's reader always sees the one that runs."""
+    """The global provider's reader sees the running sampler, whether started before or after `configure`."""
     code = """
 import time
 from opentelemetry import metrics

@@ -77,7 +77,7 @@ def test_json_has_the_same_with_units_and_reasons():
 
 
 def test_one_reading_of_this_machine_as_json(capsys):
-    """What is printed is one JSON document with live readings."""
+    """The output is one JSON document with live readings."""
     assert main(["sampler", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["mode"] == "node"
@@ -85,7 +85,7 @@ def test_one_reading_of_this_machine_as_json(capsys):
 
 
 def test_one_reading_of_this_machine_as_a_table(capsys):
-    """The same for people."""
+    """The output is a table with the same readings."""
     assert main(["sampler", "--once", "--mode", "process"]) == 0
     assert capsys.readouterr().out.startswith("SOURCE")
 
@@ -109,7 +109,7 @@ def test_one_reading_of_this_machine_as_a_table(capsys):
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, line):
-    """Before anything is sent, with what is wrong."""
+    """The line states what is wrong, before anything is sent."""
     code = "import sys; from otel_ml.cli import main; sys.exit(main())"
     finished = subprocess.run(
         [sys.executable, "-c", code, "sampler", *words], capture_output=True, text=True, timeout=60, check=False
@@ -140,7 +140,7 @@ def test_a_wrong_option_is_refused_by_the_parser(words, capsys):
 
 @pytest.mark.parametrize("variable", [{"OTEL_ML_SAMPLER": "off"}, {"OTEL_SDK_DISABLED": "true"}])
 def test_what_the_environment_switches_off_does_not_start(variable):
-    """One line and status 0: with another one a sidecar would be started again and again."""
+    """One line and status 0: any other status would restart a sidecar again and again."""
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler']))"
     finished = subprocess.run(
         [sys.executable, "-c", code],
@@ -170,13 +170,13 @@ def ended(*words, **environment):
 
 
 def test_no_exporter_is_nothing_to_do():
-    """Status 0 and one line, as for what is switched off; a thread that samples for nobody would be waste."""
+    """Status 0 and one line, as if switched off: sampling without an exporter would be waste."""
     line = "otel-ml sampler: OTEL_METRICS_EXPORTER is none, so there is nothing to do\n"
     assert ended(OTEL_METRICS_EXPORTER="none") == (0, line)
 
 
-def test_a_configuration_file_that_nobody_reads_is_refused(tmp_path):
-    """It leaves the SDK to whoever starts the process; without one the metrics would go nowhere, and nobody would say."""
+def test_a_configuration_file_without_a_reader_is_refused(tmp_path):
+    """The file leaves the SDK to the code that starts the process; without such code the metrics would silently be lost."""
     status, lines = ended(OTEL_CONFIG_FILE=str(tmp_path / "sdk.yaml"))
     assert (status, lines.splitlines()[-1]) == (
         2,
@@ -188,13 +188,13 @@ def test_a_configuration_file_that_nobody_reads_is_refused(tmp_path):
 
 
 def test_an_unknown_exporter_is_refused():
-    """With the names that there are."""
+    """The message lists the known names."""
     line = "metrics_exporter (OTEL_METRICS_EXPORTER) is 'datadog': use one of otlp, console, none"
     assert ended(OTEL_METRICS_EXPORTER="datadog") == (2, f"otel-ml sampler: {line}\n")
 
 
 def test_what_comes_and_goes_is_shown_on_standard_error(tmp_path):
-    """A GPU that is back, a driver that is missing: level INFO, which Python by itself keeps to itself."""
+    """A GPU that is back or a driver that is missing is logged at level INFO, which Python does not show by default."""
     command = [sys.executable, "-m", "otel_ml", "sampler", "--endpoint", "http://127.0.0.1:9", "--mode", "process"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "LD_LIBRARY_PATH": ""}) as it:
         lines = [it.stderr.readline() for _ in range(2)]
@@ -208,7 +208,7 @@ def test_what_comes_and_goes_is_shown_on_standard_error(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")  # noqa: PTH110
 def test_a_full_disk_behind_standard_error_does_not_end_it():
-    """What is said is lost, what is measured is not."""
+    """Log lines are lost, readings are not."""
     requests = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -243,7 +243,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(form):
 
 
 def test_id_and_name_of_a_process_exclude_each_other(capsys):
-    """One process is watched."""
+    """Only one process can be read."""
     with pytest.raises(SystemExit):
         main(["sampler", "--pid", "1", "--name", "x"])
     assert "not allowed with argument --pid" in capsys.readouterr().err
@@ -259,8 +259,8 @@ def test_id_and_name_of_a_process_exclude_each_other(capsys):
         ({"histogram_aggregation": "base2_exponential_bucket_histogram"}, "the histograms"),
     ],
 )
-def test_a_setting_that_only_the_sdk_honours_takes_the_way_through_it(setting, why):
-    """And it is said; everything else is exported without an SDK."""
+def test_a_setting_that_only_the_sdk_supports_exports_through_the_sdk(setting, why):
+    """One line reports it; everything else is exported without an SDK."""
     assert sdk_reason(Config(**setting)) == why
 
 
@@ -286,7 +286,7 @@ def test_through_the_sdk_it_samples_flushes_and_ends_too():
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_it_with_a_last_export_and_status_0(name):
-    """A terminal that is closed is no other end than an orchestrator's."""
+    """A closed terminal ends it like an orchestrator's signal."""
     posts = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -320,7 +320,7 @@ def test_a_signal_ends_it_with_a_last_export_and_status_0(name):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
 def test_under_nohup_the_end_of_the_terminal_is_ignored():
-    """Who had the signal ignored goes on having it ignored."""
+    """A signal that was ignored stays ignored."""
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from otel_ml.cli import main\n"
         "sys.exit(main(['sampler', '--mode', 'process', '--interval', '600', '--endpoint', 'http://127.0.0.1:9']))"
@@ -337,7 +337,7 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored():
 
 
 def test_a_command_that_samples_loads_no_sdk():
-    """Half of the memory is what is not loaded."""
+    """Without the SDK it needs half of the memory."""
     code = (
         "import sys; from otel_ml.cli import main\n"
         "main(['sampler', '--json'])\n"
@@ -349,8 +349,8 @@ def test_a_command_that_samples_loads_no_sdk():
     assert finished.stdout.splitlines()[-1] == "[]"
 
 
-def test_help_has_an_example_and_loads_no_heavy_module():
-    """Help is for people who wait."""
+def test_help_has_an_example_and_loads_no_large_module():
+    """Help appears fast."""
     code = (
         "import sys; from otel_ml.cli import main\n"
         "try: main(['sampler', '--help'])\n"

@@ -10,8 +10,8 @@ from otel_ml.resource_sampler._points import MAX_POINTS, MAX_SERIES, Points, Ser
 from otel_ml.resource_sampler._source import Gap, gather
 
 
-def test_a_counter_that_restarts_goes_on_from_where_it_was():
-    """A fall is a restart at zero: what was counted before is added, so that the series never falls."""
+def test_a_counter_that_restarts_continues_from_its_last_value():
+    """A fall is a restart at zero: the earlier count is added, so that the series never falls."""
     series = Series()
     assert [series.advance(raw) for raw in (100, 150, 20, 30, 5)] == [100, 150, 170, 180, 185]
 
@@ -23,7 +23,7 @@ def test_a_small_step_back_holds_the_last_value():
 
 
 def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
-    """Devices that come and go for ever do not fill it, and those that stay keep their offset."""
+    """Devices that come and go do not fill the memory, and those that stay keep their offset."""
     points = Points()
     points.convert([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device": "vda"})])
     for number in range(3 * MAX_SERIES):
@@ -36,7 +36,7 @@ def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])
 def test_an_unsound_value_is_no_point_but_counted(value):
-    """NaN, infinities, negative counts and numbers that OTLP cannot hold never leave."""
+    """NaN, infinities, negative counts and numbers that OTLP cannot hold are not exported."""
     points, unsound = Points().convert([Reading(semconv.SYSTEM_DISK_IO, value, {})])
     assert (points, unsound) == ({}, 1)
 
@@ -54,7 +54,7 @@ def test_a_temperature_below_zero_is_sound(metric):
     ids=lambda metric: metric.name,
 )
 def test_nothing_else_is_below_zero(metric):
-    """A use, a share or a number below zero is a mistake of the machine, and no point."""
+    """A usage, share or count below zero is an error of the machine and becomes no point."""
     readings = [Reading(metric, -1, {}), Reading(metric, -0.001, {"a": 1}), Reading(metric, 0, {"a": 2})]
     assert Points().convert(readings) == ({metric.name: [(0, {"a": 2})]}, 2)
 

@@ -27,7 +27,7 @@ print(len(report.readings), sorted({gap.kind for gap in report.gaps}))
 
 @pytest.mark.parametrize("files", ["kept", "opened anew"])
 def test_pipes_in_a_control_group_are_not_waited_for(data, tmp_path, files):
-    """Whoever can write into a watched container's tree could else stop the sampler for good."""
+    """Otherwise a container could block the sampler forever with a pipe."""
     tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
     for path in (tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope").iterdir():
         if path.is_file() and path.name != "cgroup.type":
@@ -84,8 +84,8 @@ def watched(data, folder):
 
 
 @pytest.mark.parametrize("where", ["kubepods-pod1.slice", "kubepods-pod1.slice/cri-abc.scope"])
-def test_no_link_on_the_way_leads_out_of_a_watched_process_s_root(data, tmp_path, where):
-    """What a container arranges below its root is not taken for its figures when it lies elsewhere."""
+def test_no_link_on_the_way_leads_out_of_another_processs_root(data, tmp_path, where):
+    """Files outside of a container's root are not read as its figures."""
     source, group = watched(data, tmp_path)
     assert {reading.metric for reading in source.read().readings} >= {semconv.CONTAINER_MEMORY_USAGE}
     source.close()
@@ -98,8 +98,8 @@ def test_no_link_on_the_way_leads_out_of_a_watched_process_s_root(data, tmp_path
     assert psutil.Process().num_fds() == before
 
 
-def test_a_path_upwards_does_not_lead_out_of_a_watched_process_s_root(tmp_path):
-    """At another root two dots are no dead end."""
+def test_a_path_upwards_does_not_lead_out_of_another_processs_root(tmp_path):
+    """Below another root, two dots would lead out of it."""
     (tmp_path / "7" / "root" / "below").mkdir(parents=True)
     (tmp_path / "7" / "secret").write_text("1")
     with pytest.raises(OSError, match="a link on the way"):

@@ -23,8 +23,8 @@ def restart(proc, pid, ticks):
     stat.write_text(before[: before.rindex(")") + 2] + " ".join(columns) + "\n")
 
 
-def test_a_process_is_watched_until_it_ends(proc):
-    """An id that now belongs to another process is not the one that was meant."""
+def test_a_process_is_read_until_it_ends(proc):
+    """A later process of the same id is not read."""
     watched = OneProcess(4242, proc=proc)
     assert watched() == 4242
     restart(proc, 4242, 999999)
@@ -32,7 +32,7 @@ def test_a_process_is_watched_until_it_ends(proc):
 
 
 def test_a_process_that_ended_and_was_not_waited_for_is_gone():
-    """A zombie has no figures worth reading."""
+    """A zombie counts as ended."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     watched = OneProcess(child.pid)
     assert watched() == child.pid
@@ -44,7 +44,7 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone():
 
 
 def test_a_name_is_found_again_after_a_restart(proc):
-    """The oldest process of that name; searched for now and then while there is none."""
+    """The oldest process of that name is found; while there is none, the search repeats."""
     now = [0.0]
     named = NamedProcess("worker", proc=proc, clock=lambda: now[0])
     assert named() == 4300
@@ -59,13 +59,13 @@ def test_a_name_is_found_again_after_a_restart(proc):
 
 
 def test_the_oldest_of_a_name_is_taken(proc):
-    """A prefork server's first process has its name too."""
+    """Workers of a prefork server share the name of their first process."""
     (proc / "4301" / "comm").write_text("worker\n")
     assert NamedProcess("worker", proc=proc)() == 4300
 
 
 def test_the_sources_follow_the_process(proc):
-    """A new process starts its figures anew; nobody is a gap and no number."""
+    """A new process starts its figures again; no process is a gap and no number."""
     pids = [4242]
     source = ProcessSource(lambda: pids[0], proc=proc, boot_clock=lambda: 1e6)
     first = source.read()
@@ -132,7 +132,7 @@ print(sorted({(gap.kind, gap.detail) for gap in report.gaps if gap.kind != "unsu
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 def test_a_process_has_not_ended_because_there_are_no_descriptors_left():
-    """Neither is the sampler to end with it, nor has it no children: what cannot be read is unknown."""
+    """Without free descriptors the process is unknown, neither ended nor without children."""
     finished = subprocess.run(
         [sys.executable, "-c", EXHAUSTED], capture_output=True, text=True, timeout=60, check=False
     )

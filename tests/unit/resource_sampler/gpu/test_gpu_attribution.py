@@ -69,7 +69,7 @@ def counted(report):
 
 
 def test_a_process_that_the_driver_names_has_its_memory_and_its_share(processes, read):
-    """Rung pid: the id is ours, and CUDA is open."""
+    """Method pid: the id is ours, and CUDA is open."""
     processes(500, cuda=True)
     processes(900, cuda=True)
     report = read(f"0 - 0 process 500 {300 * MIB}", f"0 - 0 process 900 {MIB}", "0 - 0 busy 500 40", pid=500)
@@ -79,7 +79,7 @@ def test_a_process_that_the_driver_names_has_its_memory_and_its_share(processes,
 
 
 def test_children_belong_to_the_process(processes, read):
-    """Workers that hold the GPU in place of the process that started them."""
+    """The GPU of a worker counts for the process that started it."""
     processes(500)
     processes(501, parent=500, cuda=True)
     processes(502, parent=501, cuda=True)
@@ -95,14 +95,14 @@ def test_children_belong_to_the_process(processes, read):
 
 
 def test_the_first_process_of_a_container_has_children_too(processes, read):
-    """Its id is 1, that of the system elsewhere."""
+    """Its id is 1, which outside of a container is the system's."""
     processes(1, parent=0)
     processes(8, parent=1, cuda=True)
     assert used(read(f"0 - 0 process 8 {MIB}", pid=1)) == {("GPU-a", "pid", None): MIB}
 
 
 def test_a_process_that_is_found_by_its_name_has_its_share_while_it_lives(processes, driver, gpus):
-    """Whose id changes with every restart; while there is none nobody has a share."""
+    """Its id changes with every restart; while there is no such process there is no share."""
     processes(500, cuda=True)
     processes(501, cuda=True)
     ids = [500]
@@ -115,7 +115,7 @@ def test_a_process_that_is_found_by_its_name_has_its_share_while_it_lives(proces
     assert seen == [{("GPU-a", "pid", None): MIB}, {}, {("GPU-a", "pid", None): 2 * MIB}]
 
 
-def test_the_number_of_a_stranger_is_not_taken_for_ours(processes, read):
+def test_another_processs_number_is_not_taken_for_ours(processes, read):
     """A host's id may be the number of some process here: without CUDA open it is not ours."""
     processes(500)
     report = read(f"0 - 0 process 500 {300 * MIB}", "0 - 0 busy 500 40", pid=500)
@@ -141,7 +141,7 @@ def test_two_lists_of_different_namespaces_are_not_mixed(processes, read):
 
 
 def test_an_idle_process_among_busy_ones_has_a_share_of_zero(processes, read):
-    """The driver leaves out who did nothing, and only them."""
+    """The driver leaves out exactly the processes that did nothing."""
     processes(500, cuda=True)
     report = read(f"0 - 0 process 500 {MIB}", f"0 - 0 process 900 {MIB}", "0 - 0 busy 900 80", pid=500)
     assert busy(report) == {("GPU-a", "pid"): 0.0}
@@ -164,7 +164,7 @@ def test_samples_are_not_counted_twice(processes, read, driver):
 
 @pytest.mark.parametrize("pid", [0, 2**31, 4194305])
 def test_garbage_ids_are_refused(processes, read, pid):
-    """A driver with another structure gives numbers that no process can have."""
+    """A driver with another structure returns numbers that no process can have."""
     processes(500, cuda=True)
     report = read(f"0 - 0 process 500 {MIB}", f"0 - 0 process {pid} {MIB}", pid=500)
     assert (used(report), counted(report)) == ({}, {})
@@ -172,13 +172,13 @@ def test_garbage_ids_are_refused(processes, read, pid):
 
 
 def test_garbage_shares_are_refused(processes, read):
-    """More than all is no share."""
+    """More than 100 % is no share."""
     processes(500, cuda=True)
     assert busy(read(f"0 - 0 process 500 {MIB}", "0 - 0 busy 500 4000", pid=500)) == {}
 
 
 def test_the_hosts_proc_leads_from_its_number_to_ours(processes, read, tmp_path):
-    """Rung host_pid: the inner number is ours and so is the namespace; another container's equal number is not."""
+    """Method host_pid: the inner number and the namespace are ours; the same number of another container is not."""
     processes(7, cuda=True, namespace="pid:[42]")
     processes(64540, root="host", inner=[64540, 7], namespace="pid:[42]")
     processes(70000, root="host", inner=[70000, 7], namespace="pid:[99]")
@@ -196,8 +196,8 @@ def test_the_hosts_proc_leads_from_its_number_to_ours(processes, read, tmp_path)
     assert counted(report) == {"self": 2, "other": 1}
 
 
-def test_the_only_gpu_without_strangers_is_ours_as_an_upper_bound(processes, read):
-    """Rung exclusive: the list is empty, as it is in some containers, and CUDA is open."""
+def test_the_only_gpu_without_other_processes_is_ours_as_an_upper_bound(processes, read):
+    """Method exclusive: the list is empty, as in some containers, and CUDA is open."""
     processes(500, cuda=True)
     report = read(gpu_count=1, pid=500)
     allocated = 85899345920 - 64424509440 - 1073741824
@@ -215,7 +215,7 @@ def test_the_only_gpu_without_strangers_is_ours_as_an_upper_bound(processes, rea
     ],
 )
 def test_nothing_is_split_by_guess(processes, read, rules, gpu_count, cuda):
-    """A stranger, a second GPU, no CUDA, no list or no memory: no figure."""
+    """Another process, a second GPU, no CUDA, no list or no memory: no figure."""
     processes(500, cuda=cuda)
     assert used(read(*rules, gpu_count=gpu_count, pid=500)) == {}
 
@@ -237,15 +237,15 @@ def test_a_mig_instance_of_ones_own_is_exclusive(processes, read):
     assert used(report) == {("MIG-x", "exclusive", None): 600}
 
 
-def test_who_uses_cuda_but_is_not_found_may_be_any_of_those_listed(processes, read):
-    """Then nobody is counted as other."""
+def test_a_cuda_process_that_is_not_found_may_be_any_of_those_listed(processes, read):
+    """In this case no process counts as other."""
     processes(500, cuda=True)
     report = read(f"0 - 0 process 64540 {MIB}", f"0 - 0 process 64541 {MIB}", pid=500)
     assert counted(report) == {}
 
 
-def test_containers_of_a_machine_are_told_apart(processes, read):
-    """By control group; a process in no container, or one that is not to be seen, adds to nobody."""
+def test_containers_of_a_machine_are_kept_apart(processes, read):
+    """The control group decides; a process in no container, or an invisible one, adds to none."""
     processes(10, cuda=True, cgroup=f"pod1/{CONTAINER}")
     processes(11, cuda=True, cgroup=f"pod1/{CONTAINER}")
     processes(12, cuda=True, cgroup=f"cri-containerd-{OTHER_CONTAINER}.scope")
@@ -263,7 +263,7 @@ def test_containers_of_a_machine_are_told_apart(processes, read):
 
 
 def test_attribution_that_is_off_asks_for_no_processes(read, driver):
-    """The process list is the dearest call."""
+    """The process list is the most expensive call."""
     report = read(attribution="off")
     assert (
         driver.calls("nvmlDeviceGetComputeRunningProcesses_v3") == driver.calls("nvmlDeviceGetProcessUtilization") == 0
@@ -273,7 +273,7 @@ def test_attribution_that_is_off_asks_for_no_processes(read, driver):
 
 @pytest.mark.parametrize(("others", "expected"), [(2000, 1), (3000, 0)])
 def test_the_list_of_one_gpu_is_bounded(processes, read, others, expected):
-    """Of a longer one nothing is known, not even of those that it names."""
+    """If the list is too long, none of its processes is used."""
     processes(500, cuda=True)
     rules = [f"0 - 0 process {pid} 1" for pid in range(1000, 1000 + others)]
     report = read(*rules, f"0 - 0 process 500 {MIB}", pid=500)
@@ -294,7 +294,7 @@ def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeyp
 
 
 def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
-    """The process may have opened the device anew, or given it up."""
+    """The process may have reopened the device, or closed it."""
     from otel_ml.resource_sampler.gpu._process_owners import Owners
 
     processes(500, cuda=True)
@@ -342,6 +342,6 @@ def test_the_frameworks_device_is_found_by_uuid_never_by_number(held, devices, f
 
 
 def test_a_sampler_of_another_process_does_not_ask_its_own_framework(driver, gpus):
-    """The allocator of this process says nothing about that one."""
+    """The allocator of this process does not describe another one."""
     attribution = Attribution(SimpleNamespace(), pid=os.getpid() + 1, framework=lambda: 1 // 0)
     assert list(attribution.models([device("GPU-a")])) == []

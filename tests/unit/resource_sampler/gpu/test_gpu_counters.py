@@ -32,14 +32,14 @@ def series(*raw, bits=64, generations=None):
         ((0, 0, 0), 64, None, [0, 0, 0]),
     ],
 )
-def test_counters_go_on_over_wraps_and_resets(raw, bits, generations, reported):
-    """A wrap adds its width, a reset what was counted before, a small step back nothing."""
+def test_counters_continue_over_wraps_and_resets(raw, bits, generations, reported):
+    """A wrap adds its width, a reset the earlier count, a small step back nothing."""
     assert series(*raw, bits=bits, generations=generations) == reported
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 1)), max_size=40), st.sampled_from([16, 32, 64]))
 def test_no_sequence_makes_a_counter_fall(steps, bits):
-    """Whatever the driver says, in whatever generation."""
+    """No answer of the driver in any generation makes it fall."""
     generations = [sum(step for _, step in steps[: place + 1]) for place in range(len(steps))]
     reported = series(*[value % 2**bits for value, _ in steps], bits=bits, generations=generations)
     assert reported == sorted(reported)
@@ -47,14 +47,14 @@ def test_no_sequence_makes_a_counter_fall(steps, bits):
 
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.sampled_from([16, 32, 64])), max_size=40))
 def test_a_counter_whose_width_changes_does_not_fall(steps):
-    """What was more than the new width can hold did not wrap in it."""
+    """A value above the new width did not wrap in that width."""
     counters = DeviceCounters()
     reported = [counters.advance(KEY, raw % 2**bits, bits=bits, generation=0) for raw, bits in steps]
     assert reported == sorted(reported)
 
 
 def test_a_fall_of_the_energy_counter_is_a_reset_of_all():
-    """It cannot wrap, so the others have begun again too, also those that are higher by now."""
+    """It cannot wrap, so all counters have restarted, also those that are higher by now."""
     counters = DeviceCounters()
     energy, moved = ("GPU-a", "energy"), ("GPU-a", "PCIe transmit")
     for raw in (5000, 100):
@@ -73,7 +73,7 @@ def energies(driver, source, *seconds):
     return found
 
 
-def test_a_wrapped_counter_of_the_driver_goes_on(driver, gpus):
+def test_a_wrapped_counter_of_the_driver_continues(driver, gpus):
     """32 bits at 200 MB/s wrap every 21 seconds."""
     driver.load("0 - * value field:197 0 rate 200000000 bits 32 type 1", gpus=1)
     source = gpus()
@@ -86,8 +86,8 @@ def test_a_wrapped_counter_of_the_driver_goes_on(driver, gpus):
     assert moved == [second * 200_000_000 for second in range(10, 200, 10)]
 
 
-def test_energy_goes_on_over_a_reload_of_the_driver(driver, gpus):
-    """What was used before the reload is kept, what is used afterwards is added."""
+def test_energy_continues_over_a_reload_of_the_driver(driver, gpus):
+    """The energy before the reload is kept, the energy after it is added."""
     driver.load(
         "45 75 * return nvmlInitWithFlags 9",
         "45 75 * return nvmlDeviceGetFieldValues 9",
@@ -98,12 +98,12 @@ def test_energy_goes_on_over_a_reload_of_the_driver(driver, gpus):
 
 
 def test_energy_is_not_counted_twice_when_only_the_library_was_away(driver, gpus):
-    """The same driver that answers again goes on counting where it was."""
+    """The same driver continues its own counters."""
     driver.load("45 75 * return nvmlDeviceGetFieldValues 1", "45 75 * return nvmlInitWithFlags 1", gpus=1)
     assert energies(driver, gpus(), 30, 50, 80, 100, 120)[-1] == (7500 + 310500 * 120) / 1000
 
 
-def test_another_driver_version_begins_all_counters_again(driver, gpus):
+def test_another_driver_version_restarts_all_counters(driver, gpus):
     """Also one that is higher by now than it was before."""
     driver.load(
         "35 75 * return nvmlInitWithFlags 9",

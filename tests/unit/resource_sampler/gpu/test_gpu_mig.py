@@ -54,7 +54,7 @@ def test_instances_have_their_memory_and_their_parent(driver, gpus):
 
 
 def test_a_parent_keeps_only_what_belongs_to_the_board(driver, gpus):
-    """Power, energy, temperature, clocks and fans; what its instances have is not said twice under one name."""
+    """It has power, energy, temperature, clocks and fans; figures of its instances are not reported twice."""
     driver.load(*MIG, *TWO)
     (report,) = run(driver, gpus(), 30)
     of_parent = {row[0] for row in rows_of(report) if row[2].get("hw.id", "").startswith("GPU-a")}
@@ -82,8 +82,8 @@ def test_compute_instances_of_one_memory_are_counted_once(driver, gpus):
     assert memory(report) == {"MIG-x": 6_000_000_000, "MIG-y": 1_000_000_000, "GPU-b": 21474836480}
 
 
-def test_instances_that_are_rebuilt_are_found_anew(driver, gpus, caplog):
-    """A handle that now means another instance is not believed; one line says that the layout changed."""
+def test_instances_that_are_rebuilt_are_found_again(driver, gpus, caplog):
+    """A handle that now means another instance is not used; one line reports the change."""
     caplog.set_level(logging.INFO, "otel_ml")
     driver.load(
         *MIG,
@@ -97,7 +97,7 @@ def test_instances_that_are_rebuilt_are_found_anew(driver, gpus, caplog):
 
 
 def test_an_instance_that_is_destroyed_is_no_lost_gpu(driver, gpus):
-    """Its handle is stale, its parent is well."""
+    """Its handle is stale, its parent works."""
     driver.load(*MIG, *instance(0, "MIG-x", 7, free=1, window="0 45"), "45 - 0:0 return * 2")
     reports = run(driver, gpus(), 30, 50, 60)
     assert [set(memory(report)) - {"GPU-b"} for report in reports] == [{"MIG-x"}, set(), set()]
@@ -136,7 +136,7 @@ def test_mig_that_is_switched_on_and_off_at_run_time(driver, gpus):
 
 
 def test_a_fast_tick_is_two_calls_an_instance(driver, gpus):
-    """Its memory, and whether it still is who it was."""
+    """One call reads its memory, one its identity."""
     driver.load(*MIG, *TWO, gpus=1)
     source = gpus()
     run(driver, source, 30)
@@ -150,7 +150,7 @@ def test_a_fast_tick_is_two_calls_an_instance(driver, gpus):
 
 
 def test_processes_of_an_instance_are_its_own_and_never_utilization(driver, gpus):
-    """The only device that is visible, with nobody on it: nothing is invented without a process that uses CUDA."""
+    """The only visible device without a CUDA process has no invented share."""
     driver.load(*MIG, *TWO, "0 - 0:0 process 77 5000", gpus=1)
     (report,) = run(driver, gpus(), 30)
     rows = rows_of(report, "otelml.gpu.process.count")
@@ -176,7 +176,7 @@ def test_gpm_is_the_utilization_of_instances(driver, gpus):
 
 
 def test_an_instance_that_goes_under_its_gpm_sample_is_no_lost_gpu(driver, gpus):
-    """Its parent is well, and the layout is looked at again at the next tick."""
+    """Its parent works, and the layout is read again at the next tick."""
     driver.load(*MIG, *TWO, "45 55 0 return nvmlGpmMigSampleGet 2")
     reports = run(driver, gpus(gpm=True), 30, 40, 50, 60, 70)
     states = [{row[2]["hw.state"] for row in rows_of(report, "hw.status") if row[1]} for report in reports]
@@ -185,7 +185,7 @@ def test_an_instance_that_goes_under_its_gpm_sample_is_no_lost_gpu(driver, gpus)
 
 
 def test_gpm_is_not_asked_of_what_does_not_have_it(driver, gpus):
-    """Before Hopper; a standing gap."""
+    """Before Hopper it stays a gap."""
     driver.load("0 - 0 value gpm 0")
     source = gpus(gpm=True)
     reports = run(driver, source, 30, 40, 50)
@@ -196,13 +196,13 @@ def test_gpm_is_not_asked_of_what_does_not_have_it(driver, gpus):
 
 @pytest.mark.parametrize(("seconds", "given"), [(0.05, False), (0.2, True), (599.0, True), (601.0, False)])
 def test_gpm_wants_a_sensible_time_between_samples(driver, gpus, seconds, given):
-    """Not below what the hardware needs, not over a time that says nothing about now."""
+    """The time is neither shorter than the hardware needs nor too long to describe the present."""
     reports = run(driver, gpus(gpm=True, slow=1e6), 30, 30 + seconds)
     assert bool(memory(reports[-1], "otelml.gpu.sm.activity")) is given
 
 
 def test_gpm_values_out_of_range_are_no_points(driver, gpus):
-    """A driver that fails reads 0 or nonsense."""
+    """A failing driver returns 0 or nonsense."""
     driver.load("0 - * value gpm:2 104", "0 - * value gpm:5 -1", gpus=1)
     reports = run(driver, gpus(gpm=True), 30, 40)
     assert {row[0] for row in rows_of(reports[-1]) if row[0].endswith(("activity", "occupancy"))} == {

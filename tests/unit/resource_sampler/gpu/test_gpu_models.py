@@ -86,7 +86,7 @@ def test_a_model_that_is_loaded_again_replaces_its_figure(cuda):
 
 
 def test_a_model_that_is_collected_has_no_figure(cuda):
-    """It is held weakly."""
+    """The model is held weakly."""
     model = Weights()
     load(cuda, "fraud", "1", 100).belongs_to(model)
     assert len(loaded_models()) == 1
@@ -96,15 +96,15 @@ def test_a_model_that_is_collected_has_no_figure(cuda):
 
 
 def test_a_model_that_is_released_has_no_figure(cuda):
-    """For what cannot be referred to weakly."""
+    """`release` is for objects without weak references."""
     memory = load(cuda, "fraud", "1", 100)
     memory.belongs_to(7)
     memory.release()
     assert loaded_models() == []
 
 
-def test_more_than_is_allocated_now_is_not_said(cuda, driver, gpus):
-    """A model was freed without our being told; which one is not known."""
+def test_more_than_is_allocated_now_is_not_reported(cuda, driver, gpus):
+    """Some model was freed unseen, and it is unknown which."""
     load(cuda, "fraud", "1", 100)
     cuda.held[0] = 50
     driver.at(30)
@@ -112,7 +112,7 @@ def test_more_than_is_allocated_now_is_not_said(cuda, driver, gpus):
 
 
 def test_models_are_bounded(cuda):
-    """Of more the first ones go."""
+    """Beyond the limit the oldest models are dropped."""
     for number in range(MAX_MODELS + 3):
         load(cuda, "fraud", str(number), 1)
     assert [memory.version for memory in loaded_models()] == [str(number) for number in range(3, MAX_MODELS + 3)]
@@ -134,14 +134,14 @@ def test_cuda_that_was_not_started_is_not_started_by_us(monkeypatch):
 @pytest.mark.parametrize(
     "torch", [None, SimpleNamespace(), SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: 1 // 0))]
 )
-def test_a_framework_that_is_missing_or_another_says_nothing(monkeypatch, torch):
-    """Whatever stands under the name."""
+def test_a_missing_or_other_framework_has_no_figures(monkeypatch, torch):
+    """Any object may be imported under that name."""
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert allocated() == []
 
 
 def test_torch_is_not_imported_by_us():
-    """It is asked only where the service imported it already."""
+    """It is used only if the service imported it already."""
     code = (
         "import sys\n"
         "from otel_ml.resource_sampler import GpuSource\n"

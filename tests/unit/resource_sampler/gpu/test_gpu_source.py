@@ -48,7 +48,7 @@ def test_a_source_gives_only_metrics_that_it_names(driver, gpus):
 
 
 def test_a_fast_tick_is_three_calls_a_gpu(driver, gpus):
-    """Utilization, memory and one batch of fields; the slow figures of the last slow tick are still given."""
+    """Utilization, memory and one batch of fields; figures of the last slow tick are repeated."""
     source = gpus()
     at(driver, source, 30)
     driver.forget()
@@ -74,7 +74,7 @@ def test_slow_figures_are_renewed_after_their_time(driver, gpus):
 
 
 def test_a_slow_figure_that_fails_is_not_given_again(driver, gpus):
-    """No old value stands in for a failed reading."""
+    """No old value replaces a failed reading."""
     driver.load("50 - * return nvmlDeviceGetClockInfo 21")
     source = gpus()
     assert len(rows_of(at(driver, source, 30, 40), "otelml.gpu.clock.frequency")) == 8
@@ -91,7 +91,7 @@ def test_utilization_is_the_mean_of_the_drivers_samples(driver, gpus):
 
 @pytest.mark.parametrize("code", [3, 6, 13, 21])
 def test_without_samples_the_drivers_own_window_is_taken(driver, gpus, code):
-    """The plain utilization, by one call a tick as well."""
+    """The driver's own utilization is read, also by one call a tick."""
     driver.load(f"0 - * return nvmlDeviceGetSamples {code}")
     source = gpus()
     first = rows_of(at(driver, source, 30), "hw.gpu.utilization")[0]
@@ -187,7 +187,7 @@ def test_a_binding_without_a_newer_function_is_no_fault(driver, gpus, nvml):
 
 @pytest.mark.parametrize("error", [IndexError("x"), OverflowError("x"), MemoryError(), ValueError("x")])
 def test_a_binding_that_fails_over_a_garbage_answer_costs_one_figure(driver, gpus, nvml, error):
-    """It makes room as the driver says and walks through it; all that is not its own error is the driver's garbage."""
+    """The binding allocates as the driver claims; every error that is not its own is garbage of the driver."""
     odd = types.ModuleType("pynvml")
     vars(odd).update(vars(nvml))
 
@@ -212,7 +212,7 @@ def test_a_binding_that_fails_over_a_garbage_answer_costs_one_figure(driver, gpu
 )
 @pytest.mark.parametrize("count", [5000, 2**31, 2**32 - 1])
 def test_a_number_of_entries_that_cannot_be_is_no_list(driver, gpus, function, what, lost, count):
-    """Neither room is made for it nor what lies behind the list taken for processes."""
+    """No memory is allocated for it, and memory behind the list is not read as processes."""
     driver.load("0 - 0 process 500 1", "0 - 0 busy 500 30", f"0 - 0 value count:{function} {count}")
     report = at(driver, gpus(), 30)
     kinds = [(gap.kind, gap.detail.partition(" ")[0]) for gap in report.gaps if gap.what == what]
@@ -220,8 +220,8 @@ def test_a_number_of_entries_that_cannot_be_is_no_list(driver, gpus, function, w
     assert [row for row in rows_of(report, lost) if row[2]["hw.id"] == "GPU-a"] == [] or not lost
 
 
-def test_the_busy_share_is_told_once_a_tick_and_is_that_of_the_tick(driver, gpus):
-    """Samples that fail for a while: the plain share of a slow tick is not told again by the fast ones after it."""
+def test_the_busy_share_is_reported_once_a_tick_and_belongs_to_the_tick(driver, gpus):
+    """While samples fail, fast ticks do not repeat the share of the last slow tick."""
     driver.load("45 105 0 return nvmlDeviceGetSamples 7", "65 - 0 value utilization 90", gpus=1)
     source = gpus()
     shares = [
@@ -232,7 +232,7 @@ def test_the_busy_share_is_told_once_a_tick_and_is_that_of_the_tick(driver, gpus
 
 
 def test_a_gpu_without_a_uuid_is_a_gap_and_the_other_one_is_read(driver, gpus):
-    """What has no name cannot be told from another one."""
+    """Without a UUID it cannot be distinguished from another GPU."""
     driver.load("0 - 0 text uuid ")
     report = at(driver, gpus(), 30)
     assert {row[2]["hw.id"] for row in rows_of(report, "hw.energy")} == {"GPU-b"}
@@ -240,7 +240,7 @@ def test_a_gpu_without_a_uuid_is_a_gap_and_the_other_one_is_read(driver, gpus):
 
 
 def test_a_counter_beyond_all_points_is_no_figure_and_is_forgotten(driver, gpus):
-    """One garbage answer does not end the series: it goes on as if it had not been."""
+    """One garbage answer is skipped, and the series continues."""
     driver.load("45 55 0 value field:197 9223372036854775808", gpus=1)
     source = gpus()
     seen = [
@@ -255,7 +255,7 @@ def test_a_counter_beyond_all_points_is_no_figure_and_is_forgotten(driver, gpus)
 
 
 def test_more_processes_than_there_is_room_for_are_no_sum(driver, gpus):
-    """Of a part of them no share can be told; that is a limit, and no error."""
+    """A part of them gives no share; that is a limit, not an error."""
     driver.load(*[f"0 - 0 process {pid} 1" for pid in range(1, 3001)], gpus=1)
     report = at(driver, gpus(), 30)
     assert rows_of(report, "otelml.gpu.process.count") == []
@@ -298,29 +298,29 @@ def test_a_package_that_shadows_the_binding_is_named(driver, gpus):
         ("value field:3 5 type 99", "hw.errors", 10),
     ],
 )
-def test_the_drivers_word_for_no_value_is_no_point(driver, gpus, rule, metric, left):
-    """All ones, 0 for what cannot be 0, and figures that contradict each other are unknown and no measurement."""
+def test_the_drivers_code_for_no_value_is_no_point(driver, gpus, rule, metric, left):
+    """All ones, 0 where it is impossible, and contradicting figures are unknown."""
     driver.load(f"0 - * {rule}", gpus=1)
     assert len(rows_of(at(driver, gpus(), 30), metric)) == left
 
 
 @pytest.mark.parametrize("field", [185, 186])
 def test_a_power_of_all_ones_is_not_reported_in_whatever_width(driver, gpus, field):
-    """4,294,967,295 mW in 64 bits is no power either; the other field is asked."""
+    """4,294,967,295 mW in 64 bits is no power either; the other field is read."""
     other = "return field:185 3" if field == 186 else "value field:186 111000 type 1"
     driver.load(f"0 - * {other}", f"0 - * value field:{field} 4294967295", gpus=1)
     assert [row[1] for row in rows_of(at(driver, gpus(), 30), "hw.power") if row[1] > 1000] == []
 
 
 def test_a_flag_of_all_ones_is_no_failure(driver, gpus):
-    """What the driver does not know is not about to fail."""
+    """An unknown flag is no predicted failure."""
     driver.load(*[f"0 - * value field:{field} 4294967295" for field in (31, 144, 145, 230)], gpus=1)
     found = {row[2]["hw.state"]: row[1] for row in rows_of(at(driver, gpus(), 30), "hw.status")}
     assert found == {"ok": 1, "degraded": 0, "failed": 0, "predicted_failure": 0}
 
 
-def test_idle_is_not_believed_of_a_gpu_whose_processes_are_busy(driver, gpus):
-    """Some drivers answer 0 with success for a utilization that they cannot measure."""
+def test_an_idle_gpu_with_busy_processes_has_no_utilization(driver, gpus):
+    """Some drivers return 0 with success for a utilization that they cannot measure."""
     driver.load("0 - * value samples 0", "0 - * value utilization 0", "0 - 0 busy 77 50", "65 - 0 value samples 9")
     source = gpus()
     seen = []
@@ -336,8 +336,8 @@ def test_idle_is_not_believed_of_a_gpu_whose_processes_are_busy(driver, gpus):
     ]
 
 
-def test_gpus_beyond_the_cap_are_left_out_and_said(driver, gpus):
-    """Cardinality is bounded whatever the driver says."""
+def test_gpus_beyond_the_limit_are_left_out_and_named(driver, gpus):
+    """Cardinality is bounded whatever the driver reports."""
     driver.load(*[f"0 - {index} text uuid GPU-{index}" for index in range(70)], "0 - * value gpus 70", gpus=1)
     report = at(driver, gpus(attribution="off"), 30)
     assert len({row[2]["hw.id"] for row in rows_of(report, "hw.status")}) == 64
@@ -371,7 +371,7 @@ def test_what_is_refused_is_asked_again_at_the_next_slow_tick(driver, gpus):
 
 
 def test_the_library_is_shut_down_once_by_close(driver, gpus):
-    """No call follows the shutdown, and all that the library lent is given back."""
+    """No call follows the shutdown, and everything from the library is freed."""
     source = gpus(gpm=True)
     at(driver, source, 30, 40)
     source.close()
@@ -380,7 +380,7 @@ def test_the_library_is_shut_down_once_by_close(driver, gpus):
 
 
 def test_a_source_can_be_read_again_after_close(driver, gpus):
-    """Everything is found anew."""
+    """Everything is looked up again."""
     source = gpus()
     first = rows_of(at(driver, source, 30))
     source.close()
@@ -403,7 +403,7 @@ def test_the_driver_is_not_touched_before_the_first_reading(driver, gpus):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_initialises_the_library_anew(driver, gpus):
+def test_a_forked_child_initialises_the_library_again(driver, gpus):
     """Neither threads nor NVML's state are inherited: the child does not shut down its parent's."""
     source = gpus()
     at(driver, source, 30)

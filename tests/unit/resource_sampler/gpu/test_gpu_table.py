@@ -99,7 +99,7 @@ def figure(report, metric, distinction):
     ("metric", "distinction", "call", "answer", "expected", "lacks"), [*[(*row, []) for row in TABLE], *FALLBACKS]
 )
 def test_each_figure_comes_from_its_call(driver, gpus, metric, distinction, call, answer, expected, lacks):
-    """What the call answers is the figure, and without its answer there is none."""
+    """The answer of the call is the figure; without an answer there is no figure."""
     driver.load(*[f"0 - 0 {rule}" for rule in [answer, *lacks]], gpus=1)
     source = gpus(gpm=True)
     for second in (30, 60):
@@ -151,7 +151,7 @@ def test_shares_of_process_and_model_come_from_lists_and_allocator(driver, gpus,
 
 
 def test_every_metric_of_the_source_has_a_row():
-    """And every row is in the README of the room."""
+    """Every metric has a row, and every row is in the README."""
     shares = {"otelml.process.gpu.memory.usage", "otelml.process.gpu.utilization", "otelml.model.gpu.memory.usage"}
     rows = {row[0] for row in (*TABLE, *FALLBACKS)} | shares
     assert {metric.name for metric in GpuSource.metrics} == rows

@@ -147,7 +147,7 @@ def test_counts_outlive_the_driver(driver, gpus):
     assert seen == [{("GPU-a", "xid_48"): 1}] * 4
 
 
-def test_a_gpu_without_events_is_watched_by_nobody(driver, gpus):
+def test_a_gpu_without_events_has_no_event_thread(driver, gpus):
     """No thread is started for it."""
     driver.load("0 - * value events 0")
     source = gpus()

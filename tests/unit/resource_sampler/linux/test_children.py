@@ -50,7 +50,7 @@ class Watched:
 
 
 def test_a_new_child_is_found_at_the_next_search(proc):
-    """Between two searches only known ones are read."""
+    """Between two searches only known children are read."""
     watched = Watched(proc)
     first = watched.read()
     watched.add(4500, 4301, user=100)
@@ -63,7 +63,7 @@ def test_a_new_child_is_found_at_the_next_search(proc):
 
 
 def test_the_time_of_an_ended_child_stays(proc):
-    """What it used is then found with the ancestor that waited for it."""
+    """Its time is then part of the ancestor that waited for it."""
     watched = Watched(proc)
     before = watched.read()
     shutil.rmtree(proc / "4301")
@@ -74,8 +74,8 @@ def test_the_time_of_an_ended_child_stays(proc):
     assert after["cpu.time", "system"] == pytest.approx(before["cpu.time", "system"])
 
 
-def test_time_that_is_lost_with_an_orphan_is_held_not_taken_back(proc):
-    """A counter never falls, and is not counted twice when others catch up."""
+def test_time_of_an_orphan_stays_counted(proc):
+    """The counter does not fall, and nothing is counted twice when other children catch up."""
     watched = Watched(proc)
     before = watched.read()
     shutil.rmtree(proc / "4300")
@@ -88,7 +88,7 @@ def test_time_that_is_lost_with_an_orphan_is_held_not_taken_back(proc):
 
 
 def test_a_reused_id_is_not_taken_for_the_child(proc):
-    """Another process of the same id belongs to somebody else until a search says otherwise."""
+    """Another process of the same id does not count until a search finds that it is a descendant."""
     watched = Watched(proc)
     watched.read()
     shutil.rmtree(proc / "4301")
@@ -99,7 +99,7 @@ def test_a_reused_id_is_not_taken_for_the_child(proc):
 
 
 def test_a_child_with_an_id_that_another_process_had_is_found_in_a_minute(proc):
-    """A search looks at new ids, and at all of them now and then."""
+    """A search looks at new ids, and at all ids once a minute."""
     watched = Watched(proc)
     watched.read()
     shutil.rmtree(proc / "4400")
@@ -108,8 +108,8 @@ def test_a_child_with_an_id_that_another_process_had_is_found_in_a_minute(proc):
     assert watched.read()["count",] == 3
 
 
-def test_descendants_are_bounded_and_what_is_left_out_is_said(proc):
-    """A fork bomb does not become ours; a ring of parents does not hold the search."""
+def test_descendants_are_bounded_and_the_rest_is_named(proc):
+    """A fork bomb does not slow the sampler down, and a ring of parents does not block the search."""
     watched = Watched(proc)
     for number in range(MAX_CHILDREN + 10):
         watched.add(10_000 + number, 4242)

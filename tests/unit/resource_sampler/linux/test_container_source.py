@@ -68,7 +68,7 @@ def limits(cpu, memory):
 
 
 def test_version_2_in_a_private_namespace(data, flat):
-    """The group is shown as the root, yet it is the container's."""
+    """The group looks like the root but is the container's."""
     cpu_limit, memory_limit = limits(1.5, 536870912)
     report = container(data / "cgroup_v2_private").read()
     oom = [("otelml.container.memory.oom_kills", 1, {})]
@@ -77,7 +77,7 @@ def test_version_2_in_a_private_namespace(data, flat):
 
 
 def test_version_2_takes_the_smallest_limit_up_the_tree(data, flat):
-    """A container without limits of its own is bound by its pod's."""
+    """A container without limits is bound by its pod's limits."""
     cpu_limit, memory_limit = limits(0.5, 268435456)
     rows = flat(container(data / "cgroup_v2_nested").read())
     assert [row for row in rows if row[0] == "otelml.container.cpu.limit"] == cpu_limit
@@ -87,7 +87,7 @@ def test_version_2_takes_the_smallest_limit_up_the_tree(data, flat):
 
 
 def test_throttling_is_that_of_the_group_whose_quota_binds(data, flat):
-    """The pod's quota holds the container back, whose own group counts nothing of it."""
+    """The pod's quota throttles the container, whose own group does not count it."""
     rows = [
         row for row in flat(container(data / "cgroup_v2_nested").read()) if "periods" in row[0] or "throttled" in row[0]
     ]
@@ -99,7 +99,7 @@ def test_throttling_is_that_of_the_group_whose_quota_binds(data, flat):
 
 
 def test_version_1_with_the_path_of_the_host(data, flat):
-    """The path is told from outside, the mount is rooted at the container."""
+    """The path is the host's, the mount is rooted at the container."""
     cpu_limit, memory_limit = limits(1.5, 536870912)
     report = container(data / "cgroup_v1_docker").read()
     oom = [("otelml.container.memory.oom_kills", 1, {})]
@@ -174,7 +174,7 @@ def test_limits_that_change_are_seen(data, tmp_path, flat):
 
 
 @pytest.mark.parametrize(("content", "error"), [("1 0\n", "ZeroDivisionError"), ("9" * 400 + " 1\n", "OverflowError")])
-def test_a_quota_that_cannot_be_reckoned_with_costs_only_itself(data, tmp_path, content, error):
+def test_an_impossible_quota_costs_only_itself(data, tmp_path, content, error):
     """A period of zero or a number of 400 digits: a gap, and the rest of the container is read."""
     root = shutil.copytree(data / "cgroup_v2_private", tmp_path / "tree")
     source = container(root)
@@ -205,7 +205,7 @@ def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, c
 @pytest.mark.parametrize("name", ["cgroup", "mountinfo"])
 @pytest.mark.parametrize("content", ["", "nonsense\n", "1:a:/x - y\n", "1:memory:/../other\n0::/../x\n"])
 def test_an_unreadable_place_is_no_reading_of_another_place(data, tmp_path, flat, name, content):
-    """A group that cannot be found, or lies outside of what is visible, invents nothing."""
+    """A group that cannot be found or is not visible has no figures."""
     whole = flat(container(data / "cgroup_v1_docker").read())
     root = shutil.copytree(data / "cgroup_v1_docker", tmp_path / "tree")
     (root / "proc/self" / name).write_text(content)
@@ -214,7 +214,7 @@ def test_an_unreadable_place_is_no_reading_of_another_place(data, tmp_path, flat
 
 
 def test_live_reading_does_not_fail():
-    """Whatever layout this machine has: readings or gaps, no error that counts."""
+    """Every layout of this machine gives readings or gaps, and no counted error."""
     report = ContainerSource().read()
     assert report.readings or report.gaps
     assert {gap.kind for gap in report.gaps} <= {"absent"}

@@ -35,8 +35,8 @@ def test_cpu_times_are_seconds_by_mode_with_guest_time_counted_once(data, flat):
     assert report.gaps == ()
 
 
-def test_cpu_shares_begin_with_the_second_reading_and_sum_to_one(data, flat, tmp_path):
-    """A share is our own difference of two readings; the first one has none."""
+def test_cpu_shares_start_with_the_second_reading_and_sum_to_one(data, flat, tmp_path):
+    """A share is the difference of two readings, so the first reading has none."""
     (tmp_path / "stat").write_text("cpu  100 0 100 800 0 0 0 0\ncpu0 0 0\n")
     source = HostSource(proc=tmp_path, parts=("cpu",), utilization=True)
     first = flat(source.read())
@@ -119,7 +119,7 @@ def test_listed_mounts_replace_the_choice(data, flat):
 
 
 def test_network_leaves_virtual_interfaces_out(data, flat):
-    """Loopback, bridges and the far ends of containers carry the same bytes again."""
+    """Loopback, bridges and containers' ends carry the same bytes again."""
     receive = {"network.interface.name": "eth0", "network.io.direction": "receive"}
     transmit = {"network.interface.name": "eth0", "network.io.direction": "transmit"}
     assert flat(host(data, parts=("network",)).read()) == [
@@ -152,7 +152,7 @@ def test_pressure_is_cumulative_seconds_of_the_host(data, flat):
     ]
 
 
-def test_devices_beyond_the_caps_are_left_out_and_said(tmp_path, flat):
+def test_devices_beyond_the_limits_are_left_out_and_named(tmp_path, flat):
     """Cardinality is bounded whatever the machine has."""
     (tmp_path / "net").mkdir()
     rows = "".join(f"eth{n}: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n" for n in range(40))
@@ -165,7 +165,7 @@ def test_devices_beyond_the_caps_are_left_out_and_said(tmp_path, flat):
 @pytest.mark.parametrize("name", ["stat", "meminfo", "vmstat", "diskstats", "net/dev", "self/mounts", "pressure/io"])
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00 nonsense\nmore: nonsense 1 2\n", b"cpu  x y\n"])
 def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, content):
-    """Missing, empty or malformed: no exception, no invented value, the other groups whole."""
+    """A missing, empty or malformed file raises nothing, invents no value and leaves the other groups whole."""
     whole = flat(host(data).read())
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     (root / name).unlink() if content is None else (root / name).write_bytes(content)
@@ -185,8 +185,8 @@ def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, c
         ("vmstat", b"pgmajfault ", b"pgmajfault " + b"9" * 400, {"paging"}),
     ],
 )
-def test_a_figure_that_cannot_be_reckoned_with_costs_only_its_own_group(data, tmp_path, name, before, after, lost):
-    """Zero memory or a number of 400 digits: the other groups are whole, and this one has no invented figure."""
+def test_an_impossible_figure_costs_only_its_own_group(data, tmp_path, name, before, after, lost):
+    """Zero memory or a number of 400 digits leaves the other groups whole and invents no figure."""
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     content = (root / name).read_bytes()
     assert before in content
@@ -199,14 +199,14 @@ def test_a_figure_that_cannot_be_reckoned_with_costs_only_its_own_group(data, tm
 
 
 def test_a_tree_that_is_not_there_is_all_gaps(tmp_path):
-    """On a system without /proc nothing is read and nothing is invented."""
+    """On a system without /proc every reading is a gap."""
     report = HostSource(proc=tmp_path, sys_block=tmp_path / "none", statvfs=statvfs).read()
     assert report.readings == ()
     assert {gap.kind for gap in report.gaps} == {"absent"}
 
 
 def test_live_figures_agree_with_psutil(flat):
-    """An independent reader of the same machine sees the same."""
+    """An independent reader of the same machine returns the same figures."""
     rows = {(name, *sorted(attributes.items())): value for name, value, attributes in flat(HostSource().read())}
     memory, cpu = psutil.virtual_memory(), psutil.cpu_times()
     assert rows[("system.cpu.logical.count",)] == psutil.cpu_count()

@@ -80,8 +80,8 @@ def test_the_share_of_the_available_cpus(data, flat, tmp_path):
     ]
 
 
-def test_a_reused_process_id_starts_its_shares_anew(data, flat, tmp_path):
-    """The difference between two processes of the same id means nothing."""
+def test_a_reused_process_id_starts_its_shares_again(data, flat, tmp_path):
+    """A difference between two processes of the same id has no meaning."""
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     now = [100.0]
     source = ProcessSource(4242, proc=root, utilization=True, clock=lambda: now[0], boot_clock=lambda: 600.0)
@@ -100,7 +100,7 @@ def test_a_process_that_is_gone_is_one_gap(data):
 
 @pytest.mark.parametrize("name", ["stat", "io", "limits", "fd"])
 def test_a_file_that_vanishes_while_reading_costs_only_itself(data, tmp_path, flat, name):
-    """/proc entries of a dying process go one by one."""
+    """The /proc entries of an ending process disappear one by one."""
     whole = flat(watched(data).read())
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     entry = root / "4242" / name
@@ -121,14 +121,14 @@ def test_an_unlimited_descriptor_limit_has_no_point(data, tmp_path, flat):
 
 
 def test_an_uptime_below_zero_has_no_point(data, flat):
-    """A clock of another boot is malformed, not negative."""
+    """A start after now is malformed, not a negative uptime."""
     report = ProcessSource(4242, proc=data / "proc_node", boot_clock=lambda: 1.0).read()
     assert [row for row in flat(report) if row[0] == "process.uptime"] == []
     assert Gap("process stat", "malformed", "ValueError") in report.gaps
 
 
 def test_live_figures_agree_with_psutil(flat):
-    """An independent reader of the same process sees the same."""
+    """An independent reader of the same process returns the same figures."""
     rows = {(name, *attributes.values()): value for name, value, attributes in flat(ProcessSource().read())}
     process = psutil.Process()
     assert rows["process.memory.usage",] == pytest.approx(process.memory_info().rss, rel=0.2)
