@@ -1,4 +1,4 @@
-"""Settings: precedence, validation, and that making them touches nothing."""
+"""Settings: precedence, validation, and no side effects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_variables_win_over_defaults_and_arguments_over_variables(monkeypatch):
 
 
 def test_per_signal_variables_win_over_general_ones(monkeypatch):
-    """A signal's own endpoint is taken as it is; the general one gets the signal's path."""
+    """A signal's own endpoint is used unchanged; the general one gets the signal's path."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/base/")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/otlp/v1/logs")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
@@ -57,13 +57,13 @@ def test_per_signal_variables_win_over_general_ones(monkeypatch):
 
 
 def test_an_endpoint_argument_wins_over_per_signal_variables(monkeypatch):
-    """What the code says holds for all signals."""
+    """An argument applies to all signals."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/v1/logs")
 
     assert Config(endpoint="http://here:1").logs.endpoint == "http://here:1/v1/logs"
 
 
-def test_resource_attributes_are_joined(monkeypatch):
+def test_resource_attributes_are_merged(monkeypatch):
     """Arguments complete and override OTEL_RESOURCE_ATTRIBUTES."""
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,deployment.environment.name=dev,team=x%2Cy")
 
@@ -118,7 +118,7 @@ def test_milliseconds_of_the_specification_become_seconds(monkeypatch):
     ],
 )
 def test_a_bad_variable_is_named_with_its_remedy_in_one_line(monkeypatch, variable, value, remedy):
-    """A malformed setting fails at once, by name, with what to do."""
+    """A malformed setting fails at once; the message names it and says what to do."""
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(ConfigError) as caught:
@@ -179,7 +179,7 @@ def test_a_bad_argument_is_refused(arguments):
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_that_are_no_text_are_replaced(monkeypatch):
+def test_bytes_that_are_not_text_are_replaced(monkeypatch):
     """A name with bytes that are not UTF-8 can be encoded; it never raises."""
     monkeypatch.setenv("OTEL_SERVICE_NAME", "caf\udce9")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team\udcff=a\udcff,zone=%ff")
@@ -197,14 +197,14 @@ def test_bytes_that_are_no_text_are_replaced(monkeypatch):
 
 
 def test_a_day_is_the_longest_duration():
-    """The bounds themselves are allowed."""
+    """The limits themselves are allowed."""
     config = Config(metric_export_interval=86400, schedule_delay=0.001, timeout=86400)
 
     assert (config.metric_export_interval, config.schedule_delay, config.traces.timeout) == (86400, 0.001, 86400)
 
 
-def test_making_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
-    """Only OTEL_* names are read, and the environment stays as it was."""
+def test_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
+    """Only OTEL_* names are read, and the environment does not change."""
     read: list[str] = []
 
     class Watched(dict):
@@ -231,13 +231,13 @@ def test_making_a_config_reads_only_its_variables_and_changes_none(monkeypatch):
 
 
 def test_headers_are_not_shown():
-    """The text form of a config keeps tokens to itself."""
+    """The repr of a config contains no tokens."""
     assert "secret" not in repr(Config(headers={"authorization": "secret"}))
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_credentials_of_an_endpoint_become_a_header(monkeypatch, protocol):
-    """User and password of the URL are sent as Basic Authorization and are seen nowhere."""
+    """User and password of the URL are sent as Basic Authorization and appear nowhere else."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1/v1/logs")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://us%40er:CANARY%3a1@collector:4318")
     monkeypatch.setattr("otel_ml.config._config._installed", lambda _: True)
@@ -254,7 +254,7 @@ def test_credentials_of_an_endpoint_become_a_header(monkeypatch, protocol):
 
 
 def test_an_explicit_authorization_wins_over_the_endpoint():
-    """The header is the plainer word."""
+    """The header that the user set is sent."""
     config = Config(endpoint="http://user:CANARY@collector", headers={"Authorization": "Bearer a"})
 
     assert config.traces.headers == {"authorization": "Bearer a"}
@@ -273,7 +273,7 @@ def test_an_explicit_authorization_wins_over_the_endpoint():
     ],
 )
 def test_a_bad_endpoint_is_shown_without_its_credentials(endpoint):
-    """The message of a refusal goes to logs as well."""
+    """The message, which may be logged, contains no password."""
     with pytest.raises(ConfigError) as caught:
         Config(endpoint=endpoint)
 
@@ -291,7 +291,7 @@ def test_a_bad_endpoint_is_shown_without_its_credentials(endpoint):
     ],
 )
 def test_a_bad_header_is_named_by_its_place(monkeypatch, variable, text, place):
-    """What stands there may be a token."""
+    """The text of the entry may be a token, so the message gives its position only."""
     monkeypatch.setenv(variable, text)
 
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""Hostile input against every door for user data: no exception, no object of the user's, no unbounded value."""
+"""Hostile input for every function that takes user data: no exception, no user object, no unbounded value."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ HostileStored = type("Stored", (), {"__dict__": property(refuse), "__slots__": (
 
 
 class Colliding:
-    """A key that lands where a known name is looked up, and raises when compared."""
+    """A key with the hash of a known name, which raises when compared."""
 
     def __init__(self, name):
         self.number = hash(name)
@@ -120,7 +120,7 @@ class Colliding:
 
 
 class Endless(collections.abc.Mapping):
-    """A mapping without an end that lies about its length."""
+    """An endless mapping with a false length."""
 
     def __getitem__(self, key):
         return 1
@@ -149,7 +149,7 @@ Odd.HOSTILE._value_ = blank(Hostile)
 
 
 def pretender(module, name, **more):
-    """A class that says it comes from a known library."""
+    """A class that claims to come from a known library."""
     return blank(type(name, (), {"__module__": module, **more}))
 
 
@@ -167,7 +167,7 @@ def lying_array(result):
 
 
 class DeviceTensor:
-    """A stand-in for a CUDA tensor: any transfer is remembered."""
+    """A stand-in for a CUDA tensor that records every transfer."""
 
     synced = 0
     device = types.SimpleNamespace(type="cuda", index=0)
@@ -293,8 +293,8 @@ def _filled(cls, base, content):
     return value
 
 
-def doors(value, tasks=TASKS):
-    """Every public function of the boundary, once, with what it gave."""
+def functions(value, tasks=TASKS):
+    """Yields every public function of the boundary with its result."""
     yield "number", _values.number(value)
     yield "class_text", _values.class_text(value)
     yield "line", _values.line(value)
@@ -330,7 +330,7 @@ def outputs(value, task):
 
 
 def check(where, given):
-    """What came out is plain: builtin types only, finite where JSON needs it, clean texts, bounded sizes."""
+    """Asserts that a result has builtin types only, finite numbers where JSON needs them, clean texts and bounded sizes."""
     if where.startswith("json_text"):
         encoded = given.encode("utf-8")
         assert len(encoded) <= (500 if "body" in where else 65536), where
@@ -373,7 +373,7 @@ def assert_plain(where, value, *, finite, depth=0):
 
 @pytest.fixture(autouse=True)
 def _no_internal_errors():
-    """Hostile input is no error of ours: nothing is counted, and no tensor was read."""
+    """Hostile input is not an internal error: nothing is counted, and no tensor is read."""
     _guard.reset()
     DeviceTensor.synced = 0
     yield
@@ -382,9 +382,9 @@ def _no_internal_errors():
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_every_door_survives(name):
-    """Each hostile value, at every door, alone and inside of everything: plain bounded values or None."""
-    for where, came_out in doors(LEAVES[name](), TASKS if name in SMALL else TASKS[:1]):
+def test_every_function_survives(name):
+    """Each hostile value, alone and nested, gives bounded builtin values or None in every function."""
+    for where, came_out in functions(LEAVES[name](), TASKS if name in SMALL else TASKS[:1]):
         check(where, came_out)
 
 
@@ -426,7 +426,7 @@ keys = st.one_of(
 
 
 def dictionary(items):
-    """A dict of these items; keys that refuse to be compared are left out when they collide."""
+    """A dict of these items, without keys that collide and cannot be compared."""
     made = {}
     for key, build in items:
         _guard.attempt(made.__setitem__, key, build())
@@ -462,22 +462,29 @@ values = st.recursive(leaves, containers, max_leaves=12)
 @MODEST
 @given(values)
 def test_scalars(build):
-    """Whatever comes in, the scalar doors give builtin values or None."""
-    for door in (_values.number, _values.class_text, _values.line, _values.scalar, _values.cell, _missing.is_missing):
-        check(door.__name__, door(build()))
+    """Any value gives a builtin scalar or None."""
+    for function in (
+        _values.number,
+        _values.class_text,
+        _values.line,
+        _values.scalar,
+        _values.cell,
+        _missing.is_missing,
+    ):
+        check(function.__name__, function(build()))
 
 
 @MODEST
 @given(values, st.integers(-1, 40), st.integers(-1, 300))
 def test_structures(build, depth, items):
-    """Whatever comes in, a copy is plain and bounded."""
+    """Any structure gives a bounded copy of builtin values."""
     check("plain", _values.plain(build(), depth=depth, items=items))
 
 
 @MODEST
 @given(values, st.integers(18, 300))
 def test_json(build, limit):
-    """Whatever comes in, the text is JSON in UTF-8 within its limit."""
+    """Any value gives JSON in UTF-8 within the limit."""
     value = build()
     for document in (value, {"features": value, "prediction": 1, "rows": [value, value]}):
         written = _json.json_text(document, limit=limit)
@@ -488,7 +495,7 @@ def test_json(build, limit):
 @MODEST
 @given(values, st.just(lambda: None) | values)
 def test_features(build, names):
-    """Whatever the features are, a snapshot is a plain row, a plain batch or None."""
+    """Any features give a row, a batch or None."""
     value = build()
     check("snapshot", _features.snapshot(value, names=names()))
     rows = _features.row_count(value)
@@ -498,14 +505,14 @@ def test_features(build, names):
 @MODEST
 @given(values, st.sampled_from(TASKS), st.booleans(), st.none() | st.integers(0, 4), st.none() | st.just(("a", "b")))
 def test_results(build, task, batch, rows, classes):
-    """Whatever the result is, an output is plain or None."""
+    """Any result gives an output of builtin values, or None."""
     check("recognise", _outputs.recognise(build(), task=task, classes=classes, batch=batch, rows=rows))
 
 
 @MODEST
 @given(values, values, st.sampled_from(TASKS), st.booleans())
 def test_outputs_handed_over(prediction, score, task, batch):
-    """Whatever is handed over as prediction and score, an output is plain or None."""
+    """Any prediction and score give an output of builtin values, or None."""
     check("given", _outputs.given(prediction(), score(), task=task, classes=None, batch=batch))
 
 

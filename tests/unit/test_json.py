@@ -37,12 +37,12 @@ JSON = [
 
 @pytest.mark.parametrize(("value", "expected"), JSON, ids=lambda value: type(value).__name__)
 def test_json_text(value, expected):
-    """Whatever comes in, what goes out is valid JSON in valid UTF-8."""
+    """Any value gives valid JSON in valid UTF-8."""
     assert _json.json_text(value) == expected
 
 
 def test_json_text_drops_the_largest_features_first():
-    """Too long a body loses its largest features, keeps the outcome and says so."""
+    """A body that is too long drops its largest features, keeps the outcome and says so."""
     features = {f"f{i}": "x" * (10 * i) for i in range(10)}
     actual = json.loads(_json.json_text({"features": features, "prediction": "1", "score": 0.5}, limit=200))
     assert actual == {
@@ -54,7 +54,7 @@ def test_json_text_drops_the_largest_features_first():
 
 
 def test_json_text_drops_the_last_rows_first():
-    """The rows of a batch keep their positions: what goes, goes from the end."""
+    """The rows of a batch keep their positions: rows are dropped from the end."""
     rows = [{"a": i, "b": "é"} for i in range(100)]
     actual = json.loads(_json.json_text({"rows": rows, "rows_total": 100}, limit=150))
     assert actual == {"rows": rows[: len(actual["rows"])], "rows_total": 100, "truncated": True}
@@ -74,27 +74,27 @@ def test_json_text_drops_the_last_rows_first():
     ids=["text", "list", "one", "many", "key"],
 )
 def test_json_text_keeps_to_its_limit(value, limit):
-    """At most so many bytes, and still JSON."""
+    """The text has at most that many bytes and is JSON."""
     written = _json.json_text(value, limit=limit)
     json.loads(written)
     assert len(written.encode("utf-8")) <= limit
 
 
 def test_json_without_the_c_encoder_is_the_same(monkeypatch):
-    """Where the interpreter has no C encoder the text does not change."""
+    """Without the C encoder of the interpreter the text is the same."""
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     value = {"a": [1.5, "é\n", None, True], "b": {}}
     assert _json._make_encoder()(value) == _json._encode(value)
 
 
 def test_the_encoder_refuses_what_it_does_not_know():
-    """An object that slipped through is an error for the caller to catch, never its text."""
+    """An object that was not cleaned raises; its own text is never used."""
     with pytest.raises(TypeError, match="object"):
         _json._encode(object())
 
 
-def test_a_name_that_says_it_equals_a_clean_one_is_cleaned_without_orjson(monkeypatch):
-    """A subclass of str was let in by its own comparison; orjson refuses it."""
+def test_a_name_that_claims_to_equal_a_clean_one_is_cleaned_without_orjson(monkeypatch):
+    """A subclass of str that claims to equal a clean name is cleaned."""
 
     class Always(str):
         __slots__ = ()

@@ -1,4 +1,4 @@
-"""What counts as a missing value."""
+"""Missing values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PRESENT += [dt.date(2024, 1, 1), Fraction(0), pa.scalar(0), Tensor(0.0), Tensor(
 
 @pytest.mark.parametrize("value", MISSING, ids=lambda value: type(value).__name__)
 def test_missing_values_are_known(value):
-    """None, NaN of every numeric type, NA and NaT stand for no value."""
+    """None, NaN of every numeric type, NA and NaT are missing."""
     assert is_missing(value) is True
 
 

@@ -1,4 +1,4 @@
-"""The test kit: own and guest give the same dictionaries, and the former state comes back."""
+"""The test kit: own and guest mode return the same dictionaries, and the former state is restored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_ml.testing._fixtures import fail_on_internal_errors
 
 @pytest.fixture(autouse=True)
 def no_models_of_other_tests():
-    """A model with sensitive columns withholds exceptions as long as it exists; one may wait to be collected."""
+    """Models with sensitive columns withhold exceptions as long as they exist; earlier ones are collected here."""
     gc.collect()
 
 
@@ -61,8 +61,8 @@ def test_own_and_guest_read_the_same():
     assert points["kit.time"][0]["exemplars"][0]["span_id"] == spans[0]["span_id"]
 
 
-def test_the_former_state_comes_back():
-    """Globals and the mode in force are as they were, also when kits are nested."""
+def test_the_former_state_is_restored():
+    """Globals and mode are as before, also after nested kits."""
     before = (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider(), ports.state())
 
     with InMemoryTelemetry() as outer:
@@ -81,8 +81,8 @@ def test_the_former_state_comes_back():
     ) == before
 
 
-def test_the_fixture_is_in_force(telemetry):
-    """`telemetry` is loaded by pytest without an import, in own mode, with everything accounted."""
+def test_the_fixture_is_active(telemetry):
+    """pytest loads `telemetry` without an import, in own mode, with a ledger."""
     emit()
 
     assert ports.state().mode == "own"
@@ -96,8 +96,8 @@ def test_the_fixture_is_in_force(telemetry):
     }
 
 
-def test_the_guest_fixture_is_in_force(guest_telemetry):
-    """`guest_telemetry` has stock providers and no ledger of ours."""
+def test_the_guest_fixture_is_active(guest_telemetry):
+    """`guest_telemetry` has SDK providers and no ledger."""
     emit()
 
     assert ports.state().mode == "guest"
@@ -106,7 +106,7 @@ def test_the_guest_fixture_is_in_force(guest_telemetry):
 
 
 def test_clock_and_ids_are_the_engines(telemetry):
-    """A fixed clock moves only when told; ids count."""
+    """A fixed clock moves only by `advance`; ids count."""
     clock, ids = FixedClock(), CountingIds()
     with InMemoryTelemetry(clock=clock, ids=ids):
         engine = ports.state().engine
@@ -117,8 +117,8 @@ def test_clock_and_ids_are_the_engines(telemetry):
         assert (ports.ids().trace_id(), ports.ids().span_id(), ports.ids().prediction_number()) == (1, 1, 1)
 
 
-def test_swallowed_errors_of_ours_fail_a_test():
-    """Strict: what otel-ml kept from the service is not kept from its tests."""
+def test_internal_errors_fail_a_test():
+    """An error that otel-ml kept from the service fails the test."""
     with InMemoryTelemetry() as kit:
         _guard.report("test.place", ValueError())
         with pytest.raises(AssertionError, match=r"test\.place"):
@@ -138,6 +138,6 @@ def test_settings_are_passed_on():
 
 
 def test_reading_outside_the_block_is_an_error():
-    """There is nothing to read before it is in force."""
+    """Telemetry cannot be read before the kit is active."""
     with pytest.raises(RuntimeError, match="with block"):
         InMemoryTelemetry().spans()

@@ -70,7 +70,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("value", "expected"), NUMBERS, ids=lambda value: type(value).__name__)
 def test_number(value, expected):
-    """A number is a finite builtin float, whatever type carried it; all else is None."""
+    """A number of any type becomes a finite builtin float; all other values become None."""
     actual = _values.number(value)
     assert same(actual, expected), (actual, expected)
 
@@ -128,7 +128,7 @@ CLASSES = [
 
 @pytest.mark.parametrize(("value", "expected"), CLASSES, ids=lambda value: type(value).__name__)
 def test_class_text(value, expected):
-    """The same class has the same text whatever type carried it."""
+    """The same class has the same text in every type."""
     actual = _values.class_text(value)
     assert same(actual, expected), (actual, expected)
 
@@ -158,8 +158,8 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("value", "expected"), TEXTS, ids=lambda value: type(value).__name__)
-def test_text(value, expected):
-    """A text has no controls, no line breaks, no lone surrogates and a limited length."""
+def test_line(value, expected):
+    """A line has no control characters, line breaks or lone surrogates, and a limited length."""
     actual = _values.line(value)
     assert same(actual, expected), (actual, expected)
 
@@ -210,14 +210,14 @@ SCALARS = [
 
 @pytest.mark.parametrize(("value", "expected"), SCALARS, ids=lambda value: type(value).__name__)
 def test_scalar(value, expected):
-    """A feature value becomes one plain scalar that JSON can hold."""
+    """A feature value becomes one builtin scalar that JSON can hold."""
     actual = _values.scalar(value)
     assert same(actual, expected), (actual, expected)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_cell_keeps_what_is_not_finite(value):
-    """A cell tells NaN and infinities from None, from builtin and numpy floats alike."""
+    """A cell keeps NaN and infinities of builtin and numpy floats."""
     assert same(_values.cell(value), value)
     assert same(_values.cell(np.float32(value)), value)
 
@@ -250,7 +250,7 @@ PLAIN = [
 
 @pytest.mark.parametrize(("value", "expected"), PLAIN, ids=lambda value: type(value).__name__)
 def test_plain(value, expected):
-    """A structure becomes dicts and lists of scalars; what was left out is marked."""
+    """A structure becomes dicts and lists of scalars, with a mark where something was left out."""
     assert _values.plain(value) == expected
 
 
@@ -263,15 +263,15 @@ def test_plain_ends_at_its_depth():
 
 
 def test_plain_is_bounded_in_all():
-    """References to the same list a million times over do not multiply without end."""
+    """A million references to the same list do not multiply without limit."""
     row = [1] * 200
     for _ in range(4):
         row = [row] * 200
     assert len(json.dumps(_values.plain(row))) < 1_000_000
 
 
-def test_types_of_libraries_are_remembered_but_not_the_users():
-    """Nothing of the user's is kept, not even a class."""
+def test_types_of_libraries_are_cached_but_not_the_users():
+    """No class of the user is kept."""
 
     class Array(np.ndarray):
         pass

@@ -1,4 +1,4 @@
-"""The census data of the example and what is made of it."""
+"""The census data of the example and its reference."""
 
 from __future__ import annotations
 

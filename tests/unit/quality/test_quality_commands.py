@@ -30,13 +30,13 @@ def saved(tmp_path, capsys):
 
 
 def test_the_profile_command_writes_what_fit_makes(saved, train):
-    """File and function agree."""
+    """The file contains what the function returns."""
     made = ReferenceProfile.fit(train, score="predicted_probability", label="employed")
     assert ReferenceProfile.load(saved) == made
 
 
 def test_the_profile_command_prints_bins_and_what_is_left_out(tmp_path, capsys):
-    """A reader sees each feature, and why the id is none."""
+    """The output lists each feature, and why the id is not one."""
     assert run("profile", "--data", TRAIN, "--output", str(tmp_path / "p.json"), "--sensitive", "SEX") == 0
     output = capsys.readouterr().out
     assert "AGEP                     number    10 bins: 00 (-inf, 10), 01 [10, 19), 02 [19, 25), ..." in output
@@ -88,13 +88,13 @@ def test_the_drift_command_can_fail_on_drift(saved, replay, tmp_path, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys):
-    """What is wrong is said; nothing is written."""
+    """The message says what is wrong; nothing is written."""
     assert run(*arguments) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_broken_file_and_a_missing_score_are_named(saved, tmp_path, capsys):
-    """The drift command reads nothing into a damaged or wrong file."""
+    """The drift command refuses a damaged or wrong file."""
     broken, empty = tmp_path / "broken.parquet", tmp_path / "empty.csv"
     broken.write_bytes(b"PAR1 no")
     empty.write_text("AGEP\n")
@@ -106,7 +106,7 @@ def test_a_broken_file_and_a_missing_score_are_named(saved, tmp_path, capsys):
 
 
 def test_the_output_of_the_profile_command_cannot_be_a_folder(tmp_path, capsys):
-    """One line says so."""
+    """The command refuses it with one line."""
     assert [run("profile", "--data", TRAIN, "--output", path) for path in (".", str(tmp_path))] == [2, 2]
     errors = capsys.readouterr().err.splitlines()
     assert [line for line in errors if "cannot write" in line] == [
@@ -116,7 +116,7 @@ def test_the_output_of_the_profile_command_cannot_be_a_folder(tmp_path, capsys):
 
 
 def test_names_of_columns_cannot_steer_the_terminal(tmp_path, capsys):
-    """Control characters of a file come out as marks, in tables and in messages."""
+    """Control characters of a file are replaced, in tables and in messages."""
     data, saved = tmp_path / "d.csv", tmp_path / "p.json"
     names = ["\x1b[31mred", "id\x1b]0;title\x07", "ok"]
     rows = [f"{position % 2},{position},\x1b[2J{position % 3}" for position in range(300)]
@@ -131,7 +131,7 @@ def test_names_of_columns_cannot_steer_the_terminal(tmp_path, capsys):
 
 
 def test_a_sensitive_column_may_be_excluded(tmp_path, capsys):
-    """What is no feature can still be named as sensitive, and stays so."""
+    """A column that is not a feature can be sensitive."""
     path = str(tmp_path / "p.json")
     arguments = ("profile", "--data", TRAIN, "--output", path, "--exclude", "id", "--sensitive", "id", "SEX")
     assert run(*arguments) == 0
@@ -143,7 +143,7 @@ def test_a_sensitive_column_may_be_excluded(tmp_path, capsys):
 
 @pytest.mark.parametrize("command", ["profile", "drift"])
 def test_help_shows_an_example(command, capsys):
-    """`--help` ends with a line to copy."""
+    """`--help` ends with an example."""
     with pytest.raises(SystemExit):
         run(command, "--help")
     assert f"  otel-ml {command} --" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Drift of real data, batch by batch."""
+"""Drift of real data, in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_census_years_hardly_drift(census, replay):
 
 
 def test_batches_add_up_to_the_whole(census, replay):
-    """Three years apart give the figures of all at once."""
+    """Three years in three batches give the figures of one batch."""
     whole, parts = DriftScan(census), DriftScan(census)
     whole.add({name: replay[name] for name in replay}, len(replay))
     for _, year in replay.groupby("year"):
@@ -34,7 +34,7 @@ def test_a_shifted_feature_is_found(census, replay):
 
 
 def test_few_values_give_no_verdict(census, replay):
-    """Below 300 values nothing is called drift, and an absent column has no figure."""
+    """With fewer than 300 values nothing has drifted, and an absent column has no figure."""
     scan = DriftScan(census)
     scan.add({"AGEP": replay["AGEP"].head(200) + 60}, 200)
     age = next(feature for feature in scan.features() if feature.name == "AGEP")
@@ -44,7 +44,7 @@ def test_few_values_give_no_verdict(census, replay):
 
 
 def test_the_figures_are_those_of_the_live_counts(census, replay):
-    """The same rows through a service's monitor give the same PSI."""
+    """The monitor of a service gives the same PSI for the same rows."""
     monitor, scan = FeatureMonitor({}, profile=census), DriftScan(census)
     for row in replay.head(1000).to_dict("records"):
         monitor.observe_row(row, None, row["predicted_probability"])

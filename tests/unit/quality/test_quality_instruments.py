@@ -1,4 +1,4 @@
-"""What leaves the process about inputs."""
+"""Telemetry about inputs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def monitor_of(values, name="m"):
 
 
 def test_every_bin_and_declared_rule_is_exported_from_the_first_collection(telemetry):
-    """Zeros included: an increase from nothing would be lost."""
+    """Zeros are exported too: a first value without a zero before it shows no increase."""
     instruments, collect = telemetry
     monitor = monitor_of(["a", "b"] * 50)
     profile = monitor.profile.id
@@ -77,7 +77,7 @@ def test_every_bin_and_declared_rule_is_exported_from_the_first_collection(telem
 
 
 def test_names_units_and_kinds_are_those_of_the_catalogue(census):
-    """Instruments are made from `semconv` rows."""
+    """Instruments follow the rows of `semconv`."""
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     FeatureInstruments(provider.get_meter("test")).add(FeatureMonitor(IDENTITY, profile=census))
@@ -99,7 +99,7 @@ def test_names_units_and_kinds_are_those_of_the_catalogue(census):
     ]
 
 
-def test_a_model_made_anew_goes_on_counting(telemetry):
+def test_a_model_that_is_created_again_continues_its_counts(telemetry):
     """Two monitors of the same model and profile add up to one series."""
     instruments, collect = telemetry
     first, second = (monitor_of([0, 1] * 50) for _ in range(2))
@@ -112,7 +112,7 @@ def test_a_model_made_anew_goes_on_counting(telemetry):
 
 
 def test_two_profiles_of_one_version_share_the_series_without_profile(telemetry):
-    """Bins stay apart by profile id, missing values add up."""
+    """Bins are separate by profile id, missing values add up."""
     instruments, collect = telemetry
     first, second = monitor_of([0, 1] * 50), monitor_of([0, 2] * 50)
     for monitor in (first, second):
@@ -143,7 +143,7 @@ def test_a_schema_alone_counts_violations(telemetry):
 
 
 def test_the_ninth_model_is_refused_with_one_line(telemetry, caplog):
-    """Series have a bound."""
+    """The number of series is limited."""
     _guard.reset()
     instruments, collect = telemetry
     for position in range(10):
@@ -153,7 +153,7 @@ def test_the_ninth_model_is_refused_with_one_line(telemetry, caplog):
 
 
 def test_no_series_goes_beyond_the_limit_of_the_sdk(caplog):
-    """Many wide models leave out whole features, name them, and never make an overflow point."""
+    """With many wide models whole features are left out and named; there is no overflow point."""
     _guard.reset()
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)

@@ -20,7 +20,7 @@ IDENTITY = {semconv.MODEL_NAME: "employment", semconv.MODEL_VERSION: "1", semcon
 
 
 def counts(monitor):
-    """All counts as plain values: bins by feature and label, the rest where it is not 0."""
+    """Returns all counts: bins by feature and label, the rest if it is not 0."""
     layout, cells = monitor.layout, monitor.cells
     names = [*(slot.name for slot in layout.all_slots()), *[semconv.OTHER] * 2]
     bins = {}
@@ -53,7 +53,7 @@ def small() -> ReferenceProfile:
 
 
 def test_a_row_is_counted(small):
-    """Each value falls into its bin and the score into that of the output."""
+    """Each value is counted in its bin, and the score in that of the output."""
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_row({"age": 25, "job": "judge", "code": 1, "unknown": "ignored"}, "1", 0.93)
     assert counts(monitor) == {
@@ -96,7 +96,7 @@ def test_broken_rules_are_counted_once_a_row(small):
 
 
 def test_unknown_features_are_no_violation(small):
-    """An empty row says that the features are not known; the output is counted all the same."""
+    """An empty row means that the features are unknown; the output is counted."""
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_row({}, "1", 0.5)
     monitor.observe_batch({}, None, [0.5], 1)
@@ -108,7 +108,7 @@ def test_unknown_features_are_no_violation(small):
     }
 
 
-def test_a_closed_schema_counts_columns_that_nobody_declared():
+def test_a_closed_schema_counts_undeclared_columns():
     """Their names are not exported: they may be anything."""
     monitor = FeatureMonitor(IDENTITY, profile=None, schema=Schema([Column("x")], closed=True))
     monitor.observe_row({"x": 1, "secret": 2, "other": 3}, None, None)
@@ -121,8 +121,8 @@ def test_a_closed_schema_counts_columns_that_nobody_declared():
     }
 
 
-def test_the_mark_of_a_cut_row_is_no_column():
-    """`__truncated__` says that features were left out; it breaks no rule, whoever put it there."""
+def test_the_mark_of_a_cut_row_is_not_a_column():
+    """`__truncated__` says that features were left out; it breaks no rule."""
     monitor = FeatureMonitor(IDENTITY, profile=None, schema=Schema([Column("x")], closed=True))
     monitor.observe_row({"x": 1, "__truncated__": 5000}, None, None)
     monitor.observe_batch({"x": [1, 2], "__truncated__": [9, 9]}, None, None, 2)
@@ -132,7 +132,7 @@ def test_the_mark_of_a_cut_row_is_no_column():
 
 
 def test_declared_and_sensitive_columns_are_named(small):
-    """The prediction room learns what may leave the process."""
+    """The monitor names the columns that may leave the process and those that may not."""
     profile = ReferenceProfile.fit({"a": [0, 1] * 50, "b": [0, 1] * 50}, sensitive=["b"])
     schema = Schema([Column("a"), Column("c", sensitive=True)])
     monitor = FeatureMonitor(IDENTITY, profile=profile, schema=schema)
@@ -140,7 +140,7 @@ def test_declared_and_sensitive_columns_are_named(small):
 
 
 def test_sensitive_columns_that_are_not_monitored_stay_sensitive():
-    """A column that cannot be binned is as secret as before, also by way of the schema of its profile."""
+    """A sensitive column that cannot be binned stays sensitive, also in the schema of its profile."""
     with pytest.warns(UserWarning, match="ssn"):
         profile = ReferenceProfile.fit({"ssn": list(range(200)), "a": [0, 1] * 100}, sensitive=["ssn"])
     by_profile = FeatureMonitor(IDENTITY, profile=profile)
@@ -198,7 +198,7 @@ def test_float_and_boolean_categories_count_as_their_rows():
 
 
 def test_a_column_of_the_wrong_length_breaks_the_shape_rule(small):
-    """Its values are not counted, its neighbours are."""
+    """Its values are not counted; those of the other columns are."""
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_batch({"age": [1.5], "job": ["judge", "judge"], "code": np.zeros((2, 2))}, None, [0.1, 0.1], 2)
     assert counts(monitor) == {
@@ -230,7 +230,7 @@ def test_a_predicted_number_is_the_output_of_a_regression():
 
 
 class Hostile:
-    """Raises wherever it is touched."""
+    """Raises in every method."""
 
     def _raise(self, *_):
         raise RuntimeError("no")
@@ -260,7 +260,7 @@ class HostileRow(dict):
     ],
     ids=["object", "huge", "long", "surrogate", "bytes", "signal", "nested", "mapping", "nan", "nat", "class"],
 )
-def test_a_hostile_value_spoils_no_neighbour(small, value):
+def test_a_hostile_value_affects_no_other_column(small, value):
     """Nothing is raised and the other columns are counted, in rows and in batches."""
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_row({"age": value, "job": "judge", "code": value}, "1", 0.5)
@@ -271,7 +271,7 @@ def test_a_hostile_value_spoils_no_neighbour(small, value):
 
 
 def test_a_hostile_row_is_counted_as_internal_error(small):
-    """A mapping that raises, or what is no mapping, is kept away from the service."""
+    """A mapping that raises, or an object that is not a mapping, does not reach the service."""
     _guard.reset()
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_row(HostileRow(age=1), "1", 0.5)
@@ -308,7 +308,7 @@ def test_threads_lose_no_count(small):
 
 
 def test_a_forked_child_starts_at_zero(small):
-    """The child counts its own rows only, even when the parent held the lock."""
+    """The child counts its own rows only, even if the parent held the lock."""
     monitor = FeatureMonitor(IDENTITY, profile=small)
     monitor.observe_row({"age": 1.5, "job": "judge", "code": 1}, "1", 0.5)
     locked, done = threading.Event(), threading.Event()
@@ -332,7 +332,7 @@ def test_a_forked_child_starts_at_zero(small):
 
 
 def test_sensitive_categories_are_counted_without_their_name():
-    """Known, rare and unseen categories of a sensitive column are told apart by digest, again and again."""
+    """Known, rare and unseen categories of a sensitive column are distinguished by digest, each time."""
     profile = ReferenceProfile.fit({"faith": ["a"] * 30 + ["b"] * 25 + ["c"] * 5}, sensitive=["faith"])
     monitor = FeatureMonitor(IDENTITY, profile=profile)
     for value in ("a", "a", "b", "c", "z", "a"):
@@ -342,7 +342,7 @@ def test_sensitive_categories_are_counted_without_their_name():
 
 @pytest.mark.parametrize("category", ["--5", "007", "-0", "1.5", "٣", "9" * 100])
 def test_texts_that_only_look_like_numbers_are_categories(category):
-    """They are found again as text."""
+    """They are recognised as text."""
     profile = ReferenceProfile.fit({"x": [category] * 30 + ["other"] * 30})
     monitor = FeatureMonitor(IDENTITY, profile=profile)
     for _ in range(2):
@@ -364,7 +364,7 @@ VALUES = st.one_of(
 
 @given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=12))
 def test_any_batch_counts_as_its_rows(rows):
-    """Whatever the values are, and also where numpy or pandas give the column a common type."""
+    """Any values count the same, also if numpy or pandas convert the column to one type."""
     profile = ReferenceProfile.fit(
         {"age": [age + 0.5 for age in range(100)], "job": ["teacher", "judge"] * 50, "code": [0, 1, 1, 1] * 25}
     )

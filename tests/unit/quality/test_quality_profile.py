@@ -1,4 +1,4 @@
-"""The training reference: what is binned how, what is refused, and the file."""
+"""The training reference: bins, refused columns, and the file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FORMAT_1 = {
     ],
     "output": None,
 }
-"""What the first format wrote of two columns, the second of them sensitive."""
+"""A file of format 1 with two columns, the second of them sensitive."""
 
 
 def fit(values, **keywords):
@@ -58,7 +58,7 @@ def fit(values, **keywords):
 
 
 def test_census_features_have_readable_ordered_labels(census):
-    """A number is binned by quantiles, a code by its categories, a sensitive one without a readable label."""
+    """A number has quantile bins, a code has categories, and a sensitive column has no readable label."""
     labels = {feature.name: feature.labels for feature in census.all_features()}
     assert labels["AGEP"] == (
         "00 (-inf, 10)",
@@ -101,7 +101,7 @@ def test_a_category_is_recognised_in_every_form(same):
 
 
 def test_rare_categories_are_other_and_new_ones_unseen():
-    """A category seen fewer than 20 times is not spelled out, yet told from one that the reference does not have."""
+    """A category seen fewer than 20 times has no name, but differs from one that the reference does not have."""
     feature = fit(["teacher"] * 60 + ["judge"] * 19)
     assert feature.labels == ("teacher", "__other__", "__unseen__")
     assert [feature.bin_of(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
@@ -117,13 +117,13 @@ def test_at_most_twenty_categories_get_a_bin():
 
 
 def test_long_categories_have_bounded_labels():
-    """A label has at most 64 characters and two long categories stay apart."""
+    """A label has at most 64 characters, and two long categories have different ones."""
     feature = fit(["a" * 100 + "1"] * 30 + ["a" * 100 + "2"] * 30)
     assert [len(label) for label in feature.labels[:2]] == [64, 64]
     assert len(set(feature.labels)) == 4
 
 
-def test_missing_values_are_counted_apart():
+def test_missing_values_are_counted_separately():
     """None, NaN and pandas' NA are missing, not a category and not a number."""
     assert fit([1.5, None, float("nan"), *range(100)]).missing == 2
     assert fit(pd.Series([1, 2, None, pd.NA] * 30, dtype="Int64")).missing == 60
@@ -131,13 +131,13 @@ def test_missing_values_are_counted_apart():
 
 
 def test_infinite_values_are_neither_missing_nor_binned():
-    """An infinity of the reference stretches no bin."""
+    """An infinity in the reference changes no bin."""
     feature = fit([float("inf"), *np.linspace(0, 1, 99)])
     assert (feature.size, feature.missing, feature.high) == (99, 0, 1.0)
 
 
 def test_nearly_constant_numbers_get_two_bins():
-    """When all quantiles coincide, the frequent value and the rest are told apart."""
+    """If all quantiles are equal, the frequent value has one bin and the rest another."""
     feature = fit([0.0] * 990 + [float(value) / 7 for value in range(1, 31)])
     assert (len(feature.labels), feature.counts) == (2, (990, 30))
 
@@ -180,8 +180,8 @@ def test_the_32_most_important_features_are_kept():
         (list(range(500)), "number", 10),
     ],
 )
-def test_the_output_is_binned_by_what_it_is(values, kind, bins):
-    """A score uniformly, a regression by quantiles, classes by class."""
+def test_the_output_is_binned_by_its_kind(values, kind, bins):
+    """A score has uniform bins, a regression quantiles, and classes one bin each."""
     output = ReferenceProfile.fit({"out": values}, score="out").output
     assert (output.name, output.kind, len(output.labels)) == ("__prediction__", kind, bins)
 
@@ -206,7 +206,7 @@ def test_a_wrong_request_says_what_is_wrong(frame, keywords, message):
 
 
 def test_a_saved_profile_is_read_back_equal(census, tmp_path):
-    """Content and id survive the file, which holds no category of a sensitive column."""
+    """Content and id are the same after loading; the file contains no category of a sensitive column."""
     path = tmp_path / "profile.json"
     census.save(path)
     read = ReferenceProfile.load(path)
@@ -216,8 +216,8 @@ def test_a_saved_profile_is_read_back_equal(census, tmp_path):
     assert all(len(digest) == 16 for digest in race["categories"])
 
 
-def test_the_file_holds_no_value_of_a_sensitive_number(tmp_path):
-    """Neither its least and greatest value nor an exact quantile: edges have two digits, more where bins would merge."""
+def test_the_file_contains_no_value_of_a_sensitive_number(tmp_path):
+    """It contains neither the least and greatest value nor exact quantiles: edges have two digits, more if bins would merge."""
     values = [*np.random.default_rng(0).uniform(20_000, 90_000, 5000).round(2).tolist(), 1_234_567.89, 17.25]
     profile = ReferenceProfile.fit({"salary": values}, sensitive=["salary"])
     profile.save(tmp_path / "p.json")
@@ -239,12 +239,12 @@ def test_the_file_holds_no_value_of_a_sensitive_number(tmp_path):
     ],
 )
 def test_sensitive_bins_stay_distinct(values, edges):
-    """Where two digits would make bins fall together there are more; a single edge is no value of the data."""
+    """Edges have more than two digits if bins would merge; a single edge is not a value of the data."""
     assert _number("x", np.asarray(values), sensitive=True).edges == edges
 
 
 def test_digests_of_a_sensitive_column_are_keyed(tmp_path):
-    """A table of digests made beforehand finds nothing, and two profiles of the same people cannot be compared."""
+    """A precomputed table of digests finds nothing, and two profiles of the same people cannot be compared."""
     jobs = {"job": ["teacher"] * 60 + ["judge"] * 19}
     first, second = (ReferenceProfile.fit(jobs, sensitive=["job"]) for _ in range(2))
     assert (first.id, Schema.from_profile(first)) == (second.id, Schema.from_profile(second))
@@ -271,7 +271,7 @@ def test_an_edited_digest_is_found(tmp_path):
 
 
 def test_a_sensitive_score_is_binned_without_its_values():
-    """The output has opaque labels when its column is sensitive."""
+    """The output has opaque labels if its column is sensitive."""
     output = ReferenceProfile.fit(
         {"pay": [float(pay) + 0.5 for pay in range(100)]}, score="pay", sensitive=["pay"]
     ).output
@@ -279,14 +279,14 @@ def test_a_sensitive_score_is_binned_without_its_values():
 
 
 def test_the_id_follows_the_content(train):
-    """The same data gives the same id, other data another one."""
+    """The same data has the same id, other data another one."""
     first, again = (ReferenceProfile.fit(train[["AGEP"]]).id for _ in range(2))
     other = ReferenceProfile.fit(train[["AGEP"]][1:]).id
     assert (first == again, first == other, len(first)) == (True, False, 12)
 
 
 def test_the_columns_of_the_frame_are_kept_in_their_order(tmp_path):
-    """Skipped columns have their place too, so that values without names are not taken for those of a neighbour."""
+    """Skipped columns keep their place, so that values without names belong to the right column."""
     frame = {"ssn": list(range(200)), "b": [0, 1] * 100, "s": [0.5] * 200, "y": [0, 1] * 100, "a": [0, 1] * 100}
     with pytest.warns(UserWarning, match="ssn: "):
         profile = ReferenceProfile.fit(frame, score="s", label="y", sensitive=["ssn", "y"], importance={"a": 2, "b": 1})
@@ -297,7 +297,7 @@ def test_the_columns_of_the_frame_are_kept_in_their_order(tmp_path):
 
 
 def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
-    """It does not say which columns there were."""
+    """The format does not list the columns."""
     profile = ReferenceProfile.fit({"a": [0, 1] * 50, "b": [0, 1] * 50}, sensitive=["b"])
     path = tmp_path / "p.json"
     path.write_text(json.dumps(FORMAT_1))
@@ -338,7 +338,7 @@ def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
     ],
 )
 def test_a_bad_file_is_refused(census, tmp_path, change, message):
-    """Broken, foreign, newer and edited files are told apart."""
+    """Broken, unrelated, newer and edited files have different messages."""
     path = tmp_path / "profile.json"
     census.save(path)
     path.write_text(change(json.loads(path.read_text())))
@@ -346,8 +346,8 @@ def test_a_bad_file_is_refused(census, tmp_path, change, message):
         ReferenceProfile.load(path)
 
 
-def test_a_folder_is_no_file_to_write(census, tmp_path):
-    """The name of a folder is an error of its own, and nothing is left beside it."""
+def test_a_folder_is_refused_as_a_file(census, tmp_path):
+    """The name of a folder raises its own error, and no partial file remains."""
     for path in (tmp_path, ".", ".."):
         with pytest.raises(IsADirectoryError):
             census.save(path)

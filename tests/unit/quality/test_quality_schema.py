@@ -1,4 +1,4 @@
-"""Which rule a value breaks."""
+"""Rules that a value breaks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from otel_ml.quality import Column, ProfileError, ReferenceProfile, Schema
     ],
 )
 def test_a_number_is_checked(value, rule):
-    """Type, missing, infinite and range, in this order."""
+    """Type, null, non-finite and range are checked in this order."""
     assert Column("x", "number", nullable=False, low=0, high=10).broken_rule(value) == rule
 
 
@@ -48,12 +48,12 @@ def test_a_number_is_checked(value, rule):
     ],
 )
 def test_other_types_are_checked(column, good, bad, rule):
-    """Text, booleans and categories."""
+    """Texts, booleans and categories are checked."""
     assert (column.broken_rule(good), column.broken_rule(bad)) == (None, rule)
 
 
 def test_a_profile_makes_a_schema():
-    """Types, ranges, known categories and missing values are those of the reference."""
+    """Types, ranges, categories and nullability are those of the reference."""
     profile = ReferenceProfile.fit(
         {
             "age": [float(age) + 0.5 for age in range(100)],
@@ -74,7 +74,7 @@ def test_a_profile_makes_a_schema():
 
 
 def test_names_are_in_declared_order():
-    """What a row without names is read by; sensitive columns are named apart."""
+    """A row without names is read by this order; sensitive columns have their own set."""
     schema = Schema([Column("z"), Column("a", sensitive=True), Column("m")], sensitive=["ssn"])
     assert (schema.names, schema.sensitive) == (("z", "a", "m"), frozenset({"a", "ssn"}))
 
@@ -89,11 +89,11 @@ def test_names_are_in_declared_order():
     ],
 )
 def test_a_wrong_declaration_raises(make, message):
-    """Mistakes are found before traffic."""
+    """A wrong declaration fails when it is made."""
     with pytest.raises(ProfileError, match=message):
         make()
 
 
-def test_dates_are_no_numbers():
+def test_dates_are_not_numbers():
     """A date in a numeric column breaks its type."""
     assert Column("x", "number").broken_rule(dt.date(2026, 1, 1)) == "type"

@@ -1,4 +1,4 @@
-"""The distances against numpy and scipy."""
+"""Distances, compared with numpy and scipy."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_the_noise_level_is_the_chi_square_quantile(bins):
 
 
 def test_without_values_there_is_no_distance():
-    """Nothing is invented for an empty window or a single bin."""
+    """An empty window or a single bin has None."""
     assert (psi([0, 0], [0.5, 0.5]), jensen_shannon_distance([0, 0], [0.5, 0.5])) == (None, None)
     assert (psi_null_quantile(2, 0, 9), psi_null_quantile(2, 9, 0), psi_null_quantile(1, 9, 9)) == (None, None, None)
 
 
 def test_clean_samples_stay_below_the_noise_level():
-    """Of 500 windows without drift hardly any passes the 0.999 quantile."""
+    """Of 500 windows without drift hardly any exceeds the 0.999 quantile."""
     random = np.random.default_rng(7)
     shares = [0.1] * 10
     windows = random.multinomial(300, shares, size=500).tolist()
