@@ -10,9 +10,10 @@ from opentelemetry import metrics, trace
 from otel_ml import _guard, _process, semconv
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
+from otel_ml.prediction._noop import NoopPrediction
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._policy import ModelPolicy
-from otel_ml.prediction._prediction import NoopPrediction, Prediction
+from otel_ml.prediction._prediction import Prediction
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_ml.prediction._failure import Failure
-from otel_ml.prediction._features import Batch
+from otel_ml.prediction._feature_batches import Batch
 from otel_ml.prediction._outputs import Output
 
 

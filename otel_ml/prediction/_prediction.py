@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
+from opentelemetry.trace import Span, set_span_in_context
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
@@ -15,18 +15,17 @@ from otel_ml._values import line
 from otel_ml.prediction import _features
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
+from otel_ml.prediction._feature_batches import ROW_LIMIT, Batch
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._outputs import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from opentelemetry.context import Context
     from typing_extensions import Self
 
     from otel_ml._telemetry.ports import Clock
-    from otel_ml.prediction._features import Batch
     from otel_ml.prediction._policy import ModelPolicy
     from otel_ml.prediction._spec import ModelSpec
 
@@ -235,9 +234,9 @@ class Prediction:
         if callable(given):
             given = _guard.attempt(given, self._features)
         if isinstance(given, (list, tuple)):
-            self._row_ids = [_id_text(item) or f"{index}" for index, item in enumerate(given[: _features.ROW_LIMIT])]
+            self._row_ids = [id_text(item) or f"{index}" for index, item in enumerate(given[:ROW_LIMIT])]
         elif given is not None:
-            chosen = _id_text(given)
+            chosen = id_text(given)
             if chosen:
                 self._id = chosen
 
@@ -268,7 +267,7 @@ class Prediction:
     def _rows(self, rows: int | None, snapshot: dict[str, object] | Batch | None) -> int | None:
         if self._output is not None:
             return self._output.rows
-        if rows is None and isinstance(snapshot, _features.Batch):
+        if rows is None and isinstance(snapshot, Batch):
             rows = snapshot.total_rows
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
@@ -309,62 +308,8 @@ class Prediction:
         raise NotImplementedError
 
 
-class NoopPrediction(Prediction):
-    """A prediction with the same surface and no effect, for when nothing can or shall be recorded."""
-
-    def __init__(self, given_id: Any = None) -> None:
-        self._id = _id_text(given_id) or ""
-        self._finished = True
-        self._first_item = 0.0
-
-    def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
-        """Does nothing."""
-
-    def stage(self, name: str) -> AbstractContextManager[Any]:  # noqa: ARG002
-        """A block around nothing."""
-        return nullcontext()
-
-    def _start(self, ago: float = 0.0) -> None:
-        """Does nothing."""
-
-    def _attach(self) -> None:
-        """Does nothing."""
-
-    def _mark_first_item(self) -> None:
-        """Does nothing."""
-
-    def _span(self) -> Span:
-        return INVALID_SPAN
-
-
-def _reset_after_fork() -> None:
-    """Ends, in a forked child, the predictions in progress: the parent reports them, and an id has one outcome."""
-    current: Any = otel_context.get_value(PREDICTION_KEY)
-    while current is not None:
-        if isinstance(current, Prediction):
-            current._reset_after_fork()
-        # a stage knows its prediction, a prediction the span above it
-        current = getattr(current, "_prediction", None) or getattr(current, "_parent", None)
-
-
-_process.in_child("prediction.fork", _reset_after_fork)
-
-
-def current_prediction() -> Prediction:
-    """Returns the prediction in this context, or a no-op twin with the same surface."""
-    current = otel_context.get_value(PREDICTION_KEY)
-    return current if isinstance(current, Prediction) else NoopPrediction()
-
-
-def current_redaction() -> Callable[[str], str] | None:
-    """Returns what takes sensitive values of the current prediction out of a text; None if its model has none."""
-    current = otel_context.get_value(PREDICTION_KEY)
-    if not isinstance(current, Prediction) or isinstance(current, NoopPrediction):
-        return None
-    return current._redact if current._binding.policy.is_sensitive else None
-
-
-def _id_text(value: Any) -> str | None:
+def id_text(value: Any) -> str | None:
+    """Returns an id of the caller's as bounded text: a text, a whole number or a UUID; None for anything else."""
     if type(value) is int:
         return str(value)[:128] if abs(value) < 1 << 256 else None
     plain = line(value, 128) if issubclass(type(value), str) else None

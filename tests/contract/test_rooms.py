@@ -9,6 +9,15 @@ from pathlib import Path
 import otel_ml
 
 ROOT = Path(otel_ml.__file__).parent
+WHOLES_AND_PARTS = {
+    frozenset({"otel_ml.resource_sampler.gpu._device", "otel_ml.resource_sampler.gpu._slow_readings"}): (
+        "the slow readings of a device hold their device, for its handle"
+    ),
+    frozenset({"otel_ml.resource_sampler._portable", "otel_ml.resource_sampler._target_process"}): (
+        "the process that is read holds a source of readings, which is made from it"
+    ),
+}
+"""Modules that may know each other, and why."""
 ALLOWED = ("_telemetry/", "testing/")
 CHECK = "otel_ml._telemetry.check"
 """The one private place that a command sees: how `otel-ml doctor` checks the engine."""
@@ -87,3 +96,51 @@ def test_rooms_above_the_engine_see_only_its_open_modules() -> None:
     ]
 
     assert offenders == []
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = ("otel_ml", *path.relative_to(ROOT).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def dependencies() -> dict[str, set[str]]:
+    """What each module imports of ours: at the top, for type checking only, and inside functions."""
+    known = modules()
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        wanted = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{name} has a relative import"
+                for alias in node.names:
+                    submodule = f"{node.module}.{alias.name}"
+                    wanted.add(submodule if submodule in known else str(node.module))
+        found[name] = (wanted & known.keys()) - {name}
+    return found
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for name in graph[waiting.pop()] - seen:
+            seen.add(name)
+            waiting.append(name)
+    return seen
+
+
+def test_no_modules_import_each_other() -> None:
+    """There is no import cycle, not for type checking and not inside functions; each exception has its reason."""
+    graph = dependencies()
+    beyond = {name: reachable(name, graph) for name in graph}
+    cycles = {
+        frozenset(other for other in beyond[name] if name in beyond[other]) for name in graph if name in beyond[name]
+    }
+
+    assert [sorted(cycle) for cycle in cycles - WHOLES_AND_PARTS.keys()] == []

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_ml import _guard, _json, _missing, _values
-from otel_ml.prediction import _features, _outputs
+from otel_ml.prediction import _feature_batches, _features, _output_rows, _outputs
 
 TASKS = ("binary", "multiclass", "multilabel", "regression", "ranking", "other")
 MODEST = settings(
@@ -336,7 +336,7 @@ def check(where, given):
         assert len(encoded) <= (500 if "body" in where else 65536), where
         json.loads(given, parse_constant=refuse)
         return
-    if type(given) is _features.Batch:
+    if type(given) is _feature_batches.Batch:
         assert given.rows <= given.total_rows
         assert {len(column) for column in given.columns.values()} <= {given.rows}
         given = given.columns
@@ -415,7 +415,7 @@ benign = st.one_of(
 # Recipes, not values: Hypothesis itself would ask a hostile value for its class.
 leaves = st.sampled_from(SMALL).map(LEAVES.__getitem__) | benign.map(lambda value: lambda: value)
 keys = st.one_of(
-    st.sampled_from([*_outputs._NAMES]),
+    st.sampled_from([*_output_rows.NAMES]),
     st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF), max_size=8),
     st.integers(),
     st.floats(),

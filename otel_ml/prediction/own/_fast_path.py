@@ -31,10 +31,11 @@ from otel_ml._telemetry.ports import Engine, State
 from otel_ml._telemetry.records import Shape, SpanData
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._event import span_attributes
+from otel_ml.prediction._noop import NoopPrediction
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
-from otel_ml.prediction._prediction import UNSET, NoopPrediction, Prediction
+from otel_ml.prediction._prediction import UNSET, Prediction
 from otel_ml.prediction.own._admission import FEW_FEATURES, Admission
 from otel_ml.prediction.own._general_path import OwnBinding, OwnPrediction
 from otel_ml.prediction.own._record_source import FastRecordSource

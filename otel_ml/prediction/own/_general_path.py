@@ -11,7 +11,8 @@ from otel_ml._telemetry.predictions.cells import Identity, ModelCells
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import event
-from otel_ml.prediction._features import LIGHT, Batch, weight_of
+from otel_ml.prediction._feature_batches import Batch
+from otel_ml.prediction._feature_rows import LIGHT, weight_of
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy

@@ -6,7 +6,8 @@ from otel_ml import semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
 from otel_ml.prediction._event import event, span_attributes
-from otel_ml.prediction._features import scalar_row, snapshot
+from otel_ml.prediction._feature_rows import scalar_row
+from otel_ml.prediction._features import snapshot
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._outputs import Output

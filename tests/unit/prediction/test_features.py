@@ -14,8 +14,9 @@ import pydantic
 import pytest
 from starlette.requests import Request
 
-from otel_ml.prediction import _features
-from otel_ml.prediction._features import Batch, row_count, snapshot
+from otel_ml.prediction import _feature_rows
+from otel_ml.prediction._feature_batches import Batch
+from otel_ml.prediction._features import row_count, snapshot
 
 NAN = float("nan")
 
@@ -274,8 +275,8 @@ def test_same_length_other_names():
 def test_too_many_features_are_cut_and_marked():
     """Of 10,000 features the first 1,000 are kept, with their number in all."""
     row = snapshot({f"f{i}": i for i in range(10_000)})
-    assert row == {**{f"f{i}": i for i in range(1000)}, _features.CUT: 10_000}
-    assert snapshot([0.5] * 5000)[_features.CUT] == 5000
+    assert row == {**{f"f{i}": i for i in range(1000)}, _feature_rows.CUT: 10_000}
+    assert snapshot([0.5] * 5000)[_feature_rows.CUT] == 5000
 
 
 def test_large_batches_are_bounded():
@@ -297,7 +298,7 @@ def test_records_with_ever_new_names_are_bounded():
 def test_rows_of_more_names_than_are_remembered():
     """A very wide row is copied without its names being kept."""
     wide = {f"f{i}": 0.5 for i in range(500)}
-    assert (snapshot(wide), 500 in _features._seen) == (wide, False)
+    assert (snapshot(wide), 500 in _feature_rows._seen) == (wide, False)
 
 
 def test_a_row_of_a_batch():
