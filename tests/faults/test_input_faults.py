@@ -30,7 +30,7 @@ def points(receiver, name):
 
 
 def dead_readers(service):
-    return sum(reader._thread is None or not reader._thread.is_alive() for reader in service.engine._readers)
+    return sum(reader._thread is None or not reader._thread.is_alive() for reader in service.engine._metrics.readers)
 
 
 def test_case_15_callbacks_that_raise_or_return_nonsense(make_service, receiver, figure):

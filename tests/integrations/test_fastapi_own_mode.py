@@ -336,7 +336,7 @@ def test_the_sampler_gets_everything_known(telemetry, client_of):
             return "asking"
 
     engine = telemetry._engine
-    engine._sampler, engine.sampling_rule = Asking(), None
+    engine._sampling.sampler, engine.sampling_rule = Asking(), None
     client_of(application()).get("/", headers={"traceparent": TRACE_PARENT})
 
     (span,) = telemetry.spans()

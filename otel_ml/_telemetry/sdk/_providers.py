@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -19,10 +19,12 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from otel_ml import semconv
 from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry.delivery._outbox import Outbox
+from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.ids import Ids
 from otel_ml._telemetry.metrics import _reader
 from otel_ml._telemetry.metrics._reader import Reader
 from otel_ml._telemetry.metrics._store import CellStore
+from otel_ml._telemetry.otlp import _encoding, _repair
 from otel_ml._telemetry.records import EventData
 from otel_ml._telemetry.sdk import _exporters
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSampler, LogProcessors
@@ -35,7 +37,7 @@ from otel_ml._telemetry.sdk._processors import (
 )
 from otel_ml._telemetry.sdk._remote_budget import RemoteBudget
 from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
-from otel_ml.config import EXPLICIT, Config, ConfigError
+from otel_ml.config import EXPLICIT, Config, ConfigError, Signal
 
 ENV_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
 _OUR_GENERATOR: Final = "otel_ml"
@@ -52,6 +54,18 @@ def id_generator(ids: Ids) -> IdGenerator:
         generator: IdGenerator = entry.load()()
         return generator
     raise ConfigError(f"{ENV_ID_GENERATOR} names {name!r}, which is not installed: install it or remove the variable")
+
+
+def record_queues(config: Config, senders: Mapping[Signal, Sender]) -> dict[Signal, RecordQueue[Any]]:
+    """Returns the queues of SDK spans and SDK log records, for the signals that we send."""
+    queues: dict[Signal, RecordQueue[Any]] = {}
+    if "traces" in senders:
+        spans = _repair.encode_or_repair(_encoding.encode_sdk_spans, _repair.repair_span)
+        queues["traces"] = RecordQueue("traces", spans, senders["traces"], limit=config.span_queue_size)
+    if "logs" in senders:
+        records = _repair.encode_or_repair(_encoding.encode_sdk_logs, _repair.repair_log)
+        queues["logs"] = RecordQueue("logs", records, senders["logs"], limit=config.log_queue_size)
+    return queues
 
 
 def span_processors(

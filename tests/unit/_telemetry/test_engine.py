@@ -462,7 +462,7 @@ def test_a_raising_sampler_samples_nothing(make_engine):
         def should_sample(self, *_, **__):
             raise ZeroDivisionError
 
-    engine._sampler = Broken()
+    engine._sampling.sampler = Broken()
 
     assert engine.sample(None, 1, "n", {}, []).sampled is False
     assert _guard.counts() == {"engine.sample": 1}

@@ -26,7 +26,7 @@ def bodies(telemetry: InMemoryTelemetry) -> list[dict[str, Any]]:
 
 
 def sample_nothing(telemetry: InMemoryTelemetry) -> None:
-    telemetry._engine._sampler = ALWAYS_OFF
+    telemetry._engine._sampling.sampler = ALWAYS_OFF
     telemetry._engine.sampling_rule = SamplingRule(follows_parent=False, bound=0)
 
 

@@ -1,0 +1,86 @@
+"""The metrics of own mode: the meter provider with its readers and the scrape page."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from otel_ml import _guard, semconv
+from otel_ml._telemetry.metrics._meters import Meters
+from otel_ml._telemetry.sdk import _providers
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+    from otel_ml._telemetry.delivery._outbox import Outbox
+    from otel_ml._telemetry.metrics._scrape_page import Page
+    from otel_ml._telemetry.metrics._store import CellStore
+    from otel_ml.config import Config
+
+_LAST_WAIT: Final = 0.5
+"""Seconds for a reader to count its records after its connection was closed at the end of a shutdown."""
+
+
+class MetricPipeline:
+    """Everything that collects and exports metrics.
+
+    Args:
+        config: The settings in force.
+        outbox: Delivers what the readers collect.
+        store: Adds the folded cells to a collection.
+        periodic: False collects on `flush` only; for tests.
+
+    Raises:
+        ConfigError: The scrape page's port cannot be opened.
+    """
+
+    def __init__(self, config: Config, outbox: Outbox, store: CellStore, *, periodic: bool) -> None:
+        self._config = config
+        self._outbox = outbox
+        self._store = store
+        self._periodic = periodic
+        self.page: Page | None = None
+        self.provider = Meters(self._make_provider)
+
+    def start(self) -> None:
+        """Starts the periodic collection."""
+        for reader in self.readers if self._periodic else ():
+            reader.start()
+
+    def flush(self, deadline: float) -> bool:
+        """Collects and exports once; returns False when the monotonic deadline passes first."""
+        flushed = [reader.flush(deadline) for reader in self.readers]
+        return all(flushed)
+
+    def stop(self, deadline: float) -> None:
+        """Collects and exports a last time."""
+        for reader in self.readers:
+            reader.stop(deadline)
+
+    def close(self) -> None:
+        """Waits for readers whose connection has just been closed, and stops the page."""
+        for reader in self.readers:
+            reader.stop(monotonic() + _LAST_WAIT)
+        if self.page is not None:
+            _guard.call("engine.page", self.page.close)
+
+    def reset_after_fork(self) -> None:
+        """Makes a provider for the child, without the parent's page."""
+        if self.page is not None:
+            self.page.reset_after_fork()
+        self.provider.reset_after_fork()
+        self.start()
+
+    def _make_provider(self) -> MeterProvider:
+        """Makes an SDK provider with readers of its own; only the first one has the page."""
+        self.readers = _providers.readers(self._config, self._outbox, self._store)
+        readers: list[MetricReader] = list(self.readers)
+        if self._config.prometheus_port is not None and self.page is None:
+            from otel_ml._telemetry.metrics._scrape_page import Page, PageReader
+
+            page_reader = PageReader(self._store)
+            service = str(self._store.resource.attributes.get(semconv.SERVICE_NAME, ""))
+            self.page = Page(page_reader, self._config.prometheus_port, service)
+            readers.append(page_reader)
+        return _providers.meter_provider(self._store.resource, readers)
