@@ -1,4 +1,4 @@
-"""Which extras of the package are installed, by its own metadata."""
+"""The extras of the package that are installed, by its own metadata."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 
 _PACKAGE: Final = "otel-ml"
 _EVERYTHING: Final = "all"
-"""The extra that is all others."""
+"""The extra that includes all others."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA: Final = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
 def extras() -> dict[str, bool]:
-    """Every extra and whether all that it requires is there; empty where otel-ml itself has no metadata."""
+    """Each extra and whether all its requirements are installed; empty if otel-ml itself has no metadata."""
     try:
         package = distribution(_PACKAGE)
     except PackageNotFoundError:
@@ -24,18 +24,18 @@ def extras() -> dict[str, bool]:
 
 
 def installed(names: Sequence[str], requires: Sequence[str]) -> dict[str, bool]:
-    """Whether the distributions of each extra are there; versions are the installer's business.
+    """Whether the distributions of each extra are installed, in any version.
 
     Args:
         names: The extras.
         requires: The requirements of the package, with their markers.
     """
-    parts: dict[str, list[str]] = {name: [] for name in names if name != _EVERYTHING}
+    needed_by_extra: dict[str, list[str]] = {name: [] for name in names if name != _EVERYTHING}
     for requirement in requires:
-        what, extra = _NAME.match(requirement), _EXTRA.search(requirement)
-        if what and extra and extra[1] in parts:
-            parts[extra[1]].append(what[0])
-    return {name: all(_is_installed(part) for part in needed) for name, needed in parts.items()}
+        package, extra = _NAME.match(requirement), _EXTRA.search(requirement)
+        if package and extra and extra[1] in needed_by_extra:
+            needed_by_extra[extra[1]].append(package[0])
+    return {name: all(_is_installed(package) for package in needed) for name, needed in needed_by_extra.items()}
 
 
 def _is_installed(name: str) -> bool:

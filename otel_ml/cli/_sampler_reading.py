@@ -1,4 +1,4 @@
-"""One reading of `otel-ml sampler` as plain data, and as a table for people."""
+"""One reading of the resource sampler as JSON data and as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
-    """The snapshot as plain data: readings and where from, what is missing and why, how long each source took in s."""
+    """The snapshot as JSON data: readings with their origin, missing figures with the reason, durations in s."""
     from otel_ml.resource_sampler import origin_of
 
     return {
@@ -34,16 +34,21 @@ def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
             for part in snapshot.sources
             for reading in part.readings
         ],
-        "missing": [
-            {"source": part.source, "what": gap.what, "kind": gap.kind, "reason": gap.detail}
-            for part in snapshot.sources
-            for gap in part.gaps
-        ],
+        "missing": missing_as_json(snapshot),
     }
 
 
+def missing_as_json(snapshot: Snapshot) -> list[dict[str, str]]:
+    """The figures that could not be read, with the reason."""
+    return [
+        {"source": part.source, "what": gap.what, "kind": gap.kind, "reason": gap.detail}
+        for part in snapshot.sources
+        for gap in part.gaps
+    ]
+
+
 def as_table(snapshot: Snapshot) -> str:
-    """The snapshot for people: one line a reading and where from, then what is missing and why."""
+    """The snapshot as a table: one line for each reading with its origin, then missing figures with the reason."""
     readings = [_reading_row(part.source, reading) for part in snapshot.sources for reading in part.readings]
     lines = _aligned([("SOURCE", "METRIC", "VALUE", "FROM", "ATTRIBUTES"), *readings])
     gaps = [_gap_row(part.source, gap) for part in snapshot.sources for gap in part.gaps]

@@ -1,4 +1,4 @@
-"""`otel-ml doctor`: the mode, the settings in force, what is installed and whether the back end takes each signal."""
+"""`otel-ml doctor`: shows the mode and the settings, what is installed, and whether the back end takes each signal."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import otel_ml
 from otel_ml._telemetry.check import Outcome, check
 from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
+from otel_ml.cli._sampler_reading import missing_as_json
 from otel_ml.cli._terminal import CommandError, show
 
-_FEATURE_SERIES = 13
-"""Series of one feature: 10 bins, one for unseen or other values, missing, and the size of the reference."""
-_REFERENCE_SERIES = 11
+_FEATURE_SERIES: Final = 13
+"""Series of one feature: 10 bins, one for unseen or other values, one for missing ones, one for the reference size."""
+_REFERENCE_SERIES: Final = 11
 """Series of the reference of one feature."""
-_MODEL_SERIES = 70
+_MODEL_SERIES: Final = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
 
 
@@ -82,7 +83,7 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _resources() -> dict[str, Any]:
-    """One reading of this machine: how many figures each source gives, how long it took, what is missing and why."""
+    """One reading of this machine: the number of figures by source, the duration, and why figures are missing."""
     from otel_ml.resource_sampler import sources_of
 
     sampler = otel_ml.ResourceSampler(sources=sources_of("node", elect=False))
@@ -91,22 +92,18 @@ def _resources() -> dict[str, Any]:
     return {
         "duration": snapshot.duration,
         "readings": {part.source: len(part.readings) for part in snapshot.sources},
-        "missing": [
-            {"source": part.source, "what": gap.what, "kind": gap.kind, "reason": gap.detail}
-            for part in snapshot.sources
-            for gap in part.gaps
-        ],
+        "missing": missing_as_json(snapshot),
     }
 
 
 def _print(findings: dict[str, Any]) -> None:
     show(f"otel-ml {findings['version']}")
     outcomes = {signal: Outcome(**found) for signal, found in findings["signals"].items()}
-    said = {f"{signal}: to {outcome.endpoint}" for signal, outcome in outcomes.items()}
-    said |= {f"{signal}: not exported (exporter none)" for signal in outcomes}
-    said |= {f"{signal}: scrape page at {outcome.detail}" for signal, outcome in outcomes.items()}
+    repeated = {f"{signal}: to {outcome.endpoint}" for signal, outcome in outcomes.items()}
+    repeated |= {f"{signal}: not exported (exporter none)" for signal in outcomes}
+    repeated |= {f"{signal}: scrape page at {outcome.detail}" for signal, outcome in outcomes.items()}
     for note in findings["notes"]:
-        if note not in said:  # the line of the signal tells it too
+        if note not in repeated:  # the line of the signal has it too
             show(f"  {note}")
     for line in findings["not_understood"]:
         show(f"  not understood: {line}")
@@ -123,8 +120,8 @@ def _print_surroundings(findings: dict[str, Any]) -> None:
     show(f"  resources: {read or 'none'}, read in {resources['duration'] * 1000:.1f} ms (otel-ml sampler --once)")
     for gap in resources["missing"]:
         show(f"    missing: {gap['what']} ({gap['reason'] or gap['kind']})")
-    present = [name for name, here in findings["extras"].items() if here]
-    absent = [name for name, here in findings["extras"].items() if not here]
+    present = [name for name, is_installed in findings["extras"].items() if is_installed]
+    absent = [name for name, is_installed in findings["extras"].items() if not is_installed]
     show(f"  extras installed: {', '.join(present) or 'none'}")
     if absent:
         show(f"  extras missing: {', '.join(absent)}  (pip install 'otel-ml[{','.join(absent)}]')")

@@ -94,10 +94,10 @@ def test_nothing_a_sender_writes_is_executed(console, open_page):
         ),
     )
     page = open_page()
-    problems, foreign = [], []
+    problems, requested = [], []
     page.on("dialog", lambda dialog: problems.append(dialog.message))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: foreign.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(console.address)
     expect(page.locator("tbody tr")).to_have_count(3)
     links = [link.get_attribute("href") for link in page.locator("tbody a").all()]
@@ -110,7 +110,7 @@ def test_nothing_a_sender_writes_is_executed(console, open_page):
         assert "\u0007" not in text
     assert "<script>window.canary=1</script>" in page.inner_text("main")
     assert problems == []
-    assert {url.startswith(console.address) for url in foreign} == {True}
+    assert {url.startswith(console.address) for url in requested} == {True}
 
 
 def test_a_failed_and_a_batch_prediction_are_shown(console, open_page):

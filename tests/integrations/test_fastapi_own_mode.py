@@ -601,7 +601,7 @@ def test_the_log_events_of_fastapi_can_be_off(telemetry, client_of):
 
 
 @needs_native
-def test_what_fastapi_is_told_to_exclude_is_not_logged(telemetry, client_of):
+def test_requests_that_fastapi_excludes_are_not_logged(telemetry, client_of):
     """The service's own exclusion of requests applies."""
     app = FastAPI(telemetry={"exclude": lambda scope: scope["path"] == "/quiet"})
     instrument_fastapi(app)

@@ -377,19 +377,19 @@ undo = instrument_logging()
 below = logging.basicConfig
 
 @functools.wraps(below)
-def foreign(**settings):
+def other(**settings):
     below(**settings)
 
-logging.basicConfig = foreign
+logging.basicConfig = other
 undo()
-assert functions() == [foreign, *before[1:]]
+assert functions() == [other, *before[1:]]
 logging.basicConfig()
 assert len(logging.root.handlers) == 1
 undo = instrument_logging()
 logging.basicConfig(force=True)
 assert len(logging.root.handlers) == 2
 undo()
-assert functions() == [foreign, *before[1:]]
+assert functions() == [other, *before[1:]]
 """
 
 

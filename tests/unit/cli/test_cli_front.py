@@ -1,4 +1,4 @@
-"""The front of the command line: help, versions, bad input."""
+"""The command line: help, version, and the plain commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--help` ends well and shows a line to copy."""
+    """`--help` ends with 0 and shows a line to copy."""
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     shown = capsys.readouterr().out
@@ -38,7 +38,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
 
 
 def test_help_imports_no_command() -> None:
-    """The front page of the command costs nothing."""
+    """The help of the whole command lists every sub-command."""
     done = run("--help")
 
     assert done.returncode == 0

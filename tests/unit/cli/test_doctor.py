@@ -1,4 +1,4 @@
-"""`otel-ml doctor`: a check of every signal, variables that are not understood, and what is installed."""
+"""`otel-ml doctor`: a check of every signal, misread variables, and what is installed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NONE = dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOG
 
 
 def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command in an environment without variables of ours or of the specification."""
+    """Runs the command in an environment without variables of ours or of the specification."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
         [sys.executable, "-m", "otel_ml", "doctor", "--timeout", "2", *arguments],
@@ -41,7 +41,7 @@ def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 
 
 def lines(done: subprocess.CompletedProcess[str], *beginnings: str) -> list[str]:
-    """The lines of the report that begin so, without their indent."""
+    """The lines of the report with these beginnings, without indent."""
     return [line.strip() for line in done.stdout.splitlines() if line.strip().startswith(beginnings)]
 
 
@@ -53,7 +53,7 @@ def taken(url: str, signal: str) -> str:
     return f"{signal}: taken by {url}/v1/{signal} (http/protobuf)"
 
 
-def test_one_record_of_every_signal_is_sent_and_named_as_a_check(receiver: Receiver) -> None:
+def test_one_record_of_every_signal_is_sent_and_marked_as_a_check(receiver: Receiver) -> None:
     """The receiver has a span and a log record of one trace, and metrics; nothing that looks like a prediction."""
     done = doctor("--endpoint", receiver.url)
     [span], [record] = receiver.spans(), receiver.logs()
@@ -68,8 +68,8 @@ def test_one_record_of_every_signal_is_sent_and_named_as_a_check(receiver: Recei
     assert [name for name in receiver.metrics() if name.startswith("otelml.prediction")] == []
 
 
-def test_a_receiver_of_metrics_only_is_told_by_signal(receiver: Receiver) -> None:
-    """404 for traces and logs is no success."""
+def test_a_receiver_of_metrics_only_fails_the_other_signals(receiver: Receiver) -> None:
+    """404 for traces or logs is a failure."""
     receiver.default = dict.fromkeys(("traces", "logs"), Reply(404))
     done = doctor("--endpoint", receiver.url)
 
@@ -83,8 +83,8 @@ def test_a_receiver_of_metrics_only_is_told_by_signal(receiver: Receiver) -> Non
     )
 
 
-def test_an_endpoint_of_one_signal_is_tried(receiver: Receiver) -> None:
-    """A good general endpoint does not hide that the one for traces is wrong, nor does waiting for it cost metrics."""
+def test_the_endpoint_of_one_signal_is_checked(receiver: Receiver) -> None:
+    """A wrong endpoint of one signal is reported beside a good general one and does not delay the other signals."""
     done = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{NOWHERE}/v1/traces")
 
     assert (done.returncode, of_signals(done)) == (
@@ -97,8 +97,8 @@ def test_an_endpoint_of_one_signal_is_tried(receiver: Receiver) -> None:
     )
 
 
-def test_the_protocol_of_each_signal_is_told(receiver: Receiver) -> None:
-    """One signal may go by gRPC and the others by HTTP."""
+def test_the_protocol_of_each_signal_is_shown(receiver: Receiver) -> None:
+    """One signal can use gRPC and the others HTTP."""
     other = GrpcReceiver()
     done = doctor(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
@@ -114,8 +114,8 @@ def test_the_protocol_of_each_signal_is_told(receiver: Receiver) -> None:
     assert [span.name for span in other.spans()] == ["otel-ml doctor"]
 
 
-def test_a_signal_that_is_not_exported_is_said_and_no_failure(receiver: Receiver) -> None:
-    """Only what is to be exported has to be taken."""
+def test_a_signal_that_is_not_exported_is_shown_and_is_not_a_failure(receiver: Receiver) -> None:
+    """Only exported signals must be taken."""
     done = doctor("--endpoint", receiver.url, OTEL_METRICS_EXPORTER="none", OTEL_TRACES_SAMPLER="always_off")
 
     assert (done.returncode, of_signals(done)) == (
@@ -129,7 +129,7 @@ def test_a_signal_that_is_not_exported_is_said_and_no_failure(receiver: Receiver
 
 
 def test_the_rest_is_checked_when_metrics_are_off() -> None:
-    """A dead endpoint is found although no metrics go there."""
+    """A dead endpoint is found although no metrics are sent to it."""
     done = doctor("--endpoint", NOWHERE, OTEL_METRICS_EXPORTER="none")
 
     assert (done.returncode, of_signals(done)) == (
@@ -143,30 +143,30 @@ def test_the_rest_is_checked_when_metrics_are_off() -> None:
 
 
 @pytest.mark.parametrize("variables", [NONE, {"OTEL_SDK_DISABLED": "true"}])
-def test_nothing_to_export_is_no_success(variables: dict[str, str]) -> None:
+def test_nothing_to_export_is_exit_code_1(variables: dict[str, str]) -> None:
     """One line says that nothing was checked."""
     done = doctor("--endpoint", NOWHERE, **variables)
 
     assert (done.returncode, lines(done, "nothing")) == (1, ["nothing is exported, so nothing was checked"])
 
 
-def test_foreign_providers_are_not_checked() -> None:
-    """What others send, and whether it arrives, is not known here."""
+def test_the_providers_of_another_sdk_are_not_checked() -> None:
+    """The doctor cannot know what another SDK sends, and whether it arrives."""
     done = doctor("--endpoint", NOWHERE, OTEL_CONFIG_FILE="otel.yaml")
 
     assert (done.returncode, lines(done, "not checked")) == (1, ["not checked: another SDK exports from this process"])
 
 
 @pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio", "parentbased_always_off"])
-def test_the_check_is_sent_whatever_the_share_of_traces(receiver: Receiver, sampler: str) -> None:
-    """A ratio of one in a million, or callers that decide alone, would keep any other span."""
+def test_the_check_is_sent_with_any_share_of_traces(receiver: Receiver, sampler: str) -> None:
+    """The sampling rule drops nearly every other span."""
     done = doctor("--endpoint", receiver.url, OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG="0.000001")
 
     assert (done.returncode, lines(done, "traces: ")) == (0, [taken(receiver.url, "traces")])
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "beginning"),
     [
         (Reply(503), "not reached: HTTP 503 at"),
         (Reply(200, b"<!doctype html>"), "refused: HTTP 200 and a web page: this is no OTLP receiver, or a proxy"),
@@ -174,12 +174,12 @@ def test_the_check_is_sent_whatever_the_share_of_traces(receiver: Receiver, samp
         (Reply(delay=30.0), "not reached: no answer in time at"),
     ],
 )
-def test_other_answers_are_told(receiver: Receiver, reply: Reply, said: str) -> None:
-    """What the receiver answers is named, and is a failure."""
+def test_other_answers_are_failures(receiver: Receiver, reply: Reply, beginning: str) -> None:
+    """The report shows the answer of the receiver."""
     receiver.default = {"logs": reply}
     done = doctor("--endpoint", receiver.url)
 
-    assert (done.returncode, [line.startswith(f"logs: {said}") for line in lines(done, "logs: ")]) == (1, [True])
+    assert (done.returncode, [line.startswith(f"logs: {beginning}") for line in lines(done, "logs: ")]) == (1, [True])
 
 
 def test_records_on_the_console_leave_the_json_readable() -> None:
@@ -192,7 +192,7 @@ def test_records_on_the_console_leave_the_json_readable() -> None:
 
 
 def test_a_scraped_page_is_an_export() -> None:
-    """A service whose metrics are scraped sends none."""
+    """Scraped metrics count as exported."""
     done = doctor(OTEL_ML_PROMETHEUS_PORT="0", **NONE)
 
     assert (done.returncode, [line.startswith("metrics: scraped at http://") for line in of_signals(done)]) == (
@@ -203,7 +203,7 @@ def test_a_scraped_page_is_an_export() -> None:
 
 @pytest.fixture
 def page_port() -> Iterator[int]:
-    """The port of the scrape page of a service that runs."""
+    """The port of the scrape page of a running service."""
     program = "import otel_ml; t = otel_ml.configure(); print(t._engine.page.port, flush=True); input()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     environment |= {**NONE, "OTEL_ML_PROMETHEUS_PORT": "0"}
@@ -216,28 +216,28 @@ def page_port() -> Iterator[int]:
 
 
 def test_beside_a_running_service_its_page_is_read(receiver: Receiver, page_port: int) -> None:
-    """The service has the port of the scrape page: what answers there is its page, and the rest is checked as ever."""
-    said = f"at http://127.0.0.1:{page_port}/metrics, where this service runs"
+    """If the service runs and has the port, its page is read and the other signals are checked as usual."""
+    line = f"at http://127.0.0.1:{page_port}/metrics, where this service runs"
     sent = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(page_port))
     scraped = doctor(OTEL_ML_PROMETHEUS_PORT=str(page_port), **NONE)
 
     assert (sent.returncode, of_signals(sent)) == (
         0,
-        [f"metrics: scrape page {said}", *(taken(receiver.url, signal) for signal in SIGNALS)],
+        [f"metrics: scrape page {line}", *(taken(receiver.url, signal) for signal in SIGNALS)],
     )
-    assert (scraped.returncode, lines(scraped, "metrics: ")) == (0, [f"metrics: scraped {said}"])
+    assert (scraped.returncode, lines(scraped, "metrics: ")) == (0, [f"metrics: scraped {line}"])
 
 
-def test_another_services_page_is_not_this_ones(page_port: int) -> None:
-    """A service of another name could not start there."""
+def test_the_page_of_another_service_is_a_failure(page_port: int) -> None:
+    """This service could not use the port."""
     done = doctor(OTEL_ML_PROMETHEUS_PORT=str(page_port), OTEL_SERVICE_NAME="other", **NONE)
-    said = f"port {page_port} is taken, and no page of this service answers there"
+    line = f"port {page_port} is taken, and no page of this service answers there"
 
-    assert (done.returncode, lines(done, "metrics: ")) == (1, [f"metrics: not sent: the scrape page's {said}"])
+    assert (done.returncode, lines(done, "metrics: ")) == (1, [f"metrics: not sent: the scrape page's {line}"])
 
 
 def drip(listener: socket.socket) -> None:
-    """Answers one byte at a time, without an end, until the listener is closed."""
+    """Answers byte by byte until the listener is closed."""
     try:
         connection, _ = listener.accept()
         with connection:
@@ -249,26 +249,26 @@ def drip(listener: socket.socket) -> None:
         return
 
 
-def test_a_scrape_port_that_another_program_has_is_a_failure(receiver: Receiver) -> None:
-    """The service could not start; the rest is checked all the same, however slowly the other one answers."""
+def test_a_scrape_port_of_another_program_is_a_failure(receiver: Receiver) -> None:
+    """The other signals are still checked, however slowly the other program answers."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         threading.Thread(target=drip, args=(other,), daemon=True).start()
         done = doctor("--endpoint", receiver.url, OTEL_ML_PROMETHEUS_PORT=str(port))
 
-    said = f"port {port} is taken, and no page of this service answers there"
+    line = f"port {port} is taken, and no page of this service answers there"
     assert (done.returncode, of_signals(done)) == (
         1,
         [
             taken(receiver.url, "traces"),
-            f"metrics: not sent: the scrape page's {said}",
+            f"metrics: not sent: the scrape page's {line}",
             taken(receiver.url, "logs"),
         ],
     )
 
 
-def test_json_tells_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
-    """State, endpoint, protocol and detail, and the ledger with what lies in the spool."""
+def test_json_has_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
+    """State, endpoint, protocol and detail, and the ledger with the spooled records."""
     receiver.default = {"traces": Reply(400)}
     done = doctor(
         "--json",
@@ -300,8 +300,8 @@ def test_json_tells_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> Non
     assert found["ledger"]["logs"] == {**entry, "in_flight": 1, "spooled": 1}
 
 
-def test_a_budget_that_is_no_number_is_one_clear_line(receiver: Receiver) -> None:
-    """As `otel-ml sampler` says it."""
+def test_a_budget_that_is_not_a_number_is_one_clear_line(receiver: Receiver) -> None:
+    """The line is that of `otel-ml sampler`."""
     done = doctor("--endpoint", receiver.url, OTEL_ML_SAMPLER_BUDGET="lots")
 
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -315,14 +315,14 @@ def test_a_misread_variable_is_shown(receiver: Receiver) -> None:
     """The report shows it; only the check decides about the exit code."""
     shown = doctor("--endpoint", receiver.url, OTEL_ML_CAPTURE_FEATURE="all")
     found = json.loads(doctor("--endpoint", receiver.url, "--json", OTEL_ML_CAPTURE_FEATURE="all").stdout)
-    said = "OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"
+    line = "OTEL_ML_CAPTURE_FEATURE (did you mean OTEL_ML_CAPTURE_FEATURES?)"
 
-    assert (shown.returncode, lines(shown, "not understood")) == (0, [f"not understood: {said}"])
-    assert found["not_understood"] == [said]
+    assert (shown.returncode, lines(shown, "not understood")) == (0, [f"not understood: {line}"])
+    assert found["not_understood"] == [line]
 
 
 def test_no_extra_is_omitted() -> None:
-    """The list is that of the package's metadata; `all` is every other one."""
+    """The list comes from the metadata of the package; `all` means every other one."""
     found = json.loads(doctor("--json", **NONE).stdout)
 
     assert set(found["extras"]) == {*(metadata("otel-ml").get_all("Provides-Extra") or ())} - {"all"}
@@ -330,7 +330,7 @@ def test_no_extra_is_omitted() -> None:
 
 
 def test_an_extra_is_installed_when_all_that_it_requires_is() -> None:
-    """One distribution that is missing makes the extra missing; what has no marker of an extra is no part of one."""
+    """One missing distribution makes the extra missing; a requirement without an extra marker belongs to none."""
     from otel_ml.cli._doctor_extras import installed
 
     requires = (

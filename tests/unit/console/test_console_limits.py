@@ -97,7 +97,7 @@ def test_work_that_is_given_up_keeps_its_place_until_it_ends():
     assert asyncio.run(attempt()) == (["busy", "busy"], [True], 7)
 
 
-def test_a_full_line_is_told_at_once():
+def test_a_full_queue_is_refused_at_once():
     """One runs, one waits, the third is refused; an exception of the work reaches the caller unchanged."""
     ended = threading.Event()
 

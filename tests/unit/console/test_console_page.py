@@ -79,7 +79,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(console):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "", "localhost:x"]
 )
-def test_a_foreign_name_for_loopback_reads_nothing(console, host):
+def test_another_name_for_loopback_reads_nothing(console, host):
     """A web site whose host name points at 127.0.0.1 gets no data."""
     assert console.send("/api/predictions", Host=host).status in {400, 421}
 
