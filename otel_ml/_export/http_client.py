@@ -23,7 +23,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 class HttpClient:
     """Posts to one address. Redirects are not followed, proxies not asked.
 
-    One thread at a time posts; `cut` and `close` may come from any other.
+    One thread at a time posts; any other may call `close`.
 
     Args:
         url: Where to; ``http`` or ``https``.
@@ -54,6 +54,7 @@ class HttpClient:
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         """Held where the connection is shut down or closed: a descriptor that was reused must not be shut down."""
+        self._is_posting = False
         self._is_cut = False
 
     def post(self, body: bytes, timeout: float) -> Response:
@@ -65,45 +66,55 @@ class HttpClient:
             OSError: There was no answer in time, or none that is HTTP.
         """
         deadline = monotonic() + timeout
-        self._is_cut = False
-        is_kept = self._is_alive()
+        with self._lock:
+            self._is_posting, self._is_cut = True, False
         try:
-            try:
-                return self._exchange(body, deadline)
-            except OSError as error:
-                self._close()
-                if not is_kept or self._is_cut or isinstance(error, TimeoutError):
-                    raise
-                return self._exchange(body, deadline)
+            return self._post(body, deadline)
         except (OSError, ValueError):
             self._close()
             raise
-
-    def cut(self) -> None:
-        """Ends the request in flight; later ones are sent as usual."""
-        self._is_cut = True
-        with self._lock:
-            if self._socket is not None:
-                with suppress(OSError):
-                    # That of a TLS connection would go on unencrypted for a moment.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        finally:
+            self._is_posting = False
+            if self._is_cut:
+                self._close()
 
     def close(self) -> None:
-        """Closes the connection, also under a request; the next request opens another one."""
-        self.cut()
-        self._close()
+        """Closes the connection and ends a request in flight; the next request opens another connection."""
+        self._is_cut = True
+        with self._lock:
+            if self._socket is None:
+                return
+            with suppress(OSError):
+                # That of a TLS connection would go on unencrypted for a moment.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            if not self._is_posting:  # else the posting thread closes it: it may still read from the descriptor
+                self._close_now()
 
     def abandon(self) -> None:
         """In a forked child: closes this process's descriptor of a connection that is still the parent's."""
         self._lock = threading.Lock()
+        self._is_posting = False
         self._lookup = None
         self._close()
 
     def _close(self) -> None:
         with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+            self._close_now()
+
+    def _close_now(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _post(self, body: bytes, deadline: float) -> Response:
+        is_kept = self._is_alive()
+        try:
+            return self._exchange(body, deadline)
+        except OSError as error:
+            self._close()
+            if not is_kept or self._is_cut or isinstance(error, TimeoutError):
+                raise
+        return self._exchange(body, deadline)
 
     def _is_alive(self) -> bool:
         """Whether a kept connection is still open and in step; forgets it otherwise."""

@@ -220,7 +220,7 @@ def test_a_request_is_cut_from_another_thread_in_every_phase(phase):
         thread = threading.Thread(target=post)
         thread.start()
         while thread.is_alive():
-            client.cut()
+            client.close()
             thread.join(0.05)
         for connection in waiting:
             connection.close()
