@@ -40,6 +40,7 @@ class Replay:
         self._changed = threading.Condition()
         self._stopping = False
         self._is_waiting = False
+        self._retry_after: float | None = None
         self._thread: threading.Thread | None = None
 
     def serve(self, signal: Signal, transport: Transport, timeout: float) -> None:
@@ -102,7 +103,7 @@ class Replay:
         while not self._stopping:
             done = _guard.call("spool.replay", self._round)
             failed = 0 if done else failed + 1
-            pause = retry.pause(failed)
+            pause = retry.pause(failed, None if done else self._retry_after)
             with self._changed:
                 self._is_waiting = not done
                 if not self._stopping:
@@ -110,6 +111,7 @@ class Replay:
 
     def _round(self) -> bool:
         """Sends what is in the spool; False when the first hop does not answer."""
+        self._retry_after = None
         self._count_removed()
         paths = self._spool.list_requests()[::-1]
         while paths:
@@ -139,6 +141,7 @@ class Replay:
             return ()
         answer = _guard.call("spool.post", target.transport.post, content.body, target.timeout) or BROKEN_TRANSPORT
         if answer.kind == "retry":
+            self._retry_after = answer.retry_after
             return None
         halves = _split_in_two(content) if answer.kind == "too_large" else ()
         if halves:  # written before they are sent: if the process ends in between, nothing is lost or repeated
