@@ -54,7 +54,7 @@ def define(parser: argparse.ArgumentParser) -> None:
             flag, type=whole(1, 65535), default=port, help=f"port of the {what}, or the next free one (default: {port})"
         )
     parser.add_argument("--folder", type=Path, help="work folder, emptied first (default: in the user's cache)")
-    add_json(parser, "the addresses, too,")
+    add_json(parser, "the addresses")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -560,9 +560,6 @@ def test_texts_of_exceptions_are_withheld_where_a_model_is_sensitive(telemetry, 
     assert "age is" not in str(span)
 
 
-# --- FastAPI's own log events -------------------------------------------------------------------------------------------
-
-
 def logged(telemetry):
     return [record["event_name"] for record in telemetry.logs()]
 

@@ -103,9 +103,8 @@ def test_hostile_bytes_harm_nothing(serve, receiver, attributes_of, parser):
     assert "otel-ml:" not in served.output
 
 
-def test_two_workers_are_two_instances(serve, receiver):
-    """Each spawned worker has its own instance id and loses nothing."""
-    served = serve(*UVICORN, "--workers", "2", folder=FOLDER, SERVED_MODE="own")
+def assert_two_instances_lose_nothing(served, receiver):
+    """Sends requests until two processes have answered, then compares them with what was received."""
     seen, sent = set(), 0
     while len(seen) < 2 and sent < 2000:
         seen |= {answer.json()["pid"] for answer in together([f"{served.url}/predict/1"] * 20)}
@@ -115,6 +114,12 @@ def test_two_workers_are_two_instances(serve, receiver):
     servers, predictions = server_and_prediction_spans(receiver)
     assert (len(seen), len(servers), len(predictions)) == (2, sent, sent)
     assert len({resource["service.instance.id"] for resource in receiver.span_resources()}) == 2
+
+
+def test_two_workers_are_two_instances(serve, receiver):
+    """Each spawned worker has its own instance id and loses nothing."""
+    served = serve(*UVICORN, "--workers", "2", folder=FOLDER, SERVED_MODE="own")
+    assert_two_instances_lose_nothing(served, receiver)
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)])
@@ -126,15 +131,7 @@ def test_gunicorn_workers_are_instances_of_their_own(serve, receiver, options):
         folder=FOLDER,
         SERVED_MODE="own",
     )
-    seen, sent = set(), 0
-    while len(seen) < 2 and sent < 2000:
-        seen |= {answer.json()["pid"] for answer in together([f"{served.url}/predict/1"] * 20)}
-        sent += 20
-
-    served.terminate()
-    servers, predictions = server_and_prediction_spans(receiver)
-    assert (len(seen), len(servers), len(predictions)) == (2, sent, sent)
-    assert len({resource["service.instance.id"] for resource in receiver.span_resources()}) == 2
+    assert_two_instances_lose_nothing(served, receiver)
 
 
 @pytest.mark.parametrize("disabled", ["", "fastapi", "fastapi,logging", "otel_ml_logging"])

@@ -131,22 +131,22 @@ class GeneralExchange(Exchange):
         self._routes = routes
         self._root: str = self._scope.get("app_root_path", self._scope.get("root_path", ""))
 
-    def watch(self, word: str, measured: Attributes, measure: RequestMetrics | None) -> None:
+    def watch(self, word: str, measured: Attributes, metrics: RequestMetrics | None) -> None:
         """Starts to measure the request.
 
         Args:
             word: The method in the span's name.
             measured: The attributes of its metrics that are known at the start.
-            measure: Where it is measured; None if FastAPI measures it.
+            metrics: Where it is measured; None if FastAPI measures it.
         """
         self._word = word
         method, scheme = (str(measured.get(name, "")) for name in (semconv.HTTP_REQUEST_METHOD, semconv.URL_SCHEME))
         self._begun = (method, scheme)
         self._started = perf_counter()
-        self._measure = measure
+        self._metrics = metrics
         self._is_open = True
-        if measure is not None:
-            self._ended = measure.begin((method, scheme), self.context)
+        if metrics is not None:
+            self._ended = metrics.begin((method, scheme), self.context)
 
     def record(self, error: BaseException | None, status: int | None) -> None:
         """Ends the span and measures the request."""
@@ -162,9 +162,9 @@ class GeneralExchange(Exchange):
             if found.error_type not in {None, semconv.CANCELLED}:
                 span.set_status(StatusCode.ERROR)
         finally:
-            if self._measure is not None:
+            if self._metrics is not None:
                 seconds = max(0.0, perf_counter() - self._started)
-                self._measure.record(found, seconds, self.context)
+                self._metrics.record(found, seconds, self.context)
                 self._ended()
             span.end()
 

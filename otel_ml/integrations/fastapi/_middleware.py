@@ -158,13 +158,13 @@ class ServerLayer:
         state.span = span if span is not None else trace.INVALID_SPAN
         context = set_value(PREDICTIONS_KEY, state, trace.set_span_in_context(state.span, parent))
         switch = settings.native_switch
-        measure = None if switch.has_metrics(scope) else settings.binding.metrics
+        request_metrics = None if switch.has_metrics(scope) else settings.binding.metrics
         native = _native_telemetry.attach(scope, switch.logger_for(scope))
         if native is not None:
             context = set_value(_native_telemetry.CONTEXT_KEY, native, context)
         exchange = GeneralExchange(channel, state, context, settings.routes)
         exchange.native = native
-        exchange.watch(word, measured, measure)
+        exchange.watch(word, measured, request_metrics)
         return exchange
 
     def _has_contrib(self, scope: Scope) -> bool:

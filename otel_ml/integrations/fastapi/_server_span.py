@@ -133,8 +133,6 @@ class FastServerSpan(RequestPredictions, FastSpan):
                 self._exemplar = cell.offer(bucket, Exemplar(seconds, end_ns, self._trace_id, self._span_id))
         offer(self)
 
-    # --- server_spans.FinishedSpan: called on the worker -----------------------------------------------------------
-
     def compact(self) -> CompactSpan | None:
         """The few values of a span without added attributes or events; None for any other."""
         if not self._is_fast or self._trace_state:

@@ -6,19 +6,9 @@ import asyncio
 import threading
 from types import SimpleNamespace
 
-import pytest
-
 from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml.integrations.fastapi import _flush
-
-
-@pytest.fixture(autouse=True)
-def unbound():
-    _guard.reset()
-    yield
-    ports.enter(None)
-    _guard.reset()
 
 
 def test_in_own_mode_the_engine_is_flushed():

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import pytest
-
-from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml.integrations.fastapi._mode_binding import ModeBinding
-
-
-@pytest.fixture(autouse=True)
-def unbound():
-    _guard.reset()
-    yield
-    ports.enter(None)
-    _guard.reset()
 
 
 def test_the_binding_follows_the_mode():
