@@ -1,4 +1,4 @@
-"""`service.instance.id`: stable over restarts, distinct between workers, by the lowest free slot under a file lock."""
+"""`service.instance.id`: stable over restarts and distinct between workers, from the lowest free slot of file locks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _POD_NAME: Final = "HOSTNAME"
 
 
 class Instance:
-    """This process's instance of a service. Holds its slot until the process ends; the system frees the lock.
+    """This process's instance of a service. Holds its slot until the process ends.
 
     Args:
         service: Name of the service, with its namespace.
@@ -70,7 +70,7 @@ class Instance:
         """Protects the slot's file from cleaners of temporary files; to be called from time to time.
 
         If the file was removed all the same, it is created and locked again. A process that took the slot meanwhile has
-        the same id; one line says so, since a resource cannot change while it is in use.
+        the same id; one log line reports it, since a resource cannot change while it is in use.
         """
         if self._clock() - self._checked_at < _locks.CHECK_SECONDS or not self._checking.acquire(blocking=False):
             return

@@ -1,4 +1,4 @@
-"""Counters that continue when what is read restarts, wraps, steps back or is replaced."""
+"""Counters that continue when their source restarts, wraps, steps back or is replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
 
 class Counter:
-    """One cumulative counter: what is read now, plus what was counted before restarts."""
+    """One cumulative counter: the value read now, plus the counts before restarts."""
 
     __slots__ = ("last", "offset", "owner")
 
@@ -28,7 +28,7 @@ class Counter:
         self.last: float = 0
         """The last raw value."""
         self.offset: float = 0
-        """What was counted before restarts."""
+        """The counts before restarts."""
         self.owner = owner
         """Whose counter it is."""
 
@@ -70,7 +70,7 @@ class Counter:
 
 
 class ContinuedCounters:
-    """Counters of a process or container: what the current owner counts is added to what its predecessors counted.
+    """Counters of a process or container: the count of the current owner is added to those of its predecessors.
 
     Only the owner shows that a counter restarted. A fall under one owner is passed on.
     """

@@ -1,4 +1,4 @@
-"""Which of several processes reads what they share: one is elected by a file lock, which ends with its process."""
+"""Elects the process that reads shared devices and the container, by a file lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Leadership:
         return folder / f"{_PREFIX}{self._group or _own_group()}{_SUFFIX}"
 
     def _ask(self) -> bool | None:
-        """Whether this process got the lock; None, and one log line, where nobody can have one."""
+        """Whether this process got the lock; None, and one log line, if no lock is possible."""
         path: Path | None = None
         try:
             path = self._path()

@@ -12,7 +12,7 @@ import psutil as _psutil
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import ContinuedCounters
-from otel_ml.resource_sampler._source import Gap, Reading, Report, gap_of, gather
+from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, to_gap
 from otel_ml.resource_sampler._target_process import SEARCH_SECONDS
 from otel_ml.resource_sampler.linux._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
 from otel_ml.resource_sampler.linux._process import ProcessSource, garbage_collection
@@ -108,7 +108,7 @@ class PortableHostSource:
             try:
                 space = self._psutil.disk_usage(mount.mountpoint)
             except OSError as error:
-                yield gap_of(f"filesystem {mount.mountpoint}", error)
+                yield to_gap(f"filesystem {mount.mountpoint}", error)
                 continue
             states = {"used": space.used, "free": space.free, "reserved": space.total - space.used - space.free}
             for state, size in states.items():
@@ -132,7 +132,7 @@ class PortableHostSource:
 class PortableProcessSource:
     """Reads one process through psutil: CPU, memory, threads, descriptors, storage, uptime and garbage collection.
 
-    Counters of a process that replaces another one continue; id and start tell them apart.
+    Counters of a process that replaces another one continue; id and start distinguish them.
 
     Args:
         pid: The process, or a function that returns it (None for no process); by default this process, also

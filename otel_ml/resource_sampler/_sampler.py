@@ -148,7 +148,7 @@ class ResourceSampler:
         self.stop()
 
     def sample(self) -> Snapshot:
-        """Takes one snapshot on the calling thread and returns it; needs no start and emits nothing by itself."""
+        """Takes one snapshot on the calling thread and returns it; needs no start and exports nothing."""
         with self._reading:
             started = self._clock()
             snapshots = tuple(self._read(source) for source in self._sources)
@@ -191,7 +191,7 @@ class ResourceSampler:
             _guard.warn(f"otel-ml: reading the {reading[0]} hangs: all readings are absent until it returns")
 
     def instrument(self, meter: Meter) -> None:
-        """Creates what is recorded rather than read: the histograms of the sampler and of its sources."""
+        """Creates the histograms of the sampler and of its sources."""
         self._health.create(meter)
         for source in self._sources:
             instrument = getattr(source, "instrument", None)

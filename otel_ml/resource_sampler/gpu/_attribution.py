@@ -37,8 +37,8 @@ class Attribution:
 
     For each GPU the first method that applies is used: ``framework`` (the allocator of a loaded torch), ``pid`` (the
     driver's process list names us, or a descendant, and that process has CUDA open), ``host_pid`` (it names us by the
-    host's number), ``exclusive`` (the only device that is visible, and nobody else is listed: an upper bound). Without
-    a method there is no figure.
+    host's number), ``exclusive`` (the only device that is visible, and no other process is listed: an upper bound).
+    Without a method there is no figure.
 
     Args:
         nvml: The driver library.
@@ -121,7 +121,7 @@ class Attribution:
         used = [memory[pid] or 0 for pid in ours]
         if held:
             value, used_method = held, "framework"
-        elif used and all(used):  # 0 is what a half translated process id gives
+        elif used and all(used):  # 0 comes from a half-translated process id
             value, used_method = sum(used), method
         elif is_sole and device.memory_used and memory.keys() <= ours and self._owners.has_device():
             value, used_method = device.memory_used, "exclusive"

@@ -34,10 +34,14 @@ class _Request:
 
 
 class Worker:
-    """Does one piece of work at a time on a daemon thread, which starts with the first one."""
+    """Does one piece of work at a time on a daemon thread, which starts with the first one.
 
-    def __init__(self, name: str = "otel-ml-nvml") -> None:
-        self._name = name
+    Args:
+        spawn: `otel_ml._process.spawn`, or what starts threads like it.
+    """
+
+    def __init__(self, spawn: Callable[..., threading.Thread | None] = _process.spawn) -> None:
+        self._spawn = spawn
         self._condition = threading.Condition()
         self._current: _Request | None = None
         self._last: _Request | None = None
@@ -61,7 +65,7 @@ class Worker:
                 raise Unanswered
             self._current = request
             if not self.is_alive:
-                self._thread = _process.spawn(self._name, self._run)
+                self._thread = self._spawn("otel-ml-nvml", self._run)
                 if self._thread is None:
                     self._current = None
                     raise Unanswered

@@ -92,7 +92,7 @@ class GpuTable:
         self._known = {}
 
     def release(self) -> None:
-        """Lets go of everything that the driver library gave."""
+        """Frees everything that came from the driver library."""
         for known in self._known.values():
             known.release()
             known.gpu.handle = None

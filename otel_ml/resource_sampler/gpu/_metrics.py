@@ -35,4 +35,4 @@ METRICS: Final = (
     semconv.PROCESS_GPU_UTILIZATION,
     semconv.MODEL_GPU_MEMORY_USAGE,
 )
-"""All metrics that the GPU source may ever give."""
+"""All metrics that the GPU source may return."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.linux._cgroup import Group
 from otel_ml.resource_sampler.linux._disks import MAX_DISKS, is_virtual
 

@@ -9,17 +9,8 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import ContinuedCounters, Counter
-from otel_ml.resource_sampler._source import (
-    SECONDS_PER_TICK,
-    Gap,
-    Reading,
-    Report,
-    gap_of,
-    gather,
-    measured,
-    number_after,
-    read_bytes,
-)
+from otel_ml.resource_sampler._proc_files import number_after, read_bytes
+from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured, to_gap
 from otel_ml.resource_sampler.linux._block_io import BlockIo
 from otel_ml.resource_sampler.linux._cgroup import UNIFIED
 from otel_ml.resource_sampler.linux._membership import Membership, Owner, no_group
@@ -119,7 +110,7 @@ class ContainerSource:
         def step() -> Iterable[Reading | Gap]:
             if self._membership.find(controller) is not None:
                 return self._counters.apply(read(), owner)
-            return (gap_of(what, no_group(controller)),)
+            return (to_gap(what, no_group(controller)),)
 
         return what, step
 

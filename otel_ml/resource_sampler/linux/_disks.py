@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, measured, read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, measured
 
 MAX_DISKS: Final = 32
 
@@ -40,7 +41,7 @@ class Disks:
         self._table = str(proc / "diskstats")
         self._sys_block = sys_block
         self._known: dict[bytes, tuple[_Attributes, _Attributes, _Attributes] | None] = {}
-        """Attributes of a disk (device, read, write); None for what is no whole disk."""
+        """Attributes of a disk (device, read, write); None for a device that is no whole disk."""
 
     def read(self) -> Iterator[Reading | Gap]:
         """Bytes, operations and time by disk and direction, and the time in which the disk was busy."""

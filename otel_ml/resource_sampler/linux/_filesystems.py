@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, gap_of, measured, read_text
+from otel_ml.resource_sampler._proc_files import read_text
+from otel_ml.resource_sampler._source import Gap, Reading, measured, to_gap
 
 MAX_FILESYSTEMS: Final = 16
 MOUNTS_SECONDS: Final = 10.0
@@ -76,7 +77,7 @@ class Filesystems:
             try:
                 space = self._statvfs(point)
             except OSError as error:
-                yield gap_of(f"filesystem {point}", error)
+                yield to_gap(f"filesystem {point}", error)
                 continue
             used, free = space.f_blocks - space.f_bfree, space.f_bavail
             size = space.f_frsize

@@ -9,16 +9,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import (
-    SECONDS_PER_TICK,
-    Gap,
-    Reading,
-    Report,
-    gather,
-    measured,
-    number_after,
-    read_bytes,
-)
+from otel_ml.resource_sampler._proc_files import number_after, read_bytes
+from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured
 from otel_ml.resource_sampler.linux._disks import MAX_DISKS, Disks
 from otel_ml.resource_sampler.linux._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
 from otel_ml.resource_sampler.linux._network import MAX_INTERFACES, Network

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from otel_ml.resource_sampler._source import close_kept_files, read_text
+from otel_ml.resource_sampler._proc_files import close_kept_files, read_text
 from otel_ml.resource_sampler.linux._cgroup import UNIFIED, Group, find_groups
 
 LOCATED_SECONDS: Final = 10.0

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, measured, read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, measured
 
 MAX_INTERFACES: Final = 32
 

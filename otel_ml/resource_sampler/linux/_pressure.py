@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._source import Gap, Reading, gap_of, measured, read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes
+from otel_ml.resource_sampler._source import Gap, Reading, measured, to_gap
 
 _RESOURCES: Final = ("cpu", "memory", "io", "irq")
 
@@ -48,7 +49,7 @@ class Pressure:
             try:
                 content = read_bytes(path)
             except OSError as error:
-                gap = gap_of(f"{resource} pressure", error)
+                gap = to_gap(f"{resource} pressure", error)
                 if isinstance(error, FileNotFoundError):  # a kernel does not learn it while it runs
                     self._absent[resource] = gap
                 yield gap

@@ -13,17 +13,8 @@ from typing import Final, Protocol
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import ContinuedCounters
-from otel_ml.resource_sampler._source import (
-    SECONDS_PER_TICK,
-    Gap,
-    Reading,
-    Report,
-    close_kept_files,
-    gather,
-    measured,
-    number_after,
-    read_bytes,
-)
+from otel_ml.resource_sampler._proc_files import close_kept_files, number_after, read_bytes
+from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured
 from otel_ml.resource_sampler.linux._children import Children
 from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 

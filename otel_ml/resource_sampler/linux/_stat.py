@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from otel_ml.resource_sampler._source import read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes
 
 _COLUMNS: Final = 24 - 3 + 1
 _chosen: Final = itemgetter(*(column - 3 for column in (4, 10, 12, 14, 15, 16, 17, 20, 22, 23, 24)))

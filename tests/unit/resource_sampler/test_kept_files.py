@@ -8,14 +8,14 @@ import sys
 import psutil
 import pytest
 
-from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, _source
+from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, _proc_files
 
 
 @pytest.fixture
 def kept(monkeypatch):
     """As in a process that does nothing but sample."""
     descriptors: dict[str, int] = {}
-    monkeypatch.setattr(_source, "_kept", descriptors)
+    monkeypatch.setattr(_proc_files, "_kept", descriptors)
     yield descriptors
     for descriptor in descriptors.values():
         os.close(descriptor)
@@ -82,11 +82,11 @@ def test_the_files_of_a_group_that_was_left_do_not_stay_open(kept, data, tmp_pat
 
 def test_the_number_of_kept_files_is_bounded(kept, tmp_path, monkeypatch):
     """Further files are reopened each time; a file of several pages is read to its end in both cases."""
-    monkeypatch.setattr(_source, "_MAX_KEPT", 2)
+    monkeypatch.setattr(_proc_files, "_MAX_KEPT", 2)
     contents = [b"a" * 10, b"b" * 100_000, b"c" * 5_000]
     for number, content in enumerate(contents):
         (tmp_path / str(number)).write_bytes(content)
-    seen = [_source.read_bytes(str(tmp_path / str(number))) for number in (0, 1, 2, 0, 1, 2)]
+    seen = [_proc_files.read_bytes(str(tmp_path / str(number))) for number in (0, 1, 2, 0, 1, 2)]
     assert seen == contents * 2
     assert len(kept) == 2
 

@@ -9,17 +9,18 @@ import psutil
 import pytest
 
 from otel_ml import semconv
-from otel_ml.resource_sampler import ContainerSource, _source
+from otel_ml.resource_sampler import ContainerSource, Gap, _proc_files
+from otel_ml.resource_sampler._source import to_gap
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 
 READ = """
 import sys
 from pathlib import Path
-from otel_ml.resource_sampler import ContainerSource, _source
+from otel_ml.resource_sampler import ContainerSource, _proc_files
 root = Path(sys.argv[1])
 if sys.argv[2] == "kept":
-    _source.keep_files_open()
+    _proc_files.keep_files_open()
 report = ContainerSource(proc=root / "proc", root=root).read()
 print(len(report.readings), sorted({gap.kind for gap in report.gaps}))
 """
@@ -52,7 +53,7 @@ def test_one_pipe_costs_only_its_own_readings(data, tmp_path):
     os.close(other_end)
     kills = tuple(reading for reading in whole.readings if reading.metric is semconv.CONTAINER_MEMORY_OOM_KILLS)
     left = tuple(reading for reading in whole.readings if reading not in kills)
-    refused = _source.Gap("container oom kills", "io", "not a regular file")
+    refused = Gap("container oom kills", "io", "not a regular file")
     assert (len(kills), report.readings, report.gaps) == (1, left, (refused, *whole.gaps))
 
 
@@ -67,9 +68,9 @@ def test_only_a_regular_file_is_read_and_nothing_stays_open(tmp_path, strange):
     before = psutil.Process().num_fds()
     writer = os.open(tmp_path / "pipe", os.O_RDWR)
     with pytest.raises(OSError, match="not a regular file|Too many levels of symbolic links") as refused:
-        _source.read_bytes(path)
+        _proc_files.read_bytes(path)
     os.close(writer)
-    assert _source.gap_of("x", refused.value).kind == "io"
+    assert to_gap("x", refused.value).kind == "io"
     assert psutil.Process().num_fds() == before
 
 
@@ -103,7 +104,7 @@ def test_a_path_upwards_does_not_lead_out_of_another_processs_root(tmp_path):
     (tmp_path / "7" / "root" / "below").mkdir(parents=True)
     (tmp_path / "7" / "secret").write_text("1")
     with pytest.raises(OSError, match="a link on the way"):
-        _source.read_bytes(f"{tmp_path / '7' / 'root' / 'below'}/../../secret")
+        _proc_files.read_bytes(f"{tmp_path / '7' / 'root' / 'below'}/../../secret")
 
 
 MOUNT = """
@@ -116,7 +117,7 @@ for folder in from to; do
 done
 mount --bind "$1/from/$segment/$segment/$segment/$segment/$segment/$segment/$segment" "$deep"
 mount -t tmpfs last "$1/from"
-exec "$2" -c "from otel_ml.resource_sampler._source import read_text; print(read_text('/proc/self/mountinfo'), end='')"
+exec "$2" -c "from otel_ml.resource_sampler._proc_files import read_text; print(read_text('/proc/self/mountinfo'), end='')"
 """
 
 

@@ -13,6 +13,7 @@ import pytest
 from fake_nvml import scenario
 from nvml_fixtures import A, B, rows_of, xids
 
+from otel_ml import _process
 from otel_ml.resource_sampler import Gap, Reading, Report, ResourceSampler
 from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
 from otel_ml.semconv import SYSTEM_CPU_LOGICAL_COUNT
@@ -53,8 +54,19 @@ def test_work_is_done_on_one_thread_one_after_the_other():
     assert not worker.is_alive
 
 
-def test_a_late_result_is_thrown_away_and_nothing_is_queued():
-    """Whoever asks while a call hangs is told at once; afterwards it goes on as before."""
+def test_without_a_thread_there_is_no_answer_and_the_next_request_tries_again():
+    """The system may refuse a thread at any time, and the interpreter does so at its end."""
+    refusing = [True]
+    worker = Worker(spawn=lambda *work: None if refusing.pop() else _process.spawn(*work))
+    with pytest.raises(Unanswered):
+        worker.ask(lambda: 1, 5.0)
+    refusing.append(False)
+    assert worker.ask(lambda: 1, 5.0) == 1
+    assert worker.end(lambda: None, 5.0)
+
+
+def test_a_late_result_is_discarded_and_nothing_is_queued():
+    """A request while a call hangs fails at once; afterwards requests are answered as before."""
     worker, gate, done = Worker(), threading.Event(), []
 
     def slow():
