@@ -1,4 +1,4 @@
-"""The one worker thread: renders, encodes and bins what waits in the queues, in small chunks with pauses between."""
+"""The worker thread: renders, encodes and bins the queued records in small chunks with pauses in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_ml._telemetry._yielding import PAUSE, WorkSlot
 
 
 class Worker:
-    """The thread behind the queues, started on first use, also after a fork."""
+    """The thread that empties the queues; it starts on first use, also after a fork."""
 
     def __init__(
         self, queues: Sequence[WorkQueue], *, delay: float, housekeeping: Callable[[], object] = lambda: None
@@ -26,13 +26,13 @@ class Worker:
             queue.wakeup = Wakeup(self._start, self.wake)
 
     def wake(self) -> None:
-        """Asks for a round now; starts the thread if there is none."""
+        """Starts a round now, and the thread if there is none."""
         self._start()
         if not self._awake.is_set():
             self._awake.set()
 
     def drain(self, deadline: float) -> bool:
-        """Waits until all that waited at the call is encoded and queued; False when the deadline passes first."""
+        """Waits until all records queued before the call are encoded; returns False when the deadline passes first."""
         with self._rounds:
             wanted = self._finished + (2 if self._running else 1)
         if self._thread is None and not any(len(queue) for queue in self.queues):
@@ -42,7 +42,7 @@ class Worker:
             return self._rounds.wait_for(lambda: self._finished >= wanted, max(0.0, deadline - monotonic()))
 
     def stop(self, deadline: float) -> None:
-        """Encodes what waits until the deadline, drops and counts the rest, ends the thread."""
+        """Encodes what is queued until the deadline, drops and counts the rest, and ends the thread."""
         for queue in self.queues:
             queue.closed = True
         self._stopping = True
@@ -75,7 +75,7 @@ class Worker:
         if self._thread is not None or self._stopping:
             return
         with self._starting:
-            if self._thread is None:  # without a thread `stop` works on its caller's
+            if self._thread is None:  # without a thread, `stop` works on its caller's
                 self._thread = _process.spawn("otel-ml-worker", self._run)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""`configure`: decides the mode once, puts it in force, and hands out the one `Telemetry`."""
+"""`configure`: decides the mode once, puts it in force and returns the one `Telemetry`."""
 
 from __future__ import annotations
 
@@ -44,40 +44,40 @@ class Telemetry:
         self.config = config
         self._engine = engine
         self._why = why
-        self._others = ForeignProviders(_globals)
+        self._foreign = ForeignProviders(_globals)
 
     def force_flush(self, timeout: float = 5.0) -> bool:
-        """Sends everything that was finished before the call.
+        """Exports everything that was finished before the call.
 
         Args:
             timeout: Seconds after which it returns in any case.
 
         Returns:
-            True when the first hop accepted all of it in time. In guest mode, when the providers say so.
+            True when the first hop accepted all of it in time; in guest mode, when the providers report success.
         """
         deadline = monotonic() + timeout
         if self._engine is not None:
             return bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
         if self.mode == "off":
             return True
-        return self._others.flush(deadline)
+        return self._foreign.flush(deadline)
 
     def shutdown(self, timeout: float = 5.0) -> bool:
-        """Sends what it can within ``timeout`` seconds, counts the rest as dropped, and ends all threads.
+        """Exports what it can within ``timeout`` seconds, counts the rest as dropped, and ends all threads.
 
-        Safe to call twice, and in any mode: providers that are not ours are flushed, not ended. A processor or exporter
-        that ignores its time limit is left behind, and one line says so.
+        Safe to call twice and in any mode: foreign providers are flushed, not shut down. A processor or exporter that
+        ignores its time limit is abandoned, and one line says so.
         """
         if self._engine is None:
             return self.force_flush(timeout)
         return bool(_guard.call("telemetry.shutdown", self._engine.shutdown, monotonic() + timeout))
 
     def ledger(self) -> dict[str, Ledger]:
-        """The account of each signal, by ``traces``, ``metrics`` and ``logs``; empty when nothing of ours sends."""
+        """Returns the ledger of each signal, by ``traces``, ``metrics`` and ``logs``; empty unless the mode is own."""
         return {} if self._engine is None else self._engine.ledger()
 
     def notes(self) -> list[str]:
-        """What `otel-ml doctor` says about this set-up, one line a fact."""
+        """Returns the lines of `otel-ml doctor` about this set-up."""
         if self._engine is None:
             return [f"mode: {self.mode} ({self._why})"]
         return [f"mode: {self.mode}", *self._engine.notes()]
@@ -86,20 +86,20 @@ class Telemetry:
 def configure(**arguments: Any) -> Telemetry:
     """Sets up telemetry for this process; keywords are those of `Config`, the OTEL_* variables fill the rest.
 
-    Where nobody has set OTel providers yet, it sets them (mode *own*). Where they exist, a configuration file is
-    declared or `opentelemetry-instrument` ran, it leaves them alone (mode *guest*). With ``OTEL_SDK_DISABLED=true``
-    it does nothing (mode *off*).
+    If there are no OTel providers yet, it sets them (mode *own*). If there are, if a configuration file is declared or
+    if `opentelemetry-instrument` ran, it leaves them alone (mode *guest*). With ``OTEL_SDK_DISABLED=true`` it does
+    nothing (mode *off*).
 
-    How a process ends decides what is sent: at the interpreter's exit, in a child of `multiprocessing` and at the end
-    of an instrumented ASGI application everything, within five seconds. `os._exit`, SIGKILL and a SIGTERM that nobody
-    handles cost what waits, at most one second and one request; ``flush_on_sigterm=True`` saves the last of these,
-    and ``spool_dir`` saves across restarts what the first hop has not taken. A forked child starts at zero.
+    At the interpreter's exit, in a child of `multiprocessing` and at the end of an instrumented ASGI application,
+    everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose what is queued, at
+    most one second and one request; ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps what the
+    first hop has not accepted across restarts. A forked child starts at zero.
 
     Returns:
-        The one `Telemetry` of the process; the same one at every further call.
+        The one `Telemetry` of the process, the same at every further call.
 
     Raises:
-        ConfigError: A setting is wrong, or a further call asks for something else than the first.
+        ConfigError: A setting is wrong, or a further call has other arguments than the first.
     """
     global _current
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -113,33 +113,33 @@ def configure(**arguments: Any) -> Telemetry:
         engine = OwnEngine(config) if mode == "own" else None
         _current = install(Telemetry(mode, config, engine, why), engine)
     if mode != "off":
-        _guard.call("telemetry.variables", _say_what_means_nothing)
+        _guard.call("telemetry.variables", _warn_of_misread_variables)
     if mode == "guest" and "service_name" in given:
-        _say_whose_name(given["service_name"], why)
+        _warn_of_service_name(given["service_name"], why)
     if config.logging and mode != "off":
         import_module(_LOGGING_ROOM).instrument_logging()
     return _current
 
 
-def _say_what_means_nothing() -> None:
-    """One line for each variable that is misspelt or read otherwise than it looks: what was meant is not in force."""
+def _warn_of_misread_variables() -> None:
+    """Logs one line for each variable that has no effect or another one than intended."""
     for line in misread_variables(os.environ):
         _guard.warn(f"otel-ml: not understood: {line}")
 
 
-def _say_whose_name(asked: str, why: str) -> None:
-    """One line if telemetry goes out under another service's name than was asked for: it would not be found."""
+def _warn_of_service_name(asked: str, why: str) -> None:
+    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it."""
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     in_force = _guard.attempt(lambda: resource.attributes[semconv.SERVICE_NAME] if resource is not None else None)
     if isinstance(in_force, str) and in_force != asked:
         _guard.warn(
-            f"otel-ml: {why}, so that telemetry goes out as its service {in_force!r}, not as {asked!r}: "
+            f"otel-ml: {why}, so telemetry leaves under its service name {in_force!r}, not as {asked!r}: "
             f"set {ENV_SERVICE_NAME} for it"
         )
 
 
 def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
-    """Puts the mode in force and, in own mode, our providers where none are set."""
+    """Puts the mode in force and, in own mode, sets our providers."""
     if engine is not None:
         trace.set_tracer_provider(engine.tracer_provider)
         metrics.set_meter_provider(engine.meter_provider)
@@ -161,7 +161,7 @@ def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
 
 
 def decide() -> tuple[Mode, str]:
-    """The mode that this process calls for, and why."""
+    """Returns the mode for this process, and the reason."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return "off", "OTEL_SDK_DISABLED is true"
     if os.environ.get(ENV_CONFIG_FILE, "").strip():
@@ -175,13 +175,13 @@ def decide() -> tuple[Mode, str]:
 
 
 def _is_unset(provider: Any) -> bool:
-    """Whether this is the API's own placeholder; other distributions have proxies too, but those are set."""
+    """Whether this is the API's own placeholder. Proxies of other distributions are real providers."""
     kind = type(provider)
     return kind.__module__.startswith("opentelemetry.") and kind.__name__.lstrip("_").startswith("Proxy")
 
 
 class _Fork:
-    """The process's one set of fork hooks; hooks cannot be taken back, so they ask for the engine in force."""
+    """The process's one fork hook. Hooks cannot be removed, so it asks for the engine in force."""
 
     def __init__(self) -> None:
         self.engine: OwnEngine | None = None
@@ -207,12 +207,12 @@ _fork = _Fork()
 
 
 def current() -> Telemetry | None:
-    """What `configure` has set up, if it was called."""
+    """Returns what `configure` has set up, if it was called."""
     return _current
 
 
 def in_force() -> OwnEngine | None:
-    """The engine that `configure` has put in force, if any."""
+    """Returns the engine in force, if any."""
     return _fork.engine
 
 

@@ -124,7 +124,7 @@ class State:
     policy: Policy | None = None
     """None before `configure`: the environment decides."""
 
-    def is_of(self, other: State | None) -> bool:
+    def shares_engine(self, other: State | None) -> bool:
         """Whether both states count into the same engine, so that a handle may keep its counts."""
         return self is other or (self.engine is not None and other is not None and self.engine is other.engine)
 

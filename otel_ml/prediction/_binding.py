@@ -113,6 +113,6 @@ def _shared(state: State, meter: Meter) -> ModelGauges:
     """Returns the instruments that all models of one engine share; the SDK drops a second observable of one name."""
     global _current
     with _lock:
-        if _current is None or not _current[0].is_of(state):
+        if _current is None or not _current[0].shares_engine(state):
             _current = (state, ModelGauges(meter))
         return _current[1]

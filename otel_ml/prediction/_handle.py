@@ -42,7 +42,7 @@ class Handle:
 
     def bind(self, state: ports.State) -> None:
         """Binds the model to the state that is now in force."""
-        if self._bound is not None and not state.is_of(self._bound):
+        if self._bound is not None and not state.shares_engine(self._bound):
             self._observers = Observers(self.spec)
         self._bound = state
         monitor = self._observers.monitor

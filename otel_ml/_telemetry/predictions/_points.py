@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from otel_ml._telemetry.predictions.cells import Identity, ModelCells
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
-"""A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
+"""A scope of its own: the encoder keeps only the last of several equal scopes."""
 
 Attributes = dict[str, str]
 

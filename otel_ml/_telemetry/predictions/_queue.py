@@ -27,9 +27,9 @@ class PredictionQueue:
     """The queue of finished predictions.
 
     `offer` runs on the service's threads for every prediction, so its common case is one comparison and one append:
-    while the queue is shorter than ``_free``, the worker is running, the queue is open and nobody has to be woken.
-    Whatever changes one of these sets ``_free`` to 0, and the next `offer` checks everything again. The ledger counts
-    records when the worker takes them, not here; `waiting` adds those still in the queue.
+    while the queue is shorter than ``_free``, it is open, and the worker is running and need not be woken. Closing or
+    forking sets ``_free`` to 0, and the next `offer` checks everything again. The ledger counts records when the worker
+    takes them, not here; `waiting` adds those still in the queue.
     """
 
     def __init__(self, *, limit: int, traces: SignalOutput[SpanData], logs: SignalOutput[EventData]) -> None:

@@ -1,4 +1,10 @@
-"""Everyday predictions as OTLP bytes: constant parts encoded once, the rest packed between them."""
+"""OTLP bytes of predictions on the fast path.
+
+Predictions of one shape (one model, one class, the same flags) differ only in a few fields of fixed length: ids, times,
+the score. So the general encoder encodes one of them with known values, and the message is cut where those values are.
+From then on a span or event of this shape costs one `struct` call that packs new values between the constant bytes. The
+template is checked when it is made: filled with the known values, it must give the encoder's message byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +17,16 @@ from otel_ml import _guard
 from otel_ml._protobuf import varint
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES
+from otel_ml._telemetry.otlp._templates import END_NS, PARENT_ID, SPAN_ID, TRACE_ID, split_at
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 
 TEMPLATES_KEPT: Final = 512
-"""Shapes that are kept: models x classes x a few flags. Where there are more, all are made anew."""
+"""Templates to keep: models x classes x a few flags. Beyond this number all are dropped and made again."""
 
-_TRACE_ID: Final = 0x6F8D2B7AC4E19350A7D3516E9B0C48F2
-_SPAN_ID: Final = 0x93C5A1E7D20B684F
-_PARENT_ID: Final = 0xB1D4F70692A85C3E
-_END_NS: Final = 0x17A3C95F83E95C21
 _ELAPSED_NS: Final = 0x2C6EF411
 _NUMBER: Final = 0xD41C7F80E6B23A95D41C7F80E6B23A95
 _SCORE: Final = 0.7310585786300049
-"""Values that occur once each in an encoded message, so that their places can be found."""
+"""Known values, each of which occurs once in an encoded message."""
 
 _HAS_PARENT: Final = Shape.HAS_PARENT
 _TIME: Final = struct.Struct("<Q")
@@ -32,48 +35,48 @@ _DOUBLE: Final = struct.Struct("<d")
 
 
 class Form(NamedTuple):
-    """Constant bytes and the packing of a layout in which the fields stand between them."""
+    """Constant bytes, and the `struct` function that packs fields between them."""
 
     pack: Callable[..., bytes]
     constants: tuple[bytes, ...]
 
 
 class Template(NamedTuple):
-    """One shape of span and event. The span's first constant begins with its frame: its length is always the same."""
+    """The span and the event of one shape. The span's length is fixed, so its first constant includes its frame."""
 
     span: Form
     before_time: bytes
-    """What an event begins with."""
+    """The first bytes of an event."""
     before_body: bytes
-    behind_body: Form
+    after_body: Form
     event_length: int
-    """Without the body and what stands directly before it."""
+    """Length of the event without its body and the head of the body."""
 
 
 class Templates:
-    """The templates by shape; used by the worker only."""
+    """The templates by shape; only the worker uses them."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[int, int, str], Template | None] = {}
-        """By the source's number, the shape and the class; None for a shape that has to take the general way."""
+        """By the source's number, the shape and the class; None for a shape that must take the general path."""
 
-    def of(self, record: FastRecord) -> Template | None:
-        """The template of this record's shape, made on first use; None if it has to take the general way."""
+    def get(self, record: FastRecord) -> Template | None:
+        """Returns the template of this record's shape, made on first use; None if it must take the general path."""
         key = (record.source.number, record.shape, record.label)
         if key not in self.kept:
             if len(self.kept) >= TEMPLATES_KEPT:
-                self.kept.clear()  # else what came first would keep all that comes later on the slow way
+                self.kept.clear()  # or later shapes would all take the general path
             self.kept[key] = _guard.call("worker.template", _make, record)
         return self.kept.get(key)
 
 
 def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[bytes | None, bytes | None]:
-    """A `Span` and a `LogRecord` message with their frames; None for what is not wanted."""
+    """Returns a framed `Span` and a framed `LogRecord` message; None for one that the record does not ask for."""
     # One unpacking costs less than eleven look-ups by name.
     _, shape, span_count, event_count, trace_id, span_id, parent_id, end_ns, elapsed_ns, number, _, score, _, _ = record
     prediction_id = hexlify(number.to_bytes(16, "big"))
-    trace, own = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
-    form, before_time, before_body, behind, length = template
+    trace, span_bytes = trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")
+    form, before_time, before_body, after, length = template
     span = event = None
     if span_count:
         start_ns = end_ns - elapsed_ns
@@ -81,13 +84,13 @@ def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[b
         if shape & _HAS_PARENT:
             a, b, c, d, e, f, g, h = constants
             parent = parent_id.to_bytes(8, "big")
-            span = pack(a, trace, b, own, c, parent, d, start_ns, e, end_ns, f, prediction_id, g, score, h)
+            span = pack(a, trace, b, span_bytes, c, parent, d, start_ns, e, end_ns, f, prediction_id, g, score, h)
         else:
             a, b, c, d, e, f, g = constants
-            span = pack(a, trace, b, own, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
+            span = pack(a, trace, b, span_bytes, c, start_ns, d, end_ns, e, prediction_id, f, score, g)
     if event_count:
-        pack, (a, b, c, d, e, f, g) = behind
-        tail = pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, own, f, end_ns, g)
+        pack, (a, b, c, d, e, f, g) = after
+        tail = pack(a, prediction_id, b, elapsed_ns / 1e9, c, score, d, trace, e, span_bytes, f, end_ns, g)
         head = _BODY_HEADS[len(body)]
         frame = FRAMES[length + len(head) + len(body)]
         event = b"".join((frame, before_time, _pack_time(end_ns), before_body, head, body, tail))
@@ -95,7 +98,7 @@ def encode(template: Template, record: FastRecordValues, body: bytes) -> tuple[b
 
 
 class _BodyHeads(dict[int, bytes]):
-    """What stands before a body, by its length: keys and lengths of `LogRecord.body` and of an `AnyValue`."""
+    """The bytes before a body, by the body's length: tags and lengths of `LogRecord.body` and of its `AnyValue`."""
 
     def __missing__(self, length: int) -> bytes:
         size = varint(length)
@@ -110,18 +113,15 @@ _BODY_HEADS: Final = _BodyHeads()
 
 
 def _make(record: FastRecord) -> Template | None:
-    """Encodes the shape with known values in the general way and cuts it where they stand.
-
-    The result is checked by putting the values back: what is not byte for byte the same is no template.
-    """
+    """Makes the template of a shape; None if the filled template is not the encoder's message byte for byte."""
     has_parent = bool(record.shape & Shape.HAS_PARENT)
     pattern = record._replace(
         span_count=1,
         event_count=1,
-        trace_id=_TRACE_ID,
-        span_id=_SPAN_ID,
-        parent_id=_PARENT_ID if has_parent else 0,
-        end_ns=_END_NS,
+        trace_id=TRACE_ID,
+        span_id=SPAN_ID,
+        parent_id=PARENT_ID if has_parent else 0,
+        end_ns=END_NS,
         elapsed_ns=_ELAPSED_NS,
         number=_NUMBER,
         score=_SCORE,
@@ -131,19 +131,19 @@ def _make(record: FastRecord) -> Template | None:
     source = record.source
     span_data, event_data = source.prototype(pattern)
     encoded_span, encoded_event = _encoding.encode_span(span_data), _encoding.encode_event(event_data)
-    ids = [_TRACE_ID.to_bytes(16, "big"), _SPAN_ID.to_bytes(8, "big")]
-    parents = [_PARENT_ID.to_bytes(8, "big")] if has_parent else []
-    start, end = _TIME.pack(_END_NS - _ELAPSED_NS), _TIME.pack(_END_NS)
+    ids = [TRACE_ID.to_bytes(16, "big"), SPAN_ID.to_bytes(8, "big")]
+    parents = [PARENT_ID.to_bytes(8, "big")] if has_parent else []
+    start, end = _TIME.pack(END_NS - _ELAPSED_NS), _TIME.pack(END_NS)
     prediction_id, score = pattern.prediction_id.encode(), _DOUBLE.pack(_SCORE)
     duration = _DOUBLE.pack(_ELAPSED_NS / 1e9)
     body = event_data.body.encode()
     head, found, tail = encoded_event.partition(_BODY_HEADS[len(body)] + body)
     before_time, has_time, before_body = head.partition(end)
-    span_form = _cut(_framed(encoded_span), [*ids, *parents, start, end, prediction_id, score], "QQsd")
-    behind = _cut(tail, [prediction_id, duration, score, *ids, end], "sddssQ")
-    if span_form is None or behind is None or not has_time or not found:
+    span_form = _form(_framed(encoded_span), [*ids, *parents, start, end, prediction_id, score], "QQsd")
+    after = _form(tail, [prediction_id, duration, score, *ids, end], "sddssQ")
+    if span_form is None or after is None or not has_time or not found:
         return None
-    template = Template(span_form, before_time, before_body, behind, len(head) + len(tail))
+    template = Template(span_form, before_time, before_body, after, len(head) + len(tail))
     same = encode(template, pattern, body) == (_framed(encoded_span), _framed(encoded_event))
     return template if same else None
 
@@ -152,20 +152,19 @@ def _framed(message: bytes) -> bytes:
     return FRAMES[len(message)] + message
 
 
-def _cut(message: bytes, fields: list[bytes], kinds: str) -> Form | None:
-    """The message as a form with a place for each field; None if a field is not where it belongs.
+def _form(message: bytes, fields: list[bytes], kinds: str) -> Form | None:
+    """Returns the form of a message in which the fields may vary; None unless it contains them in this order.
 
     Args:
         message: An encoded message.
-        fields: The fields in the order in which they stand.
-        kinds: What they are packed as, `struct`'s letters; fields before those that it names are bytes.
+        fields: The encoded fields in their order.
+        kinds: `struct` letters of the last fields; the fields before them are bytes.
     """
-    constants = []
-    layout = ""
-    for field, kind in zip(fields, kinds.rjust(len(fields), "s"), strict=True):
-        before, found, message = message.partition(field)
-        if not found:
-            return None
-        constants.append(before)
-        layout += f"{len(before)}s" + (f"{len(field)}s" if kind == "s" else kind)
-    return Form(struct.Struct(f"<{layout}{len(message)}s").pack, (*constants, message))
+    constants = split_at(message, fields)
+    if constants is None:
+        return None
+    layout = "".join(
+        f"{len(before)}s" + (f"{len(field)}s" if kind == "s" else kind)
+        for before, field, kind in zip(constants[:-1], fields, kinds.rjust(len(fields), "s"), strict=True)
+    )
+    return Form(struct.Struct(f"<{layout}{len(constants[-1])}s").pack, tuple(constants))

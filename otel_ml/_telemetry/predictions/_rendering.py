@@ -1,4 +1,4 @@
-"""The worker's rendering of finished predictions: from templates where it can, in the general way where it must."""
+"""Renders finished predictions on the worker: from templates on the fast path, else on the general path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLED: Final = Shape.SAMPLED
 
 
 class Rendered:
-    """What a chunk of records gave, in their order: bytes from templates, data for the general encoder."""
+    """The result of one chunk, in the order of its records: bytes from templates, data for the general encoder."""
 
     def __init__(self, records: list[Record | FastRecordValues]) -> None:
         self.left: Iterator[Record | FastRecordValues] = iter(records)
@@ -26,8 +26,8 @@ class Rendered:
         self.events: list[bytes | EventData] = []
 
 
-def _drawn(record: FastRecordValues) -> FastRecord:
-    """The record after it was offered as exemplar."""
+def _draw(record: FastRecordValues) -> FastRecord:
+    """Offers the record as exemplar and marks it if it became one."""
     fast = FastRecord._make(record)
     span = (fast.end_ns, fast.trace_id, fast.span_id)
     drawn = fast.source.cells.draw(fast.elapsed_ns / 1e9, fast.score, span)
@@ -35,7 +35,7 @@ def _drawn(record: FastRecordValues) -> FastRecord:
 
 
 class Renderer:
-    """Renders and observes records; one that fails costs none of its neighbours."""
+    """Renders and observes records; one that fails does not affect its neighbours."""
 
     def __init__(self, traces: SignalOutput[SpanData], logs: SignalOutput[EventData]) -> None:
         self._traces = traces
@@ -43,19 +43,20 @@ class Renderer:
         self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
 
     def render(self, records: list[Record | FastRecordValues]) -> Rendered:
-        """Takes each record once."""
+        """Renders each record once."""
         rendered = Rendered(records)
-        # One guard for as many records as go well: what the quick way cannot do, the general way does.
+        # One guard for the whole chunk: it continues behind a record that failed, which then takes the general path.
         while _guard.attempt(self._render_all, rendered) is None:
             if rendered.at is not None:
                 self._render_one(rendered.at, rendered)
         return rendered
 
-    def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901, PLR0912 - spelt out: it runs for every prediction
+    def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901, PLR0912 - inlined: it runs for every prediction
         templates = self._templates
         kept = {} if templates is None else templates.kept
-        # The last record's source, names and shape, and the buckets of the last one that could not become an exemplar:
-        # most of a chunk are alike.
+        # Records of one chunk are mostly alike, so what was found for the last one is kept and compared first: its
+        # source, the names of its features, its template, and the buckets in which there is an exemplar already, so
+        # that a value between their bounds need not be offered again.
         seen, low, high, least, most = None, 0.0, 0.0, 0.0, 0.0
         last_source, last_names = None, None
         last_shape, last_label, template = -1, "", None
@@ -82,13 +83,13 @@ class Renderer:
             ):
                 bounds = source.cells.known(elapsed_ns / 1e9, score)
                 if bounds is None:
-                    rendered.at = record = _drawn(record)
+                    rendered.at = record = _draw(record)
                     shape = record.shape
                 else:
                     seen, (low, high, least, most) = source, bounds
             if shape != last_shape or label != last_label:
                 last_shape, last_label = shape, label
-                template = kept.get((source.number, shape, label)) or templates.of(FastRecord._make(record))
+                template = kept.get((source.number, shape, label)) or templates.get(FastRecord._make(record))
             if template is None:
                 self._render_one(record, rendered)
                 continue
@@ -104,7 +105,7 @@ class Renderer:
         return True
 
     def _render_one(self, record: Record | FastRecordValues, rendered: Rendered) -> None:
-        """The general way."""
+        """Renders one record on the general path."""
         if isinstance(record, tuple):
             self._render_fast(FastRecord._make(record), rendered)
             return

@@ -1,4 +1,4 @@
-"""Per-thread cells in which predictions are counted without locks, attribute dictionaries or measurements."""
+"""The cells that predictions are counted in, without locks, attribute dictionaries or SDK measurements."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ V = TypeVar("V")
 
 
 class Identity(NamedTuple):
-    """What every signal of one model carries."""
+    """The identity of a model, which all its signals carry."""
 
     name: str
     version: str
     role: str
 
     def attributes(self) -> dict[str, str]:
-        """The identity as OTel attributes; a new dictionary at each call."""
+        """Returns the identity as OTel attributes, a new dictionary at each call."""
         return {
             semconv.MODEL_NAME: self.name,
             semconv.MODEL_VERSION: self.version,
@@ -67,16 +67,16 @@ class ModelCells:
         self.first_items = HistogramCell(semconv.DURATION_BUCKETS)
 
     def stage(self, name: str) -> HistogramCell:
-        """The duration cell of one stage."""
+        """Returns the duration cell of one stage."""
         return _keyed(self.stages, name, STAGES_KEPT)
 
     def failure(self, error_type: str) -> HistogramCell:
-        """The duration cell of calls that failed with this error type."""
+        """Returns the duration cell of calls that failed with this error type."""
         return _keyed(self.failures, error_type, ERROR_TYPES_KEPT)
 
     def add(self, other: ModelCells) -> None:
         """Adds everything that another thread has counted."""
-        self.finished += other.finished  # first: what ends meanwhile has begun before it is read
+        self.finished += other.finished  # read before `started`, so that finished never exceeds it
         self.started += other.started
         self.unrecognised += other.unrecognised
         for name, count in list(other.classes.items()):
@@ -184,7 +184,7 @@ class CellSet(PerThread[ModelCells]):
             folded = self._fold(self._fast, take_exemplars=take_exemplars)
             folded.cells.started += self._count_begun()
             if self._is_child and folded.cells.finished > folded.cells.started:
-                # Predictions that began in the parent have ended here, where nobody had counted their start.
+                # Predictions that began in the parent have ended here, where their start was not counted.
                 self._residue.started += folded.cells.finished - folded.cells.started
                 folded.cells.started = folded.cells.finished
             return folded

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otel_ml._telemetry.requests.cells import RequestCells
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.requests")
-"""A scope that nobody else uses: the encoder keeps only the last one of equal scopes."""
+"""A scope of its own: the encoder keeps only the last of several equal scopes."""
 
 
 def scope_metrics(folded: Folded[RequestCells], window: Window) -> ScopeMetrics | None:

@@ -1,4 +1,4 @@
-"""Per-thread cells in which HTTP requests are counted, as `cells` does for predictions."""
+"""The cells that HTTP requests are counted in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished server spans on their way to the worker, and their OTLP bytes: constant parts encoded once a shape."""
+"""Finished server spans and their OTLP bytes; the bytes that are constant for a shape are encoded only once."""
 
 from __future__ import annotations
 
@@ -13,57 +13,53 @@ from otel_ml import _guard
 from otel_ml._protobuf import attribute, tag
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, join
+from otel_ml._telemetry.otlp._templates import END_NS, PARENT_ID, SPAN_ID, START_NS, TRACE_ID, split_at
 from otel_ml._telemetry.records import Attributes, SpanData
 
 TEMPLATES_KEPT: Final = 512
-"""Shapes that are kept: methods x routes x statuses x a few flags. Beyond it spans take the general way."""
+"""Templates to keep: methods x routes x statuses x a few flags. Beyond this number all are dropped and made again."""
 CLIENTS_KEPT: Final = 512
-"""Clients whose attributes are remembered as bytes. All are forgotten when there are more: anybody can be many."""
+"""Clients whose encoded attributes are kept. Beyond this number all are dropped: anyone can pose as many clients."""
 
 
 class CompactSpan(NamedTuple):
-    """An everyday server span in the few values by which it differs from others of its shape."""
+    """A server span on the fast path: its shape, and the values that differ from other spans of this shape."""
 
     key: tuple[object, ...]
-    """The shape: two spans with equal keys differ in nothing but what stands below. Nothing in it is the client's."""
+    """The shape: spans with equal keys differ only in the fields below. A client can choose nothing in it freely."""
     trace_id: int
     span_id: int
     parent_span_id: int
-    """0 for a root span; part of the shape is only whether there is one."""
+    """0 for a root span; only whether there is a parent belongs to the shape."""
     start_ns: int
     end_ns: int
     attributes: Attributes
-    """What is new with every span, such as its path: clean texts and non-negative numbers."""
+    """Attributes that vary from span to span, such as the path: clean texts and non-negative numbers."""
     client: tuple[object, ...]
-    """What tells one client from another; `FinishedSpan.about` is asked only if it has not been seen lately."""
+    """Identifies the client; `FinishedSpan.about` is called only for a client without kept attributes."""
 
 
 class FinishedSpan(Protocol):
-    """A span that has ended. It holds plain values only."""
+    """A span that has ended. It holds no user objects."""
 
     def compact(self) -> CompactSpan | None:
-        """The span in its few values; None if it is not an everyday one. Called once, on the worker."""
+        """Returns the span for the fast path; None if it must take the general path. Called once, on the worker."""
 
     def about(self) -> Attributes:
-        """The attributes that `CompactSpan.client` stands for: clean texts and non-negative numbers."""
+        """Returns the attributes of the client in `CompactSpan.client`: clean texts and non-negative numbers."""
 
     def render(self) -> SpanData:
-        """The whole span. Its attributes are those of its shape, its own and those of its client, in this order."""
+        """Returns the whole span, with the attributes of its shape, its own and those of its client, in this order."""
 
 
 _ID: Final = struct.Struct(">Q")
 _TIME: Final = struct.Struct("<Q")
-_TRACE_ID: Final = 0x6F8D2B7AC4E19350A7D3516E9B0C48F2
-_SPAN_ID: Final = 0x93C5A1E7D20B684F
-_PARENT_ID: Final = 0xB1D4F70692A85C3E
-_START_NS: Final = 0x17A3C95E62D84B10
-_END_NS: Final = 0x17A3C95F83E95C21
-_PLACE: Final = {"stands for": "the attributes"}
-"""Values that occur once each in an encoded message, so that their places can be found."""
+_PLACE: Final = {"place of": "the attributes"}
+"""An attribute that marks the place of those that vary."""
 
 
 class SpanEncoder:
-    """Encodes finished spans of one scope; used by the worker only."""
+    """Encodes finished spans of one scope; only the worker uses it."""
 
     def __init__(self, scope: bytes) -> None:
         self._scope = scope
@@ -71,7 +67,7 @@ class SpanEncoder:
         self._clients: dict[tuple[object, ...], bytes] = {}
 
     def __call__(self, spans: Sequence[FinishedSpan]) -> list[Encoded]:
-        """The spans as records; raises for one that cannot be encoded."""
+        """Encodes the spans as records; raises if one cannot be encoded."""
         encoded = [self._span(span) for span in spans]
         return join(self._scope, [FRAMES[len(one)] + one for one in encoded])
 
@@ -80,9 +76,9 @@ class SpanEncoder:
         template = None if compact is None else self._template(span, compact)
         if compact is None or template is None:
             return _encoding.encode_span(span.render())
-        return self._filled(template, compact, self._client(span, compact.client))
+        return self._fill(template, compact, self._client(span, compact.client))
 
-    def _filled(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
+    def _fill(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:
         _, trace_id, span_id, parent_id, start_ns, end_ns, attributes, _ = compact
         ids, start, end = trace_id.to_bytes(16, "big"), _TIME.pack(start_ns), _TIME.pack(end_ns)
         chosen = b"".join([attribute(_ATTRIBUTES, *pair) for pair in attributes.items()]) + client
@@ -103,47 +99,42 @@ class SpanEncoder:
             return self._templates[compact.key]
         except KeyError:
             if len(self._templates) >= TEMPLATES_KEPT:
-                self._templates.clear()  # else what came first would keep all that comes later on the slow way
+                self._templates.clear()  # or later shapes would all take the general path
             made = self._templates[compact.key] = _guard.call_two("worker.template", self._make, span, compact)
             return made
 
     def _make(self, span: FinishedSpan, compact: CompactSpan) -> bytes | None:
-        """Encodes the shape with values that stand for others in the general way and cuts it where they stand.
+        """Encodes the shape with known values on the general path and splits the message at them.
 
-        The result is checked with the span it was made of: what is not byte for byte the same is no template.
+        Returns None if the template, filled for this span, differs from the span's own encoding.
         """
         whole = span.render()
         chosen = compact.attributes.keys() | span.about().keys()
         constant = {key: value for key, value in whole.attributes.items() if key not in chosen}
-        parent = _PARENT_ID if compact.parent_span_id else 0
+        parent = PARENT_ID if compact.parent_span_id else 0
         pattern = replace(
             whole,
-            trace_id=_TRACE_ID,
-            span_id=_SPAN_ID,
+            trace_id=TRACE_ID,
+            span_id=SPAN_ID,
             parent_span_id=parent,
-            start_ns=_START_NS,
-            end_ns=_END_NS,
+            start_ns=START_NS,
+            end_ns=END_NS,
             attributes={**constant, **_PLACE},
         )
         parents = [_ID.pack(parent)] if parent else []
         (place,) = [attribute(_ATTRIBUTES, name, value) for name, value in _PLACE.items()]
-        ids = [_TRACE_ID.to_bytes(16, "big"), _ID.pack(_SPAN_ID), *parents]
-        template = _cut(_encoding.encode_span(pattern), [*ids, _TIME.pack(_START_NS), _TIME.pack(_END_NS), place])
+        ids = [TRACE_ID.to_bytes(16, "big"), _ID.pack(SPAN_ID), *parents]
+        template = _format(_encoding.encode_span(pattern), [*ids, _TIME.pack(START_NS), _TIME.pack(END_NS), place])
         if template is None:
             return None
-        filled = self._filled(template, compact, self._client(span, compact.client))
+        filled = self._fill(template, compact, self._client(span, compact.client))
         return template if filled == _encoding.encode_span(whole) else None
 
 
 _ATTRIBUTES: Final = tag(Span.ATTRIBUTES_FIELD_NUMBER)
 
 
-def _cut(message: bytes, fields: list[bytes]) -> bytes | None:
-    """The message as a format with a place for each field; None if a field is not where it belongs."""
-    parts = []
-    for field in fields:
-        before, found, message = message.partition(field)
-        if not found:
-            return None
-        parts.append(before.replace(b"%", b"%%"))
-    return b"%b".join((*parts, message.replace(b"%", b"%%")))
+def _format(message: bytes, fields: list[bytes]) -> bytes | None:
+    """Returns the message as a format string for the fields; None unless it contains them in this order."""
+    constants = split_at(message, fields)
+    return None if constants is None else b"%b".join([constant.replace(b"%", b"%%") for constant in constants])

@@ -188,7 +188,7 @@ def test_a_guest_says_under_which_name_it_goes_out(run, asked, lines):
         """,
         says="not as 'fraud-api'",
     )
-    said = [line for line in run.stderr.splitlines() if "goes out as its service 'theirs'" in line]
+    said = [line for line in run.stderr.splitlines() if "leaves under its service name 'theirs'" in line]
 
     assert len(said) == lines
     assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in said)
