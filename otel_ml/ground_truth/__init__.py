@@ -1,4 +1,4 @@
-"""Predictions wait in a store for their true labels, and each label becomes counts of live accuracy exactly once."""
+"""A store in which predictions wait for their true labels; each label is counted once into the live accuracy."""
 
 from __future__ import annotations
 

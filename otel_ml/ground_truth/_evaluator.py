@@ -24,13 +24,13 @@ MODELS: Final = 8
 CLASSES: Final = 20
 """Classes of one model with a name of their own."""
 PAIRS: Final = 1900
-"""Pairs of predicted and actual class over all models; the SDK folds the 2,000th attribute set away."""
+"""Pairs of predicted and actual class over all models; the SDK merges attribute sets beyond 2,000 into one."""
 SCORE_BINS: Final = 50
 """Uniform bins of the score: the AUC from them is within 0.0003 of the exact one on census data."""
 
 
 class _ModelCounts:
-    """What is known of one model's classes; every pair of them is exported from the moment both are known."""
+    """The classes of one model seen so far; every pair of them is exported from the moment both are known."""
 
     def __init__(self, prediction: LoggedPrediction) -> None:
         self.attributes = {
@@ -70,7 +70,7 @@ class Evaluator:
 
     @_guard.guarded("ground_truth.expect")
     def expect(self, prediction: LoggedPrediction) -> None:
-        """Starts the series that this prediction's label will add to at 0: an increase from nothing would be lost."""
+        """Starts at 0 the series that this prediction's label will add to: Prometheus cannot see a first increase."""
         with self._lock:
             model = self._model(prediction)
             if model is not None and prediction.predicted is not None and prediction.task != "regression":
@@ -78,7 +78,7 @@ class Evaluator:
 
     @_guard.guarded("ground_truth.state")
     def count_state(self, state: State, prediction: LoggedPrediction | None) -> None:
-        """Counts what became of a label; of a waiting one the model is not known."""
+        """Counts what became of a label; the model of a waiting one is not known."""
         with self._lock:
             model = None if prediction is None else self._model(prediction)
             attributes = {} if model is None else model.attributes
@@ -108,7 +108,7 @@ class Evaluator:
         if prediction.predicted is not None:
             predicted = self._class(model, prediction.predicted, prediction)
             if predicted == actual and prediction.predicted != label.label:
-                # two classes beyond the bound: the pair must not look like a correct prediction
+                # both classes are beyond the bound: the pair must not look like a correct prediction
                 predicted = semconv.UNSEEN
             self._outcomes.add(1, _pair(model, predicted, actual))
         if prediction.task == "binary" and prediction.score is not None:
@@ -142,7 +142,7 @@ class Evaluator:
         return known
 
     def _class(self, model: _ModelCounts, name: str, prediction: LoggedPrediction) -> str:
-        """The name under which a class is counted; a new one's series start at 0."""
+        """Returns the name under which a class is counted; the series of a new one start at 0."""
         if name in model.classes:
             return name
         new_pairs = 2 * len(model.classes) + 1
@@ -188,7 +188,7 @@ class Evaluator:
 
 
 def _trace_of(prediction: LoggedPrediction) -> Context:
-    """A context in which the prediction's span is current, so that the event is filed under it."""
+    """Returns a context in which the prediction's span is current, so that the event belongs to it."""
     flags = TraceFlags(TraceFlags.SAMPLED if prediction.sampled else TraceFlags.DEFAULT)
     span = SpanContext(prediction.trace_id, prediction.span_id, is_remote=True, trace_flags=flags)
     return set_span_in_context(NonRecordingSpan(span), Context())

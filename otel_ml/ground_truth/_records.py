@@ -1,4 +1,4 @@
-"""Labels, what becomes of them, and which classes they stand for, as plain values."""
+"""Labels, what becomes of them, and the declared classes that they equal, as plain values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LabelOutcome(NamedTuple):
 
 
 def declared_class(name: str, task: str, classes: Collection[str]) -> str | None:
-    """Returns the declared class that a canonical text stands for; None if it is none of them.
+    """Returns the declared class that a canonical text equals; None if it equals none.
 
     The text itself, or the class that is equal as a number: ``True``, ``1.0`` and ``1`` are one where only one of them
     is declared.

@@ -1,4 +1,4 @@
-"""Predictions as rows of the store: cleaned and bounded on the way in, read back on the way out."""
+"""Predictions as rows of the store: cleaned and bounded when written, and read back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from otel_ml.ground_truth._records import declared_class, seconds
 ID_LENGTH: Final = 256
 """Characters of a prediction id."""
 CLASSES_LIMIT: Final = 1000
-"""Declared classes against which labels are checked; with more of them labels stay as they are."""
+"""Declared classes against which labels are checked; with more of them no label is checked."""
 _ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
 """Fields kept in tables of their own."""
 COLUMNS: Final = tuple(each.name for each in fields(LoggedPrediction) if each.name not in _ELSEWHERE)
@@ -27,7 +27,7 @@ class PredictionRow(NamedTuple):
     """A prediction as it is stored, with what is stored beside it."""
 
     prediction: LoggedPrediction
-    """Plain bounded values only."""
+    """With clean bounded values only."""
     class_key: str | None = None
     """Key of the set of classes that its model declared."""
     class_names: str | None = None

@@ -14,10 +14,10 @@ BOOLEAN_PAIRS: Final = (("0", "1"), ("False", "True"), ("false", "true"), ("no",
 
 
 def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str, Any]:
-    """The figures of one set of labelled predictions; which ones depends on their task.
+    """Computes the figures of one set of labelled predictions; which ones depends on their task.
 
     Classes: ``count, labelled, accuracy, precision, recall, f1, auc, per_class`` and, of a binary task, ``positive``.
-    Precision, recall and F1 are those of the positive class, or the plain mean over the classes when there are more
+    Precision, recall and F1 are those of the positive class, or the mean over the classes when there are more
     than two. Regression: ``count, labelled, mae, rmse, r2, bias``; the bias is the mean of prediction minus truth.
     ``labelled`` has all pairs, ``count`` those with a predicted class, or with two numbers; the AUC takes every score.
     """
@@ -78,7 +78,7 @@ def auc(scored: Sequence[tuple[float, bool]]) -> float | None:
 
 
 def _positive(rows: Sequence[tuple[LoggedPrediction, StoredLabel]], seen: set[str]) -> str | None:
-    """The positive class: as declared, or of a pair that says so itself; None makes it a multiclass task."""
+    """Returns the declared positive class, or that of a pair such as no and yes; None for a multiclass task."""
     declared = {prediction.positive for prediction, _ in rows if prediction.positive is not None}
     if len(declared) == 1:
         return declared.pop()

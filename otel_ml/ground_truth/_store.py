@@ -27,12 +27,12 @@ _CLASS_SETS_KEPT: Final = 256
 
 
 class StoreError(RuntimeError):
-    """The store cannot be used; the text says why and what to do."""
+    """The store cannot be used; the message says why and what to do."""
 
     def __init__(self, message: str, *, is_transient: bool = False) -> None:
         super().__init__(message)
         self.is_transient = is_transient
-        """Whether the same may succeed later: the database is locked, full or unreachable."""
+        """Whether a later attempt may succeed: the database is locked, full or unreachable."""
 
 
 class Store:
@@ -60,10 +60,10 @@ class Store:
         self._class_sets: dict[str, tuple[str, ...]] = {}
 
     def open(self) -> None:
-        """Makes the tables where they are missing.
+        """Makes the missing tables.
 
         Raises:
-            StoreError: The database cannot be reached or is not one.
+            StoreError: The database cannot be reached, or the file is not a database.
         """
         with self._writing() as connection:
             self._tables.create(connection)
@@ -100,9 +100,9 @@ class Store:
         return outcomes
 
     def label(self, labels: Sequence[StoredLabel]) -> list[LabelOutcome]:
-        """Joins each label with its prediction or lets it wait; says which, and names the prediction if it is known.
+        """Joins each label with its prediction, or lets it wait; returns which, with the prediction if it is known.
 
-        The transaction excludes all other writers, so that what it has read stays true until it is committed.
+        The transaction excludes all other writers, so that nothing it has read changes before it is committed.
         """
         with self._writing() as connection:
             known = self._known(connection, labels, {})

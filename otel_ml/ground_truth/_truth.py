@@ -1,4 +1,4 @@
-"""The front of the room: predictions in, labels in, live counts and exact figures out."""
+"""`GroundTruth`: takes predictions and labels, emits live counts, computes exact figures."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class GroundTruth:
     ) -> None:
         self._clock = clock
         self._ttl = ttl
-        self._sources: list[Callable[[float], object]] = []
+        self._drains: list[Callable[[float], object]] = []
         self._store = Store(url)
         self._store.open()
         self._evaluator = Evaluator(
@@ -98,15 +98,15 @@ class GroundTruth:
         """Gives a prediction its true label; the first one counts. Blocks for one transaction; never raises.
 
         Args:
-            prediction_id: As returned by the prediction, which may still be on the way. Row *i* of a batch is
-                ``<id>.<i>``; a batch of one row answers to the bare id too.
+            prediction_id: The id of the prediction, which may not be stored yet. Row *i* of a batch is
+                ``<id>.<i>``; the row of a batch of one also takes labels under the bare id.
             label: The true class or number.
             at: When the label became known; now by default.
 
         Returns:
             ``matched``; ``waiting`` for its prediction; ``duplicate`` of the same label; ``revised`` when another label
             came first: that one stays, this one is counted as revised and not stored; ``failed`` when nothing was
-            stored, as for a label that is none of the declared classes: the log says why.
+            stored, for example because the label is not a declared class: the log says why.
         """
         return self._record([(prediction_id, label, at)])[0]
 
@@ -155,29 +155,29 @@ class GroundTruth:
         return figures
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
-        """Names what still holds predictions on their way here; `flush` and `close` have it hand them over first.
+        """Names a function that hands over predictions still on their way here; `flush` and `close` call it first.
 
         Args:
-            drain: Takes the seconds it may last. Naming the same one again changes nothing.
+            drain: Takes the seconds that it may last. To name the same function again changes nothing.
         """
-        if drain not in self._sources:
-            self._sources.append(drain)
+        if drain not in self._drains:
+            self._drains.append(drain)
 
     def flush(self, timeout: float = _EXIT_SECONDS) -> bool:
         """Waits until the predictions so far are stored; False when that takes longer than `timeout` seconds."""
-        left = self._drained(timeout)
+        left = self._drain(timeout)
         return self._writer.flush(left)
 
-    def _drained(self, timeout: float) -> float:
-        """Empties the sources; the seconds that are left."""
+    def _drain(self, timeout: float) -> float:
+        """Calls the drains; returns the seconds that are left."""
         deadline = time.monotonic() + timeout
-        for drain in self._sources:
+        for drain in self._drains:
             _guard.call("ground_truth.drain", drain, max(0.0, deadline - time.monotonic()))
         return max(0.0, deadline - time.monotonic())
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
         """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
-        complete = self._writer.close(self._drained(timeout))
+        complete = self._writer.close(self._drain(timeout))
         _guard.call("ground_truth.close", self._store.close)
         return complete
 
@@ -209,7 +209,7 @@ class GroundTruth:
             some = ", ".join(declared[:_CLASSES_NAMED]) + (", ..." * (len(declared) > _CLASSES_NAMED))
             _guard.warn_once(
                 f"ground_truth.classes.{prediction.model}",
-                f"otel-ml: the label {label.label!r} is none of the declared classes of model {prediction.model!r} "
+                f"otel-ml: the label {label.label!r} is not a declared class of model {prediction.model!r} "
                 f"({some}): such labels are not recorded",
             )
         elif state == "matched" and prediction is not None:
@@ -245,7 +245,7 @@ class GroundTruth:
         for row in rows:
             self._evaluator.expect(row.prediction)
         for outcome in outcomes:
-            if outcome.state == "waiting":  # counted when it came
+            if outcome.state == "waiting":  # it was counted when it came
                 _warn_of_batch()
             else:
                 self._report(outcome)

@@ -1,4 +1,4 @@
-"""A bounded queue and one thread that writes what is in it, in batches and in order."""
+"""A bounded queue, and one thread that writes its items in batches and in order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BatchWriter:
         self._reset()
 
     def offer(self, item: object) -> bool:
-        """Queues an item; False when there is no room or the writer is closed. Never blocks."""
+        """Queues an item; returns False when the queue is full or the writer closed. Never blocks."""
         if self._closed or len(self._queue) >= self._size:
             self.dropped += 1
             return False
@@ -114,7 +114,7 @@ class BatchWriter:
                 return
 
     def _write_batch(self) -> None:
-        """Writes one batch, however long the store takes, unless the writer is closed meanwhile."""
+        """Writes one batch; repeats it until the store takes it or the writer is closed."""
         with self._progress:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             self._in_hand = len(batch)

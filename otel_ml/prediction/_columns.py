@@ -1,4 +1,4 @@
-"""Which values of the features are which: names of columns, and the sensitive ones at any depth."""
+"""The columns of a model by name, and their values at any depth of the features."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from otel_ml.quality import ReferenceProfile, Schema
 
 
 def column_names(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
-    """Names of all columns in the order of the training frame, or of the schema."""
+    """Returns the names of all columns in the order of the training frame, or of the schema."""
     if profile is not None and profile.columns:
         return tuple(profile.columns)
     return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
 
 
 def values_under(value: Any, names: frozenset[str]) -> Iterator[Any]:
-    """The scalars under these names at any depth of a plain value."""
+    """Yields the scalars under these names, at any depth of a copied value."""
     if type(value) is dict:
         for key, entry in value.items():
             if key in names or key.partition("#")[0] in names:
@@ -37,7 +37,7 @@ def _scalars(value: Any) -> Iterator[Any]:
 
 
 def without(value: Any, names: frozenset[str]) -> Any:
-    """A plain value without the entries of these names, at any depth; ``name#2`` is a second entry of a name."""
+    """Returns a copied value without the entries of these names, at any depth; ``name#2`` counts as ``name``."""
     if type(value) is dict:
         kept = (item for item in value.items() if item[0] not in names and item[0].partition("#")[0] not in names)
         return {key: without(entry, names) for key, entry in kept}

@@ -1,4 +1,4 @@
-"""Where the current prediction stands in the OTel context."""
+"""The keys of the OTel context under which a prediction is found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICTIONS_KEY = create_key("otel-ml-predictions")
 
 
 class RequestPredictions:
-    """Notes which predictions were made while one request was served."""
+    """Keeps the id of the first prediction made while one request is served."""
 
     __slots__ = ("first_id",)
 

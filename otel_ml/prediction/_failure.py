@@ -1,4 +1,4 @@
-"""What is kept of an exception: its type and bounded, clean texts, or none where they could quote a sensitive value."""
+"""What is kept of an exception: its type and bounded clean texts, or no texts if they could quote sensitive values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINES_KEPT = 400
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed call in plain text."""
+    """A failed call as plain texts."""
 
     type: str
     """As `exception_type` gives it; `semconv.CANCELLED` if the caller gave up."""
@@ -58,7 +58,7 @@ def describe(error: BaseException | str, *, withhold: bool = False) -> Failure:
 def _describe(error: BaseException | str, withhold: bool) -> Failure:
     if issubclass(type(error), str):
         return Failure(UNKNOWN, WITHHELD if withhold else line(error, MESSAGE_LIMIT) or "", "")
-    if not issubclass(type(error), BaseException):  # whatever else a caller passed
+    if not issubclass(type(error), BaseException):  # a caller may pass anything
         return Failure(UNKNOWN, "", "")
     if issubclass(type(error), (CancelledError, GeneratorExit)):
         return Failure(semconv.CANCELLED, "", "")
@@ -94,5 +94,5 @@ def _format_alone(error: BaseException) -> str:
 
 
 def _multiline(lines: str) -> str:
-    """Clean text that keeps its line breaks; the end, where the cause stands, wins over the beginning."""
+    """Returns clean text with its line breaks; too long a text loses its beginning, since the cause is at its end."""
     return "\n".join(part[:MESSAGE_LIMIT] for part in block(lines[-STACKTRACE_LIMIT:], STACKTRACE_LIMIT).splitlines())

@@ -26,8 +26,8 @@ CELL_LIMIT = 1_000_000
 """Values kept of a batch: a wide one keeps fewer rows."""
 _FEW_ROWS = 64
 _POINTER = 8
-_WEIGHED = 32
-"""Values of a column that are weighed."""
+_VALUES_SIZED = 32
+"""Values of a column whose size is read."""
 _COLUMNS = frozenset({"array", "tensor", "series", "index", "polars_series", "arrow_array"})
 _SHAPED = frozenset({"array", "tensor", "shaped"})
 
@@ -45,9 +45,9 @@ class Batch:
     total_columns: int = 0
     """Features of the input."""
 
-    def weight(self) -> int:
+    def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
-        step = max(1, self.rows // _WEIGHED)
+        step = max(1, self.rows // _VALUES_SIZED)
         return sum(
             self.rows * (_POINTER + max(map(getsizeof, column[::step]), default=0)) for column in self.columns.values()
         )

@@ -16,8 +16,8 @@ FEATURE_LIMIT = 1000
 NAME_LIMIT = 256
 """Characters kept of a feature's name."""
 CUT = "__truncated__"
-"""The feature that stands for those that were left out of a row; its value says how many there were in all."""
-LIGHT = 4096
+"""The feature that replaces those left out of a row; its value is the number of all of them."""
+SMALL_ROW = 4096
 """Bytes of a row that needs no bound of its own while it waits for the worker."""
 _NESTED_DEPTH = 3
 _NESTED_ITEMS = 100
@@ -30,7 +30,7 @@ _seen: dict[int, dict[str, object]] = {}
 """The names of the newest clean row of each length, which repeat: a service always predicts from the same features."""
 
 
-def weight_of(row: dict[str, object]) -> int:
+def row_size(row: dict[str, object]) -> int:
     """Returns the bytes that the values of a row of scalars hold."""
     return sum(map(getsizeof, row.values()))
 

@@ -34,7 +34,7 @@ _SHAPED = frozenset({"array", "tensor", "shaped"})
 
 
 def is_positional(features: object) -> bool:
-    """Whether the values come without names: arrays, and lists or tuples of scalars or of such."""
+    """Whether the values have no names: arrays, and lists or tuples of scalars or of such."""
     family = kind(features)
     if family in _FRAMES or family in ("series", "polars_series") or pairs(features, 0) is not None:
         return False
@@ -58,14 +58,14 @@ def width(features: object) -> int | None:
 
 
 def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[str, object] | Batch | None:
-    """Copies what came in as one row or as a batch of rows; nothing of the caller's is kept.
+    """Copies what came in as one row or as a batch of rows; no object of the caller's is kept.
 
     A mapping, an object with attributes, a Series or a one-dimensional array is a row; a frame, a two-dimensional
     array, a list of rows and a mapping of equally long columns are a batch; a scalar is the feature ``value``. None for
     what cannot be read without a transfer, a conversion or a side effect: device tensors, iterators, web requests.
 
     Args:
-        features: Whatever the predicting function was called with.
+        features: What the predicting function was called with.
         names: Names of the columns of arrays and lists; further columns are ``f0``, ``f1``, ... by position.
     """
     if type(features) is dict and len(features) <= FEATURE_LIMIT:

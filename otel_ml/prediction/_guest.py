@@ -1,4 +1,4 @@
-"""Predictions in guest mode: the same telemetry through the plain OTel API of whatever SDK is there, or none."""
+"""Predictions in guest mode: the same telemetry through the OTel API, with any SDK behind it or none."""
 
 from __future__ import annotations
 

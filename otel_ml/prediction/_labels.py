@@ -1,4 +1,4 @@
-"""Attribute values that cannot grow without bound."""
+"""Attribute values with a bounded number of different ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DECLARATIONS_KEPT = 4
 class BoundedLabels:
     """Admits the declared values, or else the first few that come; all others become `semconv.OTHER`.
 
-    Two threads may each admit the last free value: the bound can be passed by the number of threads, never more.
+    Threads may admit a last value each, so the bound can be exceeded by the number of threads.
     """
 
     def __init__(self, limit: int, declared: Iterable[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The public handle of a model: its identity, and the ways to record its predictions."""
+"""The public handle of a model: its identity and the methods that record its predictions."""
 
 from __future__ import annotations
 

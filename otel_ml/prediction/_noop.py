@@ -22,7 +22,7 @@ class NoopPrediction(Prediction):
         """Does nothing."""
 
     def stage(self, name: str) -> AbstractContextManager[Any]:  # noqa: ARG002
-        """A block around nothing."""
+        """Returns a block without effect."""
         return nullcontext()
 
     def _start(self, ago: float = 0.0) -> None:

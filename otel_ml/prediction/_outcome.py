@@ -1,4 +1,4 @@
-"""How one prediction ended, in plain values."""
+"""The end of one prediction in plain values."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ OUTPUT_LIMIT = 100_000
 
 @dataclass(slots=True)
 class Output:
-    """Class, value and score of one prediction or of each row of a batch; None where a result did not say."""
+    """Class, value and score of one prediction or of each row of a batch; None where the result has none."""
 
     rows: int | None
     """Rows of a batch; None for a single prediction, whose lists have one entry."""

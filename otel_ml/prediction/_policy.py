@@ -30,7 +30,7 @@ class ModelPolicy:
 
     Args:
         spec: The model.
-        settings: The model's own keywords, or else what `configure` or the environment says.
+        settings: The model's own keywords, or else those of `configure` or the environment.
         declared: Columns of profile and schema, sensitive ones too.
         sensitive: Columns whose values never leave the process.
     """
@@ -65,8 +65,8 @@ class ModelPolicy:
     def snapshot(self, features: Any) -> dict[str, object] | Batch | None:
         """Returns a bounded plain copy of the features.
 
-        Values without names get those of the profile's or the schema's columns if there are as many; otherwise they
-        are not known, and with sensitive columns among them nothing of them is kept.
+        Values without names get the names of the profile's or the schema's columns if there are as many of them. If
+        not, it is unknown which of them are sensitive, and a model with sensitive columns keeps none.
         """
         names = self._columns
         if _features.is_positional(features):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otel_ml.prediction._spec import ModelSpec
 
 UNSET: Any = object()
-"""Stands for a result that was not given: None is one."""
+"""Marks a missing result, since None can be a result."""
 _MAKING_AN_ID = threading.RLock()
 _process.hold_at_fork(_MAKING_AN_ID)
 
@@ -47,10 +47,10 @@ class PredictionBinding(Protocol):
 
 
 class Prediction:
-    """One prediction. Made by `Model.prediction` and used as a context manager, plain or ``async``.
+    """One prediction. `Model.prediction` makes it; it is a context manager, also for ``async with``.
 
-    Emits the span ``predict <model>``, the metrics ``ml.prediction.*`` and the event ``ml.prediction``. Nothing that
-    goes wrong in here reaches the caller; an exception of the wrapped code passes through as the same object.
+    Emits the span ``predict <model>``, the metrics ``ml.prediction.*`` and the event ``ml.prediction``. No error of
+    otel-ml reaches the caller; an exception of the wrapped code passes through as the same object.
     """
 
     # Defaults are class attributes: most predictions never change them.
@@ -66,7 +66,7 @@ class Prediction:
     _first_item: float | None = None
     _consent = False
     _is_taken = False
-    """Whether `_features` are the copy that `start` made; else they are what the caller gave."""
+    """Whether `_features` are the copy that `_start` made; if not, they are the caller's object."""
     _rows_given: int | None = None
 
     def __init__(self, binding: Any, features: Any, given_id: Any = None) -> None:
@@ -79,10 +79,10 @@ class Prediction:
     def id(self) -> str:
         """The prediction id under which a label can be recorded later; row *i* of a batch is ``<id>.<i>``.
 
-        It is made when it is first asked for, on whichever thread; all threads see the same.
+        It is made when it is first read, on any thread; all threads see the same.
         """
         if self._id is None:
-            with _MAKING_AN_ID:  # the caller and the worker may ask at once, and must not get two
+            with _MAKING_AN_ID:  # the caller and the worker may ask at the same time
                 if self._id is None:
                     self._id = self._new_id()
         return self._id
@@ -98,7 +98,7 @@ class Prediction:
         return f"{self._span().get_span_context().span_id:016x}"
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
-        """Says what was predicted.
+        """Sets what was predicted.
 
         Args:
             prediction: The class or the number; with ``batch`` a sequence of them, shape (rows,).
@@ -151,7 +151,7 @@ class Prediction:
 
     @_guard.guarded("prediction.start")
     def _start(self, ago: float = 0.0) -> None:
-        """Takes the time and opens the span below whatever is current.
+        """Takes the time and opens the span below the current one.
 
         Args:
             ago: Seconds since a prediction that was made elsewhere began.
@@ -163,7 +163,7 @@ class Prediction:
         if policy.is_sensitive:  # as they are now: the wrapped code may change them
             self._secrets = _guard.call("prediction.secrets", policy.secrets, self._features) or ()
         self._take_features()
-        # In this order: a pause between the two must not put the end into the future, behind what happens after it.
+        # In this order: after a pause between the two clocks the end must not lie in the future.
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
         self._began_ns = self._clock.perf_counter_ns()
         context = otel_context.get_current()
@@ -181,7 +181,7 @@ class Prediction:
 
     @_guard.guarded("prediction.detach")
     def _detach(self) -> None:
-        """Puts back what was current before."""
+        """Restores the context from before."""
         token, self._token = self._token, None
         if token is not None:
             detach(token)
@@ -228,7 +228,7 @@ class Prediction:
         return self._binding.spec.read_given(prediction, score, batch=batch)
 
     def _choose_id(self, given: Any) -> None:
-        """Takes the caller's id, or the ids of the rows of a batch, if they are such."""
+        """Takes the caller's id, or the ids of the rows of a batch."""
         if given is None:
             given = self._binding.spec.id_source
         if callable(given):
@@ -272,7 +272,7 @@ class Prediction:
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
     def _take_features(self) -> None:
-        """Copies the features as they are now: the wrapped code may change them, and then they are not what came in."""
+        """Copies the features as they are now, before the wrapped code may change them."""
         given = self._features
         self._is_taken = True
         self._features = None

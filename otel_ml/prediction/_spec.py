@@ -111,7 +111,7 @@ def valid_classes(task: str, classes: Any) -> list[str]:
         ConfigError: They are not a sequence, or not two for a binary task.
     """
     if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
-        raise ConfigError(f"classes={classes!r} is no sequence of classes")
+        raise ConfigError(f"classes={classes!r} is not a sequence of classes")
     texts = [str(class_text(item)) for item in classes]
     if task == "binary" and len(texts) != 2:
         raise ConfigError(f"task='binary' has two classes, not {len(texts)}: name both, or use task='multiclass'")

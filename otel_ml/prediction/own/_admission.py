@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_ml._values import CLASS_LIMIT, class_text
-from otel_ml.prediction._feature_rows import LIGHT, scalar_row, weight_of
+from otel_ml.prediction._feature_rows import SMALL_ROW, row_size, scalar_row
 
 FEW_FEATURES = 64
 """Features of a row on the fast path; wider rows take the general path, which bounds their bytes."""
@@ -38,7 +38,7 @@ class Admission:
                 self._last_kinds = kinds
             else:
                 clean = scalar_row(features)
-                return None if clean is None or weight_of(clean) > LIGHT else clean
+                return None if clean is None or row_size(clean) > SMALL_ROW else clean
         return row
 
     def find_texts(self, label: Any) -> tuple[str, str] | None:

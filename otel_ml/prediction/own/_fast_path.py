@@ -61,7 +61,7 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
         OwnBinding.__init__(self, state, policy, observers, engine)
         Admission.__init__(self)
         self.number = next(_NUMBERS)
-        """Keeps this binding's shapes apart from those of others in the worker's templates."""
+        """Identifies this binding in the keys of the worker's templates."""
         self.takes_fast_path = not policy.is_sensitive and self.spec.id_source is None and self.spec.reads_mappings
         self.draw_number, self.draw_trace_id = engine.ids.prediction_number, engine.ids.trace_id
         self.draw_span_id = engine.ids.span_id
@@ -83,7 +83,7 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
         return FastPrediction(self, features, given_id)
 
     def begin(self, features: Any) -> Prediction:  # noqa: C901, PLR0912 - spelled out
-        # The handler stands here, and in `_complete`, since a call of `_guard.call_two` costs as much as a clock.
+        # Handlers are written out here and in `_complete`: a call of `_guard.call_two` costs as much as a clock.
         prediction = None
         try:
             if not self.takes_fast_path:
@@ -197,7 +197,7 @@ class FastPrediction(OwnPrediction, SampledSpan):
                         binding.wake_worker()
                     return
         except Exception as error:  # noqa: BLE001 - handed to the guard
-            if self._is_enqueued:  # its record is on the way: only the counts are missing
+            if self._is_enqueued:  # the worker has its record: only the counts are missing
                 if not self._finished:
                     self._finished = True
                     self._binding.cells.mine().finished += 1
@@ -225,7 +225,7 @@ class FastPrediction(OwnPrediction, SampledSpan):
             self._make_ids()
         parent: Any = self._parent
         shape, parent_id = 1 if sampled else 0, 0
-        # A copy: a stage may end on another thread between the count and the worker.
+        # A copy: a stage may end on another thread before the worker counts them.
         stages = () if self._stages is None else tuple(self._stages)
         if self._random:
             shape |= RANDOM_TRACE_ID

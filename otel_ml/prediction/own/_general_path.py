@@ -12,7 +12,7 @@ from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import event
 from otel_ml.prediction._feature_batches import Batch
-from otel_ml.prediction._feature_rows import LIGHT, weight_of
+from otel_ml.prediction._feature_rows import SMALL_ROW, row_size
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
@@ -55,7 +55,7 @@ def _refuse(record: object) -> bool:  # noqa: ARG001
 
 
 class GeneralRecord:
-    """A finished prediction on its way to the worker: `_telemetry.records.Record`."""
+    """A finished prediction that waits for the worker; implements `_telemetry.records.Record`."""
 
     __slots__ = ("_observed", "_outcome", "_prediction", "event_count", "span_count")
 
@@ -116,9 +116,9 @@ class OwnPrediction(Prediction):
     def _offer(self, record: GeneralRecord, outcome: Outcome) -> bool:
         """Hands the record to the worker; False when there was no room."""
         features = outcome.features
-        weight = features.weight() if isinstance(features, Batch) else weight_of(features) if features else 0
-        if weight > LIGHT:
-            return self._binding.engine.offer_sized(record, weight)
+        size = features.size() if isinstance(features, Batch) else row_size(features) if features else 0
+        if size > SMALL_ROW:
+            return self._binding.engine.offer_sized(record, size)
         return self._binding.offer(record)
 
     def _let_go(self) -> None:

@@ -18,7 +18,7 @@ NAMES_KEPT = 128
 
 
 class FastRecordSource:
-    """The part of a fast binding that works on the worker: `_telemetry.records.Source`."""
+    """The part of a fast binding that the worker calls; implements `_telemetry.records.Source`."""
 
     span_name: str
     policy: ModelPolicy

@@ -23,7 +23,7 @@ LINKS_KEPT = 128
 """The limits that the OTel SDK applies to a span by default."""
 
 RANDOM_TRACE_ID = 0x02
-"""The flag of W3C Trace Context level 2: the trace id was made at random."""
+"""Flag of W3C Trace Context level 2: the trace id is random."""
 
 _STATUS = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
 
@@ -33,7 +33,7 @@ FAST_KINDS: set[type] = set()
 
 
 class FastSpan(Span):
-    """A recording or non-recording span of ours. Only the thread or task that made it writes to it."""
+    """A span of ours, recording or not. Only the thread or task that made it writes to it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -162,7 +162,7 @@ class FastSpan(Span):
         """Does nothing; a subclass that is a context manager overrides it."""
 
     def _data(self, attributes: Attributes, status: tuple[StatusCode, str] | None) -> SpanData:
-        """The finished span. ``attributes`` win over those that the user set under the same names."""
+        """Builds the finished span. ``attributes`` win over those that the user set under the same names."""
         code, message = status or self._status or (StatusCode.UNSET, "")
         parent = self._parent
         if isinstance(parent, FastSpan):
@@ -187,7 +187,7 @@ class FastSpan(Span):
 
 
 def _plain(attributes: Any) -> Attributes:
-    """At most `ATTRIBUTES_KEPT` clean attributes out of whatever a caller passed."""
+    """Returns at most `ATTRIBUTES_KEPT` clean attributes of what a caller passed."""
     plain: Attributes = {}
     for key, value in (pairs(attributes, ATTRIBUTES_KEPT) or ([], 0))[0]:
         name, clean = line(key, 256), scalar(value)
