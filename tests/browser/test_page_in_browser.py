@@ -42,7 +42,7 @@ def feed_one(console):
     )
 
 
-def test_from_the_list_to_trace_features_log_and_label(console, open_page):
+def test_a_click_leads_to_trace_features_log_and_label(console, open_page):
     """A click on a prediction shows its spans, features, log line and label."""
     feed_one(console)
     page = open_page()
@@ -79,7 +79,7 @@ def test_the_page_works_without_scripts(console, open_page):
     assert page.title() == "Prediction p-2 · otel-ml"
 
 
-def test_nothing_a_sender_writes_is_executed(console, open_page):
+def test_no_text_of_a_sender_is_executed(console, open_page):
     """Names, versions, values, log bodies and ids are shown as text; nothing is loaded from other hosts."""
     hostile = dict.fromkeys(IDENTITY, CANARY) | {semconv.PREDICTION_ID: CANARY, semconv.ERROR_TYPE: CANARY}
     console.feed(
@@ -133,7 +133,7 @@ def test_the_list_refreshes_itself(console, open_page):
     expect(page.locator("tbody tr")).to_have_count(1, timeout=15_000)
 
 
-def test_unknown_pages_are_one_sentence(console, open_page):
+def test_an_unknown_page_says_so(console, open_page):
     """An unknown prediction or path gives a page with one sentence and a link back."""
     page = open_page()
     for path, status in (("/predictions/nothing", 404), ("/nowhere", 404), ("/?limit=x", 400)):

@@ -54,7 +54,7 @@ print(json.dumps({
 """
 
 
-def outcome_of(code: str) -> Any:
+def run_json(code: str) -> Any:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -62,7 +62,7 @@ def outcome_of(code: str) -> Any:
 
 def test_logfire_configured_first_keeps_everything() -> None:
     """If Logfire is configured first we run in guest mode: its exporter gets our span, and its spans nest above and below it."""
-    assert outcome_of(LOGFIRE_FIRST) == {
+    assert run_json(LOGFIRE_FIRST) == {
         "mode": "guest",
         "replaced": [],
         "parents": {"around": None, "predict fraud": "around", "inside": "predict fraud"},
@@ -97,7 +97,7 @@ print(json.dumps({"same": drawn == expected, "ids": len(ids), "environment": dic
 
 def test_random_state_and_environment_stay_as_they_are() -> None:
     """Ids neither read nor disturb `random`, and no environment variable is set."""
-    assert outcome_of(RANDOM_AND_ENVIRONMENT) == {"same": True, "ids": 12, "environment": True}
+    assert run_json(RANDOM_AND_ENVIRONMENT) == {"same": True, "ids": 12, "environment": True}
 
 
 DISABLED = """
@@ -115,4 +115,4 @@ print(json.dumps([telemetry.mode, prediction.id, prediction.trace_id, telemetry.
 
 def test_a_disabled_sdk_is_obeyed() -> None:
     """OTEL_SDK_DISABLED turns everything off; the API stays usable."""
-    assert outcome_of(DISABLED) == ["off", "mine", "0" * 32, {}, True]
+    assert run_json(DISABLED) == ["off", "mine", "0" * 32, {}, True]

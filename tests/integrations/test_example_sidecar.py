@@ -21,7 +21,7 @@ def environment(receiver, tmp_path):
     return {**clean, **settings, "PYTHONPATH": str(REPOSITORY)}
 
 
-def resources_of(receiver, attributes_of, name):
+def find_resources(receiver, attributes_of, name):
     """Resource attributes of everything that was received under a metric name."""
     with receiver._lock:
         return [
@@ -55,8 +55,8 @@ def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, attribute
     assert not metrics["process.memory.usage"].sum.is_monotonic
     assert metrics["process.cpu.time"].sum.is_monotonic
     assert "system.memory.usage" not in metrics
-    predictions = resources_of(receiver, attributes_of, "ml.predictions")
-    processes = resources_of(receiver, attributes_of, "process.memory.usage")
+    predictions = find_resources(receiver, attributes_of, "ml.predictions")
+    processes = find_resources(receiver, attributes_of, "process.memory.usage")
     assert {resource["service.name"] for resource in [*predictions, *processes]} == {"churn-api"}
     assert not (
         {resource["service.instance.id"] for resource in predictions}
@@ -78,4 +78,4 @@ def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, attributes_of
     said = [line for line in rest.splitlines() if "NVIDIA driver" not in line]
     assert (process.returncode, said) == (0, [])
     assert {"system.cpu.time", "system.memory.usage", "process.cpu.time"} <= set(receiver.metrics())
-    assert {r["service.name"] for r in resources_of(receiver, attributes_of, "system.cpu.time")} == {"node-a"}
+    assert {r["service.name"] for r in find_resources(receiver, attributes_of, "system.cpu.time")} == {"node-a"}

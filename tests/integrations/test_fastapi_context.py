@@ -121,7 +121,7 @@ def test_the_sampler_sees_the_request(sampled_memory, client_of):
     assert asked == [("GET", trace.SpanKind.SERVER, "/")]
 
 
-def test_the_first_predictions_id_is_in_the_answer(memory, client_of):
+def test_the_first_predictions_id_is_in_the_response(memory, client_of):
     """The response names the first prediction of the request, in sync and async endpoints."""
 
     def sync():
@@ -146,7 +146,7 @@ def test_a_request_without_a_prediction_has_no_id(memory, client_of):
 
 
 @pytest.mark.parametrize("prediction_id", ["a\r\nset-cookie: x=1", "", "\ud800", "ü", "x" * 257, "a b"])
-def test_an_id_that_is_no_header_value_is_left_out(memory, client_of, prediction_id):
+def test_an_id_that_is_not_a_header_value_is_omitted(memory, client_of, prediction_id):
     """An id from the user cannot split the response headers."""
 
     def endpoint():

@@ -58,7 +58,7 @@ def with_native(memory, **options):
 
 
 @needs_native
-def test_the_private_switch_of_fastapi_is_where_it_was():
+def test_the_private_switch_of_fastapi_has_not_moved():
     """FastAPI's own telemetry reads `app._telemetry`; if the name moves, `NativeSwitch` must follow."""
     app = FastAPI()
 
@@ -67,7 +67,7 @@ def test_the_private_switch_of_fastapi_is_where_it_was():
 
 
 @needs_native
-def test_the_private_note_of_fastapi_is_where_it_was():
+def test_the_private_telemetry_class_of_fastapi_has_not_moved():
     """FastAPI writes the route into an object of this class; if the name moves, `attach` must follow."""
     from otel_ml.integrations.fastapi import _native_telemetry
 
@@ -102,7 +102,7 @@ def test_in_guest_mode_native_metrics_stay_the_only_ones(memory, client_of):
 
 
 @needs_native
-def test_in_own_mode_native_telemetry_yields(memory, client_of, own_mode):
+def test_in_own_mode_native_telemetry_is_suspended(memory, client_of, own_mode):
     """In own mode the server span is ours, FastAPI's log events stay, and the undo gives FastAPI its settings back."""
     own_mode(memory)
     app = with_native(memory)
@@ -142,7 +142,7 @@ def test_own_mode_may_start_after_instrumentation(memory, client_of, own_mode):
 
 
 @needs_native
-def test_in_own_mode_a_mounted_application_yields_too(memory, client_of, own_mode):
+def test_in_own_mode_a_mounted_application_is_suspended_too(memory, client_of, own_mode):
     """A mounted FastAPI with its own telemetry adds no second server span."""
     own_mode(memory)
     app, sub = with_native(memory), with_native(memory)

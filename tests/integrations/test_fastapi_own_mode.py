@@ -162,7 +162,7 @@ def test_own_mode_produces_what_the_sdk_produces(name, trusted):
     assert own["errors"] == {}
 
 
-def test_what_the_service_adds_to_the_span_is_there():
+def test_additions_of_the_service_to_the_span_are_exported():
     """Attributes, events, an exception and a status that the service sets arrive as through the SDK."""
     own, guest = left("own", ("GET", "/own", {})), left("guest", ("GET", "/own", {}))
 
@@ -443,7 +443,7 @@ def drive(app, path="/", kind="http", messages=None, **changes):
     return sent
 
 
-def test_a_request_holds_nothing_once_it_is_over(telemetry):
+def test_a_finished_request_is_not_kept_alive(telemetry):
     """Scope, channel and headers are freed with the server's reference, although the span is still queued."""
     import weakref
 
@@ -541,7 +541,7 @@ def test_after_the_request_the_context_is_unchanged(telemetry):
     assert seen == [True]
 
 
-def test_texts_of_exceptions_are_withheld_where_a_model_is_sensitive(telemetry, client_of):
+def test_exception_messages_are_withheld_if_a_model_is_sensitive(telemetry, client_of):
     """Once there is a model with sensitive columns the server span quotes no exception."""
     withholding.withhold_exceptions()
 
@@ -612,7 +612,7 @@ def test_requests_that_fastapi_excludes_are_not_logged(telemetry, client_of):
 
 
 @needs_native
-def test_what_we_do_not_observe_is_still_logged(telemetry, client_of):
+def test_requests_without_a_span_are_still_logged(telemetry, client_of):
     """Health checks and WebSockets have no span, but FastAPI still logs them."""
     app = FastAPI()
     instrument_fastapi(app)
@@ -649,7 +649,7 @@ def test_an_exception_after_the_response_is_logged(telemetry, client_of):
 
 
 @needs_native
-def test_what_fastapi_tells_log_processors_is_there_and_gone(telemetry, client_of):
+def test_log_processors_can_read_the_request_until_it_ends(telemetry, client_of):
     """`get_telemetry_data` returns the request while it is served and nothing afterwards."""
     from fastapi.telemetry import get_telemetry_data
 
@@ -668,7 +668,7 @@ def test_what_fastapi_tells_log_processors_is_there_and_gone(telemetry, client_o
 
 
 @needs_native
-def test_the_private_names_of_fastapi_are_where_they_were():
+def test_the_private_names_of_fastapi_have_not_moved():
     """FastAPI reads and fills these names; if one moves, `_native_telemetry` must follow."""
     from fastapi.telemetry import _api, _asgi
 

@@ -19,7 +19,7 @@ ACTIVE = "http.server.active_requests"
 END = {"type": "http.request", "body": b"", "more_body": False}
 
 
-def scope_of(path="/", **changes):
+def make_scope(path="/", **changes):
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -68,12 +68,12 @@ def test_the_exception_of_the_application_is_the_same_object(memory):
         raise error
 
     with pytest.raises(RuntimeError) as caught:
-        drive(app, scope_of())
+        drive(app, make_scope())
 
     assert caught.value is error
 
 
-def test_a_cancelled_request_is_no_error(memory):
+def test_a_cancelled_request_is_not_an_error(memory):
     """A request that the server cancels ends its span without error status."""
     app = application(memory)
 
@@ -82,7 +82,7 @@ def test_a_cancelled_request_is_no_error(memory):
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        drive(app, scope_of())
+        drive(app, make_scope())
 
     (span,) = memory.spans()
     assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.UNSET, "cancelled")
@@ -102,7 +102,7 @@ def test_a_client_that_leaves_ends_the_span(memory):
 
         return StreamingResponse(chunks())
 
-    drive(app, scope_of(asgi={"version": "3.0", "spec_version": "2.0"}))
+    drive(app, make_scope(asgi={"version": "3.0", "spec_version": "2.0"}))
 
     (span,) = memory.spans()
     assert {key: span.attributes[key] for key in ("http.response.status_code", "error.type")} == {
@@ -112,7 +112,7 @@ def test_a_client_that_leaves_ends_the_span(memory):
     assert [value for _, value in memory.points(ACTIVE)] == [0]
 
 
-def test_a_client_that_cannot_be_written_to_ends_the_span(memory):
+def test_a_failed_send_ends_the_span(memory):
     """An error of the server's own `send` passes through and is recorded."""
     app = application(memory)
     app.add_api_route("/", lambda: 1)
@@ -125,7 +125,7 @@ def test_a_client_that_cannot_be_written_to_ends_the_span(memory):
         return END
 
     with pytest.raises(OSError) as caught:
-        asyncio.run(app(scope_of(), receive, send))
+        asyncio.run(app(make_scope(), receive, send))
 
     (span,) = memory.spans()
     assert (caught.value is error, span.attributes["error.type"]) == (True, "OSError")
@@ -143,7 +143,7 @@ def test_an_incomplete_response_is_an_error(memory):
             pass
 
     app.add_middleware(Silent)
-    drive(app, scope_of())
+    drive(app, make_scope())
 
     (span,) = memory.spans()
     assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "incomplete_response")
@@ -168,7 +168,7 @@ def test_trailers_belong_to_the_response(memory):
             ended.append(len(memory.spans()))
 
     app.add_middleware(Trailing)
-    drive(app, scope_of())
+    drive(app, make_scope())
 
     assert ended == [0, 0, 1]
 
@@ -186,7 +186,7 @@ def test_a_file_sent_by_path_ends_the_span(memory):
             await send({"type": "http.response.pathsend", "path": "/x"})
 
     app.add_middleware(Sending)
-    drive(app, scope_of())
+    drive(app, make_scope())
 
     (span,) = memory.spans()
     assert "error.type" not in span.attributes
@@ -203,7 +203,7 @@ def test_a_websocket_passes_untouched(memory):
         seen.append(get_value(PREDICTIONS_KEY))
         await socket.close()
 
-    scope = scope_of("/socket", type="websocket", scheme="ws", subprotocols=[])
+    scope = make_scope("/socket", type="websocket", scheme="ws", subprotocols=[])
     sent = drive(app, scope, [{"type": "websocket.connect"}])
 
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
@@ -233,7 +233,7 @@ def test_a_hostile_request_harms_nothing(memory, changes):
     app = application(memory)
     app.router.default = answer
 
-    sent = drive(app, scope_of(**{"path": "/nowhere", **changes}))
+    sent = drive(app, make_scope(**{"path": "/nowhere", **changes}))
 
     assert [message.get("status") for message in sent] == [204, None]
     for span in memory.spans():
@@ -261,7 +261,7 @@ def test_a_request_that_cannot_be_read_is_still_served(memory):
                 raise OSError
             return super().get(key, default)
 
-    sent = drive(app, Unreadable(scope_of()))
+    sent = drive(app, Unreadable(make_scope()))
 
     assert ([message.get("status") for message in sent], memory.spans()) == ([204, None], [])
     assert _guard.counts() == {"fastapi.begin": 1}

@@ -246,7 +246,7 @@ def test_a_response_of_500_is_an_error(memory, client_of):
     assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "503")
 
 
-def test_a_client_error_is_no_server_error(memory, client_of):
+def test_a_client_error_is_not_a_server_error(memory, client_of):
     """An input that fails validation leaves the status unset."""
     app = application(memory)
 

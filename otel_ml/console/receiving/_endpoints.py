@@ -48,7 +48,7 @@ class Receiver:
         encoding = _otlp_http.JSON
         claimed = [0]
         try:
-            encoding = _otlp_http.encoding_of(request.headers.get("content-type", ""))
+            encoding = _otlp_http.read_content_type(request.headers.get("content-type", ""))
             body = await self._read(request, claimed)
             coding = request.headers.get("content-encoding", "")
             decoded = await self._decoded(signal, body, encoding, coding)

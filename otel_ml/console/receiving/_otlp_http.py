@@ -89,7 +89,7 @@ SIGNALS = {
 }
 
 
-def encoding_of(content_type: str) -> str:
+def read_content_type(content_type: str) -> str:
     """The encoding of a content type; refuses all but two with 415."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in {PROTOBUF, JSON}:

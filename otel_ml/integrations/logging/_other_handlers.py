@@ -42,10 +42,10 @@ class IdFilter(logging.Filter):
 
 def other_handler(name: str) -> logging.Handler | None:
     """The OTel handler of another distribution that receives the records of a logger; None if there is none."""
-    return next((handler for handler in _handlers_of(name) if _is_other(handler)), None)
+    return next((handler for handler in _handlers(name) if _is_other(handler)), None)
 
 
-def _handlers_of(name: str) -> Iterator[logging.Handler]:
+def _handlers(name: str) -> Iterator[logging.Handler]:
     known = logging.Logger.manager.loggerDict.get(name)
     logger: logging.Logger | None = known if isinstance(known, logging.Logger) else logging.getLogger()
     while logger is not None:

@@ -78,7 +78,7 @@ def test_a_port_in_use_is_refused():
 
 
 @pytest.mark.parametrize("content", [b'{"a":1}', b"", b"\0" * 100])
-def test_a_file_that_is_no_database_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_database_is_refused(tmp_path, content):
     """DuckDB would show a JSON or CSV file as a table; the console refuses it and leaves it unchanged."""
     path = tmp_path / "x.json"
     path.write_bytes(content)
@@ -143,7 +143,7 @@ def test_help_has_an_example_and_needs_no_extra(tmp_path):
     assert "example:\n  otel-ml console --database fraud.duckdb\n" in done.stdout
 
 
-def test_what_was_acknowledged_survives_the_end(tmp_path):
+def test_acknowledged_records_survive_the_end(tmp_path):
     """After SIGTERM under load from eight senders, every record that was answered with 200 is in the file."""
     import duckdb
 

@@ -40,7 +40,7 @@ def closed(connections, seconds=20):
     return len(connections) - len(waiting)
 
 
-def test_half_sent_requests_do_not_keep_others_out(start):
+def test_half_sent_requests_do_not_block_others(start):
     """With three hundred of them open, pages and exports are answered as usual."""
     console = start()
     connections = [connect(console, sent) for sent in (HALF_HEADERS, HALF_BODY) for _ in range(150)]
@@ -58,7 +58,7 @@ def test_a_request_that_does_not_arrive_is_closed(start, sent):
     assert closed([connect(console, sent)]) == 1
 
 
-def test_trickling_does_not_help(start):
+def test_slow_bytes_do_not_extend_the_deadline(start):
     """A byte now and then does not extend the deadline."""
     console = start(header_seconds=0.5)
     connection = connect(console, HALF_HEADERS)
@@ -70,7 +70,7 @@ def test_trickling_does_not_help(start):
     connection.close()
 
 
-def test_beyond_the_limit_the_longest_waiting_goes(start):
+def test_beyond_the_limit_the_longest_waiting_is_closed(start):
     """The newest connection is served; the one that has waited longest for its sender is closed."""
     console = start(max_connections=20)
     connections = [connect(console, HALF_HEADERS) for _ in range(30)]

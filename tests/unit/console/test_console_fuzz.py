@@ -85,7 +85,7 @@ def take(store, signal, body, encoding, coding=""):
 
 @QUICK
 @given(signal=st.sampled_from(sorted(SEEDS)), body=st.binary(max_size=200), coding=st.sampled_from(["", "gzip"]))
-def test_any_bytes_are_taken_or_refused(store, signal, body, coding):
+def test_any_bytes_are_accepted_or_refused(store, signal, body, coding):
     """Random bytes, plain or labelled as gzip."""
     take(store, signal, body, _otlp_http.PROTOBUF, coding)
 
@@ -95,7 +95,7 @@ def test_any_bytes_are_taken_or_refused(store, signal, body, coding):
     signal=st.sampled_from(sorted(SEEDS)),
     changes=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=6),
 )
-def test_any_damaged_message_is_taken_or_refused(store, signal, changes):
+def test_any_damaged_message_is_accepted_or_refused(store, signal, changes):
     """Valid messages with some bytes changed."""
     body = bytearray(SEEDS[signal])
     for place, byte in changes:
@@ -105,7 +105,7 @@ def test_any_damaged_message_is_taken_or_refused(store, signal, changes):
 
 @QUICK
 @given(signal=st.sampled_from(sorted(SEEDS)), value=VALUES)
-def test_any_json_is_taken_or_refused(store, signal, value):
+def test_any_json_is_accepted_or_refused(store, signal, value):
     """Arbitrary JSON that uses the names of the protocol."""
     take(store, signal, json.dumps(value).encode(), _otlp_http.JSON)
     root = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}[signal]

@@ -51,7 +51,7 @@ def test_a_body_of_many_members_is_refused():
     assert refused.value.status == 400
 
 
-def test_the_work_for_a_member_does_not_grow_with_what_follows_it():
+def test_the_cost_of_a_member_does_not_depend_on_the_rest():
     """Each member is given at most its own bytes and one block more, however long the body is."""
     body = gzip.compress(b"a") * 500 + gzip.compress(bytes(range(256)) * 40_000, 0)
     members = Members()
@@ -59,7 +59,7 @@ def test_the_work_for_a_member_does_not_grow_with_what_follows_it():
     assert members.given <= len(body) + 501 * _otlp_http.BLOCK
 
 
-def test_a_body_of_many_members_costs_a_console_nothing(console):
+def test_a_body_of_many_members_does_not_slow_the_console(console):
     """The attack is answered, and so is the next request."""
     answer = console.send("/v1/traces", gzip.compress(b"") * 50_000, content_type=PROTOBUF, content_encoding="gzip")
     assert answer.status == 400
@@ -78,7 +78,7 @@ def test_a_request_of_countless_records_is_refused(start):
     assert console.ingest.status()["received"] == 100
 
 
-def test_work_that_is_given_up_keeps_its_place_until_it_ends():
+def test_abandoned_work_counts_until_it_ends():
     """The caller stops waiting at the deadline; the thread is a daemon, and the next one starts when it ends."""
     ended = threading.Event()
 

@@ -50,7 +50,7 @@ def test_one_prediction_with_trace_features_log_and_label(console):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_label_and_prediction_meet_in_either_order(console, reverse):
+def test_label_and_prediction_are_joined_in_either_order(console, reverse):
     """A label that arrives before its prediction is joined like one that arrives after it."""
     messages = [logs(prediction()), logs(label())]
     console.feed(*(reversed(messages) if reverse else messages))
@@ -215,7 +215,7 @@ def test_bad_parameters_get_one_line(console, path):
 
 
 @pytest.mark.parametrize("path", ["/api/predictions/nothing", f"/api/traces/{TRACE}", "/api/nothing"])
-def test_what_is_not_there_is_404(console, path):
+def test_unknown_resources_are_404(console, path):
     """Unknown ids and paths are a 404 with one line of JSON."""
     answer = console.send(path)
     assert (answer.status, answer.json()) == (404, {"error": "not found"})
@@ -267,7 +267,7 @@ def test_a_series_that_ended_has_no_value(console):
     assert console.get("/api/summary")["metric_predictions"] == 0
 
 
-def test_a_body_that_is_no_json_is_shown_as_text(console):
+def test_a_body_that_is_not_json_is_shown_as_text(console):
     """An event whose body cannot be parsed has no features and keeps its text."""
     event = prediction()
     event.body.string_value = "[" * 5000

@@ -100,7 +100,7 @@ def test_gzip_is_inflated(console, body):
         (400, b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":' + b"9" * 5000 + b"}]}]}]}", {"content_type": JSON}),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_refused(console, status, body, headers):
+def test_unreadable_requests_are_refused(console, status, body, headers):
     """Wrong types, wrong compression, malformed and deeply nested bodies get a status that forbids a retry."""
     answer = console.send("/v1/traces", body, **headers)
     assert answer.status == status
@@ -159,7 +159,7 @@ def test_partial_success_in_json(console):
     }
 
 
-def test_a_full_queue_asks_to_come_back(start):
+def test_a_full_queue_asks_to_retry(start):
     """A full queue answers 503 with Retry-After and counts the records as busy."""
     console = start(write=False, max_pending_records=10)
     assert console.export(logs(*[record(f"line {index}") for index in range(8)])).status == 200

@@ -14,7 +14,7 @@ from otel_ml.console.storage._tables import KEYS, SIGNALS, TABLES, columns
 HOUR = 3_600_000_000_000
 
 
-def batch_of(signal, message, received_ns=NOW):
+def decode(signal, message, received_ns=NOW):
     return WIRE[signal].rows(message, received_ns)
 
 
@@ -38,7 +38,7 @@ def test_rows_are_bounded():
     store = Store.open(Options(max_rows=100))
     for index in range(3):
         lines = logs(*[record(f"line {index} {row}") for row in range(60)])
-        store.insert(batch_of("logs", lines, NOW + index).rows)
+        store.insert(decode("logs", lines, NOW + index).rows)
     assert store.is_over_limit()
     store.sweep(NOW)
     assert (store.stored()["logs"], store.expired()["logs"], store.is_over_limit()) == (95, 85, False)
@@ -51,7 +51,7 @@ def test_bytes_are_bounded():
     """A table of a few huge records is cut by their size."""
     store = Store.open(Options(max_table_bytes=1_000_000))
     for index in range(4):
-        store.insert(batch_of("logs", logs(record("x" * 400_000 + str(index))), NOW + index).rows)
+        store.insert(decode("logs", logs(record("x" * 400_000 + str(index))), NOW + index).rows)
     store.sweep(NOW)
     assert store.stored()["logs"] == 2
     store.close()
@@ -59,8 +59,8 @@ def test_bytes_are_bounded():
 
 def test_age_is_bounded(store):
     """Records that arrived longer ago than the retention are deleted, whatever time they claim."""
-    store.insert(batch_of("logs", logs(record("old", at=2**63)), NOW - 80 * HOUR).rows)
-    store.insert(batch_of("logs", logs(record("new", at=1)), NOW - HOUR).rows)
+    store.insert(decode("logs", logs(record("old", at=2**63)), NOW - 80 * HOUR).rows)
+    store.insert(decode("logs", logs(record("new", at=1)), NOW - HOUR).rows)
     store.sweep(NOW)
     with store.cursor() as cursor:
         assert cursor.execute("select body from logs").fetchall() == [("new",)]
@@ -70,7 +70,7 @@ def test_a_closed_store_refuses_and_closes_twice(store):
     """A write that fails raises the store's own error; closing twice is fine."""
     store.close()
     with pytest.raises(StoreError):
-        store.insert(batch_of("logs", logs(record("late"))).rows)
+        store.insert(decode("logs", logs(record("late"))).rows)
     store.close()
 
 
@@ -79,7 +79,7 @@ def test_a_file_is_read_back_after_a_restart(tmp_path):
     options = Options(database=str(tmp_path / "new" / "console.duckdb"))
     for expected in ({"predictions": 1}, {"predictions": 0}):
         store = Store.open(options)
-        assert store.insert(batch_of("logs", logs(prediction())).rows) == expected
+        assert store.insert(decode("logs", logs(prediction())).rows) == expected
         store.close()
 
 
@@ -115,14 +115,14 @@ def test_every_record_is_counted(store):
     ingest = IngestQueue(store, Options(max_pending_records=4))
     ingest.start()
     for _ in range(2):
-        assert ingest.offer(batch_of("traces", traces(span(), span(own="00" * 8))))
+        assert ingest.offer(decode("traces", traces(span(), span(own="00" * 8))))
         assert ingest.flush(30)
-        assert ingest.offer(batch_of("metrics", metrics(counter(1))))
+        assert ingest.offer(decode("metrics", metrics(counter(1))))
         assert ingest.flush(30)
-        assert ingest.offer(batch_of("logs", logs(prediction(), label(), record("line"))))
+        assert ingest.offer(decode("logs", logs(prediction(), label(), record("line"))))
         assert ingest.flush(30)
     assert ingest.close()
-    assert not ingest.offer(batch_of("traces", traces(span())))
+    assert not ingest.offer(decode("traces", traces(span())))
     status = ingest.status()
     for counts in (status, *status["signals"].values()):
         parts = ("refused", "busy", "stored", "duplicates", "dropped", "queued")
@@ -130,11 +130,11 @@ def test_every_record_is_counted(store):
     assert (status["stored"], status["duplicates"], status["refused"], status["busy"]) == (5, 5, 2, 1)
 
 
-def test_close_writes_what_waits(store):
+def test_close_writes_all_queued_records(store):
     """All accepted records are written before the writer ends; closing twice or before the start is allowed."""
     ingest = IngestQueue(store, Options())
     for index in range(50):
-        assert ingest.offer(batch_of("logs", logs(record(f"line {index}"))))
+        assert ingest.offer(decode("logs", logs(record(f"line {index}"))))
     ingest.start()
     assert ingest.close()
     assert ingest.close()
@@ -142,12 +142,12 @@ def test_close_writes_what_waits(store):
     assert IngestQueue(store, Options()).close()
 
 
-def test_a_batch_larger_than_the_queue_is_taken_alone(store):
+def test_a_request_larger_than_the_queue_is_accepted_alone(store):
     """A request with more records than the queue holds is accepted only if the queue is empty."""
     ingest = IngestQueue(store, Options(max_pending_records=2))
     big = logs(*[record(f"line {index}") for index in range(9)])
-    assert ingest.offer(batch_of("logs", big))
-    assert not ingest.offer(batch_of("logs", logs(record("one more"))))
+    assert ingest.offer(decode("logs", big))
+    assert not ingest.offer(decode("logs", logs(record("one more"))))
 
 
 class BrokenStore(Store):
@@ -162,13 +162,13 @@ class BrokenStore(Store):
 
 
 @pytest.mark.parametrize(("poison", "stored", "dropped"), [("bad", 4, 1), (None, 0, 5)])
-def test_what_cannot_be_written_is_counted(poison, stored, dropped):
+def test_rows_that_cannot_be_written_are_counted(poison, stored, dropped):
     """A row that fails is dropped alone, counted, and the cause is shown."""
     store = BrokenStore.open(Options())
     store.poison = poison
     ingest = IngestQueue(store, Options())
     ingest.start()
-    assert ingest.offer(batch_of("logs", logs(*[record(body) for body in ("a", "b", "bad", "c", "d")])))
+    assert ingest.offer(decode("logs", logs(*[record(body) for body in ("a", "b", "bad", "c", "d")])))
     assert ingest.flush(30)
     status = ingest.status()
     assert (status["stored"], status["dropped"], status["last_error"]) == (stored, dropped, "disk full")
@@ -176,14 +176,14 @@ def test_what_cannot_be_written_is_counted(poison, stored, dropped):
     store.close()
 
 
-def test_the_writer_keeps_the_bound_while_it_writes():
+def test_the_writer_enforces_the_row_limit():
     """The writer enforces the row limit without waiting for the next sweep."""
     options = Options(max_rows=100)
     store = Store.open(options)
     ingest = IngestQueue(store, options, clock=lambda: NOW)
     ingest.start()
     for index in range(10):
-        ingest.offer(batch_of("logs", logs(*[record(f"{index} {row}") for row in range(50)])))
+        ingest.offer(decode("logs", logs(*[record(f"{index} {row}") for row in range(50)])))
     assert ingest.close()
     assert store.stored()["logs"] <= 100
     assert store.stored()["logs"] + store.expired()["logs"] == 500
