@@ -1,4 +1,4 @@
-"""A receiver, and engines that send to it."""
+"""A receiver and engines that send to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ fresh_guard = otlp_receiver.fresh_guard
 
 @pytest.fixture
 def make_engine(receiver, tmp_path):
-    """Engines that send to the receiver; ended after the test."""
+    """Makes engines that send to the receiver; they are shut down after the test."""
     engines: list[OwnEngine] = []
 
     def make(*, periodic: bool = False, **settings) -> OwnEngine:

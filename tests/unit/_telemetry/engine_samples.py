@@ -1,4 +1,4 @@
-"""Records as the prediction room makes them."""
+"""Records like those of predictions."""
 
 from __future__ import annotations
 

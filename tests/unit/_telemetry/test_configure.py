@@ -19,7 +19,7 @@ def say(**values): print(json.dumps(values), flush=True)
 
 @pytest.fixture
 def run(receiver, tmp_path):
-    """Runs a program with the receiver as endpoint; gives its JSON lines and the end of the process."""
+    """Runs a program with the receiver as endpoint; returns its JSON lines."""
 
     def go(program: str, *, code: int = 0, says: str | None = None, **variables: str) -> list[dict]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
@@ -46,7 +46,7 @@ def run(receiver, tmp_path):
 
 
 def test_own_mode_sets_the_globals_and_flushes_at_exit(run, receiver):
-    """Where nobody has set providers, ours are set; a span of any instrumentation is sent when the program ends."""
+    """Without other providers ours are set, and any instrumentation's span is sent when the program ends."""
     lines = run(
         """
         telemetry = otel_ml.configure()
@@ -63,7 +63,7 @@ def test_own_mode_sets_the_globals_and_flushes_at_exit(run, receiver):
 
 
 def test_another_configuration_is_refused(run):
-    """A second call that asks for something else raises and names what differs; unknown options too."""
+    """A second call with other arguments raises and names the difference; so does an unknown option."""
     lines = run(
         """
         otel_ml.configure(service_name="a")
@@ -88,8 +88,8 @@ def test_a_wrong_setting_fails_before_anything_starts(run):
     assert run.stderr.splitlines()[-1].startswith("otel_ml.config.ConfigError: OTEL_EXPORTER_OTLP_ENDPOINT is")
 
 
-def test_a_misspelt_variable_is_said_once(run):
-    """A setting that was meant is not set, here one that keeps inputs in the process: a line names it, not its value."""
+def test_a_misspelt_variable_is_logged_once(run):
+    """One line names a misspelt variable, such as one that should keep inputs private, but not its value."""
     run("otel_ml.configure(); otel_ml.configure()", says="not understood", OTEL_ML_CAPTURE_FEATURE="none")
 
     assert run.stderr.splitlines() == [
@@ -97,8 +97,8 @@ def test_a_misspelt_variable_is_said_once(run):
     ]
 
 
-def test_what_goes_nowhere_is_not_encoded(run, receiver):
-    """Without exporters of spans and logs a prediction is counted and no more: no record waits, no exemplar leads astray."""
+def test_telemetry_without_an_exporter_is_not_recorded(run, receiver):
+    """Without exporters of spans and logs a prediction is only counted: no record is queued, no exemplar is kept."""
     lines = run(
         """
         import threading
@@ -121,7 +121,7 @@ def test_what_goes_nowhere_is_not_encoded(run, receiver):
 
 @pytest.mark.parametrize("signal", ["trace", "metrics", "_logs"])
 def test_guest_mode_leaves_providers_alone(run, receiver, signal):
-    """One provider that exists already is enough: nothing is replaced, nothing of ours is sent."""
+    """If one provider exists already, nothing is replaced, and our sender sends nothing."""
     lines = run(
         f"""
         from opentelemetry import trace, metrics, _logs
@@ -151,8 +151,8 @@ def test_guest_mode_leaves_providers_alone(run, receiver, signal):
     assert receiver.heads == []
 
 
-def test_a_guest_ends_within_its_limit(run, receiver):
-    """A processor of the service that ignores its time limit holds neither flush nor shutdown, and is named once."""
+def test_guest_mode_ends_within_its_limit(run, receiver):
+    """A processor that ignores its time limit blocks neither flush nor shutdown and is named once."""
     lines = run(
         """
         import threading, time
@@ -176,8 +176,8 @@ def test_a_guest_ends_within_its_limit(run, receiver):
 
 
 @pytest.mark.parametrize(("asked", "lines"), [("fraud-api", 1), ("theirs", 0)])
-def test_a_guest_says_under_which_name_it_goes_out(run, asked, lines):
-    """The service would be looked for under the name that was asked for, and not be found."""
+def test_guest_mode_logs_a_service_name_that_differs(run, asked, lines):
+    """One line says that telemetry leaves under another service name than the argument's."""
     run(
         f"""
         from opentelemetry import trace
@@ -188,21 +188,21 @@ def test_a_guest_says_under_which_name_it_goes_out(run, asked, lines):
         """,
         says="not as 'fraud-api'",
     )
-    said = [line for line in run.stderr.splitlines() if "leaves under its service name 'theirs'" in line]
+    logged = [line for line in run.stderr.splitlines() if "leaves under its service name 'theirs'" in line]
 
-    assert len(said) == lines
-    assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in said)
+    assert len(logged) == lines
+    assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in logged)
 
 
-def test_a_configuration_file_makes_it_a_guest(run, receiver):
-    """OTEL_CONFIG_FILE is somebody else's declaration."""
+def test_a_configuration_file_means_guest_mode(run, receiver):
+    """With OTEL_CONFIG_FILE another SDK sets the providers."""
     lines = run("say(mode=otel_ml.configure().mode)", OTEL_CONFIG_FILE="/tmp/otel.yaml")
 
     assert lines == [{"mode": "guest"}]
     assert receiver.heads == []
 
 
-def test_opentelemetry_instrument_makes_it_a_guest(run, receiver):
+def test_opentelemetry_instrument_means_guest_mode(run, receiver):
     """Under zero-code instrumentation the distribution owns the providers."""
     lines = run(
         """
@@ -214,8 +214,8 @@ def test_opentelemetry_instrument_makes_it_a_guest(run, receiver):
     assert lines == [{"mode": "guest"}]
 
 
-def test_a_disabled_sdk_is_off(run, receiver):
-    """OTEL_SDK_DISABLED=true: no provider, no thread, no request."""
+def test_a_disabled_sdk_means_mode_off(run, receiver):
+    """With OTEL_SDK_DISABLED=true there is no provider, no thread and no request."""
     lines = run(
         """
         import threading
@@ -232,7 +232,7 @@ def test_a_disabled_sdk_is_off(run, receiver):
 
 
 def test_importing_loads_neither_the_sdk_nor_numpy():
-    """`import otel_ml` and the test kit stay light."""
+    """`import otel_ml` and the test kit load neither the SDK nor numpy."""
     program = """
 import sys
 import otel_ml, otel_ml.config
@@ -244,7 +244,7 @@ print(heavy)
     assert done.stdout == "[]\n"
 
 
-def test_the_environment_and_the_random_state_stay_untouched(run):
+def test_the_environment_and_the_random_state_are_unchanged(run):
     """Configuring changes no variable and draws no number from `random`."""
     lines = run(
         """
@@ -280,8 +280,8 @@ for number in range(3):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_begins_anew(run, receiver):
-    """The child sends its own spans and counts only, under another instance id; nothing is sent twice."""
+def test_a_forked_child_starts_at_zero(run, receiver):
+    """The child sends only its own spans and counts, under its own instance id; nothing is sent twice."""
     lines = run(
         FORK
         + """
@@ -316,7 +316,7 @@ say(who="parent", done=telemetry.force_flush(), id=engine.instance.id,
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forking_while_sending_never_hangs(run, receiver):
-    """Twenty forks under load: every child flushes and ends."""
+    """Each of twenty children forked under load flushes and ends."""
     lines = run(
         FORK
         + """
@@ -345,7 +345,7 @@ say(ends=ends, done=telemetry.force_flush(20), produced=telemetry.ledger()["trac
         PYTHONWARNINGS="ignore::DeprecationWarning",
     )
 
-    assert lines[:-1] == []  # what a child that failed has to say
+    assert lines[:-1] == []  # the error of a child that failed
     assert lines[0]["ends"] == [0] * 20
     assert lines[0]["done"] is True
     assert len(receiver.spans()) == lines[0]["produced"] + 20

@@ -1,4 +1,4 @@
-"""The engine against a real receiver: what was produced, what arrived, what was lost and why."""
+"""The engine against a real receiver: what was produced, what arrived, and what was dropped for which reason."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def balanced(ledger: Ledger) -> bool:
     return ledger.produced == ledger.delivered + ledger.rejected + sum(ledger.dropped.values()) + ledger.in_flight
 
 
-def test_what_is_delivered_is_what_arrived(make_engine, receiver):
-    """Spans, events and points in the ledger are those that the receiver has."""
+def test_the_ledger_agrees_with_the_receiver(make_engine, receiver):
+    """Delivered spans, events and points are those that the receiver has."""
     engine = make_engine()
     engine.cells(Identity("m", "1", "primary")).mine().started += 1
     records = [Sample(number) for number in range(100)]
@@ -40,8 +40,8 @@ def test_what_is_delivered_is_what_arrived(make_engine, receiver):
     assert len({item.span_id for item in receiver.spans()}) == 100
 
 
-def test_stock_records_take_the_same_way(make_engine, receiver):
-    """Spans and log records of other instrumentation are in the same ledger, under the same resource."""
+def test_sdk_records_take_the_same_path(make_engine, receiver):
+    """Spans and log records of other instrumentation count in the same ledger and have the same resource."""
     engine = make_engine()
     with engine.tracer("other").start_as_current_span("outer"), engine.tracer("other").start_as_current_span("inner"):
         engine.logger_provider.get_logger("other").emit(body="hello")
@@ -53,8 +53,8 @@ def test_stock_records_take_the_same_way(make_engine, receiver):
     assert {signal: account.delivered for signal, account in engine.ledger().items()} == receiver.counted()
 
 
-def test_unsampled_stock_spans_are_not_sent(make_engine, receiver, monkeypatch):
-    """The SDK's own sampler variables hold."""
+def test_unsampled_sdk_spans_are_not_sent(make_engine, receiver, monkeypatch):
+    """The SDK's sampler variables apply."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     engine = make_engine()
     with engine.tracer("other").start_as_current_span("outer"):
@@ -66,7 +66,7 @@ def test_unsampled_stock_spans_are_not_sent(make_engine, receiver, monkeypatch):
 
 
 def test_partial_success_counts_as_rejected(make_engine, receiver):
-    """What an accepting receiver refuses is in the ledger as rejected."""
+    """Records that an accepting receiver refuses count as rejected."""
     answer = ExportTraceServiceResponse()
     answer.partial_success.rejected_spans = 3
     receiver.script["traces"] = [Reply(body=answer.SerializeToString())]
@@ -97,7 +97,7 @@ def test_final_answers_are_not_retried(make_engine, receiver, status):
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_retryable_answers_are_retried(make_engine, receiver, status):
-    """The statuses of the retry table are tried again, after Retry-After."""
+    """Statuses of the retry table are retried after Retry-After."""
     receiver.script["traces"] = [Reply(status, headers={"retry-after": "0"})] * 2
     engine = make_engine()
     engine.offer(Sample())
@@ -108,7 +108,7 @@ def test_retryable_answers_are_retried(make_engine, receiver, status):
 
 
 def test_a_retry_after_beyond_the_deadline_gives_up(make_engine, receiver):
-    """Waiting longer than the batch may live is pointless: it is dropped and counted."""
+    """A batch is dropped and counted at once if its deadline comes before the next attempt."""
     receiver.default["traces"] = Reply(503, headers={"retry-after": "3600"})
     engine = make_engine()
     engine.offer(Sample())
@@ -118,7 +118,7 @@ def test_a_retry_after_beyond_the_deadline_gives_up(make_engine, receiver):
 
 
 def test_a_closed_connection_is_retried(make_engine, receiver):
-    """A connection that ends without an answer is tried again."""
+    """A request whose connection ends without an answer is sent again."""
     receiver.script["traces"] = [Reply(), Reply(cut="before", stores=False)]
     engine = make_engine()
     engine.offer(Sample(1))
@@ -129,8 +129,8 @@ def test_a_closed_connection_is_retried(make_engine, receiver):
     assert engine.ledger()["traces"] == Ledger(2, 2)
 
 
-def test_a_dripping_answer_is_cut_at_the_deadline(make_engine, receiver):
-    """A receiver that sends byte by byte cannot hold a sender beyond the batch's deadline."""
+def test_a_slow_answer_is_cut_off_at_the_deadline(make_engine, receiver):
+    """A receiver that sends byte by byte cannot block a sender beyond the batch's deadline."""
     receiver.default["traces"] = Reply(503, body=b"x" * 1000, drip=0.05)
     engine = make_engine(timeout=0.3)
     engine.offer(Sample())
@@ -139,8 +139,8 @@ def test_a_dripping_answer_is_cut_at_the_deadline(make_engine, receiver):
     assert engine.ledger()["traces"] == Ledger(1, 0, 0, {"retry_exhausted": 1})
 
 
-def test_a_huge_answer_is_read_only_in_part(make_engine, receiver):
-    """Of an answer 64 KiB are read; the next batch takes a new connection."""
+def test_only_part_of_a_huge_answer_is_read(make_engine, receiver):
+    """At most 64 KiB of an answer are read; the next batch uses a new connection."""
     receiver.script["traces"] = [Reply(400, body=b"x" * 1_000_000)]
     engine = make_engine()
     engine.offer(Sample(1))
@@ -192,8 +192,8 @@ def test_large_batches_are_sent_in_several_requests(make_engine, receiver):
     assert engine.ledger()["logs"] == Ledger(12, 12)
 
 
-def test_a_poison_record_costs_none_of_its_neighbours(make_engine, receiver):
-    """A prediction that cannot be rendered or encoded is dropped as invalid, a record of others is mended; all others
+def test_an_invalid_record_does_not_affect_its_neighbours(make_engine, receiver):
+    """A prediction that cannot be rendered or encoded is dropped as invalid, an SDK record is repaired; all others
     arrive."""
     engine = make_engine()
     engine.offer(Sample(1))
@@ -213,8 +213,8 @@ def test_a_poison_record_costs_none_of_its_neighbours(make_engine, receiver):
     assert {signal: account.delivered for signal, account in ledger.items()} == receiver.counted()
 
 
-def test_rendering_that_gives_other_counts_is_set_right(make_engine, receiver):
-    """The ledger follows what rendering gave, not what was announced."""
+def test_the_ledger_counts_what_was_rendered(make_engine, receiver):
+    """If rendering returns more or fewer records than announced, the ledger is corrected."""
     engine = make_engine()
     engine.offer(Sample(1, spans=[span(1), span(2), span(3)]))
     engine.offer(Sample(4, span_count=2))
@@ -226,7 +226,7 @@ def test_rendering_that_gives_other_counts_is_set_right(make_engine, receiver):
 
 
 def test_a_full_queue_drops_and_counts(make_engine, receiver):
-    """Beyond the queue's size records are refused at once, and the ledger says so."""
+    """Records beyond the queue's size are refused at once and counted."""
     engine = make_engine(queue_size=10)
     held = threading.Event()
     blocker = Sample(0)
@@ -246,8 +246,8 @@ def test_a_full_queue_drops_and_counts(make_engine, receiver):
     assert len(receiver.spans()) == 11
 
 
-def test_many_threads_lose_nothing(make_engine, receiver):
-    """Eight threads offering at once: every record is in the ledger and at the receiver."""
+def test_no_record_of_many_threads_is_lost(make_engine, receiver):
+    """Every record of eight threads is in the ledger and at the receiver."""
     engine = make_engine()
 
     def offer():
@@ -265,8 +265,8 @@ def test_many_threads_lose_nothing(make_engine, receiver):
     assert len(receiver.spans()) == 4000
 
 
-def test_shutdown_sends_what_waits(make_engine, receiver):
-    """A shutdown brings out spans, events and a last collection, and is safe twice."""
+def test_shutdown_sends_what_is_queued(make_engine, receiver):
+    """A shutdown exports spans, events and a last collection, and is safe to call twice."""
     engine = make_engine(periodic=True)
     for number in range(100):
         engine.offer(Sample(number))
@@ -279,7 +279,7 @@ def test_shutdown_sends_what_waits(make_engine, receiver):
 
 
 def test_after_a_shutdown_records_are_refused_and_counted(make_engine):
-    """A late record is dropped as lost to the shutdown, not forgotten."""
+    """A late record is dropped with the reason shutdown."""
     engine = make_engine()
     engine.shutdown(within())
 
@@ -291,7 +291,7 @@ def test_after_a_shutdown_records_are_refused_and_counted(make_engine):
 
 
 def test_a_shutdown_without_a_receiver_counts_what_is_lost(make_engine):
-    """Nothing listens: what waited is dropped and counted, and no record is left unaccounted for."""
+    """Without a receiver, queued records are dropped, and every one is accounted for."""
     engine = make_engine(endpoint="http://127.0.0.1:9", periodic=True)
     for number in range(1000):
         engine.offer(Sample(number))
@@ -303,8 +303,8 @@ def test_a_shutdown_without_a_receiver_counts_what_is_lost(make_engine):
     assert ledger["traces"].lost() == 1000
 
 
-def test_a_shutdown_cuts_a_receiver_that_hangs(make_engine, receiver):
-    """A receiver that never answers cannot hold the shutdown beyond its time."""
+def test_a_shutdown_does_not_wait_for_a_receiver_that_hangs(make_engine, receiver):
+    """A receiver that never answers cannot block the shutdown beyond its deadline."""
     receiver.default["traces"] = Reply(delay=60)
     engine = make_engine(timeout=60)
     engine.offer(Sample())
@@ -314,7 +314,7 @@ def test_a_shutdown_cuts_a_receiver_that_hangs(make_engine, receiver):
 
 
 def test_one_line_when_exports_fail_and_one_when_they_work_again(make_engine, receiver, caplog):
-    """The operator gets one line with endpoint and remedy, and one at recovery, however often it fails."""
+    """However often exports fail, the log has one line with endpoint and remedy, and one at recovery."""
     receiver.script["traces"] = [Reply(503, headers={"retry-after": "0"})] * 3
     engine = make_engine()
     with caplog.at_level(logging.WARNING, "otel_ml"):
@@ -329,7 +329,7 @@ def test_one_line_when_exports_fail_and_one_when_they_work_again(make_engine, re
 
 
 def test_gzip_and_headers_reach_the_receiver(make_engine, receiver):
-    """Compression and headers are as configured."""
+    """Requests have the configured compression and headers."""
     engine = make_engine(compression="gzip", headers={"Authorization": "Bearer t"})
     engine.offer(Sample())
 
@@ -340,7 +340,7 @@ def test_gzip_and_headers_reach_the_receiver(make_engine, receiver):
 
 
 def test_sending_is_not_instrumented(make_engine, receiver):
-    """What the senders log or trace themselves is suppressed, so that nothing feeds itself."""
+    """Instrumentation is suppressed while we send, so that telemetry does not cause telemetry."""
     from otel_ml._telemetry._suppress import is_suppressed
 
     engine = make_engine()
@@ -355,7 +355,7 @@ def test_sending_is_not_instrumented(make_engine, receiver):
 
 
 def test_our_own_log_lines_do_not_feed_the_pipeline(make_engine, receiver):
-    """A record that is logged while otel-ml reports a problem is left out."""
+    """A record that is logged while otel-ml reports a problem is not exported."""
     engine = make_engine()
     logger = engine.logger_provider.get_logger("root")
 
@@ -374,8 +374,8 @@ def test_our_own_log_lines_do_not_feed_the_pipeline(make_engine, receiver):
     assert engine.ledger()["logs"] == Ledger()
 
 
-def test_a_foreign_span_processor_gets_stock_spans(make_engine):
-    """A processor that the user adds must see every span: light spans are turned off, and that is said."""
+def test_a_foreign_span_processor_gets_sdk_spans(make_engine):
+    """A processor that the user adds sees every span, so fast-path spans are turned off, and the notes say so."""
     engine = make_engine()
     before = engine.fast_spans
 
@@ -388,8 +388,8 @@ def test_a_foreign_span_processor_gets_stock_spans(make_engine):
     assert "traces: SDK path, because the span processor Mine was added and must see every span" in engine.notes()
 
 
-def test_exemplars_lead_to_spans_that_leave(make_engine):
-    """Without exporters of spans and logs there are none, until a processor that the user adds takes the spans."""
+def test_exemplars_refer_to_exported_spans(make_engine):
+    """Without exporters of spans and logs there are no exemplars until the user adds a span processor."""
     engine = make_engine(traces_exporter="none", logs_exporter="none")
     before = engine.exemplars
 
@@ -402,8 +402,8 @@ def test_exemplars_lead_to_spans_that_leave(make_engine):
     assert make_engine(exemplar_filter="always_off").exemplars is False
 
 
-def test_a_collection_keeps_the_slot_of_the_instance(make_engine):
-    """Where the worker has nothing to do, a cleaner of temporary files shall not have the slot's file either."""
+def test_a_collection_renews_the_claim_on_the_instance_slot(make_engine):
+    """Even while the worker is idle, a cleaner of temporary files does not remove the slot's file."""
     engine = make_engine(traces_exporter="none", logs_exporter="none")
     path = engine.instance._held.path
     path.unlink()
@@ -413,8 +413,8 @@ def test_a_collection_keeps_the_slot_of_the_instance(make_engine):
     assert path.exists()
 
 
-def test_a_foreign_id_generator_is_obeyed(make_engine, monkeypatch):
-    """OTEL_PYTHON_ID_GENERATOR other than ours makes all ids, on stock spans."""
+def test_a_foreign_id_generator_makes_all_ids(make_engine, monkeypatch):
+    """A generator that OTEL_PYTHON_ID_GENERATOR names makes all ids, on SDK spans."""
     monkeypatch.setenv("OTEL_PYTHON_ID_GENERATOR", "random")
 
     engine = make_engine()
@@ -424,7 +424,7 @@ def test_a_foreign_id_generator_is_obeyed(make_engine, monkeypatch):
 
 
 def test_ids_ignore_the_services_seed(make_engine):
-    """`random.seed` has no effect on ids, and ids none on the service's random numbers."""
+    """`random.seed` has no effect on ids, and ids have none on the service's random numbers."""
     import random
 
     engine = make_engine()
@@ -442,7 +442,7 @@ def test_ids_ignore_the_services_seed(make_engine):
 
 @pytest.mark.parametrize("exporter", ["none", "console"])
 def test_a_signal_without_our_sender_is_not_in_its_ledger(make_engine, receiver, exporter, capsys):
-    """Exporter none sends nothing; console takes the SDK path, and events still come out."""
+    """Exporter none sends nothing; the console exporter takes the SDK path and prints events."""
     engine = make_engine(traces_exporter=exporter, logs_exporter=exporter, metrics_exporter="none")
     with engine.tracer("t").start_as_current_span("printed"):
         engine.offer(Sample(span_count=0, spans=[]))
@@ -455,7 +455,7 @@ def test_a_signal_without_our_sender_is_not_in_its_ledger(make_engine, receiver,
 
 
 def test_a_raising_sampler_samples_nothing(make_engine):
-    """A sampler of the user's that raises costs the span, not the request."""
+    """If the user's sampler raises, the span is not sampled and the request is unaffected."""
     engine = make_engine()
 
     class Broken:
@@ -469,7 +469,7 @@ def test_a_raising_sampler_samples_nothing(make_engine):
 
 
 def test_sampling_asks_the_providers_sampler(make_engine, monkeypatch):
-    """The decision is the sampler's, by trace id."""
+    """The sampler decides by trace id."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
     engine = make_engine()
@@ -478,11 +478,11 @@ def test_sampling_asks_the_providers_sampler(make_engine, monkeypatch):
     assert trace.get_current_span().get_span_context().is_valid is False
 
 
-def test_the_end_says_what_was_lost(make_engine, caplog):
-    """A dead receiver costs one last line with the counts, not only the first one."""
+def test_shutdown_logs_what_was_lost(make_engine, caplog):
+    """With a dead receiver, the last line of the log has the counts."""
     engine = make_engine(endpoint="http://127.0.0.1:9", metrics_exporter="none")
     engine.offer(Sample())
     engine.shutdown(within(0.5))
 
-    said = [record.getMessage() for record in caplog.records if "reached" in record.getMessage()]
-    assert said == ["otel-ml: never reached the receiver: traces 1 (shutdown), logs 1 (shutdown)"]
+    logged = [record.getMessage() for record in caplog.records if "reached" in record.getMessage()]
+    assert logged == ["otel-ml: never reached the receiver: traces 1 (shutdown), logs 1 (shutdown)"]

@@ -34,8 +34,8 @@ def readers():
     return Readers()
 
 
-def test_every_instrument_counts_and_starts_anew(readers):
-    """All seven kinds reach the SDK; after a renewal the same objects count from zero in the new provider."""
+def test_every_instrument_counts_and_can_be_reset(readers):
+    """All seven kinds reach the SDK; after a reset the same objects count from zero in the new provider."""
     meters = Meters(readers.make)
     meter = meters.get_meter("user", "1")
     counter, updown = meter.create_counter("counter"), meter.create_up_down_counter("updown")

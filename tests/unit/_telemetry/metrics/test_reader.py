@@ -1,4 +1,4 @@
-"""The readers: folded cells as data points, for OTLP and for the scrape page."""
+"""Folded cells as data points, for OTLP and for the scrape page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def predict(cells, *, seconds: float = 0.004, label: str | None = "1", score: fl
 
 
 def test_cells_become_the_catalogue_of_prediction_metrics(make_engine, receiver):
-    """Counters, histograms and the number in flight come out under their names with their attributes."""
+    """Counters, histograms and the number in flight have their names and attributes."""
     engine = make_engine()
     cells = engine.cells(IDENTITY).mine()
     predict(cells)
@@ -99,7 +99,7 @@ def test_kinds_and_units_are_those_of_the_catalogue(make_engine, receiver):
 
 
 def test_histograms_without_values_are_absent(make_engine, receiver):
-    """A model that has made no prediction yet has counters at zero and no invented histogram."""
+    """A model without predictions has counters at zero and no histogram."""
     engine = make_engine()
     engine.cells(IDENTITY)
 
@@ -113,7 +113,7 @@ def test_histograms_without_values_are_absent(make_engine, receiver):
 
 
 def test_sums_are_cumulative_with_a_fixed_start_and_exemplars_of_the_interval(make_engine, receiver):
-    """A lost export costs resolution, not counts; an exemplar is sent once."""
+    """Sums keep their start, so a lost export costs resolution, not counts; an exemplar is sent once."""
     engine = make_engine()
     cells = engine.cells(IDENTITY).mine()
     predict(cells)
@@ -126,7 +126,7 @@ def test_sums_are_cumulative_with_a_fixed_start_and_exemplars_of_the_interval(ma
     assert (second["count"], len(second["exemplars"])) == (2, 0)
 
 
-def test_delta_preference_gives_what_was_added(make_engine, receiver):
+def test_delta_preference_exports_differences(make_engine, receiver):
     """With delta temporality counters and histograms are differences; the number in flight stays a level."""
     engine = make_engine(metric_temporality="delta")
     cells = engine.cells(IDENTITY).mine()
@@ -144,7 +144,7 @@ def test_delta_preference_gives_what_was_added(make_engine, receiver):
 
 
 def test_self_metrics_start_at_zero_for_every_signal_and_reason(make_engine, receiver):
-    """An alert on the first lost record needs the zero before it."""
+    """A zero before the first lost record makes an alert on it possible."""
     engine = make_engine()
 
     metrics = collected(engine, receiver)
@@ -159,8 +159,8 @@ def test_self_metrics_start_at_zero_for_every_signal_and_reason(make_engine, rec
     assert metrics["otelml.internal.errors"] == [{"attributes": {}, "value": 0}]
 
 
-def test_a_surrogate_in_a_name_costs_nothing(make_engine, receiver):
-    """Text that UTF-8 cannot carry is replaced, and all other points arrive."""
+def test_a_surrogate_in_a_name_is_replaced(make_engine, receiver):
+    """Text that UTF-8 cannot encode is replaced, and all other points arrive."""
     engine = make_engine()
     cells = engine.cells(Identity("m\ud800", "1", "primary")).mine()
     predict(cells, label="\udfff")
@@ -170,8 +170,8 @@ def test_a_surrogate_in_a_name_costs_nothing(make_engine, receiver):
     assert (point["attributes"]["ml.model.name"], point["attributes"]["ml.prediction.class"]) == ("m\ufffd", "\ufffd")
 
 
-def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine, receiver):
-    """After any failed collection the next one works."""
+def test_the_reader_survives_a_broken_callback_and_a_broken_fold(make_engine, receiver):
+    """After a failed collection the next one works."""
     engine = make_engine()
     fail = [True]
 
@@ -195,7 +195,7 @@ def test_a_broken_callback_and_a_broken_fold_leave_the_reader_alive(make_engine,
     _guard.reset()
 
 
-def test_a_metric_that_cannot_be_encoded_costs_only_itself(make_engine, receiver):
+def test_a_metric_that_cannot_be_encoded_does_not_affect_others(make_engine, receiver):
     """A counter beyond 63 bits is dropped as invalid; all other metrics arrive."""
     engine = make_engine()
     huge = engine.meter("user").create_counter("user.huge")
@@ -214,7 +214,7 @@ def test_a_metric_that_cannot_be_encoded_costs_only_itself(make_engine, receiver
 
 
 def test_models_are_bounded(make_engine):
-    """Beyond the limit handles share one set of cells."""
+    """Models beyond the limit share one set of cells."""
     engine = make_engine()
 
     identities = {engine.cells(Identity(f"m{number}", "1", "primary")).identity for number in range(MODELS_KEPT + 50)}
@@ -224,7 +224,7 @@ def test_models_are_bounded(make_engine):
 
 
 def test_many_attribute_sets_are_kept(make_engine, receiver):
-    """Bins of features go beyond the SDK's default of 2,000 attribute sets."""
+    """An instrument may have more attribute sets than the SDK's default of 2,000, as feature bins need."""
     engine = make_engine()
     counter = engine.meter("user").create_counter("user.bins")
     for number in range(3000):
@@ -233,8 +233,8 @@ def test_many_attribute_sets_are_kept(make_engine, receiver):
     assert len(collected(engine, receiver)["user.bins"]) == 3000
 
 
-def test_threads_that_count_lose_nothing(make_engine, receiver):
-    """Cells of eight threads fold to one sum, also when the threads have ended."""
+def test_no_count_of_many_threads_is_lost(make_engine, receiver):
+    """The cells of eight threads fold to one sum, even after the threads have ended."""
     engine = make_engine()
     handle = engine.cells(IDENTITY)
 
@@ -255,7 +255,7 @@ def test_threads_that_count_lose_nothing(make_engine, receiver):
 
 
 def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
-    """The page carries every metric of the OTLP path under its Prometheus name, none doubled."""
+    """The page has every metric of the OTLP path once, under its Prometheus name."""
     engine = make_engine(prometheus_port=0)
     cells = engine.cells(IDENTITY).mine()
     predict(cells)
@@ -278,7 +278,7 @@ def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
 
 
 def test_a_taken_port_is_a_clear_error(make_engine):
-    """A port that another program has names the setting and the remedy, and frees the instance slot."""
+    """If another program has the port, the error names setting and remedy, and the instance slot is released."""
     from otel_ml.config import ConfigError
 
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match="choose a free port"):
@@ -287,19 +287,19 @@ def test_a_taken_port_is_a_clear_error(make_engine):
     assert make_engine().instance.slot == 0
 
 
-def test_workers_of_one_service_take_ports_in_a_row(make_engine, caplog):
-    """The second worker does not die of the first one's port: it takes the next free one, and says which."""
+def test_workers_of_one_service_take_consecutive_ports(make_engine, caplog):
+    """A second worker takes the next free port and logs which one."""
     first = make_engine(prometheus_port=0, service_name='w"1')
     port = first.page.port
     second = make_engine(prometheus_port=port, service_name='w"1')
 
     assert second.page.port > port
-    [said] = caplog.messages
-    assert said.endswith(f"has port {port}: the scrape page of this one is at {second.page.address}")
+    [line] = caplog.messages
+    assert line.endswith(f"has port {port}: the scrape page of this one is at {second.page.address}")
 
 
-def test_another_services_port_is_not_evaded(make_engine):
-    """Whoever scrapes the port would take one service for the other."""
+def test_a_port_of_another_service_is_an_error(make_engine):
+    """Taking the next port would make a scraper mistake one service for the other."""
     from otel_ml.config import ConfigError
 
     first = make_engine(prometheus_port=0, service_name="a")
@@ -310,7 +310,7 @@ def test_another_services_port_is_not_evaded(make_engine):
 
 @pytest.mark.parametrize("periodic", [True])
 def test_metrics_are_exported_at_their_interval(make_engine, receiver, periodic):
-    """Without any call the reader exports by itself."""
+    """The reader exports at its interval without a call."""
     make_engine(periodic=periodic, metric_export_interval=0.02)
 
     deadline = threading.Event()
@@ -322,8 +322,8 @@ def test_metrics_are_exported_at_their_interval(make_engine, receiver, periodic)
     assert receiver.requests["metrics"] >= 2
 
 
-def test_exponential_histograms_are_for_others(make_engine, receiver, monkeypatch):
-    """The preference holds for instruments of the SDK; predictions keep their buckets, and the doctor says so."""
+def test_exponential_histograms_are_for_sdk_instruments_only(make_engine, receiver, monkeypatch):
+    """The preference applies to SDK instruments; predictions keep their buckets, and the doctor says so."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram")
     engine = make_engine()
     predict(engine.cells(IDENTITY).mine())

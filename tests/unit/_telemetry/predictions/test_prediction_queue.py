@@ -35,7 +35,7 @@ def test_large_records_beyond_the_bound_are_dropped_and_counted(engine):
     assert engine.ledger()["traces"] == engine.ledger()["logs"] == Ledger(5, 4, 0, {"queue_full": 1})
 
 
-def test_one_record_beyond_the_bound_costs_itself_only(engine):
+def test_one_record_beyond_the_bound_does_not_affect_others(engine):
     """It is dropped even when the queue is empty."""
     assert [engine.offer_sized(Sample(1), WAITING_BYTES + 1), engine.offer(Sample(2))] == [False, True]
 

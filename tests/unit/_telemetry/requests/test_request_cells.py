@@ -1,4 +1,4 @@
-"""Cells of HTTP requests, and the points they become."""
+"""The cells of HTTP requests and their data points."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def counts(requests: RequestCellSet) -> dict[RequestKey, int]:
     return {key: sum(cell.counts) for key, cell in requests.fold().cells.durations.items()}
 
 
-def test_threads_are_summed_also_when_they_have_ended():
+def test_threads_are_summed_even_after_they_have_ended():
     """Five hundred short-lived threads add up and do not accumulate."""
     requests = RequestCellSet()
     for _ in range(500):
@@ -42,7 +42,7 @@ def test_threads_are_summed_also_when_they_have_ended():
 
 
 def test_too_many_series_share_one():
-    """Beyond the limit a request is counted under a route of its own; those admitted before stay what they are."""
+    """Requests beyond the limit are counted under the route other; known series are unchanged."""
     requests = RequestCellSet(limit=2)
     for number in range(5):
         finish(requests, RequestKey("GET", "http", f"/{number}", 200, "KeyError" if number % 2 else None))
@@ -57,7 +57,7 @@ def test_too_many_series_share_one():
 
 
 def test_the_limit_holds_over_all_threads():
-    """Threads that end do not admit series anew."""
+    """A thread that ends does not make room for further series."""
     requests = RequestCellSet(limit=3)
     for number in range(20):
         thread = threading.Thread(target=finish, args=(requests, KEY._replace(route=f"/{number}")))
@@ -69,7 +69,7 @@ def test_the_limit_holds_over_all_threads():
 
 
 def test_a_forked_child_counts_from_zero():
-    """What was begun before belongs to the parent; its end is counted nowhere."""
+    """A request that began before the fork belongs to the parent; its end is not counted in the child."""
     requests = RequestCellSet()
     active = requests.mine().begin(("GET", "http"))
     requests.reset_after_fork()
@@ -81,8 +81,8 @@ def test_a_forked_child_counts_from_zero():
     assert counts(requests) == {KEY: 1}
 
 
-def test_points_are_what_the_conventions_ask_for():
-    """A duration with its exemplar and the requests in flight, under the stable names and attributes."""
+def test_points_follow_the_semantic_conventions():
+    """Duration, exemplar and requests in flight have the stable names and attributes."""
     requests = RequestCellSet()
     finish(requests)
     requests.mine().begin(("GET", "http"))
@@ -123,7 +123,7 @@ def test_without_requests_there_is_nothing():
 
 @pytest.mark.parametrize("scheme", ["", "https"])
 def test_an_unknown_scheme_is_absent(scheme):
-    """A scheme is an attribute only if it is known."""
+    """Only a known scheme becomes an attribute."""
     attributes = RequestKey("GET", scheme, None, None, "incomplete_response").attributes()
 
     assert attributes == {
@@ -133,8 +133,8 @@ def test_an_unknown_scheme_is_absent(scheme):
     }
 
 
-def test_a_view_of_deltas_gives_what_was_added():
-    """Delta temporality holds for requests too; what is in flight stays a sum."""
+def test_a_delta_view_returns_differences():
+    """Delta temporality applies to requests too; requests in flight stay a sum."""
     requests = RequestFamily()
     store = CellStore(Resource({}), [requests])
     view = store.view(delta=True)

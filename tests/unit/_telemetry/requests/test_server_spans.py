@@ -1,4 +1,4 @@
-"""Server spans by template against the general encoder."""
+"""Server spans from templates, compared with the general encoder."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def expected(*spans):
 @pytest.mark.parametrize("parent", [0, 77])
 @pytest.mark.parametrize("remote", [False, True])
 @pytest.mark.parametrize("status", ["unset", "error"])
-def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
-    """Byte for byte, for the span it was made of and for the next ones of its shape."""
+def test_a_template_encodes_like_the_general_path(parent, remote, status):
+    """The bytes are equal, for the span the template was made of and for the next ones of its shape."""
     encoder = SpanEncoder(b"")
     spans = [
         Finished(
@@ -83,7 +83,7 @@ def test_a_template_gives_what_the_general_way_gives(parent, remote, status):
 
 
 def test_the_kind_is_server():
-    """The kind of a span is its own."""
+    """Server spans have the kind server."""
     message = Span.FromString(_encoding.encode_span(server()))
 
     assert message.kind == Span.SPAN_KIND_SERVER
@@ -98,8 +98,8 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
     ids=st.tuples(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)),
     times=st.tuples(st.integers(1, 2**63), st.integers(1, 2**63)),
 )
-def test_any_values_are_what_the_general_way_makes_of_them(variable, ids, times):
-    """Whatever a client sends, the bytes are those of the general encoder."""
+def test_any_values_are_encoded_like_on_the_general_path(variable, ids, times):
+    """The bytes are those of the general encoder, whatever a client sends."""
     encoder = SpanEncoder(b"")
     first = Finished(server(), dict.fromkeys(variable, "first"), {})
     trace_id, span_id, parent = ids
@@ -115,8 +115,8 @@ def test_any_values_are_what_the_general_way_makes_of_them(variable, ids, times)
     assert encoded(encoder, *spans) == expected(*spans)
 
 
-def test_what_a_client_chooses_does_not_accumulate():
-    """Shapes and remembered clients are bounded; what is beyond them is encoded all the same."""
+def test_templates_and_clients_are_bounded():
+    """Spans of further shapes and clients are encoded, but not kept beyond the limits."""
     encoder = SpanEncoder(b"")
     for number in range(max(TEMPLATES_KEPT, CLIENTS_KEPT) + 50):
         one = Finished(server(number), client={"user_agent.original": f"agent {number}"}, key=(number,))
@@ -125,7 +125,7 @@ def test_what_a_client_chooses_does_not_accumulate():
     assert (len(encoder._templates) <= TEMPLATES_KEPT, len(encoder._clients) <= CLIENTS_KEPT) == (True, True)
 
 
-def test_a_span_that_is_not_everyday_takes_the_general_way():
+def test_a_span_without_a_compact_form_takes_the_general_path():
     """No template is made of it."""
     encoder = SpanEncoder(b"")
     one = Finished(server(), plain=False)
@@ -133,8 +133,8 @@ def test_a_span_that_is_not_everyday_takes_the_general_way():
     assert (encoded(encoder, one), encoder._templates) == (expected(one), {})
 
 
-def test_a_span_that_cannot_be_encoded_costs_none_of_its_neighbours(make_engine, receiver):
-    """Every span is in the ledger: delivered, or dropped as invalid."""
+def test_a_span_that_cannot_be_encoded_does_not_affect_its_neighbours(make_engine, receiver):
+    """Every span is delivered or dropped as invalid."""
     engine = make_engine()
     for one in (Finished(server(1)), Finished(server(2), {"url.path": "\ud800"}, key=("bad",)), Finished(server(3))):
         engine.offer_span(one)
@@ -146,7 +146,7 @@ def test_a_span_that_cannot_be_encoded_costs_none_of_its_neighbours(make_engine,
 
 
 def test_a_full_queue_drops_and_counts(make_engine):
-    """Too many spans are dropped, and the ledger says so."""
+    """Spans beyond the queue's size are dropped and counted."""
     engine = make_engine(queue_size=2)
     for number in range(5):
         engine.offer_span(Finished(server(number)))

@@ -1,4 +1,4 @@
-"""The budget for sampling that callers force."""
+"""The rate limit for remote callers who force sampling."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def decisions(sampler, context, count):
     return [sampler.should_sample(context, 1, "n").decision is Decision.RECORD_AND_SAMPLE for _ in range(count)]
 
 
-def test_forced_traces_are_let_in_by_rate():
-    """One second's worth at once, then as many as the rate gives; by time, not by trace id."""
+def test_forced_traces_are_admitted_by_rate():
+    """The traces of one second may come at once, then the rate limits them, by time and not by trace id."""
     now = [100.0]
     sampler = RemoteBudget(ParentBased(ALWAYS_ON), 3, now=lambda: now[0])
     forced = parent(remote=True, sampled=True)
@@ -33,8 +33,8 @@ def test_forced_traces_are_let_in_by_rate():
     assert second == [True, False]
 
 
-def test_everybody_else_is_decided_by_the_other_sampler():
-    """Roots, local parents and callers who do not ask for it cost nothing of the budget."""
+def test_all_other_spans_are_decided_by_the_wrapped_sampler():
+    """Roots, local parents and unsampled remote parents do not use the budget."""
     sampler = RemoteBudget(ParentBased(ALWAYS_OFF), 1, now=lambda: 0.0)
     others = [None, parent(remote=True, sampled=False), parent(remote=False, sampled=True)]
 
@@ -42,18 +42,18 @@ def test_everybody_else_is_decided_by_the_other_sampler():
     assert decisions(sampler, parent(remote=True, sampled=True), 1) == [True]
 
 
-@pytest.mark.parametrize(("rate", "let_in"), [(0, 0), (0.5, 1)])
-def test_small_budgets(rate, let_in):
-    """Zero lets nobody in; less than one a second still lets one in at the start."""
+@pytest.mark.parametrize(("rate", "admitted"), [(0, 0), (0.5, 1)])
+def test_small_budgets(rate, admitted):
+    """Zero admits no trace; less than one a second still admits one at the start."""
     sampler = RemoteBudget(ALWAYS_ON, rate, now=lambda: 0.0)
 
-    assert sum(decisions(sampler, parent(remote=True, sampled=True), 3)) == let_in
+    assert sum(decisions(sampler, parent(remote=True, sampled=True), 3)) == admitted
 
 
 def test_the_setting_reaches_the_provider(make_engine):
-    """`remote_traces_per_second` puts the budget before the provider's sampler, for predictions and for stock spans."""
+    """`remote_traces_per_second` limits predictions and SDK spans."""
     engine = make_engine(remote_traces_per_second=1)
     forced = parent(remote=True, sampled=True)
-    stock = [engine.tracer("t").start_span("s", context=forced).is_recording() for _ in range(3)]
+    sdk_spans = [engine.tracer("t").start_span("s", context=forced).is_recording() for _ in range(3)]
 
-    assert (sum(stock), engine.sample(forced, 1, "predict m", {}, []).sampled) == (1, False)
+    assert (sum(sdk_spans), engine.sample(forced, 1, "predict m", {}, []).sampled) == (1, False)
