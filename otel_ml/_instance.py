@@ -53,7 +53,7 @@ class Instance:
         self.slot: int | None = None
         self.id = self._take()
 
-    def renew(self) -> str:
+    def reset_after_fork(self) -> str:
         """In a forked child: takes another slot than the parent's and returns its id."""
         self._checking = threading.Lock()
         self.release()

@@ -188,7 +188,7 @@ class OwnEngine:
         self._sampling.reset_after_fork()
         self._outbox.reset_after_fork()
         self._worker.reset_after_fork()
-        self._use_resource(_providers.child_resource(self.resource, self.instance.renew()))
+        self._use_resource(_providers.child_resource(self.resource, self.instance.reset_after_fork()))
         self.store.reset_after_fork(self.resource)
         self._metrics.reset_after_fork()
 

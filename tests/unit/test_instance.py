@@ -55,7 +55,7 @@ def test_a_child_takes_another_slot_and_the_parent_keeps_its_own(tmp_path):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        parent.renew()
+        parent.reset_after_fork()
         os.write(writer, f"{parent.slot} {parent.id}".encode())
         os._exit(0)
     os.waitpid(pid, 0)
@@ -125,7 +125,7 @@ def test_an_unusable_folder_is_one_line_and_a_random_id(tmp_path, where, caplog)
     (tmp_path / "file").write_text("")
 
     instance = Instance("a", folder=str(tmp_path / where))
-    instance.renew()
+    instance.reset_after_fork()
 
     (line,) = [record.getMessage() for record in caplog.records]
     assert str(tmp_path / where) in line

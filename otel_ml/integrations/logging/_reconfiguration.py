@@ -112,9 +112,9 @@ def _is_ours(function: object) -> bool:
     return any(function is wrapper for wrapper in _wrappers)
 
 
-def _after_fork() -> None:
+def _reset_after_fork() -> None:
     global _lock
     _lock = threading.RLock()
 
 
-_process.in_child("logging.fork", _after_fork)
+_process.in_child("logging.fork", _reset_after_fork)

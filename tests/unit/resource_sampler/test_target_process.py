@@ -25,22 +25,22 @@ def restart(proc, pid, ticks):
 
 def test_a_process_is_read_until_it_ends(proc):
     """A later process of the same id is not read."""
-    watched = OneProcess(4242, proc=proc)
-    assert watched() == 4242
+    target = OneProcess(4242, proc=proc)
+    assert target() == 4242
     restart(proc, 4242, 999999)
-    assert watched() is None
+    assert target() is None
 
 
 def test_a_process_that_ended_and_was_not_waited_for_is_gone():
     """A zombie counts as ended."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    watched = OneProcess(child.pid)
-    assert watched() == child.pid
+    target = OneProcess(child.pid)
+    assert target() == child.pid
     child.stdin.close()
-    while watched() is not None:
+    while target() is not None:
         pass
     child.wait()
-    assert watched() is None
+    assert target() is None
 
 
 def test_a_name_is_found_again_after_a_restart(proc):

@@ -10,7 +10,7 @@ import pytest
 from otel_ml.resource_sampler import Gap, ProcessSource
 
 
-def watched(data, **options):
+def target(data, **options):
     return ProcessSource(4242, proc=data / "proc_node", boot_clock=lambda: 600.0, **options)
 
 
@@ -25,7 +25,7 @@ CHILDREN = [
 
 def test_the_figures_of_another_process(data, flat):
     """All of them in base units; a name with spaces and brackets does not shift the columns."""
-    report = watched(data).read()
+    report = target(data).read()
     assert flat(report) == [
         ("process.cpu.time", pytest.approx(150.3), {"cpu.mode": "user"}),
         ("process.cpu.time", pytest.approx(20.7), {"cpu.mode": "system"}),
@@ -101,7 +101,7 @@ def test_a_process_that_is_gone_is_one_gap(data):
 @pytest.mark.parametrize("name", ["stat", "io", "limits", "fd"])
 def test_a_file_that_vanishes_while_reading_costs_only_itself(data, tmp_path, flat, name):
     """The /proc entries of an ending process disappear one by one."""
-    whole = flat(watched(data).read())
+    whole = flat(target(data).read())
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     entry = root / "4242" / name
     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
