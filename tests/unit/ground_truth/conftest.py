@@ -65,7 +65,7 @@ def url(tmp_path) -> str:
 
 @pytest.fixture
 def truth(url, emitted):
-    """A truth whose clock stands at 1,000."""
+    """A store whose clock always returns 1,000."""
     made = GroundTruth(url, meter=emitted.meter, logger=emitted.logger, clock=lambda: 1000.0)
     yield made
     made.close()

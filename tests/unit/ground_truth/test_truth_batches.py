@@ -56,16 +56,18 @@ def by_record_of_a_batch(model: otel_ml.Model, features: Any, result: Any) -> st
     return model.record(features, prediction=result, batch=True).id
 
 
-WAYS = [by_track, by_set_output, by_set_output_of_a_batch, by_record, by_record_of_a_batch]
+METHODS = [by_track, by_set_output, by_set_output_of_a_batch, by_record, by_record_of_a_batch]
 
 
 @pytest.mark.parametrize("mode", ["telemetry", "guest_telemetry"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_batch_of_one_answers_to_both_ids(truth, request, mode, way):
-    """The id of the response header and `<id>.0` name the one row, whatever came in and out; it is joined once."""
+@pytest.mark.parametrize("record", METHODS)
+def test_a_batch_of_one_answers_to_both_ids(truth, request, mode, record):
+    """The id of the response header and `<id>.0` both name the only row, for any input and result; it is joined once."""
     request.getfixturevalue(mode)
     model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
-    ids = [(way(model, features, result), way(model, features, result)) for features in INPUTS for result in RESULTS]
+    ids = [
+        (record(model, features, result), record(model, features, result)) for features in INPUTS for result in RESULTS
+    ]
     truth.flush()
     states = [tuple(truth.record_label(name, 1) for name in (bare, f"{bare}.0", f"{row}.0", row)) for bare, row in ids]
     figures = truth.compute_metrics(0, 2e9, model="m")
@@ -75,7 +77,7 @@ def test_a_batch_of_one_answers_to_both_ids(truth, request, mode, way):
 
 @pytest.mark.parametrize("names", [("b", "b.0"), ("b.0", "b")])
 def test_labels_of_a_batch_of_one_may_come_first(truth, emitted, names):
-    """Under either id they wait; one of them is joined, the others are counted as what they are."""
+    """They wait under either id; the first is joined, the others are duplicates or revised."""
     assert [truth.record_label(name, label, at) for name, label, at in zip(names, (1, 0), (950, 960), strict=True)] == [
         "waiting",
         "waiting",
@@ -88,21 +90,21 @@ def test_labels_of_a_batch_of_one_may_come_first(truth, emitted, names):
 
 
 def test_a_row_with_an_id_of_its_own_answers_to_the_batch_too(truth):
-    """Where the caller named the row, its name and the two of the batch lead to it."""
+    """If the caller named the row, its name and both ids of the batch lead to it."""
     log(truth, "mine", batch_id="b", batch_rows=1)
     truth.flush()
     assert [truth.record_label(name, 1) for name in ("b.0", "b", "mine")] == ["matched", "duplicate", "duplicate"]
 
 
 def test_a_single_prediction_has_no_second_id(truth):
-    """17 and 17.0 may be two orders: only what was a batch answers to both."""
+    """17 and 17.0 may be two orders: only the row of a batch has both ids."""
     log(truth, "17")
     truth.flush()
     assert (truth.record_label("17.0", 1), truth.record_label("17", 1)) == ("waiting", "matched")
 
 
-def test_the_bare_id_of_a_larger_batch_is_told_once(truth, emitted, caplog):
-    """It names no row, before the batch as after it: one line says how the rows are named."""
+def test_the_bare_id_of_a_larger_batch_is_logged_once(truth, emitted, caplog):
+    """It names no row, before or after the batch: one line says how rows are named."""
     states = [truth.record_label("early", 1)]
     for batch in ("early", "late"):
         for index in range(3):
@@ -118,7 +120,7 @@ def test_the_bare_id_of_a_larger_batch_is_told_once(truth, emitted, caplog):
 
 
 def test_names_of_batches_expire(truth):
-    """With a time to live they go together with their rows."""
+    """With a time to live they are deleted together with their rows."""
     truth._ttl = 50
     log(truth, "b.0", batch_id="b", batch_rows=1)
     truth.flush()

@@ -15,7 +15,7 @@ TWO = ["0", "1"]
 
 @pytest.mark.parametrize("label", [1, True, np.True_, 1.0, np.float32(1), "1", "1.0", "True"])
 def test_a_label_is_the_declared_class_that_it_equals(truth, emitted, label):
-    """Booleans and whole floats are the classes 0 and 1, before the prediction as after it, and are counted as such."""
+    """Booleans and whole floats are counted as the classes 0 and 1, before and after the prediction."""
     assert truth.record_label("early", label) == "waiting"
     log(truth, "early", classes=TWO)
     log(truth, "late", classes=TWO)
@@ -39,8 +39,8 @@ def test_a_label_is_the_declared_class_that_it_equals(truth, emitted, label):
         (["no", "yes"], "yes", "yes"),
     ],
 )
-def test_what_is_equal_is_one_class(truth, emitted, classes, label, expected):
-    """The canonical text comes first, then the number behind it."""
+def test_equal_labels_are_one_class(truth, emitted, classes, label, expected):
+    """The canonical text is compared first, then the number."""
     log(truth, "p", classes=classes, task="multiclass", positive=None)
     truth.flush()
     assert truth.record_label("p", label) == "matched"
@@ -49,7 +49,7 @@ def test_what_is_equal_is_one_class(truth, emitted, classes, label, expected):
 
 @pytest.mark.parametrize("label", [2, 0.5, "yes", "01", "nan", "1_0", 2.0**80, "9" * 100])
 def test_a_label_outside_the_declared_classes_fails(truth, emitted, caplog, label):
-    """Nothing is stored or counted, before the prediction as after it, and one line says why."""
+    """Nothing is stored or counted, before or after the prediction, and one line says why."""
     assert truth.record_label("early", label) == "waiting"
     log(truth, "early", classes=TWO)
     log(truth, "late", classes=TWO)
@@ -62,8 +62,8 @@ def test_a_label_outside_the_declared_classes_fails(truth, emitted, caplog, labe
     assert [truth.record_label(name, 1) for name in ("early", "late")] == ["matched", "matched"]
 
 
-def test_without_declared_classes_a_label_stays_what_it_is(truth, emitted):
-    """Nothing is known to which it could be equal; of a regression, classes say nothing."""
+def test_without_declared_classes_a_label_is_kept_as_it_is(truth, emitted):
+    """There is no class that it could equal; classes of a regression do not matter."""
     log(truth, "p")
     log(truth, "r", task="regression", predicted=None, value=1.0, classes=TWO)
     truth.flush()
@@ -81,7 +81,7 @@ def test_a_prediction_is_the_declared_class_that_it_equals(truth):
 
 
 def test_another_process_knows_the_classes(truth, url):
-    """They are in the store: a nightly labeller has no model at hand."""
+    """They are in the store: a nightly job that labels has no model."""
     log(truth, "p", classes=TWO)
     log(truth, "q", classes=TWO)
     truth.flush()
@@ -91,15 +91,15 @@ def test_another_process_knows_the_classes(truth, url):
 
 
 def test_each_prediction_has_the_classes_of_its_time(truth):
-    """A model that is declared anew under the same name does not change what was predicted before."""
+    """A later model of the same name does not change earlier predictions."""
     log(truth, "old", classes=TWO)
     log(truth, "new", classes=["0", "1", "2"])
     truth.flush()
     assert [truth.record_label(name, 2) for name in ("old", "new")] == ["failed", "matched"]
 
 
-def test_a_store_of_an_earlier_version_goes_on(tmp_path, emitted):
-    """What lacks is added, and what is in it can be labelled."""
+def test_a_store_of_an_earlier_version_can_be_used(tmp_path, emitted):
+    """Missing tables and columns are added, and its predictions can be labelled."""
     url = f"sqlite:///{tmp_path}/old.db"
     first = GroundTruth(url, meter=emitted.meter, logger=emitted.logger)
     log(first, "old")

@@ -100,13 +100,13 @@ def test_regression_figures_are_those_of_scikit_learn(truth, replay):
 
 
 def test_ties_in_the_score_count_half(truth):
-    """Equal scores of both classes decide nothing."""
+    """Equal scores of both classes count half."""
     put(truth, [1, 1, 0, 0], [1, 0, 1, 0], [0.5, 0.5, 0.5, 0.2])
     assert truth.compute_metrics(0, 2000, model="fraud")["auc"] == sk.roc_auc_score([1, 0, 1, 0], [0.5, 0.5, 0.5, 0.2])
 
 
 def test_undefined_figures_are_none(truth):
-    """No positive predicted: no precision; one class only: no AUC; nothing at all: nothing."""
+    """Without a predicted positive there is no precision, with one class no AUC, without labels nothing."""
     empty = truth.compute_metrics(0, 2000, model="fraud")
     put(truth, [0, 0], [0, 0], [0.1, 0.2])
     found = truth.compute_metrics(0, 2000, model="fraud")
@@ -124,7 +124,7 @@ def test_a_single_regression_has_no_r2(truth):
 
 
 def test_windows_go_by_label_or_by_prediction(truth):
-    """`start <= moment < end`, of the one clock or the other; coverage says how many labels are still missing."""
+    """`start <= moment < end` of either moment; coverage is the share of predictions with a label."""
     log(truth, "old", predicted_at=100.0)
     log(truth, "new", predicted_at=900.0)
     log(truth, "open", predicted_at=950.0)
@@ -148,13 +148,13 @@ def test_windows_go_by_label_or_by_prediction(truth):
     ],
 )
 def test_a_wrong_window_raises(truth, window, by, message):
-    """A question that has no answer is refused."""
+    """An empty window or an unknown moment is refused."""
     with pytest.raises(ValueError, match=message):
         truth.compute_metrics(*window, model="fraud", by=by)
 
 
 def test_a_boolean_pair_needs_no_positive_class(truth):
-    """True is positive where nothing was declared."""
+    """True is the positive class if none was declared."""
     put(truth, [True, False, True], [True, True, False], positive=None, task="other")
     found = truth.compute_metrics(0, 2000, model="fraud")
     assert (found["positive"], found["recall"], found["precision"]) == ("True", 0.5, 0.5)

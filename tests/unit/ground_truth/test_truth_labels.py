@@ -68,7 +68,7 @@ def test_a_label_may_come_before_its_prediction(truth, emitted):
 
 
 def test_the_first_label_counts(truth, emitted):
-    """A repeated label changes nothing, another one is counted as revised."""
+    """A repeated label changes nothing; a different one is counted as revised."""
     log(truth, "p1")
     truth.flush()
     states = [truth.record_label("p1", label) for label in (1, 1.0, np.int64(1), "1", 0)]
@@ -130,7 +130,7 @@ def test_a_regression_adds_its_errors(truth, emitted):
 
 
 def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
-    """The event is not filed under whatever span happens to be current."""
+    """The event does not belong to the current span."""
     log(truth, "p1", trace_id=0, span_id=0, sampled=False)
     truth.flush()
     truth.record_label("p1", 1)
@@ -139,7 +139,7 @@ def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
 
 
 def test_classes_are_bounded(truth, emitted):
-    """From the 21st class on they are counted as other, and a wrong one of them never as correct."""
+    """From the 21st on they are counted as other, and a wrong prediction of them is never counted as correct."""
     for position in range(31):
         log(truth, f"p{position}", task="multiclass", positive=None, predicted=f"c{position}", score=None)
     truth.flush()
@@ -151,7 +151,7 @@ def test_classes_are_bounded(truth, emitted):
 
 
 def test_models_are_bounded(truth, emitted, caplog):
-    """Labels of the ninth model are joined but not counted; one line says so."""
+    """Labels of the ninth model are joined but not counted, and one line is logged."""
     for position in range(10):
         log(truth, f"p{position}", model=f"m{position}")
     truth.flush()
@@ -165,7 +165,7 @@ def test_models_are_bounded(truth, emitted, caplog):
 
 
 def test_scores_outside_0_to_1_have_no_bin(truth, emitted, caplog):
-    """A log-odds score is not forced into a bin; the outcome counts."""
+    """A log-odds score gets no bin; the outcome is counted."""
     for name, score in (("low", -0.1), ("high", 1.5), ("one", 1.0), ("none", None)):
         log(truth, name, score=score)
     truth.flush()
@@ -178,20 +178,20 @@ def test_scores_outside_0_to_1_have_no_bin(truth, emitted, caplog):
 
 @pytest.mark.parametrize("label", [None, float("nan"), object(), [1], float("inf")])
 def test_a_label_without_value_fails_without_raising(truth, label):
-    """What has no canonical text is no label."""
+    """A value without canonical text is not a label."""
     assert truth.record_label("p1", label) == "failed"
 
 
 @pytest.mark.parametrize("name", [None, "", object(), ["p"]])
 def test_an_id_without_text_fails_without_raising(truth, name):
-    """Neither labels nor predictions are stored under it, and the neighbours are."""
+    """Neither labels nor predictions are stored under it; others in the batch are."""
     log(truth, name)
     log(truth, "good")
     assert (truth.record_label(name, 1), truth.flush(), truth.record_label("good", 1)) == ("failed", True, "matched")
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\x00b", "'; DROP TABLE otel_ml_predictions; --", "ü" * 1000])
-def test_wild_ids_join(truth, name):
+def test_unusual_ids_join(truth, name):
     """Lone surrogates, NUL, quotes and long texts are cleaned in the same way on both sides."""
     log(truth, name)
     truth.flush()
@@ -199,5 +199,5 @@ def test_wild_ids_join(truth, name):
 
 
 def test_a_wrong_moment_fails_without_raising(truth):
-    """NaN is no time."""
+    """NaN is not a moment."""
     assert truth.record_label("p1", 1, at=float("nan")) == "failed"

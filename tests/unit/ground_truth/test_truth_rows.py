@@ -16,14 +16,14 @@ CLASSES = ("0", "1")
 
 @pytest.mark.parametrize("classes", [None, CLASSES])
 def test_a_row_is_read_back_as_the_prediction_that_was_stored(classes):
-    """Nothing that the store keeps changes on the way through a row."""
+    """All fields that the store keeps are the same after a round trip."""
     prediction = replace(LOGGED, id="p", classes=classes)
 
     assert from_row(to_row(prediction).columns(), classes) == prediction
 
 
 def test_the_table_has_the_columns_of_a_row():
-    """Every kept field has its column; the label's three columns are all that the table has besides."""
+    """The table has a column for each kept field, and three for the label."""
     columns = set(Tables(sa).predictions.columns.keys())
 
     assert columns == {*COLUMNS, "classes", "label", "number", "labeled_at"}
@@ -39,5 +39,5 @@ def test_a_row_is_plain_and_bounded():
 
 
 def test_a_prediction_without_an_id_has_no_row():
-    """No label could ever find it."""
+    """No label could find it."""
     assert to_row(LOGGED) is None

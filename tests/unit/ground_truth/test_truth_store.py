@@ -53,7 +53,7 @@ def test_each_label_is_joined_once_over_all_processes(truth, emitted, url):
 
 
 def test_a_forked_child_writes_its_own_predictions_only(truth, url):
-    """What the parent had queued is written by the parent alone, and the child's store works."""
+    """Only the parent writes what it had queued, and the child's store works."""
     log(truth, "before")
     truth.flush()
     child = os.fork()
@@ -79,7 +79,7 @@ def test_predictions_survive_the_process(url):
 
 
 def test_a_locked_store_delays_but_loses_nothing(truth, tmp_path, caplog):
-    """While another process holds the file the service runs on; afterwards all is written."""
+    """While another process locks the file, the service is unaffected; then all is written."""
     holder = sqlite3.connect(tmp_path / "predictions.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     for position in range(100):
@@ -92,7 +92,7 @@ def test_a_locked_store_delays_but_loses_nothing(truth, tmp_path, caplog):
 
 
 def test_a_broken_store_fails_labels_without_raising(truth, tmp_path, caplog):
-    """The state says that nothing was stored, the log says why."""
+    """The state is `failed`, and the log says why."""
     (tmp_path / "predictions.db").write_bytes(b"no database" * 1000)
     for leftover in tmp_path.glob("predictions.db-*"):
         leftover.unlink()
@@ -114,7 +114,7 @@ def test_a_broken_store_fails_labels_without_raising(truth, tmp_path, caplog):
     ],
 )
 def test_a_wrong_url_raises_at_once(url, message):
-    """Before traffic, with the remedy."""
+    """The message names the remedy."""
     with pytest.raises(StoreError, match=message):
         GroundTruth(url)
 
@@ -127,13 +127,13 @@ def test_a_missing_library_names_the_extra(monkeypatch, url):
 
 
 def test_importing_the_room_needs_no_sqlalchemy():
-    """Nothing heavy is imported before the first store is opened."""
+    """SQLAlchemy is imported when the first store is opened."""
     code = "import sys, otel_ml.ground_truth; print('sqlalchemy' in sys.modules, 'numpy' in sys.modules)"
     assert output_of(start(code)) == "False False\n"
 
 
 def test_old_rows_expire(url, emitted):
-    """With a time to live, predictions and waiting labels go."""
+    """With a time to live, predictions and waiting labels are deleted."""
     truth = GroundTruth(url, meter=emitted.meter, logger=emitted.logger, ttl=50, clock=lambda: 1000.0)
     log(truth, "old", predicted_at=949.0)
     log(truth, "new", predicted_at=951.0)
@@ -163,7 +163,7 @@ def test_a_full_queue_drops_and_counts(url, caplog):
 
 
 def test_close_is_safe_twice_and_before_the_start(url):
-    """A closed truth takes no more predictions, and says so."""
+    """A closed store counts further predictions as dropped."""
     truth = GroundTruth(url)
     assert (truth.close(), truth.close()) == (True, True)
     log(truth, "late")
@@ -171,7 +171,7 @@ def test_close_is_safe_twice_and_before_the_start(url):
 
 
 def test_a_row_that_the_store_refuses_takes_no_other_with_it():
-    """The writer goes on after an unexpected error and counts what it lost."""
+    """The writer continues after an unexpected error and counts the dropped rows."""
     _guard.reset()
     written = []
 
@@ -218,7 +218,7 @@ def test_idle_work_runs_between_batches():
 
 
 class PickyStore:
-    """Refuses one id, whatever comes with it."""
+    """Refuses one id."""
 
     def __init__(self, store):
         self._store = store
@@ -233,7 +233,7 @@ class PickyStore:
 
 
 def test_a_prediction_that_the_database_refuses_takes_no_other_with_it(truth):
-    """The batch is written row by row, and what is lost is counted."""
+    """The batch is written row by row, and the refused row is counted."""
     truth._store = PickyStore(truth._store)
     for name in ("a", "bad", "b"):
         log(truth, name)
@@ -242,7 +242,7 @@ def test_a_prediction_that_the_database_refuses_takes_no_other_with_it(truth):
 
 
 def test_a_prediction_that_cannot_be_read_takes_no_other_with_it(truth):
-    """A trace id that is no number is an internal error of ours, and the lost row is counted."""
+    """A trace id that is not a number is an internal error, and the dropped row is counted."""
     log(truth, "bad", trace_id=None)
     log(truth, "good")
     assert (truth.flush(), truth.record_label("good", 1), truth.dropped) == (True, "matched", 1)

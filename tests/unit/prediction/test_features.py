@@ -59,7 +59,7 @@ class Plain:
 
 
 class Tensor:
-    """A stand-in for a tensor that tells when one on a device is read."""
+    """A stand-in for a tensor that fails when one on a device is read."""
 
     def __init__(self, values, device="cpu"):
         self._array = np.asarray(values)
@@ -229,7 +229,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("features", "rows"), REFUSED, ids=lambda value: type(value).__name__)
-def test_what_cannot_be_read_is_refused(features, rows):
+def test_unreadable_features_are_refused(features, rows):
     """Iterators, functions, classes, images, device tensors and web requests give no snapshot."""
     assert (snapshot(features), row_count(features)) == (None, rows)
 
@@ -241,7 +241,7 @@ def test_a_generator_is_not_consumed():
 
 
 def test_names_for_arrays():
-    """Names are taken in order; where they do not reach, a column is called by its position."""
+    """Names are taken in order; further columns are named by their position."""
     assert snapshot([1, 2, 3], names=["age", "job"]) == {"age": 1, "job": 2, "f2": 3}
     assert snapshot(np.array([[1, 2]]), names=("age", "job")) == batch({"age": [1], "job": [2]}, 1)
 
@@ -257,7 +257,7 @@ def test_nothing_is_shared_with_the_caller():
 
 
 def test_known_names_are_the_librarys_own():
-    """A text of a subclass does not slip in as a name because an equal one was seen before."""
+    """A text of a subclass is not kept as a name even if an equal text was seen before."""
 
     class Name(str):
         __slots__ = ()
@@ -273,14 +273,14 @@ def test_same_length_other_names():
 
 
 def test_too_many_features_are_cut_and_marked():
-    """Of 10,000 features the first 1,000 are kept, with their number in all."""
+    """Of 10,000 features the first 1,000 are kept, with the number of all."""
     row = snapshot({f"f{i}": i for i in range(10_000)})
     assert row == {**{f"f{i}": i for i in range(1000)}, _feature_rows.CUT: 10_000}
     assert snapshot([0.5] * 5000)[_feature_rows.CUT] == 5000
 
 
 def test_large_batches_are_bounded():
-    """Rows, columns and cells of a batch have limits, and the batch says what there was."""
+    """Rows, columns and cells of a batch have limits, and the batch counts what was left out."""
     wide = snapshot(np.zeros((3, 2000)))
     long = snapshot(np.zeros((20_000, 2)))
     both = snapshot(np.zeros((2000, 1000), dtype=np.int8))
@@ -289,8 +289,8 @@ def test_large_batches_are_bounded():
     assert all(len(column) == b.rows for b in (wide, long, both) for column in b.columns.values())
 
 
-def test_records_with_ever_new_names_are_bounded():
-    """Rows that share no names do not make more columns than a batch may have."""
+def test_records_that_share_no_names_are_bounded():
+    """Together they have at most the columns that a batch may have."""
     rows = snapshot([{f"f{i}_{j}": j for j in range(30)} for i in range(50)])
     assert (len(rows.columns), rows.rows, rows.total_columns) == (1000, 50, 1001)
 
@@ -302,12 +302,12 @@ def test_rows_of_more_names_than_are_remembered():
 
 
 def test_a_row_of_a_batch():
-    """A batch hands out its rows."""
+    """A batch returns its rows one by one."""
     assert snapshot([{"a": 1, "b": 2}, {"a": 3}]).row(1) == {"a": 3, "b": None}
 
 
 def test_nested_values_are_bounded():
-    """What hangs below one feature is cut in depth and in width."""
+    """The values below one feature are cut in depth and in width."""
     deep = []
     deep.append(deep)
     row = snapshot({"deep": deep, "wide": list(range(10_000))})

@@ -12,8 +12,8 @@ from otel_ml.testing import InMemoryTelemetry
 
 
 @pytest.mark.parametrize("mode", ["own", "guest"])
-def test_a_prediction_that_ends_elsewhere_is_whole_and_silent(caplog, mode):
-    """Its span, stage and event are there, the other context keeps what is current in it, and no line is logged."""
+def test_a_prediction_that_ends_in_another_context_is_complete_and_silent(caplog, mode):
+    """Span, stage and event are complete, the other context keeps its current span, and nothing is logged."""
     with InMemoryTelemetry(mode) as telemetry:
         model = otel_ml.Model("m", version="1", events="all", capture_features="all")
 

@@ -1,4 +1,4 @@
-"""A fork while predictions are being made: each is told once, by the process that began it."""
+"""A fork while predictions are made: each is reported once, by the process that began it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import otel_ml
 from otel_ml.testing import InMemoryTelemetry
 
 
-def forked(telemetry, way):
-    """Class of the events that each process tells, parent first; the child goes on through the prediction."""
+def forked(telemetry, fork_inside):
+    """Classes of the events that each process emits, the parent's first; the child finishes the prediction, too."""
     read, write = os.pipe()
     model = otel_ml.Model("m", "1", events="all")
-    child = way(model)
-    told = [event["attributes"].get("ml.prediction.class") for event in telemetry.events("ml.prediction")]
+    child = fork_inside(model)
+    emitted = [event["attributes"].get("ml.prediction.class") for event in telemetry.events("ml.prediction")]
     if child == 0:
-        os.write(write, json.dumps(told).encode())
+        os.write(write, json.dumps(emitted).encode())
         os._exit(0)
     os.close(write)
     assert os.waitpid(child, 0)[1] == 0
     with os.fdopen(read) as pipe:
-        return told, json.load(pipe)
+        return emitted, json.load(pipe)
 
 
 def who(child):
@@ -57,21 +57,21 @@ def nested(model):
 
 
 @pytest.mark.parametrize("mode", ["own", "guest"])
-@pytest.mark.parametrize("way", [tracked, in_a_block])
-def test_a_prediction_in_which_the_process_forks_is_told_by_the_parent(mode, way):
+@pytest.mark.parametrize("fork_inside", [tracked, in_a_block])
+def test_the_parent_reports_a_prediction_in_which_the_process_forks(mode, fork_inside):
     """Two outcomes under one id would leave a label without its prediction."""
     with InMemoryTelemetry(mode) as telemetry:
-        assert forked(telemetry, way) == (["parent"], [])
+        assert forked(telemetry, fork_inside) == (["parent"], [])
 
 
-def test_all_predictions_around_a_fork_are_the_parents():
-    """Also those further out, with a stage between."""
+def test_the_parent_reports_all_predictions_around_a_fork():
+    """Outer predictions belong to it as well, also with a stage between."""
     with InMemoryTelemetry() as telemetry:
         assert forked(telemetry, nested) == (["parent", "outer"], [])
 
 
-def test_the_child_tells_its_own_predictions_afterwards():
-    """Nothing but what was under way is left to the parent."""
+def test_the_child_reports_its_own_predictions_afterwards():
+    """Only predictions in progress at the fork are left to the parent."""
 
     def then_another(model):
         child = tracked(model)

@@ -1,4 +1,4 @@
-"""What attackers and odd callers do to a prediction."""
+"""What hostile and unusual callers do to a prediction."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def everything(kit: InMemoryTelemetry) -> str:
     ids=["list", "array", "narrow", "mapping", "nested", "twice", "frame", "rows"],
 )
 def test_sensitive_columns_never_leave(kit: Any, profile: Any, capture: Any, features: Any) -> None:
-    """Whatever form the features have, with or without names: by tracking, by block and by `record`."""
+    """In any form of the features, with or without names; with tracking, a block or `record`."""
     model = otel_ml.Model("m", "1", profile=profile, capture_features=capture)
 
     @model.track
@@ -94,7 +94,7 @@ def test_values_without_names_get_them_only_if_they_fit(kit: Any, profile: Any) 
 
 
 def test_log_lines_inside_a_prediction_are_redacted(kit: Any, profile: Any) -> None:
-    """A line that quotes a sensitive value leaves with it replaced; an exception's text does not leave."""
+    """A log line is exported with sensitive values replaced; an exception's message is not exported."""
     logger = logging.getLogger("test.redacted")
     undo = otel_ml.instrument_logging(logger)
 
@@ -117,7 +117,7 @@ def test_log_lines_inside_a_prediction_are_redacted(kit: Any, profile: Any) -> N
 
 @pytest.mark.parametrize("step", [_guard.call, _guard.call_two])
 def test_an_exception_of_a_signal_handler_reaches_the_service(step: Any) -> None:
-    """Time limits that raise out of a handler work, also when they strike inside a step of ours."""
+    """Time limits that raise out of a handler work inside a step of otel-ml, too."""
 
     class TimeLimitError(Exception):
         pass
@@ -136,7 +136,7 @@ def test_an_exception_of_a_signal_handler_reaches_the_service(step: Any) -> None
 
 
 def test_callables_that_give_awaitables_are_awaited(kit: Any) -> None:
-    """An object with an asynchronous `__call__`, and a plain function that returns a coroutine, fail and last as one."""
+    """An object with an asynchronous `__call__`, and a function that returns a coroutine, are measured as coroutines."""
 
     class Scorer:
         async def __call__(self, features: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_callables_that_give_awaitables_are_awaited(kit: Any) -> None:
 
 
 def test_a_prediction_is_begun_once(kit: Any) -> None:
-    """Entering it again, or leaving it without entering, counts nothing twice and leaves nothing active."""
+    """Entering it again, or leaving it without entering, counts nothing twice and leaves no active prediction."""
     model = otel_ml.Model("m", "1")
     prediction = model.prediction({})
     with prediction, prediction:
@@ -181,7 +181,7 @@ def test_a_prediction_is_begun_once(kit: Any) -> None:
 
 @pytest.mark.parametrize("asked", ["__getattr__", "__hash__"])
 def test_a_result_whose_class_misbehaves_reaches_the_caller(kit: Any, asked: str) -> None:
-    """A lazy class that raises when it is asked whether it can be awaited costs neither the result nor the context."""
+    """A class that raises when it is checked for `__await__` costs neither the result nor the context."""
 
     def fail(*_: Any) -> Any:
         raise RuntimeError
@@ -242,7 +242,7 @@ def test_one_row_keeps_its_features(kit: Any, features: Any) -> None:
 
 
 def test_handles_of_one_model_share_their_labels(kit: Any) -> None:
-    """Classes, stages and error types are bounded a model, however many handles it has."""
+    """Classes, stages and error types are bounded for each model, not for each handle."""
     for index in range(60):
         model = otel_ml.Model("m", "1", task="multiclass")
         model.record(prediction=f"class-{index}")
@@ -266,7 +266,7 @@ def test_handles_of_one_model_share_their_labels(kit: Any) -> None:
     ],
 )
 def test_hostile_arguments_raise_nothing(kit: Any, call: Any) -> None:
-    """An argument that fails at whatever is done with it costs at most itself."""
+    """An argument whose every method fails costs at most its own value."""
 
     class Bad:
         def __getattribute__(self, name: str) -> Any:
@@ -277,8 +277,8 @@ def test_hostile_arguments_raise_nothing(kit: Any, call: Any) -> None:
     call(otel_ml.Model("m", "1"), Bad())
 
 
-def test_set_output_takes_the_everyday_result(kit: Any) -> None:
-    """The mapping that a tracked function may return can be given to `set_output` as well."""
+def test_set_output_takes_the_common_result(kit: Any) -> None:
+    """`set_output` takes the mapping that a tracked function may return."""
     with otel_ml.Model("m", "1").prediction({}) as prediction:
         prediction.set_output({"prediction": 1, "probability": 0.9})
     attributes = kit.spans()[0]["attributes"]
@@ -286,8 +286,8 @@ def test_set_output_takes_the_everyday_result(kit: Any) -> None:
     assert (attributes["ml.prediction.class"], attributes["ml.prediction.score"]) == ("1", 0.9)
 
 
-def test_the_store_is_complete_in_either_order_of_the_end(kit: Any, tmp_path: Any) -> None:
-    """`flush`, `compute_metrics` and `close` of the store take over what the worker still holds."""
+def test_the_store_is_complete_whichever_ends_first(kit: Any, tmp_path: Any) -> None:
+    """`flush`, `compute_metrics` and `close` of the store wait for what the worker still holds."""
     truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path / 'predictions.db'}")
     model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
     ids = [model.record(prediction=1, score=0.9).id for _ in range(200)]

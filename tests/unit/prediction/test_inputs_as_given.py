@@ -1,4 +1,4 @@
-"""What is recorded is what came in, whatever the wrapped code makes of it."""
+"""Features are recorded as they came in, even if the wrapped code changes them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def in_a_block(model, function, features):
 
 
 @pytest.mark.parametrize("mode", ["own", "guest"])
-@pytest.mark.parametrize("way", [tracked, awaited, streamed, in_a_block])
+@pytest.mark.parametrize("run", [tracked, awaited, streamed, in_a_block])
 @pytest.mark.parametrize(
     ("function", "features", "expected"),
     [
@@ -66,18 +66,18 @@ def in_a_block(model, function, features):
         (change_array, np.array([1.0, 2.0]), {"f0": 1.0, "f1": 2.0}),
     ],
 )
-def test_features_are_recorded_as_they_came_in(mode, way, function, features, expected):
-    """A model that scales, fills or drops columns in place has not been asked that."""
+def test_features_are_recorded_as_they_came_in(mode, run, function, features, expected):
+    """A model that scales, fills or drops columns in place does not change what is recorded."""
     given = features.copy() if isinstance(features, np.ndarray) else json.loads(json.dumps(features))
     with InMemoryTelemetry(mode) as telemetry:
-        way(otel_ml.Model("m", "1", task="binary", capture_features="all", events="all"), function, given)
+        run(otel_ml.Model("m", "1", task="binary", capture_features="all", events="all"), function, given)
         (event,) = telemetry.events("ml.prediction")
 
     assert json.loads(event["body"])["features"] == (features if expected is None else expected)
 
 
-def test_the_features_of_a_failed_prediction_are_those_it_was_given():
-    """The event of an error is read to find out why."""
+def test_a_failed_prediction_keeps_the_features_that_it_was_given():
+    """The event of an error shows the features that led to it."""
 
     def spoil(row):
         change(row)

@@ -53,7 +53,7 @@ class PropertyAnswer:
 
 
 class Anything:
-    """It has every attribute that one asks for, so it says nothing."""
+    """It has every attribute, so none of them means anything."""
 
     def __getattr__(self, name):
         return 1
@@ -194,8 +194,8 @@ NOT_UNDERSTOOD = [
 
 
 @pytest.mark.parametrize(("task", "result"), NOT_UNDERSTOOD)
-def test_what_is_not_understood_is_none(task, result):
-    """Nothing is invented: an ambiguous or unknown result has no output."""
+def test_an_unrecognised_result_is_none(task, result):
+    """An ambiguous or unknown result has no output."""
     assert read(result, task) is None
 
 
@@ -253,24 +253,24 @@ def test_a_batch(task, result, expected, batch, rows):
     assert read(result, task, classes=ABC if task == "multiclass" else None, batch=batch, rows=rows) == expected
 
 
-def test_a_sequence_of_another_length_is_no_batch():
-    """Neither declared nor as long as the input: not understood."""
+def test_a_sequence_of_another_length_is_not_a_batch():
+    """It is neither declared as one nor as long as the input."""
     assert (read([0, 1, 1], rows=2), read([0, 1, 1], rows=None)) == (None, None)
 
 
-def test_two_rows_are_no_pair():
+def test_two_rows_are_not_a_pair():
     """In a batch of two a pair is two rows."""
     expected = Output(2, [None, None], [None, None], [0.9, 0.2])
     assert read(((0.1, 0.9), (0.8, 0.2)), rows=2) == expected
 
 
 def test_an_empty_batch_has_no_rows():
-    """Nothing predicted is a batch of none."""
+    """An empty sequence is a batch of no rows."""
     assert (read([], batch=True), read(np.array([]), rows=0)) == (Output(0, [], [], []), Output(0, [], [], []))
 
 
-def test_a_batch_of_nothing_understood_is_none():
-    """When no row says anything the output as a whole is not understood."""
+def test_a_batch_of_unrecognised_rows_is_none():
+    """If no row is recognised, the batch is not."""
     assert read([object(), None], batch=True) is None
 
 
@@ -281,7 +281,7 @@ def test_a_fraction_is_a_class_only_when_declared():
 
 
 def test_scores_need_no_range():
-    """A score that is named as such is taken as it is."""
+    """A value named as a score is taken as it is."""
     assert read({"prediction": 1, "score": 7.5}) == one("1", score=7.5)
 
 
@@ -319,5 +319,5 @@ GIVEN = [
 
 @pytest.mark.parametrize(("task", "arguments", "batch", "expected"), GIVEN)
 def test_given_outputs(task, arguments, batch, expected):
-    """Outputs that were handed over follow the same rules, arrays with batch=True."""
+    """Outputs passed by the caller follow the same rules, arrays with batch=True."""
     assert given(**arguments, task=task, classes=ABC if task == "multiclass" else None, batch=batch) == expected

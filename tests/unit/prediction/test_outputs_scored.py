@@ -23,7 +23,7 @@ ROW = Output(1, ["1"], [None], [0.7])
     ],
 )
 def test_a_whole_number_beside_a_score_is_a_class(result: dict[str, Any], expected: Output) -> None:
-    """Nobody gives a score with a measured number; without a score it stays a value."""
+    """A measured number does not come with a score; without a score it stays a value."""
     assert recognise(result, task="other", classes=None, batch=False, rows=None) == expected
 
 
@@ -45,8 +45,8 @@ def test_the_likelier_of_two_declared_classes_is_predicted(result: Any, rows: in
     assert recognise(result, task="binary", classes=["0", "1"], batch=False, rows=rows) == expected
 
 
-def test_two_probabilities_name_a_class_however_they_are_handed_over() -> None:
-    """`set_output` and `record` read them alike."""
+def test_two_probabilities_name_a_class_in_set_output_and_record() -> None:
+    """Both read them like a returned result."""
     read = [
         given(*arguments, task="binary", classes=["0", "1"], batch=batch)
         for arguments, batch in ((([[0.3, 0.7]],), True), ((None, [[0.3, 0.7]]), True))
@@ -55,10 +55,10 @@ def test_two_probabilities_name_a_class_however_they_are_handed_over() -> None:
 
 
 @pytest.mark.parametrize(("task", "classes"), [("binary", None), ("binary", ["a", "b", "c"]), ("multiclass", None)])
-def test_probabilities_without_declared_classes_are_said_once(
+def test_probabilities_without_declared_classes_are_logged_once(
     task: str, classes: list[str] | None, caplog: Any
 ) -> None:
-    """The class stays unknown, and one line says what to declare."""
+    """The class stays unknown, and one line names what to declare."""
     _guard.reset()
     found = [recognise([[0.3, 0.7]], task=task, classes=classes, batch=False, rows=None) for _ in range(2)]
 
@@ -71,7 +71,7 @@ def test_probabilities_without_declared_classes_are_said_once(
 
 
 def test_probabilities_beside_a_class_need_no_declaration(caplog: Any) -> None:
-    """Nothing is missing, so nothing is said."""
+    """Nothing is missing, so nothing is logged."""
     _guard.reset()
     output = recognise(
         {"prediction": 1, "probability": [0.3, 0.7]}, task="binary", classes=None, batch=False, rows=None

@@ -48,10 +48,10 @@ def test_span_event_and_metrics_of_a_block() -> None:
         duration = point(telemetry, "ml.prediction.duration")
 
     identity = {"ml.model.name": "m", "ml.model.version": "1", "ml.model.role": "primary"}
-    said = {"ml.prediction.id": prediction.id, "ml.prediction.class": "1", "ml.prediction.score": 0.75}
-    assert span["attributes"] == {**identity, **said, "otelml.exemplar": True}
+    result = {"ml.prediction.id": prediction.id, "ml.prediction.class": "1", "ml.prediction.score": 0.75}
+    assert span["attributes"] == {**identity, **result, "otelml.exemplar": True}
     assert span["end_ns"] - span["start_ns"] == 250_000_000
-    assert event["attributes"] == {**identity, **said, "ml.prediction.duration": 0.25}
+    assert event["attributes"] == {**identity, **result, "ml.prediction.duration": 0.25}
     assert (event["trace_id"], event["span_id"]) == (span["trace_id"], span["span_id"])
     assert (prediction.trace_id, prediction.span_id) == (span["trace_id"], span["span_id"])
     assert (duration["count"], duration["sum"]) == (1, 0.25)
@@ -79,7 +79,7 @@ def test_stages_are_child_spans_and_durations(settings: dict[str, bool]) -> None
 
 
 def test_a_failed_stage_marks_its_span(telemetry: InMemoryTelemetry) -> None:
-    """Stage and prediction carry the error type; the exception event stands once, on the prediction."""
+    """Stage and prediction carry the error type; only the prediction has the exception event."""
     model = otel_ml.Model("m", "1")
     with pytest.raises(KeyError), model.prediction({"a": 1}) as prediction, prediction.stage("load"):
         raise KeyError("k")
@@ -90,7 +90,7 @@ def test_a_failed_stage_marks_its_span(telemetry: InMemoryTelemetry) -> None:
 
 
 def test_spans_below_an_unsampled_prediction_are_not_sampled() -> None:
-    """The sampler of the provider decides; what it drops is still counted, and draws no exemplar."""
+    """The provider's sampler decides; unsampled predictions are counted but never become exemplars."""
     with InMemoryTelemetry() as telemetry:
         sample_nothing(telemetry)
         model = otel_ml.Model("m", "1")
@@ -105,7 +105,7 @@ def test_spans_below_an_unsampled_prediction_are_not_sampled() -> None:
 
 
 def test_errors_and_unsure_predictions_keep_their_event() -> None:
-    """With the trace not sampled, a failed or unsure prediction still tells its event."""
+    """A failed or unsure prediction emits its event even if its trace is not sampled."""
     with InMemoryTelemetry() as telemetry:
         sample_nothing(telemetry)
         model = otel_ml.Model("m", "1", task="multiclass")
@@ -127,7 +127,7 @@ def test_the_events_keyword(telemetry: InMemoryTelemetry, events: Any, expected:
 
 
 def test_only_declared_and_insensitive_columns_leave(telemetry: InMemoryTelemetry) -> None:
-    """Columns that the profile does not know stay, and sensitive ones stay whatever is asked."""
+    """Columns that the profile does not know stay in the process, and sensitive ones always do."""
     row = {"age": 30, "ssn": "s1", "note": "private"}
     for capture in ("declared", "all", "none"):
         with otel_ml.Model("m", "1", profile=PROFILE, capture_features=capture).prediction(row) as prediction:
@@ -142,10 +142,10 @@ def test_only_declared_and_insensitive_columns_leave(telemetry: InMemoryTelemetr
     ]
 
 
-def test_undeclared_features_stay_and_one_line_says_so(
+def test_undeclared_features_stay_in_the_process(
     telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a declaration nothing of the features leaves; the log tells once how to turn it on."""
+    """Without a declaration no feature is exported; one log line says how to change that."""
     model = otel_ml.Model("m", "1")
     for _ in range(3):
         with model.prediction({"a": 1}) as prediction:
@@ -160,7 +160,7 @@ def test_undeclared_features_stay_and_one_line_says_so(
 
 
 def test_exception_texts_of_a_sensitive_model_are_withheld(telemetry: InMemoryTelemetry) -> None:
-    """What an exception says of itself could quote a sensitive value in any form: only type and code lines leave."""
+    """A message could quote a sensitive value in any form: only type and code lines are exported."""
 
     @otel_ml.Model("m", "1", profile=PROFILE).track
     def predict(features: dict[str, Any]) -> None:
@@ -200,7 +200,7 @@ def test_a_batch_is_one_span_and_counts_rows(telemetry: InMemoryTelemetry) -> No
 
 
 def test_an_event_carries_at_most_100_rows(telemetry: InMemoryTelemetry) -> None:
-    """A large batch stays one bounded event and says how many rows it leaves out."""
+    """A large batch stays one bounded event that counts the rows it leaves out."""
     model = otel_ml.Model("m", "1", task="regression")
     model.record(prediction=[1.0] * 250, batch=True)
     (body,) = bodies(telemetry)
@@ -226,7 +226,7 @@ def test_ids_are_values_or_callables(telemetry: InMemoryTelemetry, keyword: Any,
 
 
 def test_a_failing_id_callable_costs_nothing_but_its_id(telemetry: InMemoryTelemetry) -> None:
-    """The prediction gets an id of ours when the user's callable raises."""
+    """If the user's callable raises, the prediction gets a generated id."""
     prediction = otel_ml.Model("m", "1", id=lambda features: features["absent"]).record({"key": 9}, prediction=1)
 
     assert len(prediction.id) == 32
@@ -234,7 +234,7 @@ def test_a_failing_id_callable_costs_nothing_but_its_id(telemetry: InMemoryTelem
 
 
 def test_a_prediction_made_elsewhere_ends_now_and_began_before(telemetry: InMemoryTelemetry) -> None:
-    """`record` takes the duration and puts the start back by it."""
+    """`record` dates the start back by the duration."""
     otel_ml.Model("m", "1", task="regression").record(prediction=4.5, duration=1.5)
     (span,) = telemetry.spans()
 
@@ -242,7 +242,7 @@ def test_a_prediction_made_elsewhere_ends_now_and_began_before(telemetry: InMemo
     assert span["attributes"]["ml.prediction.value"] == 4.5
 
 
-def test_an_unrecognised_result_is_counted_and_said_once(
+def test_an_unrecognised_result_is_counted_and_logged_once(
     telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The caller's result is untouched, the prediction is counted without a class."""
@@ -256,7 +256,7 @@ def test_an_unrecognised_result_is_counted_and_said_once(
 
 
 def test_classes_are_bounded(telemetry: InMemoryTelemetry) -> None:
-    """The first 20 classes are kept, the others are one; declared classes are a closed set."""
+    """The first 20 classes are kept, all others share one; declared classes are a closed set."""
     model = otel_ml.Model("m", "1", task="multiclass")
     declared = otel_ml.Model("d", "1", task="multiclass", classes=["a", "b"])
     for index in range(30):
@@ -272,7 +272,7 @@ def test_classes_are_bounded(telemetry: InMemoryTelemetry) -> None:
 
 
 def test_load_measures_and_dates(telemetry: InMemoryTelemetry) -> None:
-    """Loading a model gives a duration and a timestamp; one that fails gives neither."""
+    """Loading a model records a duration and a timestamp; a failed load records neither."""
     model, broken = otel_ml.Model("m", "1"), otel_ml.Model("broken", "1")
     with model.load():
         pass
@@ -303,7 +303,7 @@ def test_threads_lose_no_count(telemetry: InMemoryTelemetry) -> None:
 
 
 def test_the_error_counter_starts_at_zero(telemetry: InMemoryTelemetry) -> None:
-    """A model without traffic is seen, so that the first error is an increase."""
+    """A model without traffic has its series, so that the first error is an increase."""
     model = otel_ml.Model("m", "1")
 
     assert point(telemetry, "ml.prediction.errors") | {"attributes": {}} == {
@@ -315,7 +315,7 @@ def test_the_error_counter_starts_at_zero(telemetry: InMemoryTelemetry) -> None:
 
 
 def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) -> None:
-    """When the engine itself breaks, the user's result and exception pass, one internal error a step is counted."""
+    """When the engine breaks, the user's result passes, and one internal error is counted for each step."""
     telemetry.internal_errors_expected = True
     model = otel_ml.Model("m", "1")
     predict = model.track(lambda features: {"prediction": 1})
@@ -346,7 +346,7 @@ def test_a_wrong_argument_fails_before_any_traffic(keywords: dict[str, Any], mes
 
 
 def test_an_exception_with_a_hostile_text_is_described() -> None:
-    """The type is kept when the exception's own text cannot be had."""
+    """The type is kept when the exception has no readable text."""
 
     class HostileError(Exception):
         def __str__(self) -> str:
@@ -358,7 +358,7 @@ def test_an_exception_with_a_hostile_text_is_described() -> None:
 
 
 class HeldUp(FixedClock):
-    """A clock whose thread loses the processor for four milliseconds behind its first reading of each start."""
+    """A clock whose thread is paused for four milliseconds after its first reading of each start."""
 
     reads = 0
 
@@ -377,7 +377,7 @@ class HeldUp(FixedClock):
 
 @pytest.mark.parametrize("of", ["the prediction", "a stage"])
 def test_a_pause_between_two_clocks_puts_no_end_into_the_future(of: str) -> None:
-    """What happens next must not stand before it, in the spans and in the events."""
+    """What happens next must not be dated before it, in spans and events."""
     clock = HeldUp()
     with InMemoryTelemetry(clock=clock) as telemetry:
         clock.reads = 0 if of == "the prediction" else 1

@@ -44,7 +44,7 @@ def test_a_function_keeps_its_result_name_and_signature(telemetry: InMemoryTelem
 
 
 def test_the_users_exception_passes_as_the_same_object(telemetry: InMemoryTelemetry) -> None:
-    """What the code raises reaches the caller untouched, and the span says so."""
+    """The exception reaches the caller as the same object, and the span records it."""
     error = LookupError("no such row")
 
     @make_model().track
@@ -83,7 +83,7 @@ def test_a_coroutine_is_current_while_it_runs(telemetry: InMemoryTelemetry) -> N
     assert {span["parent_span_id"] for span in spans if span["name"] == "inside"} == predictions
 
 
-def test_a_cancelled_coroutine_is_no_error(telemetry: InMemoryTelemetry) -> None:
+def test_a_cancelled_coroutine_is_not_an_error(telemetry: InMemoryTelemetry) -> None:
     """The caller gave up: counted as `cancelled`, the status stays unset, and no exception event."""
 
     @make_model().track
@@ -143,7 +143,7 @@ def test_a_generator_takes_what_is_sent_and_thrown(telemetry: InMemoryTelemetry)
 
 
 def test_a_stream_that_is_not_read_to_its_end_is_finished(telemetry: InMemoryTelemetry) -> None:
-    """A closed generator runs the user's cleanup once and counts as given up."""
+    """A closed generator runs the user's cleanup once and counts as cancelled."""
     cleaned = []
 
     @make_model().track
@@ -163,7 +163,7 @@ def test_a_stream_that_is_not_read_to_its_end_is_finished(telemetry: InMemoryTel
 
 
 def test_an_async_generator_closed_elsewhere_leaves_no_trace_in_the_context(telemetry: InMemoryTelemetry) -> None:
-    """Closing an asynchronous stream from another task detaches nothing that is not its own."""
+    """Closing an asynchronous stream from another task detaches only its own context."""
 
     @make_model().track
     async def predict(features: Any) -> AsyncIterator[int]:
@@ -181,7 +181,7 @@ def test_an_async_generator_closed_elsewhere_leaves_no_trace_in_the_context(tele
 
 
 def test_methods_find_their_features(telemetry: InMemoryTelemetry) -> None:
-    """`self` and `cls` are not features; a parameter of that name is, wherever it stands."""
+    """`self` and `cls` are not features; a parameter named `features` is, in any position."""
     model = make_model()
 
     class Scorer:
@@ -226,7 +226,7 @@ def test_track_prediction_is_the_same_in_one_line(telemetry: InMemoryTelemetry) 
 
 
 def test_nested_predictions_are_parent_and_child(telemetry: InMemoryTelemetry) -> None:
-    """A model that asks another one: one trace, two predictions, each with its own id."""
+    """A model that calls another one: one trace, two predictions, each with its own id."""
     inner_model, outer_model = otel_ml.Model("inner", "1"), otel_ml.Model("outer", "1")
 
     @inner_model.track

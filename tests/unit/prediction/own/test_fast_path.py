@@ -1,4 +1,4 @@
-"""The everyday way of own mode: what it tells is what the general way tells, and nothing of it is lost."""
+"""The fast path of own mode: it records the same as the general path, and loses nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 import otel_ml
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet, Identity
 from otel_ml.prediction import _binding
 from otel_ml.prediction.own import _fast_path
 from otel_ml.quality import Column
@@ -53,7 +52,7 @@ PARENTS = st.sampled_from(
 
 
 class IdsOfACall:
-    """All ids of one call are its number, however often and in whatever order they are asked for."""
+    """All ids of one call are its number, however often and in which order they are drawn."""
 
     number = 0
 
@@ -63,9 +62,9 @@ class IdsOfACall:
     span_id = prediction_number = trace_id
 
 
-def told(calls, *, everyday, **keywords):
+def recorded(calls, *, fast, **keywords):
     """Everything that is exported for calls with features, result and parent."""
-    output = None if everyday else lambda result: result
+    output = None if fast else lambda result: result
     with InMemoryTelemetry(clock=FixedClock(), ids=IdsOfACall()) as telemetry:
         model = otel_ml.Model("m", "1", capture_features="all", output=output, **keywords)
         for features, result, parent in calls:
@@ -97,44 +96,44 @@ def told(calls, *, everyday, **keywords):
     task=st.sampled_from(["binary", "multiclass", "other"]),
     events=st.sampled_from(["all", "sampled", "errors", "off"]),
 )
-def test_both_ways_tell_the_same(calls, task, events):
-    """Whatever comes in, spans, events and metrics are those of the general way; which span is an exemplar is chance."""
-    assert told(calls, everyday=True, task=task, events=events) == told(calls, everyday=False, task=task, events=events)
+def test_both_paths_record_the_same(calls, task, events):
+    """For any input, spans, events and metrics are those of the general path; only the choice of exemplars is random."""
+    assert recorded(calls, fast=True, task=task, events=events) == recorded(calls, fast=False, task=task, events=events)
 
 
-def test_the_everyday_way_is_taken(monkeypatch):
-    """A dict with a class and a score, from a dict of scalars, needs no general way."""
-    monkeypatch.setattr(_fast_path.FastPrediction, "_finish", lambda *_, **__: pytest.fail("the general way"))
+def test_the_fast_path_is_taken(monkeypatch):
+    """A dict with a class and a score, from a dict of scalars, does not need the general path."""
+    monkeypatch.setattr(_fast_path.FastPrediction, "_finish", lambda *_, **__: pytest.fail("the general path"))
 
-    spans, events, metrics = told([({"age": 41.0}, {"prediction": 1, "probability": 0.9}, None)], everyday=True)
+    spans, events, metrics = recorded([({"age": 41.0}, {"prediction": 1, "probability": 0.9}, None)], fast=True)
 
     assert (len(spans), len(events), metrics["ml.predictions"][0]["value"]) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("sampler", ["always_on", "always_off"])
-def test_the_id_is_the_same_whoever_asks_and_whenever(sampler, monkeypatch):
+def test_the_ids_are_the_same_wherever_they_are_read(sampler, monkeypatch):
     """Inside the call, after it, and in the event."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="all")
-        asked = []
+        read = []
 
         @model.track
         def predict(_):
             prediction = otel_ml.current_prediction()
-            asked.append((prediction, prediction.id, prediction.trace_id, prediction.span_id))
+            read.append((prediction, prediction.id, prediction.trace_id, prediction.span_id))
             return {"prediction": 1, "probability": 0.9}
 
         predict({"age": 41.0})
-        prediction, *ids = asked[0]
+        prediction, *ids = read[0]
         (event,) = telemetry.events("ml.prediction")
-        told = [event["attributes"]["ml.prediction.id"], event["trace_id"], event["span_id"]]
+        exported = [event["attributes"]["ml.prediction.id"], event["trace_id"], event["span_id"]]
 
-        assert [prediction.id, prediction.trace_id, prediction.span_id] == ids == told
+        assert [prediction.id, prediction.trace_id, prediction.span_id] == ids == exported
 
 
 def test_what_is_added_to_the_span_arrives():
-    """A prediction that the service writes to is told in the general way, with what was written."""
+    """A prediction that the service writes to takes the general path and has what was written."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary")
 
@@ -150,7 +149,7 @@ def test_what_is_added_to_the_span_arrives():
 
 
 def test_an_output_that_was_set_wins_over_the_result():
-    """What the service said is what is counted, once."""
+    """The output that the service set is counted, once."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary")
 
@@ -165,8 +164,8 @@ def test_an_output_that_was_set_wins_over_the_result():
         assert counted == [("0", 1)]
 
 
-def test_noted_predictions_stay_few_without_any_collection():
-    """The worker sorts them into buckets before a reader asks."""
+def test_pending_predictions_stay_few_without_a_collection():
+    """The worker sorts them into buckets before a reader collects."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="off")
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
@@ -179,8 +178,8 @@ def test_noted_predictions_stay_few_without_any_collection():
         assert telemetry.metrics()["ml.predictions"][0]["value"] == 4 * _fast_path.PENDING_KEPT
 
 
-def test_a_caller_settles_when_nobody_else_does():
-    """With a worker that never comes the lists keep their limit all the same."""
+def test_a_caller_buckets_when_the_worker_does_not():
+    """The lists keep their limit without a worker, too."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="off")
         model._handle.binding.engine.wake_worker = lambda: None
@@ -192,75 +191,23 @@ def test_a_caller_settles_when_nobody_else_does():
         assert telemetry.metrics()["ml.predictions"][0]["value"] == _fast_path.PENDING_KEPT + 100
 
 
-def test_nothing_is_lost_between_noting_and_folding():
-    """Eight threads note while a ninth folds: every sum is monotone and the last one whole."""
-    cells = CellSet(Identity("m", "1", "primary"))
-
-    def note():
-        for _ in range(5_000):
-            next(cells.begun)
-            cells.elapsed_ns.append(20_000_000)
-            cells.scores.append(0.5)
-            cells.classes.append("1")
-
-    threads = [threading.Thread(target=note) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    sums = []
-    while any(thread.is_alive() for thread in threads):
-        cells.bucket_pending()
-        sums.append(sum(cells.fold().cells.durations.counts))
-    folded = cells.fold().cells
-
-    assert sums == sorted(sums)
-    assert (folded.started, folded.finished, folded.classes) == (40_000, 40_000, {"1": 40_000})
-    assert (sum(folded.durations.counts), sum(folded.scores.counts)) == (40_000, 40_000)
-    assert (folded.durations.minimum, folded.durations.maximum, folded.scores.total) == (0.02, 0.02, 20_000.0)
-
-
-def test_settling_takes_a_part_at_a_time():
-    """One step sorts no more than a chunk, so that it never holds the interpreter for long."""
-    cells = CellSet(Identity("m", "1", "primary"))
-    for noted in (cells.elapsed_ns, cells.scores, cells.classes):
-        noted.extend([1] * (BUCKETED_AT_ONCE + 1))
-
-    cells.bucket_pending()
-
-    assert [len(noted) for noted in (cells.elapsed_ns, cells.scores, cells.classes)] == [1, 1, 1]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_leaves_what_was_noted_to_the_parent():
-    """The child starts at zero, with calls that were under way in the parent forgotten."""
-    cells = CellSet(Identity("m", "1", "primary"))
-    for _ in range(3):
-        next(cells.begun)
-    cells.elapsed_ns.append(1)
-    cells.fold()
-    cells.reset_after_fork()
-    next(cells.begun)
-    folded = cells.fold().cells
-
-    assert (folded.started, folded.finished) == (1, 0)
-
-
-def test_records_are_told_in_their_order():
-    """Everyday predictions do not overtake others of the same chunk."""
+def test_records_are_exported_in_their_order():
+    """Predictions of the fast path do not overtake others of the same chunk."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", events="all", capture_features="all")
         for number in range(20):
             result = {"prediction": number} if number % 3 else {"prediction": number, "probability": 0.5}
             model.track(lambda _, result=result: result)({"x": 1.0})
-        told = [float(json.loads(event["body"])["prediction"]) for event in telemetry.events("ml.prediction")]
+        exported = [float(json.loads(event["body"])["prediction"]) for event in telemetry.events("ml.prediction")]
 
-        assert told == list(range(20))
+        assert exported == list(range(20))
         assert [span["span_id"] for span in telemetry.spans()] == [
             event["span_id"] for event in telemetry.events("ml.prediction")
         ]
 
 
 def test_ended_predictions_do_not_keep_their_ancestors():
-    """A chain of tasks, each started inside the one before, keeps none of those that have ended."""
+    """A chain of tasks, each started inside the one before, keeps none of the ended ones."""
     with InMemoryTelemetry():
         model = otel_ml.Model("m", "1", task="binary", events="all")
         alive = []
@@ -279,18 +226,18 @@ def test_ended_predictions_do_not_keep_their_ancestors():
 
 
 def close_queue(engine):
-    """What `shutdown` does, and what a full queue comes to."""
+    """What `shutdown` does; a full queue has the same effect."""
     engine._predictions.closed = True
 
 
-def hear_nothing(engine):
+def export_nothing(engine):
     """What `configure` does without exporters of spans and logs."""
     engine.has_exporters = False
 
 
-@pytest.mark.parametrize("refuse", [close_queue, hear_nothing])
-def test_predictions_that_nobody_takes_do_not_keep_their_ancestors(refuse):
-    """A chain of contexts keeps none of those that have ended where no record is rendered."""
+@pytest.mark.parametrize("refuse", [close_queue, export_nothing])
+def test_refused_predictions_do_not_keep_their_ancestors(refuse):
+    """A chain of contexts keeps none of the ended predictions if no record is rendered."""
     with InMemoryTelemetry():
         refuse(ports.state().engine)
         model = otel_ml.Model("m", "1")
@@ -310,11 +257,11 @@ def test_predictions_that_nobody_takes_do_not_keep_their_ancestors(refuse):
         assert sum(reference() is not None for reference in alive) <= 2
 
 
-def test_a_heavy_batch_that_nobody_hears_is_not_queued():
-    """Without exporters of spans and logs no record waits, however large."""
+def test_a_large_batch_without_exporters_is_not_queued():
+    """Without exporters of spans and logs no record waits, large or small."""
     with InMemoryTelemetry() as telemetry:
         engine = ports.state().engine
-        hear_nothing(engine)
+        export_nothing(engine)
         model = otel_ml.Model("m", "1", capture_features="all", events="all")
         model.record([{"text": "x" * 4_000}] * 500, prediction=[1] * 500, batch=True)
 
@@ -323,7 +270,7 @@ def test_a_heavy_batch_that_nobody_hears_is_not_queued():
 
 
 def test_a_span_processor_that_is_added_late_sees_models_that_exist():
-    """Models are bound anew to spans of the SDK; what was counted goes on, the features' bins too."""
+    """Models are bound again to spans of the SDK; their counts continue, the features' bins too."""
     seen = []
 
     class Mine(SpanProcessor):
@@ -345,7 +292,7 @@ def test_a_span_processor_that_is_added_late_sees_models_that_exist():
 
 
 def test_processors_are_added_while_models_are_made():
-    """Neither who adds a processor nor who makes a model sees an error, and every model follows in the end."""
+    """Neither adding a processor nor making a model fails, and in the end every model is bound again."""
     stop = threading.Event()
     errors = []
     models = []
@@ -381,8 +328,8 @@ def test_processors_are_added_while_models_are_made():
         assert {model._handle.binding.state for model in models} == {ports.state()}
 
 
-def test_a_child_that_is_forked_while_models_are_bound_makes_models():
-    """The lock of the shared instruments, held by another thread at the fork, does not hold up the child."""
+def test_a_child_forked_while_models_are_bound_can_make_models():
+    """The lock of the shared instruments, held by another thread at the fork, does not block the child."""
     with InMemoryTelemetry():
         with _binding._lock:
             child = os.fork()
@@ -393,8 +340,8 @@ def test_a_child_that_is_forked_while_models_are_bound_makes_models():
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_the_trace_state_goes_below_a_stage():
-    """What the caller's vendor wrote is sent on from a stage as from the prediction itself."""
+def test_a_stage_passes_the_trace_state_on():
+    """A stage passes on what the caller's vendor wrote, as the prediction does."""
     flags, state = TraceFlags(1), TraceState([("vendor", "1")])
     parent = SpanContext(5, 6, is_remote=True, trace_flags=flags, trace_state=state)
     with InMemoryTelemetry():
@@ -409,7 +356,7 @@ def test_the_trace_state_goes_below_a_stage():
 
 @pytest.mark.parametrize("events", ["all", "off"])
 def test_the_size_of_a_batch_does_not_depend_on_what_is_captured(events):
-    """A list of one row whose result says nothing is no batch, whether its features are copied or not."""
+    """A list of one row with an unrecognised result is not a batch, whether its features are copied or not."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", capture_features="all", events=events)
         model.track(lambda _: object())([{"a": 1}])
@@ -419,8 +366,8 @@ def test_the_size_of_a_batch_does_not_depend_on_what_is_captured(events):
     assert [(found["count"], found["sum"]) for found in sizes] == [(1, 2)]
 
 
-def test_a_stage_that_ends_too_late_is_no_record():
-    """What is told is what was there when the prediction ended: the account is never short."""
+def test_a_stage_that_ends_too_late_is_not_recorded():
+    """A record has the stages that had ended with the prediction, so the ledger adds up."""
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="all")
         stages = []
@@ -444,8 +391,8 @@ def test_a_stage_that_ends_too_late_is_no_record():
         assert (account.in_flight >= 0, telemetry.ledger()["traces"].in_flight) == (True, 0)
 
 
-def test_a_prediction_that_cannot_begin_is_not_active_for_good():
-    """A foreign span that raises costs the prediction, not the gauge."""
+def test_a_prediction_that_cannot_begin_does_not_stay_active():
+    """A span of another library that raises costs the prediction, not the gauge."""
 
     class Hostile(NonRecordingSpan):
         def get_span_context(self):
@@ -465,28 +412,8 @@ def test_a_prediction_that_cannot_begin_is_not_active_for_good():
         assert telemetry.metrics()["ml.prediction.active"][0]["value"] == 0
 
 
-def test_a_time_limit_while_bucketing_leaves_no_lock_held():
-    """An exception that a signal handler throws while the caller sorts into buckets ends only that call."""
-    cells = CellSet(Identity("m", "1", "primary"))
-
-    class Thrown(Exception):
-        pass
-
-    def thrown():
-        raise Thrown
-
-    bucket, cells._bucket = cells._bucket, thrown
-    with pytest.raises(Thrown):
-        cells.bucket_pending()
-    cells._bucket = bucket
-    cells.elapsed_ns.append(1)
-    cells.bucket_pending()
-
-    assert cells.fold().cells.finished == 1
-
-
 def test_long_labels_are_not_kept_as_keys():
-    """The classes that were seen are remembered by short texts only."""
+    """Seen classes are remembered by short texts only."""
     with InMemoryTelemetry():
         model = otel_ml.Model("m", "1", task="multiclass")
         model.track(lambda _: {"prediction": "x" * 100_000, "probability": 0.5})(None)
@@ -494,14 +421,14 @@ def test_long_labels_are_not_kept_as_keys():
         assert max(map(len, model._handle.binding.class_texts), default=0) <= 1024
 
 
-def test_heavy_rows_count_by_their_bytes():
-    """A wide row of long texts waits under the bound in bytes, a narrow one of numbers needs none."""
+def test_large_rows_count_by_their_bytes():
+    """A wide row of long texts waits under the bound in bytes, a narrow row of numbers without one."""
     with InMemoryTelemetry(queue_size=100_000, schedule_delay=60.0) as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="all", capture_features="all")
         predict = model.track(lambda _: {"prediction": 1, "probability": 0.9})
-        heavy = {f"f{index}": "x" * 1000 for index in range(900)}
+        large = {f"f{index}": "x" * 1000 for index in range(900)}
         for _ in range(200):
-            predict(heavy)
+            predict(large)
         predict({"x": 1.0})
         account = telemetry.ledger()["logs"]
 
@@ -510,7 +437,7 @@ def test_heavy_rows_count_by_their_bytes():
 
 
 def test_the_text_of_an_exception_is_withheld_after_the_model_is_gone():
-    """A sensitive model made for one request still withholds when the spans of that request are encoded."""
+    """A sensitive model made for one request still withholds messages when the spans of that request are encoded."""
     with InMemoryTelemetry() as telemetry:
         otel_ml.Model("m", "1", schema=otel_ml.Schema([Column("ssn", sensitive=True)]))
         gc.collect()

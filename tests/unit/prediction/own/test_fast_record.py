@@ -18,7 +18,7 @@ SOURCES = sorted(Path(otel_ml.__file__).parent.rglob("*.py"))
 
 
 def test_the_values_are_offered_in_the_order_of_the_record(monkeypatch):
-    """What the fast path puts into a bare tuple stands under the right names."""
+    """The bare tuple of the fast path has each value in the place of its name."""
     offered = []
     parent = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1))
     with InMemoryTelemetry(clock=FixedClock(), ids=CountingIds()) as telemetry:
