@@ -1,9 +1,8 @@
-"""SDK providers in memory, an ASGI client, and a receiver that decodes OTLP over HTTP on loopback."""
+"""Fixtures: SDK providers in memory, an ASGI client, an OTLP receiver, and servers in processes of their own."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import signal
 import socket
@@ -11,14 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import otlp_receiver
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -27,8 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_ml import _guard
-
+fresh_guard = otlp_receiver.fresh_guard
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -105,107 +100,30 @@ class Client:
         return asyncio.run(run())
 
 
-class Receiver:
-    """The decoded requests that an OTLP/HTTP receiver on loopback received."""
-
-    _KINDS = {
-        "/v1/traces": ExportTraceServiceRequest,
-        "/v1/metrics": ExportMetricsServiceRequest,
-        "/v1/logs": ExportLogsServiceRequest,
-    }
-
-    def __init__(self):
-        self._lock = threading.Condition()
-        self._received = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                receiver._add(receiver._KINDS[self.path].FromString(body))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, request, client_address):
-                pass  # a killed client resets its connection
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def _add(self, request):
-        with self._lock:
-            self._received.append(request)
-            self._lock.notify_all()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _of(self, kind):
-        return [request for request in self._received if isinstance(request, kind)]
-
-    def _spans(self):
-        return [
-            (resource.resource, span)
-            for request in self._of(ExportTraceServiceRequest)
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-    def spans(self):
-        """Received spans."""
-        with self._lock:
-            return [span for _, span in self._spans()]
+class Receiver(otlp_receiver.Receiver):
+    """Also returns resources and whole metrics."""
 
     def span_resources(self):
         """The resource attributes of each received span."""
-        with self._lock:
-            return [attributes(resource) for resource, _ in self._spans()]
+        return [
+            attributes(resource.resource)
+            for request in self.trace_requests()
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for _ in scope.spans
+        ]
 
-    def logs(self):
-        """Received log records."""
-        with self._lock:
-            return [
-                record
-                for request in self._of(ExportLogsServiceRequest)
-                for resource in request.resource_logs
-                for scope in resource.scope_logs
-                for record in scope.log_records
-            ]
-
-    def metrics(self):
-        """Received metrics, by name, the last one wins."""
-        with self._lock:
-            return {
-                metric.name: metric
-                for request in self._of(ExportMetricsServiceRequest)
-                for resource in request.resource_metrics
-                for scope in resource.scope_metrics
-                for metric in scope.metrics
-            }
-
-    def wait_for(self, condition, timeout=30.0):
-        """Waits until received data makes a condition true."""
-        with self._lock:
-            if not self._lock.wait_for(lambda: condition(self), timeout):
-                raise AssertionError("what was waited for did not arrive")
+    def metric(self, name):
+        """The last message of a metric and the attributes of each resource that sent it."""
+        found = [
+            (metric, attributes(resource.resource))
+            for request in self.metric_requests()
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+        ]
+        return found[-1][0], [resource for _, resource in found]
 
 
 def attributes(message):
@@ -239,13 +157,6 @@ def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.close()
-
-
-@pytest.fixture(autouse=True)
-def _fresh_guard():
-    _guard.reset()
-    yield
-    _guard.reset()
 
 
 class Served:
@@ -305,7 +216,7 @@ def serve(receiver, tmp_path):
             port = free.getsockname()[1]
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
         settings = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_ML_INSTANCE_DIR": str(tmp_path),
             "PYTHONPATH": str(REPOSITORY),

@@ -17,24 +17,11 @@ COMMAND = [sys.executable, "-c", "import sys; from otel_ml.cli import main; sys.
 def environment(receiver, tmp_path):
     """A clean environment whose telemetry goes to the receiver."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
-    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_ML_INSTANCE_DIR": str(tmp_path)}
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_ML_INSTANCE_DIR": str(tmp_path)}
     return {**clean, **settings, "PYTHONPATH": str(REPOSITORY)}
 
 
-def find_resources(receiver, attributes_of, name):
-    """Resource attributes of everything that was received under a metric name."""
-    with receiver._lock:
-        return [
-            attributes_of(resource.resource)
-            for request in receiver._received
-            for resource in getattr(request, "resource_metrics", ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-        ]
-
-
-def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, attributes_of, environment):
+def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, environment):
     """One service name, two instances: predictions from one, its process figures from the other."""
     command = [
         sys.executable,
@@ -50,13 +37,12 @@ def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, attribute
 
     sent = int(finished.stdout.splitlines()[-1].split()[0])
     metrics = receiver.metrics()
-    assert sum(point.as_int or point.as_double for point in metrics["ml.predictions"].sum.data_points) == sent
-    assert metrics["process.memory.usage"].sum.data_points[0].as_int > 10_000_000
-    assert not metrics["process.memory.usage"].sum.is_monotonic
-    assert metrics["process.cpu.time"].sum.is_monotonic
+    assert sum(point.as_int or point.as_double for point in metrics["ml.predictions"]) == sent
+    assert metrics["process.memory.usage"][0].as_int > 10_000_000
+    assert not receiver.metric("process.memory.usage")[0].sum.is_monotonic
+    assert receiver.metric("process.cpu.time")[0].sum.is_monotonic
     assert "system.memory.usage" not in metrics
-    predictions = find_resources(receiver, attributes_of, "ml.predictions")
-    processes = find_resources(receiver, attributes_of, "process.memory.usage")
+    (_, predictions), (_, processes) = receiver.metric("ml.predictions"), receiver.metric("process.memory.usage")
     assert {resource["service.name"] for resource in [*predictions, *processes]} == {"churn-api"}
     assert not (
         {resource["service.instance.id"] for resource in predictions}
@@ -65,17 +51,17 @@ def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, attribute
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, attributes_of, environment, number):
+def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, environment, number):
     """The last readings arrive long before the export interval is over."""
-    options = ["--interval", "0.2", "--service-name", "node-a", "--endpoint", receiver.endpoint]
+    options = ["--interval", "0.2", "--service-name", "node-a", "--endpoint", receiver.url]
     environment["OTEL_METRIC_EXPORT_INTERVAL"] = "3600000"
     process = subprocess.Popen([*COMMAND, *options], env=environment, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     time.sleep(1.5)
     process.send_signal(number)
     _, rest = process.communicate(timeout=60)
-    assert line == f"otel-ml sampler: node mode, every 0.2 s, to {receiver.endpoint}/v1/metrics; Ctrl-C ends it\n"
+    assert line == f"otel-ml sampler: node mode, every 0.2 s, to {receiver.url}/v1/metrics; Ctrl-C ends it\n"
     said = [line for line in rest.splitlines() if "NVIDIA driver" not in line]
     assert (process.returncode, said) == (0, [])
     assert {"system.cpu.time", "system.memory.usage", "process.cpu.time"} <= set(receiver.metrics())
-    assert {r["service.name"] for r in find_resources(receiver, attributes_of, "system.cpu.time")} == {"node-a"}
+    assert {resource["service.name"] for resource in receiver.metric("system.cpu.time")[1]} == {"node-a"}

@@ -33,11 +33,11 @@ def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
         "examples/batch_job/main.py",
         "--store",
         f"sqlite:///{tmp_path / 'predictions.db'}",
-        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
         OTEL_ML_INSTANCE_DIR=str(tmp_path),
     )
-    predictions = receiver.metrics()["ml.predictions"].sum.data_points
-    outcomes = receiver.metrics()["ml.eval.outcomes"].sum.data_points
+    predictions = receiver.metrics()["ml.predictions"]
+    outcomes = receiver.metrics()["ml.eval.outcomes"]
     labels = [record for record in receiver.logs() if record.event_name == "ml.label"]
     traces = {span.trace_id for span in receiver.spans() if span.name == "predict employment"}
 

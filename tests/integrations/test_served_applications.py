@@ -36,11 +36,8 @@ def server_and_prediction_spans(receiver):
     return servers, [span for span in spans if span.name == "predict served"]
 
 
-def count(metric):
-    points = metric.histogram.data_points or metric.sum.data_points
-    return sum(
-        point.count if metric.HasField("histogram") else point.as_int or int(point.as_double) for point in points
-    )
+def count(points):
+    return sum(point.count if hasattr(point, "count") else point.as_int or int(point.as_double) for point in points)
 
 
 @pytest.mark.parametrize("parser", ["h11", "httptools"])
