@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
-from otel_ml.console.receiving._values import finite
+from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage import _prediction_detail, _queries
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._query_parameters import BadParameterError
@@ -32,10 +32,6 @@ _SHOWN = 400
 """Characters of one value on the page."""
 _FEATURES_SHOWN = 300
 _ROWS_SHOWN = 100
-_UNSAFE = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""Control characters, and those that change the direction of text and so disguise it."""
-_UNSAFE.pop(ord("\n"))
-_UNSAFE.pop(ord("\t"))
 
 
 class Pages:
@@ -165,5 +161,5 @@ def _shown(given: Any) -> Any:
     if given is None:
         return "–"  # noqa: RUF001 - a dash for an unknown value
     if isinstance(given, str) and not isinstance(given, Markup):
-        return given.translate(_UNSAFE)
+        return block(given, len(given))
     return given
