@@ -24,7 +24,7 @@ Mode = Literal["own", "guest", "off"]
 
 
 class Clock(Protocol):
-    """The two clocks of a prediction; tests put a fixed one here."""
+    """The two clocks of a prediction; tests use a fixed one."""
 
     def time_ns(self) -> int:
         """Nanoseconds since the epoch."""
@@ -42,7 +42,7 @@ class SamplingDecision(Protocol):
 
 
 class SamplingRule(NamedTuple):
-    """A sampler as a rule: the parent's decision if there is a parent and it counts, else the trace id."""
+    """A sampler as a rule: it follows the parent if there is one and ``follows_parent`` is set, else the trace id."""
 
     follows_parent: bool
     bound: int
@@ -62,13 +62,13 @@ class Engine(Protocol):
     """False when neither spans nor events have an exporter: then only observers need a record."""
 
     sampling_rule: SamplingRule | None
-    """None when the sampler has to be asked for each span."""
+    """None if the sampler has to be asked about each span."""
 
     def cells(self, identity: Identity) -> CellSet:
         """Returns the cells of one model, created on first use and then folded at every collection."""
 
     requests: RequestCellSet | None
-    """The cells of HTTP requests, folded at every collection; None when they are measured by instruments of `meter`."""
+    """The cells of HTTP requests, folded at every collection; None if instruments of `meter` measure them."""
 
     def sample(  # noqa: PLR0913 - a span's kind is a keyword
         self,
@@ -101,10 +101,10 @@ class Engine(Protocol):
         """Exports all that was finished before the call; the deadline is a time of `time.monotonic`."""
 
     def meter(self, name: str) -> Meter:
-        """A meter of the engine's provider."""
+        """Returns a meter of the engine's provider."""
 
     def tracer(self, name: str) -> Tracer:
-        """A tracer of the engine's provider."""
+        """Returns a tracer of the engine's provider."""
 
 
 class Policy(NamedTuple):
@@ -136,7 +136,7 @@ _listeners: list[Callable[[State], object]] = []
 
 
 def state() -> State:
-    """The state in force. Before `configure` it is guest (the plain OTel API), or off if the SDK is disabled."""
+    """Returns the state in force; before `configure` it is guest (the OTel API), or off if the SDK is disabled."""
     return _state or _before_configure()
 
 
@@ -164,6 +164,6 @@ def on_enter(listener: Callable[[State], object]) -> None:
 
 
 def ids() -> Ids:
-    """The generator in force."""
+    """Returns the id generator in force."""
     engine = state().engine
     return engine.ids if engine is not None else RANDOM

@@ -1,4 +1,4 @@
-"""What a finished prediction is made of on its way through the engine: spans, events and the records of both paths."""
+"""The data of a finished prediction in the engine: spans, events and the records of both paths."""
 
 from __future__ import annotations
 

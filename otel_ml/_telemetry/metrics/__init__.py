@@ -1,1 +1,1 @@
-"""Metrics on their way out: reader, scrape page, meters, observable callbacks and self metrics."""
+"""The export of metrics: store, reader, scrape page, meters, observable callbacks and self metrics."""
