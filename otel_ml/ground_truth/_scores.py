@@ -23,14 +23,13 @@ def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str,
     """
     rows = list(pairs)
     if any(prediction.task == "regression" for prediction, _ in rows):
-        return _regression(
-            [
-                (prediction.value, label.number)
-                for prediction, label in rows
-                if prediction.value is not None and label.number is not None
-            ],
-            labelled=len(rows),
-        )
+        numbers = [(prediction.value, label.number) for prediction, label in rows]
+        known = [(left, right) for left, right in numbers if left is not None and right is not None]
+        return _regression(known, labelled=len(rows))
+    return _classification(rows)
+
+
+def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dict[str, Any]:
     outcomes = Counter(
         (prediction.predicted, label.label) for prediction, label in rows if prediction.predicted is not None
     )

@@ -1,4 +1,4 @@
-"""The tables of the store, and what a store of an earlier version lacks."""
+"""The tables of the store; adds those that a store of an earlier version lacks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,34 @@ class Tables:
 
     def __init__(self, sqlalchemy: Any) -> None:
         sa = self._sa = sqlalchemy
-        number = sa.Double()
         self._metadata = sa.MetaData()
-        self.predictions = sa.Table(
+        self.predictions = self._predictions()
+        self.waiting = sa.Table(
+            "otel_ml_waiting_labels",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("label", sa.Text, nullable=False),
+            sa.Column("number", sa.Double()),
+            sa.Column("labeled_at", sa.Double(), nullable=False),
+        )
+        self.aliases = sa.Table(
+            "otel_ml_aliases",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("leads_to", sa.Text),
+            sa.Column("predicted_at", sa.Double(), nullable=False, index=True),
+        )
+        self.classes = sa.Table(
+            "otel_ml_classes",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("names", sa.Text, nullable=False),
+        )
+
+    def _predictions(self) -> sa.Table:
+        sa = self._sa
+        number = sa.Double()
+        table: sa.Table = self._sa.Table(
             "otel_ml_predictions",
             self._metadata,
             sa.Column("id", sa.Text, primary_key=True),
@@ -40,30 +65,10 @@ class Tables:
             sa.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
             sa.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )
-        self.waiting = sa.Table(
-            "otel_ml_waiting_labels",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("label", sa.Text, nullable=False),
-            sa.Column("number", number),
-            sa.Column("labeled_at", number, nullable=False),
-        )
-        self.aliases = sa.Table(
-            "otel_ml_aliases",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("leads_to", sa.Text),
-            sa.Column("predicted_at", number, nullable=False, index=True),
-        )
-        self.classes = sa.Table(
-            "otel_ml_classes",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("names", sa.Text, nullable=False),
-        )
+        return table
 
     def create(self, connection: sa.Connection) -> None:
-        """Makes what is missing, in a store of an earlier version too."""
+        """Creates missing tables, and the columns that an earlier version did not have."""
         self._metadata.create_all(connection)
         columns = {column["name"] for column in self._sa.inspect(connection).get_columns(self.predictions.name)}
         if "classes" not in columns:

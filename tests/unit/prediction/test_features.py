@@ -13,6 +13,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 from starlette.requests import Request
+from tensors import Tensor
 
 from otel_ml.prediction import _feature_rows
 from otel_ml.prediction._feature_batches import Batch
@@ -56,31 +57,6 @@ class Plain:
     @property
     def total(self):
         raise AssertionError("a property ran")
-
-
-class Tensor:
-    """A stand-in for a tensor that fails when one on a device is read."""
-
-    def __init__(self, values, device="cpu"):
-        self._array = np.asarray(values)
-        self.device = types.SimpleNamespace(type=device)
-        self.ndim = self._array.ndim
-        self.shape = self._array.shape
-
-    def detach(self):
-        return self
-
-    def __getitem__(self, key):
-        return Tensor(self._array[key], self.device.type)
-
-    def tolist(self):
-        assert self.device.type == "cpu", "a device was synchronised"
-        return self._array.tolist()
-
-    item = cpu = numpy = __len__ = tolist
-
-
-Tensor.__module__ = "torch"
 
 
 class PolarsSeries:
