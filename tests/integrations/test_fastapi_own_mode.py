@@ -72,7 +72,7 @@ def served():
         span.set_attribute("tenant", "a")
         span.set_attributes({"number": 3, "flag": True})
         span.add_event("seen", {"where": "here"})
-        span.record_exception(ValueError("told"), {"extra": 1})
+        span.record_exception(ValueError("recorded"), {"extra": 1})
         span.set_status(trace.StatusCode.OK)
         span.update_name("renamed")
         return span.is_recording()
