@@ -43,27 +43,27 @@ class Tables:
         )
 
     def _predictions(self) -> sa.Table:
-        sa = self._sa
-        number = sa.Double()
-        table: sa.Table = self._sa.Table(
+        kit = self._sa
+        number = kit.Double()
+        table: sa.Table = kit.Table(
             "otel_ml_predictions",
             self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            *(sa.Column(name, sa.Text, nullable=False) for name in ("model", "version", "role", "task")),
-            sa.Column("positive", sa.Text),
-            sa.Column("predicted_at", number, nullable=False),
-            sa.Column("predicted", sa.Text),
-            sa.Column("value", number),
-            sa.Column("score", number),
-            sa.Column("trace_id", sa.Text, nullable=False),
-            sa.Column("span_id", sa.Text, nullable=False),
-            sa.Column("sampled", sa.Boolean, nullable=False),
-            sa.Column("classes", sa.Text),
-            sa.Column("label", sa.Text),
-            sa.Column("number", number),
-            sa.Column("labeled_at", number),
-            sa.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
-            sa.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
+            kit.Column("id", kit.Text, primary_key=True),
+            *(kit.Column(name, kit.Text, nullable=False) for name in ("model", "version", "role", "task")),
+            kit.Column("positive", kit.Text),
+            kit.Column("predicted_at", number, nullable=False),
+            kit.Column("predicted", kit.Text),
+            kit.Column("value", number),
+            kit.Column("score", number),
+            kit.Column("trace_id", kit.Text, nullable=False),
+            kit.Column("span_id", kit.Text, nullable=False),
+            kit.Column("sampled", kit.Boolean, nullable=False),
+            kit.Column("classes", kit.Text),
+            kit.Column("label", kit.Text),
+            kit.Column("number", number),
+            kit.Column("labeled_at", number),
+            kit.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
+            kit.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )
         return table
 
