@@ -32,7 +32,7 @@ class Failure:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the caller gave up, which is no error of the model."""
+        """Whether the caller gave up, which is not an error of the model."""
         return self.type == semconv.CANCELLED
 
     def attributes(self) -> Attributes:

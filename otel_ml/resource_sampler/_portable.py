@@ -12,8 +12,7 @@ import psutil as _psutil
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import ContinuedCounters
-from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, to_gap
-from otel_ml.resource_sampler._target_process import SEARCH_SECONDS
+from otel_ml.resource_sampler._source import SEARCH_SECONDS, Gap, Reading, Report, gather, to_gap
 from otel_ml.resource_sampler.linux._host import MAX_DISKS, MAX_FILESYSTEMS, MAX_INTERFACES, HostSource, Part
 from otel_ml.resource_sampler.linux._process import ProcessSource, garbage_collection
 

@@ -30,6 +30,8 @@ EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped", "elsew
 
 SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 """Unit of the CPU times in /proc."""
+SEARCH_SECONDS: Final = 5.0
+"""The longest time until a process is found by its name."""
 
 _GAP_OF_ERRNO: Final[dict[int, GapKind]] = {
     errno.ENOENT: "absent",

@@ -6,12 +6,9 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
+from otel_ml.resource_sampler._source import SEARCH_SECONDS
 from otel_ml.resource_sampler.linux._stat import read_stat
-
-SEARCH_SECONDS: Final = 5.0
-"""The longest time until a process of that name is found."""
 
 
 def target_process(pid: int | None = None, name: str = "") -> Callable[[], int | None] | None:

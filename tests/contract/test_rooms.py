@@ -11,10 +11,7 @@ import otel_ml
 ROOT = Path(otel_ml.__file__).parent
 WHOLES_AND_PARTS = {
     frozenset({"otel_ml.resource_sampler.gpu._device", "otel_ml.resource_sampler.gpu._slow_readings"}): (
-        "the slow readings of a device hold their device, for its handle"
-    ),
-    frozenset({"otel_ml.resource_sampler._portable", "otel_ml.resource_sampler._target_process"}): (
-        "the process that is read holds a source of readings, which is made from it"
+        "the slow readings are a part of a device and hold it, for its handle"
     ),
 }
 """Modules that may know each other, and why."""

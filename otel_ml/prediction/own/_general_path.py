@@ -30,9 +30,8 @@ class OwnBinding(Binding):
         super().__init__(state, policy, observers)
         self.engine = engine
         self.cells = engine.cells(Identity(self.spec.name, self.spec.version, self.spec.role))
-        for label in (
-            self.spec.classes or ()
-        ):  # Prometheus cannot see the first increase of a series that starts above 0
+        # Prometheus cannot see the first increase of a series that starts above 0.
+        for label in self.spec.classes or ():
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
         self.clock = engine.clock
         self.exemplars = engine.exemplars
