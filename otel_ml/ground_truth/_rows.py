@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +18,7 @@ CLASSES_LIMIT: Final = 1000
 """Declared classes against which labels are checked; with more of them no label is checked."""
 _ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
 """Fields kept in tables of their own."""
-COLUMNS: Final = tuple(each.name for each in fields(LoggedPrediction) if each.name not in _ELSEWHERE)
+COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in _ELSEWHERE)
 """Fields that are columns of the predictions' table under their own names."""
 
 
@@ -38,7 +37,7 @@ class PredictionRow(NamedTuple):
     def columns(self) -> dict[str, Any]:
         """The row of the predictions' table. Ids of traces and spans are stored as hexadecimal text."""
         prediction = self.prediction
-        row = {name: getattr(prediction, name) for name in COLUMNS}
+        row = dict(zip(COLUMNS, prediction, strict=False))  # its first fields
         row["trace_id"] = f"{prediction.trace_id:032x}"
         row["span_id"] = f"{prediction.span_id:016x}"
         row["classes"] = self.class_key
@@ -54,8 +53,7 @@ def to_row(given: LoggedPrediction) -> PredictionRow | None:
     class_key, class_names = _class_set(declared) if declared else (None, None)
     if class_name is not None and declared:
         class_name = declared_class(class_name, task, declared) or class_name
-    prediction = replace(
-        given,
+    prediction = LoggedPrediction(
         id=name,
         model=line(given.model) or "",
         version=line(given.version) or "",

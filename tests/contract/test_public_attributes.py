@@ -44,7 +44,7 @@ ATTRIBUTES = {
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
     otel_ml.Telemetry: {"config", "force_flush", "ledger", "mode", "notes", "shutdown"},
-    ground_truth.LoggedPrediction: {field.name for field in dataclasses.fields(ground_truth.LoggedPrediction)},
+    ground_truth.LoggedPrediction: {*ground_truth.LoggedPrediction._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
     quality.DriftScan: {"add", "features", "rows"},

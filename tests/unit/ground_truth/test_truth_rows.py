@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import sqlalchemy as sa
 from truth_rows import LOGGED
@@ -17,7 +15,7 @@ CLASSES = ("0", "1")
 @pytest.mark.parametrize("classes", [None, CLASSES])
 def test_a_row_is_read_back_as_the_prediction_that_was_stored(classes):
     """All fields that the store keeps are the same after a round trip."""
-    prediction = replace(LOGGED, id="p", classes=classes)
+    prediction = LOGGED._replace(id="p", classes=classes)
 
     assert from_row(to_row(prediction).columns(), classes) == prediction
 
@@ -31,13 +29,18 @@ def test_the_table_has_the_columns_of_a_row():
 
 def test_a_row_is_plain_and_bounded():
     """Texts of a caller are cleaned, an equal class becomes the declared one, and the id of the batch an alias."""
-    given = replace(LOGGED, id="x" * 300, predicted="1.0", classes=CLASSES, batch_id="b", batch_rows=1)
+    given = LOGGED._replace(id="x" * 300, predicted="1.0", classes=CLASSES, batch_id="b", batch_rows=1)
     row = to_row(given)
 
-    assert row.prediction == replace(given, id="x" * 256, predicted="1")
+    assert row.prediction == given._replace(id="x" * 256, predicted="1")
     assert (row.class_names, row.aliases) == ('["0", "1"]', (("b", "x" * 256), ("b.0", "x" * 256)))
 
 
 def test_a_prediction_without_an_id_has_no_row():
     """No label could find it."""
     assert to_row(LOGGED) is None
+
+
+def test_the_columns_are_the_first_fields():
+    """A row pairs them with the values by position."""
+    assert LOGGED._fields[: len(COLUMNS)] == COLUMNS

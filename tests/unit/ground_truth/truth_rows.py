@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from otel_ml.ground_truth import LoggedPrediction
 
 LOGGED = LoggedPrediction(
@@ -25,4 +23,4 @@ LOGGED = LoggedPrediction(
 
 def log(truth, name, **changes):
     """Logs a binary prediction made at 940 with class 1 and score 0.93."""
-    truth.log_prediction(replace(LOGGED, id=name, **changes))
+    truth.log_prediction(LOGGED._replace(id=name, **changes))
