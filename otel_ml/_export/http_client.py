@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from otel_ml._export.http_response import Response, left, read_response
 from otel_ml._export.name_lookup import NameLookup, Resolve
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import ssl
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_URL_SIGNS: Final = "!#$%&'()*+,/:;=?@[]~"
+"""What may be in a path and query as it is, next to letters, digits, and `_.-`."""
 
 
 class HttpClient:
@@ -46,8 +48,8 @@ class HttpClient:
         self._make_tls = (make_tls or default_tls) if parts.scheme == "https" else None
         self._resolve = resolve
         self._lookup: NameLookup | None = None
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_URL_SIGNS)
+        host = f"[{self._host}]" if ":" in self._host else _ascii_name(self._host)
         port = "" if self._port == _DEFAULT_PORTS[parts.scheme] else f":{self._port}"
         lines = [f"POST {path} HTTP/1.1", f"Host: {host}{port}", *(f"{name}: {text}" for name, text in headers.items())]
         self._head = "\r\n".join(lines).encode("utf-8", "replace")
@@ -70,7 +72,7 @@ class HttpClient:
             self._is_posting, self._is_cut = True, False
         try:
             return self._post(body, deadline)
-        except (OSError, ValueError):
+        except BaseException:  # an answer that is still to come must not be taken for that of the next request
             self._close()
             raise
         finally:
@@ -123,15 +125,19 @@ class HttpClient:
             return False
         try:
             connection.settimeout(0)
-            unread = socket.socket.recv(connection, 1, socket.MSG_PEEK)
-        except BlockingIOError:  # nothing to read, as it should be
-            return True
-        except OSError:
-            unread = b""
-        if unread and self._make_tls is not None:  # TLS has messages of its own
-            return True
+            connection.recv(1)
+        except OSError as error:
+            if self._has_nothing_to_read(error):
+                return True
         self._close()
         return False
+
+    def _has_nothing_to_read(self, error: OSError) -> bool:
+        if self._make_tls is None:
+            return isinstance(error, BlockingIOError)
+        import ssl
+
+        return isinstance(error, ssl.SSLWantReadError)
 
     def _exchange(self, body: bytes, deadline: float) -> Response:
         connection = self._socket or self._connect(deadline)
@@ -209,10 +215,19 @@ def make_tls(authority: str | None, certificate: str | None, key: str | None) ->
     import ssl
 
     context = ssl.create_default_context(cafile=authority)
+    context.hostname_checks_common_name = False  # as browsers: only the subject's alternative names count
     context.set_alpn_protocols(["http/1.1"])
     if certificate is not None:
         context.load_cert_chain(certificate, key, password="")  # else a terminal would be asked for one
     return context
+
+
+def _ascii_name(host: str) -> str:
+    """Returns an international host name as the Host header carries it."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:  # the name lookup reports it
+        return host
 
 
 def _send(connection: socket.socket, data: bytes, deadline: float) -> None:

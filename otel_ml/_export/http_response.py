@@ -13,6 +13,8 @@ BODY_BYTES: Final = 64 * 1024
 _CHUNK: Final = 16 * 1024
 _DIGITS: Final = 9
 """A longer number in a response is none."""
+_HEAD_ENDS: Final = (b"\n\r\n", b"\n\n")
+"""A line may end without a carriage return (RFC 9112, section 2.2)."""
 _NO_BODY: Final = frozenset({204, 304})
 
 
@@ -48,7 +50,7 @@ def read_response(connection: socket.socket, deadline: float) -> Response:
     """
     stream = _Stream(connection, deadline)
     while True:
-        status, headers = _parse_head(stream.until(b"\r\n\r\n", HEAD_BYTES))
+        status, headers = _parse_head(stream.until(*_HEAD_ENDS))
         if status >= 200:  # others announce the response proper
             break
     try:
@@ -75,13 +77,13 @@ class _Stream:
         self.received += chunk
         return bool(chunk)
 
-    def until(self, mark: bytes, limit: int) -> bytes:
-        """Takes what precedes a mark, and the mark."""
-        while mark not in self.received:
-            if len(self.received) > limit:
+    def until(self, *marks: bytes) -> bytes:
+        """Takes what precedes the first of these marks, and the mark."""
+        while not (found := [mark for mark in marks if mark in self.received]):
+            if len(self.received) > HEAD_BYTES:
                 raise ConnectionError("the head of the answer does not end")
             self._need_more()
-        taken, _, self.received = self.received.partition(mark)
+        taken, _, self.received = self.received.partition(min(found, key=self.received.index))
         return taken
 
     def take(self, count: int) -> bytes:
@@ -114,7 +116,7 @@ def _body(stream: _Stream, status: int, headers: dict[str, str]) -> tuple[bytes,
 def _chunked(stream: _Stream) -> tuple[bytes, bool]:
     body = b""
     while len(body) < BODY_BYTES:
-        text = stream.until(b"\r\n", HEAD_BYTES).partition(b";")[0].strip()
+        text = stream.until(b"\n").partition(b";")[0].strip()
         try:
             length = int(text, 16) if len(text) <= _DIGITS else -1
         except ValueError:
@@ -122,18 +124,18 @@ def _chunked(stream: _Stream) -> tuple[bytes, bool]:
         if length < 0:
             raise ConnectionError("the answer is not HTTP")
         if length == 0:
-            while stream.until(b"\r\n", HEAD_BYTES):  # trailers
+            while stream.until(b"\n").strip():  # trailers
                 pass
             return body, True
         body += stream.take(min(length, BODY_BYTES))
         if length > BODY_BYTES:
             break
-        stream.until(b"\r\n", HEAD_BYTES)
+        stream.until(b"\n")
     return body[:BODY_BYTES], False
 
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
-    first, *lines = head.decode("latin-1").split("\r\n")
+    first, *lines = head.decode("latin-1").split("\n")
     words = first.split(None, 2)
     is_status = len(words) >= 2 and len(words[1]) == 3 and words[1].isascii() and words[1].isdecimal()
     if not is_status or not words[0].startswith("HTTP/1."):

@@ -6,7 +6,8 @@ import socket
 import ssl
 import subprocess
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -70,6 +71,8 @@ def test_a_connection_that_the_receiver_dropped_is_opened_again_once():
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (b"HTTP/1.1 200 OK\nX: y\nContent-Length: 7\n\na\r\n\r\nbc", (200, b"a\r\n\r\nbc")),
+        (b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n0\nX: y\n\n", (200, b"abc")),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", (503, b"")),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", (202, b"")),
         (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
@@ -93,6 +96,8 @@ def test_a_connection_that_the_receiver_dropped_is_opened_again_once():
         ),
     ],
     ids=[
+        "line feeds",
+        "line feeds in chunks",
         "busy",
         "announced",
         "no content",
@@ -275,23 +280,23 @@ def certificate(tmp_path):
 
 
 @contextmanager
-def encrypted(certificate):
-    """A server that answers one request over TLS."""
+def encrypted(certificate, *later):
+    """A server that answers a request over TLS on each connection; after the first it sends the others unasked."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
-            connection, _ = listening.accept()
-            with connection:
-                try:
-                    with context.wrap_socket(connection, server_side=True) as secured:
-                        request = b""
-                        while not request.endswith(b"body"):
-                            request += secured.recv(65536)
-                        secured.sendall(OK)
-                except OSError:
-                    return
+            for unasked in (later, ())[: 1 + bool(later)]:
+                connection, _ = listening.accept()
+                with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                    request = b""
+                    while not request.endswith(b"body"):
+                        request += secured.recv(65536)
+                    for answer in (OK, *unasked):
+                        secured.sendall(answer)
+                    if unasked:
+                        secured.recv(65536)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -311,6 +316,22 @@ def test_a_certificate_of_an_unknown_authority_is_refused(certificate):
     """No request is sent."""
     with encrypted(certificate) as url, pytest.raises(ssl.SSLCertVerificationError):
         HttpClient(url, {}).post(b"body", 10)
+
+
+def test_what_comes_over_tls_after_an_answer_is_not_taken_for_the_next_one(certificate):
+    """As a receiver that answers 408 on an idle connection: the next request goes over a new one."""
+    timed_out = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    with encrypted(certificate, timed_out) as url:
+        client = HttpClient(url, {}, partial(make_tls, str(certificate[0]), None, None))
+        first = client.post(b"body", 10).status
+        time.sleep(0.1)  # on loopback the unasked answer is there long before
+        assert [first, client.post(b"body", 10).status] == [200, 200]
+        client.close()
+
+
+def test_the_common_name_of_a_certificate_names_no_host():
+    """Only the subject's alternative names count, as for every browser."""
+    assert not make_tls(None, None, None).hostname_checks_common_name
 
 
 def test_an_encrypted_key_is_an_error(certificate, tmp_path):
@@ -363,3 +384,27 @@ def test_an_abandoned_connection_stays_open_for_its_owner():
 def test_the_host_header_names_host_and_port(url, host):
     """Without the port where it is the scheme's own, and with brackets around an address of version 6."""
     assert HttpClient(url, {})._head.split(b"\r\n")[1] == f"Host: {host}".encode()
+
+
+def test_a_request_carries_international_names_in_ascii():
+    """The host in IDNA, path and query percent-encoded; what is percent-encoded already stays."""
+    head = HttpClient("http://b\u00fccher.test/tr\u00e4ces/%20?\u00fc=1", {})._head.split(b"\r\n")
+    assert head == [b"POST /tr%C3%A4ces/%20?%C3%BC=1 HTTP/1.1", b"Host: xn--bcher-kva.test"]
+
+
+def test_no_answer_is_left_over_after_an_interrupted_request():
+    """Whatever interrupts a request, its late answer must not be taken for that of the next one."""
+    with server([OK, OK], [OK]) as (url, requests):
+        client = HttpClient(url, {})
+        assert client.post(b"body", 10).status == 200
+
+        class Interrupting(bytes):
+            def __len__(self):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            client.post(Interrupting(b"body"), 10)
+        assert client._socket is None
+        assert client.post(b"body", 10).status == 200
+        client.close()
+    assert len(requests) == 3
