@@ -26,7 +26,7 @@ class PredictionRow(NamedTuple):
     """A prediction as it is stored, with what is stored beside it."""
 
     prediction: LoggedPrediction
-    """With clean bounded values only."""
+    """With clean bounded values only; its batch is in ``aliases``."""
     class_key: str | None = None
     """Key of the set of classes that its model declared."""
     class_names: str | None = None

@@ -32,7 +32,7 @@ def test_a_row_is_plain_and_bounded():
     given = LOGGED._replace(id="x" * 300, predicted="1.0", classes=CLASSES, batch_id="b", batch_rows=1)
     row = to_row(given)
 
-    assert row.prediction == given._replace(id="x" * 256, predicted="1")
+    assert row.prediction == given._replace(id="x" * 256, predicted="1", batch_id=None, batch_rows=None)
     assert (row.class_names, row.aliases) == ('["0", "1"]', (("b", "x" * 256), ("b.0", "x" * 256)))
 
 
