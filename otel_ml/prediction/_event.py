@@ -7,10 +7,10 @@ from typing import Any
 from otel_ml import semconv
 from otel_ml._json import json_text
 from otel_ml._telemetry.records import Attributes, EventData
-from otel_ml.prediction._feature_batches import Batch
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
+from otel_ml.prediction.boundary._feature_batches import Batch
 
 ROWS_IN_EVENT = 100
 

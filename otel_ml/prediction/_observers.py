@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports
-from otel_ml.prediction._feature_batches import Batch
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
+from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_ml.prediction._failure import Failure
-from otel_ml.prediction._feature_batches import Batch
-from otel_ml.prediction._outputs import Output
+from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._outputs import Output
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args
 from otel_ml import _guard, semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry import ports
-from otel_ml.prediction import _features
-from otel_ml.prediction._columns import column_names, values_under, without
-from otel_ml.prediction._feature_batches import Batch
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec
+from otel_ml.prediction.boundary import _features
+from otel_ml.prediction.boundary._columns import column_names, values_under, without
+from otel_ml.prediction.boundary._feature_batches import Batch
 
 Events = Literal["sampled", "all", "errors", "off"]
 Capture = Literal["declared", "all", "none"]

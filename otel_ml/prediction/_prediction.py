@@ -12,12 +12,12 @@ from opentelemetry.trace import Span, set_span_in_context
 from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import line
-from otel_ml.prediction import _features
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
-from otel_ml.prediction._feature_batches import ROW_LIMIT, Batch
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._outputs import Output
+from otel_ml.prediction.boundary import _features
+from otel_ml.prediction.boundary._feature_batches import ROW_LIMIT, Batch
+from otel_ml.prediction.boundary._outputs import Output
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -10,7 +10,7 @@ from otel_ml import _guard, semconv
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
-from otel_ml.prediction import _outputs
+from otel_ml.prediction.boundary import _outputs
 from otel_ml.quality import ReferenceProfile, Schema
 
 Role = Literal["primary", "canary", "shadow"]

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_ml import _guard, _json, _missing, _values
-from otel_ml.prediction import _feature_batches, _features, _output_rows, _outputs
+from otel_ml.prediction.boundary import _feature_batches, _features, _output_rows, _outputs
 
 TASKS = ("binary", "multiclass", "multilabel", "regression", "ranking", "other")
 MODEST = settings(

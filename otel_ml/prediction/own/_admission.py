@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_ml._values import CLASS_LIMIT, class_text
-from otel_ml.prediction._feature_rows import SMALL_ROW, row_size, scalar_row
+from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size, scalar_row
 
 FEW_FEATURES = 64
 """Features of a row on the fast path; wider rows take the general path, which bounds their bytes."""

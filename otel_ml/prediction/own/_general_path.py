@@ -11,13 +11,13 @@ from otel_ml._telemetry.predictions.cells import Identity, ModelCells
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import event
-from otel_ml.prediction._feature_batches import Batch
-from otel_ml.prediction._feature_rows import SMALL_ROW, row_size
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
+from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -6,12 +6,12 @@ from otel_ml import semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
 from otel_ml.prediction._event import event, span_attributes
-from otel_ml.prediction._feature_rows import scalar_row
-from otel_ml.prediction._features import snapshot
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._outputs import Output
 from otel_ml.prediction._policy import ModelPolicy
+from otel_ml.prediction.boundary._feature_rows import scalar_row
+from otel_ml.prediction.boundary._features import snapshot
+from otel_ml.prediction.boundary._outputs import Output
 
 NAMES_KEPT = 128
 """Different sets of feature names that a handle remembers as clean."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from otel_ml import _guard
-from otel_ml.prediction._outputs import Output, given, recognise
+from otel_ml.prediction.boundary._outputs import Output, given, recognise
 
 ROW = Output(1, ["1"], [None], [0.7])
 

@@ -8,7 +8,7 @@ from typing import Any
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import cell
-from otel_ml.prediction._feature_batches import (
+from otel_ml.prediction.boundary._feature_batches import (
     Batch,
     array_width,
     columns_to_batch,
@@ -19,7 +19,7 @@ from otel_ml.prediction._feature_batches import (
     rows_kept,
     rows_to_batch,
 )
-from otel_ml.prediction._feature_rows import (
+from otel_ml.prediction.boundary._feature_rows import (
     FEATURE_LIMIT,
     find_record,
     flat_row,

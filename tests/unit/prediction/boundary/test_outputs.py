@@ -15,8 +15,8 @@ import pydantic
 import pytest
 from tensors import Tensor
 
-from otel_ml.prediction import _outputs
-from otel_ml.prediction._outputs import Output, given, recognise
+from otel_ml.prediction.boundary import _outputs
+from otel_ml.prediction.boundary._outputs import Output, given, recognise
 
 NAN = float("nan")
 ABC = ("a", "b", "c")

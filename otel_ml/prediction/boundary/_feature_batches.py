@@ -10,7 +10,7 @@ from typing import Any
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import cell
-from otel_ml.prediction._feature_rows import (
+from otel_ml.prediction.boundary._feature_rows import (
     FEATURE_LIMIT,
     KEPT_AS_THEY_ARE,
     feature_name,

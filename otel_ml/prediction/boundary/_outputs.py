@@ -10,7 +10,7 @@ from typing import Any
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import builtin, sequence
 from otel_ml._values import class_text
-from otel_ml.prediction._output_rows import (
+from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     NOTHING,
     Reading,

@@ -15,9 +15,9 @@ import pytest
 from starlette.requests import Request
 from tensors import Tensor
 
-from otel_ml.prediction import _feature_rows
-from otel_ml.prediction._feature_batches import Batch
-from otel_ml.prediction._features import row_count, snapshot
+from otel_ml.prediction.boundary import _feature_rows
+from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._features import row_count, snapshot
 
 NAN = float("nan")
 
