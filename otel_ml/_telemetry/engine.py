@@ -26,14 +26,14 @@ from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.ports import Clock
-from otel_ml._telemetry.predictions._family import PredictionFamily
+from otel_ml._telemetry.predictions._metric_family import PredictionFamily
 from otel_ml._telemetry.predictions._queue import PendingBuckets, PredictionQueue
-from otel_ml._telemetry.requests._family import RequestFamily
+from otel_ml._telemetry.requests._metric_family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml._telemetry.sdk import _exporters, _providers
 from otel_ml._telemetry.sdk._metric_pipeline import MetricPipeline
-from otel_ml._telemetry.sdk._sampling import SpanSampling
+from otel_ml._telemetry.sdk._trace_sampling import SpanSampling
 from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
 from otel_ml.config import EXPLICIT, SIGNALS, Config, ConfigError, Signal
 

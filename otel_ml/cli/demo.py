@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json, number, whole
-from otel_ml.cli._packaged import packaged
+from otel_ml.cli._bundled_files import packaged
 from otel_ml.cli._terminal import CommandError, progress
 
 _EXTRAS: Final = {

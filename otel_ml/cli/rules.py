@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from otel_ml.cli._arguments import add_json
-from otel_ml.cli._packaged import packaged
+from otel_ml.cli._bundled_files import packaged
 from otel_ml.cli._terminal import CommandError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 from otel_ml import _instruments, semconv
-from otel_ml.prediction._labels import ModelLabels
+from otel_ml.prediction._metric_attributes import ModelLabels
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.quality import FeatureInstruments, FeatureMonitor
 

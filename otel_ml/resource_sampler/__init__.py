@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_ml.resource_sampler._origins import origin_of
+from otel_ml.resource_sampler._figure_sources import origin_of
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
 from otel_ml.resource_sampler._selection import Mode, sources_of
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot

@@ -85,7 +85,7 @@ def _gpus(mode: Mode, target: Callable[[], int | None] | None, *, gpm: bool) -> 
 
 
 def _portable(parts: tuple[Part, ...], target: Callable[[], int | None] | None) -> tuple[Source, ...]:
-    from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcessSource
+    from otel_ml.resource_sampler._psutil_readings import PortableHostSource, PortableProcessSource
 
     process = PortableProcessSource(target)
     host = (PortableHostSource(parts=parts),) if parts else ()

@@ -19,7 +19,7 @@ def target_process(pid: int | None = None, name: str = "") -> Callable[[], int |
     if pid is None and not name:
         return None
     if not os.path.exists("/proc/self/stat"):  # noqa: PTH110
-        from otel_ml.resource_sampler._portable import PortableProcess
+        from otel_ml.resource_sampler._psutil_readings import PortableProcess
 
         return PortableProcess(pid, name)
     return NamedProcess(name) if pid is None else OneProcess(pid)

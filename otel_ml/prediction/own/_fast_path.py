@@ -39,8 +39,8 @@ from otel_ml.prediction._prediction import UNSET, Prediction
 from otel_ml.prediction.own._admission import FEW_FEATURES, Admission
 from otel_ml.prediction.own._general_path import OwnBinding, OwnPrediction
 from otel_ml.prediction.own._record_source import FastRecordSource
-from otel_ml.prediction.own._sampling import LOW_64_BITS, SampledSpan
 from otel_ml.prediction.own._stage import FastStage
+from otel_ml.prediction.own._trace_sampling import LOW_64_BITS, SampledSpan
 from otel_ml.prediction.own.span import FAST_KINDS, RANDOM_TRACE_ID
 
 STAGE_SPANS_KEPT = 128

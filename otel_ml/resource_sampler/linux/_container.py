@@ -13,7 +13,7 @@ from otel_ml.resource_sampler._proc_files import number_after, read_bytes
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured, to_gap
 from otel_ml.resource_sampler.linux._block_io import BlockIo
 from otel_ml.resource_sampler.linux._cgroup import UNIFIED
-from otel_ml.resource_sampler.linux._membership import Membership, Owner, no_group
+from otel_ml.resource_sampler.linux._cgroup_membership import Membership, Owner, no_group
 from otel_ml.resource_sampler.linux._pressure import Pressure
 
 _UNLIMITED: Final = 1 << 62

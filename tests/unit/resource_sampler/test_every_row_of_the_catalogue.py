@@ -6,7 +6,7 @@ import pytest
 
 from otel_ml import semconv
 from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, origin_of
-from otel_ml.resource_sampler._origins import ORIGINS
+from otel_ml.resource_sampler._figure_sources import ORIGINS
 from otel_ml.resource_sampler._source import Report
 
 ROWS = {

@@ -13,7 +13,7 @@ from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar
-from otel_ml._telemetry.predictions._family import MODELS_KEPT
+from otel_ml._telemetry.predictions._metric_family import MODELS_KEPT
 from otel_ml._telemetry.predictions.cells import Identity
 from otel_ml.testing import _decode
 

@@ -12,7 +12,7 @@ from otel_ml._telemetry.histograms import Exemplar
 from otel_ml._telemetry.metrics._points import Window
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.requests import _points
-from otel_ml._telemetry.requests._family import RequestFamily
+from otel_ml._telemetry.requests._metric_family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCells, RequestCellSet, RequestKey
 
 KEY = RequestKey("GET", "http", "/leaf/{leaf}", 200, None)

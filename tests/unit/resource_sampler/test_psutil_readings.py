@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from otel_ml.resource_sampler import Gap, HostSource, ProcessSource
-from otel_ml.resource_sampler._portable import PortableHostSource, PortableProcess, PortableProcessSource
+from otel_ml.resource_sampler._psutil_readings import PortableHostSource, PortableProcess, PortableProcessSource
 
 
 def by_key(rows):
