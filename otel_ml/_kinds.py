@@ -180,7 +180,7 @@ def _sequence(value: Any, cls: type, limit: int) -> tuple[list[Any], int] | None
         return list(islice(value, limit)), len(value)
     family = _kind(cls)
     if family == "array" or (family == "tensor" and _is_on_host(value)):
-        return _rows_of(value, family, limit)
+        return _read_rows(value, family, limit)
     taken: Any = None
     if family == "series":
         taken = value.iloc[:limit].tolist()
@@ -193,7 +193,7 @@ def _sequence(value: Any, cls: type, limit: int) -> tuple[list[Any], int] | None
     return (taken, max(len(value), len(taken))) if type(taken) is list else None
 
 
-def _rows_of(value: Any, family: str, limit: int) -> tuple[list[Any], int] | None:
+def _read_rows(value: Any, family: str, limit: int) -> tuple[list[Any], int] | None:
     if value.ndim not in (1, 2):
         return None
     part = value.detach() if family == "tensor" else _in_microseconds(value)

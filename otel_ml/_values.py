@@ -84,7 +84,7 @@ def line(value: object, limit: int = TEXT_LIMIT) -> str | None:
     U+FFFD. Numbers, bytes, enumerations, dates and UUIDs have a text; objects of unknown types have none.
     """
     if type(value) is not str:
-        value = _text_of(value, limit)
+        value = _scalar_text(value, limit)
         if value is None:
             return None
     if len(value) > limit:
@@ -113,7 +113,7 @@ def _replacement_in_block(found: re.Match[str]) -> str:
     return "\n" if found.group() in _RETURNS else _replacement(found)
 
 
-def _text_of(value: object, limit: int) -> str | None:
+def _scalar_text(value: object, limit: int) -> str | None:
     value = attempt(str, value) if kind(value) == "uuid" else builtin(value)
     if type(value) is bytes:
         return value[: 4 * max(limit, 0)].decode("utf-8", "replace")

@@ -47,7 +47,7 @@ _GOOD: Final[frozenset[State]] = frozenset({"taken", "console", "scraped", "not_
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SignalResult:
     """The result for one signal; as text, one line for people."""
 
     state: State
@@ -75,7 +75,7 @@ class Checked:
     mode: Mode
     notes: list[str]
     misread: list[str]
-    outcomes: dict[Signal, Outcome]
+    outcomes: dict[Signal, SignalResult]
     ledger: dict[str, Ledger]
 
     @property
@@ -113,7 +113,7 @@ def check(config: Config, timeout: float) -> Checked:
     return Checked(mode, [f"mode: {mode}", *notes], misread, outcomes, ledger)
 
 
-def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, Outcome], dict[str, Ledger]]:
+def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, SignalResult], dict[str, Ledger]]:
     transports, is_taken = _RecordingTransports(), _is_taken(config)
     engine = OwnEngine(replace(config, prometheus_port=None) if is_taken else config, make_transport=transports)
     try:
@@ -220,8 +220,8 @@ def _parent(engine: OwnEngine) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(context), Context())
 
 
-def _outcome(signal: Signal, settings: SignalConfig, transports: _RecordingTransports, account: Ledger) -> Outcome:
-    outcome = Outcome("not_exported", settings.endpoint, settings.protocol)
+def _outcome(signal: Signal, settings: SignalConfig, transports: _RecordingTransports, account: Ledger) -> SignalResult:
+    outcome = SignalResult("not_exported", settings.endpoint, settings.protocol)
     if not settings.exporters:
         return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
     if not _transports.has_otlp(settings):
@@ -242,7 +242,7 @@ def _read(answer: Answer | None) -> tuple[State, str]:
     return ("not_reached" if answer.kind == "retry" else "refused"), answer.detail
 
 
-def _unsampled(engine: OwnEngine, outcome: Outcome) -> Outcome:
+def _unsampled(engine: OwnEngine, outcome: SignalResult) -> SignalResult:
     """Explains why the span was not sampled: an SDK sampler never samples, or a foreign one decided so."""
     if engine.sampling_rule is not None:
         return replace(outcome, state="not_exported", detail="OTEL_TRACES_SAMPLER samples nothing")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_ml._telemetry.metrics._scrape_page import Page
-    from otel_ml._telemetry.predictions.cells import CellSet, Identity
+    from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
 
 _WORKER_SHARE: Final = 0.5
 """Share of a shutdown's time for encoding, so that there is time left to send."""
@@ -101,7 +101,7 @@ class OwnEngine:
 
     # For predictions and requests, with `offer`, `offer_span` and `sample` (`ports.Engine`).
 
-    def cells(self, identity: Identity) -> CellSet:
+    def cells(self, identity: ModelIdentity) -> CellSet:
         """Returns the cells of one model, created on first use and then folded at every collection."""
         return self._models.cells(identity)
 

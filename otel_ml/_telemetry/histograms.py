@@ -94,7 +94,7 @@ def add_all(cells: dict[K, HistogramCell], others: dict[K, HistogramCell]) -> No
         cells.setdefault(key, HistogramCell(cell.bounds)).add(cell)
 
 
-class Cells(Protocol):
+class ThreadCells(Protocol):
     """What one thread has counted of one subject."""
 
     def add(self, other: Self) -> None:
@@ -104,7 +104,7 @@ class Cells(Protocol):
         """Returns every histogram cell with the key of its series."""
 
 
-C = TypeVar("C", bound=Cells)
+C = TypeVar("C", bound=ThreadCells)
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Folded(Generic[C]):
 
     cells: C
     exemplars: dict[Hashable, dict[int, Exemplar]] = field(default_factory=dict)
-    """By the series' key of `Cells.histograms`, then by bucket."""
+    """By the series' key of `ThreadCells.histograms`, then by bucket."""
 
     def take_exemplars(self, cells: C) -> None:
         """Takes the exemplars out of one thread's cells."""

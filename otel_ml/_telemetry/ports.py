@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Link, SpanKind, Tracer
 
-    from otel_ml._telemetry.predictions.cells import CellSet, Identity
+    from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
     from otel_ml._telemetry.records import Attributes, AttributeValue, FastRecordValues, Record
     from otel_ml._telemetry.requests.cells import RequestCellSet
     from otel_ml._telemetry.requests.spans import FinishedSpan
@@ -64,7 +64,7 @@ class Engine(Protocol):
     sampling_rule: SamplingRule | None
     """None if the sampler has to be asked about each span."""
 
-    def cells(self, identity: Identity) -> CellSet:
+    def cells(self, identity: ModelIdentity) -> CellSet:
         """Returns the cells of one model, created on first use and then folded at every collection."""
 
     requests: RequestCellSet | None

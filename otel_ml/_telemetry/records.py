@@ -52,7 +52,7 @@ class EventData:
 class FastRecord(NamedTuple):
     """A finished prediction on the fast path: only the values that differ from others of its shape, no user objects."""
 
-    source: Source
+    source: RecordSource
     shape: int
     """Bits of `Shape`: records of one source with equal shape and label differ only in the fields below."""
     span_count: int
@@ -104,7 +104,7 @@ class ExemplarCells(Protocol):
         """Offers a prediction as exemplar; returns True when it became one."""
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """What all fast records of one model share. Called on the worker."""
 
     number: int

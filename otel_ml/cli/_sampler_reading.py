@@ -13,7 +13,7 @@ _BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
     """The snapshot as JSON data: readings with their origin, missing figures with the reason, durations in s."""
-    from otel_ml.resource_sampler import origin_of
+    from otel_ml.resource_sampler import find_origin
 
     return {
         "mode": mode,
@@ -29,7 +29,7 @@ def as_json(snapshot: Snapshot, mode: str) -> dict[str, Any]:
                 "value": reading.value,
                 "unit": reading.metric.unit,
                 "attributes": dict(reading.attributes),
-                "from": origin_of(part.source, reading.metric),
+                "from": find_origin(part.source, reading.metric),
             }
             for part in snapshot.sources
             for reading in part.readings
@@ -59,10 +59,10 @@ def as_table(snapshot: Snapshot) -> str:
 
 
 def _reading_row(source: str, reading: Reading) -> tuple[str, ...]:
-    from otel_ml.resource_sampler import origin_of
+    from otel_ml.resource_sampler import find_origin
 
     attributes = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in reading.attributes.items())
-    return source, reading.metric.name, _value(reading), origin_of(source, reading.metric), attributes
+    return source, reading.metric.name, _value(reading), find_origin(source, reading.metric), attributes
 
 
 def _gap_row(source: str, gap: Gap) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import otel_ml
-from otel_ml._telemetry.check import Outcome, check
+from otel_ml._telemetry.check import SignalResult, check
 from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
 from otel_ml.cli._sampler_reading import missing_as_json
@@ -84,9 +84,9 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _resources() -> dict[str, Any]:
     """One reading of this machine: the number of figures by source, the duration, and why figures are missing."""
-    from otel_ml.resource_sampler import sources_of
+    from otel_ml.resource_sampler import select_sources
 
-    sampler = otel_ml.ResourceSampler(sources=sources_of("node", elect=False))
+    sampler = otel_ml.ResourceSampler(sources=select_sources("node", elect=False))
     snapshot = sampler.sample()
     sampler.close()
     return {
@@ -98,7 +98,7 @@ def _resources() -> dict[str, Any]:
 
 def _print(findings: dict[str, Any]) -> None:
     show(f"otel-ml {findings['version']}")
-    outcomes = {signal: Outcome(**found) for signal, found in findings["signals"].items()}
+    outcomes = {signal: SignalResult(**found) for signal, found in findings["signals"].items()}
     repeated = {f"{signal}: to {outcome.endpoint}" for signal, outcome in outcomes.items()}
     repeated |= {f"{signal}: not exported (exporter none)" for signal in outcomes}
     repeated |= {f"{signal}: scrape page at {outcome.detail}" for signal, outcome in outcomes.items()}

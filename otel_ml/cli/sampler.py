@@ -161,9 +161,9 @@ def _stop_signal() -> threading.Event:
 
 def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[], int | None] | None]:
     """The sampler for these arguments, and a function that returns the id of the watched process."""
-    from otel_ml.resource_sampler import ResourceSampler, sources_of, target_process
+    from otel_ml.resource_sampler import ResourceSampler, select_sources, target_process
 
-    sources: tuple[Source, ...] = sources_of(
+    sources: tuple[Source, ...] = select_sources(
         arguments.mode,
         pid=target_process(name=arguments.name) if arguments.name else arguments.pid,
         utilization=arguments.once or arguments.json,

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
-from otel_ml.console.web._api import Api, Reader, error
+from otel_ml.console.web._api import Api, QueryRunner, error
 from otel_ml.console.web._pages import Pages
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from otel_ml.console._options import Options
     from otel_ml.console.receiving._ingest_queue import IngestQueue
-    from otel_ml.console.storage._store import Store
+    from otel_ml.console.storage._store import Database
 
 _HEADERS = {
     "content-security-policy": (
@@ -35,9 +35,9 @@ _HEADERS = {
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def build(store: Store, ingest: IngestQueue, options: Options) -> ASGIApp:
+def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     """The ASGI application over an open store and a queue."""
-    reader, receiver = Reader(store), Receiver(ingest, options)
+    reader, receiver = QueryRunner(store), Receiver(ingest, options)
     pages = Pages(reader)
 
     async def failed(request: Request, problem: Exception) -> Response:

@@ -37,13 +37,13 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
 
         from otel_ml.console._app import build
         from otel_ml.console.receiving._ingest_queue import IngestQueue
-        from otel_ml.console.storage._store import Store
+        from otel_ml.console.storage._store import Database
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
     with _bound(options) as listening:
-        store = Store.open(options)
+        store = Database.open(options)
         ingest = IngestQueue(store, options)
         ingest.start()
         try:

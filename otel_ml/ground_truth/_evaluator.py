@@ -178,7 +178,7 @@ class Evaluator:
         }
         self._logger.emit(
             timestamp=int(label.labeled_at * 1e9),
-            context=_trace_of(prediction),
+            context=_trace_context(prediction),
             severity_number=SeverityNumber.INFO,
             severity_text="INFO",
             body=json.dumps(body, ensure_ascii=False),
@@ -187,7 +187,7 @@ class Evaluator:
         )
 
 
-def _trace_of(prediction: LoggedPrediction) -> Context:
+def _trace_context(prediction: LoggedPrediction) -> Context:
     """Returns a context in which the prediction's span is current, so that the event belongs to it."""
     flags = TraceFlags(TraceFlags.SAMPLED if prediction.sampled else TraceFlags.DEFAULT)
     span = SpanContext(prediction.trace_id, prediction.span_id, is_remote=True, trace_flags=flags)

@@ -22,7 +22,7 @@ COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in 
 """Fields that are columns of the predictions' table under their own names."""
 
 
-class PredictionRow(NamedTuple):
+class StoredPrediction(NamedTuple):
     """A prediction as it is stored, with what is stored beside it."""
 
     prediction: LoggedPrediction
@@ -44,7 +44,7 @@ class PredictionRow(NamedTuple):
         return row
 
 
-def to_row(given: LoggedPrediction) -> PredictionRow | None:
+def to_row(given: LoggedPrediction) -> StoredPrediction | None:
     """Cleans a prediction as a caller gave it; None without an id."""
     name, class_name, task = line(given.id, ID_LENGTH), class_text(given.predicted), line(given.task) or ""
     if not name:
@@ -69,7 +69,7 @@ def to_row(given: LoggedPrediction) -> PredictionRow | None:
         sampled=bool(given.sampled),
         classes=declared or None,
     )
-    return PredictionRow(
+    return StoredPrediction(
         prediction, class_key, class_names, _aliases(name, line(given.batch_id, ID_LENGTH), given.batch_rows)
     )
 

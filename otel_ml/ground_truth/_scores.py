@@ -35,7 +35,7 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
     )
     seen = {name for pair in outcomes for name in pair}
     positive = _positive(rows, seen | {label.label for _, label in rows})
-    per_class = {name: _of_class(outcomes, name) for name in sorted(seen)}
+    per_class = {name: _score_class(outcomes, name) for name in sorted(seen)}
     count = outcomes.total()
     figures: dict[str, Any] = {
         "count": count,
@@ -86,7 +86,7 @@ def _positive(rows: Sequence[tuple[LoggedPrediction, StoredLabel]], seen: set[st
     return next((pair[1] for pair in BOOLEAN_PAIRS if seen and seen <= set(pair)), None)
 
 
-def _of_class(outcomes: Counter[tuple[str, str]], name: str) -> dict[str, float | int | None]:
+def _score_class(outcomes: Counter[tuple[str, str]], name: str) -> dict[str, float | int | None]:
     hits = outcomes[name, name]
     predicted = sum(times for (left, _), times in outcomes.items() if left == name)
     actual = sum(times for (_, right), times in outcomes.items() if right == name)

@@ -12,7 +12,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._join import KnownPrediction, join
 from otel_ml.ground_truth._records import LabelOutcome, StoredLabel
-from otel_ml.ground_truth._rows import PredictionRow, from_row
+from otel_ml.ground_truth._rows import StoredPrediction, from_row
 from otel_ml.ground_truth._tables import Tables
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Store:
         with self._writing() as connection:
             self._tables.create(connection)
 
-    def write(self, rows: Sequence[PredictionRow]) -> list[LabelOutcome]:
+    def write(self, rows: Sequence[StoredPrediction]) -> list[LabelOutcome]:
         """Stores new predictions and joins the labels that waited for them; a known id is left as it is."""
         outcomes: list[LabelOutcome] = []
         with self._writing() as connection:
@@ -76,7 +76,7 @@ class Store:
                 outcomes += self._write_chunk(connection, rows[start : start + _CHUNK])
         return outcomes
 
-    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[PredictionRow]) -> list[LabelOutcome]:
+    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[StoredPrediction]) -> list[LabelOutcome]:
         tables = self._tables
         rows = {item.prediction.id: item.columns() for item in reversed(chunk)}
         sets = {item.class_key: item.class_names for item in chunk if item.class_names is not None}

@@ -10,7 +10,7 @@ from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
-from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 
 ROWS_IN_EVENT = 100
 
@@ -73,12 +73,12 @@ def _body(policy: ModelPolicy, outcome: Outcome) -> dict[str, Any]:
     features = outcome.features
     if outcome.rows is None:
         row = features if isinstance(features, dict) else None
-        if isinstance(features, Batch) and features.rows == 1:
+        if isinstance(features, FeatureBatch) and features.rows == 1:
             row = features.row(0)
         return _row(policy, row, outcome, 0)
     rows: list[dict[str, Any]] = []
     for index in range(min(outcome.rows, ROWS_IN_EVENT)):
-        row = features.row(index) if isinstance(features, Batch) and index < features.rows else None
+        row = features.row(index) if isinstance(features, FeatureBatch) and index < features.rows else None
         rows.append({"id": outcome.row_id(index), **_row(policy, row, outcome, index)})
     body: dict[str, Any] = {"rows": rows}
     if outcome.rows > ROWS_IN_EVENT:

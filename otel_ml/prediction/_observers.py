@@ -10,7 +10,7 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
-from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
 
@@ -79,12 +79,12 @@ class Observers:
 
 def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
     output, features = outcome.output, outcome.features
-    if outcome.rows is None and not isinstance(features, Batch):
+    if outcome.rows is None and not isinstance(features, FeatureBatch):
         prediction, score = _result(output, 0)
         monitor.observe_row(features or {}, prediction, score)
         return
-    columns: Mapping[str, Sequence[object]] = features.columns if isinstance(features, Batch) else {}
-    kept = features.rows if isinstance(features, Batch) else outcome.rows or 0
+    columns: Mapping[str, Sequence[object]] = features.columns if isinstance(features, FeatureBatch) else {}
+    kept = features.rows if isinstance(features, FeatureBatch) else outcome.rows or 0
     predictions = scores = None
     if output is not None:
         pairs = [_result(output, index) for index in range(len(output.classes))]

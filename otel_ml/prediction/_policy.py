@@ -12,7 +12,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._columns import column_names, values_under, without
-from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 
 Events = Literal["sampled", "all", "errors", "off"]
 Capture = Literal["declared", "all", "none"]
@@ -62,7 +62,7 @@ class ModelPolicy:
         """Whether events carry features that no profile or schema declares."""
         return self.capture == "all" and self.events != "off"
 
-    def snapshot(self, features: Any) -> dict[str, object] | Batch | None:
+    def snapshot(self, features: Any) -> dict[str, object] | FeatureBatch | None:
         """Returns a bounded plain copy of the features.
 
         Values without names get the names of the profile's or the schema's columns if there are as many of them. If
@@ -98,7 +98,7 @@ class ModelPolicy:
         """Returns the sensitive values among the features as texts, the longest first; bounded."""
         snapshot = self.snapshot(features)
         rows = [snapshot] if isinstance(snapshot, dict) else []
-        if isinstance(snapshot, Batch):
+        if isinstance(snapshot, FeatureBatch):
             rows = [snapshot.row(index) for index in range(min(snapshot.rows, SECRET_ROWS))]
         texts = {str(value) for row in rows for value in values_under(row, self.sensitive)}
         return tuple(sorted((secret for secret in texts if len(secret) >= SECRET_LENGTH), key=len, reverse=True))

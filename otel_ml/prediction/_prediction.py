@@ -16,7 +16,7 @@ from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, Request
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._feature_batches import ROW_LIMIT, Batch
+from otel_ml.prediction.boundary._feature_batches import ROW_LIMIT, FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
 
 if TYPE_CHECKING:
@@ -264,10 +264,10 @@ class Prediction:
             consent=self._consent,
         )
 
-    def _rows(self, rows: int | None, snapshot: dict[str, object] | Batch | None) -> int | None:
+    def _rows(self, rows: int | None, snapshot: dict[str, object] | FeatureBatch | None) -> int | None:
         if self._output is not None:
             return self._output.rows
-        if rows is None and isinstance(snapshot, Batch):
+        if rows is None and isinstance(snapshot, FeatureBatch):
             rows = snapshot.total_rows
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 

@@ -62,7 +62,7 @@ class Slot:
             return Verdict(None, True, rule)
         if self.feature is None or rule in {"type", "non_finite"}:
             return Verdict(None, False, rule)
-        return Verdict(self.feature.bin_of(value), False, rule)
+        return Verdict(self.feature.find_bin(value), False, rule)
 
 
 class Layout:

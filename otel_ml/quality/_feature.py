@@ -80,15 +80,15 @@ class Feature:
         """`rare` for look-ups."""
         return frozenset(self.rare)
 
-    def bin_of(self, value: object) -> int | None:
+    def find_bin(self, value: object) -> int | None:
         """Returns the bin of a value; None if it is missing or has no bin, such as text in a numeric column."""
         if self.kind == "number":
             plain = number(value)
             return None if plain is None else bisect_right(self.edges, plain)
         text = class_text(value)
-        return None if text is None else self.bin_of_text(text)
+        return None if text is None else self.find_text_bin(text)
 
-    def bin_of_text(self, text: str) -> int:
+    def find_text_bin(self, text: str) -> int:
         """Returns the bin of a canonical category; the last bin is unseen, the one before it other."""
         position = self.codes.get(digest(text, self.salt) if self.sensitive else text)
         if position is not None:

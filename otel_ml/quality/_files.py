@@ -16,7 +16,7 @@ class DataFileError(ValueError):
     """A data file that cannot be read; the message says why."""
 
 
-class Batch(NamedTuple):
+class RowBatch(NamedTuple):
     """Some rows of a file."""
 
     columns: dict[str, Sequence[object]]
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """Rows of the whole file; None if the format does not say."""
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[Batch]:
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[RowBatch]:
     """Yields the rows of a ``.parquet`` or ``.csv`` file in batches; only the named columns that it has.
 
     Raises:
@@ -50,17 +50,17 @@ def read_columns(path: Path) -> dict[str, Sequence[object]]:
     return {name: _concatenated([part.columns[name] for part in parts]) for name in parts[0].columns}
 
 
-def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Batch]:
+def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[RowBatch]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
         names = file.schema_arrow.names
         wanted = None if columns is None else [name for name in names if name in columns]
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-            yield Batch(_values(batch), batch.num_rows, file.metadata.num_rows)
+            yield RowBatch(_values(batch), batch.num_rows, file.metadata.num_rows)
 
 
-def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[Batch]:
+def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[RowBatch]:
     from pyarrow import csv
 
     read = csv.ReadOptions(block_size=_BLOCK_BYTES)
@@ -68,7 +68,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[Batch]:
     with csv.open_csv(path, read_options=read, convert_options=convert) as reader:
         for batch in reader:
             kept = batch if columns is None else batch.select([name for name in batch.schema.names if name in columns])
-            yield Batch(_values(kept), batch.num_rows, None)
+            yield RowBatch(_values(kept), batch.num_rows, None)
 
 
 def _values(batch: Any) -> dict[str, Sequence[object]]:

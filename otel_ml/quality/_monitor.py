@@ -58,7 +58,7 @@ class FeatureMonitor:
                 self._count_row(row, cells)
             output = self.layout.output
             if output is not None:
-                value = _output_of(output, prediction, score)
+                value = _select_output(output, prediction, score)
                 if output.edges is not None and type(value) is float and -math.inf < value < math.inf:
                     cells.bins[output.base + bisect_right(output.edges, value)] += 1
                 else:
@@ -127,7 +127,7 @@ class FeatureMonitor:
                 invalid = bytearray(b"\x01") * rows
         output = self.layout.output
         if output is not None:
-            values = _outputs_of(output, predictions, scores)
+            values = _select_outputs(output, predictions, scores)
             count_column(output, ABSENT if values is None else values, rows, fresh, bytearray(rows))
         fresh.invalid = rows - invalid.count(0)
         self.cells.add(fresh)
@@ -137,14 +137,14 @@ class FeatureMonitor:
         self.cells.reset()
 
 
-def _output_of(output: Slot, prediction: object, score: object) -> object:
+def _select_output(output: Slot, prediction: object, score: object) -> object:
     """Returns what is compared with the reference output: the score or number if that was binned, else the class."""
     if output.edges is None:
         return prediction
     return prediction if score is None and not isinstance(prediction, str) else score
 
 
-def _outputs_of(
+def _select_outputs(
     output: Slot, predictions: Sequence[object] | None, scores: Sequence[object] | None
 ) -> Sequence[object] | None:
     return predictions if output.edges is None or scores is None else scores

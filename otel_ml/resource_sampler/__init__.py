@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from otel_ml.resource_sampler._figure_sources import origin_of
+from otel_ml.resource_sampler._figure_sources import find_origin
 from otel_ml.resource_sampler._sampler import ResourceSampler, is_off
-from otel_ml.resource_sampler._selection import Mode, sources_of
+from otel_ml.resource_sampler._selection import Mode, select_sources
 from otel_ml.resource_sampler._source import Gap, Reading, Report, Snapshot, Source, SourceSnapshot
 from otel_ml.resource_sampler._target_process import NamedProcess, OneProcess, target_process
 from otel_ml.resource_sampler.export._direct import DirectExport
@@ -33,9 +33,9 @@ __all__ = [
     "Source",
     "SourceSnapshot",
     "export_directly",
+    "find_origin",
     "is_off",
     "model_memory",
-    "origin_of",
-    "sources_of",
+    "select_sources",
     "target_process",
 ]

@@ -61,7 +61,7 @@ ORIGINS: Final = {
 }
 
 
-def origin_of(source: str, metric: semconv.Metric) -> str:
+def find_origin(source: str, metric: semconv.Metric) -> str:
     """The file or call behind a reading of a source; empty where it is not known."""
     if metric is semconv.PRESSURE_STALL_TIME:
         return _PRESSURE.get(source, "")

@@ -20,7 +20,7 @@ from otel_ml.resource_sampler import _health
 from otel_ml.resource_sampler._instrument_registry import InstrumentRegistry, get_registry
 from otel_ml.resource_sampler._interval import Interval
 from otel_ml.resource_sampler._points import Point, Points
-from otel_ml.resource_sampler._selection import Mode, sources_of
+from otel_ml.resource_sampler._selection import Mode, select_sources
 from otel_ml.resource_sampler._source import Gap, Report, Snapshot, Source, SourceSnapshot
 
 MIN_INTERVAL: Final = 0.05
@@ -86,7 +86,7 @@ class ResourceSampler:
                 f"interval={interval!r} must be a number of seconds from {MIN_INTERVAL} to {MAX_INTERVAL:g}"
             )
         self._interval = Interval(float(interval), budget)
-        self._sources = tuple(sources_of(mode, pid=pid, utilization=utilization) if sources is None else sources)
+        self._sources = tuple(select_sources(mode, pid=pid, utilization=utilization) if sources is None else sources)
         self._meter = meter
         self._clock = clock
         self._cpu_clock = cpu_clock

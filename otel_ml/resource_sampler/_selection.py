@@ -22,7 +22,7 @@ Mode = Literal["process", "sidecar", "node"]
 _PARTS: Final[dict[str, tuple[Part, ...]]] = {"node": PARTS, "sidecar": ("network",), "process": ()}
 
 
-def sources_of(  # noqa: PLR0913 - keyword-only, each with a default
+def select_sources(  # noqa: PLR0913 - keyword-only, each with a default
     mode: Mode,
     *,
     pid: int | Callable[[], int | None] | None = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_ml._telemetry.engine import OwnEngine
     from otel_ml.config import Signal, SignalConfig
     from otel_ml.testing._clock_and_ids import CountingIds, FixedClock
-    from otel_ml.testing._sources import Source
+    from otel_ml.testing._sources import TelemetrySource
 
 _TIMEOUT: Final = 10.0
 """Seconds for a flush or a shutdown."""
@@ -57,7 +57,7 @@ class InMemoryTelemetry:
         self.config = Config(**{**defaults, **settings})
         self.transports: dict[str, MemoryTransport] = {}
         self._engine: OwnEngine | None = None
-        self._source: Source | None = None
+        self._source: TelemetrySource | None = None
         self._undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -113,13 +113,13 @@ class InMemoryTelemetry:
         """Exports everything that is queued; True if all of it was accepted."""
         return True if self._engine is None else self._engine.flush(monotonic() + _TIMEOUT)
 
-    def _read(self) -> Source:
+    def _read(self) -> TelemetrySource:
         if self._source is None:
             raise RuntimeError("InMemoryTelemetry is active only inside its with block")
         self._source.flush_records()
         return self._source
 
-    def _collect(self) -> Source:
+    def _collect(self) -> TelemetrySource:
         source = self._read()
         source.collect()
         return source

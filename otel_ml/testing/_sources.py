@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from otel_ml.testing._memory_transport import MemoryTransport
 
 
-class Source:
+class TelemetrySource:
     """Gives OTLP requests and decodes them."""
 
     def flush_records(self) -> None:
@@ -56,7 +56,7 @@ class Source:
         return _decode.resource(self.requests("metrics"))
 
 
-class OwnSource(Source):
+class OwnSource(TelemetrySource):
     """Reads the OTLP bytes that our engine would have sent."""
 
     def __init__(self, engine: OwnEngine, transports: dict[str, MemoryTransport], timeout: float) -> None:
@@ -77,7 +77,7 @@ class OwnSource(Source):
         return [] if transport is None else list(transport.requests)
 
 
-class GuestSource(Source):
+class GuestSource(TelemetrySource):
     """Reads SDK providers with the SDK's in-memory exporters."""
 
     def __init__(self, ids: CountingIds | None, instance: str) -> None:

@@ -141,3 +141,14 @@ def test_no_modules_import_each_other() -> None:
     }
 
     assert [sorted(cycle) for cycle in cycles - WHOLES_AND_PARTS.keys()] == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A reader who searches for a class finds one."""
+    places: dict[str, list[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

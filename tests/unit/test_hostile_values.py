@@ -336,7 +336,7 @@ def check(where, given):
         assert len(encoded) <= (500 if "body" in where else 65536), where
         json.loads(given, parse_constant=refuse)
         return
-    if type(given) is _feature_batches.Batch:
+    if type(given) is _feature_batches.FeatureBatch:
         assert given.rows <= given.total_rows
         assert {len(column) for column in given.columns.values()} <= {given.rows}
         given = given.columns

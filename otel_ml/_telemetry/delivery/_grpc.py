@@ -63,7 +63,7 @@ class GrpcTransport:
         self._target = urlsplit(config.endpoint).netloc or config.endpoint
         self._metadata = tuple((name.lower(), value) for name, value in config.headers.items())
         self._compression = self._grpc.Compression.Gzip if config.compression == "gzip" else None
-        self._credentials = None if _is_plain(signal, config.endpoint) else _credentials(self._grpc, signal, config)
+        self._credentials = None if _is_insecure(signal, config.endpoint) else _credentials(self._grpc, signal, config)
         self._channel: Any = None
         self._is_orphan = False
 
@@ -128,7 +128,7 @@ class GrpcTransport:
         return Answer("rejected", detail)
 
 
-def _is_plain(signal: Signal, endpoint: str) -> bool:
+def _is_insecure(signal: Signal, endpoint: str) -> bool:
     """Whether there is no TLS, by the scheme or, without one, by OTEL_EXPORTER_OTLP_INSECURE (specification)."""
     scheme, mark, _ = endpoint.partition("://")
     if mark:

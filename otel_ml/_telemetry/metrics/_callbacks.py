@@ -34,7 +34,7 @@ class Callbacks:
     def reset_after_fork(self) -> None:
         """Forgets the thread and the hanging callbacks, which are the parent's."""
         self._lock = threading.Lock()
-        self._jobs: SimpleQueue[_Job] | None = None
+        self._jobs: SimpleQueue[_CallbackRun] | None = None
         self._hanging: set[Callback] = set()
 
     def _guarded(self, instrument: str, given: Any) -> Callback:
@@ -50,7 +50,7 @@ class Callbacks:
         with self._lock:
             if callback in self._hanging:
                 return []
-            job = _Job(callback, options)
+            job = _CallbackRun(callback, options)
             self._submit(job)
             if job.done.wait(min(self._time_limit, options.timeout_millis / 1000)):
                 return job.observed
@@ -64,9 +64,9 @@ class Callbacks:
         )
         return []
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: _CallbackRun) -> None:
         if self._jobs is None:
-            jobs: SimpleQueue[_Job] = SimpleQueue()
+            jobs: SimpleQueue[_CallbackRun] = SimpleQueue()
             if _process.spawn("otel-ml-callbacks", _work, jobs) is None:
                 job.run()
                 return
@@ -77,7 +77,7 @@ class Callbacks:
         self._hanging.discard(callback)
 
 
-class _Job:
+class _CallbackRun:
     """One call of one callback."""
 
     def __init__(self, callback: Callback, options: CallbackOptions) -> None:
@@ -98,7 +98,7 @@ class _Job:
         return False
 
 
-def _work(jobs: SimpleQueue[_Job]) -> None:
+def _work(jobs: SimpleQueue[_CallbackRun]) -> None:
     suppress_here()
     while not jobs.get().run():
         pass

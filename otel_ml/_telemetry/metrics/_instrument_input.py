@@ -12,7 +12,7 @@ _LARGEST: Final = 2**63
 """OTLP integers are signed and have 64 bits."""
 _TEXT_LIMIT: Final = 1024
 _ATTRIBUTES_KEPT: Final = 64
-_PLAIN: Final = frozenset({int, float, bool})
+_NUMBERS: Final = frozenset({int, float, bool})
 
 
 def finite_number(value: Any) -> int | float | None:
@@ -50,7 +50,7 @@ def _is_clean(key: Any, value: Any) -> bool:
         return False
     if type(value) is str:
         return len(value) <= _TEXT_LIMIT and value.isprintable()
-    return type(value) in _PLAIN
+    return type(value) in _NUMBERS
 
 
 def _clean_value(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml import semconv
 from otel_ml._telemetry.predictions import _points
-from otel_ml._telemetry.predictions.cells import CellSet, Identity
+from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import ScopeMetrics
@@ -22,20 +22,20 @@ class PredictionFamily:
     """The prediction metrics of every model in this process."""
 
     def __init__(self) -> None:
-        self._sets: dict[Identity, CellSet] = {}
+        self._sets: dict[ModelIdentity, CellSet] = {}
         self._lock = threading.Lock()
 
     def all_cells(self) -> list[CellSet]:
         """Returns the cells of every model so far."""
         return list(self._sets.values())
 
-    def cells(self, identity: Identity) -> CellSet:
+    def cells(self, identity: ModelIdentity) -> CellSet:
         """Returns the cells of one model, created on first use; beyond `MODELS_KEPT` all models share one set."""
         with self._lock:
             found = self._sets.get(identity)
             if found is None:
                 if len(self._sets) >= MODELS_KEPT:
-                    identity = Identity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
+                    identity = ModelIdentity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
                 found = self._sets.setdefault(identity, CellSet(identity))
             return found
 

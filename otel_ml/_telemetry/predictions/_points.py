@@ -14,7 +14,7 @@ from otel_ml._values import line
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded, HistogramCell
-    from otel_ml._telemetry.predictions.cells import Identity, ModelCells
+    from otel_ml._telemetry.predictions.cells import ModelCells, ModelIdentity
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope of its own: the encoder keeps only the last of several equal scopes."""
@@ -22,7 +22,7 @@ SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 Attributes = dict[str, str]
 
 
-def scope_metrics(folded: Iterable[tuple[Identity, Folded[ModelCells]]], window: Window) -> ScopeMetrics | None:
+def scope_metrics(folded: Iterable[tuple[ModelIdentity, Folded[ModelCells]]], window: Window) -> ScopeMetrics | None:
     """Returns all prediction metrics of all models in one scope; None when there is no model yet."""
     counters: dict[semconv.Metric, list[NumberDataPoint]] = {}
     histograms: dict[semconv.Metric, list[HistogramDataPoint]] = {}

@@ -22,7 +22,7 @@ BUCKETED_AT_ONCE = 512
 V = TypeVar("V")
 
 
-class Identity(NamedTuple):
+class ModelIdentity(NamedTuple):
     """The identity of a model, which all its signals carry."""
 
     name: str
@@ -119,7 +119,7 @@ class CellSet(PerThread[ModelCells]):
     the cells of its thread.
     """
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ModelIdentity) -> None:
         super().__init__(ModelCells)
         self.identity = identity
         self.begun = itertools.count()

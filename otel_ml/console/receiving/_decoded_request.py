@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from otel_ml import semconv
 from otel_ml.console.receiving._values import Trimmer, dump, scalar_text
-from otel_ml.console.storage._tables import Sender
+from otel_ml.console.storage._tables import Provenance
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -69,7 +69,7 @@ class Origin:
     received_ns: int
     identity: bytes
 
-    def sender(self, *texts: str | None) -> Sender:
+    def provenance(self, *texts: str | None) -> Provenance:
         """The columns that every row has; the row's size is that of its texts and the resource."""
         size = len(self.resource) + sum(len(text) for text in texts if text)
-        return Sender(self.service_name, self.resource, self.scope, self.received_ns, size)
+        return Provenance(self.service_name, self.resource, self.scope, self.received_ns, size)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from otel_ml.console.storage._store import Store, StoreError
+from otel_ml.console.storage._store import Database, DatabaseError
 from otel_ml.console.storage._tables import SIGNALS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class IngestQueue:
     "try again later", *dropped* was accepted and could not be written.
     """
 
-    def __init__(self, store: Store, options: Options, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, store: Database, options: Options, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._options = options
         self._clock = clock
@@ -152,7 +152,7 @@ class IngestQueue:
         for attempt in range(_ATTEMPTS):
             try:
                 return {table: (count, 0) for table, count in self._store.insert(rows).items()}
-            except StoreError as error:  # noqa: PERF203 - a second try is the point
+            except DatabaseError as error:  # noqa: PERF203 - a second try is the point
                 self._last_error = str(error)
                 time.sleep(0.2 * attempt)
         return {table: self._insert_one_by_one(table, some) for table, some in rows.items()}
@@ -167,7 +167,7 @@ class IngestQueue:
                     continue
                 stored += self._store.insert({table: [row]})[table]
                 failures = 0
-            except StoreError as error:
+            except DatabaseError as error:
                 self._last_error = str(error)
                 failures += 1
                 dropped += 1
@@ -177,5 +177,5 @@ class IngestQueue:
         self._next_sweep = time.monotonic() + _SWEEP_EVERY
         try:
             self._store.sweep(self._clock())
-        except StoreError as error:
+        except DatabaseError as error:
             self._last_error = str(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, scalar_text
-from otel_ml.console.storage._tables import Label, Log, Prediction
+from otel_ml.console.storage._tables import LabelRow, LogRow, PredictionRow
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -42,9 +42,9 @@ def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
         decoded.add("logs", log)
 
 
-def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> Log:
+def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
     body, attribute_text = trimmer.body(record.body), dump(attributes)
-    return Log(
+    return LogRow(
         key=digest(record.SerializeToString(deterministic=True), origin.identity),
         time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns),
         severity_number=record.severity_number,
@@ -55,19 +55,19 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         trace_id=record.trace_id.hex() if any(record.trace_id) else None,
         span_id=record.span_id.hex() if any(record.span_id) else None,
-        sender=origin.sender(body, attribute_text),
+        provenance=origin.provenance(body, attribute_text),
     )
 
 
-def _event_key(log: Log) -> str:
+def _event_key(log: LogRow) -> str:
     # not of the whole record: the same event can also arrive through a Collector that has added attributes
     return digest(log.prediction_id or "", log.trace_id or "", log.span_id or "", str(log.time_ns))
 
 
-def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
+def _prediction(log: LogRow, attributes: dict[str, Any]) -> PredictionRow:
     size = attributes.get(semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE)
     error_type = scalar_text(attributes.get(semconv.ERROR_TYPE))
-    return Prediction(
+    return PredictionRow(
         log._replace(key=_event_key(log)),
         model=scalar_text(attributes.get(semconv.MODEL_NAME)),
         version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
@@ -82,10 +82,10 @@ def _prediction(log: Log, attributes: dict[str, Any]) -> Prediction:
     )
 
 
-def _label(log: Log, attributes: dict[str, Any]) -> Label:
+def _label(log: LogRow, attributes: dict[str, Any]) -> LabelRow:
     correct = attributes.get(semconv.LABEL_CORRECT)
     value = scalar_text(attributes.get(semconv.LABEL_VALUE))
-    return Label(
+    return LabelRow(
         log._replace(key=digest(_event_key(log), value or "")),
         model=scalar_text(attributes.get(semconv.MODEL_NAME)),
         version=scalar_text(attributes.get(semconv.MODEL_VERSION)),

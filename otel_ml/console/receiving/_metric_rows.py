@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, scalar_text
-from otel_ml.console.storage._tables import Point
+from otel_ml.console.storage._tables import PointRow
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -46,7 +46,7 @@ def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
         attribute_text, detail = dump(attributes), _detail(trimmer, kind, point)
         series = digest(name, kind, *_sorted_attributes(point.attributes), origin.identity)
         start_ns, time_ns = nanoseconds(point.start_time_unix_nano), nanoseconds(point.time_unix_nano)
-        row = Point(
+        row = PointRow(
             key=digest(series, str(start_ns), str(time_ns)),
             series=series,
             name=name,
@@ -60,7 +60,7 @@ def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
             detail=detail,
             attributes=attribute_text,
             model=scalar_text(attributes.get(semconv.MODEL_NAME)),
-            sender=origin.sender(name, attribute_text, detail),
+            provenance=origin.provenance(name, attribute_text, detail),
         )
         decoded.add("points", row)
 

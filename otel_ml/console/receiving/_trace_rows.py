@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, scalar_text
-from otel_ml.console.storage._tables import Span
+from otel_ml.console.storage._tables import SpanRow
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -29,10 +29,10 @@ def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedR
     return decoded
 
 
-def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> Span:
+def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> SpanRow:
     attributes = trimmer.attributes(span.attributes)
     name, attribute_text, events = trimmer.line(span.name), dump(attributes), _events(trimmer, span)
-    return Span(
+    return SpanRow(
         trace_id=ids[0],
         span_id=ids[1],
         parent_span_id=span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None,
@@ -45,7 +45,7 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
         attributes=attribute_text,
         events=events,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
-        sender=origin.sender(name, attribute_text, events),
+        provenance=origin.provenance(name, attribute_text, events),
     )
 
 

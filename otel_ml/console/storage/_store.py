@@ -25,11 +25,11 @@ _KEPT_SHARE = 0.95
 """A table over its limit is cut to this share of the limit, so that not every new row causes a cut."""
 
 
-class StoreError(Exception):
+class DatabaseError(Exception):
     """DuckDB could not write."""
 
 
-class Store:
+class Database:
     """One open database; one thread writes, others read through their own cursors."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, options: Options) -> None:
@@ -42,7 +42,7 @@ class Store:
         self._sizes = {table: self._measure(table) for table in TABLES}
 
     @classmethod
-    def open(cls, options: Options) -> Store:
+    def open(cls, options: Options) -> Database:
         """Opens or creates the database.
 
         Raises:
@@ -66,7 +66,7 @@ class Store:
             The new rows by table; the others had been delivered before.
 
         Raises:
-            StoreError: Nothing was written.
+            DatabaseError: Nothing was written.
         """
         new: dict[str, int] = {}
         sizes: dict[str, int] = {}
@@ -81,7 +81,7 @@ class Store:
                 self._connection.commit()
             except (duckdb.Error, ValueError, TypeError, RuntimeError) as error:
                 self._rollback()
-                raise StoreError(str(error).partition("\n")[0]) from error
+                raise DatabaseError(str(error).partition("\n")[0]) from error
         for table, added in sizes.items():
             count, size = self._sizes[table]
             self._sizes[table] = (count + new[table], size + added)
@@ -96,7 +96,7 @@ class Store:
         """Deletes rows that are too old, and the oldest arrivals of a table over its limit.
 
         Raises:
-            StoreError: Nothing was deleted from the table in question.
+            DatabaseError: Nothing was deleted from the table in question.
         """
         oldest = now_ns - int(self._options.retention_hours * 3600e9)
         for table in TABLES:
@@ -104,7 +104,7 @@ class Store:
                 try:
                     self._sweep(table, oldest)
                 except duckdb.Error as error:
-                    raise StoreError(str(error).partition("\n")[0]) from error
+                    raise DatabaseError(str(error).partition("\n")[0]) from error
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A new connection for reading; it sees a consistent state."""

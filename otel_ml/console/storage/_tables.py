@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias, get_args, get_type_hints
 
 
-class Sender(NamedTuple):
+class Provenance(NamedTuple):
     """Columns of every table: who sent the record, when it arrived and how many characters its row has."""
 
     service_name: str | None
@@ -16,7 +16,7 @@ class Sender(NamedTuple):
     bytes: int
 
 
-class Span(NamedTuple):
+class SpanRow(NamedTuple):
     """One finished span; times in nanoseconds since the epoch, attributes and events as JSON text."""
 
     trace_id: str
@@ -31,10 +31,10 @@ class Span(NamedTuple):
     attributes: str
     events: str
     prediction_id: str | None
-    sender: Sender
+    provenance: Provenance
 
 
-class Log(NamedTuple):
+class LogRow(NamedTuple):
     """One log record that is neither a prediction nor a label."""
 
     key: str
@@ -47,13 +47,13 @@ class Log(NamedTuple):
     prediction_id: str | None
     trace_id: str | None
     span_id: str | None
-    sender: Sender
+    provenance: Provenance
 
 
-class Prediction(NamedTuple):
+class PredictionRow(NamedTuple):
     """One prediction event: a call, whose body lists the rows if it was a batch."""
 
-    log: Log
+    log: LogRow
     model: str | None
     version: str | None
     role: str | None
@@ -66,10 +66,10 @@ class Prediction(NamedTuple):
     failed: bool
 
 
-class Label(NamedTuple):
+class LabelRow(NamedTuple):
     """One label event, with the trace and span of its prediction."""
 
-    log: Log
+    log: LogRow
     model: str | None
     version: str | None
     role: str | None
@@ -77,7 +77,7 @@ class Label(NamedTuple):
     correct: bool | None
 
 
-class Point(NamedTuple):
+class PointRow(NamedTuple):
     """One metric point: a number, or count and sum of a distribution with its buckets in `detail`."""
 
     key: str
@@ -97,17 +97,17 @@ class Point(NamedTuple):
     detail: str | None
     attributes: str
     model: str | None
-    sender: Sender
+    provenance: Provenance
 
 
-Row: TypeAlias = Span | Log | Prediction | Label | Point
+Row: TypeAlias = SpanRow | LogRow | PredictionRow | LabelRow | PointRow
 
 TABLES: dict[str, type[Row]] = {
-    "spans": Span,
-    "logs": Log,
-    "predictions": Prediction,
-    "labels": Label,
-    "points": Point,
+    "spans": SpanRow,
+    "logs": LogRow,
+    "predictions": PredictionRow,
+    "labels": LabelRow,
+    "points": PointRow,
 }
 KEYS: dict[str, tuple[str, ...]] = {
     "spans": ("trace_id", "span_id"),
@@ -138,7 +138,7 @@ def cells(row: tuple[Any, ...]) -> Iterator[Any]:
 
 def _columns(row: type[tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
     for name, hint in get_type_hints(row).items():
-        if hint in (Sender, Log):
+        if hint in (Provenance, LogRow):
             yield from _columns(hint)
         else:
             yield name, _SQL_TYPES[(get_args(hint) or (hint,))[0]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otel_ml.console.receiving._ingest_queue import IngestQueue
-    from otel_ml.console.storage._store import Store
+    from otel_ml.console.storage._store import Database
 
     Endpoint = Callable[[Request], Awaitable[Any]]
 
@@ -34,10 +34,10 @@ _WAITING = 256
 _QUERY_SECONDS = 60.0
 
 
-class Reader:
+class QueryRunner:
     """Runs queries on a few threads, each with its own cursor."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self._threads = Threads("otel-ml-console-reader", running=_READERS, waiting=_WAITING, seconds=_QUERY_SECONDS)
 
@@ -56,7 +56,7 @@ class Reader:
 class Api:
     """The endpoints below ``/api``."""
 
-    def __init__(self, reader: Reader, ingest: IngestQueue) -> None:
+    def __init__(self, reader: QueryRunner, ingest: IngestQueue) -> None:
         self._reader = reader
         self._ingest = ingest
 

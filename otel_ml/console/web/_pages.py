@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from otel_ml.console.web._api import Reader
+    from otel_ml.console.web._api import QueryRunner
 
 _HERE = Path(__file__).parent
 _SHOWN = 400
@@ -37,7 +37,7 @@ _ROWS_SHOWN = 100
 class Pages:
     """The HTML pages of the console."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: QueryRunner) -> None:
         self._reader = reader
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),

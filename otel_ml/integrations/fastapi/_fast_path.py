@@ -20,7 +20,7 @@ from otel_ml.prediction import PREDICTIONS_KEY
 if TYPE_CHECKING:
     from otel_ml.integrations.fastapi._attributes import Scope
     from otel_ml.integrations.fastapi._mode_binding import FastPath
-    from otel_ml.integrations.fastapi._settings import Settings
+    from otel_ml.integrations.fastapi._settings import LayerSettings
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _NOWHERE: Final = Context()
@@ -33,7 +33,7 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
 
     _is_open = True
 
-    def __init__(self, channel: Channel, local: Context, fast_path: FastPath, settings: Settings) -> None:
+    def __init__(self, channel: Channel, local: Context, fast_path: FastPath, settings: LayerSettings) -> None:
         """Begins a request: its span, its context and, when nothing can fail any longer, its clock.
 
         Args:
@@ -120,7 +120,7 @@ def _join(
     asked: tuple[Scope, dict[bytes, bytes]],
     local: Context,
     fast_path: FastPath,
-    settings: Settings,
+    settings: LayerSettings,
 ) -> Context:
     """Applies the caller's trace, a local parent and a sampler to the span; returns the context around it."""
     local, caller, links = _caller(*asked, local, settings)
@@ -135,7 +135,7 @@ def _join(
 
 
 def _caller(
-    scope: Scope, headers: dict[bytes, bytes], local: Context, settings: Settings
+    scope: Scope, headers: dict[bytes, bytes], local: Context, settings: LayerSettings
 ) -> tuple[Context, SpanContext | None, list[Link]]:
     """The context to begin in, the caller's span if it becomes the parent, and the links."""
     read = settings.propagation

@@ -15,7 +15,7 @@ from otel_ml.integrations.fastapi._flush import flush_in_force
 from otel_ml.integrations.fastapi._middleware import App, ServerLayer, follow_mode, is_contrib, layers
 from otel_ml.integrations.fastapi._mode_binding import ModeBinding
 from otel_ml.integrations.fastapi._native_telemetry import NativeSwitch
-from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, ServerSpan, Settings
+from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, LayerSettings, ServerSpan
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -80,7 +80,7 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
         return known
     if not callable(getattr(app, _BUILD, None)):
         raise ConfigError(f"instrument_fastapi takes a FastAPI application, not {type(app).__name__}")
-    settings = Settings(
+    settings = LayerSettings(
         binding=ModeBinding(tracer_provider, meter_provider),
         native_switch=NativeSwitch(app),
         routes=lambda: app.routes,
@@ -95,7 +95,7 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
     return undo
 
 
-def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
+def _install(app: FastAPI, settings: LayerSettings) -> Callable[[], None]:
     # not `add_middleware`: it raises after the first request, and later middleware would be outside of it
     build: Callable[[], App] = app.build_middleware_stack
     shadowed = vars(app).get(_BUILD)
@@ -119,7 +119,7 @@ def _install(app: FastAPI, settings: Settings) -> Callable[[], None]:
     return undo
 
 
-def _around(stack: App, settings: Settings) -> App:
+def _around(stack: App, settings: LayerSettings) -> App:
     for layer in layers(stack):
         if is_contrib(layer):
             # it starts a new context, which would hide ours from the application
@@ -129,7 +129,7 @@ def _around(stack: App, settings: Settings) -> App:
     return _Outermost(ServerLayer(stack, settings))
 
 
-def _without(stack: App, settings: Settings) -> App:
+def _without(stack: App, settings: LayerSettings) -> App:
     for layer in list(layers(stack)):
         below: Any = getattr(layer, "app", None)
         if isinstance(below, ServerLayer) and below.has_settings(settings):

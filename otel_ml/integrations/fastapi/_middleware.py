@@ -25,7 +25,7 @@ from otel_ml.integrations.fastapi._exchange import (
 )
 from otel_ml.integrations.fastapi._flush import flush_in_time
 from otel_ml.integrations.fastapi._server_span import FastServerSpan
-from otel_ml.integrations.fastapi._settings import Settings
+from otel_ml.integrations.fastapi._settings import LayerSettings
 from otel_ml.prediction import PREDICTIONS_KEY
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -38,7 +38,7 @@ _CONTRIB: Final = ("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddlewar
 class ServerLayer:
     """Pure ASGI middleware; its application is in ``app``, where other instrumentation expects it."""
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: App, settings: LayerSettings) -> None:
         self.app = app
         self._settings = settings
         self._below_contrib: bool | None = None
@@ -53,7 +53,7 @@ class ServerLayer:
                 return self._with_native_logs(scope, receive, send)
         return self.app(scope, receive, send)
 
-    def has_settings(self, settings: Settings) -> bool:
+    def has_settings(self, settings: LayerSettings) -> bool:
         """Whether this layer has these settings."""
         return self._settings is settings
 
@@ -179,7 +179,7 @@ def _attach_for_logs(native: _native_telemetry.NativeSwitch, scope: Scope) -> An
     return None if logger is None else _native_telemetry.attach(scope, logger)
 
 
-def follow_mode(settings: Settings) -> None:
+def follow_mode(settings: LayerSettings) -> None:
     """Binds to the mode in force; in own mode FastAPI's own telemetry is suspended."""
     if not settings.binding.refresh():
         return

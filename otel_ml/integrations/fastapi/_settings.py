@@ -22,7 +22,7 @@ HEALTH_PATHS: Final = ("/health", "/healthz", "/livez", "/readyz", "/live", "/re
 
 
 @dataclass(slots=True)
-class Settings:
+class LayerSettings:
     """The settings that all layers of one application share."""
 
     binding: ModeBinding

@@ -33,7 +33,7 @@ _SHAPED = frozenset({"array", "tensor", "shaped"})
 
 
 @dataclass(slots=True)
-class Batch:
+class FeatureBatch:
     """The features of many predictions made in one call, by column."""
 
     columns: dict[str, list[object]]
@@ -57,13 +57,13 @@ class Batch:
         return {name: column[position] for name, column in self.columns.items()}
 
 
-def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> Batch | None:
+def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch | None:
     """Copies the values of a mapping if they are equally long columns of scalars; None if not."""
     rows = common_length([value for _, value in items])
     return None if rows is None else _batch(items, rows, total)
 
 
-def frame_to_batch(frame: Any, family: str) -> Batch:
+def frame_to_batch(frame: Any, family: str) -> FeatureBatch:
     """Copies a frame of pandas, polars or arrow. May raise, as its methods may."""
     rows, width = max(0, int(frame.shape[0])), max(0, int(frame.shape[1]))
     kept = rows_kept(width)
@@ -82,7 +82,7 @@ def frame_to_batch(frame: Any, family: str) -> Batch:
     return _batch(items, rows, width)
 
 
-def rows_to_batch(items: list[Any], total: int, names: Sequence[str] | None, wide: int) -> Batch | None:
+def rows_to_batch(items: list[Any], total: int, names: Sequence[str] | None, wide: int) -> FeatureBatch | None:
     """Copies a list of rows, which are sequences or records; None if their values are rows again.
 
     Args:
@@ -135,7 +135,7 @@ def _by_column(records: list[list[tuple[Any, Any]]]) -> tuple[list[tuple[str, li
     return list(columns.items()), max(total, len(columns))
 
 
-def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> Batch:
+def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBatch:
     kept = min(rows, rows_kept(total))
     columns: dict[str, list[object]] = {}
     for position, (key, value) in enumerate(items):
@@ -148,7 +148,7 @@ def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> Batch:
         columns[feature_name(key, position, columns)] = column
     if total > len(columns):
         warn_cut(total)
-    return Batch(columns, kept, rows, total)
+    return FeatureBatch(columns, kept, rows, total)
 
 
 def rows_kept(width: int) -> int:

@@ -9,7 +9,7 @@ from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import cell
 from otel_ml.prediction.boundary._feature_batches import (
-    Batch,
+    FeatureBatch,
     array_width,
     columns_to_batch,
     common_length,
@@ -57,7 +57,7 @@ def width(features: object) -> int | None:
     return inner[1] if inner is not None else None if listed is None else listed[1]
 
 
-def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[str, object] | Batch | None:
+def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[str, object] | FeatureBatch | None:
     """Copies what came in as one row or as a batch of rows; no object of the caller's is kept.
 
     A mapping, an object with attributes, a Series or a one-dimensional array is a row; a frame, a two-dimensional
@@ -75,7 +75,7 @@ def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[st
     return None if features is None else _read(features, kind(features), names)
 
 
-def _read(features: object, family: str, names: Sequence[str] | None) -> dict[str, object] | Batch | None:
+def _read(features: object, family: str, names: Sequence[str] | None) -> dict[str, object] | FeatureBatch | None:
     if family in _FRAMES:
         return attempt(frame_to_batch, features, family)
     found = pairs(features, FEATURE_LIMIT) or attempt(_labelled, features, family)

@@ -32,7 +32,7 @@ NOTHING: Row = (None, None, None)
 
 
 @dataclass(slots=True)
-class Reading:
+class OutputRules:
     """How to read the numbers of a model."""
 
     task: str
@@ -89,7 +89,7 @@ def _named_columns(frame: Any, family: str) -> dict[str, object]:
     return {name: column(name) for name in list(labels)[:CLASSES_LIMIT] if type(name) is str and name in NAMES}
 
 
-def read_given(prediction: object, score: object, how: Reading) -> Row:
+def read_given(prediction: object, score: object, how: OutputRules) -> Row:
     """Reads a row from its prediction and score."""
     vector = sequence(score, CLASSES_LIMIT)
     if prediction is None:
@@ -104,7 +104,7 @@ def read_given(prediction: object, score: object, how: Reading) -> Row:
     return row[0], row[1], number(score) if score is not None else None
 
 
-def _prediction(prediction: object, how: Reading, *, scored: bool = False) -> Row:
+def _prediction(prediction: object, how: OutputRules, *, scored: bool = False) -> Row:
     """Reads a prediction by the task; a fraction is not a class unless it was declared as one.
 
     If the task does not decide, a whole number that comes with a score is a class.
@@ -122,7 +122,7 @@ def _prediction(prediction: object, how: Reading, *, scored: bool = False) -> Ro
     return class_text(value), None, None
 
 
-def read_value(result: object, how: Reading) -> Row:
+def read_value(result: object, how: OutputRules) -> Row:
     """Reads a bare scalar."""
     value = builtin(result)
     if type(value) is float and how.task == "binary":
@@ -130,7 +130,7 @@ def read_value(result: object, how: Reading) -> Row:
     return NOTHING if value is None else _prediction(value, how)
 
 
-def read_bare(result: object, how: Reading) -> Row:
+def read_bare(result: object, how: OutputRules) -> Row:
     """Reads a row that is only a number, a text, a pair or a vector."""
     items = sequence(result, CLASSES_LIMIT)
     if items is None:
@@ -143,7 +143,7 @@ def read_bare(result: object, how: Reading) -> Row:
     return pair or _vector(items[0], how)
 
 
-def _alone(item: object, how: Reading) -> Row:
+def _alone(item: object, how: OutputRules) -> Row:
     """Reads the only element of a list: a record, a value, or the vector that ``predict_proba`` returns for one row."""
     named = find_named(item)
     if named is not None:
@@ -152,14 +152,14 @@ def _alone(item: object, how: Reading) -> Row:
     return _vector(inner[0], how) if inner is not None else read_value(item, how)
 
 
-def _class_and_score(prediction: object, score: object, how: Reading) -> Row | None:
+def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row | None:
     value, certainty = builtin(prediction), builtin(score)
     if how.task not in {"binary", "multiclass"} or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
         return None
     return (class_text(value), None, certainty) if type(value) in {str, int, bool} else None
 
 
-def _vector(items: list[Any], how: Reading) -> Row:
+def _vector(items: list[Any], how: OutputRules) -> Row:
     """Reads the probabilities of the classes of one row."""
     if len(items) == 1:
         return read_value(items[0], how)

@@ -13,7 +13,7 @@ from otel_ml._values import class_text
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     NOTHING,
-    Reading,
+    OutputRules,
     Row,
     find_named,
     read_bare,
@@ -69,7 +69,7 @@ def recognise(
         found = attempt(_fast_mapping, result, task)
         if found is not None:
             return found
-    how = Reading(task, classes, batch, rows)
+    how = OutputRules(task, classes, batch, rows)
     return _warn_unnamed(_recognised(result, how), how)
 
 
@@ -79,12 +79,12 @@ def given(
     """Reads an output that the caller passed as such: scalars, or arrays with ``batch=True``."""
     if prediction is None and score is None:
         return None
-    how = Reading(task, classes, batch, None)
+    how = OutputRules(task, classes, batch, None)
     named = find_named(prediction) if score is None else None
     return _warn_unnamed(_pair(*(named if named is not None else (prediction, score)), how), how)
 
 
-def _recognised(result: Any, how: Reading) -> Output | None:
+def _recognised(result: Any, how: OutputRules) -> Output | None:
     if type(result) is float or type(result) is int or type(result) is str:
         return _single(read_value(result, how), result)
     named = find_named(result)
@@ -103,7 +103,7 @@ def _recognised(result: Any, how: Reading) -> Output | None:
     return single
 
 
-def _warn_unnamed(output: Output | None, how: Reading) -> Output | None:
+def _warn_unnamed(output: Output | None, how: OutputRules) -> Output | None:
     """Returns the output as it is; logs once if nothing but probabilities was read."""
     if how.has_unnamed and output is not None and not any(output.classes):
         warn_once(
@@ -124,7 +124,7 @@ def _fast_mapping(result: dict[str, object], task: str) -> Output | None:
     return None
 
 
-def _pair(prediction: object, score: object, how: Reading) -> Output | None:
+def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
     predictions, scores = sequence(prediction, OUTPUT_LIMIT), sequence(score, OUTPUT_LIMIT)
     leading = predictions or (scores if prediction is None else None)
     if leading is not None and how.is_batch(leading[1]):
@@ -150,7 +150,7 @@ def _is_not_finite(answer: object) -> bool:
     return type(value) is float and not math.isfinite(value)
 
 
-def _two_columns(result: Any, how: Reading) -> tuple[tuple[list[Any], int], tuple[list[Any], int]] | None:
+def _two_columns(result: Any, how: OutputRules) -> tuple[tuple[list[Any], int], tuple[list[Any], int]] | None:
     """Returns predictions and scores of a batch that came as a pair; a batch of two rows is not such a pair."""
     if tuple.__len__(result) != 2 or how.rows == 2:
         return None
@@ -161,7 +161,7 @@ def _two_columns(result: Any, how: Reading) -> tuple[tuple[list[Any], int], tupl
 
 
 def _rows(
-    predictions: tuple[list[Any], int] | None, scores: tuple[list[Any], int] | None, how: Reading
+    predictions: tuple[list[Any], int] | None, scores: tuple[list[Any], int] | None, how: OutputRules
 ) -> Output | None:
     total = predictions[1] if predictions is not None else scores[1] if scores is not None else 0
     if scores is not None and scores[1] != total:
@@ -172,7 +172,7 @@ def _rows(
     return _to_output(read, total, predictions[0] if predictions else [])
 
 
-def _batch(listed: tuple[list[Any], int], how: Reading) -> Output | None:
+def _batch(listed: tuple[list[Any], int], how: OutputRules) -> Output | None:
     rows: list[Row] = []
     for item in listed[0]:
         if type(item) is float or type(item) is int or type(item) is str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar, HistogramCell
 from otel_ml._telemetry.ports import Clock, Engine, State
-from otel_ml._telemetry.predictions.cells import Identity, ModelCells
+from otel_ml._telemetry.predictions.cells import ModelCells, ModelIdentity
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import event
@@ -16,7 +16,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
-from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class OwnBinding(Binding):
     def __init__(self, state: State, policy: ModelPolicy, observers: Observers, engine: Engine) -> None:
         super().__init__(state, policy, observers)
         self.engine = engine
-        self.cells = engine.cells(Identity(self.spec.name, self.spec.version, self.spec.role))
+        self.cells = engine.cells(ModelIdentity(self.spec.name, self.spec.version, self.spec.role))
         # Prometheus cannot see the first increase of a series that starts above 0.
         for label in self.spec.classes or ():
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
@@ -115,7 +115,7 @@ class OwnPrediction(Prediction):
     def _offer(self, record: GeneralRecord, outcome: Outcome) -> bool:
         """Hands the record to the worker; False when there was no room."""
         features = outcome.features
-        size = features.size() if isinstance(features, Batch) else row_size(features) if features else 0
+        size = features.size() if isinstance(features, FeatureBatch) else row_size(features) if features else 0
         if size > SMALL_ROW:
             return self._binding.engine.offer_sized(record, size)
         return self._binding.offer(record)

@@ -18,7 +18,7 @@ NAMES_KEPT = 128
 
 
 class FastRecordSource:
-    """The part of a fast binding that the worker calls; implements `_telemetry.records.Source`."""
+    """The part of a fast binding that the worker calls; implements `_telemetry.records.RecordSource`."""
 
     span_name: str
     policy: ModelPolicy
@@ -46,18 +46,18 @@ class FastRecordSource:
         return flat_json({"features": row, "prediction": label, "score": score})
 
     def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
-        outcome = outcome_of(record)
+        outcome = to_outcome(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         spans = [self._span(record, outcome), *record.stages] if record.span_count else []
         return spans, event(self.policy, outcome, ids) if record.event_count else None
 
     def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
-        outcome = outcome_of(record)
+        outcome = to_outcome(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         return self._span(record, outcome), event(self.policy, outcome, ids)
 
     def observe(self, record: FastRecord) -> None:
-        outcome = outcome_of(record)
+        outcome = to_outcome(record)
         if self.observers.want(outcome):
             self.observers.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
 
@@ -78,7 +78,7 @@ class FastRecordSource:
         )
 
 
-def outcome_of(record: FastRecord) -> Outcome:
+def to_outcome(record: FastRecord) -> Outcome:
     """Returns the prediction in the form that both paths share."""
     return Outcome(
         prediction_id=record.prediction_id,

@@ -96,7 +96,7 @@ class FastSpan(Span):
 
     @_guard.guarded("span.set_attributes")
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        for key, value in _plain(attributes).items():
+        for key, value in _clean_attributes(attributes).items():
             self.set_attribute(key, value)
 
     @_guard.guarded("span.add_event")
@@ -108,7 +108,7 @@ class FastSpan(Span):
             self._is_fast = False
         if len(self._events) < EVENTS_KEPT:
             moment = timestamp if type(timestamp) is int else time_ns()
-            self._events.append((line(name, 256) or "", moment, _plain(attributes)))
+            self._events.append((line(name, 256) or "", moment, _clean_attributes(attributes)))
 
     @_guard.guarded("span.add_link")
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
@@ -118,7 +118,7 @@ class FastSpan(Span):
             self._links = []
             self._is_fast = False
         if len(self._links) < LINKS_KEPT:
-            self._links.append((context.trace_id, context.span_id, _plain(attributes)))
+            self._links.append((context.trace_id, context.span_id, _clean_attributes(attributes)))
 
     @_guard.guarded("span.update_name")
     def update_name(self, name: str) -> None:
@@ -149,7 +149,7 @@ class FastSpan(Span):
         if self.is_recording():
             self.add_event(
                 semconv.EXCEPTION_EVENT,
-                _plain(attributes) | describe(exception, withhold=self._withholds).attributes(),
+                _clean_attributes(attributes) | describe(exception, withhold=self._withholds).attributes(),
                 timestamp=timestamp,
             )
 
@@ -186,7 +186,7 @@ class FastSpan(Span):
         )
 
 
-def _plain(attributes: Any) -> Attributes:
+def _clean_attributes(attributes: Any) -> Attributes:
     """Returns at most `ATTRIBUTES_KEPT` clean attributes of what a caller passed."""
     plain: Attributes = {}
     for key, value in (pairs(attributes, ATTRIBUTES_KEPT) or ([], 0))[0]:

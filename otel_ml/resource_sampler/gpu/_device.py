@@ -8,8 +8,8 @@ from typing import Any, Final
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
-from otel_ml.resource_sampler.gpu._field_batch import Batch
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._field_batch import FieldBatch
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
 from otel_ml.resource_sampler.gpu._slow_readings import SlowReadings
 
@@ -28,7 +28,7 @@ _STATES: Final = ("ok", "degraded", "failed", "predicted_failure")
 class Device:
     """What is common to a GPU and a MIG instance: steps that fail alone, and the memory that both have."""
 
-    def __init__(self, nvml: Nvml, identity: Identity, handle: Any) -> None:
+    def __init__(self, nvml: Nvml, identity: DeviceIdentity, handle: Any) -> None:
         self.nvml = nvml
         self.identity = identity
         self.handle = handle
@@ -123,10 +123,10 @@ class Device:
 class Gpu(Device):
     """A whole GPU; as the parent of MIG instances it keeps only what belongs to the board."""
 
-    def __init__(self, nvml: Nvml, identity: Identity, handle: Any, counters: DeviceCounters) -> None:
+    def __init__(self, nvml: Nvml, identity: DeviceIdentity, handle: Any, counters: DeviceCounters) -> None:
         super().__init__(nvml, identity, handle)
         self.is_mig_parent = False
-        self.batch = Batch(counters)
+        self.batch = FieldBatch(counters)
         self.slow = SlowReadings(self)
         self._slow_items: list[Reading | Gap] = []
         self._sampled_until = 0

@@ -10,7 +10,7 @@ from otel_ml.resource_sampler._source import Gap, Reading, Report
 from otel_ml.resource_sampler.gpu._attribution import Attribution
 from otel_ml.resource_sampler.gpu._gpu_table import GpuTable
 from otel_ml.resource_sampler.gpu._nvml import MISMATCH, CallFailed, Nvml
-from otel_ml.resource_sampler.gpu._settings import Backoff, Settings
+from otel_ml.resource_sampler.gpu._settings import Backoff, GpuSettings
 from otel_ml.resource_sampler.gpu._xid_events import Watcher, XidCounts
 
 _LOG: Final = logging.getLogger("otel_ml")
@@ -19,7 +19,7 @@ _LOG: Final = logging.getLogger("otel_ml")
 class Driver:
     """The driver library and its GPUs; all calls are made on one thread."""
 
-    def __init__(self, nvml: Nvml, attribution: Attribution, xids: XidCounts, settings: Settings) -> None:
+    def __init__(self, nvml: Nvml, attribution: Attribution, xids: XidCounts, settings: GpuSettings) -> None:
         self._nvml = nvml
         self._xids = xids
         self._settings = settings
@@ -56,7 +56,7 @@ class Driver:
                 items.extend(self._gpus.read(slow=slow, generation=self._generation))
                 self._confirm()
             except CallFailed as failed:
-                self._lose_driver(failed)
+                self._mark_driver_lost(failed)
         items.extend(self._gpus.status())
         if self._missing is not None:
             items.append(self._missing)
@@ -80,7 +80,7 @@ class Driver:
             self._count()
             self._recognise()
         except CallFailed as failed:
-            self._lose_driver(failed)
+            self._mark_driver_lost(failed)
             return
         self._gpus.retry.reset()
         self._slow_at = float("-inf")
@@ -108,7 +108,7 @@ class Driver:
             self._generation += 1
         self._version = version
 
-    def _lose_driver(self, failed: CallFailed) -> None:
+    def _mark_driver_lost(self, failed: CallFailed) -> None:
         self._shut_down()
         self._retry_driver.fail()
         if self._missing is None:

@@ -33,7 +33,7 @@ class _Request:
         self.result = _guard.call("resource_sampler.nvml", self.work)
 
 
-class Worker:
+class DriverThread:
     """Does one piece of work at a time on a daemon thread, which starts with the first one.
 
     Args:
@@ -126,7 +126,7 @@ def _nothing() -> None:
     """The last work of a thread that only ends."""
 
 
-_ALIVE: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
+_ALIVE: Final[weakref.WeakSet[DriverThread]] = weakref.WeakSet()
 
 
 def _drain_all() -> None:

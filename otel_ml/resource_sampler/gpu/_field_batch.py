@@ -9,7 +9,7 @@ from typing import Final
 from otel_ml import semconv
 from otel_ml.resource_sampler._counters import DeviceCounters
 from otel_ml.resource_sampler._source import Gap, Reading
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import ALL_LINKS, INVALID_ARGUMENT, CallFailed, FieldValue, classify
 
 Tags = tuple[tuple[str, str], ...]
@@ -94,7 +94,7 @@ RECOVERY_ACTION: Final = 230
 """Not 0 when the driver wants the GPU reset or the machine rebooted."""
 
 
-class Batch:
+class FieldBatch:
     """The fields that one GPU answers, found by asking for all of them once a driver generation."""
 
     def __init__(self, counters: DeviceCounters) -> None:
@@ -131,7 +131,9 @@ class Batch:
             asked.extend((number, 0) for number in (*PENDING, RECOVERY_ACTION) if number not in skip)
         return asked
 
-    def readings(self, values: Iterable[FieldValue], identity: Identity, generation: int) -> Iterator[Reading | Gap]:
+    def readings(
+        self, values: Iterable[FieldValue], identity: DeviceIdentity, generation: int
+    ) -> Iterator[Reading | Gap]:
         """Turns the answers into readings; fields known to be missing stay gaps."""
         yield from filter(None, (*self._unsupported.values(), *self._refused.values()))
         slow_readings: list[Reading] = []
@@ -174,7 +176,7 @@ class Batch:
             self._unsupported[answer.field] = gap
         return gap
 
-    def _reading(self, field: Field, answer: FieldValue, identity: Identity, generation: int) -> Reading:
+    def _reading(self, field: Field, answer: FieldValue, identity: DeviceIdentity, generation: int) -> Reading:
         value = answer.value or 0
         is_sensor = field.metric is semconv.HW_TEMPERATURE
         attributes = identity.tags(sensor="memory") if is_sensor else identity.tags(*field.tags)

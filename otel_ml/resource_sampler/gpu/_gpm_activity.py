@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml.resource_sampler._source import Reading
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 
 SHORTEST_SECONDS: Final = 0.1
@@ -36,7 +36,7 @@ class Gpm:
     """
 
     def __init__(
-        self, nvml: Nvml, identity: Identity, handle: Any, slice_id: int | None, clock: Callable[[], float]
+        self, nvml: Nvml, identity: DeviceIdentity, handle: Any, slice_id: int | None, clock: Callable[[], float]
     ) -> None:
         self._nvml = nvml
         self._identity = identity

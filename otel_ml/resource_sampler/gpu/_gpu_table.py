@@ -11,10 +11,10 @@ from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._attribution import Attribution
 from otel_ml.resource_sampler.gpu._device import Device, Gpu
 from otel_ml.resource_sampler.gpu._gpm_activity import Gpm
-from otel_ml.resource_sampler.gpu._identity import Identity
-from otel_ml.resource_sampler.gpu._mig_instances import Instance, MigLayout
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
+from otel_ml.resource_sampler.gpu._mig_instances import MigInstance, MigLayout
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
-from otel_ml.resource_sampler.gpu._settings import Backoff, Settings
+from otel_ml.resource_sampler.gpu._settings import Backoff, GpuSettings
 from otel_ml.resource_sampler.gpu._xid_events import XidCounts
 
 MAX_GPUS: Final = 64
@@ -25,7 +25,7 @@ _LOG: Final = logging.getLogger("otel_ml")
 class KnownGpu:
     """A GPU that was ever seen, with its MIG instances and GPM samples."""
 
-    def __init__(self, gpu: Gpu, settings: Settings) -> None:
+    def __init__(self, gpu: Gpu, settings: GpuSettings) -> None:
         self.gpu = gpu
         self.mig = MigLayout(gpu.nvml, gpu)
         self.gpm: dict[str, Gpm] = {}
@@ -44,7 +44,7 @@ class KnownGpu:
         """The GPM samples of this GPU or of one of its instances."""
         uuid = device.identity.uuid
         if uuid not in self.gpm:
-            number = device.slice_id if isinstance(device, Instance) else None
+            number = device.slice_id if isinstance(device, MigInstance) else None
             self.gpm[uuid] = Gpm(self.gpu.nvml, device.identity, self.gpu.handle, number, self._settings.clock)
         return self.gpm[uuid]
 
@@ -57,7 +57,7 @@ class KnownGpu:
 class GpuTable:
     """All GPUs that were ever seen, also those that are lost."""
 
-    def __init__(self, nvml: Nvml, attribution: Attribution, xids: XidCounts, settings: Settings) -> None:
+    def __init__(self, nvml: Nvml, attribution: Attribution, xids: XidCounts, settings: GpuSettings) -> None:
         self._nvml = nvml
         self._attribution = attribution
         self._xids = xids
@@ -111,7 +111,7 @@ class GpuTable:
                 yield Gap(f"gpu {index}", failed.kind, failed.detail)
         for known in self._known.values():
             if known.gpu.handle is not None and known.gpu.identity.uuid not in seen:
-                self._lose(known, CallFailed("lost", None, "the driver no longer lists it"))
+                self._mark_lost(known, CallFailed("lost", None, "the driver no longer lists it"))
         if self.is_any_lost():
             self.retry.fail()
         if count > MAX_GPUS:
@@ -125,7 +125,7 @@ class GpuTable:
         known = self._known.get(uuid)
         if known is None:
             if len(self._known) < MAX_GPUS:
-                identity = Identity(uuid, f"GPU {index}", str(self._nvml.call("nvmlDeviceGetName", handle)))
+                identity = DeviceIdentity(uuid, f"GPU {index}", str(self._nvml.call("nvmlDeviceGetName", handle)))
                 gpu = Gpu(self._nvml, identity, handle, self._counters)
                 self._known[uuid] = KnownGpu(gpu, self._settings)
                 self._xids.expect(identity)
@@ -154,7 +154,7 @@ class GpuTable:
             except CallFailed as failed:
                 if failed.kind == "driver":
                     raise
-                self._lose(known, failed)
+                self._mark_lost(known, failed)
                 yield Gap(known.gpu.identity.name, failed.kind, failed.detail)
                 continue
             if known.is_reported:
@@ -170,7 +170,7 @@ class GpuTable:
         self.has_changed = True
         known.mig.forget()
 
-    def _lose(self, known: KnownGpu, failed: CallFailed) -> None:
+    def _mark_lost(self, known: KnownGpu, failed: CallFailed) -> None:
         gpu = known.gpu
         gpu.handle = None
         known.release()
@@ -200,7 +200,7 @@ class GpuTable:
                 yield from self._read_gpm(known, device)
 
     def _read_gpm(self, known: KnownGpu, device: Device) -> Iterator[Reading | Gap]:
-        if not isinstance(device, Instance):
+        if not isinstance(device, MigInstance):
             yield from device.run("GPM", known.gpm_for(device).read)
         elif not device.is_stale:
             try:
@@ -219,7 +219,7 @@ class GpuTable:
         except CallFailed as failed:
             if failed.kind == "driver":
                 raise
-            self._lose(known, failed)
+            self._mark_lost(known, failed)
             yield Gap(known.gpu.identity.name, failed.kind, failed.detail)
             return
         if is_changed:

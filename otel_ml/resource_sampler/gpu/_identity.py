@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_ml import semconv
 
 
-class Identity:
+class DeviceIdentity:
     """The attributes of one device; each set of them is made once and reused."""
 
     def __init__(self, uuid: str, name: str, model: str, parent: str | None = None) -> None:

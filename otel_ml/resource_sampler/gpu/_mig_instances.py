@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._device import Device, Gpu
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 from otel_ml.resource_sampler.gpu._slow_readings import Step
 
@@ -25,10 +25,10 @@ class _Found(NamedTuple):
     """Id of the GPU instance, whose memory its compute instances share."""
 
 
-class Instance(Device):
+class MigInstance(Device):
     """One GPU instance; its handle may be reused for another one, so each tick asks who it is."""
 
-    def __init__(self, nvml: Nvml, identity: Identity, found: _Found) -> None:
+    def __init__(self, nvml: Nvml, identity: DeviceIdentity, found: _Found) -> None:
         super().__init__(nvml, identity, found.handle)
         self.slice_id = found.slice_id
         self.is_stale = False
@@ -62,7 +62,7 @@ class MigLayout:
         self._nvml = nvml
         self._parent = parent
         self._is_unsupported = False
-        self.instances: dict[str, Instance] = {}
+        self.instances: dict[str, MigInstance] = {}
 
     def forget(self) -> None:
         """For a GPU that is lost or back: everything is looked up again."""
@@ -79,7 +79,7 @@ class MigLayout:
         before = set(self.instances)
         found = self._walk() if self._is_enabled() else None
         self._parent.is_mig_parent = found is not None
-        kept: dict[str, Instance] = {}
+        kept: dict[str, MigInstance] = {}
         slices: set[int] = set()
         for one in found or ():
             if one.slice_id in slices:
@@ -121,7 +121,7 @@ class MigLayout:
             found.append(_Found(index, uuid, handle, slice_id))
         return found
 
-    def _make(self, found: _Found) -> Instance:
+    def _make(self, found: _Found) -> MigInstance:
         parent = self._parent.identity
         model = parent.model
         try:
@@ -129,5 +129,5 @@ class MigLayout:
         except CallFailed as failed:
             if failed.kind == "driver":
                 raise
-        identity = Identity(found.uuid, f"{parent.name} MIG {found.place}", model, parent.uuid)
-        return Instance(self._nvml, identity, found)
+        identity = DeviceIdentity(found.uuid, f"{parent.name} MIG {found.place}", model, parent.uuid)
+        return MigInstance(self._nvml, identity, found)

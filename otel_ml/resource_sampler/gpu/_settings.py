@@ -20,7 +20,7 @@ _SPREAD: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class GpuSettings:
     """Settings of the GPU source."""
 
     clock: Callable[[], float]
@@ -35,7 +35,7 @@ class Settings:
 class Backoff:
     """Pauses that double from five seconds up to a longest one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GpuSettings) -> None:
         self._settings = settings
         self._pause = min(_FIRST_RETRY, settings.retry)
         self.due_at = float("-inf")

@@ -16,11 +16,11 @@ from otel_ml.config import ConfigError
 from otel_ml.resource_sampler._source import Gap, Report
 from otel_ml.resource_sampler.gpu._attribution import Attribution, AttributionKind
 from otel_ml.resource_sampler.gpu._driver import Driver
-from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
+from otel_ml.resource_sampler.gpu._driver_thread import DriverThread, Unanswered
 from otel_ml.resource_sampler.gpu._gpu_table import MAX_GPUS
 from otel_ml.resource_sampler.gpu._metrics import METRICS
 from otel_ml.resource_sampler.gpu._nvml import Nvml
-from otel_ml.resource_sampler.gpu._settings import RETRY_SECONDS, SLOW_SECONDS, Settings
+from otel_ml.resource_sampler.gpu._settings import RETRY_SECONDS, SLOW_SECONDS, GpuSettings
 from otel_ml.resource_sampler.gpu._xid_events import POLL_SECONDS, XidCounts
 
 __all__ = ["MAX_GPUS", "RETRY_SECONDS", "GpuSource"]
@@ -83,8 +83,8 @@ class GpuSource:
                 raise ConfigError(f"{name}={seconds!r} must be a positive number of seconds")
         if attribution not in {"process", "containers", "off"}:
             raise ConfigError(f"attribution={attribution!r} is unknown: use process, containers or off")
-        settings = Settings(clock, retry, slow, gpm, poll, Path(proc))
-        self._settings = settings if jitter is None else Settings(clock, retry, slow, gpm, poll, Path(proc), jitter)
+        settings = GpuSettings(clock, retry, slow, gpm, poll, Path(proc))
+        self._settings = settings if jitter is None else GpuSettings(clock, retry, slow, gpm, poll, Path(proc), jitter)
         self._module = nvml
         self._deadline = deadline
         self._attribution: AttributionKind = attribution
@@ -127,7 +127,7 @@ class GpuSource:
         )
         self._xids = XidCounts(self._settings.clock)
         self._driver = Driver(nvml, shares, self._xids, self._settings)
-        self._worker = Worker()
+        self._worker = DriverThread()
         self._unanswered_in_a_row = 0
 
     def _unanswered(self) -> Report:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from otel_ml import _guard, _process, semconv
 from otel_ml.resource_sampler._source import Reading
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 
 POLL_SECONDS: Final = 1.0
@@ -40,10 +40,10 @@ class XidCounts:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: dict[str, dict[int | None, int]] = {}
-        self._identities: dict[str, Identity] = {}
+        self._identities: dict[str, DeviceIdentity] = {}
         self._logged: dict[tuple[str, int], tuple[float, int]] = {}
 
-    def expect(self, identity: Identity) -> None:
+    def expect(self, identity: DeviceIdentity) -> None:
         """Counts events of this GPU from now on; may be called again."""
         with self._lock:
             if identity.uuid not in self._counts:

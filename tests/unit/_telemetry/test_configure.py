@@ -266,10 +266,10 @@ def test_the_environment_and_the_random_state_are_unchanged(run):
 FORK = """
 telemetry = otel_ml.configure()
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.predictions.cells import Identity
+from otel_ml._telemetry.predictions.cells import ModelIdentity
 from opentelemetry import trace
 engine = ports.state().engine
-cells = engine.cells(Identity("m", "1", "primary"))
+cells = engine.cells(ModelIdentity("m", "1", "primary"))
 def work(name):
     with trace.get_tracer("other").start_as_current_span(name):
         cells.mine().started += 1

@@ -16,7 +16,7 @@ from otlp_receiver import Reply
 from otel_ml import _guard
 from otel_ml._export.ledger import Ledger
 from otel_ml._locks import CHECK_SECONDS
-from otel_ml._telemetry.predictions.cells import Identity
+from otel_ml._telemetry.predictions.cells import ModelIdentity
 
 
 def balanced(ledger: Ledger) -> bool:
@@ -26,7 +26,7 @@ def balanced(ledger: Ledger) -> bool:
 def test_the_ledger_agrees_with_the_receiver(make_engine, receiver):
     """Delivered spans, events and points are those that the receiver has."""
     engine = make_engine()
-    engine.cells(Identity("m", "1", "primary")).mine().started += 1
+    engine.cells(ModelIdentity("m", "1", "primary")).mine().started += 1
     records = [Sample(number) for number in range(100)]
 
     assert [engine.offer(record) for record in records] == [True] * 100

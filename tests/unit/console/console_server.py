@@ -15,13 +15,13 @@ from otel_ml.console._app import build
 from otel_ml.console._options import Options
 from otel_ml.console._serve import configured
 from otel_ml.console.receiving._ingest_queue import IngestQueue
-from otel_ml.console.storage._store import Store
+from otel_ml.console.storage._store import Database
 
 
 class Console(Client):
     """A running console and its client."""
 
-    def __init__(self, address: str, store: Store, ingest: IngestQueue) -> None:
+    def __init__(self, address: str, store: Database, ingest: IngestQueue) -> None:
         super().__init__(address)
         self.store = store
         self.ingest = ingest
@@ -37,7 +37,7 @@ class Console(Client):
 @contextlib.contextmanager
 def running(options: Options, *, write: bool = True) -> Iterator[Console]:
     """A console on a free port; without `write` all records stay in the queue."""
-    store = Store.open(options)
+    store = Database.open(options)
     ingest = IngestQueue(store, options)
     if write:
         ingest.start()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otel_ml.console._options import Options
 from otel_ml.console.receiving import _otlp_http
-from otel_ml.console.storage._store import Store
+from otel_ml.console.storage._store import Database
 
 SEEDS = {
     "traces": traces(span(), span("child", own="aa" * 8)).SerializeToString(),
@@ -69,7 +69,7 @@ QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(Hea
 
 @pytest.fixture(scope="module")
 def store():
-    opened = Store.open(Options())
+    opened = Database.open(Options())
     yield opened
     opened.close()
 

@@ -8,7 +8,7 @@ from console_feed import NOW, counter, label, logs, metrics, prediction, record,
 from otel_ml.console._options import ConsoleError, Options
 from otel_ml.console.receiving._ingest_queue import IngestQueue
 from otel_ml.console.receiving._otlp_http import SIGNALS as WIRE
-from otel_ml.console.storage._store import Store, StoreError
+from otel_ml.console.storage._store import Database, DatabaseError
 from otel_ml.console.storage._tables import KEYS, SIGNALS, TABLES, columns
 
 HOUR = 3_600_000_000_000
@@ -20,7 +20,7 @@ def decode(signal, message, received_ns=NOW):
 
 @pytest.fixture
 def store():
-    opened = Store.open(Options())
+    opened = Database.open(Options())
     yield opened
     opened.close()
 
@@ -35,7 +35,7 @@ def test_every_table_has_key_signal_and_bookkeeping_columns():
 
 def test_rows_are_bounded():
     """A table over its limit loses its oldest arrivals and counts them as expired."""
-    store = Store.open(Options(max_rows=100))
+    store = Database.open(Options(max_rows=100))
     for index in range(3):
         lines = logs(*[record(f"line {index} {row}") for row in range(60)])
         store.insert(decode("logs", lines, NOW + index).rows)
@@ -49,7 +49,7 @@ def test_rows_are_bounded():
 
 def test_bytes_are_bounded():
     """A table of a few huge records is cut by their size."""
-    store = Store.open(Options(max_table_bytes=1_000_000))
+    store = Database.open(Options(max_table_bytes=1_000_000))
     for index in range(4):
         store.insert(decode("logs", logs(record("x" * 400_000 + str(index))), NOW + index).rows)
     store.sweep(NOW)
@@ -69,7 +69,7 @@ def test_age_is_bounded(store):
 def test_a_closed_store_refuses_and_closes_twice(store):
     """A write that fails raises the store's own error; closing twice is fine."""
     store.close()
-    with pytest.raises(StoreError):
+    with pytest.raises(DatabaseError):
         store.insert(decode("logs", logs(record("late"))).rows)
     store.close()
 
@@ -78,7 +78,7 @@ def test_a_file_is_read_back_after_a_restart(tmp_path):
     """A reopened file has its records, and a second delivery is still recognised."""
     options = Options(database=str(tmp_path / "new" / "console.duckdb"))
     for expected in ({"predictions": 1}, {"predictions": 0}):
-        store = Store.open(options)
+        store = Database.open(options)
         assert store.insert(decode("logs", logs(prediction())).rows) == expected
         store.close()
 
@@ -87,17 +87,17 @@ def test_files_that_cannot_be_used_say_why(tmp_path):
     """A file that is not a database, has another version or cannot be opened raises one line with the remedy."""
     (tmp_path / "text").write_text("no database " * 1000)
     with pytest.raises(ConsoleError, match="is not a DuckDB file; choose another --database$"):
-        Store.open(Options(database=str(tmp_path / "text")))
+        Database.open(Options(database=str(tmp_path / "text")))
     with pytest.raises(ConsoleError, match="cannot be opened: .*; choose another --database$"):
-        Store.open(Options(database=str(tmp_path)))
+        Database.open(Options(database=str(tmp_path)))
     with pytest.raises(ConsoleError, match="cannot be opened"):
-        Store.open(Options(database=str(tmp_path / "text" / "below.duckdb")))
+        Database.open(Options(database=str(tmp_path / "text" / "below.duckdb")))
     newer = Options(database=str(tmp_path / "newer"))
-    store = Store.open(newer)
+    store = Database.open(newer)
     store.cursor().execute("update console_schema set version = 99")
     store.close()
     with pytest.raises(ConsoleError, match="another version"):
-        Store.open(newer)
+        Database.open(newer)
 
 
 @pytest.mark.parametrize(
@@ -150,21 +150,21 @@ def test_a_request_larger_than_the_queue_is_accepted_alone(store):
     assert not ingest.offer(decode("logs", logs(record("one more"))))
 
 
-class BrokenStore(Store):
+class BrokenDatabase(Database):
     """A store that cannot write some bodies, or nothing at all."""
 
     poison: str | None = None
 
     def insert(self, rows):
         if self.poison is None or any(row.body == self.poison for some in rows.values() for row in some):
-            raise StoreError("disk full")
+            raise DatabaseError("disk full")
         return super().insert(rows)
 
 
 @pytest.mark.parametrize(("poison", "stored", "dropped"), [("bad", 4, 1), (None, 0, 5)])
 def test_rows_that_cannot_be_written_are_counted(poison, stored, dropped):
     """A row that fails is dropped alone, counted, and the cause is shown."""
-    store = BrokenStore.open(Options())
+    store = BrokenDatabase.open(Options())
     store.poison = poison
     ingest = IngestQueue(store, Options())
     ingest.start()
@@ -179,7 +179,7 @@ def test_rows_that_cannot_be_written_are_counted(poison, stored, dropped):
 def test_the_writer_enforces_the_row_limit():
     """The writer enforces the row limit without waiting for the next sweep."""
     options = Options(max_rows=100)
-    store = Store.open(options)
+    store = Database.open(options)
     ingest = IngestQueue(store, options, clock=lambda: NOW)
     ingest.start()
     for index in range(10):

@@ -97,14 +97,14 @@ def test_shares_are_smoothed_and_add_up(census):
 def test_a_category_is_recognised_in_every_form(same):
     """1, 1.0, numpy's and the text are one category; True is another."""
     feature = fit([0, 1] * 50)
-    assert (feature.bin_of(same), feature.bin_of(True)) == (feature.labels.index("1"), len(feature.labels) - 1)
+    assert (feature.find_bin(same), feature.find_bin(True)) == (feature.labels.index("1"), len(feature.labels) - 1)
 
 
 def test_rare_categories_are_other_and_new_ones_unseen():
     """A category seen fewer than 20 times has no name, but differs from one that the reference does not have."""
     feature = fit(["teacher"] * 60 + ["judge"] * 19)
     assert feature.labels == ("teacher", "__other__", "__unseen__")
-    assert [feature.bin_of(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
+    assert [feature.find_bin(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
     assert "judge" not in repr(feature)
 
 
@@ -254,7 +254,7 @@ def test_digests_of_a_sensitive_column_are_keyed(tmp_path):
     first.save(tmp_path / "p.json")
     read = ReferenceProfile.load(tmp_path / "p.json")
     assert (read, read.id) == (first, first.id)
-    assert [read.features[0].bin_of(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
+    assert [read.features[0].find_bin(job) for job in ("teacher", "judge", "pilot")] == [0, 1, 2]
     (column,) = Schema.from_profile(read).columns
     assert [column.broken_rule(job) for job in ("teacher", "judge", "pilot")] == [None, None, "domain"]
 

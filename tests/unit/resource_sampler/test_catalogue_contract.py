@@ -13,7 +13,7 @@ import test_every_row_of_the_catalogue as without_gpus
 import test_gpu_table as of_gpus
 
 from otel_ml import semconv
-from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, origin_of
+from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, find_origin
 from otel_ml.resource_sampler.export._local_meter import LocalMeter
 from otel_ml.resource_sampler.gpu._model_memory import model_memory
 
@@ -219,5 +219,7 @@ def test_every_source_has_a_test_that_names_it():
     files = {name for text in without_gpus.ROWS.values() for name in text.split()}
     others = {name for name, *_ in ROWS if name.startswith(("system.", "process.", "container.", "cpython."))}
     assert others - files == set()
-    origins = {metric.name: origin_of("host", metric) or origin_of("container", metric) for metric in semconv.metrics()}
+    origins = {
+        metric.name: find_origin("host", metric) or find_origin("container", metric) for metric in semconv.metrics()
+    }
     assert [name for name in sorted(others) if not origins[name]] == []

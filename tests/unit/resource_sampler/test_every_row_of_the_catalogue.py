@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otel_ml import semconv
-from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, origin_of
+from otel_ml.resource_sampler import ContainerSource, HostSource, ProcessSource, ResourceSampler, find_origin
 from otel_ml.resource_sampler._figure_sources import ORIGINS
 from otel_ml.resource_sampler._source import Report
 
@@ -53,7 +53,7 @@ def test_every_row_is_emitted_and_names_where_it_comes_from(emitted, source):
     """All of the catalogue is emitted, and nothing else."""
     report: Report = emitted[source]
     assert {reading.metric.name for reading in report.readings} == set(ROWS[source].split())
-    assert all(origin_of(source, reading.metric) for reading in report.readings)
+    assert all(find_origin(source, reading.metric) for reading in report.readings)
 
 
 def test_the_sampler_reports_about_itself_in_every_row():

@@ -280,9 +280,9 @@ def test_every_metric_that_is_read_was_announced():
 
 def test_a_live_run_in_node_mode(provider, collect, nvml):
     """Host, process and a (fake) GPU, from the first tick on, through a real SDK reader."""
-    from otel_ml.resource_sampler._sampler import sources_of
+    from otel_ml.resource_sampler._sampler import select_sources
 
-    sources = [*sources_of("node")[:-1], GpuSource(nvml=nvml)]
+    sources = [*select_sources("node")[:-1], GpuSource(nvml=nvml)]
     with ResourceSampler(0.1, sources=sources, meter=provider.meter, budget=1):
         wait_for(lambda: "hw.power" in collect(provider.reader))
         collected = collect(provider.reader)

@@ -16,7 +16,7 @@ from otel_ml._export.answers import Answer
 from otel_ml._export.http_response import BODY_BYTES
 from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry.engine import OwnEngine
-from otel_ml._telemetry.predictions.cells import Identity
+from otel_ml._telemetry.predictions.cells import ModelIdentity
 from otel_ml.config import Config, ConfigError
 
 pytest.importorskip("grpc")
@@ -72,7 +72,7 @@ def transport(grpc_receiver):
 def test_all_signals_go_by_our_senders(make_grpc_engine, grpc_receiver):
     """Spans, events and metrics arrive, the ledger agrees with the receiver, and nothing takes the SDK path."""
     engine = make_grpc_engine()
-    engine.cells(Identity("m", "1", "primary"))
+    engine.cells(ModelIdentity("m", "1", "primary"))
     with engine.tracer("t").start_as_current_span("s"):
         for number in range(1, 701):
             engine.offer(Sample(number))

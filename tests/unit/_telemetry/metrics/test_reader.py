@@ -14,10 +14,10 @@ from opentelemetry.metrics import Observation
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar
 from otel_ml._telemetry.predictions._metric_family import MODELS_KEPT
-from otel_ml._telemetry.predictions.cells import Identity
+from otel_ml._telemetry.predictions.cells import ModelIdentity
 from otel_ml.testing import _decode
 
-IDENTITY = Identity("m", "1", "primary")
+IDENTITY = ModelIdentity("m", "1", "primary")
 BASE = {"ml.model.name": "m", "ml.model.role": "primary", "ml.model.version": "1"}
 
 
@@ -162,7 +162,7 @@ def test_self_metrics_start_at_zero_for_every_signal_and_reason(make_engine, rec
 def test_a_surrogate_in_a_name_is_replaced(make_engine, receiver):
     """Text that UTF-8 cannot encode is replaced, and all other points arrive."""
     engine = make_engine()
-    cells = engine.cells(Identity("m\ud800", "1", "primary")).mine()
+    cells = engine.cells(ModelIdentity("m\ud800", "1", "primary")).mine()
     predict(cells, label="\udfff")
 
     point = collected(engine, receiver)["ml.predictions"][0]
@@ -217,10 +217,12 @@ def test_models_are_bounded(make_engine):
     """Models beyond the limit share one set of cells."""
     engine = make_engine()
 
-    identities = {engine.cells(Identity(f"m{number}", "1", "primary")).identity for number in range(MODELS_KEPT + 50)}
+    identities = {
+        engine.cells(ModelIdentity(f"m{number}", "1", "primary")).identity for number in range(MODELS_KEPT + 50)
+    }
 
     assert len(identities) == MODELS_KEPT + 1
-    assert Identity("__other__", "__other__", "__other__") in identities
+    assert ModelIdentity("__other__", "__other__", "__other__") in identities
 
 
 def test_many_attribute_sets_are_kept(make_engine, receiver):

@@ -6,9 +6,9 @@ import threading
 
 from otel_ml import semconv
 from otel_ml._telemetry.histograms import Exemplar
-from otel_ml._telemetry.predictions.cells import STAGES_KEPT, CellSet, Identity
+from otel_ml._telemetry.predictions.cells import STAGES_KEPT, CellSet, ModelIdentity
 
-IDENTITY = Identity("m", "1", "primary")
+IDENTITY = ModelIdentity("m", "1", "primary")
 
 
 def test_stages_are_bounded():

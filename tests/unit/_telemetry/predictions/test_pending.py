@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet, Identity
+from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet, ModelIdentity
 
 
 def test_no_pending_prediction_is_lost_while_cells_are_folded():
     """Eight threads append while a ninth folds: no sum decreases, and the last one has all."""
-    cells = CellSet(Identity("m", "1", "primary"))
+    cells = CellSet(ModelIdentity("m", "1", "primary"))
 
     def append():
         for _ in range(5_000):
@@ -37,7 +37,7 @@ def test_no_pending_prediction_is_lost_while_cells_are_folded():
 
 def test_bucketing_takes_a_chunk_at_a_time():
     """One call sorts at most a chunk, so that it never holds the GIL for long."""
-    cells = CellSet(Identity("m", "1", "primary"))
+    cells = CellSet(ModelIdentity("m", "1", "primary"))
     for pending in (cells.elapsed_ns, cells.scores, cells.classes):
         pending.extend([1] * (BUCKETED_AT_ONCE + 1))
 
@@ -48,7 +48,7 @@ def test_bucketing_takes_a_chunk_at_a_time():
 
 def test_pending_predictions_stay_with_the_parent_of_a_fork():
     """The child starts at zero and does not count calls in progress in the parent."""
-    cells = CellSet(Identity("m", "1", "primary"))
+    cells = CellSet(ModelIdentity("m", "1", "primary"))
     for _ in range(3):
         next(cells.begun)
     cells.elapsed_ns.append(1)
@@ -62,7 +62,7 @@ def test_pending_predictions_stay_with_the_parent_of_a_fork():
 
 def test_a_time_limit_while_bucketing_leaves_no_lock_held():
     """An exception that a signal handler raises while the caller sorts into buckets ends only that call."""
-    cells = CellSet(Identity("m", "1", "primary"))
+    cells = CellSet(ModelIdentity("m", "1", "primary"))
 
     class RaisedError(Exception):
         pass

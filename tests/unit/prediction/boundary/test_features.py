@@ -16,7 +16,7 @@ from starlette.requests import Request
 from tensors import Tensor
 
 from otel_ml.prediction.boundary import _feature_rows
-from otel_ml.prediction.boundary._feature_batches import Batch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._features import row_count, snapshot
 
 NAN = float("nan")
@@ -137,7 +137,7 @@ def test_a_row(features, expected):
 
 
 def batch(columns, rows, total_rows=None):
-    return Batch(columns, rows, total_rows or rows, len(columns))
+    return FeatureBatch(columns, rows, total_rows or rows, len(columns))
 
 
 FRAME = pd.DataFrame({"age": [3, 4], "job": ["clerk", None], "at": pd.to_datetime(["2024-01-01", None])})

@@ -310,9 +310,9 @@ def test_a_descriptor_that_was_closed_is_looked_for_again(processes, tmp_path):
 
 def device(uuid):
     from otel_ml.resource_sampler.gpu._device import Device
-    from otel_ml.resource_sampler.gpu._identity import Identity
+    from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 
-    return Device(SimpleNamespace(), Identity(uuid, "GPU 0", "H100"), None)
+    return Device(SimpleNamespace(), DeviceIdentity(uuid, "GPU 0", "H100"), None)
 
 
 @pytest.mark.parametrize(

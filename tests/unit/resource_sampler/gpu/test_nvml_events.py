@@ -7,7 +7,7 @@ import time
 import pytest
 from nvml_fixtures import A, B, rows_of, xids
 
-from otel_ml.resource_sampler.gpu._identity import Identity
+from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._xid_events import MAX_CODES, XidCounts
 
 
@@ -72,7 +72,7 @@ def test_a_storm_of_one_code_is_one_line_a_minute_and_a_full_count(lines):
     """XID 45 comes by the thousand when a job is torn down."""
     now = [0.0]
     counts = XidCounts(lambda: now[0])
-    counts.expect(Identity("GPU-a", "GPU 0", "H100"))
+    counts.expect(DeviceIdentity("GPU-a", "GPU 0", "H100"))
     for _ in range(1000):
         counts.add("GPU-a", 45)
     now[0] = 61.0
@@ -88,7 +88,7 @@ def test_a_storm_of_one_code_is_one_line_a_minute_and_a_full_count(lines):
 def test_codes_beyond_the_cap_are_counted_together():
     """Cardinality is bounded whatever the driver says, and no event is lost."""
     counts = XidCounts(lambda: 0.0)
-    counts.expect(Identity("GPU-a", "GPU 0", "H100"))
+    counts.expect(DeviceIdentity("GPU-a", "GPU 0", "H100"))
     for code in range(200, 300):
         counts.add("GPU-a", code)
     readings = list(counts.readings())

@@ -15,7 +15,7 @@ from nvml_fixtures import A, B, rows_of, xids
 
 from otel_ml import _process
 from otel_ml.resource_sampler import Gap, Reading, Report, ResourceSampler
-from otel_ml.resource_sampler.gpu._driver_thread import Unanswered, Worker
+from otel_ml.resource_sampler.gpu._driver_thread import DriverThread, Unanswered
 from otel_ml.semconv import SYSTEM_CPU_LOGICAL_COUNT
 
 HUNG = Gap("nvml", "failed", "a driver call does not return")
@@ -47,7 +47,7 @@ class Host:
 
 def test_work_is_done_on_one_thread_one_after_the_other():
     """Always the same thread, and never the caller's."""
-    worker = Worker()
+    worker = DriverThread()
     names = {worker.ask(lambda: threading.current_thread().name, 5.0) for _ in range(20)}
     assert names == {"otel-ml-nvml"}
     assert worker.end(lambda: None, 5.0)
@@ -57,7 +57,7 @@ def test_work_is_done_on_one_thread_one_after_the_other():
 def test_without_a_thread_there_is_no_answer_and_the_next_request_tries_again():
     """The system may refuse a thread at any time, and the interpreter does so at its end."""
     refusing = [True]
-    worker = Worker(spawn=lambda *work: None if refusing.pop() else _process.spawn(*work))
+    worker = DriverThread(spawn=lambda *work: None if refusing.pop() else _process.spawn(*work))
     with pytest.raises(Unanswered):
         worker.ask(lambda: 1, 5.0)
     refusing.append(False)
@@ -67,7 +67,7 @@ def test_without_a_thread_there_is_no_answer_and_the_next_request_tries_again():
 
 def test_a_late_result_is_discarded_and_nothing_is_queued():
     """A request while a call hangs fails at once; afterwards requests are answered as before."""
-    worker, gate, done = Worker(), threading.Event(), []
+    worker, gate, done = DriverThread(), threading.Event(), []
 
     def slow():
         gate.wait(20.0)
@@ -95,7 +95,7 @@ def _answers(worker):
 
 def test_work_that_raises_is_none_and_counted(caplog):
     """A mistake of ours ends neither the thread nor the sampler."""
-    worker = Worker()
+    worker = DriverThread()
     assert worker.ask(lambda: 1 // 0, 5.0) is None
     assert worker.ask(lambda: 7, 5.0) == 7
     worker.end(lambda: None, 5.0)
@@ -104,7 +104,7 @@ def test_work_that_raises_is_none_and_counted(caplog):
 
 def test_a_hanging_call_holds_neither_the_end_nor_what_is_done_then():
     """The end does not wait beyond its time, and its work is done once the call returns."""
-    worker, gate, done = Worker(), threading.Event(), []
+    worker, gate, done = DriverThread(), threading.Event(), []
     with pytest.raises(Unanswered):
         worker.ask(lambda: gate.wait(20.0), 0.01)
     assert worker.end(lambda: done.append("closed"), 0.01) is False
