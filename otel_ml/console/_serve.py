@@ -104,6 +104,8 @@ def _bound(options: Options) -> Iterator[socket.socket]:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, _, _, address = found[0]
         listening = socket.socket(family, kind)
+    except UnicodeError:
+        raise ConsoleError(f"--host {options.host}: not a host name") from None
     except OSError as error:
         raise ConsoleError(f"--host {options.host}: {error.strerror or error}") from error
     with listening:

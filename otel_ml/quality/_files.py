@@ -67,7 +67,8 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[RowBatch]:
     convert = csv.ConvertOptions(strings_can_be_null=True)
     with csv.open_csv(path, read_options=read, convert_options=convert) as reader:
         for batch in reader:
-            kept = batch if columns is None else batch.select([name for name in batch.schema.names if name in columns])
+            names = batch.schema.names
+            kept = batch.select([place for place, name in enumerate(names) if columns is None or name in columns])
             yield RowBatch(_values(kept), batch.num_rows, None)
 
 

@@ -122,14 +122,18 @@ class ReferenceProfile:
         return self.features if self.output is None else (*self.features, self.output)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the reference as JSON, atomically."""
+        """Writes the reference as JSON; a file is replaced atomically, a device or pipe is written to."""
         content = self._content()
         head = {"format": FORMAT, "format_version": VERSION, "id": self.id, "checksum": _hash(content, 8)}
         target = Path(path)
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        text = json.dumps({**head, **content}, indent=1) + "\n"
+        if target.exists() and not target.is_file():  # replacing /dev/null would break it for the whole system
+            target.write_text(text, encoding="utf-8")
+            return
         partial = target.with_name(f"{target.name}.partial")
-        partial.write_text(json.dumps({**head, **content}, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(target)
 
     @classmethod

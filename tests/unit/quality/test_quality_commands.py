@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,28 @@ def test_the_profile_command_prints_bins_and_what_is_left_out(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "AGEP                     number    10 bins: 00 (-inf, 10), 01 [10, 19), 02 [19, 25), ..." in output
     assert "id                       not monitored: no whole number in it repeats" in output
+
+
+def test_a_profile_is_written_to_a_pipe(tmp_path):
+    """What is no regular file is written to and stays: as root, /dev/null could be replaced."""
+    profile = ReferenceProfile.fit({"age": [float(year % 7) for year in range(400)]})
+    pipe, file = tmp_path / "pipe", tmp_path / "file"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    profile.save(pipe)
+    profile.save(file)
+    assert os.read(reader, 65536) == file.read_bytes()
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_column_that_occurs_twice_is_read_once(tmp_path, capsys):
+    """The last one counts, when a profile is made and when data is compared with it."""
+    path, profile = tmp_path / "twice.csv", str(tmp_path / "p.json")
+    path.write_text("a,a\n" + "".join(f"x,{number % 7}\n" for number in range(400)))
+    assert run("profile", "--data", str(path), "--output", profile) == 0
+    assert run("drift", "--profile", profile, "--data", str(path), "--fail") == 0
+    assert "400 rows against profile" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
