@@ -7,6 +7,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from otel_ml import _guard
@@ -52,7 +53,9 @@ def in_child(where: str, hook: Hook) -> None:
         where: The room and the step, for `otel_ml._guard`.
         hook: Replaces locks, threads and counts that are the parent's. The child has no other thread meanwhile.
     """
-    _hooks[:] = [known for known in _hooks if known.hook() is not None]
+    for ended in [known for known in _hooks if known.hook() is None]:
+        with suppress(ValueError):  # another thread removed it
+            _hooks.remove(ended)
     _hooks.append(_Registered(where, hook))
 
 
@@ -89,7 +92,7 @@ def _after_fork() -> None:
 def _in_child() -> None:
     _guard.reset()  # first: its lock may be held by a thread that the child does not have
     _after_fork()
-    for registered in _hooks:
+    for registered in _hooks[:]:
         hook = registered.hook()
         if hook is not None:
             _guard.call(registered.where, hook)

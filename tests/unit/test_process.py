@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import time
 
@@ -100,6 +101,31 @@ def test_a_bound_method_does_not_keep_its_object_alive():
     assert child_says(lambda: ran) == "['kept']"
     _process.in_child("test.fork", kept.reset_after_fork)
     assert len(_process._hooks) == 2
+
+
+def test_no_hook_is_forgotten_when_threads_register_at_once():
+    """Objects with hooks are made by any thread, while hooks of others end."""
+
+    class Room:
+        def reset_after_fork(self):
+            pass
+
+    def register():
+        for _ in range(100):
+            _process.in_child("test.gone", Room().reset_after_fork)
+            _process.in_child("test.kept", int)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=register) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [known.where for known in _process._hooks].count("test.kept") == 800
 
 
 def test_a_lock_held_across_the_fork_is_free_in_both_processes():
