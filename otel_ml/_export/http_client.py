@@ -171,10 +171,11 @@ class HttpClient:
         error = OSError(errno.EADDRNOTAVAIL, f"{self._host!r} has no address")
         addresses = self._addresses(deadline)
         for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-            self._socket = connection = socket.socket(family, kind, protocol)
+            share = left(deadline) / (len(addresses) - tried)
             try:
+                self._socket = connection = socket.socket(family, kind, protocol)
                 self._check_cut()
-                connection.settimeout(left(deadline) / (len(addresses) - tried))
+                connection.settimeout(share)
                 connection.connect(address)
             except OSError as refused:
                 self._close()

@@ -191,6 +191,16 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next():
             connection.close()
 
 
+def test_an_address_of_a_family_that_the_system_lacks_is_skipped():
+    """As ::1 where IPv6 is switched off and the name has an address of version 4 too."""
+    with server([OK]) as (url, _):
+        address = ("127.0.0.1", int(url.split(":")[2].partition("/")[0]))
+        rows = [(family, socket.SOCK_STREAM, 0, "", address) for family in (9999, socket.AF_INET)]
+        client = HttpClient(url, {}, resolve=lambda *_: rows)
+        assert client.post(b"body", 10).body == b"ok"
+        client.close()
+
+
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
 def test_a_bad_host_name_is_an_error_of_the_connection(host):
     """It is reported like any other receiver that cannot be reached."""
