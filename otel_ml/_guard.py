@@ -7,7 +7,7 @@ How to guard:
 - `call_two`: `call` with exactly two arguments, at a third of the cost; for the path of a request.
 - `caught`: what `call` does with an exception, for the two handlers written out on the path of a prediction.
 - `attempt`: calls a method of the user's object; its failure is hostile input, silent and uncounted.
-- `report`: counts and logs an error that somebody else caught.
+- `report`: counts and logs an error that was caught elsewhere.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _warn_first(kind: str, cause: object, message: str) -> None:
 def _raise_if_from_signal_handler(error: Exception) -> None:
     """Raises an exception that one of the service's signal handlers raised while a step of ours ran.
 
-    Task queues set their time limits so: Python runs a handler wherever the main thread happens to be.
+    Task queues enforce time limits this way: Python runs a handler wherever the main thread happens to be.
     """
     trace = error.__traceback__
     while trace is not None:

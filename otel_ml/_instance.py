@@ -69,7 +69,7 @@ class Instance:
     def keep(self) -> None:
         """Protects the slot's file from cleaners of temporary files; to be called from time to time.
 
-        If the file was removed all the same, it is created and locked again. A process that took the slot meanwhile has
+        If the file was removed anyway, it is created and locked again. A process that took the slot meanwhile has
         the same id; one log line reports it, since a resource cannot change while it is in use.
         """
         if self._clock() - self._checked_at < _locks.CHECK_SECONDS or not self._checking.acquire(blocking=False):
@@ -103,7 +103,7 @@ class Instance:
         self.slot = slot
         if slot is None:
             return str(uuid.uuid4())
-        host = line(os.environ.get(_POD_NAME) or socket.gethostname()) or ""  # the name may be no UTF-8
+        host = line(os.environ.get(_POD_NAME) or socket.gethostname()) or ""  # the name may not be UTF-8
         return str(uuid.uuid5(_NAMESPACE, f"{self._service}/{host}/{slot}"))
 
     def _lock_slot(self) -> int | None:

@@ -132,7 +132,7 @@ def _unpacked(value: Any, family: str) -> object:
     item: Any = None
     if family == "scalar":
         item = _in_microseconds(value).item()
-        if type(item) is type(value):  # a numpy.longdouble is its own item
+        if type(item) is type(value):  # the item of a numpy.longdouble is the object itself
             item = float(item)
     elif family == "array":
         item = _in_microseconds(value).tolist() if value.ndim == 0 else None

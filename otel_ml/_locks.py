@@ -89,7 +89,7 @@ def private_folder(configured: str | None) -> Path:
     """Creates and returns the folder for lock files.
 
     Args:
-        configured: A folder that the user chose, whose permissions are the user's affair. Otherwise a folder below that
+        configured: A folder that the user chose, whose permissions are up to the user. Otherwise a folder below that
             for temporary files, where any user could have planted a link or a folder of that name.
 
     Raises:

@@ -19,7 +19,7 @@ class LoggedPrediction(NamedTuple):
     role: str
     """``primary``, ``canary`` or ``shadow``."""
     task: str
-    """As of `Model`."""
+    """The task, as in `Model`."""
     positive: str | None
     """Class text of the positive class of a binary task."""
     predicted_at: float
@@ -29,7 +29,7 @@ class LoggedPrediction(NamedTuple):
     value: float | None
     """The predicted number of a regression."""
     score: float | None
-    """Of a binary task that of the positive class."""
+    """The score; for a binary task that of the positive class."""
     trace_id: int
     """0 without a trace."""
     span_id: int
@@ -38,6 +38,6 @@ class LoggedPrediction(NamedTuple):
     classes: Sequence[str] | None = None
     """The declared classes, as class texts; a label must be one of them, or equal to one."""
     batch_id: str | None = None
-    """Id of the batch of which this is a row; the label of an only row may come under it as well."""
+    """Id of the batch of which this is a row; a label for the only row of a batch may use it too."""
     batch_rows: int | None = None
     """Rows of that batch."""

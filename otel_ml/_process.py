@@ -45,7 +45,7 @@ _held: Final[list[Lock]] = []
 
 
 def in_child(where: str, hook: Hook) -> None:
-    """Has a hook run in every forked child, in order of registration and each under a guard of its own.
+    """Registers a hook that runs in every forked child, in order of registration and under a guard of its own.
 
     Hooks cannot be taken back. A bound method is held weakly and ends with its object.
 

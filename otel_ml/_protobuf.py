@@ -67,7 +67,7 @@ def attribute(field_tag: bytes, name: str, value: object) -> bytes:
 
 
 def read_varint(message: bytes, start: int = 0) -> tuple[int, int]:
-    """Reads a varint and returns it with the position behind it.
+    """Reads a varint and returns it with the position after it.
 
     Raises:
         ValueError: There is none.
@@ -106,7 +106,7 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _number(value: object) -> bytes:
-    """An `AnyValue` that is no text."""
+    """Encodes an `AnyValue` that is not a text."""
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):

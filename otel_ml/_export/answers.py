@@ -38,7 +38,7 @@ class Answer:
 
 
 BROKEN_TRANSPORT: Final = Answer("retry", "an error of the transport")
-"""Stands in where a transport raises, which is a bug of ours."""
+"""Used where a transport raises, which is a bug of ours."""
 
 
 class PartialSuccess(NamedTuple):
@@ -55,13 +55,13 @@ def read_http_answer(
 ) -> Answer:
     """Reads an OTLP/HTTP answer by the specification's table.
 
-    A web page with a 2xx status is no acceptance: no OTLP receiver answers with one. A captive portal, a login page or
+    A web page with a 2xx status is not an acceptance: no OTLP receiver sends one. A captive portal, a login page or
     a proxy does, and it has thrown the records away. It counts as rejected and is not retried.
     """
     detail = f"HTTP {status}"
     if 200 <= status < 300:
         if _PAGE.match(content):
-            return Answer("rejected", f"{detail} and a web page: this is no OTLP receiver, or a proxy answers")
+            return Answer("rejected", f"{detail} and a web page: this is not an OTLP receiver, or a proxy answered")
         rejected, remark = read_partial_success(signal, content, media_type)
         return Answer("accepted", remark, rejected)
     if status in retry.HTTP_STATUSES:
@@ -76,7 +76,7 @@ def read_partial_success(signal: Signal, content: bytes, media_type: str = PROTO
 
     The specification asks receivers for protobuf under its content type, but clients decide by the status alone, and
     there are receivers that took the records and answer with ``{}``, ``OK`` or nothing; the Collector's exporter
-    and the SDK's count these as sent. So a body that cannot be read changes nothing; it is worth a remark.
+    and the SDK's count these as sent. So a body that cannot be read changes nothing, except for a remark in the log.
 
     Args:
         signal: What was sent.

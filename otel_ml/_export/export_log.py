@@ -58,7 +58,7 @@ class ExportLog:
         self._reset()
 
     def unreachable(self, signal: Signal, detail: str) -> None:
-        """There was no answer, or one that asks to come again."""
+        """Logs that there was no answer, or one that asks for a retry."""
         now = monotonic()
         with self._lock:
             if not self._down:
@@ -74,7 +74,7 @@ class ExportLog:
         )
 
     def refused(self, signal: Signal, detail: str) -> None:
-        """The answer was final: retrying cannot help."""
+        """Logs a final refusal, which a retry cannot change."""
         _guard.warn_of_loss(
             f"refused {signal} {self._endpoint} {detail}",
             f"otel-ml: {self._endpoint} refused {signal} with {detail}; such records are counted as rejected. "
@@ -82,7 +82,7 @@ class ExportLog:
         )
 
     def too_large(self, signal: Signal, detail: str) -> None:
-        """A request that cannot be split is more than the receiver takes."""
+        """Logs that the receiver finds a request with a single record too large."""
         _guard.warn_of_loss(
             f"too large {signal} {self._endpoint}",
             f"otel-ml: {self._endpoint} finds a record of {signal} too large ({detail}); such records are dropped and "
@@ -90,7 +90,7 @@ class ExportLog:
         )
 
     def accepted(self, signal: Signal, rejected: int, detail: str = "") -> None:
-        """The request was taken, but for ``rejected`` records of it."""
+        """Logs a recovery, and an acceptance that has a remark or left out ``rejected`` records."""
         with self._lock:
             recovered = self._down == {signal} and self._is_logged
             self._down.discard(signal)

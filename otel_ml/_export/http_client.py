@@ -23,7 +23,7 @@ _URL_SIGNS: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
 class HttpClient:
-    """Posts to one address. Redirects are not followed, proxies not asked.
+    """Posts to one address. It follows no redirects and uses no proxy.
 
     One thread at a time posts; any other may call `close`.
 
@@ -31,7 +31,7 @@ class HttpClient:
         url: Where to; ``http`` or ``https``.
         headers: Sent with every request.
         make_tls: Gives the context of each connection for ``https``; by default that of the system.
-        resolve: `socket.getaddrinfo`, or what answers like it.
+        resolve: `socket.getaddrinfo`, or a stand-in for it.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class HttpClient:
             self._is_posting, self._is_cut = True, False
         try:
             return self._post(body, deadline)
-        except BaseException:  # an answer that is still to come must not be taken for that of the next request
+        except BaseException:  # an answer that comes later must not be read as that of the next request
             self._close()
             raise
         finally:
@@ -87,7 +87,7 @@ class HttpClient:
             if self._socket is None:
                 return
             with suppress(OSError):
-                # That of a TLS connection would go on unencrypted for a moment.
+                # `SSLSocket.shutdown` would let the posting thread continue without encryption for a moment.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             if not self._is_posting:  # else the posting thread closes it: it may still read from the descriptor
                 self._close_now()
@@ -119,7 +119,7 @@ class HttpClient:
         return self._exchange(body, deadline)
 
     def _is_alive(self) -> bool:
-        """Whether a kept connection is still open and in step; forgets it otherwise."""
+        """Whether a kept connection can take the next request; forgets it otherwise."""
         connection = self._socket
         if connection is None:
             return False
@@ -232,7 +232,7 @@ def _ascii_name(host: str) -> str:
 
 
 def _send(connection: socket.socket, data: bytes, deadline: float) -> None:
-    """Sends all of it; `sendall` would give the whole time to each TLS record."""
+    """Sends all of it; `sendall` would allow the whole time for each TLS record."""
     unsent = memoryview(data)
     while unsent:
         connection.settimeout(left(deadline))

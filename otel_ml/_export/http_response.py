@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 HEAD_BYTES: Final = 32 * 1024
 """A longer head of a response is an error."""
 BODY_BYTES: Final = 64 * 1024
-"""As much of a body is read; the connection is not kept after a longer one."""
+"""At most this much of a body is read; after a longer one the connection is closed."""
 _CHUNK: Final = 16 * 1024
 _DIGITS: Final = 9
-"""A longer number in a response is none."""
+"""A longer number in a response is invalid."""
 _HEAD_ENDS: Final = (b"\n\r\n", b"\n\n")
 """A line may end without a carriage return (RFC 9112, section 2.2)."""
 _NO_BODY: Final = frozenset({204, 304})
@@ -51,13 +51,13 @@ def read_response(connection: socket.socket, deadline: float) -> Response:
     stream = _Stream(connection, deadline)
     while True:
         status, headers = _parse_head(stream.until(*_HEAD_ENDS))
-        if status >= 200:  # others announce the response proper
+        if status >= 200:  # an informational response precedes the final one
             break
     try:
         body, is_whole = _body(stream, status, headers)
     except OSError:
         return Response(status, headers, b"", is_last=True)
-    # What came after the response would be taken for the next one.
+    # What came after the response would be read as the next one.
     is_last = not is_whole or bool(stream.received) or headers.get("connection", "").lower() == "close"
     return Response(status, headers, body, is_last)
 

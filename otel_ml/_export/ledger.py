@@ -25,11 +25,11 @@ class Ledger:
     in_flight: int = 0
     """Without a final answer: in a queue, being sent, or on disk."""
     spooled: int = 0
-    """Those of ``in_flight`` that are in the spool. The process that replays what is left there at the end enters it
+    """Those of ``in_flight`` that are in the spool. A process that replays what an earlier one left there enters it
     as produced."""
 
     def lost(self) -> int:
-        """Returns the records that the first hop will never have."""
+        """Returns how many records the first hop will never receive."""
         return self.rejected + sum(self.dropped.values())
 
 
@@ -46,7 +46,7 @@ class Book:
         self._ever_spooled = 0
 
     def produce(self, count: int) -> None:
-        """Enters records; from here on they are in flight."""
+        """Enters records, which are in flight from now on."""
         with self._lock:
             self._produced += count
 
@@ -62,7 +62,7 @@ class Book:
             return rejected
 
     def drop(self, reason: str, count: int) -> None:
-        """Enters that records were given up, by one of `otel_ml.semconv.DROP_REASONS`."""
+        """Enters dropped records, by one of `otel_ml.semconv.DROP_REASONS`."""
         with self._lock:
             self._dropped[reason] += count
 

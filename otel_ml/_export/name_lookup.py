@@ -1,4 +1,4 @@
-"""Name lookups with a deadline, which the operating system's own has not."""
+"""Name lookups with a deadline, which those of the operating system lack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from otel_ml import _process
 
 Resolve: TypeAlias = Callable[..., list[tuple[Any, ...]]]
-"""`socket.getaddrinfo`, or what answers like it."""
+"""`socket.getaddrinfo`, or a stand-in for it."""
 
 codecs.lookup("idna")
 """The first lookup imports this codec. If the process forked during it, the module's import lock would stay held in the
@@ -21,7 +21,7 @@ child forever."""
 
 
 class NameLookup:
-    """One lookup on a thread of its own, since nothing can end one.
+    """One lookup on its own thread, because a lookup cannot be interrupted.
 
     Args:
         resolve: Looks the name up.
@@ -63,7 +63,7 @@ class NameLookup:
         try:
             self._addresses = self._resolve(self._host, self._port, 0, socket.SOCK_STREAM)
         except UnicodeError:
-            self._error = OSError(errno.EINVAL, f"{self._host!r} is no host name")
+            self._error = OSError(errno.EINVAL, f"{self._host!r} is not a host name")
         except OSError as error:
             self._error = error
         else:

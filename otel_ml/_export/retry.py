@@ -17,7 +17,7 @@ GRPC_CODES: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 LONGEST_WAIT: Final = 300.0
-"""Seconds. A receiver that asks for more is asked again after these: one wrong answer must not silence a signal."""
+"""Seconds. A longer wait that a receiver asks for is cut to it: one wrong answer must not silence a signal."""
 _FLOOR: Final = 0.1
 """Share of our own pause that is kept when the receiver asks for a shorter one, so that a zero is no tight loop."""
 _JITTER: Final = random.SystemRandom()
@@ -37,7 +37,7 @@ def pause(attempt: int, asked: float | None = None, *, first: float = FIRST_PAUS
 
 
 def read_retry_after(text: str | None) -> float | None:
-    """Reads a Retry-After header, in seconds or as a date; None if there is none that makes sense."""
+    """Reads a Retry-After header, in seconds or as a date; None if it is missing or malformed."""
     if text is None:
         return None
     if re.fullmatch(r"[0-9]+", text.strip()):

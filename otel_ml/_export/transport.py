@@ -22,11 +22,11 @@ class Transport(Protocol):
     endpoint: str
 
     def post(self, body: bytes, timeout: float) -> Answer:
-        """Sends one request and returns within ``timeout`` seconds; it does not raise for what the network does."""
+        """Sends one request and returns within ``timeout`` seconds; it does not raise for network errors."""
         ...
 
     def close(self) -> None:
-        """Closes the connection, also under a running `post`; a later one opens another."""
+        """Closes the connection, even while `post` runs; the next one opens another."""
         ...
 
     def abandon(self) -> None:
@@ -92,7 +92,7 @@ class HttpTransport:
 
 
 def check_files(config: SignalConfig) -> None:
-    """Raises `ConfigError` for a certificate or key that is no file."""
+    """Raises `ConfigError` for a certificate or key that is not a file."""
     given = {
         "CERTIFICATE": config.certificate,
         "CLIENT_KEY": config.client_key,
@@ -100,4 +100,4 @@ def check_files(config: SignalConfig) -> None:
     }
     for name, path in given.items():
         if path is not None and not Path(path).is_file():
-            raise ConfigError(f"{ENV_OTLP}{name} names {path!r}, which is no file: correct the path or remove it")
+            raise ConfigError(f"{ENV_OTLP}{name} names {path!r}, which is not a file: correct the path or remove it")

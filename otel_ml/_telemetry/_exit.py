@@ -23,7 +23,7 @@ _LAST: Final = -100
 class ExitHooks:
     """Calls a shutdown at every orderly end of the process.
 
-    `os._exit` and SIGKILL are out of reach; so is a SIGTERM that nobody handles, without `watch_sigterm`.
+    It cannot catch `os._exit` and SIGKILL, nor, without `watch_sigterm`, an unhandled SIGTERM.
     """
 
     def __init__(self, shutdown: Callable[[], object]) -> None:
@@ -69,7 +69,7 @@ class ExitHooks:
     def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         thread = _process.spawn("otel-ml-sigterm", self._end, number)
-        if thread is not None:  # else the interpreter's exit functions are at work already
+        if thread is not None:  # else the interpreter's exit functions are already running
             thread.join(_HOLD)
 
     def _end(self, number: int) -> None:

@@ -83,7 +83,7 @@ class SignalOutput(Generic[T]):
                 self._sender.put(records)
 
     def push(self) -> None:
-        """Has the sender send what it holds back."""
+        """Makes the sender send what it holds back."""
         if self._sender is not None:
             self._sender.push()
 

@@ -67,7 +67,7 @@ class Checked:
     Attributes:
         mode: The mode that `configure` would choose here.
         notes: One line a fact about the set-up.
-        misread: One line for each environment variable that has no effect, or another one than it suggests.
+        misread: One line for each environment variable that has no effect, or not the one that it suggests.
         outcomes: By signal; empty unless the mode is own.
         ledger: By signal, when the time for the check was over.
     """

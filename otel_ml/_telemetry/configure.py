@@ -122,13 +122,13 @@ def configure(**arguments: Any) -> Telemetry:
 
 
 def _warn_of_misread_variables() -> None:
-    """Logs one line for each variable that has no effect or another one than intended."""
+    """Logs one line for each variable that has no effect, or not the intended one."""
     for line in misread_variables(os.environ):
         _guard.warn(f"otel-ml: not understood: {line}")
 
 
 def _warn_of_service_name(asked: str, why: str) -> None:
-    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it."""
+    """Logs one line if telemetry leaves under another service name than the argument's, where it is hard to find."""
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     in_force = _guard.attempt(lambda: resource.attributes[semconv.SERVICE_NAME] if resource is not None else None)
     if isinstance(in_force, str) and in_force != asked:
@@ -181,7 +181,7 @@ def _is_unset(provider: Any) -> bool:
 
 
 class _Fork:
-    """The process's one fork hook. Hooks cannot be removed, so it asks for the engine in force."""
+    """The process's one fork hook. Hooks cannot be removed, so it looks up the engine in force."""
 
     def __init__(self) -> None:
         self.engine: OwnEngine | None = None

@@ -1,4 +1,4 @@
-"""Finds environment variables that have no effect, or another one than their value suggests."""
+"""Finds environment variables that have no effect, or not the one that their value suggests."""
 
 from __future__ import annotations
 

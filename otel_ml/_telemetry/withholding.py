@@ -10,8 +10,8 @@ _withholds = False
 def withhold_exceptions(*, withheld: bool = True) -> None:
     """Stops the export of exception messages in this process.
 
-    A model with sensitive columns asks for it: its exceptions also pass through spans and logs that are not ours, and
-    those may be encoded after the model is gone. Only the test kit takes it back.
+    Called for a model with sensitive columns: its exceptions also pass through spans and logs that are not ours, and
+    those may be encoded after the model is gone. Only the test kit reverts it.
     """
     global _withholds
     _withholds = withheld

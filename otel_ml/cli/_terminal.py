@@ -1,4 +1,4 @@
-"""Output of the commands: texts from files and stores cannot steer the terminal."""
+"""Output of the commands: texts from files and stores cannot control the terminal."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class Config:
     spool_size: int = setting(semconv.ENV_SPOOL_SIZE, as_whole, 64 * 1024 * 1024)
     """Bytes that the spool may use on disk, for all processes together."""
     flush_on_sigterm: bool = setting(semconv.ENV_FLUSH_ON_SIGTERM, as_bool, False)
-    """Whether SIGTERM first sends what is queued, if nobody else handles it; the process still ends by the signal."""
+    """Whether an unhandled SIGTERM first sends what is queued; the process still ends by the signal."""
     remote_traces_per_second: float | None = setting(semconv.ENV_REMOTE_TRACES_PER_SECOND, as_number, None)
     """Traces per second that callers may force by the sampled flag of `traceparent`; None for no limit."""
     instance_id: str | None = None

@@ -75,7 +75,7 @@ class _Job:
         return True
 
     def _resolve(self, result: Any, error: BaseException | None) -> None:
-        # the loop may have ended; then nobody waits for the result
+        # the loop may have ended; then nothing waits for the result
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._finish, result, error)
 

@@ -155,10 +155,10 @@ class GroundTruth:
         return figures
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
-        """Names a function that hands over predictions still on their way here; `flush` and `close` call it first.
+        """Registers a function that hands over predictions still on their way here; `flush` and `close` call it first.
 
         Args:
-            drain: Takes the seconds that it may last. To name the same function again changes nothing.
+            drain: Takes the seconds that it may last. Registering the same function again changes nothing.
         """
         if drain not in self._drains:
             self._drains.append(drain)
@@ -176,7 +176,7 @@ class GroundTruth:
         return max(0.0, deadline - time.monotonic())
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
-        """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
+        """Stores what is queued and closes the store; safe to call twice. False when predictions were dropped."""
         complete = self._writer.close(self._drain(timeout))
         _guard.call("ground_truth.close", self._store.close)
         return complete

@@ -23,7 +23,7 @@ COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in 
 
 
 class StoredPrediction(NamedTuple):
-    """A prediction as it is stored, with what is stored beside it."""
+    """A prediction as it is stored, with its rows in other tables."""
 
     prediction: LoggedPrediction
     """With clean bounded values only; its batch is in ``aliases``."""

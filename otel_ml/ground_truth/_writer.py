@@ -62,7 +62,7 @@ class BatchWriter:
             return self._progress.wait_for(lambda: self._done >= target, timeout)
 
     def close(self, timeout: float) -> bool:
-        """Writes what is queued, within the time, and ends the thread; safe twice. False when something was dropped."""
+        """Writes what is queued, within the time, and ends the thread; safe to call twice. False after a drop."""
         deadline = time.monotonic() + timeout
         complete = self.flush(timeout)
         with self._progress:

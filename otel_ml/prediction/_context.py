@@ -6,7 +6,7 @@ from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
-"""Where the API keeps the current span; read off its own public function."""
+"""Where the API keeps the current span; found through its public functions."""
 PREDICTION_KEY = create_key("otel-ml-prediction")
 """The `Prediction` in this context."""
 

@@ -33,7 +33,7 @@ def current_prediction() -> Prediction:
 
 
 def current_redaction() -> Callable[[str], str] | None:
-    """Returns what takes sensitive values of the current prediction out of a text; None if its model has none."""
+    """Returns a function that replaces the sensitive values of the current prediction in a text, or None."""
     current = otel_context.get_value(PREDICTION_KEY)
     if not isinstance(current, Prediction) or isinstance(current, NoopPrediction):
         return None

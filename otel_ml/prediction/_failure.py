@@ -94,5 +94,5 @@ def _format_alone(error: BaseException) -> str:
 
 
 def _multiline(lines: str) -> str:
-    """Returns clean text with its line breaks; too long a text loses its beginning, since the cause is at its end."""
+    """Returns clean text with its line breaks; a long text is cut at its beginning, since the cause is at its end."""
     return "\n".join(part[:MESSAGE_LIMIT] for part in block(lines[-STACKTRACE_LIMIT:], STACKTRACE_LIMIT).splitlines())

@@ -95,7 +95,7 @@ class GuestPrediction(SdkSpans, Prediction):
         self._start_span(self._binding.tracer, context)
 
     def _close(self, outcome: Outcome) -> None:
-        """Counts, emits, observes and ends the span, each under a guard: a hook of others may fail in any of them."""
+        """Counts, emits, observes and ends the span, each under a guard: a third-party hook may fail in any of them."""
         context = self._span_context()
         span_context = self._sdk_span.get_span_context()
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))

@@ -16,7 +16,7 @@ from otel_ml.prediction._spec import ModelSpec
 
 
 class Handle:
-    """Holds the binding of one model. It holds its bindings; they do not know it.
+    """Holds the binding of one model. It knows its bindings; they do not know it.
 
     Args:
         spec: The model.

@@ -11,7 +11,7 @@ from otel_ml.prediction._prediction import Prediction, id_text
 
 
 class NoopPrediction(Prediction):
-    """A prediction with the same surface and no effect, for when nothing can or shall be recorded."""
+    """A prediction with the same surface and no effect, for when nothing can or should be recorded."""
 
     def __init__(self, given_id: Any = None) -> None:
         self._id = id_text(given_id) or ""

@@ -26,7 +26,7 @@ class PredictionStore(Protocol):
         """Takes one prediction without blocking and without raising."""
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
-        """Names a function that hands over, within some seconds, the predictions still on their way to the store."""
+        """Registers a function that hands over predictions still on their way here, within a number of seconds."""
 
 
 @dataclass(eq=False)

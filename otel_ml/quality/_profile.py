@@ -254,7 +254,7 @@ def _flaw(feature: Feature) -> str | None:
     if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
         return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
     if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in (*feature.counts, feature.missing)):
-        return "has counts that are not natural numbers"
+        return "has counts that are not whole numbers from 0 on"
     if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):
         return "has edges that do not ascend"
     return None

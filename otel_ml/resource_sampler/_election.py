@@ -35,7 +35,7 @@ class Leadership:
     Args:
         folder: Folder of the lock; by default OTEL_ML_INSTANCE_DIR, or a private one below that for temporary files.
         group: What the processes have in common; by default their process group, PID namespace and command line.
-        write: `os.pwrite`, or what writes like it.
+        write: `os.pwrite`, or a stand-in for it.
         clock: Monotonic seconds.
     """
 

@@ -1,4 +1,4 @@
-"""Where each figure comes from, for people who ask."""
+"""Where each figure comes from, as `otel-ml sampler --once` shows it."""
 
 from __future__ import annotations
 

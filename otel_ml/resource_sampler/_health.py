@@ -101,7 +101,7 @@ class Health:
         self._clear()
 
     def create(self, meter: Meter) -> None:
-        """Creates the histogram; again on another meter is fine."""
+        """Creates the histogram; may be called again for another meter."""
         self._durations = _instruments.create(meter, semconv.SAMPLER_TICK_DURATION)
 
     def record(self, snapshot: Snapshot, unsound: int, cost: float, *, left_out: int = 0) -> None:

@@ -43,7 +43,7 @@ class InstrumentRegistry:
             return True
 
     def release(self, sampler: Observed) -> None:
-        """Makes room for another sampler."""
+        """Releases the instruments for another sampler."""
         with self._lock:
             if self._sampler is sampler:
                 self._sampler = None

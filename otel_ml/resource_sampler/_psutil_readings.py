@@ -27,7 +27,7 @@ class PortableHostSource:
 
     Args:
         parts: Which groups of figures to read; pressure does not exist here.
-        psutil: The module `psutil`, or what answers like it.
+        psutil: The module `psutil`, or a stand-in for it.
     """
 
     name = "host"
@@ -136,7 +136,7 @@ class PortableProcessSource:
     Args:
         pid: The process, or a function that returns it (None for no process); by default this process, also
             after a fork.
-        psutil: The module `psutil`, or what answers like it.
+        psutil: The module `psutil`, or a stand-in for it.
         clock: Seconds since the epoch.
     """
 
@@ -217,7 +217,7 @@ class PortableProcess:
     Args:
         pid: The process's id.
         name: The process's name in place of the id: the oldest one of that name, looked for again when it ends.
-        psutil: The module `psutil`, or what answers like it.
+        psutil: The module `psutil`, or a stand-in for it.
         clock: Monotonic seconds.
     """
 

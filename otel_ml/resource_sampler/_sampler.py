@@ -124,7 +124,7 @@ class ResourceSampler:
         _guard.call("resource_sampler.start", self._start)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stops the thread and withdraws its points; safe twice and before start.
+        """Stops the thread and withdraws its points; safe to call twice and before start.
 
         A driver call that hangs can hold the thread beyond the timeout; it ends with the process.
         """
@@ -216,7 +216,7 @@ class ResourceSampler:
             )
             return
         self._registry = registry
-        # not under the lock: creating instruments waits for a collection, whose callbacks may want the lock
+        # not under the lock: creating instruments waits for a collection, whose callbacks may need the lock
         registry.create(meter, provider, self._observed())
         self.instrument(meter)
         with self._lock:

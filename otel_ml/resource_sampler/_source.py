@@ -132,7 +132,7 @@ def gather(steps: Iterable[tuple[str, Callable[[], Iterable[Reading | Gap]]]]) -
     items: list[Reading | Gap] = []
     for what, step in steps:
         try:
-            items.extend(step())  # what came before a failure stays
+            items.extend(step())  # what was read before a failure is kept
         except OSError as error:  # noqa: PERF203 - one step must not spoil the next
             items.append(to_gap(what, error))
         except (ValueError, ArithmeticError, IndexError, KeyError) as error:

@@ -153,7 +153,7 @@ class Replay:
         return ()
 
     def _count_removed(self) -> None:
-        """Drops the records of files that somebody else removed."""
+        """Drops the records of files that another program removed."""
         for entry in self._spool.take_removed():
             self._drop(entry, "retry_exhausted")
             _guard.warn_of_loss("spool gone", "otel-ml: files were removed from the spool; their records are counted")

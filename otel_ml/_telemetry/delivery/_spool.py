@@ -65,7 +65,7 @@ class Spool:
             with self._lock:
                 try:
                     return self._write(Kept(signal, count, body))
-                except FileNotFoundError:  # somebody cleaned /tmp
+                except FileNotFoundError:  # /tmp was cleaned
                     self._leave_folder()
                     return self._write(Kept(signal, count, body))
         except OSError as error:
@@ -108,7 +108,7 @@ class Spool:
             return entry.records
 
     def take_removed(self) -> list[Entry]:
-        """Returns, once, what the ledger has for files that somebody else removed."""
+        """Returns, once, what the ledger has for files that another program removed."""
         with self._lock:
             return [self._entries.pop(path) for path in list(self._entries) if _spool_file.is_gone(path)]
 
@@ -156,7 +156,7 @@ class Spool:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / uuid.UUID(bytes=os.urandom(16)).hex
         folder.mkdir(mode=0o700)
-        # waits, since at most another process looks at it just now and lets go
+        # waits: at most another process is inspecting it and will release it
         self._mine, self._held = folder, _locks.lock(folder / _LOCK, wait=True)
 
     def _leave_folder(self) -> None:

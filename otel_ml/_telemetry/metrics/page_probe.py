@@ -31,7 +31,7 @@ def is_page_of(service: str, host: str, port: int, timeout: float = SECONDS) -> 
     def read() -> None:
         found.append(_guard.attempt(_page, host, port, timeout) or b"")
 
-    # what drips keeps a socket's own timeout from ever running out
+    # a page that drips would keep the socket's own timeout from expiring
     reader = _process.spawn("otel-ml-page-probe", read)
     if reader is not None:
         reader.join(timeout)

@@ -19,7 +19,7 @@ from otel_ml._telemetry.records import Attributes, SpanData
 TEMPLATES_KEPT: Final = 512
 """Templates to keep: methods x routes x statuses x a few flags. Beyond this number all are dropped and made again."""
 CLIENTS_KEPT: Final = 512
-"""Clients whose encoded attributes are kept. Beyond this number all are dropped: anyone can pose as many clients."""
+"""Clients whose encoded attributes are kept. Beyond this number all are dropped, since clients can be faked."""
 
 
 class CompactSpan(NamedTuple):

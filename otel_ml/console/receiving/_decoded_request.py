@@ -25,7 +25,7 @@ class DecodedRequest:
     rows: dict[str, list[Row]] = field(default_factory=dict)
     trimmer: Trimmer = field(default_factory=Trimmer)
     refused: int = 0
-    """Records that break the protocol; the answer tells the sender their number."""
+    """Records that break the protocol; the response reports their number."""
     reason: str = ""
     size: int = 0
     """Bytes of the request, decompressed."""

@@ -94,7 +94,7 @@ class IngestQueue:
             return self._changed.wait_for(lambda: not any(one["queued"] for one in self._counts.values()), timeout)
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Refuses further requests, writes those that wait and ends the writer; safe twice and before start."""
+        """Refuses further requests, writes those that wait and ends the writer; safe to call twice and before start."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -119,7 +119,7 @@ class Database:
         return dict(self._expired)
 
     def close(self) -> None:
-        """Writes the log into the file and closes it; safe twice."""
+        """Writes the log into the file and closes it; safe to call twice."""
         with self._lock:
             self._connection.close()
 

@@ -112,7 +112,7 @@ def _key(method: str, scheme: str) -> ActiveKey:
 
 
 _KEYS: Final = {(method, scheme): (method, scheme) for method in _attributes.METHODS for scheme in _SCHEMES}
-"""Saves a tuple and two look-ups."""
+"""Keys that exist already: a look-up here saves a tuple and two other look-ups."""
 
 
 def _join(

@@ -131,7 +131,7 @@ class ServerLayer:
     def _begin_beside(self, channel: Channel, local: Context) -> Exchange:
         state = RequestState()
         context = set_value(PREDICTIONS_KEY, state, local)
-        # FastAPI logs nothing beside the contrib instrumentation
+        # FastAPI logs nothing if the contrib instrumentation is installed
         native = None if self._below_contrib else _attach_for_logs(self._settings.native_switch, channel[0])
         if native is not None:
             context = set_value(_native_telemetry.CONTEXT_KEY, native, context)

@@ -1,1 +1,1 @@
-"""User data at the door: features and results become plain bounded values, or are refused."""
+"""User data at the boundary: features and results become plain bounded values, or are refused."""

@@ -109,7 +109,7 @@ def warn_cut(total: int) -> None:
 
 
 def is_row(value: object) -> bool:
-    """Whether a value is several values: a sequence or a record."""
+    """Whether a value has several parts: a sequence or a record."""
     return sequence(value, 0) is not None or find_record(value) is not None
 
 

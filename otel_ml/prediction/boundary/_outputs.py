@@ -47,9 +47,9 @@ def recognise(
 
     - A mapping, an object or a frame with ``prediction``, ``label`` or ``class`` and ``probability``, ``score`` or
       ``confidence``; in a batch their plurals too.
-    - A whole number beside a score is a class, unless the task is ``regression``.
+    - A whole number with a score is a class, unless the task is ``regression``.
     - A bare value: for classification a text, a boolean or a whole number is the class; a float is a score when the
-      task is ``binary`` and it lies in 0..1, a class when the task is ``multiclass`` and it is whole. For regression a
+      task is ``binary`` and it is in 0..1, a class when the task is ``multiclass`` and it is whole. For regression a
       number is the value. For every other task numbers are values, texts and booleans classes.
     - A pair of a class and a float in 0..1, for ``binary`` and ``multiclass``.
     - A sequence, array or column: a batch with ``batch=True`` or when it is as long as the input; of length one

@@ -77,7 +77,7 @@ class DirectExport:
         return self._book.read()
 
     def run(self, stop: threading.Event, ended: Callable[[], bool] = lambda: False) -> None:
-        """Samples until `stop` is set or `ended` says so, then sends once more."""
+        """Samples until `stop` is set or `ended` returns True, then sends once more."""
         over = threading.Event()
         _process.spawn("otel-ml-sampler-stop", self._close_late, stop, over)
         due = self._clock()

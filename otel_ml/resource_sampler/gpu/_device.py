@@ -49,7 +49,7 @@ class Device:
         self._unknown_in_a_row = 0
 
     def ask_refused_again(self) -> None:
-        """Permissions may have changed: what was refused is asked again."""
+        """Permissions may have changed: retries the calls that were refused."""
         self._refused.clear()
 
     @property

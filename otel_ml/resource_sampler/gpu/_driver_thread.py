@@ -37,7 +37,7 @@ class DriverThread:
     """Does one piece of work at a time on a daemon thread, which starts with the first one.
 
     Args:
-        spawn: `otel_ml._process.spawn`, or what starts threads like it.
+        spawn: `otel_ml._process.spawn`, or a stand-in for it.
     """
 
     def __init__(self, spawn: Callable[..., threading.Thread | None] = _process.spawn) -> None:

@@ -36,7 +36,7 @@ class Field:
     """Whether 0 with success means unknown: no GPU draws no power or has no temperature."""
 
     def is_known(self, value: float | None) -> bool:
-        """Whether the driver's answer is a figure; a counter of 64 bits may well pass 32 of them."""
+        """Whether the driver's answer is a figure; a counter of 64 bits may well exceed 32 bits."""
         if value is None or not 0 <= value <= _LARGEST or (value == _NO_VALUE and self.metric.instrument != "counter"):
             return False
         return value != 0 or not self.is_zero_unknown
@@ -91,7 +91,7 @@ SLOW_FIELDS: Final = (
 PENDING: Final = {144: "remapping pending", 145: "remapping failed", 31: "page retirement pending"}
 """Fields that are not 0 when memory is about to fail."""
 RECOVERY_ACTION: Final = 230
-"""Not 0 when the driver wants the GPU reset or the machine rebooted."""
+"""Not 0 when the GPU needs a reset or the machine a reboot, according to the driver."""
 
 
 class FieldBatch:

@@ -26,7 +26,7 @@ class _Found(NamedTuple):
 
 
 class MigInstance(Device):
-    """One GPU instance; its handle may be reused for another one, so each tick asks who it is."""
+    """One GPU instance; its handle may be reused for another one, so each tick checks its UUID."""
 
     def __init__(self, nvml: Nvml, identity: DeviceIdentity, found: _Found) -> None:
         super().__init__(nvml, identity, found.handle)

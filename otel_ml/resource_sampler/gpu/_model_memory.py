@@ -38,7 +38,7 @@ def allocated() -> list[Allocated]:
 
 def _read_torch(torch: Any) -> list[Allocated]:
     cuda = torch.cuda
-    if not cuda.is_initialized():  # to ask for more would make a context
+    if not cuda.is_initialized():  # any further call would create a context
         return []
     return [
         Allocated(

@@ -82,10 +82,10 @@ class ProcessSample(NamedTuple):
 
 
 class Nvml:
-    """Calls functions of ``pynvml`` by name; a failed call is a `CallFailed`, nothing else leaves.
+    """Calls functions of ``pynvml`` by name; a failed call is a `CallFailed`, and no other exception leaves it.
 
     Args:
-        module: What answers like ``pynvml``; by default nvidia-ml-py, imported by `start`.
+        module: A module with the surface of ``pynvml``; by default nvidia-ml-py, imported by `start`.
         timed: Called with the name and the seconds of each call.
     """
 
@@ -110,7 +110,7 @@ class Nvml:
         error = getattr(self._module, "NVMLError", None)
         if error is None or not hasattr(self._module, "nvmlInitWithFlags"):
             raise CallFailed("driver", None, "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py")
-        # a missing versioned symbol has a class of its own; no UTF-8 is a ValueError, a wrong count anything
+        # a missing versioned symbol has its own class; invalid UTF-8 is a ValueError, a wrong count can be anything
         mismatch = getattr(self._module, "NVMLLibraryMismatchError", error)
         self._errors = (error, mismatch, *_GARBAGE)
         self.call("nvmlInit")

@@ -1,6 +1,6 @@
 """The slow tier of a GPU: calls that change little or cost much, every half minute or so.
 
-It is a part of `_device.Gpu` and holds its whole, for the handle of the device and what is known of it.
+It is a part of `_device.Gpu` and refers to it, for the handle of the device and what is known of it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class GpuSource:
     an earlier call hangs: GPU readings stop, nothing else does. The blocking PCIe throughput call is never made.
 
     Args:
-        nvml: The module that answers like ``pynvml``; by default nvidia-ml-py, imported on the first reading.
+        nvml: A module with the surface of ``pynvml``; by default nvidia-ml-py, imported on the first reading.
         retry: Longest time in seconds between attempts to find a missing driver or a lost GPU.
         slow: Seconds between two readings of the slow tier: clocks, temperature, fans, processes, memory rows.
         deadline: Seconds that one reading may take.
@@ -51,7 +51,7 @@ class GpuSource:
         pid: The process whose share that is, or a function that returns it; by default this process.
         proc: /proc of this namespace.
         host_proc: /proc of the host where it is mounted, to find this process under the host's number.
-        poll: Seconds between two looks for XID events.
+        poll: Seconds between two polls for XID events.
         clock: Monotonic seconds.
         jitter: A number in 0..1, by which pauses vary.
 

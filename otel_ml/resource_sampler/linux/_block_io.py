@@ -1,4 +1,4 @@
-"""Readings of what a container moved from and to block devices."""
+"""Readings of what a container read from and wrote to block devices."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class ContainerSource:
 
 
 def _throttling(limiting: str, name: str, own: str) -> bytes:
-    """``cpu.stat`` of the group whose quota binds, since the groups below it do not count how it holds them back."""
+    """``cpu.stat`` of the group whose quota binds, since the groups below it do not count its throttling."""
     if limiting:
         try:
             return read_bytes(f"{limiting.removesuffix(name)}cpu.stat")
@@ -208,7 +208,7 @@ def _throttling(limiting: str, name: str, own: str) -> bytes:
 
 
 def _quota(path: str) -> float | None:
-    """CPUs that one group's own quota grants; under v1 the period is in a file beside it."""
+    """CPUs that one group's own quota grants; under v1 the period is in a separate file."""
     columns = read_bytes(path).split()
     if path.endswith("_quota_us"):
         columns += read_bytes(path.removesuffix("_quota_us") + "_period_us").split()

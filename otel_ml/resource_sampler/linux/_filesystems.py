@@ -44,7 +44,7 @@ class Filesystems:
     Args:
         proc: Root of the proc file system.
         mounts: Mount points to report instead of those chosen.
-        statvfs: `os.statvfs`, or what answers like it.
+        statvfs: `os.statvfs`, or a stand-in for it.
         clock: Monotonic seconds.
     """
 

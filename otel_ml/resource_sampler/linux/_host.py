@@ -48,7 +48,7 @@ class HostSource:
         utilization: Whether to add the shares of CPU time, from the second reading on.
         per_cpu: Whether CPU times are those of each CPU, with `cpu.logical_number`, in place of their sum.
         mounts: Mount points to report; by default the root and all file systems on local block devices.
-        statvfs: `os.statvfs`, or what answers like it.
+        statvfs: `os.statvfs`, or a stand-in for it.
         clock: Monotonic seconds.
     """
 

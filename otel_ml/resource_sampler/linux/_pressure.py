@@ -50,7 +50,7 @@ class Pressure:
                 content = read_bytes(path)
             except OSError as error:
                 gap = to_gap(f"{resource} pressure", error)
-                if isinstance(error, FileNotFoundError):  # a kernel does not learn it while it runs
+                if isinstance(error, FileNotFoundError):  # a running kernel does not gain it
                     self._absent[resource] = gap
                 yield gap
                 continue

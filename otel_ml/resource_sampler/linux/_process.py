@@ -80,12 +80,12 @@ class ProcessSource:
             after a fork.
         proc: Root of the proc file system.
         utilization: Whether to add the share of the available CPUs, from the second reading on.
-        pss: Whether to add the proportional set size, read once in `SLOW_SECONDS`: it walks all page tables and holds
+        pss: Whether to add the proportional set size, read once in `SLOW_SECONDS`: it walks all page tables and pauses
             up the process meanwhile.
         children: Whether to look for descendants.
         cpus: How many CPUs are available to the process.
-        usage: Answers like ``getrusage(RUSAGE_SELF)``; only asked about the own process.
-        gc_stats: Answers like `gc.get_stats`; only asked about the own process.
+        usage: A stand-in for ``getrusage(RUSAGE_SELF)``; only used for the own process.
+        gc_stats: A stand-in for `gc.get_stats`; only used for the own process.
         boot_clock: Seconds since boot, suspension included.
         clock: Monotonic seconds.
     """

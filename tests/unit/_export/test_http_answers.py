@@ -96,7 +96,7 @@ def test_an_unreadable_answer_is_success(body, kind, remark):
 def test_a_web_page_is_no_acceptance(page, kind):
     """A captive portal or a proxy has taken nothing, whatever status and content type its page has."""
     assert read_http_answer("traces", 200, page, media_type=kind) == Answer(
-        "rejected", "HTTP 200 and a web page: this is no OTLP receiver, or a proxy answers"
+        "rejected", "HTTP 200 and a web page: this is not an OTLP receiver, or a proxy answered"
     )
 
 

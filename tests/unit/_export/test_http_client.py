@@ -204,7 +204,7 @@ def test_an_address_of_a_family_that_the_system_lacks_is_skipped():
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
 def test_a_bad_host_name_is_an_error_of_the_connection(host):
     """It is reported like any other receiver that cannot be reached."""
-    with pytest.raises(OSError, match="is no host name"):
+    with pytest.raises(OSError, match="is not a host name"):
         HttpClient(f"http://{host}:4318/", {}).post(b"body", 10)
 
 

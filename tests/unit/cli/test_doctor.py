@@ -169,7 +169,7 @@ def test_the_check_is_sent_with_any_share_of_traces(receiver: Receiver, sampler:
     ("reply", "beginning"),
     [
         (Reply(503), "not reached: HTTP 503 at"),
-        (Reply(200, b"<!doctype html>"), "refused: HTTP 200 and a web page: this is no OTLP receiver, or a proxy"),
+        (Reply(200, b"<!doctype html>"), "refused: HTTP 200 and a web page: this is not an OTLP receiver, or a proxy"),
         (Reply(413), "refused: HTTP 413 from"),
         (Reply(delay=30.0), "not reached: no answer in time at"),
     ],
