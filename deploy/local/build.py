@@ -4,7 +4,7 @@
     python deploy/local/build.py collector promtool       only these
     python deploy/local/build.py --path collector         print the binary's path, build nothing
 
-The cache lies outside the tree, at ${OTEL_ML_CACHE:-~/.cache/otel-ml}/<tool>-<hash of its pins>/, so a changed version
+The cache is outside the tree, at ${OTEL_ML_CACHE:-~/.cache/otel-ml}/<tool>-<hash of its pins>/, so a changed version
 is built again and an old binary is never taken for a new one.
 """
 

@@ -108,7 +108,7 @@ class RecordSource(Protocol):
     """What all fast records of one model share. Called on the worker."""
 
     number: int
-    """Keeps its shapes apart from those of other sources."""
+    """Distinguishes its shapes from those of other sources."""
 
     @property
     def cells(self) -> ExemplarCells:

@@ -61,8 +61,8 @@ def _uv(*arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise PeersError(f"not installed within {MINUTES} minutes") from None
     if done.returncode != 0:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise PeersError(said[0] if said else f"uv ended with {done.returncode}")
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise PeersError(lines[0] if lines else f"uv ended with {done.returncode}")
 
 
 def collector_is_built() -> bool:

@@ -134,13 +134,13 @@ def run(wanted: Mapping[str, Sequence[str]], runs: int) -> Results:
             names = list(wanted.get(key, ()))
             rounds = min(runs, program.runs or runs)
             for number in range(rounds):
-                said = f"bench: {key}: round {number + 1} of {rounds}"
+                progress = f"bench: {key}: round {number + 1} of {rounds}"
                 if program.slices is None:
                     for name in names:
-                        print(f"{said}: {name}", file=sys.stderr, flush=True)
+                        print(f"{progress}: {name}", file=sys.stderr, flush=True)
                         _run_one(key, name, endpoint, results)
                 elif names:
-                    print(f"{said}: {', '.join(names)}", file=sys.stderr, flush=True)
+                    print(f"{progress}: {', '.join(names)}", file=sys.stderr, flush=True)
                     _interleave(key, names, program.slices, endpoint, results)
     return results
 
@@ -210,7 +210,7 @@ def _execute(command: Sequence[str], endpoint: str) -> tuple[dict[str, float], s
     try:
         return flat(_last_json(done.stdout)), "it printed no figure"
     except ValueError:
-        return {}, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"])[-1]
+        return {}, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and printed nothing"])[-1]
 
 
 def _last_json(text: str) -> Any:

@@ -65,7 +65,7 @@ class Resident:
         self._process.kill()
         ended = self._process.wait()
         self._output.seek(0)
-        return (self._output.read().strip().splitlines() or [f"it ended with {ended} and said nothing"])[-1]
+        return (self._output.read().strip().splitlines() or [f"it ended with {ended} and printed nothing"])[-1]
 
     def __enter__(self) -> Self:
         return self

@@ -44,8 +44,8 @@ def test_only_the_engine_and_the_test_kit_import_the_sdk() -> None:
     assert offenders == []
 
 
-def test_broad_handlers_stand_in_the_guard_only() -> None:
-    """`except Exception` is one room's business but for the hot path, whose handlers hand everything to the guard."""
+def test_broad_handlers_are_in_the_guard_only() -> None:
+    """`except Exception` is in one room, and on the hot path, whose handlers pass everything to the guard."""
     offenders = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sorted(ROOT.rglob("*.py"))
@@ -82,7 +82,7 @@ def test_commands_and_examples_import_public_names_only() -> None:
 
 
 def test_rooms_above_the_engine_see_only_its_open_modules() -> None:
-    """Outside `_telemetry`, nobody imports one of its modules whose name begins with an underscore."""
+    """Outside `_telemetry`, its modules whose names begin with an underscore are not imported."""
     offenders = [
         (str(path.relative_to(ROOT)), name)
         for path in sorted(ROOT.rglob("*.py"))

@@ -76,13 +76,13 @@ def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, o
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", str(FOLDER)]
         environment = {**os.environ, "FAULT_FIGURES": str(figures), "SOAK_SECONDS": str(soak)}
         subprocess.run([*command, *arguments], env=environment, check=False)
-        noted = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
-        return ET.parse(report).getroot(), noted
+        recorded = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
+        return ET.parse(report).getroot(), recorded
 
 
-def worst(noted: list[dict[str, object]]) -> dict[str, float]:
+def worst(recorded: list[dict[str, object]]) -> dict[str, float]:
     merged: dict[str, float] = {}
-    for figures in noted:
+    for figures in recorded:
         for name, value in figures.items():
             if name in {"case", "test"} or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
@@ -98,7 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--soak", type=float, default=60.0, help="seconds of the soak")
     options, rest = parser.parse_known_args()
-    report, noted = run(rest, options.soak)
+    report, recorded = run(rest, options.soak)
     passed: dict[int, int] = defaultdict(int)
     failed: dict[int, list[str]] = defaultdict(list)
     for case in report.iter("testcase"):
@@ -108,7 +108,7 @@ def main() -> int:
         elif case.find("skipped") is None:
             passed[number] += 1
     by_case: dict[int, list[dict[str, object]]] = defaultdict(list)
-    for figures in noted:
+    for figures in recorded:
         by_case[int(str(figures["case"]))].append(figures)
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| case | injected | survived | figures |\n| --- | --- | --- | --- |")
@@ -122,7 +122,7 @@ def main() -> int:
 
 
 def summary(passed: dict[int, int], failed: dict[int, list[str]], by_case: dict[int, list[dict[str, object]]]) -> str:
-    every = [figures for noted in by_case.values() for figures in noted]
+    every = [figures for recorded in by_case.values() for figures in recorded]
 
     def counted(name: str) -> int:
         return sum(1 for figures in every if name in figures)

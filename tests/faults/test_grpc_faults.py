@@ -48,7 +48,7 @@ def test_case_01_a_grpc_receiver_that_goes_and_comes(grpc_service, grpc_receiver
 @pytest.mark.parametrize(
     "reply", [GrpcReply(delay=60), GrpcReply("UNAVAILABLE", retry_delay=3600)], ids=["hangs", "busy"]
 )
-def test_case_02_a_grpc_receiver_holds_nobody(grpc_service, grpc_receiver, figure, reply):
+def test_case_02_a_grpc_receiver_blocks_nothing(grpc_service, grpc_receiver, figure, reply):
     """Neither a hanging receiver nor one that asks for an hour's wait blocks a sender or an exit."""
     grpc_receiver.default = dict.fromkeys(("traces", "logs", "metrics"), reply)
     grpc_service.predict(10)

@@ -169,7 +169,7 @@ def loop_lag(work, seconds):
 
 @pytest.mark.slow
 def test_case_13_a_blocked_receiver_does_not_stall_the_loop(make_service, receiver, figure):
-    """The event loop lags no more with telemetry and a hanging receiver than without."""
+    """With telemetry and a hanging receiver the event loop lags no longer than without."""
     receiver.default = dict(BLOCKED)
     service = make_service(timeout=1.0, periodic=True, metric_export_interval=0.5)
 
@@ -233,8 +233,7 @@ def test_case_14_deadlines_ignore_the_wall_clock(make_service, receiver, monkeyp
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_case_19_names_without_end(make_service, receiver, resident, figure, count):
-    """Model versions, classes, stages, error types and labels of SDK instruments that never repeat: every number
-    of series is bounded, and the first ones keep their series."""
+    """Names and label values that never repeat: each number of series is bounded, and the first ones keep theirs."""
     service = make_service(timeout=60.0, queue_size=count * 2)
     service.predict()
     counter = service.engine.meter("user").create_counter("user.requests")

@@ -175,7 +175,7 @@ for _ in range(5):
     points = sampler.tick()
 errors = {attributes["error.type"]: value for value, attributes in points["otelml.sampler.collector.errors"]}
 print("process.cpu.time" in points, "process.disk.io" in points, errors)
-"""  # the number of descriptors is told to everybody from Linux 6.2 on
+"""  # anyone can read the number of descriptors from Linux 6.2 on
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
     lines = finished.stderr.splitlines()
     refused = len(lines)

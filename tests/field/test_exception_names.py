@@ -50,7 +50,7 @@ Renamed.__module__ = "scoring"
     ],
 )
 def test_spans_metrics_events_and_logs_agree(telemetry: InMemoryTelemetry, kind: type[Exception], name: str) -> None:
-    """The fully qualified class name stands on server span, prediction span, event, metrics and log record alike."""
+    """The fully qualified class name is on server span, prediction span, event, metrics and log record alike."""
     model = otel_ml.Model("fraud", task="binary")
     app = FastAPI()
     undo = otel_ml.instrument_fastapi(app)

@@ -61,7 +61,7 @@ def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, environment, 
     process.send_signal(number)
     _, rest = process.communicate(timeout=60)
     assert line == f"otel-ml sampler: node mode, every 0.2 s, to {receiver.url}/v1/metrics; Ctrl-C ends it\n"
-    said = [line for line in rest.splitlines() if "NVIDIA driver" not in line]
-    assert (process.returncode, said) == (0, [])
+    printed = [line for line in rest.splitlines() if "NVIDIA driver" not in line]
+    assert (process.returncode, printed) == (0, [])
     assert {"system.cpu.time", "system.memory.usage", "process.cpu.time"} <= set(receiver.metrics())
     assert {resource["service.name"] for resource in receiver.metric("system.cpu.time")[1]} == {"node-a"}

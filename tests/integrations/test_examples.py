@@ -29,7 +29,7 @@ def run_json(*command: str, **environment: str) -> dict:
 
 def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
     """2,000 real rows in 20 batches: counted by class, labelled on their traces, with the authors' accuracy."""
-    said = run_json(
+    printed = run_json(
         "examples/batch_job/main.py",
         "--store",
         f"sqlite:///{tmp_path / 'predictions.db'}",
@@ -41,11 +41,11 @@ def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
     labels = [record for record in receiver.logs() if record.event_name == "ml.label"]
     traces = {span.trace_id for span in receiver.spans() if span.name == "predict employment"}
 
-    assert (said["rows"], said["labels"], len(traces), len(labels)) == (2000, 2000, 20, 2000)
+    assert (printed["rows"], printed["labels"], len(traces), len(labels)) == (2000, 2000, 20, 2000)
     assert sum(point.as_int for point in predictions) == 2000
     assert sum(point.as_int for point in outcomes) == 2000
     assert {record.trace_id for record in labels} == traces
-    assert 0.75 < said["performance"]["accuracy"] < 0.9
+    assert 0.75 < printed["performance"]["accuracy"] < 0.9
 
 
 def test_the_demo_reads_back_what_it_sent(tmp_path) -> None:

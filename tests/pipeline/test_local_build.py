@@ -55,7 +55,7 @@ def test_an_unknown_tool_is_named() -> None:
     )
 
 
-def test_without_go_one_line_says_so(tmp_path: Path) -> None:
+def test_without_go_one_line_is_printed(tmp_path: Path) -> None:
     """A missing compiler gives one line and no traceback."""
     done = run_build("jaeger", OTEL_ML_CACHE=str(tmp_path), PATH=str(tmp_path))
     assert done.returncode == 1

@@ -171,6 +171,7 @@ def reference(frame: pd.DataFrame) -> list[FeatureDrift]:
 
 
 def test_of_a_user() -> None:
+    """The test kit returns typed data."""
     with InMemoryTelemetry(clock=FixedClock(), ids=CountingIds()) as telemetry:
         predict({"age": 41.0})
         assert_type(telemetry.spans(), list[dict[str, Any]])

@@ -169,7 +169,7 @@ def test_a_slot_whose_file_was_cleaned_away_is_locked_again(tmp_path):
     other.release()
 
 
-def test_a_slot_that_another_took_after_a_cleaner_is_said(tmp_path, caplog):
+def test_a_slot_that_another_took_after_a_cleaner_is_logged(tmp_path, caplog):
     """Its own descriptor still holds nothing that others see: one line says that two have one id."""
     now = [0.0]
     instance = Instance("a", folder=str(tmp_path), clock=lambda: now[0])

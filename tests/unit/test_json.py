@@ -42,7 +42,7 @@ def test_json_text(value, expected):
 
 
 def test_json_text_drops_the_largest_features_first():
-    """A body that is too long drops its largest features, keeps the outcome and says so."""
+    """A body that is too long drops its largest features, keeps the outcome and is marked as truncated."""
     features = {f"f{i}": "x" * (10 * i) for i in range(10)}
     actual = json.loads(_json.json_text({"features": features, "prediction": "1", "score": 0.5}, limit=200))
     assert actual == {

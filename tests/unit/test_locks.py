@@ -44,7 +44,7 @@ def in_child(path, held, *, per_process):
 
 @BOTH_KINDS
 def test_one_process_holds_a_lock_until_it_releases_it(tmp_path, per_process):
-    """The file stays, for its owner only."""
+    """Another process is refused meanwhile; the file stays and only its owner can read it."""
     path = tmp_path / "x"
     held = _locks.lock(path, per_process=per_process)
     before = locked_elsewhere(path, per_process=per_process)
@@ -55,7 +55,7 @@ def test_one_process_holds_a_lock_until_it_releases_it(tmp_path, per_process):
 
 @BOTH_KINDS
 def test_a_forked_child_neither_has_nor_frees_the_parents_lock(tmp_path, per_process):
-    """It closes its copy of the descriptor."""
+    """A release in the child closes the child's copy of the descriptor only."""
     path = tmp_path / "x"
     held = _locks.lock(path, per_process=per_process)
     assert not in_child(path, held, per_process=per_process)
@@ -93,7 +93,7 @@ def test_removing_leaves_the_file_of_another_holder(tmp_path):
 
 
 def test_a_link_is_never_followed(tmp_path):
-    """Whoever may write to the folder cannot have us open, create or touch a file elsewhere."""
+    """A user who can write to the folder cannot make us open, create or touch a file elsewhere."""
     target = tmp_path / "target"
     (tmp_path / "link").symlink_to(target)
     for create in (True, False):
@@ -111,7 +111,7 @@ def test_a_missing_file_is_made_only_when_asked_for(tmp_path):
 
 
 def test_a_lock_can_be_waited_for(tmp_path):
-    """Until the other process has looked and let go."""
+    """`wait` returns the lock once the other process has released it."""
     path = tmp_path / "x"
     code = (
         "import sys, time; from pathlib import Path; from otel_ml import _locks\n"
@@ -124,8 +124,43 @@ def test_a_lock_can_be_waited_for(tmp_path):
     held.release()
 
 
+def test_a_lock_that_was_waited_for_is_the_one_that_others_see(tmp_path):
+    """If its holder removed the file meanwhile, a new file is made and locked."""
+    path = tmp_path / "x"
+    code = (
+        "import sys, time; from pathlib import Path; from otel_ml import _locks\n"
+        "held = _locks.lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(0.3); held.remove()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        held = _locks.lock(path, wait=True)
+    assert held.is_in_place()
+    assert locked_elsewhere(path, per_process=False)
+    held.release()
+
+
+@BOTH_KINDS
+def test_only_a_lock_of_the_process_ends_with_it(tmp_path, per_process):
+    """A forked child that keeps its copy of the descriptor holds a shared lock, and never a lock of the process."""
+    path = tmp_path / "x"
+    code = (
+        "import os, sys; from pathlib import Path; from otel_ml import _locks\n"
+        f"held = _locks.lock(Path(sys.argv[1]), per_process={per_process})\n"
+        "if os.fork() == 0: sys.stdin.read()\n"
+        "os._exit(0)"
+    )
+    reading, writing = os.pipe()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(path)], stdin=reading, check=True)
+    held = _locks.lock(path, per_process=per_process)
+    os.close(writing)
+    os.close(reading)
+    assert (held is None) is not per_process
+    if held is not None:
+        held.release()
+
+
 def test_the_default_folder_is_for_this_user_only(tmp_path, monkeypatch):
-    """It lies below the folder for temporary files, and a second call finds it."""
+    """It is below the folder for temporary files, and a second call finds it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / f"otel-ml-{os.getuid()}"
     assert [_locks.private_folder(None), _locks.private_folder("")] == [folder, folder]

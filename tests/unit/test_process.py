@@ -34,9 +34,9 @@ def child_says(answer):
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        said = pipe.read()
+        text = pipe.read()
     os.waitpid(pid, 0)
-    return said
+    return text
 
 
 def test_hooks_run_in_the_child_only_and_in_the_order_of_registration():
@@ -49,7 +49,7 @@ def test_hooks_run_in_the_child_only_and_in_the_order_of_registration():
 
 
 def test_a_hook_that_fails_is_counted_and_the_next_ones_run():
-    """Each hook has a guard of its own: no room leaves another one with the parent's locks."""
+    """Each hook has a guard of its own, so a failing room does not affect the others."""
     ran = []
 
     def fail():

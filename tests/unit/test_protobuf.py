@@ -16,35 +16,35 @@ KINDS = {bool: "bool_value", int: "int_value", float: "double_value", str: "stri
 
 @given(TEXTS, TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False))
 def test_an_attribute_is_what_the_library_writes(name, value):
-    """Of every type, any length and sign; an empty key is written out, which means the same."""
+    """Attributes of every type, length and sign agree; an empty key is written out, which means the same."""
     message = Span.FromString(_protobuf.attribute(_protobuf.tag(9), name, value))
 
     assert list(message.attributes) == [KeyValue(key=name, value=AnyValue(**{KINDS[type(value)]: value}))]
 
 
 def test_a_lone_surrogate_is_replaced():
-    """No encoder takes it."""
+    """A lone surrogate is replaced, because it cannot be encoded."""
     (attribute,) = Span.FromString(_protobuf.attribute(_protobuf.tag(9), "a\ud800", "b\ud800")).attributes
 
     assert (attribute.key, attribute.value.string_value) == ("a?", "b?")
 
 
 def test_another_type_is_refused():
-    """The caller decides what becomes of it."""
+    """A value of another type raises TypeError."""
     with pytest.raises(TypeError, match="list"):
         _protobuf.attribute(_protobuf.tag(9), "name", [1])
 
 
 @given(st.integers(0, 2**64 - 1))
 def test_a_varint_is_read_back(number):
-    """With the position behind it."""
+    """The value is returned with the position after it."""
     encoded = _protobuf.varint(number)
 
     assert _protobuf.read_varint(b"x" + encoded + b"y", 1) == (number, 1 + len(encoded))
 
 
 def test_a_varint_that_does_not_end_is_refused():
-    """Whether the message ends before, or ten bytes are not enough."""
+    """A message that ends too early, or more than ten bytes, raise ValueError."""
     for message in (b"", b"\x80", b"\x80" * 20):
         with pytest.raises(ValueError, match="no varint"):
             _protobuf.read_varint(message)
@@ -52,7 +52,7 @@ def test_a_varint_that_does_not_end_is_refused():
 
 @given(st.lists(TEXTS, max_size=5))
 def test_fields_are_read_back(texts):
-    """With their number, as a whole, and with what is in them."""
+    """Each field has its number, its whole bytes, and its payload."""
     message = ArrayValue(values=[AnyValue(string_value=text) for text in texts]).SerializeToString()
     found = list(_protobuf.fields(message))
 
@@ -63,6 +63,6 @@ def test_fields_are_read_back(texts):
 
 @pytest.mark.parametrize("message", [b"\x0b", b"\x0a\x05x", b"\x09abc"])
 def test_a_malformed_message_is_refused(message):
-    """A group, a text that is cut off, a number that is cut off."""
+    """A group, a cut text and a cut number raise ValueError."""
     with pytest.raises(ValueError, match="no field|cut off"):
         list(_protobuf.fields(message))

@@ -39,7 +39,7 @@ class Real(float):
 
 
 class Tensor:
-    """A stand-in for a tensor: it says where it lies, and fails the test when one on a device is read."""
+    """A stand-in for a tensor: it has a device, and fails the test when one on a device is read."""
 
     def __init__(self, values, device="cpu"):
         self._array = np.asarray(values)

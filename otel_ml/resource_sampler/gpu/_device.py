@@ -121,7 +121,7 @@ class Device:
 
 
 class Gpu(Device):
-    """A whole GPU; as the parent of MIG instances it keeps only what belongs to the board."""
+    """A whole GPU; as the parent of MIG instances it keeps only what belongs to the card."""
 
     def __init__(self, nvml: Nvml, identity: DeviceIdentity, handle: Any, counters: DeviceCounters) -> None:
         super().__init__(nvml, identity, handle)

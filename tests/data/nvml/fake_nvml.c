@@ -169,7 +169,7 @@ void fake_forget_calls(void)
     pthread_mutex_unlock(&mutex);
 }
 
-/* "name count" a line; for a process that ends, and for whoever wants the whole table. */
+/* "name count" a line; for a process that ends, and for a caller that reads the whole table. */
 int fake_table(char *buffer, int size)
 {
     int used = 0;

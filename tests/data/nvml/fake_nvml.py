@@ -52,7 +52,7 @@ class FakeDriver:
     """The library in this process; loading it by path makes the binding's look-up by name find it."""
 
     def __init__(self, library: Path, folder: Path) -> None:
-        # the binding keeps the first one that it finds, so a second build would be nobody's
+        # the binding keeps the first one that it finds, so a second build would be unused
         if not _LOADED:
             _LOADED.append(ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL))
         self.library = _LOADED[0]

@@ -12,7 +12,7 @@ from opentelemetry import _logs, metrics, trace
 import otel_ml
 
 FORKS = int(sys.argv[1])
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 
 telemetry = otel_ml.configure(service_name="forks", metric_export_interval=0.02, schedule_delay=0.01)
 model = otel_ml.Model("m", version="1", events="all")
@@ -45,7 +45,7 @@ def child():
 
 
 def reap(pid):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:

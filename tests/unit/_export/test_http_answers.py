@@ -47,7 +47,7 @@ def test_failures_follow_the_specification(status, kind):
 
 
 def test_partial_success_is_read():
-    """The receiver says how many records it refused."""
+    """The number of refused records is read from the response."""
     message = ExportMetricsServiceResponse()
     message.partial_success.rejected_data_points = 4
 
@@ -72,7 +72,7 @@ def test_partial_success_is_read():
     ids=["text", "number", "negative", "unset", "other", "object", "empty", "null", "deep", "infinite", "binary"],
 )
 def test_partial_success_is_read_from_json(body, expected):
-    """A receiver that answers in JSON, and says so, is understood; other JSON takes nothing away."""
+    """A JSON response with its content type is understood; other JSON changes nothing."""
     assert read_http_answer("traces", 200, body, media_type="Application/JSON; charset=utf-8") == expected
 
 
@@ -125,7 +125,7 @@ def test_a_long_page_is_recognised_by_its_beginning(receiver):
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text, seconds):
-    """Both forms of the header are understood; nonsense is none."""
+    """Both forms of the header are understood; anything else is ignored."""
     assert read_http_answer("traces", 503, b"", text).retry_after == seconds
 
 
@@ -137,7 +137,7 @@ def test_retry_after_in_the_future():
 
 
 def test_a_refused_connection_is_worth_a_retry():
-    """No connection: the transport answers, it does not raise."""
+    """Without a connection the transport returns an answer and does not raise."""
     transport = HttpTransport("traces", Config(endpoint="http://127.0.0.1:9").traces)
 
     assert transport.post(b"", 2.0) == Answer("retry", "connection refused or host unknown")

@@ -60,7 +60,7 @@ def test_one_connection_serves_all_requests():
 
 
 def test_a_connection_that_the_receiver_dropped_is_opened_again_once():
-    """As after an idle time: nothing is lost."""
+    """A request after an idle time is not lost."""
     with server([OK, None], [OK]) as (url, requests):
         client = HttpClient(url, {})
         assert [client.post(b"body", 10).status for _ in range(2)] == [200, 200]
@@ -126,7 +126,7 @@ def test_answers_of_all_kinds(answer, expected):
 
 
 def test_headers_are_read_whatever_their_case():
-    """As HTTP has it."""
+    """Header names are case-insensitive, as HTTP demands."""
     with server([b"HTTP/1.1 503 Busy\r\nRETRY-After:  7 \r\nContent-Length: 0\r\n\r\n"]) as (url, _):
         client = HttpClient(url, {})
         assert client.post(b"body", 10).headers["retry-after"] == "7"
@@ -134,7 +134,7 @@ def test_headers_are_read_whatever_their_case():
 
 
 def test_a_receiver_that_answers_before_it_has_read_all_is_understood():
-    """As one does that finds a request too large, and then closes."""
+    """A receiver may find a request too large, answer, and close."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
@@ -158,7 +158,7 @@ def test_a_receiver_that_answers_before_it_has_read_all_is_understood():
     [b"220 mail ready\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", b"x" * 100_000],
 )
 def test_another_protocol_is_an_error(answer):
-    """Another service listens on the port."""
+    """An answer of a service that does not speak HTTP is an error."""
     with server([answer]) as (url, _), pytest.raises(OSError, match="answer"):
         HttpClient(url, {}).post(b"body", 10)
 
@@ -192,7 +192,7 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next():
 
 
 def test_an_address_of_a_family_that_the_system_lacks_is_skipped():
-    """As ::1 where IPv6 is switched off and the name has an address of version 4 too."""
+    """If IPv6 is switched off, ::1 is skipped for the address of version 4."""
     with server([OK]) as (url, _):
         address = ("127.0.0.1", int(url.split(":")[2].partition("/")[0]))
         rows = [(family, socket.SOCK_STREAM, 0, "", address) for family in (9999, socket.AF_INET)]
@@ -209,14 +209,14 @@ def test_a_bad_host_name_is_an_error_of_the_connection(host):
 
 
 def test_a_name_without_an_address_is_an_error():
-    """As a resolver that answers with nothing."""
+    """A resolver that returns no address is reported as an error."""
     with pytest.raises(OSError, match="has no address"):
         HttpClient("http://receiver.test:4318/", {}, resolve=lambda *_: []).post(b"body", 10)
 
 
 @pytest.mark.parametrize("phase", ["connecting", "shaking hands", "waiting"])
 def test_a_request_is_cut_from_another_thread_in_every_phase(phase):
-    """It is an error at once, not tried a second time, and the next request is sent as ever."""
+    """The cut request fails at once without a second try, and the next request is sent as usual."""
     scheme = "https" if phase == "shaking hands" else "http"
     with socket.create_server(("127.0.0.1", 0), backlog=0 if phase == "connecting" else 8) as silent:
         waiting = [socket.socket() for _ in range(4 if phase == "connecting" else 0)]
@@ -269,7 +269,7 @@ def test_a_receiver_that_drips_is_cut_at_the_deadline():
 
 
 def test_a_refused_connection_is_an_error():
-    """Connection refused, at once."""
+    """A refused connection is an error at once."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
@@ -315,7 +315,7 @@ def encrypted(certificate, *later):
 
 
 def test_over_tls_with_the_authority_of_the_settings(certificate):
-    """OTEL_EXPORTER_OTLP_CERTIFICATE."""
+    """OTEL_EXPORTER_OTLP_CERTIFICATE names the authority that is trusted."""
     with encrypted(certificate) as url:
         client = HttpClient(url, {}, partial(make_tls, str(certificate[0]), None, None))
         assert client.post(b"body", 10).status == 200
@@ -323,13 +323,13 @@ def test_over_tls_with_the_authority_of_the_settings(certificate):
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(certificate):
-    """No request is sent."""
+    """No request is sent to a receiver with an untrusted certificate."""
     with encrypted(certificate) as url, pytest.raises(ssl.SSLCertVerificationError):
         HttpClient(url, {}).post(b"body", 10)
 
 
 def test_what_comes_over_tls_after_an_answer_is_not_taken_for_the_next_one(certificate):
-    """As a receiver that answers 408 on an idle connection: the next request goes over a new one."""
+    """After a 408 on an idle connection the next request uses a new one."""
     timed_out = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
     with encrypted(certificate, timed_out) as url:
         client = HttpClient(url, {}, partial(make_tls, str(certificate[0]), None, None))
@@ -340,12 +340,12 @@ def test_what_comes_over_tls_after_an_answer_is_not_taken_for_the_next_one(certi
 
 
 def test_the_common_name_of_a_certificate_names_no_host():
-    """Only the subject's alternative names count, as for every browser."""
+    """Only the subject's alternative names count, as in every browser."""
     assert not make_tls(None, None, None).hostname_checks_common_name
 
 
 def test_an_encrypted_key_is_an_error(certificate, tmp_path):
-    """Nobody is asked for its password on the terminal."""
+    """An encrypted key fails without a prompt for its password."""
     key = tmp_path / "encrypted.key"
     command = ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(certificate[1]), "-out", str(key)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -392,7 +392,7 @@ def test_an_abandoned_connection_stays_open_for_its_owner():
     [("http://a:80/", "a"), ("http://a/", "a"), ("http://[::1]:4318/", "[::1]:4318"), ("https://a:443/", "a")],
 )
 def test_the_host_header_names_host_and_port(url, host):
-    """Without the port where it is the scheme's own, and with brackets around an address of version 6."""
+    """The scheme's own port is left out, and an address of version 6 has brackets."""
     assert HttpClient(url, {})._head.split(b"\r\n")[1] == f"Host: {host}".encode()
 
 

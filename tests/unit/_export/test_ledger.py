@@ -20,7 +20,7 @@ from otel_ml._export.ledger import Book, Ledger
     ],
 )
 def test_each_record_ends_in_one_place(answer, expected, failed):
-    """Whatever number a receiver claims to have refused."""
+    """The ledger adds up whatever number a receiver claims to have refused."""
     book = Book()
     book.produce(5)
 
@@ -29,7 +29,7 @@ def test_each_record_ends_in_one_place(answer, expected, failed):
 
 
 def test_records_that_never_got_into_a_queue_are_produced_and_dropped():
-    """So that the sum holds."""
+    """Such records count as produced too, so that the sum holds."""
     book = Book()
     book.drop_unqueued("queue_full", 3)
 

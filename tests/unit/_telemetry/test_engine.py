@@ -193,8 +193,7 @@ def test_large_batches_are_sent_in_several_requests(make_engine, receiver):
 
 
 def test_an_invalid_record_does_not_affect_its_neighbours(make_engine, receiver):
-    """A prediction that cannot be rendered or encoded is dropped as invalid, an SDK record is repaired; all others
-    arrive."""
+    """A prediction that cannot be encoded is dropped as invalid, an SDK record is repaired, all others arrive."""
     engine = make_engine()
     engine.offer(Sample(1))
     engine.offer(Sample(2, fails=True))

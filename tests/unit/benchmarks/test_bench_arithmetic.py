@@ -47,7 +47,7 @@ def results(**rounds: list[float]) -> Results:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (0.999, 100), (1.0, 100), (0.0, 1)])
 def test_a_percentile_is_a_value_that_was_seen(share: float, expected: float) -> None:
-    """Nearest rank: of 1 to 100 the 99th percentile is 99."""
+    """A percentile is the nearest rank: of 1 to 100 the 99th is 99."""
     assert percentile(list(range(100, 0, -1)), share) == expected
 
 
@@ -67,7 +67,7 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
 
 
 def test_a_round_without_a_peer_is_the_worst_for_us() -> None:
-    """One turn in which noise ate the peer's cost moves the median by one place, upwards."""
+    """One slice in which noise hides the peer's cost moves the median upwards by one place."""
     assert paired_ratio([2.0, 3.0, 4.0, 9.0], [10.0, -1.0, 10.0, 10.0]) == pytest.approx(0.65)
 
 
@@ -79,7 +79,7 @@ def test_there_is_no_ratio_to_nothing(peers: list[float]) -> None:
 
 
 def test_the_base_of_the_same_round_is_subtracted() -> None:
-    """Rounds stay with themselves."""
+    """Figures of different rounds are never combined."""
     assert above([5.0, 9.0], [1.0, 2.0]) == [4.0, 7.0]
 
 
@@ -95,7 +95,7 @@ def test_numbers_are_found_at_any_depth() -> None:
     ("ours", "verdict"), [([2.0, 2.0, 2.0], "yes, aim too"), ([4.0, 4.0, 9.0], "yes"), ([6.0, 4.0, 6.0], "NO")]
 )
 def test_the_ratio_decides_about_gate_and_aim(ours: list[float], verdict: str) -> None:
-    """The median of the paired ratios is held against both."""
+    """The median of the paired ratios is compared with both."""
     assert judge(ROW, results(ours=ours, peer=[10.0, 10.0, 10.0])).kept == verdict
 
 
@@ -107,7 +107,7 @@ def test_an_own_figure_is_judged_above_its_base() -> None:
 
 
 def test_what_was_not_run_is_neither_kept_nor_missed() -> None:
-    """A peer that cannot be had makes the row say so."""
+    """The row states that its peer could not be run."""
     seen = results(ours=[1.0])
     seen.unavailable["loop/peer"] = "not installed"
 
@@ -123,7 +123,7 @@ def test_what_failed_is_missed() -> None:
 
 
 def test_a_published_figure_is_marked() -> None:
-    """Where the peer was not run its published figure stands in, and the row says it; it misses no gate."""
+    """A peer that was not run is replaced by its published figure, which the row states; no gate is missed."""
     row = Row("row", "row", "us", ROW.ours, ROW.peer, gate=0.02, published=500.0)
 
     assert [judge(row, results(ours=[value])) for value in (5.0, 50.0)] == [
@@ -154,19 +154,19 @@ def test_lost_records_are_added_up() -> None:
     ],
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
-    """About three significant digits."""
+    """Numbers have about three significant digits."""
     assert number(value) == text
 
 
 def test_a_line_shows_bounds_and_verdict() -> None:
-    """The cells of the table in the order of its headers."""
+    """The cells of a line are in the order of the table's headers."""
     line = judge(ROW, results(ours=[4.0], peer=[10.0]))
 
     assert cells(line) == ["everything", "4.00 us", "peer", "10.0 us", "0.400", "<= 0.5 x", "<= 0.3 x", "yes"]
 
 
 def test_the_table_is_aligned() -> None:
-    """Readable as text and valid as Markdown."""
+    """The table is readable as text and valid as Markdown."""
     assert markdown(["a", "bb"], [["ccc", "d"]]) == "| a   | bb |\n|-----|----|\n| ccc | d  |"
 
 
@@ -187,7 +187,7 @@ def test_all_peers_stand_beside_each_other() -> None:
 
 
 def test_json_holds_the_rows_and_the_figures() -> None:
-    """Whoever reads the JSON has what the table says, and each round."""
+    """The JSON has what the table shows, and each round."""
     seen = results(ours=[4.0], peer=[10.0])
     found = as_json([judge(ROW, seen)], seen)
 

@@ -1,4 +1,4 @@
-"""Contenders of the benchmarks that live beside each other and take turns."""
+"""Contenders of the benchmarks that run side by side and are timed in turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resident(program: str, timeout: float = 30.0) -> Resident:
 
 
 def test_a_slice_is_asked_for_by_a_line() -> None:
-    """Each question gets the figures of one more slice of the same process."""
+    """Each input line returns the figures of one more slice of the same process."""
     with resident(LINE.format(answer="number")) as contender:
         assert [contender.slice() for _ in range(3)] == [0, 1, 2]
 
@@ -31,18 +31,18 @@ def test_a_slice_is_asked_for_by_a_line() -> None:
     ("program", "why"),
     [
         ("raise SystemExit('bench: no such contender')", "bench: no such contender"),
-        ("raise SystemExit(3)", "it ended with 3 and said nothing"),
+        ("raise SystemExit(3)", "it ended with 3 and printed nothing"),
         ("raise ValueError('torn')", "ValueError: torn"),
     ],
 )
 def test_a_contender_that_ends_says_why(program: str, why: str) -> None:
-    """The last line that it said stands in the table."""
+    """The table shows the last line that it printed."""
     with resident(program) as contender, pytest.raises(ResidentError, match=why):
         contender.slice()
 
 
 def test_a_contender_that_hangs_is_ended() -> None:
-    """One that does not answer in time holds nobody up."""
+    """A contender that does not answer in time is ended."""
     hanging = resident("import time; time.sleep(600)", timeout=0.2)
     with hanging as contender, pytest.raises(ResidentError, match=r"no slice within 0\.2 s"):
         contender.slice()

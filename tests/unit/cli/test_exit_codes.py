@@ -85,7 +85,7 @@ def test_a_text_that_is_no_host_name_is_bad_input(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("command", ["nonsense", "--nonsense"])
 def test_an_unknown_command_is_exit_code_2_and_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The front page answers for itself."""
+    """The error refers to the help of the whole command."""
     assert run(command) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("otel-ml: ")
@@ -107,7 +107,7 @@ def test_an_unknown_option_is_named_with_the_help_to_read(command: str, capsys: 
 
 
 def test_every_command_is_in_the_table() -> None:
-    """A new command gets a row."""
+    """Every command has a row in the table of this test."""
     assert {command.partition(" ")[0] for command, _ in BAD_INPUT} == set(COMMANDS)
 
 
@@ -144,7 +144,7 @@ def test_an_undelivered_check_is_exit_code_1(
 
 
 def test_help_states_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, on the front page, for all commands."""
+    """The help of the whole command lists the exit codes of all commands once."""
     assert run("--help") == 0
     assert "2  bad input" in capsys.readouterr().out
 

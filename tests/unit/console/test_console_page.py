@@ -108,7 +108,7 @@ def test_the_page_shows_a_batch_without_a_trace(console):
 
 
 def test_control_characters_are_replaced(console):
-    """Characters that disguise text or ring the bell are shown as the replacement character."""
+    """Characters that disguise text or control a terminal are shown as the replacement character."""
     console.feed(traces(span(start=NOW, own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
     for path in ("/", "/predictions/p-1"):
         body = console.send(path).body.decode()

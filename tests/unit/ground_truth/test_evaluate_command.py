@@ -27,7 +27,7 @@ def store(truth, url):
 
 
 def test_figures_are_printed(store, capsys):
-    """One line for each figure and each class; undefined is a dash."""
+    """There is one line for each figure and each class; an undefined figure is a dash."""
     assert run("--store", store, "--model", "fraud") == 0
     assert capsys.readouterr().out == (
         "count      4\n"
@@ -46,7 +46,7 @@ def test_figures_are_printed(store, capsys):
 
 
 def test_json_has_all_figures(store, truth, capsys):
-    """What `compute_metrics` returns, for the same window."""
+    """The JSON has what `compute_metrics` returns for the same window."""
     assert run("--store", store, "--model", "fraud", "--by", "predicted_at", "--since", "2000-01-01", "--json") == 0
     assert json.loads(capsys.readouterr().out) == truth.compute_metrics(9e8, 9e9, model="fraud", by="predicted_at")
 
@@ -125,7 +125,7 @@ def test_help_shows_an_example(capsys):
     assert "  otel-ml evaluate --store sqlite:///predictions.db" in capsys.readouterr().out
 
 
-def test_classes_cannot_steer_the_terminal(truth, url, capsys):
+def test_classes_cannot_control_the_terminal(truth, url, capsys):
     """Control characters of a class or a path come out as marks."""
     now = time.time()
     for name, predicted in (("a", "\x1b[31mx"), ("b", "y"), ("c", "z")):

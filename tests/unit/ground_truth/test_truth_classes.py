@@ -81,7 +81,7 @@ def test_a_prediction_is_the_declared_class_that_it_equals(truth):
 
 
 def test_another_process_knows_the_classes(truth, url):
-    """They are in the store: a nightly job that labels has no model."""
+    """Declared classes are in the store, since a nightly job that labels has no model."""
     log(truth, "p", classes=TWO)
     log(truth, "q", classes=TWO)
     truth.flush()

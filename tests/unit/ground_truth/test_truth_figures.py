@@ -82,7 +82,7 @@ def test_multiclass_figures_are_the_macro_means_of_scikit_learn(truth, replay):
 
 
 def test_regression_figures_are_those_of_scikit_learn(truth, replay):
-    """Ages guessed from the neighbour's."""
+    """Errors of ages guessed from a neighbour's agree with scikit-learn."""
     actual = replay["AGEP"].to_numpy()[:500].astype(float)
     predicted = np.roll(actual, 1)
     for position, guess in enumerate(predicted):

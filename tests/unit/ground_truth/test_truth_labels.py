@@ -92,7 +92,7 @@ def test_an_id_that_is_used_again_keeps_its_first_prediction(truth, emitted):
 
 
 def test_many_labels_are_recorded_in_batches(truth, emitted):
-    """Ids, labels and moments as tuples; the states are counted."""
+    """Labels come as tuples of id, label and moment; the states are counted."""
     for position in range(1200):
         log(truth, f"p{position}")
     truth.flush()

@@ -37,7 +37,7 @@ def test_a_row_is_plain_and_bounded():
 
 
 def test_a_prediction_without_an_id_has_no_row():
-    """No label could find it."""
+    """A prediction without an id is not stored: no label could find it."""
     assert to_row(LOGGED) is None
 
 

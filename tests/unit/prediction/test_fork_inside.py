@@ -59,7 +59,7 @@ def nested(model):
 @pytest.mark.parametrize("mode", ["own", "guest"])
 @pytest.mark.parametrize("fork_inside", [tracked, in_a_block])
 def test_the_parent_reports_a_prediction_in_which_the_process_forks(mode, fork_inside):
-    """Two outcomes under one id would leave a label without its prediction."""
+    """Only the parent reports it: two outcomes under one id would leave a label without its prediction."""
     with InMemoryTelemetry(mode) as telemetry:
         assert forked(telemetry, fork_inside) == (["parent"], [])
 

@@ -62,7 +62,7 @@ def everything(kit: InMemoryTelemetry) -> str:
     ids=["list", "array", "narrow", "mapping", "nested", "twice", "frame", "rows"],
 )
 def test_sensitive_columns_never_leave(kit: Any, profile: Any, capture: Any, features: Any) -> None:
-    """In any form of the features, with or without names; with tracking, a block or `record`."""
+    """No form of features exports them, with or without names, with tracking, a block or `record`."""
     model = otel_ml.Model("m", "1", profile=profile, capture_features=capture)
 
     @model.track

@@ -118,7 +118,7 @@ def test_errors_and_unsure_predictions_keep_their_event() -> None:
 
 @pytest.mark.parametrize(("events", "expected"), [("all", 2), ("sampled", 2), ("errors", 1), ("off", 0)])
 def test_the_events_keyword(telemetry: InMemoryTelemetry, events: Any, expected: int) -> None:
-    """Which predictions of a sampled trace emit an event."""
+    """`events` selects which predictions of a sampled trace emit an event."""
     model = otel_ml.Model("m", "1", events=events)
     model.record(prediction=1, score=0.9)
     model.record_error("broken")
@@ -145,7 +145,7 @@ def test_only_declared_and_insensitive_columns_leave(telemetry: InMemoryTelemetr
 def test_undeclared_features_stay_in_the_process(
     telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a declaration no feature is exported; one log line says how to change that."""
+    """Without a declaration no feature is exported; one log line names the remedy."""
     model = otel_ml.Model("m", "1")
     for _ in range(3):
         with model.prediction({"a": 1}) as prediction:
@@ -174,7 +174,7 @@ def test_exception_texts_of_a_sensitive_model_are_withheld(telemetry: InMemoryTe
 
 
 def test_a_batch_is_one_span_and_counts_rows(telemetry: InMemoryTelemetry) -> None:
-    """One call, n rows: n predictions by class and score, one event with the rows' ids."""
+    """One call with n rows is n predictions by class and score, and one event with the rows' ids."""
     rows = [{"age": age} for age in (20, 30, 40)]
     model = otel_ml.Model("m", "1", task="binary", capture_features="all")
 
@@ -340,7 +340,7 @@ def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) 
     ],
 )
 def test_a_wrong_argument_fails_before_any_traffic(keywords: dict[str, Any], message: str) -> None:
-    """One clear line names the argument and what is allowed."""
+    """One clear line names the argument and the allowed values."""
     with pytest.raises(otel_ml.ConfigError, match=message):
         otel_ml.Model(**keywords)
 
@@ -377,7 +377,7 @@ class HeldUp(FixedClock):
 
 @pytest.mark.parametrize("of", ["the prediction", "a stage"])
 def test_a_pause_between_two_clocks_puts_no_end_into_the_future(of: str) -> None:
-    """What happens next must not be dated before it, in spans and events."""
+    """Nothing that follows a prediction is dated before its end, in spans and events."""
     clock = HeldUp()
     with InMemoryTelemetry(clock=clock) as telemetry:
         clock.reads = 0 if of == "the prediction" else 1

@@ -45,7 +45,7 @@ def test_the_profile_command_prints_bins_and_what_is_left_out(tmp_path, capsys):
 
 
 def test_a_profile_is_written_to_a_pipe(tmp_path):
-    """What is no regular file is written to and stays: as root, /dev/null could be replaced."""
+    """An output that is not a regular file is written to and not replaced, such as /dev/null for root."""
     profile = ReferenceProfile.fit({"age": [float(year % 7) for year in range(400)]})
     pipe, file = tmp_path / "pipe", tmp_path / "file"
     os.mkfifo(pipe)
@@ -138,7 +138,7 @@ def test_the_output_of_the_profile_command_cannot_be_a_folder(tmp_path, capsys):
     ]
 
 
-def test_names_of_columns_cannot_steer_the_terminal(tmp_path, capsys):
+def test_names_of_columns_cannot_control_the_terminal(tmp_path, capsys):
     """Control characters of a file are replaced, in tables and in messages."""
     data, saved = tmp_path / "d.csv", tmp_path / "p.json"
     names = ["\x1b[31mred", "id\x1b]0;title\x07", "ok"]

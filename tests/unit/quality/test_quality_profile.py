@@ -78,7 +78,7 @@ def test_census_features_have_readable_ordered_labels(census):
 
 
 def test_counts_are_those_of_numpy(census, train):
-    """Every value of the reference lies in one bin, right-open as in `numpy.histogram`."""
+    """Every value of the reference is in one bin, right-open as in `numpy.histogram`."""
     ages = census.features[0]
     inner = np.histogram(train["AGEP"], bins=[-np.inf, *ages.edges, np.inf])[0]
     assert (ages.counts, ages.size, ages.missing) == (tuple(inner.tolist()), 6000, 0)

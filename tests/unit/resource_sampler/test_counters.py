@@ -48,14 +48,14 @@ def test_counters_continue_after_a_restart_even_if_the_new_ones_are_higher(tmp_p
                 point(points, "otelml.process.children.cpu.time", **USER),
             )
         )
-        pid[0] = None  # nobody for one tick
+        pid[0] = None  # no process for one tick
         sampler.tick()
     expected = [(seconds, read, round(seconds * TICKS)) for seconds, read in ((10, 1000), (40, 4000), (69.9, 6990))]
     assert seen == [(pytest.approx(time), read, faults, pytest.approx(time)) for time, read, faults in expected]
 
 
 def test_a_reused_process_id_is_another_process(tmp_path):
-    """The start of the process distinguishes them."""
+    """Two processes of one id are distinguished by their start."""
     source = ProcessSource(100, proc=tmp_path)
     seen = []
     for seconds, start in ((10, 1), (12, 1), (30, 2)):
@@ -139,10 +139,10 @@ def test_counters_continue_when_a_container_restarts_under_its_name(data, tmp_pa
 
 def test_unsound_values_are_neither_added_nor_remembered():
     """A negative count stays negative, so that it becomes no point."""
-    continued = ContinuedCounters()
+    counters = ContinuedCounters()
     values = ((1, 10), (1, -5), (2, -5), (2, 3), (2, 2**63), (3, 1))
     seen = [
-        next(continued.apply([Reading(semconv.PROCESS_CPU_TIME, raw, USER)], lambda owner=owner: owner)).value
+        next(counters.apply([Reading(semconv.PROCESS_CPU_TIME, raw, USER)], lambda owner=owner: owner)).value
         for owner, raw in values
     ]
     assert seen == [10, -5, -5, 13, 2**63, 14]
@@ -150,10 +150,20 @@ def test_unsound_values_are_neither_added_nor_remembered():
 
 def test_gauges_and_gaps_pass_and_the_memory_is_bounded():
     """Only counters are continued; series that come and go do not fill the memory."""
-    continued = ContinuedCounters()
+    counters = ContinuedCounters()
     gauge, gap = Reading(semconv.PROCESS_MEMORY_USAGE, 7, {}), Gap("x", "absent")
-    passed = [*continued.apply([gauge, gap], lambda: 1), *continued.apply([gauge, gap], lambda: 2)]
+    passed = [*counters.apply([gauge, gap], lambda: 1), *counters.apply([gauge, gap], lambda: 2)]
     for number in range(2 * MAX_SERIES):
-        list(continued.apply([Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device": str(number)})], lambda: 1))
+        list(counters.apply([Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device": str(number)})], lambda: 1))
     assert passed == [gauge, gap] * 2
-    assert len(continued) == MAX_SERIES
+    assert len(counters) == MAX_SERIES
+
+
+def test_a_series_that_is_read_at_every_tick_is_not_forgotten():
+    """The series that was not read for longest makes room for a new one."""
+    counters = ContinuedCounters()
+    kept = Reading(semconv.PROCESS_CPU_TIME, 10, USER)
+    for number in range(2 * MAX_SERIES):
+        other = Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device": str(number)})
+        list(counters.apply([kept, other], lambda: 1))
+    assert next(counters.apply([kept], lambda: 2)).value == 20

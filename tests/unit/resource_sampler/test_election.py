@@ -31,7 +31,7 @@ for line in sys.stdin:
 
 
 class Worker:
-    """A real process that asks for the lock when it is told to."""
+    """A real process that asks for the lock for each line of its input."""
 
     def __init__(self, folder):
         self.process = subprocess.Popen(
@@ -241,7 +241,7 @@ def test_a_process_that_does_not_lead_names_the_leader(tmp_path):
 
 
 def test_two_services_of_one_script_do_not_share_a_lead(tmp_path, monkeypatch):
-    """They share a process group, but are not one server."""
+    """Services that share a process group without being one server each have a leader."""
     monkeypatch.setenv("OTEL_ML_INSTANCE_DIR", str(tmp_path))
     commands = (["server", "fraud:app"], ["server", "churn:app"], ["server", "fraud:app"])
     leaderships = [Leadership() for _ in commands]

@@ -57,7 +57,7 @@ def test_every_row_is_emitted_and_names_where_it_comes_from(emitted, source):
 
 
 def test_the_sampler_reports_about_itself_in_every_row():
-    """Duration, errors, overruns, last success, interval, own CPU."""
+    """The rows are duration, errors, overruns, last success, interval and own CPU time."""
     from otel_ml.resource_sampler._health import METRICS
 
     assert {metric.name for metric in METRICS} | {semconv.SAMPLER_TICK_DURATION.name} == {

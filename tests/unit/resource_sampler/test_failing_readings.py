@@ -41,7 +41,7 @@ BEGIN = (
 
 
 def test_a_recovered_reading_is_logged_after_three_good_ticks(caplog):
-    """One line when the failure starts, one when it is over."""
+    """One line reports the start of a failure, one its end."""
     assert lines(caplog, REFUSED, Report((SOUND,)), ticks=5) == [
         BEGIN,
         "otel-ml: process disk io of the process is read again",
@@ -89,7 +89,7 @@ def test_one_missing_process_is_one_line(caplog, pid):
 
 
 def test_points_without_room_are_counted_and_logged_once(caplog):
-    """Nothing is left out silently."""
+    """Points beyond the limit are not left out silently."""
     many = Report(tuple(Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(MAX_POINTS + 9)))
     sampler = ResourceSampler(sources=[Scripted(many)], budget=64)
     points = [sampler.tick() for _ in range(2)][-1]

@@ -38,7 +38,7 @@ def test_the_interval_has_an_upper_limit():
 
 
 def test_the_budget_comes_from_the_argument_then_the_environment_then_the_default(monkeypatch):
-    """Arguments win."""
+    """The argument wins over the variable, and the variable over the default."""
     assert Interval(1.0).budget == 0.01
     monkeypatch.setenv("OTEL_ML_SAMPLER_BUDGET", "0.5")
     assert (Interval(1.0).budget, Interval(1.0, 0.2).budget) == (0.5, 0.2)

@@ -139,7 +139,7 @@ def test_a_later_process_of_the_same_id_is_another_process():
 
 
 def test_the_oldest_process_of_a_name_is_found_that_is_alive():
-    """Neither one that only waits for its parent nor the sampler itself."""
+    """A zombie and the sampler itself are skipped."""
     machine = Machine(p5=("zombie", 0.5, 1.0), p9=("worker", 3.0, 1.0), p8=("worker", 2.0, 1.0))
     machine.table[psutil.Process().pid] = ("worker", 1.0, 1.0)
     now = [0.0]

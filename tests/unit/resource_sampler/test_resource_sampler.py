@@ -171,7 +171,7 @@ def test_a_source_that_hangs_is_named_once_in_the_log_and_once_when_it_returns(p
 
 
 def test_stop_withdraws_the_points_and_is_safe_at_any_time(provider, collect):
-    """Before start, twice, and again after a restart."""
+    """`stop` is safe before start, twice, and after a restart."""
     source = Scripted(1)
     sampler = ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64)
     sampler.stop()
@@ -243,13 +243,13 @@ def test_what_is_switched_off_starts_no_thread(provider, monkeypatch, name, valu
 
 @pytest.mark.parametrize("interval", [0, -1, 0.001, float("nan"), float("inf"), 1e10])
 def test_an_interval_that_makes_no_sense_is_refused(interval):
-    """Before any traffic, with the value in the message."""
+    """The message names the value, before any traffic."""
     with pytest.raises(ValueError, match=r"^interval=.* must be a number of seconds from 0.05 to 86400$"):
         ResourceSampler(interval)
 
 
 def test_an_unknown_mode_is_refused():
-    """Before any traffic, with the remedy."""
+    """The message names the remedy, before any traffic."""
     with pytest.raises(ValueError, match="^mode='pod' is unknown: use process, sidecar or node$"):
         ResourceSampler(mode="pod")
 
@@ -263,7 +263,7 @@ def test_an_unknown_mode_is_refused():
     ],
 )
 def test_the_sources_of_each_mode_read_this_machine(mode, names):
-    """One snapshot of the real machine, without a thread."""
+    """Each mode takes one snapshot of the real machine, without a thread."""
     snapshot = ResourceSampler(mode=mode).sample()
     assert [part.source for part in snapshot.sources] == names
     assert {r.metric.name for part in snapshot.sources for r in part.readings} >= {"process.cpu.time"}
@@ -335,7 +335,7 @@ print(seen)
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_shows_nothing_of_its_parent_and_samples_on_demand(provider, collect):
-    """No stale point, no offset from the parent's counters; the first collection starts the child's thread."""
+    """No stale point and no offset is inherited; the first collection starts the child's thread."""
     source = Scripted(100, metric=semconv.PROCESS_CPU_TIME)
 
     with ResourceSampler(0.05, sources=[source], meter=provider.meter, budget=64) as sampler:

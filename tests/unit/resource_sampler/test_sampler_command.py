@@ -41,7 +41,7 @@ SNAPSHOT = Snapshot(
 
 
 def test_the_table_shows_what_was_read_what_is_missing_and_how_long_it_took():
-    """Values in units for people; a gap with its reason."""
+    """Values have units for people, gaps have their reasons."""
     assert as_table(SNAPSHOT).splitlines() == [
         "SOURCE  METRIC                     VALUE     FROM           ATTRIBUTES",
         "host    system.memory.usage        3 GiB     /proc/meminfo  state=used",
@@ -57,7 +57,7 @@ def test_the_table_shows_what_was_read_what_is_missing_and_how_long_it_took():
 
 
 def test_json_has_the_same_with_units_and_reasons():
-    """Base units, whole attribute names."""
+    """The JSON has base units and whole attribute names."""
     document = as_json(SNAPSHOT, "node")
     assert document["sources"] == [
         {"source": "host", "duration": 0.0005, "readings": 3},
@@ -140,7 +140,7 @@ def test_a_wrong_option_is_refused_by_the_parser(words, capsys):
 
 @pytest.mark.parametrize("variable", [{"OTEL_ML_SAMPLER": "off"}, {"OTEL_SDK_DISABLED": "true"}])
 def test_what_the_environment_switches_off_does_not_start(variable):
-    """One line and status 0: any other status would restart a sidecar again and again."""
+    """It prints one line and exits with 0: any other status would restart a sidecar again and again."""
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler']))"
     finished = subprocess.run(
         [sys.executable, "-c", code],
@@ -234,7 +234,7 @@ def test_a_full_disk_behind_standard_error_does_not_end_it():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")  # noqa: PTH110
 @pytest.mark.parametrize("form", ["--once", "--json"])
 def test_a_full_disk_behind_standard_output_is_one_line(form):
-    """And a status that a script sees."""
+    """The command prints one line and exits with a status other than 0."""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", form]
         finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
@@ -265,7 +265,7 @@ def test_a_setting_that_only_the_sdk_supports_exports_through_the_sdk(setting, w
 
 
 def test_through_the_sdk_it_samples_flushes_and_ends_too():
-    """The same command through the SDK, here to the console exporter."""
+    """The command exports through the SDK, here with the console exporter."""
     environment = {**os.environ, "OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "none"}
     environment |= {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler', '--interval', '0.2']))"
@@ -306,8 +306,8 @@ def test_a_signal_ends_it_with_a_last_export_and_status_0(name):
         command = [sys.executable, "-m", "otel_ml", "sampler", "--mode", "process", "--interval", "600"]
         command += ["--endpoint", f"http://127.0.0.1:{server.server_port}"]
         # The suite itself may run under nohup, which its children would inherit.
-        heard = lambda: signal.signal(getattr(signal, name), signal.SIG_DFL)  # noqa: E731
-        options = {"stderr": subprocess.PIPE, "text": True, "env": environment, "preexec_fn": heard}
+        default_signal = lambda: signal.signal(getattr(signal, name), signal.SIG_DFL)  # noqa: E731
+        options = {"stderr": subprocess.PIPE, "text": True, "env": environment, "preexec_fn": default_signal}
         with subprocess.Popen(command, **options) as sampler:
             assert sampler.stderr.readline().endswith("; Ctrl-C ends it\n")
             sampler.send_signal(getattr(signal, name))
@@ -337,7 +337,7 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored():
 
 
 def test_a_command_that_samples_loads_no_sdk():
-    """Without the SDK it needs half of the memory."""
+    """The command does not import the SDK, which halves its memory."""
     code = (
         "import sys; from otel_ml.cli import main\n"
         "main(['sampler', '--json'])\n"
@@ -350,7 +350,7 @@ def test_a_command_that_samples_loads_no_sdk():
 
 
 def test_help_has_an_example_and_loads_no_large_module():
-    """Help appears fast."""
+    """`--help` imports no large module, so that it appears fast."""
     code = (
         "import sys; from otel_ml.cli import main\n"
         "try: main(['sampler', '--help'])\n"

@@ -60,7 +60,7 @@ def test_nothing_else_is_below_zero(metric):
 
 
 def test_one_point_a_series_and_a_bounded_number_of_series():
-    """The same attributes twice would be added up by the SDK."""
+    """Repeated attributes are dropped, because the SDK would add them up."""
     double = [Reading(semconv.HW_POWER, 1.0, {"hw.id": "a"}), Reading(semconv.HW_POWER, 2.0, {"hw.id": "a"})]
     many = [Reading(semconv.HW_ENERGY, 1.0, {"hw.id": str(number)}) for number in range(MAX_POINTS + 9)]
     found = Points()
@@ -80,7 +80,7 @@ def test_each_cpu_of_the_largest_machine_has_its_points():
 
 
 def test_a_counter_that_outgrows_otlp_by_its_restarts_is_no_point():
-    """An encoder would fail on it, and all other figures with it."""
+    """A value beyond OTLP's integers is left out; the encoder would fail on the whole request."""
     points = Points()
     rows = [points.convert([Reading(semconv.SYSTEM_DISK_IO, value, {})]) for value in (2**63 - 1, 5)]
     assert rows == [({"system.disk.io": [(2**63 - 1, {})]}, 0), ({"system.disk.io": []}, 1)]
@@ -100,7 +100,7 @@ def test_a_counter_that_outgrows_otlp_by_its_restarts_is_no_point():
     ],
 )
 def test_a_failing_step_keeps_what_it_had_read_and_spoils_no_other(error, kind):
-    """One gap, the readings before it, and the steps after it."""
+    """The result has one gap, the readings before it, and the steps after it."""
     reading = Reading(semconv.HW_POWER, 1.0, {})
 
     def broken():

@@ -26,9 +26,9 @@ print(len(report.readings), sorted({gap.kind for gap in report.gaps}))
 """
 
 
-@pytest.mark.parametrize("files", ["kept", "opened anew"])
+@pytest.mark.parametrize("files", ["kept", "reopened"])
 def test_pipes_in_a_control_group_are_not_waited_for(data, tmp_path, files):
-    """Otherwise a container could block the sampler forever with a pipe."""
+    """A pipe in place of a file does not block the sampler."""
     tree = shutil.copytree(data / "cgroup_v2_nested", tmp_path / "tree")
     for path in (tree / "sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/cri-abc.scope").iterdir():
         if path.is_file() and path.name != "cgroup.type":

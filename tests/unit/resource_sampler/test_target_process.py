@@ -70,12 +70,12 @@ def test_the_sources_follow_the_process(proc):
     source = ProcessSource(lambda: pids[0], proc=proc, boot_clock=lambda: 1e6)
     first = source.read()
     pids[0] = None
-    nobody = source.read()
+    nothing = source.read()
     pids[0] = 4300
     second = source.read()
     assert {reading.value for reading in first.readings if reading.metric.name == "process.thread.count"} == {17}
-    assert nobody.readings == ()
-    assert nobody.gaps == (Gap("process", "vanished", "it has ended, or there is none of that name"),)
+    assert nothing.readings == ()
+    assert nothing.gaps == (Gap("process", "vanished", "it has ended, or there is none of that name"),)
     assert {reading.value for reading in second.readings if reading.metric.name == "process.thread.count"} == {1}
 
 

@@ -144,7 +144,7 @@ def test_a_request_over_the_limit_is_recognized(transport, grpc_receiver, code, 
 
 
 def test_an_answer_over_the_limit_is_left_alone(transport, grpc_receiver):
-    """Of an answer 64 KiB are taken; the receiver has the records all the same."""
+    """At most 64 KiB of an answer are read; the request counts as delivered."""
     grpc_receiver.script["traces"] = [GrpcReply(rejected=1, message="x" * BODY_BYTES)]
 
     assert transport.post(b"", 5.0) == Answer("accepted", "with an answer that is too large to be read")
@@ -185,7 +185,7 @@ def test_a_receiver_that_hangs_is_left_at_the_deadline(transport, grpc_receiver)
 
 
 def test_a_connection_that_is_cut_ends_the_request(transport, grpc_receiver):
-    """`close` from another thread, as at the end of a shutdown."""
+    """`close` from another thread ends a request, as at the end of a shutdown."""
     import threading
 
     grpc_receiver.default["traces"] = GrpcReply(delay=30)
@@ -195,7 +195,7 @@ def test_a_connection_that_is_cut_ends_the_request(transport, grpc_receiver):
 
 
 def test_a_receiver_that_comes_late_is_found_at_once(transport, grpc_receiver):
-    """No connection, several times; the first request after the receiver is up gets through."""
+    """After several failed connections the first request succeeds once the receiver is up."""
     grpc_receiver.close()
     down = [transport.post(b"", 2.0) for _ in range(4)]
     grpc_receiver.open()
@@ -205,7 +205,7 @@ def test_a_receiver_that_comes_late_is_found_at_once(transport, grpc_receiver):
 
 
 def test_headers_and_compression_are_sent(make_grpc_engine, grpc_receiver):
-    """Headers go as metadata, in lower case."""
+    """Headers are sent as metadata, in lower case."""
     engine = make_grpc_engine(headers={"Authorization": "Bearer t"}, compression="gzip")
     engine.offer(Sample())
 

@@ -22,7 +22,7 @@ def test_what_runs_too_long_is_cut_and_nothing_else():
 
 
 def test_a_deadline_that_has_passed_cuts_at_once():
-    """Nobody waits for another one's deadline."""
+    """No block waits for the deadline of another one."""
     watchdog, cut = Watchdog(), threading.Event()
     with watchdog.watching(time.monotonic() - 1, cut.set):
         assert cut.wait(10)

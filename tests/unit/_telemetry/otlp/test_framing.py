@@ -33,14 +33,14 @@ def test_a_run_is_the_repeated_field_of_its_scope_message(names):
 
 @given(NAMES)
 def test_a_run_is_split_into_its_records(names):
-    """Each under the same scope and counted once."""
+    """Each record has the same scope and is counted once."""
     (run,) = _framing.join(b"scope", [framed(message(name)) for name in names])
 
     assert _framing.split(run) == [_framing.frame(b"scope", message(name)) for name in names]
 
 
 def test_a_single_metric_keeps_its_data_points():
-    """Its count is not that of the records."""
+    """A metric counts its data points, not its records."""
     metric = _framing.frame(b"scope", b"m" * 300, 7)
 
     assert _framing.split(metric) == [metric]
@@ -55,7 +55,7 @@ def test_long_records_are_not_joined(length, runs):
 
 
 def test_nothing_is_no_run():
-    """An empty run could not be split."""
+    """Joining no records gives no run."""
     assert _framing.join(b"scope", []) == []
 
 
@@ -82,7 +82,7 @@ def test_a_request_is_read_back(scopes):
 
 
 def test_metrics_of_a_request_count_their_data_points():
-    """Of each kind."""
+    """The data points of every kind of metric are counted."""
     metrics = [Metric(name="none")]
     for index, kind in enumerate(("gauge", "sum", "histogram", "exponential_histogram", "summary"), start=1):
         metric = Metric(name=kind, description="d", unit="1")
@@ -96,7 +96,7 @@ def test_metrics_of_a_request_count_their_data_points():
 
 @given(st.binary(max_size=200))
 def test_other_bytes_are_read_or_refused(body):
-    """Anything: either a ValueError or records."""
+    """Arbitrary bytes give either a ValueError or records."""
     try:
         _, records = _framing.parse_request(body, points=True)
     except ValueError:
@@ -106,7 +106,7 @@ def test_other_bytes_are_read_or_refused(body):
 
 
 def test_a_cut_request_is_refused():
-    """At every length."""
+    """A request that is cut at any length raises ValueError."""
     body = _framing.encode_request(
         _framing.resource_fields(b"r"), [_framing.frame(_framing.scope_fields(b"s"), message("n"))]
     )

@@ -41,7 +41,7 @@ def test_a_whole_number_beside_a_score_is_a_class(result: dict[str, Any], expect
     ],
 )
 def test_the_likelier_of_two_declared_classes_is_predicted(result: Any, rows: int | None, expected: Output) -> None:
-    """As `predict` of scikit-learn does; the score stays that of the positive class."""
+    """The class is that of scikit-learn's `predict`; the score stays that of the positive class."""
     assert recognise(result, task="binary", classes=["0", "1"], batch=False, rows=rows) == expected
 
 

@@ -112,7 +112,7 @@ def test_the_fast_path_is_taken(monkeypatch):
 
 @pytest.mark.parametrize("sampler", ["always_on", "always_off"])
 def test_the_ids_are_the_same_wherever_they_are_read(sampler, monkeypatch):
-    """Inside the call, after it, and in the event."""
+    """Ids are equal inside the call, after it, and in the event."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     with InMemoryTelemetry() as telemetry:
         model = otel_ml.Model("m", "1", task="binary", events="all")

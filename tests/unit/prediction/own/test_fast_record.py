@@ -60,7 +60,7 @@ def test_the_values_are_offered_in_the_order_of_the_record(monkeypatch):
 
 
 def unpackings() -> list[list[str]]:
-    """The names of every assignment that takes a record apart."""
+    """The names of every assignment that unpacks a record."""
     targets = [
         node.targets[0]
         for path in SOURCES
@@ -71,11 +71,11 @@ def unpackings() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("names", unpackings())
-def test_a_record_is_taken_apart_in_the_order_of_its_fields(names):
-    """Each name of an unpacking is that of the field in its place."""
+def test_a_record_is_unpacked_in_the_order_of_its_fields(names):
+    """Each unpacked name is that of the field in its place."""
     assert names == [field if name != "_" else "_" for name, field in zip(names, FastRecord._fields, strict=True)]
 
 
 def test_the_unpackings_are_found():
-    """The rendering and the template each take a record apart."""
+    """The rendering and the template each unpack a record."""
     assert len(unpackings()) == 2

@@ -84,7 +84,7 @@ def value(body, name):
 
 
 def test_readings_self_metrics_and_the_ledger_are_one_request():
-    """One request per tick; the ledger of the points before it is exact."""
+    """Each tick sends one request; the ledger of the points before it is exact."""
     receiver = Receiver(ACCEPTED)
     direct = export(receiver)
     direct.step(101.0, threading.Event())
@@ -137,7 +137,7 @@ def test_the_ledger_counts_each_final_answer():
 
 
 def test_a_web_page_is_no_acceptance(receiver):
-    """As in the engine: a captive portal has taken nothing, whatever its status."""
+    """As in the engine, a web page accepts nothing, whatever its status."""
     receiver.script["metrics"] = [Reply(body=b"<html>Log in</html>", headers={"content-type": "text/html"})]
     config = Config(endpoint=receiver.url).metrics
     transport = HttpTransport("metrics", config)
@@ -150,7 +150,7 @@ def test_a_web_page_is_no_acceptance(receiver):
 
 @pytest.mark.parametrize("failure", [AWAY, Answer("retry", "HTTP 503")])
 def test_a_receiver_that_is_down_costs_counted_points_and_two_lines(failure, caplog):
-    """One line when it fails, with the remedy, and one when it works; the next snapshot has the missing values."""
+    """One line reports the failure with its remedy and one the recovery; the next snapshot has the missing values."""
     caplog.set_level("INFO", "otel_ml")
     receiver = Receiver(failure, failure, failure, ACCEPTED)
     direct = export(receiver)
@@ -268,7 +268,7 @@ def test_points_that_cannot_be_sent_at_the_end_are_counted():
 
 
 def test_headers_and_compression_are_those_of_the_settings(receiver):
-    """OTEL_EXPORTER_OTLP_*."""
+    """The sampler's requests follow OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_COMPRESSION."""
     config = Config(endpoint=receiver.url, headers={"authorization": "Bearer x"}, compression="gzip").metrics
     transport = HttpTransport("metrics", config)
     direct = DirectExport(ResourceSampler(1.0, sources=[One()]), config=config, resource={}, transport=transport)
@@ -281,7 +281,7 @@ def test_headers_and_compression_are_those_of_the_settings(receiver):
 
 
 def test_a_certificate_that_cannot_be_read_is_one_clear_line(tmp_path, monkeypatch):
-    """At the start, by the variable's name or with the reason."""
+    """The start fails with the variable's name or the reason."""
     for name, match in (
         ("none.pem", "CERTIFICATE names .* no file"),
         ("bad.pem", "^the certificates for https://c:1/"),

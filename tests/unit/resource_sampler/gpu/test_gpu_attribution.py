@@ -95,7 +95,7 @@ def test_children_belong_to_the_process(processes, read):
 
 
 def test_the_first_process_of_a_container_has_children_too(processes, read):
-    """Its id is 1, which outside of a container is the system's."""
+    """Id 1 in a container is treated as any other process."""
     processes(1, parent=0)
     processes(8, parent=1, cuda=True)
     assert used(read(f"0 - 0 process 8 {MIB}", pid=1)) == {("GPU-a", "pid", None): MIB}
@@ -141,7 +141,7 @@ def test_two_lists_of_different_namespaces_are_not_mixed(processes, read):
 
 
 def test_an_idle_process_among_busy_ones_has_a_share_of_zero(processes, read):
-    """The driver leaves out exactly the processes that did nothing."""
+    """The driver leaves out the processes that did nothing; their share is 0."""
     processes(500, cuda=True)
     report = read(f"0 - 0 process 500 {MIB}", f"0 - 0 process 900 {MIB}", "0 - 0 busy 900 80", pid=500)
     assert busy(report) == {("GPU-a", "pid"): 0.0}
@@ -172,7 +172,7 @@ def test_garbage_ids_are_refused(processes, read, pid):
 
 
 def test_garbage_shares_are_refused(processes, read):
-    """More than 100 % is no share."""
+    """A share of more than 100 % is refused."""
     processes(500, cuda=True)
     assert busy(read(f"0 - 0 process 500 {MIB}", "0 - 0 busy 500 4000", pid=500)) == {}
 
@@ -215,13 +215,13 @@ def test_the_only_gpu_without_other_processes_is_ours_as_an_upper_bound(processe
     ],
 )
 def test_nothing_is_split_by_guess(processes, read, rules, gpu_count, cuda):
-    """Another process, a second GPU, no CUDA, no list or no memory: no figure."""
+    """With another process, a second GPU, no CUDA, no list or no memory there is no figure."""
     processes(500, cuda=cuda)
     assert used(read(*rules, gpu_count=gpu_count, pid=500)) == {}
 
 
 def test_a_mig_instance_of_ones_own_is_exclusive(processes, read):
-    """The normal, good case in a cluster."""
+    """A single visible MIG instance, the usual case in a cluster, is attributed as exclusive."""
     processes(500, cuda=True)
     report = read(
         "0 - 0 value mig.mode 1",
@@ -263,7 +263,7 @@ def test_containers_of_a_machine_are_kept_apart(processes, read):
 
 
 def test_attribution_that_is_off_asks_for_no_processes(read, driver):
-    """The process list is the most expensive call."""
+    """The process list, the most expensive call, is not requested."""
     report = read(attribution="off")
     assert (
         driver.calls("nvmlDeviceGetComputeRunningProcesses_v3") == driver.calls("nvmlDeviceGetProcessUtilization") == 0
@@ -281,7 +281,7 @@ def test_the_list_of_one_gpu_is_bounded(processes, read, others, expected):
 
 
 def test_what_is_remembered_of_processes_is_bounded(processes, tmp_path, monkeypatch):
-    """Workers come and go for months."""
+    """Processes that come and go do not fill the memory."""
     from otel_ml.resource_sampler.gpu import _process_owners
 
     monkeypatch.setattr(_process_owners, "_MAX_REMEMBERED", 3)

@@ -74,7 +74,7 @@ def energies(driver, source, *seconds):
 
 
 def test_a_wrapped_counter_of_the_driver_continues(driver, gpus):
-    """32 bits at 200 MB/s wrap every 21 seconds."""
+    """A counter of 32 bits, which wraps every 21 seconds at 200 MB/s, continues."""
     driver.load("0 - * value field:197 0 rate 200000000 bits 32 type 1", gpus=1)
     source = gpus()
     moved = []
@@ -98,13 +98,13 @@ def test_energy_continues_over_a_reload_of_the_driver(driver, gpus):
 
 
 def test_energy_is_not_counted_twice_when_only_the_library_was_away(driver, gpus):
-    """The same driver continues its own counters."""
+    """With the same driver version the counters continue."""
     driver.load("45 75 * return nvmlDeviceGetFieldValues 1", "45 75 * return nvmlInitWithFlags 1", gpus=1)
     assert energies(driver, gpus(), 30, 50, 80, 100, 120)[-1] == (7500 + 310500 * 120) / 1000
 
 
 def test_another_driver_version_restarts_all_counters(driver, gpus):
-    """Also one that is higher by now than it was before."""
+    """A counter that is higher than before has restarted as well."""
     driver.load(
         "35 75 * return nvmlInitWithFlags 9",
         "35 75 * return nvmlDeviceGetFieldValues 9",

@@ -53,7 +53,7 @@ def test_instances_have_their_memory_and_their_parent(driver, gpus):
     assert memory(report, "hw.gpu.memory.limit") == {"MIG-x": 10**10, "MIG-y": 10**10, "GPU-b": 85899345920}
 
 
-def test_a_parent_keeps_only_what_belongs_to_the_board(driver, gpus):
+def test_a_parent_keeps_only_what_belongs_to_the_card(driver, gpus):
     """It has power, energy, temperature, clocks and fans; figures of its instances are not reported twice."""
     driver.load(*MIG, *TWO)
     (report,) = run(driver, gpus(), 30)
@@ -105,7 +105,7 @@ def test_an_instance_that_is_destroyed_is_no_lost_gpu(driver, gpus):
 
 
 def test_the_drivers_event_of_a_new_layout_is_acted_on_at_the_next_tick(driver, gpus):
-    """Without waiting for the slow tick."""
+    """The layout is read again without waiting for the slow tick."""
     driver.load(*MIG, *TWO[:7], *instance(1, "MIG-y", 9, free=5, window="41 -"), "41 - 0 event 256 0")
     source = gpus(poll=0.01)
     run(driver, source, 30, 40)
@@ -164,7 +164,7 @@ def test_processes_of_an_instance_are_its_own_and_never_utilization(driver, gpus
 
 
 def test_gpm_is_the_utilization_of_instances(driver, gpus):
-    """From the second tick on, by the parent and the instance's number; all samples are freed in the end."""
+    """Figures begin at the second tick, by the parent and the instance's number; all samples are freed at the end."""
     driver.load(*MIG, *TWO)
     source = gpus(gpm=True)
     reports = run(driver, source, 30, 40)

@@ -65,7 +65,7 @@ def models_of(report):
 
 
 def test_models_have_the_memory_that_loading_them_took(cuda, driver, gpus):
-    """By GPU and model, and the allocator's figure is the process's share."""
+    """Memory is reported by GPU and model; the share of the process is the allocator's figure."""
     load(cuda, "fraud", "1", 100)
     load(cuda, "churn", "2", 40, number=1)
     driver.at(30)
@@ -126,7 +126,7 @@ def test_the_services_error_passes_through(cuda):
 
 
 def test_cuda_that_was_not_started_is_not_started_by_us(monkeypatch):
-    """A context costs hundreds of megabytes."""
+    """No CUDA context is created, since it costs hundreds of megabytes."""
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda("a", is_initialized=False)))
     assert allocated() == []
 
@@ -135,7 +135,7 @@ def test_cuda_that_was_not_started_is_not_started_by_us(monkeypatch):
     "torch", [None, SimpleNamespace(), SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: 1 // 0))]
 )
 def test_a_missing_or_other_framework_has_no_figures(monkeypatch, torch):
-    """Any object may be imported under that name."""
+    """A module named torch that is another object gives no figures."""
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert allocated() == []
 

@@ -42,7 +42,7 @@ def test_all_figures_of_all_gpus(driver, gpus):
 
 
 def test_a_source_gives_only_metrics_that_it_names(driver, gpus):
-    """The sampler creates its instruments from that list."""
+    """All readings belong to the metrics from which the sampler creates its instruments."""
     source = gpus(gpm=True)
     assert {reading.metric for reading in at(driver, source, 30, 60).readings} <= set(source.metrics)
 
@@ -265,7 +265,7 @@ def test_more_processes_than_there_is_room_for_are_no_sum(driver, gpus):
 
 
 def test_a_package_that_shadows_the_binding_is_named(driver, gpus):
-    """The old third-party pynvml has the same module name."""
+    """The old third-party package of the same module name is refused by name."""
     report = gpus(nvml=types.ModuleType("pynvml")).read()
     assert report.gaps == (Gap("nvml", "driver", "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py"),)
 
@@ -345,7 +345,7 @@ def test_gpus_beyond_the_limit_are_left_out_and_named(driver, gpus):
 
 
 def test_a_gpu_that_cannot_be_opened_is_a_gap_beside_the_others(driver, gpus):
-    """A device that the container may not use."""
+    """A device that the container may not use is a gap; the others are read."""
     driver.load("0 - 0 return nvmlDeviceGetHandleByIndex_v2 4")
     report = at(driver, gpus(attribution="off"), 30)
     assert {row[2].get("hw.id", "")[:5] for row in rows_of(report)} == {"GPU-b"}
@@ -397,7 +397,7 @@ def test_a_shutdown_that_fails_is_no_fault(driver, gpus):
 
 
 def test_the_driver_is_not_touched_before_the_first_reading(driver, gpus):
-    """NVML touched before a fork breaks the workers."""
+    """NVML is not called before a possible fork, which would break the workers."""
     gpus()
     assert driver.table() == {}
 
@@ -462,7 +462,7 @@ def test_a_missing_binding_names_the_extra():
 
 
 def test_the_real_binding_without_a_driver_is_one_gap():
-    """nvidia-ml-py as installed, on a machine without a GPU."""
+    """The installed nvidia-ml-py gives one gap on a machine without a GPU."""
     code = "from otel_ml.resource_sampler import GpuSource; print(GpuSource().read())"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "Gap(what='nvml', kind='driver', detail='NVML Shared Library Not Found')" in finished.stdout

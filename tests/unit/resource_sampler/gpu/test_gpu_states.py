@@ -46,7 +46,7 @@ def test_no_driver_is_no_point_and_one_line(driver, gpus, lines):
 
 
 def test_a_driver_that_arrives_later_is_found(driver, gpus, lines):
-    """The sampler may be up before the driver."""
+    """GPUs are read once the driver is there, even if the sampler started first."""
     driver.load("0 20 * return nvmlInitWithFlags 12", "20 40 * return nvmlInitWithFlags 9")
     reports = run(driver, gpus(), 0, 10, 20, 30, 40, 60, 90)
     assert [len(report.readings) > 0 for report in reports] == [False] * 4 + [True] * 3
@@ -57,7 +57,7 @@ def test_a_driver_that_arrives_later_is_found(driver, gpus, lines):
 
 
 def test_no_visible_gpu_is_not_healthy_and_idle(driver, gpus):
-    """A broken device mount looks like this."""
+    """A driver without visible GPUs, as with a broken device mount, is a gap."""
     driver.load(gpus=0)
     (report,) = run(driver, gpus(), 30)
     assert (report.readings, report.gaps) == ((), (Gap("nvml", "driver", "the driver shows no GPU"),))
@@ -65,7 +65,7 @@ def test_no_visible_gpu_is_not_healthy_and_idle(driver, gpus):
 
 @pytest.mark.parametrize("code", [1, 9, 12, 18])
 def test_a_driver_that_goes_takes_all_gpus_and_comes_back(driver, gpus, lines, code):
-    """The library is shut down, initialised again, and everything is found anew; one line each way."""
+    """The library is shut down, initialised again, and everything is found again; one line reports each change."""
     driver.load(f"45 75 * return nvmlDeviceGetFieldValues {code}", f"45 75 * return nvmlInitWithFlags {code}")
     source = gpus()
     reports = run(driver, source, 30, 40, 50, 60, 70, 80, 90, 100, 110, 140)
@@ -80,8 +80,8 @@ def test_a_driver_that_goes_takes_all_gpus_and_comes_back(driver, gpus, lines, c
 
 
 @pytest.mark.parametrize("code", [11, 15, 16, 28])
-def test_a_lost_gpu_is_failed_and_the_other_goes_on(driver, gpus, lines, code):
-    """Nothing but whether it is back is asked of it, its state says so, and the log has one line."""
+def test_a_lost_gpu_is_failed_and_the_other_is_still_read(driver, gpus, lines, code):
+    """Only its return is checked, its state is failed, and one line is logged."""
     driver.load(f"45 - 0 return * {code}")
     source = gpus()
     reports = run(driver, source, 30, 50, 60, 70, 90)
@@ -100,8 +100,8 @@ def test_a_stale_handle_is_a_lost_gpu_only_where_it_worked_before(driver, gpus, 
     ]
 
 
-def test_a_lost_gpu_is_taken_up_when_it_is_back(driver, gpus, lines):
-    """It is looked for after five, ten, twenty seconds, up to a minute; its return is said once."""
+def test_a_lost_gpu_is_read_again_when_it_is_back(driver, gpus, lines):
+    """It is looked for after five, ten, twenty seconds, up to a minute; one line reports its return."""
     driver.load("45 95 0 return * 15")
     source = gpus()
     reports = run(driver, source, 30, 50, 56, 70, 100, 130, 140, 150)
@@ -115,8 +115,8 @@ def test_a_lost_gpu_is_taken_up_when_it_is_back(driver, gpus, lines):
     ]
 
 
-def test_a_gpu_that_goes_and_comes_many_times_is_said_each_time(driver, gpus, lines):
-    """One line a change, not one a tick."""
+def test_a_gpu_that_goes_and_comes_many_times_is_logged_each_time(driver, gpus, lines):
+    """There is one line for each change, not for each tick."""
     driver.load(*[f"{start} {start + 40} 0 return * 15" for start in (45, 145, 245)])
     run(driver, gpus(), *range(30, 400, 10))
     assert [line.partition(" (")[0] for _, line in lines()] == [
@@ -143,7 +143,7 @@ def test_one_unknown_error_costs_one_figure(driver, gpus):
 
 
 def test_a_gpu_that_is_plugged_in_is_found(driver, gpus):
-    """The count is asked at each slow tick."""
+    """The number of GPUs is read at each slow tick."""
     driver.load("0 55 * value gpus 1")
     reports = run(driver, gpus(), 30, 40, 60, 70)
     assert [sorted(states(report)) for report in reports] == [
@@ -155,7 +155,7 @@ def test_a_gpu_that_is_plugged_in_is_found(driver, gpus):
 
 
 def test_a_gpu_that_is_unplugged_is_failed(driver, gpus, lines):
-    """It was there, so its absence is a state."""
+    """A GPU that was seen once has a state when it is absent."""
     driver.load("55 - * value gpus 1", "55 - 1 return * 28")
     reports = run(driver, gpus(), 30, 60, 90)
     assert [states(report) for report in reports[1:]] == [{"GPU-a": "ok", "GPU-b": "failed"}] * 2
@@ -189,7 +189,7 @@ def test_indices_that_change_do_not_change_who_is_who(driver, gpus):
 
 
 def test_pauses_vary_so_that_workers_do_not_ask_in_step(driver, gpus):
-    """By a tenth either way."""
+    """Pauses vary by a tenth either way."""
     driver.load("0 - * return nvmlInitWithFlags 9")
     early, late = gpus(jitter=lambda: 0.0), gpus(jitter=lambda: 1.0)
     for source, expected in ((early, 2), (late, 1)):

@@ -59,7 +59,7 @@ TABLE = [
     ("otelml.gpu.dram.activity", "", "nvmlGpmMetricsGet", "value gpm:10 4", 0.04),
     ("otelml.gpu.process.count", "other", "nvmlDeviceGetComputeRunningProcesses_v3", "process 900 1", 1),
 ]
-"""Metric, the attribute that tells its series apart, the call, the answer of that call, and the figure that it gives."""
+"""Metric, the attribute that distinguishes its series, the call, the answer of that call, and the figure that it gives."""
 FALLBACKS = [
     ("hw.gpu.utilization", "general", "nvmlDeviceGetUtilizationRates", "value utilization 21", 0.21, ["return nvmlDeviceGetSamples 3"]),
     ("hw.power", "", "nvmlDeviceGetFieldValues", "value field:186 1600 type 1", 1.6, ["return field:185 3"]),

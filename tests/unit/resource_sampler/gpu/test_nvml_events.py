@@ -35,7 +35,7 @@ def lines(caplog):
 
 
 def test_operator_codes_start_at_zero(driver, gpus):
-    """So that `increase` sees the first one."""
+    """Codes for operators start at 0, so that `increase` sees the first event."""
     driver.at(30)
     rows = [row for row in rows_of(gpus().read(), "hw.errors") if "xid" in row[2]["error.type"]]
     assert rows == [*xids(*A), *xids(*B)]
@@ -69,7 +69,7 @@ def test_an_event_is_seen_between_two_ticks(driver, gpus, lines):
 
 
 def test_a_storm_of_one_code_is_one_line_a_minute_and_a_full_count(lines):
-    """XID 45 comes by the thousand when a job is torn down."""
+    """Thousands of events of one code are all counted, with one line a minute."""
     now = [0.0]
     counts = XidCounts(lambda: now[0])
     counts.expect(DeviceIdentity("GPU-a", "GPU 0", "H100"))
@@ -97,7 +97,7 @@ def test_codes_beyond_the_cap_are_counted_together():
 
 
 def test_the_watch_does_not_end_with_an_error(driver, gpus):
-    """It pauses longer, says so by nothing, and goes on where it was."""
+    """After an error it pauses longer, logs nothing, and continues."""
     driver.load("40 60 * return nvmlEventSetWait_v2 999", "50 - 0 event 8 74")
     source = gpus(poll=0.01, slow=1e6)
     driver.at(30)
@@ -108,7 +108,7 @@ def test_the_watch_does_not_end_with_an_error(driver, gpus):
     wait_for(lambda: counts_of(source) == {("GPU-a", "xid_74"): 1})
 
 
-def test_a_failed_set_is_made_anew_at_the_next_slow_tick(driver, gpus):
+def test_a_failed_set_is_made_again_at_the_next_slow_tick(driver, gpus):
     """One lost GPU in it must not keep the others' events away; there is never more than one set."""
     driver.load("40 50 * return nvmlEventSetWait_v2 15", "40 - 0 return * 15", "75 - 1 event 8 95")
     source = gpus(poll=0.01)
@@ -126,7 +126,7 @@ def test_a_failed_set_is_made_anew_at_the_next_slow_tick(driver, gpus):
 
 
 def test_counts_outlive_the_driver(driver, gpus):
-    """They go on where they were when it is back."""
+    """Counts continue from their last values when the driver is back."""
     driver.load(
         "40 - 0 event 8 48",
         "45 75 * return nvmlInitWithFlags 9",
@@ -161,7 +161,7 @@ def test_a_gpu_without_events_has_no_event_thread(driver, gpus):
 )
 @pytest.mark.parametrize("code", [3, 4, 999])
 def test_events_that_cannot_be_had_cost_no_figure(driver, gpus, function, code):
-    """The other readings are whole."""
+    """All other readings are complete."""
     driver.load(f"0 - * return {function} {code}")
     source = gpus()
     driver.at(30)
@@ -170,7 +170,7 @@ def test_events_that_cannot_be_had_cost_no_figure(driver, gpus, function, code):
 
 
 def test_the_thread_ends_with_the_source(driver, gpus):
-    """And the set is freed after it, never under it."""
+    """The event set is freed after the thread has ended, never before."""
     source = gpus(poll=0.01)
     driver.at(30)
     source.read()

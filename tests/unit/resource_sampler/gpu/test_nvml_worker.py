@@ -46,7 +46,7 @@ class Host:
 
 
 def test_work_is_done_on_one_thread_one_after_the_other():
-    """Always the same thread, and never the caller's."""
+    """All work runs on the same thread, never on the caller's."""
     worker = DriverThread()
     names = {worker.ask(lambda: threading.current_thread().name, 5.0) for _ in range(20)}
     assert names == {"otel-ml-nvml"}
@@ -94,7 +94,7 @@ def _answers(worker):
 
 
 def test_work_that_raises_is_none_and_counted(caplog):
-    """A mistake of ours ends neither the thread nor the sampler."""
+    """An error of ours ends neither the thread nor the sampler."""
     worker = DriverThread()
     assert worker.ask(lambda: 1 // 0, 5.0) is None
     assert worker.ask(lambda: 7, 5.0) == 7
@@ -114,7 +114,7 @@ def test_a_hanging_call_holds_neither_the_end_nor_what_is_done_then():
     wait_for(lambda: not worker.is_alive)
     assert done == ["closed"]
     assert worker.end(lambda: done.append("again"), 0.01) is True
-    assert worker.ask(lambda: "anew", 5.0) == "anew"
+    assert worker.ask(lambda: "again", 5.0) == "again"
     worker.end(lambda: None, 5.0)
 
 
@@ -127,8 +127,8 @@ def test_a_hanging_call_holds_neither_the_end_nor_what_is_done_then():
         "nvmlDeviceGetComputeRunningProcesses_v3",
     ],
 )
-def test_a_call_that_never_returns_stops_gpu_readings_and_is_said_once(driver, gpus, caplog, function):
-    """What was counted stays; nothing further is asked of the driver; on its return all goes on."""
+def test_a_call_that_never_returns_stops_gpu_readings_and_is_logged_once(driver, gpus, caplog, function):
+    """Counts are kept, the driver is not called again, and readings continue once the call has returned."""
     caplog.set_level(logging.INFO, "otel_ml")
     driver.load(f"0 500 * delay {function} {FOREVER}")
     source = gpus(deadline=0.05)
@@ -149,7 +149,7 @@ def test_a_call_that_never_returns_stops_gpu_readings_and_is_said_once(driver, g
     ]
 
 
-def test_cold_gpus_that_take_their_time_once_are_not_said(driver, gpus, caplog):
+def test_cold_gpus_that_take_their_time_once_are_not_logged(driver, gpus, caplog):
     """Opening a GPU takes seconds without persistence mode; that is no hanging driver."""
     caplog.set_level(logging.INFO, "otel_ml")
     driver.load("0 - 0 delay nvmlDeviceGetHandleByIndex_v2 300")
@@ -223,14 +223,14 @@ def run_alone(library, tmp_path, *rules, program=PATIENT, **variables):
 
 
 def test_the_interpreter_ends_without_a_call_in_flight(nvml_library, tmp_path):
-    """A source that nobody closed: the threads are drained first, since the library is torn down under them."""
+    """The threads of a source that was not closed are drained first, since the library is torn down under them."""
     output, errors, counts = run_alone(nvml_library, tmp_path, "0 - * delay nvmlDeviceGetClockInfo 20")
     assert (output, errors) == ("True\n", "")
     assert (counts["inside"], counts["overlaps"], counts["after_shutdown"]) == (0, 0, 0)
 
 
 def test_the_interpreter_ends_although_a_call_never_returns(nvml_library, tmp_path):
-    """It waits a second for the call, no longer."""
+    """The exit waits at most a second for the call."""
     program = PROGRAM.format(deadline=0.05)
     output, errors, counts = run_alone(
         nvml_library, tmp_path, f"0 - * delay nvmlInitWithFlags {FOREVER}", program=program
@@ -253,7 +253,7 @@ def test_the_command_reads_gpus_through_the_real_binding(nvml_library, tmp_path)
 
 
 def test_a_child_ends_although_its_parent_forked_in_a_call_that_never_returns(nvml_library, tmp_path):
-    """Neither thread nor locks of the parent are waited for at the child's own end."""
+    """The child's exit waits for neither thread nor lock of the parent."""
     program = """
     import os, sys
     from otel_ml.resource_sampler import GpuSource

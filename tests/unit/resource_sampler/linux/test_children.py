@@ -63,7 +63,7 @@ def test_a_new_child_is_found_at_the_next_search(proc):
 
 
 def test_the_time_of_an_ended_child_stays(proc):
-    """Its time is then part of the ancestor that waited for it."""
+    """The time of an ended child is part of the ancestor that waited for it."""
     watched = Watched(proc)
     before = watched.read()
     shutil.rmtree(proc / "4301")
@@ -120,7 +120,7 @@ def test_descendants_are_bounded_and_the_rest_is_named(proc):
 
 
 def test_real_children_are_counted(tmp_path):
-    """A process with a child and a grandchild, live."""
+    """A live process with a child and a grandchild has both counted."""
     grandchild = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'input()']); print('up', flush=True); p.wait()"
     child = subprocess.Popen(
         [sys.executable, "-c", grandchild], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -40,7 +40,7 @@ def write(path, text):
 
 @pytest.fixture
 def busy():
-    """A process that uses a whole CPU as soon as it is told to."""
+    """A process that uses a whole CPU as soon as it gets a line."""
     with subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -102,7 +102,7 @@ def unified():
 
 @pytest.mark.skipif(unified() is None, reason="no cgroup v2 here")
 def test_a_group_of_version_2_has_pressure_and_time_of_its_own(busy):
-    """Also in a hybrid, where v2 has no controllers: its pressure and CPU time are there."""
+    """A v2 group has pressure and CPU time, even in a hybrid, where v2 has no controllers."""
     with group(unified() / f"otel-ml-test-{os.getpid()}") as folder:
         if not (folder / "cpu.pressure").exists():
             pytest.skip("this kernel gives no pressure of groups")

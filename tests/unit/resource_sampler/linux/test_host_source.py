@@ -51,7 +51,7 @@ def test_cpu_shares_start_with_the_second_reading_and_sum_to_one(data, flat, tmp
 
 
 def test_memory_used_is_total_minus_available(data, flat):
-    """As the convention defines it, so that used overlaps with cached."""
+    """Used memory follows the convention, so it overlaps with cached."""
     kilobyte, total = 1024, 24683656
     rows = flat(host(data, parts=("memory",)).read())
     expected = []

@@ -93,7 +93,7 @@ def test_a_reused_process_id_starts_its_shares_again(data, flat, tmp_path):
 
 
 def test_a_process_that_is_gone_is_one_gap(data):
-    """No point and one reason, not one for each file."""
+    """There is no point, and one gap instead of one for each file."""
     report = ProcessSource(31337, proc=data / "proc_node").read()
     assert (report.readings, report.gaps) == ((), (Gap("process 31337", "vanished"),))
 
@@ -113,7 +113,7 @@ def test_a_file_that_vanishes_while_reading_costs_only_itself(data, tmp_path, fl
 
 
 def test_an_unlimited_descriptor_limit_has_no_point(data, tmp_path, flat):
-    """Unlimited is not a number."""
+    """An unlimited limit has no point, because it is not a number."""
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     (root / "4242" / "limits").write_text("Max open files            unlimited            unlimited            files\n")
     rows = flat(ProcessSource(4242, proc=root, boot_clock=lambda: 600.0).read())
