@@ -45,11 +45,12 @@ class OTelHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Sends one record, unless it comes from telemetry itself or another OTel handler sends it."""
-        if _guard.is_reporting() or getattr(self._thread, "emitting", False):
+        if getattr(self._thread, "emitting", False):
             return
         self._thread.emitting = True
         try:
-            _guard.call("logging.emit", self._emit, record)
+            if not _guard.is_reporting():
+                _guard.call("logging.emit", self._emit, record)
             _guard.call("logging.last_resort", self._print_as_last_resort, record)
         finally:
             self._thread.emitting = False

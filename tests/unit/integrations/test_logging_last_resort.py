@@ -28,3 +28,9 @@ def test_warnings_still_reach_stderr() -> None:
 def test_a_service_with_a_handler_sees_each_line_once() -> None:
     """Where another handler prints, nothing is printed twice."""
     assert stderr_with("logging.basicConfig(format='%(message)s'); otel_ml.instrument_logging()") == ["seen"]
+
+
+def test_own_warnings_still_reach_stderr() -> None:
+    """A warning of otel-ml itself is printed too, although it is not exported."""
+    warned = "from otel_ml import _guard; otel_ml.instrument_logging(); _guard.warn('own')"
+    assert stderr_with(warned) == ["own", "seen"]
