@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otel_ml.console._options import Options
     from otel_ml.console.receiving._ingest_queue import IngestQueue
 
-_EXTRA = frozenset({"anyio", "duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"})
+_EXTRA = frozenset({"anyio", "duckdb", "google", "jinja2", "markupsafe", "starlette", "uvicorn"})
 _GRACE_SECONDS = 3
 """Time for open requests when the console ends."""
 

@@ -114,9 +114,10 @@ def test_the_ready_line_for_people_names_the_address():
     assert finish(process)[0] == 0
 
 
-def test_a_missing_extra_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["duckdb", "uvicorn", "google.rpc.status_pb2"])
+def test_a_missing_extra_is_named(tmp_path, name):
     """Without the extra the command ends with one line that says how to install it."""
-    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError(\"No module named 'duckdb'\", name='duckdb')\n")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{name!r}] = None\n")
     done = subprocess.run(
         command(),
         capture_output=True,
@@ -127,7 +128,7 @@ def test_a_missing_extra_is_named(tmp_path):
     )
     assert (done.returncode, done.stderr) == (
         2,
-        "otel-ml console: the console needs duckdb: pip install 'otel-ml[console]'\n",
+        f"otel-ml console: the console needs {name}: pip install 'otel-ml[console]'\n",
     )
 
 
