@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml.cli._arguments import add_input, add_json, add_score, number
-from otel_ml.cli._terminal import CommandError, progress, show
+from otel_ml.cli._terminal import CommandError, first_column, progress, show
 from otel_ml.quality import DataFileError, DriftScan, FeatureDrift, ProfileError, ReferenceProfile, read_batches
 
 _EPILOG: Final = """\
@@ -79,11 +79,11 @@ def _scan(profile: ReferenceProfile, data: Path, score: str | None) -> DriftScan
 
 def _print(profile: ReferenceProfile, rows: int, features: list[FeatureDrift]) -> None:
     print(f"{rows:,} rows against profile {profile.id} of {profile.rows:,} rows")
-    print(f"  {'feature':<24} {'PSI':>8} {'noise':>8} {'JS':>6} {'values':>10} {'missing':>10}")
+    width = first_column(feature.name for feature in features)
+    print(f"  {'feature':<{width}} {'PSI':>8} {'noise':>8} {'JS':>6} {'values':>10} {'missing':>10}")
     for feature in features:
         figures = (feature.psi, feature.psi_null999, feature.jensen_shannon)
         psi, noise, distance = ("-" if figure is None else f"{figure:.4f}" for figure in figures)
         mark = "  drifted" if feature.drifted else ""
-        show(
-            f"  {feature.name:<24} {psi:>8} {noise:>8} {distance:>6} {feature.count:>10,} {feature.missing:>10,}{mark}"
-        )
+        counts = f"{feature.count:>10,} {feature.missing:>10,}"
+        show(f"  {feature.name:<{width}} {psi:>8} {noise:>8} {distance:>6} {counts}{mark}")

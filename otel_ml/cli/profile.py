@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_input, add_json, add_score
-from otel_ml.cli._terminal import CommandError, progress, show
+from otel_ml.cli._terminal import CommandError, first_column, progress, show
 from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, read_columns
 
 _EPILOG: Final = """\
@@ -52,11 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_summary(profile, arguments.output)))
         return 0
     show(f"{arguments.output}: profile {profile.id} of {profile.rows:,} rows")
-    for feature in profile.all_features():
+    features = profile.all_features()
+    width = first_column([*(feature.name for feature in features), *profile.skipped])
+    for feature in features:
         labels = ", ".join(feature.labels[:3])
-        show(f"  {feature.name:<24} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
+        show(f"  {feature.name:<{width}} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
     for name, reason in profile.skipped.items():
-        show(f"  {name:<24} not monitored: {reason}")
+        show(f"  {name:<{width}} not monitored: {reason}")
     return 0
 
 

@@ -170,3 +170,15 @@ def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit):
         run(command, "--help")
     assert f"  otel-ml {command} --" in capsys.readouterr().out
+
+
+def test_the_columns_of_the_tables_stay_aligned(tmp_path, capsys):
+    """A long name widens the first column of every line."""
+    data, saved = tmp_path / "d.csv", tmp_path / "p.json"
+    rows = [f"{position % 2},{position % 3}" for position in range(300)]
+    data.write_text("\n".join(["median_house_age_in_the_block,b", *rows]))
+    assert run("profile", "--data", str(data), "--output", str(saved)) == 0
+    kinds = [line.index(" category ") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert run("drift", "--profile", str(saved), "--data", str(data)) == 0
+    lengths = [len(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [len(set(kinds)), len(set(lengths))] == [1, 1]
