@@ -178,6 +178,8 @@ class FastPrediction(OwnPrediction, SampledSpan):
                 texts = binding.class_texts.get(label) if kind is int or kind is str else None
                 if texts is None:
                     texts = binding.find_texts(label)
+                    if self._features is not None and not binding.wants_features:
+                        binding.policy.warn_undeclared()  # in this branch, which is seldom taken
                 if texts is not None and type(score) is float and 0.0 <= score <= 1.0:
                     wants_record = self._sampled or not binding.is_metrics_only
                     if wants_record and not self._enqueue(texts[0], score, elapsed_ns):

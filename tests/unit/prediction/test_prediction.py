@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -142,14 +143,23 @@ def test_only_declared_and_insensitive_columns_leave(telemetry: InMemoryTelemetr
     ]
 
 
+def with_block(model: otel_ml.Model) -> None:
+    with model.prediction({"a": 1}) as prediction:
+        prediction.set_output(1)
+
+
+def with_decorator(model: otel_ml.Model) -> None:
+    model.track(lambda features: {"prediction": 1, "probability": 0.9})({"a": 1})
+
+
+@pytest.mark.parametrize("predict", [with_block, with_decorator])
 def test_undeclared_features_stay_in_the_process(
-    telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture
+    telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture, predict: Callable[[otel_ml.Model], None]
 ) -> None:
-    """Without a declaration no feature is exported; one log line names the remedy."""
+    """Without a declaration no feature is exported; one log line names the remedy, on both paths."""
     model = otel_ml.Model("m", "1")
     for _ in range(3):
-        with model.prediction({"a": 1}) as prediction:
-            prediction.set_output(1)
+        predict(model)
 
     assert [body.get("features") for body in bodies(telemetry)] == [None] * 3
     line = (
