@@ -59,7 +59,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
         description="OpenTelemetry-native observability for machine-learning services.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="store_true", dest="print_version", help="print the version and end")
+    parser.add_argument("--version", action="store_true", dest="print_version", help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary)

@@ -132,9 +132,10 @@ class GroundTruth:
         """The exact figures of the labelled predictions with ``start <= moment < end``; None where undefined.
 
         Classes: ``count, labelled, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count,
-        labelled, mae, rmse, r2, bias``. ``labelled`` is what was joined, ``count`` what has a predicted class (or two
-        numbers) besides; the AUC needs the score alone. By ``predicted_at`` also ``predicted``, the predictions in the
-        window, and ``coverage``, the share of them that has its label. As in scikit-learn, but undefined is None.
+        labelled, mae, rmse, r2, bias``. ``labelled`` counts the predictions with a label, ``count`` those of them that
+        also have a predicted class (or two numbers); the AUC needs only the score. By ``predicted_at`` also
+        ``predicted``, the predictions in the window, and ``coverage``, the share of them with a label. As in
+        scikit-learn, but undefined is None.
 
         Raises:
             ValueError: `by` is unknown, or the window is empty.

@@ -54,7 +54,7 @@ class ResourceSampler:
         interval: Seconds between two snapshots.
         mode: Which sources, when `sources` is not given: ``process`` (this process, and for one of a prefork server's
             workers its container and the GPUs it sees), ``sidecar`` (a service's process, its container, the pod's
-            network, the GPUs), ``node`` (everything; one a machine).
+            network, the GPUs), ``node`` (everything; one per machine).
         pid: The process that the mode's sources read, or a function that returns it; by default this one.
         sources: The sources to read, in place of those of the mode.
         meter: Where the instruments are created; by default the global provider's meter of otel-ml.
