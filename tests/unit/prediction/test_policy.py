@@ -1,0 +1,54 @@
+"""What may leave the process, decision by decision."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_ml import semconv
+from otel_ml._telemetry import ports
+from otel_ml.prediction._failure import Failure
+from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._policy import ModelPolicy
+from otel_ml.prediction.boundary._outputs import Output
+
+
+def policy(task: str = "multiclass", *, low_score: float | None = None, sensitive: frozenset[str] = frozenset()) -> Any:
+    spec: Any = SimpleNamespace(name="m", task=task, profile=None, schema=None)
+    settings = ports.Policy("sampled", "declared", low_score)
+    return ModelPolicy(spec, settings, declared=sensitive, sensitive=sensitive)
+
+
+def outcome(*, failure: Failure | None = None, scores: list[float | None] | None = None) -> Outcome:
+    output = None if scores is None else Output(None, ["a"] * len(scores), [None] * len(scores), scores)
+    return Outcome("p", None, None, output, None, failure, duration=0.1, end_ns=1)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("ValueError", True), (semconv.CANCELLED, False)])
+def test_a_cancelled_call_emits_no_event_of_its_own(kind: str, expected: bool) -> None:
+    """In an unsampled trace a failed call emits its event, and a cancelled one does not."""
+    assert policy().wants_event(outcome(failure=Failure(kind, "", "")), sampled=False) is expected
+
+
+@pytest.mark.parametrize(
+    ("task", "low_score", "score", "expected"),
+    [
+        ("multiclass", None, 0.49, True),
+        ("multiclass", None, 0.5, False),
+        ("binary", None, 0.3, False),
+        ("binary", 0.7, 0.31, True),
+        ("binary", 0.7, 0.3, False),
+        ("binary", 0.7, 0.69, True),
+    ],
+)
+def test_a_low_confidence_emits_the_event(task: str, low_score: float | None, score: float, expected: bool) -> None:
+    """The confidence of a binary model is that of its likelier class."""
+    assert policy(task, low_score=low_score).wants_event(outcome(scores=[score]), sampled=False) is expected
+
+
+def test_secrets_are_replaced_from_the_longest_to_the_shortest() -> None:
+    """A value that contains another one is replaced as a whole; values of fewer than three characters are left."""
+    hidden = policy(sensitive=frozenset({"id", "name", "initials"}))
+    assert hidden.secrets({"id": "1234", "name": "x1234y", "initials": "xy", "age": 41}) == ("x1234y", "1234")
