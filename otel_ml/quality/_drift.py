@@ -38,7 +38,6 @@ class DriftScan:
     """Counts a data set and compares it with the reference: call `add` for each batch, then `features`."""
 
     def __init__(self, profile: ReferenceProfile) -> None:
-        self._profile = profile
         self._monitor = FeatureMonitor({}, profile=profile, schema=Schema(()))
         self._has_output = False
         self.rows = 0

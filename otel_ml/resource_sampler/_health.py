@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from opentelemetry.metrics import Histogram, Meter
@@ -93,8 +93,7 @@ def _together(group: list[str]) -> list[str]:
 class Health:
     """Counts of one sampler, as readings like all others, and the histogram of its ticks."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._durations: Histogram | None = None
         self._failures = Failures()
         self._attributes: dict[tuple[str, str], Mapping[str, str | int]] = {}
@@ -106,7 +105,7 @@ class Health:
 
     def record(self, snapshot: Snapshot, unsound: int, cost: float, *, left_out: int = 0) -> None:
         """Counts one tick: its failures, its CPU seconds, and the points for which there was no room."""
-        now = self._clock()
+        now = time.time()
         self._cpu += cost
         for part in snapshot.sources:
             for gap in part.gaps:

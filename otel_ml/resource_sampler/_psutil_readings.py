@@ -27,14 +27,12 @@ class PortableHostSource:
 
     Args:
         parts: Which groups of figures to read; pressure does not exist here.
-        psutil: The module `psutil`, or a stand-in for it.
     """
 
     name = "host"
     metrics = HostSource().metrics
 
-    def __init__(self, *, parts: Iterable[Part] | None = None, psutil: ModuleType | Any = _psutil) -> None:
-        self._psutil = psutil
+    def __init__(self, *, parts: Iterable[Part] | None = None) -> None:
         steps: dict[str, Step] = {
             "cpu": self._cpu,
             "memory": self._memory,
@@ -47,23 +45,23 @@ class PortableHostSource:
 
     def read(self) -> Report:
         """Reads each group once; a group that fails is a gap."""
-        return gather((what, _translated(self._psutil, step)) for what, step in self._steps)
+        return gather((what, _translated(_psutil, step)) for what, step in self._steps)
 
     def close(self) -> None:
         """Does nothing: there are no handles."""
 
     def _cpu(self) -> Iterator[Reading]:
-        times = self._psutil.cpu_times()
+        times = _psutil.cpu_times()
         for mode in _MODES:
             seconds = getattr(times, mode, None)
             if seconds is not None:
                 yield Reading(semconv.SYSTEM_CPU_TIME, float(seconds), {semconv.CPU_MODE: mode})
-        count = self._psutil.cpu_count()
+        count = _psutil.cpu_count()
         if count:
             yield Reading(semconv.SYSTEM_CPU_LOGICAL_COUNT, count, {})
 
     def _memory(self) -> Iterator[Reading]:
-        memory = self._psutil.virtual_memory()
+        memory = _psutil.virtual_memory()
         states = {
             "used": memory.total - memory.available,
             "free": memory.free,
@@ -77,13 +75,13 @@ class PortableHostSource:
                 yield Reading(semconv.SYSTEM_MEMORY_UTILIZATION, size / memory.total, attributes)
 
     def _paging(self) -> Iterator[Reading]:
-        swap = self._psutil.swap_memory()
+        swap = _psutil.swap_memory()
         yield Reading(semconv.SYSTEM_PAGING_USAGE, swap.used, {semconv.SYSTEM_PAGING_STATE: "used"})
         yield Reading(semconv.SYSTEM_PAGING_USAGE, swap.free, {semconv.SYSTEM_PAGING_STATE: "free"})
 
     def _disks(self) -> Iterator[Reading]:
         # nowrap keeps a cache for the whole process; `Points` handles falling counters for all sources
-        disks = self._psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
+        disks = _psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
         for device, counts in list(disks.items())[:MAX_DISKS]:
             for direction in ("read", "write"):
                 attributes = {semconv.SYSTEM_DEVICE: device, semconv.DISK_IO_DIRECTION: direction}
@@ -94,7 +92,7 @@ class PortableHostSource:
 
     def _filesystems(self) -> Iterator[Reading | Gap]:
         seen: set[str] = set()
-        for mount in self._psutil.disk_partitions(all=False):
+        for mount in _psutil.disk_partitions(all=False):
             if mount.device in seen or len(seen) >= MAX_FILESYSTEMS or "cdrom" in mount.opts:
                 continue
             seen.add(mount.device)
@@ -105,7 +103,7 @@ class PortableHostSource:
                 semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: mount.mountpoint,
             }
             try:
-                space = self._psutil.disk_usage(mount.mountpoint)
+                space = _psutil.disk_usage(mount.mountpoint)
             except OSError as error:
                 yield to_gap(f"filesystem {mount.mountpoint}", error)
                 continue
@@ -118,7 +116,7 @@ class PortableHostSource:
                 yield Reading(semconv.SYSTEM_FILESYSTEM_UTILIZATION, share, attributes)
 
     def _network(self) -> Iterator[Reading]:
-        interfaces = self._psutil.net_io_counters(pernic=True, nowrap=False) or {}
+        interfaces = _psutil.net_io_counters(pernic=True, nowrap=False) or {}
         real = [(name, counts) for name, counts in interfaces.items() if not name.startswith(_LOOPBACK)]
         for name, counts in real[:MAX_INTERFACES]:
             for direction, sent, suffix in (("receive", "recv", "in"), ("transmit", "sent", "out")):

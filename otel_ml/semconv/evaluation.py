@@ -1,4 +1,4 @@
-"""Names for measured performance and its estimate: counts that can be merged."""
+"""Names for measured performance: counts that can be merged."""
 
 from __future__ import annotations
 
@@ -21,12 +21,6 @@ EVAL_SCORE_BIN_COUNT: Final = Metric(
 EVAL_ABSOLUTE_ERROR: Final = Metric("ml.eval.absolute_error", "counter", "1", "Sum of absolute errors (regression).")
 EVAL_SQUARED_ERROR: Final = Metric("ml.eval.squared_error", "counter", "1", "Sum of squared errors (regression).")
 EVAL_PREDICTIONS: Final = Metric("ml.eval.predictions", "counter", "{prediction}", "Labelled predictions (regression).")
-ESTIMATE_PREDICTIONS: Final = Metric(
-    "ml.estimate.predictions", "counter", "{prediction}", "Predictions that carry a calibrated probability."
-)
-ESTIMATE_PROBABILITY: Final = Metric(
-    "ml.estimate.probability", "counter", "1", "Sum of the calibrated probability of the positive class."
-)
 EVAL_PREDICTED: Final = "ml.eval.predicted"
 """The predicted class."""
 EVAL_ACTUAL: Final = "ml.eval.actual"

@@ -17,30 +17,29 @@ _OURS: Final = b"otelml_"
 _OK: Final = 200
 
 
-def is_page_of(service: str, host: str, port: int, timeout: float = SECONDS) -> bool:
+def is_page_of(service: str, host: str, port: int) -> bool:
     """Whether the page there carries this service's name; False if it does not answer in time.
 
     Args:
         service: The `service.name`.
         host: The address of the page.
         port: Its port.
-        timeout: Seconds in all, however slowly it answers.
     """
     found: list[bytes] = []
 
     def read() -> None:
-        found.append(_guard.attempt(_page, host, port, timeout) or b"")
+        found.append(_guard.attempt(_page, host, port) or b"")
 
     # a page that drips would keep the socket's own timeout from expiring
     reader = _process.spawn("otel-ml-page-probe", read)
     if reader is not None:
-        reader.join(timeout)
+        reader.join(SECONDS)
     page = found[0] if found else b""
     return _OURS in page and _label(service) in page
 
 
-def _page(host: str, port: int, timeout: float) -> bytes:
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+def _page(host: str, port: int) -> bytes:
+    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
+_LIMIT = 100
 LIMIT_MAX = 1000
 TEXT_MAX = 512
 
@@ -34,11 +35,11 @@ def check(parameters: QueryParams, known: Collection[str]) -> None:
         raise BadParameterError(f"a parameter is longer than {TEXT_MAX} characters")
 
 
-def limit(parameters: QueryParams, default: int = 100) -> int:
-    """`limit`, a whole number from 1 to 1000."""
+def limit(parameters: QueryParams) -> int:
+    """`limit`, a whole number from 1 to 1000; 100 by default."""
     given = parameters.get("limit")
     if given is None:
-        return default
+        return _LIMIT
     if not (given.isascii() and given.isdecimal() and len(given) < 10 and 1 <= int(given) <= LIMIT_MAX):
         raise BadParameterError(f"limit: expected a whole number from 1 to {LIMIT_MAX}")
     return int(given)

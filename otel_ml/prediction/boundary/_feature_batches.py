@@ -42,8 +42,6 @@ class FeatureBatch:
     """Rows kept: the first ones."""
     total_rows: int
     """Rows of the input."""
-    total_columns: int = 0
-    """Features of the input."""
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
@@ -148,7 +146,7 @@ def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBa
         columns[feature_name(key, position, columns)] = column
     if total > len(columns):
         warn_cut(total)
-    return FeatureBatch(columns, kept, rows, total)
+    return FeatureBatch(columns, kept, rows)
 
 
 def rows_kept(width: int) -> int:

@@ -41,17 +41,11 @@ class Encoder:
     Args:
         resource: Attributes of the resource.
         start_ns: Start of cumulative values, nanoseconds since the epoch.
-        metrics: The metrics that may come, with their kind, unit and description.
     """
 
-    def __init__(
-        self,
-        resource: Mapping[str, Any],
-        start_ns: int,
-        metrics: Iterable[semconv.Metric] = semconv.metrics(),
-    ) -> None:
+    def __init__(self, resource: Mapping[str, Any], start_ns: int) -> None:
         self._start_ns = start_ns
-        self._metrics = {metric.name: metric for metric in metrics}
+        self._metrics = {metric.name: metric for metric in semconv.metrics()}
         self._headers: dict[str, bytes] = {}
         self._series: dict[tuple[int, bool], tuple[Attributes, bytes]] = {}
         schema = semconv.SCHEMA_URL.encode()

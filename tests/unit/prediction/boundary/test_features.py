@@ -137,7 +137,7 @@ def test_a_row(features, expected):
 
 
 def batch(columns, rows, total_rows=None):
-    return FeatureBatch(columns, rows, total_rows or rows, len(columns))
+    return FeatureBatch(columns, rows, total_rows or rows)
 
 
 FRAME = pd.DataFrame({"age": [3, 4], "job": ["clerk", None], "at": pd.to_datetime(["2024-01-01", None])})
@@ -256,19 +256,19 @@ def test_too_many_features_are_cut_and_marked():
 
 
 def test_large_batches_are_bounded():
-    """Rows, columns and cells of a batch have limits, and the batch counts what was left out."""
+    """Rows, columns and cells of a batch have limits, and the batch counts all rows."""
     wide = snapshot(np.zeros((3, 2000)))
     long = snapshot(np.zeros((20_000, 2)))
     both = snapshot(np.zeros((2000, 1000), dtype=np.int8))
-    sizes = [(len(b.columns), b.rows, b.total_rows, b.total_columns) for b in (wide, long, both)]
-    assert sizes == [(1000, 3, 3, 2000), (2, 10_000, 20_000, 2), (1000, 1000, 2000, 1000)]
+    sizes = [(len(b.columns), b.rows, b.total_rows) for b in (wide, long, both)]
+    assert sizes == [(1000, 3, 3), (2, 10_000, 20_000), (1000, 1000, 2000)]
     assert all(len(column) == b.rows for b in (wide, long, both) for column in b.columns.values())
 
 
 def test_records_that_share_no_names_are_bounded():
     """Together they have at most the columns that a batch may have."""
     rows = snapshot([{f"f{i}_{j}": j for j in range(30)} for i in range(50)])
-    assert (len(rows.columns), rows.rows, rows.total_columns) == (1000, 50, 1001)
+    assert (len(rows.columns), rows.rows) == (1000, 50)
 
 
 def test_rows_of_more_names_than_are_remembered():

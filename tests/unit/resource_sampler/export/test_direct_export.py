@@ -283,7 +283,7 @@ def test_headers_and_compression_are_those_of_the_settings(receiver):
 def test_a_certificate_that_cannot_be_read_is_one_clear_line(tmp_path, monkeypatch):
     """The start fails with the variable's name or the reason."""
     for name, match in (
-        ("none.pem", "CERTIFICATE names .* no file"),
+        ("none.pem", "CERTIFICATE names .* is not a file"),
         ("bad.pem", "^the certificates for https://c:1/"),
     ):
         (tmp_path / "bad.pem").write_text("nothing")

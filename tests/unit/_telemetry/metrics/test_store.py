@@ -1,0 +1,72 @@
+"""The start of the points of cells, from one collection to the next."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.resources import Resource
+
+from otel_ml import semconv
+from otel_ml._telemetry.metrics._store import CellStore
+from otel_ml._telemetry.predictions._metric_family import PredictionFamily
+from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml.testing import FixedClock
+
+RESOURCE = Resource({})
+
+
+class Store:
+    """A store of one model under a fixed clock."""
+
+    def __init__(self) -> None:
+        self.clock = FixedClock()
+        self.family = PredictionFamily()
+        self.store = CellStore(RESOURCE, (self.family,), self.clock.time_ns)
+        self.begun = self.clock.time_ns()
+
+    def fail(self) -> None:
+        """Counts one failed call, and moves the clock by a second."""
+        self.family.cells(ModelIdentity("m", "1", "primary")).mine().failure("ValueError").record(0.1)
+        self.clock.advance(1.0)
+
+    def read(self, merge) -> list[tuple[str, float, float, int]]:
+        """Name, start and end in seconds since the beginning, and count, of errors and durations."""
+        (entry,) = merge(MetricsData([])).resource_metrics
+        return [
+            (
+                metric.name,
+                (point.start_time_unix_nano - self.begun) / 1e9,
+                (point.time_unix_nano - self.begun) / 1e9,
+                getattr(point, "count", None) or getattr(point, "value", 0),
+            )
+            for scope in entry.scope_metrics
+            for metric in scope.metrics
+            if metric.name in {semconv.PREDICTION_ERRORS.name, semconv.PREDICTION_DURATION.name}
+            for point in metric.data.data_points
+            if (point.attributes or {}).get(semconv.ERROR_TYPE)
+        ]
+
+
+@pytest.mark.parametrize(("delta", "second"), [(False, (0.0, 3.0, 3)), (True, (1.0, 3.0, 2))])
+def test_a_delta_begins_where_the_last_one_ended(delta: bool, second: tuple[float, float, int]) -> None:
+    """Cumulative points keep their start; a delta covers the time since the last collection of its reader."""
+    store = Store()
+    merge = store.store.view(delta=delta)
+    store.fail()
+    first = store.read(merge)
+    store.fail()
+    store.fail()
+
+    assert {point[1:] for point in first} == {(0.0, 1.0, 1)}
+    assert {point[1:] for point in store.read(merge)} == {second}
+
+
+def test_the_points_of_a_forked_child_begin_at_the_fork() -> None:
+    """The child counts from zero, and its points start when it does."""
+    store = Store()
+    merge = store.store.view()
+    store.fail()
+    store.store.reset_after_fork(RESOURCE)
+    store.fail()
+
+    assert {point[1:] for point in store.read(merge)} == {(1.0, 2.0, 1)}
