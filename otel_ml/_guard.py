@@ -2,7 +2,7 @@
 
 How to guard:
 
-- `call`: runs a step of ours; its result, or None after an error. The one to use.
+- `call`: runs one of our steps; its result, or None after an error. The one to use.
 - `guarded`: `call` as a decorator.
 - `call_two`: `call` with exactly two arguments, at a third of the cost; for the path of a request.
 - `caught`: what `call` does with an exception, for the two handlers written out on the path of a prediction.
@@ -82,12 +82,12 @@ def warn_of_loss(key: str, message: str) -> None:
 
 
 def is_reporting() -> bool:
-    """Whether this thread is writing a log line of ours; log export skips such records."""
+    """Whether this thread is writing one of our log lines; log export skips such records."""
     return getattr(_state, "reporting", False)
 
 
 def call(where: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
-    """Runs a step of ours; an exception becomes None, a count and at most one log line."""
+    """Runs one of our steps; an exception becomes None, a count and at most one log line."""
     try:
         return function(*args, **kwargs)
     except Exception as error:
@@ -170,7 +170,7 @@ def _warn_first(kind: str, cause: object, message: str) -> None:
 
 
 def _raise_if_from_signal_handler(error: Exception) -> None:
-    """Raises an exception that one of the service's signal handlers raised while a step of ours ran.
+    """Raises an exception that one of the service's signal handlers raised while one of our steps ran.
 
     Task queues enforce time limits this way: Python runs a handler wherever the main thread happens to be.
     """

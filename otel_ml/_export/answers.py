@@ -38,11 +38,11 @@ class Answer:
 
 
 BROKEN_TRANSPORT: Final = Answer("retry", "an error of the transport")
-"""Used where a transport raises, which is a bug of ours."""
+"""Used where a transport raises, which is our own bug."""
 
 
 class PartialSuccess(NamedTuple):
-    """What the body of an accepting answer says."""
+    """The content of the body of an accepting answer."""
 
     rejected: int = 0
     """Records that the receiver refused; never negative."""

@@ -44,7 +44,7 @@ def origin(endpoint: str) -> str:
 
 
 class ExportLog:
-    """Logs what becomes of exports to one receiver; it is down while any of its signals fails."""
+    """Logs failures and recoveries of exports to one receiver; it is down while any of its signals fails."""
 
     _lock: threading.Lock
     _down: set[Signal]

@@ -25,7 +25,7 @@ class Response(NamedTuple):
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
-    """Its first `BODY_BYTES`; empty where it cannot be read to its end, since the status says enough."""
+    """Its first `BODY_BYTES`; empty where it cannot be read to its end, since the status is enough."""
     is_last: bool
     """Whether the connection cannot be used for another request."""
 

@@ -78,7 +78,7 @@ class Evaluator:
 
     @_guard.guarded("ground_truth.state")
     def count_state(self, state: State, prediction: LoggedPrediction | None) -> None:
-        """Counts what became of a label; the model of a waiting one is not known."""
+        """Counts the state of a label; the model of a waiting one is not known."""
         with self._lock:
             model = None if prediction is None else self._model(prediction)
             attributes = {} if model is None else model.attributes

@@ -201,7 +201,7 @@ class GroundTruth:
         return states
 
     def _report(self, outcome: LabelOutcome) -> None:
-        """Counts what became of a label, and logs what the caller could not find out otherwise."""
+        """Counts the state of a label, and logs what the caller could not find out otherwise."""
         state, label, prediction = outcome.state, outcome.label, outcome.prediction
         if outcome.names_batch:
             _warn_of_batch()

@@ -22,7 +22,7 @@ def join(
     leads: Mapping[str, str | None],
     waiting: Mapping[str, str],
 ) -> list[LabelOutcome]:
-    """Decides label by label, in their order, what becomes of each.
+    """Decides the state of each label, one after the other.
 
     Args:
         labels: Labels as they came.

@@ -1,4 +1,4 @@
-"""Labels, what becomes of them, and the declared classes that they equal, as plain values."""
+"""Labels, their states, and the declared classes that they equal, as plain values."""
 
 from __future__ import annotations
 

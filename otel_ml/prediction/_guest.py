@@ -103,7 +103,7 @@ class GuestPrediction(SdkSpans, Prediction):
         _guard.call("prediction.count", self._count, outcome, context)
         if self._binding.policy.wants_event(outcome, sampled=bool(ids_[2] & 1)):
             _guard.call("prediction.event", self._emit, outcome, ids_, context)
-        if self._binding.observers.want(outcome):
+        if self._binding.observers.wants(outcome):
             self._binding.observers.observe(outcome, ids_)
         self._end_span(outcome, outcome.end_ns)
 

@@ -33,7 +33,7 @@ class Observers:
         """Whether there is a monitor or a store."""
         return self.monitor is not None or self._store is not None
 
-    def want(self, outcome: Outcome) -> bool:
+    def wants(self, outcome: Outcome) -> bool:
         """Whether the monitor or the store takes this prediction."""
         has_output = outcome.output is not None and outcome.failure is None
         return (self.monitor is not None and (outcome.features is not None or has_output)) or (

@@ -1,4 +1,4 @@
-"""Predictions whose spans the SDK makes: in guest mode, and in own mode for span processors of others."""
+"""Predictions whose spans the SDK makes: in guest mode, and in own mode for third-party span processors."""
 
 from __future__ import annotations
 

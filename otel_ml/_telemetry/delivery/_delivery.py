@@ -28,7 +28,7 @@ REQUEST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Delivery:
-    """Sends records of one signal and enters in its book what became of them."""
+    """Sends records of one signal and enters the results in its book."""
 
     def __init__(self, signal: Signal, transport: Transport, book: Book, *, timeout: float, log: ExportLog) -> None:
         self.signal: Signal = signal

@@ -13,7 +13,7 @@ SECONDS: Final = 3.0
 """Seconds that a page may take in all."""
 _BYTES: Final = 16 * 1024 * 1024
 _OURS: Final = b"otelml_"
-"""A text on every scrape page of ours and on no other."""
+"""A text that is on each of our scrape pages and on no other page."""
 _OK: Final = 200
 
 

@@ -52,7 +52,7 @@ class LogProcessors(SynchronousMultiLogRecordProcessor):
     """Whether one of them is not ours and has to be flushed and shut down."""
 
     def add_own(self, log_record_processor: LogRecordProcessor) -> None:
-        """Adds a processor of ours."""
+        """Adds one of our own processors."""
         super().add_log_record_processor(log_record_processor)
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:

@@ -85,7 +85,7 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
         """Whether one of them is not ours and has to be flushed and shut down."""
 
     def add_own(self, span_processor: SpanProcessor) -> None:
-        """Adds a processor of ours."""
+        """Adds one of our own processors."""
         super().add_span_processor(span_processor)
 
     def add_sdk(self, span_processor: SpanProcessor) -> None:

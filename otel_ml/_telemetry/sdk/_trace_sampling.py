@@ -75,7 +75,7 @@ class SpanSampling:
         return _NOT_SAMPLED if decision is None else decision
 
     def reset_after_fork(self) -> None:
-        """Replaces the locks of a sampler of ours."""
+        """Replaces the locks of our own sampler."""
         if isinstance(self.sampler, RemoteBudget):
             self.sampler.reset_after_fork()
 

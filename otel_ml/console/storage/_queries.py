@@ -59,7 +59,7 @@ class PredictionFilter:
 def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> list[dict[str, Any]]:
     """The newest predictions with their labels."""
     where, values = wanted.where()
-    # ordered by arrival if the sender's clock runs ahead, or such predictions would stay on top for ever
+    # ordered by arrival if the sender's clock runs ahead, or such predictions would stay on top forever
     found = fetch(
         cursor,
         f"with page as (select key, {PREDICTION_COLUMNS}, least(time_ns, received_ns) as place from predictions "

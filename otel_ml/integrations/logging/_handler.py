@@ -99,7 +99,7 @@ class OTelHandler(logging.Handler):
         return any(otel_context.get_value(key) for key in _SUPPRESSED)
 
     def _was_seen(self, record: logging.LogRecord) -> bool:
-        """Whether another handler of ours, on a logger above or below, has sent this record."""
+        """Whether another of our handlers, on a logger above or below, has sent this record."""
         last: weakref.ref[logging.LogRecord] | None = getattr(_last_record, "ref", None)
         if last is not None and last() is record:
             return True

@@ -30,7 +30,7 @@ _wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
 class _Installation:
-    """A handler of ours on a logger; it keeps neither alive."""
+    """One of our handlers on a logger; it keeps neither alive."""
 
     def __init__(self, logger: logging.Logger, handler: logging.Handler) -> None:
         self.logger = weakref.ref(logger)

@@ -104,7 +104,7 @@ class OwnPrediction(Prediction):
         self._count(cells, outcome, ids if sampled and binding.exemplars else None)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
         events = int(binding.policy.wants_event(outcome, sampled=sampled))
-        observed = binding.observers.want(outcome)
+        observed = binding.observers.wants(outcome)
         if not (
             binding.has_consumers
             and (spans or events or observed)
@@ -165,7 +165,7 @@ class OwnPrediction(Prediction):
 
 
 class SdkPrediction(SdkSpans, OwnPrediction):
-    """A prediction whose span the SDK makes, because a span processor or id generator of others asks for it."""
+    """A prediction whose span the SDK makes, because a third-party span processor or id generator needs it."""
 
     def _ids(self) -> tuple[int, int, int]:
         span_context = self._sdk_span.get_span_context()

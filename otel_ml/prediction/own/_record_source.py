@@ -58,7 +58,7 @@ class FastRecordSource:
 
     def observe(self, record: FastRecord) -> None:
         outcome = to_outcome(record)
-        if self.observers.want(outcome):
+        if self.observers.wants(outcome):
             self.observers.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
 
     def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:
