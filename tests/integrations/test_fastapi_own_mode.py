@@ -6,10 +6,10 @@ import asyncio
 import gc
 import logging
 
-import fastapi
 import httpx
 import pytest
-from fastapi import BackgroundTasks, FastAPI, Response, WebSocket
+from asgi_calls import application, drive
+from fastapi import BackgroundTasks, FastAPI, Response
 from fastapi.responses import StreamingResponse
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.context import get_current
@@ -30,11 +30,6 @@ OFF = {"tracing": False, "metrics": False, "logs": False}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 TRACE_PARENT = f"00-{TRACE}-{PARENT}-01"
-
-needs_native = pytest.mark.skipif(
-    tuple(int(part) for part in fastapi.__version__.split(".")[:2]) < (0, 142),
-    reason="FastAPI has telemetry of its own since 0.142",
-)
 
 
 def served():
@@ -178,14 +173,6 @@ def test_additions_of_the_service_to_the_span_are_exported():
         "number": 3,
         "flag": True,
     }
-
-
-def application(endpoint=lambda: 1, **options):
-    app = FastAPI()
-    undo = instrument_fastapi(app, **options)
-    app.add_api_route("/", endpoint)
-    app.undo = undo
-    return app
 
 
 def test_the_span_is_ours(telemetry, client_of):
@@ -414,35 +401,6 @@ def test_a_repeated_header_counts_once(telemetry):
     assert (span["parent_span_id"], span["attributes"]["user_agent.original"]) == (PARENT, "first")
 
 
-def drive(app, path="/", kind="http", messages=None, **changes):
-    """Calls an application as a server does; returns what it sent."""
-    scope = {
-        "type": kind,
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-        **changes,
-    }
-    sent, waiting = [], list(messages or [{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive():
-        return waiting.pop(0) if waiting else {"type": f"{kind}.disconnect", "code": 1000}
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    return sent
-
-
 def test_a_finished_request_is_not_kept_alive(telemetry):
     """Scope, channel and headers are freed with the server's reference, although the span is still queued."""
     import weakref
@@ -558,126 +516,6 @@ def test_exception_messages_are_withheld_if_a_model_is_sensitive(telemetry, clie
     assert [event["attributes"]["exception.message"] for event in span["events"]] == [withholding.WITHHELD] * 2
     assert (span["status"], span["status_message"]) == ("ERROR", withholding.WITHHELD)
     assert "age is" not in str(span)
-
-
-def logged(telemetry):
-    return [record["event_name"] for record in telemetry.logs()]
-
-
-@needs_native
-def test_the_log_events_of_fastapi_continue(telemetry, client_of):
-    """Failed validation and unhandled exceptions are logged once each, inside the server span; undo restores everything."""
-    app = FastAPI()
-    before = dict(app._telemetry)
-    undo = instrument_fastapi(app)
-
-    @app.get("/items/{item}")
-    def item(item: int):
-        raise LookupError
-
-    client_of(app).get("/items/x")
-    client_of(app).get("/items/7")
-
-    assert logged(telemetry) == ["fastapi.validation.failed", "http.server.request.exception"]
-    assert [record["span_id"] for record in telemetry.logs()] == [span["span_id"] for span in telemetry.spans()]
-    assert [record["attributes"]["http.route"] for record in telemetry.logs()] == ["/items/{item}"] * 2
-    undo()
-    assert dict(app._telemetry) == before
-
-
-@needs_native
-def test_the_log_events_of_fastapi_can_be_off(telemetry, client_of):
-    """A service that has switched the log events off gets none from us."""
-    app = FastAPI(telemetry={"logs": False})
-    instrument_fastapi(app)
-    app.add_api_route("/items/{item}", lambda item: 1 / 0)
-
-    client_of(app).get("/items/x")
-
-    assert logged(telemetry) == []
-
-
-@needs_native
-def test_requests_that_fastapi_excludes_are_not_logged(telemetry, client_of):
-    """The service's own exclusion of requests applies."""
-    app = FastAPI(telemetry={"exclude": lambda scope: scope["path"] == "/quiet"})
-    instrument_fastapi(app)
-    for path in ("/quiet", "/loud"):
-        app.add_api_route(path, lambda: 1 / 0)
-
-    client_of(app).get("/quiet")
-    client_of(app).get("/loud")
-
-    assert [record["attributes"]["http.route"] for record in telemetry.logs()] == ["/loud"]
-
-
-@needs_native
-def test_requests_without_a_span_are_still_logged(telemetry, client_of):
-    """Health checks and WebSockets have no span, but FastAPI still logs them."""
-    app = FastAPI()
-    instrument_fastapi(app)
-    app.add_api_route("/health", lambda: 1 / 0)
-
-    @app.websocket("/socket")
-    async def socket(socket: WebSocket):
-        raise LookupError
-
-    client_of(app).get("/health")
-    with pytest.raises(LookupError):
-        drive(app, "/socket", "websocket", [{"type": "websocket.connect"}], subprotocols=[])
-
-    assert logged(telemetry) == ["http.server.request.exception", "fastapi.websocket.exception"]
-    assert telemetry.spans() == []
-
-
-@needs_native
-def test_an_exception_after_the_response_is_logged(telemetry, client_of):
-    """A background task that fails after the response has its log event."""
-    app = FastAPI()
-    instrument_fastapi(app)
-
-    @app.get("/")
-    def endpoint(tasks: BackgroundTasks):
-        tasks.add_task(lambda: 1 / 0)
-        return 1
-
-    assert client_of(app).get("/").status_code == 200
-
-    assert logged(telemetry) == ["http.server.request.exception"]
-    (span,) = telemetry.spans()
-    assert span["status"] == "UNSET"
-
-
-@needs_native
-def test_log_processors_can_read_the_request_until_it_ends(telemetry, client_of):
-    """`get_telemetry_data` returns the request while it is served and nothing afterwards."""
-    from fastapi.telemetry import get_telemetry_data
-
-    contexts = []
-    app = FastAPI()
-    instrument_fastapi(app)
-
-    @app.get("/items/{item}")
-    def item(item: int):
-        contexts.append(get_current())
-        return get_telemetry_data().values
-
-    answer = client_of(app).get("/items/7")
-
-    assert (answer.json(), get_telemetry_data(contexts[0])) == ({"item": 7}, None)
-
-
-@needs_native
-def test_the_private_names_of_fastapi_have_not_moved():
-    """FastAPI reads and fills these names; if one moves, `_native_telemetry` must follow."""
-    from fastapi.telemetry import _api, _asgi
-
-    from otel_ml.integrations.fastapi import _native_telemetry as native
-
-    assert (native.CONTEXT_KEY, native._log_exception) == (_api._REQUEST_TELEMETRY_KEY, _asgi._exception)
-    cheap, whole = native.NativeTelemetry(), _api._RequestTelemetry(span=None, span_method="GET", data=None)
-    names = vars(whole).keys() - {"span_method"}  # which names a span, and there is none
-    assert {name: getattr(cheap, name) for name in names} == {name: getattr(whole, name) for name in names}
 
 
 def test_internal_errors_leave_the_request_alone(telemetry, client_of, caplog):
