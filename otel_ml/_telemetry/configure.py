@@ -118,8 +118,9 @@ def configure(**arguments: Any) -> Telemetry:
 
     At the interpreter's exit, in a child of `multiprocessing` and at the end of an instrumented ASGI application,
     everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose what is queued, at
-    most one second and one request; ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps what the
-    first hop has not accepted across restarts. A forked child starts at zero.
+    most one second and one request, and of the metrics what was counted since their last export: one second after the
+    first prediction, and each time twice as long, up to the export interval; ``flush_on_sigterm=True`` avoids this for
+    SIGTERM, and ``spool_dir`` keeps what the first hop has not accepted across restarts. A forked child starts at zero.
 
     Returns:
         The one `Telemetry` of the process, the same at every further call until it is shut down.

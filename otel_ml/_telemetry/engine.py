@@ -94,7 +94,7 @@ class OwnEngine:
             explicit = config.histogram_aggregation == EXPLICIT
             self.requests: RequestCellSet | None = requests.cells if explicit else None
             self._build_providers()
-            self._metrics = MetricPipeline(config, self._outbox, self.store, periodic=periodic)
+            self._metrics = MetricPipeline(config, self._outbox, self.store, self._activity, periodic=periodic)
         except ConfigError:
             self.instance.release()
             raise
@@ -271,6 +271,11 @@ class OwnEngine:
         """Returns the ledgers for a collection, and renews the instance's claim even while the worker is idle."""
         self.instance.keep()
         return self.ledger()
+
+    def _activity(self) -> int:
+        """Returns a number that grows when spans or events are produced, or measurements are pending."""
+        produced = sum(self._outbox.books[signal].read().produced for signal in RECORDS)
+        return produced + sum(len(cells.elapsed_ns) for cells in self._models.all_cells())
 
     def _waiting(self, signal: Signal) -> int:
         return sum(queue.waiting(signal) for queue in self._worker.queues)

@@ -10,6 +10,8 @@ from otel_ml._telemetry.metrics._meters import Meters
 from otel_ml._telemetry.sdk import _providers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader
 
@@ -29,13 +31,17 @@ class MetricPipeline:
         config: The settings in force.
         outbox: Delivers what the readers collect.
         store: Adds the folded cells to a collection.
+        activity: Returns a number that changes when something is counted.
         periodic: False collects on `flush` only; for tests.
 
     Raises:
         ConfigError: The scrape page's port cannot be opened.
     """
 
-    def __init__(self, config: Config, outbox: Outbox, store: CellStore, *, periodic: bool) -> None:
+    def __init__(
+        self, config: Config, outbox: Outbox, store: CellStore, activity: Callable[[], int], *, periodic: bool
+    ) -> None:
+        self._activity = activity if periodic else None
         self._config = config
         self._outbox = outbox
         self._store = store
@@ -74,7 +80,7 @@ class MetricPipeline:
 
     def _make_provider(self) -> MeterProvider:
         """Makes an SDK provider with readers of its own; only the first one has the page."""
-        self.readers = _providers.readers(self._config, self._outbox, self._store)
+        self.readers = _providers.readers(self._config, self._outbox, self._store, self._activity)
         readers: list[MetricReader] = list(self.readers)
         if self._config.prometheus_port is not None and self.page is None:
             from otel_ml._telemetry.metrics._scrape_page import Page, PageReader

@@ -109,7 +109,7 @@ def logger_provider(resource: Resource, processors: LogProcessors) -> LoggerProv
     return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
 
 
-def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
+def readers(config: Config, outbox: Outbox, store: CellStore, activity: Callable[[], int] | None) -> list[Reader]:
     """Returns one reader for each exporter of metrics."""
     temporality = _reader.temporality(config.metric_temporality)
     aggregation = _reader.aggregation(config.histogram_aggregation)
@@ -125,6 +125,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
             store.view(take_exemplars=index == 0, delta=bool(temporality)),
             interval=config.metric_export_interval,
             preferences=preferences,
+            activity=activity,
         )
         for index, exporter in enumerate(exporters)
     ]
