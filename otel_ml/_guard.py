@@ -21,15 +21,18 @@ from inspect import CO_VARARGS
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
+from otel_ml import _own_log
+
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
 B = TypeVar("B")
 
-_LOG = logging.getLogger("otel_ml")
 _LINES_KEPT = 256
 """Distinct lines logged of one kind; one more line says that the rest is not logged."""
 
+_FEW = 5
+"""Models or the like that a line of one kind names, each in a line of its own."""
 _SIGNALS = frozenset(int(number) for number in signal.Signals)
 
 _lock = threading.RLock()
@@ -56,21 +59,41 @@ def report(where: str, error: Exception) -> None:
 
 
 def warn(message: str) -> None:
-    """Logs one line while log export skips it, so that a broken exporter cannot feed itself."""
+    """Logs one line that reaches somebody, and that log export skips: a broken exporter must not feed itself."""
     if is_reporting():
         return
     _state.reporting = True
     try:
-        _LOG.warning(message)
-    except Exception:  # a user's log handler may raise, and there is no other place to log it
+        _own_log.warn(message, _hand_over)
+    except Exception:  # a user's log filter may raise, and there is no other place to log it
         _count("guard.log")
     finally:
         _state.reporting = False
 
 
+def _hand_over(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    try:
+        handler.handle(record)
+    except Exception:
+        _count("guard.log")
+        return False
+    return True
+
+
 def warn_once(key: str, message: str) -> None:
     """Logs a line the first time that the process uses this key."""
     _warn_first("hints", key, message)
+
+
+def warn_few(kind: str, key: str, message: str, rest: str) -> None:
+    """Logs a line for each of the first few keys of a kind, then one line about the rest."""
+    with _lock:
+        seen = _logged.setdefault(kind, set())
+        if key in seen or len(seen) > _FEW:
+            return
+        seen.add(key)
+        line = message if len(seen) <= _FEW else rest
+    warn(line)
 
 
 def warn_of_loss(key: str, message: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -107,7 +106,7 @@ class Instance:
         return str(uuid.uuid5(_NAMESPACE, f"{self._service}/{host}/{slot}"))
 
     def _lock_slot(self) -> int | None:
-        if sys.platform == "win32":  # has no such locks
+        if not _locks.are_available():
             return None
         try:
             folder = _locks.private_folder(self._folder)

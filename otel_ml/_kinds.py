@@ -156,48 +156,48 @@ def _is_on_host(tensor: Any) -> bool:
     return bool(tensor.device.type == "cpu")
 
 
-def sequence(value: object, limit: int) -> tuple[list[Any], int] | None:
-    """Returns the first elements of a list, tuple, array, column or host tensor, and its length; else None.
+def sequence(value: object, limit: int, start: int = 0) -> tuple[list[Any], int] | None:
+    """Returns some elements of a list, tuple, array, column or host tensor, the first ones by default, and its length.
 
     Elements are not converted. Rows of a two-dimensional array are lists, cut at `WIDTH_LIMIT`. More dimensions, device
-    tensors, sets, iterators and generators are refused, and never consumed.
+    tensors, sets, iterators and generators are refused (None), and never consumed.
     """
     cls = type(value)
     if cls is list:
         items = cast("list[Any]", value)
-        return items[:limit], len(items)
+        return items[start : start + limit], len(items)
     if cls is float or cls is str or cls is int or cls is dict or value is None:
         return None
-    return attempt(_sequence, value, cls, limit)
+    return attempt(_sequence, value, cls, slice(start, start + limit))
 
 
-def _sequence(value: Any, cls: type, limit: int) -> tuple[list[Any], int] | None:
+def _sequence(value: Any, cls: type, part: slice) -> tuple[list[Any], int] | None:
     if issubclass(cls, list):
-        return list.__getitem__(value, slice(limit)), list.__len__(value)
+        return list.__getitem__(value, part), list.__len__(value)
     if issubclass(cls, tuple):
-        return list(tuple.__getitem__(value, slice(limit))), tuple.__len__(value)
+        return list(tuple.__getitem__(value, part)), tuple.__len__(value)
     if cls is range or cls is deque:
-        return list(islice(value, limit)), len(value)
+        return list(islice(value, part.start, part.stop)), len(value)
     family = _kind(cls)
     if family == "array" or (family == "tensor" and _is_on_host(value)):
-        return _read_rows(value, family, limit)
+        return _rows_of(value, family, part)
     taken: Any = None
     if family == "series":
-        taken = value.iloc[:limit].tolist()
+        taken = value.iloc[part].tolist()
     elif family == "index":
-        taken = value[:limit].tolist()
+        taken = value[part].tolist()
     elif family == "polars_series":
-        taken = value.head(limit).to_list()
+        taken = value.slice(part.start, part.stop - part.start).to_list()
     elif family == "arrow_array":
-        taken = value.slice(0, limit).to_pylist()
+        taken = value.slice(part.start, part.stop - part.start).to_pylist()
     return (taken, max(len(value), len(taken))) if type(taken) is list else None
 
 
-def _read_rows(value: Any, family: str, limit: int) -> tuple[list[Any], int] | None:
+def _rows_of(value: Any, family: str, rows: slice) -> tuple[list[Any], int] | None:
     if value.ndim not in (1, 2):
         return None
     part = value.detach() if family == "tensor" else _in_microseconds(value)
-    taken = (part[:limit] if value.ndim == 1 else part[:limit, :WIDTH_LIMIT]).tolist()
+    taken = (part[rows] if value.ndim == 1 else part[rows, :WIDTH_LIMIT]).tolist()
     return (taken, max(int(value.shape[0]), len(taken))) if type(taken) is list else None
 
 

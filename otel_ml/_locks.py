@@ -6,12 +6,18 @@ import errno
 import os
 import stat
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 CHECK_SECONDS: Final = 60.0
 """How often the holder of a long-lived lock should call `FileLock.refresh`."""
 _HELD_ELSEWHERE: Final = frozenset({errno.EACCES, errno.EAGAIN})
+
+
+def are_available() -> bool:
+    """Whether the system has such locks and owners of files; Windows has neither."""
+    return find_spec("fcntl") is not None and hasattr(os, "getuid")
 
 
 class FileLock:

@@ -16,7 +16,9 @@ CHOSEN = (
 )
 NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}}"
 RATE = "$__rate_interval"
-CALLS = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN}}}[{RATE}]))"
+_TIMED = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN}}}[{RATE}]))"
+_UNTIMED = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total{{{CHOSEN}}}[{RATE}]))"
+CALLS = f"({_TIMED} + {_UNTIMED} or {_TIMED} or {_UNTIMED})"
 ERRORS = f'sum by ({MODEL}) (rate(ml_prediction_errors_total{{{CHOSEN}, error_type!="cancelled"}}[{RATE}]))'
 
 HEIGHT = 8

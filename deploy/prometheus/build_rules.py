@@ -66,14 +66,16 @@ def operation() -> Group:
         for percent in (50, 95, 99)
     ]
     calls = "model:ml_prediction_calls:rate5m"
+    timed = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count[5m]))"
+    untimed = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total[5m]))"
     return Group(
         "otel-ml-operation",
         [
             Rule("model:ml_predictions:rate5m", f"sum by ({MODEL}) (rate(ml_predictions_total[5m]))", "Rows a second."),
             Rule(
                 calls,
-                f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count[5m]))",
-                "Finished calls a second, failed ones too: the denominator of the error ratio.",
+                f"{timed} + {untimed}\nor {timed}\nor {untimed}",
+                "Finished calls a second, also failed and untimed ones: the denominator of the error ratio.",
             ),
             Rule(
                 "model:ml_prediction_errors:rate5m",

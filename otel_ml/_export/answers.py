@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from otel_ml._export import retry
@@ -15,6 +15,7 @@ _JSON: Final = "application/json"
 _PAGE: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|script|title|!--|\?xml)", re.IGNORECASE
 )
+_BAD_RECORDS: Final = frozenset({400, 422})
 _REJECTED: Final[dict[Signal, tuple[str, str]]] = {
     "traces": ("rejectedSpans", "rejected_spans"),
     "metrics": ("rejectedDataPoints", "rejected_data_points"),
@@ -35,6 +36,8 @@ class Answer:
     """Records that an accepting receiver refused (partial success)."""
     retry_after: float | None = None
     """Seconds that the receiver asked to wait."""
+    is_about_records: bool = field(default=False, compare=False)
+    """Whether the receiver refuses what was sent, not the sender or the address: others may be taken."""
 
 
 BROKEN_TRANSPORT: Final = Answer("retry", "an error of the transport")
@@ -68,7 +71,7 @@ def read_http_answer(
         return Answer("retry", detail, retry_after=retry.read_retry_after(retry_after))
     if status == 413:
         return Answer("too_large", detail)
-    return Answer("rejected", detail)
+    return Answer("rejected", detail, is_about_records=status in _BAD_RECORDS)
 
 
 def read_partial_success(signal: Signal, content: bytes, media_type: str = PROTOBUF) -> PartialSuccess:

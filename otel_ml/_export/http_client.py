@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from otel_ml._export.http_response import Response, left, read_response
+from otel_ml._export.http_response import Response, left, read_response, read_status
 from otel_ml._export.name_lookup import NameLookup, Resolve
+from otel_ml._export.proxies import Proxy, ProxyError, ca_bundle
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +25,7 @@ _URL_SIGNS: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
 class HttpClient:
-    """Posts to one address. It follows no redirects and uses no proxy.
+    """Posts to one address, through a proxy if there is one. Redirects are not followed.
 
     One thread at a time posts; any other may call `close`.
 
@@ -31,7 +33,8 @@ class HttpClient:
         url: Where to; ``http`` or ``https``.
         headers: Sent with every request.
         make_tls: Gives the context of each connection for ``https``; by default that of the system.
-        resolve: `socket.getaddrinfo`, or a stand-in for it.
+        resolve: `socket.getaddrinfo`, or what answers like it.
+        proxy: Opens a tunnel for ``https`` and gets the whole address for ``http``.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class HttpClient:
         make_tls: Callable[[], ssl.SSLContext] | None = None,
         *,
         resolve: Resolve = socket.getaddrinfo,
+        proxy: Proxy | None = None,
     ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or "localhost"
@@ -51,8 +55,18 @@ class HttpClient:
         path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_URL_SIGNS)
         host = f"[{self._host}]" if ":" in self._host else _ascii_name(self._host)
         port = "" if self._port == _DEFAULT_PORTS[parts.scheme] else f":{self._port}"
-        lines = [f"POST {path} HTTP/1.1", f"Host: {host}{port}", *(f"{name}: {text}" for name, text in headers.items())]
-        self._head = "\r\n".join(lines).encode("utf-8", "replace")
+        self._peer = (self._host, self._port) if proxy is None else (proxy.host, proxy.port)
+        self._tunnel = b""
+        authority, target = f"{host}:{self._port}", path
+        if proxy is not None:
+            authorization = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
+            if self._make_tls is None:
+                target, headers = f"http://{host}{port}{path}", {**headers, **authorization}
+            else:
+                self._tunnel = (
+                    _head(f"CONNECT {authority} HTTP/1.1", {"Host": authority, **authorization}) + b"\r\n\r\n"
+                )
+        self._head = _head(f"POST {target} HTTP/1.1", {"Host": f"{host}{port}", **headers})
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         """Held where the connection is shut down or closed: a descriptor that was reused must not be shut down."""
@@ -155,6 +169,11 @@ class HttpClient:
     def _connect(self, deadline: float) -> socket.socket:
         connection = self._open(deadline)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tunnel:
+            _send(connection, self._tunnel, deadline)
+            status = read_status(connection, deadline)
+            if not 200 <= status < 300:
+                raise ProxyError(errno.ECONNREFUSED, f"the proxy answers HTTP {status}")
         if self._make_tls is not None:
             context = self._make_tls()
             secured = context.wrap_socket(
@@ -168,7 +187,7 @@ class HttpClient:
 
     def _open(self, deadline: float) -> socket.socket:
         """Connects to the first address that accepts; each has its share of the time that is left."""
-        error = OSError(errno.EADDRNOTAVAIL, f"{self._host!r} has no address")
+        error = OSError(errno.EADDRNOTAVAIL, f"{self._peer[0]!r} has no address")
         addresses = self._addresses(deadline)
         for tried, (family, kind, protocol, _, address) in enumerate(addresses):
             share = left(deadline) / (len(addresses) - tried)
@@ -189,7 +208,7 @@ class HttpClient:
     def _addresses(self, deadline: float) -> list[tuple[Any, ...]]:
         lookup = self._lookup
         if lookup is None or lookup.is_answered:  # one that still runs is waited for again
-            lookup = self._lookup = NameLookup(self._resolve, self._host, self._port)
+            lookup = self._lookup = NameLookup(self._resolve, *self._peer)
         return lookup.wait(left(deadline))
 
     def _check_cut(self) -> None:
@@ -206,7 +225,7 @@ def make_tls(authority: str | None, certificate: str | None, key: str | None) ->
     """Reads certificates again for each connection, so that renewed files are used.
 
     Args:
-        authority: A file of certificate authorities; None for those of the system.
+        authority: A file of certificate authorities; None for those of `ca_bundle`, or of the system.
         certificate: A file of the client's certificate, if it has one.
         key: A file of its key, if that is not in the certificate's.
 
@@ -215,12 +234,21 @@ def make_tls(authority: str | None, certificate: str | None, key: str | None) ->
     """
     import ssl
 
-    context = ssl.create_default_context(cafile=authority)
+    authority = authority or ca_bundle()
+    if authority is not None and Path(authority).is_dir():
+        context = ssl.create_default_context(capath=authority)
+    else:
+        context = ssl.create_default_context(cafile=authority)
     context.hostname_checks_common_name = False  # as browsers: only the subject's alternative names count
     context.set_alpn_protocols(["http/1.1"])
     if certificate is not None:
         context.load_cert_chain(certificate, key, password="")  # else a terminal would be asked for one
     return context
+
+
+def _head(first: str, headers: Mapping[str, str]) -> bytes:
+    lines = [first, *(f"{name}: {text}" for name, text in headers.items())]
+    return "\r\n".join(lines).encode("utf-8", "replace")
 
 
 def _ascii_name(host: str) -> str:

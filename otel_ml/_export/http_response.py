@@ -62,6 +62,15 @@ def read_response(connection: socket.socket, deadline: float) -> Response:
     return Response(status, headers, body, is_last)
 
 
+def read_status(connection: socket.socket, deadline: float) -> int:
+    """Reads the head of a response without a body, as a proxy answers CONNECT; returns its status.
+
+    Raises:
+        OSError: It has no status in time, or is not HTTP.
+    """
+    return _parse_head(_Stream(connection, deadline).until(*_HEAD_ENDS))[0]
+
+
 class _Stream:
     """The bytes of a connection, received as they are needed."""
 

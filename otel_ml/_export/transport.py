@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from otel_ml._export.answers import PROTOBUF, Answer, read_http_answer
 from otel_ml._export.http_client import HttpClient, make_tls
 from otel_ml._export.name_lookup import Resolve
+from otel_ml._export.proxies import ProxyError, find_proxy
 from otel_ml.config import ENV_OTLP, ConfigError, Signal, SignalConfig
 
 _GZIP_LEVEL: Final = 1
@@ -43,7 +44,7 @@ class HttpTransport:
 
     def __init__(self, signal: Signal, config: SignalConfig, *, resolve: Resolve = socket.getaddrinfo) -> None:
         check_files(config)
-        self.endpoint = config.endpoint
+        self.endpoint = config.address
         self._signal: Signal = signal
         self._is_secure = config.endpoint.startswith("https:")
         self._gzip = config.compression == "gzip"
@@ -54,8 +55,9 @@ class HttpTransport:
             try:
                 tls()
             except OSError as error:
-                raise ConfigError(f"the certificates for {config.endpoint} cannot be used: {error}") from None
-        self._client = HttpClient(config.endpoint, headers, tls, resolve=resolve)
+                raise ConfigError(f"the certificates for {config.address} cannot be used: {error}") from None
+        self._proxy = find_proxy(config.endpoint)
+        self._client = HttpClient(config.endpoint, headers, tls, resolve=resolve, proxy=self._proxy)
 
     def post(self, body: bytes, timeout: float) -> Answer:
         """Sends one request; the connection is closed when the whole of it takes longer than ``timeout`` seconds."""
@@ -67,7 +69,8 @@ class HttpTransport:
         try:
             response = self._client.post(body, deadline - monotonic())
         except (OSError, ValueError) as error:
-            return Answer("retry", self._cause(error))
+            through = "" if self._proxy is None else f" (through the proxy {self._proxy.address})"
+            return Answer("retry", self._cause(error) + through)
         headers = response.headers
         kind = headers.get("content-type", PROTOBUF)
         return read_http_answer(self._signal, response.status, response.body, headers.get("retry-after"), kind)
@@ -81,6 +84,8 @@ class HttpTransport:
     def _cause(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return "no answer in time"
+        if isinstance(error, ProxyError):
+            return str(error.strerror)
         if isinstance(error, ConnectionRefusedError | socket.gaierror):
             return "connection refused or host unknown"
         if self._is_secure:

@@ -1,23 +1,20 @@
-"""Shuts telemetry down at the interpreter's exit, in a child of `multiprocessing`, and on SIGTERM if asked to."""
+"""Shuts telemetry down at every orderly end of the process, and on SIGTERM if asked to."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
 from otel_ml import _guard, _process
+from otel_ml._process_exit import at_exit
 
 _HOLD: Final = 1.0
 """Seconds that the signal handler blocks the main thread, which may hold a lock that the shutdown needs. The process
 ends by the signal when the shutdown is done."""
-_LAST: Final = -100
-"""Priority of our finalizer: after the queues and pools of the child."""
 
 
 class ExitHooks:
@@ -28,32 +25,10 @@ class ExitHooks:
 
     def __init__(self, shutdown: Callable[[], object]) -> None:
         self._shutdown = shutdown
-        self._registered_with: object = None
 
     def watch(self) -> None:
-        """Registers the shutdown in this process."""
-        atexit.register(self._shutdown)
-        process = sys.modules.get("multiprocessing.process")
-        if process is not None and process.parent_process() is not None:
-            self.finalize()
-        else:
-            self.watch_child()
-
-    def watch_child(self) -> None:
-        """Registers the shutdown for children of `multiprocessing`; called in a forked child, too.
-
-        `multiprocessing` ends its children without the interpreter's exit functions, and it forgets finalizers that
-        were registered before the child's own start.
-        """
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and self._registered_with is not util:
-            self._registered_with = util
-            util.register_after_fork(self, ExitHooks.finalize)
-
-    def finalize(self) -> None:
-        """Registers the shutdown with `multiprocessing`, in its child."""
-        util = sys.modules["multiprocessing.util"]
-        util.Finalize(None, self._shutdown, exitpriority=_LAST)
+        """Registers the shutdown in this process and for the workers that it forks."""
+        at_exit("telemetry.exit", self._shutdown)
 
     def watch_sigterm(self) -> None:
         """Installs a handler if the service has none; the process still ends by the signal, a second one ends it at

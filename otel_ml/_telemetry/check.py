@@ -25,7 +25,7 @@ from otel_ml._telemetry.environment_check import misread_variables
 from otel_ml._telemetry.ids import RANDOM
 from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
 from otel_ml._telemetry.ports import Mode
-from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
+from otel_ml.config import SIGNALS, Config, Signal, SignalConfig, remarks
 
 State = Literal["taken", "refused", "not_reached", "not_sent", "console", "scraped", "not_exported"]
 
@@ -67,7 +67,7 @@ class Checked:
     Attributes:
         mode: The mode that `configure` would choose here.
         notes: One line a fact about the set-up.
-        misread: One line for each environment variable that has no effect, or not the one that it suggests.
+        misread: One line for each setting that has no effect, or another one than it suggests.
         outcomes: By signal; empty unless the mode is own.
         ledger: By signal, when the time for the check was over.
     """
@@ -106,7 +106,7 @@ def check(config: Config, timeout: float) -> Checked:
         ConfigError: A setting cannot be honoured.
     """
     mode, why = decide()
-    misread = misread_variables(os.environ)
+    misread = [*misread_variables(os.environ), *remarks(config)]
     if mode != "own":
         return Checked(mode, Telemetry(mode, config, None, why).notes(), misread, {}, {})
     notes, outcomes, ledger = _check_own(config, timeout)
@@ -221,7 +221,7 @@ def _parent(engine: OwnEngine) -> Context:
 
 
 def _outcome(signal: Signal, settings: SignalConfig, transports: _RecordingTransports, account: Ledger) -> SignalResult:
-    outcome = SignalResult("not_exported", settings.endpoint, settings.protocol)
+    outcome = SignalResult("not_exported", settings.address, settings.protocol)
     if not settings.exporters:
         return replace(outcome, detail=f"OTEL_{signal.upper()}_EXPORTER=none")
     if not _transports.has_otlp(settings):

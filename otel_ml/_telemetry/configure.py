@@ -6,21 +6,20 @@ import difflib
 import os
 import sys
 import threading
+from dataclasses import replace
 from importlib import import_module
 from time import monotonic
 from typing import Any, Final
 
-from opentelemetry import _logs, metrics, trace
-
-from otel_ml import _guard, _process, semconv
+from otel_ml import _guard, _process
 from otel_ml._export.ledger import Ledger
-from otel_ml._telemetry import ports
+from otel_ml._telemetry import _providers_in_force, ports
 from otel_ml._telemetry._exit import ExitHooks
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.environment_check import misread_variables
-from otel_ml._telemetry.ports import Mode, Policy, State
-from otel_ml.config import ENV_SERVICE_NAME, Config, ConfigError, argument_names
+from otel_ml._telemetry.ports import Limits, Mode, Policy, State
+from otel_ml.config import ENV_SERVICE_NAME, SIGNALS, Config, ConfigError, Signal, argument_names, remarks
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 _AUTO_INSTRUMENTATION: Final = "opentelemetry.instrumentation.auto_instrumentation"
@@ -29,6 +28,8 @@ _LOGGING_ROOM: Final = "otel_ml.integrations.logging"
 
 _lock = threading.Lock()
 _current: Telemetry | None = None
+_ended: Telemetry | None = None
+"""The last that was shut down; if it is the current one, `configure` makes a new one."""
 
 
 class Telemetry:
@@ -39,56 +40,81 @@ class Telemetry:
         config: The settings in force.
     """
 
-    def __init__(self, mode: Mode, config: Config, engine: OwnEngine | None, why: str = "") -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        config: Config,
+        engine: OwnEngine | None,
+        why: str = "",
+        theirs: frozenset[Signal] = frozenset(),
+    ) -> None:
         self.mode: Mode = mode
         self.config = config
         self._engine = engine
         self._why = why
-        self._foreign = ForeignProviders(_globals)
+        self._theirs = theirs
+        self._foreign = ForeignProviders(lambda: list(_providers_in_force.others(engine).values()))
 
     def force_flush(self, timeout: float = 5.0) -> bool:
-        """Exports everything that was finished before the call.
+        """Exports everything that was finished before the call, in one attempt; what is not accepted stays queued.
 
         Args:
             timeout: Seconds after which it returns in any case.
 
         Returns:
-            True when the first hop accepted all of it in time; in guest mode, when the providers report success.
+            True when the first hop accepted in time all that was finished since the last call; in guest mode, when the
+            providers report success.
         """
         deadline = monotonic() + timeout
-        if self._engine is not None:
-            return bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
         if self.mode == "off":
             return True
-        return self._foreign.flush(deadline)
+        flushed = self._engine is None or bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
+        if self.mode == "guest":
+            flushed = self._foreign.flush(deadline) and not _providers_in_force.nowhere(self.config) and flushed
+        return flushed
 
     def shutdown(self, timeout: float = 5.0) -> bool:
         """Exports what it can within ``timeout`` seconds, counts the rest as dropped, and ends all threads.
 
         Safe to call twice and in any mode: foreign providers are flushed, not shut down. A processor or exporter that
-        ignores its time limit is abandoned, and one line says so.
+        ignores its time limit is abandoned, and one line says so. Afterwards `configure` may be called again, with any
+        arguments.
         """
+        global _ended
+        _ended = self
         if self._engine is None:
             return self.force_flush(timeout)
-        return bool(_guard.call("telemetry.shutdown", self._engine.shutdown, monotonic() + timeout))
+        deadline = monotonic() + timeout
+        done = bool(_guard.call("telemetry.shutdown", self._engine.shutdown, deadline))
+        return (self.mode == "own" or self._foreign.flush(deadline)) and done
 
     def ledger(self) -> dict[str, Ledger]:
-        """Returns the ledger of each signal, by ``traces``, ``metrics`` and ``logs``; empty unless the mode is own."""
-        return {} if self._engine is None else self._engine.ledger()
+        """Returns the ledger of each signal that we send, by ``traces``, ``metrics`` and ``logs``.
+
+        In guest mode these are the signals for which nobody else has set a provider.
+        """
+        if self._engine is None:
+            return {}
+        return {signal: ledger for signal, ledger in self._engine.ledger().items() if signal not in self._theirs}
 
     def notes(self) -> list[str]:
         """Returns the lines of `otel-ml doctor` about this set-up."""
-        if self._engine is None:
-            return [f"mode: {self.mode} ({self._why})"]
-        return [f"mode: {self.mode}", *self._engine.notes()]
+        head = f"mode: {self.mode} ({self._why})" if self._why else f"mode: {self.mode}"
+        if self.mode == "off":
+            return [head]
+        lines = [] if self._engine is None else self._engine.notes()
+        if self.mode == "guest":
+            ours = [line for line in lines if line.partition(":")[0] not in self._theirs]
+            lines = [*_providers_in_force.notes(self._engine, self.config), *ours]
+        return [head, *lines, *ports.notes()]
 
 
 def configure(**arguments: Any) -> Telemetry:
     """Sets up telemetry for this process; keywords are those of `Config`, the OTEL_* variables fill the rest.
 
-    If there are no OTel providers yet, it sets them (mode *own*). If there are, if a configuration file is declared or
-    if `opentelemetry-instrument` ran, it leaves them alone (mode *guest*). With ``OTEL_SDK_DISABLED=true`` it does
-    nothing (mode *off*).
+    If there are no OTel providers yet, it sets them (mode *own*). If there are, it leaves them alone and sets those
+    that are missing (mode *guest*); none if a configuration file is declared or if `opentelemetry-instrument` ran.
+    With ``OTEL_SDK_DISABLED=true`` it does nothing (mode *off*).
 
     At the interpreter's exit, in a child of `multiprocessing` and at the end of an instrumented ASGI application,
     everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose what is queued, at
@@ -96,7 +122,7 @@ def configure(**arguments: Any) -> Telemetry:
     first hop has not accepted across restarts. A forked child starts at zero.
 
     Returns:
-        The one `Telemetry` of the process, the same at every further call.
+        The one `Telemetry` of the process, the same at every further call until it is shut down.
 
     Raises:
         ConfigError: A setting is wrong, or a further call has other arguments than the first.
@@ -105,15 +131,18 @@ def configure(**arguments: Any) -> Telemetry:
     given = {name: value for name, value in arguments.items() if value is not None}
     _check_names(given)
     with _lock:
-        if _current is not None:
+        if _current is not None and _current is not _ended:
             _check_same(_current.config, given)
             return _current
         config = Config(**given)
         mode, why = decide()
-        engine = OwnEngine(config) if mode == "own" else None
-        _current = install(Telemetry(mode, config, engine, why), engine)
+        theirs = frozenset(_providers_in_force.others(_former())) if mode == "guest" else frozenset[Signal]()
+        engine = OwnEngine(config) if mode == "own" else _engine_beside(config, theirs) if theirs else None
+        _current = install(Telemetry(mode, config, engine, why, theirs), engine)
+    if mode == "guest":
+        _providers_in_force.warn(config, given, theirs)
     if mode != "off":
-        _guard.call("telemetry.variables", _warn_of_misread_variables)
+        _guard.call("telemetry.variables", _warn_of_settings, config)
     if mode == "guest" and "service_name" in given:
         _warn_of_service_name(given["service_name"], why)
     if config.logging and mode != "off":
@@ -121,17 +150,18 @@ def configure(**arguments: Any) -> Telemetry:
     return _current
 
 
-def _warn_of_misread_variables() -> None:
-    """Logs one line for each variable that has no effect, or not the intended one."""
+def _warn_of_settings(config: Config) -> None:
+    """Logs one line for each setting that has no effect or another one than intended."""
     for line in misread_variables(os.environ):
         _guard.warn(f"otel-ml: not understood: {line}")
+    for line in remarks(config):
+        _guard.warn(f"otel-ml: {line}")
 
 
 def _warn_of_service_name(asked: str, why: str) -> None:
-    """Logs one line if telemetry leaves under another service name than the argument's, where it is hard to find."""
-    resource = getattr(trace.get_tracer_provider(), "resource", None)
-    in_force = _guard.attempt(lambda: resource.attributes[semconv.SERVICE_NAME] if resource is not None else None)
-    if isinstance(in_force, str) and in_force != asked:
+    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it."""
+    in_force = _providers_in_force.service_name()
+    if in_force is not None and in_force != asked:
         _guard.warn(
             f"otel-ml: {why}, so telemetry leaves under its service name {in_force!r}, not as {asked!r}: "
             f"set {ENV_SERVICE_NAME} for it"
@@ -141,23 +171,36 @@ def _warn_of_service_name(asked: str, why: str) -> None:
 def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
     """Puts the mode in force and, in own mode, sets our providers."""
     if engine is not None:
-        trace.set_tracer_provider(engine.tracer_provider)
-        metrics.set_meter_provider(engine.meter_provider)
-        _logs.set_logger_provider(engine.logger_provider)
+        former = _former()
+        if _providers_in_force.fill(engine, former) and former is not None:
+            engine.take_over(former)
         _fork.watch(engine)
-        _fork.exit_hooks = ExitHooks(telemetry.shutdown)
-        _fork.exit_hooks.watch()
-        if engine.config.flush_on_sigterm:
-            _fork.exit_hooks.watch_sigterm()
+        _watch_exit(sigterm=engine.config.flush_on_sigterm)
     ports.enter(_state(telemetry, engine))
     return telemetry
 
 
+def _watch_exit(*, sigterm: bool) -> None:
+    """Has the telemetry in force shut down at the end of the process."""
+    if _fork.exit_hooks is None:
+        _fork.exit_hooks = ExitHooks(_shut_down_current)
+        _fork.exit_hooks.watch()
+    if sigterm:
+        _fork.exit_hooks.watch_sigterm()
+
+
+def _shut_down_current() -> None:
+    if _current is not None:
+        _current.shutdown()
+
+
 def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
     config = telemetry.config
-    is_sent = engine is None or bool(config.logs.exporters)
+    is_sent = engine is None or telemetry.mode == "guest" or bool(config.logs.exporters)
     events = config.events if is_sent else "off"
-    return State(telemetry.mode, engine, Policy(events, config.capture_features, config.low_score))
+    policy = Policy(events, config.capture_features, config.low_score)
+    in_charge = engine if telemetry.mode == "own" else None
+    return State(telemetry.mode, in_charge, policy, Limits(config.max_models, config.max_feature_series))
 
 
 def decide() -> tuple[Mode, str]:
@@ -168,16 +211,30 @@ def decide() -> tuple[Mode, str]:
         return "guest", f"{ENV_CONFIG_FILE} is set"
     if _AUTO_INSTRUMENTATION in sys.modules:
         return "guest", "opentelemetry-instrument ran"
-    for provider in _globals():
-        if not _is_unset(provider):
-            return "guest", f"a {type(provider).__name__} of {type(provider).__module__.partition('.')[0]} is set"
+    others = list(_providers_in_force.others(_former()).values())
+    if others:
+        kind = type(others[0])
+        return "guest", f"a {kind.__name__} of {kind.__module__.partition('.')[0]} is set"
     return "own", ""
 
 
-def _is_unset(provider: Any) -> bool:
-    """Whether this is the API's own placeholder. Proxies of other distributions are real providers."""
-    kind = type(provider)
-    return kind.__module__.startswith("opentelemetry.") and kind.__name__.lstrip("_").startswith("Proxy")
+def _former() -> OwnEngine | None:
+    """Returns the engine that has ended, if `configure` is called again after `shutdown`."""
+    return _fork.engine if _current is _ended else None
+
+
+def _engine_beside(config: Config, theirs: frozenset[Signal]) -> OwnEngine | None:
+    """Returns an engine for the signals of which nobody has set the provider.
+
+    None where another SDK is in charge of all of them, or if none of them is to be exported.
+    """
+    wanted = [signal for signal in SIGNALS if signal not in theirs and getattr(config, signal).exporters]
+    if not wanted or os.environ.get(ENV_CONFIG_FILE, "").strip() or _AUTO_INSTRUMENTATION in sys.modules:
+        return None
+    changes: dict[str, Any] = {f"{signal}_exporter": "none" for signal in theirs}
+    if config.service_name is None:
+        changes["service_name"] = _providers_in_force.service_name()
+    return OwnEngine(replace(config, **changes))
 
 
 class _Fork:
@@ -199,8 +256,6 @@ class _Fork:
         _lock = threading.Lock()
         if self.engine is not None:
             _guard.call("fork.child", self.engine.reset_after_fork)
-        if self.exit_hooks is not None:
-            _guard.call("fork.child", self.exit_hooks.watch_child)
 
 
 _fork = _Fork()
@@ -224,10 +279,6 @@ def adopt(telemetry: Telemetry | None, engine: OwnEngine | None) -> None:
     ports.enter(None if telemetry is None else _state(telemetry, engine))
 
 
-def _globals() -> list[Any]:
-    return [trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()]
-
-
 def _check_names(given: dict[str, Any]) -> None:
     known = argument_names()
     for name in given:
@@ -243,5 +294,6 @@ def _check_same(config: Config, given: dict[str, Any]) -> None:
         same = value.items() <= in_force.items() if name == "resource_attributes" else value == in_force
         if not same:
             raise ConfigError(
-                f"configure() was called before with another {name}: call it once, or with the same arguments"
+                f"configure() was called before with another {name}: call it once, with the same arguments, or after "
+                "shutdown()"
             )

@@ -20,9 +20,10 @@ from otel_ml._telemetry._queues import RecordQueue, WorkQueue
 from otel_ml._telemetry._signal_output import SignalOutput
 from otel_ml._telemetry._worker import Worker
 from otel_ml._telemetry.delivery import _transports
-from otel_ml._telemetry.delivery._outbox import MakeTransport, Outbox, signal_settings
+from otel_ml._telemetry.delivery._outbox import RECORDS, MakeTransport, Outbox, signal_settings
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
+from otel_ml._telemetry.metrics._observed_family import ObservedFamily, ObservedSource
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.ports import Clock
@@ -77,13 +78,19 @@ class OwnEngine:
         self._notes: list[str] = []
         self._closed = False
         self._closing = threading.Lock()
+        self._failed_before = 0
+        """Records that were lost up to the last flush."""
         service = "/".join(filter(None, (config.service_namespace, config.service_name or "unknown_service")))
         self.instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
         try:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
-            self._models, requests = PredictionFamily(), RequestFamily()
-            self.store = CellStore(self.resource, (self._models, requests), clock.time_ns)
+            self._models, requests, self._observed = (
+                PredictionFamily(config.max_models),
+                RequestFamily(),
+                ObservedFamily(),
+            )
+            self.store = CellStore(self.resource, (self._models, requests, self._observed), clock.time_ns)
             explicit = config.histogram_aggregation == EXPLICIT
             self.requests: RequestCellSet | None = requests.cells if explicit else None
             self._build_providers()
@@ -95,15 +102,19 @@ class OwnEngine:
         self.offer = self._predictions.offer
         self.offer_sized = self._predictions.offer_sized
         self.meter_provider = self._metrics.provider
-        _self_metrics.register(self.meter(semconv.SCOPE), self._account)
+        _self_metrics.register(self.meter(semconv.SCOPE), self._account, self._outbox.ages)
         self._metrics.start()
         self._outbox.start()
 
     # For predictions and requests, with `offer`, `offer_span` and `sample` (`ports.Engine`).
 
-    def cells(self, identity: ModelIdentity) -> CellSet:
+    def cells(self, identity: ModelIdentity, owner: object = None) -> CellSet:
         """Returns the cells of one model, created on first use and then folded at every collection."""
-        return self._models.cells(identity)
+        return self._models.cells(identity, owner)
+
+    def observe(self, source: ObservedSource) -> None:
+        """Exports the source at every collection from now on."""
+        self._observed.sources.append(source)
 
     def meter(self, name: str) -> Meter:
         """Returns a meter of our provider."""
@@ -126,35 +137,48 @@ class OwnEngine:
 
     def notes(self) -> list[str]:
         """Returns lines for `otel-ml doctor`."""
-        lines = [f"{signal}: to {signal_settings(self.config, signal).endpoint}" for signal in self._outbox.deliveries]
+        lines = [f"{signal}: to {signal_settings(self.config, signal).address}" for signal in self._outbox.deliveries]
         for signal in SIGNALS:
             lines += _exporters.describe_path(signal, signal_settings(self.config, signal))
         lines += _providers.notes(self.config)
         if self.page is not None:
             lines.append(f"metrics: scrape page at {self.page.address}")
         lines.append(f"{semconv.SERVICE_INSTANCE_ID}: {self.instance.id}")
-        return lines + self._notes
+        return lines + self._models.notes() + self._notes
+
+    def take_over(self, former: OwnEngine) -> None:
+        """Has tracers, loggers and instruments that the service got from an ended engine go on here."""
+        former._span_processors.hand_over(self._span_processors)
+        former._log_processors.hand_over(self._log_processors)
+        self.meter_provider.take_over(former.meter_provider, former.meter(semconv.SCOPE))
 
     def drain(self, deadline: float) -> bool:
         """Waits until the worker has rendered and observed all records offered before the call; sends nothing."""
         return self._closed or self._worker.drain(deadline)
 
     def flush(self, deadline: float) -> bool:
-        """Exports all that was finished before the call; returns True when the first hop accepted all of it."""
-        if self._closed:
-            return True
-        failed = self._outbox.failed()
-        done = self.flush_records(deadline)
-        done = self._metrics.flush(deadline) and done
-        done = self._foreign.flush(deadline) and done
-        return done and self._outbox.failed() == failed
+        """Exports all that was finished before the call, in one attempt; what the first hop does not take stays queued.
+
+        Returns:
+            True when the first hop accepted all that was finished since the last flush.
+        """
+        done = True
+        if not self._closed:
+            done = self.flush_records(deadline)
+            wait_for_answers = self._outbox.begin_flush("metrics")
+            done = self._metrics.flush(deadline) and done
+            done = wait_for_answers(deadline) and done
+            done = self._foreign.flush(deadline) and done
+        failed, self._failed_before = self._failed_before, self._outbox.failed()
+        return done and self._failed_before == failed
 
     def flush_records(self, deadline: float) -> bool:
-        """Exports spans and log records, not metrics; returns False when the monotonic deadline passes first."""
+        """Exports spans and log records, not metrics, in one attempt; returns True when they have a final answer."""
         if self._closed:
             return True
+        wait_for_answers = self._outbox.begin_flush(*RECORDS)
         drained = self._worker.drain(deadline)
-        return self._outbox.wait_idle(deadline) and drained
+        return wait_for_answers(deadline) and drained
 
     def shutdown(self, deadline: float) -> bool:
         """Exports what it can until the deadline, drops and counts the rest; returns False when something was lost."""
@@ -171,7 +195,7 @@ class OwnEngine:
         now = monotonic()
         self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
         foreign_shutdowns = self._foreign.begin_shutdown()
-        self._outbox.stop_retries(deadline)
+        self._outbox.begin_stop(deadline)
         self._metrics.stop(deadline)
         self._outbox.stop(deadline)
         self._metrics.close()
@@ -183,6 +207,7 @@ class OwnEngine:
     def reset_after_fork(self) -> None:
         """Empties the queues, sets the cells to zero, starts threads and takes an instance id for the child."""
         self._closing = threading.Lock()
+        self._failed_before = 0
         if self._closed:
             return
         self._sampling.reset_after_fork()
@@ -209,11 +234,13 @@ class OwnEngine:
         if not isinstance(generator, SeedProofIdGenerator):
             self._use_sdk_spans(f"{_providers.ENV_ID_GENERATOR} names a generator that must make every id")
         self.fast_spans = self.fast_spans and not _exporters.has_console(config.traces)
-        spans = _providers.span_processors(
+        self._span_processors = spans = _providers.span_processors(
             config, self._sdk_queues.get("traces"), flush=self.flush_records, on_foreign=self._on_foreign_processor
         )
         self.tracer_provider = _providers.tracer_provider(config, self.resource, generator, spans)
-        logs = _providers.log_processors(config, self._sdk_queues.get("logs"), flush=self.flush_records)
+        self._log_processors = logs = _providers.log_processors(
+            config, self._sdk_queues.get("logs"), flush=self.flush_records
+        )
         self.logger_provider = _providers.logger_provider(self.resource, logs)
         providers = ((self.tracer_provider, spans), (self.logger_provider, logs))
         self._foreign = ForeignProviders(lambda: [one for one, processors in providers if processors.has_foreign])

@@ -30,7 +30,7 @@ class Exemplar(NamedTuple):
 class HistogramCell:
     """Counts of one histogram series in one thread. ``counts`` has one more entry than ``bounds``."""
 
-    __slots__ = ("bounds", "counts", "exemplars", "maximum", "minimum", "total")
+    __slots__ = ("bounds", "counts", "exemplars", "maximum", "minimum", "total", "unmeasured")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -39,6 +39,8 @@ class HistogramCell:
         self.minimum = float("inf")
         self.maximum = float("-inf")
         self.exemplars: dict[int, Exemplar] = {}
+        self.unmeasured = 0
+        """Events of this series without a value."""
 
     def record(self, value: float) -> int:
         """Adds one value and returns its bucket."""
@@ -84,6 +86,7 @@ class HistogramCell:
         for index, count in enumerate(other.counts):
             self.counts[index] += count
         self.total += other.total
+        self.unmeasured += other.unmeasured
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Link, SpanKind, Tracer
 
+    from otel_ml._telemetry.metrics._observed_family import ObservedSource
     from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
     from otel_ml._telemetry.records import Attributes, AttributeValue, FastRecordValues, Record
     from otel_ml._telemetry.requests.cells import RequestCellSet
@@ -64,8 +65,14 @@ class Engine(Protocol):
     sampling_rule: SamplingRule | None
     """None if the sampler has to be asked about each span."""
 
-    def cells(self, identity: ModelIdentity) -> CellSet:
-        """Returns the cells of one model, created on first use and then folded at every collection."""
+    def cells(self, identity: ModelIdentity, owner: object = None) -> CellSet:
+        """Returns the cells of one model, created on first use and then folded at every collection.
+
+        They may be given up when each owner is gone and room is needed; without one they stay.
+        """
+
+    def observe(self, source: ObservedSource) -> None:
+        """Exports the source at every collection from now on."""
 
     requests: RequestCellSet | None
     """The cells of HTTP requests, folded at every collection; None if instruments of `meter` measure them."""
@@ -115,6 +122,18 @@ class Policy(NamedTuple):
     low_score: float | None
 
 
+class Limits(NamedTuple):
+    """How much one process may export."""
+
+    models: int = 256
+    """Models in use at once that have series of their own."""
+    feature_series: int | None = None
+    """Bins of features over all models; None leaves it to the mode."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """The mode in force and, in own mode, its engine. Handles compare by identity to notice a change."""
@@ -123,6 +142,7 @@ class State:
     engine: Engine | None = None
     policy: Policy | None = None
     """None before `configure`: the environment decides."""
+    limits: Limits = DEFAULT_LIMITS
 
     def shares_engine(self, other: State | None) -> bool:
         """Whether both states count into the same engine, so that a handle may keep its counts."""
@@ -133,6 +153,7 @@ _GUEST = State("guest")
 _OFF = State("off")
 _state: State | None = None
 _listeners: list[Callable[[State], object]] = []
+_note_sources: list[Callable[[], list[str]]] = []
 
 
 def state() -> State:
@@ -150,6 +171,16 @@ def enter(new: State | None) -> None:
     _state = new
     for listener in _listeners:
         listener(state())
+
+
+def on_notes(source: Callable[[], list[str]]) -> None:
+    """Adds lines of a room above to `Telemetry.notes`."""
+    _note_sources.append(source)
+
+
+def notes() -> list[str]:
+    """Returns the lines of the rooms above about this process."""
+    return [line for source in _note_sources for line in source()]
 
 
 def renew(engine: Engine) -> None:

@@ -137,7 +137,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     why = sdk_reason(config)
     _say(
         f"{arguments.mode} mode, every {arguments.interval:g} s, "
-        f"to {config.metrics.endpoint}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it"
+        f"to {config.metrics.address}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it"
     )
     if why:
         _through_sdk(sampler, settings, stop, ended)

@@ -12,6 +12,7 @@ from otel_ml.config._environment import (
     SIGNALS,
     Signal,
 )
+from otel_ml.config._remarks import remarks
 
 __all__ = [
     "ENV_METRIC_INTERVAL",
@@ -25,4 +26,5 @@ __all__ = [
     "Signal",
     "SignalConfig",
     "argument_names",
+    "remarks",
 ]

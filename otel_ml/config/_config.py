@@ -20,7 +20,7 @@ from otel_ml.config._checks import (
     check_type,
     shown,
 )
-from otel_ml.config._endpoint import checked_headers, checked_url, without_credentials
+from otel_ml.config._endpoint import checked_headers, checked_url, signal_url, without_credentials
 from otel_ml.config._environment import (
     ENV_EXEMPLAR_FILTER,
     ENV_HISTOGRAMS,
@@ -43,6 +43,7 @@ from otel_ml.config._environment import (
     setting,
 )
 
+MAX_MODELS: Final = 256
 EXPLICIT: Final = "explicit_bucket_histogram"
 _AGGREGATIONS: Final = (EXPLICIT, "base2_exponential_bucket_histogram")
 _EXPORTERS: Final = ("otlp", "console", "none")
@@ -95,11 +96,16 @@ class SignalConfig:
     protocol: str
     headers: Mapping[str, str] = field(repr=False)
     timeout: float
-    """Seconds for one batch in all, retries included."""
+    """Seconds for one request. It ends the attempt; the records stay queued."""
     compression: str
     certificate: str | None
     client_key: str | None
     client_certificate: str | None
+
+    @property
+    def address(self) -> str:
+        """The endpoint as messages show it: without its query, which may hold a secret."""
+        return self.endpoint.partition("?")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +141,19 @@ class Config:
     exemplar_filter: str = setting(ENV_EXEMPLAR_FILTER, as_lower, "trace_based")
     schedule_delay: float = setting(ENV_SCHEDULE_DELAY, as_seconds, 1.0)
     queue_size: int = setting(semconv.ENV_QUEUE_SIZE, as_whole, 16384)
+    send_queue_size: int = setting(semconv.ENV_SEND_QUEUE_SIZE, as_whole, 100_000)
+    """Encoded records of one signal that may wait for the receiver; beyond it the oldest are dropped."""
+    send_queue_bytes: int = setting(semconv.ENV_SEND_QUEUE_BYTES, as_whole, 64 * 1024 * 1024)
+    """The same in bytes."""
     span_queue_size: int = setting("OTEL_BSP_MAX_QUEUE_SIZE", as_whole, 4096)
     log_queue_size: int = setting("OTEL_BLRP_MAX_QUEUE_SIZE", as_whole, 4096)
     capture_features: str = setting(semconv.ENV_CAPTURE_FEATURES, as_lower, "declared")
     events: str = setting(semconv.ENV_EVENTS, as_lower, "sampled")
     low_score: float | None = setting(semconv.ENV_LOW_SCORE, as_number, None)
+    max_models: int = setting(semconv.ENV_MAX_MODELS, as_whole, MAX_MODELS)
+    """Models in use at once that have series of their own; further ones are counted as ``__other__``."""
+    max_feature_series: int | None = setting(semconv.ENV_MAX_FEATURE_SERIES, as_whole, None)
+    """Bins of features over all models that are exported; by default 20,000, and 1,900 in guest mode."""
     spool_dir: str | None = setting(semconv.ENV_SPOOL_DIR, as_text, None)
     """Folder for spans and events that could not be sent and are replayed later; none by default."""
     spool_size: int = setting(semconv.ENV_SPOOL_SIZE, as_whole, 64 * 1024 * 1024)
@@ -193,11 +207,17 @@ class Config:
         check_range("schedule_delay", ENV_SCHEDULE_DELAY, self.schedule_delay, 0.001, _DAY, unit=IN_MS)
         for argument, variable, most in (
             ("queue_size", semconv.ENV_QUEUE_SIZE, _MOST),
+            ("send_queue_size", semconv.ENV_SEND_QUEUE_SIZE, _MOST),
+            ("send_queue_bytes", semconv.ENV_SEND_QUEUE_BYTES, LARGEST),
             ("span_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", _MOST),
             ("log_queue_size", "OTEL_BLRP_MAX_QUEUE_SIZE", _MOST),
             ("spool_size", semconv.ENV_SPOOL_SIZE, LARGEST),
+            ("max_models", semconv.ENV_MAX_MODELS, _MOST),
         ):
             check_range(argument, variable, check_integer(argument, getattr(self, argument)), 1, most)
+        if self.max_feature_series is not None:
+            series = check_integer("max_feature_series", self.max_feature_series)
+            check_range("max_feature_series", semconv.ENV_MAX_FEATURE_SERIES, series, 1, _MOST)
         traces = self.remote_traces_per_second
         if traces is not None:
             check_range("remote_traces_per_second", semconv.ENV_REMOTE_TRACES_PER_SECOND, traces, 0, _MOST)
@@ -243,7 +263,7 @@ class Config:
             exporters=exporters,
             endpoint=endpoint,
             protocol=protocol,
-            headers={**authorization, **checked_headers(headers)},
+            headers={**authorization, **checked_headers(headers, protocol)},
             timeout=timeout,
             compression=compression,
             certificate=read_otlp(signal, "CERTIFICATE", as_text, "") or None,
@@ -255,13 +275,14 @@ class Config:
         own = f"{ENV_OTLP}{signal.upper()}_ENDPOINT"
         exact = os.environ.get(own, "").strip()
         if self.endpoint is None and exact:
-            return checked_url(own, exact, protocol)
+            checked = checked_url(own, exact, protocol)
+            return checked if protocol == "grpc" else signal_url(checked)
         default = "http://localhost:4317" if protocol == "grpc" else "http://localhost:4318"
         name, base = "endpoint", self.endpoint
         if base is None:
             name, base = f"{ENV_OTLP}ENDPOINT", os.environ.get(f"{ENV_OTLP}ENDPOINT", "").strip() or default
         checked = checked_url(name, base, protocol)
-        return checked if protocol == "grpc" else f"{checked.rstrip('/')}/v1/{signal}"
+        return checked if protocol == "grpc" else signal_url(checked, signal)
 
 
 def argument_names() -> tuple[str, ...]:

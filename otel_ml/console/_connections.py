@@ -92,7 +92,9 @@ def _files() -> int:
     """Files that this process may have open."""
     if sys.platform == "win32":
         return _MANY
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        return _MANY
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else soft

@@ -38,10 +38,14 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         from otel_ml.console._app import build
         from otel_ml.console.receiving._ingest_queue import IngestQueue
         from otel_ml.console.storage._store import Database
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
+    except ImportError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in _EXTRA:
             raise
-        raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise ConsoleError(f"the console needs {name}: pip install 'otel-ml[console]'") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ConsoleError(f"the console cannot import {name}, which is installed: {reason}") from error
     with _bound(options) as listening:
         store = Database.open(options)
         ingest = IngestQueue(store, options)

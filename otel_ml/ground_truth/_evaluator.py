@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -100,6 +101,9 @@ class Evaluator:
         if prediction.task == "regression":
             if prediction.value is not None and label.number is not None:
                 error = prediction.value - label.number
+                if not math.isfinite(error * error):
+                    _guard.warn_once("ground_truth.error", "otel-ml: errors without a finite square are not counted")
+                    return
                 self._count.add(1, model.attributes)
                 self._absolute.add(abs(error), model.attributes)
                 self._squared.add(error * error, model.attributes)

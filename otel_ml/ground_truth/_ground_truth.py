@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import datetime as dt
 import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._process_exit import at_exit
 from otel_ml._values import class_text, line, number
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._records import Joined, LabelOutcome, State, StoredLabel, seconds
@@ -36,6 +37,10 @@ _EXIT_SECONDS: Final = 5.0
 _CHUNK: Final = 500
 
 _truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
+_of_url: weakref.WeakValueDictionary[tuple[str, int, float | None], GroundTruth] = weakref.WeakValueDictionary()
+"""The stores that are open, by what travels of them."""
+_arriving: ContextVar[bool] = ContextVar("otel_ml_arriving", default=False)
+"""Whether a store is made of what another process sent: then it need not be reachable at once."""
 
 
 class GroundTruth:
@@ -43,7 +48,8 @@ class GroundTruth:
 
     Emits ``ml.eval.outcomes``, ``ml.eval.score_bin``, ``ml.eval.labels``, ``ml.eval.label.lag``, for regressions
     ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, and the event ``ml.label`` with
-    the trace and span id of the prediction. The store holds no features.
+    the trace and span id of the prediction. The store holds no features. It is sent to another process as its URL, with
+    the password if there is one.
 
     Args:
         url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``.
@@ -69,9 +75,15 @@ class GroundTruth:
     ) -> None:
         self._clock = clock
         self._ttl = ttl
+        self._arguments = (url, queue_size, ttl)
         self._drains: list[Callable[[float], object]] = []
         self._store = Store(url)
-        self._store.open()
+        try:
+            self._store.open()
+        except StoreError as error:
+            if not _arriving.get():
+                raise
+            _warn_not_stored(error)
         self._evaluator = Evaluator(
             meter if meter is not None else metrics.get_meter(semconv.SCOPE),
             logger if logger is not None else get_logger(semconv.SCOPE),
@@ -79,7 +91,17 @@ class GroundTruth:
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(self._write, size=queue_size, idle=self._expire, idle_interval=interval)
         _truths.add(self)
+        _of_url[self._arguments] = self
         _process.in_child("ground_truth.fork", self._reset_after_fork)
+
+    def __copy__(self) -> GroundTruth:
+        return self  # a store is shared, as a file is
+
+    def __deepcopy__(self, _: dict[int, Any]) -> GroundTruth:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), *self._arguments)
 
     @property
     def dropped(self) -> int:
@@ -177,7 +199,8 @@ class GroundTruth:
         return max(0.0, deadline - time.monotonic())
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
-        """Stores what is queued and closes the store; safe to call twice. False when predictions were dropped."""
+        """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
+        _of_url.pop(self._arguments, None)
         complete = self._writer.close(self._drain(timeout))
         _guard.call("ground_truth.close", self._store.close)
         return complete
@@ -234,7 +257,7 @@ class GroundTruth:
             outcomes = self._store.write(rows)
         except StoreError as error:
             _guard.report("ground_truth.write", error)
-            _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
+            _warn_not_stored(error)
             if error.is_transient:
                 return False
             if len(rows) == 1:
@@ -262,6 +285,25 @@ class GroundTruth:
         self._evaluator.reset_after_fork()
 
 
+def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None) -> GroundTruth:
+    """Returns the store of this process for what arrived from another one or from a file.
+
+    If the database cannot be reached, one line says so and each later transaction tries again.
+    """
+    known = _of_url.get((url, queue_size, ttl))
+    if type(known) is kind:
+        return known
+    token = _arriving.set(True)
+    try:
+        return kind(url, queue_size=queue_size, ttl=ttl)
+    finally:
+        _arriving.reset(token)
+
+
+def _warn_not_stored(error: StoreError) -> None:
+    _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
+
+
 def _warn_of_batch() -> None:
     _guard.warn_once(
         "ground_truth.batch",
@@ -275,4 +317,4 @@ def _flush_all_at_exit() -> None:
         _guard.call("ground_truth.exit", truth.flush, _EXIT_SECONDS)
 
 
-atexit.register(_flush_all_at_exit)
+at_exit("ground_truth.exit", _flush_all_at_exit, order=1)  # after the shutdown, which hands over what is queued

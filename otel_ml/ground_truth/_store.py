@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
+from otel_ml import _extras
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._join import KnownPrediction, join
 from otel_ml.ground_truth._records import LabelOutcome, StoredLabel
@@ -53,10 +54,13 @@ class Store:
         try:
             self._engine = self._make_engine(parsed)
         except ImportError as error:
-            raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
+            if isinstance(error, ModuleNotFoundError) and error.name == parsed.get_driver_name():
+                raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
+            raise StoreError(f"the driver of {parsed.drivername} cannot be imported: {_extras.cause(error)}") from None
         except sa.exc.NoSuchModuleError as error:
             raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
         self._tables = Tables(sa)
+        self._has_tables = False
         self._class_sets: dict[str, tuple[str, ...]] = {}
 
     def open(self) -> None:
@@ -65,8 +69,8 @@ class Store:
         Raises:
             StoreError: The database cannot be reached, or the file is not a database.
         """
-        with self._writing() as connection:
-            self._tables.create(connection)
+        with self._writing():
+            pass
 
     def write(self, rows: Sequence[StoredPrediction]) -> list[LabelOutcome]:
         """Stores new predictions and joins the labels that waited for them; a known id is left as it is."""
@@ -220,8 +224,11 @@ class Store:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(self._sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            if not self._has_tables:
+                self._tables.create(connection)
             yield connection
             connection.commit()
+            self._has_tables = True
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
@@ -265,10 +272,9 @@ class Store:
 
 def _sqlalchemy() -> Any:
     try:
-        import sqlalchemy
-    except ImportError:
-        raise StoreError("SQLAlchemy is missing: pip install 'otel-ml[ground-truth]'") from None
-    return sqlalchemy
+        return _extras.load("sqlalchemy", "ground-truth", package="SQLAlchemy")
+    except ImportError as error:
+        raise StoreError(str(error)) from error
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 
 from otel_ml import _guard, _process, semconv
+from otel_ml._telemetry import ports
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._gauges import ModelGauges
-from otel_ml.prediction._noop import NoopPrediction
+from otel_ml.prediction._noop import NoopPrediction, arrive
 from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._omissions import message
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction.boundary._result_names import keys_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 class Unbound:
     """What a model is bound to while telemetry is off, or where binding failed: nothing."""
+
+    arrive = staticmethod(arrive)
+    """Makes of its ids what a prediction is in another process."""
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state
@@ -39,7 +45,10 @@ class Unbound:
     def record_load(self, seconds: float) -> None:
         """Does nothing."""
 
-    def count_unrecognised(self) -> None:
+    def count_unrecognised(self, result: Any = None) -> None:
+        """Does nothing."""
+
+    def count_omissions(self, reason: str, count: int = 1) -> None:
         """Does nothing."""
 
 
@@ -51,6 +60,7 @@ class Binding(Unbound):
         self.spec = spec = policy.spec
         self.policy = policy
         self.observers = observers
+        self.monitor = observers.monitor
         self.wants_features = observers.monitor is not None or policy.captures_undeclared
         """Whether anything is done with the features."""
         self.attributes = spec.attributes
@@ -58,7 +68,7 @@ class Binding(Unbound):
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
         shared = _shared(state, self.meter)
-        labels = shared.labels((spec.name, spec.version, spec.role))
+        labels = shared.labels(spec)
         self.class_label = labels.classes(spec.classes).admit
         self.error_label = labels.errors.admit
         self.stage_label = labels.stages.admit
@@ -83,17 +93,27 @@ class Binding(Unbound):
         """Adds to the stage's duration."""
         raise NotImplementedError
 
-    def count_unrecognised(self) -> None:
+    def count_unrecognised(self, result: Any = None) -> None:
         """Counts a result in which nothing was recognised, and logs once what to do."""
         _guard.call("prediction.unrecognised", self._count_unrecognised)
         name = self.spec.name
         _guard.warn_once(
             f"unrecognised:{name}",
-            f"otel-ml: no prediction was recognised in a result of model {name!r}; "
-            "pass output=..., or call set_output(); further ones are counted in otelml.unrecognised.outputs",
+            f"otel-ml: no prediction was recognised in a result of model {name!r} ({keys_of(result)}). Understood "
+            "are keys with the words prediction, label, class, output or result, and probability, score or confidence: "
+            "name them so, pass output=..., batch=True if it is one prediction for each row, or call set_output() (see "
+            "'What is understood' in the guide). Further ones are counted in otelml.unrecognised.outputs",
         )
 
     def _count_unrecognised(self) -> None:
+        raise NotImplementedError
+
+    def count_omissions(self, reason: str, count: int = 1) -> None:
+        """Counts what telemetry leaves out of a prediction, by one of `semconv.OMISSION_REASONS`, and logs it once."""
+        _guard.call("prediction.omissions", self._add_omissions, reason, count)
+        _guard.warn_once(f"omission:{reason}:{self.spec.name}", message(self.spec.name, reason))
+
+    def _add_omissions(self, reason: str, count: int) -> None:
         raise NotImplementedError
 
 
@@ -114,5 +134,12 @@ def _shared(state: State, meter: Meter) -> ModelGauges:
     global _current
     with _lock:
         if _current is None or not _current[0].shares_engine(state):
-            _current = (state, ModelGauges(meter))
+            _current = (state, ModelGauges(meter, state))
         return _current[1]
+
+
+def _notes() -> list[str]:
+    return [] if _current is None else _current[1].notes()
+
+
+ports.on_notes(_notes)

@@ -15,9 +15,16 @@ PREDICTIONS_KEY = create_key("otel-ml-predictions")
 
 
 class RequestPredictions:
-    """Keeps the id of the first prediction made while one request is served."""
+    """Keeps the id of the first prediction made while one request is served; the first primary one wins."""
 
-    __slots__ = ("first_id",)
+    __slots__ = ("first_id", "is_primary")
+
+    is_primary: bool
+    """Whether the model of that prediction has the role primary; set together with the id."""
 
     def __init__(self) -> None:
         self.first_id: str | None = None
+
+    def wants(self, *, is_primary: bool) -> bool:
+        """Whether the id of a prediction that begins now is to be kept."""
+        return self.first_id is None or (is_primary and not self.is_primary)

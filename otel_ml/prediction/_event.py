@@ -32,11 +32,9 @@ def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> E
         outcome: How it ended.
         ids: Trace id, span id and trace flags.
     """
-    attributes: Attributes = {
-        **policy.spec.attributes,
-        semconv.PREDICTION_ID: outcome.prediction_id,
-        semconv.PREDICTION_DURATION_ATTRIBUTE: outcome.duration,
-    }
+    attributes: Attributes = {**policy.spec.attributes, semconv.PREDICTION_ID: outcome.prediction_id}
+    if outcome.duration is not None:
+        attributes[semconv.PREDICTION_DURATION_ATTRIBUTE] = outcome.duration
     _add_result(attributes, outcome)
     failure = outcome.failure
     if failure is not None:
@@ -78,9 +76,14 @@ def _body(policy: ModelPolicy, outcome: Outcome) -> dict[str, Any]:
         return _row(policy, row, outcome, 0)
     rows: list[dict[str, Any]] = []
     for index in range(min(outcome.rows, ROWS_IN_EVENT)):
+        if outcome.unpaired is not None:
+            rows.append(_row(policy, None, outcome, index))
+            continue
         row = features.row(index) if isinstance(features, FeatureBatch) and index < features.rows else None
         rows.append({"id": outcome.row_id(index), **_row(policy, row, outcome, index)})
     body: dict[str, Any] = {"rows": rows}
+    if outcome.unpaired is not None:
+        body["unpaired"] = outcome.unpaired
     if outcome.rows > ROWS_IN_EVENT:
         body["rows_omitted"] = outcome.rows - ROWS_IN_EVENT
     return body

@@ -22,6 +22,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
+from otel_ml.prediction.boundary._outputs import Output
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -36,6 +37,8 @@ class Instruments:
         self.predictions: metrics.Counter = create(meter, semconv.PREDICTIONS)
         self.errors: metrics.Counter = create(meter, semconv.PREDICTION_ERRORS)
         self.unrecognised: metrics.Counter = create(meter, semconv.UNRECOGNISED_OUTPUTS)
+        self.untimed: metrics.Counter = create(meter, semconv.PREDICTION_UNTIMED)
+        self.omissions: metrics.Counter = create(meter, semconv.OMISSIONS)
         self.active: UpDownCounter = create(meter, semconv.PREDICTION_ACTIVE)
         self.duration: Histogram = create(meter, semconv.PREDICTION_DURATION)
         self.score: Histogram = create(meter, semconv.PREDICTION_SCORE)
@@ -80,6 +83,9 @@ class GuestBinding(Binding):
     def _count_unrecognised(self) -> None:
         self.instruments.unrecognised.add(1, self.attributes)
 
+    def _add_omissions(self, reason: str, count: int) -> None:
+        self.instruments.omissions.add(count, {**self.attributes, semconv.OMISSION_REASON: reason})
+
 
 class GuestPrediction(SdkSpans, Prediction):
     """A prediction recorded through the OTel API alone."""
@@ -101,6 +107,7 @@ class GuestPrediction(SdkSpans, Prediction):
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
         self._binding.instruments.active.add(-1, self._binding.attributes)
         _guard.call("prediction.count", self._count, outcome, context)
+        _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
         if self._binding.policy.wants_event(outcome, sampled=bool(ids_[2] & 1)):
             _guard.call("prediction.event", self._emit, outcome, ids_, context)
         if self._binding.observers.wants(outcome):
@@ -116,10 +123,10 @@ class GuestPrediction(SdkSpans, Prediction):
         failure = outcome.failure
         if failure is not None:
             failed = {**attributes, semconv.ERROR_TYPE: self._binding.error_label(failure.type)}
-            instruments.duration.record(outcome.duration, failed, context=context)
+            self._count_call(outcome, failed, context)
             instruments.errors.add(1, failed, context=context)
             return
-        instruments.duration.record(outcome.duration, attributes, context=context)
+        self._count_call(outcome, attributes, context)
         if outcome.first_item is not None:
             instruments.first_item.record(outcome.first_item, attributes, context=context)
         if outcome.rows is not None:
@@ -128,11 +135,25 @@ class GuestPrediction(SdkSpans, Prediction):
         if output is None:
             instruments.predictions.add(outcome.predicted, attributes, context=context)
             return
+        self._count_rows(output, context)
+
+    def _count_slices_of_output(self, outcome: Outcome, context: Context, ids_: tuple[int, int, int]) -> None:
+        for start, part in self._slices(outcome):
+            self._count_rows(part, context)
+            self._binding.observers.observe_slice(outcome, part, start, ids_)
+
+    def _count_rows(self, output: Output, context: Context) -> None:
+        instruments, attributes = self._binding.instruments, self._binding.attributes
         for label, count in Counter(output.classes).items():
             instruments.predictions.add(count, self._binding.class_attributes(label), context=context)
-        for score in output.scores:
-            if score is not None:
-                instruments.score.record(score, attributes, context=context)
+        for score in output.measured_scores():
+            instruments.score.record(score, attributes, context=context)
+
+    def _count_call(self, outcome: Outcome, attributes: Attributes, context: Context) -> None:
+        if outcome.duration is None:
+            self._binding.instruments.untimed.add(1, attributes, context=context)
+        else:
+            self._binding.instruments.duration.record(outcome.duration, attributes, context=context)
 
     def _emit(self, outcome: Outcome, ids_: tuple[int, int, int], context: Context) -> None:
         data = event(self._binding.policy, outcome, ids_)

@@ -13,6 +13,8 @@ from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._policy import Capture, Events, ModelPolicy, settings_in_force
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._spec import ModelSpec
+from otel_ml.prediction._transfer import pack, unpack
+from otel_ml.quality import ColumnNames
 
 
 class Handle:
@@ -35,6 +37,20 @@ class Handle:
         while self.binding.state is not (state := ports.state()):  # another thread may enter one meanwhile
             self.bind(state)
 
+    def __copy__(self) -> Handle:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Handle:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (pack(self.spec), *self._asked)
+
+    @property
+    def columns(self) -> ColumnNames | None:
+        """The declared columns; None without a profile and a schema."""
+        return None if self._observers.monitor is None else self._observers.monitor.names
+
     def predict(self, features: Any, given_id: Any) -> Prediction:
         """Makes a prediction that has not begun. Does not raise."""
         made = _guard.call("prediction.create", self.binding.predict, features, given_id)
@@ -45,25 +61,25 @@ class Handle:
         if self._bound is not None and not state.shares_engine(self._bound):
             self._observers = Observers(self.spec)
         self._bound = state
-        monitor = self._observers.monitor
-        policy = ModelPolicy(
-            self.spec,
-            settings_in_force(state, *self._asked),
-            declared=monitor.declared if monitor else frozenset(),
-            sensitive=monitor.sensitive if monitor else frozenset(),
-        )
+        policy = ModelPolicy(self.spec, settings_in_force(state, *self._asked), self._observers.monitor)
         if policy.is_sensitive:
             withholding.withhold_exceptions()
         self.binding = _guard.call("model.bind", _make_binding, state, policy, self._observers) or Unbound(state)
 
 
+def _restore(packed: dict[str, Any], events: Events | None, capture: Capture | None) -> Handle:
+    """Makes a handle of what arrived from another process or from a file, bound to the telemetry in force here."""
+    return Handle(unpack(packed), events=events, capture=capture)
+
+
 def _make_binding(state: ports.State, policy: ModelPolicy, observers: Observers) -> Unbound:
     from otel_ml.prediction._guest import GuestBinding
+    from otel_ml.prediction._off import OffBinding
     from otel_ml.prediction.own._fast_path import FastBinding
     from otel_ml.prediction.own._general_path import OwnBinding
 
     if state.mode == "off":
-        return Unbound(state)
+        return OffBinding(state, policy.spec)
     if state.engine is None:
         return GuestBinding(state, policy, observers)
     return (FastBinding if state.engine.fast_spans else OwnBinding)(state, policy, observers, state.engine)

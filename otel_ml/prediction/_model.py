@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from otel_ml import _guard
-from otel_ml._values import number
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._policy import Capture, Events
 from otel_ml.prediction._prediction import Prediction
@@ -21,6 +20,7 @@ from otel_ml.prediction._spec import (
     valid_choice,
     valid_classes,
     valid_name,
+    valid_time,
     valid_version,
 )
 from otel_ml.prediction._tracking import tracked
@@ -76,7 +76,7 @@ class Model:
             role=valid_choice("role", role, Role),
             task=valid_choice("task", task, Task),
             classes=None if classes is None else valid_classes(task, classes),
-            trained_at=trained_at.timestamp() if isinstance(trained_at, datetime) else trained_at,
+            trained_at=None if trained_at is None else valid_time("trained_at", trained_at),
             profile=profile,
             schema=schema,
             store=ground_truth,
@@ -120,12 +120,40 @@ class Model:
         """When it was trained, in seconds since the epoch."""
         return self._spec.trained_at
 
-    def track(self, function: Function) -> Function:
-        """Decorator: every call of the function is one prediction of this model, its first argument the features.
+    def __copy__(self) -> Model:
+        return self  # as with a function: there is one model of this identity
 
-        Works on functions, coroutines, generators, asynchronous generators and methods.
+    def __deepcopy__(self, _: dict[int, Any]) -> Model:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = {name: value for name, value in self.__dict__.items() if name not in {"_spec", "_handle"}}
+        return _restore, (type(self), self._handle), own or None
+
+    @overload
+    def track(self, function: Function, /, *, features: str | None = None) -> Function: ...
+
+    @overload
+    def track(self, function: None = None, /, *, features: str | None = None) -> Callable[[Function], Function]: ...
+
+    def track(self, function: Any = None, /, *, features: str | None = None) -> Any:
+        """Decorator: every call of the function is one prediction of this model. With or without parentheses.
+
+        Works on functions, coroutines, generators, asynchronous generators and all kinds of methods. Without `features`
+        its features are the parameters that are named like columns of the profile or schema; else one with a usual name
+        (``features``, ``X``, ``data``, ``payload``, ``row``, ``instances``, ``model_input``, ...); else the first one,
+        or ``**row``; never ``self``, a context, a request or headers.
+
+        Args:
+            function: The function.
+            features: The parameter that holds the features.
+
+        Raises:
+            ConfigError: The function has no such parameter, or what is decorated is no function.
         """
-        return tracked(self._handle, function)
+        if function is None:
+            return lambda decorated: tracked(self._handle, decorated, features)
+        return tracked(self._handle, function, features)
 
     def prediction(self, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
         """A block that is one prediction; ``with`` and ``async with``."""
@@ -147,16 +175,17 @@ class Model:
             features: Its inputs.
             prediction: The class or number; a sequence of shape (rows,) with ``batch``.
             score: The score in 0..1; a sequence of shape (rows,) with ``batch``.
-            duration: Seconds it took; 0 if unknown.
-            id: Its id, or a list of ids for the rows of a batch.
-            batch: Whether the outputs are sequences.
+            duration: Seconds it took, at most a week; without it `ml.prediction.duration` lacks this call.
+            id: Its id, or ids for the rows of a batch, one each.
+            batch: Whether the outputs are sequences, one for each input. The event has the first 100.
         """
         made = self._handle.predict(features, id)
         made._consent = True
-        made._start(ago=_seconds(duration))
+        seconds = made._check_duration(duration)
+        made._start(ago=seconds or 0.0)
         if prediction is not None or score is not None:
             made.set_output(prediction, score, batch=batch is True)
-        made._finish(duration=_seconds(duration))
+        made._finish(duration=seconds)
         return made
 
     def record_error(self, error: BaseException | str, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
@@ -164,7 +193,7 @@ class Model:
         made = self._handle.predict(features, id)
         made._consent = features is not None
         made._start()
-        made._finish(error=error, duration=0.0)
+        made._finish(error=error, duration=None)
         return made
 
     @contextmanager
@@ -176,11 +205,15 @@ class Model:
         _guard.call("model.load", self._handle.binding.record_load, time.perf_counter() - began)
 
 
-def track_prediction(name: str, version: str = "", **keywords: Any) -> Callable[[Function], Function]:
-    """`Model` and `Model.track` in one line; the keywords are those of `Model`."""
-    return Model(name, version, **keywords).track
+def _restore(kind: type[Model], handle: Handle) -> Model:
+    """Makes a model of what arrived from another process or from a file."""
+    model = kind.__new__(kind)
+    model._spec, model._handle = handle.spec, handle
+    return model
 
 
-def _seconds(duration: Any) -> float:
-    seconds = number(duration)
-    return seconds if seconds is not None and 0.0 <= seconds < 1e9 else 0.0
+def track_prediction(
+    name: str, version: str = "", *, features: str | None = None, **keywords: Any
+) -> Callable[[Function], Function]:
+    """`Model` and `Model.track` in one line; the other keywords are those of `Model`."""
+    return Model(name, version, **keywords).track(features=features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext
 
 from otel_ml.prediction._prediction import Prediction, id_text
 
@@ -13,10 +13,14 @@ from otel_ml.prediction._prediction import Prediction, id_text
 class NoopPrediction(Prediction):
     """A prediction with the same surface and no effect, for when nothing can or should be recorded."""
 
-    def __init__(self, given_id: Any = None) -> None:
+    def __init__(self, given_id: Any = None, arrived: SpanContext | None = None) -> None:
         self._id = id_text(given_id) or ""
+        self._ended_span = INVALID_SPAN if arrived is None else NonRecordingSpan(arrived)
         self._finished = True
         self._first_item = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return arrive, (self.id, self.trace_id, self.span_id)
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
         """Does nothing."""
@@ -28,6 +32,10 @@ class NoopPrediction(Prediction):
     def _start(self, ago: float = 0.0) -> None:
         """Does nothing."""
 
+    def _check_duration(self, given: Any) -> float | None:  # noqa: ARG002
+        """Checks nothing."""
+        return None
+
     def _attach(self) -> None:
         """Does nothing."""
 
@@ -35,4 +43,9 @@ class NoopPrediction(Prediction):
         """Does nothing."""
 
     def _span(self) -> Span:
-        return INVALID_SPAN
+        return self._ended_span
+
+
+def arrive(prediction_id: str, trace_id: str, span_id: str) -> NoopPrediction:
+    """Makes what a prediction is in another process: it is over, and has its ids."""
+    return NoopPrediction(prediction_id, SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
@@ -11,6 +10,7 @@ from otel_ml._telemetry import ports
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
 
@@ -52,12 +52,30 @@ class Observers:
         if self._store is not None and outcome.output is not None and outcome.failure is None:
             _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
 
-    def _log(self, store: PredictionStore, outcome: Outcome, output: Output, ids: tuple[int, int, int]) -> None:
+    def observe_slice(self, outcome: Outcome, part: Output, start: int, ids: tuple[int, int, int]) -> None:
+        """Does the same for further outputs of a large batch, while the caller waits.
+
+        Args:
+            outcome: How the batch ended.
+            part: Outputs of some rows.
+            start: Position of the first of them.
+            ids: Trace id, span id and trace flags.
+        """
+        if self.monitor is not None:
+            _guard.call("quality.observe", _count_outputs, self.monitor, part)
+        if self._store is not None:
+            _guard.call("ground_truth.log", self._log, self._store, outcome, part, ids, start)
+
+    def _log(
+        self, store: PredictionStore, outcome: Outcome, output: Output, ids: tuple[int, int, int], start: int = 0
+    ) -> None:
+        if outcome.unpaired is not None:
+            return
         spec = self._spec
         rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
         for index in range(len(output.classes)):
             logged = LoggedPrediction(
-                id=outcome.prediction_id if outcome.rows is None else outcome.row_id(index),
+                id=outcome.prediction_id if outcome.rows is None else outcome.row_id(start + index),
                 model=spec.name,
                 version=spec.version,
                 role=spec.role,
@@ -79,17 +97,26 @@ class Observers:
 
 def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
     output, features = outcome.output, outcome.features
-    if outcome.rows is None and not isinstance(features, FeatureBatch):
+    if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
         prediction, score = _result(output, 0)
-        monitor.observe_row(features or {}, prediction, score)
+        monitor.observe_row(features or {}, prediction, score, _unread(features))
         return
-    columns: Mapping[str, Sequence[object]] = features.columns if isinstance(features, FeatureBatch) else {}
-    kept = features.rows if isinstance(features, FeatureBatch) else outcome.rows or 0
-    predictions = scores = None
-    if output is not None:
-        pairs = [_result(output, index) for index in range(len(output.classes))]
-        predictions, scores = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    monitor.observe_batch(columns, predictions, scores, kept)
+    if isinstance(features, FeatureBatch):
+        monitor.observe_features(features.columns, features.rows, features.unread)
+    if output is None:
+        monitor.observe_outputs(None, None, outcome.rows or 1)
+    else:
+        _count_outputs(monitor, output)
+
+
+def _count_outputs(monitor: FeatureMonitor, output: Output) -> None:
+    pairs = [_result(output, index) for index in range(len(output.classes))]
+    monitor.observe_outputs([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(pairs))
+
+
+def _unread(features: dict[str, object] | FeatureBatch | None) -> frozenset[str]:
+    """Returns the names of the features that were not looked at."""
+    return features.unread if isinstance(features, (FeatureBatch, PartialRow)) else frozenset()
 
 
 def _result(output: Output | None, index: int) -> tuple[str | float | None, float | None]:

@@ -14,18 +14,21 @@ class Outcome:
     """What is known of a finished prediction. Durations are seconds."""
 
     prediction_id: str
-    row_ids: list[str] | None
-    """Ids that the caller gave to the rows of a batch."""
+    row_ids: list[str | None] | None
+    """Ids that the caller gave to the rows of a batch; None where one is no id."""
     rows: int | None
     """Rows of a batch; None for a single prediction."""
     output: Output | None
     features: dict[str, object] | FeatureBatch | None
     failure: Failure | None
-    duration: float
+    duration: float | None
+    """None if unknown."""
     end_ns: int
     first_item: float | None = None
     consent: bool = False
     """The caller passed the features in order to have them recorded."""
+    unpaired: dict[str, int] | None = None
+    """Numbers of inputs, ids and outputs of a batch if they differ, so that nobody knows which belong together."""
 
     @property
     def predicted(self) -> int:
@@ -36,6 +39,5 @@ class Outcome:
 
     def row_id(self, index: int) -> str:
         """The id of one row: the caller's, or ``<id>.<index>``."""
-        if self.row_ids is not None and index < len(self.row_ids):
-            return self.row_ids[index]
-        return f"{self.prediction_id}.{index}"
+        given = self.row_ids[index] if self.row_ids is not None and index < len(self.row_ids) else None
+        return f"{self.prediction_id}.{index}" if given is None else given

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 from otel_ml import _guard, semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry import ports
+from otel_ml._values import line
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._columns import column_names, values_under, without
+from otel_ml.prediction.boundary._columns import (
+    column_names,
+    is_uncertain,
+    sensitive_values,
+    undeclared_values,
+    without_sensitive,
+)
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_rows import PartialRow
+from otel_ml.prediction.boundary._feature_slices import slices
+from otel_ml.prediction.boundary._matching import match_row
+from otel_ml.quality import FeatureMonitor
 
 Events = Literal["sampled", "all", "errors", "off"]
 Capture = Literal["declared", "all", "none"]
 
+_UNKNOWN = ("",)
 SECRET_ROWS = 1000
 """Rows of a batch whose sensitive values are replaced in log lines."""
 SECRET_LENGTH = 3
 """Shorter values are not replaced: they would be found everywhere."""
+NAMES_SHOWN = 5
+NAME_SHOWN = 64
+"""Columns that a log line names, and characters of each."""
 LOW_SCORE = 0.5
 """Below this confidence an event is kept even when its trace is not sampled."""
 
@@ -31,20 +47,19 @@ class ModelPolicy:
     Args:
         spec: The model.
         settings: The model's own keywords, or else those of `configure` or the environment.
-        declared: Columns of profile and schema, sensitive ones too.
-        sensitive: Columns whose values never leave the process.
+        monitor: Knows the columns of profile and schema; None if neither was declared.
     """
 
-    def __init__(
-        self, spec: ModelSpec, settings: ports.Policy, *, declared: frozenset[str], sensitive: frozenset[str]
-    ) -> None:
+    def __init__(self, spec: ModelSpec, settings: ports.Policy, monitor: FeatureMonitor | None) -> None:
         self.spec = spec
         self.events = settings.events
         self.capture = settings.capture_features
-        self.sensitive = sensitive
+        self.sensitive: frozenset[str] = monitor.sensitive if monitor is not None else frozenset()
+        """Columns whose values never leave the process."""
         self._low_score = LOW_SCORE if settings.low_score is None else settings.low_score
-        self._declared = declared
-        self._columns = column_names(spec.profile, spec.schema)
+        self._declared: frozenset[str] = monitor.declared if monitor is not None else frozenset()
+        self._columns = monitor.names if monitor is not None else None
+        self._positions = column_names(spec.profile, spec.schema, self.sensitive)
         self._has_warned = False
 
     @property
@@ -65,27 +80,61 @@ class ModelPolicy:
     def snapshot(self, features: Any) -> dict[str, object] | FeatureBatch | None:
         """Returns a bounded plain copy of the features.
 
+        Names that differ from those of the declared columns in form only, and aliases of fields, are replaced by them.
         Values without names get the names of the profile's or the schema's columns if there are as many of them. If
         not, it is unknown which of them are sensitive, and a model with sensitive columns keeps none.
         """
-        names = self._columns
-        if _features.is_positional(features):
-            fits = names is not None and _features.width(features) == len(names)
-            if not fits and self.sensitive:
-                return None
-            return _features.snapshot(features, names=names if fits else None)
-        return _features.snapshot(features)
+        if self._columns is None:
+            return _features.snapshot(features)
+        names = self._positions
+        if not _features.is_positional(features):
+            return self._checked(_features.snapshot(features, columns=self._columns))
+        if names is not None and _features.width(features) == len(names):
+            return _features.snapshot(features, names=names)
+        if self.sensitive:
+            self.warn_uncertain()
+            return None
+        self.warn_no_row()
+        return _unread(_features.snapshot(features), self._columns.declared)
+
+    def slices(self, features: Any, copied: FeatureBatch) -> Iterator[FeatureBatch]:
+        """Yields copies of the rows of a large batch that its first copy does not have, for counting only."""
+        for part in slices(features, copied):
+            batch = self.snapshot(part)
+            if isinstance(batch, FeatureBatch):
+                yield batch
+
+    def match(self, row: dict[str, object]) -> dict[str, object]:
+        """Returns a row of scalars under the names of the declared columns."""
+        if self._columns is None:
+            return row
+        matched = self._checked(match_row(row, self._columns))
+        return matched if isinstance(matched, dict) else row
+
+    def _checked(self, features: dict[str, object] | FeatureBatch | None) -> dict[str, object] | FeatureBatch | None:
+        """Returns the features; logs once if none of the declared columns is among them."""
+        found = features.columns if isinstance(features, FeatureBatch) else features
+        if self._columns is not None and (found is None or self._columns.declared.isdisjoint(found)):
+            self.warn_no_row()
+            return _unread(features, self._columns.declared)
+        return features
 
     def captured(self, features: dict[str, object], *, consent: bool = False) -> dict[str, object] | None:
         """Returns the features that may leave the process; None if none may."""
         if self.capture == "none":
             return None
-        if consent or self.capture == "all":
-            return without(features, self.sensitive) if self.sensitive else features
-        if not self._declared:
+        kept = features if type(features) is dict else dict(features)
+        if not consent and self.capture != "all":
+            if not self._declared:
+                return None
+            kept = {key: value for key, value in features.items() if key in self._declared}
+        if self._columns is None or not self.sensitive:
+            return kept
+        if is_uncertain(features, kept, self._columns):
+            self.warn_uncertain()
             return None
-        declared = {key: value for key, value in features.items() if key in self._declared}
-        return without(declared, self.sensitive) if self.sensitive else declared
+        without: dict[str, object] = without_sensitive(kept, self._columns)
+        return without
 
     def body(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
         """Returns the JSON text of a fast record's event, UTF-8: what `json_text` gives for the same values."""
@@ -94,13 +143,25 @@ class ModelPolicy:
             return flat_json({"prediction": label, "score": score})
         return flat_json({"features": captured, "prediction": label, "score": score})
 
-    def secrets(self, features: Any) -> tuple[str, ...]:
-        """Returns the sensitive values among the features as texts, the longest first; bounded."""
-        snapshot = self.snapshot(features)
-        rows = [snapshot] if isinstance(snapshot, dict) else []
-        if isinstance(snapshot, FeatureBatch):
-            rows = [snapshot.row(index) for index in range(min(snapshot.rows, SECRET_ROWS))]
-        texts = {str(value) for row in rows for value in values_under(row, self.sensitive)}
+    def secrets(self, given: Any, snapshot: dict[str, object] | FeatureBatch | None) -> tuple[str, ...]:
+        """Returns the values that are or may be sensitive as texts, the longest first; bounded.
+
+        Args:
+            given: What the prediction was called with.
+            snapshot: Its copy; None if it could not be matched to the columns, so that any value may be sensitive.
+        """
+        columns = self._columns
+        if columns is None:
+            return ()
+        features = _features.snapshot(given) if snapshot is None else snapshot
+        rows = [features] if isinstance(features, dict) else []
+        if isinstance(features, FeatureBatch):
+            rows = [features.row(index) for index in range(min(features.rows, SECRET_ROWS))]
+        texts: set[str] = set()
+        for row in rows:
+            texts.update(str(value) for _, value in sensitive_values(row, columns))
+            if is_uncertain(row, row, columns):
+                texts.update(map(str, undeclared_values(row, columns)))
         return tuple(sorted((secret for secret in texts if len(secret) >= SECRET_LENGTH), key=len, reverse=True))
 
     def wants_event(self, outcome: Outcome, *, sampled: bool) -> bool:
@@ -119,15 +180,52 @@ class ModelPolicy:
         """Whether the confidence behind this score is low; of a binary model it is that of the likelier class."""
         return (max(score, 1.0 - score) if self.spec.task == "binary" else score) < self._low_score
 
+    def warn_uncertain(self) -> None:
+        """Logs once why the features of a row are not captured."""
+        _guard.warn_once(
+            f"uncertain:{self.spec.name}",
+            f"otel-ml: features of model {self.spec.name!r} are not captured: it is not certain which of them "
+            f"belong to its sensitive columns ({_few(self.sensitive)}); name them as in the profile or schema, "
+            "or by an alias, and declare the other columns",
+        )
+
+    def warn_no_row(self) -> None:
+        """Logs once that no declared column was found in what the model is called with."""
+        if not self._declared:
+            return
+        _guard.warn_once(
+            f"no row:{self.spec.name}",
+            f"otel-ml: none of the declared columns of model {self.spec.name!r} ({_few(self._declared)}) was found in "
+            "its features; pass a row with these names, or say which argument it is with track(features='...')",
+        )
+
     def warn_undeclared(self) -> None:
         """Logs once why the features of this model are not in its events."""
         if self.capture == "declared" and self.events != "off" and not self._has_warned:
             self._has_warned = True
-            _guard.warn_once(
-                f"undeclared:{self.spec.name}",
+            _guard.warn_few(
+                "undeclared",
+                self.spec.name,
                 f"otel-ml: the features of model {self.spec.name!r} stay in the process; declare them with profile=... "
                 "or schema=..., or set capture_features='all' (OTEL_ML_CAPTURE_FEATURES=all)",
+                "otel-ml: the features of further models stay in the process, as those of the models named before",
             )
+
+
+def _few(names: frozenset[str]) -> str:
+    """Names some columns."""
+    shown = [line(name, NAME_SHOWN) or "" for name in sorted(names)[:NAMES_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(names) > NAMES_SHOWN else "")
+
+
+def _unread(
+    features: dict[str, object] | FeatureBatch | None, columns: frozenset[str]
+) -> dict[str, object] | FeatureBatch | None:
+    """Returns the features with the note that none of the columns was looked at."""
+    if isinstance(features, FeatureBatch):
+        features.unread = columns
+        return features
+    return None if features is None else PartialRow(features, columns)
 
 
 def settings_in_force(state: ports.State, events: Events | None, capture: Capture | None) -> ports.Policy:

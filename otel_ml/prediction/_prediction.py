@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,16 +11,19 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_ml import _guard, _process
+from otel_ml._kinds import sequence
 from otel_ml._telemetry.contexts import detach
-from otel_ml._values import line
+from otel_ml._values import TEXT_LIMIT, line, number
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._feature_batches import ROW_LIMIT, FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
+from otel_ml.prediction.boundary._records import unwrap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -28,7 +32,12 @@ if TYPE_CHECKING:
     from otel_ml._telemetry.ports import Clock
     from otel_ml.prediction._policy import ModelPolicy
     from otel_ml.prediction._spec import ModelSpec
+    from otel_ml.quality import FeatureMonitor
 
+IDS_LIMIT = 10_000_000
+"""Ids kept of the rows of one batch."""
+LONGEST = 7 * 86_400.0
+"""Seconds of the longest plausible duration: one larger value would spoil the sum of a histogram for good."""
 UNSET: Any = object()
 """Marks a missing result, since None can be a result."""
 _MAKING_AN_ID = threading.RLock()
@@ -42,8 +51,19 @@ class PredictionBinding(Protocol):
     policy: ModelPolicy
     wants_features: bool
 
-    def count_unrecognised(self) -> None:
+    @property
+    def monitor(self) -> FeatureMonitor | None:
+        """Counts the features; None without a profile and a schema."""
+
+    @property
+    def arrive(self) -> Callable[[str, str, str], Prediction]:
+        """Makes of its ids what a prediction is in another process."""
+
+    def count_unrecognised(self, result: Any = None) -> None:
         """Counts a result in which nothing was recognised."""
+
+    def count_omissions(self, reason: str, count: int = 1) -> None:
+        """Counts what telemetry leaves out of a prediction, and logs it once."""
 
 
 class Prediction:
@@ -55,7 +75,7 @@ class Prediction:
 
     # Defaults are class attributes: most predictions never change them.
     _id: str | None = None
-    _row_ids: list[str] | None = None
+    _row_ids: list[str | None] | None = None
     _output: Output | None = None
     _secrets: tuple[str, ...] = ()
     _finished = False
@@ -105,9 +125,7 @@ class Prediction:
             score: The score in 0..1; with ``batch`` a sequence, shape (rows,).
             batch: Whether both are sequences over rows.
         """
-        self._output = _guard.call("prediction.set_output", self._read_given, prediction, score, batch)
-        if self._output is None:
-            self._binding.count_unrecognised()
+        self._take_output(_guard.call("prediction.set_output", self._read_given, prediction, score, batch), prediction)
 
     def stage(self, name: str) -> AbstractContextManager[Any]:
         """A named part of the prediction: a child span and `ml.prediction.stage.duration`."""
@@ -131,6 +149,21 @@ class Prediction:
         self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(exc_type, error, trace)
+
+    def __copy__(self) -> Self:
+        return self  # it has one life
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self._finished:
+            _guard.warn_once(
+                "prediction.transfer",
+                "otel-ml: a prediction was sent to another process before its end: only its ids arrive, "
+                "so set its output and record its stages where it began",
+            )
+        return self._binding.arrive, (self.id, self.trace_id, self.span_id)
 
     # --- called by the decorator and the context manager; none of these raises -------------------------------------
 
@@ -159,9 +192,6 @@ class Prediction:
         if self._began_ns >= 0:
             _guard.warn_once("prediction.twice", "otel-ml: a prediction was begun twice; make a new one each time")
             return
-        policy = self._binding.policy
-        if policy.is_sensitive:  # as they are now: the wrapped code may change them
-            self._secrets = _guard.call("prediction.secrets", policy.secrets, self._features) or ()
         self._take_features()
         # In this order: after a pause between the two clocks the end must not lie in the future.
         self._start_ns = self._clock.time_ns() - int(ago * 1e9)
@@ -169,8 +199,9 @@ class Prediction:
         context = otel_context.get_current()
         self._open(context)
         holder = context.get(PREDICTIONS_KEY)
-        if isinstance(holder, RequestPredictions) and holder.first_id is None:
-            holder.first_id = self.id
+        is_primary = self._binding.spec.role == "primary"
+        if isinstance(holder, RequestPredictions) and holder.wants(is_primary=is_primary):
+            holder.first_id, holder.is_primary = self.id, is_primary
 
     @_guard.guarded("prediction.attach")
     def _attach(self) -> None:
@@ -193,14 +224,14 @@ class Prediction:
             self._first_item = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
 
     def _finish(
-        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = None
+        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = UNSET
     ) -> None:
         """Counts the prediction and emits its span and event; a second call does nothing.
 
         Args:
             result: What the wrapped code returned, if the output is to be read from it.
             error: What it raised instead.
-            duration: Seconds that a prediction made elsewhere took.
+            duration: Seconds that a prediction made elsewhere took, None if unknown; by default it is measured.
         """
         if self._finished or self._began_ns < 0:
             return
@@ -219,13 +250,48 @@ class Prediction:
     def _redact(self, message: str) -> str:
         """Replaces the sensitive values of this prediction wherever a text quotes them as they are."""
         for secret in self._secrets:
-            message = message.replace(secret, REPLACED)
+            before, found, after = message.partition(secret)
+            if found:  # only the beginning of a longer text is known: everything behind it may be its end
+                message = before + REPLACED + ("" if len(secret) >= TEXT_LIMIT else after.replace(secret, REPLACED))
         return message
+
+    def _check_duration(self, given: Any) -> float | None:
+        """Returns the caller's duration in seconds; None if it is unknown, or refused, which is counted."""
+        if given is None:
+            return None
+        seconds = number(given)
+        if seconds is not None and 0.0 <= seconds <= LONGEST:
+            return seconds
+        self._binding.count_omissions("duration")
+        return None
 
     # --- decisions shared by both modes ---------------------------------------------------------------------------
 
     def _read_given(self, prediction: Any, score: Any, batch: bool) -> Output | None:
         return self._binding.spec.read_given(prediction, score, batch=batch)
+
+    def _take_output(self, output: Output | None, result: Any) -> None:
+        self._output = output
+        if output is None:
+            self._binding.count_unrecognised(result)
+        elif output.omissions:
+            self._count_omissions(output)
+
+    def _count_omissions(self, output: Output) -> None:
+        for reason, count in output.omissions.items():
+            self._binding.count_omissions(reason, count)
+        output.omissions.clear()
+
+    def _slices(self, outcome: Outcome) -> Iterator[tuple[int, Output]]:
+        """Yields the outputs of a large batch that were not read yet, with the position of their first row."""
+        output = outcome.output
+        if output is None or output.rest is None:
+            return
+        if outcome.failure is not None:
+            output.rest = None
+            return
+        yield from output.slices()
+        self._count_omissions(output)
 
     def _choose_id(self, given: Any) -> None:
         """Takes the caller's id, or the ids of the rows of a batch."""
@@ -233,32 +299,37 @@ class Prediction:
             given = self._binding.spec.id_source
         if callable(given):
             given = _guard.attempt(given, self._features)
-        if isinstance(given, (list, tuple)):
-            self._row_ids = [id_text(item) or f"{index}" for index, item in enumerate(given[:ROW_LIMIT])]
+        listed = sequence(given, IDS_LIMIT)
+        if listed is not None:
+            self._row_ids = [id_text(item) or None for item in listed[0]]
         elif given is not None:
             chosen = id_text(given)
             if chosen:
                 self._id = chosen
 
     def _outcome(self, result: Any, error: BaseException | str | None, duration: float | None) -> Outcome:
-        elapsed = (self._clock.perf_counter_ns() - self._began_ns) / 1e9 if duration is None else max(duration, 0.0)
+        if duration is UNSET:
+            duration = (self._clock.perf_counter_ns() - self._began_ns) / 1e9
+        elapsed = duration or 0.0
         if not self._start_ns:
             self._start_ns = self._clock.time_ns() - int(elapsed * 1e9)
         if not self._is_taken:
             self._take_features()
         rows, snapshot = self._rows_given, self._features
         if error is None and result is not UNSET and self._output is None:
-            self._output = self._binding.spec.recognise(result, rows)
-            if self._output is None:
-                self._binding.count_unrecognised()
+            self._take_output(self._binding.spec.recognise(result, rows), result)
+        unpaired = self._unpaired()
+        if unpaired is not None:
+            self._binding.count_omissions("pairing", max(unpaired.values()))
         return Outcome(
             prediction_id=self.id,
             row_ids=self._row_ids,
+            unpaired=unpaired,
             rows=self._rows(rows, snapshot),
             output=self._output,
             features=snapshot,
             failure=None if error is None else describe(error, withhold=self._binding.policy.is_sensitive),
-            duration=elapsed,
+            duration=duration,
             end_ns=self._start_ns + int(elapsed * 1e9),
             first_item=self._first_item,
             consent=self._consent,
@@ -271,18 +342,44 @@ class Prediction:
             rows = snapshot.total_rows
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
+    def _unpaired(self) -> dict[str, int] | None:
+        """Returns how many inputs, ids and outputs a batch has if the numbers differ; None if they go together."""
+        if self._output is None or self._output.rows is None:
+            return None
+        counts = {"outputs": self._output.rows}
+        if self._rows_given is not None:
+            counts["inputs"] = self._rows_given
+        if self._row_ids is not None:
+            counts["ids"] = len(self._row_ids)
+        return counts if len(set(counts.values())) > 1 else None
+
     def _take_features(self) -> None:
         """Copies the features as they are now, before the wrapped code may change them."""
-        given = self._features
+        given = unwrap(self._features)
         self._is_taken = True
         self._features = None
+        policy = self._binding.policy
         if given is None:
+            policy.warn_no_row()
             return
         self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
         if self._consent or self._binding.wants_features:
-            self._features = _guard.call("prediction.features", self._binding.policy.snapshot, given)
+            self._features = _guard.call("prediction.features", policy.snapshot, given)
+            if policy.is_sensitive:
+                self._secrets = _guard.call("prediction.secrets", policy.secrets, given, self._features) or ()
+            if isinstance(self._features, FeatureBatch):
+                _guard.call("prediction.slices", self._count_slices, given, self._features)
         else:
-            self._binding.policy.warn_undeclared()
+            policy.warn_undeclared()
+
+    def _count_slices(self, given: Any, batch: FeatureBatch) -> None:
+        """Counts the rows of a large batch that the copy does not have, and what the copy lacks of each row."""
+        if batch.total_columns > len(batch.columns):
+            self._binding.count_omissions("features", batch.total_columns - len(batch.columns))
+        monitor = self._binding.monitor
+        if monitor is not None and batch.total_rows > batch.rows:
+            for part in self._binding.policy.slices(given, batch):
+                monitor.observe_features(part.columns, part.rows, part.unread)
 
     # --- what a mode fills in --------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._drift import DriftScan, FeatureDrift
 from otel_ml.quality._feature import Feature, ProfileError
 from otel_ml.quality._files import DataFileError, read_batches, read_columns
@@ -13,6 +14,7 @@ from otel_ml.quality._statistics import jensen_shannon_distance, psi, psi_null_q
 
 __all__ = [
     "Column",
+    "ColumnNames",
     "DataFileError",
     "DriftScan",
     "Feature",
@@ -22,6 +24,7 @@ __all__ = [
     "ProfileError",
     "ReferenceProfile",
     "Schema",
+    "column_key",
     "jensen_shannon_distance",
     "psi",
     "psi_null_quantile",

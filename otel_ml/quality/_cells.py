@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._missing import is_missing
+from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Column, Schema
 
 ABSENT: Final = object()
 """The value of a column that the row does not have."""
+UNREAD: Final = object()
+"""The value of a column that was not looked at: neither counted nor missing."""
 _REMEMBERED: Final = 128
 _WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max
@@ -55,6 +60,8 @@ class Slot:
     def judge(self, value: object) -> Verdict:
         """Returns how a value is counted; never raises."""
         column = self.column
+        if value is UNREAD:
+            return Verdict(None, False, None)
         if value is ABSENT:
             return Verdict(None, True, "missing_column" if column is not None and column.required else None)
         rule = None if column is None else column.broken_rule(value)
@@ -69,8 +76,12 @@ class Layout:
     """The columns of profile and schema, the important ones first, and the output."""
 
     def __init__(self, profile: ReferenceProfile | None, schema: Schema | None) -> None:
-        columns = {column.name: column for column in schema.columns} if schema is not None else {}
+        columns = _columns_by_name(profile, schema)
         features = {feature.name: feature for feature in profile.features} if profile is not None else {}
+        sensitive = frozenset() if schema is None else frozenset(map(column_key, schema.sensitive))
+        for name, feature in features.items():
+            if column_key(name) in sensitive:
+                features[name] = feature.with_opaque_labels()
         self.closed = schema is not None and schema.closed
         self.slots: list[Slot] = []
         self.bins = 0
@@ -140,6 +151,20 @@ class Cells:
         for counts in (self.bins, self.missing, self.violations):
             counts[:] = [0] * len(counts)
         self.invalid = 0
+
+
+def _columns_by_name(profile: ReferenceProfile | None, schema: Schema | None) -> Mapping[str, Column]:
+    """Returns the columns of the schema under the names of the profile, if those differ in form only."""
+    declared = {column.name: column for column in schema.columns} if schema is not None else {}
+    known = ColumnNames(() if profile is None else (*profile.columns, *(feature.name for feature in profile.features)))
+    columns: dict[str, Column] = {}
+    for name, column in declared.items():
+        found = known.find(name) or name
+        if found == name or found in declared or found in columns:
+            columns[name] = column
+        else:
+            columns[found] = replace(column, name=found)
+    return columns
 
 
 def _takes(column: Column | None, kind: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _guard
 from otel_ml._kinds import kind
-from otel_ml.quality._cells import ABSENT, Cells, Slot
+from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Slot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 _COUNTABLE: Final = frozenset((str, int, bool, type(None)))
 """Builtin types with a cheap hash. They are not mixed: 1 and True would be counted as one value."""
+_FLOATS: Final = frozenset((float, type(None)))
+"""Types of a list that is counted as an array: None is missing, as NaN is."""
 _DENSE: Final = 65_536
 """Whole numbers within a smaller range are counted by a table."""
 
 
 def count_column(slot: Slot, values: object, rows: int, cells: Cells, invalid: bytearray) -> None:
     """Adds one column of a batch to the cells and marks rows that break a rule."""
+    if values is UNREAD:
+        return
     if values is ABSENT:
         if cells.count(slot, slot.judge(ABSENT), rows):
             invalid[:] = b"\x01" * rows
@@ -67,14 +71,21 @@ def _count_numbers(slot: Slot, array: Array, cells: Cells, invalid: bytearray) -
     import numpy as np
 
     floats = array.astype(np.float64, copy=False)
-    missing = np.isnan(floats)
     finite = np.isfinite(floats)
+    is_finite = bool(finite.all())
     edges = np.asarray(slot.edges, dtype=np.float64)
-    found = np.bincount(np.searchsorted(edges, floats[finite], side="right"), minlength=len(edges) + 1)
+    known = floats if is_finite else floats[finite]
+    found = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
     for position, count in enumerate(found.tolist()):
         cells.bins[slot.base + position] += count
-    cells.missing[slot.index] += int(missing.sum())
     column = slot.column
+    low, high = (None, None) if column is None else (column.low, column.high)
+    if is_finite and (
+        not len(known) or ((low is None or known.min() >= low) and (high is None or known.max() <= high))
+    ):
+        return
+    missing = np.isnan(floats)
+    cells.missing[slot.index] += int(missing.sum())
     if column is None:
         return
     checks = [("non_finite", ~finite & ~missing)] if column.type == "number" else []
@@ -110,7 +121,10 @@ def _count_distinct_array(slot: Slot, array: Array, cells: Cells, invalid: bytea
 
 
 def _count_list(slot: Slot, values: Sequence[object], cells: Cells, invalid: bytearray) -> None:
-    if _guard.attempt(_is_countable, values):
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and slot.edges is not None and _guard.attempt(_FLOATS.issuperset, map(type, values)):
+        _count_numbers(slot, numpy.array(values, dtype=numpy.float64), cells, invalid)
+    elif _guard.attempt(_is_countable, values):
         broken = {value for value, count in Counter(values).items() if cells.count(slot, slot.judge(value), count)}
         if broken:
             _mark(invalid, [value in broken for value in values])

@@ -52,7 +52,9 @@ class DriftScan:
             rows: Rows of the batch.
             output: The model's output on these rows, as in the score column of the profile.
         """
-        self._monitor.observe_batch(columns, output, output, rows)
+        names = self._monitor.names.plan(tuple(columns)).names
+        found = {names.get(name, name): values for name, values in columns.items()}
+        self._monitor.observe_batch(found, output, output, rows)
         self._has_output |= output is not None
         self.rows += rows
 

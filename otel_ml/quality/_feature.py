@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Literal
 
@@ -79,6 +79,12 @@ class Feature:
     def rare_digests(self) -> frozenset[str]:
         """`rare` for look-ups."""
         return frozenset(self.rare)
+
+    def with_opaque_labels(self) -> Feature:
+        """Returns the feature with labels that do not show its categories and edges."""
+        if self.kind == "number":
+            return replace(self, labels=tuple(numeric_labels(self.edges, sensitive=True)))
+        return replace(self, labels=tuple(category_labels(self.categories, sensitive=True)))
 
     def find_bin(self, value: object) -> int | None:
         """Returns the bin of a value; None if it is missing or has no bin, such as text in a numeric column."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from otel_ml import _extras
+
 _BATCH_ROWS: Final = 65_536
 _BLOCK_BYTES: Final = 8 << 20
 _BUFFER_BYTES: Final = 1 << 16
@@ -96,9 +98,9 @@ def _concatenated(parts: Sequence[Sequence[object]]) -> Sequence[object]:
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
     try:
-        import pyarrow as pa
-    except ImportError:
-        raise DataFileError("pyarrow is missing: pip install 'otel-ml[quality]'") from None
+        pa: Any = _extras.load("pyarrow", "quality")
+    except ImportError as error:
+        raise DataFileError(str(error)) from error
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import _guard, _process
-from otel_ml.quality._cells import ABSENT, Cells, Layout, Slot
+from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Layout, Slot
+from otel_ml.quality._column_names import ColumnNames
 from otel_ml.quality._columns import count_column
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Schema
@@ -38,20 +39,31 @@ class FeatureMonitor:
             *(part.sensitive for part in (profile, self.schema) if part is not None)
         )
         """Columns whose values never leave the process, monitored or not."""
+        self.names = ColumnNames((*(() if profile is None else profile.columns), *self.declared), self.sensitive)
+        """Finds the columns, including those that are not monitored, under other spellings of their names."""
         self._plan = [
             (slot.name, slot.edges, slot.base, slot.low, slot.high, slot.lookup, slot) for slot in self.layout.slots
         ]
         _process.in_child("quality.fork", self._reset_after_fork)
 
     @_guard.guarded("quality.observe_row")
-    def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
+    def observe_row(
+        self,
+        row: Mapping[str, object],
+        prediction: str | float | None,
+        score: float | None,
+        unread: Collection[str] = (),
+    ) -> None:
         """Counts one row and its output; an empty row means that the features are unknown. Never raises.
 
         Args:
             row: Values by column; undeclared columns are ignored unless the schema is closed.
             prediction: Canonical class text, or the predicted number of a regression.
             score: The score, if there is one.
+            unread: Columns that were not looked at.
         """
+        if unread:
+            row = {**row, **dict.fromkeys(unread, UNREAD)}
         cells = self.cells
         with cells.lock:
             if row:
@@ -112,24 +124,45 @@ class FeatureMonitor:
             scores: The scores, if there are any.
             rows: Rows of the batch; a column of another length breaks the rule ``shape``.
         """
-        if rows <= 0:
+        self._count_columns(columns, rows)
+        self._count_outputs(predictions, scores, rows)
+
+    @_guard.guarded("quality.observe_features")
+    def observe_features(
+        self, columns: Mapping[str, Sequence[object]], rows: int, unread: Collection[str] = ()
+    ) -> None:
+        """Counts the features of some rows of a batch, without their outputs and the columns that were not read."""
+        self._count_columns(columns, rows, unread)
+
+    @_guard.guarded("quality.observe_outputs")
+    def observe_outputs(self, predictions: Sequence[object] | None, scores: Sequence[object] | None, rows: int) -> None:
+        """Counts the outputs of some rows of a batch, without their features."""
+        self._count_outputs(predictions, scores, rows)
+
+    def _count_columns(self, columns: Mapping[str, Sequence[object]], rows: int, unread: Collection[str] = ()) -> None:
+        if rows <= 0 or not columns:
             return
+        found: Mapping[str, Any] = {**columns, **dict.fromkeys(unread, UNREAD)} if unread else columns
         fresh = Cells(self.layout)
         invalid = bytearray(rows)
-        if columns:
-            for slot in self.layout.slots:
-                _guard.call(
-                    "quality.observe_column", count_column, slot, columns.get(slot.name, ABSENT), rows, fresh, invalid
-                )
-            extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots) - self._is_cut(columns)
-            if self.layout.closed and extra:
-                fresh.violate(self.layout.extra, "extra_column", extra * rows)
-                invalid = bytearray(b"\x01") * rows
-        output = self.layout.output
-        if output is not None:
-            values = _select_outputs(output, predictions, scores)
-            count_column(output, ABSENT if values is None else values, rows, fresh, bytearray(rows))
+        for slot in self.layout.slots:
+            _guard.call(
+                "quality.observe_column", count_column, slot, found.get(slot.name, ABSENT), rows, fresh, invalid
+            )
+        extra = len(found) - sum(slot.name in found for slot in self.layout.slots) - self._is_cut(found)
+        if self.layout.closed and extra:
+            fresh.violate(self.layout.extra, "extra_column", extra * rows)
+            invalid = bytearray(b"\x01") * rows
         fresh.invalid = rows - invalid.count(0)
+        self.cells.add(fresh)
+
+    def _count_outputs(self, predictions: Sequence[object] | None, scores: Sequence[object] | None, rows: int) -> None:
+        output = self.layout.output
+        if rows <= 0 or output is None:
+            return
+        fresh = Cells(self.layout)
+        values = _select_outputs(output, predictions, scores)
+        count_column(output, ABSENT if values is None else values, rows, fresh, bytearray(rows))
         self.cells.add(fresh)
 
     def _reset_after_fork(self) -> None:

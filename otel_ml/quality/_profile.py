@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from otel_ml import semconv
+from otel_ml import _extras, semconv
 from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
 
 FORMAT: Final = "otel-ml/reference-profile"
@@ -79,12 +78,11 @@ class ReferenceProfile:
 
         Raises:
             ProfileError: A named column does not exist, the columns differ in length, or nothing can be monitored.
-            ImportError: numpy is not installed.
+            ImportError: numpy is not installed, or cannot be imported.
         """
         from otel_ml.quality._fit import FEATURES, RefusedError, by_importance, fit_feature, fit_output
 
-        if find_spec("numpy") is None:
-            raise ImportError("ReferenceProfile.fit needs numpy: pip install 'otel-ml[quality]'", name="numpy")
+        _extras.load("numpy", "quality")
         rows = _check_frame(frame, (score, label, *categorical, *sensitive, *(importance or ())))
         columns = tuple(name for name in frame if name not in {score, label})
         names = by_importance(columns, importance)

@@ -25,6 +25,11 @@ _HELD: Final[dict[str, int]] = {}
 """Locks of this process and the process that took them: closing any descriptor of such a file would free its lock."""
 
 
+def _write_nothing(_descriptor: int, _content: bytes, _offset: int) -> int:
+    """Stands in on systems without `os.pwrite`, where nobody locks a file either."""
+    return 0
+
+
 class Leadership:
     """A lock that at most one process of a group holds, as the workers of one prefork server are.
 
@@ -49,7 +54,8 @@ class Leadership:
     ) -> None:
         self._folder = folder
         self._group = group
-        self._write = write or os.pwrite
+        portable: Callable[[int, bytes, int], int] = getattr(os, "pwrite", _write_nothing)
+        self._write = write or portable
         self._clock = clock
         self._checked_at = 0.0
         self._pid = 0
@@ -63,7 +69,7 @@ class Leadership:
         is_check_due = self._clock() - self._checked_at >= _locks.CHECK_SECONDS
         if self._held is not None and is_check_due:
             self._check(self._held)
-        if self._held is not None or not (self._is_possible or is_check_due):
+        if self._held is not None or not (self._is_possible or is_check_due) or not _locks.are_available():
             return True
         taken = _guard.call("resource_sampler.election", self._ask)
         self._is_possible, self._checked_at = taken is not None, self._clock()

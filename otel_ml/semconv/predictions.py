@@ -24,6 +24,12 @@ PREDICTION_ERRORS: Final = Metric("ml.prediction.errors", "counter", "{error}", 
 PREDICTION_SCORE: Final = Metric(
     "ml.prediction.score", "histogram", "1", "Scores of the predicted rows.", SCORE_BUCKETS
 )
+PREDICTION_UNTIMED: Final = Metric(
+    "ml.prediction.untimed",
+    "counter",
+    "{prediction}",
+    "Finished prediction calls of unknown duration, including failed ones; `ml.prediction.duration` lacks them.",
+)
 PREDICTION_ACTIVE: Final = Metric(
     "ml.prediction.active", "updowncounter", "{prediction}", "Prediction calls in flight."
 )
@@ -66,7 +72,7 @@ PREDICTION_SCORE_ATTRIBUTE: Final = "ml.prediction.score"
 PREDICTION_BATCH_SIZE_ATTRIBUTE: Final = "ml.prediction.batch.size"
 """Rows of a batch call, an integer."""
 PREDICTION_DURATION_ATTRIBUTE: Final = "ml.prediction.duration"
-"""Duration of the call in seconds, a double, on the event."""
+"""Duration of the call in seconds, a double, on the event; absent if unknown."""
 STAGE_NAME: Final = "ml.stage.name"
 """Name of a stage of the prediction."""
 EXEMPLAR: Final = "otelml.exemplar"
@@ -76,7 +82,7 @@ PREDICT_SPAN: Final = "predict {model}"
 PREDICTION_EVENT: Final = "ml.prediction"
 """Name of the event of one prediction; its body is JSON with features, prediction and score."""
 PREDICTION_ID_HEADER: Final = "x-prediction-id"
-"""Response header with the id of the request's first prediction."""
+"""Response header with the id of the request's first prediction by a primary model, or else of its first one."""
 OTHER: Final = "__other__"
 """Replaces all further values of a label beyond their limit."""
 CANCELLED: Final = "cancelled"

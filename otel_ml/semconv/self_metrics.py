@@ -35,11 +35,20 @@ EXPORT_DROPPED: Final = Metric("otelml.export.dropped", "counter", "{record}", "
 EXPORT_IN_FLIGHT: Final = Metric(
     "otelml.export.in_flight", "updowncounter", "{record}", "Records not yet delivered, rejected or dropped."
 )
+EXPORT_QUEUE_AGE: Final = Metric(
+    "otelml.export.queue.age", "gauge", "s", "How long the oldest record in a queue has waited for the receiver."
+)
 INTERNAL_ERRORS: Final = Metric(
     "otelml.internal.errors", "counter", "{error}", "Exceptions inside otel-ml, which did not reach the service."
 )
 UNRECOGNISED_OUTPUTS: Final = Metric(
     "otelml.unrecognised.outputs", "counter", "{prediction}", "Results in which no prediction was recognised."
+)
+OMISSIONS: Final = Metric(
+    "otelml.prediction.omissions",
+    "counter",
+    "{value}",
+    "What predictions came with and telemetry left out, by reason.",
 )
 SIGNAL: Final = "otelml.signal"
 """``traces``, ``metrics`` or ``logs``."""
@@ -47,6 +56,9 @@ DROP_REASON: Final = "otelml.drop.reason"
 """Why records were dropped, one of `DROP_REASONS`."""
 ERROR_PLACE: Final = "otelml.error.place"
 """Where in otel-ml an internal error was caught; a closed set."""
+OMISSION_REASON: Final = "otelml.omission.reason"
+"""What was left out of a prediction and why, one of `OMISSION_REASONS`."""
 SAMPLER_SOURCE: Final = "otelml.sampler.collector"
 """The source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 DROP_REASONS: Final = ("queue_full", "retry_exhausted", "too_large", "invalid", "shutdown")
+OMISSION_REASONS: Final = ("duration", "features", "pairing", "part", "score", "value")

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_ml import _guard
-from otel_ml.testing._globals import swap_globals
+from otel_ml._telemetry.provider_globals import swap_globals
 from otel_ml.testing._memory_transport import MemoryTransport
 
 if TYPE_CHECKING:

@@ -126,7 +126,7 @@ def test_the_scrape_page_has_the_same_names() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with InMemoryTelemetry(prometheus_port=port):
-        otel_ml.Model("fraud_detector", "1.0.0").record(prediction="x", score=0.5)
+        otel_ml.Model("fraud_detector", "1.0.0").record(prediction="x", score=0.5, duration=0.1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             page = answer.read().decode()
 

@@ -1,4 +1,4 @@
-"""What every field test leaves behind: nothing."""
+"""What the field tests share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def models_of_a_test_end_with_it() -> Iterator[None]:
-    """A model in a reference cycle would still have its series in the next test."""
+def no_model_is_left() -> Iterator[None]:
+    """A model in a reference cycle, as of an application, does not live on into the next test."""
     yield
     gc.collect()

@@ -80,6 +80,16 @@ def estimate(features: Row) -> float:
     return 0.5
 
 
+@fraud.track()
+def with_parentheses(features: Row) -> int:
+    return 1
+
+
+@fraud.track(features="model_input")
+def named(context: object, model_input: Row) -> int:
+    return 1
+
+
 class Service:
     @fraud.track
     def predict(self, features: Row) -> int:
@@ -93,6 +103,7 @@ async def decorated() -> None:
     assert_type([item async for item in stream_later("a")], list[str])
     assert_type(estimate({"age": 41.0}), float)
     assert_type(Service().predict({"age": 41.0}), int)
+    assert_type(with_parentheses({"age": 41.0}) + named(None, {"age": 41.0}), int)
 
 
 def by_hand(features: Row) -> str:

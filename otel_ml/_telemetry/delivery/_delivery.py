@@ -1,17 +1,17 @@
-"""Delivers encoded records of one signal to the first hop: splitting, retries within a hard deadline, the book.
+"""Delivers encoded records of one signal to the first hop: one attempt, splitting, the book.
 
-The retry rule itself is in `otel_ml._export.retry`, the log lines are in `otel_ml._export.export_log`.
+When to try again is decided by the sender; the rule itself is in `otel_ml._export.retry`, the log lines are in
+`otel_ml._export.export_log`.
 """
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Sequence
 from time import monotonic
-from typing import Final
+from typing import Final, Literal
 
 from otel_ml import _guard
-from otel_ml._export import retry
 from otel_ml._export.answers import BROKEN_TRANSPORT, Answer
 from otel_ml._export.export_log import ExportLog
 from otel_ml._export.ledger import Book
@@ -25,10 +25,24 @@ from otel_ml.config import Signal
 
 REQUEST_BYTES: Final = 4 * 1024 * 1024
 """Records that take more are sent in several requests."""
+SEARCH_REQUESTS: Final = 64
+"""Requests that may be spent on finding the records that a receiver refuses among those of one request."""
+_REFUSED_THROUGHOUT: Final = 15
+"""Refusals without a single acceptance, four levels of halves, after which the receiver is said to refuse all."""
+
+_NEVER: Final = float("inf")
 
 
 class Delivery:
-    """Sends records of one signal and enters the results in its book."""
+    """Sends records of one signal and enters in its book what became of them.
+
+    Args:
+        signal: The signal.
+        transport: Carries the requests.
+        book: The account of the signal.
+        timeout: Seconds for one request.
+        log: Logs what becomes of exports to this receiver.
+    """
 
     def __init__(self, signal: Signal, transport: Transport, book: Book, *, timeout: float, log: ExportLog) -> None:
         self.signal: Signal = signal
@@ -37,68 +51,92 @@ class Delivery:
         """What `otel_ml._telemetry.otlp._framing.resource_fields` gave; replaced after a fork."""
         self.replay: Replay | None = None
         """Keeps what could not be sent, where there is a spool."""
+        self.retry_after: float | None = None
+        """Seconds that the receiver asked to wait when it last said "later"."""
         self._transport = transport
         self._timeout = timeout
         self._log = log
-        self._stop = threading.Event()
-        self._give_up_at = float("inf")
+        self._give_up_at = _NEVER
+        self._refuses_all = False
+        """Whether the receiver has refused a request and every part of it: then no request is searched."""
 
-    def deliver(self, records: Sequence[Encoded], timeout: float | None = None) -> bool:
-        """Sends records within the deadline, retries included; True when all were accepted. Blocks the caller."""
-        deadline = monotonic() + (self._timeout if timeout is None else timeout)
+    def deliver(self, records: Sequence[Encoded]) -> list[Encoded]:
+        """Makes one attempt and returns the records without a final answer, which are to be sent later.
+
+        Blocks the caller for the timeout of each request at most.
+        """
+        self.retry_after = None
+        chunks = _split_by_size(records)
         with suppressed():
-            results = [self._guarded_send(chunk, deadline) for chunk in _split_by_size(records)]
-        return all(results)
+            for index, chunk in enumerate(chunks):
+                left = self._deliver_chunk(chunk)
+                if left:
+                    return self._spool(_joined([left, *chunks[index + 1 :]]))
+        return []
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether there is a time for the last attempt."""
+        return self._give_up_at < _NEVER
 
     def stop(self, give_up_at: float) -> None:
-        """Ends retries, and everything at this monotonic time."""
+        """Ends every request at this monotonic time, and begins none after it."""
         self._give_up_at = give_up_at
-        self._stop.set()
 
     def close(self) -> None:
         self._transport.close()
 
     def reset_after_fork(self) -> None:
         """Gives up the parent's connection and locks."""
-        self._stop = threading.Event()
-        self._give_up_at = float("inf")
+        self._give_up_at = _NEVER
         self._transport.abandon()
 
     def give_up(self, records: Sequence[Encoded], reason: str) -> None:
         """Spools records where there is a spool and it has room; otherwise they are dropped and counted."""
-        count = _framing.count(records)
+        left = self._spool(list(records))
+        if left:
+            self.book.drop(reason, _framing.count(left))
+
+    def _spool(self, records: list[Encoded]) -> list[Encoded]:
+        """Returns the records that no spool has taken."""
         if self.replay is not None:
             body = _framing.encode_request(self.resource, records)
-            if self.replay.keep(self.signal, count, body):
-                return
-        self.book.drop(reason, count)
+            if self.replay.keep(self.signal, _framing.count(records), body):
+                return []
+        return records
 
-    def _guarded_send(self, records: Sequence[Encoded], deadline: float) -> bool:
-        """`_send` for one of several chunks: an error in it costs none of the others."""
-        done = _guard.call("sender.deliver", self._send, records, deadline)
-        if done is None:
-            self.book.drop("invalid", _framing.count(records))
-        return bool(done)
+    def _deliver_chunk(self, records: Sequence[Encoded]) -> list[Encoded]:
+        """Sends the records of one request, in parts if the receiver refuses the whole; returns those left."""
+        search = _Search(is_hopeless=self._refuses_all)
+        parts = deque([records])
+        while parts:
+            part = parts.popleft()
+            outcome = _guard.call("sender.deliver", self._attempt, part, search)
+            if outcome is None:  # an error in one part costs none of the others
+                self.book.drop("invalid", _framing.count(part))
+            elif outcome == "later":
+                return _joined([part, *parts])
+            elif outcome == "split":
+                parts += _halves(part)
+        if search.was_answered:
+            self._refuses_all = search.is_hopeless
+        return []
 
-    def _send(self, records: Sequence[Encoded], deadline: float) -> bool:
+    def _attempt(self, records: Sequence[Encoded], search: _Search) -> Literal["done", "later", "split"]:
+        if search.is_hopeless and search.refused:
+            return self._enter(search.last, _framing.count(records))
         body = self._encode(records)
-        attempt = 0
-        while True:
-            remaining = min(deadline, self._give_up_at) - monotonic()
-            if remaining <= 0:
-                break
-            answer = _guard.call("sender.post", self._transport.post, body, remaining) or BROKEN_TRANSPORT
-            if answer.kind == "too_large":
-                return self._send_halves(records, deadline, answer)
-            if answer.kind != "retry":
-                return self._enter(answer, _framing.count(records))
+        remaining = min(self._timeout, self._give_up_at - monotonic())
+        if remaining <= 0:
+            return "later"
+        answer = _guard.call("sender.post", self._transport.post, body, remaining) or BROKEN_TRANSPORT
+        if answer.kind == "retry":
             self._log.unreachable(self.signal, answer.detail)
-            pause = retry.pause(attempt, answer.retry_after)
-            attempt += 1
-            if self.replay is not None or pause >= deadline - monotonic() or self._stop.wait(pause):
-                break
-        self.give_up(records, "shutdown" if self._stop.is_set() else "retry_exhausted")
-        return False
+            self.retry_after = answer.retry_after
+            return "later"
+        if (answer.kind == "too_large" or search.goes_on(answer)) and _is_divisible(records):
+            return "split"
+        return self._enter(answer, _framing.count(records))
 
     def _encode(self, records: Sequence[Encoded]) -> bytes:
         with WorkSlot():
@@ -108,8 +146,8 @@ class Delivery:
             yield_to_service()
         return body
 
-    def _enter(self, answer: Answer, count: int) -> bool:
-        """Enters a final answer; True if all was accepted."""
+    def _enter(self, answer: Answer, count: int) -> Literal["done"]:
+        """Enters a final answer."""
         rejected = self.book.enter(answer, count)
         if answer.kind == "too_large":
             self._log.too_large(self.signal, answer.detail)
@@ -119,16 +157,55 @@ class Delivery:
             self._log.accepted(self.signal, rejected, answer.detail)
             if self.replay is not None:
                 self.replay.wake()
-        return rejected == 0
+        return "done"
 
-    def _send_halves(self, records: Sequence[Encoded], deadline: float, answer: Answer) -> bool:
-        if len(records) == 1:
-            records = _framing.split(records[0])
-        if len(records) == 1:
-            return self._enter(answer, _framing.count(records))
-        half = len(records) // 2
-        first = self._guarded_send(records[:half], deadline)
-        return self._guarded_send(records[half:], deadline) and first
+
+class _Search:
+    """Looks for the records that a receiver refuses among those of one request, by halves.
+
+    Args:
+        is_hopeless: Whether the receiver is known to refuse everything.
+    """
+
+    def __init__(self, *, is_hopeless: bool) -> None:
+        self.is_hopeless = is_hopeless
+        self.refused = 0
+        self.last = BROKEN_TRANSPORT
+        """The last answer that refused a part."""
+        self.was_answered = False
+        self._accepted = False
+        self._requests = 0
+
+    def goes_on(self, answer: Answer) -> bool:
+        """Takes the answer for one part; returns whether the receiver is to be asked about its halves."""
+        self._requests += 1
+        if not answer.is_about_records:
+            if answer.kind == "accepted":
+                self._accepted, self.was_answered, self.is_hopeless = True, True, False
+            return False
+        if self.is_hopeless:
+            return False
+        self.refused += 1
+        self.last = answer
+        if self.refused >= _REFUSED_THROUGHOUT and not self._accepted:
+            self.is_hopeless = self.was_answered = True
+            return False
+        return self._requests < SEARCH_REQUESTS
+
+
+def _is_divisible(records: Sequence[Encoded]) -> bool:
+    return len(records) > 1 or len(_framing.split(records[0])) > 1
+
+
+def _halves(records: Sequence[Encoded]) -> list[Sequence[Encoded]]:
+    if len(records) == 1:
+        records = _framing.split(records[0])
+    half = len(records) // 2
+    return [records[:half], records[half:]]
+
+
+def _joined(parts: Sequence[Sequence[Encoded]]) -> list[Encoded]:
+    return [record for part in parts for record in part]
 
 
 def _split_by_size(records: Sequence[Encoded]) -> list[Sequence[Encoded]]:

@@ -31,6 +31,7 @@ _METHODS: Final[dict[Signal, str]] = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
+_WEB_SCHEMES: Final = frozenset({"http", "https"})
 _OPTIONS: Final = (
     ("grpc.primary_user_agent", "otel-ml"),
     ("grpc.use_local_subchannel_pool", 1),
@@ -57,10 +58,11 @@ class GrpcTransport:
 
     def __init__(self, signal: Signal, config: SignalConfig) -> None:
         check_files(config)
-        self.endpoint = config.endpoint
+        self.endpoint = config.address
         self._signal: Signal = signal
         self._grpc: Any = import_module("grpc")
-        self._target = urlsplit(config.endpoint).netloc or config.endpoint
+        parts = urlsplit(config.endpoint)
+        self._target = parts.netloc if parts.scheme in _WEB_SCHEMES else config.endpoint
         self._metadata = tuple((name.lower(), value) for name, value in config.headers.items())
         self._compression = self._grpc.Compression.Gzip if config.compression == "gzip" else None
         self._credentials = None if _is_insecure(signal, config.endpoint) else _credentials(self._grpc, signal, config)
@@ -125,13 +127,13 @@ class GrpcTransport:
             return Answer("too_large", detail)
         if code in retry.GRPC_CODES or (code == "RESOURCE_EXHAUSTED" and wait is not None):
             return Answer("retry", detail, retry_after=wait)
-        return Answer("rejected", detail)
+        return Answer("rejected", detail, is_about_records=code == "INVALID_ARGUMENT")
 
 
 def _is_insecure(signal: Signal, endpoint: str) -> bool:
-    """Whether there is no TLS, by the scheme or, without one, by OTEL_EXPORTER_OTLP_INSECURE (specification)."""
-    scheme, mark, _ = endpoint.partition("://")
-    if mark:
+    """Whether there is no TLS, by http or https or, without them, by OTEL_EXPORTER_OTLP_INSECURE (specification)."""
+    scheme = urlsplit(endpoint).scheme
+    if "://" in endpoint and scheme in _WEB_SCHEMES:
         return scheme == "http"
     texts = (os.environ.get(f"{ENV_OTLP}{name}INSECURE", "").strip() for name in (f"{signal.upper()}_", ""))
     return next((text for text in texts if text), "").lower() == "true"

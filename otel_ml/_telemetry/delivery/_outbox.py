@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from otel_ml._export.export_log import ExportLog, origin
 from otel_ml._export.ledger import Book
@@ -11,16 +11,23 @@ from otel_ml._export.transport import Transport
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.delivery._replay import Replay
-from otel_ml._telemetry.delivery._sender import Sender
+from otel_ml._telemetry.delivery._sender import Bounds, Sender
 from otel_ml._telemetry.delivery._spool import Spool
 from otel_ml._telemetry.otlp import _encoding
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig
+
+RECORDS: Final[tuple[Signal, ...]] = ("traces", "logs")
+"""The signals that the worker queues."""
 
 MakeTransport = Callable[[Signal, SignalConfig], Transport]
 
 
 class Outbox:
-    """Sends encoded records. Metrics have no sender's thread: the reader's thread delivers them."""
+    """Sends encoded records.
+
+    Cumulative metrics have no queue, since the next export makes up for one that failed: the reader's thread delivers
+    them.
+    """
 
     def __init__(self, config: Config, make_transport: MakeTransport) -> None:
         self.books: dict[Signal, Book] = {signal: Book() for signal in SIGNALS}
@@ -29,16 +36,17 @@ class Outbox:
         self.replay: Replay | None = None
         if config.spool_dir is not None:
             self.replay = Replay(Spool(config.spool_dir, limit=config.spool_size), self.books)
-        is_cumulative = config.metric_temporality == "cumulative"  # the next export makes up for a lost one
-        self._spooled_signals = {signal for signal in SIGNALS if signal != "metrics" or not is_cumulative}
+        is_cumulative = config.metric_temporality == "cumulative"
+        self._queued_signals = {signal for signal in SIGNALS if signal != "metrics" or not is_cumulative}
         for signal in SIGNALS:
             settings = signal_settings(config, signal)
             if _transports.has_otlp(settings):
                 self._add(signal, settings, make_transport)
+        bounds = Bounds(config.send_queue_size, config.send_queue_bytes)
         self.senders: dict[Signal, Sender] = {
-            signal: Sender(delivery, limit=config.queue_size)
+            signal: Sender(delivery, bounds)
             for signal, delivery in self.deliveries.items()
-            if signal != "metrics"
+            if signal in self._queued_signals
         }
 
     def set_resource(self, attributes: Mapping[str, Any], schema_url: str) -> None:
@@ -51,15 +59,27 @@ class Outbox:
         """Returns the records so far that were rejected, dropped or spooled."""
         return sum(book.failed() for book in self.books.values())
 
-    def wait_idle(self, deadline: float) -> bool:
-        """Waits until all that was queued has a final answer; False when the monotonic deadline passes first."""
-        idle = [sender.wait_idle(deadline) for sender in self.senders.values()]
-        return all(idle)
+    def begin_flush(self, *signals: Signal) -> Callable[[float], bool]:
+        """Ends the pauses of these signals; see `Sender.begin_flush`."""
+        waits = [self.senders[signal].begin_flush() for signal in signals if signal in self.senders]
 
-    def stop_retries(self, deadline: float) -> None:
-        """Ends all retries, and every delivery at the deadline."""
+        def wait(deadline: float) -> bool:
+            done = [wait(deadline) for wait in waits]
+            return all(done)
+
+        return wait
+
+    def ages(self) -> dict[str, float]:
+        """Returns the seconds that the oldest queued record of each signal has waited."""
+        return {signal: sender.oldest_age() for signal, sender in self.senders.items()}
+
+    def begin_stop(self, deadline: float) -> None:
+        """Ends all pauses, and every delivery at the deadline; takes no more spans and log records."""
         for delivery in self.deliveries.values():
             delivery.stop(deadline)
+        for signal in RECORDS:
+            if signal in self.senders:
+                self.senders[signal].announce_stop()
 
     def stop(self, deadline: float) -> None:
         """Sends what is queued until the deadline and closes the connections."""
@@ -94,7 +114,7 @@ class Outbox:
         receiver = origin(transport.endpoint)
         log = self._logs.setdefault(receiver, ExportLog(receiver, grpc=settings.protocol == "grpc"))
         delivery = Delivery(signal, transport, self.books[signal], timeout=settings.timeout, log=log)
-        if self.replay is not None and signal in self._spooled_signals:
+        if self.replay is not None and signal in self._queued_signals:
             self.replay.serve(signal, make_transport(signal, settings), settings.timeout)
             delivery.replay = self.replay
         self.deliveries[signal] = delivery

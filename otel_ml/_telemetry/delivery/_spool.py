@@ -52,9 +52,13 @@ class Spool:
         self._entries: dict[Path, Entry] = {}
         self._undeletable: set[Path] = set()
         self._lock = threading.Lock()
+        if not _locks.are_available():
+            raise ConfigError(
+                f"spool_dir ({semconv.ENV_SPOOL_DIR}) needs file locks, which this system has not: leave it out"
+            )
         try:
             self._open()
-        except (OSError, ImportError) as error:
+        except OSError as error:
             raise ConfigError(
                 f"spool_dir ({semconv.ENV_SPOOL_DIR}) {folder!r} cannot be used ({error}): choose a folder to write to"
             ) from None

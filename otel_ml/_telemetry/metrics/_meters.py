@@ -32,6 +32,8 @@ class Meters(metrics.MeterProvider):
         self._sdk = make()
         self._callbacks = Callbacks()
         self._meters: dict[tuple[Any, ...], RenewableMeter] = {}
+        self._former: list[RenewableMeter] = []
+        """Meters of ended providers that count here."""
         self._lock = threading.Lock()
 
     def get_meter(
@@ -51,12 +53,19 @@ class Meters(metrics.MeterProvider):
         """Collects and exports a last time and ends the readers."""
         self._sdk.shutdown(timeout_millis)
 
+    def take_over(self, former: Meters, own: metrics.Meter) -> None:
+        """Has the instruments of an ended provider count here; those of its own meter end with it."""
+        meters = [*former._former, *(meter for meter in former._meters.values() if meter is not own)]
+        for meter in meters:
+            meter.renew(self._sdk)
+        self._former += meters
+
     def reset_after_fork(self) -> None:
         """Starts everything at zero and touches no lock of the parent."""
         self._lock = threading.Lock()
         self._callbacks.reset_after_fork()
         self._sdk = self._make()
-        for meter in self._meters.values():
+        for meter in (*self._former, *self._meters.values()):
             meter.renew(self._sdk)
 
     def __getattr__(self, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
@@ -33,7 +34,11 @@ class Window:
         self.start_ns = start_ns
         self.now_ns = max(now_ns, start_ns)
 
-    def number(self, attributes: Mapping[str, AttributeValue], value: int) -> NumberDataPoint:
+    def since(self, start_ns: int | None) -> Window:
+        """Returns the same window for series that began later."""
+        return self if start_ns is None else Window(start_ns, self.now_ns)
+
+    def number(self, attributes: Mapping[str, AttributeValue], value: float) -> NumberDataPoint:
         return NumberDataPoint(attributes, self.start_ns, self.now_ns, value)
 
     def histogram(
@@ -60,6 +65,11 @@ def sum_metric(metric: semconv.Metric, points: list[NumberDataPoint]) -> Metric:
     """Returns the points as a cumulative sum, monotonic for a counter."""
     data = Sum(points, _CUMULATIVE, metric.instrument == "counter")
     return Metric(metric.name, metric.description, metric.unit, data)
+
+
+def gauge_metric(metric: semconv.Metric, points: list[NumberDataPoint]) -> Metric:
+    """Returns the points as a gauge."""
+    return Metric(metric.name, metric.description, metric.unit, Gauge(points))
 
 
 def histogram_metric(metric: semconv.Metric, points: list[HistogramDataPoint]) -> Metric:
@@ -95,7 +105,7 @@ class Deltas:
         key = (name, frozenset(_pairs(point)))
         last = self._numbers.get(key)
         self._numbers[key] = point
-        if last is None:
+        if last is None or last.start_time_unix_nano != point.start_time_unix_nano:  # the series began again
             return point
         return replace(point, start_time_unix_nano=last.time_unix_nano, value=point.value - last.value)
 
@@ -103,7 +113,7 @@ class Deltas:
         key = (name, frozenset(_pairs(point)))
         last = self._histograms.get(key)
         self._histograms[key] = point
-        if last is None:
+        if last is None or last.start_time_unix_nano != point.start_time_unix_nano:  # the series began again
             return point
         counts = [now - before for now, before in zip(point.bucket_counts, last.bucket_counts, strict=True)]
         return HistogramDataPoint(

@@ -18,12 +18,14 @@ from opentelemetry.sdk.metrics import (
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     MetricExporter,
+    MetricExportResult,
     MetricReader,
     MetricsData,
 )
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 
 from otel_ml import _guard, _process
+from otel_ml._export import retry
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.metrics._store import Merge
@@ -68,6 +70,8 @@ class Reader(MetricReader):
         self._requested = 0
         self._done = 0
         self._stopping = False
+        self._failures = 0
+        """Exports that failed since the last one that did not."""
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -77,7 +81,7 @@ class Reader(MetricReader):
                 self._thread = _process.spawn("otel-ml-reader", self._run)
 
     def flush(self, deadline: float) -> bool:
-        """Collects and exports once on the reader's thread; returns False when the monotonic deadline passes first."""
+        """Collects and exports once on the reader's thread; returns True when the export succeeded in time."""
         self.start()
         with self._changed:
             if self._thread is None:
@@ -85,7 +89,8 @@ class Reader(MetricReader):
             self._requested += 1
             wanted = self._requested
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._done >= wanted, max(0.0, deadline - monotonic()))
+            done = self._changed.wait_for(lambda: self._done >= wanted, max(0.0, deadline - monotonic()))
+            return done and not self._failures
 
     def stop(self, deadline: float) -> None:
         """Collects and exports a last time, then ends the thread."""
@@ -106,20 +111,28 @@ class Reader(MetricReader):
         yield_to_service()
         merged = _guard.call("reader.fold", self._merge, metrics_data)
         yield_to_service()
-        self._exporter.export(metrics_data if merged is None else merged, timeout_millis=timeout_millis)
+        data = metrics_data if merged is None else merged
+        failed = self._exporter.export(data, timeout_millis=timeout_millis) is MetricExportResult.FAILURE
+        self._failures = self._failures + 1 if failed else 0
 
     def _run(self) -> None:
         suppress_here()
         stopping = False
         while not stopping:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._requested > self._done, self._interval)
+                self._changed.wait_for(lambda: self._stopping or self._requested > self._done, self._pause())
                 stopping = self._stopping
                 requested = self._requested
             _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
             with self._changed:
                 self._done = max(self._done, requested)
                 self._changed.notify_all()
+
+    def _pause(self) -> float:
+        """Seconds to the next collection; sooner after an export that failed, since its data are due."""
+        if not self._failures:
+            return self._interval
+        return min(self._interval, retry.pause(self._failures - 1, getattr(self._exporter, "retry_after", None)))
 
 
 def limits() -> dict[str, Any]:

@@ -25,9 +25,9 @@ _HIGHEST_PORT: Final = 65535
 class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
     """The SDK's Prometheus reader with the folded cells added. Exemplars are left to the OTLP path."""
 
-    def __init__(self, store: CellStore) -> None:
+    def __init__(self, store: CellStore, *, alone: bool) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._merge = store.view(take_exemplars=False)
+        self._merge = store.view(take_exemplars=alone)
         super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:

@@ -45,8 +45,14 @@ class Accounts:
         return self._read
 
 
-def register(meter: Meter, ledgers: Ledgers) -> None:
-    """Creates `otelml.export.*` for each signal and reason, all starting at zero, and `otelml.internal.errors`."""
+def register(meter: Meter, ledgers: Ledgers, ages: Callable[[], Mapping[str, float]]) -> None:
+    """Creates `otelml.export.*` for each signal and reason, all starting at zero, and `otelml.internal.errors`.
+
+    Args:
+        meter: Of our scope.
+        ledgers: Returns the ledger of every signal.
+        ages: Returns how long the oldest record of each queue has waited, in seconds.
+    """
     accounts = Accounts(ledgers)
 
     def sums(metric: str, read: Callable[[Ledger], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -63,6 +69,11 @@ def register(meter: Meter, ledgers: Ledgers) -> None:
         _instruments.create(meter, metric, sums(metric.name, read))
     dropped = semconv.EXPORT_DROPPED
     _instruments.create(meter, dropped, lambda _: _dropped(accounts.read(dropped.name)))
+    _instruments.create(
+        meter,
+        semconv.EXPORT_QUEUE_AGE,
+        lambda _: [Observation(age, {semconv.SIGNAL: name}) for name, age in ages().items()],
+    )
     _instruments.create(meter, semconv.INTERNAL_ERRORS, lambda _: _internal_errors())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._telemetry.predictions import _points
 from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
 
@@ -14,36 +14,87 @@ if TYPE_CHECKING:
 
     from otel_ml._telemetry.metrics._points import Window
 
-MODELS_KEPT: Final = 64
-"""Models with cells of their own; further ones share one set under `semconv.OTHER`."""
+FOLDED_NAMED: Final = 10
+"""Models without series of their own that are named."""
+_OTHER: Final = ModelIdentity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
 
 
 class PredictionFamily:
-    """The prediction metrics of every model in this process."""
+    """The prediction metrics of every model in this process.
 
-    def __init__(self) -> None:
+    A model that is no longer in use keeps its series while there is room. When there is none it is exported once more
+    and forgotten. A model in use keeps its series; one that finds all places in use is counted as `semconv.OTHER`.
+
+    Args:
+        limit: Models in use at once that have cells of their own.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._sets: dict[ModelIdentity, CellSet] = {}
         self._lock = threading.Lock()
+        self._folded: dict[ModelIdentity, None] = {}
+        self._collected_ns: int | None = None
+        """When cells were last given up: a model that comes back later starts there, at 0."""
 
     def all_cells(self) -> list[CellSet]:
         """Returns the cells of every model so far."""
         return list(self._sets.values())
 
-    def cells(self, identity: ModelIdentity) -> CellSet:
-        """Returns the cells of one model, created on first use; beyond `MODELS_KEPT` all models share one set."""
+    def cells(self, identity: ModelIdentity, owner: object = None) -> CellSet:
+        """Returns the cells of one model, created on first use. They are in use as long as an owner exists."""
         with self._lock:
             found = self._sets.get(identity)
+            if found is None and self._is_full():
+                self._fold(identity)
+                identity = _OTHER
+                found = self._sets.get(identity)
             if found is None:
-                if len(self._sets) >= MODELS_KEPT:
-                    identity = ModelIdentity(semconv.OTHER, semconv.OTHER, semconv.OTHER)
-                found = self._sets.setdefault(identity, CellSet(identity))
+                found = self._sets[identity] = CellSet(identity, self._collected_ns)
+            found.keep_for(owner if identity is not _OTHER else None)
             return found
 
+    def notes(self) -> list[str]:
+        """Returns lines for `otel-ml doctor`."""
+        return [f"metrics: counted as {semconv.OTHER}: {self._names()}"] if self._folded else []
+
     def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
-        folded = [(cells.identity, cells.fold(take_exemplars=take_exemplars)) for cells in self.all_cells()]
+        sets = self.all_cells()
+        unused = [cells for cells in sets if not cells.is_used]
+        folded = [(cells, cells.fold(take_exemplars=take_exemplars)) for cells in sets]
+        if take_exemplars:
+            self._release(unused, window.now_ns)
         return _points.scope_metrics(folded, window)
 
     def reset_after_fork(self) -> None:
         self._lock = threading.Lock()
         for cells in self._sets.values():
             cells.reset_after_fork()
+
+    def _is_full(self) -> bool:
+        """Whether as many models are in use as may be. Unused ones wait for the next collection, within a bound."""
+        if len(self._sets) < self._limit:
+            return False
+        used = sum(cells.is_used for cells in self._sets.values() if cells.identity is not _OTHER)
+        return used >= self._limit or len(self._sets) >= 2 * self._limit + 1
+
+    def _release(self, exported: list[CellSet], now_ns: int) -> None:
+        """Forgets the oldest unused cells that are too many; their last counts have just been exported."""
+        with self._lock:
+            for cells in exported[: max(0, len(self._sets) - self._limit)]:
+                if not cells.is_used:
+                    del self._sets[cells.identity]
+                    self._collected_ns = now_ns
+
+    def _fold(self, identity: ModelIdentity) -> None:
+        if len(self._folded) <= FOLDED_NAMED:
+            self._folded[identity] = None
+            _guard.warn_once(
+                f"models.folded.{len(self._folded)}",
+                f"otel-ml: more than {self._limit} models are in use at once, so the metrics of {self._names()} are "
+                f"counted as {semconv.OTHER}: raise max_models ({semconv.ENV_MAX_MODELS})",
+            )
+
+    def _names(self) -> str:
+        names = [" ".join(filter(None, identity)) for identity in list(self._folded)[:FOLDED_NAMED]]
+        return ", ".join(names) + (", ..." if len(self._folded) > FOLDED_NAMED else "")

@@ -14,7 +14,7 @@ from otel_ml._values import line
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded, HistogramCell
-    from otel_ml._telemetry.predictions.cells import ModelCells, ModelIdentity
+    from otel_ml._telemetry.predictions.cells import CellSet, ModelCells
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope of its own: the encoder keeps only the last of several equal scopes."""
@@ -22,12 +22,13 @@ SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 Attributes = dict[str, str]
 
 
-def scope_metrics(folded: Iterable[tuple[ModelIdentity, Folded[ModelCells]]], window: Window) -> ScopeMetrics | None:
+def scope_metrics(folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process: Window) -> ScopeMetrics | None:
     """Returns all prediction metrics of all models in one scope; None when there is no model yet."""
     counters: dict[semconv.Metric, list[NumberDataPoint]] = {}
     histograms: dict[semconv.Metric, list[HistogramDataPoint]] = {}
-    for identity, sums in folded:
-        base = {name: line(value) for name, value in identity.attributes().items()}
+    for cell_set, sums in folded:
+        window = process.since(cell_set.start_ns)
+        base = {name: line(value) for name, value in cell_set.identity.attributes().items()}
         for metric, attributes, value in _numbers(base, sums):
             counters.setdefault(metric, []).append(window.number(attributes, value))
         for metric, attributes, key, cell in _cells(base, sums):
@@ -45,8 +46,16 @@ def _numbers(base: Attributes, sums: Folded[ModelCells]) -> Iterable[tuple[semco
         labelled = base if name is None else {**base, semconv.PREDICTION_CLASS: line(name)}
         yield semconv.PREDICTIONS, labelled, count
     yield semconv.PREDICTION_ERRORS, base, 0
+    untimed = [(base, cells.durations)]
     for error_type, cell in cells.failures.items():
-        yield semconv.PREDICTION_ERRORS, {**base, semconv.ERROR_TYPE: line(error_type)}, sum(cell.counts)
+        failed = {**base, semconv.ERROR_TYPE: line(error_type)}
+        yield semconv.PREDICTION_ERRORS, failed, sum(cell.counts) + cell.unmeasured
+        untimed.append((failed, cell))
+    for attributes, cell in untimed:
+        if cell.unmeasured:
+            yield semconv.PREDICTION_UNTIMED, attributes, cell.unmeasured
+    for reason, count in cells.omissions.items():
+        yield semconv.OMISSIONS, {**base, semconv.OMISSION_REASON: reason}, count
     yield semconv.PREDICTION_ACTIVE, base, max(0, cells.started - cells.finished)
     yield semconv.UNRECOGNISED_OUTPUTS, base, cells.unrecognised
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from bisect import bisect_left
 from collections import Counter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from otel_ml import semconv
 from otel_ml._telemetry._yielding import yield_to_service
@@ -19,6 +20,7 @@ ERROR_TYPES_KEPT = 32
 BUCKETED_AT_ONCE = 512
 """Pending predictions that are sorted into buckets at once: more would hold the GIL long enough to be felt."""
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -48,6 +50,7 @@ class ModelCells:
         "failures",
         "finished",
         "first_items",
+        "omissions",
         "scores",
         "stages",
         "started",
@@ -58,6 +61,7 @@ class ModelCells:
         self.started = 0
         self.finished = 0
         self.unrecognised = 0
+        self.omissions: dict[str, int] = {}
         self.classes: dict[str | None, int] = {}
         self.durations = HistogramCell(semconv.DURATION_BUCKETS)
         self.failures: dict[str, HistogramCell] = {}
@@ -79,8 +83,8 @@ class ModelCells:
         self.finished += other.finished  # read before `started`, so that finished never exceeds it
         self.started += other.started
         self.unrecognised += other.unrecognised
-        for name, count in list(other.classes.items()):
-            self.classes[name] = self.classes.get(name, 0) + count
+        _add_counts(self.classes, other.classes)
+        _add_counts(self.omissions, other.omissions)
         self.durations.add(other.durations)
         self.scores.add(other.scores)
         self.batch_sizes.add(other.batch_sizes)
@@ -98,6 +102,11 @@ class ModelCells:
             *((f"failures/{name}", cell) for name, cell in list(self.failures.items())),
             *((f"stages/{name}", cell) for name, cell in list(self.stages.items())),
         ]
+
+
+def _add_counts(counts: dict[K, int], others: dict[K, int]) -> None:
+    for key, count in list(others.items()):
+        counts[key] = counts.get(key, 0) + count
 
 
 def _keyed(cells: dict[str, HistogramCell], name: str, limit: int) -> HistogramCell:
@@ -119,9 +128,13 @@ class CellSet(PerThread[ModelCells]):
     the cells of its thread.
     """
 
-    def __init__(self, identity: ModelIdentity) -> None:
+    def __init__(self, identity: ModelIdentity, start_ns: int | None = None) -> None:
         super().__init__(ModelCells)
         self.identity = identity
+        self.start_ns = start_ns
+        """When its series began, if later than those of the process."""
+        self._owners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._is_permanent = False
         self.begun = itertools.count()
         """Gives a number to every prediction that begins on the fast path."""
         self.elapsed_ns: list[int] = []
@@ -133,6 +146,18 @@ class CellSet(PerThread[ModelCells]):
         """The buckets of the fast path, which all threads share."""
         self._is_child = False
         self._lock = threading.Lock()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a handle of this model still exists."""
+        return self._is_permanent or len(self._owners) > 0
+
+    def keep_for(self, owner: object) -> None:
+        """Keeps the cells in use as long as the owner exists; for ever without one."""
+        if owner is None:
+            self._is_permanent = True
+        else:
+            self._owners.add(owner)
 
     def bucket_pending(self) -> None:
         """Sorts up to `BUCKETED_AT_ONCE` pending predictions into buckets, unless another thread is doing so."""

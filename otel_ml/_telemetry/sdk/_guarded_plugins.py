@@ -55,6 +55,10 @@ class LogProcessors(SynchronousMultiLogRecordProcessor):
         """Adds one of our own processors."""
         super().add_log_record_processor(log_record_processor)
 
+    def hand_over(self, successor: LogProcessors) -> None:
+        """Forwards every record to the processors of another provider from now on."""
+        self._log_record_processors = (successor,)
+
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         self.has_foreign = True
         super().add_log_record_processor(GuardedLogProcessor(log_record_processor))

@@ -18,6 +18,7 @@ from otel_ml._telemetry._queues import RecordQueue
 from otel_ml._telemetry._suppress import is_suppressed
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.delivery._delivery import Delivery
+from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSpanProcessor
@@ -93,6 +94,10 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
         self.has_foreign = True
         super().add_span_processor(span_processor)
 
+    def hand_over(self, successor: SpanProcessors) -> None:
+        """Forwards every span to the processors of another provider from now on."""
+        self._span_processors = (successor,)
+
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         self.has_foreign = True
         super().add_span_processor(GuardedSpanProcessor(span_processor))
@@ -100,19 +105,50 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
 
 
 class SenderMetricExporter(MetricExporter):
-    """Encodes a collection with the SDK's encoder and delivers it before it returns."""
+    """Encodes a collection with the SDK's encoder and delivers it.
 
-    def __init__(self, delivery: Delivery, temporality: dict[type, AggregationTemporality]) -> None:
+    Args:
+        delivery: Makes one attempt before `export` returns. Points that the receiver did not answer for stay in flight
+            until those of the next collection take their place.
+        temporality: The SDK's preference by instrument.
+        sender: Queues the points instead; for differences, which no later collection repeats.
+    """
+
+    def __init__(
+        self, delivery: Delivery, temporality: dict[type, AggregationTemporality], sender: Sender | None = None
+    ) -> None:
         super().__init__(preferred_temporality=temporality)
         self._delivery = delivery
+        self._sender = sender
+        self._waiting = 0
+        """Points of the last collection that have no final answer."""
 
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> MetricExportResult:
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the receiver asked to wait when it last said "later"."""
+        return self._delivery.retry_after
+
+    def export(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,  # noqa: ARG002
+        **_kwargs: Any,
+    ) -> MetricExportResult:
         encoded = self._encode(metrics_data)
-        if not encoded:
+        count = _framing.count(encoded)
+        self._delivery.book.produce(max(0, count - self._waiting))
+        self._delivery.book.drop("retry_exhausted", max(0, self._waiting - count))
+        if self._sender is not None:
+            self._sender.put(encoded)
+            self._sender.push()
             return MetricExportResult.SUCCESS
-        self._delivery.book.produce(_framing.count(encoded))
-        done = self._delivery.deliver(encoded, timeout_millis / 1000)
-        return MetricExportResult.SUCCESS if done else MetricExportResult.FAILURE
+        self._waiting = count
+        left = self._delivery.deliver(encoded) if encoded else []
+        self._waiting = _framing.count(left)
+        if left and self._delivery.is_stopping:
+            self._delivery.book.drop("shutdown", self._waiting)
+            self._waiting = 0
+        return MetricExportResult.FAILURE if left else MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
         """Does nothing: nothing is queued here."""

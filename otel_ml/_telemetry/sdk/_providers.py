@@ -117,7 +117,7 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     exporters: list[MetricExporter] = []
     delivery = outbox.deliveries.get("metrics")
     if delivery is not None:
-        exporters.append(SenderMetricExporter(delivery, temporality))
+        exporters.append(SenderMetricExporter(delivery, temporality, outbox.senders.get("metrics")))
     exporters += _exporters.metric_exporters(config.metrics, temporality)
     return [
         Reader(

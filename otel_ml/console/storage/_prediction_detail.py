@@ -23,12 +23,17 @@ LOGS_LIMIT = 200
 """Log lines read of one prediction."""
 LABELS_LIMIT = 1000
 """Labels read of one batch."""
+_DIGITS = 18
+"""A longer text is no number of a row."""
 _EVENT = f"select {PREDICTION_COLUMNS}, severity_text, body, attributes, resource from predictions"  # noqa: S608
 _NEWEST = "order by least(time_ns, received_ns) desc limit 1"
 
 
 def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
-    """A prediction with its event, trace, log lines and label; for the id of a row, the batch of that row."""
+    """A prediction with its event, trace, log lines and label; for the id of a row, the batch of that row.
+
+    An event has the first rows of a large batch only. A further row is known by its number, or by its label.
+    """
     found = _event(cursor, "prediction_id = ?", wanted_id) or _batch(cursor, wanted_id)
     if found is None:
         return None
@@ -38,17 +43,22 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
     index = None if found["prediction_id"] == wanted_id else _index(rows, found["prediction_id"], wanted_id)
     known = labels(cursor, found)
     own = next((label for label in known if label["prediction_id"] == wanted_id), None)
+    if own is None and len(known) == LABELS_LIMIT:
+        own = next(iter(labels(cursor, found, only=wanted_id)), None)
     event = {
         "severity": found.pop("severity_text"),
         "attributes": parse(found.pop("attributes")),
         "resource": parse(found.pop("resource")),
         "features": _features(content if index is None or not rows else rows[index]),
         "rows": rows,
+        "rows_omitted": _rows_omitted(content),
+        "unpaired": content.get("unpaired") if isinstance(content, dict) else None,
         "body": body if content is None else content,
     }
     return {
         "prediction": prediction_answer(found | {"label": None, "correct": None, "labelled_ns": None}) | {"label": own},
         "row": index,
+        "row_omitted": index is None and found["prediction_id"] != wanted_id,
         "event": event,
         "label": own,
         "labels": known,
@@ -57,19 +67,23 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
     }
 
 
-def labels(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
+def labels(
+    cursor: duckdb.DuckDBPyConnection, event: dict[str, Any], *, only: str | None = None
+) -> list[dict[str, Any]]:
     """The newest label of the prediction, or of each row of the batch; its own row ids are found by span."""
     found = fetch(
         cursor,
         "select prediction_id, arg_max(label, time_ns) as value, arg_max(correct, time_ns) as correct, "
         "max(time_ns) as time_ns from labels where (prediction_id = ? or starts_with(prediction_id, ? || '.') "
         "or (trace_id = ? and span_id = ?)) and (trace_id is null or ? is null or trace_id = ?) "
+        "and (? is null or prediction_id = ?) "
         "group by prediction_id order by length(prediction_id), prediction_id limit ?",
         [
             *[event["prediction_id"]] * 2,
             event["trace_id"],
             event["span_id"],
             *[event["trace_id"]] * 2,
+            *[only] * 2,
             LABELS_LIMIT,
         ],
     )
@@ -104,9 +118,37 @@ def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] 
     if found is None:
         quoted = (json.dumps(wanted_id), json.dumps(wanted_id, ensure_ascii=False))
         found = _event(cursor, "batch_size is not null and (contains(body, ?) or contains(body, ?))", *quoted)
-    if found is None or _index(_rows(parse(found["body"])), found["prediction_id"], wanted_id) is None:
+    if found is not None:
+        content = parse(found["body"])
+        if _index(_rows(content), found["prediction_id"], wanted_id) is not None:
+            return found
+        if dot and base == found["prediction_id"] and _is_omitted(content, found["batch_size"], number):
+            return found
+    return _batch_of_label(cursor, wanted_id)
+
+
+def _is_omitted(content: Any, size: Any, number: str) -> bool:
+    return bool(_rows_omitted(content)) and len(number) < _DIGITS and int(number) < (size or 0)
+
+
+def _batch_of_label(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+    """The batch on whose span the label of a row has arrived."""
+    known = fetch(
+        cursor,
+        "select trace_id, span_id from labels where prediction_id = ? and trace_id is not null "
+        "order by time_ns desc limit 1",
+        [wanted_id],
+    )
+    if not known:
         return None
-    return found
+    found = _event(cursor, "batch_size is not null and trace_id = ? and span_id = ?", *known[0].values())
+    return found if found is not None and _rows_omitted(parse(found["body"])) else None
+
+
+def _rows_omitted(content: Any) -> int:
+    """How many rows of a batch its event does not have."""
+    omitted = content.get("rows_omitted") if isinstance(content, dict) else None
+    return omitted if isinstance(omitted, int) else 0
 
 
 def _index(rows: list[dict[str, Any]] | None, batch_id: str, wanted_id: str) -> int | None:

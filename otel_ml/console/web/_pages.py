@@ -88,7 +88,11 @@ class Pages:
         wanted = request.path_params["id"]
         found = await self._reader.read(_prediction_detail.prediction, wanted)
         if found is None:
-            return self.message(404, "No such prediction. It has not arrived yet, or retention has deleted it.")
+            return self.message(
+                404,
+                "No such prediction. It has not arrived yet, retention has deleted it, or it is a row beyond the first "
+                f"{_ROWS_SHOWN} of a batch, which is not in the event and is found by its label only.",
+            )
         features = list((found["event"]["features"] or {}).items())
         rows = found["event"]["rows"] or []
         shown = min(len(rows), _ROWS_SHOWN)
@@ -105,6 +109,8 @@ class Pages:
                 (_prediction_detail.row_id(rows, index, found["prediction"]["id"]), rows[index])
                 for index in range(shown)
             ],
+            rows_hidden=len(rows) - shown + found["event"]["rows_omitted"],
+            unpaired=unpaired_text(found["event"]["unpaired"]),
             labels={label["prediction_id"]: label for label in found["labels"]},
             bars=waterfall(trace["spans"]) if trace else [],
             exception_event=semconv.EXCEPTION_EVENT,
@@ -112,6 +118,14 @@ class Pages:
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(values), status)
+
+
+def unpaired_text(counts: Any) -> str | None:
+    """What a batch has in different numbers, such as ``3 inputs, 2 outputs``; None if its parts go together."""
+    if not isinstance(counts, dict):
+        return None
+    known = [(name, counts.get(name)) for name in ("inputs", "ids", "outputs")]
+    return ", ".join(f"{count:,} {name}" for name, count in known if isinstance(count, int))
 
 
 def seconds(given: float | None) -> str | None:

@@ -12,6 +12,7 @@ from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, get_logger
 
 from otel_ml import _guard, semconv
+from otel_ml._own_log import ExportHandler, handlers_of
 from otel_ml._values import line
 from otel_ml.integrations.logging._other_handlers import IdFilter, other_handler
 from otel_ml.integrations.logging._record_conversion import KEY_LIMIT, convert
@@ -27,7 +28,7 @@ _SDK_LOGGERS: Final = "opentelemetry"
 _last_record = threading.local()
 
 
-class OTelHandler(logging.Handler):
+class OTelHandler(ExportHandler):
     """Sends records through the OTel logs API; it never raises and never holds what was logged."""
 
     def __init__(
@@ -62,12 +63,7 @@ class OTelHandler(logging.Handler):
             last.handle(record)
 
     def _is_alone(self, name: str) -> bool:
-        logger: logging.Logger | None = logging.getLogger(name)
-        while logger is not None:
-            if any(not isinstance(handler, OTelHandler) for handler in logger.handlers):
-                return False
-            logger = logger.parent if logger.propagate else None
-        return True
+        return all(isinstance(handler, ExportHandler) for handler in handlers_of(logging.getLogger(name)))
 
     def createLock(self) -> None:  # noqa: N802  (the name is `logging`'s)
         """Creates no lock: emitting is thread-safe, and the SDK can log while it emits."""

@@ -22,10 +22,10 @@ def instrument_logging(
 ) -> Callable[[], None]:
     """Sends the records of a logger, and of the loggers below it, through OpenTelemetry.
 
-    A record is sent with trace and span id, `ml.prediction.id`, `code.*`, `exception.*` and the plain values of
-    ``extra``; its body is the formatted message. Levels of loggers do not change. If the handler of another OTel
-    distribution sends the same record, ours only adds the prediction id to it. Records of OpenTelemetry itself, and
-    those logged during an export, are not sent. A second call for the same logger changes nothing.
+    A record is sent with trace and span id, `ml.prediction.id`, `code.*`, `exception.*` and the values of ``extra``
+    that an attribute can hold; its body is the formatted message. Levels of loggers do not change. If the handler of
+    another OTel distribution sends the same record, ours only adds the prediction id to it. Records of OpenTelemetry
+    itself, and those logged during an export, are not sent. A second call for the same logger changes nothing.
     `logging.basicConfig`, `dictConfig` and `fileConfig` work afterwards as if our handler did not exist, and keep it;
     a `basicConfig` or `fileConfig` that was imported by name before this call does not.
 

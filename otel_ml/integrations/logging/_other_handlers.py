@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from otel_ml import _guard, semconv
+from otel_ml._own_log import handlers_of, is_sdk_handler
 
 
 class IdFilter(logging.Filter):
@@ -42,19 +43,6 @@ class IdFilter(logging.Filter):
 
 def other_handler(name: str) -> logging.Handler | None:
     """The OTel handler of another distribution that receives the records of a logger; None if there is none."""
-    return next((handler for handler in _handlers(name) if _is_other(handler)), None)
-
-
-def _handlers(name: str) -> Iterator[logging.Handler]:
     known = logging.Logger.manager.loggerDict.get(name)
-    logger: logging.Logger | None = known if isinstance(known, logging.Logger) else logging.getLogger()
-    while logger is not None:
-        yield from logger.handlers
-        logger = logger.parent if logger.propagate else None
-
-
-def _is_other(handler: logging.Handler) -> bool:
-    return any(
-        kind.__name__ == "LoggingHandler" and kind.__module__.startswith("opentelemetry.")
-        for kind in type(handler).mro()
-    )
+    logger = known if isinstance(known, logging.Logger) else logging.getLogger()
+    return next((handler for handler in handlers_of(logger) if is_sdk_handler(handler)), None)

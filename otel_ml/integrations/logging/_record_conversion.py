@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-import math
 import traceback
-from typing import Final
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from otel_ml import _guard, semconv
 from otel_ml._exceptions import exception_type
+from otel_ml._kinds import builtin, kind
 from otel_ml._telemetry import withholding
-from otel_ml._values import block, line
+from otel_ml._values import block, line, plain, scalar
 from otel_ml.prediction import current_redaction
 
-Attributes = dict[str, str | bool | int | float]
+Attributes = dict[str, Any]
+"""Texts, numbers and bounded lists and mappings of them."""
 
 BODY_LIMIT: Final = 16_384
 """Characters that are sent of a message or a stack trace."""
@@ -24,6 +27,11 @@ VALUE_LIMIT: Final = 1_024
 KEY_LIMIT: Final = 128
 EXTRA_LIMIT: Final = 32
 """Values of `extra` that are sent with one record."""
+
+_SHOWN: Final = 5
+_DEPTH: Final = 3
+_INTEGER_BITS: Final = 63
+_STRUCTURES: Final = frozenset({list, tuple, dict})
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SEVERITIES: Final = (
@@ -50,7 +58,7 @@ def convert(record: logging.LogRecord, prediction_id: str | None) -> LogRecord:
     redact = current_redaction()
     if redact is not None:
         body = redact(body)
-        attributes = {key: redact(value) if type(value) is str else value for key, value in attributes.items()}
+        attributes = {key: _redacted(value, redact) for key, value in attributes.items()}
     if prediction_id is not None:
         attributes[semconv.PREDICTION_ID] = line(prediction_id, VALUE_LIMIT)
     return LogRecord(
@@ -84,23 +92,55 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> Attributes:
-    """The values of ``extra`` that are text, a finite number or a bool; others stay in the process."""
+    """The values of ``extra`` that a log record can hold, bounded; others stay in the process, and a line says so."""
     found: Attributes = {}
+    left = []
     for key, value in list(record.__dict__.items()):
-        if key in _STANDARD or len(found) >= EXTRA_LIMIT or type(key) is not str:
+        if key in _STANDARD or type(key) is not str or value is None:
             continue
-        if type(value) is str:
-            found[line(key, KEY_LIMIT)] = block(value, VALUE_LIMIT)
-        elif _is_number(value):
-            found[line(key, KEY_LIMIT)] = value
+        converted = _attribute(value) if len(found) < EXTRA_LIMIT else None
+        if converted is None:
+            left.append(line(key, KEY_LIMIT))
+        else:
+            found[line(key, KEY_LIMIT)] = converted
+    if left:
+        logger = line(record.name, KEY_LIMIT)
+        _guard.warn_once(
+            f"logging.extra {logger}",
+            f"otel-ml: of the extra values of logger {logger} these stay in the process: {', '.join(left[:_SHOWN])}; "
+            f"texts, finite numbers, dates, UUIDs, and lists and mappings of them are sent, at most {EXTRA_LIMIT}",
+        )
     return found
 
 
-def _is_number(value: object) -> bool:
-    # by exact type: the methods of a subclass can do anything
-    if type(value) is float:
-        return math.isfinite(value)
-    return type(value) is bool or (type(value) is int and value.bit_length() < 64)
+def _attribute(value: object) -> Any:
+    """A value as an attribute: numbers of any library as numbers, what has a canonical text as text, or None."""
+    if kind(value) == "decimal":  # a float would not be what was logged
+        return line(_guard.attempt(str, value), VALUE_LIMIT)
+    found = builtin(value)
+    if type(found) is str:
+        return block(found, VALUE_LIMIT)
+    if type(found) is bytes or issubclass(type(value), Enum):
+        return line(value, VALUE_LIMIT)
+    if type(found) is int and found.bit_length() > _INTEGER_BITS:
+        return None
+    return _structure(value) if type(value) in _STRUCTURES else scalar(value)
+
+
+def _structure(value: object) -> Any:
+    """A bounded copy of a list or mapping; none of it once a column is sensitive, whose values could be in it."""
+    return None if withholding.withholds_exceptions() else plain(value, depth=_DEPTH, items=EXTRA_LIMIT)
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """Does with every text of a value what has to be done."""
+    if type(value) is str:
+        return redact(value)
+    if type(value) is list:
+        return [_redacted(item, redact) for item in value]
+    if type(value) is dict:
+        return {redact(key): _redacted(item, redact) for key, item in value.items()}
+    return value
 
 
 def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:

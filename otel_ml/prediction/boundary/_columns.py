@@ -1,44 +1,86 @@
-"""The columns of a model by name, and their values at any depth of the features."""
+"""The values of sensitive and of undeclared columns, at any depth of the features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from otel_ml.quality import ReferenceProfile, Schema
+from otel_ml._missing import is_missing
+from otel_ml._values import TRUNCATED
+from otel_ml.quality import ColumnNames, ReferenceProfile, Schema, column_key
+
+_OURS = frozenset({"__truncated__", TRUNCATED})
+"""Names that no caller gave."""
 
 
-def column_names(profile: ReferenceProfile | None, schema: Schema | None) -> tuple[str, ...] | None:
-    """Returns the names of all columns in the order of the training frame, or of the schema."""
+def column_names(
+    profile: ReferenceProfile | None, schema: Schema | None, sensitive: frozenset[str]
+) -> tuple[str, ...] | None:
+    """Returns the names of all columns in the order of the training frame, or of the schema.
+
+    None for a schema that has no place for a sensitive column: the values could be in another order than its columns.
+    """
     if profile is not None and profile.columns:
         return tuple(profile.columns)
-    return tuple(column.name for column in schema.columns) if schema is not None and schema.columns else None
+    names = () if schema is None else schema.names
+    is_complete = set(map(column_key, names)).issuperset(map(column_key, sensitive))
+    return names if names and is_complete else None
 
 
-def values_under(value: Any, names: frozenset[str]) -> Iterator[Any]:
-    """Yields the scalars under these names, at any depth of a copied value."""
-    if type(value) is dict:
-        for key, entry in value.items():
-            if key in names or key.partition("#")[0] in names:
-                yield from _scalars(entry)
-            else:
-                yield from values_under(entry, names)
-    elif type(value) is list:
-        for entry in value:
-            yield from values_under(entry, names)
+def sensitive_values(value: Any, columns: ColumnNames) -> Iterator[tuple[str, Any]]:
+    """Yields canonical name and value of the scalars of sensitive columns, at any depth of a copied value."""
+    for path, entry in _entries(value, ""):
+        key = columns.sensitive_key(path)
+        if key is not None:
+            yield from ((key, scalar) for scalar in _scalars(entry))
+
+
+def undeclared_values(value: Any, columns: ColumnNames) -> Iterator[Any]:
+    """Yields the scalars under names that are not declared, at any depth of a copied value."""
+    for path, entry in _entries(value, ""):
+        name = path.rpartition(".")[2]
+        if not (name in _OURS or columns.is_sensitive(path) or columns.candidates(path) or columns.candidates(name)):
+            yield from _scalars(entry)
+
+
+def is_uncertain(row: dict[str, object], kept: dict[str, object], columns: ColumnNames) -> bool:
+    """Whether a kept value may be one of a sensitive column under a name that is not known.
+
+    That is so if a sensitive column has no value in the row, and a kept value has no declared name.
+    """
+    found = {key for key, value in sensitive_values(row, columns) if not is_missing(value)}
+    return not found >= columns.sensitive_keys and any(True for _ in undeclared_values(kept, columns))
+
+
+def without_sensitive(value: Any, columns: ColumnNames, path: str = "") -> Any:
+    """Returns a copied value without the entries of sensitive columns, at any depth."""
+    if isinstance(value, dict):
+        return {
+            name: without_sensitive(entry, columns, f"{path}{name}.")
+            for name, entry in value.items()
+            if not columns.is_sensitive(f"{path}{name}")
+        }
+    return [without_sensitive(entry, columns, path) for entry in value] if type(value) is list else value
+
+
+def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yields the innermost named values with their paths: scalars, and lists of values without names."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _entries(entry, f"{path}.{name}" if path else name)
+    elif type(value) is list and any(type(item) is dict for item in value):
+        for item in value:
+            yield from _entries(item, path)
+    else:
+        yield path, value
 
 
 def _scalars(value: Any) -> Iterator[Any]:
-    if type(value) is dict or type(value) is list:
-        for entry in value.values() if type(value) is dict else value:
+    if type(value) is list:
+        for entry in value:
+            yield from _scalars(entry)
+    elif isinstance(value, dict):
+        for entry in value.values():
             yield from _scalars(entry)
     elif value is not None:
         yield value
-
-
-def without(value: Any, names: frozenset[str]) -> Any:
-    """Returns a copied value without the entries of these names, at any depth; ``name#2`` counts as ``name``."""
-    if type(value) is dict:
-        kept = (item for item in value.items() if item[0] not in names and item[0].partition("#")[0] not in names)
-        return {key: without(entry, names) for key, entry in kept}
-    return [without(entry, names) for entry in value] if type(value) is list else value

@@ -9,16 +9,17 @@ from typing import Any
 
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._missing import is_missing
 from otel_ml._values import cell
 from otel_ml.prediction.boundary._feature_rows import (
-    FEATURE_LIMIT,
     KEPT_AS_THEY_ARE,
     feature_name,
-    find_record,
     is_row,
     positional_names,
     warn_cut,
 )
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
+from otel_ml.quality import ColumnNames
 
 ROW_LIMIT = 10_000
 """Rows kept of a batch."""
@@ -28,6 +29,8 @@ _FEW_ROWS = 64
 _POINTER = 8
 _VALUES_SIZED = 32
 """Values of a column whose size is read."""
+NUMBERS = frozenset("iuf")
+"""Kinds of numpy types that are counted as arrays."""
 _COLUMNS = frozenset({"array", "tensor", "series", "index", "polars_series", "arrow_array"})
 _SHAPED = frozenset({"array", "tensor", "shaped"})
 
@@ -36,23 +39,33 @@ _SHAPED = frozenset({"array", "tensor", "shaped"})
 class FeatureBatch:
     """The features of many predictions made in one call, by column."""
 
-    columns: dict[str, list[object]]
-    """Plain scalars, one list a feature, each as long as `rows`."""
+    columns: dict[str, Any]
+    """Plain scalars, one list a feature, each as long as `rows`; in many rows an own numpy array of numbers instead."""
     rows: int
     """Rows kept: the first ones."""
     total_rows: int
     """Rows of the input."""
+    total_columns: int = 0
+    """Features of the input."""
+    unread: frozenset[str] = frozenset()
+    """Columns with values that were not looked at."""
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
         step = max(1, self.rows // _VALUES_SIZED)
         return sum(
-            self.rows * (_POINTER + max(map(getsizeof, column[::step]), default=0)) for column in self.columns.values()
+            self.rows * (_POINTER + max(map(getsizeof, column[::step]), default=0))
+            if type(column) is list
+            else column.nbytes
+            for column in self.columns.values()
         )
 
     def row(self, position: int) -> dict[str, object]:
         """Returns the features of one kept row."""
-        return {name: column[position] for name, column in self.columns.items()}
+        return {
+            name: column[position] if type(column) is list else column[position].item()
+            for name, column in self.columns.items()
+        }
 
 
 def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch | None:
@@ -61,14 +74,37 @@ def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch |
     return None if rows is None else _batch(items, rows, total)
 
 
-def frame_to_batch(frame: Any, family: str) -> FeatureBatch:
-    """Copies a frame of pandas, polars or arrow. May raise, as its methods may."""
+def has_default_names(features: Any, family: str) -> bool:
+    """Whether a frame or a Series has only the names that its library gives to data without names. May raise."""
+    if family == "series":
+        names, pattern = features.index[: FEATURE_LIMIT + 1].tolist(), None
+    elif family == "pandas":
+        names, pattern = features.columns[: FEATURE_LIMIT + 1].tolist(), None
+    else:
+        names, pattern = list(features.columns)[: FEATURE_LIMIT + 1] if family == "polars" else [None], "column_{}"
+    return all(
+        type(name) is int and name == position if pattern is None else name == pattern.format(position)
+        for position, name in enumerate(names)
+    )
+
+
+def frame_to_batch(frame: Any, family: str, names: Sequence[str] | None = None) -> FeatureBatch:
+    """Copies a frame of pandas, polars or arrow. May raise, as its methods may.
+
+    Args:
+        frame: The frame.
+        family: Which kind it is.
+        names: Names of the columns of a frame that has none of its own.
+    """
     rows, width = max(0, int(frame.shape[0])), max(0, int(frame.shape[1]))
     kept = rows_kept(width)
     items: list[tuple[Any, Any]]
     if family == "pandas":
         part = frame.iloc[:kept, :FEATURE_LIMIT]
-        if rows <= _FEW_ROWS:  # a Series for each column costs more than the values
+        block = attempt(_block, part) if rows > _FEW_ROWS else None
+        if block is not None:
+            items = list(zip(part.columns.tolist(), block, strict=True))
+        elif rows <= _FEW_ROWS:  # a Series for each column costs more than the values
             columns = part.to_numpy(dtype=object).T.tolist()
             items = list(zip(part.columns.tolist(), columns, strict=True))
         else:
@@ -77,10 +113,36 @@ def frame_to_batch(frame: Any, family: str) -> FeatureBatch:
         items = [(column.name, column) for column in frame.head(kept).get_columns()[:FEATURE_LIMIT]]
     else:
         items = list(zip(frame.column_names, frame.slice(0, kept).columns, strict=True))[:FEATURE_LIMIT]
+    if names is not None:
+        items = list(zip(positional_names(names, len(items)), (value for _, value in items), strict=True))
     return _batch(items, rows, width)
 
 
-def rows_to_batch(items: list[Any], total: int, names: Sequence[str] | None, wide: int) -> FeatureBatch | None:
+def structured_to_batch(array: Any) -> FeatureBatch:
+    """Copies a structured numpy array, whose fields have names. May raise, as its methods may."""
+    names = array.dtype.names
+    kept = rows_kept(len(names))
+    return _batch([(name, array[name][:kept]) for name in names[:FEATURE_LIMIT]], len(array), len(names))
+
+
+def array_to_batch(array: Any, names: Sequence[str] | None) -> FeatureBatch | None:
+    """Copies a two-dimensional array of many rows of numbers; None for any other, which is read row by row."""
+    rows, width = first_dimension(array) or 0, array_width(array)
+    if rows <= _FEW_ROWS or array.dtype.kind not in NUMBERS:
+        return None
+    block = array[: rows_kept(width), :FEATURE_LIMIT].T.copy()
+    return _batch(list(zip(positional_names(names, len(block)), block, strict=True)), rows, width)
+
+
+def _block(part: Any) -> Any:
+    """Returns the columns of a pandas frame as the rows of one array if all are numbers of one type."""
+    block = part.to_numpy() if len(set(part.dtypes)) == 1 else None
+    return None if block is None or block.dtype.kind not in NUMBERS else block.T.copy()
+
+
+def rows_to_batch(
+    items: list[Any], total: int, names: Sequence[str] | None, wide: int, columns: ColumnNames | None = None
+) -> FeatureBatch | None:
     """Copies a list of rows, which are sequences or records; None if their values are rows again.
 
     Args:
@@ -88,18 +150,21 @@ def rows_to_batch(items: list[Any], total: int, names: Sequence[str] | None, wid
         total: How many there were, with those left out.
         names: Names of the columns of sequences.
         wide: Columns that the whole input has by its shape.
+        columns: The declared columns, which the fields of records may mean by an alias.
     """
     records = find_record(items[0]) is not None
     width = len(find_record(items[0]) or []) if records else (sequence(items[0], 0) or ([], 0))[1]
     kept = items[: rows_kept(width)]
     if records:
-        columns, width = _by_column([find_record(item) or [] for item in kept])
+        found: tuple[list[tuple[str, list[Any]]], int] | None = _by_column(
+            [find_record(item, columns) or [] for item in kept]
+        )
     else:
         found = _by_position([sequence(item, FEATURE_LIMIT) or ([], 0) for item in kept], names)
-        if found is None:
-            return None
-        columns, width = found
-    batch = _batch(columns, len(kept), max(width, wide))
+    if found is None:
+        return None
+    named, width = found
+    batch = _batch(named, len(kept), max(width, wide))
     batch.total_rows = total
     return batch
 
@@ -135,18 +200,42 @@ def _by_column(records: list[list[tuple[Any, Any]]]) -> tuple[list[tuple[str, li
 
 def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBatch:
     kept = min(rows, rows_kept(total))
-    columns: dict[str, list[object]] = {}
+    columns: dict[str, Any] = {}
+    unread: list[str] = []
     for position, (key, value) in enumerate(items):
+        name = feature_name(key, position, columns)
+        array = attempt(number_array, value, kept) if kept > _FEW_ROWS else None
+        if array is not None:
+            columns[name] = array.copy()
+            continue
         found = sequence(value, kept)
-        column = found[0] if found is not None else []
-        if not attempt(KEPT_AS_THEY_ARE.issuperset, map(type, column)):
-            column = [cell(value) for value in column]
+        given = column = found[0] if found is not None else []
+        if not attempt(KEPT_AS_THEY_ARE.issuperset, map(type, given)):
+            column = [cell(value) for value in given]
+        if found is None or (column is not given and _has_unread(given, column)):
+            unread.append(name)
         if len(column) < kept:
             column = column + [None] * (kept - len(column))
-        columns[feature_name(key, position, columns)] = column
+        columns[name] = column
     if total > len(columns):
         warn_cut(total)
-    return FeatureBatch(columns, kept, rows)
+    return FeatureBatch(columns, kept, rows, total, frozenset(unread))
+
+
+def _has_unread(given: list[Any], copied: list[object]) -> bool:
+    """Whether a value is there that was not read, such as a nested one."""
+    return None in copied and any(
+        found is None and not is_missing(value) for value, found in zip(given, copied, strict=True)
+    )
+
+
+def number_array(values: Any, count: int) -> Any:
+    """Returns the first values of an array or a Series of numbers as an array, which may be a view. May raise."""
+    family = kind(values)
+    if family not in ("array", "series"):
+        return None
+    part = values[:count] if family == "array" else values.iloc[:count].to_numpy()
+    return part if part.dtype.kind in NUMBERS and part.ndim == 1 and len(part) == count else None
 
 
 def rows_kept(width: int) -> int:

@@ -1,18 +1,17 @@
-"""One row of features: a mapping, a dataclass, a pydantic model, a named tuple or another object with attributes."""
+"""One row of features as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from sys import getsizeof
-from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from otel_ml._guard import attempt, warn_once
-from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._kinds import sequence
+from otel_ml._missing import is_missing
 from otel_ml._values import TEXT_LIMIT, Copy, cell, line
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
 
-FEATURE_LIMIT = 1000
-"""Features kept of one prediction."""
 NAME_LIMIT = 256
 """Characters kept of a feature's name."""
 CUT = "__truncated__"
@@ -25,9 +24,19 @@ _NAME_PARTS = 8
 KEPT_AS_THEY_ARE = frozenset({float, bool, type(None)})
 _TEXT = frozenset({str})
 _SEEN_LIMIT = 128
-_NOT_RECORDS = (type, FunctionType, MethodType, ModuleType, BaseException)
 _seen: dict[int, dict[str, object]] = {}
 """The names of the newest clean row of each length, which repeat: a service always predicts from the same features."""
+
+
+class PartialRow(dict[str, object]):
+    """A row of which something was not read. Its names are those of the input, or of declared columns."""
+
+    __slots__ = ("unread",)
+
+    def __init__(self, row: dict[str, object], unread: frozenset[str]) -> None:
+        super().__init__(row)
+        self.unread = unread
+        """Names without a value that was looked at."""
 
 
 def row_size(row: dict[str, object]) -> int:
@@ -79,15 +88,19 @@ def read_row(items: Iterable[tuple[Any, Any]], total: int) -> dict[str, object]:
     """Copies named values of any kind as one row; ``total`` counts those left out, too."""
     nested = Copy(_NESTED_ITEMS)
     row: dict[str, object] = {}
+    unread: list[str] = []
     for position, (key, value) in enumerate(items):
         plain_value: object = cell(value)
+        name = feature_name(key, position, row)
         if plain_value is None:
             plain_value = nested.convert(value, _NESTED_DEPTH)
-        row[feature_name(key, position, row)] = plain_value
+            if plain_value is None and not is_missing(value):
+                unread.append(name)
+        row[name] = plain_value
     if total > len(row):
         row[CUT] = total
         warn_cut(total)
-    return row
+    return PartialRow(row, frozenset(unread)) if unread else row
 
 
 def feature_name(key: object, position: int, taken: dict[str, Any]) -> str:
@@ -111,38 +124,6 @@ def warn_cut(total: int) -> None:
 def is_row(value: object) -> bool:
     """Whether a value has several parts: a sequence or a record."""
     return sequence(value, 0) is not None or find_record(value) is not None
-
-
-def find_record(value: object) -> list[tuple[Any, Any]] | None:
-    """Returns the named values of a mapping, a named tuple or an object with attributes; None for anything else."""
-    found = pairs(value, FEATURE_LIMIT)
-    if found is not None:
-        return found[0]
-    if issubclass(type(value), tuple):
-        return attempt(_named, value)
-    return None if cell(value) is not None or sequence(value, 0) else attempt(_attributes, value)
-
-
-def _named(value: Any) -> list[tuple[Any, Any]] | None:
-    fields = getattr(type(value), "_fields", None)
-    if type(fields) is not tuple:
-        return None
-    return list(zip(fields[:FEATURE_LIMIT], tuple.__iter__(value), strict=False))
-
-
-def _attributes(value: object) -> list[tuple[str, Any]] | None:
-    """Reads the public attributes of an object where they are stored, so that as little user code runs as possible."""
-    if value is None or kind(value) or issubclass(type(value), _NOT_RECORDS):
-        return None
-    stored = attempt(object.__getattribute__, value, "__dict__")
-    found = pairs(stored, FEATURE_LIMIT) if type(stored) is dict else None
-    items = found[0] if found is not None else []
-    for base in type.mro(type(value)):
-        slots = base.__dict__.get("__slots__", ())
-        for name in [slots] if type(slots) is str else list(slots)[:FEATURE_LIMIT]:
-            items.append((name, attempt(object.__getattribute__, value, name)))
-    public = [(name, item) for name, item in items if type(name) is str and not name.startswith("_")]
-    return public or None
 
 
 def positional_names(names: Sequence[str] | None, count: int) -> list[Any]:

@@ -9,55 +9,73 @@ from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import cell
 from otel_ml.prediction.boundary._feature_batches import (
+    ROW_LIMIT,
     FeatureBatch,
+    array_to_batch,
     array_width,
     columns_to_batch,
     common_length,
     dimensions,
     first_dimension,
     frame_to_batch,
+    has_default_names,
     rows_kept,
     rows_to_batch,
+    structured_to_batch,
 )
 from otel_ml.prediction.boundary._feature_rows import (
-    FEATURE_LIMIT,
-    find_record,
+    PartialRow,
     flat_row,
     is_row,
     known_row,
     positional_names,
     read_row,
 )
+from otel_ml.prediction.boundary._matching import match_batch, match_row
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
+from otel_ml.quality import ColumnNames
 
+_NAMED_BY_DEFAULT = frozenset({"pandas", "polars", "series"})
 _FRAMES = frozenset({"pandas", "polars", "arrow"})
 _SHAPED = frozenset({"array", "tensor", "shaped"})
 
 
 def is_positional(features: object) -> bool:
-    """Whether the values have no names: arrays, and lists or tuples of scalars or of such."""
+    """Whether the values have no names: arrays, frames with default names, and lists of scalars or of such."""
     family = kind(features)
-    if family in _FRAMES or family in ("series", "polars_series") or pairs(features, 0) is not None:
+    if family in _NAMED_BY_DEFAULT:
+        return attempt(has_default_names, features, family) is True
+    if family in _FRAMES or family == "polars_series" or pairs(features, 0) is not None:
         return False
     if family in _SHAPED:
-        return True
+        return not _is_structured(features)
     listed = sequence(features, 1)
     if listed is None or not listed[0]:
         return listed is not None
-    first = listed[0][0]
-    return sequence(first, 0) is not None or not is_row(first)
+    return find_record(features) is None and find_record(listed[0][0]) is None
+
+
+def _is_structured(features: Any) -> bool:
+    """Whether an array has named fields."""
+    return bool(attempt(lambda: features.dtype.names))
 
 
 def width(features: object) -> int | None:
-    """Returns how many values one row of a positional input has."""
+    """Returns how many values each row of a positional input has; None if its rows differ."""
     family = kind(features)
-    if family in _SHAPED:
+    if family in _SHAPED or family in _FRAMES:
         return attempt(array_width, features) if attempt(dimensions, features) == 2 else attempt(len, features)
-    listed = sequence(features, 1)
-    inner = sequence(listed[0][0], 0) if listed is not None and listed[0] else None
-    return inner[1] if inner is not None else None if listed is None else listed[1]
+    listed = sequence(features, ROW_LIMIT)
+    inner = [sequence(item, 0) for item in listed[0]] if listed is not None else []
+    if not any(inner):
+        return None if listed is None else listed[1]
+    widths = {None if row is None else row[1] for row in inner}
+    return widths.pop() if len(widths) == 1 else None
 
 
-def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[str, object] | FeatureBatch | None:
+def snapshot(
+    features: object, *, names: Sequence[str] | None = None, columns: ColumnNames | None = None
+) -> dict[str, object] | FeatureBatch | None:
     """Copies what came in as one row or as a batch of rows; no object of the caller's is kept.
 
     A mapping, an object with attributes, a Series or a one-dimensional array is a row; a frame, a two-dimensional
@@ -67,32 +85,61 @@ def snapshot(features: object, *, names: Sequence[str] | None = None) -> dict[st
     Args:
         features: What the predicting function was called with.
         names: Names of the columns of arrays and lists; further columns are ``f0``, ``f1``, ... by position.
+        columns: The declared columns, whose names replace other spellings and aliases of them.
     """
     if type(features) is dict and len(features) <= FEATURE_LIMIT:
         row = attempt(known_row, features) or attempt(flat_row, features.copy())
         if row is not None:
-            return row
-    return None if features is None else _read(features, kind(features), names)
+            return row if columns is None else match_row(row, columns)
+    if features is None:
+        return None
+    found = _read(features, kind(features), names, columns)
+    if columns is None or found is None:
+        return found
+    if isinstance(found, FeatureBatch):
+        return match_batch(found, columns, features)
+    return match_row(found, columns, features)
 
 
-def _read(features: object, family: str, names: Sequence[str] | None) -> dict[str, object] | FeatureBatch | None:
+def _read(
+    features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
+) -> dict[str, object] | FeatureBatch | None:
     if family in _FRAMES:
-        return attempt(frame_to_batch, features, family)
-    found = pairs(features, FEATURE_LIMIT) or attempt(_labelled, features, family)
+        return attempt(frame_to_batch, features, family, names)
+    if family == "array" and _is_structured(features):
+        return attempt(structured_to_batch, features)
+    record = _read_record(features, family, names, columns)
+    return record if record is not None else _read_values(features, family, names, columns)
+
+
+def _read_record(
+    features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
+) -> dict[str, object] | FeatureBatch | None:
+    """Copies a mapping, a labelled Series or an object with attributes; None for anything else."""
+    found = pairs(features, FEATURE_LIMIT) or (attempt(_labelled, features, family) if names is None else None)
     if found is not None:
         return columns_to_batch(*found) or read_row(*found)
-    record = None if family else find_record(features)
-    if record is not None:
-        return read_row(record, len(record))
+    record = find_record(features, columns) if family in ("", "scalar") else None
+    return None if record is None else read_row(record, len(record))
+
+
+def _read_values(
+    features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
+) -> dict[str, object] | FeatureBatch | None:
+    """Copies a sequence of values or of rows, or one scalar."""
     wide = (attempt(array_width, features) if family in _SHAPED else None) or 1
-    listed = sequence(features, rows_kept(wide))
+    block = attempt(array_to_batch, features, names) if family == "array" else None
+    listed = sequence(features, rows_kept(wide)) if block is None else None
     if listed is not None:
         items, total = listed
         if items and is_row(items[0]):
-            return rows_to_batch(items, total, names, wide)
+            return rows_to_batch(items, total, names, wide, columns)
         return read_row(zip(positional_names(names, min(total, FEATURE_LIMIT)), items, strict=False), total)
-    value = cell(features)
-    return None if value is None else {"value": value}
+    value = cell(features) if block is None else None
+    if value is None:
+        return block
+    row: dict[str, object] = {"value": value}
+    return row if columns is None or columns.find("value") else PartialRow(row, columns.declared)
 
 
 def row_count(features: object) -> int | None:
@@ -101,7 +148,7 @@ def row_count(features: object) -> int | None:
     if family in _FRAMES:
         return attempt(len, features)
     if family in _SHAPED:
-        return attempt(first_dimension, features)
+        return attempt(len, features) if _is_structured(features) else attempt(first_dimension, features)
     found = pairs(features, FEATURE_LIMIT)
     if found is not None:
         return common_length([value for _, value in found[0]])

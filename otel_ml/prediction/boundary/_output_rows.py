@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import FunctionType, MethodType, ModuleType
+from dataclasses import dataclass, field
 from typing import Any
 
-from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind, pairs, sequence
+from otel_ml._kinds import builtin, sequence
+from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number
+from otel_ml.prediction.boundary._result_names import Named, find_named
 
 CLASSES_LIMIT = 1000
 """Entries read of a vector of probabilities."""
 
-_PREDICTION = ("prediction", "label", "class")
-_SCORE = ("probability", "score", "confidence")
-_PREDICTIONS = (*_PREDICTION, "predictions", "labels", "classes")
-_SCORES = (*_SCORE, "probabilities", "scores", "confidences")
-NAMES = frozenset((*_PREDICTIONS, *_SCORES))
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
 _NUMERIC = frozenset({"regression"})
-_FRAMES = frozenset({"pandas", "polars", "arrow"})
+_TOLERANCE = 1e-3
+LOWEST_SCORE, HIGHEST_SCORE = -_TOLERANCE, 1.0 + _TOLERANCE
+"""Scores that `ml.prediction.score` has. Floats of half precision may be a little off."""
+_LARGEST_SCORE = 1e6
+LARGEST_VALUE = 1e100
+"""A larger prediction has no square, which a sum of squared errors needs."""
 _SUM_TOLERANCE = 0.02
 """How far a vector of probabilities may be from a sum of 1: half-precision models are that coarse."""
-_OPAQUE = (type, FunctionType, MethodType, ModuleType, BaseException)
 
 Row = tuple[str | None, float | None, float | None]
 NOTHING: Row = (None, None, None)
@@ -39,69 +38,69 @@ class OutputRules:
     classes: Sequence[str] | None
     batch: bool
     rows: int | None
+    omissions: dict[str, int] = field(default_factory=dict)
+    """What was not taken, by reason."""
     has_unnamed: bool = False
     """Whether probabilities were read without knowing which class is the likeliest."""
+
+    is_open: bool = False
+    """Whether several names may have been the prediction or the score."""
+
+    def find(self, result: object) -> Named | None:
+        """Returns prediction and score of a result with named values."""
+        found = find_named(result, self.task)
+        if found is not None and found.is_open:
+            self.is_open = True
+        return found if found is not None and (found.prediction is not None or found.score is not None) else None
+
+    def omit(self, reason: str) -> None:
+        self.omissions[reason] = self.omissions.get(reason, 0) + 1
 
     def is_batch(self, length: int) -> bool:
         return self.batch or (self.rows is not None and length == self.rows)
 
 
-def find_named(result: Any) -> tuple[object, object] | None:
-    """Returns prediction and score of a mapping, a frame or an object; None if it has none of the names."""
-    family = kind(result)
-    if family in _FRAMES:
-        found = attempt(_named_columns, result, family)
-    elif family:
-        return None
-    else:
-        found = attempt(_named_entries, result)
-    if not found:
-        return None
-    return _first(found, _PREDICTIONS), _first(found, _SCORES)
-
-
-def _first(found: dict[str, object], names: tuple[str, ...]) -> object:
-    for name in names:
-        if found.get(name) is not None:
-            return found[name]
-    return None
-
-
-def _named_entries(result: Any) -> dict[str, object]:
-    cls = type(result)
-    if issubclass(cls, (str, bytes, int, float, list, *_OPAQUE)):
-        return {}
-    if cls is dict:
-        return {name: result[name] for name in NAMES if name in result}
-    found = pairs(result, CLASSES_LIMIT)
-    if found is not None:
-        return {key: value for key, value in found[0] if type(key) is str and key in NAMES}
-    known = {name for base in type.mro(cls) for name in NAMES if name in base.__dict__}
-    stored = attempt(object.__getattribute__, result, "__dict__")
-    if type(stored) is dict:
-        known |= {name for name in stored if type(name) is str and name in NAMES}
-    return {name: attempt(getattr, result, name) for name in known}
-
-
-def _named_columns(frame: Any, family: str) -> dict[str, object]:
-    labels = frame.column_names if family == "arrow" else frame.columns
-    column = frame.column if family == "arrow" else frame.__getitem__
-    return {name: column(name) for name in list(labels)[:CLASSES_LIMIT] if type(name) is str and name in NAMES}
-
-
 def read_given(prediction: object, score: object, how: OutputRules) -> Row:
-    """Reads a row from its prediction and score."""
+    """Reads a row from its prediction and score, or from the named values that the prediction holds."""
+    inner = how.find(prediction) if score is None and builtin(prediction) is None else None
+    if inner is not None and inner.prediction is not prediction:
+        prediction, score = inner.prediction, inner.score
+    return _read_pair(prediction, score, how)
+
+
+def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
     vector = sequence(score, CLASSES_LIMIT)
     if prediction is None:
         if vector is not None:
             return _vector(vector[0], how)
-        return None, None, number(score)
+        return None, None, read_score(score, how)
     row = _prediction(prediction, how, scored=score is not None)
-    if row == NOTHING and score is None:
+    if row == NOTHING and score is None and (how.task == "binary" or sequence(prediction, 0) is not None):
         return read_bare(prediction, how)
     if vector is not None:
         return row[0], row[1], _vector(vector[0], how)[2]
-    return row[0], row[1], number(score) if score is not None else None
+    return row[0], row[1], read_score(score, how)
+
+
+def read_score(score: object, how: OutputRules) -> float | None:
+    """Returns a score. One outside 0..1, such as a margin, is no probability and stays out of the histogram."""
+    if score is None:
+        return None
+    found = number(score)
+    if found is not None and LOWEST_SCORE <= found <= HIGHEST_SCORE:
+        return found
+    if found is not None or not is_missing(score) or type(score) is float:
+        how.omit("score")
+    return found if found is not None and abs(found) <= _LARGEST_SCORE else None
+
+
+def _value(value: object, how: OutputRules) -> float | None:
+    found = number(value)
+    if found is not None and abs(found) <= LARGEST_VALUE:
+        return found
+    if value is not None:
+        how.omit("value")
+    return None
 
 
 def _prediction(prediction: object, how: OutputRules, *, scored: bool = False) -> Row:
@@ -118,7 +117,7 @@ def _prediction(prediction: object, how: OutputRules, *, scored: bool = False) -
             return NOTHING
         return name, None, None
     if how.task in _NUMERIC or type(value) is int or type(value) is float:
-        return None, number(value), None
+        return None, _value(value, how), None
     return class_text(value), None, None
 
 
@@ -145,9 +144,9 @@ def read_bare(result: object, how: OutputRules) -> Row:
 
 def _alone(item: object, how: OutputRules) -> Row:
     """Reads the only element of a list: a record, a value, or the vector that ``predict_proba`` returns for one row."""
-    named = find_named(item)
+    named = how.find(item)
     if named is not None:
-        return read_given(*named, how)
+        return read_given(named.prediction, named.score, how)
     inner = sequence(item, CLASSES_LIMIT)
     return _vector(inner[0], how) if inner is not None else read_value(item, how)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,17 +11,24 @@ from otel_ml._kinds import builtin, sequence
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
+    HIGHEST_SCORE,
+    LARGEST_VALUE,
+    LOWEST_SCORE,
     NOTHING,
     OutputRules,
     Row,
-    find_named,
     read_bare,
     read_given,
     read_value,
 )
 
 OUTPUT_LIMIT = 100_000
-"""Rows whose outputs are read; `Output.rows` counts all of them."""
+"""Rows whose outputs are read at once; `Output.rows` counts all of them, and `Output.slices` reads the others."""
+_SINGLE_CLASS = frozenset({"binary", "multiclass"})
+_MANY = 64
+"""Rows of a batch that is read by column if its values are alike."""
+Listed = tuple[list[Any], int]
+"""Some elements of a sequence, and its length."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,26 @@ class Output:
     scores: list[float | None]
     is_list: bool = field(default=False, compare=False)
     """Whether a single prediction came as a sequence of one row, which its caller may take for a batch."""
+    omissions: dict[str, int] = field(default_factory=dict, compare=False)
+    """What was not taken of it, by reason."""
+    rest: Callable[[int], Output | None] | None = field(default=None, compare=False)
+    """Reads the rows of a large batch from a position on. It holds the caller's result until the call ends."""
+
+    def slices(self) -> Iterator[tuple[int, Output]]:
+        """Yields the rows of a large batch that are not in the lists, with the position of the first. Works once."""
+        rest, self.rest = self.rest, None
+        start, total = len(self.classes), self.rows or 0
+        while rest is not None and start < total:
+            part = rest(start)
+            if part is None or not part.classes:
+                nothing = min(OUTPUT_LIMIT, total - start)
+                part = Output(nothing, [None] * nothing, [None] * nothing, [None] * nothing)
+            yield start, part
+            start += len(part.classes)
+
+    def measured_scores(self) -> list[float]:
+        """Returns the scores that `ml.prediction.score` has."""
+        return [score for score in self.scores if score is not None and LOWEST_SCORE <= score <= HIGHEST_SCORE]
 
 
 def recognise(
@@ -70,7 +96,7 @@ def recognise(
         if found is not None:
             return found
     how = OutputRules(task, classes, batch, rows)
-    return _warn_unnamed(_recognised(result, how), how)
+    return _finished(_recognised(result, how), how)
 
 
 def given(
@@ -80,31 +106,41 @@ def given(
     if prediction is None and score is None:
         return None
     how = OutputRules(task, classes, batch, None)
-    named = find_named(prediction) if score is None else None
-    return _warn_unnamed(_pair(*(named if named is not None else (prediction, score)), how), how)
+    named = how.find(prediction) if score is None else None
+    if named is not None:
+        prediction, score = named.prediction, named.score
+    return _finished(_pair(prediction, score, how), how)
 
 
 def _recognised(result: Any, how: OutputRules) -> Output | None:
     if type(result) is float or type(result) is int or type(result) is str:
         return _single(read_value(result, how), result)
-    named = find_named(result)
+    named = how.find(result)
     if named is not None:
-        return _pair(*named, how)
+        return _pair(named.prediction, named.score, how)
     if issubclass(type(result), tuple):
         columns = _two_columns(result, how)
         if columns is not None:
-            return _rows(columns[0], columns[1], how)
+            first, second = tuple.__iter__(result)
+            return _with_rest(_rows(*columns, how), lambda start: _rows(*_both(first, second, start), how))
     listed = sequence(result, OUTPUT_LIMIT)
     if listed is not None and how.is_batch(listed[1]):
-        return _batch(listed, how)
+        return _with_rest(
+            _batch(listed, how), lambda start: _batch(sequence(result, OUTPUT_LIMIT, start) or ([], 0), how)
+        )
     single = _single(read_bare(result, how), result)
     if single is not None and listed is not None and listed[1] == 1:
         single.is_list = True
     return single
 
 
-def _warn_unnamed(output: Output | None, how: OutputRules) -> Output | None:
-    """Returns the output as it is; logs once if nothing but probabilities was read."""
+def _finished(output: Output | None, how: OutputRules) -> Output | None:
+    """Returns the output with what was not taken of it; logs once if nothing but probabilities was read."""
+    if output is not None:
+        output.omissions = how.omissions
+        has_class = any(label is not None for label in output.classes)
+        if how.is_open or (how.task in _SINGLE_CLASS and not has_class and not how.has_unnamed and any(output.scores)):
+            how.omissions["part"] = output.rows or 1
     if how.has_unnamed and output is not None and not any(output.classes):
         warn_once(
             "prediction.classes",
@@ -117,7 +153,7 @@ def _warn_unnamed(output: Output | None, how: OutputRules) -> Output | None:
 def _fast_mapping(result: dict[str, object], task: str) -> Output | None:
     """Reads the common result ``{"prediction": 1, "probability": 0.93}`` without the general rules."""
     prediction, score = result["prediction"], result["probability"]
-    if type(score) is not float or not math.isfinite(score):
+    if type(score) is not float or not LOWEST_SCORE <= score <= HIGHEST_SCORE:
         return None
     if (task in CLASSIFICATION or task == "other") and (type(prediction) is int or type(prediction) is str):
         return Output(None, [class_text(prediction)], [None], [score])
@@ -125,10 +161,11 @@ def _fast_mapping(result: dict[str, object], task: str) -> Output | None:
 
 
 def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
-    predictions, scores = sequence(prediction, OUTPUT_LIMIT), sequence(score, OUTPUT_LIMIT)
+    predictions, scores = _both(prediction, score, 0)
     leading = predictions or (scores if prediction is None else None)
     if leading is not None and how.is_batch(leading[1]):
-        return _rows(predictions, scores, how)
+        given = (prediction, score)
+        return _with_rest(_rows(predictions, scores, how), lambda start: _rows(*_both(*given, start), how))
     if predictions is not None and predictions[1] == 1:
         prediction = predictions[0][0]
         score = scores[0][0] if scores is not None and scores[1] == 1 else score
@@ -138,16 +175,26 @@ def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
     return single
 
 
+def _both(prediction: object, score: object, start: int) -> tuple[Listed | None, Listed | None]:
+    return sequence(prediction, OUTPUT_LIMIT, start), sequence(score, OUTPUT_LIMIT, start)
+
+
+def _with_rest(output: Output | None, rest: Callable[[int], Output | None]) -> Output | None:
+    if output is not None and (output.rows or 0) > len(output.classes):
+        output.rest = rest
+    return output
+
+
 def _single(row: Row, answer: object) -> Output | None:
-    if row == NOTHING and not _is_not_finite(answer):
+    if row == NOTHING and not _is_no_value(answer):
         return None
     return Output(None, [row[0]], [row[1]], [row[2]])
 
 
-def _is_not_finite(answer: object) -> bool:
-    """Whether the model answered with NaN or an infinity: an output without a value, not an unrecognised one."""
+def _is_no_value(answer: object) -> bool:
+    """Whether the model answered with NaN or the like: an output without a value, not an unrecognised one."""
     value = builtin(answer)
-    return type(value) is float and not math.isfinite(value)
+    return type(value) is float and not abs(value) <= LARGEST_VALUE
 
 
 def _two_columns(result: Any, how: OutputRules) -> tuple[tuple[list[Any], int], tuple[list[Any], int]] | None:
@@ -160,30 +207,59 @@ def _two_columns(result: Any, how: OutputRules) -> tuple[tuple[list[Any], int], 
     return first, second
 
 
-def _rows(
-    predictions: tuple[list[Any], int] | None, scores: tuple[list[Any], int] | None, how: OutputRules
-) -> Output | None:
+def _rows(predictions: Listed | None, scores: Listed | None, how: OutputRules) -> Output | None:
     total = predictions[1] if predictions is not None else scores[1] if scores is not None else 0
     if scores is not None and scores[1] != total:
         scores = None
-    nothing = [None] * min(total, OUTPUT_LIMIT)
+        how.omit("pairing")
+    plain = _plain_rows(predictions, scores, total, how)
+    if plain is not None:
+        return plain
+    nothing = [None] * len((predictions or scores or ([], 0))[0])
     pairs = zip(predictions[0] if predictions else nothing, scores[0] if scores else nothing, strict=False)
     read = [read_given(prediction, score, how) for prediction, score in pairs]
     return _to_output(read, total, predictions[0] if predictions else [])
 
 
-def _batch(listed: tuple[list[Any], int], how: OutputRules) -> Output | None:
+def _plain_rows(predictions: Listed | None, scores: Listed | None, total: int, how: OutputRules) -> Output | None:
+    """Reads many rows of whole numbers or texts as classes, or of floats as values, by column; None for all others."""
+    count = len((predictions or scores or ([], 0))[0])
+    if predictions is None or count < _MANY:
+        return None
+    nothing: list[Any] = [None] * count
+    if scores is not None and (
+        len(scores[0]) != count
+        or set(map(type, scores[0])) != {float}
+        or len([score for score in scores[0] if LOWEST_SCORE <= score <= HIGHEST_SCORE]) != count
+    ):
+        return None
+    shares = nothing if scores is None else scores[0]
+    kinds = set(map(type, predictions[0]))
+    is_class = how.task in CLASSIFICATION or (how.task == "other" and (scores is not None or kinds == {str}))
+    if is_class and kinds in ({int}, {str}):
+        texts = {label: class_text(label) for label in set(predictions[0])}
+        return Output(total, [texts[label] for label in predictions[0]], nothing, shares)
+    is_value = how.task == "regression" and kinds == {float}
+    if is_value and len([value for value in predictions[0] if abs(value) <= LARGEST_VALUE]) == count:
+        return Output(total, nothing, predictions[0], shares)
+    return None
+
+
+def _batch(listed: Listed, how: OutputRules) -> Output | None:
+    plain = _plain_rows(listed, None, listed[1], how)
+    if plain is not None:
+        return plain
     rows: list[Row] = []
     for item in listed[0]:
         if type(item) is float or type(item) is int or type(item) is str:
             rows.append(read_value(item, how))
             continue
-        named = find_named(item)
-        rows.append(read_given(*named, how) if named is not None else read_bare(item, how))
+        named = how.find(item)
+        rows.append(read_bare(item, how) if named is None else read_given(named.prediction, named.score, how))
     return _to_output(rows, listed[1], listed[0])
 
 
 def _to_output(rows: list[Row], total: int, answer: list[Any]) -> Output | None:
-    if rows and all(row == NOTHING for row in rows) and not any(map(_is_not_finite, answer)):
+    if rows and all(row == NOTHING for row in rows) and not any(map(_is_no_value, answer)):
         return None
     return Output(total, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])

@@ -68,6 +68,8 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
         rule = engine.sampling_rule
         self.root_bound = None if rule is None else rule.bound
         self.has_observers = observers.exist
+        self.is_primary = self.spec.role == "primary"
+        self.waits_for_row = observers.monitor is not None
         self.captures_all = policy.captures_all
         self.wants_every_event = policy.events == "all"
         self.wants_some_events = policy.events == "sampled"
@@ -93,6 +95,8 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
                 row = self.copy_row(features)
                 if row is None:
                     return super().begin(features)
+            elif features is None and self.waits_for_row:
+                return super().begin(None)
             before = context = get_current()
             prediction = _new(FastPrediction)
             prediction._binding = self
@@ -119,9 +123,14 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
                     prediction._span_id = draw()
             if context:
                 holder = context.get(PREDICTIONS_KEY)
-                if holder is not None and isinstance(holder, RequestPredictions) and holder.first_id is None:
+                if (
+                    holder is not None
+                    and isinstance(holder, RequestPredictions)
+                    and holder.wants(is_primary=self.is_primary)
+                ):
                     # No other thread knows the prediction yet: the lock of `id` is not needed.
                     holder.first_id = prediction._id = prediction._new_id()
+                    holder.is_primary = self.is_primary
                 context = Context({**context, SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             else:
                 context = Context({SPAN_KEY: prediction, PREDICTION_KEY: prediction})
@@ -267,7 +276,7 @@ class FastPrediction(OwnPrediction, SampledSpan):
         super().set_output(prediction, score, batch=batch)
 
     def _finish(
-        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = None
+        self, result: Any = UNSET, *, error: BaseException | str | None = None, duration: float | None = UNSET
     ) -> None:
         self._is_fast = False
         super()._finish(result, error=error, duration=duration)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
@@ -18,9 +20,13 @@ from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
+from otel_ml.prediction.boundary._outputs import Output
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+MANY_SCORES = 64
+"""Scores of a batch that are sorted into buckets at once."""
 
 
 class OwnBinding(Binding):
@@ -29,7 +35,7 @@ class OwnBinding(Binding):
     def __init__(self, state: State, policy: ModelPolicy, observers: Observers, engine: Engine) -> None:
         super().__init__(state, policy, observers)
         self.engine = engine
-        self.cells = engine.cells(ModelIdentity(self.spec.name, self.spec.version, self.spec.role))
+        self.cells = engine.cells(ModelIdentity(self.spec.name, self.spec.version, self.spec.role), self.spec)
         # Prometheus cannot see the first increase of a series that starts above 0.
         for label in self.spec.classes or ():
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
@@ -46,6 +52,10 @@ class OwnBinding(Binding):
 
     def _count_unrecognised(self) -> None:
         self.cells.mine().unrecognised += 1
+
+    def _add_omissions(self, reason: str, count: int) -> None:
+        omissions = self.cells.mine().omissions
+        omissions[reason] = omissions.get(reason, 0) + count
 
 
 def _refuse(record: object) -> bool:  # noqa: ARG001
@@ -101,7 +111,11 @@ class OwnPrediction(Prediction):
         cells.finished += 1
         ids = self._ids()
         sampled = bool(ids[2] & 1)
-        self._count(cells, outcome, ids if sampled and binding.exemplars else None)
+        drawn = ids if sampled and binding.exemplars else None
+        self._count(cells, outcome, drawn)
+        for start, part in self._slices(outcome):
+            self._count_rows(cells, part, outcome, drawn)
+            binding.observers.observe_slice(outcome, part, start, ids)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
         events = int(binding.policy.wants_event(outcome, sampled=sampled))
         observed = binding.observers.wants(outcome)
@@ -129,9 +143,9 @@ class OwnPrediction(Prediction):
     def _count(self, cells: ModelCells, outcome: Outcome, ids: tuple[int, int, int] | None) -> None:
         failure = outcome.failure
         if failure is not None:
-            self._measure(cells.failure(self._binding.error_label(failure.type)), outcome.duration, outcome, ids)
+            self._count_call(cells.failure(self._binding.error_label(failure.type)), outcome, ids)
             return
-        self._measure(cells.durations, outcome.duration, outcome, ids)
+        self._count_call(cells.durations, outcome, ids)
         if outcome.first_item is not None:
             self._measure(cells.first_items, outcome.first_item, outcome, ids)
         if outcome.rows is not None:
@@ -141,17 +155,41 @@ class OwnPrediction(Prediction):
         if output is None:
             classes[None] = classes.get(None, 0) + outcome.predicted
             return
-        for label in output.classes:
+        self._count_rows(cells, output, outcome, ids)
+
+    def _count_rows(
+        self, cells: ModelCells, output: Output, outcome: Outcome, ids: tuple[int, int, int] | None
+    ) -> None:
+        classes = cells.classes
+        for label, times in Counter(output.classes).items():
             key = None if label is None else self._binding.class_label(label)
-            classes[key] = classes.get(key, 0) + 1
-        for score in output.scores:
-            if score is not None:
+            classes[key] = classes.get(key, 0) + times
+        scores = output.measured_scores()
+        if len(scores) < MANY_SCORES:
+            for score in scores:
                 self._measure(cells.scores, score, outcome, ids)
+            return
+        cells.scores.record_all(scores)  # sorts them: the first of each bucket may be its exemplar
+        for bound in (float("-inf"), *cells.scores.bounds):
+            position = bisect_right(scores, bound)
+            if ids is not None and position < len(scores):
+                self._offer_exemplar(cells.scores, scores[position], outcome, ids)
+
+    def _count_call(self, cell: HistogramCell, outcome: Outcome, ids: tuple[int, int, int] | None) -> None:
+        if outcome.duration is None:
+            cell.unmeasured += 1
+        else:
+            self._measure(cell, outcome.duration, outcome, ids)
 
     def _measure(self, cell: HistogramCell, value: float, outcome: Outcome, ids: tuple[int, int, int] | None) -> None:
         """Adds a value to a histogram, and offers the span as its exemplar."""
-        bucket = cell.record(value)
-        if ids is not None and bucket not in cell.exemplars:
+        cell.record(value)
+        if ids is not None:
+            self._offer_exemplar(cell, value, outcome, ids)
+
+    def _offer_exemplar(self, cell: HistogramCell, value: float, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        bucket = bisect_left(cell.bounds, value)
+        if bucket not in cell.exemplars:
             exemplar = Exemplar(float(value), outcome.end_ns, ids[0], ids[1])
             self._exemplar = cell.offer(bucket, exemplar) or self._exemplar
 

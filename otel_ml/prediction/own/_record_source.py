@@ -10,7 +10,6 @@ from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction.boundary._feature_rows import scalar_row
-from otel_ml.prediction.boundary._features import snapshot
 from otel_ml.prediction.boundary._outputs import Output
 
 NAMES_KEPT = 128
@@ -34,8 +33,11 @@ class FastRecordSource:
         names = tuple(row)
         clean = scalar_row(row)
         if clean is None:
-            kept = snapshot(row)
+            kept = self.policy.snapshot(row)
             return record._replace(row=kept if isinstance(kept, dict) else None)
+        matched = self.policy.match(clean)
+        if matched is not clean:
+            return record._replace(row=matched)
         if len(self.known_names) < NAMES_KEPT:
             self.known_names.add(names)
         return record

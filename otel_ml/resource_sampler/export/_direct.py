@@ -69,7 +69,7 @@ class DirectExport:
         self._meter = LocalMeter()
         sampler.instrument(self._meter)
         self._book = Book()
-        self._log = ExportLog(origin(config.endpoint))
+        self._log = ExportLog(origin(config.address))
         self._not_before = float("-inf")
 
     def ledger(self) -> Ledger:

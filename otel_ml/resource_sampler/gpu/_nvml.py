@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from otel_ml import _extras
 from otel_ml.resource_sampler._source import GapKind
 
 UNKNOWN: Final = 999
@@ -103,10 +103,9 @@ class Nvml:
         """
         if self._module is None:
             try:
-                self._module = importlib.import_module("pynvml")
-            except ImportError:
-                message = "nvidia-ml-py is not installed: pip install 'otel-ml[gpu]'"
-                raise CallFailed("driver", None, message) from None
+                self._module = _extras.load("pynvml", "gpu", package="nvidia-ml-py")
+            except ImportError as failure:
+                raise CallFailed("driver", None, str(failure)) from None
         error = getattr(self._module, "NVMLError", None)
         if error is None or not hasattr(self._module, "nvmlInitWithFlags"):
             raise CallFailed("driver", None, "the module pynvml is not nvidia-ml-py: pip install nvidia-ml-py")

@@ -18,9 +18,6 @@ from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Rep
 from otel_ml.resource_sampler.linux._children import Children
 from otel_ml.resource_sampler.linux._stat import Stat, read_stat
 
-if sys.platform != "win32":
-    import resource
-
 SLOW_SECONDS: Final = 60.0
 """How old the descriptor limit and the proportional set size may be."""
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
@@ -42,6 +39,10 @@ class Usage(Protocol):
 
 def _usage_of_self() -> Usage | None:
     if sys.platform == "win32":
+        return None
+    try:
+        import resource
+    except ImportError:
         return None
     return resource.getrusage(resource.RUSAGE_SELF)
 

@@ -7,7 +7,7 @@ import pytest
 from otel_ml._export import retry
 
 
-@pytest.mark.parametrize(("attempt", "seconds"), [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (10_000, 30.0)])
+@pytest.mark.parametrize(("attempt", "seconds"), [(0, 1.0), (1, 2.0), (2, 4.0), (3, 5.0), (10_000, 5.0)])
 def test_pauses_double_up_to_a_limit(attempt, seconds):
     """Pauses have a fifth of jitter to either side, so that clients do not return together."""
     pauses = [retry.pause(attempt) for _ in range(50)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from otel_ml._telemetry.records import EventData, SpanData
@@ -11,6 +12,16 @@ from otel_ml._telemetry.records import EventData, SpanData
 def within(seconds: float = 10.0) -> float:
     """A monotonic deadline that only a hang can miss."""
     return time.monotonic() + seconds
+
+
+def eventually(is_true: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Waits until something is true; False when only a hang can be the reason."""
+    deadline = within(seconds)
+    while not is_true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def span(number: int = 1, **changes) -> SpanData:

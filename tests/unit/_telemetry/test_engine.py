@@ -6,7 +6,7 @@ import logging
 import threading
 
 import pytest
-from engine_samples import Sample, event, span, within
+from engine_samples import Sample, event, eventually, span, within
 from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -97,24 +97,27 @@ def test_final_answers_are_not_retried(make_engine, receiver, status):
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_retryable_answers_are_retried(make_engine, receiver, status):
-    """Statuses of the retry table are retried after Retry-After."""
+    """Statuses of the retry table are retried after Retry-After; the flush does not wait for it."""
     receiver.script["traces"] = [Reply(status, headers={"retry-after": "0"})] * 2
     engine = make_engine()
     engine.offer(Sample())
 
-    assert engine.flush(within())
-    assert engine.ledger()["traces"] == Ledger(1, 1)
+    assert engine.flush(within()) is False
+    assert eventually(lambda: engine.ledger()["traces"] == Ledger(1, 1))
     assert receiver.requests["traces"] == 3
 
 
-def test_a_retry_after_beyond_the_deadline_gives_up(make_engine, receiver):
-    """A batch is dropped and counted at once if its deadline comes before the next attempt."""
-    receiver.default["traces"] = Reply(503, headers={"retry-after": "3600"})
+def test_a_receiver_that_asks_to_wait_is_not_asked_by_a_flush(make_engine, receiver):
+    """Retry-After holds for a flush too, which returns at once; the records stay queued, and a shutdown tries again."""
+    receiver.script["traces"] = [Reply(503, headers={"retry-after": "3600"})]
     engine = make_engine()
     engine.offer(Sample())
 
-    assert engine.flush(within()) is False
-    assert engine.ledger()["traces"] == Ledger(1, 0, 0, {"retry_exhausted": 1})
+    assert [engine.flush(within()) for _ in range(3)] == [False, False, False]
+    assert receiver.requests["traces"] == 1
+    assert engine.ledger()["traces"] == Ledger(1, in_flight=1)
+    assert engine.shutdown(within())
+    assert engine.ledger()["traces"] == Ledger(1, 1)
 
 
 def test_a_closed_connection_is_retried(make_engine, receiver):
@@ -130,13 +133,13 @@ def test_a_closed_connection_is_retried(make_engine, receiver):
 
 
 def test_a_slow_answer_is_cut_off_at_the_deadline(make_engine, receiver):
-    """A receiver that sends byte by byte cannot block a sender beyond the batch's deadline."""
+    """A receiver that sends byte by byte cannot block a sender beyond the deadline of the request."""
     receiver.default["traces"] = Reply(503, body=b"x" * 1000, drip=0.05)
     engine = make_engine(timeout=0.3)
     engine.offer(Sample())
 
     assert engine.flush(within(8)) is False
-    assert engine.ledger()["traces"] == Ledger(1, 0, 0, {"retry_exhausted": 1})
+    assert engine.ledger()["traces"] == Ledger(1, in_flight=1)
 
 
 def test_only_part_of_a_huge_answer_is_read(make_engine, receiver):
@@ -278,7 +281,7 @@ def test_shutdown_sends_what_is_queued(make_engine, receiver):
 
 
 def test_after_a_shutdown_records_are_refused_and_counted(make_engine):
-    """A late record is dropped with the reason shutdown."""
+    """A late record is dropped with the reason shutdown, and the next flush says so once."""
     engine = make_engine()
     engine.shutdown(within())
 
@@ -286,7 +289,7 @@ def test_after_a_shutdown_records_are_refused_and_counted(make_engine):
     with engine.tracer("late").start_as_current_span("late"):
         pass
     assert engine.ledger()["traces"] == Ledger(2, 0, 0, {"shutdown": 2})
-    assert engine.flush(within())
+    assert [engine.flush(within()), engine.flush(within())] == [False, True]
 
 
 def test_a_shutdown_without_a_receiver_counts_what_is_lost(make_engine):
@@ -319,6 +322,7 @@ def test_one_line_when_exports_fail_and_one_when_they_work_again(make_engine, re
     with caplog.at_level(logging.WARNING, "otel_ml"):
         engine.offer(Sample())
         engine.flush(within())
+        assert eventually(lambda: engine.ledger()["traces"].delivered == 1)
 
     lines = [record.getMessage() for record in caplog.records if record.name == "otel_ml"]
     assert len(lines) == 2

@@ -13,12 +13,14 @@ from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction.boundary._outputs import Output
+from otel_ml.quality import FeatureMonitor, Schema
 
 
 def policy(task: str = "multiclass", *, low_score: float | None = None, sensitive: frozenset[str] = frozenset()) -> Any:
-    spec: Any = SimpleNamespace(name="m", task=task, profile=None, schema=None)
+    schema = Schema([], sensitive=sensitive)
+    spec: Any = SimpleNamespace(name="m", task=task, profile=None, schema=schema)
     settings = ports.Policy("sampled", "declared", low_score)
-    return ModelPolicy(spec, settings, declared=sensitive, sensitive=sensitive)
+    return ModelPolicy(spec, settings, FeatureMonitor({}, profile=None, schema=schema) if sensitive else None)
 
 
 def outcome(*, failure: Failure | None = None, scores: list[float | None] | None = None) -> Outcome:
@@ -51,4 +53,5 @@ def test_a_low_confidence_emits_the_event(task: str, low_score: float | None, sc
 def test_secrets_are_replaced_from_the_longest_to_the_shortest() -> None:
     """A value that contains another one is replaced as a whole; values of fewer than three characters are left."""
     hidden = policy(sensitive=frozenset({"id", "name", "initials"}))
-    assert hidden.secrets({"id": "1234", "name": "x1234y", "initials": "xy", "age": 41}) == ("x1234y", "1234")
+    row = {"id": "1234", "name": "x1234y", "initials": "xy", "age": 41}
+    assert hidden.secrets(row, hidden.snapshot(row)) == ("x1234y", "1234")

@@ -40,7 +40,7 @@ def test_a_function_keeps_its_result_name_and_signature(telemetry: InMemoryTelem
 
     assert tracked({"a": 1.0}) is RESULT
     assert (tracked.__name__, tracked.__doc__) == ("predict", "Predicts.")
-    assert inspect.signature(tracked) == inspect.signature(predict)
+    assert inspect.signature(tracked) == inspect.signature(predict, eval_str=True)
 
 
 def test_the_users_exception_passes_as_the_same_object(telemetry: InMemoryTelemetry) -> None:

@@ -12,6 +12,12 @@ from otel_ml.quality import Column, FeatureInstruments, FeatureMonitor, Referenc
 IDENTITY = {semconv.MODEL_NAME: "m", semconv.MODEL_VERSION: "1", semconv.MODEL_ROLE: "primary"}
 
 
+def instruments_on(provider, **limits):
+    instruments = FeatureInstruments(**{"models": 8, "series": 1900, **limits})
+    instruments.create(provider.get_meter("test"))
+    return instruments
+
+
 @pytest.fixture
 def telemetry():
     """An instrument set and a function that returns all exported points."""
@@ -27,7 +33,7 @@ def telemetry():
                 found[(metric.name, *rest.values())] = point.value
         return found
 
-    yield FeatureInstruments(provider.get_meter("test")), collect
+    yield instruments_on(provider), collect
     provider.shutdown()
 
 
@@ -80,7 +86,7 @@ def test_names_units_and_kinds_are_those_of_the_catalogue(census):
     """Instruments follow the rows of `semconv`."""
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
-    FeatureInstruments(provider.get_meter("test")).add(FeatureMonitor(IDENTITY, profile=census))
+    instruments_on(provider).add(FeatureMonitor(IDENTITY, profile=census))
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     found = [
         (metric.name, getattr(metric.data, "is_monotonic", None), metric.unit, metric.description) for metric in metrics
@@ -142,28 +148,21 @@ def test_a_schema_alone_counts_violations(telemetry):
     }
 
 
-def test_the_ninth_model_is_refused_with_one_line(telemetry, caplog):
-    """The number of series is limited."""
-    _guard.reset()
-    instruments, collect = telemetry
-    for position in range(10):
-        instruments.add(monitor_of([0, 1] * 50, name=f"m{position}"))
-    assert len(collect()) > 0
-    assert [record.message for record in caplog.records] == ["otel-ml: inputs of more than 8 models are not monitored"]
-
-
-def test_no_series_goes_beyond_the_limit_of_the_sdk(caplog):
-    """With many wide models whole features are left out and named; there is no overflow point."""
+def test_the_features_of_the_newest_model_are_never_left_out(caplog):
+    """With many wide models each keeps its most important features, and one line names the others."""
     _guard.reset()
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
-    instruments = FeatureInstruments(provider.get_meter("test"))
+    instruments = instruments_on(provider)
     values = [value for value in range(20) for _ in range(20)]
     profile = ReferenceProfile.fit({f"f{position:02d}": values for position in range(32)})
-    for position in range(3):
-        instruments.add(FeatureMonitor({**IDENTITY, semconv.MODEL_NAME: f"m{position}"}, profile=profile))
+    monitors = [
+        FeatureMonitor({**IDENTITY, semconv.MODEL_NAME: f"m{position}"}, profile=profile) for position in range(3)
+    ]
+    for monitor in monitors:
+        instruments.add(monitor)
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     points = {metric.name: len(metric.data.data_points) for metric in metrics}
     provider.shutdown()
     assert points["ml.feature.values"] == points["ml.feature.reference.share"] == 86 * 22
-    assert "otel-ml: more than 1900 bins in one process; not exported: f22, f23" in caplog.text
+    assert "not exported: f28, f29, f30, f31 of m0 1 primary; f29, f30, f31 of m1 1 primary; f29" in caplog.text

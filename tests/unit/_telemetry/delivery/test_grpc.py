@@ -10,7 +10,7 @@ import textwrap
 import time
 
 import pytest
-from engine_samples import Sample, within
+from engine_samples import Sample, eventually, within
 
 from otel_ml._export.answers import Answer
 from otel_ml._export.http_response import BODY_BYTES
@@ -162,16 +162,16 @@ def test_a_batch_over_the_servers_limit_is_split(make_grpc_engine, grpc_receiver
     assert len(grpc_receiver.logs()) == 70
 
 
-def test_retries_end_at_the_deadline(make_grpc_engine, grpc_receiver):
-    """A receiver that never recovers costs the records, counted; it is asked several times."""
-    grpc_receiver.default["traces"] = GrpcReply("UNAVAILABLE", retry_delay=0.05)
+def test_records_wait_until_the_receiver_takes_them(make_grpc_engine, grpc_receiver):
+    """While the receiver says "later" it is asked again and again, and the records stay in the queue."""
+    grpc_receiver.script["traces"] = [GrpcReply("UNAVAILABLE", retry_delay=0.05)] * 3
     engine = make_grpc_engine(traces_exporter="otlp", metrics_exporter="none", logs_exporter="none")
-    engine._outbox.deliveries["traces"]._timeout = 0.8
     engine.offer(Sample(event_count=0))
 
     assert engine.flush(within()) is False
-    assert engine.ledger()["traces"] == Ledger(1, 0, 0, {"retry_exhausted": 1})
-    assert 2 <= grpc_receiver.requests.count("traces") <= 12
+    assert engine.ledger()["traces"] == Ledger(1, 0, in_flight=1)
+    assert eventually(lambda: engine.ledger()["traces"] == Ledger(1, 1))
+    assert grpc_receiver.requests.count("traces") == 4
 
 
 def test_a_receiver_that_hangs_is_left_at_the_deadline(transport, grpc_receiver):

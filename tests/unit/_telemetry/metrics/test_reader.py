@@ -13,7 +13,6 @@ from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar
-from otel_ml._telemetry.predictions._metric_family import MODELS_KEPT
 from otel_ml._telemetry.predictions.cells import ModelIdentity
 from otel_ml.testing import _decode
 
@@ -215,13 +214,11 @@ def test_a_metric_that_cannot_be_encoded_does_not_affect_others(make_engine, rec
 
 def test_models_are_bounded(make_engine):
     """Models beyond the limit share one set of cells."""
-    engine = make_engine()
+    engine = make_engine(max_models=64)
 
-    identities = {
-        engine.cells(ModelIdentity(f"m{number}", "1", "primary")).identity for number in range(MODELS_KEPT + 50)
-    }
+    identities = {engine.cells(ModelIdentity(f"m{number}", "1", "primary")).identity for number in range(64 + 50)}
 
-    assert len(identities) == MODELS_KEPT + 1
+    assert len(identities) == 64 + 1
     assert ModelIdentity("__other__", "__other__", "__other__") in identities
 
 

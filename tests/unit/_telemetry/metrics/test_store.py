@@ -20,7 +20,7 @@ class Store:
 
     def __init__(self) -> None:
         self.clock = FixedClock()
-        self.family = PredictionFamily()
+        self.family = PredictionFamily(8)
         self.store = CellStore(RESOURCE, (self.family,), self.clock.time_ns)
         self.begun = self.clock.time_ns()
 

@@ -66,6 +66,9 @@ class PolarsSeries:
         self.name = name
         self._values = values
 
+    def slice(self, offset, length):
+        return PolarsSeries(self.name, self._values[offset : offset + length])
+
     def head(self, limit):
         return PolarsSeries(self.name, self._values[:limit])
 
@@ -137,7 +140,14 @@ def test_a_row(features, expected):
 
 
 def batch(columns, rows, total_rows=None):
-    return FeatureBatch(columns, rows, total_rows or rows)
+    return FeatureBatch(columns, rows, total_rows or rows, len(columns))
+
+
+def in_lists(copy):
+    """Replaces the arrays of a batch by lists."""
+    for name, column in copy.columns.items():
+        copy.columns[name] = column if type(column) is list else column.tolist()
+    return copy
 
 
 FRAME = pd.DataFrame({"age": [3, 4], "job": ["clerk", None], "at": pd.to_datetime(["2024-01-01", None])})
@@ -177,13 +187,26 @@ BATCHES = [
 @pytest.mark.parametrize(("features", "expected"), BATCHES, ids=lambda value: type(value).__name__)
 def test_a_batch(features, expected):
     """Frames, two-dimensional arrays, lists of rows and columns of one length become columns of plain scalars."""
-    assert (snapshot(features), row_count(features)) == (expected, expected.total_rows)
+    assert (in_lists(snapshot(features)), row_count(features)) == (expected, expected.total_rows)
 
 
 def test_a_long_frame_is_read_by_column():
     """Beyond a few rows a frame is read column by column, with the same result."""
     long = pd.DataFrame({"age": range(100), "job": ["clerk"] * 100})
-    assert snapshot(long) == batch({"age": list(range(100)), "job": ["clerk"] * 100}, 100)
+    assert in_lists(snapshot(long)) == batch({"age": list(range(100)), "job": ["clerk"] * 100}, 100)
+
+
+def test_many_numbers_are_an_array_of_our_own():
+    """A copy of a column of numbers, not a view: the caller may change the frame. A row has builtin numbers."""
+    frame = pd.DataFrame({"age": np.arange(100.0), "n": range(100)})
+    array = np.arange(200.0).reshape(100, 2)
+    taken = [snapshot(frame), snapshot(frame[["age"]]), snapshot(array)]
+    frame["age"] = -1.0
+    array[:] = -1.0
+
+    assert [copy.row(7) for copy in taken] == [{"age": 7.0, "n": 7}, {"age": 7.0}, {"f0": 14.0, "f1": 15.0}]
+    assert [type(value) for value in taken[0].row(7).values()] == [float, int]
+    assert taken[0].size() == 1600
 
 
 REFUSED = [

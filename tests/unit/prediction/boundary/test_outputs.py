@@ -144,7 +144,7 @@ NOT_UNDERSTOOD = [
     ("binary", -0.5),
     ("binary", object()),
     ("binary", {}),
-    ("binary", {"a": 1}),
+    ("binary", {"a": 1, "b": 2}),
     ("binary", {"prediction": None}),
     ("binary", {"prediction": object()}),
     ("binary", {1: 2}),
@@ -258,13 +258,15 @@ def test_a_fraction_is_a_class_only_when_declared():
     assert (read(result), read(result, classes=("0.5", "1"))) == (one(score=0.9), one("0.5", score=0.9))
 
 
-def test_scores_need_no_range():
-    """A value named as a score is taken as it is."""
-    assert read({"prediction": 1, "score": 7.5}) == one("1", score=7.5)
+def test_a_margin_is_a_score_that_is_not_measured():
+    """A finite number outside 0..1 named as a score is kept for the event, and stays out of the histogram."""
+    output = read({"prediction": 1, "score": 7.5})
+
+    assert (output, output.measured_scores(), output.omissions) == (one("1", score=7.5), [], {"score": 1})
 
 
 def test_very_long_batches_are_bounded():
-    """Beyond 100,000 rows outputs are counted, not read."""
+    """Beyond 100,000 rows outputs are read in slices."""
     output = read(range(200_000), "regression", batch=True)
     assert (output.rows, len(output.values)) == (200_000, _outputs.OUTPUT_LIMIT)
 

@@ -1,4 +1,4 @@
-"""The global providers of the OTel API, replaced for one test."""
+"""The global providers of the OTel API, replaced by those of a second life, or for one test."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 def swap_globals(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> Callable[[], None]:
     """Replaces the OTel globals; returns the function that restores them.
 
-    The API lets a process set each of them once, so a test has to reset its private guards, as
-    opentelemetry-test-utils does in ``globals_test.py``. Nothing else in otel-ml touches them.
+    The API lets a process set each of them once, so its private guards have to be reset, as opentelemetry-test-utils
+    does in ``globals_test.py``. Only providers of ours whose engine has ended are replaced, and those of tests.
     """
     from opentelemetry import trace
     from opentelemetry._logs import _internal as logs

@@ -1,0 +1,40 @@
+"""The one rule for optional imports: a package is missing only if that very package is not there."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+_FAILURES: Final = (ImportError, AttributeError, OSError, RuntimeError, TypeError, ValueError)
+"""What packages raise at their import beside others that they were not built for."""
+
+
+class ExtraError(ImportError):
+    """An optional package cannot be imported; the message says why and, if it is missing, what to install."""
+
+
+def load(module: str, extra: str, *, package: str = "") -> ModuleType:
+    """Imports an optional module.
+
+    Args:
+        module: Its dotted name.
+        extra: The extra that installs it.
+        package: What people call it, if not by its top-level module.
+
+    Raises:
+        ExtraError: It is missing; or it is there and fails, then the message has the cause in one line.
+    """
+    name = package or module.partition(".")[0]
+    try:
+        return import_module(module)
+    except _FAILURES as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
+            raise ExtraError(f"{name} is missing: pip install 'otel-ml[{extra}]'", name=error.name) from None
+        raise ExtraError(f"{name} is installed but cannot be imported: {cause(error)}", name=module) from error
+
+
+def cause(error: Exception) -> str:
+    """Returns why an import failed, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,51 @@
+"""Settings that are valid and probably not meant: one line each, for the log and the doctor."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from otel_ml.config._config import Config
+from otel_ml.config._environment import ENV_METRIC_INTERVAL, ENV_OTLP, ENV_SCHEDULE_DELAY, SIGNALS
+
+_LONG_TIMEOUT: Final = 600.0
+_LONG_INTERVAL: Final = 3600.0
+_SHORT_INTERVAL: Final = 1.0
+_SHORT_DELAY: Final = 0.05
+
+
+def remarks(config: Config) -> list[str]:
+    """Returns lines about units that were probably confused, and about parts of a URL that are left out."""
+    lines = []
+    longest = max(getattr(config, signal).timeout for signal in SIGNALS)
+    if longest > _LONG_TIMEOUT:
+        lines.append(
+            f"timeout ({ENV_OTLP}TIMEOUT) is {longest:g} seconds: it is in seconds, as in OpenTelemetry's own SDK for "
+            f"Python, not in milliseconds; set it to {longest / 1000:g} if you mean that"
+        )
+    for argument, variable, shortest in (
+        ("metric_export_interval", ENV_METRIC_INTERVAL, _SHORT_INTERVAL),
+        ("schedule_delay", ENV_SCHEDULE_DELAY, _SHORT_DELAY),
+    ):
+        lines += _interval(argument, variable, getattr(config, argument), shortest)
+    if any("#" in text for text in _endpoints(config)):
+        lines.append("endpoint: what follows # in the URL is left out; write %23 if it belongs to the path")
+    return lines
+
+
+def _interval(argument: str, variable: str, seconds: float, shortest: float) -> list[str]:
+    text = os.environ.get(variable, "").strip()
+    if seconds > _LONG_INTERVAL:
+        return [
+            f"{argument} is {seconds:g} seconds; the argument is in seconds, the variable {variable} in milliseconds"
+        ]
+    if text and seconds < shortest:
+        return [f"{variable}={text} is {seconds:g} seconds: the variable is in milliseconds"]
+    return []
+
+
+def _endpoints(config: Config) -> list[str]:
+    if config.endpoint is not None:
+        return [config.endpoint]
+    names = (f"{ENV_OTLP}ENDPOINT", *(f"{ENV_OTLP}{signal.upper()}_ENDPOINT" for signal in SIGNALS))
+    return [os.environ.get(name, "") for name in names]

@@ -1,0 +1,24 @@
+"""What telemetry leaves out of a prediction: each reason is counted and logged once, with what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ml import semconv
+
+TEXTS: Final = {
+    "duration": "a duration is not a number of seconds from 0 to a week, so it was not measured",
+    "score": "a score is not a number from 0 to 1, so it was not measured (divide a percentage by 100)",
+    "features": "a row has more than 1,000 features; the first 1,000 were taken",
+    "pairing": "a batch has another number of outputs than of inputs or ids, or of scores than of predictions, so they "
+    "were not paired: its rows have no features, no ids and no labels (return one output for each input)",
+    "part": "a result was understood in part: a score without a class, or several values that may be either; name "
+    "them prediction and probability, or pass output=... (the guide has the table: What is understood)",
+    "value": "a predicted number is not finite or beyond 1e100, so it was not taken",
+}
+"""The log line of each of `semconv.OMISSION_REASONS`."""
+
+
+def message(model: str, reason: str) -> str:
+    """Returns the log line for the first omission of this reason."""
+    return f"otel-ml: model {model!r}: {TEXTS[reason]}; further ones are counted in {semconv.OMISSIONS.name}"

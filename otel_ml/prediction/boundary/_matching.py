@@ -1,0 +1,81 @@
+"""Gives the values of a row the names of the declared columns, and says which of these were not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from otel_ml._kinds import sequence
+from otel_ml._values import TRUNCATED
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
+from otel_ml.prediction.boundary._records import unread_columns
+from otel_ml.quality import ColumnNames
+
+
+def match_row(row: dict[str, object], columns: ColumnNames, given: object = None) -> dict[str, object]:
+    """Returns the row under the names of the declared columns; undeclared names stay.
+
+    Args:
+        row: The copied values.
+        columns: The declared columns.
+        given: What they were copied from, unless it was a mapping of scalars.
+    """
+    plan = columns.plan(tuple(row))
+    if given is None and plan.is_exact:
+        return row
+    unread = {plan.names.get(name, name) for name in row.unread} if isinstance(row, PartialRow) else set()
+    if isinstance(given, PartialRow):
+        unread |= given.unread
+    found = {plan.names.get(name, name): value for name, value in row.items()}
+    absent = plan.absent - unread
+    unread |= plan.unclear
+    if absent and given is not None:
+        absent -= _take_nested(found, absent, columns, is_wrapper=plan.absent == columns.declared)
+        if isinstance(row, PartialRow) or CUT in row or any(map(_holds_more, row.values())):
+            unread |= absent
+        else:
+            unread |= unread_columns(given, absent)
+    return PartialRow(found, frozenset(unread)) if unread else found
+
+
+def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> FeatureBatch:
+    """Gives the columns of a batch the declared names."""
+    plan = columns.plan(tuple(batch.columns))
+    unread = {plan.names.get(name, name) for name in batch.unread} | plan.unclear
+    if plan.absent:
+        if batch.unread or batch.total_columns > len(batch.columns):
+            unread |= plan.absent
+        listed = sequence(given, 1)
+        unread |= unread_columns(listed[0][0], plan.absent) if listed is not None and listed[0] else frozenset()
+    if plan.names:
+        batch.columns = {plan.names.get(name, name): values for name, values in batch.columns.items()}
+    batch.unread = frozenset(unread)
+    return batch
+
+
+def _take_nested(row: dict[str, object], absent: frozenset[str], columns: ColumnNames, *, is_wrapper: bool) -> set[str]:
+    """Adds values of nested mappings that are declared by their path, or by their name if the row only wraps them."""
+    places: dict[str, list[object]] = {}
+    for path, value in list(_scalars(row, "")):
+        name = columns.find(path) or (columns.find(path.rpartition(".")[2]) if is_wrapper else None)
+        if name in absent:
+            places.setdefault(name or "", []).append(value)
+    taken = {name for name, values in places.items() if len(values) == 1}
+    row.update({name: places[name][0] for name in taken})
+    return taken
+
+
+def _scalars(row: dict[Any, Any], path: str) -> Iterator[tuple[str, object]]:
+    for key, value in row.items():
+        if type(value) is dict:
+            yield from _scalars(value, f"{path}{key}.")
+        elif path and type(value) is not list:
+            yield f"{path}{key}", value
+
+
+def _holds_more(value: object) -> bool:
+    """Whether a copied value may hold columns that were not found: rows in a list, or something that was cut."""
+    if type(value) is dict:
+        return TRUNCATED in value or any(map(_holds_more, value.values()))
+    return type(value) is list and any(type(item) is dict or type(item) is list for item in value)

@@ -1,0 +1,251 @@
+"""Finds the prediction and the score among the named values of a result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, Final, NamedTuple
+
+from otel_ml._guard import attempt
+from otel_ml._kinds import builtin, kind, pairs, sequence
+from otel_ml.prediction.boundary._records import find_record
+
+ENTRIES_LIMIT: Final = 1000
+"""Named values looked at of one result."""
+PREDICTION_WORDS: Final = (
+    *(
+        "prediction",
+        "label",
+        "class",
+        "predictions",
+        "labels",
+        "classes",
+        "predicted",
+        "pred",
+        "preds",
+        "yhat",
+        "ypred",
+    ),
+    *("category", "outcome", "decision", "answer", "output", "outputs", "result", "results"),
+)
+"""Words of a prediction, the strongest first."""
+SCORE_WORDS: Final = (
+    *("probability", "score", "confidence", "probabilities", "scores", "confidences"),
+    *("proba", "probas", "prob", "probs", "likelihood", "certainty"),
+)
+EXACT: Final = frozenset((*PREDICTION_WORDS[:6], *SCORE_WORDS[:6]))
+"""Keys that need no further rule."""
+_NO_ANSWER: Final = frozenset(
+    {
+        *("id", "ids", "uuid", "guid", "status", "state", "error", "errors", "message", "messages", "detail"),
+        *("details", "version", "model", "time", "timestamp", "date", "at", "created", "ms", "seconds", "latency"),
+        *("duration", "elapsed", "count", "total", "threshold", "request", "trace", "success", "ok", "reason"),
+        *("reasons", "explanation", "explanations", "currency", "unit", "units", "url"),
+    }
+)
+"""Words of what comes with an answer and is none."""
+_ENVELOPES: Final = frozenset(
+    {"data", "result", "results", "response", "output", "outputs", "body", "payload", "prediction", "predictions"}
+)
+_INPUTS: Final = frozenset(
+    {"input", "inputs", "feature", "features", "request", "instance", "instances", "meta", "metadata"}
+)
+_WORD: Final = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SHOWN: Final = re.compile(r"[\w .-]{1,40}")
+_KEYS_SHOWN: Final = 10
+_OPAQUE: Final = (str, bytes, int, float, list, type, FunctionType, MethodType, ModuleType, BaseException)
+
+
+class Named(NamedTuple):
+    """What was found by name."""
+
+    prediction: object
+    score: object
+    is_open: bool = False
+    """Whether several names may be the prediction or the score."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found."""
+        return self.prediction is None and self.score is None and not self.is_open
+
+
+class _Plan(NamedTuple):
+    """What the names of a result say, whatever its values are."""
+
+    prediction: str | None
+    score: str | None
+    rest: tuple[str, ...]
+    """Names of what may be the answer if no word says so."""
+    is_open: bool
+
+
+def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
+    """Returns prediction and score of a mapping, a frame or an object; None if nothing is named so.
+
+    Known words come first, then words in another spelling or as a part of a name, then the only plain value, then the
+    same one level down. What could be one of several is left open.
+    """
+    family = kind(result)
+    if family in ("pandas", "polars", "arrow"):
+        return attempt(_in_frame, result, family, task)
+    if family or issubclass(type(result), _OPAQUE) or result is None:
+        return None
+    exact = attempt(_exact_entries, result) or {}
+    found = Named(_first(exact, PREDICTION_WORDS[:6]), _first(exact, SCORE_WORDS[:6]))
+    if found.prediction is not None and found.score is not None:
+        return found
+    entries = attempt(_plain_entries, result)
+    if entries:
+        found = _complete(found, entries, task)
+    if found.prediction is None and found.score is None and entries and depth and not found.is_open:
+        return _one_level_down(entries, task)
+    return None if found.is_empty else found
+
+
+def keys_of(result: Any) -> str:
+    """Returns a bounded text that says what a result looks like, without its values."""
+    if kind(result) in ("pandas", "polars", "arrow"):
+        names = attempt(_column_names, result, kind(result))
+    else:
+        names = None if issubclass(type(result), _OPAQUE) else [key for key, _ in attempt(_plain_entries, result) or []]
+    if names:
+        shown = [name for name in names[:_KEYS_SHOWN] if type(name) is str and _SHOWN.fullmatch(name)]
+        return f"keys: {', '.join(shown)}{', ...' if len(names) > len(shown) else ''}"
+    if attempt(_is_stream, type(result)):
+        return "a stream: the prediction ended before it began; decorate the generator that it reads from"
+    listed = sequence(result, 0)
+    name = type.__dict__["__name__"].__get__(type(result))
+    return f"type: {name}" if listed is None else f"{name} of {listed[1]}"
+
+
+def _is_stream(cls: type) -> bool:
+    return any(hasattr(cls, name) for name in ("__next__", "__anext__", "body_iterator"))
+
+
+def _first(found: dict[str, object], names: Sequence[str]) -> object:
+    return next((found[name] for name in names if found.get(name) is not None), None)
+
+
+def _exact_entries(result: Any) -> dict[str, object]:
+    cls = type(result)
+    if cls is dict:
+        return {name: result[name] for name in EXACT if name in result}
+    found = pairs(result, ENTRIES_LIMIT)
+    if found is not None:
+        return {key: value for key, value in found[0] if type(key) is str and key in EXACT}
+    known = {name for base in type.mro(cls) for name in EXACT if name in base.__dict__}
+    stored = attempt(object.__getattribute__, result, "__dict__")
+    if type(stored) is dict:
+        known |= {name for name in stored if type(name) is str and name in EXACT}
+    return {name: attempt(getattr, result, name) for name in known}
+
+
+def _plain_entries(result: Any) -> list[tuple[str, Any]]:
+    """The named values of a mapping or of a class of records; of other objects only the known words count."""
+    cls = type(result)
+    found = pairs(result, ENTRIES_LIMIT)
+    if found is None and not any(
+        name in base.__dict__
+        for base in type.mro(cls)
+        for name in ("__dataclass_fields__", "__pydantic_fields__", "__fields__", "__attrs_attrs__", "_fields")
+    ):
+        return []
+    entries = found[0] if found is not None else find_record(result) or []
+    return [(key, value) for key, value in entries if type(key) is str]
+
+
+def _in_frame(frame: Any, family: str, task: str) -> Named | None:
+    names = [name for name in _column_names(frame, family) if type(name) is str]
+    column: Callable[[str], Any] = frame.column if family == "arrow" else frame.__getitem__
+    entries = {name: column(name) for name in names[:ENTRIES_LIMIT] if name in EXACT}
+    found = Named(_first(entries, PREDICTION_WORDS[:6]), _first(entries, SCORE_WORDS[:6]))
+    if found.prediction is None or found.score is None:
+        plan = _plan(tuple(names[:ENTRIES_LIMIT]))
+        wanted = {plan.prediction, plan.score, *(plan.rest if len(plan.rest) == 1 else ())} - {None}
+        found = _complete(found, [(name, column(name)) for name in names if name in wanted], task)
+    return None if found.is_empty else found
+
+
+def _column_names(frame: Any, family: str) -> list[Any]:
+    return list(frame.column_names if family == "arrow" else frame.columns)
+
+
+def _complete(found: Named, entries: list[tuple[str, Any]], task: str) -> Named:
+    """Adds what the words in other spelling, or else the only plain value, say."""
+    prediction, score, _ = found
+    plan = _plan(tuple(key for key, _ in entries))
+    values = dict(entries)
+    is_open = plan.is_open and (prediction is None or score is None)
+    if score is None and plan.score is not None and plan.score not in EXACT and _is_share(values[plan.score]):
+        score = values[plan.score]
+    if prediction is None and plan.prediction is not None:
+        prediction = values[plan.prediction]
+    if prediction is None and not is_open:
+        plain = [values[key] for key in plan.rest if values[key] is not score and _is_answer(values[key], task)]
+        if len(plain) == 1:
+            prediction = plain[0]
+    return Named(prediction, score, is_open)
+
+
+def _one_level_down(entries: list[tuple[str, Any]], task: str) -> Named | None:
+    found: list[Named] = []
+    for key, value in entries:
+        words = set(_words(key))
+        if builtin(value) is None and not words & _INPUTS and sequence(value, 0) is None:
+            inner = find_named(value, task if words & _ENVELOPES else "", depth=0)
+            if inner is not None:
+                found.append(inner)
+    return found[0] if len(found) == 1 else None
+
+
+def _is_share(value: object) -> bool:
+    """Whether a value named like a score, in part, is one: a number in 0..1, or a column of such."""
+    listed = sequence(value, 1)
+    single = builtin(listed[0][0] if listed is not None and listed[0] else value)
+    if listed is not None and listed[0] and sequence(listed[0][0], 0) is not None:
+        return True
+    return type(single) in (int, float) and 0 <= single <= 1  # type: ignore[operator]
+
+
+def _is_answer(value: object, task: str) -> bool:
+    """Whether a plain value can be what a model of this task predicts."""
+    listed = sequence(value, 1)
+    single = builtin(listed[0][0]) if listed is not None and listed[0] else builtin(value)
+    if task == "regression":
+        return type(single) in (int, float)
+    return bool(task) and type(single) in (str, bool, int, float)
+
+
+@lru_cache(maxsize=256)
+def _plan(keys: tuple[str, ...]) -> _Plan:
+    prediction, is_open = _best(keys, PREDICTION_WORDS, lambda words: not words & {*SCORE_WORDS, *_NO_ANSWER})
+    score, has_several = _best(keys, SCORE_WORDS, lambda words: not words & _NO_ANSWER)
+    rest = tuple(
+        key for key in keys if key not in (prediction, score) and not set(_words(key)) & {*_NO_ANSWER, *SCORE_WORDS}
+    )
+    return _Plan(prediction, score, rest, is_open or has_several)
+
+
+def _best(keys: Iterable[str], known: Sequence[str], allows: Callable[[set[str]], bool]) -> tuple[str | None, bool]:
+    """Returns the key with the strongest word, and whether several have it: then it is none of them."""
+    ranked: dict[tuple[int, int], list[str]] = {}
+    for key in keys:
+        words = _words(key)
+        joined = "".join(words)
+        if joined in known:
+            ranked.setdefault((0, known.index(joined)), []).append(key)
+        elif allows(set(words)):
+            places = [known.index(word) for word in words if word in known]
+            if places:
+                ranked.setdefault((1, min(places)), []).append(key)
+    if not ranked:
+        return None, False
+    best = ranked[min(ranked)]
+    return (best[0], False) if len(best) == 1 else (None, True)
+
+
+def _words(key: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(key[:256])]

@@ -1,0 +1,132 @@
+"""The declared columns of a model, found under any spelling of their names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from otel_ml._values import line
+
+NAME_LIMIT: Final = 256
+"""Characters of a name that are compared."""
+_KEPT: Final = frozenset("LMNS")
+"""Unicode categories that tell names apart: letters, marks, numbers and symbols. The others only separate words."""
+_PARTS: Final = re.compile(r"[.#/\[\]]+|__+")
+_MOST_PARTS: Final = 8
+_REMEMBERED: Final = 1024
+_PLANS: Final = 128
+
+
+def column_key(name: object) -> str:
+    """Returns the canonical form of a column's name: ``native-country`` and ``nativeCountry`` have the same.
+
+    Case, punctuation, blanks and control characters do not matter. A name of nothing else is its own form.
+    """
+    text = line(name, NAME_LIMIT) or ""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    kept = [char for char in folded if unicodedata.category(char)[0] in _KEPT and char != "\ufffd"]
+    return "".join(kept) or text
+
+
+@dataclass(frozen=True, slots=True)
+class NamePlan:
+    """How the names of one row belong to the declared columns."""
+
+    names: Mapping[str, str]
+    """Declared column of each name that has another form."""
+    absent: frozenset[str]
+    """Declared columns that the row does not have."""
+    unclear: frozenset[str]
+    """Those of them that a name of the row could mean, as well as another column."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the row can stay as it is."""
+        return not self.names and not self.unclear
+
+
+class ColumnNames:
+    """Compares names with the declared columns in one canonical form.
+
+    Args:
+        names: The declared columns.
+        sensitive: Those that are sensitive, declared or not.
+    """
+
+    def __init__(self, names: Iterable[str], sensitive: Collection[str] = ()) -> None:
+        self._by_key: dict[str, tuple[str, ...]] = {}
+        for name in sorted(set(names)):
+            self._by_key[column_key(name)] = (*self._by_key.get(column_key(name), ()), name)
+        for name in sorted(sensitive):
+            self._by_key.setdefault(column_key(name), (name,))
+        self.declared: frozenset[str] = frozenset(name for found in self._by_key.values() for name in found)
+        """All columns, those that are sensitive and not declared otherwise too."""
+        self.sensitive_keys: frozenset[str] = frozenset(map(column_key, sensitive))
+        """Canonical forms of the sensitive columns."""
+        self._sensitive: dict[str, str | None] = {}
+        self._plans: dict[tuple[str, ...], NamePlan] = {}
+
+    def candidates(self, name: str) -> tuple[str, ...]:
+        """Returns the declared columns that a name can mean; only itself if it is one."""
+        return (name,) if name in self.declared else self._by_key.get(column_key(name), ())
+
+    def find(self, name: str) -> str | None:
+        """Returns the declared column that a name means; None if there is none, or more than one."""
+        found = self.candidates(name)
+        return found[0] if len(found) == 1 else None
+
+    def find_field(self, names: Iterable[str]) -> str | None:
+        """Returns the declared column of a field with several names; a sensitive one first, None if there are more."""
+        found: dict[str, None] = {}
+        for name in names:
+            key = self.sensitive_key(name)
+            if key is not None:
+                return self._by_key[key][0]
+            found.update(dict.fromkeys(self.candidates(name)))
+        return next(iter(found)) if len(found) == 1 else None
+
+    def is_sensitive(self, name: str) -> bool:
+        """Whether a value under this name may be one of a sensitive column."""
+        return self.sensitive_key(name) is not None
+
+    def sensitive_key(self, name: str) -> str | None:
+        """Returns the canonical form of the sensitive column that a name, or a part of a path, means."""
+        if not self.sensitive_keys:
+            return None
+        if name not in self._sensitive:
+            if len(self._sensitive) >= _REMEMBERED:
+                self._sensitive.clear()
+            self._sensitive[name] = self._find_sensitive(name)
+        return self._sensitive.get(name)
+
+    def _find_sensitive(self, name: str) -> str | None:
+        parts = _PARTS.split(name)[-_MOST_PARTS:]
+        runs = [parts[start:end] for start in range(len(parts)) for end in range(start + 1, len(parts) + 1)]
+        keys = [column_key(name), *(column_key(".".join(run)) for run in runs if any(run))]
+        return next((key for key in keys if key in self.sensitive_keys), None)
+
+    def plan(self, names: tuple[str, ...]) -> NamePlan:
+        """Returns how the names of a row belong to the declared columns."""
+        plan = self._plans.get(names)
+        if plan is None:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            plan = self._plans[names] = self._make_plan(names)
+        return plan
+
+    def _make_plan(self, names: tuple[str, ...]) -> NamePlan:
+        found = self.declared.intersection(names)
+        renamed: dict[str, str] = {}
+        possible: set[str] = set()
+        for name in names:
+            candidates = () if name in found else self.candidates(name)
+            free = [column for column in candidates if column not in found and column not in renamed.values()]
+            if len(candidates) == 1 and free:
+                renamed[name] = free[0]
+            elif len(candidates) > 1:
+                possible.update(free)
+        absent = self.declared.difference(found, renamed.values())
+        return NamePlan(renamed, absent, absent & possible)

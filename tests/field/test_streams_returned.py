@@ -1,0 +1,154 @@
+"""A result that is not finished when the function returns is followed to its end.
+
+Sources: langfuse/langfuse#7749, microsoft/promptflow#3120, pydantic/pydantic-ai#4173; mlflow/mlflow#25790 (a consumer that
+stops early), DataDog/dd-trace-py#13377 (the span is over before the stream begins), Arize-ai/openinference#2515 (a stream that
+nobody reads leaks its span).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import otel_ml
+from otel_ml.testing import InMemoryTelemetry
+
+
+@pytest.fixture(params=["own", "guest"])
+def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
+    with InMemoryTelemetry(request.param) as kit:
+        yield kit
+
+
+async def tokens(count: int = 3) -> AsyncIterator[int]:
+    for index in range(count):
+        await asyncio.sleep(0.02)
+        yield index
+
+
+def words(count: int = 3) -> Iterator[int]:
+    for index in range(count):
+        time.sleep(0.02)
+        yield index
+
+
+async def read(stream: Any) -> list[int]:
+    return [item async for item in stream]
+
+
+def plain_async(model: otel_ml.Model) -> list[int]:
+    return asyncio.run(read(model.track(lambda features: tokens())({"a": 1})))
+
+
+def awaited_async(model: otel_ml.Model) -> list[int]:
+    @model.track
+    async def generate(features: Any) -> Any:
+        return tokens()
+
+    async def run() -> list[int]:
+        return await read(await generate({"a": 1}))
+
+    return asyncio.run(run())
+
+
+def plain(model: otel_ml.Model) -> list[int]:
+    return list(model.track(lambda features: words())({"a": 1}))
+
+
+@pytest.mark.parametrize("run", [plain, plain_async, awaited_async])
+def test_a_returned_generator_is_followed(kit: InMemoryTelemetry, run: Callable[[otel_ml.Model], list[int]]) -> None:
+    """The duration is that of the stream, its first item has a time, and nothing counts as not recognised."""
+    assert run(otel_ml.Model("writer", "1")) == [0, 1, 2]
+    metrics = kit.metrics()
+
+    (duration,), (first,) = metrics["ml.prediction.duration"], metrics["ml.prediction.first_item.duration"]
+    assert duration["count"] == first["count"] == 1
+    assert duration["sum"] > 0.05
+    assert 0.01 < first["sum"] < duration["sum"]
+    assert sum(point["value"] for point in metrics.get("otelml.unrecognised.outputs", [])) == 0
+    assert sum(point["value"] for point in metrics["ml.prediction.active"]) == 0
+
+
+def test_a_stream_that_is_broken_off_or_never_read_is_cancelled(kit: InMemoryTelemetry) -> None:
+    """Both end as cancelled calls, which are no errors, and no call stays active."""
+    track = otel_ml.Model("writer", "1").track(lambda features: words())
+    begun = track({"a": 1})
+    assert next(begun) == 0
+    begun.close()
+    track({"a": 1})
+    del begun
+    gc.collect()
+    metrics = kit.metrics()
+
+    failed = {p["attributes"].get("error.type"): p["value"] for p in metrics["ml.prediction.errors"] if p["value"]}
+    assert failed == {"cancelled": 2}
+    assert sum(point["value"] for point in metrics["ml.prediction.active"]) == 0
+
+
+def test_an_error_in_the_stream_is_the_error_of_the_prediction(kit: InMemoryTelemetry) -> None:
+    """It passes through as the same object, and the span below the stream is a child of the prediction."""
+    failure = ValueError("no more words")
+
+    def broken() -> Iterator[int]:
+        yield 1
+        assert otel_ml.current_prediction().id
+        raise failure
+
+    stream = otel_ml.Model("writer", "1").track(lambda features: broken())({"a": 1})
+    assert next(stream) == 1
+    with pytest.raises(ValueError, match="no more words") as caught:
+        next(stream)
+
+    assert caught.value is failure
+    failed = {
+        p["attributes"].get("error.type"): p["value"] for p in kit.metrics()["ml.prediction.errors"] if p["value"]
+    }
+    assert failed == {"ValueError": 1}
+
+
+def test_what_is_sent_into_a_returned_generator_arrives(kit: InMemoryTelemetry) -> None:
+    """`send` and the returned value work as on the generator itself."""
+
+    def dialogue() -> Any:
+        heard = yield "hello"
+        return {"prediction": heard, "probability": 0.9}
+
+    stream = otel_ml.Model("writer", "1").track(lambda features: dialogue())({"a": 1})
+    assert next(stream) == "hello"
+    with pytest.raises(StopIteration) as stop:
+        stream.send("yes")
+
+    assert stop.value.value == {"prediction": "yes", "probability": 0.9}
+    counted = {p["attributes"].get("ml.prediction.class"): p["value"] for p in kit.metrics()["ml.predictions"]}
+    assert counted["yes"] == 1
+
+
+def test_a_future_is_followed(kit: InMemoryTelemetry) -> None:
+    """A job in a pool ends the prediction when it is done; the caller gets the same future."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def slow() -> dict[str, Any]:
+            time.sleep(0.05)
+            return {"prediction": 1, "probability": 0.9}
+
+        future = pool.submit(slow)
+        assert otel_ml.Model("writer", "1").track(lambda features: future)({"a": 1}) is future
+        future.result()
+    metrics = kit.metrics()
+
+    assert sum(point["sum"] for point in metrics["ml.prediction.duration"]) > 0.03
+    assert {p["attributes"].get("ml.prediction.class"): p["value"] for p in metrics["ml.predictions"]}["1"] == 1
+
+
+def test_other_streams_are_named_in_the_line(kit: InMemoryTelemetry, caplog: pytest.LogCaptureFixture) -> None:
+    """An iterator of the user's own type is returned untouched; the line says that the stream was not followed."""
+    result = map(str, [1, 2])
+
+    assert otel_ml.Model("writer", "1").track(lambda features: result)({"a": 1}) is result
+    assert [line for line in caplog.records if "the prediction ended before it began" in line.getMessage()]
