@@ -42,8 +42,8 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         name = (error.name or "").partition(".")[0]
         if name not in _EXTRA:
             raise
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise ConsoleError(f"the console needs {name}: pip install 'otel-ml[console]'") from error
+        if isinstance(error, ModuleNotFoundError):
+            raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
         reason = str(error).strip().partition("\n")[0]
         raise ConsoleError(f"the console cannot import {name}, which is installed: {reason}") from error
     with _bound(options) as listening:
