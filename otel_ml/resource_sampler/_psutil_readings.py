@@ -84,7 +84,7 @@ class PortableHostSource:
         disks = _psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
         for device, counts in list(disks.items())[:MAX_DISKS]:
             for direction in ("read", "write"):
-                attributes = {semconv.SYSTEM_DEVICE: device, semconv.DISK_IO_DIRECTION: direction}
+                attributes = {semconv.SYSTEM_DEVICE_NAME: device, semconv.DISK_IO_DIRECTION: direction}
                 yield Reading(semconv.SYSTEM_DISK_IO, getattr(counts, f"{direction}_bytes"), attributes)
                 yield Reading(semconv.SYSTEM_DISK_OPERATIONS, getattr(counts, f"{direction}_count"), attributes)
                 seconds = getattr(counts, f"{direction}_time") / 1000
@@ -97,7 +97,7 @@ class PortableHostSource:
                 continue
             seen.add(mount.device)
             attributes = {
-                semconv.SYSTEM_DEVICE: mount.device,
+                semconv.SYSTEM_DEVICE_NAME: mount.device,
                 semconv.SYSTEM_FILESYSTEM_TYPE: mount.fstype,
                 semconv.SYSTEM_FILESYSTEM_MODE: "ro" if "ro" in mount.opts.split(",") else "rw",
                 semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: mount.mountpoint,

@@ -1,7 +1,7 @@
 """Every name that otel-ml emits or reads: metrics, spans, events, attributes and environment variables.
 
 There is one file per subject. A metric is a row of data: OTel name, instrument, unit (UCUM), one sentence and, for a
-histogram, its buckets. Names follow the OpenTelemetry semantic conventions 1.44. ``ml.*`` names predictive models, for
+histogram, its buckets. Names follow the OpenTelemetry semantic conventions 1.45. ``ml.*`` names predictive models, for
 which there are no conventions, and ``otelml.*`` names this software itself. `prometheus_name` returns the name that
 dashboards and rules use. ``python -m otel_ml.semconv`` prints all of them as the page ``REFERENCE.md``.
 """

@@ -18,7 +18,7 @@ class Metric(NamedTuple):
     """Upper bounds of the buckets of a histogram."""
 
 
-SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.45.0"
 SCOPE: Final = "otel_ml"
 """Instrumentation scope of all telemetry that goes through the OTel API."""
 

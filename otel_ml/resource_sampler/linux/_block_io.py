@@ -56,8 +56,8 @@ class BlockIo:
         found = None
         if not is_virtual(name):
             found = (
-                {semconv.SYSTEM_DEVICE: name, semconv.DISK_IO_DIRECTION: "read"},
-                {semconv.SYSTEM_DEVICE: name, semconv.DISK_IO_DIRECTION: "write"},
+                {semconv.SYSTEM_DEVICE_NAME: name, semconv.DISK_IO_DIRECTION: "read"},
+                {semconv.SYSTEM_DEVICE_NAME: name, semconv.DISK_IO_DIRECTION: "write"},
             )
         if len(self._known) >= _DEVICES_KEPT:
             self._known.clear()

@@ -71,7 +71,7 @@ class Disks:
         found = None
         # the kernel writes the slash of a name such as cciss/c0d0 as an exclamation mark in /sys
         if not is_virtual(name) and (self._sys_block / name.replace("/", "!")).exists():
-            device = {semconv.SYSTEM_DEVICE: name}
+            device = {semconv.SYSTEM_DEVICE_NAME: name}
             found = (
                 device,
                 {**device, semconv.DISK_IO_DIRECTION: "read"},

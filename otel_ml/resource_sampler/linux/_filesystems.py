@@ -96,7 +96,7 @@ class Filesystems:
 
 def _described(device: str, point: str, kind: str, mode: str) -> tuple[str, _Attributes, tuple[_Attributes, ...]]:
     attributes = {
-        semconv.SYSTEM_DEVICE: device,
+        semconv.SYSTEM_DEVICE_NAME: device,
         semconv.SYSTEM_FILESYSTEM_TYPE: kind,
         semconv.SYSTEM_FILESYSTEM_MODE: mode,
         semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: point,

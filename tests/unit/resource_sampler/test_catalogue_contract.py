@@ -51,8 +51,8 @@ otelml.model.gpu.memory.usage | updowncounter | By | hw.id ml.model.name ml.mode
 otelml.gpu.process.count | updowncounter | {{process}} | {DEVICE} otelml.gpu.process.owner | nvmlDeviceGetComputeRunningProcesses
 otelml.sampler.nvml.call.duration | histogram | s | otelml.sampler.nvml.call | timer latencyUsec
 """
-DISK, NETWORK = "system.device disk.io.direction", "network.interface.name network.io.direction"
-MOUNT = "system.device system.filesystem.type system.filesystem.mode system.filesystem.mountpoint"
+DISK, NETWORK = "system.device.name disk.io.direction", "network.interface.name network.io.direction"
+MOUNT = "system.device.name system.filesystem.type system.filesystem.mode system.filesystem.mountpoint"
 PRESSURE = "otelml.pressure.resource otelml.pressure.stall.type otelml.pressure.scope"
 OTHERS = f"""
 system.cpu.time | counter | s | cpu.mode | /proc/stat
@@ -66,7 +66,7 @@ system.paging.faults | counter | {{fault}} | system.paging.fault.type | /proc/vm
 system.disk.io | counter | By | {DISK} | /proc/diskstats
 system.disk.operations | counter | {{operation}} | {DISK} | /proc/diskstats
 system.disk.operation_time | counter | s | {DISK} | /proc/diskstats
-system.disk.io_time | counter | s | system.device | /proc/diskstats
+system.disk.io_time | counter | s | system.device.name | /proc/diskstats
 system.filesystem.usage | updowncounter | By | {MOUNT} system.filesystem.state | statvfs
 system.filesystem.utilization | gauge | 1 | {MOUNT} | statvfs
 system.network.io | counter | By | {NETWORK} | /proc/net/dev

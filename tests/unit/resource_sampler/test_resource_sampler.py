@@ -29,7 +29,7 @@ class Scripted:
             raise item
         if isinstance(item, Gap):
             return Report((), (item,))
-        return Report((Reading(self.metric, item, {"system.device": "vda"}),))
+        return Report((Reading(self.metric, item, {"system.device.name": "vda"}),))
 
     def close(self):
         self.closed += 1
@@ -46,7 +46,7 @@ def points(collected, name="system.disk.io"):
     return collected.get(name)
 
 
-VDA = {"system.device": "vda"}
+VDA = {"system.device.name": "vda"}
 
 
 def test_two_ticks_reach_the_reader_and_counters_never_fall(provider, collect):

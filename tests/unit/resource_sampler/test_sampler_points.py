@@ -25,13 +25,13 @@ def test_a_small_step_back_holds_the_last_value():
 def test_the_memory_of_series_is_bounded_and_keeps_those_that_are_read():
     """Devices that come and go do not fill the memory, and those that stay keep their offset."""
     points = Points()
-    points.convert([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device": "vda"})])
+    points.convert([Reading(semconv.SYSTEM_DISK_IO, 100, {"system.device.name": "vda"})])
     for number in range(3 * MAX_SERIES):
         raw = 100 if number == 0 else 10
-        readings = [Reading(semconv.SYSTEM_DISK_IO, raw, {"system.device": name}) for name in ("vda", str(number))]
+        readings = [Reading(semconv.SYSTEM_DISK_IO, raw, {"system.device.name": name}) for name in ("vda", str(number))]
         found, _ = points.convert(readings)
     assert len(points) <= MAX_SERIES
-    assert found["system.disk.io"][0] == (110, {"system.device": "vda"})
+    assert found["system.disk.io"][0] == (110, {"system.device.name": "vda"})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -0.5, 2**63])

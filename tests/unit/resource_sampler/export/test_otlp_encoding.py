@@ -20,7 +20,7 @@ def decoded(points, histograms=(), now_ns=2_000):
 def test_a_request_is_what_the_protocol_says():
     """Resource, scope, schema, and each metric with its kind, unit, description, times, values and attributes."""
     points = {
-        semconv.SYSTEM_DISK_IO.name: [(2**40, {"system.device": "vda", "disk.io.direction": "read"})],
+        semconv.SYSTEM_DISK_IO.name: [(2**40, {"system.device.name": "vda", "disk.io.direction": "read"})],
         semconv.CONTAINER_MEMORY_USAGE.name: [(-5, {})],
         semconv.SYSTEM_CPU_UTILIZATION.name: [(0.5, {"cpu.mode": "user"}), (1, {"cpu.logical_number": 300})],
     }
@@ -42,7 +42,7 @@ def test_a_request_is_what_the_protocol_says():
     (point,) = disk.sum.data_points
     assert (point.as_int, point.start_time_unix_nano, point.time_unix_nano) == (2**40, 1_000, 2_000)
     assert {each.key: each.value.string_value for each in point.attributes} == {
-        "system.device": "vda",
+        "system.device.name": "vda",
         "disk.io.direction": "read",
     }
     assert (memory.sum.is_monotonic, memory.sum.data_points[0].as_int) == (False, -5)

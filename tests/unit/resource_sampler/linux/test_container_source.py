@@ -50,10 +50,10 @@ PRESSURE = [
 
 
 DISK_IO = [
-    ("container.disk.io", 1048576, {"system.device": "vda", "disk.io.direction": "read"}),
-    ("container.disk.io", 4096, {"system.device": "vda", "disk.io.direction": "write"}),
-    ("container.disk.io", 512, {"system.device": "8:16", "disk.io.direction": "read"}),
-    ("container.disk.io", 0, {"system.device": "8:16", "disk.io.direction": "write"}),
+    ("container.disk.io", 1048576, {"system.device.name": "vda", "disk.io.direction": "read"}),
+    ("container.disk.io", 4096, {"system.device.name": "vda", "disk.io.direction": "write"}),
+    ("container.disk.io", 512, {"system.device.name": "8:16", "disk.io.direction": "read"}),
+    ("container.disk.io", 0, {"system.device.name": "8:16", "disk.io.direction": "write"}),
 ]
 
 

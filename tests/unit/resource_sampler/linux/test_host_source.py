@@ -80,25 +80,25 @@ def test_swap_and_page_faults(data, flat):
 def test_disks_are_whole_and_real(data, flat):
     """Partitions, loop, zram and device-mapper devices would count the same bytes twice or none."""
     rows = flat(host(data, parts=("disk",)).read())
-    assert [row for row in rows if row[2]["system.device"] == "vda"] == [
-        ("system.disk.io", 3422538 * 512, {"system.device": "vda", "disk.io.direction": "read"}),
-        ("system.disk.operations", 85694, {"system.device": "vda", "disk.io.direction": "read"}),
-        ("system.disk.operation_time", 12.084, {"system.device": "vda", "disk.io.direction": "read"}),
-        ("system.disk.io", 9834080 * 512, {"system.device": "vda", "disk.io.direction": "write"}),
-        ("system.disk.operations", 19059, {"system.device": "vda", "disk.io.direction": "write"}),
-        ("system.disk.operation_time", 80.157, {"system.device": "vda", "disk.io.direction": "write"}),
-        ("system.disk.io_time", 12.42, {"system.device": "vda"}),
+    assert [row for row in rows if row[2]["system.device.name"] == "vda"] == [
+        ("system.disk.io", 3422538 * 512, {"system.device.name": "vda", "disk.io.direction": "read"}),
+        ("system.disk.operations", 85694, {"system.device.name": "vda", "disk.io.direction": "read"}),
+        ("system.disk.operation_time", 12.084, {"system.device.name": "vda", "disk.io.direction": "read"}),
+        ("system.disk.io", 9834080 * 512, {"system.device.name": "vda", "disk.io.direction": "write"}),
+        ("system.disk.operations", 19059, {"system.device.name": "vda", "disk.io.direction": "write"}),
+        ("system.disk.operation_time", 80.157, {"system.device.name": "vda", "disk.io.direction": "write"}),
+        ("system.disk.io_time", 12.42, {"system.device.name": "vda"}),
     ]
-    assert {row[2]["system.device"] for row in rows} == {"vda", "nvme0n1"}
+    assert {row[2]["system.device.name"] for row in rows} == {"vda", "nvme0n1"}
 
 
 def test_file_systems_are_local_and_counted_once(data, flat):
     """The root, then one row a block device; no network, image or bind mount; one that refuses is a gap."""
     report = host(data, parts=("filesystem",)).read()
     base = {"system.filesystem.mode": "rw"}
-    root = {"system.device": "overlay", "system.filesystem.type": "overlay", "system.filesystem.mountpoint": "/"}
+    root = {"system.device.name": "overlay", "system.filesystem.type": "overlay", "system.filesystem.mountpoint": "/"}
     models = {
-        "system.device": "/dev/vda",
+        "system.device.name": "/dev/vda",
         "system.filesystem.type": "ext4",
         "system.filesystem.mountpoint": "/models/cache one",
     }
