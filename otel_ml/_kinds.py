@@ -46,6 +46,9 @@ _KINDS = {
     ("tensorflow", "Tensor"): "shaped",
     ("cupy", "ndarray"): "shaped",
     ("starlette", "HTTPConnection"): "request",
+    ("sqlalchemy", "Row"): "database_row",
+    ("sqlite3", "Row"): "database_row",
+    ("asyncpg", "Record"): "database_row",
 }
 _LIBRARIES = frozenset(library for library, _ in _KINDS)
 _KNOWN_KINDS = 256
@@ -202,7 +205,7 @@ def _rows_of(value: Any, family: str, rows: slice) -> tuple[list[Any], int] | No
 
 
 def pairs(value: object, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
-    """Returns the first items of a mapping, and its length; None for anything else and for a web request.
+    """Returns the first items of a mapping or of a database's row, and its length; None for a web request, and others.
 
     A subclass of dict is read by the methods of dict, not by its own.
     """
@@ -213,7 +216,11 @@ def _pairs(value: Any, limit: int) -> tuple[list[tuple[Any, Any]], int] | None:
     cls = type(value)
     if issubclass(cls, dict):
         return list(islice(dict.items(value), limit)), dict.__len__(value)
-    if not issubclass(cls, Mapping) or _kind(cls) == "request":
+    family = _kind(cls)
+    if family == "database_row":
+        value = getattr(value, "_mapping", value)
+        return [(key, value[key]) for key in islice(value.keys(), limit)], len(value)
+    if not issubclass(cls, Mapping) or family == "request":
         return None
     found = [(key, item) for key, item in islice(value.items(), limit)]
     return found, max(len(value), len(found))

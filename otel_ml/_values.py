@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast, overload
 
 from otel_ml._guard import attempt
@@ -176,13 +176,19 @@ def plain(value: object, *, depth: int = 6, items: int = 200) -> Any:
 
 
 class Copy:
-    """Copies one structure and counts the values that it may still keep."""
+    """Copies one structure and counts the values that it may still keep.
 
-    __slots__ = ("items", "left")
+    Args:
+        items: Entries kept of each mapping and each list.
+        record: Returns the named values of an object that becomes a mapping, None for any other.
+    """
 
-    def __init__(self, items: int) -> None:
+    __slots__ = ("items", "left", "record")
+
+    def __init__(self, items: int, record: Callable[[object], list[tuple[Any, Any]] | None] | None = None) -> None:
         self.items = items
         self.left = _NODES
+        self.record = record
 
     def convert(self, value: object, depth: int) -> Any:
         """Returns a value as builtin values, at most so deep."""
@@ -194,6 +200,9 @@ class Copy:
         found = pairs(value, room)
         if found is not None:
             return self._mapping(found[0], found[1], depth)
+        named = self.record(value) if self.record is not None else None
+        if named is not None:
+            return self._mapping(named[:room], len(named), depth)
         listed = sequence(value, room) or members(value, room)
         if listed is not None:
             return self._list(listed[0], listed[1], depth)

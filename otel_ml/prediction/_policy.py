@@ -16,24 +16,20 @@ from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._columns import (
     column_names,
     is_uncertain,
-    sensitive_values,
-    undeclared_values,
     without_sensitive,
 )
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row
+from otel_ml.prediction.boundary._payloads import open_payload
+from otel_ml.prediction.boundary._secrets import secret_texts
 from otel_ml.quality import FeatureMonitor
 
 Events = Literal["sampled", "all", "errors", "off"]
 Capture = Literal["declared", "all", "none"]
 
 _UNKNOWN = ("",)
-SECRET_ROWS = 1000
-"""Rows of a batch whose sensitive values are replaced in log lines."""
-SECRET_LENGTH = 3
-"""Shorter values are not replaced: they would be found everywhere."""
 NAMES_SHOWN = 5
 NAME_SHOWN = 64
 """Columns that a log line names, and characters of each."""
@@ -76,6 +72,10 @@ class ModelPolicy:
     def captures_undeclared(self) -> bool:
         """Whether events carry features that no profile or schema declares."""
         return self.capture == "all" and self.events != "off"
+
+    def open_payload(self, request: Any) -> Any:
+        """Returns the row or the rows in what the model was called with."""
+        return open_payload(request, self._columns)
 
     def snapshot(self, features: Any) -> dict[str, object] | FeatureBatch | None:
         """Returns a bounded plain copy of the features.
@@ -143,26 +143,11 @@ class ModelPolicy:
             return flat_json({"prediction": label, "score": score})
         return flat_json({"features": captured, "prediction": label, "score": score})
 
-    def secrets(self, given: Any, snapshot: dict[str, object] | FeatureBatch | None) -> tuple[str, ...]:
-        """Returns the values that are or may be sensitive as texts, the longest first; bounded.
-
-        Args:
-            given: What the prediction was called with.
-            snapshot: Its copy; None if it could not be matched to the columns, so that any value may be sensitive.
-        """
-        columns = self._columns
-        if columns is None:
-            return ()
-        features = _features.snapshot(given) if snapshot is None else snapshot
-        rows = [features] if isinstance(features, dict) else []
-        if isinstance(features, FeatureBatch):
-            rows = [features.row(index) for index in range(min(features.rows, SECRET_ROWS))]
-        texts: set[str] = set()
-        for row in rows:
-            texts.update(str(value) for _, value in sensitive_values(row, columns))
-            if is_uncertain(row, row, columns):
-                texts.update(map(str, undeclared_values(row, columns)))
-        return tuple(sorted((secret for secret in texts if len(secret) >= SECRET_LENGTH), key=len, reverse=True))
+    def secrets(
+        self, request: Any, snapshot: dict[str, object] | FeatureBatch | None, *, is_whole: bool
+    ) -> tuple[str, ...]:
+        """Returns the texts of values that are or may be sensitive, as `secret_texts` does."""
+        return () if self._columns is None else secret_texts(request, snapshot, self._columns, is_whole=is_whole)
 
     def wants_event(self, outcome: Outcome, *, sampled: bool) -> bool:
         """Whether this prediction emits its event."""

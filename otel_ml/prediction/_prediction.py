@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -355,10 +356,11 @@ class Prediction:
 
     def _take_features(self) -> None:
         """Copies the features as they are now, before the wrapped code may change them."""
-        given = unwrap(self._features)
+        request = self._features
         self._is_taken = True
         self._features = None
         policy = self._binding.policy
+        given = _guard.call("prediction.payload", policy.open_payload, request)
         if given is None:
             policy.warn_no_row()
             return
@@ -366,11 +368,16 @@ class Prediction:
         if self._consent or self._binding.wants_features:
             self._features = _guard.call("prediction.features", policy.snapshot, given)
             if policy.is_sensitive:
-                self._secrets = _guard.call("prediction.secrets", policy.secrets, given, self._features) or ()
+                self._secrets = self._find_secrets(request, given)
             if isinstance(self._features, FeatureBatch):
                 _guard.call("prediction.slices", self._count_slices, given, self._features)
         else:
             policy.warn_undeclared()
+
+    def _find_secrets(self, request: Any, given: Any) -> tuple[str, ...]:
+        """Returns the sensitive values of a call, which log lines inside it must not have."""
+        find = functools.partial(self._binding.policy.secrets, is_whole=given is unwrap(request))
+        return _guard.call("prediction.secrets", find, request, self._features) or ()
 
     def _count_slices(self, given: Any, batch: FeatureBatch) -> None:
         """Counts the rows of a large batch that the copy does not have, and what the copy lacks of each row."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from sys import maxsize
-from types import SimpleNamespace
 from typing import Any, Final
 
 from otel_ml._guard import attempt
 from otel_ml.config import ConfigError
+from otel_ml.prediction._annotations import (
+    columns_declared,
+    declared_column,
+    has_own_type,
+    is_injected,
+    is_of_framework,
+    is_scalar,
+    resolved_signature,
+)
 from otel_ml.prediction.boundary._feature_rows import PartialRow
-from otel_ml.prediction.boundary._records import alias_texts
 from otel_ml.quality import ColumnNames, column_key
 
 USUAL: Final = (
@@ -49,11 +54,6 @@ NEVER: Final = frozenset(
 )
 """Names of arguments that a language, a framework or the service puts there."""
 _FIRST: Final = ("self", "cls", "mcs", "metacls", "_self", "_cls")
-_FRAMEWORKS: Final = frozenset(
-    ("starlette", "fastapi", "flask", "werkzeug", "django", "aiohttp", "litestar", "sanic", "tornado", "falcon", "grpc")
-)
-_INJECTED: Final = frozenset(("Depends", "Security", "Header", "Cookie"))
-"""Markers of FastAPI for arguments that are no input of the model."""
 _REQUESTS: Final = frozenset(map(column_key, ("request", "req")))
 _SCALARS: Final = (int, float, str, bool)
 _ABSENT: Final = object()
@@ -130,8 +130,9 @@ def find_features(
 ) -> FeatureArguments:
     """Decides which arguments are the features.
 
-    In this order: the chosen one; parameters that are named like declared columns, which form the row; a usual name;
-    all parameters of a function of scalars; ``**row``; the first parameter that is not excluded.
+    In this order: the chosen one; parameters that are named like declared columns, which form the row; the one whose
+    class declares at least half of the columns; a usual name; all parameters of a function of scalars; the first
+    parameter that is not excluded, one that is no scalar before the others; ``**row``.
 
     Args:
         function: The predicting function.
@@ -158,37 +159,18 @@ def _found(parameters: list[inspect.Parameter], columns: ColumnNames | None) -> 
     row = _columns_of(given, columns)
     if row and (usual is None or columns is None or 2 * len(row) >= len(columns.declared)):
         return _row(row, parameters, rest, columns)
-    if usual is None and columns is None and len(possible) > 1 and all(_is_scalar(each) for _, each in possible):
+    declaring = _declaring(parameters, columns)
+    if declaring is not None:
+        return _single(*declaring)
+    if usual is None and columns is None and len(possible) > 1 and all(is_scalar(each) for _, each in possible):
         return _row([(position, each, each.name) for position, each in possible], parameters, None, None)
     if usual is not None or possible:
-        return _single(*(usual or possible[0]))
+        return _single(*(usual or next((each for each in possible if not is_scalar(each[1])), possible[0])))
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         first = sum(each.kind in _NAMED for each in parameters)
         argument = Argument(first, "features", "features")
         return FeatureArguments(first, (argument,), takes_rest=rest is not None)
     return _row([], parameters, rest, columns) if rest is not None else FeatureArguments()
-
-
-def resolved_signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Returns the signature of a function; annotations that are texts are resolved where they can be. May raise."""
-    signature = inspect.signature(function)
-    inner: Any = inspect.unwrap(function)
-    while isinstance(inner, partial):
-        inner = inspect.unwrap(inner.func)
-    names = getattr(inner, "__globals__", None) or getattr(type(inner).__call__, "__globals__", None)
-    if type(names) is not dict:
-        return signature
-    parameters = [each.replace(annotation=_resolve(each.annotation, names)) for each in signature.parameters.values()]
-    returned = _resolve(signature.return_annotation, names)
-    return signature.replace(parameters=parameters, return_annotation=returned)
-
-
-def _resolve(annotation: Any, names: dict[str, Any]) -> Any:
-    if type(annotation) is not str:
-        return annotation
-    holder = SimpleNamespace(__annotations__={"it": annotation})
-    hints = attempt(lambda: typing.get_type_hints(holder, names, include_extras=True))
-    return annotation if hints is None else hints["it"]
 
 
 def _chosen(parameters: list[inspect.Parameter], name: str, *, is_known: bool) -> FeatureArguments:
@@ -212,7 +194,7 @@ def _single(position: int, parameter: inspect.Parameter) -> FeatureArguments:
 
 def _argument(position: int, parameter: inspect.Parameter, key: str) -> Argument:
     default = parameter.default
-    if default is parameter.empty or _module(type(default)) in _FRAMEWORKS:
+    if default is parameter.empty or is_of_framework(type(default)):
         default = _ABSENT
     return Argument(position if parameter.kind in _NAMED else maxsize, parameter.name, key, default)
 
@@ -244,46 +226,41 @@ def _columns_of(
         return []
     found: dict[str, tuple[int, inspect.Parameter, str]] = {}
     for position, each in possible:
-        marks = (each.default, *getattr(each.annotation, "__metadata__", ()))
-        name = columns.find_field((*(text for mark in marks for text in attempt(alias_texts, mark) or ()), each.name))
+        name = declared_column(each, columns)
         if name is not None:
             found.setdefault(name, (position, each, name))
     return list(found.values())
+
+
+def _declaring(
+    parameters: list[inspect.Parameter], columns: ColumnNames | None
+) -> tuple[int, inspect.Parameter] | None:
+    """Returns the parameter whose class declares the most columns, at least half of them; an injected one last."""
+    if columns is None:
+        return None
+    counts = [
+        (columns_declared(each, columns), not is_injected(each), -position) for position, each in enumerate(parameters)
+    ]
+    declaring = [count for count in counts if 2 * count[0] >= len(columns.declared) > 0]
+    if not declaring:
+        return None
+    position = -max(declaring, key=lambda count: (count[1], count[0], count[2]))[2]
+    return position, parameters[position]
 
 
 def _is_given(position: int, parameter: inspect.Parameter) -> bool:
     """Whether a parameter is none that the language or a framework fills."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         return False
-    if position == 0 and parameter.name in _FIRST:
-        return False
-    marks = (parameter.default, *getattr(parameter.annotation, "__metadata__", ()))
-    is_injected = any(type(mark).__name__ in _INJECTED and _module(type(mark)) == "fastapi" for mark in marks)
-    return not is_injected and _module(_type_of(parameter)) not in _FRAMEWORKS
+    return not (position == 0 and parameter.name in _FIRST) and not is_injected(parameter)
 
 
 def _is_possible(parameter: inspect.Parameter) -> bool:
     """Whether a parameter that is no declared column can hold features by its name."""
     key = column_key(parameter.name)
-    if key not in NEVER:
-        return True
     # A request of a type of the service's own is its input.
-    return key in _REQUESTS and _type_of(parameter) not in (None, object, Any, *_SCALARS)
-
-
-def _type_of(parameter: inspect.Parameter) -> type | None:
-    annotation = getattr(parameter.annotation, "__origin__", parameter.annotation)
-    return annotation if isinstance(annotation, type) and annotation is not parameter.empty else None
-
-
-def _module(cls: type | None) -> str:
-    module = getattr(cls, "__module__", "")
-    return module.partition(".")[0] if type(module) is str else ""
+    return key not in NEVER or (key in _REQUESTS and has_own_type(parameter))
 
 
 def _is_named(parameter: inspect.Parameter, name: str) -> bool:
     return parameter.name == name or column_key(parameter.name) == column_key(name)
-
-
-def _is_scalar(parameter: inspect.Parameter) -> bool:
-    return _type_of(parameter) in _SCALARS

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard
 from otel_ml.config import ConfigError
+from otel_ml.prediction._annotations import resolved_signature
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._signature import FeatureArguments, find_features, resolved_signature
+from otel_ml.prediction._signature import FeatureArguments, find_features
 
 if TYPE_CHECKING:
     from typing_extensions import Self

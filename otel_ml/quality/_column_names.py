@@ -15,7 +15,9 @@ NAME_LIMIT: Final = 256
 _KEPT: Final = frozenset("LMNS")
 """Unicode categories that tell names apart: letters, marks, numbers and symbols. The others only separate words."""
 _PARTS: Final = re.compile(r"[.#/\[\]]+|__+")
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 _MOST_PARTS: Final = 8
+_MOST_WORDS: Final = 32
 _REMEMBERED: Final = 1024
 _PLANS: Final = 128
 
@@ -67,6 +69,7 @@ class ColumnNames:
         self.sensitive_keys: frozenset[str] = frozenset(map(column_key, sensitive))
         """Canonical forms of the sensitive columns."""
         self._sensitive: dict[str, str | None] = {}
+        self._derived: dict[str, bool] = {}
         self._plans: dict[tuple[str, ...], NamePlan] = {}
 
     def candidates(self, name: str) -> tuple[str, ...]:
@@ -89,8 +92,24 @@ class ColumnNames:
         return next(iter(found)) if len(found) == 1 else None
 
     def is_sensitive(self, name: str) -> bool:
-        """Whether a value under this name may be one of a sensitive column."""
-        return self.sensitive_key(name) is not None
+        """Whether a value under this name may be one of a sensitive column, or derived from one."""
+        return self.sensitive_key(name) is not None or self._is_derived(name)
+
+    def _is_derived(self, name: str) -> bool:
+        """Whether an undeclared name has the words of a sensitive column in it, such as ``native-country_US``."""
+        if not self.sensitive_keys:
+            return False
+        if name not in self._derived:
+            if len(self._derived) >= _REMEMBERED:
+                self._derived.clear()
+            is_declared = bool(self.candidates(name) or self.candidates(_PARTS.split(name)[-1]))
+            self._derived[name] = not is_declared and self._has_sensitive_words(name)
+        return self._derived.get(name, False)
+
+    def _has_sensitive_words(self, name: str) -> bool:
+        words = [key for word in _WORDS.findall(name[:NAME_LIMIT])[:_MOST_WORDS] if (key := column_key(word))]
+        runs = ("".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1))
+        return not self.sensitive_keys.isdisjoint(runs)
 
     def sensitive_key(self, name: str) -> str | None:
         """Returns the canonical form of the sensitive column that a name, or a part of a path, means."""

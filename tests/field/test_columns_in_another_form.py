@@ -6,8 +6,10 @@ Sources: EdwinWenink/udacity-ml-fastapi (6 of 11 columns counted as missing at e
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import sqlite3
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,19 @@ PROFILE = otel_ml.ReferenceProfile.fit(TRAIN)
 class In(BaseModel):
     hours: float = Field(alias="hours-per-week")
     work: str = Field(alias="workclass")
+
+
+class Wrapped(BaseModel):
+    applicant: In
+    request_id: str = "r-1"
+
+
+def database_row() -> sqlite3.Row:
+    """A row as a database driver gives it."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.row_factory = sqlite3.Row
+        row: sqlite3.Row = database.execute("SELECT 40.0 AS \"hours-per-week\", 'state' AS workclass").fetchone()
+        return row
 
 
 @dataclasses.dataclass
@@ -54,12 +69,19 @@ def counts(kit: InMemoryTelemetry) -> tuple[int, int, int]:
         ({"hours.per.week": 40, "Work-Class": "state"}, 1),
         ({"data": {"hours-per-week": 40.0, "workclass": "state"}}, 1),
         ({"hours": {"per": {"week": 40.0}}, "workclass": "state"}, 1),
+        (Wrapped(applicant=In(**{"hours-per-week": 40.0, "workclass": "state"})), 1),
+        ([Wrapped(applicant=In(**{"hours-per-week": 40.0, "workclass": "state"}))] * 3, 3),
+        ({"hours_per_week": 40.0, "job": {"workclass": "state"}}, 1),
+        ([{"hours_per_week": 40.0, "job": {"workclass": "state"}}] * 2, 2),
+        (pd.DataFrame({"workclass": ["state"] * 3}, index=pd.Index([40.0] * 3, name="hours-per-week")), 3),
+        (database_row(), 1),
         (pd.DataFrame({"Hours per week": [40.0] * 4, "Workclass": ["state"] * 4}), 4),
         (pd.DataFrame([[40.0, "state"]] * 4), 4),
         (pd.Series([40.0, "state"]), 1),
         (np.array([("state", 40.0)] * 2, dtype=[("workclass", "U9"), ("hours_per_week", "f8")]), 2),
     ],
-    ids=["alias", "models", "dataclass", "mapping", "dots", "wrapped", "path", "frame", "no names", "series", "fields"],
+    ids=["alias", "models", "dataclass", "mapping", "dots", "wrapped", "path", "inner model", "inner models"]
+    + ["in part", "rows in part", "index", "database", "frame", "no names", "series", "fields"],
 )
 def test_the_values_are_counted(mode: Any, features: Any, rows: int) -> None:
     """Each value is in a bin; nothing is missing and nothing breaks a rule."""
@@ -102,13 +124,16 @@ class Lazy:
         30,
         [40.0, "state", 1.0],
         {"hours-per-week": object(), "workclass": object()},
-        {"rows": [{"hours-per-week": 40.0}]},
+        {"rows": [{"hours-per-week": 40.0}], "history": [{"hours-per-week": 30.0}]},
+        {"a": {"hours-per-week": 40.0, "workclass": "x"}, "b": {"hours-per-week": 30.0, "workclass": "y"}},
+        [{"a": {"hours-per-week": 40.0, "workclass": "x"}, "b": {"hours-per-week": 30.0, "workclass": "y"}}] * 2,
         object(),
         (value for value in [1]),
         {**{f"f{number}": 1.0 for number in range(1000)}, "hours-per-week": 40.0, "workclass": "state"},
         [{"hours-per-week": object(), "workclass": {"nested": 1}}] * 2,
     ],
-    ids=["computed", "lazy", "scalar", "too wide", "opaque", "rows inside", "object", "generator", "cut", "cells"],
+    ids=["computed", "lazy", "scalar", "too wide", "opaque", "rows inside", "two places", "two places in rows"]
+    + ["object", "generator", "cut", "cells"],
 )
 def test_what_was_not_looked_at_is_not_missing(mode: Any, features: Any) -> None:
     """A value that was not read is neither counted, nor missing, nor a violation."""

@@ -10,7 +10,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,11 @@ ROW = {"age": 30.0, "income": 2.5}
 
 
 class Applicant(BaseModel):
+    age: float
+    income: float
+
+
+class Fields(TypedDict):
     age: float
     income: float
 
@@ -99,6 +104,32 @@ def sagemaker(input_object: Any, model: Any) -> Any:
     return R
 
 
+def scalar_before(model_id: str, explain: bool | None, applicant: Applicant) -> Any:
+    return R
+
+
+def scalar_before_mapping(customer: int, info: dict[str, Any]) -> Any:
+    return R
+
+
+def optional_request(request: Applicant | None = None) -> Any:
+    return R
+
+
+def typed_user(user: Applicant) -> Any:
+    return R
+
+
+def dependency(
+    context: dict[str, Any], params: Annotated[Applicant, Depends()], session: Annotated[Any, Depends(dict)]
+) -> Any:
+    return R
+
+
+def typed_dict(context: Any, params: Fields) -> Any:
+    return R
+
+
 def several(*args: Any, **kwargs: Any) -> Any:
     return R
 
@@ -120,6 +151,12 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "web request": (web_request, ({"age": 1}, ROW), {}),
     "injected": (injected, ({"age": 1}, "agent", ROW), {}),
     "sagemaker": (sagemaker, (ROW, {"age": 1}), {}),
+    "scalar before": (scalar_before, ("m-1", True, Applicant(**ROW)), {}),
+    "scalar before mapping": (scalar_before_mapping, (17, ROW), {}),
+    "optional request": (optional_request, (Applicant(**ROW),), {}),
+    "typed user": (typed_user, (Applicant(**ROW),), {}),
+    "dependency": (dependency, ({"age": 1}, Applicant(**ROW), {"age": 2}), {}),
+    "typed dict": (typed_dict, ({"age": 1}, ROW), {}),
     "arguments": (several, (ROW,), {}),
     "arguments by keyword": (several, (), {"data": ROW, "context": 1}),
     "arguments as keywords": (several, (), ROW),

@@ -2,12 +2,14 @@
 
 Sources: EdwinWenink/udacity-ml-fastapi (a pydantic field `native_country` with the alias `native-country`), jainal09/envdrift#658
 (an aliased sensitive field is looked up by its field name), 567-labs/instructor#2491 and microsoft/simplechat#1270 (case and hyphen
-variants of a name are not withheld), papi-ux/polaris#465 (prefixed, camel case and run-together names).
+variants of a name are not withheld), papi-ux/polaris#465 (prefixed, camel case and run-together names), permitio/opal#921 and
+oceanbase/powercontext#1230 (models inside a payload reach the log by their repr), IBM/ai-privacy-toolkit#72 (one-hot columns).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import logging
 from collections.abc import Iterator
@@ -127,6 +129,19 @@ class Camel(NamedTuple):
     hoursPerWeek: float
 
 
+class Inner(BaseModel):
+    person: Aliased
+
+
+class InnerOld(BaseModelV1):
+    people: list[Old]
+
+
+@dataclasses.dataclass
+class Unnamed:
+    nation: str
+
+
 WIRE = {"native-country": CANARY, "hours-per-week": 40.0}
 SHAPES: dict[str, Any] = {
     "alias": Aliased(**WIRE),
@@ -136,6 +151,7 @@ SHAPES: dict[str, Any] = {
     "generator": Generated(nativeCountry=CANARY, hoursPerWeek=40.0),
     "inherited": Inherited(**WIRE),
     "extra": Open(**WIRE),
+    "inner": Inner(person=Aliased(**WIRE)),
     "root": Rooted(WIRE),
     "version 1": Old(**WIRE),
     "pydantic dataclass": Checked(**WIRE),
@@ -155,9 +171,38 @@ SHAPES: dict[str, Any] = {
     "series without names": pd.Series([CANARY, 40.0]),
     "structured row": np.array([(40.0, CANARY)], dtype=[("hours_per_week", "f8"), ("native_country", "U20")])[0],
 }
+ODD: dict[str, Any] = {
+    "inner models in a list": InnerOld(people=[Old(**WIRE)]),
+    "record as a value": {"native-country": Unnamed(CANARY), "hours-per-week": 40.0},
+    "bytes": {b"native-country": CANARY.encode(), b"hours-per-week": 40.0},
+    "deep": {"a": {"b": {"c": {"d": {"e": {"f": WIRE}}}}}},
+    "set": {CANARY, "x"},
+    "lists of mappings": [[WIRE], [WIRE]],
+    "three dimensions": np.array([[[CANARY]]], dtype=object),
+    "index": pd.DataFrame({"hours-per-week": [40.0]}, index=pd.Index([CANARY], name="native-country")),
+    "JSON": json.dumps(WIRE),
+    "JSON in bytes": json.dumps(WIRE).encode(),
+    "derived": {"native_country_code": CANARY, "native-country": "x", "hours-per-week": 40.0},
+    "derived path": {"native-country": "x", "lastNativeCountry": {"code": CANARY}, "hours-per-week": 40.0},
+    "prefixed": {"x_native_country": CANARY, "hours-per-week": 40.0},
+    "KServe": {"instances": [WIRE]},
+    "KServe lists": {"instances": [[CANARY, 40.0]]},
+    "KServe unknown": {"instances": [{"nation": CANARY, "hours-per-week": 40.0}]},
+    "KServe beside": {"instances": [{**WIRE, "native-country": "x"}], "parameters": {"native_country": CANARY}},
+    "protocol 2": {
+        "inputs": [
+            {"name": "native_country", "shape": [1], "datatype": "BYTES", "data": [CANARY]},
+            {"name": "hours_per_week", "shape": [1], "datatype": "FP32", "data": [40.0]},
+        ]
+    },
+    "split": {"dataframe_split": {"columns": ["hours-per-week", "native-country"], "data": [[40.0, CANARY]]}},
+    "Seldon": {"data": {"names": ["hours-per-week", "native-country"], "ndarray": [[40.0, CANARY]]}},
+    "Seldon without names": {"data": {"tensor": {"shape": [1, 3], "values": [1.0, CANARY, 40.0]}}},
+}
 BATCHES: dict[str, Any] = {
     "models": [Aliased(**WIRE), Aliased(**WIRE)],
     "mappings": [{"native_country": CANARY, "hours_per_week": 40.0}, WIRE],
+    "inner models": [Inner(person=Aliased(**WIRE)), Inner(person=Aliased(**WIRE))],
     "root": RootModel[list[Aliased]]([Aliased(**WIRE), Aliased(**WIRE)]),
     "named tuples": [Camel(CANARY, 40.0), Camel(CANARY, 40.0)],
     "columns": {"native_country": [CANARY, CANARY], "hours_per_week": [40.0, 40.0]},
@@ -200,7 +245,9 @@ def use(model: otel_ml.Model, features: Any, mode: str = "own") -> None:
 
 
 @pytest.mark.parametrize("capture", ["declared", "all"])
-@pytest.mark.parametrize("features", [*SHAPES.values(), *BATCHES.values()], ids=[*SHAPES, *BATCHES])
+@pytest.mark.parametrize(
+    "features", [*SHAPES.values(), *ODD.values(), *BATCHES.values()], ids=[*SHAPES, *ODD, *BATCHES]
+)
 def test_it_stays_in_every_shape(kit: InMemoryTelemetry, features: Any, capture: Any) -> None:
     """No span, event, log record or metric has the value, with either way to capture."""
     use(otel_ml.Model("m", task="binary", profile=PROFILE, capture_features=capture), features, kit.mode)
@@ -262,6 +309,51 @@ def test_a_long_text_is_replaced_to_its_end(kit: InMemoryTelemetry) -> None:
     assert leaks(kit) == []
 
 
+def test_a_name_that_has_the_value_is_withheld(kit: InMemoryTelemetry) -> None:
+    """One column for each category of a sensitive one says the category in its name."""
+    row = {f"native-country_{CANARY}": 1.0, "native-country": "x", "hours-per-week": 40.0, "capital": 1.0}
+    model = otel_ml.Model("m", task="binary", profile=PROFILE, capture_features="all")
+    model.track(lambda features: RESULT)(row)
+    (event,) = kit.events("ml.prediction")
+
+    assert json.loads(event["body"])["features"] == {"hours-per-week": 40.0, "capital": 1.0}
+
+
+def test_a_declared_column_is_not_derived(kit: InMemoryTelemetry) -> None:
+    """A column that the user declared leaves, although its name has the words of a sensitive one."""
+    schema = otel_ml.Schema([Column("age", sensitive=True), Column("age_group", "text")])
+    otel_ml.Model("m", task="binary", schema=schema).track(lambda features: RESULT)({"age": 41, "age_group": "40-50"})
+    (event,) = kit.events("ml.prediction")
+
+    assert json.loads(event["body"])["features"] == {"age_group": "40-50"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        dt.date(1980, 5, 17),
+        dt.datetime(1980, 5, 17, 10, 30, tzinfo=dt.UTC),
+        pd.Timestamp("1980-05-17 10:30"),
+        19800517.0,
+    ],
+)
+def test_a_value_is_replaced_in_every_usual_form(kit: InMemoryTelemetry, value: Any) -> None:
+    """A date and a number are replaced as `str`, `repr` and `%d` write them."""
+    logger = logging.getLogger("service.forms")
+    undo = otel_ml.instrument_logging(logger)
+
+    @otel_ml.Model("m", task="binary", profile=PROFILE).track
+    def predict(features: Any) -> Any:
+        logger.warning("%s %r %s", value, value, f"{value:%Y-%m-%d}" if isinstance(value, dt.date) else int(value))
+        return RESULT
+
+    predict({"native-country": value, "hours-per-week": 40.0})
+    undo()
+    text = json.dumps(kit.logs())
+
+    assert not [form for form in ("1980-05-17", "1980, 5, 17", "19800517") if form in text]
+
+
 WORDS = st.lists(st.sampled_from(["native", "social", "income", "über", "zip", "b2"]), min_size=1, max_size=3)
 
 
@@ -278,7 +370,7 @@ STYLES = st.sampled_from(["camel", "snake", "kebab", "words", "dots", "control",
 
 
 SHAPES_DRAWN = ["pydantic", "choices", "dataclass", "mapping", "unknown", "nested", "records", "frame", "series"]
-SHAPES_DRAWN += ["positions", "wide", "structured"]
+SHAPES_DRAWN += ["positions", "wide", "structured", "inner model", "instances", "tensors", "split", "derived", "index"]
 
 
 def shaped(shape: str, name: str, alias: str, other: str) -> Any:
@@ -297,7 +389,15 @@ def shaped(shape: str, name: str, alias: str, other: str) -> Any:
             ("second", float, dataclasses.field(metadata={"alias": other})),
         ]
         return dataclasses.make_dataclass("Made", fields)(CANARY, 40.0)
+    if shape == "inner model":
+        made = create_model("Made", field=(str, Field(alias=alias)), second=(float, Field(alias=other)))
+        return create_model("Outer", inner=(made, ...))(inner=made(**{alias: CANARY, other: 40.0}))
     return {
+        "instances": {"instances": [row, {alias: CANARY, other: 40.0}]},
+        "tensors": {"inputs": [{"name": key, "shape": [1], "datatype": "BYTES", "data": [row[key]]} for key in row]},
+        "split": {"dataframe_split": {"columns": [other, name], "data": [[40.0, CANARY]]}},
+        "derived": {name: "x", f"{alias}_code": CANARY, other: 40.0},
+        "index": pd.DataFrame({other: [40.0]}, index=pd.Index([CANARY], name=name)),
         "mapping": row,
         "unknown": {"unknown": CANARY, other: 40.0},
         "nested": {"outer": {"inner": row}},

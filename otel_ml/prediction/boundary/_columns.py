@@ -28,10 +28,13 @@ def column_names(
 
 
 def sensitive_values(value: Any, columns: ColumnNames) -> Iterator[tuple[str, Any]]:
-    """Yields canonical name and value of the scalars of sensitive columns, at any depth of a copied value."""
+    """Yields canonical name and value of the scalars of sensitive columns, at any depth of a copied value.
+
+    Those that are derived from such a column have no name.
+    """
     for path, entry in _entries(value, ""):
-        key = columns.sensitive_key(path)
-        if key is not None:
+        if columns.is_sensitive(path):
+            key = columns.sensitive_key(path) or ""
             yield from ((key, scalar) for scalar in _scalars(entry))
 
 

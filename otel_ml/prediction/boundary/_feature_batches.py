@@ -10,15 +10,16 @@ from typing import Any
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._missing import is_missing
-from otel_ml._values import cell
+from otel_ml._values import cell, line
 from otel_ml.prediction.boundary._feature_rows import (
     KEPT_AS_THEY_ARE,
+    NAME_LIMIT,
     feature_name,
     is_row,
     positional_names,
     warn_cut,
 )
-from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
 from otel_ml.quality import ColumnNames
 
 ROW_LIMIT = 10_000
@@ -27,6 +28,8 @@ CELL_LIMIT = 1_000_000
 """Values kept of a batch: a wide one keeps fewer rows."""
 _FEW_ROWS = 64
 _POINTER = 8
+_NESTED_DEPTH = 3
+_PLAIN = frozenset({str, int, float, bool, list, type(None)})
 _VALUES_SIZED = 32
 """Values of a column whose size is read."""
 NUMBERS = frozenset("iuf")
@@ -155,12 +158,11 @@ def rows_to_batch(
     records = find_record(items[0]) is not None
     width = len(find_record(items[0]) or []) if records else (sequence(items[0], 0) or ([], 0))[1]
     kept = items[: rows_kept(width)]
-    if records:
-        found: tuple[list[tuple[str, list[Any]]], int] | None = _by_column(
-            [find_record(item, columns) or [] for item in kept]
-        )
-    else:
-        found = _by_position([sequence(item, FEATURE_LIMIT) or ([], 0) for item in kept], names)
+    found = (
+        _expanded(*_by_column(kept, columns), columns, _NESTED_DEPTH)
+        if records
+        else _by_position([sequence(item, FEATURE_LIMIT) or ([], 0) for item in kept], names)
+    )
     if found is None:
         return None
     named, width = found
@@ -180,22 +182,57 @@ def _by_position(
     return columns, max(size for _, size in rows)
 
 
-def _by_column(records: list[list[tuple[Any, Any]]]) -> tuple[list[tuple[str, list[Any]]], int]:
-    columns: dict[str, list[Any]] = {}
+Named = list[tuple[str, list[Any]]]
+
+
+def _by_column(rows: list[Any], columns: ColumnNames | None) -> tuple[Named, int]:
+    """Returns the values of records by column, and how many columns there were."""
+    alike = attempt(_alike, rows)
+    if alike is not None:
+        return alike, len(alike)
+    found: dict[str, list[Any]] = {}
     total = 0
-    for position, record in enumerate(records):
+    for position, row in enumerate(rows):
+        record = find_record(row, columns) or []
         total = max(total, len(record))
         own: dict[str, None] = {}
         for order, (key, value) in enumerate(record):
             name = feature_name(key, order, own)
             own[name] = None
-            if name not in columns and len(columns) >= FEATURE_LIMIT:
-                total = max(total, len(columns) + 1)
+            if name not in found and len(found) >= FEATURE_LIMIT:
+                total = max(total, len(found) + 1)
                 continue
-            column = columns.setdefault(name, [])
+            column = found.setdefault(name, [])
             column += [None] * (position - len(column))
             column.append(value)
-    return list(columns.items()), max(total, len(columns))
+    return list(found.items()), max(total, len(found))
+
+
+def _alike(rows: list[Any]) -> Named | None:
+    """Returns the columns of mappings that all have the same clean names; None for others. May raise a KeyError."""
+    first = rows[0]
+    if set(map(type, rows)) != {dict} or set(map(len, rows)) != {len(first)} or len(first) > FEATURE_LIMIT:
+        return None
+    if any(type(name) is not str or line(name, NAME_LIMIT) != name or not name for name in first):
+        return None
+    return [(name, [row[name] for row in rows]) for name in first]
+
+
+def _expanded(named: Named, total: int, columns: ColumnNames | None, depth: int) -> tuple[Named, int]:
+    """Replaces columns of records by one column for each of their values, named by its path."""
+    found: Named = []
+    for name, values in named:
+        first = next((value for value in values if value is not None), None)
+        if not depth or type(first) in _PLAIN or not (pairs(first, 0) or find_nested(first)):
+            found.append((name, values))
+            continue
+        inner, width = _by_column(
+            [{} if pairs(value, 0) is None and find_nested(value) is None else value for value in values], columns
+        )
+        inner, width = _expanded(inner, width, columns, depth - 1)
+        total += width - 1
+        found += [(f"{name}.{part}"[:NAME_LIMIT], part_values) for part, part_values in inner]
+    return found[:FEATURE_LIMIT], total
 
 
 def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBatch:

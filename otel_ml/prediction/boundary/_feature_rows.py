@@ -10,7 +10,8 @@ from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import TEXT_LIMIT, Copy, cell, line
-from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
+from otel_ml.quality import ColumnNames
 
 NAME_LIMIT = 256
 """Characters kept of a feature's name."""
@@ -84,9 +85,12 @@ def _within_limits(row: dict[str, object]) -> dict[str, object] | None:
     return row
 
 
-def read_row(items: Iterable[tuple[Any, Any]], total: int) -> dict[str, object]:
-    """Copies named values of any kind as one row; ``total`` counts those left out, too."""
-    nested = Copy(_NESTED_ITEMS)
+def read_row(items: Iterable[tuple[Any, Any]], total: int, columns: ColumnNames | None = None) -> dict[str, object]:
+    """Copies named values of any kind as one row; ``total`` counts those left out, too.
+
+    Fields of records at any depth get the name of the declared column that an alias of theirs means.
+    """
+    nested = Copy(_NESTED_ITEMS, lambda value: find_nested(value, columns))
     row: dict[str, object] = {}
     unread: list[str] = []
     for position, (key, value) in enumerate(items):

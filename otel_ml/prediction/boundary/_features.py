@@ -105,11 +105,20 @@ def _read(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
 ) -> dict[str, object] | FeatureBatch | None:
     if family in _FRAMES:
+        if family == "pandas" and columns is not None and names is None:
+            with_index = attempt(_with_index, features, columns)
+            features = features if with_index is None else with_index
         return attempt(frame_to_batch, features, family, names)
     if family == "array" and _is_structured(features):
         return attempt(structured_to_batch, features)
     record = _read_record(features, family, names, columns)
     return record if record is not None else _read_values(features, family, names, columns)
+
+
+def _with_index(frame: Any, columns: ColumnNames) -> Any:
+    """Returns a frame with those levels of its index as columns that are declared; None without such a level."""
+    levels = [name for name in frame.index.names if type(name) is str and columns.candidates(name)]
+    return frame.reset_index(level=levels) if levels else None
 
 
 def _read_record(
@@ -118,9 +127,9 @@ def _read_record(
     """Copies a mapping, a labelled Series or an object with attributes; None for anything else."""
     found = pairs(features, FEATURE_LIMIT) or (attempt(_labelled, features, family) if names is None else None)
     if found is not None:
-        return columns_to_batch(*found) or read_row(*found)
+        return columns_to_batch(*found) or read_row(*found, columns)
     record = find_record(features, columns) if family in ("", "scalar") else None
-    return None if record is None else read_row(record, len(record))
+    return None if record is None else read_row(record, len(record), columns)
 
 
 def _read_values(
@@ -134,7 +143,7 @@ def _read_values(
         items, total = listed
         if items and is_row(items[0]):
             return rows_to_batch(items, total, names, wide, columns)
-        return read_row(zip(positional_names(names, min(total, FEATURE_LIMIT)), items, strict=False), total)
+        return read_row(zip(positional_names(names, min(total, FEATURE_LIMIT)), items, strict=False), total, columns)
     value = cell(features) if block is None else None
     if value is None:
         return block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from otel_ml._kinds import sequence
@@ -31,7 +31,9 @@ def match_row(row: dict[str, object], columns: ColumnNames, given: object = None
     absent = plan.absent - unread
     unread |= plan.unclear
     if absent and given is not None:
-        absent -= _take_nested(found, absent, columns, is_wrapper=plan.absent == columns.declared)
+        taken, unclear = _take_nested(found, absent, columns)
+        absent -= taken
+        unread |= unclear
         if isinstance(row, PartialRow) or CUT in row or any(map(_holds_more, row.values())):
             unread |= absent
         else:
@@ -43,27 +45,40 @@ def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> Fea
     """Gives the columns of a batch the declared names."""
     plan = columns.plan(tuple(batch.columns))
     unread = {plan.names.get(name, name) for name in batch.unread} | plan.unclear
+    names = dict(plan.names)
     if plan.absent:
+        places = _places(((name, name) for name in batch.columns if "." in name), plan.absent, columns)
+        names.update({found[0]: name for name, found in places.items() if len(found) == 1})
+        unread |= {name for name, found in places.items() if len(found) > 1}
         if batch.unread or batch.total_columns > len(batch.columns):
             unread |= plan.absent
         listed = sequence(given, 1)
         unread |= unread_columns(listed[0][0], plan.absent) if listed is not None and listed[0] else frozenset()
-    if plan.names:
-        batch.columns = {plan.names.get(name, name): values for name, values in batch.columns.items()}
+    if names:
+        batch.columns = {names.get(name, name): values for name, values in batch.columns.items()}
     batch.unread = frozenset(unread)
     return batch
 
 
-def _take_nested(row: dict[str, object], absent: frozenset[str], columns: ColumnNames, *, is_wrapper: bool) -> set[str]:
-    """Adds values of nested mappings that are declared by their path, or by their name if the row only wraps them."""
-    places: dict[str, list[object]] = {}
-    for path, value in list(_scalars(row, "")):
-        name = columns.find(path) or (columns.find(path.rpartition(".")[2]) if is_wrapper else None)
-        if name in absent:
-            places.setdefault(name or "", []).append(value)
+def _take_nested(row: dict[str, object], absent: frozenset[str], columns: ColumnNames) -> tuple[set[str], set[str]]:
+    """Adds values of nested mappings that are declared by their path or by their name.
+
+    Returns the columns found in one place, and those found in several, which may mean any of them.
+    """
+    places = _places(list(_scalars(row, "")), absent, columns)
     taken = {name for name, values in places.items() if len(values) == 1}
     row.update({name: places[name][0] for name in taken})
-    return taken
+    return taken, places.keys() - taken
+
+
+def _places(items: Iterable[tuple[str, Any]], absent: frozenset[str], columns: ColumnNames) -> dict[str, list[Any]]:
+    """Returns what was found of each absent column, by path or else by the last part of the path."""
+    found: dict[str, list[Any]] = {}
+    for path, value in items:
+        name = columns.find(path) or columns.find(path.rpartition(".")[2])
+        if name is not None and name in absent:
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def _scalars(row: dict[Any, Any], path: str) -> Iterator[tuple[str, object]]:

@@ -29,6 +29,8 @@ _namespace: Any = type.__dict__["__dict__"].__get__
 class ClassNames:
     """The names that a class of records declares."""
 
+    fields: frozenset[str]
+    """Its fields."""
     aliases: Mapping[str, tuple[str, ...]]
     """Further names of a field."""
     others: frozenset[str]
@@ -71,6 +73,14 @@ def find_record(value: object, columns: ColumnNames | None = None) -> list[tuple
         return items
     aliases = class_names(type(value)).aliases
     return [(columns.find_field((name, *aliases[name])) or name if name in aliases else name, it) for name, it in items]
+
+
+def find_nested(value: object, columns: ColumnNames | None = None) -> list[tuple[Any, Any]] | None:
+    """Returns the named values of a record inside another one; None for any object whose class declares no fields."""
+    cls = type(value)
+    if kind(value) or not (class_names(cls).fields or type(getattr(cls, "_fields", None)) is tuple):
+        return None
+    return find_record(unwrap(value), columns)
 
 
 def _named(value: Any) -> list[tuple[Any, Any]] | None:
@@ -125,7 +135,7 @@ def class_names(cls: type) -> ClassNames:
     known = _classes.get(id(cls))
     if known is not None and known[0]() is cls:
         return known[1]
-    names = attempt(_class_names, cls) or ClassNames({}, frozenset(), is_open=True)
+    names = attempt(_class_names, cls) or ClassNames(frozenset(), {}, frozenset(), is_open=True)
     if len(_classes) >= _CLASSES_KEPT:
         _classes.clear()
     _classes[id(cls)] = (weakref.ref(cls), names)
@@ -134,6 +144,7 @@ def class_names(cls: type) -> ClassNames:
 
 def _class_names(cls: type) -> ClassNames:
     aliases: dict[str, tuple[str, ...]] = {}
+    fields: set[str] = set()
     others: set[str] = set()
     is_open = False
     for base in _mro(cls):
@@ -143,10 +154,11 @@ def _class_names(cls: type) -> ClassNames:
         is_open |= not _is_pydantic(cls) and ("__getattr__" in namespace or "__getattribute__" in namespace)
         others.update(column_key(name) for name in namespace if not name.startswith("__"))
         for name, texts in _declared_fields(namespace):
+            fields.add(name)
             found = tuple(dict.fromkeys(text for text in texts if type(text) is str and text != name))
             if found:
                 aliases.setdefault(name, found)
-    return ClassNames(aliases, frozenset(others), is_open)
+    return ClassNames(frozenset(fields), aliases, frozenset(others), is_open)
 
 
 def _is_pydantic(cls: type) -> bool:
@@ -170,6 +182,8 @@ def _declared_fields(namespace: Mapping[str, Any]) -> Iterator[tuple[str, list[A
             yield name, _metadata_texts(field.metadata)
     for field in namespace.get("__attrs_attrs__", ()):
         yield field.name, [getattr(field, "alias", None), *_metadata_texts(field.metadata)]
+    if type(namespace.get("__required_keys__")) is frozenset:  # a TypedDict
+        yield from ((name, []) for name in namespace["__annotations__"])
     yield from (
         (name, [encoded])
         for name, encoded in zip(

@@ -54,4 +54,4 @@ def test_secrets_are_replaced_from_the_longest_to_the_shortest() -> None:
     """A value that contains another one is replaced as a whole; values of fewer than three characters are left."""
     hidden = policy(sensitive=frozenset({"id", "name", "initials"}))
     row = {"id": "1234", "name": "x1234y", "initials": "xy", "age": 41}
-    assert hidden.secrets(row, hidden.snapshot(row)) == ("x1234y", "1234")
+    assert hidden.secrets(row, hidden.snapshot(row), is_whole=True) == ("x1234y", "1234")
