@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.metrics import Histogram, Meter, UpDownCounter
 
@@ -48,10 +48,20 @@ class Instruments:
 
 
 class GuestBinding(Binding):
-    """A model bound to instruments of the OTel API."""
+    """A model bound to instruments of the OTel API.
 
-    def __init__(self, state: State, policy: ModelPolicy, observers: Observers) -> None:
+    Args:
+        state: The mode in force, without an engine.
+        policy: What may leave, and what is an event.
+        observers: What looks at features.
+        was_configured: Whether the handle comes from a process in which telemetry was configured.
+    """
+
+    def __init__(
+        self, state: State, policy: ModelPolicy, observers: Observers, *, was_configured: bool = False
+    ) -> None:
         super().__init__(state, policy, observers)
+        self._was_configured = was_configured
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
         self._declared = tuple(self.spec.classes or ())
@@ -62,6 +72,7 @@ class GuestBinding(Binding):
         if not self._seeded:  # points added before the service set its provider were dropped
             self._seeded = True
             self._seed()
+            self._warn_if_alone()
         return GuestPrediction(self, features, given_id)
 
     def _seed(self) -> None:
@@ -69,6 +80,15 @@ class GuestBinding(Binding):
         self.instruments.errors.add(0, self.attributes)
         for label in self._declared:
             self.instruments.predictions.add(0, self.class_attributes(label))
+
+    def _warn_if_alone(self) -> None:
+        """Logs a line where a handle has arrived and telemetry has not, as in the workers of a process pool."""
+        if self._was_configured and self.state.policy is None and _is_without_sdk():
+            _guard.warn_once(
+                "handle.unconfigured",
+                f"otel-ml: model {self.spec.name!r} came from another process, and nothing of it is exported from this "
+                "one: call configure() here too, in the module of the function or in the pool's initializer",
+            )
 
     def class_attributes(self, label: str | None) -> Attributes:
         """Returns the attributes of a prediction of this class."""
@@ -85,6 +105,10 @@ class GuestBinding(Binding):
 
     def _add_omissions(self, reason: str, count: int) -> None:
         self.instruments.omissions.add(count, {**self.attributes, semconv.OMISSION_REASON: reason})
+
+
+def _is_without_sdk() -> bool:
+    return isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 class GuestPrediction(SdkSpans, Prediction):

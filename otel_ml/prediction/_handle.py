@@ -24,10 +24,14 @@ class Handle:
         spec: The model.
         events: Its keyword; None leaves it to `configure` or the environment.
         capture: The same.
+        was_configured: Whether it comes from a process in which telemetry was configured.
     """
 
-    def __init__(self, spec: ModelSpec, *, events: Events | None, capture: Capture | None) -> None:
+    def __init__(
+        self, spec: ModelSpec, *, events: Events | None, capture: Capture | None, was_configured: bool = False
+    ) -> None:
         self.spec = spec
+        self._was_configured = was_configured
         self._asked = (events, capture)
         self._observers = Observers(spec)
         self._bound: ports.State | None = None
@@ -44,7 +48,8 @@ class Handle:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (pack(self.spec), *self._asked)
+        is_configured = ports.state().policy is not None
+        return _restore, (pack(self.spec), *self._asked, self._was_configured or is_configured)
 
     @property
     def columns(self) -> ColumnNames | None:
@@ -64,25 +69,26 @@ class Handle:
         policy = ModelPolicy(self.spec, settings_in_force(state, *self._asked), self._observers.monitor)
         if policy.is_sensitive:
             withholding.withhold_exceptions()
-        self.binding = _guard.call("model.bind", _make_binding, state, policy, self._observers) or Unbound(state)
+        self.binding = _guard.call("model.bind", self._make_binding, policy, state) or Unbound(state)
+
+    def _make_binding(self, policy: ModelPolicy, state: ports.State) -> Unbound:
+        from otel_ml.prediction._guest import GuestBinding
+        from otel_ml.prediction._off import OffBinding
+        from otel_ml.prediction.own._fast_path import FastBinding
+        from otel_ml.prediction.own._general_path import OwnBinding
+
+        if state.mode == "off":
+            return OffBinding(state, policy.spec)
+        if state.engine is None:
+            return GuestBinding(state, policy, self._observers, was_configured=self._was_configured)
+        return (FastBinding if state.engine.fast_spans else OwnBinding)(state, policy, self._observers, state.engine)
 
 
-def _restore(packed: dict[str, Any], events: Events | None, capture: Capture | None) -> Handle:
+def _restore(
+    packed: dict[str, Any], events: Events | None, capture: Capture | None, was_configured: bool = False
+) -> Handle:
     """Makes a handle of what arrived from another process or from a file, bound to the telemetry in force here."""
-    return Handle(unpack(packed), events=events, capture=capture)
-
-
-def _make_binding(state: ports.State, policy: ModelPolicy, observers: Observers) -> Unbound:
-    from otel_ml.prediction._guest import GuestBinding
-    from otel_ml.prediction._off import OffBinding
-    from otel_ml.prediction.own._fast_path import FastBinding
-    from otel_ml.prediction.own._general_path import OwnBinding
-
-    if state.mode == "off":
-        return OffBinding(state, policy.spec)
-    if state.engine is None:
-        return GuestBinding(state, policy, observers)
-    return (FastBinding if state.engine.fast_spans else OwnBinding)(state, policy, observers, state.engine)
+    return Handle(unpack(packed), events=events, capture=capture, was_configured=was_configured)
 
 
 _HANDLES: weakref.WeakSet[Handle] = weakref.WeakSet()

@@ -234,6 +234,43 @@ def test_a_lambda_stays_behind_with_one_line_where_it_cannot() -> None:
     ]
 
 
+ANEW = """
+import otel_ml
+import joblib
+{setup}
+model = otel_ml.Model("fraud", task="binary", capture_features="all")
+
+def predict(row):
+    with model.prediction(row) as prediction:
+        prediction.set_output(1, 0.9)
+
+if __name__ == "__main__":
+    rows = [{{"a": 1}}] * 3
+    joblib.Parallel(n_jobs=1)(joblib.delayed(predict)(row) for row in rows)
+    joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(predict)(row) for row in rows)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "lines"),
+    [
+        ("otel_ml.configure(traces_exporter='none', metrics_exporter='none', logs_exporter='none')", 1),
+        ("", 0),
+    ],
+    ids=["configured", "without telemetry"],
+)
+def test_a_worker_without_telemetry_is_named(tmp_path: Path, setup: str, lines: int) -> None:
+    """joblib/joblib#1017: a worker that starts anew has no telemetry; a line says where to call `configure`."""
+    (tmp_path / "script.py").write_text(ANEW.format(setup=setup))
+    ran = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    said = {line for line in ran.stderr.splitlines() if line.startswith("otel-ml")}
+    assert len(said) == lines, ran.stderr
+    assert all("call configure() here too" in line for line in said)
+
+
 def test_a_store_travels_as_its_url(telemetry: InMemoryTelemetry, tmp_path: Path, travel: Way) -> None:
     """A handle with ground truth stores its predictions from wherever it arrives."""
     truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")

@@ -49,7 +49,9 @@ class FakeProxy:
     def _answer(self, connection: socket.socket) -> None:
         received = b""
         while b"\r\n\r\n" not in received:
-            received += connection.recv(4096)
+            if not (data := connection.recv(4096)):
+                return
+            received += data
         self.heads.append(received.partition(b"\r\n\r\n")[0].decode())
         if not self.heads[-1].startswith("CONNECT") or self._status != 200:
             connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % self._status)
@@ -106,13 +108,12 @@ def tls_server(authority):
                 connection, _ = listener.accept()
                 with context.wrap_socket(connection, server_side=True) as secured:
                     request = b""
-                    while not request.endswith(b"body"):
-                        request += secured.recv(65536)
+                    while not request.endswith(b"body") and (data := secured.recv(65536)):
+                        request += data
                     secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
+            except OSError:  # of a connection that ended early, or because the listener is closed
+                if listener.fileno() < 0:
+                    return
 
     threading.Thread(target=serve, daemon=True).start()
     yield listener.getsockname()[1]

@@ -164,15 +164,42 @@ def test_a_forked_child_of_a_second_life_counts_for_itself(run, receiver):
     assert sorted(found) == [3, 5]
 
 
+def test_no_thread_of_an_earlier_life_is_left(run):
+    """kirodotdev/KiroCrew#347: a notebook that begins again often does not gather threads."""
+    lines = run(
+        """
+        import threading
+        instruments = []
+        for name in ("one", "two", "three"):
+            t = otel_ml.configure(service_name=name)
+            t.force_flush()
+            for kept in (metrics.get_meter("service"), metrics.get_meter(name)):
+                instruments.append(kept.create_observable_gauge(f"gauge.{name}", [lambda _: [metrics.Observation(1)]]))
+            t.force_flush()
+            t.shutdown()
+        time.sleep(0.2)
+        say(left=[thread.name for thread in threading.enumerate()])
+        """
+    )
+
+    assert lines == [{"left": ["MainThread"]}]
+
+
 def test_flush_is_false_when_something_was_dropped(run):
-    """What is recorded between two lives is counted and said, once."""
+    """dd-trace-py#3483: what is recorded between two lives is counted, and one line says so."""
     lines = run(
         """
         t = otel_ml.configure(service_name="nb"); m = otel_ml.Model("fraud")
+        said = []
+        class Handler(logging.Handler):
+            def emit(self, record): said.append(record.getMessage())
+        logging.getLogger().addHandler(Handler())
         say(flushed=t.force_flush())
         t.shutdown()
         say(flushed=t.force_flush())
-        with m.prediction({"a": 1}) as p: p.set_output(prediction=1)
+        for _ in range(2):
+            with m.prediction({"a": 1}) as p: p.set_output(prediction=1)
+        say(said=said)
         say(flushed=t.force_flush(), dropped=t.ledger()["traces"].dropped)
         say(flushed=t.force_flush())
         """
@@ -181,7 +208,8 @@ def test_flush_is_false_when_something_was_dropped(run):
     assert lines == [
         {"flushed": True},
         {"flushed": True},
-        {"flushed": False, "dropped": {"shutdown": 1}},
+        {"said": ["otel-ml: predictions after shutdown() are dropped: call shutdown() later, or configure() again"]},
+        {"flushed": False, "dropped": {"shutdown": 2}},
         {"flushed": True},
     ]
 

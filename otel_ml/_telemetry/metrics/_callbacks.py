@@ -34,8 +34,14 @@ class Callbacks:
     def reset_after_fork(self) -> None:
         """Forgets the thread and the hanging callbacks, which are the parent's."""
         self._lock = threading.Lock()
-        self._jobs: SimpleQueue[_CallbackRun] | None = None
+        self._jobs: SimpleQueue[_CallbackRun | None] | None = None
         self._hanging: set[Callback] = set()
+
+    def close(self) -> None:
+        """Ends the thread after what it is doing; a later collection starts another one."""
+        jobs, self._jobs = self._jobs, None
+        if jobs is not None:
+            jobs.put(None)
 
     def _guarded(self, instrument: str, given: Any) -> Callback:
         callback: Callback = _step_through(given) if isinstance(given, Generator) else given
@@ -65,13 +71,14 @@ class Callbacks:
         return []
 
     def _submit(self, job: _CallbackRun) -> None:
-        if self._jobs is None:
-            jobs: SimpleQueue[_CallbackRun] = SimpleQueue()
+        jobs = self._jobs
+        if jobs is None:
+            jobs = SimpleQueue()
             if _process.spawn("otel-ml-callbacks", _work, jobs) is None:
                 job.run()
                 return
             self._jobs = jobs
-        self._jobs.put(job)
+        jobs.put(job)
 
     def _on_late_return(self, callback: Callback) -> None:
         self._hanging.discard(callback)
@@ -98,9 +105,9 @@ class _CallbackRun:
         return False
 
 
-def _work(jobs: SimpleQueue[_CallbackRun]) -> None:
+def _work(jobs: SimpleQueue[_CallbackRun | None]) -> None:
     suppress_here()
-    while not jobs.get().run():
+    while (job := jobs.get()) is not None and not job.run():
         pass
 
 

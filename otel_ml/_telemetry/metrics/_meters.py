@@ -53,6 +53,11 @@ class Meters(metrics.MeterProvider):
         """Collects and exports a last time and ends the readers."""
         self._sdk.shutdown(timeout_millis)
 
+    def close_callbacks(self) -> None:
+        """Ends the threads that run the callbacks of all meters."""
+        for meter in (*self._former, *self._meters.values()):
+            meter.close_callbacks()
+
     def take_over(self, former: Meters, own: metrics.Meter) -> None:
         """Has the instruments of an ended provider count here; those of its own meter end with it."""
         meters = [*former._former, *(meter for meter in former._meters.values() if meter is not own)]
@@ -89,6 +94,10 @@ class RenewableMeter(metrics.Meter):
         self._real = sdk.get_meter(*self._scope)
         for instrument in self._made.values():
             instrument.renew(self._real)
+
+    def close_callbacks(self) -> None:
+        """Ends the thread that runs callbacks."""
+        self._callbacks.close()
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> metrics.Counter:
         return self._create(_Counter, "create_counter", (name, unit, description))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from otel_ml import _guard
 from otel_ml._telemetry._queues import CHUNK, NO_WAKEUP
 from otel_ml._telemetry.predictions._rendering import Renderer
 from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 WAITING_BYTES: Final = 64 * 1024 * 1024
 """Bytes that all records of `offer_sized` may hold together until they are rendered."""
+_AFTER_SHUTDOWN: Final = (
+    "otel-ml: predictions after shutdown() are dropped: call shutdown() later, or configure() again"
+)
 MANY: Final = 4096
 """At this length of the queue the worker takes sixteen chunks at once: a pause costs as much as ten records."""
 
@@ -148,6 +152,8 @@ class PredictionQueue:
         return records
 
     def _drop(self, record: Record | FastRecordValues) -> None:
+        if self._closed:
+            _guard.warn_of_loss("after shutdown", _AFTER_SHUTDOWN)
         reason = "shutdown" if self._closed else "queue_full"
         self._traces.drop_unqueued(reason, _count_spans((record,)))
         self._logs.drop_unqueued(reason, _count_events((record,)))

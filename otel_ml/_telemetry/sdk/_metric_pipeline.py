@@ -59,9 +59,10 @@ class MetricPipeline:
             reader.stop(deadline)
 
     def close(self) -> None:
-        """Waits for readers whose connection has just been closed, and stops the page."""
+        """Waits for readers whose connection has just been closed, ends the callbacks' threads and stops the page."""
         for reader in self.readers:
             reader.stop(monotonic() + _LAST_WAIT)
+        self.provider.close_callbacks()
         if self.page is not None:
             _guard.call("engine.page", self.page.close)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from opentelemetry._logs import LoggerProvider
 
-from otel_ml import _guard
 from otel_ml.integrations.logging import _reconfiguration
 from otel_ml.integrations.logging._handler import OTelHandler
 from otel_ml.integrations.logging._other_handlers import other_handler
@@ -45,11 +44,6 @@ def instrument_logging(
     other = other_handler(target.name)
     if other is not None:
         handler.identify.add_to(other)
-        _guard.warn_once(
-            "logging.foreign",
-            f"otel-ml: {type(other).__module__}.{type(other).__name__} already sends the log records; "
-            "otel-ml only adds the prediction id to them",
-        )
     if known is None:
         target.addHandler(handler)
         _reconfiguration.protect(target, handler)
