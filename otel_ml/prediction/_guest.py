@@ -61,7 +61,7 @@ class GuestBinding(Binding):
         self, state: State, policy: ModelPolicy, observers: Observers, *, was_configured: bool = False
     ) -> None:
         super().__init__(state, policy, observers)
-        self._was_configured = was_configured
+        self._lacks_configure = was_configured and state.policy is None
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
         self._declared = tuple(self.spec.classes or ())
@@ -83,7 +83,7 @@ class GuestBinding(Binding):
 
     def _warn_if_alone(self) -> None:
         """Logs a line where a handle has arrived and telemetry has not, as in the workers of a process pool."""
-        if self._was_configured and self.state.policy is None and _is_without_sdk():
+        if self._lacks_configure and _is_without_sdk():
             _guard.warn_once(
                 "handle.unconfigured",
                 f"otel-ml: model {self.spec.name!r} came from another process, and nothing of it is exported from this "
