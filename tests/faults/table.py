@@ -1,4 +1,4 @@
-"""Runs every fault case, slow ones too, and prints one table of the results; `make faults` calls it."""
+"""Runs every fault case and the slow field reports, and prints one table of the results; `make faults` calls it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 FOLDER = Path(__file__).parent
+FIELD = FOLDER.parent / "field"
 CASES = {
     1: "receiver down, then up, under load",
     2: "tarpit, drips, half answers, hanging lookup and handshake",
@@ -39,6 +40,7 @@ CASES = {
     22: "secrets in requests",
     23: "bodies, streams, disconnects",
     25: "plug-ins that raise; any argument of any call",
+    26: "workers that fork: Celery, billiard, own forks that end by `os._exit`",
     0: "soak",
 }
 ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
@@ -63,17 +65,19 @@ STORED_AND_DROPPED = 7
 """The case in which a receiver stores without answering: OTLP allows one batch to arrive twice."""
 
 
-def case_of(name: str, file: str) -> int:
+def case_of(name: str, module: str) -> int:
     found = re.match(r"test_case_(\d+)", name)
     if found:
         return int(found[1])
-    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15}.get(file.split("_")[1], 15)
+    subject = module.rsplit(".", 1)[-1].split("_")[1]
+    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26}.get(subject, 15)
 
 
 def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, object]]]:
     with tempfile.TemporaryDirectory() as folder:
         report, figures = Path(folder) / "report.xml", Path(folder) / "figures.jsonl"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", str(FOLDER)]
+        folders = [str(FOLDER), str(FIELD / "test_workers_that_fork.py")]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", *folders]
         environment = {**os.environ, "FAULT_FIGURES": str(figures), "SOAK_SECONDS": str(soak)}
         subprocess.run([*command, *arguments], env=environment, check=False)
         recorded = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
@@ -102,7 +106,7 @@ def main() -> int:
     passed: dict[int, int] = defaultdict(int)
     failed: dict[int, list[str]] = defaultdict(list)
     for case in report.iter("testcase"):
-        number = case_of(case.get("name", ""), case.get("classname", "").rsplit(".", 1)[-1])
+        number = case_of(case.get("name", ""), case.get("classname", ""))
         if case.find("failure") is not None or case.find("error") is not None:
             failed[number].append(case.get("name", ""))
         elif case.find("skipped") is None:
