@@ -13,6 +13,8 @@ from otel_ml._kinds import builtin, kind, members, pairs, sequence
 
 TEXT_LIMIT = 1024
 """Characters kept of a text."""
+ATTRIBUTE_LIMIT = 65_536
+"""Characters kept of an attribute that a user adds to a span; a queue holds thousands of spans."""
 CLASS_LIMIT = 128
 """Characters kept of a class: it becomes a metric attribute."""
 TRUNCATED = "truncated"
@@ -150,6 +152,17 @@ def scalar(value: object) -> str | int | float | bool | None:
     """Returns a builtin scalar that JSON can hold: as `cell`, with None for NaN and infinities."""
     plain_value = cell(value)
     return None if type(plain_value) is float and not math.isfinite(plain_value) else plain_value
+
+
+def attribute(value: object) -> Any:
+    """Returns the value of a span's attribute: a scalar, a bounded list or mapping, or None.
+
+    NaN and infinities stay, as in the SDK. A text keeps its line breaks and 65,536 characters.
+    """
+    found = builtin(value)
+    if type(found) is str:
+        return block(found, ATTRIBUTE_LIMIT)
+    return cell(value) if found is not None or kind(value) == "uuid" else plain(value)
 
 
 def _inside_json(value: str) -> str:

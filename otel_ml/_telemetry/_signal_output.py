@@ -37,7 +37,7 @@ class SignalOutput(Generic[T]):
         divert: Callable[[T], None] | None = None,
     ) -> None:
         self._where = where
-        self._encode = encode
+        self.encode = encode
         self._scope = scope
         self._sender = sender
         self._divert = divert
@@ -88,4 +88,4 @@ class SignalOutput(Generic[T]):
             self._sender.push()
 
     def _encode_all(self, data: Sequence[T]) -> list[Encoded]:
-        return [frame(self._scope, self._encode(datum)) for datum in data]
+        return [frame(self._scope, self.encode(datum)) for datum in data]

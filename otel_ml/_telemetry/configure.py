@@ -19,7 +19,16 @@ from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.environment_check import misread_variables
 from otel_ml._telemetry.ports import Limits, Mode, Policy, State
-from otel_ml.config import ENV_SERVICE_NAME, SIGNALS, Config, ConfigError, Signal, argument_names, remarks
+from otel_ml.config import (
+    ENV_SERVICE_NAME,
+    SIGNALS,
+    Config,
+    ConfigError,
+    Signal,
+    argument_names,
+    exception_signal,
+    remarks,
+)
 
 ENV_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 _AUTO_INSTRUMENTATION: Final = "opentelemetry.instrumentation.auto_instrumentation"
@@ -198,7 +207,8 @@ def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
     config = telemetry.config
     is_sent = engine is None or telemetry.mode == "guest" or bool(config.logs.exporters)
     events = config.events if is_sent else "off"
-    policy = Policy(events, config.capture_features, config.low_score)
+    exceptions = exception_signal() if is_sent else "spans"
+    policy = Policy(events, config.capture_features, config.low_score, exceptions)
     in_charge = engine if telemetry.mode == "own" else None
     return State(telemetry.mode, in_charge, policy, Limits(config.max_models, config.max_feature_series))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -72,6 +73,7 @@ class OwnEngine:
         self.config = config
         self.ids = ids
         self.clock = clock
+        self.record_limits = config.record_limits
         self.fast_spans = True
         self.has_exporters = bool(config.traces.exporters or config.logs.exporters)
         self.exemplars = self.has_exporters and config.exemplar_filter != "always_off"
@@ -248,15 +250,17 @@ class OwnEngine:
         self.sample, self.sampling_rule = self._sampling.sample, self._sampling.rule
 
     def _build_worker(self) -> None:
-        senders = self._outbox.senders
+        senders, limits = self._outbox.senders, self.record_limits
         scope = _encoding.encode_scope(semconv.SCOPE)
         emit = _providers.event_emitter(self.logger_provider) if _exporters.has_console(self.config.logs) else None
-        traces = SignalOutput("worker.encode.span", _encoding.encode_span, scope, senders.get("traces"))
-        logs = SignalOutput("worker.encode.event", _encoding.encode_event, scope, senders.get("logs"), emit)
+        encode_span = partial(_encoding.encode_span, limits=limits)
+        encode_event = partial(_encoding.encode_event, limits=limits)
+        traces = SignalOutput("worker.encode.span", encode_span, scope, senders.get("traces"))
+        logs = SignalOutput("worker.encode.event", encode_event, scope, senders.get("logs"), emit)
         self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)
         servers: RecordQueue[FinishedSpan] | None = None
         if "traces" in senders:
-            servers = RecordQueue("traces", SpanEncoder(scope), senders["traces"], limit=self.config.queue_size)
+            servers = RecordQueue("traces", SpanEncoder(scope, limits), senders["traces"], limit=self.config.queue_size)
         self.offer_span: Callable[[FinishedSpan], object] = _send_nowhere if servers is None else servers.offer
         queues: list[WorkQueue] = [
             self._predictions,

@@ -9,6 +9,7 @@ from typing import Final
 
 from otel_ml import _guard, semconv
 from otel_ml._values import line
+from otel_ml.config import ENV_EXCEPTION_SIGNAL
 
 _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
@@ -55,6 +56,9 @@ def misread_variables(environment: Mapping[str, str]) -> list[str]:
     word = environment.get(semconv.ENV_SAMPLER, "")
     if word.strip().lower() not in _WORDS:
         lines.append(f"{semconv.ENV_SAMPLER}={_shown(word)} (use on or off; it counts as on)")
+    signal = environment.get(ENV_EXCEPTION_SIGNAL, "")
+    if signal.strip().lower() not in {"", "logs", "logs/dup"}:
+        lines.append(f"{ENV_EXCEPTION_SIGNAL}={_shown(signal)} (use logs or logs/dup; exceptions stay on spans)")
     share = environment.get(_SHARE, "")
     if share and environment.get(_SAMPLER, "").lower() in _RATIOS:
         number = _guard.attempt(float, share)

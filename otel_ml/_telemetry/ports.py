@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from otel_ml._telemetry.ids import RANDOM, Ids
+from otel_ml.config import DEFAULT_LIMITS as DEFAULT_RECORD_LIMITS
+from otel_ml.config import ExceptionSignal, RecordLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +63,9 @@ class Engine(Protocol):
     """False when `OTEL_METRICS_EXEMPLAR_FILTER` turns them off, or neither spans nor events are exported."""
     has_exporters: bool
     """False when neither spans nor events have an exporter: then only observers need a record."""
+
+    record_limits: RecordLimits
+    """How much one span or log record may carry."""
 
     sampling_rule: SamplingRule | None
     """None if the sampler has to be asked about each span."""
@@ -120,6 +125,8 @@ class Policy(NamedTuple):
     events: str
     capture_features: str
     low_score: float | None
+    exceptions: ExceptionSignal = "spans"
+    """Where exceptions of predictions are recorded."""
 
 
 class Limits(NamedTuple):
@@ -192,6 +199,12 @@ def renew(engine: Engine) -> None:
 def on_enter(listener: Callable[[State], object]) -> None:
     """Calls the listener with every new state; it must not raise."""
     _listeners.append(listener)
+
+
+def record_limits() -> RecordLimits:
+    """Returns the limits of spans in force."""
+    engine = state().engine
+    return engine.record_limits if engine is not None else DEFAULT_RECORD_LIMITS
 
 
 def ids() -> Ids:

@@ -8,8 +8,28 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AttributeValue = str | bool | int | float
+AttributeValue: TypeAlias = "str | bool | int | float | list[Any] | dict[str, Any]"
 Attributes = dict[str, AttributeValue]
+
+
+class SpanEvent(NamedTuple):
+    """An event of a span."""
+
+    name: str
+    time_ns: int
+    attributes: Attributes
+    dropped: int = 0
+    """Attributes that a limit left out."""
+
+
+class SpanLink(NamedTuple):
+    """A link of a span."""
+
+    trace_id: int
+    span_id: int
+    attributes: Attributes
+    dropped: int = 0
+    """Attributes that a limit left out."""
 
 
 @dataclass(slots=True)
@@ -25,9 +45,12 @@ class SpanData:
     start_ns: int
     end_ns: int
     attributes: Attributes
-    events: list[tuple[str, int, Attributes]] = field(default_factory=list)
-    links: list[tuple[int, int, Attributes]] = field(default_factory=list)
-    """Trace id, span id and attributes of each link."""
+    events: list[SpanEvent] = field(default_factory=list)
+    links: list[SpanLink] = field(default_factory=list)
+    dropped_attributes: int = 0
+    """Attributes that a limit left out while the span was recorded; likewise events and links."""
+    dropped_events: int = 0
+    dropped_links: int = 0
     status: Literal["unset", "ok", "error"] = "unset"
     status_message: str = ""
     trace_state: str = ""
@@ -125,8 +148,8 @@ class RecordSource(Protocol):
     def body(self, label: str, score: float, row: dict[str, object] | None) -> bytes:
         """Returns the JSON text of an event, in UTF-8."""
 
-    def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
-        """Builds the spans and the event on the general path."""
+    def render(self, record: FastRecord) -> tuple[list[SpanData], list[EventData]]:
+        """Builds the spans and the events on the general path."""
 
     def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
         """Builds the span and the event of a record, also those the record does not ask for."""
@@ -142,8 +165,8 @@ class Record(Protocol):
     """Spans that `render` will return; the ledger counts them when the record is offered."""
     event_count: int
 
-    def render(self) -> tuple[list[SpanData], EventData | None]:
-        """Builds the span data and the event. Called once, on the worker."""
+    def render(self) -> tuple[list[SpanData], list[EventData]]:
+        """Builds the spans and the events. Called once, on the worker."""
 
     def observe(self) -> None:
         """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 from otel_ml.config._checks import ConfigError
 from otel_ml.config._config import EXPLICIT, Config, SignalConfig, argument_names
 from otel_ml.config._environment import (
+    ENV_EXCEPTION_SIGNAL,
     ENV_METRIC_INTERVAL,
     ENV_OTLP,
     ENV_RESOURCE_ATTRIBUTES,
     ENV_SERVICE_NAME,
     SIGNALS,
+    ExceptionSignal,
     Signal,
+    exception_signal,
 )
+from otel_ml.config._record_limits import DEFAULT_LIMITS, RecordLimits
 from otel_ml.config._remarks import remarks
 
 __all__ = [
+    "DEFAULT_LIMITS",
+    "ENV_EXCEPTION_SIGNAL",
     "ENV_METRIC_INTERVAL",
     "ENV_OTLP",
     "ENV_RESOURCE_ATTRIBUTES",
@@ -23,8 +29,11 @@ __all__ = [
     "SIGNALS",
     "Config",
     "ConfigError",
+    "ExceptionSignal",
+    "RecordLimits",
     "Signal",
     "SignalConfig",
     "argument_names",
+    "exception_signal",
     "remarks",
 ]

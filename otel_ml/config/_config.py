@@ -42,6 +42,7 @@ from otel_ml.config._environment import (
     read_otlp,
     setting,
 )
+from otel_ml.config._record_limits import RecordLimits, read_limits
 
 MAX_MODELS: Final = 256
 EXPLICIT: Final = "explicit_bucket_histogram"
@@ -168,6 +169,8 @@ class Config:
     logging: bool = False
     """Whether Python's root logger feeds the OTel logs pipeline."""
 
+    record_limits: RecordLimits = field(init=False)
+    """The limits of the specification; the environment sets them for this SDK and any other."""
     traces: SignalConfig = field(init=False)
     metrics: SignalConfig = field(init=False)
     logs: SignalConfig = field(init=False)
@@ -177,6 +180,7 @@ class Config:
         self._check_choices()
         self._check_numbers()
         self._check_resource()
+        object.__setattr__(self, "record_limits", read_limits())
         for signal in SIGNALS:
             object.__setattr__(self, signal, self._signal(signal))
         if self.prometheus_port is not None and not _installed(_PROMETHEUS_EXPORTER):

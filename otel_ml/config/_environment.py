@@ -28,6 +28,17 @@ ENV_EXEMPLAR_FILTER: Final = "OTEL_METRICS_EXEMPLAR_FILTER"
 ENV_TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 ENV_HISTOGRAMS: Final = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 
+ENV_EXCEPTION_SIGNAL: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
+"""``logs``: exceptions are log records; ``logs/dup``: log records and span events. By default span events."""
+ExceptionSignal = Literal["spans", "logs", "logs/dup"]
+_EXCEPTION_SIGNALS: Final[dict[str, ExceptionSignal]] = {"logs": "logs", "logs/dup": "logs/dup"}
+
+
+def exception_signal() -> ExceptionSignal:
+    """Returns where exceptions are recorded; by the conventions any other value counts as not set."""
+    text = os.environ.get(ENV_EXCEPTION_SIGNAL, "").strip().lower()
+    return _EXCEPTION_SIGNALS.get(text, "spans")
+
 
 def setting(name: str, parse: Callable[[str, str], T], default: T) -> T:
     """Returns a dataclass field whose default is read from the environment when the object is created."""

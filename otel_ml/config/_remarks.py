@@ -6,7 +6,14 @@ import os
 from typing import Final
 
 from otel_ml.config._config import Config
-from otel_ml.config._environment import ENV_METRIC_INTERVAL, ENV_OTLP, ENV_SCHEDULE_DELAY, SIGNALS
+from otel_ml.config._environment import (
+    ENV_EXCEPTION_SIGNAL,
+    ENV_METRIC_INTERVAL,
+    ENV_OTLP,
+    ENV_SCHEDULE_DELAY,
+    SIGNALS,
+    exception_signal,
+)
 
 _LONG_TIMEOUT: Final = 600.0
 _LONG_INTERVAL: Final = 3600.0
@@ -30,6 +37,8 @@ def remarks(config: Config) -> list[str]:
         lines += _interval(argument, variable, getattr(config, argument), shortest)
     if any("#" in text for text in _endpoints(config)):
         lines.append("endpoint: what follows # in the URL is left out; write %23 if it belongs to the path")
+    if exception_signal() != "spans" and not config.logs.exporters:
+        lines.append(f"{ENV_EXCEPTION_SIGNAL}: log records are not exported, so exceptions stay on spans")
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from otel_ml import semconv
 from otel_ml._json import json_text
 from otel_ml._telemetry.records import Attributes, EventData
+from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
@@ -22,6 +23,16 @@ def span_attributes(spec: ModelSpec, outcome: Outcome) -> Attributes:
     if outcome.failure is not None:
         attributes[semconv.ERROR_TYPE] = outcome.failure.type
     return attributes
+
+
+def events(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> list[EventData]:
+    """Builds the events that a prediction emits: as many as `ModelPolicy.count_events` says."""
+    found = []
+    if policy.wants_event(outcome, sampled=bool(ids[2] & 1)):
+        found.append(event(policy, outcome, ids))
+    if outcome.failure is not None and policy.wants_exception_event(outcome.failure):
+        found.append(_exception_event(policy.spec, outcome, outcome.failure, ids))
+    return found
 
 
 def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> EventData:
@@ -45,6 +56,20 @@ def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> E
         severity="ERROR" if failure is not None and not failure.cancelled else "INFO",
         body=json_text(_body(policy, outcome)),
         attributes=attributes,
+        trace_id=ids[0],
+        span_id=ids[1],
+        trace_flags=ids[2],
+    )
+
+
+def _exception_event(spec: ModelSpec, outcome: Outcome, failure: Failure, ids: tuple[int, int, int]) -> EventData:
+    """Builds the event of the exception that ended a prediction, as the conventions of exceptions in logs say."""
+    return EventData(
+        name=semconv.PREDICTION_EXCEPTION_EVENT,
+        time_ns=outcome.end_ns,
+        severity="ERROR",
+        body=failure.type,
+        attributes={**spec.attributes, semconv.PREDICTION_ID: outcome.prediction_id, **failure.attributes()},
         trace_id=ids[0],
         span_id=ids[1],
         trace_flags=ids[2],

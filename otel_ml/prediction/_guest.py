@@ -14,9 +14,9 @@ from otel_ml import _guard, semconv
 from otel_ml._instruments import create
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
-from otel_ml._telemetry.records import Attributes
+from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._binding import Binding
-from otel_ml.prediction._event import event
+from otel_ml.prediction._event import events
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
@@ -132,8 +132,8 @@ class GuestPrediction(SdkSpans, Prediction):
         self._binding.instruments.active.add(-1, self._binding.attributes)
         _guard.call("prediction.count", self._count, outcome, context)
         _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
-        if self._binding.policy.wants_event(outcome, sampled=bool(ids_[2] & 1)):
-            _guard.call("prediction.event", self._emit, outcome, ids_, context)
+        for data in _guard.call("prediction.event", events, self._binding.policy, outcome, ids_) or ():
+            _guard.call("prediction.event", self._emit, data, context)
         if self._binding.observers.wants(outcome):
             self._binding.observers.observe(outcome, ids_)
         self._end_span(outcome, outcome.end_ns)
@@ -179,8 +179,7 @@ class GuestPrediction(SdkSpans, Prediction):
         else:
             self._binding.instruments.duration.record(outcome.duration, attributes, context=context)
 
-    def _emit(self, outcome: Outcome, ids_: tuple[int, int, int], context: Context) -> None:
-        data = event(self._binding.policy, outcome, ids_)
+    def _emit(self, data: EventData, context: Context) -> None:
         self._binding.logger.emit(
             LogRecord(
                 timestamp=data.time_ns,

@@ -10,6 +10,8 @@ from otel_ml import _guard, semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry import ports
 from otel_ml._values import line
+from otel_ml.config import exception_signal
+from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
@@ -52,6 +54,9 @@ class ModelPolicy:
         self.capture = settings.capture_features
         self.sensitive: frozenset[str] = monitor.sensitive if monitor is not None else frozenset()
         """Columns whose values never leave the process."""
+        self.exceptions_on_spans = settings.exceptions != "logs"
+        """Whether the span of a failed prediction has an event with the exception."""
+        self._exceptions_as_logs = settings.exceptions != "spans"
         self._low_score = LOW_SCORE if settings.low_score is None else settings.low_score
         self._declared: frozenset[str] = monitor.declared if monitor is not None else frozenset()
         self._columns = monitor.names if monitor is not None else None
@@ -161,6 +166,17 @@ class ModelPolicy:
             return sampled
         return any(self.is_unsure(score) for score in outcome.output.scores if score is not None)
 
+    def wants_exception_event(self, failure: Failure) -> bool:
+        """Whether this exception is a log record, whether or not the trace is sampled."""
+        return self._exceptions_as_logs and not failure.cancelled
+
+    def count_events(self, outcome: Outcome, *, sampled: bool) -> int:
+        """Returns how many events this prediction emits."""
+        failure = outcome.failure
+        return self.wants_event(outcome, sampled=sampled) + (
+            failure is not None and self.wants_exception_event(failure)
+        )
+
     def is_unsure(self, score: float) -> bool:
         """Whether the confidence behind this score is low; of a binary model it is that of the likelier class."""
         return (max(score, 1.0 - score) if self.spec.task == "binary" else score) < self._low_score
@@ -230,4 +246,5 @@ def _settings_of_environment() -> ports.Policy:
         events if events in get_args(Events) else "sampled",
         capture if capture in get_args(Capture) else "declared",
         _guard.attempt(float, os.environ.get(semconv.ENV_LOW_SCORE, "")),
+        exception_signal(),
     )

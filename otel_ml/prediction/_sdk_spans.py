@@ -52,7 +52,8 @@ class SdkSpans:
             span.set_attributes(span_attributes(self._binding.spec, outcome))
             failure = outcome.failure
             if failure is not None and not failure.cancelled:
-                span.add_event(semconv.EXCEPTION_EVENT, failure.attributes(), timestamp=outcome.end_ns)
+                if self._binding.policy.exceptions_on_spans:
+                    span.add_event(semconv.EXCEPTION_EVENT, failure.attributes(), timestamp=outcome.end_ns)
                 span.set_status(Status(StatusCode.ERROR, failure.message or None))
         span.end(end_ns)
 

@@ -21,7 +21,9 @@ from otel_ml import _guard, semconv
 from otel_ml._telemetry import withholding
 from otel_ml._telemetry.otlp import _framing
 from otel_ml._telemetry.otlp._framing import Encoded
-from otel_ml._telemetry.records import AttributeValue, EventData, SpanData
+from otel_ml._telemetry.otlp._limits import last, limited
+from otel_ml._telemetry.records import AttributeValue, EventData, SpanData, SpanEvent, SpanLink
+from otel_ml.config import DEFAULT_LIMITS, RecordLimits
 
 R = TypeVar("R")
 
@@ -41,8 +43,10 @@ def encode_resource(attributes: Mapping[str, Any], schema_url: str = "") -> byte
     return _framing.resource_fields(message.SerializeToString(), schema_url)
 
 
-def encode_span(data: SpanData) -> bytes:
+def encode_span(data: SpanData, limits: RecordLimits = DEFAULT_LIMITS) -> bytes:
     """Encodes a `Span` message, field by field as the SDK's encoder does for the same span."""
+    attributes, dropped = limited(data.attributes, limits.span_attributes, limits.span_value_length)
+    events, links = last(data.events, limits.span_events), last(data.links, limits.span_links)
     return Span(
         trace_id=data.trace_id.to_bytes(16, "big"),
         span_id=data.span_id.to_bytes(8, "big"),
@@ -52,39 +56,54 @@ def encode_span(data: SpanData) -> bytes:
         kind=_KIND[data.kind],
         start_time_unix_nano=data.start_ns,
         end_time_unix_nano=data.end_ns,
-        attributes=_attributes(data.attributes),
-        events=[
-            Span.Event(name=name, time_unix_nano=time_ns, attributes=_attributes(attributes))
-            for name, time_ns, attributes in data.events
-        ],
-        links=[
-            Span.Link(
-                trace_id=trace_id.to_bytes(16, "big"),
-                span_id=span_id.to_bytes(8, "big"),
-                attributes=_attributes(attributes),
-                flags=SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK,
-            )
-            for trace_id, span_id, attributes in data.links
-        ],
+        attributes=_attributes(attributes),
+        dropped_attributes_count=data.dropped_attributes + dropped,
+        events=[_event(event, limits) for event in events],
+        dropped_events_count=data.dropped_events + len(data.events) - len(events),
+        links=[_link(link, limits) for link in links],
+        dropped_links_count=data.dropped_links + len(data.links) - len(links),
         status=Status(code=_STATUS[data.status], message=data.status_message),
         flags=_flags(parent_is_remote=data.parent_is_remote),
     ).SerializeToString()
 
 
-def encode_event(data: EventData) -> bytes:
+def encode_event(data: EventData, limits: RecordLimits = DEFAULT_LIMITS) -> bytes:
     """Encodes a `LogRecord` message with an event name and a JSON text as body."""
+    attributes, dropped = limited(data.attributes, limits.log_attributes, limits.log_value_length)
     return LogRecord(
         time_unix_nano=data.time_ns,
         observed_time_unix_nano=data.time_ns,
         severity_number=_SEVERITY[data.severity],
         severity_text=data.severity,
         body=AnyValue(string_value=data.body),
-        attributes=_attributes(data.attributes),
+        attributes=_attributes(attributes),
+        dropped_attributes_count=dropped,
         flags=data.trace_flags,
         trace_id=data.trace_id.to_bytes(16, "big") if data.trace_id else b"",
         span_id=data.span_id.to_bytes(8, "big") if data.span_id else b"",
         event_name=data.name,
     ).SerializeToString()
+
+
+def _event(event: SpanEvent, limits: RecordLimits) -> Span.Event:
+    attributes, dropped = limited(event.attributes, limits.event_attributes, limits.value_length)
+    return Span.Event(
+        name=event.name,
+        time_unix_nano=event.time_ns,
+        attributes=_attributes(attributes),
+        dropped_attributes_count=event.dropped + dropped,
+    )
+
+
+def _link(link: SpanLink, limits: RecordLimits) -> Span.Link:
+    attributes, dropped = limited(link.attributes, limits.link_attributes, limits.value_length)
+    return Span.Link(
+        trace_id=link.trace_id.to_bytes(16, "big"),
+        span_id=link.span_id.to_bytes(8, "big"),
+        attributes=_attributes(attributes),
+        dropped_attributes_count=link.dropped + dropped,
+        flags=SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK,
+    )
 
 
 def encode_sdk_spans(spans: Sequence[ReadableSpan]) -> list[Encoded]:
@@ -187,8 +206,17 @@ def _any_value(value: Any) -> AnyValue:
         return AnyValue(int_value=value)
     if isinstance(value, float):
         return AnyValue(double_value=value)
+    return _structure(value)
+
+
+def _structure(value: Any) -> AnyValue:
+    message = AnyValue()
     if isinstance(value, list | tuple):
-        message = AnyValue()
+        message.array_value.SetInParent()  # an empty one is a list too
         message.array_value.values.extend(_any_value(item) for item in value)
-        return message
-    raise TypeError(f"attribute value of type {type(value).__name__}")
+    elif isinstance(value, dict):
+        message.kvlist_value.SetInParent()
+        message.kvlist_value.values.extend(_attributes(value))
+    elif value is not None:
+        raise TypeError(f"attribute value of type {type(value).__name__}")
+    return message

@@ -15,10 +15,9 @@ from typing import Final, NamedTuple
 
 from otel_ml import _guard
 from otel_ml._protobuf import varint
-from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES
 from otel_ml._telemetry.otlp._templates import END_NS, PARENT_ID, SPAN_ID, TRACE_ID, split_at
-from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
+from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Shape, SpanData
 
 TEMPLATES_KEPT: Final = 512
 """Templates to keep: models x classes x a few flags. Beyond this number all are dropped and made again."""
@@ -54,9 +53,16 @@ class Template(NamedTuple):
 
 
 class Templates:
-    """The templates by shape; only the worker uses them."""
+    """The templates by shape; only the worker uses them.
 
-    def __init__(self) -> None:
+    Args:
+        encode_span: The general encoder of spans, which applies the limits in force. A limit that cuts or drops a field
+            which varies leaves no place for it, and the shape takes the general path.
+        encode_event: The same of events.
+    """
+
+    def __init__(self, encode_span: Callable[[SpanData], bytes], encode_event: Callable[[EventData], bytes]) -> None:
+        self._encoders = encode_span, encode_event
         self.kept: dict[tuple[int, int, str], Template | None] = {}
         """By the source's number, the shape and the class; None for a shape that must take the general path."""
 
@@ -66,7 +72,7 @@ class Templates:
         if key not in self.kept:
             if len(self.kept) >= TEMPLATES_KEPT:
                 self.kept.clear()  # or later shapes would all take the general path
-            self.kept[key] = _guard.call("worker.template", _make, record)
+            self.kept[key] = _guard.call("worker.template", _make, record, *self._encoders)
         return self.kept.get(key)
 
 
@@ -112,7 +118,9 @@ _HEADS_KEPT: Final = 4096
 _BODY_HEADS: Final = _BodyHeads()
 
 
-def _make(record: FastRecord) -> Template | None:
+def _make(
+    record: FastRecord, encode_span: Callable[[SpanData], bytes], encode_event: Callable[[EventData], bytes]
+) -> Template | None:
     """Makes the template of a shape; None if the filled template is not the encoder's message byte for byte."""
     has_parent = bool(record.shape & Shape.HAS_PARENT)
     pattern = record._replace(
@@ -130,7 +138,7 @@ def _make(record: FastRecord) -> Template | None:
     )
     source = record.source
     span_data, event_data = source.prototype(pattern)
-    encoded_span, encoded_event = _encoding.encode_span(span_data), _encoding.encode_event(event_data)
+    encoded_span, encoded_event = encode_span(span_data), encode_event(event_data)
     ids = [TRACE_ID.to_bytes(16, "big"), SPAN_ID.to_bytes(8, "big")]
     parents = [PARENT_ID.to_bytes(8, "big")] if has_parent else []
     start, end = _TIME.pack(END_NS - _ELAPSED_NS), _TIME.pack(END_NS)

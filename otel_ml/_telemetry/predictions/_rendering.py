@@ -40,7 +40,7 @@ class Renderer:
     def __init__(self, traces: SignalOutput[SpanData], logs: SignalOutput[EventData]) -> None:
         self._traces = traces
         self._logs = logs
-        self._templates = Templates() if traces.takes_bytes and logs.takes_bytes else None
+        self._templates = Templates(traces.encode, logs.encode) if traces.takes_bytes and logs.takes_bytes else None
 
     def render(self, records: list[Record | FastRecordValues]) -> Rendered:
         """Renders each record once."""
@@ -120,15 +120,14 @@ class Renderer:
         _guard.call("worker.observe", record.source.observe, record)
 
     def _add(
-        self, data: tuple[list[SpanData], EventData | None] | None, spans: int, events: int, rendered: Rendered
+        self, data: tuple[list[SpanData], list[EventData]] | None, spans: int, events: int, rendered: Rendered
     ) -> None:
         if data is None:
             self._traces.drop("invalid", spans)
             self._logs.drop("invalid", events)
             return
-        found, event = data
-        self._traces.adjust(spans, len(found))
-        self._logs.adjust(events, 0 if event is None else 1)
-        rendered.spans += found
-        if event is not None:
-            rendered.events.append(event)
+        found_spans, found_events = data
+        self._traces.adjust(spans, len(found_spans))
+        self._logs.adjust(events, len(found_events))
+        rendered.spans += found_spans
+        rendered.events += found_events

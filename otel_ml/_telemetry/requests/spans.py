@@ -15,9 +15,14 @@ from otel_ml._telemetry.otlp import _encoding
 from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, join
 from otel_ml._telemetry.otlp._templates import END_NS, PARENT_ID, SPAN_ID, START_NS, TRACE_ID, split_at
 from otel_ml._telemetry.records import Attributes, SpanData
+from otel_ml.config import DEFAULT_LIMITS, RecordLimits
 
 TEMPLATES_KEPT: Final = 512
 """Templates to keep: methods x routes x statuses x a few flags. Beyond this number all are dropped and made again."""
+_LONGEST: Final = 1024
+"""Characters that an attribute of a span on the fast path has at most."""
+_MOST: Final = 32
+"""Attributes that such a span has at most."""
 CLIENTS_KEPT: Final = 512
 """Clients whose encoded attributes are kept. Beyond this number all are dropped, since clients can be faked."""
 
@@ -59,10 +64,18 @@ _PLACE: Final = {"place of": "the attributes"}
 
 
 class SpanEncoder:
-    """Encodes finished spans of one scope; only the worker uses it."""
+    """Encodes finished spans of one scope; only the worker uses it.
 
-    def __init__(self, scope: bytes) -> None:
+    Args:
+        scope: The encoded instrumentation scope of the spans.
+        limits: The limits in force. A span that they could change takes the general path.
+    """
+
+    def __init__(self, scope: bytes, limits: RecordLimits = DEFAULT_LIMITS) -> None:
         self._scope = scope
+        self._limits = limits
+        longest = limits.span_value_length
+        self._takes_templates = (longest is None or longest >= _LONGEST) and limits.span_attributes >= _MOST
         self._templates: dict[tuple[object, ...], bytes | None] = {}
         self._clients: dict[tuple[object, ...], bytes] = {}
 
@@ -72,10 +85,10 @@ class SpanEncoder:
         return join(self._scope, [FRAMES[len(one)] + one for one in encoded])
 
     def _span(self, span: FinishedSpan) -> bytes:
-        compact = span.compact()
+        compact = span.compact() if self._takes_templates else None
         template = None if compact is None else self._template(span, compact)
         if compact is None or template is None:
-            return _encoding.encode_span(span.render())
+            return _encoding.encode_span(span.render(), self._limits)
         return self._fill(template, compact, self._client(span, compact.client))
 
     def _fill(self, template: bytes, compact: CompactSpan, client: bytes) -> bytes:

@@ -10,7 +10,7 @@ from otel_ml import semconv
 from otel_ml._values import line
 
 Scope = MutableMapping[str, Any]
-Attributes = dict[str, str | bool | int | float]
+Attributes = dict[str, Any]
 
 METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"},

@@ -167,7 +167,7 @@ class FastServerSpan(RequestPredictions, FastSpan):
             self._status = (StatusCode.ERROR, "")
         data = replace(self._data({**self._constant(), **self._own(), **self.about()}, None), kind="server")
         if withholding.withholds_exceptions():
-            data.events = [(name, at, _withheld(attributes)) for name, at, attributes in data.events]
+            data.events = [event._replace(attributes=_withheld(event.attributes)) for event in data.events]
             data.status_message = data.status_message and withholding.WITHHELD
         return data
 

@@ -28,7 +28,7 @@ from opentelemetry.trace import Span, StatusCode
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import attach, detach, get_current, reset
 from otel_ml._telemetry.ports import Engine, State
-from otel_ml._telemetry.records import Shape, SpanData
+from otel_ml._telemetry.records import Shape, SpanData, SpanEvent
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._event import span_attributes
 from otel_ml.prediction._noop import NoopPrediction
@@ -333,7 +333,9 @@ class FastPrediction(OwnPrediction, SampledSpan):
         status = None
         if failure is not None and not failure.cancelled:
             status = (StatusCode.ERROR, failure.message)
-            self._events = [*(self._events or []), (semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())]
+            if self._binding.policy.exceptions_on_spans:
+                event = SpanEvent(semconv.EXCEPTION_EVENT, outcome.end_ns, failure.attributes())
+                self._events = [*(self._events or []), event]
         data = self._data(attributes, status)
         self._parent = None  # a caller may keep this prediction, which must not keep its ancestors
         return [data, *(self._stages or [])]

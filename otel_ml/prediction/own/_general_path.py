@@ -12,7 +12,7 @@ from otel_ml._telemetry.ports import Clock, Engine, State
 from otel_ml._telemetry.predictions.cells import ModelCells, ModelIdentity
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
-from otel_ml.prediction._event import event
+from otel_ml.prediction._event import events
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
@@ -75,12 +75,12 @@ class GeneralRecord:
         self.span_count = spans
         self.event_count = events
 
-    def render(self) -> tuple[list[SpanData], EventData | None]:
-        """Builds the spans and the event of the prediction."""
+    def render(self) -> tuple[list[SpanData], list[EventData]]:
+        """Builds the spans and the events of the prediction."""
         prediction, outcome = self._prediction, self._outcome
         spans = prediction._span_data(outcome) if self.span_count else []
         policy = prediction._binding.policy
-        return spans, event(policy, outcome, prediction._ids()) if self.event_count else None
+        return spans, events(policy, outcome, prediction._ids()) if self.event_count else []
 
     def observe(self) -> None:
         """Counts the features' bins and logs the prediction to the store of ground truth."""
@@ -117,12 +117,12 @@ class OwnPrediction(Prediction):
             self._count_rows(cells, part, outcome, drawn)
             binding.observers.observe_slice(outcome, part, start, ids)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
-        events = int(binding.policy.wants_event(outcome, sampled=sampled))
+        event_count = binding.policy.count_events(outcome, sampled=sampled)
         observed = binding.observers.wants(outcome)
         if not (
             binding.has_consumers
-            and (spans or events or observed)
-            and self._offer(GeneralRecord(self, outcome, spans=spans, events=events, observed=observed), outcome)
+            and (spans or event_count or observed)
+            and self._offer(GeneralRecord(self, outcome, spans=spans, events=event_count, observed=observed), outcome)
         ):
             self._let_go()
 

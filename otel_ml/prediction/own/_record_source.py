@@ -47,11 +47,11 @@ class FastRecordSource:
             return self.policy.body(row, label, score)
         return flat_json({"features": row, "prediction": label, "score": score})
 
-    def render(self, record: FastRecord) -> tuple[list[SpanData], EventData | None]:
+    def render(self, record: FastRecord) -> tuple[list[SpanData], list[EventData]]:
         outcome = to_outcome(record)
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         spans = [self._span(record, outcome), *record.stages] if record.span_count else []
-        return spans, event(self.policy, outcome, ids) if record.event_count else None
+        return spans, [event(self.policy, outcome, ids)] if record.event_count else []
 
     def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
         outcome = to_outcome(record)

@@ -9,18 +9,17 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlag
 
 from otel_ml import _guard, semconv
 from otel_ml._kinds import pairs
-from otel_ml._telemetry.records import Attributes, SpanData
-from otel_ml._values import line, scalar
+from otel_ml._telemetry import ports
+from otel_ml._telemetry.records import Attributes, SpanData, SpanEvent, SpanLink
+from otel_ml._values import attribute, line
 from otel_ml.prediction._failure import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-ATTRIBUTES_KEPT = 128
-EVENTS_KEPT = 128
-LINKS_KEPT = 128
-"""The limits that the OTel SDK applies to a span by default."""
+PAIRS_KEPT = 1000
+"""Attributes that are read of one mapping; the limits in force decide about the rest."""
 
 RANDOM_TRACE_ID = 0x02
 """Flag of W3C Trace Context level 2: the trace id is random."""
@@ -54,8 +53,11 @@ class FastSpan(Span):
     _end_ns = 0
     _trace_state: TraceState | None = None
     _own_attributes: Attributes | None = None
-    _events: list[tuple[str, int, Attributes]] | None = None
-    _links: list[tuple[int, int, Attributes]] | None = None
+    _events: list[SpanEvent] | None = None
+    _links: list[SpanLink] | None = None
+    _dropped_attributes = 0
+    _dropped_events = 0
+    _dropped_links = 0
     _status: tuple[StatusCode, str] | None = None
     _span_context: SpanContext | None = None
 
@@ -85,18 +87,22 @@ class FastSpan(Span):
     def set_attribute(self, key: str, value: Any) -> None:
         if not self.is_recording():
             return
-        name, plain = line(key, 256), scalar(value)
+        name, plain = line(key, 256), attribute(value)
         if not name or plain is None:
             return
-        if self._own_attributes is None:
-            self._own_attributes = {}
+        own = self._own_attributes
+        if own is None:
+            own = self._own_attributes = {}
             self._is_fast = False
-        if name in self._own_attributes or len(self._own_attributes) < ATTRIBUTES_KEPT:
-            self._own_attributes[name] = plain
+        own.pop(name, None)
+        own[name] = plain
+        if len(own) > ports.record_limits().span_attributes:
+            del own[next(iter(own))]  # the oldest, as in the SDK
+            self._dropped_attributes += 1
 
     @_guard.guarded("span.set_attributes")
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        for key, value in _clean_attributes(attributes).items():
+        for key, value in (pairs(attributes, PAIRS_KEPT) or ([], 0))[0]:
             self.set_attribute(key, value)
 
     @_guard.guarded("span.add_event")
@@ -106,9 +112,13 @@ class FastSpan(Span):
         if self._events is None:
             self._events = []
             self._is_fast = False
-        if len(self._events) < EVENTS_KEPT:
-            moment = timestamp if type(timestamp) is int else time_ns()
-            self._events.append((line(name, 256) or "", moment, _clean_attributes(attributes)))
+        limits = ports.record_limits()
+        moment = timestamp if type(timestamp) is int else time_ns()
+        kept, dropped = _clean_attributes(attributes, limits.event_attributes)
+        self._events.append(SpanEvent(line(name, 256) or "", moment, kept, dropped))
+        if len(self._events) > limits.span_events:
+            del self._events[0]
+            self._dropped_events += 1
 
     @_guard.guarded("span.add_link")
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
@@ -117,8 +127,12 @@ class FastSpan(Span):
         if self._links is None:
             self._links = []
             self._is_fast = False
-        if len(self._links) < LINKS_KEPT:
-            self._links.append((context.trace_id, context.span_id, _clean_attributes(attributes)))
+        limits = ports.record_limits()
+        kept, dropped = _clean_attributes(attributes, limits.link_attributes)
+        self._links.append(SpanLink(context.trace_id, context.span_id, kept, dropped))
+        if len(self._links) > limits.span_links:
+            del self._links[0]
+            self._dropped_links += 1
 
     @_guard.guarded("span.update_name")
     def update_name(self, name: str) -> None:
@@ -147,11 +161,9 @@ class FastSpan(Span):
         escaped: bool = False,  # noqa: ARG002 - part of the API's signature
     ) -> None:
         if self.is_recording():
-            self.add_event(
-                semconv.EXCEPTION_EVENT,
-                _clean_attributes(attributes) | describe(exception, withhold=self._withholds).attributes(),
-                timestamp=timestamp,
-            )
+            given = dict((pairs(attributes, PAIRS_KEPT) or ([], 0))[0])
+            described = describe(exception, withhold=self._withholds).attributes()
+            self.add_event(semconv.EXCEPTION_EVENT, {**given, **described}, timestamp=timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         """Does nothing: the prediction or stage that owns this span ends it."""
@@ -179,6 +191,9 @@ class FastSpan(Span):
             attributes={**(self._own_attributes or {}), **attributes},
             events=self._events or [],
             links=self._links or [],
+            dropped_attributes=self._dropped_attributes,
+            dropped_events=self._dropped_events,
+            dropped_links=self._dropped_links,
             status=_STATUS[code],  # type: ignore[arg-type]
             status_message=message,
             trace_state=state.to_header() if state else "",
@@ -186,11 +201,8 @@ class FastSpan(Span):
         )
 
 
-def _clean_attributes(attributes: Any) -> Attributes:
-    """Returns at most `ATTRIBUTES_KEPT` clean attributes of what a caller passed."""
-    plain: Attributes = {}
-    for key, value in (pairs(attributes, ATTRIBUTES_KEPT) or ([], 0))[0]:
-        name, clean = line(key, 256), scalar(value)
-        if name and clean is not None and len(plain) < ATTRIBUTES_KEPT:
-            plain[name] = clean
-    return plain
+def _clean_attributes(attributes: Any, limit: int) -> tuple[Attributes, int]:
+    """Returns at most ``limit`` clean attributes of what a caller passed, and how many of them are dropped."""
+    found, total = pairs(attributes, limit) or ([], 0)
+    cleaned = ((line(key, 256), attribute(value)) for key, value in found)
+    return {name: value for name, value in cleaned if name and value is not None}, total - len(found)

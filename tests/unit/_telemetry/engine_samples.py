@@ -67,7 +67,7 @@ class Sample:
     def render(self):
         if self.fails:
             raise ZeroDivisionError
-        return self.spans or [span(self.number)], self.render_event or event(self.number)
+        return self.spans or [span(self.number)], [self.render_event or event(self.number)]
 
     def compact(self):
         return None

@@ -21,6 +21,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from otel_ml import _guard
 from otel_ml._telemetry.otlp import _encoding, _framing
+from otel_ml._telemetry.records import SpanEvent, SpanLink
 
 ATTRIBUTES = {"double": 1.0, "int": 1, "bool": True, "str": "ü", "negative": -5, "tiny": 5e-324, "empty": ""}
 RESOURCE = Resource({"service.name": "x", "list": ("a", "b"), "number": 3}, "https://schema/1")
@@ -42,8 +43,8 @@ def test_a_span_is_what_the_sdks_encoder_makes_of_it(remote, status):
         parent_span_id=77,
         trace_flags=3,
         attributes=ATTRIBUTES,
-        events=[("exception", 1_500, {"exception.type": "ValueError"})],
-        links=[(5, 6, {"a": 1})],
+        events=[SpanEvent("exception", 1_500, {"exception.type": "ValueError"})],
+        links=[SpanLink(5, 6, {"a": 1})],
         status=status,
         status_message="it broke" if status == "error" else "",
         trace_state="a=1,b=2",
@@ -138,10 +139,17 @@ def test_a_bad_record_costs_no_other():
     assert set(_guard.counts()) == {"test.poison"}
 
 
-VALUES = st.one_of(
-    st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text(st.characters(codec="utf-8"))
-)
 NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
+VALUES = st.recursive(
+    st.one_of(
+        st.booleans(),
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(allow_nan=False),
+        st.text(st.characters(codec="utf-8")),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=5,
+)
 
 
 @settings(max_examples=60, deadline=None)
