@@ -8,7 +8,7 @@ from opentelemetry import _logs, metrics, trace
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.provider_globals import swap_globals
-from otel_ml.config import SIGNALS, Signal
+from otel_ml.config import SIGNALS, ConfigError, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -40,6 +40,7 @@ _OF_SIGNAL: Final[dict[Signal, frozenset[str]]] = {
             "metric_temporality",
             "histogram_aggregation",
             "exemplar_filter",
+            "prometheus_host",
             "prometheus_port",
         )
     ),
@@ -50,10 +51,18 @@ _OF_SIGNAL: Final[dict[Signal, frozenset[str]]] = {
 
 def _in_force() -> dict[Signal, Any]:
     return {
-        "traces": trace.get_tracer_provider(),
-        "metrics": metrics.get_meter_provider(),
-        "logs": _logs.get_logger_provider(),
+        "traces": _provider("OTEL_PYTHON_TRACER_PROVIDER", trace.get_tracer_provider),
+        "metrics": _provider("OTEL_PYTHON_METER_PROVIDER", metrics.get_meter_provider),
+        "logs": _provider("OTEL_PYTHON_LOGGER_PROVIDER", _logs.get_logger_provider),
     }
+
+
+def _provider(variable: str, get: Callable[[], Any]) -> Any:
+    """Returns a global provider, which the API loads by name if the variable is set."""
+    try:
+        return get()
+    except StopIteration:
+        raise ConfigError(f"{variable} names a provider that is not installed: install it or remove it") from None
 
 
 def _is_unset(provider: Any) -> bool:

@@ -21,9 +21,9 @@ from otel_ml._telemetry.configure import Telemetry, decide
 from otel_ml._telemetry.delivery import _transports
 from otel_ml._telemetry.delivery._outbox import signal_settings
 from otel_ml._telemetry.engine import OwnEngine
-from otel_ml._telemetry.environment_check import misread_variables
+from otel_ml._telemetry.environment_check import misread_variables, without_effect
 from otel_ml._telemetry.ids import RANDOM
-from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
+from otel_ml._telemetry.metrics.page_probe import is_page_of, page_address
 from otel_ml._telemetry.ports import Mode
 from otel_ml.config import SIGNALS, Config, Signal, SignalConfig, remarks
 
@@ -109,13 +109,14 @@ def check(config: Config, timeout: float) -> Checked:
     misread = [*misread_variables(os.environ), *remarks(config)]
     if mode != "own":
         return Checked(mode, Telemetry(mode, config, None, why).notes(), misread, {}, {})
+    misread += without_effect(os.environ)
     notes, outcomes, ledger = _check_own(config, timeout)
     return Checked(mode, [f"mode: {mode}", *notes], misread, outcomes, ledger)
 
 
 def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, SignalResult], dict[str, Ledger]]:
     transports, is_taken = _RecordingTransports(), _is_taken(config)
-    engine = OwnEngine(replace(config, prometheus_port=None) if is_taken else config, make_transport=transports)
+    engine = OwnEngine(config.without_page() if is_taken else config, make_transport=transports)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
@@ -128,7 +129,7 @@ def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, 
             outcomes["traces"] = _unsampled(engine, outcomes["traces"])
         notes = engine.notes()
         if is_taken:
-            state, detail = _other_page(engine, config.prometheus_port)
+            state, detail = _other_page(engine, config)
             if state == "scraped" and outcomes["metrics"].state != "not_exported":
                 notes.append(f"metrics: scrape page at {detail}")
             else:
@@ -143,16 +144,18 @@ def _is_taken(config: Config) -> bool:
     if not config.prometheus_port:
         return False
     try:
-        with socket.create_server((HOST, config.prometheus_port)):
+        family = socket.AF_INET6 if ":" in config.prometheus_host else socket.AF_INET
+        with socket.create_server((config.prometheus_host, config.prometheus_port), family=family):
             return False
     except OSError as error:
         return error.errno == errno.EADDRINUSE  # the engine reports any other error
 
 
-def _other_page(engine: OwnEngine, port: int | None) -> tuple[State, str]:
+def _other_page(engine: OwnEngine, config: Config) -> tuple[State, str]:
     """Returns the result for metrics when another process has the port of the scrape page."""
-    if port and is_page_of(str(engine.resource.attributes.get(semconv.SERVICE_NAME)), HOST, port):
-        return "scraped", f"http://{HOST}:{port}/metrics, where this service runs"
+    host, port = config.prometheus_host, config.prometheus_port
+    if port and is_page_of(str(engine.resource.attributes.get(semconv.SERVICE_NAME)), host, port):
+        return "scraped", f"{page_address(host, port)}, where this service runs"
     return "not_sent", f"the scrape page's port {port} is taken, and no page of this service answers there"
 
 

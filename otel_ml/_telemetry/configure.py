@@ -17,7 +17,7 @@ from otel_ml._telemetry import _providers_in_force, ports
 from otel_ml._telemetry._exit import ExitHooks
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry.engine import OwnEngine
-from otel_ml._telemetry.environment_check import misread_variables
+from otel_ml._telemetry.environment_check import misread_variables, without_effect
 from otel_ml._telemetry.ports import Limits, Mode, Policy, State
 from otel_ml.config import (
     ENV_SERVICE_NAME,
@@ -151,7 +151,7 @@ def configure(**arguments: Any) -> Telemetry:
     if mode == "guest":
         _providers_in_force.warn(config, given, theirs)
     if mode != "off":
-        _guard.call("telemetry.variables", _warn_of_settings, config)
+        _guard.call("telemetry.variables", _warn_of_settings, config, mode)
     if mode == "guest" and "service_name" in given:
         _warn_of_service_name(given["service_name"], why)
     if config.logging and mode != "off":
@@ -159,11 +159,11 @@ def configure(**arguments: Any) -> Telemetry:
     return _current
 
 
-def _warn_of_settings(config: Config) -> None:
+def _warn_of_settings(config: Config, mode: Mode) -> None:
     """Logs one line for each setting that has no effect or another one than intended."""
     for line in misread_variables(os.environ):
         _guard.warn(f"otel-ml: not understood: {line}")
-    for line in remarks(config):
+    for line in [*remarks(config), *(without_effect(os.environ) if mode == "own" else ())]:
         _guard.warn(f"otel-ml: {line}")
 
 
@@ -242,6 +242,8 @@ def _engine_beside(config: Config, theirs: frozenset[Signal]) -> OwnEngine | Non
     if not wanted or os.environ.get(ENV_CONFIG_FILE, "").strip() or _AUTO_INSTRUMENTATION in sys.modules:
         return None
     changes: dict[str, Any] = {f"{signal}_exporter": "none" for signal in theirs}
+    if "metrics" in theirs:
+        changes["prometheus_port"] = None
     if config.service_name is None:
         changes["service_name"] = _providers_in_force.service_name()
     return OwnEngine(replace(config, **changes))

@@ -10,6 +10,7 @@ from typing import Final
 from otel_ml import _guard, semconv
 from otel_ml._values import line
 from otel_ml.config import ENV_EXCEPTION_SIGNAL
+from otel_ml.semconv import standard_environment
 
 _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
@@ -32,6 +33,7 @@ _WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
 _RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+_TABLE: Final = "the table in otel_ml/REFERENCE.md says what there is instead"
 _SHOWN: Final = 40
 """Characters of a name or a value that are shown."""
 _MANY: Final = 20
@@ -65,6 +67,12 @@ def misread_variables(environment: Mapping[str, str]) -> list[str]:
         if number is None or not 0 <= number <= 1:
             lines.append(f"{_SHARE}={_shown(share)} (use a share from 0 to 1; it counts as 1)")
     return lines
+
+
+def without_effect(environment: Mapping[str, str]) -> list[str]:
+    """Returns one line that names the variables of the SDK that are set and have no effect in own mode."""
+    names = [name for name in standard_environment.WITHOUT_EFFECT if environment.get(name, "").strip()]
+    return [f"without effect: {', '.join(names)} ({_TABLE})"] if names else []
 
 
 def _misspelt(environment: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from typing import Any, Final
 
 LARGEST: Final = 2**63 - 1
@@ -45,6 +47,18 @@ def check_type(argument: str, value: Any, types: tuple[type, ...], wanted: str) 
     """Raises ConfigError unless the value is None or of one of these types."""
     if value is not None and not isinstance(value, types):
         raise ConfigError(f"{argument} is a {type(value).__name__}: use {wanted}")
+
+
+def check_propagators() -> None:
+    """Raises ConfigError unless the API can load the propagators that the environment names."""
+    text = os.environ.get("OTEL_PROPAGATORS", "").strip()
+    if text:
+        try:
+            import_module("opentelemetry.propagate")
+        except ValueError:
+            raise ConfigError(
+                f"OTEL_PROPAGATORS={shown(text)} names a propagator that is not installed: install it or remove it"
+            ) from None
 
 
 def shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from otel_ml.config._checks import (
     ConfigError,
     check_choice,
     check_integer,
+    check_propagators,
     check_range,
     check_type,
     shown,
@@ -26,6 +27,8 @@ from otel_ml.config._environment import (
     ENV_HISTOGRAMS,
     ENV_METRIC_INTERVAL,
     ENV_OTLP,
+    ENV_PROMETHEUS_HOST,
+    ENV_PROMETHEUS_PORT,
     ENV_RESOURCE_ATTRIBUTES,
     ENV_SCHEDULE_DELAY,
     ENV_SERVICE_NAME,
@@ -40,6 +43,7 @@ from otel_ml.config._environment import (
     as_text,
     as_whole,
     read_otlp,
+    read_whole,
     setting,
 )
 from otel_ml.config._record_limits import RecordLimits, read_limits
@@ -48,6 +52,8 @@ MAX_MODELS: Final = 256
 EXPLICIT: Final = "explicit_bucket_histogram"
 _AGGREGATIONS: Final = (EXPLICIT, "base2_exponential_bucket_histogram")
 _EXPORTERS: Final = ("otlp", "console", "none")
+_PAGE: Final = "prometheus"
+"""The exporter of metrics that is the scrape page."""
 _PROTOCOLS: Final = ("http/protobuf", "grpc")
 _COMPRESSIONS: Final = ("none", "gzip")
 _CAPTURES: Final = ("none", "declared", "all")
@@ -71,6 +77,7 @@ _TEXTS: Final = (
     "traces_exporter",
     "metrics_exporter",
     "logs_exporter",
+    "prometheus_host",
 )
 _IDENTITY: Final = {
     "service_name": semconv.SERVICE_NAME,
@@ -82,6 +89,8 @@ _IDENTITY: Final = {
 """Arguments that are resource attributes."""
 _FOLDERS: Final = ("spool_dir", "instance_dir")
 _NO_PAIRS: Final[Mapping[str, str]] = {}
+_PAGE_PORT: Final = 9464
+"""The specification's default."""
 _GRPC_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _PROMETHEUS_EXPORTER: Final = "opentelemetry.exporter.prometheus"
 
@@ -165,7 +174,10 @@ class Config:
     """Traces per second that callers may force by the sampled flag of `traceparent`; None for no limit."""
     instance_id: str | None = None
     instance_dir: str | None = setting(semconv.ENV_INSTANCE_DIR, as_text, None)
+    prometheus_host: str = setting(ENV_PROMETHEUS_HOST, as_text, "127.0.0.1")
+    """Address of the scrape page; anyone who reaches it can read the metrics."""
     prometheus_port: int | None = setting(semconv.ENV_PROMETHEUS_PORT, as_whole, None)
+    """Port of the scrape page, which is open if this is set or if ``prometheus`` is an exporter of metrics."""
     logging: bool = False
     """Whether Python's root logger feeds the OTel logs pipeline."""
 
@@ -178,8 +190,10 @@ class Config:
     def __post_init__(self) -> None:
         self._check_types()
         self._check_choices()
+        self._set_page()
         self._check_numbers()
         self._check_resource()
+        check_propagators()
         object.__setattr__(self, "record_limits", read_limits())
         for signal in SIGNALS:
             object.__setattr__(self, signal, self._signal(signal))
@@ -187,6 +201,16 @@ class Config:
             raise ConfigError(
                 f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) needs an extra: pip install 'otel-ml[prometheus]'"
             )
+
+    def without_page(self) -> Config:
+        """Returns the same settings without the scrape page."""
+        return replace(self, prometheus_port=None, metrics_exporter=",".join(self.metrics.exporters) or "none")
+
+    def _set_page(self) -> None:
+        """Chooses the port for the exporter `prometheus`."""
+        standard = read_whole(ENV_PROMETHEUS_PORT, _PAGE_PORT)
+        if self.prometheus_port is None and _PAGE in _names(self.metrics_exporter):
+            object.__setattr__(self, "prometheus_port", standard)
 
     def _check_choices(self) -> None:
         check_choice("capture_features", semconv.ENV_CAPTURE_FEATURES, self.capture_features, _CAPTURES)
@@ -295,17 +319,18 @@ def argument_names() -> tuple[str, ...]:
 
 
 def _exporters(signal: Signal, text: Any) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in str(text).split(",") if name.strip()))
-    if signal == "metrics" and "prometheus" in names:
-        raise ConfigError(
-            "metrics_exporter (OTEL_METRICS_EXPORTER) is 'prometheus': for a scrape page set prometheus_port "
-            f"({semconv.ENV_PROMETHEUS_PORT}), and set the exporter to none to disable push"
-        )
+    """Returns the exporters that records are pushed to."""
+    names = _names(text)
+    known = (*_EXPORTERS, _PAGE) if signal == "metrics" else _EXPORTERS
     for name in names:
-        check_choice(f"{signal}_exporter", f"OTEL_{signal.upper()}_EXPORTER", name, _EXPORTERS)
+        check_choice(f"{signal}_exporter", f"OTEL_{signal.upper()}_EXPORTER", name, known)
     if "none" in names and len(names) > 1:
         raise ConfigError(f"{signal}_exporter (OTEL_{signal.upper()}_EXPORTER) mixes none with others: choose one")
-    return tuple(name for name in names if name != "none")
+    return tuple(name for name in names if name not in {"none", _PAGE})
+
+
+def _names(text: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in str(text).split(",") if name.strip()))
 
 
 def _resource_attribute(name: Any, value: Any) -> tuple[str, Any]:

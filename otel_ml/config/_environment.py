@@ -28,6 +28,9 @@ ENV_EXEMPLAR_FILTER: Final = "OTEL_METRICS_EXEMPLAR_FILTER"
 ENV_TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 ENV_HISTOGRAMS: Final = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 
+ENV_PROMETHEUS_HOST: Final = "OTEL_EXPORTER_PROMETHEUS_HOST"
+ENV_PROMETHEUS_PORT: Final = "OTEL_EXPORTER_PROMETHEUS_PORT"
+"""Port of the page that the exporter `prometheus` opens."""
 ENV_EXCEPTION_SIGNAL: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """``logs``: exceptions are log records; ``logs/dup``: log records and span events. By default span events."""
 ExceptionSignal = Literal["spans", "logs", "logs/dup"]
@@ -49,6 +52,12 @@ def setting(name: str, parse: Callable[[str, str], T], default: T) -> T:
 
     value: T = field(default_factory=read)
     return value
+
+
+def read_whole(name: str, default: T) -> int | T:
+    """Returns the whole number that a variable holds, or the default."""
+    text = os.environ.get(name, "").strip()
+    return as_whole(name, text) if text else default
 
 
 def as_text(_name: str, text: str) -> str:

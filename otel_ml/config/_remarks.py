@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from otel_ml import semconv
 from otel_ml.config._config import Config
 from otel_ml.config._environment import (
     ENV_EXCEPTION_SIGNAL,
     ENV_METRIC_INTERVAL,
     ENV_OTLP,
+    ENV_PROMETHEUS_HOST,
+    ENV_PROMETHEUS_PORT,
     ENV_SCHEDULE_DELAY,
     SIGNALS,
     exception_signal,
@@ -37,6 +40,12 @@ def remarks(config: Config) -> list[str]:
         lines += _interval(argument, variable, getattr(config, argument), shortest)
     if any("#" in text for text in _endpoints(config)):
         lines.append("endpoint: what follows # in the URL is left out; write %23 if it belongs to the path")
+    unused = [name for name in (ENV_PROMETHEUS_HOST, ENV_PROMETHEUS_PORT) if os.environ.get(name, "").strip()]
+    if unused and config.prometheus_port is None:
+        lines.append(
+            f"{' and '.join(unused)}: there is no scrape page; add prometheus to OTEL_METRICS_EXPORTER, or set "
+            f"{semconv.ENV_PROMETHEUS_PORT}"
+        )
     if exception_signal() != "spans" and not config.logs.exporters:
         lines.append(f"{ENV_EXCEPTION_SIGNAL}: log records are not exported, so exceptions stay on spans")
     return lines

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
+from otel_ml.semconv import standard_environment
 from otel_ml.semconv._metric import Metric, prometheus_name
 
 _SUBJECTS: Final = {
@@ -68,9 +70,29 @@ def page() -> str:
             f"## Events and spans\n\n{_table(('Name', 'Meaning'), map(_row, events))}",
             f"## Fixed values\n\n{_table(('Value', 'Meaning'), map(_row, values))}",
             f"## Environment variables\n\n{_table(('Variable', 'Meaning'), map(_row, names(semconv.environment)))}",
-            "The `OTEL_*` variables of the specification are read too.\n",
+            _standard_variables(),
         )
     )
+
+
+def _standard_variables() -> str:
+    honoured = ((_variables(names), meaning) for names, meaning in standard_environment.HONOURED.items())
+    others: dict[str, list[str]] = {}
+    for name, instead in standard_environment.WITHOUT_EFFECT.items():
+        others.setdefault(instead, []).append(name)
+    others["Set attributes of the current span in a middleware."] = list(standard_environment.REQUESTS_WITHOUT_EFFECT)
+    rows = [(_variables(", ".join(names)), instead) for instead, names in others.items()]
+    return (
+        f"## Variables of OpenTelemetry\n\n{_table(('Variable', 'Meaning'), honoured)}\n"
+        "These have no effect unless another SDK is in charge (guest mode). A line at the start names those that are "
+        "set. Names of HTTP are always the stable ones, whatever `OTEL_SEMCONV_STABILITY_OPT_IN` says.\n\n"
+        f"{_table(('Without effect', 'Instead'), rows)}"
+    )
+
+
+def _variables(names: str) -> str:
+    """Returns the names as code; other words between them stay."""
+    return re.sub("[A-Z_]{5,}", lambda found: f"`{found.group()}`", names)
 
 
 def _section(title: str, found: Sequence[Name]) -> str:

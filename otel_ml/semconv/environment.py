@@ -1,4 +1,4 @@
-"""Our environment variables; the other `OTEL_*` are those of the specification."""
+"""Our environment variables; those of the specification are in `standard_environment`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENV_REMOTE_TRACES_PER_SECOND: Final = "OTEL_ML_REMOTE_TRACES_PER_SECOND"
 ENV_INSTANCE_DIR: Final = "OTEL_ML_INSTANCE_DIR"
 """Folder of the locks from which `service.instance.id` is derived."""
 ENV_PROMETHEUS_PORT: Final = "OTEL_ML_PROMETHEUS_PORT"
-"""Port of the scrape page on loopback; none by default."""
+"""Port of the scrape page, on the address `OTEL_EXPORTER_PROMETHEUS_HOST`; none by default."""
 ENV_LOW_SCORE: Final = "OTEL_ML_LOW_SCORE"
 """Predictions with a lower score always emit their event."""
 ENV_SAMPLER: Final = "OTEL_ML_SAMPLER"

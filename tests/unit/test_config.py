@@ -101,7 +101,7 @@ def test_milliseconds_of_the_specification_become_seconds(monkeypatch):
         ("OTEL_EXPORTER_OTLP_HEADERS", "novalue", "key=value"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "key=value"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "otlp, console, none"),
-        ("OTEL_METRICS_EXPORTER", "otlp,prometheus", "prometheus_port (OTEL_ML_PROMETHEUS_PORT)"),
+        ("OTEL_METRICS_EXPORTER", "otlp,promtheus", "otlp, console, none, prometheus"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "x", "plain number"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "sometimes", "trace_based"),
         ("OTEL_ML_CAPTURE_FEATURES", "some", "none, declared, all"),

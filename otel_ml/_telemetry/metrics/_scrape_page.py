@@ -1,4 +1,4 @@
-"""The optional scrape page: the same metrics under the same names, on loopback."""
+"""The optional scrape page: the same metrics under the same names, on loopback by default."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, start_http_server
 from otel_ml import _guard
 from otel_ml._telemetry.metrics._reader import limits
 from otel_ml._telemetry.metrics._store import CellStore
-from otel_ml._telemetry.metrics.page_probe import HOST, is_page_of
-from otel_ml.config import ConfigError
+from otel_ml._telemetry.metrics.page_probe import is_page_of, page_address
+from otel_ml._values import line
+from otel_ml.config import ENV_PROMETHEUS_HOST, ConfigError
 
 _PORTS_TRIED: Final = 64
 """Ports to try for further workers of one service."""
@@ -40,6 +41,7 @@ class Page:
 
     Args:
         reader: Collects what the page shows.
+        host: The address, or a name of it.
         port: The port. If it serves a page of this service already, such as another worker's, the next is tried.
         service: The `service.name`.
 
@@ -47,13 +49,15 @@ class Page:
         ConfigError: The port cannot be opened.
     """
 
-    def __init__(self, reader: PageReader, port: int, service: str) -> None:
+    def __init__(self, reader: PageReader, host: str, port: int, service: str) -> None:
         self._server: WSGIServer | None
+        self._host = host
         try:
-            self._server, self._thread = _serve(reader, port, service)
+            self._server, self._thread = _serve(reader, host, port, service)
         except OSError as error:
             raise ConfigError(
-                f"prometheus_port {port} on {HOST} cannot be opened ({error.strerror}): choose a free port"
+                f"prometheus_port {port} on {line(host)} cannot be opened ({error.strerror}): choose a free port, and "
+                f"an address of this machine ({ENV_PROMETHEUS_HOST})"
             ) from None
         self.port: int = self._server.server_port
         if port not in {0, self.port}:
@@ -65,7 +69,7 @@ class Page:
     @property
     def address(self) -> str:
         """The URL of the page."""
-        return f"http://{HOST}:{self.port}/metrics"
+        return page_address(self._host, self.port)
 
     def close(self) -> None:
         """Stops the server; safe to call twice."""
@@ -82,13 +86,13 @@ class Page:
             server.socket.close()
 
 
-def _serve(reader: PageReader, port: int, service: str) -> tuple[WSGIServer, threading.Thread]:
+def _serve(reader: PageReader, host: str, port: int, service: str) -> tuple[WSGIServer, threading.Thread]:
     last = min(port + _PORTS_TRIED, _HIGHEST_PORT)
     while True:
         try:
-            server, thread = start_http_server(port, addr=HOST, registry=reader.registry)
+            server, thread = start_http_server(port, addr=host, registry=reader.registry)
         except OSError as error:  # noqa: PERF203 - the next port may be free
-            if port >= last or error.errno != errno.EADDRINUSE or not is_page_of(service, HOST, port):
+            if port >= last or error.errno != errno.EADDRINUSE or not is_page_of(service, host, port):
                 raise
             port += 1
         else:

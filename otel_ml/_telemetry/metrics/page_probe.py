@@ -7,14 +7,17 @@ from typing import Final
 
 from otel_ml import _guard, _process
 
-HOST: Final = "127.0.0.1"
-"""The address that pages are served at."""
 SECONDS: Final = 3.0
 """Seconds that a page may take in all."""
 _BYTES: Final = 16 * 1024 * 1024
 _OURS: Final = b"otelml_"
 """A text that is on each of our scrape pages and on no other page."""
 _OK: Final = 200
+
+
+def page_address(host: str, port: int) -> str:
+    """Returns the URL of a scrape page."""
+    return f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
 
 
 def is_page_of(service: str, host: str, port: int) -> bool:

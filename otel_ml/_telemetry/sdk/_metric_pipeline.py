@@ -82,6 +82,6 @@ class MetricPipeline:
 
             page_reader = PageReader(self._store, alone=not self.readers)
             service = str(self._store.resource.attributes.get(semconv.SERVICE_NAME, ""))
-            self.page = Page(page_reader, self._config.prometheus_port, service)
+            self.page = Page(page_reader, self._config.prometheus_host, self._config.prometheus_port, service)
             readers.append(page_reader)
         return _providers.meter_provider(self._store.resource, readers)

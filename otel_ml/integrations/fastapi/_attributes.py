@@ -94,6 +94,12 @@ def span_attributes(scope: Scope, base: Attributes, headers: RequestHeaders) -> 
     return attributes
 
 
+def url(scope: Scope) -> str:
+    """Returns the URL without its query, as the client wrote the host."""
+    host = next((value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"host"), "")
+    return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
+
+
 def add_server(attributes: Attributes, host: str, server: Any, scheme: str) -> None:
     """Adds the address in the Host header, or that of the server.
 

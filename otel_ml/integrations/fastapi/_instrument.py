@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,8 @@ from otel_ml.integrations.fastapi._flush import flush_in_force
 from otel_ml.integrations.fastapi._middleware import App, ServerLayer, follow_mode, is_contrib, layers
 from otel_ml.integrations.fastapi._mode_binding import ModeBinding
 from otel_ml.integrations.fastapi._native_telemetry import NativeSwitch
-from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, LayerSettings, ServerSpan
+from otel_ml.integrations.fastapi._settings import HEALTH_PATHS, LayerSettings, ServerSpan, excluded_urls
+from otel_ml.semconv.standard_environment import REQUESTS_WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 _UNDO: Final = "_otel_ml_undo"
+_CONTRIB: Final = "_is_instrumented_by_opentelemetry"
+"""Set by `opentelemetry-instrumentation-fastapi`."""
 _BUILD: Final = "build_middleware_stack"
 
 
@@ -61,7 +65,8 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
 
     Args:
         app: The application. Routes, routers, mounts and middleware may be added later.
-        excluded_paths: Exact paths that are not observed; by default the usual health checks.
+        excluded_paths: Exact paths that are not observed; by default the usual health checks. Neither are URLs in which
+            a pattern of ``OTEL_PYTHON_FASTAPI_EXCLUDED_URLS`` or ``OTEL_PYTHON_EXCLUDED_URLS`` is found.
         trust_remote_context: Whether a caller's ``traceparent`` becomes the parent. If not, it is linked.
         allowed_baggage: Names of baggage entries that are accepted from a caller; others are dropped.
         server_span: Creates the server span instead of the tracer.
@@ -73,7 +78,7 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
         A function that removes the instrumentation.
 
     Raises:
-        ConfigError: ``app`` is not a FastAPI application.
+        ConfigError: ``app`` is not a FastAPI application, or a variable has a malformed pattern.
     """
     known: Callable[[], None] | None = getattr(app, _UNDO, None)
     if known is not None:
@@ -85,14 +90,27 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
         native_switch=NativeSwitch(app),
         routes=lambda: app.routes,
         excluded_paths=frozenset(excluded_paths),
+        excluded_urls=excluded_urls(),
         trust_remote_context=trust_remote_context,
         allowed_baggage=frozenset(allowed_baggage),
         server_span=server_span,
         flush=flush or flush_in_force,
     )
+    _warn_of_variables(app)
     undo = _install(app, settings)
     setattr(app, _UNDO, undo)
     return undo
+
+
+def _warn_of_variables(app: FastAPI) -> None:
+    """Logs one line if variables are set that only other instrumentation of the application would honour."""
+    names = [name for name in REQUESTS_WITHOUT_EFFECT if os.environ.get(name, "").strip()]
+    if names and not getattr(app, _CONTRIB, False):
+        _guard.warn_once(
+            "fastapi.variables",
+            f"otel-ml: {', '.join(names)} without effect on the spans of requests: set attributes such as "
+            "http.request.header.x on trace.get_current_span() in a middleware",
+        )
 
 
 def _install(app: FastAPI, settings: LayerSettings) -> Callable[[], None]:

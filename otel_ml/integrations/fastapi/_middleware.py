@@ -105,6 +105,8 @@ class ServerLayer:
             _guard.call("fastapi.mode", follow_mode, settings)
         if scope["path"] in settings.excluded_paths:
             return None
+        if settings.excluded_urls is not None and settings.excluded_urls.search(_attributes.url(scope)):
+            return None
         scope[_SEEN] = True
         local, channel, fast_path = get_current(), (scope, *callables), binding.fast_path
         has_native = _native_telemetry.SCOPE_KEY in scope

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +11,7 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
+from otel_ml.config import ConfigError
 from otel_ml.integrations.fastapi._attributes import Attributes
 from otel_ml.integrations.fastapi._flush import flush_in_force
 from otel_ml.integrations.fastapi._mode_binding import ModeBinding
@@ -21,6 +24,28 @@ ServerSpan = Callable[[str, Context, Attributes], Span]
 HEALTH_PATHS: Final = ("/health", "/healthz", "/livez", "/readyz", "/live", "/ready", "/ping", "/metrics")
 
 
+_EXCLUDED: Final = ("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS")
+
+
+def excluded_urls() -> re.Pattern[str] | None:
+    """Returns the pattern of the URLs that the environment excludes: the first of the variables that is set decides.
+
+    Raises:
+        ConfigError: It is no regular expression.
+    """
+    for variable in _EXCLUDED:
+        patterns = [pattern.strip() for pattern in os.environ.get(variable, "").split(",") if pattern.strip()]
+        if patterns:
+            try:
+                return re.compile("|".join(patterns))
+            except re.error as error:
+                raise ConfigError(
+                    f"{variable} has a pattern that is no regular expression ({error}): write patterns, separated by "
+                    "commas, of URLs that are not to be observed"
+                ) from None
+    return None
+
+
 @dataclass(slots=True)
 class LayerSettings:
     """The settings that all layers of one application share."""
@@ -29,6 +54,7 @@ class LayerSettings:
     native_switch: NativeSwitch
     routes: Callable[[], Iterable[Any]]
     excluded_paths: frozenset[str] = frozenset(HEALTH_PATHS)
+    excluded_urls: re.Pattern[str] | None = None
     trust_remote_context: bool = True
     allowed_baggage: Collection[str] = ()
     server_span: ServerSpan | None = None

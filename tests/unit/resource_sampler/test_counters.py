@@ -163,6 +163,8 @@ def test_a_series_that_was_read_last_is_not_forgotten():
     """The series that was not read for longest makes room for a new one."""
     counters = ContinuedCounters()
     kept = Reading(semconv.PROCESS_CPU_TIME, 10, USER)
-    disks = [Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device.name": str(number)}) for number in range(MAX_SERIES + 1)]
+    disks = [
+        Reading(semconv.CONTAINER_DISK_IO, 1, {"system.device.name": str(number)}) for number in range(MAX_SERIES + 1)
+    ]
     list(counters.apply([disks[0], kept, *disks[1 : MAX_SERIES - 1], kept, *disks[-2:]], lambda: 1))
     assert next(counters.apply([kept], lambda: 2)).value == 20
