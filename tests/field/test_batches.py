@@ -162,7 +162,9 @@ def as_rows(values: np.ndarray[Any, Any]) -> Any:
 
 
 def as_polars(values: np.ndarray[Any, Any]) -> Any:
-    return pytest.importorskip("polars").DataFrame({"c": values})
+    import polars as pl
+
+    return pl.DataFrame({"c": values})
 
 
 def as_arrow(values: np.ndarray[Any, Any]) -> Any:
