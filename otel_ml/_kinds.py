@@ -46,10 +46,16 @@ _KINDS = {
     ("tensorflow", "Tensor"): "shaped",
     ("cupy", "ndarray"): "shaped",
     ("starlette", "HTTPConnection"): "request",
+    ("starlette", "Response"): "starlette_response",
+    ("werkzeug", "Response"): "werkzeug_response",
+    ("django", "HttpResponse"): "django_response",
+    ("litestar", "Response"): "litestar_response",
     ("sqlalchemy", "Row"): "database_row",
     ("sqlite3", "Row"): "database_row",
     ("asyncpg", "Record"): "database_row",
 }
+FRAMES = frozenset({"pandas", "polars", "arrow"})
+"""Kinds of tables."""
 _LIBRARIES = frozenset(library for library, _ in _KINDS)
 _KNOWN_KINDS = 256
 """Types of these libraries that are cached; types of the user never are."""

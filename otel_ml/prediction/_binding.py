@@ -16,6 +16,7 @@ from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._omissions import message
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction.boundary._responses import open_result
 from otel_ml.prediction.boundary._result_names import keys_of
 
 if TYPE_CHECKING:
@@ -96,10 +97,10 @@ class Binding(Unbound):
     def count_unrecognised(self, result: Any = None) -> None:
         """Counts a result in which nothing was recognised, and logs once what to do."""
         _guard.call("prediction.unrecognised", self._count_unrecognised)
-        name = self.spec.name
+        name, keys = self.spec.name, keys_of(open_result(result))
         _guard.warn_once(
             f"unrecognised:{name}",
-            f"otel-ml: no prediction was recognised in a result of model {name!r} ({keys_of(result)}). Understood "
+            f"otel-ml: no prediction was recognised in a result of model {name!r} ({keys}). Understood "
             "are keys with the words prediction, label, class, output or result, and probability, score or confidence: "
             "name them so, pass output=..., batch=True if it is one prediction for each row, or call set_output() (see "
             "'What is understood' in the guide). Further ones are counted in otelml.unrecognised.outputs",

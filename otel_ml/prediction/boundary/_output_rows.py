@@ -10,12 +10,15 @@ from typing import Any
 from otel_ml._kinds import builtin, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number
+from otel_ml.prediction.boundary._named_shares import shares_of_lists, shares_of_mapping
+from otel_ml.prediction.boundary._records import find_record
 from otel_ml.prediction.boundary._result_names import Named, find_named
 
 CLASSES_LIMIT = 1000
 """Entries read of a vector of probabilities."""
 
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
+SINGLE_CLASS = frozenset({"binary", "multiclass"})
 _NUMERIC = frozenset({"regression"})
 _TOLERANCE = 1e-3
 LOWEST_SCORE, HIGHEST_SCORE = -_TOLERANCE, 1.0 + _TOLERANCE
@@ -49,6 +52,10 @@ class OutputRules:
     def find(self, result: object) -> Named | None:
         """Returns prediction and score of a result with named values."""
         found = find_named(result, self.task)
+        if found is None and self.task in SINGLE_CLASS:
+            shares = shares_of_mapping(result)
+            if shares is not None:
+                return Named(None, shares)
         if found is not None and found.is_open:
             self.is_open = True
         return found if found is not None and (found.prediction is not None or found.score is not None) else None
@@ -69,6 +76,9 @@ def read_given(prediction: object, score: object, how: OutputRules) -> Row:
 
 
 def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
+    shares = shares_of_mapping(score) or shares_of_lists(prediction, score)
+    if shares is not None and how.task in SINGLE_CLASS:
+        return _read_shares(None if sequence(prediction, 0) is not None else prediction, shares, how)
     vector = sequence(score, CLASSES_LIMIT)
     if prediction is None:
         if vector is not None:
@@ -80,6 +90,18 @@ def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
     if vector is not None:
         return row[0], row[1], _vector(vector[0], how)[2]
     return row[0], row[1], read_score(score, how)
+
+
+def _read_shares(prediction: object, shares: dict[str, float], how: OutputRules) -> Row:
+    """Reads the shares of classes: without a prediction the largest is the answer; the positive class has the score."""
+    best = max(shares, key=shares.__getitem__)
+    label = best if prediction is None else class_text(prediction)
+    if how.task != "binary":
+        return label, None, shares.get(label or "", shares[best])
+    positive = how.classes[-1] if how.classes else None
+    if positive not in shares:
+        how.omit("part")
+    return label, None, shares.get(positive or "")
 
 
 def read_score(score: object, how: OutputRules) -> float | None:
@@ -139,7 +161,18 @@ def read_bare(result: object, how: OutputRules) -> Row:
     pair = None
     if items[1] == 2 and issubclass(type(result), tuple):
         pair = _class_and_score(items[0][0], items[0][1], how)
-    return pair or _vector(items[0], how)
+    return pair or _alternatives(items[0], how) or _vector(items[0], how)
+
+
+def _alternatives(items: list[Any], how: OutputRules) -> Row | None:
+    """Reads the labels of one row with their scores, as a classification pipeline returns them for all classes."""
+    if len(items) < 2 or how.task not in SINGLE_CLASS or any(len(find_record(item) or ()) != 2 for item in items):
+        return None
+    named = [find_named(item, how.task) for item in items]
+    shares = shares_of_lists(
+        [found and found.prediction for found in named], [found and found.score for found in named]
+    )
+    return None if shares is None else _read_shares(None, shares, how)
 
 
 def _alone(item: object, how: OutputRules) -> Row:
@@ -148,11 +181,16 @@ def _alone(item: object, how: OutputRules) -> Row:
     if named is not None:
         return read_given(named.prediction, named.score, how)
     inner = sequence(item, CLASSES_LIMIT)
-    return _vector(inner[0], how) if inner is not None else read_value(item, how)
+    if inner is None:
+        return read_value(item, how)
+    return _alternatives(inner[0], how) or _vector(inner[0], how)
 
 
 def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row | None:
     value, certainty = builtin(prediction), builtin(score)
+    if type(value) in {str, int, bool} and sequence(score, 0) is not None and how.task in {"binary", "multiclass"}:
+        row = _read_pair(value, score, how)
+        return row if row[2] is not None else None
     if how.task not in {"binary", "multiclass"} or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
         return None
     return (class_text(value), None, certainty) if type(value) in {str, int, bool} else None

@@ -7,24 +7,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_ml._guard import attempt, warn_once
-from otel_ml._kinds import builtin, sequence
+from otel_ml._kinds import FRAMES, builtin, kind, sequence
 from otel_ml._values import class_text
+from otel_ml.prediction.boundary._named_shares import rows_of_frame
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     HIGHEST_SCORE,
     LARGEST_VALUE,
     LOWEST_SCORE,
     NOTHING,
+    SINGLE_CLASS,
     OutputRules,
     Row,
     read_bare,
     read_given,
     read_value,
 )
+from otel_ml.prediction.boundary._responses import open_result
 
 OUTPUT_LIMIT = 100_000
 """Rows whose outputs are read at once; `Output.rows` counts all of them, and `Output.slices` reads the others."""
-_SINGLE_CLASS = frozenset({"binary", "multiclass"})
 _MANY = 64
 """Rows of a batch that is read by column if its values are alike."""
 Listed = tuple[list[Any], int]
@@ -96,7 +98,11 @@ def recognise(
         if found is not None:
             return found
     how = OutputRules(task, classes, batch, rows)
-    return _finished(_recognised(result, how), how)
+    opened = open_result(result)
+    output = _recognised(opened, how)
+    if output is None and opened is not result and task not in CLASSIFICATION:
+        output = _recognised(result, how)  # the answer of a language model may be a JSON text
+    return _finished(output, how)
 
 
 def given(
@@ -106,6 +112,7 @@ def given(
     if prediction is None and score is None:
         return None
     how = OutputRules(task, classes, batch, None)
+    prediction = open_result(prediction) if score is None else prediction
     named = how.find(prediction) if score is None else None
     if named is not None:
         prediction, score = named.prediction, named.score
@@ -118,6 +125,9 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
     named = how.find(result)
     if named is not None:
         return _pair(named.prediction, named.score, how)
+    frame = kind(result)
+    if frame in FRAMES and how.task in SINGLE_CLASS:
+        result = attempt(rows_of_frame, result, frame, OUTPUT_LIMIT)
     if issubclass(type(result), tuple):
         columns = _two_columns(result, how)
         if columns is not None:
@@ -128,6 +138,8 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
         return _with_rest(
             _batch(listed, how), lambda start: _batch(sequence(result, OUTPUT_LIMIT, start) or ([], 0), how)
         )
+    if listed is not None and _is_pair_of_one(result):
+        result = tuple((sequence(part, 1) or ([], 0))[0][0] for part in tuple.__iter__(result))
     single = _single(read_bare(result, how), result)
     if single is not None and listed is not None and listed[1] == 1:
         single.is_list = True
@@ -139,7 +151,7 @@ def _finished(output: Output | None, how: OutputRules) -> Output | None:
     if output is not None:
         output.omissions = how.omissions
         has_class = any(label is not None for label in output.classes)
-        if how.is_open or (how.task in _SINGLE_CLASS and not has_class and not how.has_unnamed and any(output.scores)):
+        if how.is_open or (how.task in SINGLE_CLASS and not has_class and not how.has_unnamed and any(output.scores)):
             how.omissions["part"] = output.rows or 1
     if how.has_unnamed and output is not None and not any(output.classes):
         warn_once(
@@ -199,12 +211,26 @@ def _is_no_value(answer: object) -> bool:
 
 def _two_columns(result: Any, how: OutputRules) -> tuple[tuple[list[Any], int], tuple[list[Any], int]] | None:
     """Returns predictions and scores of a batch that came as a pair; a batch of two rows is not such a pair."""
-    if tuple.__len__(result) != 2 or how.rows == 2:
+    if tuple.__len__(result) != 2:
         return None
     first, second = (sequence(part, OUTPUT_LIMIT) for part in tuple.__iter__(result))
     if first is None or second is None or first[1] != second[1] or not how.is_batch(first[1]):
         return None
+    if how.rows == 2 and not (how.task in CLASSIFICATION and _are_classes(first[0]) and not _are_classes(second[0])):
+        return None
     return first, second
+
+
+def _are_classes(items: list[Any]) -> bool:
+    return all(type(builtin(item)) in (int, str, bool) for item in items)
+
+
+def _is_pair_of_one(result: Any) -> bool:
+    """Whether this is what ``predict`` and ``predict_proba`` returned for one row, side by side."""
+    if not issubclass(type(result), tuple) or tuple.__len__(result) != 2:
+        return False
+    parts = [sequence(part, 1) for part in tuple.__iter__(result)]
+    return all(part is not None and part[1] == 1 for part in parts)
 
 
 def _rows(predictions: Listed | None, scores: Listed | None, how: OutputRules) -> Output | None:

@@ -133,7 +133,7 @@ def find_rows(value: object) -> object:
     if listed is not None:
         if not listed[0] or not is_row(listed[0][0]):
             return None
-        return _tensors(sequence(value, _ENTRIES) or ([], 0)) or value
+        return _open_tensors((sequence(value, _ENTRIES) or ([], 0))[0]) or value
     found = pairs(value, _ENTRIES)
     if found is None:
         return None
@@ -162,10 +162,19 @@ def _table(names: Any, values: Any) -> Any:
     return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
 
 
-def _tensors(listed: tuple[list[Any], int]) -> Any:
-    """Returns the values of the Open Inference Protocol's tensors: columns by name, or the rows of the only one."""
+def _open_tensors(items: list[Any]) -> Any:
+    """Returns tensors as columns by name, or the rows of the only one; None for anything else."""
+    found = tensors(items)
+    if found is None:
+        return None
+    only = next(iter(found.values()))
+    return only if len(found) == 1 and is_row(_first(only)) else found
+
+
+def tensors(items: list[Any]) -> dict[Any, Any] | None:
+    """Returns the values of the tensors of the Open Inference Protocol by their names; None for anything else."""
     found: dict[Any, Any] = {}
-    for tensor in listed[0]:
+    for tensor in items:
         if (
             type(tensor) is not dict
             or not {"name", "data"} <= tensor.keys()
@@ -173,8 +182,7 @@ def _tensors(listed: tuple[list[Any], int]) -> Any:
         ):
             return None
         found[tensor["name"]] = _in_shape(tensor["data"], tensor.get("shape"))
-    only = next(iter(found.values()))
-    return only if len(found) == 1 and is_row(_first(only)) else found
+    return found
 
 
 def _first(values: Any) -> Any:

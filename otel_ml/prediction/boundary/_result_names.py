@@ -160,6 +160,8 @@ def _plain_entries(result: Any) -> list[tuple[str, Any]]:
 def _in_frame(frame: Any, family: str, task: str) -> Named | None:
     names = [name for name in _column_names(frame, family) if type(name) is str]
     column: Callable[[str], Any] = frame.column if family == "arrow" else frame.__getitem__
+    if not names and family == "pandas" and frame.shape[1] == 1:  # the only column, without a name
+        return Named(frame.iloc[:, 0], None)
     entries = {name: column(name) for name in names[:ENTRIES_LIMIT] if name in EXACT}
     found = Named(_first(entries, PREDICTION_WORDS[:6]), _first(entries, SCORE_WORDS[:6]))
     if found.prediction is None or found.score is None:

@@ -1,0 +1,54 @@
+"""Probabilities that come with the names of their classes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from otel_ml._kinds import builtin, kind, sequence
+from otel_ml._values import class_text, number
+from otel_ml.prediction.boundary._records import find_record
+
+_CLASSES_LIMIT: Final = 1000
+_TOLERANCE: Final = 0.02
+"""How far their sum may be from 1: half-precision models are that coarse."""
+
+
+def shares_of_mapping(value: object) -> dict[str, float] | None:
+    """Returns the share of each class of ``{"a": 0.9, "b": 0.1}``; None for anything else."""
+    if kind(value) or builtin(value) is not None or sequence(value, 0) is not None:
+        return None
+    items = find_record(value)
+    return None if items is None else _shares([name for name, _ in items], [item for _, item in items])
+
+
+def shares_of_lists(names: object, shares: object) -> dict[str, float] | None:
+    """Returns the share of each class from the classes and their shares, equally long."""
+    given, numbers = sequence(names, _CLASSES_LIMIT), sequence(shares, _CLASSES_LIMIT)
+    if given is None or numbers is None or given[1] != numbers[1]:
+        return None
+    return _shares(given[0], numbers[0])
+
+
+def rows_of_frame(frame: Any, family: str, limit: int) -> list[dict[str, float]] | None:
+    """Returns the shares in each row of a frame that has one column for each class. May raise."""
+    rows, width = (int(size) for size in frame.shape)
+    if not 2 <= width <= _CLASSES_LIMIT or not 0 < rows <= limit:
+        return None
+    names = list(frame.column_names if family == "arrow" else frame.columns)
+    columns = [frame.column(name) if family == "arrow" else frame[name] for name in names]
+    values = [(sequence(column, rows) or ([], 0))[0] for column in columns]
+    found = [_shares(names, list(row)) for row in zip(*values, strict=True)]
+    return None if None in found else found  # type: ignore[return-value]
+
+
+def _shares(names: list[Any], values: list[Any]) -> dict[str, float] | None:
+    if not 2 <= len(names) <= _CLASSES_LIMIT:
+        return None
+    found: dict[str, float] = {}
+    for name, value in zip(names, values, strict=True):
+        text, share = class_text(name), number(value) if type(builtin(value)) is float else None
+        if text is None or share is None or not 0.0 <= share <= 1.0:
+            return None
+        found[text] = share
+    return found if len(found) == len(names) and abs(math.fsum(found.values()) - 1.0) <= _TOLERANCE else None
