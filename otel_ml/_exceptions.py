@@ -1,4 +1,4 @@
-"""The name of an exception, as `error.type` and `exception.type` carry it."""
+"""The name of an exception, as `error.type` and `exception.type` carry it; and whether it has its log record."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ TYPE_LIMIT: Final = 128
 """Characters kept of a name: it becomes a metric attribute."""
 UNKNOWN: Final = "error"
 """The type of an error that has no readable class."""
+
+_LOGGED: Final = "__otel_ml_logged__"
 
 # Descriptors of `type` itself: a metaclass cannot override them.
 _module = cast("Any", type.__dict__["__module__"]).__get__
@@ -29,3 +31,13 @@ def _qualified(cls: type) -> str:
     module, name = _module(cls), _qualname(cls)
     has_module = issubclass(type(module), str) and module != "builtins"
     return line(f"{module}.{name}" if has_module else name, TYPE_LIMIT)
+
+
+def mark_logged(error: BaseException) -> None:
+    """Notes at the exception that it has its log record: the line of the server about it would be a second one."""
+    attempt(BaseException.__setattr__, error, _LOGGED, True)
+
+
+def is_logged(error: object) -> bool:
+    """Whether `mark_logged` was called for it."""
+    return attempt(object.__getattribute__, error, _LOGGED) is True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from typing import Protocol
+
 from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
@@ -14,13 +17,20 @@ PREDICTIONS_KEY = create_key("otel-ml-predictions")
 """The `RequestPredictions` of the request that is being served in this context."""
 
 
-class RequestPredictions:
-    """Keeps the id of the first prediction made while one request is served; the first primary one wins."""
+class Identified(Protocol):
+    """What has a prediction id."""
 
-    __slots__ = ("first_id", "is_primary")
+    @property
+    def id(self) -> str: ...
+
+
+class RequestPredictions:
+    """Chooses the prediction that the answer to one request names: the first one; the first primary one wins."""
 
     is_primary: bool
     """Whether the model of that prediction has the role primary; set together with the id."""
+    announced: tuple[weakref.ref[Identified], bool] | None = None
+    """The prediction of a stream that begins later, and whether its model is primary."""
 
     def __init__(self) -> None:
         self.first_id: str | None = None
@@ -28,3 +38,17 @@ class RequestPredictions:
     def wants(self, *, is_primary: bool) -> bool:
         """Whether the id of a prediction that begins now is to be kept."""
         return self.first_id is None or (is_primary and not self.is_primary)
+
+    def announce(self, prediction: Identified, *, is_primary: bool) -> None:
+        """Keeps a prediction that begins later, as long as its stream exists."""
+        known = self.announced
+        if known is None or known[0]() is None or (is_primary and not known[1]):
+            self.announced = weakref.ref(prediction), is_primary
+
+    def choose_id(self) -> str | None:
+        """Returns the id that the answer names; of two of one rank that of the prediction which has begun."""
+        if self.announced is None:
+            return self.first_id
+        reference, is_primary = self.announced
+        prediction = reference()
+        return self.first_id if prediction is None or not self.wants(is_primary=is_primary) else prediction.id

@@ -36,6 +36,9 @@ class NoopPrediction(Prediction):
         """Checks nothing."""
         return None
 
+    def _announce(self) -> None:
+        """Does nothing."""
+
     def _attach(self) -> None:
         """Does nothing."""
 

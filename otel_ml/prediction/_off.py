@@ -52,8 +52,9 @@ class OffPrediction(Prediction):
         self._began_ns = 0
         self._current = get_current_span()
         holder = otel_context.get_value(PREDICTIONS_KEY)
-        if isinstance(holder, RequestPredictions) and holder.first_id is None:
-            holder.first_id = self.id
+        is_primary = self._binding.spec.role == "primary"
+        if isinstance(holder, RequestPredictions) and holder.wants(is_primary=is_primary):
+            holder.first_id, holder.is_primary = self.id, is_primary
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
         """Does nothing."""

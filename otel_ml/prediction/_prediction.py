@@ -204,6 +204,13 @@ class Prediction:
         if isinstance(holder, RequestPredictions) and holder.wants(is_primary=is_primary):
             holder.first_id, holder.is_primary = self.id, is_primary
 
+    @_guard.guarded("prediction.announce")
+    def _announce(self) -> None:
+        """Lets the answer to the current request name it, although it begins later."""
+        holder = otel_context.get_value(PREDICTIONS_KEY)
+        if isinstance(holder, RequestPredictions):
+            holder.announce(self, is_primary=self._binding.spec.role == "primary")
+
     @_guard.guarded("prediction.attach")
     def _attach(self) -> None:
         """Makes the span and the prediction current."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import weakref
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import AsyncGeneratorType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,11 @@ from otel_ml.prediction._annotations import resolved_signature
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._signature import FeatureArguments, find_features
+from otel_ml.prediction._streams import Open, async_stream_of, follow, follow_async, stream_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Begin = Callable[[tuple[Any, ...], dict[str, Any]], tuple[Prediction, Any]]
 _FINISHED = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
 """Types of results that are finished; the check of any other type costs as much as a span."""
 
@@ -37,17 +36,14 @@ def tracked(handle: Handle, function: Any, features: str | None = None) -> Any:
     Raises:
         ConfigError: It is none of these, or has no such parameter.
     """
-    if isinstance(function, (classmethod, staticmethod)):
-        return type(function)(tracked(handle, function.__func__, features))
-    if isinstance(function, property):
-        getter = None if function.fget is None else tracked(handle, function.fget, features)
-        return property(getter, function.fset, function.fdel, function.__doc__)
-    if isinstance(function, functools.cached_property):
-        return functools.cached_property(tracked(handle, function.func, features))
+    if isinstance(function, (classmethod, staticmethod, property, functools.cached_property)):
+        return _tracked_inside(handle, function, features)
     if not callable(function):
         if hasattr(type(function), "__get__"):
             return TrackedDescriptor(handle, function, features)
         raise ConfigError(f"track decorates a function or a method, not a value of type {type(function).__name__!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return _track_stream(handle, function, features)
     find = find_features(function, handle.columns, features)
     wrapped: Any = functools.wraps(function)(_wrapper_of(function)(handle, function, find))
     if inspect.isfunction(function):
@@ -56,11 +52,16 @@ def tracked(handle: Handle, function: Any, features: str | None = None) -> Any:
     return TrackedCallable(handle, function, wrapped, features)
 
 
+def _tracked_inside(handle: Handle, descriptor: Any, features: str | None) -> Any:
+    if isinstance(descriptor, (classmethod, staticmethod)):
+        return type(descriptor)(tracked(handle, descriptor.__func__, features))
+    if isinstance(descriptor, property):
+        getter = None if descriptor.fget is None else tracked(handle, descriptor.fget, features)
+        return property(getter, descriptor.fset, descriptor.fdel, descriptor.__doc__)
+    return functools.cached_property(tracked(handle, descriptor.func, features))
+
+
 def _wrapper_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
-    if inspect.isasyncgenfunction(function):
-        return _async_stream
-    if inspect.isgeneratorfunction(function):
-        return _stream
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return _coroutine
     return _plain
@@ -104,6 +105,68 @@ class TrackedCallable(functools.partial[Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tracked, self._parts
+
+
+class TrackedStream(TrackedCallable):
+    """Wraps a function that streams. Its call makes the prediction, so that an answer can name it before it streams.
+
+    Frameworks learn that it streams from the generator function in it, as from that in any `functools.partial`.
+    """
+
+    def __new__(
+        cls, handle: Handle, function: Callable[..., Any], wrapper: Callable[..., Any], features: str | None = None
+    ) -> Self:
+        made = super().__new__(cls, handle, function, wrapper, features)
+        made._open = _opening(handle, function, features)
+        if inspect.isfunction(function):
+            made.__dict__.update({**function.__dict__, **made.__dict__})  # it may have attributes of another wrapper
+            _resolve_annotations(made)
+        return made
+
+    _open: Open
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        prediction, stream = self._open(args, kwargs)
+        prediction._announce()
+        return _follower_of(self.func)(lambda *_: (prediction, stream))()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        handle, function, features = self._parts
+        if not inspect.isfunction(function):
+            return super().__reduce__()
+        return _restore_stream, (handle, self.func, features)  # a function, which pickle finds and cloudpickle copies
+
+
+def _track_stream(handle: Handle, function: Callable[..., Any], features: str | None) -> TrackedStream:
+    wrapper: Any = functools.wraps(function)(_follower_of(function)(_opening(handle, function, features)))
+    _resolve_annotations(wrapper)
+    wrapper.__qualname__ += ".func"  # where pickle finds it
+    return TrackedStream(handle, function, wrapper, features)
+
+
+def _restore_stream(handle: Handle, wrapper: Any, features: str | None) -> TrackedStream:
+    return TrackedStream(handle, wrapper.__wrapped__, wrapper, features)
+
+
+def _follower_of(function: Callable[..., Any]) -> Callable[[Open], Callable[..., Any]]:
+    return async_stream_of if inspect.isasyncgenfunction(function) else stream_of
+
+
+def _opening(handle: Handle, function: Callable[..., Any], features: str | None) -> Open:
+    """Returns what makes the prediction of a stream, and the stream, and begins neither."""
+    find = find_features(function, handle.columns, features)
+    position, take = find.position, find.take
+
+    def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Prediction, Any]:
+        prediction = handle.predict(args[position] if len(args) > position else take(args, kwargs), None)
+        try:
+            return prediction, function(*args, **kwargs)
+        except BaseException as error:  # such as arguments that it does not take
+            prediction._start()
+            prediction._finish(error=error)
+            raise
+
+    return open_stream
 
 
 class TrackedDescriptor:
@@ -162,9 +225,9 @@ def _find_follower(kind: type) -> Callable[[Prediction, Any], Any] | None:
     if kind in _FINISHED:
         return None
     if kind is GeneratorType:
-        return _follow
+        return follow
     if kind is AsyncGeneratorType:
-        return _follow_async
+        return follow_async
     if hasattr(kind, "__await__"):
         return _awaited
     return _follow_future if issubclass(kind, Future) else None
@@ -195,24 +258,6 @@ def _follow_future(prediction: Prediction, future: Future[Any]) -> Future[Any]:
     return future
 
 
-def _follow(prediction: Prediction, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Follows a generator that the function returned; one that nobody reads is a cancelled prediction."""
-    stream: Generator[Any, Any, Any] = _stream_of(lambda *_: (prediction, generator))()
-    weakref.finalize(stream, _abandon, prediction).atexit = False
-    return stream
-
-
-def _follow_async(prediction: Prediction, generator: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-    """Follows an asynchronous generator that the function returned."""
-    stream: AsyncGenerator[Any, Any] = _async_stream_of(lambda *_: (prediction, generator))()
-    weakref.finalize(stream, _abandon, prediction).atexit = False
-    return stream
-
-
-def _abandon(prediction: Prediction) -> None:
-    prediction._finish(error=GeneratorExit())
-
-
 def _coroutine(handle: Handle, function: Callable[..., Any], find: FeatureArguments) -> Callable[..., Any]:
     position, take = find.position, find.take
 
@@ -229,97 +274,3 @@ def _coroutine(handle: Handle, function: Callable[..., Any], find: FeatureArgume
         return _complete(prediction, result)
 
     return call
-
-
-def _beginning(handle: Handle, function: Callable[..., Any], find: FeatureArguments) -> Begin:
-    """Returns what begins the prediction of a stream and makes the stream, at its first step."""
-    position, take = find.position, find.take
-
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Prediction, Any]:
-        prediction = handle.predict(args[position] if len(args) > position else take(args, kwargs), None)
-        prediction._start()
-        return prediction, function(*args, **kwargs)
-
-    return begin
-
-
-def _stream(handle: Handle, function: Callable[..., Any], find: FeatureArguments) -> Callable[..., Any]:
-    return _stream_of(_beginning(handle, function, find))
-
-
-def _stream_of(begin: Begin) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        prediction, generator = begin(args, kwargs)
-        step, value = generator.send, None
-        try:
-            while True:
-                item = _step(prediction, step, value)
-                prediction._mark_first_item()
-                try:
-                    step, value = generator.send, (yield item)
-                except GeneratorExit:
-                    generator.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
-                    step, value = generator.throw, error
-        except StopIteration as stop:
-            _finish_stream(prediction, stop.value)
-            return stop.value
-        except BaseException as error:
-            prediction._finish(error=error)
-            raise
-
-    return call
-
-
-def _step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
-    """Runs one step of the stream with the prediction current; the context is never attached across a ``yield``."""
-    prediction._attach()
-    try:
-        return step(value)
-    finally:
-        prediction._detach()
-
-
-def _async_stream(handle: Handle, function: Callable[..., Any], find: FeatureArguments) -> Callable[..., Any]:
-    return _async_stream_of(_beginning(handle, function, find))
-
-
-def _async_stream_of(begin: Begin) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        prediction, generator = begin(args, kwargs)
-        step, value = generator.asend, None
-        try:
-            while True:
-                item = await _async_step(prediction, step, value)
-                prediction._mark_first_item()
-                try:
-                    step, value = generator.asend, (yield item)
-                except GeneratorExit:
-                    await generator.aclose()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
-                    step, value = generator.athrow, error
-        except StopAsyncIteration:
-            _finish_stream(prediction, None)
-        except BaseException as error:
-            prediction._finish(error=error)
-            raise
-
-    return call
-
-
-async def _async_step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
-    prediction._attach()
-    try:
-        return await step(value)
-    finally:
-        prediction._detach()
-
-
-def _finish_stream(prediction: Prediction, returned: Any) -> None:
-    """Ends the prediction of a stream: its items are not read, what it returns is its result."""
-    if returned is None:
-        prediction._finish()
-    else:
-        prediction._finish(returned)

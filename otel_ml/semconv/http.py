@@ -14,6 +14,10 @@ HTTP_SERVER_REQUEST_DURATION: Final = Metric(
 HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
     "http.server.active_requests", "updowncounter", "{request}", "HTTP server requests in flight."
 )
+REQUEST_EXCEPTION_EVENT: Final = "http.server.request.exception"
+"""Name of the event of an unhandled error of a request."""
+WEBSOCKET_EXCEPTION_EVENT: Final = "fastapi.websocket.exception"
+"""Name of the event of an unhandled error of a WebSocket, as FastAPI names it."""
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_REQUEST_METHOD_ORIGINAL: Final = "http.request.method_original"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 FOLDER = Path(__file__).parent
 FIELD = FOLDER.parent / "field"
+FIELD_REPORTS = ("test_workers_that_fork.py", "test_errors_of_requests.py")
 CASES = {
     1: "receiver down, then up, under load",
     2: "tarpit, drips, half answers, hanging lookup and handshake",
@@ -41,6 +42,7 @@ CASES = {
     23: "bodies, streams, disconnects",
     25: "plug-ins that raise; any argument of any call",
     26: "workers that fork: Celery, billiard, own forks that end by `os._exit`",
+    27: "errors of requests under every server; older versions of FastAPI",
     0: "soak",
 }
 ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
@@ -70,13 +72,13 @@ def case_of(name: str, module: str) -> int:
     if found:
         return int(found[1])
     subject = module.rsplit(".", 1)[-1].split("_")[1]
-    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26}.get(subject, 15)
+    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26, "errors": 27}.get(subject, 15)
 
 
 def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, object]]]:
     with tempfile.TemporaryDirectory() as folder:
         report, figures = Path(folder) / "report.xml", Path(folder) / "figures.jsonl"
-        folders = [str(FOLDER), str(FIELD / "test_workers_that_fork.py")]
+        folders = [str(FOLDER), *(str(FIELD / name) for name in FIELD_REPORTS)]
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", *folders]
         environment = {**os.environ, "FAULT_FIGURES": str(figures), "SOAK_SECONDS": str(soak)}
         subprocess.run([*command, *arguments], env=environment, check=False)

@@ -36,8 +36,6 @@ _HEADER_VALUE: Final = re.compile(r"[!-~]{1,256}")
 class RequestState(RequestPredictions):
     """The predictions of one request, and the server span that we made for it."""
 
-    __slots__ = ("span",)
-
     def __init__(self) -> None:
         super().__init__()
         self.span: Span | None = None
@@ -75,8 +73,10 @@ class Exchange:
             self.code = message["status"]
             if "trailers" in message:
                 self._trailers = bool(message["trailers"])
-            if self._state.first_id is not None:
-                message = _guard.call_two("fastapi.header", with_id, message, self._state.first_id) or message
+            state = self._state
+            named = state.first_id if state.announced is None else _guard.call("fastapi.header", state.choose_id)
+            if named is not None:
+                message = _guard.call_two("fastapi.header", with_id, message, named) or message
             await self._send(message)
             return
         await self._send(message)
@@ -89,12 +89,6 @@ class Exchange:
         # after a response of 500 the exception still reaches us, and it is the better error type
         if self._complete and self._is_open and self.code is not None and self.code < 500:
             self.finish(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Records an exception of the application."""
-        if self.native is not None:
-            _guard.call("fastapi.exception", _native_telemetry.log_exception, self._scope, self.native, error)
-        self.finish(error)
 
     def finish(self, error: BaseException | None) -> None:
         """Records the request; later calls do nothing."""
@@ -111,6 +105,10 @@ class Exchange:
 
     def record(self, error: BaseException | None, status: int | None) -> None:
         """Records span and metrics of the request."""
+
+    def find_route(self) -> str | None:
+        """Returns the template of the route that served the request; None if it is unknown."""
+        return None
 
     def error_type(self, error: BaseException | None, status: int | None) -> str | None:
         """The `error.type` of the conventions; None for a successful request."""
@@ -152,7 +150,7 @@ class GeneralExchange(Exchange):
         """Ends the span and measures the request."""
         span, found = self._span, RequestKey(*self._begun, None, status, None)
         try:
-            route = _route_template.find_route(self._scope, self.native, self._root, self._routes())
+            route = self.find_route()
             if route is not None:
                 span.update_name(f"{self._word} {route}")
             found = found._replace(
@@ -167,6 +165,9 @@ class GeneralExchange(Exchange):
                 self._metrics.record(found, seconds, self.context)
                 self._ended()
             span.end()
+
+    def find_route(self) -> str | None:
+        return _route_template.find_route(self._scope, self.native, self._root, self._routes())
 
 
 def with_id(message: Message, prediction_id: str) -> Message:

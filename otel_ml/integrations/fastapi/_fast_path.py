@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -67,10 +67,10 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
         now = fast_path.now
         self._began_ns = now()
 
-    def fail(self, error: BaseException) -> None:
-        if self.logger is not None:
-            _guard.call("fastapi.exception", _native_telemetry.log_exception, self._scope, self, error)
-        self.finish(error)
+    @property
+    def native(self) -> Any:
+        """This object: FastAPI has it as its own."""
+        return self
 
     def close(self) -> None:
         if self._is_open:
@@ -88,7 +88,7 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
         self._active.finished += 1
         route = self.route
         if type(route) is not str:
-            route = self._find_route()
+            route = self.find_route()
         if error is None and self._complete and type(status) is int and status < 500:
             found: Found = (*self._key, route, status, None)
         else:
@@ -100,7 +100,7 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
         cell.record(elapsed_ns / 1e9)
         self._span.finish(found, elapsed_ns, fast_path, cell)
 
-    def _find_route(self) -> str | None:
+    def find_route(self) -> str | None:
         scope = self._scope
         # a mount saves the application's root before it changes `root_path`
         root = scope.get("app_root_path", scope.get("root_path", ""))

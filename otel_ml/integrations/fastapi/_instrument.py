@@ -56,15 +56,16 @@ def instrument_fastapi(  # noqa: PLR0913  (all but the application are keywords)
 
     Emits one span of kind SERVER named ``{method} {route}``, `http.server.request.duration` (s) and
     `http.server.active_requests`, and adds the response header ``x-prediction-id``: the first prediction that the
-    request made before its response began. If other instrumentation already creates the server span (FastAPI's own in
-    guest mode, or `opentelemetry-instrumentation-fastapi`), that span is used and only the header is added. WebSockets
-    are not observed. Telemetry is flushed at the end of the ASGI lifespan, because a server that is stopped by a
-    signal ends without running exit handlers.
+    request made before its response began, or the first tracked stream that it opened. If other instrumentation
+    already creates the server span (FastAPI's own in guest mode, or `opentelemetry-instrumentation-fastapi`), that span
+    is used and only the header is added. WebSockets have no span. An unhandled error is one log record on the trace of
+    its request: FastAPI logs it from 0.142 on, we do for older ones and for Starlette. Telemetry is flushed at the end
+    of the ASGI lifespan, because a server that is stopped by a signal ends without running exit handlers.
 
     Can be called at any time, also after the first request; a second call changes nothing.
 
     Args:
-        app: The application. Routes, routers, mounts and middleware may be added later.
+        app: The application, of FastAPI or Starlette. Routes, routers, mounts and middleware may be added later.
         excluded_paths: Exact paths that are not observed; by default the usual health checks. Neither are URLs in which
             a pattern of ``OTEL_PYTHON_FASTAPI_EXCLUDED_URLS`` or ``OTEL_PYTHON_EXCLUDED_URLS`` is found.
         trust_remote_context: Whether a caller's ``traceparent`` becomes the parent. If not, it is linked.

@@ -10,9 +10,10 @@ from opentelemetry.context import Context, set_value
 from opentelemetry.trace import Span, SpanKind
 
 from otel_ml import _guard
+from otel_ml._exceptions import is_logged, mark_logged
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.contexts import attach, detach, get_current
-from otel_ml.integrations.fastapi import _attributes, _fast_path, _native_telemetry, _propagation
+from otel_ml.integrations.fastapi import _attributes, _fast_path, _native_telemetry, _propagation, _unhandled
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._exchange import (
     Channel,
@@ -49,8 +50,8 @@ class ServerLayer:
                 return self._request(scope, receive, send)
             if scope["type"] == "lifespan":
                 return self._lifespan(scope, receive, send)
-            if scope["type"] == "websocket" and self._settings.native_switch.logger is not None:
-                return self._with_native_logs(scope, receive, send)
+            if scope["type"] == "websocket":
+                return self._without_span(scope, receive, send)
         return self.app(scope, receive, send)
 
     def has_settings(self, settings: LayerSettings) -> bool:
@@ -60,33 +61,45 @@ class ServerLayer:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _guard.call_two("fastapi.begin", self._begin, scope, (receive, send))
         if exchange is None:
-            await self._with_native_logs(scope, receive, send)
+            await self._without_span(scope, receive, send)
             return
         token = attach(exchange.context)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            exchange.fail(error)
+            _guard.call("fastapi.exception", self._log, scope, exchange.native, error, exchange.find_route)
+            exchange.finish(error)
             raise
         finally:
             exchange.close()
             detach(token)
 
-    async def _with_native_logs(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forwards the call; puts the object into the scope that FastAPI needs for its own log events."""
+    async def _without_span(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forwards the call, and logs what it raises; puts into the scope what FastAPI needs for its own log events."""
         native = _guard.call_two("fastapi.note", _attach_for_logs, self._settings.native_switch, scope)
-        if native is None:
-            await self.app(scope, receive, send)
-            return
-        token = attach(set_value(_native_telemetry.CONTEXT_KEY, native))
+        token = None if native is None else attach(set_value(_native_telemetry.CONTEXT_KEY, native))
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
-            _guard.call("fastapi.exception", _native_telemetry.log_exception, scope, native, error)
+            _guard.call("fastapi.exception", self._log, scope, native, error)
             raise
         finally:
-            _guard.call_two("fastapi.end", _native_telemetry.detach, scope, native)
-            detach(token)
+            if token is not None:
+                _guard.call_two("fastapi.end", _native_telemetry.detach, scope, native)
+                detach(token)
+
+    def _log(
+        self, scope: Scope, native: Any, error: BaseException, find_route: Callable[[], str | None] | None = None
+    ) -> None:
+        """Logs an unhandled error on the trace of its request, unless FastAPI does."""
+        if not isinstance(error, Exception) or is_logged(error) or _unhandled.is_normal_end(scope, error):
+            return
+        switch = self._settings.native_switch
+        if _native_telemetry.log_exception(scope, native, error) or switch.logs(scope):
+            mark_logged(error)
+        elif not switch.exists or self._below_contrib:
+            _unhandled.log(scope, error, None if find_route is None else find_route())
+            mark_logged(error)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         _guard.call("fastapi.mode", follow_mode, self._settings)

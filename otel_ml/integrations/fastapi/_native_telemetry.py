@@ -88,6 +88,18 @@ class NativeSwitch:
             self._config.update(self._before)
             self._before = self.logger = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether this FastAPI has telemetry of its own."""
+        return self._config is not None
+
+    def logs(self, scope: Scope) -> bool:
+        """Whether FastAPI itself, which is not suspended, logs the exceptions of this request or connection."""
+        if self._config is None or self._before is not None or not self._config.get(_LOGS):
+            return False
+        exclude = self._config.get("exclude")
+        return not (exclude and exclude(scope)) and _logger(self._config.get("logger_provider")) is not None
+
     def logger_for(self, scope: Scope) -> Any:
         """The logger for FastAPI's events about one request or connection; None if it logs none."""
         return None if self.exclude is not None and self.exclude(scope) else self.logger
@@ -130,10 +142,12 @@ def put(native: Any, scope: Scope, logger: Any) -> Any:
     return native
 
 
-def log_exception(scope: Scope, native: Any, error: BaseException) -> None:
-    """Makes FastAPI log an exception that it has not logged yet, as its own telemetry would."""
-    if native is not None and native.logger is not None and _log_exception is not None:
-        _log_exception(scope=scope, exc=error)
+def log_exception(scope: Scope, native: Any, error: BaseException) -> bool:
+    """Makes FastAPI log an exception that it has not logged yet, as its own telemetry would; False if it logs none."""
+    if native is None or native.logger is None or _log_exception is None:
+        return False
+    _log_exception(scope=scope, exc=error)
+    return True
 
 
 def detach(scope: Scope, native: Any) -> None:

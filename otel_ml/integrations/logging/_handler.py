@@ -14,6 +14,7 @@ from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, get_logger
 from otel_ml import _guard, semconv
 from otel_ml._own_log import ExportHandler, handlers_of
 from otel_ml._values import line
+from otel_ml.integrations.logging import _server_loggers
 from otel_ml.integrations.logging._other_handlers import IdFilter, other_handler
 from otel_ml.integrations.logging._record_conversion import KEY_LIMIT, convert
 from otel_ml.prediction import current_prediction
@@ -46,7 +47,7 @@ class OTelHandler(ExportHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Sends one record, unless it comes from telemetry itself or another OTel handler sends it."""
-        if getattr(self._thread, "emitting", False):
+        if getattr(self._thread, "emitting", False) or self._was_seen(record):
             return
         self._thread.emitting = True
         try:
@@ -77,7 +78,7 @@ class OTelHandler(ExportHandler):
         return True
 
     def _emit(self, record: logging.LogRecord) -> None:
-        if self._is_internal(record) or self._was_seen(record):
+        if self._is_internal(record) or _server_loggers.repeats(record):
             return
         other = other_handler(record.name)
         if other is not None:

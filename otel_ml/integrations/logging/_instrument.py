@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from opentelemetry._logs import LoggerProvider
 
-from otel_ml.integrations.logging import _reconfiguration
+from otel_ml.integrations.logging import _reconfiguration, _server_loggers
 from otel_ml.integrations.logging._handler import OTelHandler
 from otel_ml.integrations.logging._other_handlers import other_handler
 
@@ -20,6 +20,9 @@ def instrument_logging(
     prediction_id: Callable[[], str | None] | None = None,
 ) -> Callable[[], None]:
     """Sends the records of a logger, and of the loggers below it, through OpenTelemetry.
+
+    The root logger stands for the loggers of uvicorn and gunicorn too, which do not reach it, but for their lines about
+    requests: server spans have those. Any other logger with ``propagate=False`` needs a call of its own.
 
     A record is sent with trace and span id, `ml.prediction.id`, `code.*`, `exception.*` and the values of ``extra``
     that an attribute can hold; its body is the formatted message. Levels of loggers do not change. If the handler of
@@ -47,10 +50,14 @@ def instrument_logging(
     if known is None:
         target.addHandler(handler)
         _reconfiguration.protect(target, handler)
+        if target is logging.getLogger():
+            _server_loggers.attach(handler)
+            _reconfiguration.follow(handler, _server_loggers.attach)
 
     def undo() -> None:
         _reconfiguration.release(handler)
         target.removeHandler(handler)
+        _server_loggers.detach(handler)
         handler.identify.remove()
 
     return undo

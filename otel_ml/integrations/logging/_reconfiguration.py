@@ -26,6 +26,7 @@ _FUNCTIONS: Final = (
 _lock = threading.RLock()
 """Guards changes of the following; no function of the service or of `logging` runs while it is held."""
 _installations: list[_Installation] = []
+_followers: weakref.WeakKeyDictionary[logging.Handler, Callable[[logging.Handler], None]] = weakref.WeakKeyDictionary()
 _wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
@@ -75,9 +76,15 @@ def protect(logger: logging.Logger, handler: logging.Handler) -> None:
                 setattr(owner, name, _wrapped(function))
 
 
+def follow(handler: logging.Handler, attach: Callable[[logging.Handler], None]) -> None:
+    """Attaches a protected handler again after each configuration, to loggers that are new or have changed."""
+    _followers[handler] = attach
+
+
 def release(handler: logging.Handler) -> None:
     """Ends `protect`; the last call restores the functions, except those that others have wrapped since."""
     with _lock:
+        _followers.pop(handler, None)
         _installations[:] = [one for one in _installations if one.is_alive() and one.handler() is not handler]
         if _installations:
             return
@@ -103,6 +110,8 @@ def _wrapped(function: Callable[P, R]) -> Callable[P, R]:
             for reattach in reattachments:
                 if reattach is not None:
                     reattach()
+            for handler, attach in list(_followers.items()):
+                _guard.call("logging.setup", attach, handler)
 
     _wrappers.add(configure)
     return configure

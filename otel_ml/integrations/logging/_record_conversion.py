@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from enum import Enum
+from types import TracebackType
 from typing import Any, Final
 
 from opentelemetry import context as otel_context
@@ -28,12 +30,18 @@ KEY_LIMIT: Final = 128
 EXTRA_LIMIT: Final = 32
 """Values of `extra` that are sent with one record."""
 
+_LOGURU: Final = "\n"
+"""The `exc_text` of a record of loguru; such a message may end with the stack trace and the values of its variables."""
+_TRACE: Final = re.compile(r"\n?[ |+]*(?:Exception Group )?Traceback \(most recent call last\):")
 _SHOWN: Final = 5
 _DEPTH: Final = 3
 _INTEGER_BITS: Final = 63
 _STRUCTURES: Final = frozenset({list, tuple, dict})
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_EVENT_KEYS: Final = frozenset({"event", "exc_info", "stack_info"})
+"""Of an event of structlog: what the log record has in another place."""
+
 _SEVERITIES: Final = (
     SeverityNumber.TRACE,
     SeverityNumber.DEBUG,
@@ -52,8 +60,8 @@ def convert(record: logging.LogRecord, prediction_id: str | None) -> LogRecord:
     attributes[semconv.CODE_FILE_PATH] = line(record.pathname, VALUE_LIMIT)
     attributes[semconv.CODE_FUNCTION_NAME] = line(record.funcName or "", KEY_LIMIT)
     attributes[semconv.CODE_LINE_NUMBER] = record.lineno
-    if record.exc_info:
-        _guard.call("logging.exception", _add_exception, attributes, record)
+    if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
+        attributes.update(_guard.call("logging.exception", exception_attributes, *record.exc_info) or {})
     body = _message(record)
     redact = current_redaction()
     if redact is not None:
@@ -85,18 +93,40 @@ def _severity(level: int) -> SeverityNumber:
 
 def _message(record: logging.LogRecord) -> str:
     """The message with its arguments; if it cannot be formatted, the text or the type of the message."""
-    message = _guard.call("logging.message", record.getMessage)
+    message = _event(record).get("event")
+    if type(message) is not str:
+        message = _guard.call("logging.message", record.getMessage)
     if message is None:
         message = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-    return block(message, BODY_LIMIT)
+    if record.exc_text == _LOGURU:  # the trace is in an attribute
+        message = _TRACE.split(message, 1)[0]
+        if withholding.withholds_exceptions():
+            message = message.partition("\n")[0]
+    return block(_without_trace(message), BODY_LIMIT)
+
+
+def _without_trace(text: str) -> str:
+    """Cuts a stack trace off a text if exceptions are withheld: it ends with their messages."""
+    if not withholding.withholds_exceptions():
+        return text
+    kept, *trace = _TRACE.split(text, 1)
+    return f"{kept} {withholding.WITHHELD}".strip() if trace else text
+
+
+def _event(record: logging.LogRecord) -> dict[str, Any]:
+    """The event of structlog that waits for its `ProcessorFormatter`, with text and values; empty for other records."""
+    message: object = record.msg
+    return message if type(message) is dict and "_logger" in record.__dict__ else {}
 
 
 def _extras(record: logging.LogRecord) -> Attributes:
     """The values of ``extra`` that a log record can hold, bounded; others stay in the process, and a line says so."""
     found: Attributes = {}
     left = []
-    for key, value in list(record.__dict__.items()):
-        if key in _STANDARD or type(key) is not str or value is None:
+    event = _event(record)
+    known, given = (_EVENT_KEYS, event) if event else (_STANDARD, record.__dict__)
+    for key, value in list(given.items()):
+        if key in known or type(key) is not str or value is None:
             continue
         converted = _attribute(value) if len(found) < EXTRA_LIMIT else None
         if converted is None:
@@ -119,7 +149,7 @@ def _attribute(value: object) -> Any:
         return line(_guard.attempt(str, value), VALUE_LIMIT)
     found = builtin(value)
     if type(found) is str:
-        return block(found, VALUE_LIMIT)
+        return block(_without_trace(found), VALUE_LIMIT)
     if type(found) is bytes or issubclass(type(value), Enum):
         return line(value, VALUE_LIMIT)
     if type(found) is int and found.bit_length() > _INTEGER_BITS:
@@ -143,17 +173,19 @@ def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
     return value
 
 
-def _add_exception(attributes: Attributes, record: logging.LogRecord) -> None:
-    if not isinstance(record.exc_info, tuple) or record.exc_info[0] is None:
-        return
-    kind, error, trace = record.exc_info
-    attributes[semconv.EXCEPTION_TYPE] = exception_type(kind)
+def exception_attributes(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> Attributes:
+    """Returns type, message and stack trace of an exception; the type alone once a column is sensitive."""
+    attributes: Attributes = {semconv.EXCEPTION_TYPE: exception_type(kind)}
     if withholding.withholds_exceptions():
         attributes[semconv.EXCEPTION_MESSAGE] = withholding.WITHHELD
-        return
+        return attributes
     message = _guard.call("logging.exception", str, error)
     if message is not None:
         attributes[semconv.EXCEPTION_MESSAGE] = line(message, VALUE_LIMIT)
     # the end of a trace names the error, so the beginning is cut
-    written = "".join(traceback.format_exception(kind, error, trace))
-    attributes[semconv.EXCEPTION_STACKTRACE] = block(written[-BODY_LIMIT:], BODY_LIMIT)
+    lines = _guard.call("logging.exception", traceback.format_exception, kind, error, trace)
+    if lines is not None:
+        attributes[semconv.EXCEPTION_STACKTRACE] = block("".join(lines)[-BODY_LIMIT:], BODY_LIMIT)
+    return attributes

@@ -1,0 +1,115 @@
+"""Streams: a generator is followed to its end, with its prediction current inside each of its steps."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from otel_ml.prediction._prediction import Prediction
+
+Open = Callable[[tuple[Any, ...], dict[str, Any]], tuple[Prediction, Any]]
+"""Takes the arguments of a call; returns its prediction and the stream."""
+
+
+def follow(prediction: Prediction, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Follows a generator that the function returned; one that nobody reads is a cancelled prediction."""
+    stream: Generator[Any, Any, Any] = stream_of(lambda *_: (prediction, generator))()
+    weakref.finalize(stream, _abandon, prediction).atexit = False
+    return stream
+
+
+def follow_async(prediction: Prediction, generator: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    """Follows an asynchronous generator that the function returned."""
+    stream: AsyncGenerator[Any, Any] = async_stream_of(lambda *_: (prediction, generator))()
+    weakref.finalize(stream, _abandon, prediction).atexit = False
+    return stream
+
+
+def _abandon(prediction: Prediction) -> None:
+    prediction._finish(error=GeneratorExit())
+
+
+def _begin(prediction: Prediction) -> None:
+    if prediction._began_ns < 0:  # a function that has returned a generator began it
+        prediction._start()
+
+
+def stream_of(open_stream: Open) -> Callable[..., Any]:
+    """Returns a generator function that opens and follows a stream; its first step begins the prediction."""
+
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        prediction, generator = open_stream(args, kwargs)
+        _begin(prediction)
+        step, value = generator.send, None
+        try:
+            while True:
+                item = _step(prediction, step, value)
+                prediction._mark_first_item()
+                try:
+                    step, value = generator.send, (yield item)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
+                    step, value = generator.throw, error
+        except StopIteration as stop:
+            _finish_stream(prediction, stop.value)
+            return stop.value
+        except BaseException as error:
+            prediction._finish(error=error)
+            raise
+
+    return call
+
+
+def _step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
+    """Runs one step of the stream with the prediction current; the context is never attached across a ``yield``."""
+    prediction._attach()
+    try:
+        return step(value)
+    finally:
+        prediction._detach()
+
+
+def async_stream_of(open_stream: Open) -> Callable[..., Any]:
+    """Does the same for asynchronous generators."""
+
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        prediction, generator = open_stream(args, kwargs)
+        _begin(prediction)
+        step, value = generator.asend, None
+        try:
+            while True:
+                item = await _async_step(prediction, step, value)
+                prediction._mark_first_item()
+                try:
+                    step, value = generator.asend, (yield item)
+                except GeneratorExit:
+                    await generator.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
+                    step, value = generator.athrow, error
+        except StopAsyncIteration:
+            _finish_stream(prediction, None)
+        except BaseException as error:
+            prediction._finish(error=error)
+            raise
+
+    return call
+
+
+async def _async_step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any:
+    prediction._attach()
+    try:
+        return await step(value)
+    finally:
+        prediction._detach()
+
+
+def _finish_stream(prediction: Prediction, returned: Any) -> None:
+    """Ends the prediction of a stream: its items are not read, what it returns is its result."""
+    if returned is None:
+        prediction._finish()
+    else:
+        prediction._finish(returned)
