@@ -27,6 +27,8 @@ class Ledger:
     spooled: int = 0
     """Those of ``in_flight`` that are in the spool. A process that replays what an earlier one left there enters it
     as produced."""
+    folded: tuple[str, ...] = ()
+    """Of metrics: the models that have no series of their own now and share those of ``__other__``, ten at most."""
 
     def lost(self) -> int:
         """Returns how many records the first hop will never receive."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -88,7 +89,7 @@ class OwnEngine:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
             self._models, requests, self._observed = (
-                PredictionFamily(config.max_models),
+                PredictionFamily(config.max_models, lambda: ports.renew(self)),
                 RequestFamily(),
                 ObservedFamily(),
             )
@@ -130,7 +131,11 @@ class OwnEngine:
 
     def ledger(self) -> dict[str, Ledger]:
         """Returns the ledger of every signal."""
-        return {signal: book.read(self._waiting(signal)) for signal, book in self._outbox.books.items()}
+        ledgers: dict[str, Ledger] = {}
+        for signal, book in self._outbox.books.items():
+            folded = self._models.folded() if signal == "metrics" else ()
+            ledgers[signal] = replace(book.read(self._waiting(signal)), folded=folded)
+        return ledgers
 
     @property
     def page(self) -> Page | None:

@@ -34,7 +34,7 @@ ATTRIBUTES = {
     otel_ml.ConfigError: set(dir(ValueError)),
     otel_ml.GroundTruth: {"close", "compute_metrics", "dropped", "flush", "record_label", "record_labels"}
     | {"drain_first", "log_prediction"},  # what a `PredictionStore` has
-    otel_ml.Ledger: {"delivered", "dropped", "in_flight", "lost", "produced", "rejected", "spooled"},
+    otel_ml.Ledger: {"delivered", "dropped", "folded", "in_flight", "lost", "produced", "rejected", "spooled"},
     otel_ml.Model: {"classes", "name", "role", "task", "trained_at", "version"}
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,

@@ -36,6 +36,12 @@ def notes() -> list[str]:
     return telemetry.notes()
 
 
+def ledger() -> otel_ml.Ledger:
+    telemetry = configure.current()
+    assert telemetry is not None
+    return telemetry.ledger()["metrics"]
+
+
 def totals(points: list[dict[str, Any]], name: str = "ml.model.version") -> dict[str, float]:
     found: dict[str, float] = {}
     for point in points:
@@ -128,6 +134,30 @@ def test_what_finds_no_place_is_named_and_counted(caplog: pytest.LogCaptureFixtu
             "raise max_models (OTEL_ML_MAX_MODELS)"
         )
         assert "metrics: counted as __other__: shop 2 primary, shop 3 primary" in notes()
+        assert ledger().folded == ("shop 2 primary", "shop 3 primary")
+
+
+def test_a_folded_model_has_series_of_its_own_when_there_is_room() -> None:
+    """kserve/modelmesh#60: a model that was loaded while others were in use is seen once they are gone."""
+    with InMemoryTelemetry(max_models=2) as telemetry:
+        models = [otel_ml.Model("shop", str(number), task="binary", profile=profile(number)) for number in range(4)]
+        for model in models:
+            predict(model)
+        del model, models[0]
+        gc.collect()
+        telemetry.metrics()
+        for model in models:
+            predict(model)
+
+        found = totals(telemetry.metrics()["ml.predictions"])
+        [seen], [folded] = [set(found) - {"1", OTHER}, {"2", "3"} - set(found)]
+        assert found == {"1": 2, seen: 1, OTHER: 3}
+        assert ledger().folded == (f"shop {folded} primary",)
+        assert f"metrics: counted as __other__: shop {folded} primary" in notes()
+        del model, models
+        gc.collect()
+        telemetry.metrics()
+        assert ledger().folded == ()
 
 
 def test_features_that_find_no_place_are_named(caplog: pytest.LogCaptureFixture) -> None:

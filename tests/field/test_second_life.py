@@ -73,7 +73,7 @@ def test_the_cell_of_a_notebook_runs_again(run, receiver):
         """
     )
 
-    traces = {"produced": 1, "delivered": 1, "rejected": 0, "dropped": {}, "in_flight": 0, "spooled": 0}
+    traces = {"produced": 1, "delivered": 1, "rejected": 0, "dropped": {}, "in_flight": 0, "spooled": 0, "folded": []}
     assert lines == [{"same": False, "flushed": True, "traces": traces}]
     assert receiver.metrics()["ml.predictions"][0].as_int == 1
 

@@ -10,6 +10,8 @@ from otel_ml._telemetry.predictions import _points
 from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.metrics.export import ScopeMetrics
 
     from otel_ml._telemetry.metrics._points import Window
@@ -23,14 +25,17 @@ class PredictionFamily:
     """The prediction metrics of every model in this process.
 
     A model that is no longer in use keeps its series while there is room. When there is none it is exported once more
-    and forgotten. A model in use keeps its series; one that finds all places in use is counted as `semconv.OTHER`.
+    and forgotten. A model in use keeps its series; one that finds all places in use is counted as `semconv.OTHER` until
+    there is room again.
 
     Args:
         limit: Models in use at once that have cells of their own.
+        on_room: Called at a collection when models counted as `semconv.OTHER` may ask for cells again.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, on_room: Callable[[], object] = lambda: None) -> None:
         self._limit = limit
+        self._on_room = on_room
         self._sets: dict[ModelIdentity, CellSet] = {}
         self._lock = threading.Lock()
         self._folded: dict[ModelIdentity, None] = {}
@@ -54,9 +59,14 @@ class PredictionFamily:
             found.keep_for(owner if identity is not _OTHER else None)
             return found
 
+    def folded(self) -> tuple[str, ...]:
+        """Returns the models that are counted as `semconv.OTHER` now, the first few by name."""
+        names = [" ".join(filter(None, identity)) for identity in list(self._folded)]
+        return (*names[:FOLDED_NAMED], *["..."] * (len(names) > FOLDED_NAMED))
+
     def notes(self) -> list[str]:
         """Returns lines for `otel-ml doctor`."""
-        return [f"metrics: counted as {semconv.OTHER}: {self._names()}"] if self._folded else []
+        return [f"metrics: counted as {semconv.OTHER}: {', '.join(self.folded())}"] if self._folded else []
 
     def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
         sets = self.all_cells()
@@ -64,6 +74,7 @@ class PredictionFamily:
         folded = [(cells, cells.fold(take_exemplars=take_exemplars)) for cells in sets]
         if take_exemplars:
             self._release(unused, window.now_ns)
+            self._offer_room()
         return _points.scope_metrics(folded, window)
 
     def reset_after_fork(self) -> None:
@@ -86,15 +97,20 @@ class PredictionFamily:
                     del self._sets[cells.identity]
                     self._collected_ns = now_ns
 
+    def _offer_room(self) -> None:
+        with self._lock:
+            has_room = bool(self._folded) and not self._is_full()
+            if has_room:  # those that find no place this time are named again
+                self._folded.clear()
+        if has_room:
+            _guard.call("models.room", self._on_room)
+
     def _fold(self, identity: ModelIdentity) -> None:
         if len(self._folded) <= FOLDED_NAMED:
             self._folded[identity] = None
+            names = ", ".join(self.folded())
             _guard.warn_once(
                 f"models.folded.{len(self._folded)}",
-                f"otel-ml: more than {self._limit} models are in use at once, so the metrics of {self._names()} are "
+                f"otel-ml: more than {self._limit} models are in use at once, so the metrics of {names} are "
                 f"counted as {semconv.OTHER}: raise max_models ({semconv.ENV_MAX_MODELS})",
             )
-
-    def _names(self) -> str:
-        names = [" ".join(filter(None, identity)) for identity in list(self._folded)[:FOLDED_NAMED]]
-        return ", ".join(names) + (", ..." if len(self._folded) > FOLDED_NAMED else "")

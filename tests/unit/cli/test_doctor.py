@@ -278,7 +278,7 @@ def test_json_has_the_same_by_signal(receiver: Receiver, tmp_path: Any) -> None:
     )
     found = json.loads(done.stdout)
     protocol = "http/protobuf"
-    entry = {"produced": 1, "delivered": 0, "rejected": 0, "dropped": {}, "in_flight": 0, "spooled": 0}
+    entry = {"produced": 1, "delivered": 0, "rejected": 0, "dropped": {}, "in_flight": 0, "spooled": 0, "folded": []}
 
     assert (done.returncode, found["delivered"]) == (1, False)
     assert found["signals"] == {
