@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
@@ -138,6 +139,15 @@ def warn(config: Config, given: Iterable[str], theirs: frozenset[Signal]) -> Non
         _guard.warn(
             f"otel-ml: {', '.join(vain)} {'has' if len(vain) == 1 else 'have'} no effect on {_listed(theirs)}: "
             "others have set providers for them"
+        )
+
+
+def warn_of_page() -> None:
+    """Logs one line if the environment asks for a scrape page, which a process without metrics of ours cannot have."""
+    if os.environ.get(semconv.ENV_PROMETHEUS_PORT, "").strip():
+        _guard.warn(
+            f"otel-ml: {semconv.ENV_PROMETHEUS_PORT}: no scrape page is opened, since the metrics of this process are "
+            "those of another SDK; use its exporter"
         )
 
 

@@ -150,6 +150,8 @@ def configure(**arguments: Any) -> Telemetry:
         _current = install(Telemetry(mode, config, engine, why, theirs), engine)
     if mode == "guest":
         _providers_in_force.warn(config, given, theirs)
+        if engine is None or "metrics" in theirs:
+            _providers_in_force.warn_of_page()
     if mode != "off":
         _guard.call("telemetry.variables", _warn_of_settings, config, mode)
     if mode == "guest" and "service_name" in given:

@@ -126,6 +126,22 @@ def test_settings_without_effect_are_named(run: Run) -> None:
     assert [line for line in stderr if "no effect" in line] == [expected]
 
 
+@pytest.mark.parametrize("theirs", [["metrics"], ["traces", "metrics", "logs"], ["traces"]], ids="+".join)
+def test_a_scrape_page_needs_metrics_of_ours(run: Run, theirs: list[str]) -> None:
+    """openinference#372: where somebody else has the metrics, the page would be empty: a line says that there is none."""
+    lines, stderr = run(
+        f"""
+        set_theirs(*{theirs!r})
+        telemetry = otel_ml.configure(logs_exporter="none", traces_exporter="none")
+        say(page=any("scrape page" in note for note in telemetry.notes()))
+        """,
+        OTEL_ML_PROMETHEUS_PORT="0",
+    )
+
+    said = [line for line in stderr if "no scrape page is opened" in line]
+    assert (lines[0]["page"], len(said)) == (("metrics" not in theirs), int("metrics" in theirs))
+
+
 @pytest.mark.parametrize(
     ("start", "variables"),
     [

@@ -290,3 +290,35 @@ def test_attributes_of_every_type_arrive(monkeypatch: pytest.MonkeyPatch, kind: 
     expected = {name: arrives for name, (_, arrives) in VALUES.items()}
     assert expected.items() <= span["attributes"].items()
     assert span["events"][0]["attributes"] == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_in_lists_and_mappings_are_cut_too(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """opentelemetry-python#2051: a limit of length holds for each text of a value."""
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")
+    monkeypatch.setattr(
+        f"{__name__}.add",
+        lambda span: span.set_attributes({"list": ["abcd", "a"], "map": {"key": ["abcd", 12345]}}),
+    )
+    with InMemoryTelemetry() as telemetry:
+        spans_of(telemetry)
+        (span,) = [span for span in telemetry.spans() if span["name"] == kind]
+
+    assert {"list": ["abc", "a"], "map": {"key": ["abc", 12345]}}.items() <= span["attributes"].items()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_set_again_is_new(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """BerriAI/litellm#34828: an attribute that is updated all the time is not the oldest."""
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "20")
+
+    def add_again(span: trace.Span) -> None:
+        for number in range(40):
+            span.set_attribute("progress", number)
+            span.set_attribute(f"k{number}", number)
+
+    monkeypatch.setattr(f"{__name__}.add", add_again)
+    with InMemoryTelemetry() as telemetry:
+        span = spans_of(telemetry)[kind]
+
+    assert "progress" in {item.key for item in span.attributes}

@@ -136,6 +136,23 @@ def test_a_host_that_is_not_ours_is_one_config_error(host: str) -> None:
         InMemoryTelemetry(prometheus_port=0, prometheus_host=host).__enter__()
 
 
+def test_the_doctor_finds_the_page_of_a_running_service() -> None:
+    """It looks where the standard variables say, and opens no second page."""
+    port = free_port()
+    variables = {"OTEL_METRICS_EXPORTER": "prometheus", PORT: str(port), HOST: "0.0.0.0", "OTEL_SERVICE_NAME": "x"}
+    exporters = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "LOGS")}
+    with InMemoryTelemetry(prometheus_port=port, prometheus_host="0.0.0.0", service_name="x"):
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_ml", "doctor"],
+            env={**os.environ, **exporters, **variables},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    assert f"metrics: scraped at http://0.0.0.0:{port}/metrics, where this service runs" in done.stdout
+
+
 def test_workers_share_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next free port is found on every address too."""
     monkeypatch.setenv(HOST, "0.0.0.0")
