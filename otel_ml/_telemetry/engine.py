@@ -97,7 +97,9 @@ class OwnEngine:
             explicit = config.histogram_aggregation == EXPLICIT
             self.requests: RequestCellSet | None = requests.cells if explicit else None
             self._build_providers()
-            self._metrics = MetricPipeline(config, self._outbox, self.store, periodic=periodic)
+            self._metrics = MetricPipeline(
+                config, self._outbox, self.store, count=self._models.count_finished, periodic=periodic
+            )
         except ConfigError:
             self.instance.release()
             raise

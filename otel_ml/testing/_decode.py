@@ -50,13 +50,16 @@ def logs(requests: Iterable[bytes]) -> list[dict[str, Any]]:
 
 
 def metrics(requests: Iterable[bytes]) -> dict[str, list[dict[str, Any]]]:
-    """The points of every metric, in the order of their attributes."""
+    """The points of every metric, in the order of their attributes.
+
+    A series that is new comes with a point at zero before it; only the last point of a series in a request counts.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for metric in _metrics(requests):
         kind = metric.WhichOneof("data")
         read = _histogram_point if kind == "histogram" else _number_point
         points = [read(point) for point in getattr(metric, kind).data_points] if kind else []
-        found.setdefault(metric.name, []).extend(points)
+        found.setdefault(metric.name, []).extend({str(point["attributes"]): point for point in points}.values())
     return {name: sorted(points, key=lambda point: str(point["attributes"])) for name, points in sorted(found.items())}
 
 

@@ -45,6 +45,11 @@ class Meters(metrics.MeterProvider):
                 self._meters[key] = RenewableMeter(self._sdk, self._callbacks, (name, version, schema_url, attributes))
             return self._meters[key]
 
+    @property
+    def observable_counters(self) -> set[str]:
+        """Names of the counters that callbacks count, perhaps from before the start of this process."""
+        return self._callbacks.counters
+
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collects and exports with every reader."""
         return self._sdk.force_flush(timeout_millis)
@@ -64,6 +69,7 @@ class Meters(metrics.MeterProvider):
         for meter in meters:
             meter.renew(self._sdk)
         self._former += meters
+        self.observable_counters.update(former.observable_counters)
 
     def reset_after_fork(self) -> None:
         """Starts everything at zero and touches no lock of the parent."""
@@ -122,6 +128,7 @@ class RenewableMeter(metrics.Meter):
     def create_observable_counter(
         self, name: str, callbacks: Sequence[Any] | None = None, unit: str = "", description: str = ""
     ) -> metrics.ObservableCounter:
+        self._callbacks.counters.add(name)
         guarded = {"callbacks": self._callbacks.guarded(name, callbacks)}
         return self._create(_ObservableCounter, "create_observable_counter", (name, unit, description), guarded)
 

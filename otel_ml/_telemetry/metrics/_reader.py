@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -28,9 +29,12 @@ from otel_ml import _guard, _process
 from otel_ml._export import retry
 from otel_ml._telemetry._suppress import suppress_here
 from otel_ml._telemetry._yielding import yield_to_service
-from otel_ml._telemetry.metrics._store import Merge
+from otel_ml._telemetry.metrics._schedule import Schedule
+from otel_ml._telemetry.metrics._store import View
 from otel_ml.config import EXPLICIT
 
+TICK: Final = 0.5
+"""Seconds between two looks at the predictions so far."""
 CARDINALITY: Final = 20_000
 """Attribute sets an instrument may have: feature bins need far more than the SDK's 2,000."""
 
@@ -46,25 +50,35 @@ class Preferences(NamedTuple):
 
 
 class Reader(MetricReader):
-    """Collects on its own thread every interval and hands the result to an exporter.
+    """Collects on its own thread and hands the result to an exporter.
 
     Unlike the SDK's periodic reader it survives any exception of a callback, an aggregation or the exporter.
+
+    Args:
+        exporter: Gets each collection.
+        view: Adds the folded cells.
+        interval: Seconds between two collections; some are early (`Schedule`).
+        preferences: How to collect.
+        count: Returns the predictions so far.
     """
 
     def __init__(
         self,
         exporter: MetricExporter,
-        merge: Merge,
+        view: View,
         *,
         interval: float,
         preferences: Preferences,
+        count: Callable[[], int],
     ) -> None:
         super().__init__(
             preferred_temporality=preferences.temporality, preferred_aggregation=preferences.aggregation, **limits()
         )
         self._exporter = exporter
-        self._merge = merge
+        self._view = view
         self._interval = interval
+        self._count = count
+        self._schedule = Schedule(interval, monotonic())
         self._timeout = preferences.timeout
         self._changed = threading.Condition()
         self._requested = 0
@@ -109,30 +123,42 @@ class Reader(MetricReader):
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_kwargs: Any) -> None:
         yield_to_service()
-        merged = _guard.call("reader.fold", self._merge, metrics_data)
+        merged = _guard.call("reader.fold", self._view.merge, metrics_data)
         yield_to_service()
         data = metrics_data if merged is None else merged
         failed = self._exporter.export(data, timeout_millis=timeout_millis) is MetricExportResult.FAILURE
         self._failures = self._failures + 1 if failed else 0
+        if not failed:
+            self._view.confirm()
 
     def _run(self) -> None:
         suppress_here()
         stopping = False
         while not stopping:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._requested > self._done, self._pause())
+                self._wait()
                 stopping = self._stopping
                 requested = self._requested
+            self._schedule.collected(monotonic(), self._count_now())
             _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
             with self._changed:
                 self._done = max(self._done, requested)
                 self._changed.notify_all()
 
-    def _pause(self) -> float:
-        """Seconds to the next collection; sooner after an export that failed, since its data are due."""
-        if not self._failures:
-            return self._interval
-        return min(self._interval, retry.pause(self._failures - 1, getattr(self._exporter, "retry_after", None)))
+    def _wait(self) -> None:
+        """Waits until a collection is due or asked for; after an export that failed, until the next attempt."""
+        if self._failures:
+            pause = retry.pause(self._failures - 1, getattr(self._exporter, "retry_after", None))
+            self._changed.wait_for(self._is_wanted, min(self._interval, pause))
+            return
+        while not self._is_wanted() and not self._schedule.is_due(monotonic(), self._count_now()):
+            self._changed.wait(min(TICK, self._interval))
+
+    def _count_now(self) -> int:
+        return _guard.call("reader.count", self._count) or 0
+
+    def _is_wanted(self) -> bool:
+        return self._stopping or self._requested > self._done
 
 
 def limits() -> dict[str, Any]:

@@ -28,11 +28,11 @@ class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, store: CellStore, *, alone: bool) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._merge = store.view(take_exemplars=alone)
+        self._view = store.view(take_exemplars=alone)
         super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        merged = _guard.call("page.fold", self._merge, metrics_data)
+        merged = _guard.call("page.fold", self._view.merge, metrics_data)
         super()._receive_metrics(metrics_data if merged is None else merged, timeout_millis=timeout_millis, **kwargs)
 
 

@@ -14,6 +14,17 @@ from otel_ml._export.ledger import Ledger
 
 Ledgers = Callable[[], Mapping[str, Ledger]]
 
+COUNTERS: Final = frozenset(
+    metric.name
+    for metric in (
+        semconv.EXPORT_PRODUCED,
+        semconv.EXPORT_DELIVERED,
+        semconv.EXPORT_REJECTED,
+        semconv.EXPORT_DROPPED,
+        semconv.INTERNAL_ERRORS,
+    )
+)
+"""Those that count from the start of this process."""
 OLDEST: Final = 1.0
 """Seconds after which the ledgers are read again in any case."""
 

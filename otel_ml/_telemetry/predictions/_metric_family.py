@@ -64,6 +64,10 @@ class PredictionFamily:
         names = [" ".join(filter(None, identity)) for identity in list(self._folded)]
         return (*names[:FOLDED_NAMED], *["..."] * (len(names) > FOLDED_NAMED))
 
+    def count_finished(self) -> int:
+        """Returns how many calls have finished, approximately, without folding."""
+        return sum(cells.count_finished() for cells in self.all_cells())
+
     def notes(self) -> list[str]:
         """Returns lines for `otel-ml doctor`."""
         return [f"metrics: counted as {semconv.OTHER}: {', '.join(self.folded())}"] if self._folded else []

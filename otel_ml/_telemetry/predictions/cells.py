@@ -159,6 +159,11 @@ class CellSet(PerThread[ModelCells]):
         else:
             self._owners.add(owner)
 
+    def count_finished(self) -> int:
+        """Returns how many calls have finished. It takes no lock, so a call may be missing for a moment."""
+        cells = [self._fast, self._residue, *self.by_thread.values()]
+        return len(self.elapsed_ns) + sum([each.finished for each in cells])
+
     def bucket_pending(self) -> None:
         """Sorts up to `BUCKETED_AT_ONCE` pending predictions into buckets, unless another thread is doing so."""
         # Not `acquire(blocking=False)`: an exception of a signal handler right after it would leave the lock held.

@@ -6,10 +6,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._meters import Meters
 from otel_ml._telemetry.sdk import _providers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader
 
@@ -29,16 +32,20 @@ class MetricPipeline:
         config: The settings in force.
         outbox: Delivers what the readers collect.
         store: Adds the folded cells to a collection.
+        count: Returns the predictions so far.
         periodic: False collects on `flush` only; for tests.
 
     Raises:
         ConfigError: The scrape page's port cannot be opened.
     """
 
-    def __init__(self, config: Config, outbox: Outbox, store: CellStore, *, periodic: bool) -> None:
+    def __init__(
+        self, config: Config, outbox: Outbox, store: CellStore, *, count: Callable[[], int], periodic: bool
+    ) -> None:
         self._config = config
         self._outbox = outbox
         self._store = store
+        self._count = count
         self._periodic = periodic
         self.page: Page | None = None
         self.provider = Meters(self._make_provider)
@@ -75,7 +82,9 @@ class MetricPipeline:
 
     def _make_provider(self) -> MeterProvider:
         """Makes an SDK provider with readers of its own; only the first one has the page."""
-        self.readers = _providers.readers(self._config, self._outbox, self._store)
+        self.readers = _providers.readers(
+            self._config, self._outbox, self._store, count=self._count, from_zero=self._is_from_zero
+        )
         readers: list[MetricReader] = list(self.readers)
         if self._config.prometheus_port is not None and self.page is None:
             from otel_ml._telemetry.metrics._scrape_page import Page, PageReader
@@ -85,3 +94,7 @@ class MetricPipeline:
             self.page = Page(page_reader, self._config.prometheus_host, self._config.prometheus_port, service)
             readers.append(page_reader)
         return _providers.meter_provider(self._store.resource, readers)
+
+    def _is_from_zero(self, name: str) -> bool:
+        """Returns whether this metric counts from our start; an observable counter may count from the host's."""
+        return name in _self_metrics.COUNTERS or name not in self.provider.observable_counters

@@ -109,8 +109,18 @@ def logger_provider(resource: Resource, processors: LogProcessors) -> LoggerProv
     return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
 
 
-def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
-    """Returns one reader for each exporter of metrics."""
+def readers(
+    config: Config, outbox: Outbox, store: CellStore, *, count: Callable[[], int], from_zero: Callable[[str], bool]
+) -> list[Reader]:
+    """Returns one reader for each exporter of metrics.
+
+    Args:
+        config: The settings in force.
+        outbox: Delivers the metrics to our receiver.
+        store: Adds the folded cells.
+        count: Returns the predictions so far.
+        from_zero: Returns whether a metric of the SDK, given by its name, counts from the start of this process.
+    """
     temporality = _reader.temporality(config.metric_temporality)
     aggregation = _reader.aggregation(config.histogram_aggregation)
     preferences = _reader.Preferences(config.metrics.timeout, temporality, aggregation)
@@ -122,9 +132,10 @@ def readers(config: Config, outbox: Outbox, store: CellStore) -> list[Reader]:
     return [
         Reader(
             exporter,
-            store.view(take_exemplars=index == 0, delta=bool(temporality)),
+            store.view(take_exemplars=index == 0, delta=bool(temporality), from_zero=from_zero),
             interval=config.metric_export_interval,
             preferences=preferences,
+            count=count,
         )
         for index, exporter in enumerate(exporters)
     ]

@@ -51,7 +51,7 @@ class Store:
 def test_a_delta_begins_where_the_last_one_ended(delta: bool, second: tuple[float, float, int]) -> None:
     """Cumulative points keep their start; a delta covers the time since the last collection of its reader."""
     store = Store()
-    merge = store.store.view(delta=delta)
+    merge = store.store.view(delta=delta).merge
     store.fail()
     first = store.read(merge)
     store.fail()
@@ -64,7 +64,7 @@ def test_a_delta_begins_where_the_last_one_ended(delta: bool, second: tuple[floa
 def test_the_points_of_a_forked_child_begin_at_the_fork() -> None:
     """The child counts from zero, and its points start when it does."""
     store = Store()
-    merge = store.store.view()
+    merge = store.store.view().merge
     store.fail()
     store.store.reset_after_fork(RESOURCE)
     store.fail()

@@ -141,7 +141,7 @@ def test_a_delta_view_returns_differences():
     seen = []
     for _ in range(2):
         finish(requests.cells)
-        (scope,) = view(_nothing()).resource_metrics[0].scope_metrics
+        (scope,) = view.merge(_nothing()).resource_metrics[0].scope_metrics
         seen.append([metric.data.data_points[0].count for metric in scope.metrics[:1]])
 
     assert seen == [[1], [1]]

@@ -1,0 +1,102 @@
+"""What short processes count, in a real Prometheus: its own OTLP receiver with the defaults, and behind our Collector.
+
+Source: prometheus/prometheus#1673, `increase` of a series that begins above zero.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import build
+from pipeline_servers import (
+    ROOT,
+    TIMEOUT,
+    collector_environment,
+    eventually,
+    free_ports,
+    get,
+    running_collector,
+)
+
+PROGRAM = """
+import otel_ml
+otel_ml.configure(service_name="short")
+model = otel_ml.Model("fraud", "1", task="binary", classes=[0, 1])
+model.track(lambda features: {"prediction": 1, "probability": 0.9})({"a": 1})
+"""
+RISES = [
+    'ml_predictions_total{ml_prediction_class="1"}',
+    "ml_prediction_duration_seconds_count",
+    'ml_prediction_score_bucket{le="+Inf"}',
+]
+
+
+@contextmanager
+def prometheus(folder: Path, config: Path) -> Iterator[str]:
+    """Prometheus without optional features; gives its address."""
+    (port,) = free_ports(1)
+    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error"]
+    listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
+    with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
+        try:
+            eventually(lambda: get(f"http://127.0.0.1:{port}/-/ready") == 200)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
+
+
+def query(address: str, expression: str) -> float:
+    url = f"{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        result = json.load(response)["data"]["result"]
+    return float(result[0]["value"][1]) if result else 0.0
+
+
+def run_three_times(endpoint: str, folder: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    own = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_ML_INSTANCE_DIR": str(folder / "slots"),
+    }
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", PROGRAM], env={**kept, **own}, check=True, timeout=60)
+
+
+def increases(address: str) -> list[int]:
+    """The increase of each series, to the next integer: Prometheus extrapolates by a part of the pauses between."""
+    return [round(query(address, f"sum(increase({series}[10m]))")) for series in RISES]
+
+
+def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
+    """Prometheus without any option sees the counts of each, although all of them are one series."""
+    config = tmp_path / "prometheus.yml"
+    config.write_text("{}\n")
+    with prometheus(tmp_path, config) as address:
+        run_three_times(f"{address}/api/v1/otlp/v1/metrics", tmp_path)
+
+        assert increases(address) == [3, 3, 3]
+        assert query(address, f"count({RISES[0]})") == 1
+
+
+def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Path) -> None:
+    """The Collector's batches keep the order of the points."""
+    with prometheus(tmp_path, ROOT / "deploy" / "prometheus" / "prometheus.yml") as address:
+        environment = collector_environment("http://127.0.0.1:9", tmp_path)
+        environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{address}/api/v1/otlp"
+        with running_collector(otelcol, environment, tmp_path) as collector:
+            run_three_times(f"{collector.address}/v1/metrics", tmp_path)
+            eventually(lambda: query(address, f"sum(resets({RISES[0]}[10m]))") == 2)
+
+            assert increases(address) == [3, 3, 3]
+            assert query(address, f"count({RISES[0]})") == 1

@@ -1,0 +1,206 @@
+"""Points at zero before the first points of a series."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, NumberDataPoint, ScopeMetrics, Sum
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from otlp_receiver import Reply
+
+from otel_ml import semconv
+from otel_ml._telemetry.metrics._zero_points import OLDEST_NS, ZeroPoints
+from otel_ml._telemetry.predictions.cells import ModelIdentity
+
+SECOND = 10**9
+START = 1_000 * SECOND
+CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
+IDENTITY = ModelIdentity("m", "1", "primary")
+
+
+def collect(
+    zero_points: ZeroPoints,
+    seconds: float,
+    *,
+    temporality: AggregationTemporality = CUMULATIVE,
+    is_monotonic: bool = True,
+    **values: int,
+) -> list[tuple[str, float, int]]:
+    """Adds to a collection at this time; gives back series, time and value of each point."""
+    points = [
+        NumberDataPoint({"class": name}, START, START + round(seconds * SECOND), value)
+        for name, value in values.items()
+    ]
+    metric = Metric("ml.predictions", "", "", Sum(points, temporality, is_monotonic))
+    (scope,) = zero_points.add([ScopeMetrics(InstrumentationScope("s"), [metric], "")])
+    return [
+        (point.attributes["class"], (point.time_unix_nano - START) / SECOND, point.value)
+        for point in scope.metrics[0].data.data_points
+    ]
+
+
+def test_the_first_counts_of_a_process_rise_from_zero_at_its_start() -> None:
+    """A series that has counted something is at zero before; one at zero needs no point more."""
+    assert collect(ZeroPoints(START), 2, a=3, b=0) == [("a", 0, 0), ("a", 2, 3), ("b", 2, 0)]
+
+
+def test_a_series_is_shown_at_zero_once() -> None:
+    """After the receiver's answer its points are as before; one that was shown at zero just rises."""
+    zero_points = ZeroPoints(START)
+    collect(zero_points, 2, a=3, b=0)
+    zero_points.confirm()
+
+    assert collect(zero_points, 4, a=3, b=1) == [("a", 4, 3), ("b", 4, 1)]
+
+
+def test_a_later_series_was_at_zero_just_after_the_last_collection() -> None:
+    """At the time of the last collection a point of the same series may have been exported."""
+    zero_points = ZeroPoints(START)
+    collect(zero_points, 2, a=3)
+    zero_points.confirm()
+
+    assert collect(zero_points, 4, a=3, b=1) == [("a", 4, 3), ("b", 2.001, 0), ("b", 4, 1)]
+
+
+@pytest.mark.parametrize(("first", "zero"), [(3, (0, 0)), (0, (2, 0))])
+def test_a_lost_answer_changes_no_point(first: int, zero: tuple[float, int]) -> None:
+    """The receiver may have taken the request, so the point at zero is repeated as it was."""
+    zero_points = ZeroPoints(START)
+    collect(zero_points, 2, a=first)
+
+    assert collect(zero_points, 4, a=5) == [("a", *zero), ("a", 4, 5)]
+
+
+def test_a_point_at_zero_is_never_old() -> None:
+    """Receivers refuse old points, as after a night in which the process was frozen."""
+    zero_points = ZeroPoints(START)
+
+    assert collect(zero_points, 3600, a=1) == [("a", 3600 - OLDEST_NS / SECOND, 0), ("a", 3600, 1)]
+
+
+def test_no_two_values_have_the_same_millisecond() -> None:
+    """Of two collections within a millisecond the second adds no point."""
+    zero_points = ZeroPoints(START)
+    collect(zero_points, 2, a=1)
+    zero_points.confirm()
+
+    assert collect(zero_points, 2.001, a=1, b=1) == [("a", 2.001, 1), ("b", 2.001, 1)]
+
+
+@pytest.mark.parametrize(("forgets", "expected"), [(True, [("a", 4.001, 0)]), (False, [])])
+def test_a_series_that_was_missing(forgets: bool, expected: list[tuple[str, float, int]]) -> None:
+    """Cells that were released begin again at zero; an instrument of the SDK goes on."""
+    zero_points = ZeroPoints(START, forgets=forgets)
+    collect(zero_points, 2, a=1, b=1)
+    zero_points.confirm()
+    collect(zero_points, 4, b=1)
+
+    assert collect(zero_points, 6, a=1) == [*expected, ("a", 6, 1)]
+
+
+@pytest.mark.parametrize("change", [{"temporality": DELTA}, {"is_monotonic": False}])
+def test_differences_and_levels_have_no_zero(change: dict[str, object]) -> None:
+    """Only a cumulative count rises from zero."""
+    assert collect(ZeroPoints(START), 2, a=3, **change) == [("a", 2, 3)]  # type: ignore[arg-type]
+
+
+def test_metrics_that_are_older_than_the_process_are_left_alone() -> None:
+    """What the host has counted since it was started is no rise."""
+    assert collect(ZeroPoints(START, includes=lambda _: False), 2, a=3) == [("a", 2, 3)]
+
+
+def zeros(receiver, name: str) -> int:
+    """Points at zero that come before another one of their series."""
+    (kind,) = {metric.WhichOneof("data") for metric in every(receiver) if metric.name == name}
+    points = [point for metric in every(receiver) if metric.name == name for point in getattr(metric, kind).data_points]
+    for point in points:
+        assert point.start_time_unix_nano <= point.time_unix_nano
+    series = {str(point.attributes) for point in points}
+    return len(points) - len(series)
+
+
+def every(receiver) -> list:
+    return [
+        metric
+        for request in receiver.metric_requests()
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["explicit_bucket_histogram", "base2_exponential_bucket_histogram"])
+def test_every_kind_of_count_rises_from_zero(make_engine, receiver, protocol) -> None:
+    """Counts of predictions, failures, scores, bins, our own health and the user's instruments; no observable count."""
+    engine = make_engine(histogram_aggregation=protocol)
+    cells = engine.cells(IDENTITY).mine()
+    cells.classes["undeclared"] = 1
+    cells.failure("ValueError").record(0.1)
+    cells.scores.record(0.5)
+    meter = engine.meter("user")
+    meter.create_counter("orders").add(2)
+    meter.create_histogram("sizes").record(2.0)
+    meter.create_observable_counter("system.cpu.time", [lambda _: [Observation(1e6)]])
+    meter.create_up_down_counter("queue").add(1)
+    engine.observe(Bins())
+
+    engine.flush(receiver_deadline())
+
+    names = ["ml.predictions", "ml.prediction.errors", "ml.prediction.duration", "ml.prediction.score", "orders", "sizes"]
+    assert {name: zeros(receiver, name) for name in [*names, "ml.feature.values"]} == dict.fromkeys(
+        [*names, "ml.feature.values"], 1
+    )
+    assert [zeros(receiver, name) for name in ("system.cpu.time", "queue")] == [0, 0]
+
+
+class Bins:
+    def read(self):
+        return [(semconv.FEATURE_VALUES, [Observation(4, {"ml.feature.bin": "1"})])]
+
+    def release(self) -> None:
+        pass
+
+
+def receiver_deadline() -> float:
+    import time
+
+    return time.monotonic() + 10
+
+
+def test_the_health_counts_rise_from_zero(make_engine, receiver) -> None:
+    """Records that were dropped before the first export are a rise as well, although a callback counts them."""
+    engine = make_engine()
+    engine._outbox.books["traces"].drop_unqueued("queue_full", 3)
+
+    engine.flush(receiver_deadline())
+
+    assert zeros(receiver, "otelml.export.dropped") == 1
+
+
+def test_an_export_that_fails_is_made_good_with_its_zero(make_engine, receiver) -> None:
+    """The point at zero comes again with the next export, and not after that."""
+    engine = make_engine()
+    engine.cells(IDENTITY).mine().classes["1"] = 1
+    receiver.script["metrics"] = [Reply(status=503, stores=False)]
+    assert not engine.flush(receiver_deadline())
+    for _ in range(2):
+        assert engine.flush(receiver_deadline())
+
+    points = [
+        [point.as_int for point in metric.sum.data_points]
+        for metric in every(receiver)
+        if metric.name == "ml.predictions"
+    ]
+    assert points == [[0, 1], [1]]
+
+
+def test_the_scrape_page_shows_no_point_twice(make_engine, receiver) -> None:
+    """A page has one value of a series."""
+    import urllib.request
+
+    engine = make_engine(prometheus_port=0)
+    engine.cells(IDENTITY).mine().classes["1"] = 7
+    with urllib.request.urlopen(engine.page.address, timeout=10) as response:
+        lines = [line for line in response.read().decode().splitlines() if line.startswith("ml_predictions_total")]
+
+    assert [line.rpartition(" ")[2] for line in lines] == ["7.0"]
