@@ -40,6 +40,7 @@ class _Registered:
         return None if owner is None else types.MethodType(self._function, owner)
 
 
+_get_ident: Final = threading.get_ident
 _hooks: Final[list[_Registered]] = []
 _held: Final[list[Lock]] = []
 
@@ -65,18 +66,43 @@ def hold_at_fork(lock: Lock) -> None:
 
 
 def spawn(
-    name: str, target: Callable[..., object], *args: object, thread: type[threading.Thread] = threading.Thread
+    name: str, target: Callable[..., object], *args: object, thread: type[threading.Thread] | None = None
 ) -> threading.Thread | None:
     """Starts a daemon thread; None where that is impossible, and the caller must do without.
 
     Python refuses new threads while the interpreter ends, and the system may refuse one more at any time.
     """
-    started = thread(target=target, args=args, name=name, daemon=True)
+    make = thread or threading.Thread  # looked up here: gevent may have replaced it
+    started = make(target=_run, args=(target, *args), name=name, daemon=True)
     try:
         started.start()
     except RuntimeError:
         return None
     return started
+
+
+def warn_if_replaced(get_ident: Callable[[], int]) -> None:
+    """Logs a line if something replaced the threads and locks of Python after our import, which ours do not survive.
+
+    They survive gevent, whose locks work across threads.
+
+    Args:
+        get_ident: `threading.get_ident` now.
+    """
+    by = get_ident.__module__.partition(".")[0]
+    if get_ident is not _get_ident and by != "gevent":
+        _guard.warn_once(
+            "threads.replaced",
+            f"otel-ml: {by} replaced the threads of this process after otel_ml was imported: telemetry is lost here. "
+            "Patch before the import",
+        )
+
+
+def _run(target: Callable[..., object], *args: object) -> None:
+    target(*args)
+    # If gevent has patched `threading` meanwhile, Python does not find this thread by its new ident and prints a
+    # traceback at its end. This registers the new ident.
+    threading.current_thread()
 
 
 def _before_fork() -> None:

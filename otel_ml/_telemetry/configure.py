@@ -126,9 +126,11 @@ def configure(**arguments: Any) -> Telemetry:
     With ``OTEL_SDK_DISABLED=true`` it does nothing (mode *off*).
 
     At the interpreter's exit, in a child of `multiprocessing` and at the end of an instrumented ASGI application,
-    everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose what is queued, at
-    most one second and one request; ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps what the
-    first hop has not accepted across restarts. A forked child starts at zero.
+    everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose spans, events and log
+    records of the last second and of one request, and the counts since the last export of metrics. That is when
+    predictions rested for half a second; while they go on, 1, 3, 7, 15, ... seconds after they began and then once per
+    interval. ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps spans, events and log records
+    that the first hop has not accepted across restarts. A forked child starts at zero.
 
     Returns:
         The one `Telemetry` of the process, the same at every further call until it is shut down.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.resources import Resource
 
-from otel_ml import _guard, semconv
+from otel_ml import _guard, _process, semconv
 from otel_ml._export.export_log import log_losses
 from otel_ml._export.ledger import Ledger
 from otel_ml._instance import Instance
@@ -275,8 +275,12 @@ class OwnEngine:
             *([] if servers is None else [servers]),
             *self._sdk_queues.values(),
         ]
-        self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self.instance.keep)
+        self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self._keep_house)
         self.wake_worker = self._worker.wake
+
+    def _keep_house(self) -> None:
+        self.instance.keep()
+        _process.warn_if_replaced(threading.get_ident)
 
     def _account(self) -> dict[str, Ledger]:
         """Returns the ledgers for a collection, and renews the instance's claim even while the worker is idle."""

@@ -168,6 +168,37 @@ def test_a_thread_is_a_daemon_with_a_name():
     assert (thread.name, thread.daemon, seen) == ("otel-ml-test", True, ["ran"])
 
 
+def test_a_thread_is_of_the_class_in_force(monkeypatch):
+    """gevent replaces the class; a thread of the former one could not be joined."""
+
+    class Replaced(threading.Thread):
+        pass
+
+    monkeypatch.setattr(threading, "Thread", Replaced)
+    thread = _process.spawn("otel-ml-test", int)
+    thread.join()
+
+    assert type(thread) is Replaced
+
+
+@pytest.mark.parametrize(("module", "lines"), [("eventlet.green.thread", 1), ("gevent.thread", 0)])
+def test_threads_that_were_replaced_late_are_one_line(caplog, module, lines):
+    """Ours survive gevent only."""
+
+    def get_ident():
+        return 0
+
+    get_ident.__module__ = module
+    _guard.reset()
+    for _ in range(2):
+        _process.warn_if_replaced(get_ident)
+    _process.warn_if_replaced(threading.get_ident)
+
+    assert [record.getMessage()[:60] for record in caplog.records] == [
+        "otel-ml: eventlet replaced the threads of this process after "[:60]
+    ] * lines
+
+
 def test_no_thread_where_the_system_refuses_one():
     """The interpreter refuses threads once it ends, and the system beyond its limit: the caller then does without."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from queue import SimpleQueue
 from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -36,7 +36,7 @@ class Callbacks:
     def reset_after_fork(self) -> None:
         """Forgets the thread and the hanging callbacks, which are the parent's."""
         self._lock = threading.Lock()
-        self._jobs: SimpleQueue[_CallbackRun | None] | None = None
+        self._jobs: queue.SimpleQueue[_CallbackRun | None] | None = None
         self._hanging: set[Callback] = set()
 
     def close(self) -> None:
@@ -75,7 +75,8 @@ class Callbacks:
     def _submit(self, job: _CallbackRun) -> None:
         jobs = self._jobs
         if jobs is None:
-            jobs = SimpleQueue()
+            # Not imported by name: gevent may replace it after us, and then the thread below is a greenlet of this one.
+            jobs = queue.SimpleQueue()
             if _process.spawn("otel-ml-callbacks", _work, jobs) is None:
                 job.run()
                 return
@@ -107,7 +108,7 @@ class _CallbackRun:
         return False
 
 
-def _work(jobs: SimpleQueue[_CallbackRun | None]) -> None:
+def _work(jobs: queue.SimpleQueue[_CallbackRun | None]) -> None:
     suppress_here()
     while (job := jobs.get()) is not None and not job.run():
         pass
