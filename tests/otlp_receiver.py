@@ -106,9 +106,11 @@ class Receiver:
         return [ExportMetricsServiceRequest.FromString(body) for body in self.bodies("metrics")]
 
     def metrics(self) -> dict:
-        """Returns the last points of each metric by name."""
+        """Returns the points of the last export of each metric by name, without those at zero that came with them."""
         return {
-            metric.name: getattr(metric, metric.WhichOneof("data")).data_points
+            metric.name: list(
+                {str(p.attributes): p for p in getattr(metric, metric.WhichOneof("data")).data_points}.values()
+            )
             for request in self.metric_requests()
             for resource in request.resource_metrics
             for scope in resource.scope_metrics

@@ -100,7 +100,7 @@ class HttpClient:
         with self._lock:
             if self._socket is None:
                 return
-            with suppress(OSError, AttributeError):  # gevent may have replaced the class since: then this is no instance
+            with suppress(OSError, AttributeError):  # no instance any more if gevent has replaced the class
                 # `SSLSocket.shutdown` would let the posting thread continue without encryption for a moment.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             if not self._is_posting:  # else the posting thread closes it: it may still read from the descriptor

@@ -1,7 +1,8 @@
 """A process sends its counts soon after its first predictions, and they are a rise wherever they are stored.
 
 Sources: open-telemetry/opentelemetry-python#4215 (an end without shutdown costs the metrics), #2765 (metrics of a
-short program), prometheus/prometheus#1673 (`increase` of a series that begins above zero).
+short program), prometheus/prometheus#3886 and grafana/tempo#2006 (`increase` of a series that begins above
+zero).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def rises(receiver: Receiver) -> dict[str, float]:
 
 
 def test_short_processes_are_a_rise_each(receiver: Receiver, tmp_path: Path) -> None:
-    """prometheus/prometheus#1673: three processes with one instance id and one prediction each are an increase of 3."""
+    """prometheus/prometheus#3886: three processes with one instance id and one prediction each are an increase of 3."""
     for _ in range(3):
         program = """
 predict({"a": 1})

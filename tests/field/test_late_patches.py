@@ -1,6 +1,7 @@
-"""gevent may replace threads and locks after `configure`, as `gunicorn -k gevent --preload` does it.
+"""gevent may replace threads and locks before a fork or after `configure`, as `gunicorn -k gevent --preload` does it.
 
-Sources: open-telemetry/opentelemetry-python#4345, #3897, open-telemetry/opentelemetry-python-contrib#3699.
+Sources: open-telemetry/opentelemetry-python#4345, #3897, open-telemetry/opentelemetry-python-contrib#3699,
+quay/quay#5820 (greenlets of the parent live on in its children).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 receiver = otlp_receiver.receiver
 PROGRAM = """
 import otel_ml
-telemetry = otel_ml.configure(service_name="late", metric_export_interval=600.0)
+telemetry = otel_ml.configure(service_name="late", metric_export_interval=1.0)
 model = otel_ml.Model("fraud", "1", task="binary", events="all", capture_features="none")
 
 @model.track
@@ -73,11 +74,27 @@ def arrived(receiver: Receiver) -> tuple[int, int, list[int]]:
     return len(receiver.spans()), len(receiver.logs()), list(counts.values())
 
 
+def times(receiver: Receiver) -> list[int]:
+    """The times of all points of the class that was predicted, as they were exported."""
+    return [
+        point.time_unix_nano
+        for request in receiver.metric_requests()
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == "ml.predictions"
+        for point in metric.sum.data_points
+        if len(point.attributes) == 4
+    ]
+
+
+@pytest.mark.parametrize("first", ["", "from gevent import monkey\nmonkey.patch_all()\n"], ids=["late", "first"])
 def test_gevent_in_workers_of_a_preloaded_application(
-    receiver: Receiver, tmp_path: Path, python_with_gevent: str
+    receiver: Receiver, tmp_path: Path, python_with_gevent: str, first: str
 ) -> None:
-    """opentelemetry-python#4345: the worker sends all signals, although it patches after the fork."""
+    """opentelemetry-python#4345, quay/quay#5820: a worker sends all signals once, whether gevent patches before or after."""
     (tmp_path / "application.py").write_text(PROGRAM + APPLICATION)
+    (tmp_path / "gunicorn.conf.py").write_text(first)
     command = ["gunicorn", "-k", "gevent", "--preload", "-b", "127.0.0.1:0", "application:app"]
     server = subprocess.Popen(
         [python_with_gevent, "-m", *command],
@@ -101,6 +118,7 @@ def test_gevent_in_workers_of_a_preloaded_application(
 
     assert server.returncode == 0
     assert "Traceback" not in said
+    assert times(receiver) == sorted(set(times(receiver)))
 
 
 def test_gevent_while_our_threads_run(receiver: Receiver, tmp_path: Path, python_with_gevent: str) -> None:

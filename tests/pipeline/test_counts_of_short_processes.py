@@ -1,6 +1,6 @@
 """What short processes count, in a real Prometheus: its own OTLP receiver with the defaults, and behind our Collector.
 
-Source: prometheus/prometheus#1673, `increase` of a series that begins above zero.
+Source: prometheus/prometheus#3886, `increase` of a series that begins above zero.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ class Reader(MetricReader):
         self._requested = 0
         self._done = 0
         self._stopping = False
+        self._abandoned = False
         self._failures = 0
         """Exports that failed since the last one that did not."""
         self._thread: threading.Thread | None = None
@@ -115,6 +116,10 @@ class Reader(MetricReader):
         if thread is not None:
             thread.join(max(0.0, deadline - monotonic()))
 
+    def abandon(self) -> None:
+        """In a forked child: ends the parent's thread, which goes on here if it is a greenlet; it exports no more."""
+        self._abandoned = True
+
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return self.flush(monotonic() + timeout_millis / 1000)
 
@@ -139,6 +144,8 @@ class Reader(MetricReader):
                 self._wait()
                 stopping = self._stopping
                 requested = self._requested
+            if self._abandoned:
+                return
             self._schedule.collected(monotonic(), self._count_now())
             _guard.call("reader.collect", self.collect, timeout_millis=self._timeout * 1000)
             with self._changed:

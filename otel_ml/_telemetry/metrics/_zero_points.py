@@ -50,7 +50,7 @@ class ZeroPoints:
         self._present: set[_Series] = set()
         """The series of the last collection."""
         self._pending: dict[_Series, int] = {}
-        """When those of them that the receiver had not seen were at zero. If its answer is lost, this stays the same."""
+        """When those of them that are new were at zero. This stays the same until the receiver answers."""
 
     def add(self, scopes: Sequence[ScopeMetrics]) -> list[ScopeMetrics]:
         """Returns the scopes of one collection, with a point at zero before the point of each series that is new."""
@@ -73,7 +73,7 @@ class ZeroPoints:
         self._pending = {}
 
     def _metric(self, scope: str, metric: Metric, former: dict[_Series, int]) -> Metric:
-        data = metric.data
+        data: Any = metric.data
         if not _is_cumulative(data) or not self._includes(metric.name):
             return metric
         points: list[Any] = []
@@ -104,7 +104,7 @@ def _at_zero(point: Any, time_ns: int) -> Any:
     times = {"start_time_unix_nano": min(point.start_time_unix_nano, time_ns), "time_unix_nano": time_ns}
     if isinstance(point, NumberDataPoint):
         return replace(point, **times, value=type(point.value)(), exemplars=[])
-    empty = {"count": 0, "sum": 0.0, "min": None, "max": None, "exemplars": []}
+    empty: dict[str, Any] = {"count": 0, "sum": 0.0, "min": None, "max": None, "exemplars": []}
     if hasattr(point, "bucket_counts"):
         return replace(point, **times, **empty, bucket_counts=[0] * len(point.bucket_counts))
     none = replace(point.positive, bucket_counts=[])

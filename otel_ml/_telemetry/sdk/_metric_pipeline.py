@@ -45,7 +45,7 @@ class MetricPipeline:
         self._config = config
         self._outbox = outbox
         self._store = store
-        self._count = count
+        self._count = count if periodic else lambda: 0  # the reader's thread runs from the first flush on
         self._periodic = periodic
         self.page: Page | None = None
         self.provider = Meters(self._make_provider)
@@ -77,6 +77,8 @@ class MetricPipeline:
         """Makes a provider for the child, without the parent's page."""
         if self.page is not None:
             self.page.reset_after_fork()
+        for reader in self.readers:
+            reader.abandon()
         self.provider.reset_after_fork()
         self.start()
 

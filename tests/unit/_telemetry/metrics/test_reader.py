@@ -335,3 +335,15 @@ def test_exponential_histograms_are_for_sdk_instruments_only(make_engine, receiv
     assert kinds["user.time"]["kind"] == "exponential_histogram"
     assert kinds["ml.prediction.duration"]["kind"] == "histogram"
     assert any("keep their explicit buckets" in line for line in engine.notes())
+
+
+def test_counts_are_exported_early_only_where_the_collection_is_periodic(make_engine, receiver):
+    """A test that collects on flush gets each export that it asked for, and no other."""
+    early, on_flush = make_engine(periodic=True), make_engine()
+    early.cells(IDENTITY).mine().finished += 1
+    receiver.wait_for(lambda it: it.bodies("metrics"))
+    on_flush.flush(within())
+    on_flush.cells(IDENTITY).mine().finished += 1
+    (reader,) = on_flush._metrics.readers
+
+    assert not reader._schedule.is_due(within(30), reader._count())
