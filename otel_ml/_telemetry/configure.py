@@ -127,9 +127,9 @@ def configure(**arguments: Any) -> Telemetry:
 
     At the interpreter's exit, in a child of `multiprocessing` and at the end of an instrumented ASGI application,
     everything is exported within five seconds. `os._exit`, SIGKILL and an unhandled SIGTERM lose spans, events and log
-    records of the last second and of one request, and the counts since the last export of metrics. That is when
-    predictions rested for half a second; while they go on, 1, 3, 7, 15, ... seconds after they began and then once per
-    interval. ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps spans, events and log records
+    records of the last second and of one request, and the counts since the last export of metrics. Metrics are
+    exported once per interval, and early, within a bound, when predictions rest and 1, 3, 7, 15, ... seconds after they
+    began. ``flush_on_sigterm=True`` avoids this for SIGTERM, and ``spool_dir`` keeps spans, events and log records
     that the first hop has not accepted across restarts. A forked child starts at zero.
 
     Returns:
