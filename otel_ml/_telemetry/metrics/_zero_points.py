@@ -26,8 +26,8 @@ OLDEST_NS: Final = 300 * 10**9
 STEP_NS: Final = 10**6
 """Prometheus keeps milliseconds, and refuses two values of a series at the same time."""
 
-_Series = tuple[str, str, str]
-"""Names of scope and metric, and the attributes as text."""
+_Series = tuple[str, str, str, int]
+"""Names of scope and metric, the attributes as text, and the start: with another one a series begins again."""
 
 
 class ZeroPoints:
@@ -78,7 +78,7 @@ class ZeroPoints:
             return metric
         points: list[Any] = []
         for point in data.data_points:
-            series = (scope, metric.name, repr(point.attributes))
+            series = (scope, metric.name, repr(point.attributes), point.start_time_unix_nano)
             self._present.add(series)
             if series not in self._seen:
                 zero_ns = max(former.get(series, self._zero_ns), point.time_unix_nano - OLDEST_NS)

@@ -13,20 +13,21 @@ from otel_ml._telemetry.predictions.cells import ModelIdentity
 from otel_ml.testing import FixedClock
 
 RESOURCE = Resource({})
+IDENTITY = ModelIdentity("m", "1", "primary")
 
 
 class Store:
     """A store of one model under a fixed clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: int = 8) -> None:
         self.clock = FixedClock()
-        self.family = PredictionFamily(8)
+        self.family = PredictionFamily(models)
         self.store = CellStore(RESOURCE, (self.family,), self.clock.time_ns)
         self.begun = self.clock.time_ns()
 
     def fail(self) -> None:
         """Counts one failed call, and moves the clock by a second."""
-        self.family.cells(ModelIdentity("m", "1", "primary")).mine().failure("ValueError").record(0.1)
+        self.family.cells(IDENTITY).mine().failure("ValueError").record(0.1)
         self.clock.advance(1.0)
 
     def read(self, merge) -> list[tuple[str, float, float, int]]:
@@ -70,3 +71,33 @@ def test_the_points_of_a_forked_child_begin_at_the_fork() -> None:
     store.fail()
 
     assert {point[1:] for point in store.read(merge)} == {(1.0, 2.0, 1)}
+
+
+class Handle:
+    """What keeps the cells of a model in use."""
+
+
+def test_a_model_that_comes_back_rises_from_zero_again() -> None:
+    """Its former cells were released after their last export, and the new ones count from zero."""
+    store = Store(models=2)
+    view = store.store.view(from_zero=lambda _: True)
+    others = [Handle(), Handle()]
+
+    def fail_and_read() -> list[tuple[float, int]]:
+        handle = Handle()
+        store.family.cells(IDENTITY, handle).mine().failure("ValueError").record(0.1)
+        store.clock.advance(1.0)
+        del handle
+        points = store.read(view.merge)
+        view.confirm()
+        return [(end, count) for name, _, end, count in points if name == semconv.PREDICTION_ERRORS.name]
+
+    first = fail_and_read()
+    for number, other in enumerate(others):
+        store.family.cells(ModelIdentity(f"other{number}", "1", "primary"), other)
+    store.read(view.merge)
+    view.confirm()
+    others.clear()
+    del other
+
+    assert (first, fail_and_read()) == ([(0.0, 0), (1.0, 1)], [(1.001, 0), (2.0, 1)])
