@@ -21,6 +21,7 @@ def children_points(receiver):
         for metric in scope.metrics
         if metric.name == "user.counter"
         for point in metric.sum.data_points
+        if point.as_int  # new series come with a point at zero
     }
 
 

@@ -81,7 +81,8 @@ class ZeroPoints:
             series = (scope, metric.name, repr(point.attributes), point.start_time_unix_nano)
             self._present.add(series)
             if series not in self._seen:
-                zero_ns = max(former.get(series, self._zero_ns), point.time_unix_nano - OLDEST_NS)
+                known_ns = former.get(series) or _time_at_zero(point, self._zero_ns)
+                zero_ns = max(known_ns, point.time_unix_nano - OLDEST_NS)
                 is_zero = not (point.value if isinstance(point, NumberDataPoint) else point.count)
                 self._pending[series] = point.time_unix_nano if is_zero else zero_ns
                 if not is_zero and zero_ns // STEP_NS < point.time_unix_nano // STEP_NS:
@@ -97,6 +98,12 @@ def _is_cumulative(data: Any) -> bool:
         isinstance(data, Sum | Histogram | ExponentialHistogram)
         and data.aggregation_temporality is AggregationTemporality.CUMULATIVE
     )
+
+
+def _time_at_zero(point: Any, earliest_ns: int) -> int:
+    """Returns when the series of a point was at zero: at its start, unless that is the time of the point itself."""
+    start_ns: int = point.start_time_unix_nano
+    return max(earliest_ns, start_ns) if start_ns // STEP_NS < point.time_unix_nano // STEP_NS else earliest_ns
 
 
 def _at_zero(point: Any, time_ns: int) -> Any:

@@ -24,11 +24,12 @@ def collect(
     *,
     temporality: AggregationTemporality = CUMULATIVE,
     is_monotonic: bool = True,
+    since: float = 0,
     **values: int,
 ) -> list[tuple[str, float, int]]:
     """Adds to a collection at this time; gives back series, time and value of each point."""
     points = [
-        NumberDataPoint({"class": name}, START, START + round(seconds * SECOND), value)
+        NumberDataPoint({"class": name}, START + round(since * SECOND), START + round(seconds * SECOND), value)
         for name, value in values.items()
     ]
     metric = Metric("ml.predictions", "", "", Sum(points, temporality, is_monotonic))
@@ -74,8 +75,16 @@ def test_a_lost_answer_changes_no_point(first: int, zero: tuple[float, int]) -> 
 def test_a_point_at_zero_is_never_old() -> None:
     """Receivers refuse old points, as after a night in which the process was frozen."""
     zero_points = ZeroPoints(START)
+    bound = OLDEST_NS / SECOND
 
-    assert collect(zero_points, 3600, a=1) == [("a", 3600 - OLDEST_NS / SECOND, 0), ("a", 3600, 1)]
+    assert collect(zero_points, 3600, a=1) == [("a", 3600 - bound, 0), ("a", 3600, 1)]
+    assert collect(zero_points, 7200, a=1) == [("a", 7200 - bound, 0), ("a", 7200, 1)]
+
+
+@pytest.mark.parametrize(("since", "zero"), [(1.5, 1.5), (2.0, 0)])
+def test_an_instrument_was_at_zero_when_it_was_first_used(since: float, zero: float) -> None:
+    """There a series of the SDK starts; if that is the time of the point itself, the process was at zero before."""
+    assert collect(ZeroPoints(START), 2, since=since, a=1) == [("a", zero, 0), ("a", 2, 1)]
 
 
 def test_no_two_values_have_the_same_millisecond() -> None:
