@@ -6,6 +6,7 @@ Source: prometheus/prometheus#3886, `increase` of a series that begins above zer
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -74,8 +75,8 @@ def run_three_times(endpoint: str, folder: Path) -> None:
 
 
 def increases(address: str) -> list[int]:
-    """The increase of each series, to the next integer: Prometheus extrapolates by a part of the pauses between."""
-    return [round(query(address, f"sum(increase({series}[10m]))")) for series in RISES]
+    """The increase of each series, rounded down: Prometheus extrapolates from the last sample towards the present."""
+    return [math.floor(query(address, f"sum(increase({series}[10m]))")) for series in RISES]
 
 
 def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
