@@ -137,7 +137,7 @@ def warn(config: Config, given: Iterable[str], theirs: frozenset[Signal]) -> Non
     vain = [f"{name}=" for name in given if name in settings]
     if vain and theirs:
         _guard.warn(
-            f"otel-ml: {', '.join(vain)} {'has' if len(vain) == 1 else 'have'} no effect on {_listed(theirs)}: "
+            f"otel-ml: {', '.join(vain)} {'has' if len(vain) == 1 else 'have'} no effect on {listed(theirs)}: "
             "others have set providers for them"
         )
 
@@ -153,9 +153,9 @@ def warn_of_page() -> None:
 
 def _lines_of_nowhere(config: Config) -> list[str]:
     signals = nowhere(config)
-    return [f"{_listed(signals)} go nowhere: no provider is set for them"] if signals else []
+    return [f"{listed(signals)} go nowhere: no provider is set for them"] if signals else []
 
 
-def _listed(signals: Collection[Signal]) -> str:
+def listed(signals: Collection[Signal]) -> str:
     *first, last = [signal for signal in SIGNALS if signal in signals]
     return f"{', '.join(first)} and {last}" if first else last

@@ -157,7 +157,8 @@ def configure(**arguments: Any) -> Telemetry:
     if mode != "off":
         _guard.call("telemetry.variables", _warn_of_settings, config, mode)
     if mode == "guest" and "service_name" in given:
-        _warn_of_service_name(given["service_name"], why)
+        theirs_only = theirs if engine is not None else frozenset[Signal]()
+        _warn_of_service_name(given["service_name"], why, theirs_only)
     if config.logging and mode != "off":
         import_module(_LOGGING_ROOM).instrument_logging()
     return _current
@@ -171,12 +172,19 @@ def _warn_of_settings(config: Config, mode: Mode) -> None:
         _guard.warn(f"otel-ml: {line}")
 
 
-def _warn_of_service_name(asked: str, why: str) -> None:
-    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it."""
+def _warn_of_service_name(asked: str, why: str, theirs: frozenset[Signal]) -> None:
+    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it.
+
+    Args:
+        asked: The argument.
+        why: Why the process is a guest.
+        theirs: The signals of others, where the rest is ours and has the argument's name.
+    """
     in_force = _providers_in_force.service_name()
     if in_force is not None and in_force != asked:
+        what = f"{_providers_in_force.listed(theirs)} leave" if theirs else "telemetry leaves"
         _guard.warn(
-            f"otel-ml: {why}, so telemetry leaves under its service name {in_force!r}, not as {asked!r}: "
+            f"otel-ml: {why}, so {what} under its service name {in_force!r}, not as {asked!r}: "
             f"set {ENV_SERVICE_NAME} for it"
         )
 

@@ -178,7 +178,7 @@ def test_guest_mode_ends_within_its_limit(run, receiver):
 
 @pytest.mark.parametrize(("asked", "lines"), [("fraud-api", 1), ("theirs", 0)])
 def test_guest_mode_logs_a_service_name_that_differs(run, asked, lines):
-    """One line says that telemetry leaves under another service name than the argument's."""
+    """One line says which signals leave under another service name than the argument's."""
     run(
         f"""
         from opentelemetry import trace
@@ -189,7 +189,7 @@ def test_guest_mode_logs_a_service_name_that_differs(run, asked, lines):
         """,
         says="not as 'fraud-api'",
     )
-    logged = [line for line in run.stderr.splitlines() if "leaves under its service name 'theirs'" in line]
+    logged = [line for line in run.stderr.splitlines() if "so traces leave under its service name 'theirs'" in line]
 
     assert len(logged) == lines
     assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in logged)
