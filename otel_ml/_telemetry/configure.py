@@ -64,6 +64,15 @@ class Telemetry:
         self._theirs = theirs
         self._foreign = ForeignProviders(lambda: list(_providers_in_force.others(engine).values()))
 
+    def __copy__(self) -> Telemetry:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Telemetry:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrive, ()
+
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Exports everything that was finished before the call, in one attempt; what is not accepted stays queued.
 
@@ -283,6 +292,11 @@ class _Fork:
 
 
 _fork = _Fork()
+
+
+def _arrive() -> Telemetry:
+    """Returns the telemetry in force where one was sent to, as by a function that refers to it."""
+    return _current or Telemetry("off", Config(), None, "configure() has not been called in this process")
 
 
 def current() -> Telemetry | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from asyncio import CancelledError
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import AsyncGeneratorType, GeneratorType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from otel_ml import _guard
 from otel_ml.config import ConfigError
@@ -135,6 +136,12 @@ class TrackedStream(TrackedCallable):
         if not inspect.isfunction(function):
             return super().__reduce__()
         return _restore_stream, (handle, self.func, features)  # a function, which pickle finds and cloudpickle copies
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        function = self._parts[1]
+        if operator.index(protocol) < 4 and inspect.isfunction(function):
+            return function.__qualname__  # these protocols would reach the function in it through itself
+        return self.__reduce__()
 
 
 def _track_stream(handle: Handle, function: Callable[..., Any], features: str | None) -> TrackedStream:

@@ -29,6 +29,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 
 import otel_ml
+from otel_ml._telemetry import configure
 from otel_ml.testing import InMemoryTelemetry
 
 RESULT = {"prediction": 1, "probability": 0.9}
@@ -133,6 +134,10 @@ def predict_in_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         @model.track
         def predict(features):
             return {"prediction": 1, "probability": 0.9}
+
+        @model.track
+        def stream(features):
+            yield {"prediction": 1, "probability": 0.9}
         """)
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -193,10 +198,14 @@ def test_tracked_callables_travel(telemetry: InMemoryTelemetry, travel: Way, pre
     """A tracked function is found by its name, a tracked object by what it wraps."""
     function = travel(predict_in_worker)
     pipeline = travel(otel_ml.Model("pipeline").track(Pipeline()))
+    stream = travel(sys.modules[predict_in_worker.__module__].stream)
 
-    assert (function({"a": 1}), pipeline({"a": 1})) == (RESULT, RESULT)
-
-    assert sorted(span["name"] for span in telemetry.spans()) == ["predict pipeline", "predict worker"]
+    assert (function({"a": 1}), pipeline({"a": 1}), list(stream({"a": 1}))) == (RESULT, RESULT, [RESULT])
+    assert sorted(span["name"] for span in telemetry.spans()) == [
+        "predict pipeline",
+        "predict worker",
+        "predict worker",
+    ]
 
 
 def test_an_estimator_with_a_handle_can_be_cloned(telemetry: InMemoryTelemetry) -> None:
@@ -232,6 +241,18 @@ def test_a_lambda_stays_behind_with_one_line_where_it_cannot() -> None:
         "otel-ml: id= of the copied model 'fraud'",
         "otel-ml: output= of the copied model 'fraud'",
     ]
+
+
+def test_telemetry_arrives_as_what_is_in_force(telemetry: InMemoryTelemetry, travel: Way) -> None:
+    """joblib/joblib#389: a job that ends with `telemetry.force_flush()` is shipped with what it refers to."""
+    in_force = configure.current()
+
+    assert travel(in_force) is in_force
+    configure.adopt(None, None)
+    arrived = travel(in_force)
+    if arrived is not in_force:  # a copy in the same process is the same
+        assert (arrived.mode, arrived.force_flush(), arrived.ledger()) == ("off", True, {})
+        assert arrived.notes() == ["mode: off (configure() has not been called in this process)"]
 
 
 ANEW = """
