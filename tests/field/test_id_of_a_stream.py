@@ -1,7 +1,8 @@
 """The answer names the prediction whose stream it carries: its id is known when the call is made, before the first item.
 
 Sources: caipe-io/ai-platform-engineering#805 and wri/project-zeno#243 (a thumb up or down on a streamed answer has no id
-to refer to), gradio-app/gradio#2971 (frameworks look at the kind of the function to know that it streams).
+to refer to), gradio-app/gradio#9203 and beartype/beartype#423 (frameworks look at the kind of the function to know that
+it streams, and decorators change it).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lines of loggers that do not reach the root logger are exported by one documented line each, and never twice.
 
-Sources: curie-eng/curie#2536, DiamondLightSource/blueapi#1248 and encode/uvicorn#2633 (uvicorn's loggers do not
-propagate), benoitc/gunicorn#3202 (nor do those of gunicorn), Delgan/loguru#1012 (traces with values of variables are sent
-to a service), hynek/structlog#546 (an event is exported as the text of a mapping).
+Sources: curie-eng/curie#2536, DiamondLightSource/blueapi#1248, Kludex/uvicorn#944 and GitGuardian/ggmcp#189 (uvicorn's
+loggers do not propagate), open-webui/open-webui#25767 (traces of loguru have the values of variables),
+open-telemetry/opentelemetry-python#3649 (what structlog passes to its formatter becomes an attribute).
 """
 
 from __future__ import annotations
