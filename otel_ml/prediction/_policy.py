@@ -197,7 +197,8 @@ class ModelPolicy:
         _guard.warn_once(
             f"no row:{self.spec.name}",
             f"otel-ml: none of the declared columns of model {self.spec.name!r} ({_few(self._declared)}) was found in "
-            "its features; pass a row with these names, or say which argument it is with track(features='...')",
+            "its features; pass a row with these names, say which argument it is with track(features='...'), or use "
+            "`with model.prediction(row):`",
         )
 
     def warn_undeclared(self) -> None:

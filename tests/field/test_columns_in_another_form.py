@@ -173,7 +173,8 @@ def test_a_row_without_any_declared_column_is_told_once(
     (line,) = [line for line in caplog.messages if "hours-per-week" in line]
     assert line == (
         "otel-ml: none of the declared columns of model 'm' (hours-per-week, workclass) was found in its features; "
-        "pass a row with these names, or say which argument it is with track(features='...')"
+        "pass a row with these names, say which argument it is with track(features='...'), or use "
+        "`with model.prediction(row):`"
     )
 
 
