@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from otel_ml import _guard, _process
 from otel_ml._export.ledger import Ledger
-from otel_ml._telemetry import _providers_in_force, ports
+from otel_ml._telemetry import _providers_in_force, ports, provider_globals
 from otel_ml._telemetry._exit import ExitHooks
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry.engine import OwnEngine
@@ -231,7 +231,8 @@ def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
     exceptions = exception_signal() if is_sent else "spans"
     policy = Policy(events, config.capture_features, config.low_score, exceptions)
     in_charge = engine if telemetry.mode == "own" else None
-    return State(telemetry.mode, in_charge, policy, Limits(config.max_models, config.max_feature_series))
+    limits = Limits(config.max_models, config.max_feature_series)
+    return State(telemetry.mode, in_charge, policy, limits, provider_globals.number())
 
 
 def decide() -> tuple[Mode, str]:

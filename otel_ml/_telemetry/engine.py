@@ -100,7 +100,6 @@ class OwnEngine:
             self._metrics = MetricPipeline(
                 config, self._outbox, self.store, count=self._models.count_finished, periodic=periodic
             )
-            self._metrics.provider.let_observe(self._observed.add, config.max_models)
         except ConfigError:
             self.instance.release()
             raise
@@ -120,7 +119,7 @@ class OwnEngine:
 
     def observe(self, source: ObservedSource) -> None:
         """Exports the source at every collection from now on."""
-        self._observed.add(source)
+        self._observed.sources.append(source)
 
     def meter(self, name: str) -> Meter:
         """Returns a meter of our provider."""

@@ -68,7 +68,7 @@ class Binding(Unbound):
         self.span_name: str = semconv.PREDICT_SPAN.format(model=spec.name)
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
-        shared = _shared(state, self.meter)
+        shared = self._gauges = _shared(state, self.meter)
         labels = shared.labels(spec)
         self.class_label = labels.classes(spec.classes).admit
         self.error_label = labels.errors.admit
@@ -136,6 +136,9 @@ def _shared(state: State, meter: Meter) -> ModelGauges:
     with _lock:
         if _current is None or not _current[0].shares_engine(state):
             _current = (state, ModelGauges(meter, state))
+        elif _current[0] is not state:
+            _current = (state, _current[1])
+            _current[1].renew(state)
         return _current[1]
 
 

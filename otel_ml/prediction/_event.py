@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from otel_ml import semconv
-from otel_ml._json import json_text
+from otel_ml._guard import attempt
+from otel_ml._json import flat_json, json_text
 from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
@@ -54,7 +55,7 @@ def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> E
         name=semconv.PREDICTION_EVENT,
         time_ns=outcome.end_ns,
         severity="ERROR" if failure is not None and not failure.cancelled else "INFO",
-        body=json_text(_body(policy, outcome)),
+        body=_text(_body(policy, outcome), is_row=outcome.rows is None),
         attributes=attributes,
         trace_id=ids[0],
         span_id=ids[1],
@@ -90,6 +91,11 @@ def _add_result(attributes: Attributes, outcome: Outcome) -> None:
         attributes[semconv.PREDICTION_VALUE] = value
     if score is not None:
         attributes[semconv.PREDICTION_SCORE_ATTRIBUTE] = score
+
+
+def _text(body: dict[str, Any], *, is_row: bool) -> str:
+    written = attempt(flat_json, body) if is_row else None
+    return json_text(body) if written is None else written.decode()
 
 
 def _body(policy: ModelPolicy, outcome: Outcome) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 from otel_ml import _instruments, semconv
 from otel_ml._telemetry.ports import State
+from otel_ml.prediction._guest_counts import GuestCounts, ModelCounts
 from otel_ml.prediction._metric_attributes import ModelLabels
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.quality import FeatureInstruments, FeatureMonitor
@@ -27,6 +28,7 @@ class ModelGauges:
         self._labels: dict[tuple[str, str, str], tuple[ModelLabels, weakref.WeakSet[ModelSpec]]] = {}
         self._others = ModelLabels()
         self._features: FeatureInstruments | None = None
+        self._counts: GuestCounts | None = None
         self._meter = meter
         self._state = state
         self.load_duration: Histogram = _instruments.create(meter, semconv.MODEL_LOAD_DURATION)
@@ -45,6 +47,18 @@ class ModelGauges:
         specs.add(spec)
         return labels
 
+    def renew(self, state: State) -> None:
+        """Takes the limits of another state that counts into the same meter."""
+        self._state = state
+        if self._features is not None:
+            self._features.limit(state.limits.models, self._series())
+
+    def counts(self, spec: ModelSpec) -> ModelCounts:
+        """Returns the counts of guest mode for a model."""
+        if self._counts is None:
+            self._counts = GuestCounts(self._meter, self._state.limits.models)
+        return self._counts.of(spec)
+
     def add(self, spec: ModelSpec, monitor: FeatureMonitor | None) -> None:
         """Includes a model from the next collection on, for as long as it exists."""
         self._models.add(spec)
@@ -58,14 +72,16 @@ class ModelGauges:
         return [] if self._features is None else self._features.notes()
 
     def _feature_instruments(self) -> FeatureInstruments:
-        limits, engine = self._state.limits, self._state.engine
-        series = limits.feature_series or (GUEST_SERIES if engine is None else OWN_SERIES)
-        features = FeatureInstruments(models=limits.models, series=series)
+        engine = self._state.engine
+        features = FeatureInstruments(models=self._state.limits.models, series=self._series())
         if engine is None:
             features.create(self._meter)
         else:
             engine.observe(features)
         return features
+
+    def _series(self) -> int:
+        return self._state.limits.feature_series or (GUEST_SERIES if self._state.engine is None else OWN_SERIES)
 
     def _observe(
         self, reading: Callable[[ModelSpec], float | None]

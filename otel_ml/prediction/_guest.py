@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
-from opentelemetry.metrics import Histogram, Meter, UpDownCounter
+from opentelemetry.context import Context
+from opentelemetry.metrics import Histogram, Meter
 
 from otel_ml import _guard, semconv
 from otel_ml._instruments import create
@@ -16,6 +18,7 @@ from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
 from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._binding import Binding
+from otel_ml.prediction._context import PREDICTIONS_KEY
 from otel_ml.prediction._event import events
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
@@ -24,9 +27,8 @@ from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
 from otel_ml.prediction.boundary._outputs import Output
 
-if TYPE_CHECKING:
-    from opentelemetry.context import Context
-
+_NO_SPAN = Context({PREDICTIONS_KEY: None})
+"""A context that is not empty, which would stand for the current one."""
 _SEVERITY = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
 
 
@@ -34,12 +36,10 @@ class Instruments:
     """The instruments of predictions on one meter."""
 
     def __init__(self, meter: Meter) -> None:
-        self.predictions: metrics.Counter = create(meter, semconv.PREDICTIONS)
         self.errors: metrics.Counter = create(meter, semconv.PREDICTION_ERRORS)
         self.unrecognised: metrics.Counter = create(meter, semconv.UNRECOGNISED_OUTPUTS)
         self.untimed: metrics.Counter = create(meter, semconv.PREDICTION_UNTIMED)
         self.omissions: metrics.Counter = create(meter, semconv.OMISSIONS)
-        self.active: UpDownCounter = create(meter, semconv.PREDICTION_ACTIVE)
         self.duration: Histogram = create(meter, semconv.PREDICTION_DURATION)
         self.score: Histogram = create(meter, semconv.PREDICTION_SCORE)
         self.batch_size: Histogram = create(meter, semconv.PREDICTION_BATCH_SIZE)
@@ -64,7 +64,9 @@ class GuestBinding(Binding):
         self._lacks_configure = was_configured and state.policy is None
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
-        self._declared = tuple(self.spec.classes or ())
+        self.counts = self._gauges.counts(self.spec)
+        for label in self.spec.classes or ():
+            self.counts.add(self.class_label(label), 0)
         self._seed()
         self._seeded = False
 
@@ -76,10 +78,8 @@ class GuestBinding(Binding):
         return GuestPrediction(self, features, given_id)
 
     def _seed(self) -> None:
-        """Starts the counters at 0: Prometheus cannot see the first increase of a series that starts above it."""
+        """Starts the counter at 0: Prometheus cannot see the first increase of a series that starts above it."""
         self.instruments.errors.add(0, self.attributes)
-        for label in self._declared:
-            self.instruments.predictions.add(0, self.class_attributes(label))
 
     def _warn_if_alone(self) -> None:
         """Logs a line where a handle has arrived and telemetry has not, as in the workers of a process pool."""
@@ -89,12 +89,6 @@ class GuestBinding(Binding):
                 f"otel-ml: model {self.spec.name!r} came from another process, and nothing of it is exported from this "
                 "one: call configure() here too, in the module of the function or in the pool's initializer",
             )
-
-    def class_attributes(self, label: str | None) -> Attributes:
-        """Returns the attributes of a prediction of this class."""
-        if label is None:
-            return self.attributes
-        return {**self.attributes, semconv.PREDICTION_CLASS: self.class_label(label)}
 
     def count_stage(self, name: str, seconds: float, context: Context) -> None:
         attributes = {**self.attributes, semconv.STAGE_NAME: self.stage_label(name)}
@@ -121,7 +115,7 @@ class GuestPrediction(SdkSpans, Prediction):
         return f"{ids.RANDOM.prediction_number():032x}"
 
     def _open(self, context: Context) -> None:
-        self._binding.instruments.active.add(1, self._binding.attributes)
+        self._binding.counts.begin()
         self._start_span(self._binding.tracer, context)
 
     def _close(self, outcome: Outcome) -> None:
@@ -129,9 +123,10 @@ class GuestPrediction(SdkSpans, Prediction):
         context = self._span_context()
         span_context = self._sdk_span.get_span_context()
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
-        self._binding.instruments.active.add(-1, self._binding.attributes)
+        self._binding.counts.end()
         _guard.call("prediction.count", self._count, outcome, context)
-        _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
+        if outcome.output is not None and outcome.output.rest is not None:
+            _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
         for data in _guard.call("prediction.event", events, self._binding.policy, outcome, ids_) or ():
             _guard.call("prediction.event", self._emit, data, context)
         if self._binding.observers.wants(outcome):
@@ -139,7 +134,7 @@ class GuestPrediction(SdkSpans, Prediction):
         self._end_span(outcome, outcome.end_ns)
 
     def _abandon(self) -> None:
-        self._binding.instruments.active.add(-1, self._binding.attributes)
+        self._binding.counts.end()
         self._sdk_span.end()
 
     def _count(self, outcome: Outcome, context: Context) -> None:
@@ -157,7 +152,7 @@ class GuestPrediction(SdkSpans, Prediction):
             instruments.batch_size.record(outcome.rows, attributes, context=context)
         output = outcome.output
         if output is None:
-            instruments.predictions.add(outcome.predicted, attributes, context=context)
+            self._binding.counts.add(None, outcome.predicted)
             return
         self._count_rows(output, context)
 
@@ -167,11 +162,16 @@ class GuestPrediction(SdkSpans, Prediction):
             self._binding.observers.observe_slice(outcome, part, start, ids_)
 
     def _count_rows(self, output: Output, context: Context) -> None:
-        instruments, attributes = self._binding.instruments, self._binding.attributes
-        for label, count in Counter(output.classes).items():
-            instruments.predictions.add(count, self._binding.class_attributes(label), context=context)
+        binding = self._binding
+        classes = {output.classes[0]: 1} if output.rows is None else Counter(output.classes)
+        for label, count in classes.items():
+            binding.counts.add(None if label is None else binding.class_label(label), count)
+        record, attributes = binding.instruments.score.record, binding.attributes
+        seen: set[int] = set()
         for score in output.measured_scores():
-            instruments.score.record(score, attributes, context=context)
+            bucket = bisect_left(semconv.SCORE_BUCKETS, score)
+            record(score, attributes, _NO_SPAN if bucket in seen else context)
+            seen.add(bucket)
 
     def _count_call(self, outcome: Outcome, attributes: Attributes, context: Context) -> None:
         if outcome.duration is None:

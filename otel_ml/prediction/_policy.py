@@ -21,7 +21,7 @@ from otel_ml.prediction.boundary._columns import (
     without_sensitive,
 )
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
-from otel_ml.prediction.boundary._feature_rows import PartialRow
+from otel_ml.prediction.boundary._feature_rows import PartialRow, scalar_row
 from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row
 from otel_ml.prediction.boundary._payloads import open_payload
@@ -101,6 +101,13 @@ class ModelPolicy:
             return None
         self.warn_no_row()
         return _unread(_features.snapshot(features), self._columns.declared)
+
+    def known_row(self, features: Any) -> dict[str, object] | None:
+        """Returns `snapshot` of a dict of scalars with names seen before, at a tenth of its cost; None for others."""
+        if type(features) is not dict or self.sensitive:
+            return None
+        row = scalar_row(features)
+        return None if row is None else self.match(row)
 
     def slices(self, features: Any, copied: FeatureBatch) -> Iterator[FeatureBatch]:
         """Yields copies of the rows of a large batch that its first copy does not have, for counting only."""

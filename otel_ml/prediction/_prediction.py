@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span
 
 from otel_ml import _guard, _process
 from otel_ml._kinds import sequence
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import TEXT_LIMIT, line, number
-from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, RequestPredictions
+from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from opentelemetry.context import Context
     from typing_extensions import Self
 
     from otel_ml._telemetry.ports import Clock
@@ -215,8 +215,8 @@ class Prediction:
     def _attach(self) -> None:
         """Makes the span and the prediction current."""
         if self._token is None and self._began_ns >= 0:
-            context = otel_context.set_value(PREDICTION_KEY, self, set_span_in_context(self._span()))
-            self._token = otel_context.attach(context)
+            given = {**otel_context.get_current(), SPAN_KEY: self._span(), PREDICTION_KEY: self}
+            self._token = otel_context.attach(Context(given))
 
     @_guard.guarded("prediction.detach")
     def _detach(self) -> None:
@@ -371,8 +371,13 @@ class Prediction:
         if given is None:
             policy.warn_no_row()
             return
+        wants = self._consent or self._binding.wants_features
+        row = policy.known_row(given) if wants else None
+        if row is not None:
+            self._features = row
+            return
         self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
-        if self._consent or self._binding.wants_features:
+        if wants:
             self._features = _guard.call("prediction.features", policy.snapshot, given)
             if policy.is_sensitive:
                 self._secrets = self._find_secrets(request, given)

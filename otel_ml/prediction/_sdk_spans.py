@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -9,6 +10,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.contexts import detach
+from otel_ml.prediction._context import SPAN_KEY
 from otel_ml.prediction._event import span_attributes
 from otel_ml.prediction._failure import describe
 from otel_ml.prediction._outcome import Outcome
@@ -44,12 +46,20 @@ class SdkSpans:
         )
 
     def _span_context(self) -> Context:
-        return set_span_in_context(self._sdk_span)
+        """The context in which the prediction is measured; mostly it is the current one."""
+        context = otel_context.get_current()
+        return context if context.get(SPAN_KEY) is self._sdk_span else set_span_in_context(self._sdk_span)
 
     def _end_span(self, outcome: Outcome, end_ns: int | None = None) -> None:
         span = self._sdk_span
         if span.is_recording():
-            span.set_attributes(span_attributes(self._binding.spec, outcome))
+            attributes = span_attributes(self._binding.spec, outcome)
+            kept = getattr(span, "attributes", None)
+            # Not what the span began with, unless its sampler has dropped that.
+            if isinstance(kept, Mapping) and semconv.MODEL_NAME in kept:
+                for name in self._binding.attributes:
+                    del attributes[name]
+            span.set_attributes(attributes)
             failure = outcome.failure
             if failure is not None and not failure.cancelled:
                 if self._binding.policy.exceptions_on_spans:

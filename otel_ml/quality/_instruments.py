@@ -104,6 +104,10 @@ class FeatureInstruments:
         """Bins of each feature that was ever exported, because an SDK never forgets them; None in own mode."""
         _process.in_child("quality.instruments.fork", self._reset_after_fork)
 
+    def limit(self, models: int, series: int) -> None:
+        """Changes the limits."""
+        self._models, self._series = models, series
+
     def create(self, meter: Meter) -> None:
         """Creates observable instruments on a meter whose SDK keeps every attribute set that it has seen."""
         self._kept_by_sdk = {}

@@ -37,15 +37,11 @@ class ObservedFamily:
     """Reads its sources at every collection, without an instrument of the SDK, which never forgets an attribute set."""
 
     def __init__(self) -> None:
-        self._sources: list[ObservedSource] = []
-
-    def add(self, source: ObservedSource) -> None:
-        """Exports the source at every collection from now on."""
-        self._sources.append(source)
+        self.sources: list[ObservedSource] = []
 
     def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
         metrics: list[Metric] = []
-        for source in self._sources:
+        for source in self.sources:
             for metric, observations in source.read():
                 yield_to_service()
                 found = _guard.call("metrics.observe", _converted, metric, observations, window)

@@ -41,6 +41,8 @@ class ClassNames:
 
 def unwrap(value: object) -> object:
     """Returns what a pydantic root model holds, and any other value as it is."""
+    if type(value) is dict:  # mostly
+        return value
     for _ in range(_ROOTS):
         inner = attempt(_root, value)
         if inner is None:

@@ -1,0 +1,109 @@
+"""Counts of guest mode that need no call of an instrument for every prediction."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel_ml import _guard, _process, semconv
+from otel_ml._instruments import create
+from otel_ml._telemetry.records import Attributes
+from otel_ml.prediction._spec import ModelSpec
+
+
+class ModelCounts:
+    """Calls in progress and predictions by class of one model, from one collection to the next."""
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.users: weakref.WeakSet[ModelSpec] = weakref.WeakSet()
+        """The declarations that exist of this model."""
+        self.active: int | None = None
+        """None before the first call."""
+        self._classes: dict[str | None, int] = {}
+        self._lock = threading.RLock()
+
+    def begin(self) -> None:
+        """Counts a call that begins."""
+        with self._lock:
+            self.active = (self.active or 0) + 1
+
+    def end(self) -> None:
+        """Counts a call that has ended. In a forked child it may have begun in the parent."""
+        with self._lock:
+            self.active = max(0, (self.active or 0) - 1)
+
+    def add(self, label: str | None, count: int) -> None:
+        """Counts predictions of a class; None if they have none."""
+        with self._lock:
+            self._classes[label] = self._classes.get(label, 0) + count
+
+    def take(self) -> dict[str | None, int]:
+        """Returns the predictions since the last call."""
+        with self._lock:
+            taken, self._classes = self._classes, {}
+        return taken
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: what was not collected belongs to the parent."""
+        self._lock = threading.RLock()
+        self._classes = {}
+        self.active = None if self.active is None else 0
+
+
+class GuestCounts:
+    """Hands the counts of all models to the SDK when it collects.
+
+    A call of an instrument cleans and hashes its attributes each time, which costs a prediction more than all that
+    otel-ml does itself. `ml.prediction.active` is therefore observed, and its callback adds what was counted since to
+    `ml.predictions`: an SDK calls the callbacks before it reads the other instruments.
+
+    Args:
+        meter: Creates both instruments.
+        limit: Models beyond which those that nobody uses are forgotten.
+    """
+
+    def __init__(self, meter: Meter, limit: int) -> None:
+        self._limit = limit
+        self._models: dict[tuple[str, str, str], ModelCounts] = {}
+        self._lock = threading.Lock()
+        self._predictions: metrics.Counter = create(meter, semconv.PREDICTIONS)
+        create(meter, semconv.PREDICTION_ACTIVE, self._observe)
+        _process.in_child("prediction.fork", self._reset_after_fork)
+
+    def of(self, spec: ModelSpec) -> ModelCounts:
+        """Returns the counts that all handles of this model share."""
+        identity = (spec.name, spec.version, spec.role)
+        with self._lock:
+            counts = self._models.get(identity)
+            if counts is None:
+                if len(self._models) >= self._limit:
+                    self._models = {known: one for known, one in self._models.items() if one.users}
+                counts = ModelCounts(spec.attributes)
+                self._models = {**self._models, identity: counts}
+            counts.users.add(spec)
+            return counts
+
+    def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        return _guard.call("prediction.collect", self._collect) or []
+
+    def _collect(self) -> list[Observation]:
+        models = list(self._models.values())
+        for counts in models:
+            for label, count in counts.take().items():
+                self._predictions.add(count, class_attributes(counts.attributes, label))
+        return [Observation(counts.active, counts.attributes) for counts in models if counts.active is not None]
+
+    def _reset_after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for counts in self._models.values():
+            counts.reset_after_fork()
+
+
+def class_attributes(attributes: Attributes, label: str | None) -> Attributes:
+    """Returns the attributes of a prediction of this class."""
+    return attributes if label is None else {**attributes, semconv.PREDICTION_CLASS: label}
