@@ -198,6 +198,8 @@ def _raise_if_from_signal_handler(error: Exception) -> None:
     Task queues enforce time limits this way: Python runs a handler wherever the main thread happens to be.
     """
     trace = error.__traceback__
+    # Not the frame that caught it: to read its locals would tie the exception to itself, and both to all callers.
+    trace = None if trace is None else trace.tb_next
     while trace is not None:
         if _is_signal_handler(trace.tb_frame):
             raise error

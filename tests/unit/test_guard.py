@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -78,3 +80,25 @@ def test_a_reset_clears_counts_and_causes(lines):
 
     assert len(lines()) == 2
     assert _guard.counts() == {"room.step": 1}
+
+
+def test_a_caught_exception_keeps_nothing_alive() -> None:
+    """What the callers of a failing step held is freed at once, not at the next run of the garbage collector."""
+
+    class Held:
+        pass
+
+    def step(held: Held) -> None:
+        _guard.attempt(int, "no number")
+        _guard.call("test", int, "no number")
+
+    gc.collect()
+    gc.disable()
+    try:
+        held = Held()
+        alive = weakref.ref(held)
+        step(held)
+        del held
+        assert alive() is None
+    finally:
+        gc.enable()
