@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from contender import FEATURES, LOADS, Flush, Predict, missing, nothing, predict, received
+from contender import missing, received
 from fastapi import FastAPI
+from load import FEATURES, LOADS, Flush, Predict, nothing, predict
 from slices import serve
 
 LOAD = LOADS["alongside"]

@@ -18,7 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from contender import CONTENDERS, FEATURES, LOADS, predict, warmed
+from contender import CONTENDERS, warmed
+from load import FEATURES, LOADS, predict
 from programs import receiver
 
 FEW, MANY = 500, 2500

@@ -24,7 +24,8 @@ import argparse
 import threading
 import time
 
-from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, Flush, Predict, lost, predict, warmed
+from contender import CONTENDERS, EXPECTED, lost, warmed
+from load import FEATURES, LOADS, Flush, Predict, predict
 from slices import serve
 
 

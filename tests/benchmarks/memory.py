@@ -19,7 +19,8 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from contender import EXPECTED, FEATURES, LOADS, Flush, lost, predict, received, warmed
+from contender import EXPECTED, lost, received, warmed
+from load import FEATURES, LOADS, Flush, predict
 
 MODELS, CLASSES, RECORDS = 50, 10, 3_000
 AddModel = Callable[[str], object]

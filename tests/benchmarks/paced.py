@@ -17,7 +17,8 @@ import argparse
 import time
 
 from arithmetic import percentile
-from contender import CONTENDERS, FEATURES, LOADS, Flush, Predict, lost, predict, warmed
+from contender import CONTENDERS, lost, warmed
+from load import FEATURES, LOADS, Flush, Predict, predict
 from slices import serve
 
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}

@@ -22,7 +22,7 @@ from residents import Resident, ResidentError
 
 HERE = Path(__file__).parent
 TIMEOUT = 900
-SLOW = frozenset(("otel_everything", "logfire"))
+SLOW = frozenset(("otel_everything", "logfire", "guest_by_hand", "guest_ours"))
 """Contenders that get a twelfth of the calls: a call takes fifty times as long."""
 
 
@@ -69,11 +69,17 @@ PROGRAMS: dict[str, Program] = {
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),
     "idle": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=16_000, runs=2, slices=4),
     "threads": Program(("loop.py", "{name}", "--calls", "{calls}", "--threads", "4"), calls=16_000, runs=2, slices=4),
+    "guest-idle": Program(
+        ("loop.py", "{name}", "--calls", "{calls}", "--load", "idle"), calls=12_000, runs=2, slices=6
+    ),
+    "guest-alongside": Program(("loop.py", "{name}", "--calls", "{calls}"), calls=12_000, runs=2, slices=6),
     "paced": Program(("paced.py", "{name}", "--rate", "2000", "--seconds", "2"), runs=3, slices=8),
     "fastapi": Program(("fastapi_request.py", "{name}", "--requests", "{calls}"), calls=1_000, slices=8),
     "throughput-1k": _throughput(1_000),
     "throughput-5k": _throughput(5_000),
     "throughput-10k": _throughput(10_000),
+    "lifespan": Program(("lifespan.py", "{name}"), runs=3),
+    "outage": Program(("outage.py", "200", "--seconds", "60"), runs=1),
     "sampler": Program(("sampler.py", "--seconds", "40", "--json"), runs=1, needs_collector=True),
     "gpu": Program(("sampler_gpu.py", "--json"), runs=1),
 }

@@ -26,6 +26,8 @@ LABELS = {
     "service": "import with configure and Model",
     "ours": "otel-ml",
     "ours_http": "otel-ml, no prediction",
+    "guest_by_hand": "OTel by hand, the same telemetry",
+    "guest_ours": "otel-ml, guest mode",
 }
 EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"
 LOGGED, BY_HAND = "prometheus_client_json", "otel_everything"
@@ -76,6 +78,18 @@ def _calls() -> list[Row]:
     return [
         Row(key, what, "us", *_pair(program, figure, ours, peer), gate=gate, aim=aim)
         for key, what, program, figure, ours, peer, gate, aim in wanted
+    ]
+
+
+def _guest() -> list[Row]:
+    """Rows of guest mode beside the same telemetry by hand, on one SDK set-up."""
+    wanted = (
+        ("guest mode, caller", "idle", "caller_us"),
+        ("guest mode, process CPU with encoding", "alongside", "cpu_us"),
+    )
+    return [
+        Row("guest", what, "us", *_pair(f"guest-{load}", figure, "guest_ours", "guest_by_hand"), gate=1.0, aim=0.7)
+        for what, load, figure in wanted
     ]
 
 
@@ -183,6 +197,18 @@ def _process() -> list[Row]:
     ]  # fmt: skip
 
 
+def _outages() -> list[Row]:
+    """Rows of a service whose receiver is away."""
+    away = "receiver away for 60 s at 200/s"
+    return [
+        Row("lifespan", "TestClient start and end without a receiver, over bare", "s",
+            Figure("lifespan", "ours", "lifespan_s"), base=Figure("lifespan", "bare", "lifespan_s"), gate=0.3, aim=0.1,
+            judged="value"),
+        Row("outage", f"{away}: lost", "", Figure("outage", "outage", "lost"), gate=0.0, judged="value"),
+        Row("outage", f"{away}: memory at its end", "MiB", Figure("outage", "outage", "grown_mib")),
+    ]  # fmt: skip
+
+
 def _sampler() -> list[Row]:
     """Rows of the resource sampler beside the Collector's receiver, and of simulated GPUs."""
 
@@ -210,7 +236,18 @@ _PACED_CPU = Row(
     *_pair("paced", "cpu_percent", EVERYTHING, BY_HAND),
     base=Figure("paced", "bare", "cpu_percent"),
 )
-ROWS = [*_process(), *_data(), *_calls(), *_latency(), _PACED_CPU, *_requests(), *_services(), *_sampler()]
+ROWS = [
+    *_process(),
+    *_data(),
+    *_calls(),
+    *_guest(),
+    *_latency(),
+    _PACED_CPU,
+    *_requests(),
+    *_services(),
+    *_outages(),
+    *_sampler(),
+]
 BESIDE: dict[str, tuple[str, ...]] = {
     "alongside": ("bare", "otel_metrics", "logfire", METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
     "idle": (DECORATOR, EVERYTHING, BY_HAND),

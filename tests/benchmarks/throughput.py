@@ -14,7 +14,8 @@ import argparse
 import time
 from typing import Any
 
-from contender import CONTENDERS, EXPECTED, FEATURES, LOADS, RESULT, Flush, Predict, lost, warmed
+from contender import CONTENDERS, EXPECTED, lost, warmed
+from load import FEATURES, LOADS, RESULT, Flush, Predict
 from slices import serve
 
 STEPS = 2_000
