@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from types import ModuleType
+from typing import Any, Final, Protocol
 
 from otel_ml import _guard
 
 Hook = Callable[[], object]
+
+_UWSGI_RUNS_HOOKS: Final = frozenset({"py-call-osafterfork", "py-call-uwsgi-fork-hooks"})
+"""Options of uWSGI. The first runs the hooks of the child only."""
 
 
 class Lock(Protocol):
@@ -105,6 +110,14 @@ def _run(target: Callable[..., object], *args: object) -> None:
     threading.current_thread()
 
 
+def forks_without_hooks(modules: Mapping[str, ModuleType]) -> bool:
+    """Whether this is a process of uWSGI that will fork its workers without running Python's fork hooks. May raise."""
+    uwsgi: Any = modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id() != 0:  # with `lazy-apps` it has forked before it loads the application
+        return False
+    return (uwsgi.masterpid() != 0 or uwsgi.numproc > 1) and _UWSGI_RUNS_HOOKS.isdisjoint(uwsgi.opt)
+
+
 def _before_fork() -> None:
     for lock in reversed(_held):
         lock.acquire()
@@ -112,7 +125,8 @@ def _before_fork() -> None:
 
 def _after_fork() -> None:
     for lock in _held:
-        lock.release()
+        with suppress(RuntimeError):  # not taken: a server that forks in C runs the hooks of the child only
+            lock.release()
 
 
 def _in_child() -> None:

@@ -179,6 +179,11 @@ def _warn_of_settings(config: Config, mode: Mode) -> None:
         _guard.warn(f"otel-ml: not understood: {line}")
     for line in [*remarks(config), *(without_effect(os.environ) if mode == "own" else ())]:
         _guard.warn(f"otel-ml: {line}")
+    if _guard.attempt(_process.forks_without_hooks, sys.modules):
+        _guard.warn(
+            "otel-ml: uWSGI forks its workers without telling Python, so they cannot send their metrics: set lazy-apps "
+            "or py-call-osafterfork"
+        )
 
 
 def _warn_of_service_name(asked: str, why: str, theirs: frozenset[Signal]) -> None:

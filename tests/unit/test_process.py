@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -207,3 +208,38 @@ def test_no_thread_where_the_system_refuses_one():
             raise RuntimeError("can't create new thread at interpreter shutdown")
 
     assert _process.spawn("otel-ml-test", print, thread=Refused) is None
+
+
+def test_hooks_run_in_a_child_that_was_forked_in_c():
+    """Such a server runs the hooks of the child without those before the fork: a lock that nobody took is no obstacle."""
+    ran = []
+    _process.hold_at_fork(threading.RLock())
+    _process.hold_at_fork(threading.Lock())
+    _process.in_child("test.fork", lambda: ran.append("reset"))
+
+    _process._in_child()
+
+    assert ran == ["reset"]
+
+
+@pytest.mark.parametrize(
+    ("worker", "master", "processes", "options", "expected"),
+    [
+        (0, 7, 1, {"master": True}, True),
+        (0, 0, 2, {"processes": b"2"}, True),
+        (0, 0, 1, {}, False),
+        (1, 7, 2, {"lazy-apps": True}, False),
+        (0, 7, 2, {"py-call-osafterfork": True}, False),
+        (0, 7, 2, {"py-call-uwsgi-fork-hooks": True}, False),
+    ],
+)
+def test_a_server_that_forks_without_hooks_is_known(worker, master, processes, options, expected):
+    """uWSGI runs no hook of Python at its fork, unless it loads the application later or has an option for it."""
+    uwsgi = SimpleNamespace(worker_id=lambda: worker, masterpid=lambda: master, numproc=processes, opt=options)
+
+    assert _process.forks_without_hooks({"uwsgi": uwsgi}) is expected
+
+
+def test_most_processes_are_no_server():
+    """Without uWSGI there is nothing to know."""
+    assert _process.forks_without_hooks({}) is False

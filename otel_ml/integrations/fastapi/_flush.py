@@ -6,8 +6,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
-import anyio.to_thread
 from opentelemetry import _logs, metrics, trace
+from starlette.concurrency import run_in_threadpool
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry import ports
@@ -40,6 +40,6 @@ async def flush_in_time(flush: Callable[[], object], timeout: float = FLUSH_TIME
     """
     thread = _process.spawn("otel-ml-flush", _guard.call, "fastapi.flush", flush)
     if thread is not None:
-        await anyio.to_thread.run_sync(thread.join, timeout)
+        await run_in_threadpool(thread.join, timeout)
     if thread is None or thread.is_alive():
         _guard.warn_once("fastapi.flush", "otel-ml: telemetry was not flushed in time at the end of the ASGI lifespan")

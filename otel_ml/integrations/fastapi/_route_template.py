@@ -33,6 +33,8 @@ def find_route(scope: Scope, native: Any, root: str, routes: Iterable[Any]) -> s
 def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:
     context = (scope.get("fastapi") or {}).get("effective_route_context")
     path = getattr(context, "path_format", None) or getattr(scope.get("route"), "path_format", None)
+    if path is None and "route" not in scope:
+        path = _path_of_endpoint(scope.get("endpoint"), routes)
     if not isinstance(path, str):
         return None
     mounted = scope.get("root_path", "")[len(root.rstrip("/")) :]
@@ -41,6 +43,14 @@ def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | Non
     # the root path of a mount is what the client sent, such as `/tenants/42`, not the template
     template = _mount_template(routes, mounted)
     return None if template is None else root.rstrip("/") + template + path
+
+
+def _path_of_endpoint(endpoint: Any, routes: Iterable[Any]) -> str | None:
+    """The path of the only route with this endpoint: FastAPI < 0.74 does not put the route into the scope."""
+    if endpoint is None:
+        return None
+    paths = {route.path_format for route in routes if getattr(route, "endpoint", None) is endpoint}
+    return paths.pop() if len(paths) == 1 else None
 
 
 def _mount_template(routes: Iterable[Any], mounted: str) -> str | None:

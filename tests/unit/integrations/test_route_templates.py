@@ -51,3 +51,22 @@ def test_mounts_in_included_routers_are_found():
     scope = {"route": Endpoint("/leaf"), "root_path": "/outer/tenants/5"}
 
     assert _route_template.find_route(scope, None, "", app.routes) in {"/outer/tenants/{tenant}/leaf", None}
+
+
+@pytest.mark.parametrize(
+    ("more", "root", "route"),
+    [
+        ([], "", "/people/{name}"),
+        ([], "/api", "/api/people/{name}"),
+        (["/persons/{name}"], "", None),
+    ],
+)
+def test_fastapi_before_0_74_names_only_the_endpoint(more, root, route):
+    """The route is the one with this endpoint; several with the same endpoint give None, never the wrong one."""
+
+    def endpoint(request):
+        return None
+
+    served = [Route("/other", lambda request: None), *(Route(path, endpoint) for path in ["/people/{name}", *more])]
+
+    assert _route_template.find_route({"endpoint": endpoint, "root_path": root}, None, root, served) == route
