@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 10.0
 """Seconds for a flush or a shutdown."""
+_DISABLED: Final = "OTEL_SDK_DISABLED"
 _INSTANCE: Final = "test-instance"
 
 
@@ -67,10 +69,15 @@ class InMemoryTelemetry:
         withholding.withhold_exceptions(withheld=False)
         former, former_state = configure.current(), configure.in_force()
         self._undo.append(lambda: configure.adopt(former, former_state))
-        if self.mode == "own":
-            self._enter_own()
-        else:
-            self._enter_guest()
+        disabled = os.environ.pop(_DISABLED, None)  # the SDK's providers read it when they are made
+        try:
+            if self.mode == "own":
+                self._enter_own()
+            else:
+                self._enter_guest()
+        finally:
+            if disabled is not None:
+                os.environ[_DISABLED] = disabled
         return self
 
     def __exit__(

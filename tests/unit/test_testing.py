@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 from opentelemetry import _logs, metrics, trace
 
+import otel_ml
 from otel_ml import _guard
 from otel_ml._telemetry import ports
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
@@ -141,3 +143,15 @@ def test_reading_outside_the_block_is_an_error():
     """Telemetry cannot be read before the kit is active."""
     with pytest.raises(RuntimeError, match="with block"):
         InMemoryTelemetry().spans()
+
+
+@pytest.mark.parametrize("mode", ["own", "guest"])
+def test_a_disabled_sdk_does_not_disable_the_kit(mode, monkeypatch):
+    """A suite that runs with OTEL_SDK_DISABLED=true can use the kit in some of its tests."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    with InMemoryTelemetry(mode) as kit:
+        otel_ml.Model("fraud", "1", task="binary", events="all").record({"age": 1}, prediction=1)
+        found = (len(kit.spans()), len(kit.events("ml.prediction")), kit.metrics()["ml.predictions"][0]["value"])
+
+    assert (found, os.environ["OTEL_SDK_DISABLED"]) == ((1, 1, 1), "true")
