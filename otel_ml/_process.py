@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import types
 import weakref
@@ -115,7 +114,7 @@ def forks_without_hooks(modules: Mapping[str, ModuleType]) -> bool:
     uwsgi: Any = modules.get("uwsgi")
     if uwsgi is None or uwsgi.worker_id() != 0:  # with `lazy-apps` it has forked before it loads the application
         return False
-    return (uwsgi.masterpid() != 0 or uwsgi.numproc > 1) and _UWSGI_RUNS_HOOKS.isdisjoint(uwsgi.opt)
+    return bool(uwsgi.masterpid() != 0 or uwsgi.numproc > 1) and _UWSGI_RUNS_HOOKS.isdisjoint(uwsgi.opt)
 
 
 def _before_fork() -> None:

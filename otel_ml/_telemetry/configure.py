@@ -182,7 +182,7 @@ def _warn_of_settings(config: Config, mode: Mode) -> None:
     if _guard.attempt(_process.forks_without_hooks, sys.modules):
         _guard.warn(
             "otel-ml: uWSGI forks its workers without telling Python, so they cannot send their metrics: set lazy-apps "
-            "or py-call-osafterfork"
+            "or py-call-uwsgi-fork-hooks"
         )
 
 

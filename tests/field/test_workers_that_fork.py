@@ -2,7 +2,8 @@
 
 Sources: open-telemetry/opentelemetry-python-contrib#4916 and open-telemetry/opentelemetry-python#3885 (children of
 Celery's prefork pool end by `os._exit`), celery/celery#5120 and celery/billiard#67 (children that are recycled after
-each task), rq/rq#2031 (no place to call something at the end of a work horse).
+each task), rq/rq#2031 (no place to call something at the end of a work horse), unbit/uwsgi#1978, unbit/uwsgi#2387 and
+open-telemetry/opentelemetry-python#2767 (uWSGI forks without Python's hooks, so that workers have no thread for metrics).
 """
 
 from __future__ import annotations
@@ -179,6 +180,27 @@ def test_a_worker_that_ends_by_exit_sends_all_with_one_line(receiver: Receiver, 
     )
 
     assert (len(receiver.spans()), len(receiver.logs()), counted(receiver)) == (3, 3, 3)
+
+
+def test_a_worker_that_is_forked_in_c_loses_nothing(receiver: Receiver, tmp_path: Path) -> None:
+    """unbit/uwsgi#1978: with `py-call-osafterfork` uWSGI forks in C and runs the hooks of the child only."""
+    said = run(
+        receiver,
+        tmp_path,
+        """
+        import ctypes
+        for number in range(3):
+            child = ctypes.PyDLL(None).fork()
+            if child == 0:
+                ctypes.pythonapi.PyOS_AfterFork_Child()
+                work(number)
+                telemetry.shutdown()
+                os._exit(0)
+            os.waitpid(child, 0)
+        """,
+    )
+
+    assert (len(receiver.spans()), len(receiver.logs()), counted(receiver)) == (3, 3, 3), said
 
 
 def test_predictions_of_a_child_reach_the_store(receiver: Receiver, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def flush_in_force() -> None:
             _guard.call("fastapi.flush", force_flush, int(FLUSH_TIMEOUT * 1000))
 
 
-async def flush_in_time(flush: Callable[[], object], timeout: float = FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109
+async def flush_in_time(flush: Callable[[], object], timeout: float = FLUSH_TIMEOUT) -> None:
     """Runs a flush on its own thread and stops waiting for it after ``timeout`` seconds.
 
     The thread is a daemon: an exporter that ignores its deadline must not keep the process from ending.
