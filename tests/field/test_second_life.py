@@ -165,6 +165,33 @@ def test_a_forked_child_of_a_second_life_counts_for_itself(run, receiver):
     assert sorted(found) == [3, 5]
 
 
+def test_a_forked_child_of_a_second_life_runs_the_callbacks_of_the_first(run, receiver):
+    """An observable instrument of the first life is observed in the child without waiting for a thread of the parent."""
+    run(
+        """
+        otel_ml.configure(service_name="one")
+        metrics.get_meter("module").create_observable_gauge("pid", [lambda _: [metrics.Observation(os.getpid())]])
+        otel_ml.configure().shutdown()
+        otel_ml.configure(service_name="two").force_flush()
+        if os.fork() == 0:
+            otel_ml.configure().shutdown()
+            os._exit(0)
+        os.wait()
+        """
+    )
+
+    found = {
+        point.as_int
+        for request in receiver.metric_requests()
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == "pid"
+        for point in metric.gauge.data_points
+    }
+    assert len(found) == 2
+
+
 def test_no_thread_of_an_earlier_life_is_left(run):
     """kirodotdev/KiroCrew#347: a notebook that begins again often does not gather threads."""
     lines = run(

@@ -64,7 +64,7 @@ class Meters(metrics.MeterProvider):
             meter.close_callbacks()
 
     def take_over(self, former: Meters, own: metrics.Meter) -> None:
-        """Has the instruments of an ended provider count here; those of its own meter end with it."""
+        """Makes the instruments of an ended provider count here, except those of the meter ``own``."""
         meters = [*former._former, *(meter for meter in former._meters.values() if meter is not own)]
         for meter in meters:
             meter.renew(self._sdk)
@@ -77,7 +77,7 @@ class Meters(metrics.MeterProvider):
         self._callbacks.reset_after_fork()
         self._sdk = self._make()
         for meter in (*self._former, *self._meters.values()):
-            meter.renew(self._sdk)
+            meter.reset_after_fork(self._sdk)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sdk, name)
@@ -100,6 +100,11 @@ class RenewableMeter(metrics.Meter):
         self._real = sdk.get_meter(*self._scope)
         for instrument in self._made.values():
             instrument.renew(self._real)
+
+    def reset_after_fork(self, sdk: SdkMeterProvider) -> None:
+        """Makes every instrument again in a forked child. A meter of an ended provider has callbacks of its own."""
+        self._callbacks.reset_after_fork()
+        self.renew(sdk)
 
     def close_callbacks(self) -> None:
         """Ends the thread that runs callbacks."""
