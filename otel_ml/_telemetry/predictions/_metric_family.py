@@ -39,6 +39,7 @@ class PredictionFamily:
         self._sets: dict[ModelIdentity, CellSet] = {}
         self._lock = threading.Lock()
         self._folded: dict[ModelIdentity, None] = {}
+        """The models that are counted as `semconv.OTHER`, in order; at most one more than are named."""
         self._collected_ns: int | None = None
         """When cells were last given up: a model that comes back later starts there, at 0."""
 
@@ -48,21 +49,26 @@ class PredictionFamily:
 
     def cells(self, identity: ModelIdentity, owner: object = None) -> CellSet:
         """Returns the cells of one model, created on first use. They are in use as long as an owner exists."""
+        is_newly_folded = False
         with self._lock:
             found = self._sets.get(identity)
             if found is None and self._is_full():
-                self._fold(identity)
+                is_newly_folded = self._fold(identity)
                 identity = _OTHER
                 found = self._sets.get(identity)
             if found is None:
                 found = self._sets[identity] = CellSet(identity, self._collected_ns)
             found.keep_for(owner if identity is not _OTHER else None)
-            return found
+        if is_newly_folded:  # without the lock: a log handler of the service may need the cells of a model
+            self._warn_of_folded()
+        return found
 
     def folded(self) -> tuple[str, ...]:
         """Returns the models that are counted as `semconv.OTHER` now, the first few by name."""
         names = [" ".join(filter(None, identity)) for identity in list(self._folded)]
-        return (*names[:FOLDED_NAMED], *["..."] * (len(names) > FOLDED_NAMED))
+        if len(names) > FOLDED_NAMED:
+            names[FOLDED_NAMED:] = ["..."]
+        return tuple(names)
 
     def count_finished(self) -> int:
         """Returns how many calls have finished, approximately, without folding."""
@@ -109,12 +115,17 @@ class PredictionFamily:
         if has_room:
             _guard.call("models.room", self._on_room)
 
-    def _fold(self, identity: ModelIdentity) -> None:
-        if len(self._folded) <= FOLDED_NAMED:
-            self._folded[identity] = None
-            names = ", ".join(self.folded())
-            _guard.warn_once(
-                f"models.folded.{len(self._folded)}",
-                f"otel-ml: more than {self._limit} models are in use at once, so the metrics of {names} are "
-                f"counted as {semconv.OTHER}: raise max_models ({semconv.ENV_MAX_MODELS})",
-            )
+    def _fold(self, identity: ModelIdentity) -> bool:
+        """Notes that a model is counted as `semconv.OTHER`; returns whether it is one of the first to be named."""
+        if len(self._folded) > FOLDED_NAMED:
+            return False
+        self._folded[identity] = None
+        return True
+
+    def _warn_of_folded(self) -> None:
+        names = self.folded()
+        _guard.warn_once(
+            f"models.folded.{len(names)}",
+            f"otel-ml: more than {self._limit} models are in use at once, so the metrics of {', '.join(names)} are "
+            f"counted as {semconv.OTHER}: raise max_models ({semconv.ENV_MAX_MODELS})",
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
@@ -101,3 +103,25 @@ def test_a_model_that_comes_back_rises_from_zero_again() -> None:
     del other
 
     assert (first, fail_and_read()) == ([(0.0, 0), (1.0, 1)], [(1.001, 0), (2.0, 1)])
+
+
+def test_the_line_about_a_folded_model_is_logged_without_a_lock() -> None:
+    """A log handler of the service may make predictions, which need the cells of a model."""
+    family = PredictionFamily(1)
+    kept = Handle()
+    family.cells(IDENTITY, kept)
+    is_free = []
+
+    class Predicting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            is_free.append(family._lock.acquire(blocking=False))
+            family._lock.release()
+
+    handler = Predicting()
+    logging.getLogger("otel_ml").addHandler(handler)
+    try:
+        family.cells(ModelIdentity("m", "2", "primary"), Handle())
+    finally:
+        logging.getLogger("otel_ml").removeHandler(handler)
+
+    assert is_free == [True]
