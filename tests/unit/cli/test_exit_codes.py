@@ -129,7 +129,10 @@ def test_no_labelled_prediction_is_exit_code_1(tmp_path: Path, capsys: pytest.Ca
     truth.close()
 
     assert run(f"evaluate --store {url} --model fraud") == 1
-    assert capsys.readouterr().err == "otel-ml evaluate: no labelled prediction of 'fraud' in this window\n"
+    assert (
+        capsys.readouterr().err
+        == "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has no predictions; 1 labels wait for a prediction\n"
+    )
 
 
 def test_an_undelivered_check_is_exit_code_1(
