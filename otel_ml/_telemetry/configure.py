@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from otel_ml import _guard, _process
 from otel_ml._export.ledger import Ledger
-from otel_ml._telemetry import _providers_in_force, ports, provider_globals
+from otel_ml._telemetry import _guest_messages, ports, provider_globals
 from otel_ml._telemetry._exit import ExitHooks
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry.engine import OwnEngine
 from otel_ml._telemetry.environment_check import misread_variables, without_effect
 from otel_ml._telemetry.ports import Limits, Mode, Policy, State
 from otel_ml.config import (
-    ENV_SERVICE_NAME,
     SIGNALS,
     Config,
     ConfigError,
@@ -38,7 +37,7 @@ _LOGGING_ROOM: Final = "otel_ml.integrations.logging"
 _lock = threading.Lock()
 _current: Telemetry | None = None
 _ended: Telemetry | None = None
-"""The last that was shut down; if it is the current one, `configure` makes a new one."""
+"""The telemetry that was shut down last; if it is the current one, `configure` makes a new one."""
 
 
 class Telemetry:
@@ -55,14 +54,15 @@ class Telemetry:
         config: Config,
         engine: OwnEngine | None,
         why: str = "",
-        theirs: frozenset[Signal] = frozenset(),
+        foreign: frozenset[Signal] = frozenset(),
     ) -> None:
         self.mode: Mode = mode
         self.config = config
         self._engine = engine
         self._why = why
-        self._theirs = theirs
-        self._foreign = ForeignProviders(lambda: list(_providers_in_force.others(engine).values()))
+        self._foreign = foreign
+        """The signals of which other code had set the provider."""
+        self._foreign_providers = ForeignProviders(lambda: list(self._find_foreign().values()))
 
     def __copy__(self) -> Telemetry:
         return self
@@ -71,7 +71,7 @@ class Telemetry:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrive, ()
+        return _unpickle, ()
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Exports everything that was finished before the call, in one attempt; what is not accepted stays queued.
@@ -88,7 +88,8 @@ class Telemetry:
             return True
         flushed = self._engine is None or bool(_guard.call("telemetry.flush", self._engine.flush, deadline))
         if self.mode == "guest":
-            flushed = self._foreign.flush(deadline) and not _providers_in_force.nowhere(self.config) and flushed
+            flushed = self._foreign_providers.flush(deadline) and flushed
+            flushed = flushed and not provider_globals.find_missing(self.config)
         return flushed
 
     def shutdown(self, timeout: float = 5.0) -> bool:
@@ -104,7 +105,7 @@ class Telemetry:
             return self.force_flush(timeout)
         deadline = monotonic() + timeout
         done = bool(_guard.call("telemetry.shutdown", self._engine.shutdown, deadline))
-        return (self.mode == "own" or self._foreign.flush(deadline)) and done
+        return (self.mode == "own" or self._foreign_providers.flush(deadline)) and done
 
     def ledger(self) -> dict[str, Ledger]:
         """Returns the ledger of each signal that we send, by ``traces``, ``metrics`` and ``logs``.
@@ -113,7 +114,7 @@ class Telemetry:
         """
         if self._engine is None:
             return {}
-        return {signal: ledger for signal, ledger in self._engine.ledger().items() if signal not in self._theirs}
+        return {signal: ledger for signal, ledger in self._engine.ledger().items() if signal not in self._foreign}
 
     def notes(self) -> list[str]:
         """Returns the lines of `otel-ml doctor` about this set-up."""
@@ -122,9 +123,12 @@ class Telemetry:
             return [head]
         lines = [] if self._engine is None else self._engine.notes()
         if self.mode == "guest":
-            ours = [line for line in lines if line.partition(":")[0] not in self._theirs]
-            lines = [*_providers_in_force.notes(self._engine, self.config), *ours]
+            ours = [line for line in lines if line.partition(":")[0] not in self._foreign]
+            lines = [*_guest_messages.notes(self._find_foreign(), self.config), *ours]
         return [head, *lines, *ports.notes()]
+
+    def _find_foreign(self) -> dict[Signal, Any]:
+        return provider_globals.find_foreign(_providers(self._engine))
 
 
 def configure(**arguments: Any) -> Telemetry:
@@ -156,18 +160,17 @@ def configure(**arguments: Any) -> Telemetry:
             return _current
         config = Config(**given)
         mode, why = decide()
-        theirs = frozenset(_providers_in_force.others(_former())) if mode == "guest" else frozenset[Signal]()
-        engine = OwnEngine(config) if mode == "own" else _engine_beside(config, theirs) if theirs else None
-        _current = install(Telemetry(mode, config, engine, why, theirs), engine)
+        foreign = frozenset(_find_foreign()) if mode == "guest" else frozenset[Signal]()
+        engine = OwnEngine(config) if mode == "own" else _make_guest_engine(config, foreign) if foreign else None
+        _current = install(Telemetry(mode, config, engine, why, foreign), engine)
     if mode == "guest":
-        _providers_in_force.warn(config, given, theirs)
-        if engine is None or "metrics" in theirs:
-            _providers_in_force.warn_of_page()
+        _guest_messages.warn(config, given, foreign)
+        if engine is None or "metrics" in foreign:
+            _guest_messages.warn_of_page()
     if mode != "off":
         _guard.call("telemetry.variables", _warn_of_settings, config, mode)
     if mode == "guest" and "service_name" in given:
-        theirs_only = theirs if engine is not None else frozenset[Signal]()
-        _warn_of_service_name(given["service_name"], why, theirs_only)
+        _guest_messages.warn_of_service_name(given["service_name"], why, () if engine is None else foreign)
     if config.logging and mode != "off":
         import_module(_LOGGING_ROOM).instrument_logging()
     return _current
@@ -186,28 +189,11 @@ def _warn_of_settings(config: Config, mode: Mode) -> None:
         )
 
 
-def _warn_of_service_name(asked: str, why: str, theirs: frozenset[Signal]) -> None:
-    """Logs one line if telemetry leaves under another service name than the argument's, where nobody would find it.
-
-    Args:
-        asked: The argument.
-        why: Why the process is a guest.
-        theirs: The signals of others, where the rest is ours and has the argument's name.
-    """
-    in_force = _providers_in_force.service_name()
-    if in_force is not None and in_force != asked:
-        what = f"{_providers_in_force.listed(theirs)} leave" if theirs else "telemetry leaves"
-        _guard.warn(
-            f"otel-ml: {why}, so {what} under its service name {in_force!r}, not as {asked!r}: "
-            f"set {ENV_SERVICE_NAME} for it"
-        )
-
-
 def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
     """Puts the mode in force and, in own mode, sets our providers."""
     if engine is not None:
         former = _former()
-        if _providers_in_force.fill(engine, former) and former is not None:
+        if provider_globals.set_missing(_providers(engine), _providers(former)) and former is not None:
             engine.take_over(former)
         _fork.watch(engine)
         _watch_exit(sigterm=engine.config.flush_on_sigterm)
@@ -216,7 +202,7 @@ def install(telemetry: Telemetry, engine: OwnEngine | None) -> Telemetry:
 
 
 def _watch_exit(*, sigterm: bool) -> None:
-    """Has the telemetry in force shut down at the end of the process."""
+    """Makes the end of the process shut down the telemetry in force."""
     if _fork.exit_hooks is None:
         _fork.exit_hooks = ExitHooks(_shut_down_current)
         _fork.exit_hooks.watch()
@@ -237,7 +223,7 @@ def _state(telemetry: Telemetry, engine: OwnEngine | None) -> State:
     policy = Policy(events, config.capture_features, config.low_score, exceptions)
     in_charge = engine if telemetry.mode == "own" else None
     limits = Limits(config.max_models, config.max_feature_series)
-    return State(telemetry.mode, in_charge, policy, limits, provider_globals.number())
+    return State(telemetry.mode, in_charge, policy, limits, provider_globals.generation())
 
 
 def decide() -> tuple[Mode, str]:
@@ -248,9 +234,9 @@ def decide() -> tuple[Mode, str]:
         return "guest", f"{ENV_CONFIG_FILE} is set"
     if _AUTO_INSTRUMENTATION in sys.modules:
         return "guest", "opentelemetry-instrument ran"
-    others = list(_providers_in_force.others(_former()).values())
-    if others:
-        kind = type(others[0])
+    foreign = list(_find_foreign().values())
+    if foreign:
+        kind = type(foreign[0])
         return "guest", f"a {kind.__name__} of {kind.__module__.partition('.')[0]} is set"
     return "own", ""
 
@@ -260,19 +246,30 @@ def _former() -> OwnEngine | None:
     return _fork.engine if _current is _ended else None
 
 
-def _engine_beside(config: Config, theirs: frozenset[Signal]) -> OwnEngine | None:
-    """Returns an engine for the signals of which nobody has set the provider.
+def _providers(engine: OwnEngine | None) -> dict[Signal, Any]:
+    if engine is None:
+        return {}
+    return {"traces": engine.tracer_provider, "metrics": engine.meter_provider, "logs": engine.logger_provider}
 
-    None where another SDK is in charge of all of them, or if none of them is to be exported.
+
+def _find_foreign() -> dict[Signal, Any]:
+    """Returns the providers that other code has set, before this process has an engine."""
+    return provider_globals.find_foreign(_providers(_former()))
+
+
+def _make_guest_engine(config: Config, foreign: frozenset[Signal]) -> OwnEngine | None:
+    """Returns an engine for the signals without a foreign provider.
+
+    None where another SDK is in charge of all signals, or if none of these is to be exported.
     """
-    wanted = [signal for signal in SIGNALS if signal not in theirs and getattr(config, signal).exporters]
+    wanted = [signal for signal in SIGNALS if signal not in foreign and provider_globals.is_exported(signal, config)]
     if not wanted or os.environ.get(ENV_CONFIG_FILE, "").strip() or _AUTO_INSTRUMENTATION in sys.modules:
         return None
-    changes: dict[str, Any] = {f"{signal}_exporter": "none" for signal in theirs}
-    if "metrics" in theirs:
+    changes: dict[str, Any] = {f"{signal}_exporter": "none" for signal in foreign}
+    if "metrics" in foreign:
         changes["prometheus_port"] = None
     if config.service_name is None:
-        changes["service_name"] = _providers_in_force.service_name()
+        changes["service_name"] = provider_globals.foreign_service_name()
     return OwnEngine(replace(config, **changes))
 
 
@@ -300,8 +297,8 @@ class _Fork:
 _fork = _Fork()
 
 
-def _arrive() -> Telemetry:
-    """Returns the telemetry in force where one was sent to, as by a function that refers to it."""
+def _unpickle() -> Telemetry:
+    """Returns the telemetry of this process in place of a pickled one, to which a function that was sent may refer."""
     return _current or Telemetry("off", Config(), None, "configure() has not been called in this process")
 
 

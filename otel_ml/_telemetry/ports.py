@@ -150,15 +150,15 @@ class State:
     policy: Policy | None = None
     """None before `configure`: the environment decides."""
     limits: Limits = DEFAULT_LIMITS
-    providers: int = 0
-    """In guest mode: which global providers, by `provider_globals.number`."""
+    generation: int = 0
+    """In guest mode: the generation of the global providers (`provider_globals.generation`)."""
 
     def shares_engine(self, other: State | None) -> bool:
         """Whether both states count into the same engine or global providers, so that a handle may keep its counts."""
         if self is other or other is None:
             return self is other
         if self.mode == other.mode == "guest":
-            return self.providers == other.providers
+            return self.generation == other.generation
         return self.engine is not None and self.engine is other.engine
 
 

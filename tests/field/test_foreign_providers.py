@@ -104,7 +104,7 @@ def test_signals_without_a_provider_get_ours(run: Run, receiver: Receiver, their
     for signal in SIGNALS:
         assert any(note.startswith(f"{signal}: to ") for note in lines[0]["notes"]), lines[0]["notes"]
     said = [line for line in stderr if "endpoint" in line]
-    assert said == [f"otel-ml: endpoint= has no effect on {' and '.join(theirs)}: others have set providers for them"]
+    assert said == [f"otel-ml: endpoint= has no effect on {' and '.join(theirs)}: other code has set their providers"]
 
 
 def test_settings_without_effect_are_named(run: Run) -> None:
@@ -121,7 +121,7 @@ def test_settings_without_effect_are_named(run: Run) -> None:
     assert lines == [{"mode": "guest", "flushed": True, "ledger": {}}]
     expected = (
         "otel-ml: endpoint=, headers=, metric_export_interval= have no effect on traces, metrics and logs: "
-        "others have set providers for them"
+        "other code has set their providers"
     )
     assert [line for line in stderr if "no effect" in line] == [expected]
 
@@ -140,6 +140,19 @@ def test_a_scrape_page_needs_metrics_of_ours(run: Run, theirs: list[str]) -> Non
 
     said = [line for line in stderr if "no scrape page is opened" in line]
     assert (lines[0]["page"], len(said)) == (("metrics" not in theirs), int("metrics" in theirs))
+
+
+def test_a_scrape_page_is_an_export_too(run: Run) -> None:
+    """Metrics that only the scrape page shows get our provider; nothing else has to be exported."""
+    lines, stderr = run(
+        """
+        set_theirs("traces", "logs")
+        telemetry = otel_ml.configure(metrics_exporter="prometheus", prometheus_port=0)
+        say(page=any("scrape page" in note for note in telemetry.notes()))
+        """
+    )
+
+    assert (lines, stderr) == ([{"page": True}], [])
 
 
 @pytest.mark.parametrize(
@@ -163,11 +176,11 @@ def test_what_goes_nowhere_is_named(run: Run, start: str, variables: dict[str, s
         **variables,
     )
 
-    assert "metrics and logs go nowhere: no provider is set for them" in lines[0]["notes"]
+    assert "metrics and logs are not exported: no provider is set for them" in lines[0]["notes"]
     assert (lines[0]["flushed"], lines[1]["flushed"]) == (False, True)
-    assert not any("nowhere" in note for note in lines[1]["notes"])
-    assert [line for line in stderr if "nowhere" in line] == [
-        "otel-ml: metrics and logs go nowhere: no provider is set for them"
+    assert not any("not exported" in note for note in lines[1]["notes"])
+    assert [line for line in stderr if "not exported" in line] == [
+        "otel-ml: metrics and logs are not exported: no provider is set for them"
     ]
 
 

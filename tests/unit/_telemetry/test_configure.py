@@ -178,7 +178,7 @@ def test_guest_mode_ends_within_its_limit(run, receiver):
 
 @pytest.mark.parametrize(("asked", "lines"), [("fraud-api", 1), ("theirs", 0)])
 def test_guest_mode_logs_a_service_name_that_differs(run, asked, lines):
-    """One line says which signals leave under another service name than the argument's."""
+    """One line says which signals carry another service name than the argument's."""
     run(
         f"""
         from opentelemetry import trace
@@ -187,17 +187,19 @@ def test_guest_mode_logs_a_service_name_that_differs(run, asked, lines):
         trace.set_tracer_provider(TracerProvider(resource=Resource.create({{"service.name": "theirs"}})))
         otel_ml.configure(service_name="{asked}")
         """,
-        says="not as 'fraud-api'",
+        says="not 'fraud-api'",
     )
-    logged = [line for line in run.stderr.splitlines() if "so traces leave under its service name 'theirs'" in line]
+    logged = [line for line in run.stderr.splitlines() if "so traces carry its service name 'theirs'" in line]
 
     assert len(logged) == lines
-    assert all("not as 'fraud-api': set OTEL_SERVICE_NAME" in line for line in logged)
+    assert all("not 'fraud-api': set OTEL_SERVICE_NAME" in line for line in logged)
 
 
 def test_a_configuration_file_means_guest_mode(run, receiver):
     """With OTEL_CONFIG_FILE another SDK sets the providers."""
-    lines = run("say(mode=otel_ml.configure().mode)", says="go nowhere", OTEL_CONFIG_FILE="/tmp/otel.yaml")
+    lines = run(
+        "say(mode=otel_ml.configure().mode)", says="are not exported: no provider", OTEL_CONFIG_FILE="/tmp/otel.yaml"
+    )
 
     assert lines == [{"mode": "guest"}]
     assert receiver.heads == []
@@ -210,7 +212,7 @@ def test_opentelemetry_instrument_means_guest_mode(run, receiver):
         import opentelemetry.instrumentation.auto_instrumentation
         say(mode=otel_ml.configure().mode)
         """,
-        says="go nowhere",
+        says="are not exported: no provider",
     )
 
     assert lines == [{"mode": "guest"}]

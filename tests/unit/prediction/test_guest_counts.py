@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import otel_ml
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.provider_globals import number, swap_globals
+from otel_ml._telemetry.provider_globals import generation, swap_globals
 from otel_ml.prediction._guest_counts import GuestCounts
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.testing import InMemoryTelemetry
@@ -51,7 +51,7 @@ def sdk(request: pytest.FixtureRequest):
     spans = TracerProvider(**settings.get("spans", {}))
     spans.add_span_processor(SimpleSpanProcessor(exporter))
     undo = swap_globals(spans, MeterProvider([reader]), None)
-    ports.enter(ports.State("guest", providers=number()))
+    ports.enter(ports.State("guest", generation=generation()))
     yield reader, exporter
     undo()
     ports.enter(None)
@@ -63,7 +63,7 @@ def test_a_model_keeps_its_counts_when_configure_comes_later(sdk: Any) -> None:
     model = otel_ml.Model("m", "1", task="binary", profile=otel_ml.ReferenceProfile.fit(FRAME))
     predict = model.track(lambda features: RESULT)
     predict({"age": 33})
-    ports.enter(ports.State("guest", providers=number(), limits=ports.Limits(models=3)))
+    ports.enter(ports.State("guest", generation=generation(), limits=ports.Limits(models=3)))
     predict({"age": 33})
 
     assert values(reader, "ml.feature.values") == [2]
@@ -74,7 +74,7 @@ def test_limits_of_a_later_configure_are_in_force(sdk: Any) -> None:
     """A model that existed before has no more bins than the new limit allows."""
     reader, _ = sdk
     model = otel_ml.Model("m", "1", task="binary", profile=otel_ml.ReferenceProfile.fit(FRAME))
-    ports.enter(ports.State("guest", providers=number(), limits=ports.Limits(feature_series=1)))
+    ports.enter(ports.State("guest", generation=generation(), limits=ports.Limits(feature_series=1)))
     model.track(lambda features: RESULT)({"age": 33})
 
     assert values(reader, "ml.feature.values") == []
