@@ -123,9 +123,9 @@ def valid_classes(task: str, classes: Any) -> list[str]:
     """Returns the declared classes as class texts.
 
     Raises:
-        ConfigError: They are not a sequence, or not two for a binary task.
+        ConfigError: They have no order, or they are not two for a binary task.
     """
-    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+    if isinstance(classes, str | bytes | set | frozenset) or not isinstance(classes, Iterable):
         raise ConfigError(f"classes={classes!r} is not a sequence of classes")
     texts = [str(class_text(item)) for item in classes]
     if task == "binary" and len(texts) != 2:

@@ -344,6 +344,7 @@ def test_a_failure_of_ours_never_reaches_the_user(telemetry: InMemoryTelemetry) 
         ({"name": "m", "task": "classify"}, "task='classify' is not one of binary, multiclass"),
         ({"name": "m", "classes": "spam"}, "classes='spam' is not a sequence of classes"),
         ({"name": "m", "classes": 2}, "classes=2 is not a sequence of classes"),
+        ({"name": "m", "classes": {"spam"}}, "classes={'spam'} is not a sequence of classes"),
         ({"name": "m", "task": "binary", "classes": [0, 1, 2]}, "task='binary' has two classes, not 3"),
         ({"name": "m", "events": "some"}, "events='some' is not one of sampled, all, errors, off"),
         ({"name": "m", "capture_features": "some"}, "capture_features='some' is not one of declared, all, none"),
