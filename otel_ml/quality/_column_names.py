@@ -99,12 +99,14 @@ class ColumnNames:
         """Whether an undeclared name has the words of a sensitive column in it, such as ``native-country_US``."""
         if not self.sensitive_keys:
             return False
-        if name not in self._derived:
+        is_derived = self._derived.get(name)
+        if is_derived is None:
+            is_declared = bool(self.candidates(name) or self.candidates(_PARTS.split(name)[-1]))
+            is_derived = not is_declared and self._has_sensitive_words(name)
             if len(self._derived) >= _REMEMBERED:
                 self._derived.clear()
-            is_declared = bool(self.candidates(name) or self.candidates(_PARTS.split(name)[-1]))
-            self._derived[name] = not is_declared and self._has_sensitive_words(name)
-        return self._derived.get(name, False)
+            self._derived[name] = is_derived
+        return is_derived
 
     def _has_sensitive_words(self, name: str) -> bool:
         words = [key for word in _WORDS.findall(name[:NAME_LIMIT])[:_MOST_WORDS] if (key := column_key(word))]
@@ -115,11 +117,14 @@ class ColumnNames:
         """Returns the canonical form of the sensitive column that a name, or a part of a path, means."""
         if not self.sensitive_keys:
             return None
-        if name not in self._sensitive:
-            if len(self._sensitive) >= _REMEMBERED:
-                self._sensitive.clear()
-            self._sensitive[name] = self._find_sensitive(name)
-        return self._sensitive.get(name)
+        try:
+            return self._sensitive[name]
+        except KeyError:
+            key = self._find_sensitive(name)
+        if len(self._sensitive) >= _REMEMBERED:
+            self._sensitive.clear()
+        self._sensitive[name] = key
+        return key
 
     def _find_sensitive(self, name: str) -> str | None:
         parts = _PARTS.split(name)[-_MOST_PARTS:]

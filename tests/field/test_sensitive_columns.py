@@ -29,7 +29,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic.v1 import Field as FieldV1
 
 import otel_ml
-from otel_ml.quality import Column
+from otel_ml.quality import Column, ColumnNames
 from otel_ml.testing import InMemoryTelemetry
 
 CANARY = "canary-7391"
@@ -437,3 +437,16 @@ def test_a_schema_without_a_place_for_the_column_names_no_positions(kit: InMemor
     use(otel_ml.Model("m", schema=schema), [CANARY, 40.0], kit.mode)
 
     assert leaks(kit) == []
+
+
+def test_a_name_stays_sensitive_while_another_thread_empties_what_is_remembered() -> None:
+    """The answer does not depend on what is remembered of earlier names."""
+
+    class Forgetful(dict[str, Any]):
+        def __setitem__(self, name: str, value: Any) -> None:
+            pass
+
+    names = ColumnNames(["age", "native-country"], {"native-country"})
+    names._sensitive = names._derived = Forgetful()
+
+    assert [names.is_sensitive(name) for name in ("nativeCountry", "native-country_US", "age")] == [True, True, False]
