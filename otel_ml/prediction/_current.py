@@ -35,6 +35,4 @@ def current_prediction() -> Prediction:
 def current_redaction() -> Callable[[str], str] | None:
     """Returns a function that replaces the sensitive values of the current prediction in a text, or None."""
     current = otel_context.get_value(PREDICTION_KEY)
-    if not isinstance(current, Prediction) or isinstance(current, NoopPrediction):
-        return None
-    return current._redact if current._binding.policy.is_sensitive else None
+    return current._redact if isinstance(current, Prediction) and current._secrets else None

@@ -17,6 +17,8 @@ from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 
 import otel_ml
+from otel_ml.prediction import current_redaction
+from otel_ml.quality import Column, Schema
 
 RESULT = {"prediction": 1, "probability": 0.9}
 ID = re.compile("[0-9a-f]{32}")
@@ -145,3 +147,9 @@ def test_the_context_of_the_caller_is_passed_on() -> None:
 
     assert current is span
     assert prediction.trace_id == f"{1:032x}"
+
+
+def test_log_records_of_another_provider_are_still_made() -> None:
+    """The logging handler finds no values to withhold inside a prediction that records nothing."""
+    with otel_ml.Model("fraud", schema=Schema([Column("age", sensitive=True)])).prediction({"age": 41}):
+        assert current_redaction() is None
