@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import operator
-from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import AsyncGeneratorType, GeneratorType, MethodType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from otel_ml import _guard
 from otel_ml.config import ConfigError
@@ -22,6 +22,7 @@ from otel_ml.prediction._streams import Open, async_stream_of, follow, follow_as
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+AnyFuture = TypeVar("AnyFuture", Future[Any], asyncio.Future[Any])
 _FINISHED = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
 """Types of results that are finished; the check of any other type costs as much as a span."""
 
@@ -196,7 +197,10 @@ class TrackedDescriptor:
             inner(self._parts[1], owner, name)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_parts"][1], name)
+        return getattr(self._parts[1], name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tracked, self._parts
 
 
 def _plain(handle: Handle, function: Callable[..., Any], find: FeatureArguments) -> Callable[..., Any]:
@@ -235,27 +239,27 @@ def _find_follower(kind: type) -> Callable[[Prediction, Any], Any] | None:
         return follow
     if kind is AsyncGeneratorType:
         return follow_async
-    if hasattr(kind, "__await__"):
+    if issubclass(kind, Coroutine):
         return _awaited
-    return _follow_future if issubclass(kind, Future) else None
+    return _follow_future if issubclass(kind, (Future, asyncio.Future)) else None
 
 
-async def _awaited(prediction: Prediction, awaitable: Any) -> Any:
-    """Awaits what a plain function returned, and ends the prediction with its result."""
+async def _awaited(prediction: Prediction, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Awaits the coroutine that a plain function returned, and ends the prediction with its result."""
     prediction._attach()
     try:
-        result = await awaitable
+        result = await coroutine
     except BaseException as error:
         prediction._fail(error)
         raise
     return _complete(prediction, result)
 
 
-def _follow_future(prediction: Prediction, future: Future[Any]) -> Future[Any]:
-    """Ends the prediction when the future is done, on the thread that ends it."""
+def _follow_future(prediction: Prediction, future: AnyFuture) -> AnyFuture:
+    """Ends the prediction when the future or the task is done, on the thread that ends it."""
 
-    def end(done: Future[Any]) -> None:
-        error = CancelledError() if done.cancelled() else done.exception()
+    def end(done: AnyFuture) -> None:
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
             prediction._finish(done.result())
         else:

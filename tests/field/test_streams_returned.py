@@ -146,6 +146,47 @@ def test_a_future_is_followed(kit: InMemoryTelemetry) -> None:
     assert {p["attributes"].get("ml.prediction.class"): p["value"] for p in metrics["ml.predictions"]}["1"] == 1
 
 
+def test_a_task_is_followed(kit: InMemoryTelemetry) -> None:
+    """The caller gets the same task, which can be cancelled and gathered; it ends the prediction when it is done."""
+
+    async def slow() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return {"prediction": 1, "probability": 0.9}
+
+    async def run() -> None:
+        track = otel_ml.Model("writer", "1").track(lambda task: task)
+        task, cancelled = asyncio.create_task(slow()), asyncio.create_task(slow())
+        assert track(task) is task
+        assert track(cancelled) is cancelled
+        cancelled.cancel()
+        await asyncio.wait([task, cancelled])
+
+    asyncio.run(run())
+    metrics = kit.metrics()
+
+    assert {p["attributes"].get("ml.prediction.class"): p["value"] for p in metrics["ml.predictions"]}["1"] == 1
+    assert {p["attributes"].get("error.type"): p["value"] for p in metrics["ml.prediction.errors"]}["cancelled"] == 1
+    assert (
+        sum(point["sum"] for point in metrics["ml.prediction.duration"] if not point["attributes"].get("error.type"))
+        > 0.03
+    )
+
+
+def test_other_objects_that_can_be_awaited_are_returned_as_they_are(
+    kit: InMemoryTelemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reference to a remote result has more uses than `await`; the line says that it was not followed."""
+
+    class Reference:
+        def __await__(self) -> Any:
+            return iter(())
+
+    result = Reference()
+
+    assert otel_ml.Model("writer", "1").track(lambda features: result)({"a": 1}) is result
+    assert [line for line in caplog.records if "the prediction ended before it was awaited" in line.getMessage()]
+
+
 def test_other_streams_are_named_in_the_line(kit: InMemoryTelemetry, caplog: pytest.LogCaptureFixture) -> None:
     """An iterator of the user's own type is returned untouched; the line says that the stream was not followed."""
     result = map(str, [1, 2])

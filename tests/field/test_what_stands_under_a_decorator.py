@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import copy
 import functools
 import inspect
 import json
+import operator
+import pickle
 import typing
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -228,3 +231,11 @@ def test_a_wrapper_without_texts_is_left_alone() -> None:
 
     assert make_model().track(predict).__annotations__ == {}
     assert "__signature__" not in make_model().track(predict).__dict__
+
+
+def test_a_descriptor_can_be_copied_and_pickled(kit: InMemoryTelemetry) -> None:
+    """A class from `__main__` is pickled by value, with the descriptors in it."""
+    descriptor = otel_ml.Model("m", "1").track(functools.partialmethod(operator.getitem, 2))  # type: ignore[type-var]
+
+    for made in (copy.copy(descriptor), pickle.loads(pickle.dumps(descriptor))):
+        assert made.args == (2,)

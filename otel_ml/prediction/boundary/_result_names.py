@@ -116,6 +116,8 @@ def keys_of(result: Any) -> str:
         return f"keys: {', '.join(shown)}{', ...' if len(names) > len(shown) else ''}"
     if attempt(_is_stream, type(result)):
         return "a stream: the prediction ended before it began; decorate the generator that it reads from"
+    if attempt(hasattr, type(result), "__await__"):
+        return "not finished: the prediction ended before it was awaited; decorate the coroutine that awaits it"
     listed = sequence(result, 0)
     name = type.__dict__["__name__"].__get__(type(result))
     return f"type: {name}" if listed is None else f"{name} of {listed[1]}"
