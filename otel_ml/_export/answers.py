@@ -37,7 +37,7 @@ class Answer:
     retry_after: float | None = None
     """Seconds that the receiver asked to wait."""
     is_about_records: bool = field(default=False, compare=False)
-    """Whether the receiver refuses what was sent, not the sender or the address: others may be taken."""
+    """Whether the receiver refuses the content of the request, so that it may accept other records."""
 
 
 BROKEN_TRANSPORT: Final = Answer("retry", "an error of the transport")

@@ -16,7 +16,7 @@ GRPC_CODES: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT
 """Every other failure is final, but for RESOURCE_EXHAUSTED when the receiver says how long to wait."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 5.0
-"""A queue has to hold what is produced until the attempt after the end of an outage."""
+"""Seconds. The queue must hold what is produced until the first attempt after an outage."""
 LONGEST_WAIT: Final = 300.0
 """Seconds. A longer wait that a receiver asks for is cut to it: one wrong answer must not silence a signal."""
 _FLOOR: Final = 0.1

@@ -1,6 +1,6 @@
-"""Delivers encoded records of one signal to the first hop: one attempt, splitting, the book.
+"""Delivers encoded records of one signal to the first hop: makes one attempt, splits requests and keeps the book.
 
-When to try again is decided by the sender; the rule itself is in `otel_ml._export.retry`, the log lines are in
+The sender decides when to try again. The retry rule is in `otel_ml._export.retry`, the log lines are in
 `otel_ml._export.export_log`.
 """
 
@@ -26,9 +26,9 @@ from otel_ml.config import Signal
 REQUEST_BYTES: Final = 4 * 1024 * 1024
 """Records that take more are sent in several requests."""
 SEARCH_REQUESTS: Final = 64
-"""Requests that may be spent on finding the records that a receiver refuses among those of one request."""
-_REFUSED_THROUGHOUT: Final = 15
-"""Refusals without a single acceptance, four levels of halves, after which the receiver is said to refuse all."""
+"""Requests that a delivery may spend on finding the records that the receiver refuses among those of one request."""
+_REFUSALS_OF_ALL: Final = 15
+"""Refusals without an acceptance, four levels of halves, after which the receiver is taken to refuse everything."""
 
 _NEVER: Final = float("inf")
 
@@ -58,7 +58,7 @@ class Delivery:
         self._log = log
         self._give_up_at = _NEVER
         self._refuses_all = False
-        """Whether the receiver has refused a request and every part of it: then no request is searched."""
+        """Whether the receiver refused a request and all its parts; then it is not asked about parts again."""
 
     def deliver(self, records: Sequence[Encoded]) -> list[Encoded]:
         """Makes one attempt and returns the records without a final answer, which are to be sent later.
@@ -107,7 +107,7 @@ class Delivery:
 
     def _deliver_chunk(self, records: Sequence[Encoded]) -> list[Encoded]:
         """Sends the records of one request, in parts if the receiver refuses the whole; returns those left."""
-        search = _Search(is_hopeless=self._refuses_all)
+        search = _Search(refuses_all=self._refuses_all)
         parts = deque([records])
         while parts:
             part = parts.popleft()
@@ -118,13 +118,12 @@ class Delivery:
                 return _joined([part, *parts])
             elif outcome == "split":
                 parts += _halves(part)
-        if search.was_answered:
-            self._refuses_all = search.is_hopeless
+        self._refuses_all = search.refuses_all
         return []
 
     def _attempt(self, records: Sequence[Encoded], search: _Search) -> Literal["done", "later", "split"]:
-        if search.is_hopeless and search.refused:
-            return self._enter(search.last, _framing.count(records))
+        if search.refuses_all and search.refusals:
+            return self._enter(search.last_refusal, _framing.count(records))
         body = self._encode(records)
         remaining = min(self._timeout, self._give_up_at - monotonic())
         if remaining <= 0:
@@ -134,7 +133,7 @@ class Delivery:
             self._log.unreachable(self.signal, answer.detail)
             self.retry_after = answer.retry_after
             return "later"
-        if (answer.kind == "too_large" or search.goes_on(answer)) and _is_divisible(records):
+        if (answer.kind == "too_large" or search.should_split(answer)) and _is_divisible(records):
             return "split"
         return self._enter(answer, _framing.count(records))
 
@@ -164,33 +163,27 @@ class _Search:
     """Looks for the records that a receiver refuses among those of one request, by halves.
 
     Args:
-        is_hopeless: Whether the receiver is known to refuse everything.
+        refuses_all: Whether the receiver is known to refuse everything.
     """
 
-    def __init__(self, *, is_hopeless: bool) -> None:
-        self.is_hopeless = is_hopeless
-        self.refused = 0
-        self.last = BROKEN_TRANSPORT
-        """The last answer that refused a part."""
-        self.was_answered = False
-        self._accepted = False
+    def __init__(self, *, refuses_all: bool) -> None:
+        self.refuses_all = refuses_all
+        self.refusals = 0
+        self.last_refusal = BROKEN_TRANSPORT
+        self._has_accepted = False
         self._requests = 0
 
-    def goes_on(self, answer: Answer) -> bool:
-        """Takes the answer for one part; returns whether the receiver is to be asked about its halves."""
+    def should_split(self, answer: Answer) -> bool:
+        """Takes the final answer to one part; returns whether its halves are to be sent."""
         self._requests += 1
-        if not answer.is_about_records:
-            if answer.kind == "accepted":
-                self._accepted, self.was_answered, self.is_hopeless = True, True, False
+        if answer.kind == "accepted":
+            self._has_accepted, self.refuses_all = True, False
+        if self.refuses_all or not answer.is_about_records:
             return False
-        if self.is_hopeless:
-            return False
-        self.refused += 1
-        self.last = answer
-        if self.refused >= _REFUSED_THROUGHOUT and not self._accepted:
-            self.is_hopeless = self.was_answered = True
-            return False
-        return self._requests < SEARCH_REQUESTS
+        self.refusals += 1
+        self.last_refusal = answer
+        self.refuses_all = self.refusals >= _REFUSALS_OF_ALL and not self._has_accepted
+        return not self.refuses_all and self._requests < SEARCH_REQUESTS
 
 
 def _is_divisible(records: Sequence[Encoded]) -> bool:

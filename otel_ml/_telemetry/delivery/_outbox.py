@@ -25,8 +25,7 @@ MakeTransport = Callable[[Signal, SignalConfig], Transport]
 class Outbox:
     """Sends encoded records.
 
-    Cumulative metrics have no queue, since the next export makes up for one that failed: the reader's thread delivers
-    them.
+    Cumulative metrics have no queue: the reader's thread delivers them, and the next export makes up for a failed one.
     """
 
     def __init__(self, config: Config, make_transport: MakeTransport) -> None:
@@ -60,21 +59,21 @@ class Outbox:
         return sum(book.failed() for book in self.books.values())
 
     def begin_flush(self, *signals: Signal) -> Callable[[float], bool]:
-        """Ends the pauses of these signals; see `Sender.begin_flush`."""
+        """Begins a flush of these signals; see `Sender.begin_flush`."""
         waits = [self.senders[signal].begin_flush() for signal in signals if signal in self.senders]
 
-        def wait(deadline: float) -> bool:
-            done = [wait(deadline) for wait in waits]
+        def wait_for_all(deadline: float) -> bool:
+            done = [wait(deadline) for wait in waits]  # also for the others, after one that failed
             return all(done)
 
-        return wait
+        return wait_for_all
 
     def ages(self) -> dict[str, float]:
         """Returns the seconds that the oldest queued record of each signal has waited."""
         return {signal: sender.oldest_age() for signal, sender in self.senders.items()}
 
     def begin_stop(self, deadline: float) -> None:
-        """Ends all pauses, and every delivery at the deadline; takes no more spans and log records."""
+        """Refuses further spans and log records, and ends all pauses; every delivery ends at the deadline."""
         for delivery in self.deliveries.values():
             delivery.stop(deadline)
         for signal in RECORDS:

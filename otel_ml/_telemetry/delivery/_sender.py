@@ -1,7 +1,7 @@
 """The sender of one signal: a bounded queue of encoded batches and the thread that delivers them.
 
-A batch stays in the queue until it has a final answer. While the receiver is away or says "later", the thread pauses
-between two attempts; only a full queue drops records, the oldest first, and only a shutdown gives up.
+A batch stays in the queue until it has a final answer. While the receiver does not answer or asks for a retry, the
+thread pauses between two attempts. Records are lost only if the queue is full, the oldest first, or at a shutdown.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ class Sender:
         """Failed attempts since the last one that was answered."""
         self._retry_at = 0.0
         self._asked_until = 0.0
-        """Until then the receiver asked not to be asked."""
+        """The monotonic time before which the receiver asked for no further request."""
         self._is_urgent = False
+        """Whether a flush ends the pause between two attempts."""
         self._stopping = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -116,8 +117,8 @@ class Sender:
         """Ends the pause between two attempts, unless the receiver asked for it.
 
         Returns:
-            A function that waits until an attempt has failed since, or all that is queued when it is called has a final
-            answer, and returns whether it has. It takes a monotonic deadline.
+            A function that takes a monotonic deadline. It waits until all that is queued when it is called has a final
+            answer, or until an attempt after `begin_flush` has failed. It returns True in the first case.
         """
         with self._changed:
             begun = self._attempts
@@ -137,7 +138,7 @@ class Sender:
     def oldest_age(self) -> float:
         """Returns the seconds that the oldest record in the queue has waited; 0 if there is none."""
         with self._changed:
-            oldest = self._sending or (self._batches[0] if self._batches else None)
+            oldest = self._oldest()
             return 0.0 if oldest is None else monotonic() - oldest.queued_at
 
     def announce_stop(self) -> None:
@@ -173,8 +174,12 @@ class Sender:
         if self._thread is None:  # without a thread `stop` sends on its caller's
             self._thread = _process.spawn(f"otel-ml-{self.delivery.signal}", self._run)
 
+    def _oldest(self) -> _Batch | None:
+        return self._sending or (self._batches[0] if self._batches else None)
+
     def _is_done(self, last: int) -> bool:
-        oldest = self._sending or (self._batches[0] if self._batches else None)
+        """Whether the batches up to this number have a final answer."""
+        oldest = self._oldest()
         return oldest is None or oldest.number > last
 
     def _has_failed(self, begun: int) -> bool:
