@@ -81,18 +81,15 @@ class OwnEngine:
         self._notes: list[str] = []
         self._closed = False
         self._closing = threading.Lock()
-        self._failed_before = 0
-        """Records that were lost up to the last flush."""
+        self._failed_at_flush = 0
+        """`Outbox.failed` at the end of the last flush."""
         service = "/".join(filter(None, (config.service_namespace, config.service_name or "unknown_service")))
         self.instance = Instance(service, configured=config.instance_id, folder=config.instance_dir)
         try:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
-            self._models, requests, self._observed = (
-                PredictionFamily(config.max_models, lambda: ports.renew(self)),
-                RequestFamily(),
-                ObservedFamily(),
-            )
+            self._models = PredictionFamily(config.max_models, lambda: ports.renew(self))
+            self._observed, requests = ObservedFamily(), RequestFamily()
             self.store = CellStore(self.resource, (self._models, requests, self._observed), clock.time_ns)
             explicit = config.histogram_aggregation == EXPLICIT
             self.requests: RequestCellSet | None = requests.cells if explicit else None
@@ -156,7 +153,7 @@ class OwnEngine:
         return lines + self._models.notes() + self._notes
 
     def take_over(self, former: OwnEngine) -> None:
-        """Has tracers, loggers and instruments that the service got from an ended engine go on here."""
+        """Makes the tracers, loggers and instruments that the service got from an ended engine export here."""
         former._span_processors.hand_over(self._span_processors)
         former._log_processors.hand_over(self._log_processors)
         self.meter_provider.take_over(former.meter_provider, former.meter(semconv.SCOPE))
@@ -166,23 +163,24 @@ class OwnEngine:
         return self._closed or self._worker.drain(deadline)
 
     def flush(self, deadline: float) -> bool:
-        """Exports all that was finished before the call, in one attempt; what the first hop does not take stays queued.
+        """Makes one attempt to export all that was finished before the call; what is not accepted stays queued.
 
         Returns:
             True when the first hop accepted all that was finished since the last flush.
         """
-        done = True
-        if not self._closed:
-            done = self.flush_records(deadline)
-            wait_for_answers = self._outbox.begin_flush("metrics")
-            done = self._metrics.flush(deadline) and done
-            done = wait_for_answers(deadline) and done
-            done = self._foreign.flush(deadline) and done
-        failed, self._failed_before = self._failed_before, self._outbox.failed()
-        return done and self._failed_before == failed
+        done = self._closed or self._flush_all(deadline)
+        before, self._failed_at_flush = self._failed_at_flush, self._outbox.failed()
+        return done and self._failed_at_flush == before
+
+    def _flush_all(self, deadline: float) -> bool:
+        done = self.flush_records(deadline)
+        wait_for_answers = self._outbox.begin_flush("metrics")
+        done = self._metrics.flush(deadline) and done
+        done = wait_for_answers(deadline) and done
+        return self._foreign.flush(deadline) and done
 
     def flush_records(self, deadline: float) -> bool:
-        """Exports spans and log records, not metrics, in one attempt; returns True when they have a final answer."""
+        """Makes one attempt to export spans and log records; returns True when they have a final answer."""
         if self._closed:
             return True
         wait_for_answers = self._outbox.begin_flush(*RECORDS)
@@ -216,7 +214,7 @@ class OwnEngine:
     def reset_after_fork(self) -> None:
         """Empties the queues, sets the cells to zero, starts threads and takes an instance id for the child."""
         self._closing = threading.Lock()
-        self._failed_before = 0
+        self._failed_at_flush = 0
         if self._closed:
             return
         self._sampling.reset_after_fork()
@@ -275,10 +273,10 @@ class OwnEngine:
             *([] if servers is None else [servers]),
             *self._sdk_queues.values(),
         ]
-        self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self._keep_house)
+        self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self._housekeep)
         self.wake_worker = self._worker.wake
 
-    def _keep_house(self) -> None:
+    def _housekeep(self) -> None:
         self.instance.keep()
         _process.warn_if_replaced(threading.get_ident)
 

@@ -1,4 +1,4 @@
-"""What rooms above count themselves, such as the bins of features, as one family of metrics."""
+"""Metrics that rooms above count themselves, such as the bins of features, as one family."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class ObservedSource(Protocol):
 
 
 class ObservedFamily:
-    """Reads its sources at every collection, without an instrument of the SDK, which never forgets an attribute set."""
+    """Reads its sources at every collection. An instrument of the SDK would never forget an attribute set."""
 
     def __init__(self) -> None:
         self.sources: list[ObservedSource] = []
 
-    def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
+    def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         metrics: list[Metric] = []
         for source in self.sources:
             for metric, observations in source.read():
@@ -47,7 +47,7 @@ class ObservedFamily:
                 found = _guard.call("metrics.observe", _converted, metric, observations, window)
                 if found is not None:
                     metrics.append(found)
-            if take_exemplars:  # the reader whose exports count; the scrape page is another view of the same
+            if is_primary:
                 _guard.call("metrics.release", source.release)
         return ScopeMetrics(SCOPE, metrics, "") if metrics else None
 

@@ -24,11 +24,16 @@ _HIGHEST_PORT: Final = 65535
 
 
 class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
-    """The SDK's Prometheus reader with the folded cells added. Exemplars are left to the OTLP path."""
+    """The SDK's Prometheus reader with the folded cells added; its page has no exemplars.
 
-    def __init__(self, store: CellStore, *, alone: bool) -> None:
+    Args:
+        store: Adds the cells.
+        is_primary: Whether no other reader exports the metrics.
+    """
+
+    def __init__(self, store: CellStore, *, is_primary: bool) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._view = store.view(take_exemplars=alone)
+        self._view = store.view(is_primary=is_primary)
         super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:

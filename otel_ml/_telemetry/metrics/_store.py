@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Family(Protocol):
     """The metrics of one subject, such as predictions or HTTP requests."""
 
-    def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
+    def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         """Folds the cells into cumulative points; None when nothing has been counted yet."""
 
     def reset_after_fork(self) -> None:
@@ -35,12 +35,13 @@ class CellStore:
         self._start_ns = now_ns()
 
     def view(
-        self, *, take_exemplars: bool = True, delta: bool = False, from_zero: Callable[[str], bool] | None = None
+        self, *, is_primary: bool = True, delta: bool = False, from_zero: Callable[[str], bool] | None = None
     ) -> View:
         """Returns what one reader adds to the points that the SDK has collected.
 
         Args:
-            take_exemplars: Whether this reader gets the exemplars; only one may.
+            is_primary: Whether this reader takes the exemplars, and unused series may be forgotten after it. Only one
+                reader may be primary.
             delta: Whether counters and histograms start from this view's last collection.
             from_zero: Returns whether a metric of the SDK, given by its name, counts from the start of this process.
                 Then new series are preceded by a point at zero; without it, none are.
@@ -51,9 +52,7 @@ class CellStore:
                 ZeroPoints(self._start_ns, includes=from_zero),
                 ZeroPoints(self._start_ns, forgets=True),
             )
-        return View(
-            self, lambda: self._collect(take_exemplars=take_exemplars), Deltas() if delta else None, zero_points
-        )
+        return View(self, lambda: self._collect(is_primary=is_primary), Deltas() if delta else None, zero_points)
 
     def reset_after_fork(self, resource: Resource) -> None:
         """The child starts at zero, under its own instance id."""
@@ -62,9 +61,9 @@ class CellStore:
         for family in self._families:
             family.reset_after_fork()
 
-    def _collect(self, *, take_exemplars: bool) -> list[ScopeMetrics]:
+    def _collect(self, *, is_primary: bool) -> list[ScopeMetrics]:
         window = Window(self._start_ns, self._now_ns())
-        found = [family.collect(window, take_exemplars=take_exemplars) for family in self._families]
+        found = [family.collect(window, is_primary=is_primary) for family in self._families]
         return [scope for scope in found if scope is not None]
 
 
@@ -103,6 +102,6 @@ class View:
         return MetricsData([ResourceMetrics(resource, [*theirs, *ours], resource.schema_url)])
 
     def confirm(self) -> None:
-        """Notes that the receiver has given a final answer to the last collection."""
+        """Records that the receiver has given a final answer to the last collection."""
         for zero_points in self._zero_points or ():
             zero_points.confirm()

@@ -21,6 +21,8 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from otel_ml._telemetry._yielding import yield_to_service
+
 OLDEST_NS: Final = 300 * 10**9
 """How long before its first point a series is shown at zero at most: receivers refuse what is too old."""
 STEP_NS: Final = 10**6
@@ -68,7 +70,7 @@ class ZeroPoints:
         return added
 
     def confirm(self) -> None:
-        """Takes the series of the last collection for seen: the receiver has given a final answer."""
+        """Counts the series of the last collection as seen: the receiver has given a final answer."""
         self._seen.update(self._pending)
         self._pending = {}
 
@@ -76,6 +78,7 @@ class ZeroPoints:
         data: Any = metric.data
         if not _is_cumulative(data) or not self._includes(metric.name):
             return metric
+        yield_to_service()
         points: list[Any] = []
         for point in data.data_points:
             series = (scope, metric.name, repr(point.attributes), point.start_time_unix_nano)

@@ -78,11 +78,11 @@ class PredictionFamily:
         """Returns lines for `otel-ml doctor`."""
         return [f"metrics: counted as {semconv.OTHER}: {', '.join(self.folded())}"] if self._folded else []
 
-    def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
+    def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         sets = self.all_cells()
         unused = [cells for cells in sets if not cells.is_used]
-        folded = [(cells, cells.fold(take_exemplars=take_exemplars)) for cells in sets]
-        if take_exemplars:
+        folded = [(cells, cells.fold(take_exemplars=is_primary)) for cells in sets]
+        if is_primary:
             self._release(unused, window.now_ns)
             self._offer_room()
         return _points.scope_metrics(folded, window)

@@ -23,8 +23,8 @@ class RequestFamily:
     def __init__(self) -> None:
         self.cells = RequestCellSet()
 
-    def collect(self, window: Window, *, take_exemplars: bool) -> ScopeMetrics | None:
-        return _points.scope_metrics(self.cells.fold(take_exemplars=take_exemplars), window)
+    def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
+        return _points.scope_metrics(self.cells.fold(take_exemplars=is_primary), window)
 
     def reset_after_fork(self) -> None:
         self.cells.reset_after_fork()

@@ -91,7 +91,7 @@ class MetricPipeline:
         if self._config.prometheus_port is not None and self.page is None:
             from otel_ml._telemetry.metrics._scrape_page import Page, PageReader
 
-            page_reader = PageReader(self._store, alone=not self.readers)
+            page_reader = PageReader(self._store, is_primary=not self.readers)
             service = str(self._store.resource.attributes.get(semconv.SERVICE_NAME, ""))
             self.page = Page(page_reader, self._config.prometheus_host, self._config.prometheus_port, service)
             readers.append(page_reader)

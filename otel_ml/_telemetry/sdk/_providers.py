@@ -132,7 +132,7 @@ def readers(
     return [
         Reader(
             exporter,
-            store.view(take_exemplars=index == 0, delta=bool(temporality), from_zero=from_zero),
+            store.view(is_primary=index == 0, delta=bool(temporality), from_zero=from_zero),
             interval=config.metric_export_interval,
             preferences=preferences,
             count=count,
