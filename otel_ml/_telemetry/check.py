@@ -116,7 +116,7 @@ def check(config: Config, timeout: float) -> Checked:
 
 def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, SignalResult], dict[str, Ledger]]:
     transports, is_taken = _RecordingTransports(), _is_taken(config)
-    engine = OwnEngine(config.without_page() if is_taken else config, make_transport=transports)
+    engine = OwnEngine(_without_page(config) if is_taken else config, make_transport=transports)
     try:
         is_sampled = _send(engine, timeout)
         ledger = engine.ledger()
@@ -137,6 +137,10 @@ def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, 
         return notes, outcomes, ledger
     finally:
         engine.shutdown(monotonic() + _LAST_SECONDS)
+
+
+def _without_page(config: Config) -> Config:
+    return replace(config, prometheus_port=None, metrics_exporter=",".join(config.metrics.exporters) or "none")
 
 
 def _is_taken(config: Config) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -201,10 +201,6 @@ class Config:
             raise ConfigError(
                 f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) needs an extra: pip install 'otel-ml[prometheus]'"
             )
-
-    def without_page(self) -> Config:
-        """Returns the same settings without the scrape page."""
-        return replace(self, prometheus_port=None, metrics_exporter=",".join(self.metrics.exporters) or "none")
 
     def _set_page(self) -> None:
         """Chooses the port for the exporter `prometheus`."""
