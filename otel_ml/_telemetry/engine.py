@@ -97,6 +97,7 @@ class OwnEngine:
             self._metrics = MetricPipeline(
                 config, self._outbox, self.store, count=self._models.count_finished, periodic=periodic
             )
+            self._metrics.provider.let_observe(self._observed.add, config.max_models)
         except ConfigError:
             self.instance.release()
             raise
@@ -116,7 +117,7 @@ class OwnEngine:
 
     def observe(self, source: ObservedSource) -> None:
         """Exports the source at every collection from now on."""
-        self._observed.sources.append(source)
+        self._observed.add(source)
 
     def meter(self, name: str) -> Meter:
         """Returns a meter of our provider."""

@@ -19,7 +19,10 @@ _EPILOG: Final = """\
 example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 24h
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 2026-06-01 --by predicted_at --json
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
 """
+_NAMED: Final = 10
+"""Models that a line names."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -30,6 +33,12 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", required=True, metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...")
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model")
     parser.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
+    parser.add_argument(
+        "--role",
+        choices=("primary", "canary", "shadow", "all"),
+        default="primary",
+        help="its role; figures of several roles are seldom meant (default: %(default)s)",
+    )
     parser.add_argument(
         "--since",
         default="24h",
@@ -50,13 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
     model = arguments.model
     try:
-        figures = _figures(arguments)
+        figures, contents = _figures(arguments)
     except (StoreError, ValueError) as error:
         raise CommandError(error) from error
     if arguments.json:
         print(json.dumps(figures))
     if not figures["labelled"]:
-        say(_PROGRAM, f"no labelled prediction of {model!r} in this window")
+        say(_PROGRAM, f"no labelled prediction of {model!r} in this window; {contents}")
         return 1
     if not figures["count"]:
         what = "a number on both sides" if "mae" in figures else "a predicted class (declare classes=... of the model)"
@@ -68,17 +77,32 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
+def _figures(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Returns the figures, and what the store has."""
     now = time.time()
     start, end = _moment(arguments.since, now), _moment(arguments.until, now)
     file = arguments.store.removeprefix("sqlite:///")
     if file != arguments.store and not Path(file).is_file():
         raise StoreError(f"no file {file}")
-    truth = GroundTruth(arguments.store)
+    truth = GroundTruth(arguments.store, read_only=True)
+    role = None if arguments.role == "all" else arguments.role
     try:
-        return truth.compute_metrics(start, end, model=arguments.model, version=arguments.version, by=arguments.by)
+        figures = truth.compute_metrics(
+            start, end, model=arguments.model, version=arguments.version, role=role, by=arguments.by
+        )
+        return figures, "" if figures["labelled"] else _contents(truth)
     finally:
         truth.close()
+
+
+def _contents(truth: GroundTruth) -> str:
+    """Says which models the store has, and whether labels wait for a prediction."""
+    models = [" ".join(filter(None, identity)) for identity in truth.models()]
+    some = ", ".join(models[:_NAMED]) + (", ..." * (len(models) > _NAMED))
+    waiting = truth.account().waiting
+    return f"the store has {some or 'no predictions'}" + (
+        f"; {waiting} labels wait for a prediction" if waiting else ""
+    )
 
 
 def _moment(text: str, now: float) -> float:

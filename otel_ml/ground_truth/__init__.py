@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._account import Account
+from otel_ml.ground_truth._database import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
-from otel_ml.ground_truth._store import StoreError
 
-__all__ = ["GroundTruth", "LoggedPrediction", "State", "StoreError"]
+__all__ = ["Account", "GroundTruth", "LoggedPrediction", "State", "StoreError"]

@@ -3,168 +3,77 @@
 from __future__ import annotations
 
 import json
-import math
-import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from opentelemetry import metrics
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from otel_ml import _guard, _instruments, semconv
+from otel_ml import _guard, semconv
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml.ground_truth._records import Joined, State, is_correct
-from otel_ml.ground_truth._scores import BOOLEAN_PAIRS
+from otel_ml.ground_truth._label_counts import LabelCounts, counts_on
+from otel_ml.ground_truth._records import LabelOutcome, Settled, is_correct
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
-    from opentelemetry.metrics import Histogram, Meter
-
-MODELS: Final = 8
-"""Models with counts of their own; labels of further ones are joined and stored, but not counted."""
-CLASSES: Final = 20
-"""Classes of one model with a name of their own."""
-PAIRS: Final = 1900
-"""Pairs of predicted and actual class over all models; the SDK merges attribute sets beyond 2,000 into one."""
-SCORE_BINS: Final = 50
-"""Uniform bins of the score: the AUC from them is within 0.0003 of the exact one on census data."""
-
-
-class _ModelCounts:
-    """The classes of one model seen so far; every pair of them is exported from the moment both are known."""
-
-    def __init__(self, prediction: LoggedPrediction) -> None:
-        self.attributes = {
-            semconv.MODEL_NAME: prediction.model,
-            semconv.MODEL_VERSION: prediction.version,
-            semconv.MODEL_ROLE: prediction.role,
-        }
-        self.classes: set[str] = set()
+    from opentelemetry.metrics import Meter, MeterProvider
 
 
 class Evaluator:
-    """Adds to ``ml.eval.*`` after the store has committed a join, and emits ``ml.label``."""
+    """Adds to ``ml.eval.*`` after the store has committed a join, and emits ``ml.label``.
 
-    def __init__(self, meter: Meter, logger: Logger) -> None:
-        self._lock = threading.RLock()
+    Args:
+        meter: Where the counts go; None for the provider in force, also for one that comes later.
+        logger: Where the events go.
+    """
+
+    def __init__(self, meter: Meter | None, logger: Logger) -> None:
+        self._meter = meter
         self._logger = logger
-        self._models: dict[tuple[str, str, str], _ModelCounts] = {}
-        self._pairs = 0
-        self._outcomes, self._score_bins, self._labels, self._count, self._absolute, self._squared = (
-            _instruments.create(meter, metric)
-            for metric in (
-                semconv.EVAL_OUTCOMES,
-                semconv.EVAL_SCORE_BIN_COUNT,
-                semconv.EVAL_LABELS,
-                semconv.EVAL_PREDICTIONS,
-                semconv.EVAL_ABSOLUTE_ERROR,
-                semconv.EVAL_SQUARED_ERROR,
-            )
-        )
-        self._lag: Histogram = _instruments.create(meter, semconv.EVAL_LABEL_LAG)
-
-    def reset_after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock, and all series start again at 0."""
-        self._lock = threading.RLock()
-        self._models = {}
-        self._pairs = 0
+        self._provider: MeterProvider | None = None
+        self._in_force: LabelCounts | None = None
 
     @_guard.guarded("ground_truth.expect")
-    def expect(self, prediction: LoggedPrediction) -> None:
-        """Starts at 0 the series that this prediction's label will add to: Prometheus cannot see a first increase."""
-        with self._lock:
-            model = self._model(prediction)
-            if model is not None and prediction.predicted is not None and prediction.task != "regression":
-                self._class(model, prediction.predicted, prediction)
+    def expect(self, predictions: Iterable[LoggedPrediction]) -> None:
+        """Starts at 0 the series that the labels of these predictions will add to."""
+        counts = self._counts()
+        for one in {(each.model, each.version, each.role, each.predicted): each for each in predictions}.values():
+            counts.expect(one)
+
+    @_guard.guarded("ground_truth.refused")
+    def count_refused(self, prediction: LoggedPrediction | None, reason: str) -> None:
+        """Counts a prediction that was not stored."""
+        self._counts().count_refused(prediction, reason)
+
+    @_guard.guarded("ground_truth.expired")
+    def count_expired(self, labels: int) -> None:
+        """Counts labels that were deleted before their prediction came."""
+        self._counts().count_unsettled("expired", None, labels)
 
     @_guard.guarded("ground_truth.state")
-    def count_state(self, state: State, prediction: LoggedPrediction | None) -> None:
-        """Counts the state of a label; the model of a waiting one is not known."""
-        with self._lock:
-            model = None if prediction is None else self._model(prediction)
-            attributes = {} if model is None else model.attributes
-            self._labels.add(1, {**attributes, semconv.EVAL_LABEL_STATE: state})
+    def count(self, outcome: LabelOutcome) -> None:
+        """Counts a label for each prediction that it settles, and emits their events."""
+        counts = self._counts()
+        if not outcome.settled:
+            counts.count_unsettled(outcome.state, outcome.reason)
+        for one in outcome.settled:
+            _guard.call_two("ground_truth.join", LabelCounts.count_settled, counts, one)
+            if one.state in {"matched", "revised"}:
+                _guard.call("ground_truth.event", self._emit, one)
 
-    @_guard.guarded("ground_truth.join")
-    def count_joined(self, joined: Joined) -> None:
-        """Counts a labelled prediction and emits its event."""
-        self.count_state("matched", joined.prediction)
-        with self._lock:
-            model = self._model(joined.prediction)
-            if model is not None:
-                self._count_joined(model, joined)
-        _guard.call("ground_truth.event", self._emit, joined)
+    def _counts(self) -> LabelCounts:
+        if self._meter is not None:
+            return counts_on(self._meter)
+        provider = metrics.get_meter_provider()
+        if self._in_force is None or provider is not self._provider:
+            self._provider = provider
+            self._in_force = counts_on(provider.get_meter(semconv.SCOPE))
+        return self._in_force
 
-    def _count_joined(self, model: _ModelCounts, joined: Joined) -> None:
-        prediction, label = joined
-        self._lag.record(max(label.labeled_at - prediction.predicted_at, 0.0), model.attributes)
-        if prediction.task == "regression":
-            if prediction.value is not None and label.number is not None:
-                error = prediction.value - label.number
-                if not math.isfinite(error * error):
-                    _guard.warn_once("ground_truth.error", "otel-ml: errors without a finite square are not counted")
-                    return
-                self._count.add(1, model.attributes)
-                self._absolute.add(abs(error), model.attributes)
-                self._squared.add(error * error, model.attributes)
-            return
-        actual = self._class(model, label.label, prediction)
-        if prediction.predicted is not None:
-            predicted = self._class(model, prediction.predicted, prediction)
-            if predicted == actual and prediction.predicted != label.label:
-                # both classes are beyond the bound: the pair must not look like a correct prediction
-                predicted = semconv.UNSEEN
-            self._outcomes.add(1, _pair(model, predicted, actual))
-        if prediction.task == "binary" and prediction.score is not None:
-            if 0 <= prediction.score <= 1:
-                position = min(int(prediction.score * SCORE_BINS), SCORE_BINS - 1)
-                self._score_bins.add(1, _score_bin(model, actual, position))
-            else:
-                _guard.warn_once("ground_truth.score", "otel-ml: scores outside 0..1 are not counted for the live AUC")
-
-    def _model(self, prediction: LoggedPrediction) -> _ModelCounts | None:
-        key = (prediction.model, prediction.version, prediction.role)
-        known = self._models.get(key)
-        if known is not None:
-            return known
-        if len(self._models) >= MODELS:
-            _guard.warn_once(
-                "ground_truth.models",
-                f"otel-ml: labels of more than {MODELS} models in one process are not counted live",
-            )
-            return None
-        known = self._models[key] = _ModelCounts(prediction)
-        if prediction.task == "regression":
-            for counter in (self._count, self._absolute, self._squared):
-                counter.add(0, known.attributes)
-        elif prediction.task == "binary" and prediction.positive is not None:
-            pair = next((pair for pair in BOOLEAN_PAIRS if prediction.positive in pair), (prediction.positive,))
-            for name in pair:
-                self._class(known, name, prediction)
-        for state in ("matched", "duplicate", "revised"):
-            self._labels.add(0, {**known.attributes, semconv.EVAL_LABEL_STATE: state})
-        return known
-
-    def _class(self, model: _ModelCounts, name: str, prediction: LoggedPrediction) -> str:
-        """Returns the name under which a class is counted; the series of a new one start at 0."""
-        if name in model.classes:
-            return name
-        new_pairs = 2 * len(model.classes) + 1
-        if len(model.classes) >= CLASSES or self._pairs + new_pairs > PAIRS:
-            return semconv.OTHER
-        self._pairs += new_pairs
-        for other in model.classes:
-            self._outcomes.add(0, _pair(model, name, other))
-            self._outcomes.add(0, _pair(model, other, name))
-        self._outcomes.add(0, _pair(model, name, name))
-        model.classes.add(name)
-        if prediction.task == "binary":
-            for position in range(SCORE_BINS):
-                self._score_bins.add(0, _score_bin(model, name, position))
-        return name
-
-    def _emit(self, joined: Joined) -> None:
-        prediction, label = joined
+    def _emit(self, settled: Settled) -> None:
+        prediction, label = settled.prediction, settled.label
         regression = prediction.task == "regression"
         attributes: dict[str, str | bool] = {
             semconv.MODEL_NAME: prediction.model,
@@ -196,11 +105,3 @@ def _trace_context(prediction: LoggedPrediction) -> Context:
     flags = TraceFlags(TraceFlags.SAMPLED if prediction.sampled else TraceFlags.DEFAULT)
     span = SpanContext(prediction.trace_id, prediction.span_id, is_remote=True, trace_flags=flags)
     return set_span_in_context(NonRecordingSpan(span), Context())
-
-
-def _pair(model: _ModelCounts, predicted: str, actual: str) -> dict[str, str]:
-    return {**model.attributes, semconv.EVAL_PREDICTED: predicted, semconv.EVAL_ACTUAL: actual}
-
-
-def _score_bin(model: _ModelCounts, actual: str, position: int) -> dict[str, str]:
-    return {**model.attributes, semconv.EVAL_ACTUAL: actual, semconv.EVAL_BIN: f"{position:02d}"}

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import metrics
 from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._process_exit import at_exit
-from otel_ml._values import class_text, line, number
+from otel_ml.ground_truth._account import INVALID, NOT_TAKEN, REPEATED, Account, Books
+from otel_ml.ground_truth._database import StoreDatabase, StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._records import Joined, LabelOutcome, State, StoredLabel, seconds
-from otel_ml.ground_truth._rows import ID_LENGTH, to_row
+from otel_ml.ground_truth._label_rows import GivenLabel, Labels, Moment, label_rows, read_label
+from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel, seconds
+from otel_ml.ground_truth._rows import to_row
 from otel_ml.ground_truth._scores import evaluate
-from otel_ml.ground_truth._store import Store, StoreError
+from otel_ml.ground_truth._store import Store, TruthWindow
+from otel_ml.ground_truth._warnings import warn_of_label, warn_of_refusal
 from otel_ml.ground_truth._writer import BatchWriter
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
-_CLASSES_NAMED: Final = 10
-"""Declared classes that a log line names."""
 _EXIT_SECONDS: Final = 5.0
 _CHUNK: Final = 500
 
@@ -46,18 +45,23 @@ _arriving: ContextVar[bool] = ContextVar("otel_ml_arriving", default=False)
 class GroundTruth:
     """Joins predictions with the labels that arrive later, exactly once over all processes that share the store.
 
+    A prediction is known by model, version, role and id. One label settles every prediction of a model under its id,
+    whichever comes first. `account` says what became of predictions and labels.
+
     Emits ``ml.eval.outcomes``, ``ml.eval.score_bin``, ``ml.eval.labels``, ``ml.eval.label.lag``, for regressions
-    ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, and the event ``ml.label`` with
-    the trace and span id of the prediction. The store holds no features. It is sent to another process as its URL, with
-    the password if there is one.
+    ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, the event ``ml.label`` with the
+    trace and span id of the prediction, and ``otelml.ground_truth.refused``. The store holds no features. It is sent to
+    another process as its URL, with the password if there is one.
 
     Args:
-        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``.
+        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``. Tables of an earlier version are brought to
+            the present form.
         meter: Where the counts go; by default the global one.
         logger: Where the events go; by default the global one.
         queue_size: Predictions that may wait to be written.
         ttl: Seconds after which predictions and waiting labels are deleted; None keeps them.
         clock: Seconds since the epoch.
+        read_only: Whether the database must not be changed: figures only, no predictions or labels.
 
     Raises:
         StoreError: The store cannot be opened, or SQLAlchemy is not installed.
@@ -72,26 +76,29 @@ class GroundTruth:
         queue_size: int = QUEUE_SIZE,
         ttl: float | None = None,
         clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         self._clock = clock
         self._ttl = ttl
         self._arguments = (url, queue_size, ttl)
         self._drains: list[Callable[[float], object]] = []
-        self._store = Store(url)
+        self._database = StoreDatabase(url, read_only=read_only)
         try:
-            self._store.open()
+            self._database.open()
         except StoreError as error:
             if not _arriving.get():
                 raise
             _warn_not_stored(error)
-        self._evaluator = Evaluator(
-            meter if meter is not None else metrics.get_meter(semconv.SCOPE),
-            logger if logger is not None else get_logger(semconv.SCOPE),
-        )
+        self._store = Store(self._database)
+        self._books = Books()
+        self._evaluator = Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
-        self._writer = BatchWriter(self._write, size=queue_size, idle=self._expire, idle_interval=interval)
+        self._writer = BatchWriter(
+            self._write, size=queue_size, refuse=self._refuse, idle=self._expire, idle_interval=interval
+        )
         _truths.add(self)
-        _of_url[self._arguments] = self
+        if not read_only:
+            _of_url[self._arguments] = self
         _process.in_child("ground_truth.fork", self._reset_after_fork)
 
     def __copy__(self) -> GroundTruth:
@@ -105,59 +112,73 @@ class GroundTruth:
 
     @property
     def dropped(self) -> int:
-        """Predictions that were not stored because the queue was full or the store unreachable until the end."""
-        return self._writer.dropped
+        """Predictions that were not stored; `account` has the reasons."""
+        return self._books.refused
+
+    def account(self) -> Account:
+        """Returns what became of the predictions and labels that this process has handed over so far. Never raises."""
+        waiting = _guard.call("ground_truth.account", self._count_waiting)
+        return self._books.account(queued=self._writer.queued, waiting=waiting)
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted."""
-        if not self._writer.offer(prediction):
-            _guard.warn_once(
-                "ground_truth.queue",
-                "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored",
-            )
+        self._writer.offer(prediction)
 
-    def record_label(self, prediction_id: str, label: object, at: float | dt.datetime | None = None) -> State:
-        """Gives a prediction its true label; the first one counts. Blocks for one transaction; never raises.
+    def record_label(
+        self, prediction_id: str, label: object, at: Moment | None = None, *, model: str | None = None
+    ) -> State:
+        """Gives the predictions of a model under an id their true label. Blocks for one transaction; never raises.
 
         Args:
-            prediction_id: The id of the prediction, which may not be stored yet. Row *i* of a batch is
+            prediction_id: The id of the predictions, which may not be stored yet. Row *i* of a batch is
                 ``<id>.<i>``; the row of a batch of one also takes labels under the bare id.
             label: The true class or number.
-            at: When the label became known; now by default.
+            at: When the label became known, as seconds since the epoch, a datetime, a date or an ISO 8601 text; now by
+                default. Without a zone it is local time.
+            model: The model's name; needed if several models use the id.
 
         Returns:
-            ``matched``; ``waiting`` for its prediction; ``duplicate`` of the same label; ``revised`` when another label
-            came first: that one stays, this one is counted as revised and not stored; ``failed`` when nothing was
-            stored, for example because the label is not a declared class: the log says why.
+            ``matched``; ``waiting`` for its prediction; ``duplicate`` of the same label; ``revised`` when it replaced
+            another one; ``outdated`` when a newer one stays (by `at`); ``failed`` when nothing was stored, for example
+            because the label is not a declared class: the log says why, and `account` counts the reasons. Of several
+            predictions the first of ``matched``, ``revised``, ``duplicate``, ``outdated``, ``failed`` counts.
         """
-        return self._record([(prediction_id, label, at)])[0]
+        return self._record([GivenLabel(prediction_id, label, at, model)])[0]
 
-    def record_labels(
-        self, labels: Iterable[tuple[str, object] | tuple[str, object, float | dt.datetime | None]]
-    ) -> dict[State, int]:
-        """Records many labels, each ``(prediction_id, label)`` or ``(prediction_id, label, at)``; counts by state."""
+    def record_labels(self, labels: Labels, *, model: str | None = None) -> dict[State, int]:
+        """Records many labels; returns how many came to each state.
+
+        Args:
+            labels: Tuples or mappings of ``prediction_id``, ``label`` and, if needed, ``at`` and ``model``; a mapping
+                or Series of label by prediction id; or a frame with columns of these names.
+            model: The model's name, where a label does not have its own.
+        """
         states: Counter[State] = Counter()
-        stream = iter(labels)
+        stream = label_rows(labels, model)
         while chunk := list(islice(stream, _CHUNK)):
             states.update(self._record(chunk))
         return dict(states)
 
-    def compute_metrics(
+    def compute_metrics(  # noqa: PLR0913
         self,
-        start: float | dt.datetime,
-        end: float | dt.datetime,
+        start: Moment,
+        end: Moment,
         *,
         model: str,
         version: str | None = None,
+        role: str | None = "primary",
         by: str = "labeled_at",
     ) -> dict[str, Any]:
         """The exact figures of the labelled predictions with ``start <= moment < end``; None where undefined.
 
+        They are those of the latest labels, of one role, and of all versions unless one is named. Roles are not mixed,
+        because a shadow or canary sees the same requests; None takes all of them.
+
         Classes: ``count, labelled, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count,
         labelled, mae, rmse, r2, bias``. ``labelled`` counts the predictions with a label, ``count`` those of them that
         also have a predicted class (or two numbers); the AUC needs only the score. By ``predicted_at`` also
-        ``predicted``, the predictions in the window, and ``coverage``, the share of them with a label. As in
-        scikit-learn, but undefined is None.
+        ``predicted``, the predictions in the window (those that were refused as repeated, too), and ``coverage``, the
+        share of them with a label. As in scikit-learn, but undefined is None.
 
         Raises:
             ValueError: `by` is unknown, or the window is empty.
@@ -169,13 +190,22 @@ class GroundTruth:
         if first >= last:
             raise ValueError(f"the window ends at {end} before it starts at {start}")
         self.flush(_EXIT_SECONDS)
-        pairs = self._store.labelled(first, last, model=model, version=version, by=by)
+        window = TruthWindow(first, last, model, version, role, by)
+        pairs = self._store.labelled(window)
         figures = evaluate(pairs)
         if by == "predicted_at":
-            predicted = self._store.count(first, last, model=model, version=version)
+            predicted = self._store.count(window)
             figures["predicted"] = predicted
             figures["coverage"] = len(pairs) / predicted if predicted else None
         return figures
+
+    def models(self) -> list[tuple[str, str, str]]:
+        """Returns name, version and role of every model that has predictions in the store.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return self._store.models()
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
         """Registers a function that hands over predictions still on their way here; `flush` and `close` call it first.
@@ -202,14 +232,18 @@ class GroundTruth:
         """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
         _of_url.pop(self._arguments, None)
         complete = self._writer.close(self._drain(timeout))
-        _guard.call("ground_truth.close", self._store.close)
+        _guard.call("ground_truth.close", self._database.close)
         return complete
 
-    def _record(self, labels: Sequence[Sequence[Any]]) -> list[State]:
-        states: list[State] = ["failed"] * len(labels)
-        plain = {place: label for place, raw in enumerate(labels) if (label := self._label(raw)) is not None}
-        if len(plain) < len(labels):
-            _guard.warn_once("ground_truth.label", "otel-ml: a label without an id or a value was not recorded")
+    def _record(self, rows: Sequence[GivenLabel]) -> list[State]:
+        states: list[State] = ["failed"] * len(rows)
+        plain: dict[int, StoredLabel] = {}
+        for place, row in enumerate(rows):
+            read = read_label(row, self._clock)
+            if read.reason is None:
+                plain[place] = read.label
+            else:
+                self._report(read)
         if not plain:
             return states
         try:
@@ -217,6 +251,8 @@ class GroundTruth:
         except StoreError as error:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
+            for label in plain.values():
+                self._report(LabelOutcome("failed", label, reason=NOT_STORED))
             return states
         for place, outcome in zip(plain, found, strict=True):
             states[place] = outcome.state
@@ -224,65 +260,74 @@ class GroundTruth:
         return states
 
     def _report(self, outcome: LabelOutcome) -> None:
-        """Counts the state of a label, and logs what the caller could not find out otherwise."""
-        state, label, prediction = outcome.state, outcome.label, outcome.prediction
-        if outcome.names_batch:
-            _warn_of_batch()
-        if state == "failed" and prediction is not None:
-            declared = prediction.classes or ()
-            some = ", ".join(declared[:_CLASSES_NAMED]) + (", ..." * (len(declared) > _CLASSES_NAMED))
-            _guard.warn_once(
-                f"ground_truth.classes.{prediction.model}",
-                f"otel-ml: the label {label.label!r} is not a declared class of model {prediction.model!r} "
-                f"({some}): such labels are not recorded",
-            )
-        elif state == "matched" and prediction is not None:
-            self._evaluator.count_joined(Joined(prediction, label))
-        elif state != "failed":
-            self._evaluator.count_state(state, prediction)
+        """Counts what became of a label, and logs what the caller could not find out otherwise."""
+        warn_of_label(outcome)
+        if not outcome.settled:
+            self._books.count_label(outcome.state, outcome.reason)
+        for one in outcome.settled:
+            self._books.count_label(one.state, one.reason)
+        self._evaluator.count(outcome)
 
-    @_guard.guarded("ground_truth.read_label")
-    def _label(self, raw: Sequence[Any]) -> StoredLabel | None:
-        name, value = line(raw[0], ID_LENGTH), class_text(raw[1])
-        at = raw[2] if len(raw) > 2 else None
-        if not name or value is None:
-            return None
-        return StoredLabel(name, value, number(raw[1]), self._clock() if at is None else seconds(at))
+    def _refuse(self, reason: str, predictions: Sequence[LoggedPrediction]) -> None:
+        """Counts predictions that are not stored, and says so once."""
+        self._books.count_refused(reason, len(predictions))
+        for prediction in predictions:
+            warn_of_refusal(reason, prediction)
+            self._evaluator.count_refused(prediction, reason)
 
     def _write(self, predictions: Sequence[LoggedPrediction]) -> bool:
         """Stores a batch; False when the store is unreachable for now."""
-        found = (_guard.call("ground_truth.read", to_row, prediction) for prediction in predictions)
-        rows = [row for row in found if row is not None]
+        read = [(given, _guard.call("ground_truth.read", to_row, given)) for given in predictions]
+        rows = [row for _, row in read if row is not None]
         try:
-            outcomes = self._store.write(rows)
+            written = self._store.write(rows)
         except StoreError as error:
             _guard.report("ground_truth.write", error)
             _warn_not_stored(error)
             if error.is_transient:
                 return False
-            if len(rows) == 1:
-                self._writer.dropped += 1
+            if len(predictions) == 1:
+                self._refuse(NOT_TAKEN, predictions)
                 return True
             # one row that the database refuses must not take the others with it
             return not [prediction for prediction in predictions if not self._write([prediction])]
-        self._writer.dropped += len(predictions) - len(rows)
-        for row in rows:
-            self._evaluator.expect(row.prediction)
-        for outcome in outcomes:
+        self._books.count_stored(len(written.stored))
+        for reason, refused in (
+            (INVALID, [given for given, row in read if row is None]),
+            (REPEATED, [row.prediction for row in written.repeated]),
+        ):
+            if refused:
+                self._refuse(reason, refused)
+        self._evaluator.expect(row.prediction for row in written.stored)
+        for outcome in written.outcomes:
             if outcome.state == "waiting":  # it was counted when it came
-                _warn_of_batch()
+                warn_of_label(outcome)
             else:
                 self._report(outcome)
         return True
 
+    def _count_waiting(self) -> int | None:
+        try:
+            return self._store.count_waiting()
+        except StoreError:
+            return None
+
     def _expire(self) -> None:
-        if self._ttl is not None:
-            self._store.expire(self._clock() - self._ttl)
+        if self._ttl is None:
+            return
+        gone = self._store.expire(self._clock() - self._ttl)
+        self._books.count_expired(*gone)
+        if gone.labels:
+            self._evaluator.count_expired(gone.labels)
+            _guard.warn_once(
+                "ground_truth.expired",
+                "otel-ml: labels waited for their prediction until they expired: is their id that of a prediction?",
+            )
 
     def _reset_after_fork(self) -> None:
-        self._store.forget_connections()
+        self._database.forget_connections()
         self._writer.reset_after_fork()
-        self._evaluator.reset_after_fork()
+        self._books = Books()
 
 
 def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None) -> GroundTruth:
@@ -302,14 +347,6 @@ def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | No
 
 def _warn_not_stored(error: StoreError) -> None:
     _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
-
-
-def _warn_of_batch() -> None:
-    _guard.warn_once(
-        "ground_truth.batch",
-        "otel-ml: a label names a batch of several rows, and waits: "
-        "label each row under its own id, <id>.0, <id>.1, ...",
-    )
 
 
 def _flush_all_at_exit() -> None:

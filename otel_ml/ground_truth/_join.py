@@ -1,62 +1,111 @@
-"""The join of labels with predictions: the first label of a prediction counts, later ones are only counted."""
+"""The join of labels with predictions: one label settles every prediction of its model under its id."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml.ground_truth._records import LabelOutcome, State, StoredLabel, declared_class
+from otel_ml.ground_truth._records import (
+    ANY_MODEL,
+    NO_CLASS,
+    SEVERAL_MODELS,
+    Alias,
+    Key,
+    LabelOutcome,
+    Settled,
+    State,
+    StoredLabel,
+    declared_class,
+)
+
+_STRENGTH: Final[tuple[State, ...]] = ("matched", "revised", "duplicate", "outdated", "failed")
+"""Of the states of several predictions under one label the first of these is that of the label."""
 
 
-class KnownPrediction(NamedTuple):
-    """A stored prediction and the label that it has."""
+@dataclass
+class KnownPrediction:
+    """A stored prediction and the label that it has by now."""
 
+    key: Key
     prediction: LoggedPrediction
-    label: str | None
+    label: StoredLabel | None
 
 
-def join(
-    labels: Sequence[StoredLabel],
-    known: Mapping[str, KnownPrediction],
-    leads: Mapping[str, str | None],
-    waiting: Mapping[str, str],
-) -> list[LabelOutcome]:
-    """Decides the state of each label, one after the other.
+class Join:
+    """Decides about labels, one after the other, from what the store holds under their ids.
 
     Args:
-        labels: Labels as they came.
-        known: The predictions that they are for, by their own ids.
-        leads: Ids of batches with the id of their only row, or None for a batch of several rows.
-        waiting: Labels that already wait for their prediction, by its id.
+        known: The predictions that the labels may be for.
+        aliases: Further ids of them.
+        waiting: Labels that already wait under these ids.
     """
-    first = dict(waiting)
-    first.update((name, each.label) for name, each in known.items() if each.label is not None)
-    outcomes: list[LabelOutcome] = []
-    for given in labels:
-        target = leads.get(given.id)
-        label = given if target is None or given.id in known else given._replace(id=target)
-        found = known.get(label.id)
-        if found is not None:
-            outcome = _match(label, found.prediction, first.get(label.id))
-        else:
-            state: State = _repeated(first[label.id], label) if label.id in first else "waiting"
-            outcome = LabelOutcome(state, label, None, names_batch=given.id in leads and target is None)
-        if outcome.state in {"matched", "waiting"}:
-            first[label.id] = outcome.label.label
-        outcomes.append(outcome)
-    return outcomes
+
+    def __init__(
+        self, known: Iterable[KnownPrediction], aliases: Iterable[Alias] = (), waiting: Iterable[StoredLabel] = ()
+    ) -> None:
+        self._known = {one.key: one for one in known}
+        self._under: dict[str, list[KnownPrediction]] = {}
+        for one in self._known.values():
+            self._under.setdefault(one.key.id, []).append(one)
+        self._batches: set[str] = set()
+        for key, leads_to in aliases:
+            target = None if leads_to is None else self._known.get(key._replace(id=leads_to))
+            if leads_to is None:
+                self._batches.add(key.id)
+            elif target is not None and key not in self._known:
+                self._under.setdefault(key.id, []).append(target)
+        self._waiting: dict[tuple[str, str], dict[str, StoredLabel]] = {}
+        for label in waiting:
+            self._waiting.setdefault((label.id, label.model), {})[label.label] = label
+
+    def settle(self, given: StoredLabel) -> LabelOutcome:
+        """Decides about a label, and remembers it for the next one."""
+        found = self._under.get(given.id, [])
+        if given.model != ANY_MODEL:
+            found = [one for one in found if one.key.model == given.model]
+        if not found:
+            return self._wait(given)
+        if len(found) > 1 and len({one.key.model for one in found}) > 1:
+            return LabelOutcome("failed", given, reason=SEVERAL_MODELS)
+        settled = tuple(_settle(given, one) for one in found)
+        state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
+        return LabelOutcome(state, given, settled, NO_CLASS if state == "failed" else None)
+
+    def _wait(self, given: StoredLabel) -> LabelOutcome:
+        """Lets a label wait. Those that differ all wait: which of them are declared classes is not known yet."""
+        names_batch = given.id in self._batches
+        before = self._waiting.setdefault((given.id, given.model), {})
+        last = max(before.values(), key=lambda label: label.labeled_at, default=None)
+        same = before.get(given.label)
+        if last is not None and (same is last or (same is not None and given.labeled_at < same.labeled_at)):
+            return LabelOutcome("duplicate", given, names_batch=names_batch)
+        if last is not None and given.labeled_at == last.labeled_at:  # the later one of the same moment is newer
+            given = given._replace(labeled_at=math.nextafter(last.labeled_at, math.inf))
+        before[given.label] = given
+        return LabelOutcome("waiting", given, names_batch=names_batch)
 
 
-def _match(label: StoredLabel, prediction: LoggedPrediction, earlier: str | None) -> LabelOutcome:
-    """Decides about a label whose prediction is known."""
+def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
+    """Gives one prediction its label."""
+    prediction, key = known.prediction, known.key
+    name: str | None = given.label
     if prediction.classes is not None:
-        name = declared_class(label.label, prediction.task, prediction.classes)
-        if name is None:
-            return LabelOutcome("failed", label, prediction)
-        label = label._replace(label=name)
-    return LabelOutcome("matched" if earlier is None else _repeated(earlier, label), label, prediction)
+        name = declared_class(given.label, prediction.task, prediction.classes)
+    label = StoredLabel(key.id, given.label if name is None else name, given.number, given.labeled_at, key.model)
+    if name is None:
+        return Settled("failed", prediction, label)
+    state = _state(label, known.label)
+    if state in {"matched", "revised"}:
+        known.label = label
+    return Settled(state, prediction, label)
 
 
-def _repeated(earlier: str, label: StoredLabel) -> State:
-    return "duplicate" if earlier == label.label else "revised"
+def _state(label: StoredLabel, earlier: StoredLabel | None) -> State:
+    if earlier is None:
+        return "matched"
+    if earlier.label == label.label:
+        return "duplicate"
+    return "outdated" if label.labeled_at < earlier.labeled_at else "revised"

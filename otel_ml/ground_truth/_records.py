@@ -8,15 +8,48 @@ import re
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
+from otel_ml._kinds import builtin
 from otel_ml._logged_prediction import LoggedPrediction
 
-State = Literal["matched", "waiting", "duplicate", "revised", "failed"]
-"""``revised``: another label was taken before; that one stays, and this one is counted but not stored."""
+State = Literal["matched", "waiting", "duplicate", "revised", "outdated", "failed"]
+"""``revised``: another label was there, and this newer one has replaced it. ``outdated``: a newer one is there and
+stays."""
+ANY_MODEL: Final = ""
+"""The model of a label that was given without one."""
+
+# Why a label failed.
+UNREADABLE: Final = "unreadable"
+"""It has no id or no value."""
+NO_MOMENT: Final = "moment"
+"""Its ``at`` is not a moment."""
+NO_CLASS: Final = "undeclared_class"
+SEVERAL_MODELS: Final = "several_models"
+"""Several models use its id, and it does not name one."""
+NOT_STORED: Final = "store"
+"""The store could not be used."""
 
 _UNCHECKED: Final = frozenset({"regression", "ranking", "multilabel"})
 """Tasks whose labels are not a single declared class."""
 _WHOLE: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(?:\.0+)?", re.ASCII)
 _BOOLEANS: Final = {"0": "False", "1": "True", "False": "0", "True": "1"}
+
+
+class Key(NamedTuple):
+    """What makes a prediction unique in the store."""
+
+    id: str
+    model: str
+    version: str
+    role: str
+
+
+class Alias(NamedTuple):
+    """A further id under which the label of a prediction may come."""
+
+    key: Key
+    """With the further id."""
+    leads_to: str | None
+    """The id of the prediction; None for the id of a batch of several rows."""
 
 
 class StoredLabel(NamedTuple):
@@ -26,13 +59,22 @@ class StoredLabel(NamedTuple):
     label: str
     number: float | None
     labeled_at: float
+    model: str = ANY_MODEL
+    """The model whose predictions it is for; `ANY_MODEL` if only one uses the id."""
 
 
-class Joined(NamedTuple):
-    """A prediction that has just got its label, once in all processes."""
+class Settled(NamedTuple):
+    """What a label has done to one prediction."""
 
+    state: State
     prediction: LoggedPrediction
     label: StoredLabel
+    """As stored: under the id of the prediction, and as the declared class that it equals."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed."""
+        return NO_CLASS if self.state == "failed" else None
 
 
 class LabelOutcome(NamedTuple):
@@ -40,11 +82,17 @@ class LabelOutcome(NamedTuple):
 
     state: State
     label: StoredLabel
-    """As stored: under the id of its prediction, and as the declared class that it equals."""
-    prediction: LoggedPrediction | None
-    """None while the prediction is not known."""
+    """As it was given."""
+    settled: tuple[Settled, ...] = ()
+    """What it has done to each prediction; none while no prediction is known."""
+    reason: str | None = None
+    """Why it failed."""
     names_batch: bool = False
     """Whether the id is that of a batch of several rows."""
+
+
+def key_of(prediction: LoggedPrediction) -> Key:
+    return Key(prediction.id, prediction.model, prediction.version, prediction.role)
 
 
 def declared_class(name: str, task: str, classes: Collection[str]) -> str | None:
@@ -67,13 +115,22 @@ def is_correct(prediction: LoggedPrediction, label: StoredLabel) -> bool | None:
     return prediction.predicted == label.label
 
 
-def seconds(moment: float | dt.datetime) -> float:
-    """Returns seconds since the epoch; a datetime without a zone is local time, as everywhere in Python.
+def seconds(moment: object) -> float:
+    """Returns seconds since the epoch of a number, a datetime, a date or an ISO 8601 text, of numpy and pandas too.
+
+    A moment without a zone is local time, as everywhere in Python; a date is its first moment.
 
     Raises:
-        ValueError: NaN or infinity.
+        ValueError: It is none of these, or NaN or infinite.
     """
-    value = moment.timestamp() if isinstance(moment, dt.datetime) else float(moment)
-    if not math.isfinite(value):
+    if type(moment) is float and math.isfinite(moment):
+        return moment
+    plain = builtin(moment)
+    if isinstance(plain, str):
+        plain = dt.datetime.fromisoformat(f"{plain[:-1]}+00:00" if plain[-1:] in {"Z", "z"} else plain)
+    elif isinstance(plain, dt.date) and not isinstance(plain, dt.datetime):
+        plain = dt.datetime.combine(plain, dt.time())
+    value = plain.timestamp() if isinstance(plain, dt.datetime) else plain
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{moment!r} is not a moment")
-    return value
+    return float(value)

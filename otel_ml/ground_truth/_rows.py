@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -46,20 +46,23 @@ class StoredPrediction(NamedTuple):
 
 def to_row(given: LoggedPrediction) -> StoredPrediction | None:
     """Cleans a prediction as a caller gave it; None without an id."""
-    name, class_name, task = line(given.id, ID_LENGTH), class_text(given.predicted), line(given.task) or ""
+    name, class_name = line(given.id, ID_LENGTH), class_text(given.predicted)
     if not name:
         return None
+    model, version, role, task, positive = _about_model(
+        given.model, given.version, given.role, given.task, given.positive
+    )
     declared = tuple(given.classes) if given.classes and len(given.classes) <= CLASSES_LIMIT else ()
     class_key, class_names = _class_set(declared) if declared else (None, None)
     if class_name is not None and declared:
         class_name = declared_class(class_name, task, declared) or class_name
     prediction = LoggedPrediction(
         id=name,
-        model=line(given.model) or "",
-        version=line(given.version) or "",
-        role=line(given.role) or "",
+        model=model,
+        version=version,
+        role=role,
         task=task,
-        positive=class_text(given.positive),
+        positive=positive,
         predicted_at=seconds(given.predicted_at),
         predicted=class_name,
         value=number(given.value),
@@ -74,11 +77,19 @@ def to_row(given: LoggedPrediction) -> StoredPrediction | None:
     )
 
 
-def from_row(row: Mapping[str, Any], classes: tuple[str, ...] | None = None) -> LoggedPrediction:
-    """Reads a row of the predictions' table back; ``classes`` are those stored under the row's key."""
-    values = {name: row[name] for name in COLUMNS}
-    values["trace_id"], values["span_id"] = int(row["trace_id"], 16), int(row["span_id"], 16)
-    return LoggedPrediction(**values, classes=classes)
+def from_row(row: Sequence[Any], classes: tuple[str, ...] | None = None) -> LoggedPrediction:
+    """Reads `COLUMNS` of the predictions' table back; ``classes`` are those stored under the row's key."""
+    *values, trace_id, span_id, sampled = row
+    values += [int(trace_id, 16), int(span_id, 16), sampled, classes]
+    return LoggedPrediction._make([*values, None, None])
+
+
+@lru_cache(maxsize=1024)
+def _about_model(
+    model: str, version: str, role: str, task: str, positive: object
+) -> tuple[str, str, str, str, str | None]:
+    """Cleans what all predictions of a model have in common."""
+    return line(model) or "", line(version) or "", line(role) or "", line(task) or "", class_text(positive)
 
 
 @lru_cache(maxsize=64)

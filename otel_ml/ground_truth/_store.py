@@ -1,284 +1,324 @@
-"""The database behind the join of predictions and labels, on SQLite or PostgreSQL, through SQLAlchemy Core."""
+"""What is kept of predictions and labels, and their join. Every writing method is one transaction."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
-
-from otel_ml import _extras
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml.ground_truth._join import KnownPrediction, join
-from otel_ml.ground_truth._records import LabelOutcome, StoredLabel
-from otel_ml.ground_truth._rows import StoredPrediction, from_row
-from otel_ml.ground_truth._tables import Tables
+from otel_ml.ground_truth._database import StoreDatabase
+from otel_ml.ground_truth._join import Join, KnownPrediction
+from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
+from otel_ml.ground_truth._rows import COLUMNS, StoredPrediction, from_row
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-BUSY_SECONDS: Final = 10
-"""How long one process waits for another one's write to the same SQLite file."""
-_LOCK_KEY: Final = 0x07E1_0001
-"""Advisory lock under which PostgreSQL writes one transaction at a time, as SQLite does by itself."""
 _CHUNK: Final = 500
 _CLASS_SETS_KEPT: Final = 256
+_LABEL: Final = ("label", "number", "labeled_at")
 
 
-class StoreError(RuntimeError):
-    """The store cannot be used; the message says why and what to do."""
+class Written(NamedTuple):
+    """What became of a batch of predictions."""
 
-    def __init__(self, message: str, *, is_transient: bool = False) -> None:
-        super().__init__(message)
-        self.is_transient = is_transient
-        """Whether a later attempt may succeed: the database is locked, full or unreachable."""
+    stored: list[StoredPrediction]
+    repeated: list[StoredPrediction]
+    """Those whose key the store had already."""
+    outcomes: list[LabelOutcome]
+    """Of labels that came before them."""
+
+
+class Expired(NamedTuple):
+    """How many rows were deleted because of their age."""
+
+    predictions: int = 0
+    """Without a label."""
+    labels: int = 0
+    """That waited for their prediction."""
+
+
+class TruthWindow(NamedTuple):
+    """Predictions of a model with ``start <= moment < end``."""
+
+    start: float
+    end: float
+    model: str
+    version: str | None
+    """None for all of them."""
+    role: str | None
+    """None for all of them."""
+    by: str
+    """The column with the moment."""
 
 
 class Store:
-    """Predictions and the labels that came before their prediction. Every writing method is one transaction."""
+    """Predictions and the labels that came before their prediction."""
 
-    def __init__(self, url: str) -> None:
-        self._sa = _sqlalchemy()
-        sa = self._sa
-        try:
-            parsed = sa.make_url(url)
-        except sa.exc.ArgumentError:
-            raise StoreError(f"not a database URL: {url!r}; such as sqlite:///predictions.db") from None
-        self._is_sqlite = parsed.get_backend_name() == "sqlite"
-        if not self._is_sqlite and parsed.get_backend_name() != "postgresql":
-            raise StoreError(
-                f"{parsed.get_backend_name()} is not supported: sqlite:///FILE or postgresql+psycopg://..."
-            )
-        try:
-            self._engine = self._make_engine(parsed)
-        except ImportError as error:
-            if isinstance(error, ModuleNotFoundError) and error.name == parsed.get_driver_name():
-                raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
-            raise StoreError(f"the driver of {parsed.drivername} cannot be imported: {_extras.cause(error)}") from None
-        except sa.exc.NoSuchModuleError as error:
-            raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
-        self._tables = Tables(sa)
-        self._has_tables = False
+    def __init__(self, database: StoreDatabase) -> None:
+        self._database = database
         self._class_sets: dict[str, tuple[str, ...]] = {}
 
-    def open(self) -> None:
-        """Makes the missing tables.
-
-        Raises:
-            StoreError: The database cannot be reached, or the file is not a database.
-        """
-        with self._writing():
-            pass
-
-    def write(self, rows: Sequence[StoredPrediction]) -> list[LabelOutcome]:
-        """Stores new predictions and joins the labels that waited for them; a known id is left as it is."""
-        outcomes: list[LabelOutcome] = []
-        with self._writing() as connection:
+    def write(self, rows: Sequence[StoredPrediction]) -> Written:
+        """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
+        written = Written([], [], [])
+        with self._database.writing() as connection:
             for start in range(0, len(rows), _CHUNK):
-                outcomes += self._write_chunk(connection, rows[start : start + _CHUNK])
-        return outcomes
+                self._write_chunk(connection, rows[start : start + _CHUNK], written)
+        return written
 
-    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[StoredPrediction]) -> list[LabelOutcome]:
-        tables = self._tables
-        rows = {item.prediction.id: item.columns() for item in reversed(chunk)}
-        sets = {item.class_key: item.class_names for item in chunk if item.class_names is not None}
-        moments = {name: item.prediction.predicted_at for item in chunk for name, _ in item.aliases}
-        leads = {name: target for item in reversed(chunk) for name, target in item.aliases if name not in rows}
-        self._put(connection, tables.predictions, list(rows.values()))
+    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[StoredPrediction], written: Written) -> None:
+        tables = self._database.tables
+        siblings = self._labels(connection, {item.prediction.id for item in chunk})
+        new: dict[Key, StoredPrediction] = {}
+        repeated: list[Key] = []
+        for item in chunk:
+            key = key_of(item.prediction)
+            if key in new or key in siblings:
+                repeated.append(key)
+                written.repeated.append(item)
+            else:
+                new[key] = item
+                written.stored.append(item)
+        if new:
+            self._database.execute_many(
+                connection, tables.predictions.insert(), [item.columns() for item in new.values()]
+            )
+            written.outcomes.extend(self._store_around(connection, new, siblings))
+        self._count_repeated(connection, repeated)
+
+    def _store_around(
+        self, connection: sa.Connection, new: Mapping[Key, StoredPrediction], siblings: Mapping[Key, StoredLabel | None]
+    ) -> Iterable[LabelOutcome]:
+        """Stores classes and further ids of new predictions, and joins the labels that came before them."""
+        tables = self._database.tables
+        sets = {item.class_key: item.class_names for item in new.values() if item.class_names is not None}
         self._put(connection, tables.classes, [{"id": key, "names": names} for key, names in sets.items()])
-        self._put(
-            connection,
-            tables.aliases,
-            [{"id": name, "leads_to": to, "predicted_at": moments[name]} for name, to in leads.items()],
-        )
-        waiting = self._find(connection, tables.waiting, [*rows, *leads])
-        if not waiting:
-            return []
-        labels = sorted((StoredLabel(*row) for row in waiting.values()), key=lambda label: label.labeled_at)
-        outcomes = join(labels, self._known(connection, labels, leads), leads, {})
+        aliases = {
+            Alias(key._replace(id=name), leads_to): item.prediction.predicted_at
+            for key, item in new.items()
+            for name, leads_to in item.aliases
+        }
+        rows = [{**key._asdict(), "leads_to": to, "predicted_at": moment} for (key, to), moment in aliases.items()]
+        self._put(connection, tables.aliases, rows)
+        waiting = self._waiting(connection, {key.id for key in new} | {alias.key.id for alias in aliases})
+        labels = _Early(waiting, _inherited(new, siblings))
+        return self._join_early(connection, labels, new, aliases) if any(labels) else ()
+
+    def _join_early(
+        self, connection: sa.Connection, labels: _Early, new: Collection[Key], aliases: Collection[Alias]
+    ) -> Iterable[LabelOutcome]:
+        """Joins labels that came before their prediction; those that still have none go on waiting."""
+        ordered = sorted([*labels.waiting, *labels.inherited], key=lambda label: label.labeled_at)
+        known = self._known(connection, {key.id for key in new} | {label.id for label in ordered})
+        join = Join(known, aliases)
+        outcomes = [join.settle(label) for label in ordered]
         self._set_labels(connection, outcomes)
-        over = [row.id for row in waiting.values() if leads.get(row.id, row.id) is not None]
-        connection.execute(tables.waiting.delete().where(tables.waiting.c.id.in_(over)))
-        return outcomes
+        waiting = set(labels.waiting)
+        over = [item.label for item in outcomes if item.state != "waiting" and item.label in waiting]
+        if over:
+            table, named = self._database.tables.waiting, self._database.sa.bindparam
+            match = [table.c[name] == named(f"of_{name}") for name in ("id", "label", "model")]
+            values = [{"of_id": label.id, "of_label": label.label, "of_model": label.model} for label in over]
+            connection.execute(table.delete().where(*match), values)
+        return (item if item.label in waiting else _of_new(item, new) for item in outcomes)
 
     def label(self, labels: Sequence[StoredLabel]) -> list[LabelOutcome]:
-        """Joins each label with its prediction, or lets it wait; returns which, with the prediction if it is known.
+        """Joins each label with its predictions, or lets it wait; returns what became of it.
 
         The transaction excludes all other writers, so that nothing it has read changes before it is committed.
         """
-        with self._writing() as connection:
-            known = self._known(connection, labels, {})
-            others = [label.id for label in labels if label.id not in known]
-            leads = {name: row.leads_to for name, row in self._find(connection, self._tables.aliases, others).items()}
-            if leads:
-                known.update(self._known(connection, [label for label in labels if label.id in leads], leads))
-            places = [*others, *(target for target in leads.values() if target is not None)]
-            waiting = {name: row.label for name, row in self._find(connection, self._tables.waiting, places).items()}
-            outcomes = join(labels, known, leads, waiting)
+        with self._database.writing() as connection:
+            ids = {label.id for label in labels}
+            aliases = self._aliases(connection, ids)
+            targets = {alias.leads_to for alias in aliases if alias.leads_to is not None}
+            known = self._known(connection, ids | targets)
+            others = ids - {one.key.id for one in known}
+            join = Join(known, aliases, self._waiting(connection, others))
+            outcomes = [join.settle(label) for label in labels]
             self._set_labels(connection, outcomes)
             new = [item.label for item in outcomes if item.state == "waiting"]
             if new:
-                connection.execute(self._tables.waiting.insert(), [label._asdict() for label in new])
+                self._keep_waiting(connection, new)
         return outcomes
+
+    def labelled(self, window: TruthWindow) -> list[tuple[LoggedPrediction, StoredLabel]]:
+        """Returns the labelled predictions of a window; their classes are not read."""
+        table = self._database.tables.predictions
+        columns = [table.c[name] for name in (*COLUMNS, *_LABEL)]
+        query = self._database.sa.select(*columns).where(table.c.label.is_not(None)).order_by(table.c[window.by])
+        with self._database.reading() as connection:
+            rows = connection.execute(self._windowed(query, window)).all()
+        return [(from_row(row[: len(COLUMNS)]), StoredLabel(row[0], *row[len(COLUMNS) :])) for row in rows]
+
+    def count(self, window: TruthWindow) -> int:
+        """Predictions made in the window, labelled or not, also those under a key that was known already."""
+        table, sa = self._database.tables.predictions, self._database.sa
+        total = sa.func.count()
+        if "repeated" in table.c:
+            total += sa.func.coalesce(sa.func.sum(table.c.repeated), 0)
+        with self._database.reading() as connection:
+            query = self._windowed(sa.select(total).select_from(table), window)
+            return int(connection.execute(query).scalar_one())
+
+    def count_waiting(self) -> int:
+        """Labels whose prediction is not known."""
+        query = self._database.sa.select(self._database.sa.func.count()).select_from(self._database.tables.waiting)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def models(self) -> list[tuple[str, str, str]]:
+        """Name, version and role of every model that has predictions, in order."""
+        table = self._database.tables.predictions
+        identity = (table.c.model, table.c.version, table.c.role)
+        query = self._database.sa.select(*identity).distinct().order_by(*identity)
+        with self._database.reading() as connection:
+            return [(row.model, row.version, row.role) for row in connection.execute(query)]
+
+    def expire(self, before: float) -> Expired:
+        """Deletes predictions and waiting labels older than a moment; returns how many of them had no counterpart."""
+        tables = self._database.tables
+        predictions = tables.predictions
+        with self._database.writing() as connection:
+            old = predictions.delete().where(predictions.c.predicted_at < before)
+            gone = Expired(
+                connection.execute(old.where(predictions.c.label.is_(None))).rowcount,
+                connection.execute(tables.waiting.delete().where(tables.waiting.c.labeled_at < before)).rowcount,
+            )
+            connection.execute(old)
+            connection.execute(tables.aliases.delete().where(tables.aliases.c.predicted_at < before))
+        return gone
+
+    def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[Key, StoredLabel | None]:
+        """Returns the keys of the predictions under these ids, and their labels."""
+        table = self._database.tables.predictions
+        columns = [table.c[name] for name in (*Key._fields, *_LABEL)]
+        rows = self._find(connection, self._database.sa.select(*columns), table, ids)
+        return {(key := Key(*row[:4])): _label(key, row[4:]) for row in rows}
+
+    def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
+        """Returns the predictions under these ids, with the classes that their models declared."""
+        table, known = self._database.tables.predictions, []
+        columns = [table.c[name] for name in (*COLUMNS, "classes", *_LABEL)]
+        for row in self._find(connection, self._database.sa.select(*columns), table, ids):
+            classes, *label = row[len(COLUMNS) :]
+            prediction = from_row(row[: len(COLUMNS)], self._declared(connection, classes))
+            key = key_of(prediction)
+            known.append(KnownPrediction(key, prediction, _label(key, label)))
+        return known
+
+    def _aliases(self, connection: sa.Connection, ids: Collection[str]) -> list[Alias]:
+        table = self._database.tables.aliases
+        columns = [table.c[name] for name in (*Key._fields, "leads_to")]
+        rows = self._find(connection, self._database.sa.select(*columns), table, ids)
+        return [Alias(Key(*row[:4]), row.leads_to) for row in rows]
+
+    def _waiting(self, connection: sa.Connection, ids: Collection[str]) -> list[StoredLabel]:
+        table = self._database.tables.waiting
+        return [StoredLabel(**row._asdict()) for row in self._find(connection, table.select(), table, ids)]
 
     def _declared(self, connection: sa.Connection, key: str | None) -> tuple[str, ...] | None:
         """Returns the declared classes stored under a key."""
         if key is None:
             return None
         if key not in self._class_sets:
-            row = self._find(connection, self._tables.classes, [key]).get(key)
-            if row is None:
+            table = self._database.tables.classes
+            rows = self._find(connection, table.select(), table, [key])
+            if not rows:
                 return None
             if len(self._class_sets) >= _CLASS_SETS_KEPT:
                 self._class_sets.clear()
-            self._class_sets[key] = tuple(json.loads(row.names))
+            self._class_sets[key] = tuple(json.loads(rows[0].names))
         return self._class_sets[key]
 
-    def _known(
-        self, connection: sa.Connection, labels: Sequence[StoredLabel], leads: dict[str, str | None]
-    ) -> dict[str, KnownPrediction]:
-        """Returns the predictions that the labels are for, by their own ids."""
-        targets = {leads.get(label.id) or label.id for label in labels}
-        return {
-            name: KnownPrediction(from_row(row._asdict(), self._declared(connection, row.classes)), row.label)
-            for name, row in self._find(connection, self._tables.predictions, list(targets)).items()
-        }
-
-    def labelled(
-        self, start: float, end: float, *, model: str, version: str | None, by: str
-    ) -> list[tuple[LoggedPrediction, StoredLabel]]:
-        """Returns the labelled predictions of a model with ``start <= moment < end``; their classes are not read."""
-        table = self._tables.predictions
-        query = table.select().where(table.c.label.is_not(None)).order_by(table.c[by])
-        windowed = self._windowed(query, start, end, model=model, version=version, by=by)
-        with self._connected() as connection:
-            rows = connection.execute(windowed).all()
-        return [(from_row(row._asdict()), StoredLabel(row.id, row.label, row.number, row.labeled_at)) for row in rows]
-
-    def count(self, start: float, end: float, *, model: str, version: str | None) -> int:
-        """Predictions of a model made in the window, labelled or not."""
-        query = self._sa.select(self._sa.func.count()).select_from(self._tables.predictions)
-        windowed = self._windowed(query, start, end, model=model, version=version, by="predicted_at")
-        with self._connected() as connection:
-            return int(connection.execute(windowed).scalar_one())
-
-    def expire(self, before: float) -> int:
-        """Deletes predictions and waiting labels older than a moment; returns how many."""
-        tables = self._tables
-        with self._writing() as connection:
-            gone = [
-                connection.execute(table.delete().where(table.c[moment] < before)).rowcount
-                for table, moment in (
-                    (tables.predictions, "predicted_at"),
-                    (tables.waiting, "labeled_at"),
-                    (tables.aliases, "predicted_at"),
-                )
-            ]
-        return int(gone[0] + gone[1])
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    def forget_connections(self) -> None:
-        """In a forked child: drops the parent's connections without touching them, not even to close them."""
-        self._engine.dispose(close=False)
-
-    def _find(self, connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for start in range(0, len(ids), _CHUNK):
-            query = table.select().where(table.c.id.in_(ids[start : start + _CHUNK]))
-            found.update((row.id, row) for row in connection.execute(query))
+    def _find(self, connection: sa.Connection, query: Any, table: sa.Table, ids: Collection[str]) -> list[Any]:
+        found: list[Any] = []
+        wanted = list(ids)
+        for start in range(0, len(wanted), _CHUNK):
+            found += connection.execute(query.where(table.c.id.in_(wanted[start : start + _CHUNK]))).all()
         return found
 
     def _put(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        """Inserts new rows; a row with a known id stays as it is."""
+        """Inserts new rows; a row with a known key stays as it is."""
         if rows:
-            connection.execute(self._insert(table).on_conflict_do_nothing(index_elements=["id"]), rows)
+            connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
+
+    def _keep_waiting(self, connection: sa.Connection, labels: Iterable[StoredLabel]) -> None:
+        """Lets labels wait; of the same one twice the newer counts."""
+        table = self._database.tables.waiting
+        insert = self._database.insert(table)
+        newer = {"labeled_at": insert.excluded.labeled_at, "number": insert.excluded.number}
+        update = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=newer)
+        connection.execute(update, [label._asdict() for label in labels])
+
+    def _count_repeated(self, connection: sa.Connection, repeated: list[Key]) -> None:
+        """Counts predictions under a known key, which are not stored, beside the one that is."""
+        if repeated:
+            table = self._database.tables.predictions
+            more = table.c.repeated + self._database.sa.bindparam("more")
+            values = [{**_bound(key), "more": times} for key, times in Counter(repeated).items()]
+            connection.execute(table.update().where(*self._has_key()).values(repeated=more), values)
 
     def _set_labels(self, connection: sa.Connection, outcomes: Iterable[LabelOutcome]) -> None:
-        """Writes the labels that were joined."""
-        labels = [item.label for item in outcomes if item.state == "matched"]
-        if labels:
-            table = self._tables.predictions
-            update = table.update().where(table.c.id == self._sa.bindparam("name"))
-            values = [
-                {"name": label.id, "label": label.label, "number": label.number, "labeled_at": label.labeled_at}
-                for label in labels
-            ]
-            connection.execute(update, values)
+        """Writes the labels that are new to their prediction."""
+        values = [
+            {
+                **_bound(key_of(one.prediction)),
+                "label": one.label.label,
+                "number": one.label.number,
+                "labeled_at": one.label.labeled_at,
+            }
+            for item in outcomes
+            for one in item.settled
+            if one.state in {"matched", "revised"}
+        ]
+        if values:
+            update = self._database.tables.predictions.update().where(*self._has_key())
+            self._database.execute_many(connection, update, values)
 
-    def _windowed(  # noqa: PLR0913
-        self, query: Any, start: float, end: float, *, model: str, version: str | None, by: str
-    ) -> Any:
-        table = self._tables.predictions
-        query = query.where(table.c.model == model, table.c[by] >= start, table.c[by] < end)
-        return query if version is None else query.where(table.c.version == version)
+    def _has_key(self) -> list[Any]:
+        table, named = self._database.tables.predictions, self._database.sa.bindparam
+        return [table.c[name] == named(f"of_{name}") for name in Key._fields]
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._connected() as connection:
-            if self._is_sqlite:
-                # the lock is taken at the start: a read that becomes a write later would fail instead of waiting
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(self._sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-            if not self._has_tables:
-                self._tables.create(connection)
-            yield connection
-            connection.commit()
-            self._has_tables = True
-
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
-        """A connection that is rolled back unless committed; no spans of an instrumented SQLAlchemy."""
-        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except self._sa.exc.SQLAlchemyError as error:
-            place = self._engine.url.render_as_string(hide_password=True)
-            transient = (self._sa.exc.OperationalError, self._sa.exc.InterfaceError, self._sa.exc.TimeoutError)
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise StoreError(
-                f"prediction store {place}: {reason}", is_transient=isinstance(error, transient)
-            ) from error
-        finally:
-            detach(token)
-
-    def _make_engine(self, url: sa.URL) -> sa.Engine:
-        create_engine, listen = self._sa.create_engine, self._sa.event.listen
-        if not self._is_sqlite:
-            pooled: sa.Engine = create_engine(
-                url, pool_size=2, max_overflow=4, pool_pre_ping=True, pool_timeout=BUSY_SECONDS
-            )
-            return pooled
-        if url.database in {None, "", ":memory:"}:
-            raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
-        engine: sa.Engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-        listen(engine, "connect", _prepare_sqlite)
-        return engine
-
-    def _insert(self, table: sa.Table) -> Any:
-        if self._is_sqlite:
-            from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-            return sqlite_insert(table)
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        return postgresql_insert(table)
+    def _windowed(self, query: Any, window: TruthWindow) -> Any:
+        table = self._database.tables.predictions
+        moment = table.c[window.by]
+        query = query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
+        for column, wanted in ((table.c.version, window.version), (table.c.role, window.role)):
+            query = query if wanted is None else query.where(column == wanted)
+        return query
 
 
-def _sqlalchemy() -> Any:
-    try:
-        return _extras.load("sqlalchemy", "ground-truth", package="SQLAlchemy")
-    except ImportError as error:
-        raise StoreError(str(error)) from error
+class _Early(NamedTuple):
+    """Labels that came before their prediction."""
+
+    waiting: list[StoredLabel]
+    inherited: list[StoredLabel]
+    """Labels of other versions and roles of the model under the same id: they settle later predictions too."""
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+def _inherited(new: Iterable[Key], stored: Mapping[Key, StoredLabel | None]) -> list[StoredLabel]:
+    """Returns the newest label that the models of new predictions have under the same id."""
+    newest: dict[tuple[str, str], StoredLabel] = {}
+    for label in stored.values():
+        if label is not None:
+            known = newest.setdefault((label.id, label.model), label)
+            if known.labeled_at < label.labeled_at:
+                newest[label.id, label.model] = label
+    return [newest[each] for each in dict.fromkeys((key.id, key.model) for key in new) if each in newest]
+
+
+def _of_new(outcome: LabelOutcome, new: Collection[Key]) -> LabelOutcome:
+    """Leaves out what an inherited label has done to the predictions that it comes from."""
+    return outcome._replace(settled=tuple(one for one in outcome.settled if key_of(one.prediction) in new))
+
+
+def _label(key: Key, columns: Sequence[Any]) -> StoredLabel | None:
+    """Reads the label of a prediction from its `_LABEL` columns."""
+    return None if columns[0] is None else StoredLabel._make([key.id, *columns, key.model])
+
+
+def _bound(key: Key) -> dict[str, str]:
+    return {f"of_{name}": value for name, value in zip(Key._fields, key, strict=True)}

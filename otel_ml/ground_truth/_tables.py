@@ -1,4 +1,4 @@
-"""The tables of the store; adds those that a store of an earlier version lacks."""
+"""The tables of the store."""
 
 from __future__ import annotations
 
@@ -7,31 +7,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+PREDICTIONS = "otel_ml_predictions"
+
 
 class Tables:
-    """Predictions with their labels, labels that wait, further ids of predictions, and sets of declared classes."""
+    """Predictions with their labels, labels that wait, further ids of predictions, and sets of declared classes.
+
+    Args:
+        sqlalchemy: The module.
+        counts_repeated: False for a store of an earlier version that is only read: it has no such column.
+    """
 
     predictions: sa.Table
     waiting: sa.Table
     aliases: sa.Table
     classes: sa.Table
 
-    def __init__(self, sqlalchemy: Any) -> None:
+    def __init__(self, sqlalchemy: Any, *, counts_repeated: bool = True) -> None:
         sa = self._sa = sqlalchemy
+        self._counts_repeated = counts_repeated
         self._metadata = sa.MetaData()
         self.predictions = self._predictions()
         self.waiting = sa.Table(
             "otel_ml_waiting_labels",
             self._metadata,
             sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("label", sa.Text, nullable=False),
+            sa.Column("label", sa.Text, primary_key=True),
             sa.Column("number", sa.Double()),
             sa.Column("labeled_at", sa.Double(), nullable=False),
+            sa.Column("model", sa.Text, primary_key=True),
         )
         self.aliases = sa.Table(
             "otel_ml_aliases",
             self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
+            *self._key(),
             sa.Column("leads_to", sa.Text),
             sa.Column("predicted_at", sa.Double(), nullable=False, index=True),
         )
@@ -42,14 +51,28 @@ class Tables:
             sa.Column("names", sa.Text, nullable=False),
         )
 
+    @property
+    def keyed(self) -> tuple[sa.Table, ...]:
+        """The tables that an earlier version kept under the id alone."""
+        return self.predictions, self.waiting, self.aliases
+
+    def create(self, connection: sa.Connection) -> None:
+        """Creates missing tables."""
+        self._metadata.create_all(connection)
+
+    def _key(self) -> list[Any]:
+        """Columns of the key of a prediction; the id comes first, since labels are looked up by it."""
+        kit = self._sa
+        return [kit.Column(name, kit.Text, primary_key=True) for name in ("id", "model", "version", "role")]
+
     def _predictions(self) -> sa.Table:
         kit = self._sa
         number = kit.Double()
         table: sa.Table = kit.Table(
-            "otel_ml_predictions",
+            PREDICTIONS,
             self._metadata,
-            kit.Column("id", kit.Text, primary_key=True),
-            *(kit.Column(name, kit.Text, nullable=False) for name in ("model", "version", "role", "task")),
+            *self._key(),
+            kit.Column("task", kit.Text, nullable=False),
             kit.Column("positive", kit.Text),
             kit.Column("predicted_at", number, nullable=False),
             kit.Column("predicted", kit.Text),
@@ -62,14 +85,8 @@ class Tables:
             kit.Column("label", kit.Text),
             kit.Column("number", number),
             kit.Column("labeled_at", number),
+            *([kit.Column("repeated", kit.Integer, nullable=False, server_default="0")] * self._counts_repeated),
             kit.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
             kit.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )
         return table
-
-    def create(self, connection: sa.Connection) -> None:
-        """Creates missing tables, and the columns that an earlier version did not have."""
-        self._metadata.create_all(connection)
-        columns = {column["name"] for column in self._sa.inspect(connection).get_columns(self.predictions.name)}
-        if "classes" not in columns:
-            connection.execute(self._sa.text(f"ALTER TABLE {self.predictions.name} ADD COLUMN classes TEXT"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from otel_ml import _guard, _process
+from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL
 
 BATCH: Final = 500
 """Predictions in one transaction."""
@@ -19,31 +20,44 @@ _LONGEST_PAUSE: Final = 5.0
 
 
 class BatchWriter:
-    """Takes items without blocking and hands them to `write` in batches; a `write` that returns False is repeated."""
+    """Takes items without blocking and hands them to `write` in batches; a `write` that returns False is repeated.
+
+    Args:
+        write: Writes a batch; False means that it has to be repeated.
+        size: Items that may wait.
+        refuse: Takes what is not written, with the reason; it must not raise.
+        idle: Is called when nothing was offered for a while.
+        idle_interval: Seconds of this while.
+    """
 
     def __init__(
         self,
         write: Callable[[Sequence[Any]], bool],
         *,
         size: int,
+        refuse: Callable[[str, Sequence[Any]], object] = lambda *_: None,
         idle: Callable[[], None] = lambda: None,
         idle_interval: float = 60.0,
     ) -> None:
         self._write = write
         self._size = size
+        self._refuse = refuse
         self._idle = idle
         self._idle_interval = idle_interval
         self._progress = threading.Condition()
         self._wake = threading.Event()
         self._no_delay = threading.Event()
-        self.dropped = 0
-        """Items that did not fit into the queue or were left at `close`."""
         self._reset()
+
+    @property
+    def queued(self) -> int:
+        """Items that are not written yet."""
+        return len(self._queue) + self._in_hand
 
     def offer(self, item: object) -> bool:
         """Queues an item; returns False when the queue is full or the writer closed. Never blocks."""
         if self._closed or len(self._queue) >= self._size:
-            self.dropped += 1
+            self._refuse(CLOSED if self._closed else QUEUE_FULL, [item])
             return False
         self._queue.append(item)
         if not self._wake.is_set():
@@ -72,14 +86,14 @@ class BatchWriter:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0.1))
-        left = len(self._queue)
+        left = list(self._queue)
         self._queue.clear()
-        self.dropped += left
+        if left:
+            self._refuse(CLOSED, left)
         return complete and not left
 
     def reset_after_fork(self) -> None:
         """In a forked child: the parent writes what was queued, the child starts empty."""
-        self.dropped = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -121,13 +135,13 @@ class BatchWriter:
         pause = 0.05
         while (is_written := _guard.call("ground_truth.write", self._write, batch)) is False:
             if self._closed:
-                self.dropped += len(batch)
+                self._refuse(CLOSED, batch)
                 return
             self._no_delay.wait(pause)
             self._no_delay.clear()
             pause = min(pause * 2, _LONGEST_PAUSE)
         if not is_written:
-            self.dropped += len(batch)
+            self._refuse(INVALID, batch)
         with self._progress:
             self._in_hand = 0
             self._done += len(batch)

@@ -26,7 +26,11 @@ EVAL_PREDICTED: Final = "ml.eval.predicted"
 EVAL_ACTUAL: Final = "ml.eval.actual"
 """The true class."""
 EVAL_LABEL_STATE: Final = "ml.eval.label.state"
-"""``matched``, ``waiting`` (no such prediction yet), ``duplicate`` or ``revised``."""
+"""``matched``, ``waiting`` (no such prediction yet), ``duplicate``, ``revised``, ``outdated``, ``expired`` or
+``failed``."""
+EVAL_LABEL_REASON: Final = "ml.eval.label.reason"
+"""Why a label failed, one of `LABEL_REASONS`."""
+LABEL_REASONS: Final = ("unreadable", "moment", "undeclared_class", "several_models", "store")
 EVAL_BIN: Final = "ml.eval.bin"
 """Number of the score bin."""
 LABEL_VALUE: Final = "ml.label.value"

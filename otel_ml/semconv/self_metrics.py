@@ -50,15 +50,21 @@ OMISSIONS: Final = Metric(
     "{value}",
     "What predictions came with and telemetry left out, by reason.",
 )
+TRUTH_REFUSED: Final = Metric(
+    "otelml.ground_truth.refused", "counter", "{prediction}", "Predictions that were not stored for labels, by reason."
+)
 SIGNAL: Final = "otelml.signal"
 """``traces``, ``metrics`` or ``logs``."""
 DROP_REASON: Final = "otelml.drop.reason"
 """Why records were dropped, one of `DROP_REASONS`."""
 ERROR_PLACE: Final = "otelml.error.place"
 """Where in otel-ml an internal error was caught; a closed set."""
+REFUSAL_REASON: Final = "otelml.refusal.reason"
+"""Why a prediction was not stored for labels, one of `REFUSAL_REASONS`."""
 OMISSION_REASON: Final = "otelml.omission.reason"
 """What was left out of a prediction and why, one of `OMISSION_REASONS`."""
 SAMPLER_SOURCE: Final = "otelml.sampler.collector"
 """The source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 DROP_REASONS: Final = ("queue_full", "retry_exhausted", "too_large", "invalid", "shutdown")
 OMISSION_REASONS: Final = ("duration", "features", "pairing", "part", "score", "value")
+REFUSAL_REASONS: Final = ("repeated", "queue_full", "closed", "invalid", "store")

@@ -146,6 +146,12 @@ def served(app: FastAPI) -> None:
 def labels(truth: otel_ml.GroundTruth, now: dt.datetime) -> None:
     state = truth.record_label("order-7", 1, at=now)
     assert_type(state, State)
+    truth.record_label("order-7", 1, "2026-06-01T12:00:00Z", model="fraud_detector")
+    truth.record_labels({"order-8": 0}, model="fraud_detector")
+    truth.compute_metrics(now, now, model="fraud_detector", version="2", role="shadow")
+    account = truth.account()
+    assert_type((account.stored, account.refused, account.waiting), tuple[int, dict[str, int], int | None])
+    assert_type(truth.models(), list[tuple[str, str, str]])
     assert_type(truth.record_labels([("order-8", 0), ("order-9", 1, now)]), dict[State, int])
     figures = truth.compute_metrics(now - dt.timedelta(days=1), now, model="fraud_detector", by="predicted_at")
     assert_type(figures["accuracy"], Any)

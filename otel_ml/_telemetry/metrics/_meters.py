@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from otel_ml import _guard
 from otel_ml._telemetry.metrics import _instrument_input
 from otel_ml._telemetry.metrics._callbacks import Callbacks
+from otel_ml._telemetry.metrics._observed_family import ObservedSource
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ class Meters(metrics.MeterProvider):
 
     def __init__(self, make: Make) -> None:
         self._make = make
+        self._observe: Callable[[ObservedSource], None] | None = None
+        self._max_models = 0
         self._sdk = make()
         self._callbacks = Callbacks()
         self._meters: dict[tuple[Any, ...], RenewableMeter] = {}
@@ -36,13 +39,19 @@ class Meters(metrics.MeterProvider):
         """Meters of ended providers that count here."""
         self._lock = threading.Lock()
 
+    def let_observe(self, observe: Callable[[ObservedSource], None], max_models: int) -> None:
+        """Lets rooms that know no engine export, through a meter, what they count without an instrument."""
+        self._observe, self._max_models = observe, max_models
+
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
     ) -> metrics.Meter:
         key = (name, version, schema_url, repr(attributes))
         with self._lock:
             if key not in self._meters:
-                self._meters[key] = RenewableMeter(self._sdk, self._callbacks, (name, version, schema_url, attributes))
+                meter = RenewableMeter(self._sdk, self._callbacks, (name, version, schema_url, attributes))
+                meter.observe, meter.max_models = self._observe, self._max_models
+                self._meters[key] = meter
             return self._meters[key]
 
     @property
@@ -85,6 +94,11 @@ class Meters(metrics.MeterProvider):
 
 class RenewableMeter(metrics.Meter):
     """A meter that remembers its instruments, so that it can make them again."""
+
+    observe: Callable[[ObservedSource], None] | None = None
+    """Exports at every collection what a room counts that knows no engine."""
+    max_models: int
+    """Models in use at once that have series of their own in such a source."""
 
     def __init__(self, sdk: SdkMeterProvider, callbacks: Callbacks, scope: tuple[Any, ...]) -> None:
         name, version, schema_url, _ = self._scope = scope

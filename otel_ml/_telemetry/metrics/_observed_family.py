@@ -37,11 +37,15 @@ class ObservedFamily:
     """Reads its sources at every collection. An instrument of the SDK would never forget an attribute set."""
 
     def __init__(self) -> None:
-        self.sources: list[ObservedSource] = []
+        self._sources: list[ObservedSource] = []
+
+    def add(self, source: ObservedSource) -> None:
+        """Exports the source at every collection from now on."""
+        self._sources.append(source)
 
     def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         metrics: list[Metric] = []
-        for source in self.sources:
+        for source in self._sources:
             for metric, observations in source.read():
                 yield_to_service()
                 found = _guard.call("metrics.observe", _converted, metric, observations, window)

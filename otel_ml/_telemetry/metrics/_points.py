@@ -105,7 +105,8 @@ class Deltas:
         key = (name, frozenset(_pairs(point)))
         last = self._numbers.get(key)
         self._numbers[key] = point
-        if last is None or last.start_time_unix_nano != point.start_time_unix_nano:  # the series began again
+        began_again = last is None or last.start_time_unix_nano != point.start_time_unix_nano
+        if last is None or began_again or point.value < last.value:  # a sum that was forgotten starts at 0 too
             return point
         return replace(point, start_time_unix_nano=last.time_unix_nano, value=point.value - last.value)
 

@@ -58,8 +58,8 @@ def test_an_empty_window_is_exit_1(store, capsys):
         1,
     )
     assert capsys.readouterr().err.splitlines() == [
-        "otel-ml evaluate: no labelled prediction of 'froud' in this window",
-        "otel-ml evaluate: no labelled prediction of 'fraud' in this window",
+        "otel-ml evaluate: no labelled prediction of 'froud' in this window; the store has fraud 1 primary",
+        "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has fraud 1 primary",
     ]
 
 

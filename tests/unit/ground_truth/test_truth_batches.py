@@ -77,14 +77,14 @@ def test_a_batch_of_one_answers_to_both_ids(truth, request, mode, record):
 
 @pytest.mark.parametrize("names", [("b", "b.0"), ("b.0", "b")])
 def test_labels_of_a_batch_of_one_may_come_first(truth, emitted, names):
-    """They wait under either id; the first is joined, the others are duplicates or revised."""
+    """They wait under either id; the older is joined, the newer one revises it."""
     assert [truth.record_label(name, label, at) for name, label, at in zip(names, (1, 0), (950, 960), strict=True)] == [
         "waiting",
         "waiting",
     ]
     log(truth, "b.0", batch_id="b", batch_rows=1)
     truth.flush()
-    assert [truth.record_label(name, 1) for name in ("b", "b.0")] == ["duplicate", "duplicate"]
+    assert [truth.record_label(name, 0) for name in ("b", "b.0")] == ["duplicate", "duplicate"]
     states = {key[-1]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.labels" and value}
     assert states == {"waiting": 2, "matched": 1, "revised": 1, "duplicate": 2}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import numpy as np
 import pytest
 from truth_rows import log
@@ -96,24 +94,3 @@ def test_each_prediction_has_the_classes_of_its_time(truth):
     log(truth, "new", classes=["0", "1", "2"])
     truth.flush()
     assert [truth.record_label(name, 2) for name in ("old", "new")] == ["failed", "matched"]
-
-
-def test_a_store_of_an_earlier_version_can_be_used(tmp_path, emitted):
-    """Missing tables and columns are added, and its predictions can be labelled."""
-    url = f"sqlite:///{tmp_path}/old.db"
-    first = GroundTruth(url, meter=emitted.meter, logger=emitted.logger)
-    log(first, "old")
-    first.close()
-    with sqlite3.connect(tmp_path / "old.db") as connection:
-        for statement in (
-            "ALTER TABLE otel_ml_predictions DROP COLUMN classes",
-            "DROP TABLE otel_ml_classes",
-            "DROP TABLE otel_ml_aliases",
-        ):
-            connection.execute(statement)
-    connection.close()
-    again = GroundTruth(url, meter=emitted.meter, logger=emitted.logger)
-    log(again, "new", classes=TWO)
-    again.flush()
-    assert again.record_labels([("old", 1), ("new", True)]) == {"matched": 2}
-    again.close()

@@ -53,7 +53,6 @@ def test_a_label_may_come_before_its_prediction(truth, emitted):
     """It waits, and is joined once when the prediction is written."""
     assert truth.record_label("p1", 1, at=950) == "waiting"
     assert truth.record_label("p1", 1) == "duplicate"
-    assert truth.record_label("p1", 0) == "revised"
     log(truth, "p1")
     assert truth.flush()
     found = emitted.metrics()
@@ -61,14 +60,13 @@ def test_a_label_may_come_before_its_prediction(truth, emitted):
     assert {key[1:]: value for key, value in found.items() if key[0] == "ml.eval.labels" and value} == {
         ("waiting",): 1,
         ("duplicate",): 1,
-        ("revised",): 1,
         (*MODEL, "matched"): 1,
     }
     assert truth.record_label("p1", 1) == "duplicate"
 
 
-def test_the_first_label_counts(truth, emitted):
-    """A repeated label changes nothing; a different one is counted as revised."""
+def test_the_first_label_is_counted_live_and_the_latest_in_figures(truth, emitted):
+    """A repeated label changes nothing; a different one replaces the first, and its event shows it on the trace."""
     log(truth, "p1")
     truth.flush()
     states = [truth.record_label("p1", label) for label in (1, 1.0, np.int64(1), "1", 0)]
@@ -76,7 +74,8 @@ def test_the_first_label_counts(truth, emitted):
     found = emitted.metrics()
     assert [found[("ml.eval.labels", *MODEL, state)] for state in ("matched", "duplicate", "revised")] == [1, 3, 1]
     assert sum(value for key, value in found.items() if key[0] == "ml.eval.outcomes") == 1
-    assert len(emitted.events()) == 1
+    assert [event.attributes["ml.label.value"] for event in emitted.events()] == ["1", "0"]
+    assert truth.compute_metrics(0, 2000, model="fraud")["accuracy"] == 0.0
 
 
 def test_an_id_that_is_used_again_keeps_its_first_prediction(truth, emitted):
@@ -150,18 +149,36 @@ def test_classes_are_bounded(truth, emitted):
     assert found["__unseen__", "__other__"] == 1
 
 
-def test_models_are_bounded(truth, emitted, caplog):
-    """Labels of the ninth model are joined but not counted, and one line is logged."""
-    for position in range(10):
-        log(truth, f"p{position}", model=f"m{position}")
+def test_series_of_a_meter_that_never_forgets_are_bounded(truth, emitted, caplog):
+    """19 binary models fill the score bins of an SDK's meter; further ones have outcomes, and one line says why."""
+    for position in range(25):
+        log(truth, f"p{position}", model=f"m{position:02d}")
     truth.flush()
-    assert truth.record_labels((f"p{position}", 1) for position in range(10)) == {"matched": 10}
-    models = {key[1] for key in emitted.metrics() if key[0] == "ml.eval.outcomes"}
-    assert models == {f"m{position}" for position in range(8)}
+    assert truth.record_labels((f"p{position}", 1) for position in range(25)) == {"matched": 25}
+    found = emitted.metrics()
+    assert len({key[1] for key in found if key[0] == "ml.eval.outcomes"}) == 25
+    assert {key[1] for key in found if key[0] == "ml.eval.score_bin"} == {f"m{position:02d}" for position in range(19)}
     assert [record.message for record in caplog.records] == [
-        "otel-ml: labels of more than 8 models in one process are not counted live"
+        (
+            "otel-ml: ml.eval.score_bin has no room for further models or classes: the SDK of this process keeps 2,000 "
+            "series of a metric and never forgets one; with otel_ml.configure() there is no such limit"
+        )
     ]
-    assert len(emitted.events()) == 10
+    assert len(emitted.events()) == 25
+
+
+def test_models_beyond_the_bound_of_such_a_meter_are_counted_together(truth, emitted, caplog):
+    """A line names them."""
+    for position in range(258):
+        log(truth, f"p{position}", model=f"m{position}", task="regression", predicted=None, value=1.0, score=None)
+    truth.flush()
+    truth.record_labels((f"p{position}", 1) for position in range(258))
+    found = {key[1]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.predictions"}
+    assert (len(found), found["__other__"], found["m255"]) == (257, 2, 1)
+    assert caplog.records[0].message == (
+        "otel-ml: more than 256 models have labels at once, so the live performance of m256 1 primary is counted as "
+        "__other__: the SDK of this process never forgets one"
+    )
 
 
 def test_scores_outside_0_to_1_have_no_bin(truth, emitted, caplog):

@@ -17,14 +17,16 @@ def test_a_row_is_read_back_as_the_prediction_that_was_stored(classes):
     """All fields that the store keeps are the same after a round trip."""
     prediction = LOGGED._replace(id="p", classes=classes)
 
-    assert from_row(to_row(prediction).columns(), classes) == prediction
+    stored = to_row(prediction).columns()
+
+    assert from_row([stored[name] for name in COLUMNS], classes) == prediction
 
 
 def test_the_table_has_the_columns_of_a_row():
-    """The table has a column for each kept field, and three for the label."""
+    """The table has a column for each kept field, and three for the label, and one for repetitions."""
     columns = set(Tables(sa).predictions.columns.keys())
 
-    assert columns == {*COLUMNS, "classes", "label", "number", "labeled_at"}
+    assert columns == {*COLUMNS, "classes", "label", "number", "labeled_at", "repeated"}
 
 
 def test_a_row_is_plain_and_bounded():

@@ -96,7 +96,7 @@ def test_a_broken_store_fails_labels_without_raising(truth, tmp_path, caplog):
     (tmp_path / "predictions.db").write_bytes(b"no database" * 1000)
     for leftover in tmp_path.glob("predictions.db-*"):
         leftover.unlink()
-    truth._store.forget_connections()
+    truth._database.forget_connections()
     assert truth.record_label("p1", 1) == "failed"
     assert "labels were not recorded: prediction store sqlite:///" in caplog.text
     with pytest.raises(StoreError, match="not a database"):
@@ -173,7 +173,7 @@ def test_close_is_safe_twice_and_before_the_start(url):
 def test_a_row_that_the_store_refuses_takes_no_other_with_it():
     """The writer continues after an unexpected error and counts the dropped rows."""
     _guard.reset()
-    written = []
+    written, refused = [], []
 
     def write(batch):
         if "bad" in batch:
@@ -181,14 +181,14 @@ def test_a_row_that_the_store_refuses_takes_no_other_with_it():
         written.extend(batch)
         return True
 
-    writer = BatchWriter(write, size=10)
+    writer = BatchWriter(write, size=10, refuse=lambda reason, items: refused.append((reason, items)))
     writer.offer("bad")
     assert writer.flush(10)
     writer.offer("good")
-    assert (writer.flush(10), written, writer.dropped, _guard.counts()) == (
+    assert (writer.flush(10), written, refused, _guard.counts()) == (
         True,
         ["good"],
-        1,
+        [("invalid", ["bad"])],
         {"ground_truth.write": 1},
     )
     assert writer.close(10)
@@ -202,10 +202,11 @@ def test_an_unreachable_store_is_tried_again_until_the_writer_is_closed():
         tried.set()
         return False
 
-    writer = BatchWriter(write, size=10)
+    refused = []
+    writer = BatchWriter(write, size=10, refuse=lambda reason, items: refused.append((reason, items)))
     writer.offer("a")
     assert tried.wait(10)
-    assert (writer.close(0.1), writer.dropped) == (False, 1)
+    assert (writer.close(0.1), refused) == (False, [("closed", ["a"])])
 
 
 def test_idle_work_runs_between_batches():

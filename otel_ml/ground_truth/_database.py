@@ -1,0 +1,185 @@
+"""The database of a store, SQLite or PostgreSQL, through SQLAlchemy Core: connections and transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+
+from otel_ml import _extras
+from otel_ml.ground_truth._migration import is_former, migrate
+from otel_ml.ground_truth._tables import PREDICTIONS, Tables
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+BUSY_SECONDS: Final = 10
+"""How long one process waits for another one's write to the same SQLite file."""
+_MIGRATION_WAITS: Final = 30
+"""How often a process that opens the store waits so long while another one changes tables of an earlier version."""
+_LOCK_KEY: Final = 0x07E1_0001
+"""Advisory lock under which PostgreSQL writes one transaction at a time, as SQLite does by itself."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot be used; the message says why and what to do."""
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+        """Whether a later attempt may succeed: the database is locked, full or unreachable."""
+
+
+class StoreDatabase:
+    """Connections to the database of a store, which bring its tables to the present form before they write.
+
+    Args:
+        url: Where the database is.
+        read_only: Whether nothing may be written, not even tables.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        sa = self.sa = _sqlalchemy()
+        self._read_only = read_only
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise StoreError(f"not a database URL: {url!r}; such as sqlite:///predictions.db") from None
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        if not self._is_sqlite and parsed.get_backend_name() != "postgresql":
+            raise StoreError(
+                f"{parsed.get_backend_name()} is not supported: sqlite:///FILE or postgresql+psycopg://..."
+            )
+        try:
+            self._engine = self._make_engine(parsed)
+        except ImportError as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == parsed.get_driver_name():
+                raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
+            raise StoreError(f"the driver of {parsed.drivername} cannot be imported: {_extras.cause(error)}") from None
+        except sa.exc.NoSuchModuleError as error:
+            raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
+        self.tables = Tables(sa)
+        self._has_tables = False
+        self._place = self._engine.url.render_as_string(hide_password=True)
+
+    def open(self) -> None:
+        """Makes the missing tables, or checks that they are there if the database is only read.
+
+        Raises:
+            StoreError: The database cannot be reached, the file is not a database, or it is no store to read.
+        """
+        if not self._read_only:
+            self._open_to_write()
+            return
+        with self.reading() as connection:
+            inspector = self.sa.inspect(connection)
+            if not inspector.has_table(PREDICTIONS):
+                raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
+            if all(column["name"] != "repeated" for column in inspector.get_columns(PREDICTIONS)):
+                self.tables = Tables(self.sa, counts_repeated=False)
+
+    def _open_to_write(self) -> None:
+        for left in reversed(range(_MIGRATION_WAITS)):
+            try:
+                with self.writing():
+                    return
+            except StoreError as error:  # noqa: PERF203 - each attempt has its own
+                if not error.is_transient or not left or not self._is_former():
+                    raise
+
+    def _is_former(self) -> bool:
+        """Whether the tables are those of an earlier version, which another process may be changing now."""
+        with self.reading() as connection:
+            return is_former(self.sa.inspect(connection), PREDICTIONS)
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that excludes all other writers, and is committed at the end."""
+        if self._read_only:
+            raise StoreError(f"prediction store {self._place}: it was opened to be read only")
+        with self.reading() as connection:
+            if self._is_sqlite:
+                # the lock is taken at the start: a read that becomes a write later would fail instead of waiting
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(self.sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            if not self._has_tables:
+                migrate(self.sa, self.tables, connection)
+            yield connection
+            connection.commit()
+            self._has_tables = True
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that is rolled back unless committed; no spans of an instrumented SQLAlchemy."""
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except self.sa.exc.SQLAlchemyError as error:
+            transient = (self.sa.exc.OperationalError, self.sa.exc.InterfaceError, self.sa.exc.TimeoutError)
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise StoreError(
+                f"prediction store {self._place}: {reason}", is_transient=isinstance(error, transient)
+            ) from error
+        finally:
+            detach(token)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def forget_connections(self) -> None:
+        """In a forked child: drops the parent's connections without touching them, not even to close them."""
+        self._engine.dispose(close=False)
+
+    def insert(self, table: sa.Table) -> Any:
+        """Returns an insert of the dialect, which can say what to do with a known key."""
+        if self._is_sqlite:
+            from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+            return sqlite_insert(table)
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table)
+
+    def execute_many(self, connection: sa.Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+        """Executes a statement with each row of plain values by the driver itself, at half the cost of SQLAlchemy."""
+        compiled = statement.compile(dialect=self._engine.dialect, column_keys=list(rows[0]))
+        names = compiled.positiontup
+        values = list(rows) if names is None else [tuple(row[name] for name in names) for row in rows]
+        connection.exec_driver_sql(str(compiled), values)
+
+    def _make_engine(self, url: sa.URL) -> sa.Engine:
+        create_engine, listen = self.sa.create_engine, self.sa.event.listen
+        if not self._is_sqlite:
+            pooled: sa.Engine = create_engine(
+                url, pool_size=2, max_overflow=4, pool_pre_ping=True, pool_timeout=BUSY_SECONDS
+            )
+            return pooled
+        if url.database in {None, "", ":memory:"}:
+            raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
+        engine: sa.Engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+        listen(engine, "connect", _forbid_writing if self._read_only else _prepare_sqlite)
+        return engine
+
+
+def _sqlalchemy() -> Any:
+    try:
+        return _extras.load("sqlalchemy", "ground-truth", package="SQLAlchemy")
+    except ImportError as error:
+        raise StoreError(str(error)) from error
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _forbid_writing(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()

@@ -1,0 +1,102 @@
+"""Labels as people hold them: tuples, mappings, Series and frames become rows, and rows become stored labels."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import repeat
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from otel_ml import _guard
+from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._values import class_text, line, number
+from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel, seconds
+from otel_ml.ground_truth._rows import ID_LENGTH
+
+Moment: TypeAlias = float | str | dt.date
+"""Seconds since the epoch, an ISO 8601 text, a date or a datetime."""
+Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
+_NO_LABEL: Final = StoredLabel("", "", None, 0.0)
+_IDS: Final = ("prediction_id", "id")
+_FRAMES: Final = frozenset({"pandas", "polars", "arrow"})
+
+
+class GivenLabel(NamedTuple):
+    """One label as it was given."""
+
+    prediction_id: object
+    label: object
+    at: object = None
+    model: object = None
+
+
+_UNREAD: Final = GivenLabel(None, None)
+"""What stands for something that is no label."""
+
+
+def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
+    """Yields the labels of any container that people hold them in; one that is not understood is one unread label."""
+    family = kind(labels)
+    if family in _FRAMES:
+        rows = _of_frame(labels)
+    elif family in {"series", "polars_series"}:
+        rows = map(GivenLabel, labels.index.tolist(), labels.tolist()) if family == "series" else iter([_UNREAD])
+    elif isinstance(labels, Mapping):
+        rows = (GivenLabel(name, label) for name, label in labels.items())
+    elif isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+        rows = iter([_UNREAD])
+    else:
+        rows = map(_of_row, labels)
+    for row in rows:
+        yield row if row.model is not None or model is None else row._replace(model=model)
+
+
+def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
+    """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
+    name = line(row.prediction_id, ID_LENGTH)
+    value = _guard.call("ground_truth.read_label", class_text, row.label)
+    model = ANY_MODEL if row.model is None else line(row.model)
+    if not name or value is None or model is None:
+        return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
+    try:
+        at = clock() if row.at is None else seconds(row.at)
+    except (ValueError, OverflowError, OSError):
+        return LabelOutcome("failed", _NO_LABEL, reason=NO_MOMENT)
+    return LabelOutcome("waiting", StoredLabel(name, value, number(row.label), at, model))
+
+
+def _of_row(row: object) -> GivenLabel:
+    """Reads a tuple, a list, an array or a mapping; a text is never taken apart."""
+    named = pairs(row, 100)
+    if named is not None:
+        return _of_names(dict(named[0]))
+    found = sequence(row, len(GivenLabel._fields))
+    if found is None or not 2 <= found[1] <= len(GivenLabel._fields):
+        return _UNREAD
+    return GivenLabel(*found[0])
+
+
+def _of_names(values: Mapping[Any, Any]) -> GivenLabel:
+    name = next((name for name in _IDS if name in values), None)
+    if name is None or "label" not in values:
+        return _UNREAD
+    return GivenLabel(values[name], values["label"], values.get("at"), values.get("model"))
+
+
+def _of_frame(frame: Any) -> Iterator[GivenLabel]:
+    """Reads a frame of pandas or polars, or a table of arrow, by the names of its columns."""
+    names = list(getattr(frame, "column_names", None) or frame.columns)
+    columns = {name: _cells(frame[name]) for name in (*_IDS, "label", "at", "model") if name in names}
+    prediction_id = next((columns[name] for name in _IDS if name in columns), None)
+    if prediction_id is None or "label" not in columns:
+        return iter([_UNREAD])
+    return map(
+        GivenLabel, prediction_id, columns["label"], columns.get("at", repeat(None)), columns.get("model", repeat(None))
+    )
+
+
+def _cells(column: Any) -> list[Any]:
+    for method in ("to_pylist", "to_list"):
+        if hasattr(column, method):
+            return list(getattr(column, method)())
+    return list(column)

@@ -1,0 +1,56 @@
+"""Brings the tables of an earlier version to the present form, in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml.ground_truth._records import ANY_MODEL
+from otel_ml.ground_truth._tables import PREDICTIONS, Tables
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_FORMER: Final = "_former"
+"""What the name of a table that is replaced ends with during the transaction."""
+
+
+def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
+    """Creates missing tables, and replaces those that an earlier version kept under the id alone.
+
+    The caller holds the lock of all writers and commits, so that other processes see either all of it or nothing.
+    """
+    inspector = sqlalchemy.inspect(connection)
+    former = {
+        table: {column["name"] for column in inspector.get_columns(table.name)}
+        for table in tables.keyed
+        if is_former(inspector, table.name)
+    }
+    for table in former:
+        for index in inspector.get_indexes(table.name):
+            connection.execute(sqlalchemy.schema.DDL(f"DROP INDEX {index['name']}"))
+        connection.execute(sqlalchemy.schema.DDL(f"ALTER TABLE {table.name} RENAME TO {table.name}{_FORMER}"))
+    tables.create(connection)
+    for table, names in former.items():
+        connection.execute(sqlalchemy.text(_copy(tables, table, names)))
+    for table in former:
+        connection.execute(sqlalchemy.schema.DDL(f"DROP TABLE {table.name}{_FORMER}"))
+
+
+def is_former(inspector: Any, name: str) -> bool:
+    """Whether a table exists, and is one that an earlier version kept under the id alone."""
+    return inspector.has_table(name) and len(inspector.get_pk_constraint(name)["constrained_columns"]) == 1
+
+
+def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
+    """Returns the statement that copies the rows of a former table with these columns."""
+    former = f"{table.name}{_FORMER}"
+    taken = ", ".join(sorted(names))
+    if table is tables.waiting:
+        return f"INSERT INTO {table.name} ({taken}, model) SELECT {taken}, '{ANY_MODEL}' FROM {former}"  # noqa: S608
+    if table is tables.aliases:
+        return (
+            f"INSERT INTO {table.name} (id, model, version, role, leads_to, predicted_at) "  # noqa: S608
+            "SELECT a.id, p.model, p.version, p.role, a.leads_to, a.predicted_at "
+            f"FROM {former} a JOIN {PREDICTIONS} p ON p.id = COALESCE(a.leads_to, a.id || '.0')"
+        )
+    return f"INSERT INTO {table.name} ({taken}) SELECT {taken} FROM {former}"  # noqa: S608 - names of our own

@@ -1,0 +1,61 @@
+"""What is said, once, about predictions and labels that are not taken as they came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ml import _guard
+from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL, REPEATED
+from otel_ml.ground_truth._records import NO_CLASS, NO_MOMENT, SEVERAL_MODELS, UNREADABLE, LabelOutcome
+
+_CLASSES_NAMED: Final = 10
+"""Declared classes that a log line names."""
+_REFUSED: Final = {
+    QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored",
+    CLOSED: "the prediction store is closed: predictions are not stored",
+    INVALID: "a prediction without an id was not stored",
+}
+_FAILED: Final = {
+    UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping",
+    NO_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
+    "ISO 8601 text",
+    SEVERAL_MODELS: "a label was not recorded: several models use its id, and it settles one of them: "
+    "name it, record_label(..., model=...)",
+}
+
+
+def warn_of_refusal(reason: str, prediction: LoggedPrediction) -> None:
+    """Says once that predictions are not stored, and how to avoid it."""
+    if reason == REPEATED:
+        name = f"{prediction.model} {prediction.version} {prediction.role}"
+        _guard.warn_few(
+            "ground_truth.repeated",
+            name,
+            f"otel-ml: {name} predicts under the same id again: only the first prediction of an id is stored; "
+            "make ids unique (id= of the model or of the call), such as <customer>/<day>",
+            "otel-ml: further models predict under the same id again: only the first prediction of an id is stored",
+        )
+    elif reason in _REFUSED:
+        _guard.warn_once(f"ground_truth.refused.{reason}", f"otel-ml: {_REFUSED[reason]}")
+
+
+def warn_of_label(outcome: LabelOutcome) -> None:
+    """Says once why labels fail or wait, where the caller could not find out otherwise."""
+    if outcome.names_batch:
+        _guard.warn_once(
+            "ground_truth.batch",
+            "otel-ml: a label names a batch of several rows, and waits: "
+            "label each row under its own id, <id>.0, <id>.1, ...",
+        )
+    if outcome.reason in _FAILED:
+        _guard.warn_once(f"ground_truth.label.{outcome.reason}", f"otel-ml: {_FAILED[outcome.reason]}")
+    for one in outcome.settled:
+        if one.reason == NO_CLASS:
+            declared = one.prediction.classes or ()
+            some = ", ".join(declared[:_CLASSES_NAMED]) + (", ..." * (len(declared) > _CLASSES_NAMED))
+            _guard.warn_once(
+                f"ground_truth.classes.{one.prediction.model}",
+                f"otel-ml: the label {one.label.label!r} is not a declared class of model {one.prediction.model!r} "
+                f"({some}): such labels are not recorded",
+            )

@@ -1,0 +1,154 @@
+"""Labels come in whatever people hold them in, and are read for what they are or refused with a reason.
+
+Sources: label-sleuth/label-sleuth#499 (labels whose ids are integers cannot be uploaded), deepchecks/monitoring#309 (labels
+in bulk, with an error for each that is wrong), pandas-dev/pandas#22450 and #29779 (a moment of pandas without a zone is UTC,
+one of Python is local time), gusutabopb/aioinflux#11 (which of them is meant).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import otel_ml
+from otel_ml.testing import InMemoryTelemetry
+
+
+@pytest.fixture
+def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=made)
+    for name in ("p1", "p2"):
+        model.record({}, prediction=1, id=name)
+    made.flush()
+    yield made
+    made.close()
+
+
+COLUMNS: dict[str, list[Any]] = {"prediction_id": ["p1", "p2"], "label": [1, 0]}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"p1": 1, "p2": 0},
+        [("p1", 1), ["p2", 0]],
+        zip(["p1", "p2"], [1, 0], strict=True),
+        [("p1", 1, time.time()), ("p2", 0, None, "m")],
+        [{"prediction_id": "p1", "label": 1}, {"id": "p2", "label": 0, "model": "m"}],
+        pd.Series([1, 0], index=["p1", "p2"]),
+        pd.Series({"p1": True, "p2": False}),
+        pd.DataFrame(COLUMNS),
+        pd.DataFrame({"label": [1.0, 0.0], "id": ["p1", "p2"], "other": [None, None]}),
+        pd.DataFrame(COLUMNS).assign(at=pd.Timestamp("2026-06-01", tz="UTC"), model="m"),
+        pa.table(COLUMNS),
+        np.array([["p1", "1"], ["p2", "0"]]),
+    ],
+    ids=lambda labels: type(labels).__name__,
+)
+def test_labels_are_read_for_what_they_are(truth: otel_ml.GroundTruth, labels: Any) -> None:
+    """Tuples, mappings, Series, frames and arrays: each label finds its prediction."""
+    assert truth.record_labels(labels) == {"matched": 2}
+    assert truth.compute_metrics(0, 4e9, model="m", by="predicted_at")["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "p1",
+        b"p1",
+        17,
+        None,
+        ["p1"],
+        [b"p1"],
+        [("p1",)],
+        [("p1", 1, None, "m", "more")],
+        [{"p1": 1}],
+        [None],
+        pd.DataFrame({"order": ["p1"], "truth": [1]}),
+        [("p1", None)],
+    ],
+    ids=repr,
+)
+def test_what_is_no_label_is_refused_with_a_reason(
+    truth: otel_ml.GroundTruth, labels: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text is never split into an id and a label, and nothing is stored under an id that nobody gave."""
+    assert truth.record_labels(labels) == {"failed": 1}
+    assert (truth.account().failed, truth.account().waiting) == ({"unreadable": 1}, 0)
+    assert [record.message for record in caplog.records if "label" in record.message] == [
+        "otel-ml: a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping"
+    ]
+
+
+NOON = dt.datetime(2026, 6, 1, 12)  # noqa: DTZ001 - without a zone
+UTC = NOON.replace(tzinfo=dt.timezone.utc).timestamp()
+HERE = UTC + 4 * 3600
+"""In New York."""
+
+
+@pytest.fixture
+def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (NOON, HERE),
+        (pd.Timestamp(NOON), HERE),
+        (np.datetime64(NOON), HERE),
+        ("2026-06-01T12:00:00", HERE),
+        ("2026-06-01 12:00:00", HERE),
+        (pd.Timestamp(NOON, tz="UTC"), UTC),
+        ("2026-06-01T12:00:00Z", UTC),
+        ("2026-06-01T14:00:00+02:00", UTC),
+        (UTC, UTC),
+        (np.float64(UTC), UTC),
+        (int(UTC), UTC),
+        (dt.date(2026, 6, 1), HERE - 12 * 3600),
+        ("2026-06-01", HERE - 12 * 3600),
+    ],
+    ids=repr,
+)
+@pytest.mark.usefixtures("new_york")
+def test_a_moment_means_the_same_in_every_form(truth: otel_ml.GroundTruth, moment: Any, expected: float) -> None:
+    """Without a zone it is local time, whatever library it comes from; windows take the same forms."""
+    assert truth.record_label("p1", 1, moment) == "matched"
+    assert truth.compute_metrics(expected, expected + 1, model="m")["labelled"] == 1
+    assert truth.compute_metrics(moment, expected + 1, model="m")["labelled"] == 1
+
+
+@pytest.mark.parametrize("moment", ["yesterday", float("nan"), pd.NaT, True, [1], "2026-13-01", 10**400], ids=repr)
+def test_what_is_no_moment_is_said_to_be_none(
+    truth: otel_ml.GroundTruth, moment: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason names the moment, not the label."""
+    assert truth.record_label("p1", 1, moment) == "failed"
+    assert truth.account().failed == {"moment": 1}
+    assert "its at= is neither seconds since the epoch nor a datetime nor an ISO 8601 text" in caplog.text
+
+
+def test_ids_that_are_numbers_are_found(tmp_path: Path) -> None:
+    """Python's, numpy's and those of a column of whole numbers are the same id, as number and as text."""
+    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
+    for number in range(4):
+        model.record({}, prediction=1, id=number)
+    truth.flush()
+
+    assert [truth.record_label(name, 1) for name in (0, np.int64(1), "2")] == ["matched"] * 3  # type: ignore[arg-type]
+    assert truth.record_labels(pd.DataFrame({"id": [3], "label": [1]})) == {"matched": 1}
+    truth.close()

@@ -1,0 +1,191 @@
+"""A database that an earlier version made goes on, whoever opens it first; a command that reads changes nothing.
+
+Sources: Abilityai/trinity#537, MemMachine/MemMachine#1570 and NousResearch/hermes-agent#20842 (several processes that start
+at once and change one table: one of them dies, or finds it half changed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import otel_ml
+from otel_ml.cli import main
+from otel_ml.ground_truth import LoggedPrediction, StoreError, _database
+
+ROOT = Path(__file__).parents[2]
+NOW = time.time()
+
+FORMER = """
+CREATE TABLE otel_ml_predictions (
+    id TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, role TEXT NOT NULL, task TEXT NOT NULL, positive TEXT,
+    predicted_at DOUBLE NOT NULL, predicted TEXT, value DOUBLE, score DOUBLE, trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL, sampled BOOLEAN NOT NULL{classes}, label TEXT, number DOUBLE, labeled_at DOUBLE,
+    PRIMARY KEY (id));
+CREATE INDEX otel_ml_predictions_predicted_at ON otel_ml_predictions (model, predicted_at);
+CREATE INDEX otel_ml_predictions_labeled_at ON otel_ml_predictions (model, labeled_at);
+CREATE TABLE otel_ml_waiting_labels (
+    id TEXT NOT NULL, label TEXT NOT NULL, number DOUBLE, labeled_at DOUBLE NOT NULL, PRIMARY KEY (id));
+"""
+ALIASES = """
+CREATE TABLE otel_ml_aliases (id TEXT NOT NULL, leads_to TEXT, predicted_at DOUBLE NOT NULL, PRIMARY KEY (id));
+CREATE INDEX ix_otel_ml_aliases_predicted_at ON otel_ml_aliases (predicted_at);
+CREATE TABLE otel_ml_classes (id TEXT NOT NULL, names TEXT NOT NULL, PRIMARY KEY (id));
+INSERT INTO otel_ml_aliases VALUES ('batch', 'batch.0', 1), ('large', NULL, 1);
+INSERT INTO otel_ml_classes VALUES ('key', '["0", "1"]');
+"""
+
+
+def row(name: str, model: str = "fraud", label: str | None = None) -> tuple[object, ...]:
+    number, labeled_at = (None, None) if label is None else (float(label), NOW - 30)
+    made = (name, model, "1", "primary", "binary", "1", NOW - 60, "1", None, 0.9, "0" * 32, "0" * 16, True)
+    return (*made, label, number, labeled_at)
+
+
+def make_former(path: Path, *, oldest: bool = False, rows: int = 0) -> str:
+    """Makes a database as the earlier version left it, or the version before that."""
+    stored = [row("labelled", label="1"), row("open"), row("batch.0"), row("large.0"), row("large.1")]
+    stored += [row(f"more-{number}") for number in range(rows)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(FORMER.format(classes="" if oldest else ", classes TEXT"))
+        if not oldest:
+            connection.executescript(ALIASES)
+        names = "id model version role task positive predicted_at predicted value score trace_id span_id sampled "
+        columns = f"{names}label number labeled_at".replace(" ", ", ")
+        marks = ", ".join("?" * len(stored[0]))
+        connection.executemany(f"INSERT INTO otel_ml_predictions ({columns}) VALUES ({marks})", stored)
+        connection.execute("INSERT INTO otel_ml_waiting_labels VALUES ('early', '1', 1.0, ?)", [NOW - 30])
+        if not oldest:
+            connection.execute("UPDATE otel_ml_predictions SET classes = 'key'")
+    return f"sqlite:///{path}"
+
+
+def predict(truth: otel_ml.GroundTruth, name: str, model: str = "fraud", role: str = "primary") -> None:
+    truth.log_prediction(
+        LoggedPrediction(name, model, "1", role, "binary", "1", NOW - 50, "1", None, 0.9, 1, 2, True, ("0", "1"))
+    )
+
+
+@pytest.mark.parametrize("oldest", [False, True])
+def test_a_store_of_an_earlier_version_goes_on(tmp_path: Path, oldest: bool) -> None:
+    """Its predictions, labels, waiting labels and further ids are there, and the new key holds from now on."""
+    truth = otel_ml.GroundTruth(make_former(tmp_path / "old.db", oldest=oldest))
+    for role in ("primary", "shadow"):
+        predict(truth, "early", role=role)
+    predict(truth, "labelled", role="shadow")
+    predict(truth, "open", model="churn")
+    predict(truth, "open")
+    truth.flush()
+
+    ids = ("labelled", "early", "open", "batch", "large")
+    expected = ["duplicate", "duplicate", "failed", "waiting" if oldest else "matched", "waiting"]
+    assert [truth.record_label(name, 1) for name in ids] == expected
+    assert truth.record_label("open", 1, model="fraud") == "matched"
+    assert [truth.compute_metrics(0, 4e9, model="fraud", role=role)["labelled"] for role in ("primary", "shadow")] == [
+        3 if oldest else 4,
+        2,
+    ]
+    assert truth.account().refused == {"repeated": 1}
+    truth.close()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == {f"otel_ml_{name}" for name in ("predictions", "waiting_labels", "aliases", "classes")}
+
+
+PROCESS = """
+import sys
+from otel_ml.ground_truth import GroundTruth
+truth = GroundTruth(sys.argv[1])
+print(truth.record_labels((f"more-{number}", 1) for number in range(2000)).get("matched", 0))
+truth.close()
+"""
+
+
+def test_several_processes_open_it_at_once(tmp_path: Path) -> None:
+    """One of them changes the tables, the others wait; each prediction is labelled once, and none is lost."""
+    url = make_former(tmp_path / "old.db", rows=2000)
+    command = [sys.executable, "-W", "error", "-c", PROCESS, url]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    counts = []
+    for process in running:
+        with process:
+            counts.append(int(process.communicate(timeout=120)[0]))
+
+    assert [process.returncode for process in running] == [0] * 4
+    assert sum(counts) == 2000
+
+
+def test_a_process_waits_while_another_one_changes_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a write may; a lock on a store of the present form is still an error."""
+    monkeypatch.setattr(_database, "BUSY_SECONDS", 0.01)
+    url = make_former(tmp_path / "old.db")
+    tried: list[bool] = []
+
+    class Waiting(_database.StoreDatabase):
+        def _is_former(self) -> bool:
+            tried.append(super()._is_former())
+            if len(tried) == 2:
+                holder.execute("ROLLBACK")
+            return tried[-1]
+
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as holder:
+        holder.execute("PRAGMA journal_mode=WAL")
+        holder.execute("BEGIN IMMEDIATE")
+        Waiting(url).open()
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            Waiting(url).open()
+        holder.execute("ROLLBACK")
+
+    assert tried == [True, True, False]
+
+
+@pytest.mark.parametrize("oldest", [False, True])
+def test_evaluate_reads_it_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], oldest: bool
+) -> None:
+    """The file is the same, byte for byte."""
+    url = make_former(tmp_path / "old.db", oldest=oldest)
+    before = hashlib.sha256((tmp_path / "old.db").read_bytes()).hexdigest()
+
+    assert main(["evaluate", "--store", url, "--model", "fraud", "--by", "predicted_at"]) == 0
+    assert main(["evaluate", "--store", url, "--model", "fraud", "--role", "shadow"]) == 1
+    shown = capsys.readouterr()
+    assert "labelled   1\n" in shown.out
+    assert shown.err == (
+        "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has fraud 1 primary; "
+        "1 labels wait for a prediction\n"
+    )
+    assert hashlib.sha256((tmp_path / "old.db").read_bytes()).hexdigest() == before
+
+
+def test_evaluate_refuses_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A database of another tool gets no tables of ours, and keeps its journal mode."""
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    before = (tmp_path / "other.db").read_bytes()
+
+    assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/other.db", "--model", "fraud"]) == 2
+    assert capsys.readouterr().err.endswith("is not a prediction store: it has no table otel_ml_predictions\n")
+    assert (tmp_path / "other.db").read_bytes() == before
+
+
+def test_a_store_that_is_only_read_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Predictions and labels are refused with a line and counted."""
+    url = f"sqlite:///{tmp_path}/predictions.db"
+    otel_ml.GroundTruth(url).close()
+    truth = otel_ml.GroundTruth(url, read_only=True)
+    predict(truth, "a")
+
+    assert truth.flush()
+    assert truth.record_label("a", 1) == "failed"
+    assert (truth.account().refused, truth.account().failed) == ({"store": 1}, {"store": 1})
+    assert "it was opened to be read only" in caplog.text
+    truth.close()
