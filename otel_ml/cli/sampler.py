@@ -137,7 +137,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     why = sdk_reason(config)
     _say(
         f"{arguments.mode} mode, every {arguments.interval:g} s, "
-        f"to {config.metrics.address}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it"
+        f"to {_destination(config)}{f' through the SDK ({why})' if why else ''}; Ctrl-C ends it"
     )
     if why:
         _through_sdk(sampler, settings, stop, ended)
@@ -191,6 +191,12 @@ def _has_no_exporter(config: Config) -> bool:
     """Whether the metrics would leave by no exporter, scrape page or configuration file."""
     has_file = bool(os.environ.get(_CONFIG_FILE, "").strip())
     return not config.metrics.exporters and config.prometheus_port is None and not has_file
+
+
+def _destination(config: Config) -> str:
+    if config.prometheus_port is not None and not config.metrics.exporters:
+        return f"the scrape page on port {config.prometheus_port}"
+    return config.metrics.address
 
 
 def sdk_reason(config: Config) -> str:

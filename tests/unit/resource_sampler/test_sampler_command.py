@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -189,7 +193,7 @@ def test_a_configuration_file_without_a_reader_is_refused(tmp_path):
 
 def test_an_unknown_exporter_is_refused():
     """The message lists the known names."""
-    line = "metrics_exporter (OTEL_METRICS_EXPORTER) is 'datadog': use one of otlp, console, none"
+    line = "metrics_exporter (OTEL_METRICS_EXPORTER) is 'datadog': use one of otlp, console, none, prometheus"
     assert ended(OTEL_METRICS_EXPORTER="datadog") == (2, f"otel-ml sampler: {line}\n")
 
 
@@ -281,6 +285,29 @@ def test_through_the_sdk_it_samples_flushes_and_ends_too():
         sampler.communicate(timeout=60)
     assert first.endswith(" through the SDK (the exporter); Ctrl-C ends it\n")
     assert sampler.returncode == 0
+
+
+def test_the_exporter_prometheus_is_the_scrape_page():
+    """The readings are on the page, and the first line names it instead of an address that gets nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": str(port)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "otel_ml", "sampler", "--interval", "0.2"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as sampler:
+        first = sampler.stderr.readline()
+        page = ""
+        while "system_cpu_time" not in page:
+            assert sampler.poll() is None
+            time.sleep(0.1)
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                page = answer.read().decode()
+        sampler.send_signal(signal.SIGTERM)
+        sampler.communicate(timeout=60)
+    assert f"to the scrape page on port {port} through the SDK (the exporter, the scrape page)" in first
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
