@@ -23,7 +23,7 @@ from otel_ml.prediction._spec import (
     valid_time,
     valid_version,
 )
-from otel_ml.prediction._tracking import tracked
+from otel_ml.prediction.tracking._track import tracked
 from otel_ml.quality import ReferenceProfile, Schema
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -20,8 +20,8 @@ import pytest
 from starlette.responses import JSONResponse
 
 import otel_ml
-from otel_ml.prediction._signature import NEVER, USUAL
 from otel_ml.prediction.boundary._result_names import _NO_ANSWER, PREDICTION_WORDS, SCORE_WORDS
+from otel_ml.prediction.tracking._signature import NEVER, USUAL
 from otel_ml.quality import column_key
 from otel_ml.testing import InMemoryTelemetry
 

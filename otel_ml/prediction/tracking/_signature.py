@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from otel_ml._guard import attempt
 from otel_ml.config import ConfigError
-from otel_ml.prediction._annotations import (
+from otel_ml.prediction.boundary._feature_rows import PartialRow
+from otel_ml.prediction.tracking._annotations import (
     columns_declared,
     declared_column,
     has_own_type,
@@ -19,7 +20,6 @@ from otel_ml.prediction._annotations import (
     is_scalar,
     resolved_signature,
 )
-from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.quality import ColumnNames, column_key
 
 USUAL: Final = (

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from otel_ml import _guard
 from otel_ml.config import ConfigError
-from otel_ml.prediction._annotations import resolved_signature
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._signature import FeatureArguments, find_features
-from otel_ml.prediction._streams import Open, async_stream_of, follow, follow_async, stream_of
+from otel_ml.prediction.tracking._annotations import resolved_signature
+from otel_ml.prediction.tracking._signature import FeatureArguments, find_features
+from otel_ml.prediction.tracking._streams import Open, async_stream_of, follow, follow_async, stream_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
