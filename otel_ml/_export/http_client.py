@@ -25,7 +25,7 @@ _URL_SIGNS: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
 class HttpClient:
-    """Posts to one address, through a proxy if there is one. Redirects are not followed.
+    """Posts to one address, through a proxy if one is given. It follows no redirects.
 
     One thread at a time posts; any other may call `close`.
 
@@ -33,8 +33,8 @@ class HttpClient:
         url: Where to; ``http`` or ``https``.
         headers: Sent with every request.
         make_tls: Gives the context of each connection for ``https``; by default that of the system.
-        resolve: `socket.getaddrinfo`, or what answers like it.
-        proxy: Opens a tunnel for ``https`` and gets the whole address for ``http``.
+        resolve: `socket.getaddrinfo`, or a function like it.
+        proxy: Opens a tunnel for ``https``; for ``http`` it gets the request with the whole URL.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class HttpClient:
         with self._lock:
             if self._socket is None:
                 return
-            with suppress(OSError, AttributeError):  # no instance any more if gevent has replaced the class
+            with suppress(OSError, AttributeError):  # AttributeError: gevent has replaced the class since
                 # `SSLSocket.shutdown` would let the posting thread continue without encryption for a moment.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             if not self._is_posting:  # else the posting thread closes it: it may still read from the descriptor
@@ -225,7 +225,7 @@ def make_tls(authority: str | None, certificate: str | None, key: str | None) ->
     """Reads certificates again for each connection, so that renewed files are used.
 
     Args:
-        authority: A file of certificate authorities; None for those of `ca_bundle`, or of the system.
+        authority: A file of certificate authorities; None for those of `ca_bundle`, or else of the system.
         certificate: A file of the client's certificate, if it has one.
         key: A file of its key, if that is not in the certificate's.
 

@@ -28,7 +28,7 @@ class Ledger:
     """Those of ``in_flight`` that are in the spool. A process that replays what an earlier one left there enters it
     as produced."""
     folded: tuple[str, ...] = ()
-    """Of metrics: the models that have no series of their own now and share those of ``__other__``, ten at most."""
+    """Of metrics: the models that share the series of ``__other__`` now; ten are named."""
 
     def lost(self) -> int:
         """Returns how many records the first hop will never receive."""

@@ -1,4 +1,4 @@
-"""The proxy of an address and the bundle of certificate authorities, from the variables that `requests` reads, too."""
+"""The proxy and the certificate authorities of an address, from the variables that `requests` reads as well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_ml import _guard
 
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SYSTEMS: Final = frozenset({"darwin", "win32"})
-"""Those that have proxies in the settings of the system."""
+"""Platforms whose system settings may name a proxy."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -39,7 +39,7 @@ class ProxyError(OSError):
 def find_proxy(url: str) -> Proxy | None:
     """Returns the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for an address.
 
-    Loopback never has one. A proxy of another kind than HTTP is not used, and a line says so.
+    Loopback never has one. A proxy that does not speak HTTP is not used, and one line says so.
     """
     parts = urlsplit(url)
     if not _may_have_proxy() or _is_loopback(parts.hostname or "localhost"):
@@ -64,7 +64,7 @@ def ca_bundle() -> str | None:
         if path and Path(path).exists():
             return path
         if path:
-            _guard.warn_once(variable, f"otel-ml: {variable} names {path!r}, which does not exist: it is not used")
+            _guard.warn_once(variable, f"otel-ml: {variable} is not used: {path!r} does not exist")
     return None
 
 
@@ -98,6 +98,6 @@ def _authorization(parts: SplitResult) -> str | None:
 def _warn_of_unusable(scheme: str) -> None:
     _guard.warn_once(
         f"proxy {scheme}",
-        f"otel-ml: {scheme.upper()}_PROXY or ALL_PROXY names a proxy that is not used: only http:// ones are; "
-        "name one, or add the receiver to NO_PROXY",
+        f"otel-ml: the proxy in {scheme.upper()}_PROXY or ALL_PROXY is not used: its URL must begin with http://. "
+        "Name such a proxy, or add the receiver to NO_PROXY",
     )

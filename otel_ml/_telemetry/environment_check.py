@@ -33,7 +33,7 @@ _WORDS: Final = frozenset({"", "on", "off", "true", "false", "1", "0"})
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SHARE: Final = "OTEL_TRACES_SAMPLER_ARG"
 _RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
-_TABLE: Final = "the table in otel_ml/REFERENCE.md says what there is instead"
+_TABLE: Final = "the table in otel_ml/REFERENCE.md says what to use instead"
 _SHOWN: Final = 40
 """Characters of a name or a value that are shown."""
 _MANY: Final = 20
@@ -70,9 +70,10 @@ def misread_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def without_effect(environment: Mapping[str, str]) -> list[str]:
-    """Returns one line that names the variables of the SDK that are set and have no effect in own mode."""
+    """Returns one line that names the SDK's variables that are set but have no effect in own mode; else none."""
     names = [name for name in standard_environment.WITHOUT_EFFECT if environment.get(name, "").strip()]
-    return [f"without effect: {', '.join(names)} ({_TABLE})"] if names else []
+    verb = "has" if len(names) == 1 else "have"
+    return [f"{', '.join(names)} {verb} no effect: {_TABLE}"] if names else []
 
 
 def _misspelt(environment: Mapping[str, str]) -> list[str]:

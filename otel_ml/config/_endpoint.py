@@ -69,9 +69,11 @@ def without_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 
 def checked_headers(headers: Mapping[Any, Any], protocol: str) -> dict[str, str]:
-    """Returns the headers with lower-case names; raises ConfigError for one that the protocol cannot carry.
+    """Returns the headers with lower-case names.
 
-    With other characters every export would fail. No message shows a name or a value: either may hold a token.
+    Raises:
+        ConfigError: The protocol cannot carry a header, so that every export would fail. The message shows neither its
+            name nor its value: both may hold a token.
     """
     checked: dict[str, str] = {}
     for place, (key, value) in enumerate(headers.items(), 1):
@@ -95,7 +97,7 @@ def _is_name(key: str, protocol: str) -> bool:
 def _name_remedy(key: Any) -> str:
     text = key if isinstance(key, str) else ""
     if text[:1] in {"'", '"'}:
-        return "the quotes around the whole are part of it, so remove them"
+        return "remove the quotes around the whole value, which are part of this name"
     if ":" in text:
         return "write name=value, as in authorization=Bearer%20TOKEN, not name: value"
     return "use letters, digits, - and _ only"

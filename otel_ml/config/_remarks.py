@@ -1,4 +1,4 @@
-"""Settings that are valid and probably not meant: one line each, for the log and the doctor."""
+"""Settings that are valid but probably a mistake: one line each, for the log and for `otel-ml doctor`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SHORT_DELAY: Final = 0.05
 
 
 def remarks(config: Config) -> list[str]:
-    """Returns lines about units that were probably confused, and about parts of a URL that are left out."""
+    """Returns one line for each setting that is probably a mistake, such as milliseconds in place of seconds."""
     lines = []
     longest = max(getattr(config, signal).timeout for signal in SIGNALS)
     if longest > _LONG_TIMEOUT:
         lines.append(
             f"timeout ({ENV_OTLP}TIMEOUT) is {longest:g} seconds: it is in seconds, as in OpenTelemetry's own SDK for "
-            f"Python, not in milliseconds; set it to {longest / 1000:g} if you mean that"
+            f"Python, not in milliseconds; set it to {longest / 1000:g} if you meant milliseconds"
         )
     for argument, variable, shortest in (
         ("metric_export_interval", ENV_METRIC_INTERVAL, _SHORT_INTERVAL),

@@ -87,14 +87,14 @@ def test_a_value_that_an_attribute_can_hold_arrives(logged, given, expected):
     assert type(found["value"]) is type(expected)
 
 
-def test_what_stays_is_told_once_a_logger(logged, caplog):
+def test_values_left_out_are_named_once_for_each_logger(logged, caplog):
     """An object that no attribute can hold is named, with what can be sent."""
     found = logged(model=object(), ok=1, nothing=None)
     logging.getLogger("field.extras").warning("again", extra={"model": object()})
 
     assert found == {"ok": 1}
-    [line] = [line for line in caplog.messages if "stay in the process" in line]
-    assert "logger field.extras these stay in the process: model;" in line
+    [line] = [line for line in caplog.messages if "are not sent" in line]
+    assert "logger field.extras: these extra values are not sent: model. " in line
 
 
 def test_structures_are_bounded(logged):

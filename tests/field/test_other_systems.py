@@ -85,7 +85,7 @@ def test_what_needs_file_locks_says_so(tmp_path: Path) -> None:
         """,
     )
 
-    assert lines == ["spool_dir (OTEL_ML_SPOOL_DIR) needs file locks, which this system has not: leave it out"]
+    assert lines == ["spool_dir (OTEL_ML_SPOOL_DIR) needs file locks, which this system does not have: leave it out"]
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["sampler", "--once"], ["--help"]])

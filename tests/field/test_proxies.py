@@ -172,7 +172,7 @@ def test_a_bundle_that_does_not_exist_is_named(monkeypatch, authority, tls_serve
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
 
     assert post(f"https://127.0.0.1:{tls_server}").detail == "TLS failed"
-    assert [line for line in caplog.messages if "REQUESTS_CA_BUNDLE names '/nowhere/ca.pem'" in line] != []
+    assert [line for line in caplog.messages if "REQUESTS_CA_BUNDLE is not used: '/nowhere/ca.pem'" in line] != []
 
 
 def test_a_proxy_that_refuses_is_named(monkeypatch):

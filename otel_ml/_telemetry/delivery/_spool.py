@@ -54,7 +54,7 @@ class Spool:
         self._lock = threading.Lock()
         if not _locks.are_available():
             raise ConfigError(
-                f"spool_dir ({semconv.ENV_SPOOL_DIR}) needs file locks, which this system has not: leave it out"
+                f"spool_dir ({semconv.ENV_SPOOL_DIR}) needs file locks, which this system does not have: leave it out"
             )
         try:
             self._open()

@@ -21,7 +21,7 @@ from otel_ml import _guard, semconv
 from otel_ml._telemetry import withholding
 from otel_ml._telemetry.otlp import _framing
 from otel_ml._telemetry.otlp._framing import Encoded
-from otel_ml._telemetry.otlp._limits import last, limited
+from otel_ml._telemetry.otlp._limits import keep_last, limit_attributes
 from otel_ml._telemetry.records import AttributeValue, EventData, SpanData, SpanEvent, SpanLink
 from otel_ml.config import DEFAULT_LIMITS, RecordLimits
 
@@ -45,8 +45,8 @@ def encode_resource(attributes: Mapping[str, Any], schema_url: str = "") -> byte
 
 def encode_span(data: SpanData, limits: RecordLimits = DEFAULT_LIMITS) -> bytes:
     """Encodes a `Span` message, field by field as the SDK's encoder does for the same span."""
-    attributes, dropped = limited(data.attributes, limits.span_attributes, limits.span_value_length)
-    events, links = last(data.events, limits.span_events), last(data.links, limits.span_links)
+    attributes, dropped = limit_attributes(data.attributes, limits.span_attributes, limits.span_value_length)
+    events, links = keep_last(data.events, limits.span_events), keep_last(data.links, limits.span_links)
     return Span(
         trace_id=data.trace_id.to_bytes(16, "big"),
         span_id=data.span_id.to_bytes(8, "big"),
@@ -69,7 +69,7 @@ def encode_span(data: SpanData, limits: RecordLimits = DEFAULT_LIMITS) -> bytes:
 
 def encode_event(data: EventData, limits: RecordLimits = DEFAULT_LIMITS) -> bytes:
     """Encodes a `LogRecord` message with an event name and a JSON text as body."""
-    attributes, dropped = limited(data.attributes, limits.log_attributes, limits.log_value_length)
+    attributes, dropped = limit_attributes(data.attributes, limits.log_attributes, limits.log_value_length)
     return LogRecord(
         time_unix_nano=data.time_ns,
         observed_time_unix_nano=data.time_ns,
@@ -86,7 +86,7 @@ def encode_event(data: EventData, limits: RecordLimits = DEFAULT_LIMITS) -> byte
 
 
 def _event(event: SpanEvent, limits: RecordLimits) -> Span.Event:
-    attributes, dropped = limited(event.attributes, limits.event_attributes, limits.value_length)
+    attributes, dropped = limit_attributes(event.attributes, limits.event_attributes, limits.value_length)
     return Span.Event(
         name=event.name,
         time_unix_nano=event.time_ns,
@@ -96,7 +96,7 @@ def _event(event: SpanEvent, limits: RecordLimits) -> Span.Event:
 
 
 def _link(link: SpanLink, limits: RecordLimits) -> Span.Link:
-    attributes, dropped = limited(link.attributes, limits.link_attributes, limits.value_length)
+    attributes, dropped = limit_attributes(link.attributes, limits.link_attributes, limits.value_length)
     return Span.Link(
         trace_id=link.trace_id.to_bytes(16, "big"),
         span_id=link.span_id.to_bytes(8, "big"),

@@ -1,4 +1,4 @@
-"""Applies the limits of attributes to records of ours, as the SDK does to its own."""
+"""Applies the limits of attributes, events and links to our records, as the SDK does to its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_ml._telemetry.records import Attributes
 T = TypeVar("T")
 
 
-def limited(attributes: Attributes, count: int, length: int | None) -> tuple[Attributes, int]:
+def limit_attributes(attributes: Attributes, count: int, length: int | None) -> tuple[Attributes, int]:
     """Returns the last ``count`` attributes with their texts cut, and how many attributes were dropped."""
     dropped = max(0, len(attributes) - count)
     kept = dict(islice(attributes.items(), dropped, None)) if dropped else attributes
@@ -19,7 +19,7 @@ def limited(attributes: Attributes, count: int, length: int | None) -> tuple[Att
     return kept, dropped
 
 
-def last(parts: list[T], count: int) -> list[T]:
+def keep_last(parts: list[T], count: int) -> list[T]:
     """Returns the last ``count`` parts."""
     return parts if len(parts) <= count else parts[len(parts) - count :]
 

@@ -109,8 +109,8 @@ def _warn_of_variables(app: FastAPI) -> None:
     if names and not getattr(app, _CONTRIB, False):
         _guard.warn_once(
             "fastapi.variables",
-            f"otel-ml: {', '.join(names)} without effect on the spans of requests: set attributes such as "
-            "http.request.header.x on trace.get_current_span() in a middleware",
+            f"otel-ml: the spans of requests ignore {', '.join(names)}: set attributes such as http.request.header.x "
+            "on trace.get_current_span() in a middleware",
         )
 
 

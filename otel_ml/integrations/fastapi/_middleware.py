@@ -75,7 +75,7 @@ class ServerLayer:
             detach(token)
 
     async def _without_span(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forwards the call, and logs what it raises; puts into the scope what FastAPI needs for its own log events."""
+        """Forwards the call and logs what it raises; FastAPI finds in the scope what its own log events need."""
         native = _guard.call_two("fastapi.note", _attach_for_logs, self._settings.native_switch, scope)
         token = None if native is None else attach(set_value(_native_telemetry.CONTEXT_KEY, native))
         try:

@@ -22,26 +22,25 @@ ServerSpan = Callable[[str, Context, Attributes], Span]
 """Creates the server span of one request from its name, its parent context and its attributes."""
 
 HEALTH_PATHS: Final = ("/health", "/healthz", "/livez", "/readyz", "/live", "/ready", "/ping", "/metrics")
-
-
-_EXCLUDED: Final = ("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS")
+_EXCLUDED_URLS: Final = ("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS")
+"""The variables that exclude URLs; the first that is set decides."""
 
 
 def excluded_urls() -> re.Pattern[str] | None:
-    """Returns the pattern of the URLs that the environment excludes: the first of the variables that is set decides.
+    """Returns the pattern of the URLs that the environment excludes, or None.
 
     Raises:
-        ConfigError: It is no regular expression.
+        ConfigError: It is not a regular expression.
     """
-    for variable in _EXCLUDED:
+    for variable in _EXCLUDED_URLS:
         patterns = [pattern.strip() for pattern in os.environ.get(variable, "").split(",") if pattern.strip()]
         if patterns:
             try:
                 return re.compile("|".join(patterns))
             except re.error as error:
                 raise ConfigError(
-                    f"{variable} has a pattern that is no regular expression ({error}): write patterns, separated by "
-                    "commas, of URLs that are not to be observed"
+                    f"{variable} contains an invalid regular expression ({error}): use patterns of URLs to exclude, "
+                    "separated by commas"
                 ) from None
     return None
 

@@ -27,6 +27,7 @@ _lock = threading.RLock()
 """Guards changes of the following; no function of the service or of `logging` runs while it is held."""
 _installations: list[_Installation] = []
 _followers: weakref.WeakKeyDictionary[logging.Handler, Callable[[logging.Handler], None]] = weakref.WeakKeyDictionary()
+"""Handlers that are attached again after each configuration, and the function that attaches them."""
 _wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 

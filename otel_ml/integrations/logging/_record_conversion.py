@@ -33,14 +33,16 @@ EXTRA_LIMIT: Final = 32
 _LOGURU: Final = "\n"
 """The `exc_text` of a record of loguru; such a message may end with the stack trace and the values of its variables."""
 _TRACE: Final = re.compile(r"\n?[ |+]*(?:Exception Group )?Traceback \(most recent call last\):")
-_SHOWN: Final = 5
+_NAMED: Final = 5
+"""Values of `extra` that one line about values left out names."""
 _DEPTH: Final = 3
+"""Levels of lists and mappings that an attribute has at most."""
 _INTEGER_BITS: Final = 63
 _STRUCTURES: Final = frozenset({list, tuple, dict})
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _EVENT_KEYS: Final = frozenset({"event", "exc_info", "stack_info"})
-"""Of an event of structlog: what the log record has in another place."""
+"""Keys of a structlog event whose values have a place of their own in the log record."""
 
 _SEVERITIES: Final = (
     SeverityNumber.TRACE,
@@ -120,9 +122,9 @@ def _event(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _extras(record: logging.LogRecord) -> Attributes:
-    """The values of ``extra`` that a log record can hold, bounded; others stay in the process, and a line says so."""
+    """Returns the values of ``extra`` that a log record can hold, bounded; a line for each logger names the rest."""
     found: Attributes = {}
-    left = []
+    left_out = []
     event = _event(record)
     known, given = (_EVENT_KEYS, event) if event else (_STANDARD, record.__dict__)
     for key, value in list(given.items()):
@@ -130,15 +132,15 @@ def _extras(record: logging.LogRecord) -> Attributes:
             continue
         converted = _attribute(value) if len(found) < EXTRA_LIMIT else None
         if converted is None:
-            left.append(line(key, KEY_LIMIT))
+            left_out.append(line(key, KEY_LIMIT))
         else:
             found[line(key, KEY_LIMIT)] = converted
-    if left:
+    if left_out:
         logger = line(record.name, KEY_LIMIT)
         _guard.warn_once(
             f"logging.extra {logger}",
-            f"otel-ml: of the extra values of logger {logger} these stay in the process: {', '.join(left[:_SHOWN])}; "
-            f"texts, finite numbers, dates, UUIDs, and lists and mappings of them are sent, at most {EXTRA_LIMIT}",
+            f"otel-ml: logger {logger}: these extra values are not sent: {', '.join(left_out[:_NAMED])}. A log record "
+            f"takes texts, finite numbers, dates, UUIDs, and lists and mappings of them, {EXTRA_LIMIT} values at most",
         )
     return found
 
@@ -158,12 +160,12 @@ def _attribute(value: object) -> Any:
 
 
 def _structure(value: object) -> Any:
-    """A bounded copy of a list or mapping; none of it once a column is sensitive, whose values could be in it."""
+    """A bounded copy of a list or mapping; None once a column is sensitive, since its values could be in there."""
     return None if withholding.withholds_exceptions() else plain(value, depth=_DEPTH, items=EXTRA_LIMIT)
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    """Does with every text of a value what has to be done."""
+    """Redacts every text in a value."""
     if type(value) is str:
         return redact(value)
     if type(value) is list:

@@ -1,6 +1,6 @@
-"""The loggers of web servers: they pass nothing to the root logger, so our handler goes to each of them.
+"""The loggers of web servers. They do not propagate to the root logger, so our handler is attached to each of them.
 
-Lines about requests (`uvicorn.access`, `gunicorn.access`, `hypercorn.access`) are left out: server spans say the same.
+Loggers of requests (`uvicorn.access`, `gunicorn.access`, `hypercorn.access`) are left out: server spans say the same.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from otel_ml._exceptions import is_logged
 from otel_ml.integrations.logging import _reconfiguration
 
 NAMES: Final = ("uvicorn", "uvicorn.error", "gunicorn.error")
-"""Those of hypercorn and daphne reach the root logger."""
+"""The loggers of hypercorn and daphne propagate to the root logger."""
 _SERVERS: Final = frozenset({"uvicorn", "gunicorn", "hypercorn", "daphne", "granian", "_granian"})
 
 
 def attach(handler: logging.Handler) -> None:
-    """Attaches the handler to the loggers that exist; one made for this would be disabled by `dictConfig`."""
+    """Attaches the handler to the loggers that exist. `dictConfig` would disable one that is made for this."""
     for name in NAMES:
         logger = logging.Logger.manager.loggerDict.get(name)
         if isinstance(logger, logging.Logger) and handler not in logger.handlers:
@@ -26,7 +26,7 @@ def attach(handler: logging.Handler) -> None:
 
 
 def detach(handler: logging.Handler) -> None:
-    """Detaches it again."""
+    """Detaches the handler from them."""
     for name in NAMES:
         logger = logging.Logger.manager.loggerDict.get(name)
         if isinstance(logger, logging.Logger):
@@ -34,7 +34,7 @@ def detach(handler: logging.Handler) -> None:
 
 
 def repeats(record: logging.LogRecord) -> bool:
-    """Whether a server logs an unhandled error that already has its record on the trace of the request."""
+    """Whether a server logs an unhandled error that already has a log record on the trace of its request."""
     return (
         isinstance(record.exc_info, tuple)
         and record.name.partition(".")[0] in _SERVERS
