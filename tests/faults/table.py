@@ -16,7 +16,13 @@ from xml.etree import ElementTree as ET
 
 FOLDER = Path(__file__).parent
 FIELD = FOLDER.parent / "field"
-FIELD_REPORTS = ("test_workers_that_fork.py", "test_errors_of_requests.py")
+FIELD_REPORTS = (
+    "processes/test_workers_that_fork.py",
+    "processes/test_late_patches.py",
+    "processes/test_install_beside_a_service.py",
+    "logs/test_errors_of_requests.py",
+)
+"""The files with slow tests."""
 CASES = {
     1: "receiver down, then up, under load",
     2: "tarpit, drips, half answers, hanging lookup and handshake",
@@ -41,8 +47,9 @@ CASES = {
     22: "secrets in requests",
     23: "bodies, streams, disconnects",
     25: "plug-ins that raise; any argument of any call",
-    26: "workers that fork: Celery, billiard, own forks that end by `os._exit`",
+    26: "workers that fork: Celery, billiard, own forks that end by `os._exit`; gevent that patches late",
     27: "errors of requests under every server; older versions of FastAPI",
+    28: "the install lines in the environment of an older service",
     0: "soak",
 }
 ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
@@ -72,7 +79,8 @@ def case_of(name: str, module: str) -> int:
     if found:
         return int(found[1])
     subject = module.rsplit(".", 1)[-1].split("_")[1]
-    return {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26, "errors": 27}.get(subject, 15)
+    fixed = {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26, "late": 26, "errors": 27, "install": 28}
+    return fixed.get(subject, 15)
 
 
 def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, object]]]:

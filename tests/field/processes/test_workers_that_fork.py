@@ -59,7 +59,7 @@ def python_with_celery() -> str:
             pytest.skip("Celery cannot be installed here")
         (folder / "complete").touch()
     (own,) = (folder / "lib").glob("python*/site-packages")
-    (own / "ours.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n{Path(__file__).parents[2]}\n")
+    (own / "ours.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n{Path(__file__).parents[3]}\n")
     return str(python)
 
 

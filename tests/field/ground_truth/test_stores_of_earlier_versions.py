@@ -20,7 +20,7 @@ import otel_ml
 from otel_ml.cli import main
 from otel_ml.ground_truth import LoggedPrediction, StoreError, _database
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOW = time.time()
 
 FORMER = """

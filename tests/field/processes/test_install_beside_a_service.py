@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 OLD_SERVICE = ("fastapi==0.63.0", "pydantic<2", "numpy<1.24", "requests", "pytest<8")
 TEST = """
 import fastapi, otel_ml
