@@ -88,11 +88,7 @@ class OwnEngine:
         try:
             self._outbox = Outbox(config, make_transport)
             self._set_resource()
-            self._models = PredictionFamily(config.max_models, lambda: ports.renew(self))
-            self._observed, requests = ObservedFamily(), RequestFamily()
-            self.store = CellStore(self.resource, (self._models, requests, self._observed), clock.time_ns)
-            explicit = config.histogram_aggregation == EXPLICIT
-            self.requests: RequestCellSet | None = requests.cells if explicit else None
+            self._build_store()
             self._build_providers()
             self._metrics = MetricPipeline(
                 config, self._outbox, self.store, count=self._models.count_finished, periodic=periodic
@@ -234,6 +230,13 @@ class OwnEngine:
     def _use_resource(self, resource: Resource) -> None:
         self.resource = resource
         self._outbox.set_resource(resource.attributes, resource.schema_url)
+
+    def _build_store(self) -> None:
+        self._models = PredictionFamily(self.config.max_models, lambda: ports.renew(self))
+        self._observed, requests = ObservedFamily(), RequestFamily()
+        self.store = CellStore(self.resource, (self._models, requests, self._observed), self.clock.time_ns)
+        explicit = self.config.histogram_aggregation == EXPLICIT
+        self.requests: RequestCellSet | None = requests.cells if explicit else None
 
     def _build_providers(self) -> None:
         config = self.config
