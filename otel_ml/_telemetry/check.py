@@ -66,8 +66,8 @@ class Checked:
 
     Attributes:
         mode: The mode that `configure` would choose here.
-        notes: One line a fact about the set-up.
-        misread: One line for each setting that has no effect, or another one than it suggests.
+        notes: One line for each fact about the set-up, and for each setting that is probably a mistake.
+        misread: One line for each variable whose name or value is not understood.
         outcomes: By signal; empty unless the mode is own.
         ledger: By signal, when the time for the check was over.
     """
@@ -106,12 +106,13 @@ def check(config: Config, timeout: float) -> Checked:
         ConfigError: A setting cannot be honoured.
     """
     mode, why = decide()
-    misread = [*misread_variables(os.environ), *remarks(config)]
+    misread, probable_mistakes = misread_variables(os.environ), remarks(config)
     if mode != "own":
-        return Checked(mode, Telemetry(mode, config, None, why).notes(), misread, {}, {})
-    misread += without_effect(os.environ)
+        notes = Telemetry(mode, config, None, why).notes()
+        return Checked(mode, [*notes, *probable_mistakes], misread, {}, {})
     notes, outcomes, ledger = _check_own(config, timeout)
-    return Checked(mode, [f"mode: {mode}", *notes], misread, outcomes, ledger)
+    notes = [f"mode: {mode}", *notes, *probable_mistakes, *without_effect(os.environ)]
+    return Checked(mode, notes, misread, outcomes, ledger)
 
 
 def _check_own(config: Config, timeout: float) -> tuple[list[str], dict[Signal, SignalResult], dict[str, Ledger]]:

@@ -321,6 +321,18 @@ def test_a_misread_variable_is_shown(receiver: Receiver) -> None:
     assert found["not_understood"] == [line]
 
 
+def test_a_setting_that_is_probably_a_mistake_is_a_note(receiver: Receiver) -> None:
+    """A timeout in milliseconds and a variable without effect are understood: the report has the lines of the log."""
+    found = doctor("--endpoint", receiver.url, "--json", OTEL_EXPORTER_OTLP_TIMEOUT="10000", OTEL_BSP_EXPORT_TIMEOUT="1")
+    report = json.loads(found.stdout)
+
+    assert report["not_understood"] == []
+    assert [note.partition(":")[0] for note in report["notes"][-2:]] == [
+        "timeout (OTEL_EXPORTER_OTLP_TIMEOUT) is 10000 seconds",
+        "OTEL_BSP_EXPORT_TIMEOUT has no effect",
+    ]
+
+
 def test_no_extra_is_omitted() -> None:
     """The list comes from the metadata of the package; `all` means every other one."""
     found = json.loads(doctor("--json", **NONE).stdout)
