@@ -33,19 +33,8 @@ NEVER: Final = frozenset(
     map(
         column_key,
         (
-            *(
-                "self",
-                "cls",
-                "mcs",
-                "context",
-                "ctx",
-                "request",
-                "req",
-                "http_request",
-                "headers",
-                "header",
-                "response",
-            ),
+            *("self", "cls", "mcs", "context", "ctx", "request", "req", "http_request"),
+            *("headers", "header", "response"),
             *("background_tasks", "websocket", "model", "estimator", "predictor", "pipeline", "session", "db"),
             *("logger", "log", "config", "settings", "params", "parameters", "token", "user", "current_user"),
             *("model_context", "content_type", "accept", "timeout", "callback", "metadata", "client", "features_names"),
