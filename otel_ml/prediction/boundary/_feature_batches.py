@@ -35,7 +35,8 @@ _VALUES_SIZED = 32
 NUMBERS = frozenset("iuf")
 """Kinds of numpy types that are counted as arrays."""
 _COLUMNS = frozenset({"array", "tensor", "series", "index", "polars_series", "arrow_array"})
-_SHAPED = frozenset({"array", "tensor", "shaped"})
+SHAPED = frozenset({"array", "tensor", "shaped"})
+"""Kinds of values with a shape of any number of dimensions."""
 
 
 @dataclass(slots=True)
@@ -296,7 +297,7 @@ def _column_length(value: object) -> int | None:
     family = kind(value)
     if family and family not in _COLUMNS:
         return None
-    if family in _SHAPED:
+    if family in SHAPED:
         return None if attempt(dimensions, value) != 1 else attempt(_first_of_shape, value)
     found = sequence(value, 1)
     if found is None or (found[0] and (sequence(found[0][0], 0) or pairs(found[0][0], 0))):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values import cell
 from otel_ml.prediction.boundary._feature_batches import (
     ROW_LIMIT,
+    SHAPED,
     FeatureBatch,
     array_to_batch,
     array_width,
@@ -36,8 +37,6 @@ from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
 from otel_ml.quality import ColumnNames
 
 _NAMED_BY_DEFAULT = frozenset({"pandas", "polars", "series"})
-_FRAMES = frozenset({"pandas", "polars", "arrow"})
-_SHAPED = frozenset({"array", "tensor", "shaped"})
 
 
 def is_positional(features: object) -> bool:
@@ -45,9 +44,9 @@ def is_positional(features: object) -> bool:
     family = kind(features)
     if family in _NAMED_BY_DEFAULT:
         return attempt(has_default_names, features, family) is True
-    if family in _FRAMES or family == "polars_series" or pairs(features, 0) is not None:
+    if family in FRAMES or family == "polars_series" or pairs(features, 0) is not None:
         return False
-    if family in _SHAPED:
+    if family in SHAPED:
         return not _is_structured(features)
     listed = sequence(features, 1)
     if listed is None or not listed[0]:
@@ -63,7 +62,7 @@ def _is_structured(features: Any) -> bool:
 def width(features: object) -> int | None:
     """Returns how many values each row of a positional input has; None if its rows differ."""
     family = kind(features)
-    if family in _SHAPED or family in _FRAMES:
+    if family in SHAPED or family in FRAMES:
         return attempt(array_width, features) if attempt(dimensions, features) == 2 else attempt(len, features)
     listed = sequence(features, ROW_LIMIT)
     inner = [sequence(item, 0) for item in listed[0]] if listed is not None else []
@@ -104,7 +103,7 @@ def snapshot(
 def _read(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
 ) -> dict[str, object] | FeatureBatch | None:
-    if family in _FRAMES:
+    if family in FRAMES:
         if family == "pandas" and columns is not None and names is None:
             with_index = attempt(_with_index, features, columns)
             features = features if with_index is None else with_index
@@ -136,7 +135,7 @@ def _read_values(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
 ) -> dict[str, object] | FeatureBatch | None:
     """Copies a sequence of values or of rows, or one scalar."""
-    wide = (attempt(array_width, features) if family in _SHAPED else None) or 1
+    wide = (attempt(array_width, features) if family in SHAPED else None) or 1
     block = attempt(array_to_batch, features, names) if family == "array" else None
     listed = sequence(features, rows_kept(wide)) if block is None else None
     if listed is not None:
@@ -154,9 +153,9 @@ def _read_values(
 def row_count(features: object) -> int | None:
     """Counts the rows of a frame, of a shaped array, of a list of rows or of columns; None for a single row."""
     family = kind(features)
-    if family in _FRAMES:
+    if family in FRAMES:
         return attempt(len, features)
-    if family in _SHAPED:
+    if family in SHAPED:
         return attempt(len, features) if _is_structured(features) else attempt(first_dimension, features)
     found = pairs(features, FEATURE_LIMIT)
     if found is not None:

@@ -9,9 +9,10 @@ from otel_ml._kinds import builtin, kind, sequence
 from otel_ml._values import class_text, number
 from otel_ml.prediction.boundary._records import find_record
 
-_CLASSES_LIMIT: Final = 1000
-_TOLERANCE: Final = 0.02
-"""How far their sum may be from 1: half-precision models are that coarse."""
+CLASSES_LIMIT: Final = 1000
+"""Probabilities read of one row."""
+SUM_TOLERANCE: Final = 0.02
+"""How far the sum of probabilities may be from 1: half-precision models are that coarse."""
 
 
 def shares_of_mapping(value: object) -> dict[str, float] | None:
@@ -24,7 +25,7 @@ def shares_of_mapping(value: object) -> dict[str, float] | None:
 
 def shares_of_lists(names: object, shares: object) -> dict[str, float] | None:
     """Returns the share of each class from the classes and their shares, equally long."""
-    given, numbers = sequence(names, _CLASSES_LIMIT), sequence(shares, _CLASSES_LIMIT)
+    given, numbers = sequence(names, CLASSES_LIMIT), sequence(shares, CLASSES_LIMIT)
     if given is None or numbers is None or given[1] != numbers[1]:
         return None
     return _shares(given[0], numbers[0])
@@ -33,7 +34,7 @@ def shares_of_lists(names: object, shares: object) -> dict[str, float] | None:
 def rows_of_frame(frame: Any, family: str, limit: int) -> list[dict[str, float]] | None:
     """Returns the shares in each row of a frame that has one column for each class. May raise."""
     rows, width = (int(size) for size in frame.shape)
-    if not 2 <= width <= _CLASSES_LIMIT or not 0 < rows <= limit:
+    if not 2 <= width <= CLASSES_LIMIT or not 0 < rows <= limit:
         return None
     names = list(frame.column_names if family == "arrow" else frame.columns)
     columns = [frame.column(name) if family == "arrow" else frame[name] for name in names]
@@ -43,7 +44,7 @@ def rows_of_frame(frame: Any, family: str, limit: int) -> list[dict[str, float]]
 
 
 def _shares(names: list[Any], values: list[Any]) -> dict[str, float] | None:
-    if not 2 <= len(names) <= _CLASSES_LIMIT:
+    if not 2 <= len(names) <= CLASSES_LIMIT:
         return None
     found: dict[str, float] = {}
     for name, value in zip(names, values, strict=True):
@@ -51,4 +52,4 @@ def _shares(names: list[Any], values: list[Any]) -> dict[str, float] | None:
         if text is None or share is None or not 0.0 <= share <= 1.0:
             return None
         found[text] = share
-    return found if len(found) == len(names) and abs(math.fsum(found.values()) - 1.0) <= _TOLERANCE else None
+    return found if len(found) == len(names) and abs(math.fsum(found.values()) - 1.0) <= SUM_TOLERANCE else None

@@ -10,24 +10,19 @@ from typing import Any
 from otel_ml._kinds import builtin, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number
-from otel_ml.prediction.boundary._named_shares import shares_of_lists, shares_of_mapping
+from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, SUM_TOLERANCE, shares_of_lists, shares_of_mapping
 from otel_ml.prediction.boundary._records import find_record
 from otel_ml.prediction.boundary._result_names import Named, find_named
 
-CLASSES_LIMIT = 1000
-"""Entries read of a vector of probabilities."""
-
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
 SINGLE_CLASS = frozenset({"binary", "multiclass"})
-_NUMERIC = frozenset({"regression"})
+"""Tasks in which a row has one class."""
 _TOLERANCE = 1e-3
 LOWEST_SCORE, HIGHEST_SCORE = -_TOLERANCE, 1.0 + _TOLERANCE
 """Scores that `ml.prediction.score` has. Floats of half precision may be a little off."""
 _LARGEST_SCORE = 1e6
 LARGEST_VALUE = 1e100
 """A larger prediction has no square, which a sum of squared errors needs."""
-_SUM_TOLERANCE = 0.02
-"""How far a vector of probabilities may be from a sum of 1: half-precision models are that coarse."""
 
 Row = tuple[str | None, float | None, float | None]
 NOTHING: Row = (None, None, None)
@@ -45,7 +40,6 @@ class OutputRules:
     """What was not taken, by reason."""
     has_unnamed: bool = False
     """Whether probabilities were read without knowing which class is the likeliest."""
-
     is_open: bool = False
     """Whether several names may have been the prediction or the score."""
 
@@ -138,7 +132,7 @@ def _prediction(prediction: object, how: OutputRules, *, scored: bool = False) -
         if type(value) is float and not value.is_integer() and name not in (how.classes or ()):
             return NOTHING
         return name, None, None
-    if how.task in _NUMERIC or type(value) is int or type(value) is float:
+    if how.task == "regression" or type(value) is int or type(value) is float:
         return None, _value(value, how), None
     return class_text(value), None, None
 
@@ -188,10 +182,10 @@ def _alone(item: object, how: OutputRules) -> Row:
 
 def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row | None:
     value, certainty = builtin(prediction), builtin(score)
-    if type(value) in {str, int, bool} and sequence(score, 0) is not None and how.task in {"binary", "multiclass"}:
+    if type(value) in {str, int, bool} and sequence(score, 0) is not None and how.task in SINGLE_CLASS:
         row = _read_pair(value, score, how)
         return row if row[2] is not None else None
-    if how.task not in {"binary", "multiclass"} or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
+    if how.task not in SINGLE_CLASS or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
         return None
     return (class_text(value), None, certainty) if type(value) in {str, int, bool} else None
 
@@ -204,9 +198,9 @@ def _vector(items: list[Any], how: OutputRules) -> Row:
         return NOTHING
     shares = [number(item) for item in items]
     known = [share for share in shares if share is not None and 0.0 <= share <= 1.0]
-    if len(known) != len(items) or abs(math.fsum(known) - 1.0) > _SUM_TOLERANCE:
+    if len(known) != len(items) or abs(math.fsum(known) - 1.0) > SUM_TOLERANCE:
         return NOTHING
-    if how.task not in {"binary", "multiclass"} or (how.task == "binary" and len(known) != 2):
+    if how.task not in SINGLE_CLASS or (how.task == "binary" and len(known) != 2):
         return NOTHING
     best = max(known)
     score = known[1] if how.task == "binary" else best

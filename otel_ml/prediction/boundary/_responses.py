@@ -39,7 +39,9 @@ def _inside(result: Any) -> object:
     if family in _BODY:
         body = attempt(_BODY[family], result)
         found = parse_json(body)
-        return _plain_text(result, body) if found is None and type(body) is bytes else found or body
+        if found is None and type(body) is bytes:
+            return _plain_text(result, body)
+        return found or body
     if cls is tuple:
         return _without_status(result)
     inner = None if family else unwrap(result)
@@ -69,8 +71,7 @@ def _in_mapping(result: dict[Any, Any]) -> object:
     if found is not None:
         return next(iter(found.values())) if len(found) == 1 else found
     data = result.get("data")
-    if type(data) is dict and not {"ndarray", "tensor"}.isdisjoint(
-        data
-    ):  # of Seldon; its names may be those of classes
+    if type(data) is dict and not {"ndarray", "tensor"}.isdisjoint(data):
+        # of Seldon; its names may be those of classes
         return find_rows({name: part for name, part in data.items() if name != "names"})
     return None

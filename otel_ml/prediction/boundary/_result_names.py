@@ -9,25 +9,14 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind, pairs, sequence
+from otel_ml._kinds import FRAMES, builtin, kind, pairs, sequence
 from otel_ml.prediction.boundary._records import find_record
 
 ENTRIES_LIMIT: Final = 1000
 """Named values looked at of one result."""
 PREDICTION_WORDS: Final = (
-    *(
-        "prediction",
-        "label",
-        "class",
-        "predictions",
-        "labels",
-        "classes",
-        "predicted",
-        "pred",
-        "preds",
-        "yhat",
-        "ypred",
-    ),
+    *("prediction", "label", "class", "predictions", "labels", "classes"),
+    *("predicted", "pred", "preds", "yhat", "ypred"),
     *("category", "outcome", "decision", "answer", "output", "outputs", "result", "results"),
 )
 """Words of a prediction, the strongest first."""
@@ -35,7 +24,9 @@ SCORE_WORDS: Final = (
     *("probability", "score", "confidence", "probabilities", "scores", "confidences"),
     *("proba", "probas", "prob", "probs", "likelihood", "certainty"),
 )
-EXACT: Final = frozenset((*PREDICTION_WORDS[:6], *SCORE_WORDS[:6]))
+_EXACT_PREDICTIONS: Final = PREDICTION_WORDS[:6]
+_EXACT_SCORES: Final = SCORE_WORDS[:6]
+EXACT: Final = frozenset((*_EXACT_PREDICTIONS, *_EXACT_SCORES))
 """Keys that need no further rule."""
 _NO_ANSWER: Final = frozenset(
     {
@@ -89,12 +80,12 @@ def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
     same one level down. What could be one of several is left open.
     """
     family = kind(result)
-    if family in ("pandas", "polars", "arrow"):
+    if family in FRAMES:
         return attempt(_in_frame, result, family, task)
     if family or issubclass(type(result), _OPAQUE) or result is None:
         return None
     exact = attempt(_exact_entries, result) or {}
-    found = Named(_first(exact, PREDICTION_WORDS[:6]), _first(exact, SCORE_WORDS[:6]))
+    found = Named(_first(exact, _EXACT_PREDICTIONS), _first(exact, _EXACT_SCORES))
     if found.prediction is not None and found.score is not None:
         return found
     entries = attempt(_plain_entries, result)
@@ -107,7 +98,7 @@ def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
 
 def keys_of(result: Any) -> str:
     """Returns a bounded text that says what a result looks like, without its values."""
-    if kind(result) in ("pandas", "polars", "arrow"):
+    if kind(result) in FRAMES:
         names = attempt(_column_names, result, kind(result))
     else:
         names = None if issubclass(type(result), _OPAQUE) else [key for key, _ in attempt(_plain_entries, result) or []]
@@ -165,7 +156,7 @@ def _in_frame(frame: Any, family: str, task: str) -> Named | None:
     if not names and family == "pandas" and frame.shape[1] == 1:  # the only column, without a name
         return Named(frame.iloc[:, 0], None)
     entries = {name: column(name) for name in names[:ENTRIES_LIMIT] if name in EXACT}
-    found = Named(_first(entries, PREDICTION_WORDS[:6]), _first(entries, SCORE_WORDS[:6]))
+    found = Named(_first(entries, _EXACT_PREDICTIONS), _first(entries, _EXACT_SCORES))
     if found.prediction is None or found.score is None:
         plan = _plan(tuple(names[:ENTRIES_LIMIT]))
         wanted = {plan.prediction, plan.score, *(plan.rest if len(plan.rest) == 1 else ())} - {None}

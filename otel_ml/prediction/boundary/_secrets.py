@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind, members, sequence
+from otel_ml._kinds import FRAMES, builtin, kind, members, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import TRUNCATED, cell
 from otel_ml.prediction.boundary._columns import is_uncertain, sensitive_values, undeclared_values
@@ -87,7 +87,7 @@ def _walk(value: Any, columns: ColumnNames, path: str, depth: int) -> Iterator[t
     if depth == 0:
         return
     family = kind(value)
-    named = find_record(value, columns) if family not in _FRAMES else attempt(_frame_columns, value, family)
+    named = find_record(value, columns) if family not in FRAMES else attempt(_frame_columns, value, family)
     inner = [("", parse_json(value))] if type(value) is str or type(value) is bytes else []
     listed = sequence(value, SECRET_ROWS) or members(value, SECRET_ROWS) or attempt(_flat, value, family)
     if named is not None:
@@ -98,9 +98,6 @@ def _walk(value: Any, columns: ColumnNames, path: str, depth: int) -> Iterator[t
         yield path, value
     for name, item in inner:
         yield from _walk(item, columns, f"{path}.{name}" if path and name else path or name, depth - 1)
-
-
-_FRAMES: Final = frozenset({"pandas", "polars", "arrow"})
 
 
 def _frame_columns(frame: Any, family: str) -> list[tuple[Any, Any]]:
