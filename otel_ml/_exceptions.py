@@ -34,7 +34,7 @@ def _qualified(cls: type) -> str:
 
 
 def mark_logged(error: BaseException) -> None:
-    """Notes at the exception that it has its log record: the line of the server about it would be a second one."""
+    """Marks the exception as logged, so that the server's own line about it is not exported a second time."""
     attempt(BaseException.__setattr__, error, _LOGGED, True)
 
 

@@ -1,4 +1,4 @@
-"""The one rule for optional imports: a package is missing only if that very package is not there."""
+"""Imports optional packages: one is missing only if that very package is not installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Final
 
 _FAILURES: Final = (ImportError, AttributeError, OSError, RuntimeError, TypeError, ValueError)
-"""What packages raise at their import beside others that they were not built for."""
+"""Errors that packages raise when they are imported with versions of others that they do not support."""
 
 
 class ExtraError(ImportError):
@@ -20,10 +20,10 @@ def load(module: str, extra: str, *, package: str = "") -> ModuleType:
     Args:
         module: Its dotted name.
         extra: The extra that installs it.
-        package: What people call it, if not by its top-level module.
+        package: Its usual name, if that is not the top-level module.
 
     Raises:
-        ExtraError: It is missing; or it is there and fails, then the message has the cause in one line.
+        ExtraError: It is missing, or its import fails; then the message has the cause in one line.
     """
     name = package or module.partition(".")[0]
     try:

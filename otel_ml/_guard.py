@@ -32,7 +32,7 @@ _LINES_KEPT = 256
 """Distinct lines logged of one kind; one more line says that the rest is not logged."""
 
 _FEW = 5
-"""Models or the like that a line of one kind names, each in a line of its own."""
+"""Keys of one kind that get a line each, such as models."""
 _SIGNALS = frozenset(int(number) for number in signal.Signals)
 
 _lock = threading.RLock()
@@ -59,7 +59,7 @@ def report(where: str, error: Exception) -> None:
 
 
 def warn(message: str) -> None:
-    """Logs one line that reaches somebody, and that log export skips: a broken exporter must not feed itself."""
+    """Logs one line for the people who run the service. Log export skips it: a broken exporter must not feed itself."""
     if is_reporting():
         return
     _state.reporting = True

@@ -16,7 +16,7 @@ _HELD_ELSEWHERE: Final = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 def are_available() -> bool:
-    """Whether the system has such locks and owners of files; Windows has neither."""
+    """Whether the system has file locks and file owners; Windows has neither."""
     return find_spec("fcntl") is not None and hasattr(os, "getuid")
 
 

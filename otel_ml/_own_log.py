@@ -1,6 +1,6 @@
-"""Takes our own warnings to the service's logging, or to stderr where they would reach nobody.
+"""Delivers our own warnings to the service's logging, or to stderr if no handler shows them.
 
-`Logger.warning` alone does not do: a handler that only exports records turns off Python's last resort, `dictConfig`
+`Logger.warning` alone is not enough: a handler that only exports records turns off Python's last resort, `dictConfig`
 disables loggers that it does not name, and at exit a handler may have a stream that is closed.
 """
 
@@ -15,11 +15,11 @@ LOGGER = logging.getLogger("otel_ml")
 
 
 class ExportHandler(logging.Handler):
-    """The base of our handlers that export records and show them to nobody here."""
+    """Base of our handlers that export records and do not show them in this process."""
 
 
 def warn(message: str, hand_over: Callable[[logging.Handler, logging.LogRecord], bool]) -> None:
-    """Hands a line to each handler of the service once; without one it goes to stderr, as Python does it.
+    """Hands a line to each handler of the service once; without one it goes to stderr, as Python's last resort does.
 
     Levels and filters of the logger `otel_ml` apply, so that a service can silence it.
 
@@ -61,7 +61,7 @@ def is_sdk_handler(handler: logging.Handler) -> bool:
 
 
 def _is_enabled() -> bool:
-    """`Logger.isEnabledFor` but for `disabled`, which `dictConfig` and `fileConfig` set without being asked."""
+    """Same as `Logger.isEnabledFor`, but ignores `disabled`: `dictConfig` and `fileConfig` set it unasked."""
     return LOGGER.manager.disable < logging.WARNING and LOGGER.getEffectiveLevel() <= logging.WARNING
 
 

@@ -86,9 +86,9 @@ def spawn(
 
 
 def warn_if_replaced(get_ident: Callable[[], int]) -> None:
-    """Logs a line if something replaced the threads and locks of Python after our import, which ours do not survive.
+    """Logs a line if something replaced Python's threads and locks after our import: ours stop working then.
 
-    They survive gevent, whose locks work across threads.
+    They keep working under gevent, whose locks work across threads.
 
     Args:
         get_ident: `threading.get_ident` now.

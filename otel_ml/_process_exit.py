@@ -17,7 +17,7 @@ _LAST: Final = -100
 
 
 class _Exit:
-    """The hooks, and what they are registered with.
+    """The hooks and where they are registered.
 
     `os._exit` and SIGKILL are out of reach; so is a SIGTERM that nobody handles.
     """
@@ -71,7 +71,7 @@ _exit: Final = _Exit()
 
 
 def at_exit(where: str, hook: Hook, *, order: int = 0) -> None:
-    """Has a hook run at every orderly end of this process and of the workers that it forks.
+    """Registers a hook for every orderly end of this process and of the workers that it forks.
 
     Args:
         where: The room and the step, for `otel_ml._guard`.
@@ -82,7 +82,7 @@ def at_exit(where: str, hook: Hook, *, order: int = 0) -> None:
 
 
 def _is_child() -> bool:
-    """Whether this process is a child of `multiprocessing` or `billiard` that has begun already."""
+    """Whether this process is a child of `multiprocessing` or `billiard` that has already started."""
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         return True

@@ -37,9 +37,9 @@ _CHUNK: Final = 500
 
 _truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
 _of_url: weakref.WeakValueDictionary[tuple[str, int, float | None], GroundTruth] = weakref.WeakValueDictionary()
-"""The stores that are open, by what travels of them."""
+"""The open stores, by the arguments with which they are pickled."""
 _arriving: ContextVar[bool] = ContextVar("otel_ml_arriving", default=False)
-"""Whether a store is made of what another process sent: then it need not be reachable at once."""
+"""Whether a store is being unpickled: then it need not be reachable at once."""
 
 
 class GroundTruth:
@@ -50,8 +50,8 @@ class GroundTruth:
 
     Emits ``ml.eval.outcomes``, ``ml.eval.score_bin``, ``ml.eval.labels``, ``ml.eval.label.lag``, for regressions
     ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, the event ``ml.label`` with the
-    trace and span id of the prediction, and ``otelml.ground_truth.refused``. The store holds no features. It is sent to
-    another process as its URL, with the password if there is one.
+    trace and span id of the prediction, and ``otelml.ground_truth.refused``. The store holds no features. It is
+    pickled as its URL, including any password.
 
     Args:
         url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``. Tables of an earlier version are brought to
@@ -229,7 +229,7 @@ class GroundTruth:
         return max(0.0, deadline - time.monotonic())
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
-        """Stores what is queued and closes the store; safe twice. False when predictions were dropped."""
+        """Stores what is queued and closes the store; safe to call twice. False when predictions were dropped."""
         _of_url.pop(self._arguments, None)
         complete = self._writer.close(self._drain(timeout))
         _guard.call("ground_truth.close", self._database.close)

@@ -1,4 +1,4 @@
-"""A model bound to the engine or to the OTel API: all that is prepared once and used for every prediction."""
+"""A model bound to the engine or to the OTel API: what is prepared once and used for every prediction."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class Unbound:
-    """What a model is bound to while telemetry is off, or where binding failed: nothing."""
+    """The binding of a model before its first state, and where binding failed: it records nothing."""
 
     arrive = staticmethod(arrive)
-    """Makes of its ids what a prediction is in another process."""
+    """Rebuilds a prediction of another process from its ids."""
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state
@@ -54,7 +54,7 @@ class Unbound:
 
 
 class Binding(Unbound):
-    """What both modes share. Each change of the engine makes a new one."""
+    """The parts that both modes share. Each change of the engine makes a new binding."""
 
     def __init__(self, state: State, policy: ModelPolicy, observers: Observers) -> None:
         super().__init__(state)
@@ -63,7 +63,7 @@ class Binding(Unbound):
         self.observers = observers
         self.monitor = observers.monitor
         self.wants_features = observers.monitor is not None or policy.captures_undeclared
-        """Whether anything is done with the features."""
+        """Whether anything uses the features."""
         self.attributes = spec.attributes
         self.span_name: str = semconv.PREDICT_SPAN.format(model=spec.name)
         self.meter = state.engine.meter(semconv.SCOPE) if state.engine else metrics.get_meter(semconv.SCOPE)
@@ -95,7 +95,7 @@ class Binding(Unbound):
         raise NotImplementedError
 
     def count_unrecognised(self, result: Any = None) -> None:
-        """Counts a result in which nothing was recognised, and logs once what to do."""
+        """Counts a result from which no prediction was read, and logs once what to do."""
         _guard.call("prediction.unrecognised", self._count_unrecognised)
         name, keys = self.spec.name, keys_of(open_result(result))
         _guard.warn_once(

@@ -18,14 +18,14 @@ PREDICTIONS_KEY = create_key("otel-ml-predictions")
 
 
 class Identified(Protocol):
-    """What has a prediction id."""
+    """An object with a prediction id."""
 
     @property
     def id(self) -> str: ...
 
 
 class RequestPredictions:
-    """Chooses the prediction that the answer to one request names: the first one; the first primary one wins."""
+    """Chooses the prediction that the answer to one request names: the first of a primary model, or else the first."""
 
     is_primary: bool
     """Whether the model of that prediction has the role primary; set together with the id."""
@@ -36,7 +36,7 @@ class RequestPredictions:
         self.first_id: str | None = None
 
     def wants(self, *, is_primary: bool) -> bool:
-        """Whether the id of a prediction that begins now is to be kept."""
+        """Whether to keep the id of a prediction that begins now."""
         return self.first_id is None or (is_primary and not self.is_primary)
 
     def announce(self, prediction: Identified, *, is_primary: bool) -> None:
@@ -46,7 +46,7 @@ class RequestPredictions:
             self.announced = weakref.ref(prediction), is_primary
 
     def choose_id(self) -> str | None:
-        """Returns the id that the answer names; of two of one rank that of the prediction which has begun."""
+        """Returns the id that the answer names. Of two models of one rank the one whose prediction has begun wins."""
         if self.announced is None:
             return self.first_id
         reference, is_primary = self.announced

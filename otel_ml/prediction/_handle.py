@@ -1,4 +1,4 @@
-"""The inner side of a `Model`: a declaration that is bound to the telemetry in force, again after every change."""
+"""The inner side of a `Model`: its declaration, bound again to the telemetry in force after every change."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from otel_ml.quality import ColumnNames
 
 
 class Handle:
-    """Holds the binding of one model. It knows its bindings; they do not know it.
+    """Holds the binding of one model and replaces it when the telemetry in force changes.
 
     Args:
         spec: The model.
-        events: Its keyword; None leaves it to `configure` or the environment.
-        capture: The same.
+        events: The model's own keyword; None means that of `configure` or the environment.
+        capture: The model's own keyword, likewise.
         was_configured: Whether it comes from a process in which telemetry was configured.
     """
 
@@ -36,7 +36,7 @@ class Handle:
         self._observers = Observers(spec)
         self._bound: ports.State | None = None
         self.binding = Unbound()
-        """What the model is bound to now: the engine in force, the OTel API, or nothing."""
+        """The current binding: to the engine in force, to the OTel API, or to nothing."""
         _HANDLES.add(self)
         while self.binding.state is not (state := ports.state()):  # another thread may enter one meanwhile
             self.bind(state)

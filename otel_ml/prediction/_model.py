@@ -140,7 +140,7 @@ class Model:
         """Decorator: every call of the function is one prediction of this model. With or without parentheses.
 
         Works on functions, coroutines, generators, asynchronous generators and all kinds of methods. Without `features`
-        its features are the parameters that are named like columns of the profile or schema; else one with a usual name
+        it uses the parameters that are named like columns of the profile or schema; else the one with a usual name
         (``features``, ``X``, ``data``, ``payload``, ``row``, ``instances``, ``model_input``, ...); else the first one,
         or ``**row``; never ``self``, a context, a request or headers.
 
@@ -149,7 +149,7 @@ class Model:
             features: The parameter that holds the features.
 
         Raises:
-            ConfigError: The function has no such parameter, or what is decorated is no function.
+            ConfigError: The function has no such parameter, or the decorated object is not a function.
         """
         if function is None:
             return lambda decorated: tracked(self._handle, decorated, features)
@@ -206,7 +206,7 @@ class Model:
 
 
 def _restore(kind: type[Model], handle: Handle) -> Model:
-    """Makes a model of what arrived from another process or from a file."""
+    """Makes a model from a handle that came from another process or a file."""
     model = kind.__new__(kind)
     model._spec, model._handle = handle.spec, handle
     return model

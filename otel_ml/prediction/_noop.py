@@ -50,5 +50,5 @@ class NoopPrediction(Prediction):
 
 
 def arrive(prediction_id: str, trace_id: str, span_id: str) -> NoopPrediction:
-    """Makes what a prediction is in another process: it is over, and has its ids."""
+    """Rebuilds a prediction of another process: it has its ids and is over."""
     return NoopPrediction(prediction_id, SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True))

@@ -1,4 +1,4 @@
-"""What takes a finished prediction besides its telemetry: bins of its features, and the store of ground truth."""
+"""Consumers of finished predictions besides telemetry: the monitor of features and the store of ground truth."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Observers:
             _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
 
     def observe_slice(self, outcome: Outcome, part: Output, start: int, ids: tuple[int, int, int]) -> None:
-        """Does the same for further outputs of a large batch, while the caller waits.
+        """Observes further outputs of a large batch while the caller waits.
 
         Args:
             outcome: How the batch ended.
@@ -115,7 +115,7 @@ def _count_outputs(monitor: FeatureMonitor, output: Output) -> None:
 
 
 def _unread(features: dict[str, object] | FeatureBatch | None) -> frozenset[str]:
-    """Returns the names of the features that were not looked at."""
+    """Returns the names of the features that were not read."""
     return features.unread if isinstance(features, (FeatureBatch, PartialRow)) else frozenset()
 
 

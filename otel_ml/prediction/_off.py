@@ -32,14 +32,14 @@ class OffBinding(Unbound):
         return OffPrediction(self, features, given_id)
 
     def begin(self, features: Any) -> Prediction:
-        """Returns such a prediction, which is current. Does not raise."""
+        """Returns a prediction that has begun and is current. Does not raise."""
         prediction = _guard.call("prediction.create", self.predict, features, None) or NoopPrediction()
         prediction._begin()
         return prediction
 
 
 class OffPrediction(Prediction):
-    """A prediction with an id: it belongs to the contract of the service with its callers, not to telemetry."""
+    """A prediction that has an id and records nothing: the id is a promise of the service to its callers."""
 
     _current: Span = INVALID_SPAN
 

@@ -1,4 +1,4 @@
-"""What telemetry leaves out of a prediction: each reason is counted and logged once, with what to do."""
+"""Log lines for what telemetry leaves out of a prediction, each with what to do about it."""
 
 from __future__ import annotations
 

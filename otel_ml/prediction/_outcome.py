@@ -11,11 +11,11 @@ from otel_ml.prediction.boundary._outputs import Output
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known of a finished prediction. Durations are seconds."""
+    """Everything known about a finished prediction. Durations are in seconds."""
 
     prediction_id: str
     row_ids: list[str | None] | None
-    """Ids that the caller gave to the rows of a batch; None where one is no id."""
+    """Ids that the caller gave to the rows of a batch; None for a value that is not an id."""
     rows: int | None
     """Rows of a batch; None for a single prediction."""
     output: Output | None
@@ -28,7 +28,7 @@ class Outcome:
     consent: bool = False
     """The caller passed the features in order to have them recorded."""
     unpaired: dict[str, int] | None = None
-    """Numbers of inputs, ids and outputs of a batch if they differ, so that nobody knows which belong together."""
+    """Numbers of inputs, ids and outputs of a batch if they differ: then it is unknown which belong together."""
 
     @property
     def predicted(self) -> int:

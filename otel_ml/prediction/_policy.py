@@ -1,4 +1,4 @@
-"""What may leave the process: which features, which events, and what has to be redacted."""
+"""Decides what may leave the process: which features, which events, and what has to be redacted."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ class ModelPolicy:
     def snapshot(self, features: Any) -> dict[str, object] | FeatureBatch | None:
         """Returns a bounded plain copy of the features.
 
-        Names that differ from those of the declared columns in form only, and aliases of fields, are replaced by them.
-        Values without names get the names of the profile's or the schema's columns if there are as many of them. If
-        not, it is unknown which of them are sensitive, and a model with sensitive columns keeps none.
+        Other spellings and aliases are replaced by the names of the declared columns. Values without names get the
+        names of the profile's or the schema's columns if the numbers agree. If not, it is unknown which values are
+        sensitive, and a model with sensitive columns keeps none.
         """
         if self._columns is None:
             return _features.snapshot(features)
@@ -110,7 +110,7 @@ class ModelPolicy:
         return None if row is None else self.match(row)
 
     def slices(self, features: Any, copied: FeatureBatch) -> Iterator[FeatureBatch]:
-        """Yields copies of the rows of a large batch that its first copy does not have, for counting only."""
+        """Yields copies of the rows of a large batch that its first copy does not contain, for counting only."""
         for part in slices(features, copied):
             batch = self.snapshot(part)
             if isinstance(batch, FeatureBatch):
@@ -158,7 +158,7 @@ class ModelPolicy:
     def secrets(
         self, request: Any, snapshot: dict[str, object] | FeatureBatch | None, *, is_whole: bool
     ) -> tuple[str, ...]:
-        """Returns the texts of values that are or may be sensitive, as `secret_texts` does."""
+        """Returns the texts of values that are or may be sensitive; see `secret_texts`."""
         return () if self._columns is None else secret_texts(request, snapshot, self._columns, is_whole=is_whole)
 
     def wants_event(self, outcome: Outcome, *, sampled: bool) -> bool:
@@ -174,7 +174,7 @@ class ModelPolicy:
         return any(self.is_unsure(score) for score in outcome.output.scores if score is not None)
 
     def wants_exception_event(self, failure: Failure) -> bool:
-        """Whether this exception is a log record, whether or not the trace is sampled."""
+        """Whether this exception becomes a log record; sampling of the trace does not matter."""
         return self._exceptions_as_logs and not failure.cancelled
 
     def count_events(self, outcome: Outcome, *, sampled: bool) -> int:
@@ -185,7 +185,7 @@ class ModelPolicy:
         )
 
     def is_unsure(self, score: float) -> bool:
-        """Whether the confidence behind this score is low; of a binary model it is that of the likelier class."""
+        """Whether the confidence is low; for a binary model it is the score of the likelier class."""
         return (max(score, 1.0 - score) if self.spec.task == "binary" else score) < self._low_score
 
     def warn_uncertain(self) -> None:
@@ -217,7 +217,7 @@ class ModelPolicy:
                 self.spec.name,
                 f"otel-ml: the features of model {self.spec.name!r} stay in the process; declare them with profile=... "
                 "or schema=..., or set capture_features='all' (OTEL_ML_CAPTURE_FEATURES=all)",
-                "otel-ml: the features of further models stay in the process, as those of the models named before",
+                "otel-ml: the features of further models stay in the process too, for the same reason",
             )
 
 
@@ -230,7 +230,7 @@ def _few(names: frozenset[str]) -> str:
 def _unread(
     features: dict[str, object] | FeatureBatch | None, columns: frozenset[str]
 ) -> dict[str, object] | FeatureBatch | None:
-    """Returns the features with the note that none of the columns was looked at."""
+    """Returns the features, marked so that none of the columns counts as read."""
     if isinstance(features, FeatureBatch):
         features.unread = columns
         return features

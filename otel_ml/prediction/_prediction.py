@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from otel_ml.quality import FeatureMonitor
 
 IDS_LIMIT = 10_000_000
-"""Ids kept of the rows of one batch."""
+"""Row ids kept of one batch."""
 LONGEST = 7 * 86_400.0
 """Seconds of the longest plausible duration: one larger value would spoil the sum of a histogram for good."""
 UNSET: Any = object()
@@ -46,7 +46,7 @@ _process.hold_at_fork(_MAKING_AN_ID)
 
 
 class PredictionBinding(Protocol):
-    """What a prediction needs of the binding that made it."""
+    """The part of a binding that a prediction uses."""
 
     spec: ModelSpec
     policy: ModelPolicy
@@ -58,10 +58,10 @@ class PredictionBinding(Protocol):
 
     @property
     def arrive(self) -> Callable[[str, str, str], Prediction]:
-        """Makes of its ids what a prediction is in another process."""
+        """Rebuilds a prediction of another process from its ids."""
 
     def count_unrecognised(self, result: Any = None) -> None:
-        """Counts a result in which nothing was recognised."""
+        """Counts a result from which no prediction was read."""
 
     def count_omissions(self, reason: str, count: int = 1) -> None:
         """Counts what telemetry leaves out of a prediction, and logs it once."""
@@ -87,7 +87,7 @@ class Prediction:
     _first_item: float | None = None
     _consent = False
     _is_taken = False
-    """Whether `_features` are the copy that `_start` made; if not, they are the caller's object."""
+    """True once `_features` is the copy that `_start` made; before, it is the caller's object."""
     _rows_given: int | None = None
 
     def __init__(self, binding: Any, features: Any, given_id: Any = None) -> None:
@@ -206,7 +206,7 @@ class Prediction:
 
     @_guard.guarded("prediction.announce")
     def _announce(self) -> None:
-        """Lets the answer to the current request name it, although it begins later."""
+        """Offers its id to the answer of the current request before the prediction begins."""
         holder = otel_context.get_value(PREDICTIONS_KEY)
         if isinstance(holder, RequestPredictions):
             holder.announce(self, is_primary=self._binding.spec.role == "primary")
@@ -256,15 +256,15 @@ class Prediction:
         self._finished = True
 
     def _redact(self, message: str) -> str:
-        """Replaces the sensitive values of this prediction wherever a text quotes them as they are."""
+        """Replaces the sensitive values of this prediction in a text."""
         for secret in self._secrets:
             before, found, after = message.partition(secret)
-            if found:  # only the beginning of a longer text is known: everything behind it may be its end
+            if found:  # of a longer value only the beginning is known: the rest of the message may be its end
                 message = before + REPLACED + ("" if len(secret) >= TEXT_LIMIT else after.replace(secret, REPLACED))
         return message
 
     def _check_duration(self, given: Any) -> float | None:
-        """Returns the caller's duration in seconds; None if it is unknown, or refused, which is counted."""
+        """Returns the caller's duration in seconds; None if it is unknown or not plausible. The latter is counted."""
         if given is None:
             return None
         seconds = number(given)
@@ -351,7 +351,7 @@ class Prediction:
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
     def _unpaired(self) -> dict[str, int] | None:
-        """Returns how many inputs, ids and outputs a batch has if the numbers differ; None if they go together."""
+        """Returns the numbers of inputs, ids and outputs of a batch if they differ; None if they agree."""
         if self._output is None or self._output.rows is None:
             return None
         counts = {"outputs": self._output.rows}
@@ -387,12 +387,12 @@ class Prediction:
             policy.warn_undeclared()
 
     def _find_secrets(self, request: Any, given: Any) -> tuple[str, ...]:
-        """Returns the sensitive values of a call, which log lines inside it must not have."""
+        """Returns the sensitive values of a call; log lines inside it must not contain them."""
         find = functools.partial(self._binding.policy.secrets, is_whole=given is unwrap(request))
         return _guard.call("prediction.secrets", find, request, self._features) or ()
 
     def _count_slices(self, given: Any, batch: FeatureBatch) -> None:
-        """Counts the rows of a large batch that the copy does not have, and what the copy lacks of each row."""
+        """Counts the rows and the features of a large batch that its copy does not contain."""
         if batch.total_columns > len(batch.columns):
             self._binding.count_omissions("features", batch.total_columns - len(batch.columns))
         monitor = self._binding.monitor

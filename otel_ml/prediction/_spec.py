@@ -23,13 +23,13 @@ LATEST = 1e11
 
 
 class PredictionStore(Protocol):
-    """What a model needs of `otel_ml.GroundTruth`."""
+    """The part of `otel_ml.GroundTruth` that a model uses."""
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Takes one prediction without blocking and without raising."""
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
-        """Registers a function that hands over predictions still on their way here, within a number of seconds."""
+        """Registers a function that hands over predictions that are still queued, within a number of seconds."""
 
 
 @dataclass(eq=False)
@@ -111,7 +111,7 @@ def valid_time(argument: str, moment: Any) -> float:
     """Returns a moment in seconds since the epoch.
 
     Raises:
-        ConfigError: It is neither a datetime nor such a number.
+        ConfigError: It is neither a datetime nor a plausible number of seconds.
     """
     found = number(moment.timestamp() if isinstance(moment, datetime) else moment)
     if found is None or not 0.0 <= found < LATEST:
@@ -137,7 +137,7 @@ def valid_choice(argument: str, value: Any, allowed: Any) -> Any:
     """Returns the value if it is one of a `Literal`.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not one of them.
     """
     if value not in get_args(allowed):
         choices = ", ".join(get_args(allowed))

@@ -1,4 +1,4 @@
-"""How a declaration travels to another process or into a file: as its arguments."""
+"""Packs a declaration as its arguments, for another process or a file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def unpack(packed: dict[str, Any]) -> ModelSpec:
 
 def _packed_function(model: str, keyword: str, function: Any) -> Any:
     if function is None or _guard.attempt(pickle.dumps, function) is not None:
-        return function  # as it is: a cloud pickler has its own way with functions of `__main__`
+        return function  # unchanged: cloudpickle handles functions of `__main__` itself
     for name in _CLOUDPICKLES:
         module = sys.modules.get(name)
         content = None if module is None else _guard.attempt(module.dumps, function)

@@ -19,7 +19,7 @@ from otel_ml.quality._schema import Column, Schema
 ABSENT: Final = object()
 """The value of a column that the row does not have."""
 UNREAD: Final = object()
-"""The value of a column that was not looked at: neither counted nor missing."""
+"""The value of a column that was not read: neither counted nor missing."""
 _REMEMBERED: Final = 128
 _WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max

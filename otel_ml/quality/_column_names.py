@@ -13,7 +13,7 @@ from otel_ml._values import line
 NAME_LIMIT: Final = 256
 """Characters of a name that are compared."""
 _KEPT: Final = frozenset("LMNS")
-"""Unicode categories that tell names apart: letters, marks, numbers and symbols. The others only separate words."""
+"""Unicode categories that distinguish names: letters, marks, numbers and symbols. The others only separate words."""
 _PARTS: Final = re.compile(r"[.#/\[\]]+|__+")
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 _MOST_PARTS: Final = 8
@@ -25,7 +25,7 @@ _PLANS: Final = 128
 def column_key(name: object) -> str:
     """Returns the canonical form of a column's name: ``native-country`` and ``nativeCountry`` have the same.
 
-    Case, punctuation, blanks and control characters do not matter. A name of nothing else is its own form.
+    Case, punctuation, blanks and control characters are ignored. A name that has only these stays as it is.
     """
     text = line(name, NAME_LIMIT) or ""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -35,14 +35,14 @@ def column_key(name: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NamePlan:
-    """How the names of one row belong to the declared columns."""
+    """Maps the names of one row to the declared columns."""
 
     names: Mapping[str, str]
     """Declared column of each name that has another form."""
     absent: frozenset[str]
     """Declared columns that the row does not have."""
     unclear: frozenset[str]
-    """Those of them that a name of the row could mean, as well as another column."""
+    """Absent columns that an ambiguous name of the row could mean."""
 
     @property
     def is_exact(self) -> bool:
@@ -65,7 +65,7 @@ class ColumnNames:
         for name in sorted(sensitive):
             self._by_key.setdefault(column_key(name), (name,))
         self.declared: frozenset[str] = frozenset(name for found in self._by_key.values() for name in found)
-        """All columns, those that are sensitive and not declared otherwise too."""
+        """All columns, including sensitive ones that are not declared otherwise."""
         self.sensitive_keys: frozenset[str] = frozenset(map(column_key, sensitive))
         """Canonical forms of the sensitive columns."""
         self._sensitive: dict[str, str | None] = {}
@@ -82,7 +82,7 @@ class ColumnNames:
         return found[0] if len(found) == 1 else None
 
     def find_field(self, names: Iterable[str]) -> str | None:
-        """Returns the declared column of a field with several names; a sensitive one first, None if there are more."""
+        """Returns the declared column of a field with several names, a sensitive one first; None if it is ambiguous."""
         found: dict[str, None] = {}
         for name in names:
             key = self.sensitive_key(name)
@@ -133,7 +133,7 @@ class ColumnNames:
         return next((key for key in keys if key in self.sensitive_keys), None)
 
     def plan(self, names: tuple[str, ...]) -> NamePlan:
-        """Returns how the names of a row belong to the declared columns."""
+        """Maps the names of a row to the declared columns."""
         plan = self._plans.get(names)
         if plan is None:
             if len(self._plans) >= _PLANS:

@@ -15,7 +15,7 @@ from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
 
 _NAMED: Final = 10
-"""Models whose features are named in one line."""
+"""Models that the line about hidden features names."""
 
 
 class _Watched:
@@ -47,7 +47,7 @@ class _Watched:
         return [feature.name for _, feature in self.features[self.shown :]]
 
     def show(self, count: int) -> None:
-        """Exports so many of the features, the most important ones."""
+        """Exports the given number of features, the most important ones."""
         if count == self.shown:
             return
         self.shown = count
@@ -167,7 +167,7 @@ class FeatureInstruments:
         return [f"metrics: not exported: {hidden}"] if hidden else []
 
     def _make_room(self) -> None:
-        """Bounds how many models without a handle can wait for a collection."""
+        """Drops the oldest model without a handle if too many wait for a collection."""
         if len(self._watched) >= 2 * self._models:
             oldest = next((key for key, one in self._watched.items() if not one.users), None)
             self._watched = {key: one for key, one in self._watched.items() if key != oldest}
@@ -216,12 +216,12 @@ class FeatureInstruments:
             )
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: what no handle counts into belongs to the parent alone."""
+        """In a forked child: drops models without a handle, whose counts belong to the parent."""
         self._lock = threading.Lock()
         self._watched = {key: one for key, one in self._watched.items() if one.users}
 
     def _first(self) -> Iterable[Observation]:
-        """The values, at the beginning of a collection by an SDK: what the last one has exported can go."""
+        """Yields the values. The first callback of a collection: it drops models that the last one exported."""
         self.release()
         self._allocate()
         return self._values()

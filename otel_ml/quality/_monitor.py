@@ -60,7 +60,7 @@ class FeatureMonitor:
             row: Values by column; undeclared columns are ignored unless the schema is closed.
             prediction: Canonical class text, or the predicted number of a regression.
             score: The score, if there is one.
-            unread: Columns that were not looked at.
+            unread: Columns that were not read.
         """
         if unread:
             row = {**row, **dict.fromkeys(unread, UNREAD)}

@@ -1,4 +1,4 @@
-"""The values of sensitive and of undeclared columns, at any depth of the features."""
+"""Finds the values of sensitive and of undeclared columns at any depth of the features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_ml._values import TRUNCATED
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema, column_key
 
 _OURS = frozenset({"__truncated__", TRUNCATED})
-"""Names that no caller gave."""
+"""Names that otel-ml adds itself."""
 
 
 def column_names(
@@ -30,7 +30,7 @@ def column_names(
 def sensitive_values(value: Any, columns: ColumnNames) -> Iterator[tuple[str, Any]]:
     """Yields canonical name and value of the scalars of sensitive columns, at any depth of a copied value.
 
-    Those that are derived from such a column have no name.
+    A value derived from such a column has an empty name.
     """
     for path, entry in _entries(value, ""):
         if columns.is_sensitive(path):
@@ -49,7 +49,7 @@ def undeclared_values(value: Any, columns: ColumnNames) -> Iterator[Any]:
 def is_uncertain(row: dict[str, object], kept: dict[str, object], columns: ColumnNames) -> bool:
     """Whether a kept value may be one of a sensitive column under a name that is not known.
 
-    That is so if a sensitive column has no value in the row, and a kept value has no declared name.
+    It may if a sensitive column has no value in the row and a kept value has an undeclared name.
     """
     found = {key for key, value in sensitive_values(row, columns) if not is_missing(value)}
     return not found >= columns.sensitive_keys and any(True for _ in undeclared_values(kept, columns))

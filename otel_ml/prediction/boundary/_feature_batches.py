@@ -52,7 +52,7 @@ class FeatureBatch:
     total_columns: int = 0
     """Features of the input."""
     unread: frozenset[str] = frozenset()
-    """Columns with values that were not looked at."""
+    """Columns with values that were not read."""
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
@@ -261,7 +261,7 @@ def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBa
 
 
 def _has_unread(given: list[Any], copied: list[object]) -> bool:
-    """Whether a value is there that was not read, such as a nested one."""
+    """Whether a value was not read, such as a nested one."""
     return None in copied and any(
         found is None and not is_missing(value) for value, found in zip(given, copied, strict=True)
     )
@@ -282,7 +282,7 @@ def rows_kept(width: int) -> int:
 
 
 def common_length(values: list[Any]) -> int | None:
-    """Returns the length of all of these if they are equally long columns of scalars."""
+    """Returns the common length of equally long columns of scalars; None for anything else."""
     length: int | None = None
     for value in values:
         found = _column_length(value)

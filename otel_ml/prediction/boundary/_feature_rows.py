@@ -30,14 +30,14 @@ _seen: dict[int, dict[str, object]] = {}
 
 
 class PartialRow(dict[str, object]):
-    """A row of which something was not read. Its names are those of the input, or of declared columns."""
+    """A row of which some values were not read. Its names are those of the input, or of declared columns."""
 
     __slots__ = ("unread",)
 
     def __init__(self, row: dict[str, object], unread: frozenset[str]) -> None:
         super().__init__(row)
         self.unread = unread
-        """Names without a value that was looked at."""
+        """Names whose values were not read."""
 
 
 def row_size(row: dict[str, object]) -> int:

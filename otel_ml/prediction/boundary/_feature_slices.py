@@ -1,4 +1,4 @@
-"""The rows of a large batch beyond those that are copied: read in slices while the caller waits, and counted only."""
+"""Reads the rows of a large batch beyond those that are copied, in slices, while the caller waits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_INDEX = frozenset({"array", "tensor", "index"})
 
 
 def slices(features: Any, copied: FeatureBatch) -> Iterator[Any]:
-    """Yields the rows that the copy does not have, as batches of the same kind and of as many rows as it has."""
+    """Yields the rows that the copy does not contain, as batches of the same kind and size."""
     found = None if kind(features) else pairs(features, FEATURE_LIMIT)
     for first in range(copied.rows, copied.total_rows, max(1, copied.rows)):
         last = min(first + copied.rows, copied.total_rows)
@@ -27,7 +27,7 @@ def slices(features: Any, copied: FeatureBatch) -> Iterator[Any]:
 
 
 def _part(values: Any, first: int, last: int) -> Any:
-    """Returns some rows of a frame, an array, a column or a list; a view where there are views. None on failure."""
+    """Returns some rows of a frame, an array, a column or a list, as a view where possible. None on failure."""
     family = kind(values)
     if family in _BY_ILOC:
         return attempt(lambda: values.iloc[first:last])

@@ -40,7 +40,7 @@ _NAMED_BY_DEFAULT = frozenset({"pandas", "polars", "series"})
 
 
 def is_positional(features: object) -> bool:
-    """Whether the values have no names: arrays, frames with default names, and lists of scalars or of such."""
+    """Whether the values have no names: arrays, frames with default names, lists of scalars or of lists."""
     family = kind(features)
     if family in _NAMED_BY_DEFAULT:
         return attempt(has_default_names, features, family) is True

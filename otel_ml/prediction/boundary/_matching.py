@@ -1,4 +1,4 @@
-"""Gives the values of a row the names of the declared columns, and says which of these were not looked at."""
+"""Renames the values of a row to the declared columns, and says which columns were not read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> Fea
 def _take_nested(row: dict[str, object], absent: frozenset[str], columns: ColumnNames) -> tuple[set[str], set[str]]:
     """Adds values of nested mappings that are declared by their path or by their name.
 
-    Returns the columns found in one place, and those found in several, which may mean any of them.
+    Returns the columns found in one place, and those found in several places.
     """
     places = _places(list(_scalars(row, "")), absent, columns)
     taken = {name for name, values in places.items() if len(values) == 1}

@@ -37,9 +37,9 @@ class OutputRules:
     batch: bool
     rows: int | None
     omissions: dict[str, int] = field(default_factory=dict)
-    """What was not taken, by reason."""
+    """Counts of what was not read, by reason."""
     has_unnamed: bool = False
-    """Whether probabilities were read without knowing which class is the likeliest."""
+    """Whether probabilities were read without their classes."""
     is_open: bool = False
     """Whether several names may have been the prediction or the score."""
 

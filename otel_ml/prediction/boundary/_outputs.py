@@ -1,4 +1,4 @@
-"""What a result predicts: class, value and score, read without changing it."""
+"""Reads class, value and score from a result without changing it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Output:
     is_list: bool = field(default=False, compare=False)
     """Whether a single prediction came as a sequence of one row, which its caller may take for a batch."""
     omissions: dict[str, int] = field(default_factory=dict, compare=False)
-    """What was not taken of it, by reason."""
+    """Counts of what was not read, by reason."""
     rest: Callable[[int], Output | None] | None = field(default=None, compare=False)
     """Reads the rows of a large batch from a position on. It holds the caller's result until the call ends."""
 
@@ -147,7 +147,7 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
 
 
 def _finished(output: Output | None, how: OutputRules) -> Output | None:
-    """Returns the output with what was not taken of it; logs once if nothing but probabilities was read."""
+    """Adds to the output what was not read; logs once if only probabilities without classes were read."""
     if output is not None:
         output.omissions = how.omissions
         has_class = any(label is not None for label in output.classes)
@@ -204,7 +204,7 @@ def _single(row: Row, answer: object) -> Output | None:
 
 
 def _is_no_value(answer: object) -> bool:
-    """Whether the model answered with NaN or the like: an output without a value, not an unrecognised one."""
+    """Whether the model returned NaN or infinity: an output without a value, not an unrecognised one."""
     value = builtin(answer)
     return type(value) is float and not abs(value) <= LARGEST_VALUE
 

@@ -1,6 +1,6 @@
-"""The rows inside a request: what the wire formats of model servers put around them.
+"""Finds the rows inside requests in the wire formats of model servers, and in JSON texts.
 
-MLflow, KServe (both protocols), TensorFlow Serving, Seldon, SageMaker, Azure ML and TorchServe; and JSON texts.
+The formats: MLflow, KServe (both protocols), TensorFlow Serving, Seldon, SageMaker, Azure ML and TorchServe.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ JSON_LIMIT: Final = 1 << 18
 """Characters of a JSON text that is read."""
 _LEVELS: Final = 3
 _ENTRIES: Final = 32
-"""Named values of a request that can be an envelope."""
+"""Named values that an envelope has at most."""
 _FORMATS: Final = frozenset(
     ("instances", "inputs", "Inputs", "dataframe_records", "dataframe_split", "input_data", "ndarray", "tensor")
 )
-"""Keys that only wire formats have, whatever else is there."""
+"""Keys that only wire formats use, whatever the other keys are."""
 _USUAL: Final = frozenset(("data", "rows", "records", "samples", "examples", "items", "batch", "features", "input"))
-"""Keys of the rows where they are the only key."""
+"""Keys that hold the rows if there is no other key."""
 _BODIES: Final = frozenset(("body", "data", "jsonData"))
-"""Keys of a request in a list of them, or of its text."""
+"""Keys that hold one request of a list, or its text."""
 _NAMES: Final = ("columns", "names")
 _VALUES: Final = ("data", "ndarray", "values")
 _SCALARS: Final = frozenset((float, int, bool, str, type(None)))
@@ -90,14 +90,14 @@ def _in_entries(entries: list[tuple[str, Any]], columns: ColumnNames | None) -> 
 
 
 def _is_table(value: object) -> bool:
-    """Whether a mapping holds names and values of a table, each for itself."""
+    """Whether a mapping holds the names and the values of a table under separate keys."""
     found = pairs(value, _ENTRIES)
     names = {name for name, _ in found[0] if type(name) is str} if found is not None else set()
     return not names.isdisjoint(_NAMES) and not names.isdisjoint((*_VALUES, "tensor"))
 
 
 def _entries(value: object) -> list[tuple[str, Any]]:
-    """Returns the named values of a mapping or a record that are no plain scalars, if they can be an envelope."""
+    """Returns the named values of a mapping or a record if it can be an envelope."""
     found = pairs(value, _ENTRIES + 1)
     items = find_record(value) if found is None else found[0]
     if items is None or len(items) > _ENTRIES:
@@ -108,7 +108,7 @@ def _entries(value: object) -> list[tuple[str, Any]]:
 
 
 def _declares(rows: object, columns: ColumnNames) -> bool:
-    """Whether the first of some rows has declared columns."""
+    """Whether the first row has declared columns."""
     listed = sequence(rows, 1)
     first = find_record(listed[0][0], columns) if listed is not None and listed[0] else None
     return first is not None and any(type(name) is str and columns.candidates(name) for name, _ in first)
@@ -146,7 +146,7 @@ def find_rows(value: object) -> object:
 
 
 def _table(names: Any, values: Any) -> Any:
-    """Returns the columns of a table whose names are given apart; its values alone if they have another width."""
+    """Returns the columns of a table with separate names; only its values if the widths differ."""
     inner = pairs(values, _ENTRIES)
     if inner is not None:  # a tensor with its shape
         parts = dict(inner[0])
@@ -191,7 +191,7 @@ def _first(values: Any) -> Any:
 
 
 def _in_shape(values: Any, shape: Any) -> Any:
-    """Returns flat values as the rows of a two-dimensional shape; nested rows of one value, and others, as they are."""
+    """Returns flat values of a two-dimensional shape as rows; all other values as they are."""
     if type(values) is not list or type(shape) is not list or len(shape) != 2 or any(map(is_row, values[:1])):
         return values
     width = shape[1]

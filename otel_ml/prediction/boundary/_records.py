@@ -34,13 +34,13 @@ class ClassNames:
     aliases: Mapping[str, tuple[str, ...]]
     """Further names of a field."""
     others: frozenset[str]
-    """Canonical forms of all that the class defines itself, such as properties."""
+    """Canonical forms of the other names that the class defines, such as properties."""
     is_open: bool
     """Whether a value can have any name, because the class computes attributes."""
 
 
 def unwrap(value: object) -> object:
-    """Returns what a pydantic root model holds, and any other value as it is."""
+    """Returns the value inside a pydantic root model; any other value as it is."""
     if type(value) is dict:  # mostly
         return value
     for _ in range(_ROOTS):
@@ -78,7 +78,7 @@ def find_record(value: object, columns: ColumnNames | None = None) -> list[tuple
 
 
 def find_nested(value: object, columns: ColumnNames | None = None) -> list[tuple[Any, Any]] | None:
-    """Returns the named values of a record inside another one; None for any object whose class declares no fields."""
+    """Returns the named values of a nested record; None for an object whose class declares no fields."""
     cls = type(value)
     if kind(value) or not (class_names(cls).fields or type(getattr(cls, "_fields", None)) is tuple):
         return None
@@ -99,7 +99,7 @@ def _structured(value: Any) -> list[tuple[Any, Any]] | None:
 
 
 def _attributes(value: object) -> list[tuple[str, Any]] | None:
-    """Reads the public attributes of an object where they are stored, so that as little user code runs as possible."""
+    """Reads the public attributes of an object where they are stored, to run as little user code as possible."""
     if value is None or kind(value) or issubclass(type(value), _NOT_RECORDS):
         return None
     items: list[tuple[Any, Any]] = []
@@ -117,7 +117,7 @@ def _attributes(value: object) -> list[tuple[str, Any]] | None:
 
 
 def unread_columns(value: object, columns: frozenset[str]) -> frozenset[str]:
-    """Returns those of the columns that an object may have although they are not among its stored attributes."""
+    """Returns the columns that an object may have beyond its stored attributes."""
     if pairs(value, 0) is not None or kind(value) or issubclass(type(value), tuple):
         return frozenset()
     names = class_names(type(value))
@@ -129,7 +129,7 @@ def unread_columns(value: object, columns: frozenset[str]) -> frozenset[str]:
 
 
 _classes: dict[int, tuple[weakref.ref[type], ClassNames]] = {}
-"""By the id of a class: a class of the user's is never hashed. The reference says whether it is still that class."""
+"""By the id of a class, since a user's class is never hashed. The reference shows if the id is still its own."""
 
 
 def class_names(cls: type) -> ClassNames:

@@ -1,4 +1,4 @@
-"""What a response carries: the body of a web framework's response, a JSON text, the tensors of a model server."""
+"""Opens responses: the body of a web framework's response, a JSON text, the tensors of a model server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BODY: Final = {
     "django_response": lambda response: response.content,
     "litestar_response": lambda response: response.content,
 }
-"""How to read a body that is there already; that of a stream is not."""
+"""How to read a body that is complete; that of a stream is not."""
 _LEVELS: Final = 3
 
 
 def open_result(result: object) -> object:
-    """Returns what was predicted without what a framework puts around it; the result itself if that is nothing."""
+    """Returns what a framework's response contains; the result itself if it is not such a response."""
     for _ in range(_LEVELS):
         inner = attempt(_inside, result)
         if inner is None:
@@ -49,7 +49,7 @@ def _inside(result: Any) -> object:
 
 
 def _plain_text(response: Any, body: bytes) -> str | None:
-    """Returns the text of a response that is one: not of HTML, of a picture, or of a JSON text that is too long."""
+    """Returns the text of a plain text response; None for HTML, a picture or a JSON text that is too long."""
     media = attempt(lambda: response.headers["content-type"])
     return body.decode() if type(media) is str and media.startswith("text/plain") else None
 

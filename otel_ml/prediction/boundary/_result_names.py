@@ -36,7 +36,7 @@ _NO_ANSWER: Final = frozenset(
         *("reasons", "explanation", "explanations", "currency", "unit", "units", "url"),
     }
 )
-"""Words of what comes with an answer and is none."""
+"""Words of values that accompany a prediction but are not one."""
 _ENVELOPES: Final = frozenset(
     {"data", "result", "results", "response", "output", "outputs", "body", "payload", "prediction", "predictions"}
 )
@@ -50,7 +50,7 @@ _OPAQUE: Final = (str, bytes, int, float, list, type, FunctionType, MethodType, 
 
 
 class Named(NamedTuple):
-    """What was found by name."""
+    """The prediction and the score that were found by name."""
 
     prediction: object
     score: object
@@ -64,12 +64,12 @@ class Named(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What the names of a result say, whatever its values are."""
+    """What the names of a result mean, whatever its values are."""
 
     prediction: str | None
     score: str | None
     rest: tuple[str, ...]
-    """Names of what may be the answer if no word says so."""
+    """Names of values that may be the prediction if no word says so."""
     is_open: bool
 
 
@@ -77,7 +77,7 @@ def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
     """Returns prediction and score of a mapping, a frame or an object; None if nothing is named so.
 
     Known words come first, then words in another spelling or as a part of a name, then the only plain value, then the
-    same one level down. What could be one of several is left open.
+    same one level down. If several values are possible, none is chosen.
     """
     family = kind(result)
     if family in FRAMES:
@@ -169,7 +169,7 @@ def _column_names(frame: Any, family: str) -> list[Any]:
 
 
 def _complete(found: Named, entries: list[tuple[str, Any]], task: str) -> Named:
-    """Adds what the words in other spelling, or else the only plain value, say."""
+    """Adds values found by other spellings, or else the only plain value."""
     prediction, score, _ = found
     plan = _plan(tuple(key for key, _ in entries))
     values = dict(entries)
@@ -197,7 +197,7 @@ def _one_level_down(entries: list[tuple[str, Any]], task: str) -> Named | None:
 
 
 def _is_share(value: object) -> bool:
-    """Whether a value named like a score, in part, is one: a number in 0..1, or a column of such."""
+    """Whether a value whose name contains a word for a score is one: a number in 0..1, or a column of them."""
     listed = sequence(value, 1)
     single = builtin(listed[0][0] if listed is not None and listed[0] else value)
     if listed is not None and listed[0] and sequence(listed[0][0], 0) is not None:
@@ -225,7 +225,7 @@ def _plan(keys: tuple[str, ...]) -> _Plan:
 
 
 def _best(keys: Iterable[str], known: Sequence[str], allows: Callable[[set[str]], bool]) -> tuple[str | None, bool]:
-    """Returns the key with the strongest word, and whether several have it: then it is none of them."""
+    """Returns the key with the strongest word, and whether several keys have it; then the key is None."""
     ranked: dict[tuple[int, int], list[str]] = {}
     for key in keys:
         words = _words(key)

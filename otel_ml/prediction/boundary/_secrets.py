@@ -1,4 +1,4 @@
-"""The texts of sensitive values in what a model is called with, which log lines inside the prediction must not have."""
+"""Finds sensitive values in the input of a model as texts: log lines inside the prediction must not contain them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _lacks_values(snapshot: dict[str, object] | FeatureBatch) -> bool:
 
 
 def _is_cut(value: object) -> bool:
-    """Whether a copied value is not all of what it was."""
+    """Whether a copied value was cut."""
     if type(value) is dict:
         return TRUNCATED in value or any(map(_is_cut, value.values()))
     if type(value) is list:
@@ -83,7 +83,7 @@ def _request_values(request: object, columns: ColumnNames) -> list[object]:
 
 
 def _walk(value: Any, columns: ColumnNames, path: str, depth: int) -> Iterator[tuple[str, object]]:
-    """Yields path and value of all scalars in mappings, records, frames, sequences and JSON texts, at most so deep."""
+    """Yields path and value of all scalars in mappings, records, frames, sequences and JSON texts, down to a depth."""
     if depth == 0:
         return
     family = kind(value)

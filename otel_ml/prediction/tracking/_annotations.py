@@ -1,4 +1,4 @@
-"""What the annotation and the default of a parameter say about it."""
+"""Reads the annotation and the default of a parameter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FRAMEWORKS: Final = frozenset(
     ("starlette", "fastapi", "flask", "werkzeug", "django", "aiohttp", "litestar", "sanic", "tornado", "falcon", "grpc")
 )
 _INJECTED: Final = frozenset(("Depends", "Security", "Header", "Cookie"))
-"""Markers of FastAPI for arguments that are no input of the model."""
+"""Markers of FastAPI for arguments that are not model input."""
 _SCALARS: Final = frozenset((int, float, str, bool))
 _UNIONS: Final = (typing.Union, types.UnionType)
 _DEPTH: Final = 4
 
 
 def resolved_signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Returns the signature of a function; annotations that are texts are resolved where they can be. May raise."""
+    """Returns the signature of a function; text annotations are resolved where possible. May raise."""
     signature = inspect.signature(function)
     inner: Any = inspect.unwrap(function)
     while isinstance(inner, partial):
@@ -47,7 +47,7 @@ def _resolve(annotation: Any, names: dict[str, Any]) -> Any:
 
 
 def is_injected(parameter: inspect.Parameter) -> bool:
-    """Whether a framework fills the parameter with something that is no input of the model."""
+    """Whether a framework supplies the parameter, such as a dependency or a header, so that it is not model input."""
     marked = any(type(mark).__name__ in _INJECTED and _module(type(mark)) == "fastapi" for mark in _marks(parameter))
     return marked or any(is_of_framework(cls) for cls in _members(parameter))
 
@@ -69,13 +69,13 @@ def has_own_type(parameter: inspect.Parameter) -> bool:
 
 
 def declared_column(parameter: inspect.Parameter, columns: ColumnNames) -> str | None:
-    """Returns the column that the parameter is by its name or by an alias; None for any other parameter."""
+    """Returns the declared column that the parameter's name or an alias means; None for any other parameter."""
     texts = (text for mark in _marks(parameter) for text in attempt(alias_texts, mark) or ())
     return columns.find_field((*texts, parameter.name))
 
 
 def columns_declared(parameter: inspect.Parameter, columns: ColumnNames) -> int:
-    """Counts the columns that are fields of the parameter's class, also of one in a list or a union."""
+    """Counts the declared columns among the fields of the parameter's class, also in a list or a union."""
     found: set[str | None] = set()
     for cls in _classes_in(parameter.annotation, _DEPTH):
         names = attempt(class_names, cls)

@@ -1,4 +1,4 @@
-"""Which arguments of a predicting function are its features, decided once, from its signature."""
+"""Decides once, from the signature of a predicting function, which arguments are its features."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NEVER: Final = frozenset(
         ),
     )
 )
-"""Names of arguments that a language, a framework or the service puts there."""
+"""Names of arguments that never hold features: Python, a framework or the service supplies them."""
 _FIRST: Final = ("self", "cls", "mcs", "metacls", "_self", "_cls")
 _REQUESTS: Final = frozenset(map(column_key, ("request", "req")))
 _SCALARS: Final = (int, float, str, bool)
@@ -70,16 +70,16 @@ class FeatureArguments:
     """Finds the features in the arguments of a call."""
 
     position: int = maxsize
-    """Place of the only argument; if a call does not have it there, `take` finds it."""
+    """Place of the only argument; `take` finds it when a call passes it elsewhere."""
     arguments: tuple[Argument, ...] = ()
     is_row: bool = False
     """Whether the arguments are the values of one row."""
     takes_rest: bool = False
     """Whether further keywords belong to the row."""
     others: frozenset[str] = frozenset()
-    """Parameters that do not belong to it."""
+    """Parameters that do not belong to the row."""
     unread: frozenset[str] = frozenset()
-    """Declared columns that no argument can hold."""
+    """Declared columns that no argument can supply."""
     columns: frozenset[str] = frozenset()
     """The declared columns."""
 
@@ -101,7 +101,7 @@ class FeatureArguments:
         return PartialRow(row, self.unread) if self.unread else row
 
     def _rest(self, kwargs: dict[str, Any], taken: frozenset[str]) -> Any:
-        """Returns the further keywords as a row, or the one among them that holds the row; None without any."""
+        """Returns the further keywords as a row, or the one of them that holds the row; None if there are none."""
         rest = {
             name: value
             for name, value in kwargs.items()
@@ -119,9 +119,9 @@ def find_features(
 ) -> FeatureArguments:
     """Decides which arguments are the features.
 
-    In this order: the chosen one; parameters that are named like declared columns, which form the row; the one whose
-    class declares at least half of the columns; a usual name; all parameters of a function of scalars; the first
-    parameter that is not excluded, one that is no scalar before the others; ``**row``.
+    In this order: the chosen parameter; the parameters named like declared columns, which form the row; the one whose
+    class declares at least half of the columns; one with a usual name; all parameters of a function of scalars; the
+    first parameter that is not excluded, preferably not a scalar; ``**row``.
 
     Args:
         function: The predicting function.
@@ -172,7 +172,7 @@ def _chosen(parameters: list[inspect.Parameter], name: str, *, is_known: bool) -
             return _single(position, each)
     if is_known and not any(each.kind is each.VAR_KEYWORD for each in parameters):
         names = ", ".join(each.name for each in parameters) or "none"
-        raise ConfigError(f"features={name!r} is no parameter of the function; there are: {names}")
+        raise ConfigError(f"features={name!r} is not a parameter of the function; its parameters are: {names}")
     return FeatureArguments(arguments=(Argument(maxsize, name, name),))
 
 
@@ -238,16 +238,16 @@ def _declaring(
 
 
 def _is_given(position: int, parameter: inspect.Parameter) -> bool:
-    """Whether a parameter is none that the language or a framework fills."""
+    """Whether the caller passes the parameter, not Python (``self``) or a framework."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         return False
     return not (position == 0 and parameter.name in _FIRST) and not is_injected(parameter)
 
 
 def _is_possible(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter that is no declared column can hold features by its name."""
+    """Whether the name of a parameter that is not a declared column allows it to hold features."""
     key = column_key(parameter.name)
-    # A request of a type of the service's own is its input.
+    # A request of a class of the service itself is model input.
     return key not in NEVER or (key in _REQUESTS and has_own_type(parameter))
 
 

@@ -1,4 +1,4 @@
-"""Streams: a generator is followed to its end, with its prediction current inside each of its steps."""
+"""Follows generators to their end, with the prediction current inside each step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Open = Callable[[tuple[Any, ...], dict[str, Any]], tuple[Prediction, Any]]
 
 
 def follow(prediction: Prediction, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Follows a generator that the function returned; one that nobody reads is a cancelled prediction."""
+    """Follows a generator that the function returned; if nobody reads it, the prediction is cancelled."""
     stream: Generator[Any, Any, Any] = stream_of(lambda *_: (prediction, generator))()
     weakref.finalize(stream, _abandon, prediction).atexit = False
     return stream
@@ -73,7 +73,7 @@ def _step(prediction: Prediction, step: Callable[[Any], Any], value: Any) -> Any
 
 
 def async_stream_of(open_stream: Open) -> Callable[..., Any]:
-    """Does the same for asynchronous generators."""
+    """Returns an asynchronous generator function that does the same as `stream_of`."""
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         prediction, generator = open_stream(args, kwargs)
@@ -108,7 +108,7 @@ async def _async_step(prediction: Prediction, step: Callable[[Any], Any], value:
 
 
 def _finish_stream(prediction: Prediction, returned: Any) -> None:
-    """Ends the prediction of a stream: its items are not read, what it returns is its result."""
+    """Ends the prediction of a stream: its result is what the generator returned, not its items."""
     if returned is None:
         prediction._finish()
     else:

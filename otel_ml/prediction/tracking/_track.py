@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AnyFuture = TypeVar("AnyFuture", Future[Any], asyncio.Future[Any])
 _FINISHED = frozenset({dict, list, tuple, float, int, str, bool, type(None)})
-"""Types of results that are finished; the check of any other type costs as much as a span."""
+"""Types of results that cannot be awaited or read on; checking any other type costs as much as a span."""
 
 
 def tracked(handle: Handle, function: Any, features: str | None = None) -> Any:
@@ -36,7 +36,7 @@ def tracked(handle: Handle, function: Any, features: str | None = None) -> Any:
         features: The parameter that holds the features; None to find it.
 
     Raises:
-        ConfigError: It is none of these, or has no such parameter.
+        ConfigError: It is none of these, or it has no such parameter.
     """
     if isinstance(function, (classmethod, staticmethod, property, functools.cached_property)):
         return _tracked_inside(handle, function, features)
@@ -83,7 +83,7 @@ def _resolve_annotations(wrapped: Any) -> None:
 
 
 class TrackedCallable(functools.partial[Any]):
-    """Wraps a bound method or a callable object. Pickle finds neither by a name, so it travels as its parts."""
+    """Wraps a bound method or a callable object. Pickle cannot find either by name, so it is pickled as its parts."""
 
     def __new__(
         cls, handle: Handle, function: Callable[..., Any], wrapper: Callable[..., Any], features: str | None = None
@@ -103,16 +103,16 @@ class TrackedCallable(functools.partial[Any]):
         function = self._parts[1]
         if instance is None or inspect.ismethod(function) or not hasattr(type(function), "__get__"):
             return self
-        return MethodType(self, instance)  # such as a function in a cache, or a compiled one
+        return MethodType(self, instance)  # such as a cached or a compiled function
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tracked, self._parts
 
 
 class TrackedStream(TrackedCallable):
-    """Wraps a function that streams. Its call makes the prediction, so that an answer can name it before it streams.
+    """Wraps a generator function. The call makes the prediction, so that an answer can name it before it streams.
 
-    Frameworks learn that it streams from the generator function in it, as from that in any `functools.partial`.
+    Frameworks see the generator function inside it, as in any `functools.partial`, and know that it streams.
     """
 
     def __new__(
@@ -121,7 +121,7 @@ class TrackedStream(TrackedCallable):
         made = super().__new__(cls, handle, function, wrapper, features)
         made._open = _opening(handle, function, features)
         if inspect.isfunction(function):
-            made.__dict__.update({**function.__dict__, **made.__dict__})  # it may have attributes of another wrapper
+            made.__dict__.update({**function.__dict__, **made.__dict__})  # another wrapper may have set attributes
             _resolve_annotations(made)
         return made
 
@@ -136,12 +136,14 @@ class TrackedStream(TrackedCallable):
         handle, function, features = self._parts
         if not inspect.isfunction(function):
             return super().__reduce__()
-        return _restore_stream, (handle, self.func, features)  # a function, which pickle finds and cloudpickle copies
+        # Pickle finds this function by name, cloudpickle copies it.
+        return _restore_stream, (handle, self.func, features)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         function = self._parts[1]
         if operator.index(protocol) < 4 and inspect.isfunction(function):
-            return function.__qualname__  # these protocols would reach the function in it through itself
+            # With these protocols pickle would look for the inner function through this object.
+            return function.__qualname__
         return self.__reduce__()
 
 
@@ -161,7 +163,7 @@ def _follower_of(function: Callable[..., Any]) -> Callable[[Open], Callable[...,
 
 
 def _opening(handle: Handle, function: Callable[..., Any], features: str | None) -> Open:
-    """Returns what makes the prediction of a stream, and the stream, and begins neither."""
+    """Returns a function that makes a prediction and its stream and begins neither."""
     find = find_features(function, handle.columns, features)
     position, take = find.position, find.take
 
@@ -178,7 +180,7 @@ def _opening(handle: Handle, function: Callable[..., Any], features: str | None)
 
 
 class TrackedDescriptor:
-    """Wraps a descriptor that is no function itself, such as `functools.partialmethod`."""
+    """Wraps a descriptor that is not a function, such as `functools.partialmethod`."""
 
     def __init__(self, handle: Handle, descriptor: Any, features: str | None) -> None:
         self._parts = (handle, descriptor, features)
@@ -187,7 +189,7 @@ class TrackedDescriptor:
         handle, descriptor, features = self._parts
         method = descriptor.__get__(instance, owner)
         if isinstance(descriptor, functools.singledispatchmethod) and inspect.isfunction(method):
-            signature = inspect.signature(method)  # of the function, which has the bound argument still
+            signature = inspect.signature(method)  # that of the function, which still has the bound argument
             method.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
         return tracked(handle, method, features)
 
@@ -213,7 +215,7 @@ def _plain(handle: Handle, function: Callable[..., Any], find: FeatureArguments)
         except BaseException as error:
             prediction._fail(error)
             raise
-        if type(result) is dict:  # mostly: one call less
+        if type(result) is dict:  # the most common result: saves a call
             prediction._complete(result)
             return result
         return _complete(prediction, result)
@@ -222,7 +224,7 @@ def _plain(handle: Handle, function: Callable[..., Any], find: FeatureArguments)
 
 
 def _complete(prediction: Prediction, result: Any) -> Any:
-    """Ends the prediction with its result; one that is not finished yet is followed to its end."""
+    """Ends the prediction with its result; a stream, a coroutine or a future is followed to its end."""
     follow = _guard.attempt(_find_follower, type(result))
     if follow is None:
         prediction._complete(result)
@@ -232,7 +234,7 @@ def _complete(prediction: Prediction, result: Any) -> Any:
 
 
 def _find_follower(kind: type) -> Callable[[Prediction, Any], Any] | None:
-    """Returns what follows results of this type to their end. Its metaclass may be the user's, and may raise."""
+    """Returns the function that follows results of this type to their end. A user's metaclass may raise."""
     if kind in _FINISHED:
         return None
     if kind is GeneratorType:
@@ -279,7 +281,7 @@ def _coroutine(handle: Handle, function: Callable[..., Any], find: FeatureArgume
         except BaseException as error:
             prediction._fail(error)
             raise
-        if type(result) is dict:  # mostly: one call less
+        if type(result) is dict:  # the most common result: saves a call
             prediction._complete(result)
             return result
         return _complete(prediction, result)
