@@ -9,7 +9,7 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
@@ -114,7 +114,7 @@ def _count_outputs(monitor: FeatureMonitor, output: Output) -> None:
     monitor.observe_outputs([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(pairs))
 
 
-def _unread(features: dict[str, object] | FeatureBatch | None) -> frozenset[str]:
+def _unread(features: Features | None) -> frozenset[str]:
     """Returns the names of the features that were not read."""
     return features.unread if isinstance(features, (FeatureBatch, PartialRow)) else frozenset()
 

@@ -12,7 +12,6 @@ from otel_ml import _guard
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
 from otel_ml.prediction._binding import Unbound
-from otel_ml.prediction._context import PREDICTIONS_KEY, RequestPredictions
 from otel_ml.prediction._noop import NoopPrediction
 from otel_ml.prediction._prediction import Prediction
 
@@ -51,10 +50,7 @@ class OffPrediction(Prediction):
             return
         self._began_ns = 0
         self._current = get_current_span()
-        holder = otel_context.get_value(PREDICTIONS_KEY)
-        is_primary = self._binding.spec.role == "primary"
-        if isinstance(holder, RequestPredictions) and holder.wants(is_primary=is_primary):
-            holder.first_id, holder.is_primary = self.id, is_primary
+        self._offer_id(otel_context.get_current())
 
     def set_output(self, prediction: Any = None, score: Any = None, *, batch: bool = False) -> None:
         """Does nothing."""

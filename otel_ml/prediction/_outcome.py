@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_ml.prediction._failure import Failure
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import Features
 from otel_ml.prediction.boundary._outputs import Output
 
 
@@ -19,7 +19,7 @@ class Outcome:
     rows: int | None
     """Rows of a batch; None for a single prediction."""
     output: Output | None
-    features: dict[str, object] | FeatureBatch | None
+    features: Features | None
     failure: Failure | None
     duration: float | None
     """None if unknown."""

@@ -20,7 +20,7 @@ from otel_ml.prediction.boundary._columns import (
     is_uncertain,
     without_sensitive,
 )
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow, scalar_row
 from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row
@@ -70,7 +70,7 @@ class ModelPolicy:
 
     @property
     def captures_all(self) -> bool:
-        """Whether all features leave the process as they are."""
+        """Whether all features leave the process unchanged."""
         return self.capture == "all" and not self.sensitive
 
     @property
@@ -82,7 +82,7 @@ class ModelPolicy:
         """Returns the row or the rows in what the model was called with."""
         return open_payload(request, self._columns)
 
-    def snapshot(self, features: Any) -> dict[str, object] | FeatureBatch | None:
+    def snapshot(self, features: Any) -> Features | None:
         """Returns a bounded plain copy of the features.
 
         Other spellings and aliases are replaced by the names of the declared columns. Values without names get the
@@ -123,7 +123,7 @@ class ModelPolicy:
         matched = self._checked(match_row(row, self._columns))
         return matched if isinstance(matched, dict) else row
 
-    def _checked(self, features: dict[str, object] | FeatureBatch | None) -> dict[str, object] | FeatureBatch | None:
+    def _checked(self, features: Features | None) -> Features | None:
         """Returns the features; logs once if none of the declared columns is among them."""
         found = features.columns if isinstance(features, FeatureBatch) else features
         if self._columns is not None and (found is None or self._columns.declared.isdisjoint(found)):
@@ -155,9 +155,7 @@ class ModelPolicy:
             return flat_json({"prediction": label, "score": score})
         return flat_json({"features": captured, "prediction": label, "score": score})
 
-    def secrets(
-        self, request: Any, snapshot: dict[str, object] | FeatureBatch | None, *, is_whole: bool
-    ) -> tuple[str, ...]:
+    def secrets(self, request: Any, snapshot: Features | None, *, is_whole: bool) -> tuple[str, ...]:
         """Returns the texts of values that are or may be sensitive; see `secret_texts`."""
         return () if self._columns is None else secret_texts(request, snapshot, self._columns, is_whole=is_whole)
 
@@ -227,9 +225,7 @@ def _few(names: frozenset[str]) -> str:
     return ", ".join(shown) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
-def _unread(
-    features: dict[str, object] | FeatureBatch | None, columns: frozenset[str]
-) -> dict[str, object] | FeatureBatch | None:
+def _unread(features: Features | None, columns: frozenset[str]) -> Features | None:
     """Returns the features, marked so that none of the columns counts as read."""
     if isinstance(features, FeatureBatch):
         features.unread = columns

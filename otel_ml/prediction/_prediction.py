@@ -20,7 +20,7 @@ from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KE
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._records import unwrap
 
@@ -199,17 +199,14 @@ class Prediction:
         self._began_ns = self._clock.perf_counter_ns()
         context = otel_context.get_current()
         self._open(context)
-        holder = context.get(PREDICTIONS_KEY)
-        is_primary = self._binding.spec.role == "primary"
-        if isinstance(holder, RequestPredictions) and holder.wants(is_primary=is_primary):
-            holder.first_id, holder.is_primary = self.id, is_primary
+        self._offer_id(context)
 
     @_guard.guarded("prediction.announce")
     def _announce(self) -> None:
         """Offers its id to the answer of the current request before the prediction begins."""
-        holder = otel_context.get_value(PREDICTIONS_KEY)
-        if isinstance(holder, RequestPredictions):
-            holder.announce(self, is_primary=self._binding.spec.role == "primary")
+        request = otel_context.get_value(PREDICTIONS_KEY)
+        if isinstance(request, RequestPredictions):
+            request.announce(self, is_primary=self._binding.spec.role == "primary")
 
     @_guard.guarded("prediction.attach")
     def _attach(self) -> None:
@@ -274,6 +271,13 @@ class Prediction:
         return None
 
     # --- decisions shared by both modes ---------------------------------------------------------------------------
+
+    def _offer_id(self, context: Context) -> None:
+        """Offers the id to the answer of the request that is served in this context."""
+        request = context.get(PREDICTIONS_KEY)
+        is_primary = self._binding.spec.role == "primary"
+        if isinstance(request, RequestPredictions) and request.wants(is_primary=is_primary):
+            request.first_id, request.is_primary = self.id, is_primary
 
     def _read_given(self, prediction: Any, score: Any, batch: bool) -> Output | None:
         return self._binding.spec.read_given(prediction, score, batch=batch)
@@ -343,7 +347,7 @@ class Prediction:
             consent=self._consent,
         )
 
-    def _rows(self, rows: int | None, snapshot: dict[str, object] | FeatureBatch | None) -> int | None:
+    def _rows(self, rows: int | None, snapshot: Features | None) -> int | None:
         if self._output is not None:
             return self._output.rows
         if rows is None and isinstance(snapshot, FeatureBatch):

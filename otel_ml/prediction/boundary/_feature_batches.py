@@ -72,6 +72,10 @@ class FeatureBatch:
         }
 
 
+Features = dict[str, object] | FeatureBatch
+"""The copied features of one prediction: a row, or a batch of rows."""
+
+
 def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch | None:
     """Copies the values of a mapping if they are equally long columns of scalars; None if not."""
     rows = common_length([value for _, value in items])

@@ -12,6 +12,7 @@ from otel_ml.prediction.boundary._feature_batches import (
     ROW_LIMIT,
     SHAPED,
     FeatureBatch,
+    Features,
     array_to_batch,
     array_width,
     columns_to_batch,
@@ -74,7 +75,7 @@ def width(features: object) -> int | None:
 
 def snapshot(
     features: object, *, names: Sequence[str] | None = None, columns: ColumnNames | None = None
-) -> dict[str, object] | FeatureBatch | None:
+) -> Features | None:
     """Copies what came in as one row or as a batch of rows; no object of the caller's is kept.
 
     A mapping, an object with attributes, a Series or a one-dimensional array is a row; a frame, a two-dimensional
@@ -100,9 +101,7 @@ def snapshot(
     return match_row(found, columns, features)
 
 
-def _read(
-    features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
-) -> dict[str, object] | FeatureBatch | None:
+def _read(features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None) -> Features | None:
     if family in FRAMES:
         if family == "pandas" and columns is not None and names is None:
             with_index = attempt(_with_index, features, columns)
@@ -122,7 +121,7 @@ def _with_index(frame: Any, columns: ColumnNames) -> Any:
 
 def _read_record(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
-) -> dict[str, object] | FeatureBatch | None:
+) -> Features | None:
     """Copies a mapping, a labelled Series or an object with attributes; None for anything else."""
     found = pairs(features, FEATURE_LIMIT) or (attempt(_labelled, features, family) if names is None else None)
     if found is not None:
@@ -133,7 +132,7 @@ def _read_record(
 
 def _read_values(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
-) -> dict[str, object] | FeatureBatch | None:
+) -> Features | None:
     """Copies a sequence of values or of rows, or one scalar."""
     wide = (attempt(array_width, features) if family in SHAPED else None) or 1
     block = attempt(array_to_batch, features, names) if family == "array" else None

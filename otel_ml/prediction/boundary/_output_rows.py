@@ -99,7 +99,7 @@ def _read_shares(prediction: object, shares: dict[str, float], how: OutputRules)
 
 
 def read_score(score: object, how: OutputRules) -> float | None:
-    """Returns a score. One outside 0..1, such as a margin, is no probability and stays out of the histogram."""
+    """Returns a score. One outside 0..1, such as a margin, is not a probability and stays out of the histogram."""
     if score is None:
         return None
     found = number(score)

@@ -35,7 +35,7 @@ _JSON_STARTS: Final = ("{", "[")
 
 
 def open_payload(value: object, columns: ColumnNames | None = None) -> object:
-    """Returns the rows that a request carries, or the value itself if it is no known envelope. May raise.
+    """Returns the rows that a request carries, or the value itself if it is not a known envelope. May raise.
 
     A value with a key that means a declared column is the row.
 

@@ -12,7 +12,7 @@ from otel_ml._kinds import FRAMES, builtin, kind, members, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import TRUNCATED, cell
 from otel_ml.prediction.boundary._columns import is_uncertain, sensitive_values, undeclared_values
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
 from otel_ml.prediction.boundary._payloads import parse_json
 from otel_ml.prediction.boundary._records import find_record
@@ -25,10 +25,11 @@ SECRET_LENGTH: Final = 3
 _VALUES: Final = 20_000
 _DEPTH: Final = 8
 _DATE: Final = re.compile(r"(\d{4})-0?(\d{1,2})-0?(\d{1,2})(?:T.*)?")
-Snapshot = dict[str, object] | FeatureBatch | None
 
 
-def secret_texts(request: object, snapshot: Snapshot, columns: ColumnNames, *, is_whole: bool) -> tuple[str, ...]:
+def secret_texts(
+    request: object, snapshot: Features | None, columns: ColumnNames, *, is_whole: bool
+) -> tuple[str, ...]:
     """Returns the values that are or may be sensitive as texts, the longest first; bounded.
 
     Args:
@@ -46,7 +47,7 @@ def secret_texts(request: object, snapshot: Snapshot, columns: ColumnNames, *, i
     return tuple(sorted((text for text in texts if len(text) >= SECRET_LENGTH), key=len, reverse=True))
 
 
-def _lacks_values(snapshot: dict[str, object] | FeatureBatch) -> bool:
+def _lacks_values(snapshot: Features) -> bool:
     if isinstance(snapshot, FeatureBatch):
         return bool(snapshot.unread) or snapshot.total_columns > len(snapshot.columns)
     return isinstance(snapshot, PartialRow) or CUT in snapshot or any(map(_is_cut, snapshot.values()))
@@ -61,7 +62,7 @@ def _is_cut(value: object) -> bool:
     return type(value) is str and value.endswith(" bytes>")  # as `cell` copies bytes
 
 
-def _snapshot_values(snapshot: dict[str, object] | FeatureBatch, columns: ColumnNames) -> Iterator[object]:
+def _snapshot_values(snapshot: Features, columns: ColumnNames) -> Iterator[object]:
     rows = [snapshot] if isinstance(snapshot, dict) else map(snapshot.row, range(min(snapshot.rows, SECRET_ROWS)))
     for row in rows:
         yield from (value for _, value in sensitive_values(row, columns))

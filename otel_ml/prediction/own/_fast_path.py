@@ -122,15 +122,15 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
                     draw = self.draw_span_id
                     prediction._span_id = draw()
             if context:
-                holder = context.get(PREDICTIONS_KEY)
+                request = context.get(PREDICTIONS_KEY)
                 if (
-                    holder is not None
-                    and isinstance(holder, RequestPredictions)
-                    and holder.wants(is_primary=self.is_primary)
+                    request is not None
+                    and isinstance(request, RequestPredictions)
+                    and request.wants(is_primary=self.is_primary)
                 ):
                     # No other thread knows the prediction yet: the lock of `id` is not needed.
-                    holder.first_id = prediction._id = prediction._new_id()
-                    holder.is_primary = self.is_primary
+                    request.first_id = prediction._id = prediction._new_id()
+                    request.is_primary = self.is_primary
                 context = Context({**context, SPAN_KEY: prediction, PREDICTION_KEY: prediction})
             else:
                 context = Context({SPAN_KEY: prediction, PREDICTION_KEY: prediction})

@@ -129,7 +129,7 @@ def test_without_an_exporter_of_logs_exceptions_stay_on_spans(monkeypatch: pytes
 
 @pytest.mark.parametrize("value", ["traces", "true", "logs,traces"])
 def test_an_unknown_value_is_one_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """semantic-conventions#4095: whoever asks for something else learns that exceptions stay where they were."""
+    """semantic-conventions#4095: for any other value a line says that exceptions stay where they were."""
     monkeypatch.setenv(OPT_IN, value)
 
     assert misread_variables(os.environ) == [f"{OPT_IN}='{value}' (use logs or logs/dup; exceptions stay on spans)"]

@@ -192,7 +192,7 @@ def test_lines_of_structlog(
 
 
 def test_a_trace_in_the_text_of_a_line_is_withheld(kit: InMemoryTelemetry, withheld: None) -> None:
-    """Whoever wrote it there: it ends with the message of the error."""
+    """It ends with the message of the error, no matter which code wrote it."""
     import traceback
 
     undo = otel_ml.instrument_logging()

@@ -255,7 +255,7 @@ def test_telemetry_arrives_as_what_is_in_force(telemetry: InMemoryTelemetry, tra
         assert arrived.notes() == ["mode: off (configure() has not been called in this process)"]
 
 
-ANEW = """
+FRESH_WORKER = """
 import otel_ml
 import joblib
 {setup}
@@ -281,8 +281,8 @@ if __name__ == "__main__":
     ids=["configured", "without telemetry"],
 )
 def test_a_worker_without_telemetry_is_named(tmp_path: Path, setup: str, lines: int) -> None:
-    """joblib/joblib#1017: a worker that starts anew has no telemetry; a line says where to call `configure`."""
-    (tmp_path / "script.py").write_text(ANEW.format(setup=setup))
+    """joblib/joblib#1017: a freshly started worker has no telemetry; a line says where to call `configure`."""
+    (tmp_path / "script.py").write_text(FRESH_WORKER.format(setup=setup))
     ran = subprocess.run(
         [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=True, timeout=60
     )
