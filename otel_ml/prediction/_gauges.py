@@ -57,7 +57,7 @@ class ModelGauges:
         """Returns the counts of guest mode for a model."""
         if self._counts is None:
             self._counts = GuestCounts(self._meter, self._state.limits.models)
-        return self._counts.of(spec)
+        return self._counts.get(spec)
 
     def add(self, spec: ModelSpec, monitor: FeatureMonitor | None) -> None:
         """Includes a model from the next collection on, for as long as it exists."""

@@ -1,4 +1,4 @@
-"""Counts of guest mode that need no call of an instrument for every prediction."""
+"""Counts of guest mode that are handed to the SDK at its collections, not with every prediction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ModelCounts:
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
         self.users: weakref.WeakSet[ModelSpec] = weakref.WeakSet()
-        """The declarations that exist of this model."""
+        """The declarations of this model that still exist."""
         self.active: int | None = None
         """None before the first call."""
         self._classes: dict[str | None, int] = {}
@@ -64,7 +64,7 @@ class GuestCounts:
 
     Args:
         meter: Creates both instruments.
-        limit: Models beyond which those that nobody uses are forgotten.
+        limit: Number of models above which unused ones are dropped.
     """
 
     def __init__(self, meter: Meter, limit: int) -> None:
@@ -75,7 +75,7 @@ class GuestCounts:
         create(meter, semconv.PREDICTION_ACTIVE, self._observe)
         _process.in_child("prediction.fork", self._reset_after_fork)
 
-    def of(self, spec: ModelSpec) -> ModelCounts:
+    def get(self, spec: ModelSpec) -> ModelCounts:
         """Returns the counts that all handles of this model share."""
         identity = (spec.name, spec.version, spec.role)
         with self._lock:

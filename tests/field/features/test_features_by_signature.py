@@ -238,7 +238,9 @@ def test_the_user_decides_for_keywords_and_in_one_line(kit: InMemoryTelemetry) -
 
 def test_a_parameter_that_is_not_there_is_refused() -> None:
     """A wrong name fails at decoration and lists the parameters."""
-    with pytest.raises(ConfigError, match="features='rows' is not a parameter of the function; its parameters are: a, b"):
+    with pytest.raises(
+        ConfigError, match="features='rows' is not a parameter of the function; its parameters are: a, b"
+    ):
         otel_ml.Model("m").track(features="rows")(lambda a, b: R)
 
 

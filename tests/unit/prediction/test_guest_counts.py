@@ -142,11 +142,11 @@ def test_models_that_nobody_uses_make_room() -> None:
     """Beyond the limit the counts of models without a handle are forgotten, and those in use stay."""
     counts = GuestCounts(metrics.NoOpMeterProvider().get_meter("m"), limit=2)
     kept = spec("kept")
-    first = counts.of(kept)
+    first = counts.get(kept)
     for index in range(5):
-        counts.of(spec(f"daily-{index}"))
+        counts.get(spec(f"daily-{index}"))
 
-    assert counts.of(kept) is first
+    assert counts.get(kept) is first
     assert len(counts._models) <= 2
 
 
