@@ -20,6 +20,8 @@ _ENGINE_ARGUMENTS: Final = frozenset(
         "resource_attributes",
         "schedule_delay",
         "queue_size",
+        "send_queue_size",
+        "send_queue_bytes",
         "spool_dir",
         "spool_size",
     }

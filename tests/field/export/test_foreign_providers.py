@@ -112,7 +112,7 @@ def test_settings_without_effect_are_named(run: Run) -> None:
     lines, stderr = run(
         """
         set_theirs("traces", "metrics", "logs")
-        telemetry = otel_ml.configure(endpoint="http://x:4318", headers={"a": "b"}, metric_export_interval=5.0)
+        telemetry = otel_ml.configure(endpoint="http://x:4318", send_queue_size=9, metric_export_interval=5.0)
         predict()
         say(mode=telemetry.mode, flushed=telemetry.force_flush(), ledger=telemetry.ledger())
         """
@@ -120,7 +120,7 @@ def test_settings_without_effect_are_named(run: Run) -> None:
 
     assert lines == [{"mode": "guest", "flushed": True, "ledger": {}}]
     expected = (
-        "otel-ml: endpoint=, headers=, metric_export_interval= have no effect on traces, metrics and logs: "
+        "otel-ml: endpoint=, send_queue_size=, metric_export_interval= have no effect on traces, metrics and logs: "
         "other code has set their providers"
     )
     assert [line for line in stderr if "no effect" in line] == [expected]

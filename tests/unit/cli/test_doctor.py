@@ -323,7 +323,9 @@ def test_a_misread_variable_is_shown(receiver: Receiver) -> None:
 
 def test_a_setting_that_is_probably_a_mistake_is_a_note(receiver: Receiver) -> None:
     """A timeout in milliseconds and a variable without effect are understood: the report has the lines of the log."""
-    found = doctor("--endpoint", receiver.url, "--json", OTEL_EXPORTER_OTLP_TIMEOUT="10000", OTEL_BSP_EXPORT_TIMEOUT="1")
+    found = doctor(
+        "--endpoint", receiver.url, "--json", OTEL_EXPORTER_OTLP_TIMEOUT="10000", OTEL_BSP_EXPORT_TIMEOUT="1"
+    )
     report = json.loads(found.stdout)
 
     assert report["not_understood"] == []
