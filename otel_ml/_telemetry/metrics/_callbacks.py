@@ -25,8 +25,6 @@ class Callbacks:
 
     def __init__(self, time_limit: float = TIME_LIMIT) -> None:
         self._time_limit = time_limit
-        self.counters: set[str] = set()
-        """Names of the observable counters."""
         self.reset_after_fork()
 
     def guarded(self, instrument: str, given: Sequence[Any] | None) -> list[Callback]:

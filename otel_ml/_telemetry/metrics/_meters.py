@@ -54,10 +54,9 @@ class Meters(metrics.MeterProvider):
                 self._meters[key] = meter
             return self._meters[key]
 
-    @property
-    def observable_counters(self) -> set[str]:
-        """Names of the counters that callbacks count, perhaps from before the start of this process."""
-        return self._callbacks.counters
+    def is_observable_counter(self, name: str) -> bool:
+        """Whether callbacks observe this counter, which may have begun before this process."""
+        return any(name in meter.observable_counters for meter in self._all_meters())
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collects and exports with every reader."""
@@ -69,7 +68,7 @@ class Meters(metrics.MeterProvider):
 
     def close_callbacks(self) -> None:
         """Ends the threads that run the callbacks of all meters."""
-        for meter in (*self._former, *self._meters.values()):
+        for meter in self._all_meters():
             meter.close_callbacks()
 
     def take_over(self, former: Meters, own: metrics.Meter) -> None:
@@ -78,15 +77,17 @@ class Meters(metrics.MeterProvider):
         for meter in meters:
             meter.renew(self._sdk)
         self._former += meters
-        self.observable_counters.update(former.observable_counters)
 
     def reset_after_fork(self) -> None:
         """Starts everything at zero and touches no lock of the parent."""
         self._lock = threading.Lock()
         self._callbacks.reset_after_fork()
         self._sdk = self._make()
-        for meter in (*self._former, *self._meters.values()):
+        for meter in self._all_meters():
             meter.reset_after_fork(self._sdk)
+
+    def _all_meters(self) -> list[RenewableMeter]:
+        return [*self._former, *self._meters.values()]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sdk, name)
@@ -105,6 +106,8 @@ class RenewableMeter(metrics.Meter):
         super().__init__(name, version, schema_url)
         self._real = sdk.get_meter(*scope)
         self._callbacks = callbacks
+        self.observable_counters: set[str] = set()
+        """The names of those that were created."""
         self._made: dict[tuple[str, str, str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -147,7 +150,7 @@ class RenewableMeter(metrics.Meter):
     def create_observable_counter(
         self, name: str, callbacks: Sequence[Any] | None = None, unit: str = "", description: str = ""
     ) -> metrics.ObservableCounter:
-        self._callbacks.counters.add(name)
+        self.observable_counters.add(name)
         guarded = {"callbacks": self._callbacks.guarded(name, callbacks)}
         return self._create(_ObservableCounter, "create_observable_counter", (name, unit, description), guarded)
 

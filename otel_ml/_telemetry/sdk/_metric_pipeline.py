@@ -99,4 +99,4 @@ class MetricPipeline:
 
     def _is_from_zero(self, name: str) -> bool:
         """Returns whether this metric counts from our start; an observable counter may count from the host's."""
-        return name in _self_metrics.COUNTERS or name not in self.provider.observable_counters
+        return name in _self_metrics.COUNTERS or not self.provider.is_observable_counter(name)

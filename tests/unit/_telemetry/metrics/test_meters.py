@@ -107,3 +107,14 @@ def test_clean_attributes_are_passed_on_unchanged():
     assert len(clean_attributes({"a": "x" * 5000})["a"]) == 1024
     assert clean_attributes(None) is None
     assert clean_attributes("text") is None
+
+
+def test_a_counter_that_is_observed_is_known_whatever_its_meter(readers):
+    """Also one that the service creates later with a meter of an ended provider: it may count from before the start."""
+    ended, current = Meters(readers.make), Meters(readers.make)
+    meter = ended.get_meter("service")
+    current.take_over(ended, ended.get_meter("own"))
+    meter.create_observable_counter("seen", [lambda _: []])
+    meter.create_counter("jobs")
+
+    assert [current.is_observable_counter(name) for name in ("seen", "jobs")] == [True, False]
