@@ -25,10 +25,16 @@ EXTRAS = {
     "console/": "console",
     "ground_truth/": "ground-truth",
     "integrations/": "fastapi",
+    "integrations/instrumentor.py": "zero-code",
     "quality/": "quality",
 }
 """The extra whose packages a file, or any file of a folder, may also import."""
-BROUGHT = {"fastapi": {"starlette"}, "jinja2": {"markupsafe"}, "starlette": {"anyio"}}
+BROUGHT = {
+    "fastapi": {"starlette"},
+    "jinja2": {"markupsafe"},
+    "opentelemetry-distro": {"opentelemetry-instrumentation"},
+    "starlette": {"anyio"},
+}
 """Packages that come with another one as part of its promise."""
 PROGRAM = """
 import json, sys
