@@ -41,7 +41,7 @@ class PredictionFamily:
         self._folded: dict[ModelIdentity, None] = {}
         """The models that are counted as `semconv.OTHER`, in order; at most one more than are named."""
         self._collected_ns: int | None = None
-        """When cells were last given up: a model that comes back later starts there, at 0."""
+        """When this process last gave up cells: the series of a model that comes back later begin there, at 0."""
 
     def all_cells(self) -> list[CellSet]:
         """Returns the cells of every model so far."""
@@ -89,6 +89,7 @@ class PredictionFamily:
 
     def reset_after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._collected_ns = None
         for cells in self._sets.values():
             cells.reset_after_fork()
 

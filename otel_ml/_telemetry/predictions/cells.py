@@ -221,6 +221,7 @@ class CellSet(PerThread[ModelCells]):
 
     def reset_after_fork(self) -> None:
         """A forked child starts at zero: earlier counts belong to the parent."""
+        self.start_ns = None
         self._lock = threading.Lock()
         self._reset()
         self._fast = ModelCells()

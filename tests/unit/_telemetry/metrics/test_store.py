@@ -125,3 +125,19 @@ def test_the_line_about_a_folded_model_is_logged_without_a_lock() -> None:
         logging.getLogger("otel_ml").removeHandler(handler)
 
     assert is_free == [True]
+
+
+def test_a_model_that_came_back_begins_at_the_fork_in_a_child() -> None:
+    """The later start of its series is the parent's."""
+    store = Store(models=1)
+    view = store.store.view()
+    store.family.cells(ModelIdentity("gone", "1", "primary"), Handle())
+    store.family.cells(ModelIdentity("gone", "2", "primary"), Handle())
+    store.read(view.merge)
+    kept = Handle()
+    store.family.cells(IDENTITY, kept)
+    store.clock.advance(1.0)
+    store.store.reset_after_fork(RESOURCE)
+    store.fail()
+
+    assert {point[1:] for point in store.read(store.store.view().merge)} == {(1.0, 2.0, 1)}
