@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml.config import DEFAULT_LIMITS as DEFAULT_RECORD_LIMITS
-from otel_ml.config import ExceptionSignal, RecordLimits
+from otel_ml.config import MAX_MODELS, ExceptionSignal, RecordLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +132,7 @@ class Policy(NamedTuple):
 class Limits(NamedTuple):
     """How much one process may export."""
 
-    models: int = 256
+    models: int = MAX_MODELS
     """Models in use at once that have series of their own."""
     feature_series: int | None = None
     """Bins of features over all models; None leaves it to the mode."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_ml.config._checks import ConfigError
-from otel_ml.config._config import EXPLICIT, Config, SignalConfig, argument_names
+from otel_ml.config._config import EXPLICIT, MAX_MODELS, Config, SignalConfig, argument_names
 from otel_ml.config._environment import (
     ENV_EXCEPTION_SIGNAL,
     ENV_METRIC_INTERVAL,
@@ -28,6 +28,7 @@ __all__ = [
     "ENV_RESOURCE_ATTRIBUTES",
     "ENV_SERVICE_NAME",
     "EXPLICIT",
+    "MAX_MODELS",
     "SIGNALS",
     "Config",
     "ConfigError",

@@ -49,6 +49,7 @@ from otel_ml.config._environment import (
 from otel_ml.config._record_limits import RecordLimits, read_limits
 
 MAX_MODELS: Final = 256
+"""Models in use at once that have series of their own, by default."""
 EXPLICIT: Final = "explicit_bucket_histogram"
 _AGGREGATIONS: Final = (EXPLICIT, "base2_exponential_bucket_histogram")
 _EXPORTERS: Final = ("otlp", "console", "none")
