@@ -36,7 +36,9 @@ _EXIT_SECONDS: Final = 5.0
 _CHUNK: Final = 500
 
 _truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
-_of_url: weakref.WeakValueDictionary[tuple[str, int, float | None], GroundTruth] = weakref.WeakValueDictionary()
+_open_stores: weakref.WeakValueDictionary[tuple[str, int, float | None, bool], GroundTruth] = (
+    weakref.WeakValueDictionary()
+)
 """The open stores, by the arguments with which they are pickled."""
 _arriving: ContextVar[bool] = ContextVar("otel_ml_arriving", default=False)
 """Whether a store is being unpickled: then it need not be reachable at once."""
@@ -54,14 +56,14 @@ class GroundTruth:
     pickled as its URL, including any password.
 
     Args:
-        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``. Tables of an earlier version are brought to
-            the present form.
+        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``. Tables of an earlier version are
+            migrated.
         meter: Where the counts go; by default the global one.
         logger: Where the events go; by default the global one.
         queue_size: Predictions that may wait to be written.
         ttl: Seconds after which predictions and waiting labels are deleted; None keeps them.
         clock: Seconds since the epoch.
-        read_only: Whether the database must not be changed: figures only, no predictions or labels.
+        read_only: Whether the store only computes figures and never changes the database.
 
     Raises:
         StoreError: The store cannot be opened, or SQLAlchemy is not installed.
@@ -80,7 +82,7 @@ class GroundTruth:
     ) -> None:
         self._clock = clock
         self._ttl = ttl
-        self._arguments = (url, queue_size, ttl)
+        self._arguments = (url, queue_size, ttl, read_only)
         self._drains: list[Callable[[float], object]] = []
         self._database = StoreDatabase(url, read_only=read_only)
         try:
@@ -97,8 +99,7 @@ class GroundTruth:
             self._write, size=queue_size, refuse=self._refuse, idle=self._expire, idle_interval=interval
         )
         _truths.add(self)
-        if not read_only:
-            _of_url[self._arguments] = self
+        _open_stores[self._arguments] = self
         _process.in_child("ground_truth.fork", self._reset_after_fork)
 
     def __copy__(self) -> GroundTruth:
@@ -230,7 +231,7 @@ class GroundTruth:
 
     def close(self, timeout: float = _EXIT_SECONDS) -> bool:
         """Stores what is queued and closes the store; safe to call twice. False when predictions were dropped."""
-        _of_url.pop(self._arguments, None)
+        _open_stores.pop(self._arguments, None)
         complete = self._writer.close(self._drain(timeout))
         _guard.call("ground_truth.close", self._database.close)
         return complete
@@ -269,7 +270,7 @@ class GroundTruth:
         self._evaluator.count(outcome)
 
     def _refuse(self, reason: str, predictions: Sequence[LoggedPrediction]) -> None:
-        """Counts predictions that are not stored, and says so once."""
+        """Counts predictions that are not stored, and logs it once."""
         self._books.count_refused(reason, len(predictions))
         for prediction in predictions:
             warn_of_refusal(reason, prediction)
@@ -330,17 +331,17 @@ class GroundTruth:
         self._books = Books()
 
 
-def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None) -> GroundTruth:
-    """Returns the store of this process for what arrived from another one or from a file.
+def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None, read_only: bool) -> GroundTruth:
+    """Returns this process's store for one that came from another process or from a file.
 
     If the database cannot be reached, one line says so and each later transaction tries again.
     """
-    known = _of_url.get((url, queue_size, ttl))
+    known = _open_stores.get((url, queue_size, ttl, read_only))
     if type(known) is kind:
         return known
     token = _arriving.set(True)
     try:
-        return kind(url, queue_size=queue_size, ttl=ttl)
+        return kind(url, queue_size=queue_size, ttl=ttl, read_only=read_only)
     finally:
         _arriving.reset(token)
 

@@ -307,6 +307,20 @@ def test_a_store_travels_as_its_url(telemetry: InMemoryTelemetry, tmp_path: Path
     assert arrived.record_label("id-8", 0) == "matched"
 
 
+def test_a_store_that_is_read_only_stays_so(tmp_path: Path) -> None:
+    """It arrives as a store that refuses labels, and its end does not part a writing store from its copies."""
+    url = f"sqlite:///{tmp_path}/predictions.db"
+    truth = otel_ml.GroundTruth(url)
+    reader = otel_ml.GroundTruth(url, read_only=True)
+    arrived = by_pickle(reader)
+
+    assert arrived.record_label("id-7", 1) == "failed"
+    assert truth.record_label("id-7", 1) == "waiting"
+    reader.close()
+    assert by_pickle(truth) is truth
+    truth.close()
+
+
 def test_a_store_that_cannot_be_reached_is_left_out_with_one_line(tmp_path: Path) -> None:
     """Loading a model does not fail because the place of its predictions is not there."""
     folder = tmp_path / "there"
