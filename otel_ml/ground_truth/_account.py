@@ -1,4 +1,4 @@
-"""What became of the predictions and labels that a process handed to its store."""
+"""Counts what became of the predictions and labels that a process handed to its store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REPEATED: Final = "repeated"
 """The store has one with the same id, model, version and role."""
 QUEUE_FULL: Final = "queue_full"
 CLOSED: Final = "closed"
-"""The store was closed, or did not take it until then."""
+"""The store was closed before it was written."""
 INVALID: Final = "invalid"
 """It has no id, or cannot be read."""
 NOT_TAKEN: Final = "store"

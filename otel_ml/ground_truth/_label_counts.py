@@ -175,8 +175,8 @@ class LabelCounts:
                 observations = [
                     Observation(total, attributes)
                     for model in self._models.values()
-                    for of, attributes, total in model.counts.values()
-                    if of is metric
+                    for own, attributes, total in model.counts.values()
+                    if own is metric
                 ]
             yield metric, observations
 

@@ -1,4 +1,4 @@
-"""Labels as people hold them: tuples, mappings, Series and frames become rows, and rows become stored labels."""
+"""Reads labels from tuples, mappings, Series and frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
-from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values import class_text, line, number
 from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel, seconds
 from otel_ml.ground_truth._rows import ID_LENGTH
@@ -18,7 +18,6 @@ Moment: TypeAlias = float | str | dt.date
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
 _NO_LABEL: Final = StoredLabel("", "", None, 0.0)
 _IDS: Final = ("prediction_id", "id")
-_FRAMES: Final = frozenset({"pandas", "polars", "arrow"})
 
 
 class GivenLabel(NamedTuple):
@@ -31,13 +30,13 @@ class GivenLabel(NamedTuple):
 
 
 _UNREAD: Final = GivenLabel(None, None)
-"""What stands for something that is no label."""
+"""Stands for a value that is not a label."""
 
 
 def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
-    """Yields the labels of any container that people hold them in; one that is not understood is one unread label."""
+    """Yields the labels of a container; a container that is not understood is one unread label."""
     family = kind(labels)
-    if family in _FRAMES:
+    if family in FRAMES:
         rows = _of_frame(labels)
     elif family in {"series", "polars_series"}:
         rows = map(GivenLabel, labels.index.tolist(), labels.tolist()) if family == "series" else iter([_UNREAD])

@@ -1,4 +1,4 @@
-"""Brings the tables of an earlier version to the present form, in one transaction."""
+"""Migrates the tables of an earlier version in one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _FORMER: Final = "_former"
-"""What the name of a table that is replaced ends with during the transaction."""
+"""Suffix of a replaced table during the transaction."""
 
 
 def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:

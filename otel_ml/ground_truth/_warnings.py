@@ -1,4 +1,4 @@
-"""What is said, once, about predictions and labels that are not taken as they came."""
+"""Log lines about predictions and labels that are not recorded, each once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FAILED: Final = {
 
 
 def warn_of_refusal(reason: str, prediction: LoggedPrediction) -> None:
-    """Says once that predictions are not stored, and how to avoid it."""
+    """Logs once that predictions are not stored, and how to avoid it."""
     if reason == REPEATED:
         name = f"{prediction.model} {prediction.version} {prediction.role}"
         _guard.warn_few(
@@ -41,7 +41,7 @@ def warn_of_refusal(reason: str, prediction: LoggedPrediction) -> None:
 
 
 def warn_of_label(outcome: LabelOutcome) -> None:
-    """Says once why labels fail or wait, where the caller could not find out otherwise."""
+    """Logs once why labels fail or wait, where the caller cannot know."""
     if outcome.names_batch:
         _guard.warn_once(
             "ground_truth.batch",
