@@ -84,19 +84,25 @@ def _request_values(request: object, columns: ColumnNames) -> list[object]:
 
 
 def _walk(value: Any, columns: ColumnNames, path: str, depth: int) -> Iterator[tuple[str, object]]:
-    """Yields path and value of all scalars in mappings, records, frames, sequences and JSON texts, down to a depth."""
+    """Yields path and value of all scalars in mappings, records, frames, sequences and JSON texts, down to a depth.
+
+    It yields None for an end without a scalar: the caller bounds the ends, since graphs and empty lists have many.
+    """
     if depth == 0:
+        yield path, None
         return
     family = kind(value)
     named = find_record(value, columns) if family not in FRAMES else attempt(_frame_columns, value, family)
-    inner = [("", parse_json(value))] if type(value) is str or type(value) is bytes else []
+    parsed = parse_json(value)
+    inner = [] if parsed is None else [("", parsed)]
     listed = sequence(value, SECRET_ROWS) or members(value, SECRET_ROWS) or attempt(_flat, value, family)
     if named is not None:
         inner = [(name if type(name) is str else _name_text(name), item) for name, item in named]
     elif listed is not None:
         inner = [("", item) for item in listed[0]]
-    else:
-        yield path, value
+    is_scalar = named is None and listed is None
+    if is_scalar or not inner:
+        yield path, value if is_scalar else None
     for name, item in inner:
         yield from _walk(item, columns, f"{path}.{name}" if path and name else path or name, depth - 1)
 

@@ -12,7 +12,7 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import attrs
@@ -450,3 +450,35 @@ def test_a_name_stays_sensitive_while_another_thread_empties_what_is_remembered(
     names._sensitive = names._derived = Forgetful()
 
     assert [names.is_sensitive(name) for name in ("nativeCountry", "native-country_US", "age")] == [True, True, False]
+
+
+class Link(Mapping[str, Any]):
+    """A node of a graph, which counts how often any node is read."""
+
+    reads = 0
+
+    def __init__(self, **values: Any) -> None:
+        self.values_by_name = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        Link.reads += 1
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+def test_a_graph_of_records_is_read_within_bounds(kit: InMemoryTelemetry) -> None:
+    """Children that know their parent do not multiply what is read of a request, and neither do empty lists."""
+    root = Link(children=[])
+    root["children"].extend(Link(none=[], parent=root) for _ in range(300))
+    model = otel_ml.Model("income", "1", schema=otel_ml.Schema([Column("native_country", sensitive=True)]))
+    Link.reads = 0
+
+    result = model.track(lambda features: RESULT)(root)
+
+    assert result is RESULT
+    assert Link.reads < 60_000
