@@ -33,6 +33,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 _UNPRINTABLE_IN_BLOCK = re.compile("\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 UNESCAPED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 """Characters that JSON does not escape, yet must not reach a terminal or an encoder."""
+_NUMBER = re.compile(r"\s*[-+]?\d{1,40}(\.\d{0,40})?([eE][-+]?\d{1,3})?\s*", re.ASCII)
 _BLANKS = frozenset("\t\n\r\u2028\u2029")
 _RETURNS = frozenset({"\r", "\r\n"})
 
@@ -51,6 +52,15 @@ def number(value: object) -> float | None:
             return None
     real = cast("float", value)
     return real if math.isfinite(real) else None
+
+
+def written_number(value: object) -> float | None:
+    """Returns what `number` does, and also reads a text that is a number, such as ``"12.50"`` or ``str(prediction)``."""
+    found = number(value)
+    if found is not None:
+        return found
+    text = builtin(value)
+    return number(float(text)) if type(text) is str and _NUMBER.fullmatch(text) else None
 
 
 def class_text(value: object) -> str | None:

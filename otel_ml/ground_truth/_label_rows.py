@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
-from otel_ml._values import class_text, line, number
+from otel_ml._values import class_text, line, written_number
 from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel, seconds
 from otel_ml.ground_truth._rows import ID_LENGTH
 
@@ -61,7 +61,7 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
         at = clock() if row.at is None else seconds(row.at)
     except (ValueError, OverflowError, OSError):
         return LabelOutcome("failed", _NO_LABEL, reason=NO_MOMENT)
-    return LabelOutcome("waiting", StoredLabel(name, value, number(row.label), at, model))
+    return LabelOutcome("waiting", StoredLabel(name, value, written_number(row.label), at, model))
 
 
 def _of_row(row: object) -> GivenLabel:

@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_ml._kinds import builtin, sequence
 from otel_ml._missing import is_missing
-from otel_ml._values import class_text, number
+from otel_ml._values import class_text, number, written_number
 from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, SUM_TOLERANCE, shares_of_lists, shares_of_mapping
 from otel_ml.prediction.boundary._records import find_record
 from otel_ml.prediction.boundary._result_names import Named, find_named
@@ -102,7 +102,7 @@ def read_score(score: object, how: OutputRules) -> float | None:
     """Returns a score. One outside 0..1, such as a margin, is not a probability and stays out of the histogram."""
     if score is None:
         return None
-    found = number(score)
+    found = written_number(score)
     if found is not None and LOWEST_SCORE <= found <= HIGHEST_SCORE:
         return found
     if found is not None or not is_missing(score) or type(score) is float:
@@ -111,7 +111,7 @@ def read_score(score: object, how: OutputRules) -> float | None:
 
 
 def _value(value: object, how: OutputRules) -> float | None:
-    found = number(value)
+    found = written_number(value)
     if found is not None and abs(found) <= LARGEST_VALUE:
         return found
     if value is not None:

@@ -3,7 +3,7 @@
 Sources: return values of public prediction services, tried as a user would; tensorflow/tensorboard#2946 (the only key of a
 result is the result), SuperCowPowers/workbench#456 (one column for the probability of each class), autogluon/autogluon#1044
 (class, score and id), owalid/leaf-valley#8 (a prediction among other values), GoogleCloudPlatform/data-science-on-gcp#115
-(a list of lists under one key).
+(a list of lists under one key), stevennovations/fastapi-ml-queue-tasks (a number as a text).
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ READ = [
     ("multiclass", {"class": "dress", "score": 0.57, "id": 3, "image": "a.jpg"}, ("dress", None, 0.57)),
     ("multiclass", {"prediction": "healthy", "accuracy": 0.9, "im_withoutbg_b64": "iVBO"}, ("healthy", None, None)),
     ("other", {"churn_prediction": "no"}, ("no", None, None)),
+    ("regression", "497.9787", (None, 497.9787, None)),
+    ("regression", {"predicted_price": "12.50"}, (None, 12.5, None)),
+    ("regression", {"price": 12.5, "article": "4711"}, (None, 12.5, None)),
+    ("regression", {"prediction": ["-1.5e3"]}, (None, -1500.0, None)),
+    ("binary", {"label": "fraud", "score": "0.93"}, ("fraud", None, 0.93)),
+    ("binary", {"label": "1", "probability": "0.9"}, ("1", None, 0.9)),
+    ("other", {"prediction": "12.5"}, ("12.5", None, None)),
 ]
 
 
@@ -99,6 +106,9 @@ def test_a_result_with_one_answer_is_read(task: Any, result: Any, expected: Any)
 OPEN = [
     ("regression", {"low": 1.0, "high": 2.0}),
     ("regression", {"message": "done"}),
+    ("regression", "nan"),
+    ("regression", "12,5"),
+    ("regression", {"price": "12 EUR"}),
     ("regression", [1.2, 3.4]),
     ("regression", pd.Series([1.2, 3.4])),
     ("binary", {"error": "no such customer"}),

@@ -128,6 +128,15 @@ def test_a_regression_adds_its_errors(truth, emitted):
     )
 
 
+def test_a_label_of_a_regression_may_be_a_text(truth, emitted):
+    """Labels come as a query parameter or a column of a CSV file: a text that is a number has an error like the number."""
+    log(truth, "a", task="regression", positive=None, predicted=None, value=10.0, score=None)
+    truth.flush()
+
+    assert truth.record_label("a", "13.50") == "matched"
+    assert emitted.metrics()[("ml.eval.absolute_error", *MODEL)] == 3.5
+
+
 def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
     """The event does not belong to the current span."""
     log(truth, "p1", trace_id=0, span_id=0, sampled=False)
