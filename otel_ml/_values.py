@@ -55,7 +55,7 @@ def number(value: object) -> float | None:
 
 
 def written_number(value: object) -> float | None:
-    """Returns what `number` does, and also reads a text that is a number, such as ``"12.50"`` or ``str(prediction)``."""
+    """Returns what `number` does, and also reads a text that is a number, such as ``"12.50"``."""
     found = number(value)
     if found is not None:
         return found
