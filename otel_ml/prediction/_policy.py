@@ -24,6 +24,7 @@ from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow, scalar_row
 from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row
+from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._payloads import open_payload
 from otel_ml.prediction.boundary._secrets import secret_texts
 from otel_ml.quality import FeatureMonitor
@@ -154,6 +155,10 @@ class ModelPolicy:
         if captured is None:
             return flat_json({"prediction": label, "score": score})
         return flat_json({"features": captured, "prediction": label, "score": score})
+
+    def recognise(self, result: Any, rows: int | None) -> Output | None:
+        """Reads what was predicted from a result; a sensitive column in it is no answer."""
+        return self.spec.recognise(result, rows, self._columns if self.sensitive else None)
 
     def secrets(self, request: Any, snapshot: Features | None, *, is_whole: bool) -> tuple[str, ...]:
         """Returns the texts of values that are or may be sensitive; see `secret_texts`."""

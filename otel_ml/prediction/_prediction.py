@@ -329,7 +329,7 @@ class Prediction:
             self._take_features()
         rows, snapshot = self._rows_given, self._features
         if error is None and result is not UNSET and self._output is None:
-            self._take_output(self._binding.spec.recognise(result, rows), result)
+            self._take_output(self._binding.policy.recognise(result, rows), result)
         unpaired = self._unpaired()
         if unpaired is not None:
             self._binding.count_omissions("pairing", max(unpaired.values()))

@@ -12,7 +12,7 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import class_text, line, number
 from otel_ml.config import ConfigError
 from otel_ml.prediction.boundary import _outputs
-from otel_ml.quality import ReferenceProfile, Schema
+from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
 
 Role = Literal["primary", "canary", "shadow"]
 Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking", "other"]
@@ -71,11 +71,13 @@ class ModelSpec:
         """Whether a mapping with a class and a score can be read without the general rules."""
         return self.output is None and not self.batch and self.task in ("binary", "multiclass", "other")
 
-    def recognise(self, result: Any, rows: int | None) -> _outputs.Output | None:
+    def recognise(self, result: Any, rows: int | None, columns: ColumnNames | None) -> _outputs.Output | None:
         """Reads what was predicted from a result; None if it cannot be recognised."""
         if self.output is not None:
             result = _guard.attempt(self.output, result)
-        return _outputs.recognise(result, task=self.task, classes=self.classes, batch=self.batch, rows=rows)
+        return _outputs.recognise(
+            result, task=self.task, classes=self.classes, batch=self.batch, rows=rows, columns=columns
+        )
 
     def read_given(self, prediction: Any, score: Any, *, batch: bool) -> _outputs.Output | None:
         """Reads an output that the caller passed as such."""

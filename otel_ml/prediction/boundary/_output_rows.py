@@ -13,6 +13,7 @@ from otel_ml._values import class_text, number, written_number
 from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, SUM_TOLERANCE, shares_of_lists, shares_of_mapping
 from otel_ml.prediction.boundary._records import find_record
 from otel_ml.prediction.boundary._result_names import Named, find_named
+from otel_ml.quality import ColumnNames
 
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
 SINGLE_CLASS = frozenset({"binary", "multiclass"})
@@ -36,6 +37,8 @@ class OutputRules:
     classes: Sequence[str] | None
     batch: bool
     rows: int | None
+    columns: ColumnNames | None = None
+    """The declared columns of the input: what is sensitive there is no answer."""
     omissions: dict[str, int] = field(default_factory=dict)
     """Counts of what was not read, by reason."""
     has_unnamed: bool = False
@@ -45,7 +48,7 @@ class OutputRules:
 
     def find(self, result: object) -> Named | None:
         """Returns prediction and score of a result with named values."""
-        found = find_named(result, self.task)
+        found = find_named(result, self.task, self.columns)
         if found is None and self.task in SINGLE_CLASS:
             shares = shares_of_mapping(result)
             if shares is not None:
@@ -162,7 +165,7 @@ def _alternatives(items: list[Any], how: OutputRules) -> Row | None:
     """Reads the labels of one row with their scores, as a classification pipeline returns them for all classes."""
     if len(items) < 2 or how.task not in SINGLE_CLASS or any(len(find_record(item) or ()) != 2 for item in items):
         return None
-    named = [find_named(item, how.task) for item in items]
+    named = [find_named(item, how.task, how.columns) for item in items]
     shares = shares_of_lists(
         [found and found.prediction for found in named], [found and found.score for found in named]
     )

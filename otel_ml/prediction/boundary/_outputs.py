@@ -24,6 +24,7 @@ from otel_ml.prediction.boundary._output_rows import (
     read_value,
 )
 from otel_ml.prediction.boundary._responses import open_result
+from otel_ml.quality import ColumnNames
 
 OUTPUT_LIMIT = 100_000
 """Rows whose outputs are read at once; `Output.rows` counts all of them, and `Output.slices` reads the others."""
@@ -66,8 +67,14 @@ class Output:
         return [score for score in self.scores if score is not None and LOWEST_SCORE <= score <= HIGHEST_SCORE]
 
 
-def recognise(
-    result: object, *, task: str, classes: Sequence[str] | None, batch: bool, rows: int | None
+def recognise(  # noqa: PLR0913 - keyword-only
+    result: object,
+    *,
+    task: str,
+    classes: Sequence[str] | None,
+    batch: bool,
+    rows: int | None,
+    columns: ColumnNames | None = None,
 ) -> Output | None:
     """Reads an output without configuration; None for what cannot be recognised.
 
@@ -92,15 +99,17 @@ def recognise(
         classes: The declared classes, in the order of the columns of its probabilities.
         batch: Whether the model was declared to predict batches.
         rows: Rows of the input, when it was a batch.
+        columns: The declared columns of the input, if some are sensitive: a value under the name of such a one, or a
+            JSON text that may have one, is not guessed to be the answer.
     """
     if type(result) is dict and not batch and rows is None:
         found = attempt(_fast_mapping, result, task)
         if found is not None:
             return found
-    how = OutputRules(task, classes, batch, rows)
+    how = OutputRules(task, classes, batch, rows, columns)
     opened = open_result(result)
     output = _recognised(opened, how)
-    if output is None and opened is not result and task not in CLASSIFICATION:
+    if output is None and opened is not result and task not in CLASSIFICATION and columns is None:
         output = _recognised(result, how)  # the answer of a language model may be a JSON text
     return _finished(output, how)
 

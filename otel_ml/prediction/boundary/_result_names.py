@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from otel_ml._guard import attempt
 from otel_ml._kinds import FRAMES, builtin, kind, pairs, sequence
 from otel_ml.prediction.boundary._records import find_record
+from otel_ml.quality import ColumnNames
 
 ENTRIES_LIMIT: Final = 1000
 """Named values looked at of one result."""
@@ -73,15 +74,16 @@ class _Plan(NamedTuple):
     is_open: bool
 
 
-def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
+def find_named(result: Any, task: str, columns: ColumnNames | None = None, *, depth: int = 1) -> Named | None:
     """Returns prediction and score of a mapping, a frame or an object; None if nothing is named so.
 
     Known words come first, then words in another spelling or as a part of a name, then the only plain value, then the
-    same one level down. If several values are possible, none is chosen.
+    same one level down. If several values are possible, none is chosen. A value under the name of a sensitive column is
+    none unless a word says that it is the prediction.
     """
     family = kind(result)
     if family in FRAMES:
-        return attempt(_in_frame, result, family, task)
+        return attempt(_in_frame, result, family, task, columns)
     if family or issubclass(type(result), _OPAQUE) or result is None:
         return None
     exact = attempt(_exact_entries, result) or {}
@@ -90,9 +92,9 @@ def find_named(result: Any, task: str, *, depth: int = 1) -> Named | None:
         return found
     entries = attempt(_plain_entries, result)
     if entries:
-        found = _complete(found, entries, task)
+        found = _complete(found, entries, task, columns)
     if found.prediction is None and found.score is None and entries and depth and not found.is_open:
-        return _one_level_down(entries, task)
+        return _one_level_down(entries, task, columns)
     return None if found.is_empty else found
 
 
@@ -150,7 +152,7 @@ def _plain_entries(result: Any) -> list[tuple[str, Any]]:
     return [(key, value) for key, value in entries if type(key) is str]
 
 
-def _in_frame(frame: Any, family: str, task: str) -> Named | None:
+def _in_frame(frame: Any, family: str, task: str, columns: ColumnNames | None) -> Named | None:
     names = [name for name in _column_names(frame, family) if type(name) is str]
     column: Callable[[str], Any] = frame.column if family == "arrow" else frame.__getitem__
     if not names and family == "pandas" and frame.shape[1] == 1:  # the only column, without a name
@@ -160,7 +162,7 @@ def _in_frame(frame: Any, family: str, task: str) -> Named | None:
     if found.prediction is None or found.score is None:
         plan = _plan(tuple(names[:ENTRIES_LIMIT]))
         wanted = {plan.prediction, plan.score, *(plan.rest if len(plan.rest) == 1 else ())} - {None}
-        found = _complete(found, [(name, column(name)) for name in names if name in wanted], task)
+        found = _complete(found, [(name, column(name)) for name in names if name in wanted], task, columns)
     return None if found.is_empty else found
 
 
@@ -168,7 +170,7 @@ def _column_names(frame: Any, family: str) -> list[Any]:
     return list(frame.column_names if family == "arrow" else frame.columns)
 
 
-def _complete(found: Named, entries: list[tuple[str, Any]], task: str) -> Named:
+def _complete(found: Named, entries: list[tuple[str, Any]], task: str, columns: ColumnNames | None) -> Named:
     """Adds values found by other spellings, or else the only plain value."""
     prediction, score, _ = found
     plan = _plan(tuple(key for key, _ in entries))
@@ -179,18 +181,21 @@ def _complete(found: Named, entries: list[tuple[str, Any]], task: str) -> Named:
     if prediction is None and plan.prediction is not None:
         prediction = values[plan.prediction]
     if prediction is None and not is_open:
-        plain = [values[key] for key in plan.rest if values[key] is not score and _is_answer(values[key], task)]
+        rest = [key for key in plan.rest if columns is None or not columns.is_sensitive(key)]
+        plain = [values[key] for key in rest if values[key] is not score and _is_answer(values[key], task)]
         if len(plain) == 1:
             prediction = plain[0]
     return Named(prediction, score, is_open)
 
 
-def _one_level_down(entries: list[tuple[str, Any]], task: str) -> Named | None:
+def _one_level_down(entries: list[tuple[str, Any]], task: str, columns: ColumnNames | None) -> Named | None:
     found: list[Named] = []
     for key, value in entries:
+        if columns is not None and columns.is_sensitive(key):
+            continue
         words = set(_words(key))
         if builtin(value) is None and not words & _INPUTS and sequence(value, 0) is None:
-            inner = find_named(value, task if words & _ENVELOPES else "", depth=0)
+            inner = find_named(value, task if words & _ENVELOPES else "", columns, depth=0)
             if inner is not None:
                 found.append(inner)
     return found[0] if len(found) == 1 else None

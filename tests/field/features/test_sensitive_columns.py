@@ -482,3 +482,40 @@ def test_a_graph_of_records_is_read_within_bounds(kit: InMemoryTelemetry) -> Non
 
     assert result is RESULT
     assert Link.reads < 60_000
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "other"])
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"native_country": CANARY},
+        {"native_country": CANARY, "ok": True},
+        {"nativeCountry": CANARY, "hours": 40.0},
+        {"customer_native_country": CANARY},
+        {"data": {"native-country": CANARY}},
+        {"native-country": {"label": CANARY, "score": 0.5}},
+        json.dumps({"native-country": CANARY}),
+        [{"native-country": CANARY}],
+        pd.DataFrame({"native-country": [CANARY]}),
+    ],
+    ids=repr,
+)
+def test_a_sensitive_column_in_the_result_is_no_answer(kit: InMemoryTelemetry, task: Any, result: Any) -> None:
+    """What a function returns of its input beside or without an answer is not taken for the predicted class."""
+    classes = None if task == "other" else [0, 1]
+    model = otel_ml.Model("income", "1", task=task, classes=classes, profile=PROFILE)
+
+    assert model.track(lambda features: result)({"native-country": "US", "hours-per-week": 40.0}) is result
+
+    assert CANARY not in repr([kit.spans(), kit.metrics(), kit.logs()])
+
+
+def test_a_word_for_the_answer_beside_a_sensitive_column_is_read(kit: InMemoryTelemetry) -> None:
+    """The rest of such a result is read as ever."""
+    model = otel_ml.Model("income", "1", task="binary", classes=[0, 1], profile=PROFILE)
+
+    model.track(lambda features: {"native_country": CANARY, **RESULT})({"native-country": "US", "hours-per-week": 40.0})
+
+    assert [
+        point["attributes"]["ml.prediction.class"] for point in kit.metrics()["ml.predictions"] if point["value"]
+    ] == ["1"]
