@@ -103,7 +103,7 @@ class Binding(Unbound):
             f"otel-ml: no prediction was recognised in a result of model {name!r} ({keys}). Understood "
             "are keys with the words prediction, label, class, output or result, and probability, score or confidence: "
             "name them so, pass output=..., batch=True if it is one prediction for each row, or call set_output() (see "
-            "'What is understood' in the guide). Further ones are counted in otelml.unrecognised.outputs",
+            "the page 'What is understood'). Repeats are only counted, in otelml.unrecognised.outputs",
         )
 
     def _count_unrecognised(self) -> None:
