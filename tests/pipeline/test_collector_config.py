@@ -232,4 +232,10 @@ def test_every_metric_of_the_sampler_leaves_by_the_hosts_exporter() -> None:
         if metric.name.startswith("otelml.") and not pattern.match(metric.name)
     }
     assert predictions == {"ml", "http", "otelml"}
-    assert {name.split(".")[1] for name in own} == {"export", "internal", "unrecognised"}
+    assert {name.split(".")[1] for name in own} == {
+        "export",
+        "ground_truth",
+        "internal",
+        "prediction",
+        "unrecognised",
+    }

@@ -30,19 +30,16 @@ NAMES = ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "servic
 
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
-    """Each test finds and leaves the loggers as they were."""
-    for name in NAMES:  # a test of `logging` that replaced all handlers has left ours
-        logging.getLogger(name).handlers[:] = [
-            each for each in logging.getLogger(name).handlers if not isinstance(each, OTelHandler)
-        ]
-    before = {name: (*logging.getLogger(name).handlers,) for name in NAMES}
-    states = {name: (logging.getLogger(name).propagate, logging.getLogger(name).level) for name in NAMES}
+    """Each test finds the loggers without a configuration and leaves them as they were."""
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [([*logger.handlers], logger.propagate, logger.level, logger.disabled) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:] = []
+        logger.propagate, logger.level, logger.disabled = True, logging.NOTSET, False
     yield
-    for name, handlers in before.items():
-        logger = logging.getLogger(name)
+    for logger, (handlers, *state) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
-        logger.propagate, logger.level = states[name]
-        logger.disabled = False
+        logger.propagate, logger.level, logger.disabled = state
     structlog.reset_defaults()
 
 
