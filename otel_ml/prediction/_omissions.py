@@ -13,12 +13,12 @@ TEXTS: Final = {
     "pairing": "a batch has another number of outputs than of inputs or ids, or of scores than of predictions, so they "
     "were not paired: its rows have no features, no ids and no labels (return one output for each input)",
     "part": "a result was understood in part: a score without a class, or several values that may be either; name "
-    "them prediction and probability, or pass output=... (the guide has the table: What is understood)",
+    "them prediction and probability, or pass output=... (see the page 'What is understood')",
     "value": "a predicted number is not finite or beyond 1e100, so it was not taken",
 }
 """The log line of each of `semconv.OMISSION_REASONS`."""
 
 
 def message(model: str, reason: str) -> str:
-    """Returns the log line for the first omission of this reason."""
-    return f"otel-ml: model {model!r}: {TEXTS[reason]}; further ones are counted in {semconv.OMISSIONS.name}"
+    """Returns the log line for the first omission for this reason."""
+    return f"otel-ml: model {model!r}: {TEXTS[reason]}; repeats are only counted, in {semconv.OMISSIONS.name}"
