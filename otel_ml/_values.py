@@ -66,7 +66,9 @@ def written_number(value: object) -> float | None:
 def class_text(value: object) -> str | None:
     """Returns the canonical text of a class: 1, ``numpy.int64(1)``, 1.0 and ``Decimal("1")`` are all ``"1"``.
 
-    At most 128 characters. None for missing values and for objects of unknown types, which are never printed.
+    Other numbers have seven significant digits, as many as single precision keeps: 0.3 and ``numpy.float32(0.3)`` are
+    the same. Blanks around a text are no part of it. At most 128 characters. None for missing values and for objects
+    of unknown types, which are never printed.
     """
     cls = type(value)
     if cls is bool:
@@ -76,10 +78,16 @@ def class_text(value: object) -> str | None:
     if type(value) is float:
         if not -_LARGEST_CLASS < value < _LARGEST_CLASS:
             return None
-        value = int(value) if value.is_integer() else repr(value)
+        value = int(value) if value.is_integer() else _single_precision(value)
     if type(value) is int:
         return str(value) if value.bit_length() <= _CLASS_BITS else None
-    return line(value, CLASS_LIMIT) if type(value) in _CLASS_TYPES else None
+    text = line(value, CLASS_LIMIT) if type(value) in _CLASS_TYPES else None
+    return text if text is None else text.strip()
+
+
+def _single_precision(value: float) -> int | str:
+    rounded = float(f"{value:.7g}")
+    return int(rounded) if rounded.is_integer() else repr(rounded)
 
 
 _CLASS_TYPES = frozenset({str, bytes, bool})

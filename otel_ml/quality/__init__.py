@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from otel_ml._distances import jensen_shannon_distance, psi, psi_noise
+from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._drift import DriftScan, FeatureDrift
 from otel_ml.quality._feature import Feature, ProfileError
@@ -10,9 +12,9 @@ from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Column, Schema
-from otel_ml.quality._statistics import jensen_shannon_distance, psi, psi_null_quantile
 
 __all__ = [
+    "PSI_LIMIT",
     "Column",
     "ColumnNames",
     "DataFileError",
@@ -27,7 +29,7 @@ __all__ = [
     "column_key",
     "jensen_shannon_distance",
     "psi",
-    "psi_null_quantile",
+    "psi_noise",
     "read_batches",
     "read_columns",
 ]

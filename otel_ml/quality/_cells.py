@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._missing import is_missing
+from otel_ml._verdicts import WindowCounts
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._profile import ReferenceProfile
@@ -131,6 +132,20 @@ class Cells:
             return False
         self.violate(slot.index, verdict.rule, times)
         return True
+
+    def window(self, slot: Slot, feature: Feature) -> WindowCounts:
+        """Returns what was counted of a feature so far."""
+        bins = self.bins[slot.base : slot.base + len(feature.labels)]
+        rules = self.violations[slot.index * len(semconv.RULES) : (slot.index + 1) * len(semconv.RULES)]
+        broken = dict(zip(semconv.RULES, rules, strict=True))
+        found = {
+            semconv.ABSENT: broken["missing_column"],
+            semconv.INVALID: broken["type"] + broken["non_finite"],
+            semconv.MISSING: self.missing[slot.index],
+            semconv.UNSEEN_CATEGORIES: bins[-1] if feature.kind == "category" else 0,
+            semconv.OUT_OF_RANGE: broken["range_low"] + broken["range_high"],
+        }
+        return WindowCounts(feature.merge_rest(bins), found)
 
     def add(self, other: Cells) -> None:
         """Adds the counts of other cells with the same layout."""

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from otel_ml import semconv
 from otel_ml._values import class_text, number
+from otel_ml._verdicts import Reference
 
 Kind = Literal["number", "category"]
 
@@ -69,6 +70,24 @@ class Feature:
         """Share of each bin, smoothed so that none is 0: ``(r + 0.5) / (m + 0.5 B)``."""
         total = self.size + 0.5 * len(self.counts)
         return tuple((count + 0.5) / total for count in self.counts)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What a window is judged against."""
+        size, rows = self.size, self.size + self.missing
+        expected = {semconv.MISSING: (self.missing + 0.5) / (rows + 1), semconv.INVALID: 0.5 / (rows + 1)}
+        if self.kind == "category":
+            expected[semconv.UNSEEN_CATEGORIES] = self.shares[-1]
+        elif self.low is not None:
+            expected[semconv.OUT_OF_RANGE] = 2 / (size + 2)
+        return Reference(self.merge_rest(self.shares), size, expected)
+
+    def merge_rest(self, by_bin: Sequence[float]) -> tuple[float, ...]:
+        """Adds up the last two bins of a category, other and unseen: together they are compared as one bin.
+
+        Which rare categories are in a sample is chance: a fresh sample has some that the reference does not have.
+        """
+        return (*by_bin[:-2], by_bin[-2] + by_bin[-1]) if self.kind == "category" else tuple(by_bin)
 
     @cached_property
     def codes(self) -> dict[str, int]:

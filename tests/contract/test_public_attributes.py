@@ -50,7 +50,7 @@ ATTRIBUTES = {
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
     quality.DriftScan: {"add", "features", "rows"},
-    quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)},
+    quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)} | {"drifted"},
     testing.CountingIds: {"prediction_number", "span_id", "trace_id"},
     testing.FixedClock: {"advance", "perf_counter_ns", "time_ns"},
     testing.InMemoryTelemetry: {"events", "flush", "instruments", "ledger", "logs", "metrics", "resource", "spans"}
