@@ -90,7 +90,7 @@ class Judgement:
 def judge(reference: Reference, window: WindowCounts, *, psi_limit: float = PSI_LIMIT) -> Judgement:
     """Returns the verdict on one feature.
 
-    - ``absent``: at least 99 of 100 rows do not have the column.
+    - ``absent``: at least 99 of 100 rows do not have the column; then it is not ``missing`` too.
     - ``invalid``, ``unseen``, ``out_of_range``: the share is above the expected one by more than 0.01 and by more than
       chance explains (`share_noise`). ``missing``: it differs as much, up or down.
     - ``drifted``: PSI is above `psi_limit` and above its noise (`psi_noise`), with at least 300 values.
@@ -103,7 +103,7 @@ def judge(reference: Reference, window: WindowCounts, *, psi_limit: float = PSI_
     }
     found = {name for name, figure in figures.items() if _is_found(name, figure)}
     if rows and window.found.get(semconv.ABSENT, 0) >= ABSENT_SHARE * rows:
-        found.add(semconv.ABSENT)
+        found = (found - {semconv.MISSING}) | {semconv.ABSENT}
     distance, noise = psi(window.counts, reference.shares), psi_noise(reference.shares, values, reference.size)
     is_loud = distance is not None and distance > psi_limit and (noise is None or distance > noise)
     if is_loud and values >= LEAST_VALUES and not reference.periodic:
