@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_ml._guard import attempt
@@ -77,6 +77,26 @@ def flat_json(value: dict[str, object]) -> bytes:
     if written is None or len(written) > BODY_LIMIT or 0x7F in written:
         return json_text(value).encode()
     return written
+
+
+def rows_json(rows: Iterable[dict[str, object]], room: int) -> tuple[str, int]:
+    """Returns a JSON list of rows that `flat_json` can write, and how many it has: the first ones, as many as fit.
+
+    Args:
+        rows: Dicts of scalars, or of dicts of them.
+        room: Bytes that the list has at most. The first row is there in any case, truncated if need be.
+    """
+    written: list[bytes] = []
+    room -= len("[]")
+    for row in rows:
+        text = attempt(flat_json, row)
+        if text is None or (not written and len(text) > room):
+            text = json_text(row, limit=room).encode()
+        if len(text) > room:
+            break
+        written.append(text)
+        room -= len(text) + 1
+    return f"[{b','.join(written).decode()}]", len(written)
 
 
 def _has_plain_names(value: dict[str, object]) -> bool:

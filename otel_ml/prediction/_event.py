@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from otel_ml import semconv
 from otel_ml._guard import attempt
-from otel_ml._json import flat_json, json_text
+from otel_ml._json import BODY_LIMIT, flat_json, json_text, rows_json
 from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._outputs import Output
 
 ROWS_IN_EVENT = 100
+_REST_LIMIT = 256
+"""Bytes of what the body of a batch has beside its rows."""
 
 
 def span_attributes(spec: ModelSpec, outcome: Outcome) -> Attributes:
@@ -55,7 +59,7 @@ def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> E
         name=semconv.PREDICTION_EVENT,
         time_ns=outcome.end_ns,
         severity="ERROR" if failure is not None and not failure.cancelled else "INFO",
-        body=_text(_body(policy, outcome), is_row=outcome.rows is None),
+        body=_row_text(policy, outcome) if outcome.rows is None else _batch_text(policy, outcome, outcome.rows),
         attributes=attributes,
         trace_id=ids[0],
         span_id=ids[1],
@@ -93,40 +97,42 @@ def _add_result(attributes: Attributes, outcome: Outcome) -> None:
         attributes[semconv.PREDICTION_SCORE_ATTRIBUTE] = score
 
 
-def _text(body: dict[str, Any], *, is_row: bool) -> str:
-    written = attempt(flat_json, body) if is_row else None
+def _row_text(policy: ModelPolicy, outcome: Outcome) -> str:
+    features = outcome.features
+    row = features if isinstance(features, dict) else None
+    if isinstance(features, FeatureBatch) and features.rows == 1:
+        row = features.row(0)
+    captured = None if row is None else policy.captured(row, consent=outcome.consent)
+    body = _row(captured, outcome.output, 0)
+    written = attempt(flat_json, body)
     return json_text(body) if written is None else written.decode()
 
 
-def _body(policy: ModelPolicy, outcome: Outcome) -> dict[str, Any]:
-    features = outcome.features
-    if outcome.rows is None:
-        row = features if isinstance(features, dict) else None
-        if isinstance(features, FeatureBatch) and features.rows == 1:
-            row = features.row(0)
-        return _row(policy, row, outcome, 0)
-    rows: list[dict[str, Any]] = []
-    for index in range(min(outcome.rows, ROWS_IN_EVENT)):
-        if outcome.unpaired is not None:
-            rows.append(_row(policy, None, outcome, index))
-            continue
-        row = features.row(index) if isinstance(features, FeatureBatch) and index < features.rows else None
-        rows.append({"id": outcome.row_id(index), **_row(policy, row, outcome, index)})
-    body: dict[str, Any] = {"rows": rows}
+def _batch_text(policy: ModelPolicy, outcome: Outcome, total: int) -> str:
+    """Returns the first rows of a batch, as many as fit, and how many there are beside them."""
+    written, kept = rows_json(_rows(policy, outcome, min(total, ROWS_IN_EVENT)), BODY_LIMIT - _REST_LIMIT)
+    rest: dict[str, Any] = {} if outcome.unpaired is None else {"unpaired": outcome.unpaired}
+    if total > kept:
+        rest["rows_omitted"] = total - kept
+    return f'{{"rows":{written}{"," if rest else ""}{json_text(rest)[1:]}'
+
+
+def _rows(policy: ModelPolicy, outcome: Outcome, count: int) -> Iterator[dict[str, Any]]:
     if outcome.unpaired is not None:
-        body["unpaired"] = outcome.unpaired
-    if outcome.rows > ROWS_IN_EVENT:
-        body["rows_omitted"] = outcome.rows - ROWS_IN_EVENT
-    return body
+        yield from (_row(None, outcome.output, index) for index in range(count))
+        return
+    features = outcome.features
+    batch = features if isinstance(features, FeatureBatch) else None
+    captured = [] if batch is None else policy.captured_rows(batch, count, consent=outcome.consent)
+    for index in range(count):
+        row = captured[index] if index < len(captured) else None
+        yield {"id": outcome.row_id(index), **_row(row, outcome.output, index)}
 
 
-def _row(policy: ModelPolicy, features: dict[str, object] | None, outcome: Outcome, index: int) -> dict[str, Any]:
+def _row(captured: dict[str, object] | None, output: Output | None, index: int) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    output = outcome.output
-    if features is not None:
-        captured = policy.captured(features, consent=outcome.consent)
-        if captured is not None:
-            row["features"] = captured
+    if captured is not None:
+        row["features"] = captured
     if output is not None and index < len(output.classes):
         label, value, score = output.classes[index], output.values[index], output.scores[index]
         if label is not None or value is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from otel_ml import _guard, semconv
@@ -17,6 +17,7 @@ from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._columns import (
     column_names,
+    is_known,
     is_uncertain,
     without_sensitive,
 )
@@ -148,6 +149,19 @@ class ModelPolicy:
             return None
         without: dict[str, object] = without_sensitive(kept, self._columns)
         return without
+
+    def captured_rows(self, batch: FeatureBatch, count: int, *, consent: bool) -> Sequence[dict[str, object] | None]:
+        """Returns what `captured` gives for each of the first rows of a batch."""
+        if self.capture == "none" or (not consent and self.capture != "all" and not self._declared):
+            return []
+        every = consent or self.capture == "all"
+        names = [name for name in batch.columns if every or name in self._declared]
+        if self._columns is not None and self.sensitive:
+            if not all(is_known(name, self._columns) for name in names):  # it depends on the values of each row
+                rows = map(batch.row, range(min(count, batch.rows)))
+                return [self.captured(row, consent=consent) for row in rows]
+            names = [name for name in names if not self._columns.is_sensitive(name)]
+        return batch.first_rows(names, count)
 
     def body(self, row: dict[str, object] | None, label: str, score: float) -> bytes:
         """Returns the JSON text of a fast record's event, UTF-8: what `json_text` gives for the same values."""

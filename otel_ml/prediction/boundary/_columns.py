@@ -41,9 +41,14 @@ def sensitive_values(value: Any, columns: ColumnNames) -> Iterator[tuple[str, An
 def undeclared_values(value: Any, columns: ColumnNames) -> Iterator[Any]:
     """Yields the scalars under names that are not declared, at any depth of a copied value."""
     for path, entry in _entries(value, ""):
-        name = path.rpartition(".")[2]
-        if not (name in _OURS or columns.is_sensitive(path) or columns.candidates(path) or columns.candidates(name)):
+        if not is_known(path, columns):
             yield from _scalars(entry)
+
+
+def is_known(path: str, columns: ColumnNames) -> bool:
+    """Whether a name or a path means a declared or a sensitive column, or is one of ours."""
+    name = path.rpartition(".")[2]
+    return bool(name in _OURS or columns.is_sensitive(path) or columns.candidates(path) or columns.candidates(name))
 
 
 def is_uncertain(row: dict[str, object], kept: dict[str, object], columns: ColumnNames) -> bool:

@@ -71,6 +71,14 @@ class FeatureBatch:
             for name, column in self.columns.items()
         }
 
+    def first_rows(self, names: Sequence[str], count: int) -> list[dict[str, object]]:
+        """Returns some features of the first kept rows."""
+        columns = [self.columns[name][:count] for name in names]
+        plain = [column if type(column) is list else column.tolist() for column in columns]
+        if not names:
+            return [{} for _ in range(min(count, self.rows))]
+        return [dict(zip(names, values, strict=True)) for values in zip(*plain, strict=True)]
+
 
 Features = dict[str, object] | FeatureBatch
 """The copied features of one prediction: a row, or a batch of rows."""

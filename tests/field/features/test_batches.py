@@ -276,3 +276,32 @@ def test_a_failed_batch_is_not_held(kit: InMemoryTelemetry) -> None:
     gc.collect()
 
     assert alive() is None
+
+
+@pytest.mark.parametrize("text", ["", "\x7f", "é" * 200])
+def test_an_event_says_how_many_rows_it_leaves_out(kit: InMemoryTelemetry, text: str) -> None:
+    """Wide rows fill an event before there are 100 of them: `rows_omitted` counts all the others."""
+    frame = pd.DataFrame({f"c{column}": np.linspace(0.1, 0.7, 300) / (column + 3) for column in range(40)})
+    model = otel_ml.Model("wide", "1", **KEYWORDS)
+
+    model.record(frame.assign(text=text), prediction=[1] * 300, batch=True)
+    (event,) = kit.events("ml.prediction")
+    body = json.loads(event["body"])
+
+    assert 30 < len(body["rows"]) < 100
+    assert body["rows_omitted"] == 300 - len(body["rows"])
+    assert body["rows"][29]["features"]["c39"] == frame["c39"][29]
+    assert set(body) == {"rows", "rows_omitted"}
+    assert len(event["body"].encode()) <= 65_536
+
+
+def test_a_row_that_fills_an_event_is_cut(kit: InMemoryTelemetry) -> None:
+    """The first row is in the event, however long it is; the outcome stays."""
+    rows = [{f"c{column}": "x" * 1000 for column in range(100)}] * 3
+    otel_ml.Model("wide", "1", **KEYWORDS).record(rows, prediction=[1, 0, 1], score=[0.9] * 3, batch=True)
+    (event,) = kit.events("ml.prediction")
+    body = json.loads(event["body"])
+
+    assert (len(body["rows"]), body["rows_omitted"]) == (1, 2)
+    assert {"prediction": "1", "score": 0.9, "truncated": True}.items() <= body["rows"][0].items()
+    assert len(event["body"].encode()) <= 65_536

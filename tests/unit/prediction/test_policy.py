@@ -12,8 +12,9 @@ from otel_ml._telemetry import ports
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
+from otel_ml.prediction.boundary._feature_batches import FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
-from otel_ml.quality import FeatureMonitor, Schema
+from otel_ml.quality import Column, FeatureMonitor, Schema
 
 
 def policy(task: str = "multiclass", *, low_score: float | None = None, sensitive: frozenset[str] = frozenset()) -> Any:
@@ -55,3 +56,34 @@ def test_secrets_are_replaced_from_the_longest_to_the_shortest() -> None:
     hidden = policy(sensitive=frozenset({"id", "name", "initials"}))
     row = {"id": "1234", "name": "x1234y", "initials": "xy", "age": 41}
     assert hidden.secrets(row, hidden.snapshot(row), is_whole=True) == ("x1234y", "1234")
+
+
+CAPTURES = [
+    ({"age": [1, 2, None], "ssn": ["canary", None, "canary"]}, "declared"),
+    ({"age": [1, 2, None], "ssn": ["canary", None, "canary"]}, "all"),
+    ({"age": [1, 2, None], "ssn_x": ["canary"] * 3, "SSN": ["canary"] * 3}, "all"),
+    ({"age": [1, 2, None], "ssn": ["canary", None, ""], "other": ["may be", "it", None]}, "all"),
+    ({"age": [1, 2, None], "other": ["may be", "it", None]}, "all"),
+    ({"other": [1, 2, 3]}, "declared"),
+    ({"age": [1, 2, 3]}, "none"),
+]
+
+
+@pytest.mark.parametrize("is_sensitive", [True, False])
+@pytest.mark.parametrize("consent", [True, False])
+@pytest.mark.parametrize(("columns", "capture"), CAPTURES)
+def test_rows_of_a_batch_are_captured_as_single_rows(
+    columns: dict[str, Any], capture: str, consent: bool, is_sensitive: bool
+) -> None:
+    """What leaves of a batch is what would leave of its rows; a sensitive value never does."""
+    schema = Schema([Column("age"), Column("ssn", sensitive=is_sensitive)])
+    spec: Any = SimpleNamespace(name="m", task="binary", profile=None, schema=schema)
+    monitor = FeatureMonitor({}, profile=None, schema=schema)
+    made = ModelPolicy(spec, ports.Policy("sampled", capture, None), monitor)
+    batch = FeatureBatch(columns, 3, 3, len(columns))
+
+    for count in (0, 2, 3):
+        each = [made.captured(batch.row(index), consent=consent) for index in range(count)]
+        found = made.captured_rows(batch, count, consent=consent)
+        assert list(found) == ([] if each == [None] * count and not found else each)
+        assert not is_sensitive or "canary" not in str(found)
