@@ -18,8 +18,8 @@ from otel_ml.cli._terminal import CommandError, show
 
 _FEATURE_SERIES: Final = 13
 """Series of one feature: 10 bins, one for unseen or other values, one for missing ones, one for the reference size."""
-_REFERENCE_SERIES: Final = 11
-"""Series of the reference of one feature."""
+_REFERENCE_SERIES: Final = 14
+"""Series of the reference of one feature: a share for each bin, and three expected shares."""
 _MODEL_SERIES: Final = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
 

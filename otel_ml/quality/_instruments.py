@@ -33,7 +33,7 @@ class _Watched:
         ranked = (*(() if output is None else (output,)), *monitor.layout.slots)
         self.features = [(slot.base, slot.feature) for slot in ranked if slot.feature is not None]
         """Place in the cells, and feature; the most important ones first."""
-        self.series = sum(len(feature.labels) for _, feature in self.features)
+        self.series = sum(_series(feature) for _, feature in self.features)
         self.shown = -1
         self.show(len(self.features))
 
@@ -62,6 +62,16 @@ class _Watched:
             for position, (label, share) in enumerate(zip(feature.labels, feature.shares, strict=True))
         ]
 
+        self.sizes = [
+            (feature.size, {**attributes, semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else attributes)
+            for _, feature, attributes in self.bins
+        ]
+        self.expected = [
+            (share, {**attributes, semconv.FEATURE_FINDING: finding})
+            for _, feature, attributes in self.bins
+            for finding, share in feature.reference.expected.items()
+        ]
+
     def violations(self) -> Iterator[tuple[str, str, int]]:
         """Yields feature, rule and count; an undeclared rule only if it was broken."""
         layout = self.layout
@@ -77,6 +87,11 @@ class _Watched:
                     yield name, rule, count
 
 
+def _series(feature: Feature) -> int:
+    """Returns how many series of one feature count: its bins and its expected shares."""
+    return len(feature.labels) + len(feature.reference.expected)
+
+
 def _declared_rules(slot: Slot) -> frozenset[str]:
     return frozenset(() if slot.column is None else slot.column.rules())
 
@@ -90,7 +105,7 @@ class FeatureInstruments:
 
     Args:
         models: Models beyond which those without a handle are forgotten.
-        series: Bins of all models together.
+        series: Bins and expected shares of all models together.
     """
 
     def __init__(self, *, models: int, series: int) -> None:
@@ -101,7 +116,7 @@ class FeatureInstruments:
         self._unused: list[object] = []
         """Keys of the models without a handle that the last collection has exported."""
         self._kept_by_sdk: dict[tuple[object, str], int] | None = None
-        """Bins of each feature that was ever exported, because an SDK never forgets them; None in own mode."""
+        """Series of each feature that was ever exported, because an SDK never forgets them; None in own mode."""
         _process.in_child("quality.instruments.fork", self._reset_after_fork)
 
     def limit(self, models: int, series: int) -> None:
@@ -116,6 +131,7 @@ class FeatureInstruments:
             (semconv.FEATURE_MISSING, self._missing),
             (semconv.FEATURE_REFERENCE_SHARE, self._shares),
             (semconv.FEATURE_REFERENCE_SIZE, self._sizes),
+            (semconv.FEATURE_EXPECTED_SHARE, self._expected),
             (semconv.DATA_VIOLATIONS, self._violations),
             (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
         ):
@@ -146,6 +162,7 @@ class FeatureInstruments:
         yield semconv.FEATURE_MISSING, self._missing()
         yield semconv.FEATURE_REFERENCE_SHARE, self._shares()
         yield semconv.FEATURE_REFERENCE_SIZE, self._sizes()
+        yield semconv.FEATURE_EXPECTED_SHARE, self._expected()
         yield semconv.DATA_VIOLATIONS, self._violations()
         yield semconv.DATA_INVALID_PREDICTIONS, self._invalid()
 
@@ -188,13 +205,13 @@ class FeatureInstruments:
                 if rank == len(one.features):
                     continue
                 feature = one.features[rank][1]
-                cost = 0 if kept is not None and (key, feature.name) in kept else len(feature.labels)
+                cost = 0 if kept is not None and (key, feature.name) in kept else _series(feature)
                 if cost <= left:
                     left -= cost
                     shown[key] = rank + 1
                     fitting.append((key, one))
                     if kept is not None:
-                        kept[key, feature.name] = len(feature.labels)
+                        kept[key, feature.name] = _series(feature)
             used, rank = fitting, rank + 1
         for key, count in shown.items():
             watched[key].show(count)
@@ -211,7 +228,7 @@ class FeatureInstruments:
             why = "" if self._kept_by_sdk is None else ", and the SDK of this process never forgets one"
             _guard.warn_once(
                 f"quality.series.{hidden}",
-                f"otel-ml: more than {self._series} bins of features in one process{why}; not exported: {hidden}: "
+                f"otel-ml: more than {self._series} bins and expected shares of features in one process{why}; not exported: {hidden}: "
                 f"raise max_feature_series ({semconv.ENV_MAX_FEATURE_SERIES})",
             )
 
@@ -240,8 +257,13 @@ class FeatureInstruments:
 
     def _sizes(self) -> Iterable[Observation]:
         for watched in self._watched.values():
-            for _, feature, attributes in watched.bins:
-                yield Observation(feature.size, attributes)
+            for size, attributes in watched.sizes:
+                yield Observation(size, attributes)
+
+    def _expected(self) -> Iterable[Observation]:
+        for watched in self._watched.values():
+            for share, attributes in watched.expected:
+                yield Observation(share, attributes)
 
     def _missing(self) -> Iterable[Observation]:
         totals = _Totals(self._series)

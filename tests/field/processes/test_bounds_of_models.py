@@ -162,7 +162,7 @@ def test_a_folded_model_has_series_of_its_own_when_there_is_room() -> None:
 
 def test_features_that_find_no_place_are_named(caplog: pytest.LogCaptureFixture) -> None:
     """Each model keeps its most important features, the newest too; the others are named in a line and in the notes."""
-    with InMemoryTelemetry(max_feature_series=60) as telemetry:
+    with InMemoryTelemetry(max_feature_series=80) as telemetry:
         models = [otel_ml.Model("shop", str(number), profile=profile(number, columns=4)) for number in range(3)]
         for model in models:
             predict(model, c00=1.0, c01=1.0, c02=1.0, c03=1.0)

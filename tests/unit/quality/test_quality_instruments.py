@@ -64,6 +64,9 @@ def test_every_bin_and_declared_rule_is_exported_from_the_first_collection(telem
         ("ml.feature.reference.share", profile, "x", "__other__"): 0.5 / 102,
         ("ml.feature.reference.share", profile, "x", "__unseen__"): 0.5 / 102,
         ("ml.feature.reference.size", profile, "x"): 100,
+        ("ml.feature.expected.share", profile, "x", "missing"): 0.5 / 101,
+        ("ml.feature.expected.share", profile, "x", "invalid"): 0.5 / 101,
+        ("ml.feature.expected.share", profile, "x", "unseen"): 0.5 / 102,
         ("ml.data.violations", "x", "missing_column"): 0,
         ("ml.data.violations", "x", "null"): 0,
         ("ml.data.violations", "x", "type"): 0,
@@ -99,6 +102,7 @@ def test_names_units_and_kinds_are_those_of_the_catalogue(census):
             semconv.FEATURE_MISSING,
             semconv.FEATURE_REFERENCE_SHARE,
             semconv.FEATURE_REFERENCE_SIZE,
+            semconv.FEATURE_EXPECTED_SHARE,
             semconv.DATA_VIOLATIONS,
             semconv.DATA_INVALID_PREDICTIONS,
         )
@@ -164,5 +168,5 @@ def test_the_features_of_the_newest_model_are_never_left_out(caplog):
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     points = {metric.name: len(metric.data.data_points) for metric in metrics}
     provider.shutdown()
-    assert points["ml.feature.values"] == points["ml.feature.reference.share"] == 86 * 22
-    assert "not exported: f28, f29, f30, f31 of m0 1 primary; f29, f30, f31 of m1 1 primary; f29" in caplog.text
+    assert points["ml.feature.values"] == points["ml.feature.reference.share"] == 76 * 22
+    assert "f31 of m0 1 primary; f25, f26, f27, f28, f29, f30, f31 of m1 1 primary; f26" in caplog.text
