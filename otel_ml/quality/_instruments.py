@@ -63,7 +63,7 @@ class _Watched:
         ]
 
         self.sizes = [
-            (feature.size, {**attributes, semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else attributes)
+            (feature.size, attributes | ({semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}))
             for _, feature, attributes in self.bins
         ]
         self.expected = [
@@ -228,8 +228,8 @@ class FeatureInstruments:
             why = "" if self._kept_by_sdk is None else ", and the SDK of this process never forgets one"
             _guard.warn_once(
                 f"quality.series.{hidden}",
-                f"otel-ml: more than {self._series} bins and expected shares of features in one process{why}; not exported: {hidden}: "
-                f"raise max_feature_series ({semconv.ENV_MAX_FEATURE_SERIES})",
+                f"otel-ml: more than {self._series} bins and expected shares of features in one process{why}; "
+                f"not exported: {hidden}: raise max_feature_series ({semconv.ENV_MAX_FEATURE_SERIES})",
             )
 
     def _reset_after_fork(self) -> None:
