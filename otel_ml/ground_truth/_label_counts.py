@@ -8,9 +8,8 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-from opentelemetry.metrics import Observation
-
 from otel_ml import _guard, _instruments, _process, semconv
+from otel_ml._observed_series import Observed, ObservedSeries
 from otel_ml.ground_truth._scores import BOOLEAN_PAIRS
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class _Model:
         self.in_use = True
         """Whether anything was counted since the last collection."""
         self.counts: dict[tuple[str, ...], list[Any]] = {}
-        """Metric, attributes and sum of each series."""
+        """Metric, series and sum of each series."""
 
 
 class LabelCounts:
@@ -168,17 +167,17 @@ class LabelCounts:
             position = min(int(prediction.score * SCORE_BINS), SCORE_BINS - 1)
             self._add(model, semconv.EVAL_SCORE_BIN_COUNT, 1, _score_bin(actual, position))
 
-    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observation]]]:
+    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observed]]]:
         """Yields the values of each metric now."""
         for metric in _COUNTERS:
             with self._lock:
-                observations = [
-                    Observation(total, attributes)
+                observed = [
+                    (series, total)
                     for model in self._models.values()
-                    for own, attributes, total in model.counts.values()
+                    for own, series, total in model.counts.values()
                     if own is metric
                 ]
-            yield metric, observations
+            yield metric, observed
 
     def release(self) -> None:
         """Forgets the models for which there is no room, of those that were exported and not used since."""
@@ -244,7 +243,7 @@ class LabelCounts:
         key = (metric.name, *more.values())
         series = model.counts.get(key)
         if series is None:
-            series = model.counts[key] = [metric, {**model.attributes, **more}, 0]
+            series = model.counts[key] = [metric, ObservedSeries({**model.attributes, **more}), 0]
         series[2] += amount
 
     def _has_room(self, metric: semconv.Metric, new: int) -> bool:

@@ -5,95 +5,18 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import _guard, _instruments, _process, semconv
-from otel_ml.quality._cells import Cells, Slot
-from otel_ml.quality._feature import Feature
+from otel_ml._observed_series import Observed, ObservedSeries
+from otel_ml.quality._model_series import FeatureSeries, ModelSeries
 from otel_ml.quality._monitor import FeatureMonitor
 
 _NAMED: Final = 10
 """Models that the line about hidden features names."""
-
-
-class _Watched:
-    """One model with its ready attribute sets; the monitors of its handles share its counts."""
-
-    def __init__(self, monitor: FeatureMonitor) -> None:
-        self.identity = monitor.identity
-        self.layout = monitor.layout
-        self.cells: Cells = monitor.cells
-        self.users: weakref.WeakSet[FeatureMonitor] = weakref.WeakSet((monitor,))
-        """The monitors of the handles that still exist."""
-        self._profile_id = monitor.profile.id if monitor.profile is not None else ""
-        output = monitor.layout.output
-        # the output comes first: it decides whether the model has drifted
-        ranked = (*(() if output is None else (output,)), *monitor.layout.slots)
-        self.features = [(slot.base, slot.feature) for slot in ranked if slot.feature is not None]
-        """Place in the cells, and feature; the most important ones first."""
-        self.series = sum(_series(feature) for _, feature in self.features)
-        self.shown = -1
-        self.show(len(self.features))
-
-    @property
-    def name(self) -> str:
-        return " ".join(filter(None, self.identity.values()))
-
-    @property
-    def hidden(self) -> list[str]:
-        """Features that are not exported."""
-        return [feature.name for _, feature in self.features[self.shown :]]
-
-    def show(self, count: int) -> None:
-        """Exports the given number of features, the most important ones."""
-        if count == self.shown:
-            return
-        self.shown = count
-        self.bins: list[tuple[int, Feature, dict[str, str]]] = [
-            (base, feature, {**self.identity, semconv.PROFILE_ID: self._profile_id, semconv.FEATURE_NAME: feature.name})
-            for base, feature in self.features[:count]
-        ]
-        """For each feature its place in the cells, the feature, and its attributes without the bin."""
-        self.values = [
-            (base + position, share, {**attributes, semconv.FEATURE_BIN: label})
-            for base, feature, attributes in self.bins
-            for position, (label, share) in enumerate(zip(feature.labels, feature.shares, strict=True))
-        ]
-
-        self.sizes = [
-            (feature.size, attributes | ({semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}))
-            for _, feature, attributes in self.bins
-        ]
-        self.expected = [
-            (share, {**attributes, semconv.FEATURE_FINDING: finding})
-            for _, feature, attributes in self.bins
-            for finding, share in feature.reference.expected.items()
-        ]
-
-    def violations(self) -> Iterator[tuple[str, str, int]]:
-        """Yields feature, rule and count; an undeclared rule only if it was broken."""
-        layout = self.layout
-        places: list[tuple[int, str, frozenset[str]]] = [
-            (slot.index, slot.name, _declared_rules(slot)) for slot in layout.all_slots()
-        ]
-        places.append((layout.extra, semconv.OTHER, frozenset({"extra_column"} if layout.closed else ())))
-        counts = self.cells.violations
-        for index, name, declared in places:
-            for position, rule in enumerate(semconv.RULES):
-                count = counts[index * len(semconv.RULES) + position]
-                if count or rule in declared:
-                    yield name, rule, count
-
-
-def _series(feature: Feature) -> int:
-    """Returns how many series of one feature count: its bins and its expected shares."""
-    return len(feature.labels) + len(feature.reference.expected)
-
-
-def _declared_rules(slot: Slot) -> frozenset[str]:
-    return frozenset(() if slot.column is None else slot.column.rules())
 
 
 class FeatureInstruments:
@@ -111,12 +34,25 @@ class FeatureInstruments:
     def __init__(self, *, models: int, series: int) -> None:
         self._models = models
         self._series = series
-        self._watched: dict[object, _Watched] = {}
+        self._watched: dict[object, ModelSeries] = {}
         self._lock = threading.Lock()
         self._unused: list[object] = []
         """Keys of the models without a handle that the last collection has exported."""
-        self._kept_by_sdk: dict[tuple[object, str], int] | None = None
+        self._kept_by_sdk: dict[object, dict[str, int]] | None = None
         """Series of each feature that was ever exported, because an SDK never forgets them; None in own mode."""
+        self._interned: weakref.WeakValueDictionary[tuple[tuple[str, str], ...], ObservedSeries] = (
+            weakref.WeakValueDictionary()
+        )
+        self._metrics: tuple[tuple[semconv.Metric, Callable[[], Iterable[Observed]]], ...] = (
+            (semconv.FEATURE_VALUES, self._values),
+            (semconv.FEATURE_MISSING, self._missing),
+            (semconv.FEATURE_REFERENCE_SHARE, self._shares),
+            (semconv.FEATURE_REFERENCE_SIZE, self._sizes),
+            (semconv.FEATURE_EXPECTED_SHARE, self._expected),
+            (semconv.DATA_VIOLATIONS, self._violations),
+            (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
+        )
+        """Each metric, and what gives its values; none holds a lock while it yields."""
         _process.in_child("quality.instruments.fork", self._reset_after_fork)
 
     def limit(self, models: int, series: int) -> None:
@@ -126,16 +62,9 @@ class FeatureInstruments:
     def create(self, meter: Meter) -> None:
         """Creates observable instruments on a meter whose SDK keeps every attribute set that it has seen."""
         self._kept_by_sdk = {}
-        for metric, observe in (
-            (semconv.FEATURE_VALUES, self._first),
-            (semconv.FEATURE_MISSING, self._missing),
-            (semconv.FEATURE_REFERENCE_SHARE, self._shares),
-            (semconv.FEATURE_REFERENCE_SIZE, self._sizes),
-            (semconv.FEATURE_EXPECTED_SHARE, self._expected),
-            (semconv.DATA_VIOLATIONS, self._violations),
-            (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
-        ):
-            _instruments.create(meter, metric, _safe(observe))
+        for metric, values in self._metrics:
+            is_first = metric is self._metrics[0][0]
+            _instruments.create(meter, metric, self._callback(values, is_first=is_first))
 
     def add(self, monitor: FeatureMonitor) -> None:
         """Exports a monitor from the next collection on; adding it again changes nothing."""
@@ -148,23 +77,18 @@ class FeatureInstruments:
             known = self._watched.get(key)
             if known is None:
                 self._make_room()
-                self._watched = {**self._watched, key: _Watched(monitor)}
+                self._watched = {**self._watched, key: ModelSeries(monitor, self._intern)}
                 return
             known.users.add(monitor)
         if known.cells is not monitor.cells:
             known.cells.add(monitor.cells)
             monitor.cells = known.cells
 
-    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observation]]]:
+    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observed]]]:
         """Yields the values of each metric now."""
         self._allocate()
-        yield semconv.FEATURE_VALUES, self._values()
-        yield semconv.FEATURE_MISSING, self._missing()
-        yield semconv.FEATURE_REFERENCE_SHARE, self._shares()
-        yield semconv.FEATURE_REFERENCE_SIZE, self._sizes()
-        yield semconv.FEATURE_EXPECTED_SHARE, self._expected()
-        yield semconv.DATA_VIOLATIONS, self._violations()
-        yield semconv.DATA_INVALID_PREDICTIONS, self._invalid()
+        for metric, values in self._metrics:
+            yield metric, values()
 
     def release(self) -> None:
         """Forgets the oldest models without a handle that were exported and for which there is no room."""
@@ -193,29 +117,34 @@ class FeatureInstruments:
         """Shares the bins among the models: rank by rank of their features, the newest model first."""
         with self._lock:
             watched = self._watched
-        used = [(key, one) for key, one in reversed(watched.items()) if one.users]
+        used = [(one, self._kept(key)) for key, one in reversed(watched.items()) if one.users]
         self._unused = [key for key, one in watched.items() if not one.users]
-        kept = self._kept_by_sdk
-        left = self._series - sum((kept or {}).values())
-        shown = {key: 0 for key, _ in used}
+        left = self._series - self._series_in_sdk()
+        shown = {one: 0 for one, _ in used}
         rank = 0
         while used:
             fitting = []
-            for key, one in used:
+            for one, kept in used:
                 if rank == len(one.features):
                     continue
-                feature = one.features[rank][1]
-                cost = 0 if kept is not None and (key, feature.name) in kept else _series(feature)
-                if cost <= left:
-                    left -= cost
-                    shown[key] = rank + 1
-                    fitting.append((key, one))
-                    if kept is not None:
-                        kept[key, feature.name] = _series(feature)
+                name, cost = one.features[rank][1].name, one.costs[rank]
+                new = 0 if name in kept else cost
+                if new <= left:
+                    left -= new
+                    shown[one] = rank + 1
+                    fitting.append((one, kept))
+                    kept[name] = cost
             used, rank = fitting, rank + 1
-        for key, count in shown.items():
-            watched[key].show(count)
+        for one, count in shown.items():
+            one.show(count)
         self._warn_of_hidden()
+
+    def _kept(self, key: object) -> dict[str, int]:
+        """Returns the series of each feature of a model that the SDK keeps."""
+        return {} if self._kept_by_sdk is None else self._kept_by_sdk.setdefault(key, {})
+
+    def _series_in_sdk(self) -> int:
+        return sum(sum(kept.values()) for kept in (self._kept_by_sdk or {}).values())
 
     def _hidden(self) -> str:
         """Returns the models in use whose features are not all exported, and these features."""
@@ -237,74 +166,68 @@ class FeatureInstruments:
         self._lock = threading.Lock()
         self._watched = {key: one for key, one in self._watched.items() if one.users}
 
-    def _first(self) -> Iterable[Observation]:
-        """Yields the values. The first callback of a collection: it drops models that the last one exported."""
-        self.release()
-        self._allocate()
-        return self._values()
+    def _intern(self, attributes: dict[str, str]) -> ObservedSeries:
+        key = tuple(attributes.items())
+        found = self._interned.get(key)
+        if found is None:
+            found = self._interned[key] = ObservedSeries(attributes)
+        return found
 
-    def _values(self) -> Iterable[Observation]:
+    def _callback(
+        self, values: Callable[[], Iterable[Observed]], *, is_first: bool
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        """Returns the callback of an instrument; the first of a collection drops models that the last one exported."""
+
+        def observe() -> list[Observation]:
+            if is_first:
+                self.release()
+                self._allocate()
+            return [Observation(value, series.attributes) for series, value in values()]
+
+        return lambda _: _guard.call("quality.collect", observe) or []
+
+    def _values(self) -> Iterator[Observed]:
         for watched in self._watched.values():
             with watched.cells.lock:
                 counts = list(watched.cells.bins)
-            for place, _, attributes in watched.values:
-                yield Observation(counts[place], attributes)
+            for one in watched.exported:
+                yield from zip(one.bins, counts[one.places.start : one.places.stop], strict=True)
 
-    def _shares(self) -> Iterable[Observation]:
+    def _shares(self) -> Iterator[Observed]:
+        for one in self._exported():
+            yield from zip(one.bins, one.feature.shares, strict=True)
+
+    def _sizes(self) -> Iterator[Observed]:
+        for one in self._exported():
+            yield one.size, one.feature.size
+
+    def _expected(self) -> Iterator[Observed]:
+        for one in self._exported():
+            yield from one.expected
+
+    def _exported(self) -> Iterator[FeatureSeries]:
         for watched in self._watched.values():
-            for _, share, attributes in watched.values:
-                yield Observation(share, attributes)
+            yield from watched.exported
 
-    def _sizes(self) -> Iterable[Observation]:
-        for watched in self._watched.values():
-            for size, attributes in watched.sizes:
-                yield Observation(size, attributes)
+    def _missing(self) -> Iterator[Observed]:
+        return self._sums(lambda watched: ((series, watched.cells.missing[index]) for index, series in watched.missing))
 
-    def _expected(self) -> Iterable[Observation]:
-        for watched in self._watched.values():
-            for share, attributes in watched.expected:
-                yield Observation(share, attributes)
+    def _violations(self) -> Iterator[Observed]:
+        return self._sums(ModelSeries.violations)
 
-    def _missing(self) -> Iterable[Observation]:
-        totals = _Totals(self._series)
-        for watched in self._watched.values():
-            for slot in watched.layout.all_slots():
-                attributes = {**watched.identity, semconv.FEATURE_NAME: slot.name}
-                totals.add(attributes, watched.cells.missing[slot.index])
-        return totals.observations()
+    def _invalid(self) -> Iterator[Observed]:
+        return self._sums(lambda watched: [(watched.invalid, watched.cells.invalid)])
 
-    def _violations(self) -> Iterable[Observation]:
-        totals = _Totals(self._series)
-        for watched in self._watched.values():
-            for name, rule, count in watched.violations():
-                attributes = {**watched.identity, semconv.FEATURE_NAME: name, semconv.RULE_NAME: rule}
-                totals.add(attributes, count)
-        return totals.observations()
-
-    def _invalid(self) -> Iterable[Observation]:
-        totals = _Totals(self._series)
-        for watched in self._watched.values():
-            totals.add(watched.identity, watched.cells.invalid)
-        return totals.observations()
-
-
-class _Totals:
-    """Sums by attribute set: two profiles of one model version share the series that carry no profile."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._sums: dict[tuple[tuple[str, str], ...], int] = {}
-
-    def add(self, attributes: dict[str, str], count: int) -> None:
-        key = tuple(attributes.items())
-        self._sums[key] = self._sums.get(key, 0) + count
-
-    def observations(self) -> list[Observation]:
-        return [Observation(count, dict(key)) for key, count in list(self._sums.items())[-self._limit :]]  # the newest
-
-
-def _safe(callback: Callable[[], Iterable[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    def observe(_: CallbackOptions) -> Iterable[Observation]:
-        return _guard.call("quality.collect", lambda: list(callback())) or []
-
-    return observe
+    def _sums(self, read: Callable[[ModelSeries], Iterable[Observed]]) -> Iterator[Observed]:
+        """Yields sums by series: two profiles of one model share the series that carry no profile. The newest first."""
+        by_model: dict[tuple[str, ...], list[ModelSeries]] = {}
+        for watched in reversed(self._watched.values()):
+            by_model.setdefault(tuple(watched.identity.values()), []).append(watched)
+        left = self._series
+        for profiles in by_model.values():
+            sums: dict[ObservedSeries, float] = {}
+            for watched in profiles:
+                for series, count in read(watched):
+                    sums[series] = sums.get(series, 0) + count
+            yield from islice(sums.items(), max(left, 0))
+            left -= len(sums)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry.sdk.metrics.export import ScopeMetrics
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import _guard, semconv
-from otel_ml._telemetry._yielding import yield_to_service
+from otel_ml._telemetry._yielding import STEP, yield_to_service
 from otel_ml._telemetry.metrics._points import Window, gauge_metric, sum_metric
+from otel_ml._telemetry.series_points import Row, SeriesPoints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from opentelemetry.metrics import Observation
     from opentelemetry.sdk.metrics.export import Metric
 
-    from otel_ml._telemetry.records import AttributeValue
+    from otel_ml._observed_series import Observed
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.features")
 """A scope of its own: the encoder keeps only the last of several equal scopes."""
@@ -26,8 +27,8 @@ SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.features")
 class ObservedSource(Protocol):
     """Metrics that a room above counts itself."""
 
-    def read(self) -> Iterable[tuple[semconv.Metric, Iterable[Observation]]]:
-        """Yields the values of each metric now; it must not raise."""
+    def read(self) -> Iterable[tuple[semconv.Metric, Iterable[Observed]]]:
+        """Yields the values of each metric now; it must not raise. No lock may be held where it yields."""
 
     def release(self) -> None:
         """Forgets what is no longer in use, after its last values were exported."""
@@ -46,9 +47,9 @@ class ObservedFamily:
     def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         metrics: list[Metric] = []
         for source in self._sources:
-            for metric, observations in source.read():
+            for metric, observed in source.read():
                 yield_to_service()
-                found = _guard.call("metrics.observe", _converted, metric, observations, window)
+                found = _guard.call("metrics.observe", _converted, metric, observed, window)
                 if found is not None:
                     metrics.append(found)
             if is_primary:
@@ -59,10 +60,14 @@ class ObservedFamily:
         """Does nothing: the sources reset themselves."""
 
 
-def _converted(metric: semconv.Metric, observations: Iterable[Observation], window: Window) -> Metric | None:
-    points = [
-        window.number(cast("Mapping[str, AttributeValue]", one.attributes or {}), one.value) for one in observations
-    ]
-    if not points:
+def _converted(metric: semconv.Metric, observed: Iterable[Observed], window: Window) -> Metric | None:
+    start_ns, now_ns = window.start_ns, window.now_ns
+    left = iter(observed)
+    rows: list[Row] = []
+    while step := [(series, start_ns, now_ns, value) for series, value in islice(left, STEP)]:
+        rows += step
+        yield_to_service()
+    if not rows:
         return None
+    points = SeriesPoints(rows)
     return gauge_metric(metric, points) if metric.instrument == "gauge" else sum_metric(metric, points)

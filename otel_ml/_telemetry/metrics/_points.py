@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +18,12 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from otel_ml._telemetry._yielding import in_steps
+from otel_ml._telemetry.series_points import Row, SeriesPoints
+
 if TYPE_CHECKING:
     from otel_ml import semconv
+    from otel_ml._observed_series import ObservedSeries
     from otel_ml._telemetry.histograms import Exemplar, HistogramCell
     from otel_ml._telemetry.records import AttributeValue
 
@@ -61,13 +65,13 @@ class Window:
         )
 
 
-def sum_metric(metric: semconv.Metric, points: list[NumberDataPoint]) -> Metric:
+def sum_metric(metric: semconv.Metric, points: Sequence[NumberDataPoint]) -> Metric:
     """Returns the points as a cumulative sum, monotonic for a counter."""
     data = Sum(points, _CUMULATIVE, metric.instrument == "counter")
     return Metric(metric.name, metric.description, metric.unit, data)
 
 
-def gauge_metric(metric: semconv.Metric, points: list[NumberDataPoint]) -> Metric:
+def gauge_metric(metric: semconv.Metric, points: Sequence[NumberDataPoint]) -> Metric:
     """Returns the points as a gauge."""
     return Metric(metric.name, metric.description, metric.unit, Gauge(points))
 
@@ -84,6 +88,7 @@ class Deltas:
     """
 
     def __init__(self) -> None:
+        self._rows: dict[tuple[str, ObservedSeries], Row] = {}
         self._numbers: dict[tuple[str, frozenset[tuple[str, str]]], NumberDataPoint] = {}
         self._histograms: dict[tuple[str, frozenset[tuple[str, str]]], HistogramDataPoint] = {}
 
@@ -94,12 +99,30 @@ class Deltas:
     def _metric(self, metric: Metric) -> Metric:
         data = metric.data
         if isinstance(data, Sum) and data.is_monotonic:
-            numbers = [self._number(metric.name, point) for point in data.data_points]
+            given = data.data_points
+            if isinstance(given, SeriesPoints):
+                numbers: Sequence[NumberDataPoint] = self._series(metric.name, given)
+            else:
+                numbers = [self._number(metric.name, point) for point in given]
             return replace(metric, data=replace(data, data_points=numbers, aggregation_temporality=_DELTA))
         if isinstance(data, Histogram):
             points = [self._histogram(metric.name, point) for point in data.data_points]
             return replace(metric, data=replace(data, data_points=points, aggregation_temporality=_DELTA))
         return metric
+
+    def _series(self, name: str, points: SeriesPoints) -> SeriesPoints:
+        rows: list[Row] = []
+        for step in in_steps(points.rows):
+            for row in step:
+                series, start_ns, time_ns, value = row
+                _, last_start_ns, last_ns, last = self._rows.get((name, series), row)
+                known = (name, series) in self._rows
+                self._rows[name, series] = row
+                if known and last_start_ns == start_ns and value >= last:
+                    rows.append((series, last_ns, time_ns, value - last))
+                else:
+                    rows.append(row)
+        return SeriesPoints(rows)
 
     def _number(self, name: str, point: NumberDataPoint) -> NumberDataPoint:
         key = (name, frozenset(_pairs(point)))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Metric,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
@@ -21,7 +29,9 @@ from otel_ml._telemetry.delivery._delivery import Delivery
 from otel_ml._telemetry.delivery._sender import Sender
 from otel_ml._telemetry.otlp import _encoding, _framing, _repair
 from otel_ml._telemetry.otlp._framing import Encoded
+from otel_ml._telemetry.otlp._series_encoding import encode_series
 from otel_ml._telemetry.sdk._guarded_plugins import GuardedSpanProcessor
+from otel_ml._telemetry.series_points import SeriesPoints
 
 T = TypeVar("T")
 
@@ -105,7 +115,7 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
 
 
 class SenderMetricExporter(MetricExporter):
-    """Encodes a collection with the SDK's encoder and delivers it.
+    """Encodes a collection, known series with our encoder and the rest with the SDK's, and delivers it.
 
     Args:
         delivery: Makes one attempt before `export` returns. Points that the receiver did not answer for stay in flight
@@ -159,22 +169,27 @@ class SenderMetricExporter(MetricExporter):
 
     def _encode(self, data: MetricsData) -> list[Encoded]:
         encoded: list[Encoded] = []
-        for single in _split(data):
+        for scope, metric in _metrics(data):
             yield_to_service()
-            one = _guard.call("worker.encode.metrics", _encoding.encode_sdk_metrics, single)
+            one = _guard.call("worker.encode.metrics", _encode_metric, scope, metric)
             if one is None:
-                metric = single.resource_metrics[0].scope_metrics[0].metrics[0]
                 self._delivery.book.drop_unqueued("invalid", len(metric.data.data_points))
             else:
                 encoded += one
         return encoded
 
 
-def _split(data: MetricsData) -> list[MetricsData]:
-    """Splits the data into single metrics, without the resource, which is part of the envelope."""
-    return [
-        MetricsData([replace(entry, resource=_NO_RESOURCE, scope_metrics=[replace(scope, metrics=[metric])])])
-        for entry in data.resource_metrics
-        for scope in entry.scope_metrics
-        for metric in scope.metrics
-    ]
+def _metrics(data: MetricsData) -> Iterator[tuple[ScopeMetrics, Metric]]:
+    return (
+        (scope, metric) for entry in data.resource_metrics for scope in entry.scope_metrics for metric in scope.metrics
+    )
+
+
+def _encode_metric(scope: ScopeMetrics, metric: Metric) -> list[Encoded]:
+    """Encodes one metric without the resource, which is part of the envelope."""
+    if isinstance(metric.data.data_points, SeriesPoints):
+        name, version, schema_url = scope.scope.name, scope.scope.version or "", scope.scope.schema_url or ""
+        return [encode_series(_encoding.encode_scope(name, version, schema_url), metric)]
+    return _encoding.encode_sdk_metrics(
+        MetricsData([ResourceMetrics(_NO_RESOURCE, [replace(scope, metrics=[metric])], "")])
+    )

@@ -9,6 +9,8 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
+from otel_ml._observed_series import ObservedSeries
+from otel_ml._telemetry.metrics._observed_family import ObservedFamily
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.predictions._metric_family import PredictionFamily
 from otel_ml._telemetry.predictions.cells import ModelIdentity
@@ -141,3 +143,40 @@ def test_a_model_that_came_back_begins_at_the_fork_in_a_child() -> None:
     store.fail()
 
     assert {point[1:] for point in store.read(store.store.view().merge)} == {(1.0, 2.0, 1)}
+
+
+class Bins:
+    """A source of one series, whose value can be set; None hides it."""
+
+    def __init__(self) -> None:
+        self.series = ObservedSeries({semconv.FEATURE_BIN: "1"})
+        self.value: int | None = 0
+
+    def read(self):
+        yield semconv.FEATURE_VALUES, [] if self.value is None else [(self.series, self.value)]
+
+    def release(self) -> None:
+        pass
+
+
+def test_deltas_of_known_series() -> None:
+    """Each is what was added since the last collection; a hidden series goes on where it stopped, a lower sum begins."""
+    clock, family, source = FixedClock(), ObservedFamily(), Bins()
+    family.add(source)
+    merge = CellStore(RESOURCE, (family,), clock.time_ns).view(delta=True).merge
+    begun = clock.time_ns()
+    found = []
+    for value in (3, 3, None, 8, 2):
+        source.value = value
+        clock.advance(1.0)
+        (entry,) = merge(MetricsData([])).resource_metrics
+        found.append(
+            [
+                ((point.start_time_unix_nano - begun) / 1e9, (point.time_unix_nano - begun) / 1e9, point.value)
+                for scope in entry.scope_metrics
+                for metric in scope.metrics
+                for point in metric.data.data_points
+            ]
+        )
+
+    assert found == [[(0, 1, 3)], [(1, 2, 0)], [], [(2, 4, 5)], [(0, 5, 2)]]

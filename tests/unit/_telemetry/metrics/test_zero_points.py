@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from opentelemetry.metrics import Observation
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, NumberDataPoint, ScopeMetrics, Sum
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, ScopeMetrics, Sum
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from otlp_receiver import Reply
 
 from otel_ml import semconv
+from otel_ml._observed_series import ObservedSeries
 from otel_ml._telemetry.metrics._zero_points import OLDEST_NS, ZeroPoints
 from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.series_points import SeriesPoints
 
 SECOND = 10**9
 START = 1_000 * SECOND
@@ -18,34 +22,50 @@ CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DE
 IDENTITY = ModelIdentity("m", "1", "primary")
 
 
-def collect(
-    zero_points: ZeroPoints,
-    seconds: float,
-    *,
-    temporality: AggregationTemporality = CUMULATIVE,
-    is_monotonic: bool = True,
-    since: float = 0,
-    **values: int,
-) -> list[tuple[str, float, int]]:
-    """Adds to a collection at this time; gives back series, time and value of each point."""
-    points = [
-        NumberDataPoint({"class": name}, START + round(since * SECOND), START + round(seconds * SECOND), value)
-        for name, value in values.items()
-    ]
-    metric = Metric("ml.predictions", "", "", Sum(points, temporality, is_monotonic))
-    (scope,) = zero_points.add([ScopeMetrics(InstrumentationScope("s"), [metric], "")])
-    return [
-        (point.attributes["class"], (point.time_unix_nano - START) / SECOND, point.value)
-        for point in scope.metrics[0].data.data_points
-    ]
+@pytest.fixture(params=["points", "rows"])
+def collect(request):
+    """Returns a function that adds to a collection, with points of the SDK or with known series."""
+    known: dict[str, ObservedSeries] = {}
+
+    def collected(
+        zero_points: ZeroPoints,
+        seconds: float,
+        *,
+        temporality: AggregationTemporality = CUMULATIVE,
+        is_monotonic: bool = True,
+        since: float = 0,
+        **values: int,
+    ) -> list[tuple[str, float, int]]:
+        """Adds to a collection at this time; gives back series, time and value of each point."""
+        points: Any = SeriesPoints(
+            [
+                (
+                    known.setdefault(name, ObservedSeries({"class": name})),
+                    START + round(since * SECOND),
+                    START + round(seconds * SECOND),
+                    value,
+                )
+                for name, value in values.items()
+            ]
+        )
+        if request.param == "points":
+            points = list(points)
+        metric = Metric("ml.predictions", "", "", Sum(points, temporality, is_monotonic))
+        (scope,) = zero_points.add([ScopeMetrics(InstrumentationScope("s"), [metric], "")])
+        return [
+            (point.attributes["class"], (point.time_unix_nano - START) / SECOND, point.value)
+            for point in scope.metrics[0].data.data_points
+        ]
+
+    return collected
 
 
-def test_the_first_counts_of_a_process_rise_from_zero_at_its_start() -> None:
+def test_the_first_counts_of_a_process_rise_from_zero_at_its_start(collect) -> None:
     """A series that has counted something is at zero before; one at zero needs no point more."""
     assert collect(ZeroPoints(START), 2, a=3, b=0) == [("a", 0, 0), ("a", 2, 3), ("b", 2, 0)]
 
 
-def test_a_series_is_shown_at_zero_once() -> None:
+def test_a_series_is_shown_at_zero_once(collect) -> None:
     """After the receiver's answer its points are as before; one that was shown at zero just rises."""
     zero_points = ZeroPoints(START)
     collect(zero_points, 2, a=3, b=0)
@@ -54,7 +74,7 @@ def test_a_series_is_shown_at_zero_once() -> None:
     assert collect(zero_points, 4, a=3, b=1) == [("a", 4, 3), ("b", 4, 1)]
 
 
-def test_a_later_series_was_at_zero_just_after_the_last_collection() -> None:
+def test_a_later_series_was_at_zero_just_after_the_last_collection(collect) -> None:
     """At the time of the last collection a point of the same series may have been exported."""
     zero_points = ZeroPoints(START)
     collect(zero_points, 2, a=3)
@@ -64,7 +84,7 @@ def test_a_later_series_was_at_zero_just_after_the_last_collection() -> None:
 
 
 @pytest.mark.parametrize(("first", "zero"), [(3, (0, 0)), (0, (2, 0))])
-def test_a_lost_answer_changes_no_point(first: int, zero: tuple[float, int]) -> None:
+def test_a_lost_answer_changes_no_point(collect, first: int, zero: tuple[float, int]) -> None:
     """The receiver may have taken the request, so the point at zero is repeated as it was."""
     zero_points = ZeroPoints(START)
     collect(zero_points, 2, a=first)
@@ -72,7 +92,7 @@ def test_a_lost_answer_changes_no_point(first: int, zero: tuple[float, int]) -> 
     assert collect(zero_points, 4, a=5) == [("a", *zero), ("a", 4, 5)]
 
 
-def test_a_point_at_zero_is_never_old() -> None:
+def test_a_point_at_zero_is_never_old(collect) -> None:
     """Receivers refuse old points, as after a night in which the process was frozen."""
     zero_points = ZeroPoints(START)
     bound = OLDEST_NS / SECOND
@@ -82,12 +102,12 @@ def test_a_point_at_zero_is_never_old() -> None:
 
 
 @pytest.mark.parametrize(("since", "zero"), [(1.5, 1.5), (2.0, 0)])
-def test_an_instrument_was_at_zero_when_it_was_first_used(since: float, zero: float) -> None:
+def test_an_instrument_was_at_zero_when_it_was_first_used(collect, since: float, zero: float) -> None:
     """There a series of the SDK starts; if that is the time of the point itself, the process was at zero before."""
     assert collect(ZeroPoints(START), 2, since=since, a=1) == [("a", zero, 0), ("a", 2, 1)]
 
 
-def test_no_two_values_have_the_same_millisecond() -> None:
+def test_no_two_values_have_the_same_millisecond(collect) -> None:
     """Of two collections within a millisecond the second adds no point."""
     zero_points = ZeroPoints(START)
     collect(zero_points, 2, a=1)
@@ -97,7 +117,7 @@ def test_no_two_values_have_the_same_millisecond() -> None:
 
 
 @pytest.mark.parametrize(("forgets", "expected"), [(True, [("a", 4.001, 0)]), (False, [])])
-def test_a_series_that_was_missing(forgets: bool, expected: list[tuple[str, float, int]]) -> None:
+def test_a_series_that_was_missing(collect, forgets: bool, expected: list[tuple[str, float, int]]) -> None:
     """Cells that were released begin again at zero; an instrument of the SDK goes on."""
     zero_points = ZeroPoints(START, forgets=forgets)
     collect(zero_points, 2, a=1, b=1)
@@ -108,12 +128,12 @@ def test_a_series_that_was_missing(forgets: bool, expected: list[tuple[str, floa
 
 
 @pytest.mark.parametrize("change", [{"temporality": DELTA}, {"is_monotonic": False}])
-def test_differences_and_levels_have_no_zero(change: dict[str, object]) -> None:
+def test_differences_and_levels_have_no_zero(collect, change: dict[str, object]) -> None:
     """Only a cumulative count rises from zero."""
-    assert collect(ZeroPoints(START), 2, a=3, **change) == [("a", 2, 3)]  # type: ignore[arg-type]
+    assert collect(ZeroPoints(START), 2, a=3, **change) == [("a", 2, 3)]
 
 
-def test_metrics_that_are_older_than_the_process_are_left_alone() -> None:
+def test_metrics_that_are_older_than_the_process_are_left_alone(collect) -> None:
     """What the host has counted since it was started is no rise."""
     assert collect(ZeroPoints(START, includes=lambda _: False), 2, a=3) == [("a", 2, 3)]
 
@@ -163,7 +183,7 @@ def test_every_kind_of_count_rises_from_zero(make_engine, receiver, protocol) ->
 
 class Bins:
     def read(self):
-        return [(semconv.FEATURE_VALUES, [Observation(4, {"ml.feature.bin": "1"})])]
+        return [(semconv.FEATURE_VALUES, [(ObservedSeries({"ml.feature.bin": "1"}), 4)])]
 
     def release(self) -> None:
         pass

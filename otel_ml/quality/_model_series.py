@@ -1,0 +1,115 @@
+"""The series of one model's features: made once, exported with other values at every collection."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+
+from otel_ml import semconv
+from otel_ml._observed_series import Observed, ObservedSeries
+from otel_ml.quality._cells import Cells
+from otel_ml.quality._feature import Feature
+from otel_ml.quality._monitor import FeatureMonitor
+
+
+class ModelSeries:
+    """One model with its series; the monitors of its handles share its counts.
+
+    Args:
+        monitor: The monitor that counts first.
+        intern: Returns the series of an attribute set, which another profile of the same model may have too.
+    """
+
+    def __init__(self, monitor: FeatureMonitor, intern: Callable[[dict[str, str]], ObservedSeries]) -> None:
+        self.identity = monitor.identity
+        self.layout = monitor.layout
+        self.cells: Cells = monitor.cells
+        self.users: weakref.WeakSet[FeatureMonitor] = weakref.WeakSet((monitor,))
+        """The monitors of the handles that still exist."""
+        self._intern = intern
+        self._profile_id = monitor.profile.id if monitor.profile is not None else ""
+        output = monitor.layout.output
+        # the output comes first: it decides whether the model has drifted
+        ranked = (*(() if output is None else (output,)), *monitor.layout.slots)
+        self.features = [(slot.base, slot.feature) for slot in ranked if slot.feature is not None]
+        """Place in the cells, and feature; the most important ones first."""
+        self.costs = [len(feature.labels) + len(feature.reference.expected) for _, feature in self.features]
+        """The bins and expected shares of each feature."""
+        self.series = sum(self.costs)
+        self._named = {slot.index: slot.name for slot in monitor.layout.all_slots()}
+        self._named[monitor.layout.extra] = semconv.OTHER
+        self.invalid = intern(dict(self.identity))
+        """The series of the invalid predictions."""
+        self.missing = [(slot.index, self._series(slot.index)) for slot in monitor.layout.all_slots()]
+        """Place in the cells, and series."""
+        self._features: list[FeatureSeries] = []
+        """Of the features that have been shown."""
+        self.shown = -1
+        self.show(len(self.features))
+        self.rules = [(place, self._series(*divmod(place, len(semconv.RULES)))) for place in self._declared()]
+        """Place in the cells, and series, of the rules that the schema declares."""
+        declared = dict(self.rules)
+        self._undeclared = [place for place in range(len(self.cells.violations)) if place not in declared]
+        self._broken: dict[int, ObservedSeries] = {}
+        """Of the undeclared rules."""
+
+    @property
+    def name(self) -> str:
+        return " ".join(filter(None, self.identity.values()))
+
+    @property
+    def hidden(self) -> list[str]:
+        """Features that are not exported."""
+        return [feature.name for _, feature in self.features[self.shown :]]
+
+    @property
+    def exported(self) -> list[FeatureSeries]:
+        """The series of the features that are exported."""
+        return self._features[: self.shown]
+
+    def show(self, count: int) -> None:
+        """Exports the given number of features, the most important ones."""
+        for base, feature in self.features[len(self._features) : count]:
+            more = {semconv.PROFILE_ID: self._profile_id, semconv.FEATURE_NAME: feature.name}
+            self._features.append(FeatureSeries(base, feature, {**self.identity, **more}))
+        self.shown = count
+
+    def violations(self) -> Iterator[Observed]:
+        """Yields the count of each declared rule, and of others that were broken."""
+        counts = self.cells.violations
+        for place, series in self.rules:
+            yield series, counts[place]
+        for place in [place for place in self._undeclared if counts[place]]:
+            if place not in self._broken:
+                self._broken[place] = self._series(*divmod(place, len(semconv.RULES)))
+            yield self._broken[place], counts[place]
+
+    def _declared(self) -> Iterator[int]:
+        """Yields the places of the rules that the schema declares."""
+        for slot in self.layout.all_slots():
+            declared = () if slot.column is None else slot.column.rules()
+            yield from (slot.index * len(semconv.RULES) + semconv.RULES.index(rule) for rule in declared)
+        if self.layout.closed:
+            yield self.layout.extra * len(semconv.RULES) + semconv.RULES.index("extra_column")
+
+    def _series(self, index: int, rule: int | None = None) -> ObservedSeries:
+        attributes = {**self.identity, semconv.FEATURE_NAME: self._named[index]}
+        if rule is not None:
+            attributes[semconv.RULE_NAME] = semconv.RULES[rule]
+        return self._intern(attributes)
+
+
+class FeatureSeries:
+    """The series of one feature: of its bins, its size and its expected shares."""
+
+    def __init__(self, base: int, feature: Feature, attributes: dict[str, str]) -> None:
+        self.places = range(base, base + len(feature.labels))
+        """Of the bins in the cells."""
+        self.feature = feature
+        self.bins = [ObservedSeries({**attributes, semconv.FEATURE_BIN: label}) for label in feature.labels]
+        periodic = {semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}
+        self.size = ObservedSeries({**attributes, **periodic})
+        self.expected = [
+            (ObservedSeries({**attributes, semconv.FEATURE_FINDING: finding}), share)
+            for finding, share in feature.reference.expected.items()
+        ]
