@@ -19,6 +19,7 @@ from typing import Any
 
 from guest import guest_by_hand, guest_ours
 from load import FEATURES, Flush, Load, Predict, nothing
+from profiled import SERVICES, otel_ml_model, ours_profile
 
 
 def bare(model: Predict, load: Load) -> tuple[Predict, Flush]:
@@ -164,25 +165,12 @@ def logfire(model: Predict, load: Load) -> tuple[Predict, Flush]:
 def ours_metrics(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """otel-ml with tracing sampled out and no events."""
     os.environ["OTEL_TRACES_SAMPLER"] = "always_off"
-    return _ours(model, load, events="off")
+    return otel_ml_model(model, load, capture_features="all", events="off")
 
 
 def ours_everything(model: Predict, load: Load) -> tuple[Predict, Flush]:
     """otel-ml with everything on."""
-    return _ours(model, load, events="all")
-
-
-def _ours(model: Predict, load: Load, events: Any) -> tuple[Predict, Flush]:
-    import otel_ml
-
-    telemetry = otel_ml.configure(
-        service_name="bench",
-        queue_size=load.queue,
-        schedule_delay=load.delay,
-        metric_export_interval=load.metrics,
-    )
-    handle = otel_ml.Model("m", "1", task="binary", capture_features="all", events=events)
-    return handle.track(model), lambda: telemetry.force_flush(120.0)
+    return otel_ml_model(model, load, capture_features="all", events="all")
 
 
 CONTENDERS: dict[str, Callable[[Predict, Load], tuple[Predict, Flush]]] = {
@@ -196,6 +184,8 @@ CONTENDERS: dict[str, Callable[[Predict, Load], tuple[Predict, Flush]]] = {
         logfire,
         ours_metrics,
         ours_everything,
+        ours_profile,
+        *SERVICES,
         guest_by_hand,
         guest_ours,
     )
@@ -204,6 +194,7 @@ EXPECTED = {
     "otel_everything": {"spans": 1, "logs": 1},
     "logfire": {"spans": 1},
     "ours_everything": {"spans": 1, "logs": 1},
+    "ours_profile": {"spans": 1, "logs": 1},
     "guest_by_hand": {"spans": 1, "logs": 1},
     "guest_ours": {"spans": 1, "logs": 1},
 }

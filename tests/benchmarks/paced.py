@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 from arithmetic import percentile
 from contender import CONTENDERS, lost, warmed
@@ -61,8 +62,11 @@ def main() -> None:
     parser.add_argument("name", choices=list(CONTENDERS))
     parser.add_argument("--rate", type=float, default=2000.0, help="calls a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a slice (default: %(default)s)")
+    parser.add_argument(
+        "--export", type=float, default=1.0, help="seconds between exports of metrics (default: %(default)s)"
+    )
     given = parser.parse_args()
-    function, flush = warmed(given.name, predict, LOADS["periodic"])
+    function, flush = warmed(given.name, predict, replace(LOADS["periodic"], metrics=given.export))
     serve(lambda: sliced(given.name, function, flush, given.rate, given.seconds))
 
 

@@ -28,8 +28,15 @@ LABELS = {
     "ours_http": "otel-ml, no prediction",
     "guest_by_hand": "OTel by hand, the same telemetry",
     "guest_ours": "otel-ml, guest mode",
+    "ours_profile": "otel-ml, everything and a profile",
+    "ours_1_models": "the same without a profile",
+    "ours_1_models_profiles": "otel-ml, 30 features, a profile",
+    "ours_8_models": "the same without profiles",
+    "ours_8_models_profiles": "otel-ml, 8 models, profiles",
+    "sdk": "OTel SDK",
 }
 EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"
+PROFILE = "ours_profile"
 LOGGED, BY_HAND = "prometheus_client_json", "otel_everything"
 
 
@@ -57,6 +64,7 @@ def _calls() -> list[Row]:
             None,
         ),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, LOGGED, 0.5, 0.3),
+        ("cpu", "everything and a profile, process CPU", "alongside", "cpu_us", PROFILE, LOGGED, 0.8, 0.5),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, BY_HAND, 0.06, 0.03),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, "logfire", None, None),
         (
@@ -94,7 +102,7 @@ def _guest() -> list[Row]:
 
 
 def _latency() -> list[Row]:
-    """Rows of the latency that a call paced at 2,000 per second adds to the bare function."""
+    """Rows of the latency that a call paced at 2,000 per second adds to the bare function, with a profile."""
     due, began = "from the moment it was due", "from the moment it began"
     wanted: Sequence[tuple[str, str, bool, str, float | None, float | None]] = (
         (f"added at p99, {due}, quietest 2 s", "due_p99_us", True, BY_HAND, 0.3, 0.1),
@@ -109,7 +117,7 @@ def _latency() -> list[Row]:
             "latency",
             f"2,000/s: {what}",
             "ms",
-            *(Figure("paced", name, figure, is_quietest) for name in (EVERYTHING, peer)),
+            *(Figure("paced", name, figure, is_quietest) for name in (PROFILE, peer)),
             base=Figure("paced", "bare", figure, is_quietest),
             gate=gate,
             aim=aim,
@@ -118,6 +126,34 @@ def _latency() -> list[Row]:
         )
         for what, figure, is_quietest, peer, gate, aim in wanted
     ]
+
+
+def _exports() -> list[Row]:
+    """Rows of what the export of bins costs, and of what it adds to a call paced at 2,000 per second."""
+    added: Sequence[tuple[int, str, str, float, float]] = (
+        (1, "due_p999_us", "1 model, exports every second: p99.9 over none", 2.0, 0.5),
+        (8, "due_p99_us", "8 models, exports every 2 s: p99 over none", 0.5, 0.2),
+    )
+    return [
+        Row("export", "bins and checks, export of a data point, CPU", "us", *_pair("export", "point_us", "ours", "sdk"),
+            gate=8.0, aim=4.0, judged="value"),
+        Row("export", "bins and checks, a line of the scrape page, CPU", "us", *_pair("export", "line_us", "ours", "sdk"),
+            gate=8.0, aim=4.0, judged="value"),
+        *(
+            Row(
+                "export",
+                f"2,000/s with profiles, {what}",
+                "ms",
+                Figure(f"paced-{models}", f"ours_{models}_models_profiles", figure, is_quietest=True),
+                base=Figure(f"paced-{models}", f"ours_{models}_models", figure, is_quietest=True),
+                gate=gate,
+                aim=aim,
+                judged="value",
+                scale=0.001,
+            )
+            for models, figure, what, gate, aim in added
+        ),
+    ]  # fmt: skip
 
 
 def _requests() -> list[Row]:
@@ -233,7 +269,7 @@ _PACED_CPU = Row(
     "latency",
     "2,000/s: CPU of a core, over bare",
     "%",
-    *_pair("paced", "cpu_percent", EVERYTHING, BY_HAND),
+    *_pair("paced", "cpu_percent", PROFILE, BY_HAND),
     base=Figure("paced", "bare", "cpu_percent"),
 )
 ROWS = [
@@ -242,6 +278,7 @@ ROWS = [
     *_calls(),
     *_guest(),
     *_latency(),
+    *_exports(),
     _PACED_CPU,
     *_requests(),
     *_services(),
@@ -249,10 +286,10 @@ ROWS = [
     *_sampler(),
 ]
 BESIDE: dict[str, tuple[str, ...]] = {
-    "alongside": ("bare", "otel_metrics", "logfire", METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
+    "alongside": ("bare", "otel_metrics", "logfire", METRICS, DECORATOR, EVERYTHING, PROFILE, LOGGED, BY_HAND),
     "idle": (DECORATOR, EVERYTHING, BY_HAND),
     "threads": (METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
-    "paced": ("bare", EVERYTHING, DECORATOR, BY_HAND),
+    "paced": ("bare", EVERYTHING, PROFILE, DECORATOR, BY_HAND),
     "fastapi": ("native", "prometheus_instrumentator", "bare", "ours", "contrib_tuned", "ours_http"),
     **dict.fromkeys(("throughput-1k", "throughput-5k"), ("bare", EVERYTHING, BY_HAND)),
     "throughput-10k": ("bare", EVERYTHING, DECORATOR, BY_HAND),
