@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
 class Slot:
     """One column: its bins, its rules, and what the fast path needs."""
 
-    __slots__ = ("base", "column", "edges", "feature", "high", "index", "lookup", "low", "name")
+    __slots__ = ("base", "column", "edges", "feature", "high", "index", "infinite", "lookup", "low", "name")
 
     def __init__(self, index: int, base: int, feature: Feature | None, column: Column | None) -> None:
         self.name = feature.name if feature is not None else column.name if column is not None else semconv.OTHER
@@ -48,6 +48,8 @@ class Slot:
         self.column = column
         is_number = feature is not None and feature.kind == "number" and _takes(column, "number")
         self.edges = list(feature.edges) if feature is not None and is_number else None
+        self.infinite = feature is not None and feature.infinite and (column is None or column.infinite)
+        """Whether infinite values have a bin, the first or the last one, and break no rule."""
         self.low = column.low if column is not None and column.low is not None else -_LARGEST
         self.high = column.high if column is not None and column.high is not None else _LARGEST
         self.lookup = _lookup(base, feature, column)
@@ -70,7 +72,8 @@ class Slot:
             return Verdict(None, True, rule)
         if self.feature is None or rule in {"type", "non_finite"}:
             return Verdict(None, False, rule)
-        return Verdict(self.feature.find_bin(value), False, rule)
+        position = self.feature.find_bin(value)
+        return Verdict(position, False, "type" if position is None else rule)
 
 
 class Layout:

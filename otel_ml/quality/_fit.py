@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml._values import class_text, number
+from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import (
     BINS,
     CATEGORIES,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 FEATURES: Final = 32
 """Features kept, the most important first."""
 RARE_KEPT: Final = 10_000
-"""Digests of rare categories kept for one feature."""
+"""Digests of rare categories that are listed; more of them go into a filter."""
 _ID_ROWS: Final = 100
 """With at least so many rows, a whole-number column without repetition counts as an identifier."""
 _COARSE: Final = 2
@@ -144,17 +145,21 @@ def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool)
         raise RefusedError(f"{len(counts)} distinct values in {total} rows: it looks like an identifier or free text")
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [text for text, count in ranked if count >= RARE and text not in _RESERVED][:CATEGORIES]
-    rare = [text for text, _ in ranked if text not in set(kept)][:RARE_KEPT]
-    other = sum(counts[text] for text in rare)
+    own_bin = frozenset(kept)
+    rest = [item for item in ranked if item[0] not in own_bin]
     salt = secrets.token_hex(SALT_LENGTH // 2) if sensitive else ""
+    rare = [digest(text, salt) for text, _ in rest]
+    is_listed = len(rare) <= RARE_KEPT
     return Feature(
         name=name,
         kind="category",
         labels=tuple(category_labels(kept, sensitive=sensitive)),
-        counts=(*(counts[text] for text in kept), other, 0),
+        counts=(*(counts[text] for text in kept), sum(count for _, count in rest), 0),
         missing=missing,
         categories=tuple(digest(text, salt) if sensitive else text for text in kept),
-        rare=tuple(digest(text, salt) for text in rare),
+        rare=tuple(rare) if is_listed else (),
+        rare_filter="" if is_listed else BloomFilter.build(rare).to_text(),
+        singletons=sum(count == 1 for _, count in rest),
         sensitive=sensitive,
         salt=salt,
     )

@@ -9,22 +9,24 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from otel_ml import _extras, semconv
+from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
 
 FORMAT: Final = "otel-ml/reference-profile"
-VERSION: Final = 2
-_READABLE: Final = (1, VERSION)
+VERSION: Final = 3
+_READABLE: Final = (1, 2, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
-_FIELDS: Final = tuple(field.name for field in fields(Feature))
-_UNSALTED: Final = tuple(name for name in _FIELDS if name != "salt")
+_FIELDS: Final = tuple(one.name for one in fields(Feature))
+_OPTIONAL: Final = frozenset(("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "spelled"))
+"""Fields that are left out if they say nothing; formats 1 and 2 have only the salt of these."""
 _MOST_ROWS: Final = 2**63 - 1
-_KEYED: Final = frozenset(("salt", "categories", "rare"))
+_KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
 
@@ -215,9 +217,12 @@ def _check_frame(frame: Any, named: Sequence[str | None]) -> int:
 
 
 def _entry(feature: Feature) -> dict[str, Any]:
-    values = asdict(feature)
-    names = _FIELDS if feature.salt else _UNSALTED
-    return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in names}
+    values = {name: getattr(feature, name) for name in _FIELDS}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if name not in _OPTIONAL or value
+    }
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +237,8 @@ def _hash(content: dict[str, Any], size: int) -> str:
 def _feature(entry: Mapping[str, Any]) -> Feature:
     values: dict[str, Any] = {
         name: tuple(entry[name]) if isinstance(entry[name], list) else entry[name]
-        for name in (_FIELDS if "salt" in entry else _UNSALTED)
+        for name in _FIELDS
+        if name not in _OPTIONAL or name in entry
     }
     feature = Feature(**values)
     wrong = _flaw(feature)
@@ -244,14 +250,18 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
 def _flaw(feature: Feature) -> str | None:
     bins = len(feature.edges) + 1 if feature.kind == "number" else len(feature.categories) + 2
     bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
-    texts = (feature.name, feature.kind, feature.salt, *feature.labels, *feature.categories, *feature.rare)
+    names = (feature.name, feature.kind, feature.salt, feature.rare_filter)
+    texts = (*names, *feature.labels, *feature.categories, *feature.rare)
+    if feature.rare_filter:
+        BloomFilter.from_text(feature.rare_filter)
     if not all(isinstance(text, str) for text in texts) or len(feature.salt.encode()) > SALT_LENGTH:
         return "has names that are not text, or an unusable salt"
     if feature.kind not in {"number", "category"}:
         return f"is of the unknown kind {feature.kind!r}"
     if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
         return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
-    if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in (*feature.counts, feature.missing)):
+    counts = (*feature.counts, feature.missing, feature.invalid, feature.singletons)
+    if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in counts):
         return "has counts that are not whole numbers from 0 on"
     if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):
         return "has edges that do not ascend"

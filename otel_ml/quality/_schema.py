@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from otel_ml._equality import spellings
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
-from otel_ml._values import class_text
+from otel_ml._values import class_text, written_number
 from otel_ml.quality._feature import ProfileError, digest
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 Rule = Literal[
     "missing_column", "extra_column", "type", "null", "non_finite", "range_low", "range_high", "domain", "shape"
 ]
+
+_NEW_CATEGORIES: Final = 0.001
+"""Share of unseen categories above which they are expected and break no rule."""
+_SINGLE_PRECISION: Final = 1e-6
+"""Single precision changes a number by less than this part of it."""
+_EXACT: Final = 2**24
+"""Single precision holds all smaller whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,13 @@ class Column:
     """Inclusive bounds of a number."""
     domain: frozenset[str] | None = None
     """Allowed classes by canonical text; None allows all."""
-    domain_digests: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    domain_digests: Container[str] = field(default=frozenset(), repr=False, compare=False)
     """Digests of further allowed classes; two fits of the same data have different ones."""
     digest_salt: str = field(default="", repr=False, compare=False)
+    infinite: bool = False
+    """Whether a number may be infinite."""
+    spelled: bool = False
+    """Whether texts and booleans that mean a number are numbers."""
     sensitive: bool = False
 
     def __post_init__(self) -> None:
@@ -53,7 +65,7 @@ class Column:
             ("missing_column", self.required),
             ("null", not self.nullable),
             ("type", self.type != "any"),
-            ("non_finite", self.type == "number"),
+            ("non_finite", self.type == "number" and not self.infinite),
             ("range_low", self.low is not None),
             ("range_high", self.high is not None),
             ("domain", self.domain is not None),
@@ -78,10 +90,12 @@ class Column:
         return None if self.domain is None or self._is_in_domain(plain, self.domain) else "domain"
 
     def _broken_by_number(self, plain: object) -> Rule | None:
+        if self.spelled and isinstance(plain, (str, bool)):
+            plain = written_number(plain)
         if isinstance(plain, bool) or not isinstance(plain, (int, float)):
             return "type"
         if isinstance(plain, float) and not math.isfinite(plain):
-            return "non_finite"
+            return None if self.infinite else "non_finite"
         if self.low is not None and plain < self.low:
             return "range_low"
         if self.high is not None and plain > self.high:
@@ -89,10 +103,14 @@ class Column:
         return None
 
     def _is_in_domain(self, plain: object, domain: frozenset[str]) -> bool:
+        """Whether the text of a value, or another spelling of the same number or boolean, is allowed."""
         text = class_text(plain)
         if text is None or text in domain:
             return text is not None
-        return bool(self.domain_digests) and digest(text, self.digest_salt) in self.domain_digests
+        texts = (text, *spellings(text))
+        return not domain.isdisjoint(texts) or any(
+            digest(one, self.digest_salt) in self.domain_digests for one in texts
+        )
 
 
 @dataclass(frozen=True)
@@ -128,14 +146,41 @@ class Schema:
 def _column(feature: Feature) -> Column:
     nullable = feature.missing > 0
     if feature.kind == "number":
-        return Column(feature.name, "number", nullable, low=feature.low, high=feature.high, sensitive=feature.sensitive)
-    known = frozenset(feature.categories)
+        return Column(
+            feature.name,
+            "number",
+            nullable,
+            low=_widened(feature.low, -1),
+            high=_widened(feature.high, 1),
+            infinite=feature.infinite,
+            spelled=feature.spelled,
+            sensitive=feature.sensitive,
+        )
+    is_closed = feature.expected_unseen < _NEW_CATEGORIES
     return Column(
         feature.name,
         "category",
         nullable,
-        domain=frozenset() if feature.sensitive else known,
-        domain_digests=frozenset(feature.rare) | (known if feature.sensitive else frozenset()),
+        domain=(frozenset() if feature.sensitive else frozenset(feature.codes)) if is_closed else None,
+        domain_digests=_KnownDigests(feature) if is_closed else frozenset(),
         digest_salt=feature.salt,
         sensitive=feature.sensitive,
     )
+
+
+class _KnownDigests(Container[str]):
+    """Digests of the categories of a feature that are not listed in the domain."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._rare = feature.rare_digests
+        self._frequent = frozenset(feature.categories if feature.sensitive else ())
+
+    def __contains__(self, found: object) -> bool:
+        return found in self._frequent or found in self._rare
+
+
+def _widened(bound: float | None, sign: int) -> float | None:
+    """Returns the bound of a range that also holds it in single precision."""
+    if bound is None or (bound == int(bound) and abs(bound) <= _EXACT):
+        return bound
+    return bound + sign * abs(bound) * _SINGLE_PRECISION

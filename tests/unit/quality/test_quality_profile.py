@@ -93,11 +93,11 @@ def test_shares_are_smoothed_and_add_up(census):
         assert min(feature.shares) > 0
 
 
-@pytest.mark.parametrize("same", [1, 1.0, np.int64(1), np.float32(1), "1"])
+@pytest.mark.parametrize("same", [1, 1.0, np.int64(1), np.float32(1), "1", "1.0", True, "true"])
 def test_a_category_is_recognised_in_every_form(same):
-    """1, 1.0, numpy's and the text are one category; True is another."""
+    """1, 1.0, numpy's, the text and the boolean are one category; 01 and 2 are others."""
     feature = fit([0, 1] * 50)
-    assert (feature.find_bin(same), feature.find_bin(True)) == (feature.labels.index("1"), len(feature.labels) - 1)
+    assert [feature.find_bin(value) for value in (same, "01", 2)] == [feature.labels.index("1"), 3, 3]
 
 
 def test_rare_categories_are_other_and_new_ones_unseen():
@@ -315,7 +315,7 @@ def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
         (lambda content: "[]", "is not a reference profile"),
         (
             lambda content: json.dumps({**content, "format_version": 99}),
-            "profile format 99, this version reads up to 2",
+            "profile format 99, this version reads up to 3",
         ),
         (lambda content: json.dumps({**content, "rows": 1}), "was edited or damaged"),
         (lambda content: json.dumps({**content, "features": [{}]}), "is damaged"),

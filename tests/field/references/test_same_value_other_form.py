@@ -1,0 +1,109 @@
+"""The same value in another type or precision, or as text, is the same value of a feature.
+
+Sources: NannyML/nannyml#397 (categories of numbers), feast-dev/feast#4031 (types of a file).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from otel_ml import ReferenceProfile
+from otel_ml.quality import DriftScan, FeatureDrift, FeatureMonitor, Schema
+
+FLAGS = np.random.default_rng(0).random(2000) < 0.3
+STEPS = np.random.default_rng(0).integers(1, 13, 20_000)
+
+
+def compare(profile: ReferenceProfile, values: object) -> FeatureDrift:
+    scan = DriftScan(profile)
+    scan.add({"x": values}, len(values))
+    (found,) = scan.features()
+    return found
+
+
+def compare_rows(profile: ReferenceProfile, values: list[object]) -> tuple[int, int]:
+    """Returns how many values rows had in the bin of unseen ones, and how many broke a rule."""
+    monitor = FeatureMonitor({}, profile=profile)
+    for value in values:
+        monitor.observe_row({"x": value}, None, None)
+    return monitor.cells.bins[-1] if profile.features[0].kind == "category" else 0, monitor.cells.invalid
+
+
+CODES = [1, 2, 3] * 700
+SAME = {
+    "whole numbers": (
+        CODES,
+        [np.array(CODES, "float32"), [str(code) for code in CODES], [f"{code}.0" for code in CODES]],
+    ),
+    "booleans": (
+        FLAGS,
+        [FLAGS.astype(int), FLAGS.astype(float), FLAGS.astype(str), [str(flag).lower() for flag in FLAGS]],
+    ),
+    "flags of numbers": (FLAGS.astype(int), [FLAGS, [str(flag) for flag in FLAGS], FLAGS.astype("float32")]),
+    "texts of numbers": (["1", "2"] * 500, [[1, 2] * 500, [1.0, 2.0] * 500, np.array([1, 2] * 500, "int8")]),
+    "texts": (["yes", "no"] * 500, [[" yes", "no\n"] * 500, pd.Series(["yes", "no"] * 500, dtype="category")]),
+    "decimals": ([Decimal("1.10"), Decimal("2.50")] * 500, [[1.1, 2.5] * 500, np.array([1.1, 2.5] * 500, "float32")]),
+    "fractions": (
+        np.round(STEPS * 0.1, 1),
+        [STEPS * 0.1, np.round(STEPS * 0.1, 1).astype("float32"), [Decimal(int(step)) / 10 for step in STEPS]],
+    ),
+    "single precision": (np.round(STEPS * 0.1, 1).astype("float32"), [STEPS * 0.1, np.round(STEPS * 0.1, 1)]),
+}
+
+
+@pytest.mark.parametrize("sensitive", [(), ("x",)])
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_values_have_the_same_bins(name, sensitive):
+    """Type, precision and spelling change neither a bin nor break a rule, in frames and in rows."""
+    values, others = SAME[name]
+    profile = ReferenceProfile.fit({"x": values}, sensitive=sensitive)
+    calm = compare(profile, values).psi
+    for other in (values, *others):
+        found = compare(profile, other)
+        assert (found.verdict, found.psi) == ("ok", calm)
+        listed = other.tolist() if hasattr(other, "tolist") else list(other)
+        assert compare_rows(profile, listed[:300]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        (["01", "02", "10"] * 500, [1, 2, 10] * 500),
+        (["a", "b"] * 500, ["A", "B"] * 500),
+        ([1, 2] * 500, [1.5, 2.5] * 500),
+        (["1.0", "1"] * 500, ["1.00", "2"] * 500),
+    ],
+)
+def test_values_that_differ_stay_apart(values, other):
+    """Codes with leading zeros, another case and fractions are other values."""
+    assert compare(ReferenceProfile.fit({"x": values}), other).verdict == "unseen"
+
+
+def test_spellings_that_training_tells_apart_are_kept():
+    """Where the reference has two spellings of one number, each keeps its bin."""
+    feature = ReferenceProfile.fit({"x": ["1", "1.0", "1.0"] * 500}).features[0]
+    assert [feature.find_bin(value) for value in ("1", 1, "1.0")] == [1, 1, 0]
+
+
+def test_a_declared_domain_has_the_same_equality():
+    """The schema takes for a category what the bins take for it."""
+    profile = ReferenceProfile.fit({"x": [0, 1] * 500, "y": [True, False] * 500})
+    x, y = Schema.from_profile(profile).columns
+    assert [x.broken_rule(value) for value in (1, 1.0, "1", "1.0", True, "true", "01", 2)] == [None] * 6 + [
+        "domain"
+    ] * 2
+    assert [y.broken_rule(value) for value in (True, 1, "0", "FALSE", "no")] == [None] * 4 + ["domain"]
+
+
+def test_categories_with_many_digits_of_a_former_file_are_found(tmp_path):
+    """Files of format 2 have single-precision categories with all their digits; they mean the same numbers."""
+    profile = ReferenceProfile.fit({"x": ["0.8999999761581421", "0.25"] * 500})
+    entry = json.loads(json.dumps(profile._content()))
+    assert entry["features"][0]["categories"] == ["0.25", "0.8999999761581421"]
+    assert compare(profile, np.array([0.9, 0.25] * 500, "float32")).verdict == "ok"
+    assert compare(profile, [0.9, 0.25] * 500).verdict == "ok"
