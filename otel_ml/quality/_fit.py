@@ -6,11 +6,11 @@ import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml._values import class_text, number
+from otel_ml.quality._bins import NumericBins, bins_by_value, coarse_edges, quantile_bins
 from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import (
     BINS,
@@ -37,8 +37,6 @@ RARE_KEPT: Final = 10_000
 """Digests of rare categories that are listed; more of them go into a filter."""
 _ID_ROWS: Final = 100
 """With at least so many rows, a whole-number column without repetition counts as an identifier."""
-_COARSE: Final = 2
-"""Significant digits of the edges of a sensitive column."""
 _SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
 _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
@@ -56,9 +54,8 @@ def fit_feature(name: str, values: Sequence[object], *, categorical: bool, sensi
     if not len(numbers):
         raise RefusedError("it has no values")
     _refuse_identifier(numbers)
-    distinct = _count_numbers(numbers, at_most=DISCRETE_VALUES)
-    if distinct and len(distinct) * RARE <= len(numbers):
-        return _category(name, distinct, missing=missing, sensitive=sensitive)
+    if _is_discrete(numbers) and (sensitive or bool((numbers == numbers.round()).all())):
+        return _category(name, _count_numbers(numbers), missing=missing, sensitive=sensitive)
     return _number(name, numbers, missing=missing, sensitive=sensitive)
 
 
@@ -72,7 +69,8 @@ def fit_output(values: Sequence[object], *, sensitive: bool = False) -> Feature:
         raise RefusedError("it has no values")
     whole = bool((numbers == numbers.round()).all())
     if not whole and numbers.min() >= 0 and numbers.max() <= 1:
-        return _number(name, numbers, missing=missing, sensitive=sensitive, edges=_SCORE_EDGES)
+        bins = NumericBins(_SCORE_EDGES, tuple(numeric_labels(_SCORE_EDGES, sensitive=sensitive, closed=("0", "1"))))
+        return _number(name, numbers, missing=missing, sensitive=sensitive, bins=bins)
     classes = _count_numbers(numbers, at_most=DISCRETE_VALUES) if whole else Counter()
     if classes:
         return _category(name, classes, missing=missing, sensitive=sensitive)
@@ -166,53 +164,32 @@ def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool)
 
 
 def _number(
-    name: str, numbers: Floats, *, missing: int = 0, sensitive: bool = False, edges: Sequence[float] | None = None
+    name: str, numbers: Floats, *, missing: int = 0, sensitive: bool = False, bins: NumericBins | None = None
 ) -> Feature:
     import numpy as np
 
-    closed = ("-inf", "inf") if edges is None else ("0", "1")
-    if edges is None:
-        edges = _quantile_edges(numbers, digits=_COARSE if sensitive else None)
-    positions = np.searchsorted(np.asarray(edges, dtype=np.float64), numbers, side="right")
+    if sensitive:
+        edges = coarse_edges(numbers, BINS) if bins is None else bins.edges
+        bins = NumericBins(edges, tuple(numeric_labels(edges, sensitive=True)))
+    elif bins is None:
+        bins = bins_by_value(numbers, BINS) if _is_discrete(numbers) else quantile_bins(numbers, BINS)
+    positions = np.searchsorted(np.asarray(bins.edges, dtype=np.float64), numbers, side="right")
     return Feature(
         name=name,
         kind="number",
-        labels=tuple(numeric_labels(edges, sensitive=sensitive, closed=closed)),
-        counts=tuple(np.bincount(positions, minlength=len(edges) + 1).tolist()),
+        labels=bins.labels,
+        counts=tuple(np.bincount(positions, minlength=len(bins.labels)).tolist()),
         missing=missing,
-        edges=tuple(edges),
+        edges=bins.edges,
         low=None if sensitive else float(numbers.min()),
         high=None if sensitive else float(numbers.max()),
         sensitive=sensitive,
     )
 
 
-def _quantile_edges(numbers: Floats, *, digits: int | None = None) -> tuple[float, ...]:
-    """Returns distinct inner quantiles above the minimum, rounded as far as the bins hardly change.
-
-    With `digits` they have that many significant digits, even if the bins change, and more only where two bins would
-    become one.
-    """
+def _is_discrete(numbers: Floats) -> bool:
+    """Whether a column has so few distinct values that each is a category, or a bin of its own."""
     import numpy as np
 
-    low, high = float(numbers.min()), float(numbers.max())
-    found = np.unique(np.quantile(numbers, [step / BINS for step in range(1, BINS)]))
-    edges: list[float] = found[found > low].tolist()
-    if not edges:
-        # nearly all values are equal: one bin for these, one for the rest
-        above = numbers[numbers > low]
-        if not len(above):
-            return ()
-        high = float(above.min())
-        if digits is None:
-            return (high,)
-        edges = [low / 2 + high / 2]
-    near = min(right - left for left, right in pairwise([low, *edges])) / 100
-    for count in range(digits or 3, 17):
-        rounded = tuple(float(f"{edge:.{count}g}") for edge in edges)
-        if digits is not None:
-            if all(left < right for left, right in pairwise([low, *rounded])) and rounded[-1] <= high:
-                return rounded
-        elif max(abs(left - right) for left, right in zip(rounded, edges, strict=True)) <= near:
-            return rounded
-    return tuple(edges)
+    distinct = len(np.unique(numbers))
+    return distinct <= DISCRETE_VALUES and distinct * RARE <= len(numbers)

@@ -136,10 +136,11 @@ def test_infinite_values_are_neither_missing_nor_binned():
     assert (feature.size, feature.missing, feature.high) == (99, 0, 1.0)
 
 
-def test_nearly_constant_numbers_get_two_bins():
-    """If all quantiles are equal, the frequent value has one bin and the rest another."""
+def test_nearly_constant_numbers_get_three_bins():
+    """If all quantiles are equal, the frequent value has a bin, and what is below and above it."""
     feature = fit([0.0] * 990 + [float(value) / 7 for value in range(1, 31)])
-    assert (len(feature.labels), feature.counts) == (2, (990, 30))
+    assert feature.labels == ("00 (-inf, 0)", "01 [0, 0]", "02 (0, inf)")
+    assert feature.counts == (0, 990, 30)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,196 @@
+"""Chooses the bins of a numeric column. Needs numpy; called at fit only.
+
+No edge lies on a value of the data as single precision would move it: an edge is halfway between two values, or, among
+whole numbers, a whole number. A value that holds a bin's worth of the reference has a bin of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml.quality._feature import RARE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_SINGLE: Final = 1e-6
+"""Single precision changes a number by less than this part of it."""
+_EXACT: Final = 2**24
+"""Single precision holds all smaller whole numbers."""
+_DIGITS: Final = 17
+_COARSE: Final = 2
+"""Significant digits of the edges of a sensitive column."""
+
+
+class Cut(NamedTuple):
+    """An edge between two bins, and how the labels show it."""
+
+    edge: float
+    shown: float
+    above: bool = False
+    """Whether the value that is shown belongs to the bin below."""
+
+
+class NumericBins(NamedTuple):
+    """Inner edges in ascending order, and a label for each bin."""
+
+    edges: tuple[float, ...]
+    labels: tuple[str, ...]
+
+
+class _Column:
+    """The distinct values of a column, how often each occurs, and which of them are heavy."""
+
+    def __init__(self, numbers: Floats, bins: int) -> None:
+        import numpy as np
+
+        self.sorted = np.sort(numbers)
+        self.values, self.counts = np.unique(self.sorted, return_counts=True)
+        self.starts = np.concatenate(([0], np.cumsum(self.counts)))
+        is_heavy = (self.counts * bins >= len(numbers)) & (self.counts >= RARE)
+        self.heavy: list[int] = np.flatnonzero(is_heavy).tolist()
+        self.is_whole = bool((self.values == self.values.round()).all()) and bool((abs(self.values) < _EXACT).all())
+
+    def segments(self) -> Iterable[tuple[int, int]]:
+        """Yields first and last position of the distinct values between two heavy ones."""
+        for left, right in pairwise([-1, *self.heavy, len(self.values)]):
+            if right - left > 1:
+                yield left + 1, right
+
+    def quantiles(self, first: int, last: int, bins: int) -> list[float]:
+        """Returns those of a segment that split it into bins as full as the others, without its least value."""
+        import numpy as np
+
+        part = self.sorted[self.starts[first] : self.starts[last]]
+        count = round(len(part) * bins / len(self.sorted))
+        found = np.unique(np.quantile(part, [step / count for step in range(1, count)])) if count > 1 else part[:0]
+        inner: list[float] = found[found > part[0]].tolist()
+        return inner
+
+
+def quantile_bins(numbers: Floats, bins: int) -> NumericBins:
+    """Returns bins that each hold about as many values, and one for each heavy value."""
+    column = _Column(numbers, bins)
+    cuts = [cut for position in column.heavy for cut in _cuts_around(column.values, position)]
+    for first, last in column.segments():
+        edges = _quantile_edges(column, first, last, bins)
+        cuts += [Cut(edge, edge) for edge in edges]
+    return _numeric_bins(cuts)
+
+
+def bins_by_value(numbers: Floats, bins: int) -> NumericBins:
+    """Returns one bin for each distinct value, with edges halfway between them."""
+    column = _Column(numbers, bins)
+    cuts = [cut for position in column.heavy for cut in _cuts_around(column.values, position)]
+    for first, last in column.segments():
+        for lower, upper in pairwise(column.values[first:last].tolist()):
+            edge = _between(lower, upper)
+            cuts.append(Cut(edge, edge))
+    return _numeric_bins(cuts)
+
+
+def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
+    """Returns the edges of a sensitive column: two significant digits, more only where two bins would become one.
+
+    A heavy value is told from its neighbours, but its edges lie halfway to these.
+    """
+    column = _Column(numbers, bins)
+    values: list[float] = column.values.tolist()
+    places = sorted({place for one in column.heavy for place in (one, one + 1) if 0 < place < len(values)})
+    halves = {values[place - 1] / 2 + values[place] / 2: (values[place - 1], values[place]) for place in places}
+    inner = [edge for segment in column.segments() for edge in column.quantiles(*segment, bins)]
+    edges = sorted({*halves, *(edge for edge in inner if edge > values[0])})
+    for digits in range(_COARSE, _DIGITS):
+        rounded = [_rounded(edge, digits) for edge in edges]
+        is_ascending = all(left < right for left, right in pairwise([values[0], *rounded]))
+        is_between = all(
+            halves[edge][0] < near <= halves[edge][1]
+            for edge, near in zip(edges, rounded, strict=True)
+            if edge in halves
+        )
+        if is_ascending and is_between and (not rounded or rounded[-1] <= values[-1]):
+            return tuple(rounded)
+    return tuple(edges)
+
+
+def _cuts_around(values: Floats, position: int) -> tuple[Cut, Cut]:
+    """Returns the edges of a bin for one value: no neighbour is in it, the same value in single precision is."""
+    import numpy as np
+
+    value = float(values[position])
+    around = values[max(position - 1, 0) : position + 2].tolist()
+    gap = min((right - left for left, right in pairwise(around)), default=1.0)
+    room = min(abs(value) * _SINGLE, gap / 4) if value else gap * _SINGLE
+    upper = max(value + room, float(np.nextafter(value, np.inf)))
+    return Cut(value - room, value), Cut(upper, value, above=True)
+
+
+def _quantile_edges(column: _Column, first: int, last: int, bins: int) -> list[float]:
+    """Returns the quantiles of a segment, rounded as far as the bins hardly change, and off the values."""
+    found = column.quantiles(first, last, bins)
+    if not found:
+        return []
+    values = column.values[first:last]
+    near = min(right - left for left, right in pairwise([float(values[0]), *found])) / 100
+    edge_of = _whole_edge if column.is_whole else _edge_off_values
+    return sorted({edge_of(values, edge, near) for edge in found})
+
+
+def _whole_edge(values: Floats, quantile: float, near: float) -> float:
+    place = min(max(int(values.searchsorted(quantile)), 1), len(values) - 1)
+    whole = float(values[place])
+    for digits in range(3, _DIGITS):
+        rounded = _rounded(whole, digits)
+        if abs(rounded - whole) <= near and values[0] < rounded <= values[-1]:
+            return rounded
+    return whole
+
+
+def _edge_off_values(values: Floats, quantile: float, near: float) -> float:
+    rounded = next(
+        (one for digits in range(3, _DIGITS) if abs((one := _rounded(quantile, digits)) - quantile) <= near), quantile
+    )
+    room = abs(rounded) * _SINGLE
+    place = int(values.searchsorted(rounded - room))
+    is_free = place == int(values.searchsorted(rounded + room, side="right"))
+    if is_free and 0 < place < len(values):
+        return rounded
+    place = min(max(place, 1), len(values) - 1)
+    lower, upper = float(values[place - 1]), float(values[place])
+    is_dense = upper - lower <= room and values[0] < rounded <= values[-1]
+    return rounded if is_dense else _between(lower, upper)
+
+
+def _between(lower: float, upper: float) -> float:
+    """Returns a number about halfway with few digits; single precision moves neither value across it if it can be."""
+    middle = lower / 2 + upper / 2
+    room = min(max(abs(lower), abs(upper)) * _SINGLE, (upper - lower) / 4)
+    for digits in range(_COARSE, _DIGITS):
+        rounded = _rounded(middle, digits)
+        if lower + room < rounded < upper - room:
+            return rounded
+    return middle if middle > lower else upper
+
+
+def _rounded(number: float, digits: int) -> float:
+    return float(f"{number:.{digits}g}")
+
+
+def _numeric_bins(cuts: Iterable[Cut]) -> NumericBins:
+    """Returns the edges in order; the labels are readable and ordered as text, such as ``07 [25, 32)``."""
+    ordered = sorted({cut.edge: cut for cut in sorted(cuts, reverse=True)}.values())
+    labels = []
+    for position, (left, right) in enumerate(pairwise([None, *ordered, None])):
+        opening = "(-inf" if left is None else f"{'(' if left.above else '['}{left.shown:.15g}"
+        closing = "inf)" if right is None else f"{right.shown:.15g}{']' if right.above else ')'}"
+        labels.append(f"{position:02d} {opening}, {closing}")
+    return NumericBins(tuple(cut.edge for cut in ordered), tuple(labels))
+
+
+def given_bins(edges: Sequence[float]) -> NumericBins:
+    """Returns the bins between edges that the user chose."""
+    return _numeric_bins(Cut(edge, edge) for edge in edges)
