@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from string import ascii_uppercase
 
 from model_rows import DRIFT, PERFORMANCE, PREDICTIONS
 from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
@@ -40,7 +41,7 @@ def placed(rows: list[Row]) -> list[Json]:
 
 
 def panel_json(panel: Panel, number: int, place: Json) -> Json:
-    targets = [{"refId": letter, **target} for letter, target in zip("ABCDEFGH", panel.targets, strict=False)]
+    targets = [{"refId": letter, **target} for letter, target in zip(ascii_uppercase, panel.targets, strict=False)]
     if panel.kind == "timeseries":
         legend = {
             "legend": {"displayMode": "list", "placement": "bottom"},

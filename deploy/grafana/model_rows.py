@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feature_table import FEATURES
 from panels import (
     CALLS,
     CHOSEN,
@@ -143,16 +144,10 @@ PERFORMANCE = Row(
 ONE_FEATURE = f'{CHOSEN}, ml_feature_name=~"$feature"'
 PSI = f"feature:ml_feature_psi:$window{{{CHOSEN}}}"
 NOISE = f"feature:ml_feature_psi_noise:$window{{{CHOSEN}}}"
-BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
-COLUMNS = {
-    "PSI": f"max {BY_FEATURE} ({PSI})",
-    "Noise": f"max {BY_FEATURE} ({NOISE})",
-    "JS distance": f"max {BY_FEATURE} (feature:ml_feature_jsd:$window{{{CHOSEN}}})",
-    "Values": f"sum {BY_FEATURE} (feature:ml_feature_values:increase$window{{{CHOSEN}}})",
-}
 DRIFT = Row(
     "Drift and data quality",
     [
+        FEATURES,
         Panel(
             "PSI by Feature",
             "Distance from the training reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
@@ -167,29 +162,6 @@ DRIFT = Row(
             [query(f"{PSI} / {NOISE}", "{{ml_feature_name}} {{ml_model_version}}")],
             width=8,
             defaults={"min": 0, **limit(1)},
-        ),
-        Panel(
-            "Features",
-            "The newest figures of each feature, the most drifted first.",
-            [newest(expr) for expr in COLUMNS.values()],
-            kind="table",
-            width=8,
-            options={"sortBy": [{"displayName": "PSI", "desc": True}]},
-            transformations=[
-                {"id": "merge", "options": {}},
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True},
-                        "renameByName": {
-                            "ml_feature_name": "Feature",
-                            "ml_model_name": "Model",
-                            "ml_model_version": "Version",
-                            **{f"Value #{letter}": name for letter, name in zip("ABCD", COLUMNS, strict=True)},
-                        },
-                    },
-                },
-            ],
         ),
         Panel(
             "Distribution of $feature",
@@ -215,8 +187,13 @@ DRIFT = Row(
         ),
         Panel(
             "Missing Values",
-            "Share of expected values of each feature that were missing in the last hour.",
-            [query(f"feature:ml_feature_missing:ratio1h{{{CHOSEN}}}", "{{ml_feature_name}} {{ml_model_version}}")],
+            "Share of the rows without a value of each feature, those without the column included.",
+            [
+                query(
+                    f'feature:ml_feature_share:$window{{{CHOSEN}, ml_feature_finding="missing"}}',
+                    "{{ml_feature_name}} {{ml_model_version}}",
+                )
+            ],
             unit="percentunit",
             width=8,
             defaults={"min": 0},

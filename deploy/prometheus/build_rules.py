@@ -11,48 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from feature_rules import current, drift
+from rule_parts import CLASS, FAST, MODEL, OUTCOME, SCORE_BIN, SLOW, SLOW_INTERVAL, Group, Rule, RuleFile, text
+
 RULES = Path(__file__).resolve().parent / "rules"
-
-MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_model_role"
-FEATURE = f"{MODEL}, ml_profile_id, ml_feature_name"
-BIN = f"{FEATURE}, ml_feature_bin"
-OUTCOME = f"{MODEL}, ml_eval_predicted, ml_eval_actual"
-CLASS = f"{MODEL}, class"
-SCORE_BIN = f"{MODEL}, tens, ml_eval_bin"
-
-FAST, SLOW = "1h", "24h"
-SLOW_INTERVAL = "30s"
-"""A day has many samples: the slow windows are evaluated less often than the global interval."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One recording rule and the reason for its form."""
-
-    record: str
-    expr: str
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rules that are evaluated in this order, so that a later rule sees the results of the earlier ones."""
-
-    name: str
-    rules: list[Rule]
-    interval: str = ""
-
-
-@dataclass(frozen=True)
-class RuleFile:
-    """One file of the `rules` folder."""
-
-    name: str
-    about: str
-    groups: list[Group] = field(default_factory=list)
 
 
 def operation() -> Group:
@@ -135,22 +99,12 @@ def score() -> Group:
 
 
 def quality() -> Group:
-    """Missing values and violations of the input schema."""
+    """Violations of the input schema."""
     predictions = "model:ml_predictions:increase1h"
-    missing = f"sum by ({MODEL}, ml_feature_name) (increase(ml_feature_missing_total[1h]))"
     return Group(
         "otel-ml-quality",
         [
             Rule(predictions, f"sum by ({MODEL}) (increase(ml_predictions_total[1h]))"),
-            Rule(
-                "feature:ml_feature_missing:ratio1h",
-                f"{missing}\n"
-                "/ (\n"
-                f"  {missing}\n"
-                f"  + sum by ({MODEL}, ml_feature_name) (increase(ml_feature_values_total[1h]))\n"
-                "  > 0)",
-                "Share of expected values that are missing.",
-            ),
             Rule(
                 "model:ml_data_invalid_predictions:ratio1h",
                 f"(sum by ({MODEL}) (increase(ml_data_invalid_predictions_total[1h])) or 0 * {predictions})\n"
@@ -165,70 +119,6 @@ def quality() -> Group:
             ),
         ],
     )
-
-
-SHARE, BINS, SIZE = (
-    "bin:ml_feature_reference_share:max",
-    "feature:ml_feature_bins:count",
-    "feature:ml_feature_reference_size:max",
-)
-
-
-def reference() -> list[Rule]:
-    """The training reference, once for all windows."""
-    return [
-        Rule(SHARE, f"max by ({BIN}) (ml_feature_reference_share_ratio)", "Every process exports the same reference."),
-        Rule(BINS, f"count by ({FEATURE}) ({SHARE})"),
-        Rule(SIZE, f"max by ({FEATURE}) (ml_feature_reference_size)"),
-    ]
-
-
-def shares(window: str) -> list[Rule]:
-    """Share of each bin in the window."""
-    counts, count = f"bin:ml_feature_values:increase{window}", f"feature:ml_feature_values:increase{window}"
-    return [
-        Rule(
-            counts,
-            f"sum by ({BIN}) (increase(ml_feature_values_total[{window}]))\nor 0 * {SHARE}",
-            "A bin that was never reported counts 0.",
-        ),
-        Rule(count, f"sum by ({FEATURE}) ({counts})"),
-        Rule(
-            f"bin:ml_feature_share:smoothed{window}",
-            f"({counts} + {SHARE} * on ({FEATURE}) group_left () {BINS})\n"
-            f"/ on ({FEATURE}) group_left () ({count} + {BINS})",
-            "(c + k q) / (N + k): smoothed towards the reference, so that an empty bin neither divides by 0 nor "
-            "inflates the score.",
-        ),
-    ]
-
-
-def distances(window: str) -> list[Rule]:
-    """Distance of the window from the reference, and the distance that chance gives."""
-    p, q, freedom = f"bin:ml_feature_share:smoothed{window}", SHARE, f"({BINS} - 1)"
-    return [
-        Rule(f"feature:ml_feature_psi:{window}", f"sum by ({FEATURE}) (\n  ({p} - {q}) * ln({p} / {q}))"),
-        Rule(
-            f"feature:ml_feature_psi_noise:{window}",
-            f"{freedom}\n"
-            f"* (1 - 2 / (9 * {freedom}) + 3.09 * sqrt(2 / (9 * {freedom}))) ^ 3\n"
-            f"* (1 / feature:ml_feature_values:increase{window} + 1 / {SIZE})",
-            "99.9 % quantile of PSI without any drift: chi-square by Wilson and Hilferty, z = 3.09.",
-        ),
-        Rule(
-            f"feature:ml_feature_jsd:{window}",
-            f"sqrt(clamp_min(0.5 * sum by ({FEATURE}) (\n"
-            f"  {p} * log2(2 * {p} / ({p} + {q}))\n"
-            f"  + {q} * log2(2 * {q} / ({p} + {q}))), 0))",
-            "Jensen-Shannon distance, base 2, between 0 and 1.",
-        ),
-    ]
-
-
-def drift(window: str, interval: str = "") -> Group:
-    """PSI of each feature against the training reference, with its noise level."""
-    first = reference() if window == FAST else []
-    return Group(f"otel-ml-drift-{window}", [*first, *shares(window), *distances(window)], interval)
 
 
 def labelled(source: str, label: str) -> str:
@@ -380,29 +270,13 @@ def rule_files() -> list[RuleFile]:
     return [
         RuleFile("operation", "Traffic, errors, latency and liveness of each model.", [operation()]),
         RuleFile("score", "The score's distribution: the last hour against the last day.", [score()]),
-        RuleFile("quality", "Missing values and violations of the input schema.", [quality()]),
-        RuleFile("drift_1h", "Distance of each feature from the training reference, 1 hour.", [drift(FAST)]),
+        RuleFile("quality", "Violations of the input schema.", [quality()]),
+        RuleFile("drift_1h", "Each feature against the training reference, 1 hour.", [drift(FAST)]),
         RuleFile("drift_24h", "The same over 24 hours, for models with little traffic.", [drift(SLOW, SLOW_INTERVAL)]),
+        RuleFile("verdict", "The verdict on each feature that the alerts read.", [current()]),
         RuleFile("performance_1h", "Accuracy, precision, recall, F1 and AUC from labels, 1 hour.", [performance(FAST)]),
         RuleFile("performance_24h", "The same over 24 hours.", [performance(SLOW, SLOW_INTERVAL)]),
     ]
-
-
-def text(file: RuleFile) -> str:
-    """The file as YAML."""
-    lines = [f"# {file.about} Written by build_rules.py: change it there.", "groups:"]
-    for group in file.groups:
-        lines.append(f"  - name: {group.name}")
-        if group.interval:
-            lines.append(f"    interval: {group.interval}")
-        lines.append("    rules:")
-        for rule in group.rules:
-            if rule.why:
-                lines.append(f"      # {rule.why}")
-            lines.append(f"      - record: {rule.record}")
-            lines.append("        expr: |")
-            lines += [f"          {line}" for line in rule.expr.splitlines()]
-    return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

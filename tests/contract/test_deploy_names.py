@@ -37,8 +37,8 @@ FOREIGN_LABELS = {
     *("job", "instance", "le", "alertname", "alertstate"),
     # The Collector's.
     *("exporter", "receiver", "data_type"),
-    # From our recording rules: a class against the rest, and the parts of a sum over score bins.
-    *("class", "tens", "term"),
+    # From our recording rules: a class against the rest, the parts of a sum over score bins, the bin before it is merged.
+    *("class", "tens", "term", "raw"),
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
@@ -256,8 +256,8 @@ def test_quantiles_are_taken_from_rates_by_bucket():
 
 
 def branches(node: Any) -> Iterator[Any]:
-    """Yields the operands of the outermost `or`s of an expression."""
-    if isinstance(node, promql.ParenExpr):
+    """Yields the operands of the outermost `or`s of an expression, also within an aggregation."""
+    if isinstance(node, (promql.ParenExpr, promql.AggregateExpr)):
         yield from branches(node.expr)
     elif isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
         yield from branches(node.lhs)

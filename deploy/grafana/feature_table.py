@@ -1,0 +1,89 @@
+"""The table of features: verdict, distance, and the shares of what is wrong, now and in training."""
+
+from __future__ import annotations
+
+from panels import CHOSEN, Json, Panel, newest
+
+BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
+FINDINGS = ("drifted", "out_of_range", "unseen", "missing", "invalid", "absent")
+"""From the least severe to the most severe."""
+TOO_FEW, OK = -1, 0
+
+
+def chosen(series: str, finding: str = "") -> str:
+    more = f', ml_feature_finding="{finding}"' if finding else ""
+    return f"{series}{{{CHOSEN}{more}}}"
+
+
+def greatest(series: str, finding: str = "") -> str:
+    return f"max {BY_FEATURE} ({chosen(series, finding)})"
+
+
+def verdict() -> str:
+    """The most severe finding as a number; 0 without one, and -1 with too few values to say."""
+    found = " or ".join(
+        f"{code} * ({chosen('feature:ml_feature_verdict:$window', finding)} == 1)"
+        for code, finding in enumerate(FINDINGS, 1)
+    )
+    return f"max {BY_FEATURE} ({found} or ({chosen('feature:ml_feature_values:increase$window')} >= bool 300) - 1)"
+
+
+SHARE, EXPECTED = "feature:ml_feature_share:$window", "feature:ml_feature_expected_share:max"
+COLUMNS = {
+    "Verdict": verdict(),
+    "PSI": greatest("feature:ml_feature_psi:$window"),
+    "Noise": greatest("feature:ml_feature_psi_noise:$window"),
+    "Missing": greatest(SHARE, "missing"),
+    "Missing in training": greatest(EXPECTED, "missing"),
+    "Invalid": greatest(SHARE, "invalid"),
+    "Unseen": greatest(SHARE, "unseen"),
+    "Unseen expected": greatest(EXPECTED, "unseen"),
+    "Out of range": greatest(SHARE, "out_of_range"),
+    "Values": f"sum {BY_FEATURE} ({chosen('feature:ml_feature_values:increase$window')})",
+}
+PERCENT = ("Missing", "Missing in training", "Invalid", "Unseen", "Unseen expected", "Out of range")
+
+
+def mappings() -> list[Json]:
+    texts = {TOO_FEW: ("too few", "text"), OK: ("ok", "green")}
+    texts |= {code: (finding.replace("_", " "), "red") for code, finding in enumerate(FINDINGS, 1)}
+    options = {str(code): {"text": text, "color": colour} for code, (text, colour) in texts.items()}
+    return [{"type": "value", "options": options}]
+
+
+def properties(column: str, values: Json) -> Json:
+    return {
+        "matcher": {"id": "byName", "options": column},
+        "properties": [{"id": key, "value": value} for key, value in values.items()],
+    }
+
+
+FEATURES = Panel(
+    "Features",
+    "The verdict on each feature, the most severe first, and the figures behind it: now, and as training lets expect. "
+    "Without values there is no PSI.",
+    [newest(expr) for expr in COLUMNS.values()],
+    kind="table",
+    width=24,
+    options={"sortBy": [{"displayName": "Verdict", "desc": True}]},
+    overrides=[
+        properties("Verdict", {"mappings": mappings(), "custom.cellOptions": {"type": "color-text"}}),
+        *(properties(column, {"unit": "percentunit", "decimals": 1}) for column in PERCENT),
+        *(properties(column, {"decimals": 3}) for column in ("PSI", "Noise")),
+    ],
+    transformations=[
+        {"id": "merge", "options": {}},
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": {"Time": True},
+                "renameByName": {
+                    "ml_feature_name": "Feature",
+                    "ml_model_name": "Model",
+                    "ml_model_version": "Version",
+                    **{f"Value #{letter}": name for letter, name in zip("ABCDEFGHIJ", COLUMNS, strict=True)},
+                },
+            },
+        },
+    ],
+)

@@ -1,0 +1,230 @@
+"""Rules about each feature: its distance from the training reference, and its verdict.
+
+The formulas are those of `otel_ml/_distances.py` and `otel_ml/_verdicts.py`. A test gives the same counts to both.
+"""
+
+from __future__ import annotations
+
+from rule_parts import BIN, FAST, FEATURE, MODEL, SLOW, Group, Rule
+
+COLUMN = f"{MODEL}, ml_feature_name"
+"""Missing values and violations carry no profile."""
+FOUND = f"{COLUMN}, ml_feature_finding"
+SHARE, BINS, SIZE, EXPECTED = (
+    "bin:ml_feature_reference_share:max",
+    "feature:ml_feature_bins:count",
+    "feature:ml_feature_reference_size:max",
+    "feature:ml_feature_expected_share:max",
+)
+VERDICT, CURRENT = "feature:ml_feature_verdict", "feature:ml_feature_verdict:current"
+PSI_LIMIT = 0.2
+LEAST_VALUES = 300
+SHARE_LIMIT = 0.01
+ABSENT_SHARE = 0.99
+NULL_Z = 3.09
+"""Standard normal quantile of 0.999."""
+
+
+def merged(source: str) -> str:
+    """Gives the bin of unseen categories the name of the bin of other ones; `raw` keeps the two series apart."""
+    raw = f'label_replace({source}, "raw", "$1", "ml_feature_bin", "(.*)")'
+    return f'label_replace(\n  {raw},\n  "ml_feature_bin", "__other__", "ml_feature_bin", "__unseen__")'
+
+
+def found(finding: str, expr: str) -> str:
+    """Marks a vector with the finding that it is about."""
+    return f'label_replace({expr}, "ml_feature_finding", "{finding}", "", "")'
+
+
+def reference() -> list[Rule]:
+    """The training reference, once for all windows."""
+    return [
+        Rule(
+            SHARE,
+            f"sum by ({BIN}) ({merged(f'max by ({BIN}) (ml_feature_reference_share_ratio)')})",
+            "Every process exports the same reference. Which rare categories a sample has is chance: other and unseen "
+            "ones are one bin.",
+        ),
+        Rule(BINS, f"count by ({FEATURE}) ({SHARE})"),
+        Rule(SIZE, f"max by ({FEATURE}) (ml_feature_reference_size)"),
+        Rule(EXPECTED, f"max by ({FEATURE}, ml_feature_finding) (ml_feature_expected_share_ratio)"),
+    ]
+
+
+def shares(window: str) -> list[Rule]:
+    """Share of each bin in the window."""
+    counts, count = f"bin:ml_feature_values:increase{window}", f"feature:ml_feature_values:increase{window}"
+    return [
+        Rule(
+            counts,
+            f"sum by ({BIN}) ({merged(f'increase(ml_feature_values_total[{window}])')})\nor 0 * {SHARE}",
+            "A bin that was never reported counts 0.",
+        ),
+        Rule(count, f"sum by ({FEATURE}) ({counts})"),
+        Rule(
+            f"bin:ml_feature_share:smoothed{window}",
+            f"({counts} + {SHARE} * on ({FEATURE}) group_left () {BINS})\n"
+            f"/ on ({FEATURE}) group_left () ({count} + {BINS})",
+            "(c + k q) / (N + k): smoothed towards the reference, so that an empty bin neither divides by 0 nor "
+            "inflates the score.",
+        ),
+    ]
+
+
+def distances(window: str) -> list[Rule]:
+    """Distance of the window from the reference."""
+    p, q, values = f"bin:ml_feature_share:smoothed{window}", SHARE, f"feature:ml_feature_values:increase{window}"
+    return [
+        Rule(
+            f"feature:ml_feature_psi:{window}",
+            f"sum by ({FEATURE}) (\n  ({p} - {q}) * ln({p} / {q}))\nand {values} > 0",
+            "Absent without values.",
+        ),
+        Rule(
+            f"feature:ml_feature_jsd:{window}",
+            f"sqrt(clamp_min(0.5 * sum by ({FEATURE}) (\n"
+            f"  {p} * log2(2 * {p} / ({p} + {q}))\n"
+            f"  + {q} * log2(2 * {q} / ({p} + {q}))), 0))\n"
+            f"and {values} > 0",
+            "Jensen-Shannon distance, base 2, between 0 and 1.",
+        ),
+    ]
+
+
+def psi_noise(window: str) -> list[Rule]:
+    """The PSI that chance gives in 1 of 1,000 windows."""
+    values, freedom = f"feature:ml_feature_values:increase{window}", f"({BINS} - 1)"
+    mean, variance = f"feature:ml_feature_psi_mean:{window}", f"feature:ml_feature_psi_variance:{window}"
+    expected = f"({SHARE} * on ({FEATURE}) group_left () {values})"
+    surplus = f"clamp_min(ln(({values} + {BINS}) / {BINS}), 1)"
+    return [
+        Rule(
+            mean,
+            f"{freedom} + ({surplus} - 1)\n* sum by ({FEATURE}) ({expected} * exp(-{expected}))",
+            "Mean of a chi-square, and what bins add that are empty by chance, with the probability exp(-N q).",
+        ),
+        Rule(
+            variance,
+            f"2 * {freedom} + ({surplus} ^ 2 - 1)\n* sum by ({FEATURE}) ({expected} ^ 2 * exp(-{expected}))",
+        ),
+        Rule(
+            f"feature:ml_feature_psi_noise:{window}",
+            f"({mean} and {BINS} > 1)\n"
+            f"* (1 - {variance} / (9 * {mean} ^ 2) + {NULL_Z} * sqrt({variance} / (9 * {mean} ^ 2))) ^ 3\n"
+            f"* (1 / ({values} > 0) + 1 / ({SIZE} > 0))",
+            "99.9 % quantile of PSI without any drift: a gamma distribution by Wilson and Hilferty.",
+        ),
+    ]
+
+
+def counts(window: str) -> list[Rule]:
+    """Values that are missing, invalid, unseen, out of range or of an absent column, and all rows."""
+    broken = f"increase(ml_data_violations_total{{ml_rule_name=~%s}}[{window}])"
+    sources = {
+        "missing": f"increase(ml_feature_missing_total[{window}])",
+        "invalid": broken % '"type|non_finite"',
+        "unseen": f'increase(ml_feature_values_total{{ml_feature_bin="__unseen__"}}[{window}])',
+        "out_of_range": broken % '"range_low|range_high"',
+        "absent": broken % '"missing_column"',
+    }
+    series = f"feature:ml_feature_found:increase{window}"
+    return [
+        Rule(
+            series,
+            "\nor ".join(found(name, f"sum by ({COLUMN}) ({source})") for name, source in sources.items()),
+            "Missing values and violations carry no profile; those of an absent column are missing too.",
+        ),
+        Rule(
+            f"feature:ml_feature_rows:increase{window}",
+            f"0 * {SIZE} + on ({COLUMN}) group_left () sum by ({COLUMN}) (\n"
+            f"  feature:ml_feature_values:increase{window}\n"
+            f'  or {series}{{ml_feature_finding=~"missing|invalid"}})',
+            "Every value is in a bin, missing, or invalid.",
+        ),
+    ]
+
+
+def figures(window: str) -> list[Rule]:
+    """Share of each finding, and what chance may add to its expected share."""
+    rows, series = f"feature:ml_feature_rows:increase{window}", f"feature:ml_feature_found:increase{window}"
+    return [
+        Rule(
+            f"feature:ml_feature_share:{window}",
+            f"(0 * {EXPECTED} + on ({FOUND}) group_left () {series}\n  or 0 * {EXPECTED})\n"
+            f"/ on ({FEATURE}) group_left () ({rows} > 0)",
+            "Absent without rows.",
+        ),
+        Rule(
+            f"feature:ml_feature_share_noise:{window}",
+            f"{NULL_Z} * sqrt({EXPECTED} * (1 - {EXPECTED})\n"
+            f"  * on ({FEATURE}) group_left () (1 / ({rows} > 0) + 1 / ({SIZE} > 0)))\n"
+            f"+ on ({FEATURE}) group_left () ({NULL_Z} ^ 2 - 1) / (6 * ({rows} > 0))",
+            "The excess over the expected share that chance gives in 1 of 1,000 windows: two proportions, and the "
+            "correction of Cornish and Fisher for small counts.",
+        ),
+    ]
+
+
+def verdict(window: str) -> list[Rule]:
+    """1 for each finding that holds, 0 for each that does not; without rows absent."""
+    rows, series = f"feature:ml_feature_rows:increase{window}", f"feature:ml_feature_found:increase{window}"
+    absent = f"feature:ml_feature_absent:{window}"
+    share, noise = f"feature:ml_feature_share:{window}", f"feature:ml_feature_share_noise:{window}"
+    psi, psi_noise_ = f"feature:ml_feature_psi:{window}", f"feature:ml_feature_psi_noise:{window}"
+    missing = f'abs({share}{{ml_feature_finding="missing"}} - {EXPECTED})'
+    excess = f'({share}{{ml_feature_finding!="missing"}} - {EXPECTED})'
+    drifted = (
+        f"\n  ({psi} > bool {PSI_LIMIT}) * ({psi} > bool {psi_noise_})\n"
+        f"  * (feature:ml_feature_values:increase{window} >= bool {LEAST_VALUES})\n"
+        f'  unless on ({FEATURE}) ml_feature_reference_size{{ml_feature_periodic="true"}}\n'
+        f"  or 0 * ({rows} > 0)"
+    )
+    return [
+        Rule(
+            absent,
+            f'0 * ({rows} > 0) + on ({COLUMN}) group_left () {series}{{ml_feature_finding="absent"}}\n'
+            f"  >= bool {ABSENT_SHARE} * {rows}\n"
+            f"or 0 * ({rows} > 0)",
+            "At least 99 of 100 rows do not have the column.",
+        ),
+        Rule(
+            f"{VERDICT}:{window}",
+            f"{found('absent', absent)}\n"
+            f"or ({missing} > bool {SHARE_LIMIT}) * ({missing} > bool {noise})\n"
+            f"  * on ({FEATURE}) group_left () (1 - {absent})\n"
+            f"or ({excess} > bool {SHARE_LIMIT}) * ({excess} > bool {noise})\n"
+            f"or {found('drifted', drifted)}",
+            "A column that is absent is not missing too. A feature that follows the clock does not drift in a window.",
+        ),
+    ]
+
+
+def drift(window: str, interval: str = "") -> Group:
+    """PSI of each feature against the training reference with its noise level, and its verdict."""
+    rules = [*shares(window), *distances(window), *psi_noise(window), *counts(window), *figures(window)]
+    return Group(
+        f"otel-ml-drift-{window}", [*(reference() if window == FAST else []), *rules, *verdict(window)], interval
+    )
+
+
+def latest(series: str, matchers: str, count: str) -> str:
+    """The figure of the last hour if that has enough values, else that of the last day."""
+    enough = f"on ({FEATURE}) feature:ml_feature_{count}:increase{FAST} >= {LEAST_VALUES}"
+    return f"{series}:{FAST}{matchers} and {enough}\nor {series}:{SLOW}{matchers} unless {enough}"
+
+
+def current() -> Group:
+    """What the alerts read."""
+    of_rows, of_values = '{ml_feature_finding!="drifted"}', '{ml_feature_finding="drifted"}'
+    return Group(
+        "otel-ml-verdict",
+        [
+            Rule(
+                CURRENT,
+                f"{latest(VERDICT, of_rows, 'rows')}\nor {latest(VERDICT, of_values, 'values')}",
+                "With little traffic the last day replaces the last hour.",
+            ),
+            Rule("feature:ml_feature_share:current", latest("feature:ml_feature_share", "", "rows")),
+            Rule("feature:ml_feature_psi:current", latest("feature:ml_feature_psi", "", "values")),
+        ],
+    )

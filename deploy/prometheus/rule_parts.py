@@ -1,0 +1,60 @@
+"""Recording rules, groups and files, and the labels that they are grouped by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_model_role"
+FEATURE = f"{MODEL}, ml_profile_id, ml_feature_name"
+BIN = f"{FEATURE}, ml_feature_bin"
+OUTCOME = f"{MODEL}, ml_eval_predicted, ml_eval_actual"
+CLASS = f"{MODEL}, class"
+SCORE_BIN = f"{MODEL}, tens, ml_eval_bin"
+
+FAST, SLOW = "1h", "24h"
+SLOW_INTERVAL = "30s"
+"""A day has many samples: the slow windows are evaluated less often than the global interval."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One recording rule and the reason for its form."""
+
+    record: str
+    expr: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules that are evaluated in this order, so that a later rule sees the results of the earlier ones."""
+
+    name: str
+    rules: list[Rule]
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    """One file of the `rules` folder."""
+
+    name: str
+    about: str
+    groups: list[Group] = field(default_factory=list)
+
+
+def text(file: RuleFile) -> str:
+    """The file as YAML."""
+    lines = [f"# {file.about} Written by build_rules.py: change it there.", "groups:"]
+    for group in file.groups:
+        lines.append(f"  - name: {group.name}")
+        if group.interval:
+            lines.append(f"    interval: {group.interval}")
+        lines.append("    rules:")
+        for rule in group.rules:
+            if rule.why:
+                lines.append(f"      # {rule.why}")
+            lines.append(f"      - record: {rule.record}")
+            lines.append("        expr: |")
+            lines += [f"          {line}" for line in rule.expr.splitlines()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,127 @@
+"""Series and expected numbers for promtool, and promtool itself.
+
+Every counter starts at 0 a minute after the test begins and has its whole count after an hour. `increase` is then exact over
+an hour and over a day, for any count.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from otel_ml import semconv
+from otel_ml._verdicts import Judgement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+TOLERANCE = 1e-9
+RULE_GROUPS = ["otel-ml-drift-1h", "otel-ml-drift-24h", "otel-ml-verdict"]
+WINDOWS = ("1h", "24h")
+KEY = "ml_model_name, ml_model_version, ml_model_role, ml_profile_id, ml_feature_name, ml_feature_finding"
+_METRICS = {metric.name: metric for metric in semconv.metrics()}
+
+
+class Sample(NamedTuple):
+    """One series with its value after an hour."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    is_counter: bool = False
+
+    def as_input(self) -> dict[str, str]:
+        pairs = ", ".join(f"{label}={json.dumps(text)}" for label, text in self.labels.items() if text)
+        zero = "_ 0 _x58" if self.is_counter else "_x60"
+        return {"series": f"{self.name}{{{pairs}}}", "values": f"{zero} {self.value!r}"}
+
+
+@cache
+def binary() -> str:
+    """Returns the path of promtool; builds it first if necessary."""
+    build = [sys.executable, str(ROOT / "deploy" / "local" / "build.py")]
+    path = subprocess.run([*build, "--path", "promtool"], check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(path).exists():
+        subprocess.run([*build, "promtool"], check=True)
+    return path
+
+
+def exported(metrics: Mapping[str, Sequence[Mapping[str, Any]]], **labels: str) -> list[Sample]:
+    """Returns the series that Prometheus makes of exported points about features."""
+    return [
+        Sample(
+            semconv.prometheus_name(_METRICS[name]),
+            labels | {key.replace(".", "_"): str(text) for key, text in point["attributes"].items()},
+            point["value"],
+            _METRICS[name].instrument == "counter",
+        )
+        for name, points in metrics.items()
+        if name.startswith(("ml.feature.", "ml.data."))
+        for point in points
+    ]
+
+
+def expected(labels: Mapping[str, str], judgement: Judgement, rows: float) -> list[Sample]:
+    """Returns what each recorded series has to be, as series of their own with the label `record`."""
+    figures: list[tuple[str, str, float | None]] = [
+        ("feature:ml_feature_psi", "", judgement.psi),
+        ("feature:ml_feature_psi_noise", "", judgement.psi_noise),
+        ("feature:ml_feature_jsd", "", judgement.jensen_shannon),
+        ("feature:ml_feature_rows:increase", "", rows),
+    ]
+    for finding, figure in judgement.shares.items():
+        figures += [
+            ("feature:ml_feature_share", finding, figure.share),
+            ("feature:ml_feature_share_noise", finding, figure.noise),
+        ]
+    if rows:
+        judged = {semconv.ABSENT, semconv.DRIFTED, *judgement.shares}
+        figures += [("feature:ml_feature_verdict", each, float(each in judgement.findings)) for each in judged]
+    return [
+        Sample("expected", {**labels, "record": record, "ml_feature_finding": finding}, value)
+        for record, finding, value in figures
+        if value is not None
+    ]
+
+
+def check(folder: Path, series: Iterable[Sample], wanted: Sequence[Sample]) -> str:
+    """Runs the rules over the series; returns promtool's complaints about recorded series that differ from `wanted`."""
+    records = {}
+    for sample in wanted:
+        record = sample.labels["record"]
+        records[record] = records.get(record, 0) + 1
+    cases = [case for record, count in sorted(records.items()) for case in _cases(record, count)]
+    test = {"interval": "1m", "input_series": [sample.as_input() for sample in (*series, *wanted)]}
+    return run(folder, [{**test, "promql_expr_test": cases}])
+
+
+def run(folder: Path, tests: list[dict[str, Any]]) -> str:
+    """Runs promtool over tests of the recording rules; returns its complaints."""
+    file = folder / "verdicts.yaml"
+    rules = [str(PROMETHEUS / "rules" / f"{name}.yaml") for name in ("drift_1h", "drift_24h", "verdict")]
+    content = {
+        "rule_files": rules,
+        "evaluation_interval": "60m",
+        "group_eval_order": RULE_GROUPS,
+        "tests": tests,
+    }
+    file.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML
+    done = subprocess.run([binary(), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def _cases(record: str, count: int) -> Iterable[dict[str, Any]]:
+    """All recorded series have an expected number, and none is farther from it than the tolerance."""
+    for window in WINDOWS:
+        series = f"{record}{window}" if record.endswith("increase") else f"{record}:{window}"
+        wanted = f'expected{{record="{record}"}}'
+        # the square root of a distance near 0 would enlarge its rounding
+        power = " ^ 2" if record.endswith("jsd") else ""
+        difference = f"abs({series}{power} - on ({KEY}) {wanted}{power})"
+        for expr, answer in ((f"count({series})", count), (f"count({difference} <= {TOLERANCE})", count)):
+            yield {"eval_time": "60m", "expr": expr, "exp_samples": [{"value": answer}]}
+        yield {"eval_time": "60m", "expr": f"{difference} > {TOLERANCE}", "exp_samples": []}
