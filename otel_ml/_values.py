@@ -27,6 +27,7 @@ _INTEGER_BITS = 63
 _CLASS_BITS = 332
 """Bits of an integer below 10 ** 100; a longer one names no class."""
 _LARGEST_CLASS = 1e100
+_EXACT = 2**53
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, line separators, bidirectional overrides and lone surrogates."""
@@ -91,6 +92,21 @@ def _single_precision(value: float) -> int | str:
 
 
 _CLASS_TYPES = frozenset({str, bytes, bool})
+
+
+def id_text(value: object, limit: int) -> str | None:
+    """Returns the text of an id; None for what is none.
+
+    A whole float is its digits: a merge in pandas turns a column of whole numbers to floats. Beyond 2**53, where floats
+    skip whole numbers, it is not, because its digits may be those of another id.
+    """
+    if type(value) is str:
+        return line(value, limit)
+    plain = builtin(value)
+    if type(plain) is float:
+        value = int(plain) if plain.is_integer() and abs(plain) <= _EXACT else plain
+        return line(value, limit) if math.isfinite(plain) else None
+    return None if type(plain) is bool else line(value, limit)
 
 
 @overload

@@ -74,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
             return 1
     if not arguments.json:
         _print(figures)
+    for note in figures.get("notes", ()):
+        say(_PROGRAM, note)
     return 0
 
 
@@ -118,7 +120,7 @@ def _moment(text: str, now: float) -> float:
 def _print(figures: dict[str, Any]) -> None:
     classes = figures.get("per_class", {})
     for name, value in figures.items():
-        if name != "per_class":
+        if name not in {"per_class", "notes"}:
             show(f"{name:<10} {_figure(value)}")
     if classes:
         print(f"\n{'class':<16} {'precision':>10} {'recall':>10} {'f1':>10} {'true':>10}")

@@ -10,7 +10,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 
 from otel_ml import _extras
 from otel_ml.ground_truth._migration import is_former, migrate
-from otel_ml.ground_truth._tables import PREDICTIONS, Tables
+from otel_ml.ground_truth._tables import LATER, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -77,8 +77,9 @@ class StoreDatabase:
             inspector = self.sa.inspect(connection)
             if not inspector.has_table(PREDICTIONS):
                 raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
-            if all(column["name"] != "repeated" for column in inspector.get_columns(PREDICTIONS)):
-                self.tables = Tables(self.sa, counts_repeated=False)
+            missing = LATER - {column["name"] for column in inspector.get_columns(PREDICTIONS)}
+            if missing:
+                self.tables = Tables(self.sa, missing=missing)
 
     def _open_to_write(self) -> None:
         for left in reversed(range(_MIGRATION_WAITS)):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from otel_ml._equality import respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
@@ -91,21 +92,28 @@ class Join:
 def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     """Gives one prediction its label."""
     prediction, key = known.prediction, known.key
-    name: str | None = given.label
-    if prediction.classes is not None:
-        name = declared_class(given.label, prediction.task, prediction.classes)
+    name = _class_of(given.label, prediction)
     label = StoredLabel(key.id, given.label if name is None else name, given.number, given.labeled_at, key.model)
     if name is None:
         return Settled("failed", prediction, label)
-    state = _state(label, known.label)
+    state = _state(label, known)
     if state in {"matched", "revised"}:
         known.label = label
     return Settled(state, prediction, label)
 
 
-def _state(label: StoredLabel, earlier: StoredLabel | None) -> State:
+def _class_of(text: str, prediction: LoggedPrediction) -> str | None:
+    """Returns the class that a label means: a declared one, or else the label as the predicted class is spelled."""
+    if prediction.classes is not None:
+        return declared_class(text, prediction.task, prediction.classes)
+    return text if prediction.predicted is None else respell(text, prediction.predicted)
+
+
+def _state(label: StoredLabel, known: KnownPrediction) -> State:
+    earlier = known.label
     if earlier is None:
         return "matched"
-    if earlier.label == label.label:
+    before = earlier.label if known.prediction.classes is not None else respell(earlier.label, label.label)
+    if before == label.label:
         return "duplicate"
     return "outdated" if label.labeled_at < earlier.labeled_at else "revised"

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from otel_ml import _guard, _instruments, _process, semconv
+from otel_ml._equality import BOOLEAN_PAIRS
 from otel_ml._observed_series import Observed, ObservedSeries
-from otel_ml.ground_truth._scores import BOOLEAN_PAIRS
+from otel_ml.ground_truth._vocabulary import Words
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
@@ -71,6 +72,8 @@ class _Model:
     def __init__(self, identity: Identity) -> None:
         self.attributes = identity.attributes()
         self.classes: set[str] = set()
+        self.words = None if identity in _SHARED else Words()
+        """Classes on either side; None once they have met."""
         self.has_bins = True
         self.in_use = True
         """Whether anything was counted since the last collection."""
@@ -159,6 +162,8 @@ class LabelCounts:
                 # both classes are beyond the bound: the pair must not look like a correct prediction
                 predicted = semconv.UNSEEN
             self._add(model, semconv.EVAL_OUTCOMES, 1, _pair(predicted, actual))
+            if model.words is not None and model.words.are_done(prediction, prediction.predicted, label):
+                model.words = None
         if prediction.task != "binary" or prediction.score is None:
             return
         if not 0 <= prediction.score <= 1:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
-from otel_ml._values import class_text, line, written_number
+from otel_ml._values import class_text, id_text, line, written_number
 from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel, seconds
 from otel_ml.ground_truth._rows import ID_LENGTH
 
@@ -52,10 +52,10 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
 
 def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
-    name = line(row.prediction_id, ID_LENGTH)
+    name = id_text(row.prediction_id, ID_LENGTH)
     value = _guard.call("ground_truth.read_label", class_text, row.label)
     model = ANY_MODEL if row.model is None else line(row.model)
-    if not name or value is None or model is None:
+    if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     try:
         at = clock() if row.at is None else seconds(row.at)

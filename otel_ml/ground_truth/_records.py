@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
+from otel_ml._equality import find_equal
 from otel_ml._kinds import builtin
 from otel_ml._logged_prediction import LoggedPrediction
 
@@ -30,8 +30,6 @@ NOT_STORED: Final = "store"
 
 _UNCHECKED: Final = frozenset({"regression", "ranking", "multilabel"})
 """Tasks whose labels are not a single declared class."""
-_WHOLE: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(?:\.0+)?", re.ASCII)
-_BOOLEANS: Final = {"0": "False", "1": "True", "False": "0", "True": "1"}
 
 
 class Key(NamedTuple):
@@ -96,16 +94,8 @@ def key_of(prediction: LoggedPrediction) -> Key:
 
 
 def declared_class(name: str, task: str, classes: Collection[str]) -> str | None:
-    """Returns the declared class that a canonical text equals; None if it equals none.
-
-    The text itself, or the class that is equal as a number: ``True``, ``1.0`` and ``1`` are one where only one of them
-    is declared.
-    """
-    if name in classes or task in _UNCHECKED:
-        return name
-    found = _WHOLE.fullmatch(name)
-    whole = found[1] if found is not None else name
-    return next((other for other in (whole, _BOOLEANS.get(whole)) if other in classes), None)
+    """Returns the declared class that a canonical text equals; None if it equals none."""
+    return name if task in _UNCHECKED else find_equal(name, classes)
 
 
 def is_correct(prediction: LoggedPrediction, label: StoredLabel) -> bool | None:

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from otel_ml._equality import find_pair, respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import StoredLabel
+from otel_ml.ground_truth._vocabulary import describe_difference, in_one_spelling, share_nothing
 
-BOOLEAN_PAIRS: Final = (("0", "1"), ("False", "True"), ("false", "true"), ("no", "yes"))
+NOTES: Final = "notes"
+"""What a reader of the figures has to know; there only if there is something."""
 
 
 def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str, Any]:
@@ -20,8 +23,10 @@ def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str,
     Precision, recall and F1 are those of the positive class, or the mean over the classes when there are more
     than two. Regression: ``count, labelled, mae, rmse, r2, bias``; the bias is the mean of prediction minus truth.
     ``labelled`` has all pairs, ``count`` those with a predicted class, or with two numbers; the AUC takes every score.
+    If predicted and actual classes have nothing in common, their figures are None. ``notes`` says so, and why else a
+    figure is None; it is there only if there is something to say.
     """
-    rows = list(pairs)
+    rows = in_one_spelling(list(pairs))
     if any(prediction.task == "regression" for prediction, _ in rows):
         numbers = [(prediction.value, label.number) for prediction, label in rows]
         known = [(left, right) for left, right in numbers if left is not None and right is not None]
@@ -33,18 +38,23 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
     outcomes = Counter(
         (prediction.predicted, label.label) for prediction, label in rows if prediction.predicted is not None
     )
-    seen = {name for pair in outcomes for name in pair}
-    positive = _positive(rows, seen | {label.label for _, label in rows})
-    per_class = {name: _score_class(outcomes, name) for name in sorted(seen)}
+    predicted, actual = {left for left, _ in outcomes}, {right for _, right in outcomes}
+    declared = {name for prediction, _ in rows for name in prediction.classes or ()}
+    disjoint = share_nothing(predicted, actual, declared)
+    positive = _positive(rows, predicted | {label.label for _, label in rows})
+    per_class = {name: _score_class(outcomes, name, undefined=disjoint) for name in sorted(predicted | actual)}
     count = outcomes.total()
+    correct = sum(times for (left, right), times in outcomes.items() if left == right)
     figures: dict[str, Any] = {
         "count": count,
         "labelled": len(rows),
-        "accuracy": _ratio(sum(times for (left, right), times in outcomes.items() if left == right), count),
+        "accuracy": None if disjoint else _ratio(correct, count),
         "positive": positive,
     }
     for name in ("precision", "recall", "f1"):
-        if positive is not None:
+        if disjoint:
+            figures[name] = None
+        elif positive is not None:
             figures[name] = per_class[positive][name] if positive in per_class else None
         else:
             # as scikit-learn: in the mean over the classes an undefined figure is 0
@@ -52,7 +62,26 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
     scored = [(prediction.score, label.label == positive) for prediction, label in rows if prediction.score is not None]
     figures["auc"] = None if positive is None else auc(scored)
     figures["per_class"] = per_class
-    return figures
+    notes = _notes(rows, has_scores=bool(scored), positive=positive)
+    if disjoint:
+        notes.insert(0, describe_difference(predicted, actual))
+    return {**figures, NOTES: notes} if notes else figures
+
+
+def _notes(
+    rows: Sequence[tuple[LoggedPrediction, StoredLabel]], *, has_scores: bool, positive: str | None
+) -> list[str]:
+    """Says why there is no AUC although there are scores."""
+    if not has_scores or positive is not None:
+        return []
+    names = {label.label for _, label in rows}
+    if len(names) > 2 or any(prediction.task == "multiclass" for prediction, _ in rows):
+        return [
+            "auc is None: it is that of two classes, and of several classes only the score of the largest is stored"
+        ]
+    return [
+        "auc is None: which class is the positive one is not known; declare classes=[negative, positive] of the model"
+    ]
 
 
 def auc(scored: Sequence[tuple[float, bool]]) -> float | None:
@@ -83,13 +112,16 @@ def _positive(rows: Sequence[tuple[LoggedPrediction, StoredLabel]], seen: set[st
         return declared.pop()
     if declared or any(prediction.task == "multiclass" for prediction, _ in rows):
         return None
-    return next((pair[1] for pair in BOOLEAN_PAIRS if seen and seen <= set(pair)), None)
+    known = find_pair(seen)
+    return known and respell(known[1], min(seen))
 
 
-def _score_class(outcomes: Counter[tuple[str, str]], name: str) -> dict[str, float | int | None]:
+def _score_class(outcomes: Counter[tuple[str, str]], name: str, *, undefined: bool) -> dict[str, float | int | None]:
     hits = outcomes[name, name]
     predicted = sum(times for (left, _), times in outcomes.items() if left == name)
     actual = sum(times for (_, right), times in outcomes.items() if right == name)
+    if undefined:
+        return {"precision": None, "recall": None, "f1": None, "count": actual}
     return {
         "precision": _ratio(hits, predicted),
         "recall": _ratio(hits, actual),

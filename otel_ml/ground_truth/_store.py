@@ -145,13 +145,20 @@ class Store:
         return outcomes
 
     def labelled(self, window: TruthWindow) -> list[tuple[LoggedPrediction, StoredLabel]]:
-        """Returns the labelled predictions of a window; their classes are not read."""
-        table = self._database.tables.predictions
-        columns = [table.c[name] for name in (*COLUMNS, *_LABEL)]
+        """Returns the labelled predictions of a window, with the classes that their models declared."""
+        table, end = self._database.tables.predictions, len(COLUMNS) + len(_LABEL)
+        columns = [table.c[name] for name in (*COLUMNS, *_LABEL, *(("classes",) if "classes" in table.c else ()))]
         query = self._database.sa.select(*columns).where(table.c.label.is_not(None)).order_by(table.c[window.by])
         with self._database.reading() as connection:
             rows = connection.execute(self._windowed(query, window)).all()
-        return [(from_row(row[: len(COLUMNS)]), StoredLabel(row[0], *row[len(COLUMNS) :])) for row in rows]
+            sets = {key: self._declared(connection, key) for key in {row[end] for row in rows if len(row) > end}}
+        return [
+            (
+                from_row(row[: len(COLUMNS)], sets.get(row[end]) if sets else None),
+                StoredLabel(row[0], *row[len(COLUMNS) : end]),
+            )
+            for row in rows
+        ]
 
     def count(self, window: TruthWindow) -> int:
         """Predictions made in the window, labelled or not, also those under a key that was known already."""

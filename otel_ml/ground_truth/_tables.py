@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 PREDICTIONS = "otel_ml_predictions"
+LATER = frozenset({"classes", "repeated"})
+"""Columns that the predictions of an earlier version do not have."""
 
 
 class Tables:
@@ -15,7 +18,7 @@ class Tables:
 
     Args:
         sqlalchemy: The module.
-        counts_repeated: False for a store of an earlier version that is only read: it has no such column.
+        missing: Columns of the predictions that a store of an earlier version, which is only read, does not have.
     """
 
     predictions: sa.Table
@@ -23,9 +26,9 @@ class Tables:
     aliases: sa.Table
     classes: sa.Table
 
-    def __init__(self, sqlalchemy: Any, *, counts_repeated: bool = True) -> None:
+    def __init__(self, sqlalchemy: Any, *, missing: Container[str] = ()) -> None:
         sa = self._sa = sqlalchemy
-        self._counts_repeated = counts_repeated
+        self._missing = missing
         self._metadata = sa.MetaData()
         self.predictions = self._predictions()
         self.waiting = sa.Table(
@@ -68,6 +71,10 @@ class Tables:
     def _predictions(self) -> sa.Table:
         kit = self._sa
         number = kit.Double()
+        later = (
+            kit.Column("classes", kit.Text),
+            kit.Column("repeated", kit.Integer, nullable=False, server_default="0"),
+        )
         table: sa.Table = kit.Table(
             PREDICTIONS,
             self._metadata,
@@ -81,11 +88,10 @@ class Tables:
             kit.Column("trace_id", kit.Text, nullable=False),
             kit.Column("span_id", kit.Text, nullable=False),
             kit.Column("sampled", kit.Boolean, nullable=False),
-            kit.Column("classes", kit.Text),
             kit.Column("label", kit.Text),
             kit.Column("number", number),
             kit.Column("labeled_at", number),
-            *([kit.Column("repeated", kit.Integer, nullable=False, server_default="0")] * self._counts_repeated),
+            *(column for column in later if column.name not in self._missing),
             kit.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
             kit.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )

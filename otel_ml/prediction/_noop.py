@@ -7,14 +7,15 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext
 
-from otel_ml.prediction._prediction import Prediction, id_text
+from otel_ml._values import id_text
+from otel_ml.prediction._prediction import ID_LIMIT, Prediction
 
 
 class NoopPrediction(Prediction):
     """A prediction with the same surface and no effect, for when nothing can or should be recorded."""
 
     def __init__(self, given_id: Any = None, arrived: SpanContext | None = None) -> None:
-        self._id = id_text(given_id) or ""
+        self._id = id_text(given_id, ID_LIMIT) or ""
         self._ended_span = INVALID_SPAN if arrived is None else NonRecordingSpan(arrived)
         self._finished = True
         self._first_item = 0.0

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span
 from otel_ml import _guard, _process
 from otel_ml._kinds import sequence
 from otel_ml._telemetry.contexts import detach
-from otel_ml._values import TEXT_LIMIT, line, number
+from otel_ml._values import TEXT_LIMIT, id_text, line, number
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from otel_ml.prediction._spec import ModelSpec
     from otel_ml.quality import FeatureMonitor
 
+ID_LIMIT = 128
+"""Characters kept of an id."""
 IDS_LIMIT = 10_000_000
 """Row ids kept of one batch."""
 LONGEST = 7 * 86_400.0
@@ -313,9 +315,9 @@ class Prediction:
             given = _guard.attempt(given, self._features)
         listed = sequence(given, IDS_LIMIT)
         if listed is not None:
-            self._row_ids = [id_text(item) or None for item in listed[0]]
+            self._row_ids = [id_text(item, ID_LIMIT) or None for item in listed[0]]
         elif given is not None:
-            chosen = id_text(given)
+            chosen = id_text(given, ID_LIMIT)
             if chosen:
                 self._id = chosen
 
@@ -426,14 +428,3 @@ class Prediction:
     def _abandon(self) -> None:
         """Ends the span and corrects the gauge of active calls when there is no outcome."""
         raise NotImplementedError
-
-
-def id_text(value: Any) -> str | None:
-    """Returns an id of the caller's as bounded text: a text, a whole number or a UUID; None for anything else."""
-    if type(value) is int:
-        return str(value)[:128] if abs(value) < 1 << 256 else None
-    plain = line(value, 128) if issubclass(type(value), str) else None
-    if plain is None:
-        uuid_hex = _guard.attempt(lambda: str(value)) if type(value).__module__ == "uuid" else None
-        plain = line(uuid_hex, 128) if uuid_hex else None
-    return plain

@@ -60,13 +60,14 @@ def test_a_label_outside_the_declared_classes_fails(truth, emitted, caplog, labe
     assert [truth.record_label(name, 1) for name in ("early", "late")] == ["matched", "matched"]
 
 
-def test_without_declared_classes_a_label_is_kept_as_it_is(truth, emitted):
-    """There is no class that it could equal; classes of a regression do not matter."""
+def test_without_declared_classes_a_label_is_spelled_as_the_prediction(truth, emitted):
+    """A text that is no number stays as it is; classes of a regression do not matter."""
     log(truth, "p")
+    log(truth, "t")
     log(truth, "r", task="regression", predicted=None, value=1.0, classes=TWO)
     truth.flush()
-    assert truth.record_labels([("p", True), ("r", 41.5)]) == {"matched": 2}
-    assert [event.attributes["ml.label.value"] for event in emitted.events()] == ["True", "41.5"]
+    assert truth.record_labels([("p", True), ("t", "yes"), ("r", 41.5)]) == {"matched": 3}
+    assert [event.attributes["ml.label.value"] for event in emitted.events()] == ["1", "yes", "41.5"]
 
 
 def test_a_prediction_is_the_declared_class_that_it_equals(truth):
