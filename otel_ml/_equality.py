@@ -53,7 +53,8 @@ def spellings(text: str) -> tuple[str, ...]:
 def respell(text: str, like: str) -> str:
     """Returns a number or boolean in the spelling of another one; any other text as it is.
 
-    Like ``0``, ``True`` is ``1`` and ``2.0`` is ``2``; like ``False``, ``1`` is ``True``; like ``1.0``, ``2`` is ``2.0``.
+    Like ``0``, ``True`` is ``1`` and ``2.0`` is ``2``. Like ``False``, ``1`` is ``True``. Like ``1.0``, ``2`` is
+    ``2.0``.
     """
     if find_equal(text, (like,)) is not None:
         return like

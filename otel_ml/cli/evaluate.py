@@ -7,6 +7,8 @@ import datetime as dt
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +22,10 @@ example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 24h
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 2026-06-01 --by predicted_at --json
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --waiting
 """
-_NAMED: Final = 10
-"""Models that a line names."""
+_LISTED: Final = 1000
+"""Waiting labels that are listed."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -52,6 +55,9 @@ def define(parser: argparse.ArgumentParser) -> None:
         default="labeled_at",
         help="which time must be in the window (default: %(default)s)",
     )
+    parser.add_argument(
+        "--waiting", action="store_true", help="list labels that wait for a prediction of the model, and why, instead"
+    )
     add_json(parser, "the figures")
 
 
@@ -59,52 +65,64 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
     model = arguments.model
     try:
-        figures, contents = _figures(arguments)
+        with _opened(arguments.store) as truth:
+            if arguments.waiting:
+                return _list_waiting(truth, arguments)
+            figures = _figures(truth, arguments)
     except (StoreError, ValueError) as error:
         raise CommandError(error) from error
+    notes = figures.get("notes", ())
     if arguments.json:
         print(json.dumps(figures))
-    if not figures["labelled"]:
-        say(_PROGRAM, f"no labelled prediction of {model!r} in this window; {contents}")
-        return 1
-    if not figures["count"]:
+    has_any = bool(figures["count"] or figures.get("auc") is not None)
+    if figures["labelled"] and not figures["count"]:
         what = "a number on both sides" if "mae" in figures else "a predicted class (declare classes=... of the model)"
         say(_PROGRAM, f"{figures['labelled']} labelled predictions of {model!r} in this window, none with {what}")
-        if figures.get("auc") is None:
-            return 1
-    if not arguments.json:
+    if has_any and not arguments.json:
         _print(figures)
-    for note in figures.get("notes", ()):
+    for note in notes:
         say(_PROGRAM, note)
-    return 0
+    return 0 if has_any else 1
 
 
-def _figures(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Returns the figures, and what the store has."""
-    now = time.time()
-    start, end = _moment(arguments.since, now), _moment(arguments.until, now)
-    file = arguments.store.removeprefix("sqlite:///")
-    if file != arguments.store and not Path(file).is_file():
+@contextmanager
+def _opened(url: str) -> Iterator[GroundTruth]:
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).is_file():
         raise StoreError(f"no file {file}")
-    truth = GroundTruth(arguments.store, read_only=True)
-    role = None if arguments.role == "all" else arguments.role
+    truth = GroundTruth(url, read_only=True)
     try:
-        figures = truth.compute_metrics(
-            start, end, model=arguments.model, version=arguments.version, role=role, by=arguments.by
-        )
-        return figures, "" if figures["labelled"] else _contents(truth)
+        yield truth
     finally:
         truth.close()
 
 
-def _contents(truth: GroundTruth) -> str:
-    """Says which models the store has, and whether labels wait for a prediction."""
-    models = [" ".join(filter(None, identity)) for identity in truth.models()]
-    some = ", ".join(models[:_NAMED]) + (", ..." * (len(models) > _NAMED))
-    waiting = truth.account().waiting
-    return f"the store has {some or 'no predictions'}" + (
-        f"; {waiting} labels wait for a prediction" if waiting else ""
+def _figures(truth: GroundTruth, arguments: argparse.Namespace) -> dict[str, Any]:
+    now = time.time()
+    return truth.compute_metrics(
+        _moment(arguments.since, now),
+        _moment(arguments.until, now),
+        model=arguments.model,
+        version=arguments.version,
+        role=None if arguments.role == "all" else arguments.role,
+        by=arguments.by,
     )
+
+
+def _list_waiting(truth: GroundTruth, arguments: argparse.Namespace) -> int:
+    """Prints labels that wait, the oldest first."""
+    found = truth.waiting(model=arguments.model, limit=_LISTED)
+    if arguments.json:
+        print(json.dumps([one._asdict() for one in found]))
+        return 0
+    if found:
+        print(f"{'id':<36} {'label':<12} {'since':<16} {'reason':<12} model")
+    for one in found:
+        since = dt.datetime.fromtimestamp(one.labeled_at).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - local time
+        show(f"{one.id:<36} {one.label:<12} {since:<16} {one.reason:<12} {one.model or '-'}")
+    if not found or len(found) == _LISTED:
+        say(_PROGRAM, f"the oldest {_LISTED} labels that wait" if found else "no label waits for a prediction")
+    return 0
 
 
 def _moment(text: str, now: float) -> float:

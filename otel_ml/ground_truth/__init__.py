@@ -7,5 +7,6 @@ from otel_ml.ground_truth._account import Account
 from otel_ml.ground_truth._database import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
+from otel_ml.ground_truth._waiting import WaitingLabel
 
-__all__ = ["Account", "GroundTruth", "LoggedPrediction", "State", "StoreError"]
+__all__ = ["Account", "GroundTruth", "LoggedPrediction", "State", "StoreError", "WaitingLabel"]

@@ -46,6 +46,9 @@ class Account(NamedTuple):
     """Labels in the store that wait for their prediction, of all processes; None if it cannot be read."""
     expired: dict[str, int]
     """What this process deleted after ``ttl``: ``predictions`` without a label, ``labels`` without a prediction."""
+    waiting_by_reason: dict[str, int]
+    """Of those that wait: ``unknown_id`` (no prediction has it), ``other_model`` (predictions of other models have it)
+    and ``batch_id`` (it is that of a batch of several rows); `GroundTruth.waiting` lists them."""
 
 
 class Books:
@@ -83,7 +86,13 @@ class Books:
         with self._lock:
             self._expired.update(predictions=predictions, labels=labels)
 
-    def account(self, *, queued: int, waiting: int | None) -> Account:
+    @property
+    def failed(self) -> dict[str, int]:
+        """Labels that were not recorded, by reason."""
+        with self._lock:
+            return dict(self._failed)
+
+    def account(self, *, queued: int, waiting: dict[str, int] | None) -> Account:
         """Returns the counts so far."""
         with self._lock:
             states = self._states
@@ -96,6 +105,7 @@ class Books:
                 duplicate=states["duplicate"],
                 outdated=states["outdated"],
                 failed=dict(self._failed),
-                waiting=waiting,
+                waiting=None if waiting is None else sum(waiting.values()),
                 expired={name: count for name, count in self._expired.items() if count},
+                waiting_by_reason=waiting or {},
             )

@@ -21,9 +21,16 @@ from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, Moment, label_rows, read_label
 from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel, seconds
 from otel_ml.ground_truth._rows import to_row
-from otel_ml.ground_truth._scores import evaluate
+from otel_ml.ground_truth._scores import NOTES, evaluate
 from otel_ml.ground_truth._store import Store, TruthWindow
-from otel_ml.ground_truth._warnings import warn_of_label, warn_of_refusal
+from otel_ml.ground_truth._waiting import WaitingLabel, count_waiting, list_waiting
+from otel_ml.ground_truth._warnings import (
+    describe_failed,
+    describe_models,
+    describe_waiting,
+    warn_of_label,
+    warn_of_refusal,
+)
 from otel_ml.ground_truth._writer import BatchWriter
 
 if TYPE_CHECKING:
@@ -179,7 +186,8 @@ class GroundTruth:
         labelled, mae, rmse, r2, bias``. ``labelled`` counts the predictions with a label, ``count`` those of them that
         also have a predicted class (or two numbers); the AUC needs only the score. By ``predicted_at`` also
         ``predicted``, the predictions in the window (those that were refused as repeated, too), and ``coverage``, the
-        share of them with a label. As in scikit-learn, but undefined is None.
+        share of them with a label. As in scikit-learn, but undefined is None. ``notes``, if there are any, say why a
+        figure is None, which models there are if no prediction is found, and how many labels wait or failed.
 
         Raises:
             ValueError: `by` is unknown, or the window is empty.
@@ -198,7 +206,32 @@ class GroundTruth:
             predicted = self._store.count(window)
             figures["predicted"] = predicted
             figures["coverage"] = len(pairs) / predicted if predicted else None
-        return figures
+        notes = self._notes(figures, model)
+        return {**figures, NOTES: notes} if notes else figures
+
+    def _notes(self, figures: dict[str, Any], model: str) -> list[str]:
+        """What a reader of the figures has to know."""
+        notes: list[str] = figures.pop(NOTES, [])
+        if not figures["labelled"]:
+            notes.append(f"no labelled prediction of {model!r} in this window; {describe_models(self.models())}")
+        waiting = count_waiting(self._database, model)
+        if waiting:
+            examples = list_waiting(self._database, model, 1)
+            notes.append(describe_waiting(waiting, examples))
+        return notes + describe_failed(self._books.failed)
+
+    def waiting(self, *, model: str | None = None, limit: int = 100) -> list[WaitingLabel]:
+        """Lists labels that wait for their prediction, the oldest first, and why they wait.
+
+        Args:
+            model: Only those that may be for this model.
+            limit: How many at most.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        self.flush(_EXIT_SECONDS)
+        return list_waiting(self._database, model, limit)
 
     def models(self) -> list[tuple[str, str, str]]:
         """Returns name, version and role of every model that has predictions in the store.
@@ -307,9 +340,9 @@ class GroundTruth:
                 self._report(outcome)
         return True
 
-    def _count_waiting(self) -> int | None:
+    def _count_waiting(self) -> dict[str, int] | None:
         try:
-            return self._store.count_waiting()
+            return count_waiting(self._database)
         except StoreError:
             return None
 

@@ -76,12 +76,8 @@ def _notes(
         return []
     names = {label.label for _, label in rows}
     if len(names) > 2 or any(prediction.task == "multiclass" for prediction, _ in rows):
-        return [
-            "auc is None: it is that of two classes, and of several classes only the score of the largest is stored"
-        ]
-    return [
-        "auc is None: which class is the positive one is not known; declare classes=[negative, positive] of the model"
-    ]
+        return ["auc is None: it is that of two classes, and of several only the score of the largest is stored"]
+    return ["auc is None: the positive class is not known; declare classes=[negative, positive] of the model"]
 
 
 def auc(scored: Sequence[tuple[float, bool]]) -> float | None:

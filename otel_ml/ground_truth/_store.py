@@ -170,12 +170,6 @@ class Store:
             query = self._windowed(sa.select(total).select_from(table), window)
             return int(connection.execute(query).scalar_one())
 
-    def count_waiting(self) -> int:
-        """Labels whose prediction is not known."""
-        query = self._database.sa.select(self._database.sa.func.count()).select_from(self._database.tables.waiting)
-        with self._database.reading() as connection:
-            return int(connection.execute(query).scalar_one())
-
     def models(self) -> list[tuple[str, str, str]]:
         """Name, version and role of every model that has predictions, in order."""
         table = self._database.tables.predictions

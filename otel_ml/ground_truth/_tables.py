@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ class Tables:
     aliases: sa.Table
     classes: sa.Table
 
-    def __init__(self, sqlalchemy: Any, *, missing: Container[str] = ()) -> None:
+    def __init__(self, sqlalchemy: Any, *, missing: Collection[str] = ()) -> None:
         sa = self._sa = sqlalchemy
         self._missing = missing
+        self.is_former = bool(missing)
+        """Whether the store is one of an earlier version, which is only read."""
         self._metadata = sa.MetaData()
         self.predictions = self._predictions()
         self.waiting = sa.Table(

@@ -84,8 +84,8 @@ class Words:
         _guard.warn_few(
             "ground_truth.words",
             name,
-            f"otel-ml: model {name!r}: {describe_difference(self.predicted, self.actual)}; until then every label counts "
-            f"as a wrong prediction in {semconv.EVAL_OUTCOMES.name}",
+            f"otel-ml: model {name!r}: {describe_difference(self.predicted, self.actual)}; until then every label "
+            f"counts as a wrong prediction in {semconv.EVAL_OUTCOMES.name}",
             "otel-ml: further models have predicted classes and labels without a class in common",
         )
         return True

@@ -1,16 +1,18 @@
-"""Log lines about predictions and labels that are not recorded, each once."""
+"""What is said about predictions and labels that are not recorded: log lines, each once, and notes of figures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL, REPEATED
 from otel_ml.ground_truth._records import NO_CLASS, NO_MOMENT, SEVERAL_MODELS, UNREADABLE, LabelOutcome
+from otel_ml.ground_truth._waiting import WaitingLabel
 
-_CLASSES_NAMED: Final = 10
-"""Declared classes that a log line names."""
+_NAMED: Final = 10
+"""Classes or models that a line names."""
 _REFUSED: Final = {
     QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored",
     CLOSED: "the prediction store is closed: predictions are not stored",
@@ -53,9 +55,29 @@ def warn_of_label(outcome: LabelOutcome) -> None:
     for one in outcome.settled:
         if one.reason == NO_CLASS:
             declared = one.prediction.classes or ()
-            some = ", ".join(declared[:_CLASSES_NAMED]) + (", ..." * (len(declared) > _CLASSES_NAMED))
+            some = ", ".join(declared[:_NAMED]) + (", ..." * (len(declared) > _NAMED))
             _guard.warn_once(
                 f"ground_truth.classes.{one.prediction.model}",
                 f"otel-ml: the label {one.label.label!r} is not a declared class of model {one.prediction.model!r} "
                 f"({some}): such labels are not recorded",
             )
+
+
+def describe_models(models: Sequence[tuple[str, str, str]]) -> str:
+    """Says which models a store has."""
+    names = [" ".join(filter(None, identity)) for identity in models]
+    some = ", ".join(names[:_NAMED]) + (", ..." * (len(names) > _NAMED))
+    return f"the store has {some or 'no predictions'}"
+
+
+def describe_waiting(reasons: Mapping[str, int], examples: Sequence[WaitingLabel]) -> str:
+    """Says how many labels wait, why, and under which id, for example."""
+    named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    such = "".join(f", such as {one.id!r}" for one in examples)
+    return f"{sum(reasons.values())} labels wait for a prediction ({named}{such})"
+
+
+def describe_failed(reasons: Mapping[str, int]) -> list[str]:
+    """Says how many labels of this process failed, and why."""
+    named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return [f"{sum(reasons.values())} labels of this process failed ({named})"] if reasons else []

@@ -32,7 +32,7 @@ SPAN = {name for name in dir(Span) if not name.startswith("_")} | {"name"}
 ATTRIBUTES = {
     otel_ml.Config: {field.name for field in dataclasses.fields(otel_ml.Config)},
     otel_ml.ConfigError: set(dir(ValueError)),
-    otel_ml.GroundTruth: {"account", "close", "compute_metrics", "dropped", "flush", "models"}
+    otel_ml.GroundTruth: {"account", "close", "compute_metrics", "dropped", "flush", "models", "waiting"}
     | {"record_label", "record_labels"}
     | {"drain_first", "log_prediction"},  # what a `PredictionStore` has
     otel_ml.Ledger: {"delivered", "dropped", "folded", "in_flight", "lost", "produced", "rejected", "spooled"},
@@ -47,6 +47,7 @@ ATTRIBUTES = {
     otel_ml.Telemetry: {"config", "force_flush", "ledger", "mode", "notes", "shutdown"},
     ground_truth.Account: {*ground_truth.Account._fields, "count", "index"},  # a named tuple
     ground_truth.LoggedPrediction: {*ground_truth.LoggedPrediction._fields, "count", "index"},  # a named tuple
+    ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
     quality.DriftScan: {"add", "features", "rows"},

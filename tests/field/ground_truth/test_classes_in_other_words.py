@@ -235,10 +235,10 @@ def test_why_there_is_no_auc_is_said(
     truth.record_labels({f"u{number}": "ab"[number % 2] for number in range(15)})
 
     assert truth.compute_metrics(0, 4e9, model="several")["notes"] == [
-        "auc is None: it is that of two classes, and of several classes only the score of the largest is stored"
+        "auc is None: it is that of two classes, and of several only the score of the largest is stored"
     ]
     assert truth.compute_metrics(0, 4e9, model="unnamed")["notes"] == [
-        "auc is None: which class is the positive one is not known; declare classes=[negative, positive] of the model"
+        "auc is None: the positive class is not known; declare classes=[negative, positive] of the model"
     ]
     assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/predictions.db", "--model", "several"]) == 0
     assert "otel-ml evaluate: auc is None: it is that of two classes" in capsys.readouterr().err

@@ -160,8 +160,9 @@ def test_evaluate_reads_it_and_changes_nothing(
     shown = capsys.readouterr()
     assert "labelled   1\n" in shown.out
     assert shown.err == (
-        "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has fraud 1 primary; "
-        "1 labels wait for a prediction\n"
+        "otel-ml evaluate: 1 labels wait for a prediction (1 unknown_id, such as 'early')\n"
+        "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has fraud 1 primary\n"
+        "otel-ml evaluate: 1 labels wait for a prediction (1 unknown_id, such as 'early')\n"
     )
     assert hashlib.sha256((tmp_path / "old.db").read_bytes()).hexdigest() == before
 
