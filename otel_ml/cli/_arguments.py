@@ -21,11 +21,6 @@ def add_input(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
     parser.add_argument(flag, type=Path, required=True, metavar="FILE", help=what)
 
 
-def add_score(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--score``."""
-    parser.add_argument("--score", metavar="COLUMN", help="column with the model's output on this data")
-
-
 def number(least: float, most: float = LARGEST, unit: str = "") -> Callable[[str], float]:
     """The type of an argument that is a finite number in a range.
 

@@ -1,33 +1,37 @@
-"""`otel-ml drift`: compares a data set with a reference profile."""
+"""`otel-ml drift`: compares a data set with a reference profile, or with another data set."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from otel_ml.cli._arguments import add_input, add_json, add_score, number
-from otel_ml.cli._terminal import CommandError, first_column, progress, show
+from otel_ml.cli._arguments import add_json, number
+from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_score, fit, read_files
+from otel_ml.cli._terminal import CommandError, progress, show
 from otel_ml.quality import (
     PSI_LIMIT,
+    Comparison,
     DataFileError,
-    DriftScan,
-    FeatureDrift,
+    DataFiles,
     ProfileError,
     ReferenceProfile,
-    read_batches,
+    scan_files,
 )
 
 _EPILOG: Final = """\
-example:
+examples:
   otel-ml drift --profile profile.json --data june.parquet --score predicted_probability
+  otel-ml drift --profile profile.json --data june/ --by day --time created_at --report june.html
+  otel-ml drift --reference train.csv --data new.csv --fail
 
-The last column is the verdict. `drifted`: the PSI is above both the threshold and `noise`, with at least 300 values.
-Without drift, PSI exceeds `noise` in one of 1,000 windows of this size. `missing`, `invalid`, `unseen`, `out_of_range`:
-the share of such values is above that of training by more than 0.01 and by more than chance. `absent`: no such column.
+`verdict` is the most severe finding. `drifted`: the PSI is above both the threshold and `noise`, with at least 300
+values. Without drift, PSI exceeds `noise` in one of 1,000 windows of this size. `missing`, `invalid`, `unseen`,
+`out_of_range`: the share of such values differs from that of training by more than 0.01 and by more than chance.
+`absent`: no such column. The cells of a CSV file are read as the profile says: as numbers or as categories.
 """
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -35,69 +39,82 @@ _PROGRESS_SECONDS: Final = 1.0
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = (
-        "Counts a data set into the bins of a profile, batch by batch in constant memory, and prints the distance of "
-        "each feature by the formulas of the recording rules."
+        "Counts a data set into the bins of a profile, batch by batch in constant memory, and prints a verdict for "
+        "each feature, by the formulas of the recording rules, and what changed."
     )
     parser.epilog = _EPILOG
-    add_input(parser, "--profile", "made by `otel-ml profile`")
-    add_input(parser, "--data", "data to compare, .parquet or .csv")
+    reference = parser.add_mutually_exclusive_group(required=True)
+    reference.add_argument("--profile", type=Path, metavar="FILE", help="made by `otel-ml profile`")
+    reference.add_argument(
+        "--reference", nargs="+", action="extend", metavar="PATH", help="data to compare with, instead of a profile"
+    )
+    add_data(parser, "--data", "data to compare")
     add_score(parser)
+    parser.add_argument("--by", choices=("hour", "day", "week"), help="also judge each hour, day or week by itself")
+    parser.add_argument("--time", metavar="COLUMN", help="column with the moment of each row (default: the only one)")
     parser.add_argument("--threshold", type=number(0), default=PSI_LIMIT, metavar="PSI", help="(default: %(default)s)")
-    parser.add_argument("--fail", action="store_true", help="exit with 1 unless every verdict is ok or too_few")
-    add_json(parser, "the figures")
+    parser.add_argument("--fail", action="store_true", help="exit with 1 if anything was found")
+    parser.add_argument(
+        "--allow", nargs="+", default=[], metavar="COLUMN", help="features whose findings are no reason to fail"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the comparison as an HTML page")
+    add_csv(parser)
+    add_json(parser, "all figures")
+    add_fit(parser.add_argument_group("with --reference"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the features, the most severe first; 0, or 1 if something was found and ``--fail`` is set."""
     try:
-        profile = ReferenceProfile.load(arguments.profile)
-        scan = _scan(profile, arguments.data, arguments.score)
-    except (DataFileError, ProfileError) as error:
+        comparison = _compare(arguments)
+    except (DataFileError, ProfileError, ImportError) as error:
         raise CommandError(error) from error
-    features = scan.features(arguments.threshold)
-    drifted = [feature.name for feature in features if feature.drifted]
-    wrong = [feature.name for feature in features if feature.findings]
+    unknown = [name for name in arguments.allow if name not in {feature.name for feature in comparison.features}]
+    if unknown:
+        raise CommandError(f"--allow: no feature {', '.join(map(repr, unknown))} in the profile")
+    if arguments.report is not None:
+        _save(comparison, arguments.report)
     if arguments.json:
-        figures = {
-            "profile": profile.id,
-            "rows": scan.rows,
-            "drifted": drifted,
-            "features": list(map(asdict, features)),
-        }
-        print(json.dumps(figures))
+        print(json.dumps(comparison.to_dict()))
     else:
-        _print(profile, scan.rows, features)
-    return 1 if wrong and arguments.fail else 0
+        for text in str(comparison).splitlines():
+            show(text)
+    return 1 if arguments.fail and set(comparison.findings).difference(arguments.allow) else 0
 
 
-def _scan(profile: ReferenceProfile, data: Path, score: str | None) -> DriftScan:
-    scan = DriftScan(profile)
-    wanted = [feature.name for feature in profile.features]
+def _compare(arguments: argparse.Namespace) -> Comparison:
+    if arguments.profile is not None:
+        profile = ReferenceProfile.load(arguments.profile)
+    else:
+        profile = fit(arguments, arguments.reference)
+    files = read_files(arguments, arguments.data)
+    scan = scan_files(
+        profile,
+        files,
+        score=arguments.score,
+        by=arguments.by,
+        time=arguments.time,
+        progress=_show_progress(files),
+    )
+    return scan.compare(arguments.threshold)
+
+
+def _show_progress(files: DataFiles) -> Callable[[int], None]:
     shown_at = time.monotonic()
-    for batch in read_batches(data, wanted if score is None else [*wanted, score]):
-        if score is not None and score not in batch.columns:
-            raise DataFileError(f"{data} has no column {score!r}")
-        scan.add(batch.columns, batch.rows, output=None if score is None else batch.columns[score])
+    total = "" if files.rows is None else f" of {files.rows:,}"
+
+    def report(rows: int) -> None:
+        nonlocal shown_at
         if time.monotonic() - shown_at > _PROGRESS_SECONDS:
             shown_at = time.monotonic()
-            total = "" if batch.total is None else f" of {batch.total:,}"
-            progress(f"{scan.rows:,}{total} rows ...")
-    if not scan.rows:
-        raise DataFileError(f"{data} has no rows")
-    return scan
+            progress(f"{rows:,}{total} rows ...")
+
+    return report
 
 
-def _print(profile: ReferenceProfile, rows: int, features: list[FeatureDrift]) -> None:
-    print(f"{rows:,} rows against profile {profile.id} of {profile.rows:,} rows")
-    width = first_column(feature.name for feature in features)
-    verdicts = {feature.name: ", ".join(feature.findings) or feature.verdict for feature in features}
-    last = max(map(len, ["verdict", *verdicts.values()]))
-    print(
-        f"  {'feature':<{width}} {'PSI':>8} {'noise':>8} {'JS':>6} {'values':>10} {'missing':>10}  {'verdict':<{last}}"
-    )
-    for feature in features:
-        figures = (feature.psi, feature.psi_noise, feature.jensen_shannon)
-        psi, noise, distance = ("-" if figure is None else f"{figure:.4f}" for figure in figures)
-        mark = f"  {verdicts[feature.name]:<{last}}"
-        counts = f"{feature.count:>10,} {feature.missing:>10,}"
-        show(f"  {feature.name:<{width}} {psi:>8} {noise:>8} {distance:>6} {counts}{mark}")
+def _save(comparison: Comparison, path: Path) -> None:
+    try:
+        comparison.save(path)
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+    progress(f"report: {path}")

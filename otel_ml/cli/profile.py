@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from otel_ml.cli._arguments import add_input, add_json, add_score
-from otel_ml.cli._terminal import CommandError, first_column, progress, show
-from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, read_columns
+from otel_ml.cli._arguments import add_input, add_json
+from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_score, fit
+from otel_ml.cli._terminal import CommandError, first_column, show
+from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile
 
 _EPILOG: Final = """\
 example:
   otel-ml profile --data train.parquet --label employed --score predicted_probability --output profile.json
+
+A CSV file holds text. A column of it is one of numbers if 99 of 100 cells are and none is a code such as `01`.
 """
 
 
@@ -26,23 +27,18 @@ def define(parser: argparse.ArgumentParser) -> None:
         "`profile=` counts its inputs into the same bins."
     )
     parser.epilog = _EPILOG
-    add_input(parser, "--data", "training data, .parquet or .csv")
+    add_data(parser, "--data", "training data")
     add_input(parser, "--output", "profile to write, JSON")
     add_score(parser)
-    parser.add_argument("--label", metavar="COLUMN", help="column with the true value; not monitored")
-    for flag, what in (
-        ("--exclude", "columns that are not features"),
-        ("--categorical", "columns of numbers that are categories"),
-        ("--sensitive", "columns whose values never leave the process"),
-    ):
-        parser.add_argument(flag, nargs="+", default=[], metavar="COLUMN", help=what)
+    add_fit(parser)
+    add_csv(parser)
     add_json(parser, "the summary")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the profile."""
     try:
-        profile = _fit(arguments)
+        profile = fit(arguments, arguments.data)
         profile.save(arguments.output)
     except (DataFileError, ProfileError, ImportError) as error:
         raise CommandError(error) from error
@@ -60,28 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     for name, reason in profile.skipped.items():
         show(f"  {name:<{width}} not monitored: {reason}")
     return 0
-
-
-def _fit(arguments: argparse.Namespace) -> ReferenceProfile:
-    exclude, sensitive = arguments.exclude, arguments.sensitive
-    progress(f"reading {arguments.data} ...")
-    columns = read_columns(arguments.data)
-    absent = [name for name in (*exclude, *sensitive) if name not in columns]
-    if absent:
-        raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(columns)}")
-    progress(f"binning {len(columns) - len(exclude)} columns ...")
-    with warnings.catch_warnings():
-        # the summary names what was skipped
-        warnings.simplefilter("ignore", UserWarning)
-        profile = ReferenceProfile.fit(
-            {name: values for name, values in columns.items() if name not in exclude},
-            arguments.score,
-            arguments.label,
-            categorical=arguments.categorical,
-            sensitive=[name for name in sensitive if name not in exclude],
-        )
-    # an excluded column can be sensitive too
-    return replace(profile, sensitive=profile.sensitive.union(sensitive))
 
 
 def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:

@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml._verdicts import PSI_LIMIT, ShareFigure, judge
-from otel_ml.quality._cells import ABSENT, Slot
-from otel_ml.quality._feature import Feature
+from otel_ml._kinds import builtin
+from otel_ml._values import class_text
+from otel_ml._verdicts import PSI_LIMIT
+from otel_ml.quality._cells import ABSENT, Cells, Slot
+from otel_ml.quality._columns import count_column
+from otel_ml.quality._comparison import Comparison, FeatureDrift, compare_counts, in_order
 from otel_ml.quality._monitor import FeatureMonitor
+from otel_ml.quality._periods import By, Period, split, take
 from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality.files import NumberCells, TextCells
 
-_SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
-
-
-@dataclass(frozen=True)
-class FeatureDrift:
-    """One feature of a data set compared with the reference."""
-
-    name: str
-    verdict: str
-    """The most severe finding; ``ok`` or ``too_few`` without one."""
-    findings: tuple[str, ...]
-    """What is wrong, of `semconv.FINDINGS`, the most severe first."""
-    psi: float | None
-    """None without values."""
-    psi_noise: float | None
-    """The PSI stays below it in 999 of 1,000 windows of this size without drift."""
-    jensen_shannon: float | None
-    """Distance, base 2, in 0..1."""
-    count: int
-    """Values in bins."""
-    missing: int
-    invalid: int
-    """Values of another type, or infinite ones."""
-    shares: Mapping[str, ShareFigure]
-    """Share, expected share and noise of ``missing``, ``invalid``, ``unseen`` and ``out_of_range`` values."""
-
-    @property
-    def drifted(self) -> bool:
-        """Whether the distribution differs from that of the reference."""
-        return semconv.DRIFTED in self.findings
+_UNSEEN_KEPT: Final = 2_000
+"""Unseen categories that are counted one by one; beyond twice as many the rarest are forgotten."""
+_KINDS: Final = {str: "text", bytes: "text", bool: "boolean", float: "infinite", int: "number"}
 
 
 class DriftScan:
-    """Counts a data set and compares it with the reference: call `add` for each batch, then `features`."""
+    """Counts a data set and compares it with the reference: call `add` for each batch, then `features`.
 
-    def __init__(self, profile: ReferenceProfile) -> None:
-        self._monitor = FeatureMonitor({}, profile=profile)
-        self._has_output = False
+    Args:
+        profile: The reference.
+        by: Also counts the rows of each day, week or hour by themselves, if `add` gets their moments.
+    """
+
+    def __init__(self, profile: ReferenceProfile, *, by: By | None = None) -> None:
+        self.profile = profile
         self.rows = 0
+        monitor = FeatureMonitor({}, profile=profile)
+        self._names, self._layout = monitor.names, monitor.layout
+        self._by = by
+        self._has_output = False
+        self._cells = Cells(self._layout)
+        self._periods: dict[str, tuple[Cells, list[int]]] = {}
+        self._unseen: dict[str, Counter[str]] = {}
+        self._invalid_kinds: dict[str, dict[str, None]] = {}
 
     def add(
-        self, columns: Mapping[str, Sequence[object]], rows: int, *, output: Sequence[object] | None = None
+        self,
+        columns: Mapping[str, Sequence[object] | TextCells | NumberCells],
+        rows: int,
+        *,
+        output: Sequence[object] | TextCells | NumberCells | None = None,
+        moments: object = None,
     ) -> None:
         """Counts a batch.
 
@@ -62,33 +57,113 @@ class DriftScan:
             columns: Values by column.
             rows: Rows of the batch.
             output: The model's output on these rows, as in the score column of the profile.
+            moments: When each row was predicted, for a split by time.
         """
-        names = self._monitor.names.plan(tuple(columns)).names
-        absent = dict.fromkeys((slot.name for slot in self._monitor.layout.slots), ABSENT)
-        found: dict[str, Any] = {**absent, **{names.get(name, name): values for name, values in columns.items()}}
-        self._monitor.observe_batch(found, output, output, rows)
-        self._has_output |= output is not None
+        names = self._names.plan(tuple(columns)).names
+        found = {names.get(name, name): values for name, values in columns.items()}
+        slots = [(slot, found.get(slot.name, ABSENT)) for slot in self._layout.slots]
+        if self._layout.output is not None and output is not None:
+            slots.append((self._layout.output, output))
+            self._has_output = True
+        typed = [(slot, _typed(slot, values)) for slot, values in slots]
+        for slot, values in typed:
+            self._count_whole(slot, values, rows)
         self.rows += rows
+        if self._by is not None:
+            for label, places in split(moments, rows, self._by):
+                cells, counted = self._periods.setdefault(label, (Cells(self._layout), [0]))
+                counted[0] += len(places)
+                for slot, values in typed:
+                    _count(slot, take(values, places, rows), len(places), cells)
+
+    def find_columns(self, names: Sequence[str]) -> list[str]:
+        """Returns those of the names that are features, in any spelling."""
+        renamed = self._names.plan(tuple(names)).names
+        wanted = {slot.name for slot in self._layout.slots}
+        return [name for name in names if renamed.get(name, name) in wanted]
 
     def features(self, threshold: float = PSI_LIMIT) -> list[FeatureDrift]:
         """Returns the features of the profile, the most severe first; the output only if it was given."""
-        layout = self._monitor.layout
-        slots = [slot for slot in layout.all_slots() if slot is not layout.output or self._has_output]
-        found = [self._compare(slot, slot.feature, threshold) for slot in slots if slot.feature is not None]
-        return sorted(found, key=lambda drift: (_SEVERITY.get(drift.verdict, len(_SEVERITY)), -(drift.psi or 0.0)))
+        return in_order(self._compare(self._cells, threshold))
 
-    def _compare(self, slot: Slot, feature: Feature, threshold: float) -> FeatureDrift:
-        window = self._monitor.cells.window(slot, feature)
-        judgement = judge(feature.reference, window, psi_limit=threshold)
-        return FeatureDrift(
-            name=feature.name,
-            verdict=judgement.verdict,
-            findings=judgement.findings,
-            psi=judgement.psi,
-            psi_noise=judgement.psi_noise,
-            jensen_shannon=judgement.jensen_shannon,
-            count=int(window.values),
-            missing=int(window.found[semconv.MISSING]),
-            invalid=int(window.found[semconv.INVALID]),
-            shares=judgement.shares,
+    def compare(self, threshold: float = PSI_LIMIT) -> Comparison:
+        """Returns the verdicts on all features, and on each period."""
+        periods = [
+            Period(label, counted[0], tuple(self._compare(cells, threshold)))
+            for label, (cells, counted) in sorted(self._periods.items())
+        ]
+        return Comparison(
+            self.profile.id, self.profile.rows, self.rows, tuple(self.features(threshold)), self._by, tuple(periods)
         )
+
+    def _compare(self, cells: Cells, threshold: float) -> list[FeatureDrift]:
+        layout = self._layout
+        slots = [slot for slot in layout.all_slots() if slot is not layout.output or self._has_output]
+        return [
+            compare_counts(
+                slot.feature,
+                cells.window(slot, slot.feature),
+                threshold,
+                new=self._unseen.get(slot.name, Counter()) if cells is self._cells else Counter(),
+                invalid_kinds=tuple(self._invalid_kinds.get(slot.name, ())),
+            )
+            for slot in slots
+            if slot.feature is not None
+        ]
+
+    def _count_whole(self, slot: Slot, values: Any, rows: int) -> None:
+        feature, cells = slot.feature, self._cells
+        if feature is None:
+            return
+        before = cells.window(slot, feature).found
+        _count(slot, values, rows, cells)
+        after = cells.window(slot, feature).found
+        if after[semconv.UNSEEN_CATEGORIES] > before[semconv.UNSEEN_CATEGORIES] and not feature.sensitive:
+            unseen = self._unseen.setdefault(slot.name, Counter())
+            unseen.update(_count_unseen(slot, values))
+            if len(unseen) > 2 * _UNSEEN_KEPT:
+                self._unseen[slot.name] = Counter(dict(unseen.most_common(_UNSEEN_KEPT)))
+        if after[semconv.INVALID] > before[semconv.INVALID]:
+            self._invalid_kinds.setdefault(slot.name, {})[_kind_of_invalid(slot, values)] = None
+
+
+def _typed(slot: Slot, values: Any) -> Any:
+    return values.read_as(slot.feature) if isinstance(values, TextCells) else values
+
+
+def _count(slot: Slot, values: Any, rows: int, cells: Cells) -> None:
+    if isinstance(values, NumberCells):
+        if values.invalid is not None:
+            cells.violate(slot.index, "type", int(values.invalid.sum()))
+            values = values.numbers[~values.invalid]
+            rows = len(values)
+        else:
+            values = values.numbers
+    count_column(slot, values, rows, cells, bytearray(rows))
+
+
+def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
+    """Counts the texts in a column that the reference does not have."""
+    feature = slot.feature
+    if feature is None:
+        return Counter()
+    texts = Counter(text for text in map(class_text, _as_list(values)) if text is not None)
+    last = len(feature.labels) - 1
+    return Counter({text: count for text, count in texts.items() if feature.find_text_bin(text) == last})
+
+
+def _kind_of_invalid(slot: Slot, values: Any) -> str:
+    if isinstance(values, NumberCells):
+        return "text" if values.invalid is not None and values.invalid.any() else "infinite"
+    for value in _as_list(values):
+        if slot.judge(value).rule in {"type", "non_finite"}:
+            return _KINDS.get(type(builtin(value)), "other")
+    return "other"
+
+
+def _as_list(values: Any) -> Sequence[object]:
+    for method in ("to_pylist", "tolist", "to_list"):
+        if hasattr(values, method):
+            found: Sequence[object] = getattr(values, method)()
+            return found
+    return values  # type: ignore[no-any-return]

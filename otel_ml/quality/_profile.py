@@ -12,11 +12,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _extras, semconv
+from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
+
+if TYPE_CHECKING:
+    from otel_ml.quality._comparison import Comparison
+    from otel_ml.quality._periods import By
 
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 3
@@ -108,6 +113,31 @@ class ReferenceProfile:
         if skipped:
             warnings.warn(f"not monitored: {_reasons(skipped)}", stacklevel=2)
         return cls(tuple(features), output, rows, frozenset(sensitive), skipped, columns)
+
+    def compare(
+        self,
+        frame: Mapping[str, Sequence[object]] | Any,
+        *,
+        score: str | None = None,
+        by: By | None = None,
+        time: str | None = None,
+        threshold: float = PSI_LIMIT,
+    ) -> Comparison:
+        """Compares a data set with the reference.
+
+        Args:
+            frame: What `fit` takes.
+            score: Column with the model's output on these rows; without it the output is not compared.
+            by: Also judges each ``hour``, ``day`` or ``week`` by itself.
+            time: Column with the moment of each row, for `by`; it can be left out if only one column holds datetimes.
+            threshold: PSI above which a feature has drifted.
+
+        Raises:
+            ProfileError: A named column does not exist, the columns differ in length, or the moments are unclear.
+        """
+        from otel_ml.quality._data_sets import compare_frame
+
+        return compare_frame(self, frame, score=score, by=by, time=time).compare(threshold)
 
     @cached_property
     def id(self) -> str:

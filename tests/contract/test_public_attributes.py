@@ -40,7 +40,7 @@ ATTRIBUTES = {
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,
     otel_ml.ReferenceProfile: {"columns", "features", "id", "output", "rows", "sensitive", "skipped"}
-    | {"all_features", "fit", "load", "save"},
+    | {"all_features", "compare", "fit", "load", "save"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
@@ -50,8 +50,11 @@ ATTRIBUTES = {
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
-    quality.DriftScan: {"add", "features", "rows"},
-    quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)} | {"drifted"},
+    quality.Comparison: {field.name for field in dataclasses.fields(quality.Comparison)}
+    | {"findings", "save", "since", "to_dict", "to_frame"},
+    quality.DataFiles: {"batches", "has_text", "index", "names", "paths", "rows"},
+    quality.DriftScan: {"add", "compare", "features", "find_columns", "profile", "rows"},
+    quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)} | {"drifted", "severity"},
     testing.CountingIds: {"prediction_number", "span_id", "trace_id"},
     testing.FixedClock: {"advance", "perf_counter_ns", "time_ns"},
     testing.InMemoryTelemetry: {"events", "flush", "instruments", "ledger", "logs", "metrics", "resource", "spans"}

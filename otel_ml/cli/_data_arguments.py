@@ -1,0 +1,92 @@
+"""Arguments of the commands that read data files, and the profile that they make of training data."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from dataclasses import replace
+from typing import Final
+
+from otel_ml.cli._terminal import progress
+from otel_ml.quality import CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
+
+FORMATS: Final = ".parquet, .csv, .tsv, .jsonl or .feather (.gz too), or a folder or 'pattern' of them"
+_SEPARATORS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
+_FIT: Final = (
+    ("--exclude", "columns that are not features"),
+    ("--categorical", "columns of numbers that are categories"),
+    ("--sensitive", "columns whose values never leave the process"),
+)
+
+
+def add_data(parser: argparse.ArgumentParser, flag: str, what: str, *, required: bool = True) -> None:
+    """Adds the paths of data files."""
+    parser.add_argument(
+        flag, nargs="+", action="extend", required=required, metavar="PATH", help=f"{what}: {FORMATS}; several are one"
+    )
+
+
+def add_csv(parser: argparse.ArgumentParser) -> None:
+    """Adds how CSV files are written."""
+    parser.add_argument(
+        "--null",
+        action="append",
+        metavar="TEXT",
+        help="cell of a CSV file that means a missing value (repeatable), instead of NA, NaN, null, None and the like; "
+        "an empty cell always does",
+    )
+    parser.add_argument(
+        "--separator", type=_separator, metavar="CHAR", help="of CSV files (default: found in the header)"
+    )
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of CSV files (default: utf-8)")
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--score``."""
+    parser.add_argument("--score", metavar="COLUMN", help="column with the model's output on this data")
+
+
+def add_fit(parser: argparse._ActionsContainer) -> None:
+    """Adds what a profile is made with."""
+    parser.add_argument("--label", metavar="COLUMN", help="column with the true value; not monitored")
+    for flag, what in _FIT:
+        parser.add_argument(flag, nargs="+", default=[], metavar="COLUMN", help=what)
+
+
+def read_files(arguments: argparse.Namespace, paths: list[str]) -> DataFiles:
+    """Opens the files that the arguments name."""
+    nulls = {} if arguments.null is None else {"nulls": tuple(arguments.null)}
+    return DataFiles(paths, CsvFormat(arguments.separator, arguments.encoding, **nulls))
+
+
+def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
+    """Makes the profile of training data."""
+    exclude, sensitive = arguments.exclude, arguments.sensitive
+    files = read_files(arguments, paths)
+    absent = [name for name in (*exclude, *sensitive) if name not in files.names]
+    if absent:
+        raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(files.names)}")
+    progress(f"reading {files} ...")
+    data = read_training(files, [name for name in files.names if name not in exclude])
+    for name, count in data.unread.items():
+        progress(f"{name}: {count:,} cells are not numbers; they count as missing")
+    progress(f"binning {len(data.columns)} columns ...")
+    with warnings.catch_warnings():
+        # the summary names what was skipped
+        warnings.simplefilter("ignore", UserWarning)
+        profile = ReferenceProfile.fit(
+            data.columns,
+            arguments.score,
+            arguments.label,
+            categorical=arguments.categorical,
+            sensitive=[name for name in sensitive if name not in exclude],
+        )
+    # an excluded column can be sensitive too
+    return replace(profile, sensitive=profile.sensitive.union(sensitive))
+
+
+def _separator(text: str) -> str:
+    found = _SEPARATORS.get(text, text)
+    if len(found) != 1 or found in '\r\n"':
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character, or `tab`")
+    return found

@@ -1,0 +1,277 @@
+"""The comparison of a data set with a profile: a verdict per feature, and what changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import _extras, semconv
+from otel_ml._distances import psi_parts
+from otel_ml._values import line
+from otel_ml._verdicts import ShareFigure, WindowCounts, judge
+from otel_ml.quality._feature import Feature
+
+if TYPE_CHECKING:
+    import os
+
+    from otel_ml.quality._periods import By, Period
+
+SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
+_NEW_SHOWN: Final = 5
+_NEW_LENGTH: Final = 40
+_MOVED_SHOWN: Final = 3
+_LEAST_MOVE: Final = 0.01
+"""A bin that moved less is not shown."""
+_LEAST_SHIFT: Final = 0.02
+"""Values went up if a value now is larger than one of training more often than smaller, by this much."""
+
+
+@dataclass(frozen=True)
+class BinShare:
+    """One bin of a feature, now and in training."""
+
+    label: str
+    share: float | None
+    """None without values."""
+    reference: float
+    psi: float
+    """What the bin adds to the PSI."""
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature of a data set compared with the reference."""
+
+    name: str
+    verdict: str
+    """The most severe finding; ``ok`` or ``too_few`` without one."""
+    findings: tuple[str, ...]
+    """What is wrong, of `semconv.FINDINGS`, the most severe first."""
+    psi: float | None
+    """None without values."""
+    psi_noise: float | None
+    """The PSI stays below it in 999 of 1,000 windows of this size without drift."""
+    jensen_shannon: float | None
+    """Distance, base 2, in 0..1."""
+    count: int
+    """Values in bins."""
+    missing: int
+    invalid: int
+    """Values of another type, or infinite ones."""
+    shares: Mapping[str, ShareFigure]
+    """Share, expected share and noise of ``missing``, ``invalid``, ``unseen`` and ``out_of_range`` values."""
+    bins: tuple[BinShare, ...] = ()
+    """All bins; of a category the rare and the unseen values are one bin, ``__other__``."""
+    changes: tuple[BinShare, ...] = ()
+    """Of a feature with a finding the bins that moved most."""
+    direction: str | None = None
+    """Of a number with a finding: whether its values went ``up`` or ``down``."""
+    new_categories: Mapping[str, int] | None = None
+    """The most frequent categories that the reference does not have, with their counts; never of a sensitive column."""
+    invalid_kinds: tuple[str, ...] = ()
+    """What the invalid values are: ``text``, ``boolean``, ``infinite``, ..."""
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the distribution differs from that of the reference."""
+        return semconv.DRIFTED in self.findings
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Sorts the most severe first."""
+        return SEVERITY.get(self.verdict, len(SEVERITY)), -(self.psi or 0.0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A data set compared with a profile. It prints as a table, and shows itself in a notebook."""
+
+    profile_id: str
+    reference_rows: int
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    """The most severe first."""
+    by: By | None = None
+    periods: tuple[Period, ...] = ()
+    """With `by`: the same for the rows of each period, in order."""
+
+    @property
+    def findings(self) -> dict[str, tuple[str, ...]]:
+        """The features with a finding, in the whole data set or in one period."""
+        found = {feature.name: dict.fromkeys(feature.findings) for feature in self.features}
+        for period in self.periods:
+            for feature in period.features:
+                found[feature.name].update(dict.fromkeys(feature.findings))
+        return {name: tuple(sorted(findings, key=SEVERITY.__getitem__)) for name, findings in found.items() if findings}
+
+    @property
+    def since(self) -> dict[str, str]:
+        """The period from which on a feature has findings to the end of the data; periods with too few values aside."""
+        began: dict[str, str] = {}
+        for period in self.periods:
+            for feature in period.features:
+                if feature.findings:
+                    began.setdefault(feature.name, period.label)
+                elif feature.verdict != "too_few":
+                    began.pop(feature.name, None)
+        return began
+
+    def to_frame(self) -> Any:
+        """Returns a pandas DataFrame with a row per feature; with `by`, a row per period and feature."""
+        pandas = _extras.load("pandas", "quality")
+        if not self.periods:
+            return pandas.DataFrame([_row(feature) for feature in self.features])
+        return pandas.DataFrame(
+            [{self.by: period.label, **_row(feature)} for period in self.periods for feature in period.features]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all figures as plain values for JSON."""
+        return {
+            "profile": self.profile_id,
+            "reference_rows": self.reference_rows,
+            "rows": self.rows,
+            "drifted": [feature.name for feature in self.features if feature.drifted],
+            "findings": self.findings,
+            "features": [asdict(feature) for feature in self.features],
+            **({"by": self.by, "since": self.since} if self.by else {}),
+            **(
+                {"periods": [{**asdict(period), "verdict": period.verdict} for period in self.periods]}
+                if self.by
+                else {}
+            ),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the report as one HTML page without scripts."""
+        from otel_ml.quality._report import page
+
+        Path(path).write_text(page(self), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from otel_ml.quality._report import section
+
+        return section(self)
+
+    def __str__(self) -> str:
+        from otel_ml.quality._table import table
+
+        return "\n".join(table(self))
+
+
+def in_order(features: Iterable[FeatureDrift]) -> list[FeatureDrift]:
+    """Sorts the most severe first."""
+    return sorted(features, key=lambda feature: feature.severity)
+
+
+def compare_counts(
+    feature: Feature, window: WindowCounts, threshold: float, *, new: Counter[str], invalid_kinds: tuple[str, ...]
+) -> FeatureDrift:
+    """Judges what was counted of a feature, and says what changed."""
+    judgement = judge(feature.reference, window, psi_limit=threshold)
+    bins = _bins(feature, window)
+    is_wrong = bool(judgement.findings)
+    shown = new.most_common(_NEW_SHOWN) if feature.kind == "category" and not feature.sensitive else []
+    return FeatureDrift(
+        name=feature.name,
+        verdict=judgement.verdict,
+        findings=judgement.findings,
+        psi=judgement.psi,
+        psi_noise=judgement.psi_noise,
+        jensen_shannon=judgement.jensen_shannon,
+        count=int(window.values),
+        missing=int(window.found[semconv.MISSING]),
+        invalid=int(window.found[semconv.INVALID]),
+        shares=judgement.shares,
+        bins=bins,
+        changes=_moved(bins) if is_wrong else (),
+        direction=_direction(bins) if is_wrong and feature.kind == "number" else None,
+        new_categories={line(text, _NEW_LENGTH): count for text, count in shown} or None,
+        invalid_kinds=invalid_kinds if window.found[semconv.INVALID] else (),
+    )
+
+
+def _bins(feature: Feature, window: WindowCounts) -> tuple[BinShare, ...]:
+    labels = feature.labels[:-1] if feature.kind == "category" else feature.labels
+    reference = feature.merge_rest(feature.counts)
+    size = sum(reference) or 1
+    values = window.values
+    parts = psi_parts(window.counts, feature.reference.shares)
+    return tuple(
+        BinShare(label, count / values if values else None, trained / size, part)
+        for label, count, trained, part in zip(labels, window.counts, reference, parts, strict=True)
+    )
+
+
+def _moved(bins: tuple[BinShare, ...]) -> tuple[BinShare, ...]:
+    moved = [found for found in bins if found.share is not None and abs(found.share - found.reference) >= _LEAST_MOVE]
+    return tuple(sorted(moved, key=lambda found: -found.psi)[:_MOVED_SHOWN])
+
+
+def _direction(bins: tuple[BinShare, ...]) -> str | None:
+    """Whether a value now is more often above one of training than below it: the common language effect size."""
+    below, shift = 0.0, 0.0
+    for found in bins:
+        shift += (found.share or 0.0) * (2 * below + found.reference)
+        below += found.reference
+    if not any(found.share for found in bins) or abs(shift - 1) < _LEAST_SHIFT:
+        return None
+    return "up" if shift > 1 else "down"
+
+
+def _row(feature: FeatureDrift) -> dict[str, Any]:
+    missing = feature.shares.get(semconv.MISSING)
+    return {
+        "feature": feature.name,
+        "verdict": feature.verdict,
+        "findings": ", ".join(feature.findings),
+        "psi": feature.psi,
+        "psi_noise": feature.psi_noise,
+        "jensen_shannon": feature.jensen_shannon,
+        "count": feature.count,
+        "missing": feature.missing,
+        "missing_share": None if missing is None else missing.share,
+        "missing_expected": None if missing is None else missing.expected,
+        "invalid": feature.invalid,
+        "direction": feature.direction,
+        "changed": "; ".join(describe(feature)),
+    }
+
+
+def describe(feature: FeatureDrift) -> list[str]:
+    """Says what changed in a feature with a finding, in one sentence each."""
+    if semconv.ABSENT in feature.findings:
+        return ["the data has no such column"]
+    said = []
+    for finding, what in _SAID.items():
+        figure = feature.shares.get(finding)
+        if finding in feature.findings and figure is not None:
+            more = f": {', '.join(feature.invalid_kinds)}" if finding == semconv.INVALID else ""
+            said.append(f"{percent(figure.share)} {what} (training {figure.expected:.1%}){more}")
+    new = feature.new_categories if semconv.UNSEEN_CATEGORIES in feature.findings else None
+    if new:
+        said.append("new: " + ", ".join(f"{text!r} {count:,}" for text, count in new.items()))
+    if feature.direction is not None and {semconv.DRIFTED, semconv.OUT_OF_RANGE}.intersection(feature.findings):
+        said.append(f"values went {feature.direction}")
+    if semconv.DRIFTED in feature.findings:
+        said += [
+            f"{change.label}: {percent(change.share or 0.0)} (training {change.reference:.1%})"
+            for change in feature.changes
+        ]
+    return said
+
+
+_SAID: Final = {
+    semconv.INVALID: "of another type",
+    semconv.MISSING: "missing",
+    semconv.UNSEEN_CATEGORIES: "in new categories",
+    semconv.OUT_OF_RANGE: "outside the range of training",
+}
+
+
+def percent(share: float) -> str:
+    """Returns a share such as ``16.5%``; a share that is not 0 never shows as ``0.0%``."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

@@ -1,0 +1,94 @@
+"""Counts whole data sets against a profile: frames in memory, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from otel_ml.quality._cells import ABSENT
+from otel_ml.quality._drift import DriftScan
+from otel_ml.quality._feature import ProfileError
+from otel_ml.quality._periods import By, holds_moments
+from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality.files import DataFileError, DataFiles
+
+
+def compare_frame(
+    profile: ReferenceProfile, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
+) -> DriftScan:
+    """Counts a frame, or a mapping of column to values.
+
+    Raises:
+        ProfileError: A named column does not exist, the columns differ in length, or it is not clear when a row was.
+    """
+    columns: dict[str, Any] = {str(name): frame[name] for name in frame}
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
+    for name in (score, time):
+        if name is not None and name not in columns:
+            raise ProfileError(f"no column {name!r}; there are {', '.join(columns) or 'none'}")
+    if by is not None and time is None:
+        time = _find_time(columns)
+    scan = DriftScan(profile, by=by)
+    scan.add(
+        columns,
+        lengths.pop() if lengths else 0,
+        output=None if score is None else columns[score],
+        moments=None if time is None else columns[time],
+    )
+    return scan
+
+
+def scan_files(  # noqa: PLR0913
+    profile: ReferenceProfile,
+    files: DataFiles,
+    *,
+    score: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> DriftScan:
+    """Counts files batch by batch in constant memory.
+
+    Args:
+        profile: The reference; it says what the cells of a text file mean.
+        files: The data.
+        score: Column with the model's output.
+        by: Also counts each hour, day or week by itself.
+        time: Column with the moment of each row; it can be left out if only one column holds datetimes.
+        progress: Called after each batch with the rows so far.
+
+    Raises:
+        DataFileError: A file cannot be read, has no rows or no such column.
+        ProfileError: It is not clear when a row was.
+    """
+    for name in (score, time):
+        if name is not None and name not in (*files.names, *files.index):
+            raise DataFileError(f"{files} has no column {name!r}; there are {', '.join(files.names)}")
+    if by is not None and time is None:
+        names = (*files.names, *files.index)
+        time = _find_time(next((batch.columns for batch in files.batches(names)), {}))
+    scan = DriftScan(profile, by=by)
+    # a feature may be what pandas calls the index of this file
+    wanted = [*scan.find_columns((*files.names, *files.index)), *(name for name in (score, time) if name is not None)]
+    for batch in files.batches(wanted):
+        scan.add(
+            batch.columns,
+            batch.rows,
+            output=None if score is None else batch.columns.get(score, ABSENT),
+            moments=None if time is None else batch.columns.get(time),
+        )
+        if progress is not None:
+            progress(scan.rows)
+    if not scan.rows:
+        raise DataFileError(f"{files} has no rows")
+    return scan
+
+
+def _find_time(columns: Mapping[str, Sequence[object]]) -> str:
+    found = [name for name, values in columns.items() if holds_moments(values)]
+    if len(found) != 1:
+        which = f"datetimes are in {', '.join(found)}" if found else "no column holds datetimes"
+        raise ProfileError(f"name the column with the moment of each row: {which}")
+    return found[0]

@@ -1,0 +1,60 @@
+"""A comparison as lines of text, at most 100 characters wide as far as names allow."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from otel_ml import semconv
+from otel_ml._values import line
+from otel_ml.quality._comparison import describe, percent
+
+if TYPE_CHECKING:
+    from otel_ml.quality._comparison import Comparison, FeatureDrift
+
+WIDTH: Final = 100
+_NAME: Final = 24
+_VERDICT: Final = max(map(len, ("verdict", "too_few", *semconv.FINDINGS)))
+
+
+def table(comparison: Comparison) -> Iterator[str]:
+    """Yields the lines: a row per feature, below it what changed; then a row per period."""
+    yield f"{comparison.rows:,} rows against profile {comparison.profile_id} of {comparison.reference_rows:,} rows"
+    names = [line(feature.name) for feature in comparison.features]
+    width = max((_NAME, *map(len, names)))
+    yield (
+        f"  {'feature':<{width}} {'verdict':<{_VERDICT}} {'PSI':>8} {'noise':>8} {'JS':>6} {'values':>11} "
+        f"{'missing':>8} {'training':>9}"
+    )
+    for name, feature in zip(names, comparison.features, strict=True):
+        yield f"  {name:<{width}} {feature.verdict:<{_VERDICT}} {_figures(feature)}"
+        yield from _indented("; ".join(describe(feature)))
+    if comparison.periods:
+        yield from _periods(comparison)
+
+
+def _figures(feature: FeatureDrift) -> str:
+    figures = (feature.psi, feature.psi_noise, feature.jensen_shannon)
+    psi, noise, distance = ("-" if figure is None else f"{figure:.4f}" for figure in figures)
+    missing = feature.shares.get(semconv.MISSING)
+    now, training = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected:.1%}")
+    return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {training:>9}"
+
+
+def _periods(comparison: Comparison) -> Iterator[str]:
+    yield ""
+    yield f"  {comparison.by:<16} {'rows':>11}  {'verdict':<{_VERDICT}}  features"
+    for period in comparison.periods:
+        found = sorted((feature for feature in period.features if feature.findings), key=lambda found: found.severity)
+        names = ", ".join(line(feature.name) for feature in found)
+        shown = textwrap.shorten(names, WIDTH - 47, placeholder=", ...") if len(names) > WIDTH - 47 else names
+        yield f"  {period.label:<16} {period.rows:>11,}  {period.verdict:<{_VERDICT}}  {shown}".rstrip()
+    for name, label in comparison.since.items():
+        yield f"  {line(name)} since {label}"
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(
+        line(text, 4096), WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )

@@ -1,0 +1,167 @@
+"""CSV files: every cell is read as text; what it means is decided later, by the profile or by the whole column."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from otel_ml._values import line
+from otel_ml.quality.files._errors import DataFileError, load_pyarrow
+from otel_ml.quality.files._text_cells import NULLS, TextCells
+
+_BLOCK_BYTES: Final = 8 << 20
+_HEADER_BYTES: Final = 1 << 20
+_DETECTED: Final = ";\t|"
+"""Separators that are found in a header without a comma."""
+_SHOWN: Final = {"\t": "tab"}
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How CSV files are written."""
+
+    separator: str | None = None
+    """None: a comma; without a comma in the header, a semicolon, tab or bar that it has."""
+    encoding: str = "utf-8"
+    nulls: Collection[str] = NULLS
+    """Cells that mean a missing value, unless the profile has a category of that name. An empty cell always does."""
+
+
+class CsvFile:
+    """One CSV file, compressed or not."""
+
+    rows = None
+    """A CSV file does not say how many rows it has."""
+    index = ()
+
+    def __init__(self, path: Path, form: CsvFormat) -> None:
+        self.path = path
+        self._nulls = form.nulls
+        self._encoding = _find_encoding(path, form.encoding)
+        header = self._read_header()
+        self._separator = form.separator or _find_separator(path, header)
+        try:
+            row = next(csv.reader(io.StringIO(header, newline=""), delimiter=self._separator), [])
+        except csv.Error as error:
+            raise DataFileError(f"cannot read the header of {path}: {error}") from None
+        self._width = len(row)
+        self.names = _check_header(path, row, self._separator)
+        """The named columns, in order. A column without a name, such as the index that pandas writes, is left out."""
+        self._places = {name: place for place, name in enumerate(row) if name}
+
+    def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yields the text cells of these columns, with the number of rows."""
+        pyarrow = load_pyarrow()
+        names = [str(place) for place in range(self._width)]
+        text = pyarrow.string()
+        try:
+            with self._open(names, dict.fromkeys(names, text)) as reader:
+                for batch in reader:
+                    found = {name: batch.column(self._places[name]) for name in self.names if name in columns}
+                    yield {name: self._cells(array) for name, array in found.items()}, batch.num_rows
+        except (pyarrow.ArrowInvalid, UnicodeError) as error:
+            self._explain()
+            raise DataFileError(f"cannot read {self.path}: {line(str(error).partition(':')[0])}") from None
+
+    def _cells(self, array: Any) -> TextCells:
+        return TextCells(array, self._nulls, "," if self._separator == ";" else ".")
+
+    def _open(self, names: list[str], types: dict[str, Any]) -> Any:
+        from pyarrow import csv as arrow_csv
+
+        # the streaming reader names its columns after their place: the names in the header were read already
+        return arrow_csv.open_csv(
+            load_pyarrow().input_stream(str(self.path), compression="detect"),
+            read_options=arrow_csv.ReadOptions(
+                block_size=_BLOCK_BYTES, column_names=names, skip_rows_after_names=1, encoding=self._encoding
+            ),
+            parse_options=arrow_csv.ParseOptions(delimiter=self._separator, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+
+    def _read_header(self) -> str:
+        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
+            start = stream.read(_HEADER_BYTES)
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        try:
+            text: str = decoder.decode(start)
+        except UnicodeError:
+            self._explain()
+            raise
+        return text.removeprefix("\ufeff")
+
+    def _explain(self) -> None:
+        """Finds the line that cannot be read.
+
+        Raises:
+            DataFileError: It was found.
+        """
+        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
+            rows = csv.reader(_decoded(self.path, stream, self._encoding), delimiter=getattr(self, "_separator", ","))
+            width = 0
+            try:
+                for row in rows:
+                    width = width or len(row)
+                    if row and len(row) != width:
+                        raise DataFileError(
+                            f"{self.path}, line {rows.line_num}: {len(row)} values, the header has {width} columns"
+                        )
+            except csv.Error as error:
+                raise DataFileError(f"{self.path}, line {rows.line_num + 1}: {error}") from None
+
+
+def _decoded(path: Path, stream: Any, encoding: str) -> Iterator[str]:
+    """Yields the lines of a file; an error of the encoding names the line."""
+    if encoding.startswith("utf-16"):
+        yield from io.TextIOWrapper(stream, encoding, newline="")
+        return
+    for position, raw in enumerate(stream, 1):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeError as error:
+            byte = f" (byte 0x{raw[error.start]:02x})" if isinstance(error, UnicodeDecodeError) else ""
+            advice = "--encoding latin-1" if encoding == "utf-8" else "another --encoding"
+            raise DataFileError(
+                f"{path}, line {position}: not {encoding.upper()} text{byte}: give {advice} or what it is written in"
+            ) from None
+        yield text.removeprefix("\ufeff") if position == 1 else text
+
+
+def _find_encoding(path: Path, encoding: str) -> str:
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise DataFileError(f"there is no encoding {encoding!r}; utf-8, latin-1 and cp1252 are usual") from None
+    with load_pyarrow().input_stream(str(path), compression="detect") as stream:
+        start = stream.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and name == "utf-8" else name
+
+
+def _find_separator(path: Path, header: str) -> str:
+    if path.name.removesuffix(".gz").endswith(".tsv"):
+        return "\t"
+    first = "".join(header.split('"')[::2]) if '"' in header else header  # without what stands in quotes
+    first = first.partition("\n")[0].partition("\r")[0]
+    if "," in first:
+        return ","
+    return max(_DETECTED, key=first.count) if any(char in first for char in _DETECTED) else ","
+
+
+def _check_header(path: Path, row: list[str], separator: str) -> tuple[str, ...]:
+    if not any(row):
+        raise DataFileError(f"{path} has no rows")
+    names = [name for name in row if name]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        places = [str(place + 1) for place, name in enumerate(row) if name == twice]
+        raise DataFileError(f"{path}, line 1: the columns {' and '.join(places)} are both called {twice!r}: rename one")
+    other = next((char for char in f",{_DETECTED}" if char in row[0]), None)
+    if len(row) == 1 and other is not None and other != separator:
+        shown = _SHOWN.get(other, f"'{other}'")
+        raise DataFileError(f"{path} has one column, {row[0]!r}: give --separator {shown}")
+    return tuple(names)

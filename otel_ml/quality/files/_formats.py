@@ -1,0 +1,170 @@
+"""Parquet, Arrow and JSON Lines files as batches of columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from io import BufferedReader, TextIOWrapper
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from otel_ml.quality._cells import ABSENT
+from otel_ml.quality.files._csv import CsvFile, CsvFormat
+from otel_ml.quality.files._errors import DataFileError, load_pyarrow
+
+BATCH_ROWS: Final = 65_536
+_BUFFER_BYTES: Final = 1 << 16
+_JSON_SAMPLE: Final = 1_000
+"""Rows of a JSON Lines file whose names count as its columns."""
+
+
+class DataFile(Protocol):
+    """One open file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, in order."""
+
+    @property
+    def index(self) -> tuple[str, ...]:
+        """What pandas stored as the index of a frame: it can be read, but nobody calls it a column."""
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the file; None if the format does not say."""
+
+    def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yields these columns, as far as the file has them, with the number of rows."""
+
+
+class _ParquetFile:
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self._path = path
+        with parquet.ParquetFile(path) as file:
+            self.names, self.index = _split_index(file.schema_arrow)
+            self.rows: int = file.metadata.num_rows
+
+    def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+        from pyarrow import parquet
+
+        wanted = [name for name in (*self.names, *self.index) if name in columns]
+        with parquet.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
+                yield _values(batch), batch.num_rows
+
+
+class _ArrowFile:
+    """A file of Arrow record batches: Feather, or a stream of them."""
+
+    rows = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open() as reader:
+            self.names, self.index = _split_index(reader.schema)
+
+    def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+        with self._open() as reader:
+            wanted = [place for place, name in enumerate(reader.schema.names) if name in columns]
+            count = getattr(reader, "num_record_batches", None)
+            for batch in reader if count is None else map(reader.get_batch, range(count)):
+                for start in range(0, batch.num_rows, BATCH_ROWS):
+                    part = batch.slice(start, BATCH_ROWS).select(wanted)
+                    yield _values(part), min(BATCH_ROWS, batch.num_rows - start)
+
+    def _open(self) -> Any:
+        pyarrow = load_pyarrow()
+        source = pyarrow.memory_map(str(self._path))
+        try:
+            return pyarrow.ipc.open_file(source)
+        except pyarrow.ArrowInvalid:
+            source.seek(0)
+            return pyarrow.ipc.open_stream(source)
+
+
+class _JsonFile:
+    """One JSON object a line, or an array of objects."""
+
+    rows = None
+    index = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        names: dict[str, None] = {}
+        for _, row in zip(range(_JSON_SAMPLE), self._rows(), strict=False):
+            names.update(dict.fromkeys(row))
+        self.names = tuple(names)
+
+    def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+        held: list[Mapping[str, Any]] = []
+        for row in self._rows():
+            held.append(row)
+            if len(held) == BATCH_ROWS:
+                yield _columns(held, columns), len(held)
+                held = []
+        if held:
+            yield _columns(held, columns), len(held)
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        with load_pyarrow().input_stream(str(self._path), compression="detect") as stream:
+            text = TextIOWrapper(BufferedReader(stream), "utf-8-sig")
+            position = 0
+            try:
+                for position, line in enumerate(text, 1):
+                    if position == 1 and line.lstrip().startswith("["):
+                        yield from map(self._check, json.loads(line + text.read()))
+                    elif line.strip():
+                        yield self._check(json.loads(line), position)
+            except UnicodeError:
+                raise DataFileError(f"{self._path}, line {position + 1}: not UTF-8 text") from None
+            except (ValueError, RecursionError) as error:
+                if isinstance(error, DataFileError):
+                    raise
+                raise DataFileError(f"{self._path}, line {position}: not JSON") from None
+
+    def _check(self, row: object, position: int = 1) -> Mapping[str, Any]:
+        if not isinstance(row, dict):
+            raise DataFileError(f"{self._path}, line {position}: give one JSON object a line, with a value by column")
+        return row
+
+
+def open_file(path: Path, form: CsvFormat) -> DataFile | None:
+    """Opens a file by the end of its name; None if it is of no format that can be read."""
+    name = path.name.lower()
+    for compression in (".gz", ".bz2", ".zst"):
+        name = name.removesuffix(compression)
+    if name.endswith((".csv", ".tsv")):
+        return CsvFile(path, form)
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        return _JsonFile(path)
+    if name.endswith((".parquet", ".pq")):
+        return _ParquetFile(path)
+    return _ArrowFile(path) if name.endswith((".feather", ".arrow", ".ipc")) else None
+
+
+def _split_index(schema: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the columns, and those of pandas' index."""
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    return tuple(name for name in schema.names if name not in index), tuple(
+        name for name in index if name in schema.names
+    )
+
+
+def _values(batch: Any) -> dict[str, Any]:
+    return {name: _column(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+
+
+def _column(array: Any) -> Any:
+    from pyarrow import float64, types
+
+    if types.is_decimal(array.type):
+        array = array.cast(float64())
+    is_plain = types.is_integer(array.type) or types.is_floating(array.type) or types.is_temporal(array.type)
+    return array.to_numpy(zero_copy_only=False) if is_plain else array.to_pylist()
+
+
+def _columns(rows: list[Mapping[str, Any]], columns: Collection[str]) -> dict[str, list[Any]]:
+    found = {name: [row.get(name, ABSENT) for row in rows] for name in columns}
+    return {name: values for name, values in found.items() if any(value is not ABSENT for value in values)}

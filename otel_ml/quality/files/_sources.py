@@ -1,0 +1,88 @@
+"""The files behind what a user names: a file, a folder, or a pattern such as ``june/*.parquet``."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from otel_ml.quality.files._csv import CsvFile, CsvFormat
+from otel_ml.quality.files._errors import DataFileError, load_pyarrow, reading
+from otel_ml.quality.files._formats import DataFile, open_file
+
+_ENDINGS: Final = (".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".feather", ".arrow", ".ipc")
+_COMPRESSED: Final = (".gz", ".bz2", ".zst")
+
+
+class RowBatch(NamedTuple):
+    """Some rows of a file."""
+
+    columns: dict[str, Any]
+    """Values by column: arrays, lists, or the cells of a text file."""
+    rows: int
+
+
+class DataFiles:
+    """One data set in one file or several; opened one after the other.
+
+    Raises:
+        DataFileError: A file is missing or of another kind, damaged, or pyarrow is not installed.
+    """
+
+    def __init__(self, paths: Sequence[Path | str], form: CsvFormat | None = None) -> None:
+        load_pyarrow()
+        self._form = CsvFormat() if form is None else form
+        self.paths = tuple(dict.fromkeys(found for path in paths for found in _find_files(Path(path))))
+        files = [self._open(path) for path in self.paths]
+        self.names = tuple(dict.fromkeys(name for file in files for name in file.names))
+        """All columns, in the order of the files."""
+        self.index = tuple(dict.fromkeys(name for file in files for name in file.index))
+        """What pandas stored as the index of a frame; it is read if it is asked for by name."""
+        self.has_text = any(isinstance(file, CsvFile) for file in files)
+        """Whether there are text files, whose cells have no type."""
+        counts = [file.rows for file in files]
+        self.rows = None if None in counts else sum(count or 0 for count in counts)
+        """Rows of all files; None if a format does not say."""
+
+    def __str__(self) -> str:
+        return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} others"
+
+    def batches(self, columns: Collection[str]) -> Iterator[RowBatch]:
+        """Yields the rows of all files; only these columns, as far as a file has them."""
+        for path in self.paths:
+            file = self._open(path)
+            with reading(path):
+                for values, rows in file.batches(columns):
+                    yield RowBatch(values, rows)
+
+    def _open(self, path: Path) -> DataFile:
+        with reading(path):
+            file = open_file(path, self._form)
+        if file is None:
+            raise DataFileError(
+                f"{path}: give a .parquet, .csv, .tsv, .jsonl or .feather file, or a folder or pattern of them"
+            )
+        return file
+
+
+def _find_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_data(file.relative_to(path))]
+        if not found:
+            raise DataFileError(f"no data file in {path}")
+        return found
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - any pattern
+    found = [file for match in matches for file in _find_files(match)]
+    if not found:
+        raise DataFileError(f"no file {path}")
+    return found
+
+
+def _is_data(path: Path) -> bool:
+    name = path.name.lower()
+    for compression in _COMPRESSED:
+        name = name.removesuffix(compression)
+    return name.endswith(_ENDINGS) and not any(part.startswith((".", "_")) for part in path.parts)
