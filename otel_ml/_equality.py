@@ -14,7 +14,9 @@ import re
 from collections.abc import Collection, Container, Iterable
 from typing import Final
 
-_NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(\.\d{1,15})?", re.ASCII)
+from otel_ml._values import class_text
+
+_NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(\.\d{1,20})?", re.ASCII)
 _BOOLEANS: Final = (
     ("True", "true", "TRUE", "1", "1.0"),
     ("False", "false", "FALSE", "0", "0.0"),
@@ -46,7 +48,8 @@ def spellings(text: str) -> tuple[str, ...]:
         return ()
     fraction = (number[2] or "").rstrip("0").rstrip(".")
     plain = f"{number[1]}{fraction}"
-    others = (plain, *_SAME.get(plain, ()), *(() if fraction else (f"{number[1]}.0",)))
+    more = (class_text(float(text)) or "",) if fraction else (f"{number[1]}.0",)
+    others = (plain, *_SAME.get(plain, ()), *more)
     return tuple(other for other in others if other != text)
 
 
