@@ -13,10 +13,9 @@ from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batches import ROWS_IN_EVENT, FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
 
-ROWS_IN_EVENT = 100
 _REST_LIMIT = 256
 """Bytes of what the body of a batch has beside its rows."""
 

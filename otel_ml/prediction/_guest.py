@@ -125,6 +125,8 @@ class GuestPrediction(SdkSpans, Prediction):
         ids_ = (span_context.trace_id, span_context.span_id, int(span_context.trace_flags))
         self._binding.counts.end()
         _guard.call("prediction.count", self._count, outcome, context)
+        if outcome.rows is not None:
+            self._binding.observers.count_outputs(outcome)
         if outcome.output is not None and outcome.output.rest is not None:
             _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
         for data in _guard.call("prediction.event", events, self._binding.policy, outcome, ids_) or ():

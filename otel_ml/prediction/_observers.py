@@ -9,7 +9,7 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
@@ -35,10 +35,14 @@ class Observers:
 
     def wants(self, outcome: Outcome) -> bool:
         """Whether the monitor or the store takes this prediction."""
-        has_output = outcome.output is not None and outcome.failure is None
-        return (self.monitor is not None and (outcome.features is not None or has_output)) or (
-            self._store is not None and has_output
-        )
+        if self._store is not None and _has_output(outcome):
+            return True
+        return self.monitor is not None and _is_observable(outcome) and not _is_counted(outcome)
+
+    def count_outputs(self, outcome: Outcome) -> None:
+        """Counts the outputs of many rows on the caller's thread, so that a full queue of the worker loses none."""
+        if self.monitor is not None and _has_many_rows(outcome) and _is_observable(outcome):
+            _guard.call("quality.observe", _count_outputs, self.monitor, outcome.output, outcome.rows or 1)
 
     def observe(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
         """Counts the features' bins and logs the prediction to the store; on the worker in own mode.
@@ -49,7 +53,7 @@ class Observers:
         """
         if self.monitor is not None:
             _guard.call("quality.observe", _count_features, self.monitor, outcome)
-        if self._store is not None and outcome.output is not None and outcome.failure is None:
+        if self._store is not None and outcome.output is not None and _has_output(outcome):
             _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
 
     def observe_slice(self, outcome: Outcome, part: Output, start: int, ids: tuple[int, int, int]) -> None:
@@ -62,7 +66,7 @@ class Observers:
             ids: Trace id, span id and trace flags.
         """
         if self.monitor is not None:
-            _guard.call("quality.observe", _count_outputs, self.monitor, part)
+            _guard.call("quality.observe", _count_outputs, self.monitor, part, len(part.classes))
         if self._store is not None:
             _guard.call("ground_truth.log", self._log, self._store, outcome, part, ids, start)
 
@@ -101,15 +105,36 @@ def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
         prediction, score = _result(output, 0)
         monitor.observe_row(features or {}, prediction, score, _unread(features))
         return
-    if isinstance(features, FeatureBatch):
+    if isinstance(features, FeatureBatch) and not features.is_counted:
         monitor.observe_features(features.columns, features.rows, features.unread)
+    if not _has_many_rows(outcome):
+        _count_outputs(monitor, output, outcome.rows or 1)
+
+
+def _has_output(outcome: Outcome) -> bool:
+    return outcome.output is not None and outcome.failure is None
+
+
+def _is_observable(outcome: Outcome) -> bool:
+    """Whether there is something to count in bins."""
+    return outcome.features is not None or _has_output(outcome)
+
+
+def _is_counted(outcome: Outcome) -> bool:
+    """Whether all of it is in the bins already."""
+    features = outcome.features
+    return _has_many_rows(outcome) and (not isinstance(features, FeatureBatch) or features.is_counted)
+
+
+def _has_many_rows(outcome: Outcome) -> bool:
+    """Whether its outputs are counted before the prediction waits for the worker."""
+    return (outcome.rows or 1) > FEW_ROWS
+
+
+def _count_outputs(monitor: FeatureMonitor, output: Output | None, rows: int) -> None:
     if output is None:
-        monitor.observe_outputs(None, None, outcome.rows or 1)
-    else:
-        _count_outputs(monitor, output)
-
-
-def _count_outputs(monitor: FeatureMonitor, output: Output) -> None:
+        monitor.observe_outputs(None, None, rows)
+        return
     pairs = [_result(output, index) for index in range(len(output.classes))]
     monitor.observe_outputs([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(pairs))
 

@@ -85,24 +85,29 @@ class ModelPolicy:
         return open_payload(request, self._columns)
 
     def snapshot(self, features: Any) -> Features | None:
-        """Returns a bounded plain copy of the features.
+        """Returns a bounded plain copy of the features, as `read` reads them."""
+        found = self.read(features)
+        return found.copy(found.rows) if isinstance(found, FeatureBatch) else found
+
+    def read(self, features: Any) -> Features | None:
+        """Returns a bounded plain copy of a row of features; of a batch the columns stay those of the caller.
 
         Other spellings and aliases are replaced by the names of the declared columns. Values without names get the
         names of the profile's or the schema's columns if the numbers agree. If not, it is unknown which values are
         sensitive, and a model with sensitive columns keeps none.
         """
         if self._columns is None:
-            return _features.snapshot(features)
+            return _features.read(features)
         names = self._positions
         if not _features.is_positional(features):
-            return self._checked(_features.snapshot(features, columns=self._columns))
+            return self._checked(_features.read(features, columns=self._columns))
         if names is not None and _features.width(features) == len(names):
-            return _features.snapshot(features, names=names)
+            return _features.read(features, names=names)
         if self.sensitive:
             self.warn_uncertain()
             return None
         self.warn_no_row()
-        return _unread(_features.snapshot(features), self._columns.declared)
+        return _unread(_features.read(features), self._columns.declared)
 
     def known_row(self, features: Any) -> dict[str, object] | None:
         """Returns `snapshot` of a dict of scalars with names seen before, at a tenth of its cost; None for others."""
@@ -111,10 +116,10 @@ class ModelPolicy:
         row = scalar_row(features)
         return None if row is None else self.match(row)
 
-    def slices(self, features: Any, copied: FeatureBatch) -> Iterator[FeatureBatch]:
-        """Yields copies of the rows of a large batch that its first copy does not contain, for counting only."""
-        for part in slices(features, copied):
-            batch = self.snapshot(part)
+    def slices(self, features: Any, first: FeatureBatch) -> Iterator[FeatureBatch]:
+        """Yields the rows of a large batch that were not read yet, for counting only."""
+        for part in slices(features, first):
+            batch = self.read(part)
             if isinstance(batch, FeatureBatch):
                 yield batch
 

@@ -20,9 +20,10 @@ from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KE
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._records import unwrap
+from otel_ml.prediction.boundary._secrets import SECRET_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -384,11 +385,9 @@ class Prediction:
             return
         self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
         if wants:
-            self._features = _guard.call("prediction.features", policy.snapshot, given)
+            self._features = _guard.call("prediction.features", self._read_features, given)
             if policy.is_sensitive:
                 self._secrets = self._find_secrets(request, given)
-            if isinstance(self._features, FeatureBatch):
-                _guard.call("prediction.slices", self._count_slices, given, self._features)
         else:
             policy.warn_undeclared()
 
@@ -397,14 +396,23 @@ class Prediction:
         find = functools.partial(self._binding.policy.secrets, is_whole=given is unwrap(request))
         return _guard.call("prediction.secrets", find, request, self._features) or ()
 
-    def _count_slices(self, given: Any, batch: FeatureBatch) -> None:
-        """Counts the rows and the features of a large batch that its copy does not contain."""
-        if batch.total_columns > len(batch.columns):
-            self._binding.count_omissions("features", batch.total_columns - len(batch.columns))
-        monitor = self._binding.monitor
-        if monitor is not None and batch.total_rows > batch.rows:
-            for part in self._binding.policy.slices(given, batch):
+    def _read_features(self, given: Any) -> Features | None:
+        """Copies a row. Of many rows it counts all and copies the first ones: what waits for the worker stays small."""
+        policy, monitor = self._binding.policy, self._binding.monitor
+        found = policy.read(given)
+        if not isinstance(found, FeatureBatch):
+            return found
+        if found.total_columns > len(found.columns):
+            self._binding.count_omissions("features", found.total_columns - len(found.columns))
+        if found.total_rows <= FEW_ROWS:
+            return found.copy(found.rows)
+        if monitor is not None:
+            monitor.observe_features(found.columns, found.rows, found.unread)
+            for part in policy.slices(given, found):
                 monitor.observe_features(part.columns, part.rows, part.unread)
+        copied = found.copy(SECRET_ROWS if policy.is_sensitive else ROWS_IN_EVENT)
+        copied.is_counted = True
+        return copied
 
     # --- what a mode fills in --------------------------------------------------------------------------------------
 

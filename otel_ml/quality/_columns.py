@@ -1,91 +1,134 @@
-"""Counts a whole column of a batch: as an array, by distinct values, or one by one if types are mixed."""
+"""Counts a whole column of a batch: as an array of numbers, by distinct values, or one by one if types are mixed."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _guard
-from otel_ml._kinds import kind
+from otel_ml._arrays import Distinct, distinct, numbers
+from otel_ml._kinds import kind, sequence
+from otel_ml._missing import is_missing
+from otel_ml._values import cell, plain
 from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Slot
 
 if TYPE_CHECKING:
-    import numpy as np
+    from otel_ml._arrays import Array
 
-    Array = np.ndarray[Any, np.dtype[Any]]
+Read = Callable[[object], object]
 
-_COUNTABLE: Final = frozenset((str, int, bool, type(None)))
-"""Builtin types with a cheap hash. They are not mixed: 1 and True would be counted as one value."""
-_FLOATS: Final = frozenset((float, type(None)))
+_HASHABLE: Final = frozenset((str, int, float, bool, type(None)))
+"""Builtin types with a cheap hash."""
+_NUMERIC: Final = frozenset((int, float, bool))
+"""Types that are not counted together: 1, 1.0 and True would be one value."""
+_NUMBERS: Final = frozenset((float, int, type(None)))
 """Types of a list that is counted as an array: None is missing, as NaN is."""
-_DENSE: Final = 65_536
-"""Whole numbers within a smaller range are counted by a table."""
+_MANY: Final = 500
+"""In more values it is faster to compare them with each edge than to search each among the edges."""
+_FEW_EDGES: Final = 40
 
 
-def count_column(slot: Slot, values: object, rows: int, cells: Cells, invalid: bytearray) -> None:
-    """Adds one column of a batch to the cells and marks rows that break a rule."""
+def count_column(slot: Slot, values: Any, cells: Cells, invalid: bytearray, read: Read | None = None) -> None:
+    """Adds one column of a batch to the cells and marks rows that break a rule.
+
+    Args:
+        slot: The column.
+        values: A list, or a column of numpy, pandas, polars or arrow.
+        cells: Where they are counted.
+        invalid: A byte for each row.
+        read: Returns a value as it is judged; called for each distinct value of what is not a column of numbers.
+    """
+    rows = len(invalid)
     if values is UNREAD:
         return
     if values is ABSENT:
         if cells.count(slot, slot.judge(ABSENT), rows):
             invalid[:] = b"\x01" * rows
         return
-    array = _array(values)
-    plain: Any = values if array is None else array
-    if len(plain) != rows or (array is not None and array.ndim != 1):
+    if len(values) != rows or (kind(values) == "array" and values.ndim != 1):
         cells.violate(slot.index, "shape", rows)
         invalid[:] = b"\x01" * rows
         return
-    if array is not None and array.dtype.kind in "iuf" and slot.edges is not None:
+    array = None
+    if _takes_numbers(slot):
+        array = _listed_numbers(values) if type(values) is list else numbers(values)
+    if array is not None:
         _count_numbers(slot, array, cells, invalid)
-    elif array is not None and array.dtype.kind in "iufb":
-        _count_distinct_array(slot, array, cells, invalid)
+        return
+    known = distinct(values)
+    if known is not None:
+        _count_distinct(slot, known, cells, invalid, read)
     else:
-        _count_list(slot, array.tolist() if array is not None else plain, cells, invalid)
+        listed = sequence(values, rows) if kind(values) else None
+        _count_list(slot, values if listed is None else listed[0], cells, invalid, read)
 
 
-def _array(values: Any) -> Array | None:
-    """Returns the numpy array that the values are or hold; None for other sequences."""
-    family = kind(values)
-    if family == "array":
-        return _as_array(values)
-    if family in {"series", "index"} and hasattr(values, "to_numpy"):
-        return _as_array(_guard.attempt(values.to_numpy))
-    if family == "arrow_array":
-        return _as_array(_guard.attempt(_from_arrow, values))
-    return None
+def read_live(value: object) -> object:
+    """Returns a value as the copy of a single row has it; `UNREAD` for what cannot be read."""
+    found = cell(value)
+    if found is not None or is_missing(value):
+        return found
+    found = plain(value, depth=1, items=0)
+    return UNREAD if found is None else found
 
 
-def _from_arrow(values: Any) -> Any:
-    return values.to_numpy() if kind(values) == "arrow_array" and hasattr(values, "chunks") else values.to_numpy(False)
+def _takes_numbers(slot: Slot) -> bool:
+    """Whether numbers are only compared with edges and bounds."""
+    column = slot.column
+    is_free = slot.feature is None and column is not None and column.domain is None and column.type in ("number", "any")
+    return slot.edges is not None or is_free
 
 
-def _as_array(values: Any) -> Array | None:
+def _listed_numbers(values: list[object]) -> Array | None:
+    """Returns a list of floats, whole numbers and None as an array if numpy is loaded."""
     numpy = sys.modules.get("numpy")
-    return values if numpy is not None and isinstance(values, numpy.ndarray) else None
+    if numpy is None:
+        return None
+    if not _guard.attempt(_NUMBERS.issuperset, map(type, values)):
+        return None
+    found: Array | None = _guard.attempt(lambda: numpy.array(values, dtype=numpy.float64))
+    return found
 
 
 def _count_numbers(slot: Slot, array: Array, cells: Cells, invalid: bytearray) -> None:
     import numpy as np
 
-    floats = array.astype(np.float64, copy=False)
-    finite = np.isfinite(floats)
-    is_finite = bool(finite.all())
-    edges = np.asarray(slot.edges, dtype=np.float64)
-    known = floats if is_finite else floats[finite]
-    found = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
-    for position, count in enumerate(found.tolist()):
-        cells.bins[slot.base + position] += count
-    column = slot.column
-    low, high = (None, None) if column is None else (column.low, column.high)
-    if is_finite and (
-        not len(known) or ((low is None or known.min() >= low) and (high is None or known.max() <= high))
-    ):
+    if not len(array):
         return
-    missing = np.isnan(floats)
-    cells.missing[slot.index] += int(missing.sum())
+    floats = array.astype(np.float64, copy=False)
+    least, greatest = float(floats.min()), float(floats.max())
+    is_finite = greatest - least < np.inf  # also false for NaN
+    edges = slot.edges
+    if edges is not None:
+        counts = _count_bins(edges, floats if is_finite else floats[np.isfinite(floats)])
+        for position, count in enumerate(counts):
+            cells.bins[slot.base + position] += count
+    if is_finite and slot.low <= least and greatest <= slot.high:
+        return
+    _count_exceptions(slot, floats, cells, invalid)
+
+
+def _count_bins(edges: list[float], values: Array) -> list[int]:
+    """Returns how many values lie in each bin, as `bisect_right` finds them one by one."""
+    import numpy as np
+
+    if len(values) < _MANY or len(edges) > _FEW_EDGES:
+        places = np.searchsorted(np.asarray(edges, dtype=np.float64), values, side="right")
+        found: list[int] = np.bincount(places, minlength=len(edges) + 1).tolist()
+        return found
+    above = [len(values), *(int(np.count_nonzero(values >= edge)) for edge in edges), 0]
+    return [above[place] - above[place + 1] for place in range(len(edges) + 1)]
+
+
+def _count_exceptions(slot: Slot, floats: Array, cells: Cells, invalid: bytearray) -> None:
+    """Counts missing numbers and those that break a rule."""
+    import numpy as np
+
+    missing, finite = np.isnan(floats), np.isfinite(floats)
+    cells.missing[slot.index] += int(np.count_nonzero(missing))
+    column = slot.column
     if column is None:
         return
     checks = [("non_finite", ~finite & ~missing)] if column.type == "number" else []
@@ -95,49 +138,45 @@ def _count_numbers(slot: Slot, array: Array, cells: Cells, invalid: bytearray) -
         checks.append(("range_low", finite & (floats < column.low)))
     if column.high is not None:
         checks.append(("range_high", finite & (floats > column.high)))
-    marks = np.frombuffer(invalid, dtype=np.uint8)
     for rule, broken in checks:
         times = int(np.count_nonzero(broken))
         if times:
             cells.violate(slot.index, rule, times)
-            marks |= broken
+            _mark(invalid, broken)
 
 
-def _count_distinct_array(slot: Slot, array: Array, cells: Cells, invalid: bytearray) -> None:
-    import numpy as np
-
-    if array.dtype.kind in "iu" and len(array) and int(array.max()) - int(array.min()) < _DENSE:
-        low = int(array.min())
-        offsets = array.astype(np.int64) - low
-        counts = np.bincount(offsets)
-        distinct, times = (np.flatnonzero(counts) + low).tolist(), counts[counts > 0].tolist()
-    else:
-        values, found = np.unique(array, return_counts=True)
-        distinct, times = values.tolist(), found.tolist()
-    marks = np.frombuffer(invalid, dtype=np.uint8)
-    for value, count in zip(distinct, times, strict=True):
-        if cells.count(slot, slot.judge(value), count):
-            marks |= array == value if value == value else np.isnan(array)  # noqa: PLR0124 - NaN
+def _count_distinct(slot: Slot, found: Distinct, cells: Cells, invalid: bytearray, read: Read | None) -> None:
+    broken = []
+    for place, (value, count) in enumerate(zip(found.values, found.counts, strict=True)):
+        if cells.count(slot, slot.judge(value if read is None else read(value)), count):
+            broken.append(place)
+    if broken:
+        _mark(invalid, found.mask(broken))
 
 
-def _count_list(slot: Slot, values: Sequence[object], cells: Cells, invalid: bytearray) -> None:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and slot.edges is not None and _guard.attempt(_FLOATS.issuperset, map(type, values)):
-        _count_numbers(slot, numpy.array(values, dtype=numpy.float64), cells, invalid)
-    elif _guard.attempt(_is_countable, values):
-        broken = {value for value, count in Counter(values).items() if cells.count(slot, slot.judge(value), count)}
+def _count_list(slot: Slot, values: Sequence[object], cells: Cells, invalid: bytearray, read: Read | None) -> None:
+    judge = slot.judge if read is None else lambda value: slot.judge(read(value))
+    if _guard.attempt(_is_countable, values):
+        broken = {value for value, count in Counter(values).items() if cells.count(slot, judge(value), count)}
         if broken:
-            _mark(invalid, [value in broken for value in values])
+            _mark_each(invalid, [value in broken for value in values])
     else:
-        _mark(invalid, [cells.count(slot, slot.judge(value)) for value in values])
+        _mark_each(invalid, [cells.count(slot, judge(value)) for value in values])
 
 
 def _is_countable(values: Sequence[object]) -> bool:
     types = set(map(type, values))
-    return len(types - {type(None)}) <= 1 and types <= _COUNTABLE
+    return len(types & _NUMERIC) <= 1 and types <= _HASHABLE
 
 
-def _mark(invalid: bytearray, broken: Sequence[bool]) -> None:
+def _mark(invalid: bytearray, broken: Array) -> None:
+    import numpy as np
+
+    marks = np.frombuffer(invalid, dtype=np.uint8)
+    marks |= broken
+
+
+def _mark_each(invalid: bytearray, broken: Sequence[bool]) -> None:
     for position, is_broken in enumerate(broken):
         if is_broken:
             invalid[position] = 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 from otel_ml import _guard, _process
 from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Layout, Slot
 from otel_ml.quality._column_names import ColumnNames
-from otel_ml.quality._columns import count_column
+from otel_ml.quality._columns import Read, count_column, read_live
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._schema import Schema
 
@@ -131,24 +131,32 @@ class FeatureMonitor:
     def observe_features(
         self, columns: Mapping[str, Sequence[object]], rows: int, unread: Collection[str] = ()
     ) -> None:
-        """Counts the features of some rows of a batch, without their outputs and the columns that were not read."""
-        self._count_columns(columns, rows, unread)
+        """Counts the features of some rows of a batch, without their outputs and the columns that were not read.
+
+        The columns may be those of the caller: they are not changed, and nothing of them is kept.
+        """
+        self._count_columns(columns, rows, unread, read_live)
 
     @_guard.guarded("quality.observe_outputs")
     def observe_outputs(self, predictions: Sequence[object] | None, scores: Sequence[object] | None, rows: int) -> None:
         """Counts the outputs of some rows of a batch, without their features."""
         self._count_outputs(predictions, scores, rows)
 
-    def _count_columns(self, columns: Mapping[str, Sequence[object]], rows: int, unread: Collection[str] = ()) -> None:
+    def _count_columns(
+        self,
+        columns: Mapping[str, Sequence[object]],
+        rows: int,
+        unread: Collection[str] = (),
+        read: Read | None = None,
+    ) -> None:
         if rows <= 0 or not columns:
             return
         found: Mapping[str, Any] = {**columns, **dict.fromkeys(unread, UNREAD)} if unread else columns
         fresh = Cells(self.layout)
         invalid = bytearray(rows)
         for slot in self.layout.slots:
-            _guard.call(
-                "quality.observe_column", count_column, slot, found.get(slot.name, ABSENT), rows, fresh, invalid
-            )
+            values = found.get(slot.name, ABSENT)
+            _guard.call("quality.observe_column", count_column, slot, values, fresh, invalid, read)
         extra = len(found) - sum(slot.name in found for slot in self.layout.slots) - self._is_cut(found)
         if self.layout.closed and extra:
             fresh.violate(self.layout.extra, "extra_column", extra * rows)
@@ -162,7 +170,7 @@ class FeatureMonitor:
             return
         fresh = Cells(self.layout)
         values = _select_outputs(output, predictions, scores)
-        count_column(output, ABSENT if values is None else values, rows, fresh, bytearray(rows))
+        count_column(output, ABSENT if values is None else values, fresh, bytearray(rows))
         self.cells.add(fresh)
 
     def _reset_after_fork(self) -> None:
@@ -180,4 +188,6 @@ def _select_output(output: Slot, prediction: object, score: object) -> object:
 def _select_outputs(
     output: Slot, predictions: Sequence[object] | None, scores: Sequence[object] | None
 ) -> Sequence[object] | None:
+    if type(predictions) is list and type(scores) is list:
+        return [_select_output(output, *pair) for pair in zip(predictions, scores, strict=True)]
     return predictions if output.edges is None or scores is None else scores

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any
 
+from otel_ml._arrays import COLUMNS, NUMBERS, rows_of
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._missing import is_missing
@@ -23,18 +24,19 @@ from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, fin
 from otel_ml.quality import ColumnNames
 
 ROW_LIMIT = 10_000
-"""Rows kept of a batch."""
+"""Rows of a batch that are read at once."""
 CELL_LIMIT = 1_000_000
-"""Values kept of a batch: a wide one keeps fewer rows."""
-_FEW_ROWS = 64
+"""Values of a batch that are read at once: of a wide one fewer rows."""
+ROWS_IN_EVENT = 100
+"""Rows of a batch that its event has at most."""
+FEW_ROWS = 64
+"""Rows that are copied as a whole and left to the worker."""
 _POINTER = 8
 _NESTED_DEPTH = 3
 _PLAIN = frozenset({str, int, float, bool, list, type(None)})
 _VALUES_SIZED = 32
 """Values of a column whose size is read."""
-NUMBERS = frozenset("iuf")
-"""Kinds of numpy types that are counted as arrays."""
-_COLUMNS = frozenset({"array", "tensor", "series", "index", "polars_series", "arrow_array"})
+_COLUMNS = COLUMNS | {"tensor"}
 SHAPED = frozenset({"array", "tensor", "shaped"})
 """Kinds of values with a shape of any number of dimensions."""
 
@@ -44,15 +46,33 @@ class FeatureBatch:
     """The features of many predictions made in one call, by column."""
 
     columns: dict[str, Any]
-    """Plain scalars, one list a feature, each as long as `rows`; in many rows an own numpy array of numbers instead."""
+    """One column a feature, each as long as `rows`: of the caller's as `read_batch` returns them, or of ours as `copy`
+    does: lists of plain scalars, and numpy arrays of numbers."""
     rows: int
-    """Rows kept: the first ones."""
+    """Rows read: the first ones."""
     total_rows: int
     """Rows of the input."""
     total_columns: int = 0
     """Features of the input."""
     unread: frozenset[str] = frozenset()
     """Columns with values that were not read."""
+    is_counted: bool = False
+    """Whether its rows are in the bins already."""
+
+    def copy(self, rows: int) -> FeatureBatch:
+        """Returns plain copies of the first rows; no object of the caller's is kept."""
+        kept = min(rows, self.rows)
+        columns: dict[str, Any] = {}
+        unread = set(self.unread)
+        for name, column in self.columns.items():
+            columns[name], is_read = _copy_column(column, kept)
+            if not is_read:
+                unread.add(name)
+        return replace(self, columns=columns, rows=kept, unread=frozenset(unread))
+
+    def has_unread_values(self) -> bool:
+        """Whether a value cannot be read, such as a nested one."""
+        return bool(self.unread) or not all(_copy_column(column, self.rows)[1] for column in self.columns.values())
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
@@ -85,19 +105,21 @@ Features = dict[str, object] | FeatureBatch
 
 
 def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch | None:
-    """Copies the values of a mapping if they are equally long columns of scalars; None if not."""
+    """Reads the values of a mapping if they are equally long columns of scalars; None if not."""
     rows = common_length([value for _, value in items])
     return None if rows is None else _batch(items, rows, total)
 
 
 def has_default_names(features: Any, family: str) -> bool:
     """Whether a frame or a Series has only the names that its library gives to data without names. May raise."""
-    if family == "series":
-        names, pattern = features.index[: FEATURE_LIMIT + 1].tolist(), None
-    elif family == "pandas":
-        names, pattern = features.columns[: FEATURE_LIMIT + 1].tolist(), None
+    pattern = None if family != "polars" else "column_{}"
+    if family == "polars":
+        names = list(features.columns)[: FEATURE_LIMIT + 1]
     else:
-        names, pattern = list(features.columns)[: FEATURE_LIMIT + 1] if family == "polars" else [None], "column_{}"
+        index = features.columns if family == "pandas" else features.index
+        if type(index.dtype).__name__ == "StringDtype":  # to list its texts costs as much as to count a column
+            return not len(index)
+        names = index[: FEATURE_LIMIT + 1].tolist()
     return all(
         type(name) is int and name == position if pattern is None else name == pattern.format(position)
         for position, name in enumerate(names)
@@ -105,7 +127,7 @@ def has_default_names(features: Any, family: str) -> bool:
 
 
 def frame_to_batch(frame: Any, family: str, names: Sequence[str] | None = None) -> FeatureBatch:
-    """Copies a frame of pandas, polars or arrow. May raise, as its methods may.
+    """Reads a frame of pandas, polars or arrow. May raise, as its methods may.
 
     Args:
         frame: The frame.
@@ -117,10 +139,10 @@ def frame_to_batch(frame: Any, family: str, names: Sequence[str] | None = None) 
     items: list[tuple[Any, Any]]
     if family == "pandas":
         part = frame.iloc[:kept, :FEATURE_LIMIT]
-        block = attempt(_block, part) if rows > _FEW_ROWS else None
+        block = attempt(_block, part) if rows > FEW_ROWS else None
         if block is not None:
             items = list(zip(part.columns.tolist(), block, strict=True))
-        elif rows <= _FEW_ROWS:  # a Series for each column costs more than the values
+        elif rows <= FEW_ROWS:  # a Series for each column costs more than the values
             columns = part.to_numpy(dtype=object).T.tolist()
             items = list(zip(part.columns.tolist(), columns, strict=True))
         else:
@@ -135,31 +157,31 @@ def frame_to_batch(frame: Any, family: str, names: Sequence[str] | None = None) 
 
 
 def structured_to_batch(array: Any) -> FeatureBatch:
-    """Copies a structured numpy array, whose fields have names. May raise, as its methods may."""
+    """Reads a structured numpy array, whose fields have names. May raise, as its methods may."""
     names = array.dtype.names
     kept = rows_kept(len(names))
     return _batch([(name, array[name][:kept]) for name in names[:FEATURE_LIMIT]], len(array), len(names))
 
 
 def array_to_batch(array: Any, names: Sequence[str] | None) -> FeatureBatch | None:
-    """Copies a two-dimensional array of many rows of numbers; None for any other, which is read row by row."""
+    """Reads a two-dimensional array of many rows of numbers; None for any other, which is read row by row."""
     rows, width = first_dimension(array) or 0, array_width(array)
-    if rows <= _FEW_ROWS or array.dtype.kind not in NUMBERS:
+    if rows <= FEW_ROWS or array.dtype.kind not in NUMBERS:
         return None
     block = array[: rows_kept(width), :FEATURE_LIMIT].T.copy()
     return _batch(list(zip(positional_names(names, len(block)), block, strict=True)), rows, width)
 
 
 def _block(part: Any) -> Any:
-    """Returns the columns of a pandas frame as the rows of one array if all are numbers of one type."""
+    """Returns the columns of a pandas frame as the rows of one array, a view, if all are numbers of one type."""
     block = part.to_numpy() if len(set(part.dtypes)) == 1 else None
-    return None if block is None or block.dtype.kind not in NUMBERS else block.T.copy()
+    return None if block is None or block.dtype.kind not in NUMBERS else block.T
 
 
 def rows_to_batch(
     items: list[Any], total: int, names: Sequence[str] | None, wide: int, columns: ColumnNames | None = None
 ) -> FeatureBatch | None:
-    """Copies a list of rows, which are sequences or records; None if their values are rows again.
+    """Reads a list of rows, which are sequences or records; None if their values are rows again.
 
     Args:
         items: The rows.
@@ -254,22 +276,36 @@ def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBa
     unread: list[str] = []
     for position, (key, value) in enumerate(items):
         name = feature_name(key, position, columns)
-        array = attempt(number_array, value, kept) if kept > _FEW_ROWS else None
-        if array is not None:
-            columns[name] = array.copy()
-            continue
-        found = sequence(value, kept)
-        given = column = found[0] if found is not None else []
-        if not attempt(KEPT_AS_THEY_ARE.issuperset, map(type, given)):
-            column = [cell(value) for value in given]
-        if found is None or (column is not given and _has_unread(given, column)):
+        column = _view(value, kept)
+        columns[name] = [None] * kept if column is None else column
+        if column is None:
             unread.append(name)
-        if len(column) < kept:
-            column = column + [None] * (kept - len(column))
-        columns[name] = column
     if total > len(columns):
         warn_cut(total)
     return FeatureBatch(columns, kept, rows, total, frozenset(unread))
+
+
+def _view(value: Any, rows: int) -> Any:
+    """Returns the first values of a column, not copied if it is one of a known library; None if it cannot be read."""
+    if kind(value) in COLUMNS:
+        part = attempt(rows_of, value, 0, rows)
+        if part is not None and attempt(len, part) == rows and (kind(value) != "array" or part.ndim == 1):
+            return part
+    found = sequence(value, rows)
+    return None if found is None else found[0] + [None] * (rows - len(found[0]))
+
+
+def _copy_column(column: Any, rows: int) -> tuple[Any, bool]:
+    """Returns the first values as plain ones, and whether all of them were read."""
+    array = None if type(column) is list else attempt(_number_array, column, rows)
+    if array is not None:
+        return array.copy(), True
+    found = sequence(column, rows)
+    given = found[0] if found is not None else [None] * rows
+    if attempt(KEPT_AS_THEY_ARE.issuperset, map(type, given)):
+        return given, True
+    copied: list[object] = [cell(value) for value in given]
+    return copied, not _has_unread(given, copied)
 
 
 def _has_unread(given: list[Any], copied: list[object]) -> bool:
@@ -279,13 +315,13 @@ def _has_unread(given: list[Any], copied: list[object]) -> bool:
     )
 
 
-def number_array(values: Any, count: int) -> Any:
-    """Returns the first values of an array or a Series of numbers as an array, which may be a view. May raise."""
-    family = kind(values)
-    if family not in ("array", "series"):
+def _number_array(column: Any, rows: int) -> Any:
+    """Returns the first values of a numpy array or a Series of numbers as an array, a view. May raise."""
+    family = kind(column)
+    if rows <= FEW_ROWS or family not in ("array", "series"):
         return None
-    part = values[:count] if family == "array" else values.iloc[:count].to_numpy()
-    return part if part.dtype.kind in NUMBERS and part.ndim == 1 and len(part) == count else None
+    part = column[:rows] if family == "array" else column.iloc[:rows].to_numpy()
+    return part if part.dtype.kind in NUMBERS else None
 
 
 def rows_kept(width: int) -> int:

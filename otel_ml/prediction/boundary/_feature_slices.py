@@ -1,4 +1,4 @@
-"""Reads the rows of a large batch beyond those that are copied, in slices, while the caller waits."""
+"""Reads the rows of a large batch beyond those that were read at once, in slices, while the caller waits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _BY_SLICE = frozenset({"polars", "arrow", "polars_series", "arrow_array"})
 _BY_INDEX = frozenset({"array", "tensor", "index"})
 
 
-def slices(features: Any, copied: FeatureBatch) -> Iterator[Any]:
-    """Yields the rows that the copy does not contain, as batches of the same kind and size."""
+def slices(features: Any, read: FeatureBatch) -> Iterator[Any]:
+    """Yields the rows that were not read yet, as batches of the same kind and size."""
     found = None if kind(features) else pairs(features, FEATURE_LIMIT)
-    for first in range(copied.rows, copied.total_rows, max(1, copied.rows)):
-        last = min(first + copied.rows, copied.total_rows)
+    for first in range(read.rows, read.total_rows, max(1, read.rows)):
+        last = min(first + read.rows, read.total_rows)
         if found is None:
             yield _part(features, first, last)
         else:

@@ -76,7 +76,15 @@ def width(features: object) -> int | None:
 def snapshot(
     features: object, *, names: Sequence[str] | None = None, columns: ColumnNames | None = None
 ) -> Features | None:
-    """Copies what came in as one row or as a batch of rows; no object of the caller's is kept.
+    """Copies what came in as one row or as a batch of rows, as `read` reads it; no object of the caller's is kept."""
+    found = read(features, names=names, columns=columns)
+    return found.copy(ROW_LIMIT) if isinstance(found, FeatureBatch) else found
+
+
+def read(
+    features: object, *, names: Sequence[str] | None = None, columns: ColumnNames | None = None
+) -> Features | None:
+    """Copies what came in as one row; of a batch of rows the columns stay those of the caller.
 
     A mapping, an object with attributes, a Series or a one-dimensional array is a row; a frame, a two-dimensional
     array, a list of rows and a mapping of equally long columns are a batch; a scalar is the feature ``value``. None for

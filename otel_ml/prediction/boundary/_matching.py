@@ -50,7 +50,7 @@ def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> Fea
         places = _places(((name, name) for name in batch.columns if "." in name), plan.absent, columns)
         names.update({found[0]: name for name, found in places.items() if len(found) == 1})
         unread |= {name for name, found in places.items() if len(found) > 1}
-        if batch.unread or batch.total_columns > len(batch.columns):
+        if batch.total_columns > len(batch.columns) or batch.has_unread_values():
             unread |= plan.absent
         listed = sequence(given, 1)
         unread |= unread_columns(listed[0][0], plan.absent) if listed is not None and listed[0] else frozenset()

@@ -113,6 +113,8 @@ class OwnPrediction(Prediction):
         sampled = bool(ids[2] & 1)
         drawn = ids if sampled and binding.exemplars else None
         self._count(cells, outcome, drawn)
+        if outcome.rows is not None:
+            binding.observers.count_outputs(outcome)
         for start, part in self._slices(outcome):
             self._count_rows(cells, part, outcome, drawn)
             binding.observers.observe_slice(outcome, part, start, ids)
