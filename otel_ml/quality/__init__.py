@@ -5,15 +5,15 @@ from __future__ import annotations
 from otel_ml._distances import jensen_shannon_distance, psi, psi_noise
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
-from otel_ml.quality._comparison import BinShare, Comparison, FeatureDrift
 from otel_ml.quality._data_sets import scan_files
 from otel_ml.quality._drift import DriftScan
 from otel_ml.quality._feature import Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
-from otel_ml.quality._periods import Period
 from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Column, Schema
+from otel_ml.quality.comparison import BinShare, Comparison, FeatureDrift, Period
 from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingData, read_training
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "FeatureInstruments",
     "FeatureMonitor",
     "Period",
+    "ProfileContent",
     "ProfileError",
     "ReferenceProfile",
     "Schema",

@@ -14,7 +14,7 @@ from otel_ml._missing import is_missing
 from otel_ml._verdicts import WindowCounts
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._feature import Feature
-from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Column, Schema
 
 ABSENT: Final = object()
@@ -79,7 +79,7 @@ class Slot:
 class Layout:
     """The columns of profile and schema, the important ones first, and the output."""
 
-    def __init__(self, profile: ReferenceProfile | None, schema: Schema | None) -> None:
+    def __init__(self, profile: ProfileContent | None, schema: Schema | None) -> None:
         columns = _columns_by_name(profile, schema)
         features = {feature.name: feature for feature in profile.features} if profile is not None else {}
         sensitive = frozenset() if schema is None else frozenset(map(column_key, schema.sensitive))
@@ -171,7 +171,7 @@ class Cells:
         self.invalid = 0
 
 
-def _columns_by_name(profile: ReferenceProfile | None, schema: Schema | None) -> Mapping[str, Column]:
+def _columns_by_name(profile: ProfileContent | None, schema: Schema | None) -> Mapping[str, Column]:
     """Returns the columns of the schema under the names of the profile, if those differ in form only."""
     declared = {column.name: column for column in schema.columns} if schema is not None else {}
     known = ColumnNames(() if profile is None else (*profile.columns, *(feature.name for feature in profile.features)))

@@ -8,13 +8,13 @@ from typing import Any
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._drift import DriftScan
 from otel_ml.quality._feature import ProfileError
-from otel_ml.quality._periods import By, holds_moments
-from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._profile_content import ProfileContent
+from otel_ml.quality.comparison import By, holds_moments
 from otel_ml.quality.files import DataFileError, DataFiles
 
 
 def compare_frame(
-    profile: ReferenceProfile, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
+    profile: ProfileContent, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
 ) -> DriftScan:
     """Counts a frame, or a mapping of column to values.
 
@@ -41,7 +41,7 @@ def compare_frame(
 
 
 def scan_files(  # noqa: PLR0913
-    profile: ReferenceProfile,
+    profile: ProfileContent,
     files: DataFiles,
     *,
     score: str | None = None,

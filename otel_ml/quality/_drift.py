@@ -12,10 +12,9 @@ from otel_ml._values import class_text
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._cells import ABSENT, Cells, Slot
 from otel_ml.quality._columns import count_column
-from otel_ml.quality._comparison import Comparison, FeatureDrift, compare_counts, in_order
 from otel_ml.quality._monitor import FeatureMonitor
-from otel_ml.quality._periods import By, Period, split, take
-from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._profile_content import ProfileContent
+from otel_ml.quality.comparison import By, Comparison, FeatureDrift, Period, compare_counts, in_order, split, take
 from otel_ml.quality.files import NumberCells, TextCells
 
 _UNSEEN_KEPT: Final = 2_000
@@ -31,7 +30,7 @@ class DriftScan:
         by: Also counts the rows of each day, week or hour by themselves, if `add` gets their moments.
     """
 
-    def __init__(self, profile: ReferenceProfile, *, by: By | None = None) -> None:
+    def __init__(self, profile: ProfileContent, *, by: By | None = None) -> None:
         self.profile = profile
         self.rows = 0
         monitor = FeatureMonitor({}, profile=profile)

@@ -11,7 +11,7 @@ from otel_ml import _guard, _process
 from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Layout, Slot
 from otel_ml.quality._column_names import ColumnNames
 from otel_ml.quality._columns import Read, count_column, read_live
-from otel_ml.quality._profile import ReferenceProfile
+from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Schema
 
 _CUT: Final = "__truncated__"
@@ -25,7 +25,7 @@ class FeatureMonitor:
     """
 
     def __init__(
-        self, identity: Mapping[str, str], *, profile: ReferenceProfile | None, schema: Schema | None = None
+        self, identity: Mapping[str, str], *, profile: ProfileContent | None, schema: Schema | None = None
     ) -> None:
         self.identity = dict(identity)
         """``ml.model.name``, ``ml.model.version`` and ``ml.model.role``."""

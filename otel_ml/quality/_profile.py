@@ -20,8 +20,7 @@ from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
 
 if TYPE_CHECKING:
-    from otel_ml.quality._comparison import Comparison
-    from otel_ml.quality._periods import By
+    from otel_ml.quality.comparison import By, Comparison
 
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 3

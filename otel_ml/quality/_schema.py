@@ -15,7 +15,7 @@ from otel_ml.quality._feature import ProfileError, digest
 
 if TYPE_CHECKING:
     from otel_ml.quality._feature import Feature
-    from otel_ml.quality._profile import ReferenceProfile
+    from otel_ml.quality._profile_content import ProfileContent
 
 Rule = Literal[
     "missing_column", "extra_column", "type", "null", "non_finite", "range_low", "range_high", "domain", "shape"
@@ -138,7 +138,7 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @classmethod
-    def from_profile(cls, profile: ReferenceProfile, *, closed: bool = False) -> Schema:
+    def from_profile(cls, profile: ProfileContent, *, closed: bool = False) -> Schema:
         """Returns the types, ranges and categories of the reference; null is allowed where it had missing values."""
         return cls([_column(feature) for feature in profile.features], closed=closed, sensitive=profile.sensitive)
 

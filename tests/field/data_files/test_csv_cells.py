@@ -100,23 +100,23 @@ def lines(path: Path, cells: Iterable[object]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("late", "kind"),
+    ("late", "kinds"),
     [
-        ([""] * 190_000 + ["late"] * 10_000, "category"),
-        (["1"] * 190_000 + ["1.5"] * 10_000, "category"),
-        ([str(place % 999) for place in range(190_000)] + ["unknown"], "number"),
+        ([""] * 190_000 + ["late"] * 10_000, {type(None), str}),
+        (["1"] * 190_000 + ["1.5"] * 10_000, {float}),
+        ([str(place % 999) for place in range(190_000)] + ["unknown"], {float}),
     ],
     ids=["text after empty cells", "fractions after whole numbers", "one text after numbers"],
 )
-def test_late_cells_count_as_much_as_early_ones(tmp_path: Path, late: list[str], kind: str) -> None:
+def test_late_cells_count_as_much_as_early_ones(tmp_path: Path, late: list[str], kinds: set[type]) -> None:
     """A file of several blocks is read as a small one: no cell decides about those after it."""
     path = lines(tmp_path / "late.csv", late)
     assert path.stat().st_size > 8 << 20
     files = DataFiles([path])
-    profile = ReferenceProfile.fit(read_training(files, ["c"]).columns)
-    drift = compare(profile, path)
+    column = read_training(files, ["c"]).columns["c"]
+    drift = compare(ReferenceProfile.fit({"c": column}), path)
 
-    assert (profile.features[0].kind, drift.findings) == (kind, ())
+    assert ({type(value) for value in np.asarray(column).tolist()}, drift.findings) == (kinds, ())
     assert drift.count + drift.missing + drift.invalid == len(late)
 
 

@@ -1,23 +1,17 @@
-"""The comparison of a data set with a profile: a verdict per feature, and what changed."""
+"""One feature of a data set compared with the reference: its verdict, and what changed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from otel_ml import _extras, semconv
+from otel_ml import semconv
 from otel_ml._distances import psi_parts
 from otel_ml._values import line
 from otel_ml._verdicts import ShareFigure, WindowCounts, judge
 from otel_ml.quality._feature import Feature
-
-if TYPE_CHECKING:
-    import os
-
-    from otel_ml.quality._periods import By, Period
 
 SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
 _NEW_SHOWN: Final = 5
@@ -85,83 +79,6 @@ class FeatureDrift:
         return SEVERITY.get(self.verdict, len(SEVERITY)), -(self.psi or 0.0)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A data set compared with a profile. It prints as a table, and shows itself in a notebook."""
-
-    profile_id: str
-    reference_rows: int
-    rows: int
-    features: tuple[FeatureDrift, ...]
-    """The most severe first."""
-    by: By | None = None
-    periods: tuple[Period, ...] = ()
-    """With `by`: the same for the rows of each period, in order."""
-
-    @property
-    def findings(self) -> dict[str, tuple[str, ...]]:
-        """The features with a finding, in the whole data set or in one period."""
-        found = {feature.name: dict.fromkeys(feature.findings) for feature in self.features}
-        for period in self.periods:
-            for feature in period.features:
-                found[feature.name].update(dict.fromkeys(feature.findings))
-        return {name: tuple(sorted(findings, key=SEVERITY.__getitem__)) for name, findings in found.items() if findings}
-
-    @property
-    def since(self) -> dict[str, str]:
-        """The period from which on a feature has findings to the end of the data; periods with too few values aside."""
-        began: dict[str, str] = {}
-        for period in self.periods:
-            for feature in period.features:
-                if feature.findings:
-                    began.setdefault(feature.name, period.label)
-                elif feature.verdict != "too_few":
-                    began.pop(feature.name, None)
-        return began
-
-    def to_frame(self) -> Any:
-        """Returns a pandas DataFrame with a row per feature; with `by`, a row per period and feature."""
-        pandas = _extras.load("pandas", "quality")
-        if not self.periods:
-            return pandas.DataFrame([_row(feature) for feature in self.features])
-        return pandas.DataFrame(
-            [{self.by: period.label, **_row(feature)} for period in self.periods for feature in period.features]
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns all figures as plain values for JSON."""
-        return {
-            "profile": self.profile_id,
-            "reference_rows": self.reference_rows,
-            "rows": self.rows,
-            "drifted": [feature.name for feature in self.features if feature.drifted],
-            "findings": self.findings,
-            "features": [asdict(feature) for feature in self.features],
-            **({"by": self.by, "since": self.since} if self.by else {}),
-            **(
-                {"periods": [{**asdict(period), "verdict": period.verdict} for period in self.periods]}
-                if self.by
-                else {}
-            ),
-        }
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the report as one HTML page without scripts."""
-        from otel_ml.quality._report import page
-
-        Path(path).write_text(page(self), encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        from otel_ml.quality._report import section
-
-        return section(self)
-
-    def __str__(self) -> str:
-        from otel_ml.quality._table import table
-
-        return "\n".join(table(self))
-
-
 def in_order(features: Iterable[FeatureDrift]) -> list[FeatureDrift]:
     """Sorts the most severe first."""
     return sorted(features, key=lambda feature: feature.severity)
@@ -220,25 +137,6 @@ def _direction(bins: tuple[BinShare, ...]) -> str | None:
     if not any(found.share for found in bins) or abs(shift - 1) < _LEAST_SHIFT:
         return None
     return "up" if shift > 1 else "down"
-
-
-def _row(feature: FeatureDrift) -> dict[str, Any]:
-    missing = feature.shares.get(semconv.MISSING)
-    return {
-        "feature": feature.name,
-        "verdict": feature.verdict,
-        "findings": ", ".join(feature.findings),
-        "psi": feature.psi,
-        "psi_noise": feature.psi_noise,
-        "jensen_shannon": feature.jensen_shannon,
-        "count": feature.count,
-        "missing": feature.missing,
-        "missing_share": None if missing is None else missing.share,
-        "missing_expected": None if missing is None else missing.expected,
-        "invalid": feature.invalid,
-        "direction": feature.direction,
-        "changed": "; ".join(describe(feature)),
-    }
 
 
 def describe(feature: FeatureDrift) -> list[str]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from otel_ml import semconv
 from otel_ml._values import line
-from otel_ml.quality._comparison import describe, percent
-
-if TYPE_CHECKING:
-    from otel_ml.quality._comparison import Comparison, FeatureDrift
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, percent
+from otel_ml.quality.comparison._findings import Findings
 
 WIDTH: Final = 100
 _NAME: Final = 24
 _VERDICT: Final = max(map(len, ("verdict", "too_few", *semconv.FINDINGS)))
 
 
-def table(comparison: Comparison) -> Iterator[str]:
+def table(comparison: Findings) -> Iterator[str]:
     """Yields the lines: a row per feature, below it what changed; then a row per period."""
     yield f"{comparison.rows:,} rows against profile {comparison.profile_id} of {comparison.reference_rows:,} rows"
     names = [line(feature.name) for feature in comparison.features]
@@ -42,7 +40,7 @@ def _figures(feature: FeatureDrift) -> str:
     return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {training:>9}"
 
 
-def _periods(comparison: Comparison) -> Iterator[str]:
+def _periods(comparison: Findings) -> Iterator[str]:
     yield ""
     yield f"  {comparison.by:<16} {'rows':>11}  {'verdict':<{_VERDICT}}  features"
     for period in comparison.periods:

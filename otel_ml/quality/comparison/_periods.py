@@ -10,12 +10,11 @@ from otel_ml._missing import is_missing
 from otel_ml._verdicts import OK
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._feature import ProfileError
+from otel_ml.quality.comparison._feature_drift import FeatureDrift
 from otel_ml.quality.files import TextCells
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from otel_ml.quality._comparison import FeatureDrift
 
     Array = np.ndarray[Any, np.dtype[Any]]
 

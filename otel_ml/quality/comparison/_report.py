@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from otel_ml import semconv
 from otel_ml._values import line
-from otel_ml.quality._comparison import describe, percent
-
-if TYPE_CHECKING:
-    from otel_ml.quality._comparison import Comparison, FeatureDrift
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, percent
+from otel_ml.quality.comparison._findings import Findings
 
 _STYLE: Final = """
 .otelml { font: 14px/1.45 system-ui, sans-serif; color: #1c2330; background: #fff; max-width: 64rem; }
@@ -28,7 +26,7 @@ _BAR: Final = 6
 _HEADS: Final = ("PSI", "noise", "values", "missing", "in training")
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: Findings) -> str:
     """Returns the whole page."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Drift report</title>'
@@ -36,7 +34,7 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def section(comparison: Comparison) -> str:
+def section(comparison: Findings) -> str:
     """Returns the part of the page that a notebook shows."""
     heads = "".join(f"<th>{head}</th>" for head in _HEADS)
     rows = "\n".join(map(_row, comparison.features))
@@ -87,7 +85,7 @@ def _bars(feature: FeatureDrift) -> str:
     )
 
 
-def _periods(comparison: Comparison) -> str:
+def _periods(comparison: Findings) -> str:
     if not comparison.periods:
         return ""
     rows = []

@@ -1,0 +1,73 @@
+"""The comparison of a data set with a profile, in the forms in which people want it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from otel_ml import _extras, semconv
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe
+from otel_ml.quality.comparison._findings import Findings
+from otel_ml.quality.comparison._report import page, section
+from otel_ml.quality.comparison._table import table
+
+
+class Comparison(Findings):
+    """A data set compared with a profile. It prints as a table, and shows itself in a notebook."""
+
+    def to_frame(self) -> Any:
+        """Returns a pandas DataFrame with a row per feature; with `by`, a row per period and feature."""
+        pandas = _extras.load("pandas", "quality")
+        if not self.periods:
+            return pandas.DataFrame([_row(feature) for feature in self.features])
+        return pandas.DataFrame(
+            [{self.by: period.label, **_row(feature)} for period in self.periods for feature in period.features]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all figures as plain values for JSON."""
+        return {
+            "profile": self.profile_id,
+            "reference_rows": self.reference_rows,
+            "rows": self.rows,
+            "drifted": [feature.name for feature in self.features if feature.drifted],
+            "findings": self.findings,
+            "features": [asdict(feature) for feature in self.features],
+            **({"by": self.by, "since": self.since} if self.by else {}),
+            **(
+                {"periods": [{**asdict(period), "verdict": period.verdict} for period in self.periods]}
+                if self.by
+                else {}
+            ),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the report as one HTML page without scripts."""
+        Path(path).write_text(page(self), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return section(self)
+
+    def __str__(self) -> str:
+        return "\n".join(table(self))
+
+
+def _row(feature: FeatureDrift) -> dict[str, Any]:
+    missing = feature.shares.get(semconv.MISSING)
+    return {
+        "feature": feature.name,
+        "verdict": feature.verdict,
+        "findings": ", ".join(feature.findings),
+        "psi": feature.psi,
+        "psi_noise": feature.psi_noise,
+        "jensen_shannon": feature.jensen_shannon,
+        "count": feature.count,
+        "missing": feature.missing,
+        "missing_share": None if missing is None else missing.share,
+        "missing_expected": None if missing is None else missing.expected,
+        "invalid": feature.invalid,
+        "direction": feature.direction,
+        "changed": "; ".join(describe(feature)),
+    }
