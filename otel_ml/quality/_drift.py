@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import semconv
+from otel_ml._arrays import distinct
 from otel_ml._kinds import builtin
+from otel_ml._missing import is_missing
 from otel_ml._values import class_text
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._cells import ABSENT, Cells, Slot
@@ -138,7 +140,7 @@ def _count(slot: Slot, values: Any, rows: int, cells: Cells) -> None:
             rows = len(values)
         else:
             values = values.numbers
-    count_column(slot, values, rows, cells, bytearray(rows))
+    count_column(slot, values, cells, bytearray(rows))
 
 
 def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
@@ -146,9 +148,19 @@ def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
     feature = slot.feature
     if feature is None:
         return Counter()
-    texts = Counter(text for text in map(class_text, _as_list(values)) if text is not None)
     last = len(feature.labels) - 1
-    return Counter({text: count for text, count in texts.items() if feature.find_text_bin(text) == last})
+    return Counter({text: n for text, n in _count_texts(values).items() if feature.find_text_bin(text) == last})
+
+
+def _count_texts(values: Any) -> Counter[str]:
+    known = distinct(values)
+    if known is None:
+        return Counter(class_text(value) or "" for value in _as_list(values) if not is_missing(value))
+    counts: Counter[str] = Counter()
+    for value, count in zip(known.values, known.counts, strict=True):
+        if not is_missing(value):
+            counts[class_text(value) or ""] += count
+    return counts
 
 
 def _kind_of_invalid(slot: Slot, values: Any) -> str:

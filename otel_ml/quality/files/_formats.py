@@ -162,7 +162,10 @@ def _column(array: Any) -> Any:
     if types.is_decimal(array.type):
         array = array.cast(float64())
     is_plain = types.is_integer(array.type) or types.is_floating(array.type) or types.is_temporal(array.type)
-    return array.to_numpy(zero_copy_only=False) if is_plain else array.to_pylist()
+    if is_plain:
+        return array.to_numpy(zero_copy_only=False)
+    is_flat = types.is_string(array.type) or types.is_large_string(array.type) or types.is_boolean(array.type)
+    return array if is_flat or types.is_dictionary(array.type) else array.to_pylist()
 
 
 def _columns(rows: list[Mapping[str, Any]], columns: Collection[str]) -> dict[str, list[Any]]:

@@ -80,4 +80,5 @@ def _concatenate(parts: Sequence[Any]) -> Any:
 
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.concatenate(parts)
-    return [None if value is ABSENT else value for part in parts for value in part]
+    lists = [part.to_pylist() if hasattr(part, "to_pylist") else part for part in parts]
+    return [None if value is ABSENT else value for part in lists for value in part]
