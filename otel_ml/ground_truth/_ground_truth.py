@@ -14,12 +14,13 @@ from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
 from otel_ml.ground_truth._account import INVALID, NOT_TAKEN, REPEATED, Account, Books
 from otel_ml.ground_truth._database import StoreDatabase, StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._label_rows import GivenLabel, Labels, Moment, label_rows, read_label
-from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel, seconds
+from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
+from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._rows import to_row
 from otel_ml.ground_truth._scores import NOTES, evaluate
 from otel_ml.ground_truth._store import Store, TruthWindow

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
+from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, id_text, line, written_number
-from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel, seconds
+from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel
 from otel_ml.ground_truth._rows import ID_LENGTH
 
-Moment: TypeAlias = float | str | dt.date
-"""Seconds since the epoch, an ISO 8601 text, a date or a datetime."""
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
 _NO_LABEL: Final = StoredLabel("", "", None, 0.0)
 _IDS: Final = ("prediction_id", "id")
@@ -57,9 +55,8 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     model = ANY_MODEL if row.model is None else line(row.model)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
-    try:
-        at = clock() if row.at is None else seconds(row.at)
-    except (ValueError, OverflowError, OSError):
+    at = clock() if row.at is None else find_seconds(row.at)
+    if at is None:
         return LabelOutcome("failed", _NO_LABEL, reason=NO_MOMENT)
     return LabelOutcome("waiting", StoredLabel(name, value, written_number(row.label), at, model))
 

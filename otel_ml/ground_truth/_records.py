@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
 from otel_ml._equality import find_equal
-from otel_ml._kinds import builtin
 from otel_ml._logged_prediction import LoggedPrediction
 
 State = Literal["matched", "waiting", "duplicate", "revised", "outdated", "failed"]
@@ -103,24 +100,3 @@ def is_correct(prediction: LoggedPrediction, label: StoredLabel) -> bool | None:
     if prediction.task == "regression" or prediction.predicted is None:
         return None
     return prediction.predicted == label.label
-
-
-def seconds(moment: object) -> float:
-    """Returns seconds since the epoch of a number, a datetime, a date or an ISO 8601 text, of numpy and pandas too.
-
-    A moment without a zone is local time, as everywhere in Python; a date is its first moment.
-
-    Raises:
-        ValueError: It is none of these, or NaN or infinite.
-    """
-    if type(moment) is float and math.isfinite(moment):
-        return moment
-    plain = builtin(moment)
-    if isinstance(plain, str):
-        plain = dt.datetime.fromisoformat(f"{plain[:-1]}+00:00" if plain[-1:] in {"Z", "z"} else plain)
-    elif isinstance(plain, dt.date) and not isinstance(plain, dt.datetime):
-        plain = dt.datetime.combine(plain, dt.time())
-    value = plain.timestamp() if isinstance(plain, dt.datetime) else plain
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{moment!r} is not a moment")
-    return float(value)

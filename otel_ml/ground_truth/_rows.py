@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._moments import seconds
 from otel_ml._values import class_text, line, number
-from otel_ml.ground_truth._records import declared_class, seconds
+from otel_ml.ground_truth._records import declared_class
 
 ID_LENGTH: Final = 256
 """Characters of a prediction id."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from otel_ml import _guard
+from otel_ml._moments import Moment
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._policy import Capture, Events
 from otel_ml.prediction._prediction import Prediction
@@ -38,7 +38,7 @@ class Model:
         role: Shadow models never page.
         task: How bare numbers in results are understood.
         classes: The closed set of classes, in the estimator's order; the last one of two is the positive class.
-        trained_at: When the model was trained, a datetime or seconds since the epoch.
+        trained_at: When the model was trained: seconds since the epoch, a datetime, a date or an ISO 8601 text.
         profile: The training reference; turns on bins, missing values and `ml.data.violations`.
         schema: Declared columns; by default those of the profile.
         ground_truth: Where predictions wait for their labels.
@@ -60,7 +60,7 @@ class Model:
         role: Role = "primary",
         task: Task = "other",
         classes: Sequence[Any] | None = None,
-        trained_at: datetime | float | None = None,
+        trained_at: Moment | None = None,
         profile: ReferenceProfile | None = None,
         schema: Schema | None = None,
         ground_truth: PredictionStore | None = None,
@@ -168,6 +168,7 @@ class Model:
         duration: float | None = None,
         id: Any = None,  # noqa: A002
         batch: bool = False,
+        at: Any = None,
     ) -> Prediction:
         """Records a prediction that was made elsewhere. Passing the features is consent to capture them.
 
@@ -178,9 +179,13 @@ class Model:
             duration: Seconds it took, at most a week; without it `ml.prediction.duration` lacks this call.
             id: Its id, or ids for the rows of a batch, one each.
             batch: Whether the outputs are sequences, one for each input. The event has the first 100.
+            at: When it was made, if not now: seconds since the epoch, a datetime, a date or an ISO 8601 text, or one of
+                them for each row of a batch. Without a zone it is local time. Span, event and ground truth have this
+                moment (span and event of a batch the last one); metrics count the call now.
         """
         made = self._handle.predict(features, id)
         made._consent = True
+        made._take_moment(at)
         seconds = made._check_duration(duration)
         made._start(ago=seconds or 0.0)
         if prediction is not None or score is not None:
@@ -188,9 +193,17 @@ class Model:
         made._finish(duration=seconds)
         return made
 
-    def record_error(self, error: BaseException | str, features: Any = None, *, id: Any = None) -> Prediction:  # noqa: A002
-        """Records a prediction that failed elsewhere."""
+    def record_error(
+        self,
+        error: BaseException | str,
+        features: Any = None,
+        *,
+        id: Any = None,  # noqa: A002
+        at: Any = None,
+    ) -> Prediction:
+        """Records a prediction that failed elsewhere; its arguments are those of `record`."""
         made = self._handle.predict(features, id)
+        made._take_moment(at)
         made._consent = features is not None
         made._start()
         made._finish(error=error, duration=None)

@@ -37,6 +37,9 @@ class NoopPrediction(Prediction):
         """Checks nothing."""
         return None
 
+    def _take_moment(self, given: Any) -> None:
+        """Takes nothing."""
+
     def _announce(self) -> None:
         """Does nothing."""
 

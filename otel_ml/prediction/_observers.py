@@ -78,6 +78,9 @@ class Observers:
         spec = self._spec
         rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
         for index in range(len(output.classes)):
+            moment = outcome.moment(start + index)
+            if moment is None:
+                continue
             logged = LoggedPrediction(
                 id=outcome.prediction_id if outcome.rows is None else outcome.row_id(start + index),
                 model=spec.name,
@@ -85,7 +88,7 @@ class Observers:
                 role=spec.role,
                 task=spec.task,
                 positive=spec.positive,
-                predicted_at=outcome.end_ns / 1e9,
+                predicted_at=moment,
                 predicted=output.classes[index],
                 value=output.values[index],
                 score=output.scores[index],

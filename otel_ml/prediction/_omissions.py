@@ -10,8 +10,11 @@ TEXTS: Final = {
     "duration": "a duration is not a number of seconds from 0 to a week, so it was not measured",
     "score": "a score is not a number from 0 to 1, so it was not measured (divide a percentage by 100)",
     "features": "a row has more than 1,000 features; the first 1,000 were taken",
-    "pairing": "a batch has another number of outputs than of inputs or ids, or of scores than of predictions, so they "
-    "were not paired: its rows have no features, no ids and no labels (return one output for each input)",
+    "moment": "at= is neither seconds since the epoch nor a datetime, a date or an ISO 8601 text, so the prediction is "
+    "not in the ground truth: its day is not known (divide milliseconds by 1000)",
+    "pairing": "a batch has another number of outputs than of inputs, ids or moments, or of scores than of "
+    "predictions, so they were not paired: its rows have no features, no ids and no labels (return one output for each "
+    "input)",
     "part": "a result was understood in part: a score without a class, or several values that may be either; name "
     "them prediction and probability, or pass output=... (see the page 'What is understood')",
     "value": "a predicted number is not finite or beyond 1e100, so it was not taken",

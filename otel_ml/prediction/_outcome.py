@@ -27,8 +27,12 @@ class Outcome:
     first_item: float | None = None
     consent: bool = False
     """The caller passed the features in order to have them recorded."""
+    at: float | None = None
+    """Seconds since the epoch at which a prediction was made that is recorded later; of a batch the last row's."""
+    moments: list[float | None] | None = None
+    """Those of the rows, if the caller gave any; a row without one is not stored for labels."""
     unpaired: dict[str, int] | None = None
-    """Numbers of inputs, ids and outputs of a batch if they differ: then it is unknown which belong together."""
+    """Numbers of inputs, ids, moments and outputs of a batch if they differ: it is unknown which belong together."""
 
     @property
     def predicted(self) -> int:
@@ -36,6 +40,12 @@ class Outcome:
         if self.failure is not None:
             return 0
         return 1 if self.rows is None else self.rows
+
+    def moment(self, index: int) -> float | None:
+        """When a row was predicted; None if the caller gave a moment that cannot be read."""
+        if self.moments is not None:
+            return self.moments[index] if index < len(self.moments) else None
+        return self.end_ns / 1e9 if self.at is None else self.at
 
     def row_id(self, index: int) -> str:
         """The id of one row: the caller's, or ``<id>.<index>``."""

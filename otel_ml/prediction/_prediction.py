@@ -14,6 +14,7 @@ from opentelemetry.trace import Span
 
 from otel_ml import _guard, _process
 from otel_ml._kinds import sequence
+from otel_ml._moments import find_seconds
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import TEXT_LIMIT, id_text, line, number
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
@@ -89,6 +90,10 @@ class Prediction:
     _start_ns = 0
     _first_item: float | None = None
     _consent = False
+    _at: float | None = None
+    """When a prediction was made that is recorded later."""
+    _moments: list[float | None] | None = None
+    """When the rows of a batch were; empty if the caller's only moment cannot be read."""
     _is_taken = False
     """True once `_features` is the copy that `_start` made; before, it is the caller's object."""
     _rows_given: int | None = None
@@ -198,7 +203,8 @@ class Prediction:
             return
         self._take_features()
         # In this order: after a pause between the two clocks the end must not lie in the future.
-        self._start_ns = self._clock.time_ns() - int(ago * 1e9)
+        now = self._clock.time_ns() if self._at is None else round(self._at * 1e9)
+        self._start_ns = now - int(ago * 1e9)
         self._began_ns = self._clock.perf_counter_ns()
         context = otel_context.get_current()
         self._open(context)
@@ -272,6 +278,21 @@ class Prediction:
             return seconds
         self._binding.count_omissions("duration")
         return None
+
+    @_guard.guarded("prediction.moment")
+    def _take_moment(self, given: Any) -> None:
+        """Takes when a prediction was made that is recorded later, or when each row of a batch was."""
+        if given is None:
+            return
+        listed = sequence(given, IDS_LIMIT)
+        found = [find_seconds(item) for item in ([given] if listed is None else listed[0])]
+        moments = [None if moment is None or moment < 0 else moment for moment in found]
+        known = [moment for moment in moments if moment is not None]
+        self._at = max(known, default=None)
+        if len(known) < len(moments):
+            self._binding.count_omissions("moment", len(moments) - len(known))
+        if listed is not None or not known:
+            self._moments = moments if listed is not None else []
 
     # --- decisions shared by both modes ---------------------------------------------------------------------------
 
@@ -347,6 +368,8 @@ class Prediction:
             duration=duration,
             end_ns=self._start_ns + int(elapsed * 1e9),
             first_item=self._first_item,
+            at=self._at,
+            moments=self._moments,
             consent=self._consent,
         )
 
@@ -358,7 +381,7 @@ class Prediction:
         return rows if self._binding.spec.batch or (rows is not None and rows != 1) else None
 
     def _unpaired(self) -> dict[str, int] | None:
-        """Returns the numbers of inputs, ids and outputs of a batch if they differ; None if they agree."""
+        """Returns the numbers of inputs, ids, moments and outputs of a batch if they differ; None if they agree."""
         if self._output is None or self._output.rows is None:
             return None
         counts = {"outputs": self._output.rows}
@@ -366,6 +389,8 @@ class Prediction:
             counts["inputs"] = self._rows_given
         if self._row_ids is not None:
             counts["ids"] = len(self._row_ids)
+        if self._moments:
+            counts["moments"] = len(self._moments)
         return counts if len(set(counts.values())) > 1 else None
 
     def _take_features(self) -> None:

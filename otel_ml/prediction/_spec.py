@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
 from otel_ml import _guard, semconv
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml._values import class_text, line, number
+from otel_ml._moments import find_seconds
+from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
 from otel_ml.prediction.boundary import _outputs
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
@@ -18,8 +18,6 @@ Role = Literal["primary", "canary", "shadow"]
 Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking", "other"]
 
 NAME_LIMIT = 128
-LATEST = 1e11
-"""Seconds since the epoch of the latest plausible moment; the present in milliseconds is later."""
 
 
 class PredictionStore(Protocol):
@@ -113,11 +111,13 @@ def valid_time(argument: str, moment: Any) -> float:
     """Returns a moment in seconds since the epoch.
 
     Raises:
-        ConfigError: It is neither a datetime nor a plausible number of seconds.
+        ConfigError: It is no moment, or before the epoch.
     """
-    found = number(moment.timestamp() if isinstance(moment, datetime) else moment)
-    if found is None or not 0.0 <= found < LATEST:
-        raise ConfigError(f"{argument}={moment!r} is neither a datetime nor a number of seconds since the epoch")
+    found = find_seconds(moment)
+    if found is None or found < 0.0:
+        raise ConfigError(
+            f"{argument}={moment!r} is neither a datetime nor a number of seconds since the epoch nor an ISO 8601 text"
+        )
     return found
 
 

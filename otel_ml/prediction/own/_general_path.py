@@ -192,7 +192,9 @@ class OwnPrediction(Prediction):
     def _offer_exemplar(self, cell: HistogramCell, value: float, outcome: Outcome, ids: tuple[int, int, int]) -> None:
         bucket = bisect_left(cell.bounds, value)
         if bucket not in cell.exemplars:
-            exemplar = Exemplar(float(value), outcome.end_ns, ids[0], ids[1])
+            # of a prediction made earlier too, an exemplar lies in the interval in which it is counted
+            moment = outcome.end_ns if outcome.at is None else self._clock.time_ns()
+            exemplar = Exemplar(float(value), moment, ids[0], ids[1])
             self._exemplar = cell.offer(bucket, exemplar) or self._exemplar
 
     def _end(self, outcome: Outcome) -> int:
