@@ -48,7 +48,7 @@ class Case:
     def series(self):
         """Yields the reference, and the counts spread over three replicas."""
         identity = self.identity()
-        feature = {**identity, "ml_profile_id": "p"}
+        feature = {"ml_profile_id": "p", **identity}
         bins, shares = list(self.bins), list(self.reference.shares)
         names = [f"{position:02d}" for position in range(len(bins))]
         if self.is_category:
@@ -172,6 +172,28 @@ def test_the_cases_have_every_finding():
 def test_any_counts_are_judged_alike(tmp_path):
     """Random bins, sizes and counts give the same figures and findings too."""
     assert check(tmp_path, [random_case(number) for number in range(60)]) == ""
+
+
+def test_two_profiles_of_one_version_are_judged_by_the_rows_of_both(tmp_path):
+    """During a rollout missing values carry no profile: the share of both is held against what each lets expect."""
+    old = Case("f", replace(NUMBER, expected={"missing": 0.3}), CLEAN, missing=300)
+    new = Case("f", replace(NUMBER, expected={"missing": 0.1}), CLEAN, labels={"ml_profile_id": "q"})
+    both = replace(old, bins=tuple(2 * count for count in CLEAN))
+    wanted = []
+    for case, labels in ((old, {"ml_profile_id": "p"}), (new, {})):
+        judgement, rows = replace(both, reference=case.reference).judge()
+        own, _ = case.judge()
+        judgement = replace(judgement, psi=own.psi, psi_noise=own.psi_noise, jensen_shannon=own.jensen_shannon)
+        wanted += promtool.expected({**case.identity(), **labels}, judgement, rows)
+    series = [
+        *old.series(),
+        *(
+            sample
+            for sample in new.series()
+            if "ml_profile_id" in sample.labels and not sample.name.startswith(("ml_feature_missing", "ml_data"))
+        ),
+    ]
+    assert promtool.check(tmp_path, series, wanted) == ""
 
 
 @pytest.mark.parametrize("change", [{"missing": 101}, {"bins": (101,) + (100,) * 9}, {"out_of_range": 1}])
