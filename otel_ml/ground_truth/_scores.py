@@ -59,10 +59,15 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
         else:
             # as scikit-learn: in the mean over the classes an undefined figure is 0
             figures[name] = _ratio(math.fsum(of_class[name] or 0.0 for of_class in per_class.values()), len(per_class))
-    scored = [(prediction.score, label.label == positive) for prediction, label in rows if prediction.score is not None]
+    has_scores = any(prediction.score is not None for prediction, _ in rows)
+    scored = [
+        (prediction.score, label.label == positive)
+        for prediction, label in rows
+        if prediction.score is not None and prediction.task != "multiclass"  # whose score is that of the largest class
+    ]
     figures["auc"] = None if positive is None else auc(scored)
     figures["per_class"] = per_class
-    notes = _notes(rows, has_scores=bool(scored), positive=positive)
+    notes = _notes(rows, has_scores=has_scores, positive=positive if scored else None)
     if disjoint:
         notes.insert(0, describe_difference(predicted, actual))
     return {**figures, NOTES: notes} if notes else figures

@@ -23,6 +23,7 @@ from otel_ml.prediction._spec import (
     valid_time,
     valid_version,
 )
+from otel_ml.prediction.boundary._output_rows import ScoreOf
 from otel_ml.prediction.tracking._track import tracked
 from otel_ml.quality import ReferenceProfile, Schema
 
@@ -45,6 +46,10 @@ class Model:
         id: Callable on the features that gives the prediction id.
         output: Callable on the result that gives what was predicted.
         batch: Whether a sequence in a result is always a batch.
+        score_of: Whose probability the score of a binary model is: that of the ``positive`` class, or that of the
+            ``predicted`` one (its confidence). Without it a score is that of the positive class; only a text ``label``
+            with a ``score`` above 0.5, as classification pipelines return it, is that of the label. Vectors of
+            probabilities are always understood.
         events: Which predictions emit an event; failed ones and low scores always do, unless ``off``.
         capture_features: Which raw values may leave the process; columns marked sensitive never do.
 
@@ -67,6 +72,7 @@ class Model:
         id: Callable[[Any], Any] | None = None,  # noqa: A002 - the public name
         output: Callable[[Any], Any] | None = None,
         batch: bool = False,
+        score_of: ScoreOf | None = None,
         events: Events | None = None,
         capture_features: Capture | None = None,
     ) -> None:
@@ -83,6 +89,7 @@ class Model:
             id_source=id,
             output=output,
             batch=batch,
+            score_of=None if score_of is None else valid_choice("score_of", score_of, ScoreOf),
         )
         self._handle = Handle(
             self._spec,

@@ -310,8 +310,11 @@ class Prediction:
         self._output = output
         if output is None:
             self._binding.count_unrecognised(result)
-        elif output.omissions:
+            return
+        if output.omissions:
             self._count_omissions(output)
+        if self._binding.spec.score_check is not None:
+            self._binding.spec.check_scores(output.classes, output.scores)
 
     def _count_omissions(self, output: Output) -> None:
         for reason, count in output.omissions.items():

@@ -11,7 +11,9 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
+from otel_ml.prediction._score_check import ScoreCheck
 from otel_ml.prediction.boundary import _outputs
+from otel_ml.prediction.boundary._output_rows import ScoreOf
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
 
 Role = Literal["primary", "canary", "shadow"]
@@ -47,10 +49,14 @@ class ModelSpec:
     id_source: Callable[[Any], Any] | None
     output: Callable[[Any], Any] | None
     batch: bool
+    score_of: ScoreOf | None = None
+    """Whose probability the score of a binary model is; None if it was not declared."""
     loaded_at: float | None = None
     """Seconds since the epoch; None before the first load."""
     attributes: dict[str, Any] = field(init=False)
     """The identity as attributes."""
+    score_check: ScoreCheck | None = field(init=False)
+    """Looks at the scores; None if it was declared what they are, or if the model is not binary."""
 
     def __post_init__(self) -> None:
         self.attributes = {
@@ -58,6 +64,8 @@ class ModelSpec:
             semconv.MODEL_VERSION: self.version,
             semconv.MODEL_ROLE: self.role,
         }
+        is_binary = self.task == "binary" or (self.task == "other" and self.positive is not None)
+        self.score_check = ScoreCheck(self.name, self.classes) if is_binary and self.score_of is None else None
 
     @property
     def positive(self) -> str | None:
@@ -67,20 +75,39 @@ class ModelSpec:
     @property
     def reads_mappings(self) -> bool:
         """Whether a mapping with a class and a score can be read without the general rules."""
-        return self.output is None and not self.batch and self.task in ("binary", "multiclass", "other")
+        is_plain = self.output is None and not self.batch and self.score_of != "predicted"
+        return is_plain and self.task in ("binary", "multiclass", "other")
+
+    def check_scores(self, classes: Iterable[str | None], scores: Iterable[float | None]) -> None:
+        """Looks at the scores of some predictions, until it is known what they are."""
+        if self.score_check is not None:
+            self.score_check.look(classes, scores)
+            if self.score_check.is_done:
+                self.score_check = None
 
     def recognise(self, result: Any, rows: int | None, columns: ColumnNames | None) -> _outputs.Output | None:
         """Reads what was predicted from a result; None if it cannot be recognised."""
         if self.output is not None:
             result = _guard.attempt(self.output, result)
         return _outputs.recognise(
-            result, task=self.task, classes=self.classes, batch=self.batch, rows=rows, columns=columns
+            result,
+            task=self.task,
+            classes=self.classes,
+            batch=self.batch,
+            rows=rows,
+            columns=columns,
+            score_of=self.score_of,
         )
 
     def read_given(self, prediction: Any, score: Any, *, batch: bool) -> _outputs.Output | None:
         """Reads an output that the caller passed as such."""
         return _outputs.given(
-            prediction, score, task=self.task, classes=self.classes, batch=batch is True or self.batch
+            prediction,
+            score,
+            task=self.task,
+            classes=self.classes,
+            batch=batch is True or self.batch,
+            score_of=self.score_of,
         )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from otel_ml._equality import is_positive
+from otel_ml._guard import warn_once
 from otel_ml._kinds import builtin, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
@@ -25,6 +27,16 @@ _LARGEST_SCORE = 1e6
 LARGEST_VALUE = 1e100
 """A larger prediction has no square, which a sum of squared errors needs."""
 
+_OF_LABEL = (
+    "otel-ml: the score beside a label is read as the probability of that label, as classification pipelines return "
+    "it: declare score_of='predicted' to confirm it, or score_of='positive' if it is that of the positive class"
+)
+_NO_SIDE = (
+    "otel-ml: score_of='predicted' needs classes=[negative, positive]: of other predictions it is not known which "
+    "class is the positive one, so their scores are left out"
+)
+
+ScoreOf = Literal["positive", "predicted"]
 Row = tuple[str | None, float | None, float | None]
 NOTHING: Row = (None, None, None)
 
@@ -45,6 +57,12 @@ class OutputRules:
     """Whether probabilities were read without their classes."""
     is_open: bool = False
     """Whether several names may have been the prediction or the score."""
+    score_of: ScoreOf | None = None
+    """Whose probability a score is; None if it was not declared."""
+    is_label_score: bool = False
+    """Whether the result names a text ``label`` and a ``score``, as classification pipelines do."""
+    sides: dict[str | None, bool | None] = field(default_factory=dict)
+    """Whether a class is the positive one."""
 
     def find(self, result: object) -> Named | None:
         """Returns prediction and score of a result with named values."""
@@ -55,10 +73,35 @@ class OutputRules:
                 return Named(None, shares)
         if found is not None and found.is_open:
             self.is_open = True
+        if found is not None and found.is_label_score and _is_text(found.prediction):
+            self.is_label_score = True
         return found if found is not None and (found.prediction is not None or found.score is not None) else None
 
     def omit(self, reason: str) -> None:
         self.omissions[reason] = self.omissions.get(reason, 0) + 1
+
+    def of_positive(self, label: str | None, score: float | None) -> float | None:
+        """Returns the score of a prediction as that of the positive class of a binary model.
+
+        If nothing was declared, a text ``label`` with a ``score`` above 0.5 has its own probability, as classification
+        pipelines return it. One below 0.5 cannot be that of the likelier class, so it is that of the positive one.
+        """
+        is_declared = self.score_of == "predicted"
+        if score is None or not (is_declared or (self.is_label_score and self.score_of is None and score > 0.5)):
+            return score
+        if self.task != "binary" and (self.task != "other" or self.classes is None or len(self.classes) != 2):
+            return score
+        if label not in self.sides:
+            self.sides[label] = None if label is None else is_positive(label, self.classes)
+        side = self.sides[label]
+        if side is None and is_declared:
+            warn_once("prediction.score_of.classes", _NO_SIDE)
+            return None
+        if side is not False:
+            return score
+        if not is_declared:
+            warn_once("prediction.label_score", _OF_LABEL)
+        return 1.0 - score if LOWEST_SCORE <= score <= HIGHEST_SCORE else None
 
     def is_batch(self, length: int) -> bool:
         return self.batch or (self.rows is not None and length == self.rows)
@@ -80,13 +123,14 @@ def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
     if prediction is None:
         if vector is not None:
             return _vector(vector[0], how)
-        return None, None, read_score(score, how)
+        return None, None, how.of_positive(None, read_score(score, how))
     row = _prediction(prediction, how, scored=score is not None)
     if row == NOTHING and score is None and (how.task == "binary" or sequence(prediction, 0) is not None):
         return read_bare(prediction, how)
-    if vector is not None:
+    if vector is not None and len(vector[0]) != 1:
         return row[0], row[1], _vector(vector[0], how)[2]
-    return row[0], row[1], read_score(score, how)
+    read = read_score(score if vector is None else vector[0][0], how)
+    return row[0], row[1], how.of_positive(row[0], read)
 
 
 def _read_shares(prediction: object, shares: dict[str, float], how: OutputRules) -> Row:
@@ -122,6 +166,12 @@ def _value(value: object, how: OutputRules) -> float | None:
     return None
 
 
+def _is_text(prediction: object) -> bool:
+    """Whether a label, or the first one of a column, is a text."""
+    listed = sequence(prediction, 1)
+    return type(builtin(listed[0][0] if listed is not None and listed[0] else prediction)) is str
+
+
 def _prediction(prediction: object, how: OutputRules, *, scored: bool = False) -> Row:
     """Reads a prediction by the task; a fraction is not a class unless it was declared as one.
 
@@ -144,7 +194,7 @@ def read_value(result: object, how: OutputRules) -> Row:
     """Reads a bare scalar."""
     value = builtin(result)
     if type(value) is float and how.task == "binary":
-        return (None, None, value) if 0.0 <= value <= 1.0 else NOTHING
+        return (None, None, how.of_positive(None, value)) if 0.0 <= value <= 1.0 else NOTHING
     return NOTHING if value is None else _prediction(value, how)
 
 
@@ -190,7 +240,10 @@ def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row
         return row if row[2] is not None else None
     if how.task not in SINGLE_CLASS or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
         return None
-    return (class_text(value), None, certainty) if type(value) in {str, int, bool} else None
+    if type(value) not in {str, int, bool}:
+        return None
+    name = class_text(value)
+    return name, None, how.of_positive(name, certainty)
 
 
 def _vector(items: list[Any], how: OutputRules) -> Row:

@@ -19,6 +19,7 @@ from otel_ml.prediction.boundary._output_rows import (
     SINGLE_CLASS,
     OutputRules,
     Row,
+    ScoreOf,
     read_bare,
     read_given,
     read_value,
@@ -75,6 +76,7 @@ def recognise(  # noqa: PLR0913 - keyword-only
     batch: bool,
     rows: int | None,
     columns: ColumnNames | None = None,
+    score_of: ScoreOf | None = None,
 ) -> Output | None:
     """Reads an output without configuration; None for what cannot be recognised.
 
@@ -101,12 +103,13 @@ def recognise(  # noqa: PLR0913 - keyword-only
         rows: Rows of the input, when it was a batch.
         columns: The declared columns of the input, if some are sensitive: a value under the name of such a one, or a
             JSON text that may have one, is not guessed to be the answer.
+        score_of: Whose probability the score of a binary model is.
     """
-    if type(result) is dict and not batch and rows is None:
+    if type(result) is dict and not batch and rows is None and score_of != "predicted":
         found = attempt(_fast_mapping, result, task)
         if found is not None:
             return found
-    how = OutputRules(task, classes, batch, rows, columns)
+    how = OutputRules(task, classes, batch, rows, columns, score_of=score_of)
     opened = open_result(result)
     output = _recognised(opened, how)
     if output is None and opened is not result and task not in CLASSIFICATION and columns is None:
@@ -114,13 +117,19 @@ def recognise(  # noqa: PLR0913 - keyword-only
     return _finished(output, how)
 
 
-def given(
-    prediction: object = None, score: object = None, *, task: str, classes: Sequence[str] | None, batch: bool
+def given(  # noqa: PLR0913 - keyword-only
+    prediction: object = None,
+    score: object = None,
+    *,
+    task: str,
+    classes: Sequence[str] | None,
+    batch: bool,
+    score_of: ScoreOf | None = None,
 ) -> Output | None:
     """Reads an output that the caller passed as such: scalars, or arrays with ``batch=True``."""
     if prediction is None and score is None:
         return None
-    how = OutputRules(task, classes, batch, None)
+    how = OutputRules(task, classes, batch, None, score_of=score_of)
     prediction = open_result(prediction) if score is None else prediction
     named = how.find(prediction) if score is None else None
     if named is not None:
@@ -273,7 +282,10 @@ def _plain_rows(predictions: Listed | None, scores: Listed | None, total: int, h
     is_class = how.task in CLASSIFICATION or (how.task == "other" and (scores is not None or kinds == {str}))
     if is_class and kinds in ({int}, {str}):
         texts = {label: class_text(label) for label in set(predictions[0])}
-        return Output(total, [texts[label] for label in predictions[0]], nothing, shares)
+        names = [texts[label] for label in predictions[0]]
+        if scores is not None and (how.score_of == "predicted" or how.is_label_score):
+            shares = list(map(how.of_positive, names, shares))
+        return Output(total, names, nothing, shares)
     is_value = how.task == "regression" and kinds == {float}
     if is_value and len([value for value in predictions[0] if abs(value) <= LARGEST_VALUE]) == count:
         return Output(total, nothing, predictions[0], shares)

@@ -29,6 +29,7 @@ _EXACT_PREDICTIONS: Final = PREDICTION_WORDS[:6]
 _EXACT_SCORES: Final = SCORE_WORDS[:6]
 EXACT: Final = frozenset((*_EXACT_PREDICTIONS, *_EXACT_SCORES))
 """Keys that need no further rule."""
+_LABEL_SCORE: Final = frozenset({"label", "score"})
 _NO_ANSWER: Final = frozenset(
     {
         *("id", "ids", "uuid", "guid", "status", "state", "error", "errors", "message", "messages", "detail"),
@@ -57,6 +58,8 @@ class Named(NamedTuple):
     score: object
     is_open: bool = False
     """Whether several names may be the prediction or the score."""
+    is_label_score: bool = False
+    """Whether they are called label and score, as classification pipelines call a class and its own probability."""
 
     @property
     def is_empty(self) -> bool:
@@ -89,7 +92,7 @@ def find_named(result: Any, task: str, columns: ColumnNames | None = None, *, de
     exact = attempt(_exact_entries, result) or {}
     found = Named(_first(exact, _EXACT_PREDICTIONS), _first(exact, _EXACT_SCORES))
     if found.prediction is not None and found.score is not None:
-        return found
+        return found._replace(is_label_score=exact.keys() == _LABEL_SCORE)
     entries = attempt(_plain_entries, result)
     if entries:
         found = _complete(found, entries, task, columns)
@@ -159,6 +162,8 @@ def _in_frame(frame: Any, family: str, task: str, columns: ColumnNames | None) -
         return Named(frame.iloc[:, 0], None)
     entries = {name: column(name) for name in names[:ENTRIES_LIMIT] if name in EXACT}
     found = Named(_first(entries, _EXACT_PREDICTIONS), _first(entries, _EXACT_SCORES))
+    if entries.keys() == _LABEL_SCORE:
+        return found._replace(is_label_score=True)
     if found.prediction is None or found.score is None:
         plan = _plan(tuple(names[:ENTRIES_LIMIT]))
         wanted = {plan.prediction, plan.score, *(plan.rest if len(plan.rest) == 1 else ())} - {None}
@@ -172,7 +177,7 @@ def _column_names(frame: Any, family: str) -> list[Any]:
 
 def _complete(found: Named, entries: list[tuple[str, Any]], task: str, columns: ColumnNames | None) -> Named:
     """Adds values found by other spellings, or else the only plain value."""
-    prediction, score, _ = found
+    prediction, score = found.prediction, found.score
     plan = _plan(tuple(key for key, _ in entries))
     values = dict(entries)
     is_open = plan.is_open and (prediction is None or score is None)

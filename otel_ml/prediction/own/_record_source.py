@@ -59,6 +59,9 @@ class FastRecordSource:
         return self._span(record, outcome), event(self.policy, outcome, ids)
 
     def observe(self, record: FastRecord) -> None:
+        spec = self.policy.spec
+        if spec.score_check is not None:
+            spec.check_scores([record.label], [record.score])
         outcome = to_outcome(record)
         if self.observers.wants(outcome):
             self.observers.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
