@@ -8,7 +8,7 @@ from pathlib import Path
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._bundled_files import packaged
-from otel_ml.cli._terminal import CommandError
+from otel_ml.cli._terminal import CommandError, progress
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +48,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         except OSError as error:
             raise CommandError(f"cannot write {target}: {error.strerror}") from None
         print(target)
+    progress(
+        f"next: add to prometheus.yml  rule_files: ['{folder}/rules/*.yaml', '{folder}/alerts/*.yaml']  and reload "
+        f"Prometheus; alerts go to the Alertmanager it names. To check: promtool check rules {folder}/*/*.yaml"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from otel_ml import _guard, semconv
@@ -19,6 +19,7 @@ from otel_ml.prediction.boundary._columns import (
     column_names,
     is_known,
     is_uncertain,
+    monitored_names,
     without_sensitive,
 )
 from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
@@ -63,6 +64,7 @@ class ModelPolicy:
         self._declared: frozenset[str] = monitor.declared if monitor is not None else frozenset()
         self._columns = monitor.names if monitor is not None else None
         self._positions = column_names(spec.profile, spec.schema, self.sensitive)
+        self._monitored = monitored_names(spec.profile, self.sensitive)
         self._has_warned = False
 
     @property
@@ -93,21 +95,39 @@ class ModelPolicy:
         """Returns a bounded plain copy of a row of features; of a batch the columns stay those of the caller.
 
         Other spellings and aliases are replaced by the names of the declared columns. Values without names get the
-        names of the profile's or the schema's columns if the numbers agree. If not, it is unknown which values are
-        sensitive, and a model with sensitive columns keeps none.
+        names of the profile's or the schema's columns if the numbers agree, or else those of the monitored columns. If
+        neither agrees, it is unknown which values are sensitive, and a model with sensitive columns keeps none.
         """
         if self._columns is None:
             return _features.read(features)
-        names = self._positions
         if not _features.is_positional(features):
             return self._checked(_features.read(features, columns=self._columns))
-        if names is not None and _features.width(features) == len(names):
+        names = self._names_of(_features.width(features))
+        if names is not None:
             return _features.read(features, names=names)
         if self.sensitive:
             self.warn_uncertain()
             return None
-        self.warn_no_row()
         return _unread(_features.read(features), self._columns.declared)
+
+    def _names_of(self, width: int | None) -> tuple[str, ...] | None:
+        """Returns the names of values without names; None if their number fits no list of columns, which is logged."""
+        names = self._positions
+        if names is None or width is None:
+            if not self.sensitive:
+                self.warn_no_row()
+            return None
+        if width == len(names):
+            return names
+        fits = 0 < width == len(self._monitored)
+        which = f"they are read as its monitored columns ({_few(self._monitored)})" if fits else "they are not read"
+        _guard.warn_once(
+            f"width:{self.spec.name}",
+            f"otel-ml: rows of model {self.spec.name!r} have {width} values, the profile or schema has {len(names)} "
+            f"columns ({_few(names)}): {which}; pass rows with names, or leave "
+            "the other columns out when you fit the profile",
+        )
+        return self._monitored if fits else None
 
     def known_row(self, features: Any) -> dict[str, object] | None:
         """Returns `snapshot` of a dict of scalars with names seen before, at a tenth of its cost; None for others."""
@@ -243,9 +263,10 @@ class ModelPolicy:
             )
 
 
-def _few(names: frozenset[str]) -> str:
+def _few(names: Collection[str]) -> str:
     """Names some columns."""
-    shown = [line(name, NAME_SHOWN) or "" for name in sorted(names)[:NAMES_SHOWN]]
+    ordered = sorted(names) if isinstance(names, frozenset) else list(names)
+    shown = [line(name, NAME_SHOWN) or "" for name in ordered[:NAMES_SHOWN]]
     return ", ".join(shown) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 

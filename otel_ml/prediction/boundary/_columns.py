@@ -27,6 +27,16 @@ def column_names(
     return names if names and is_complete else None
 
 
+def monitored_names(profile: ReferenceProfile | None, sensitive: frozenset[str]) -> tuple[str, ...]:
+    """Returns the monitored columns in the order of the training frame.
+
+    Empty if a sensitive column is not among them: a value at one of their places could be one of it.
+    """
+    monitored = {feature.name for feature in profile.features} if profile is not None else set()
+    is_complete = set(map(column_key, monitored)).issuperset(map(column_key, sensitive))
+    return tuple(name for name in profile.columns if name in monitored) if profile is not None and is_complete else ()
+
+
 def sensitive_values(value: Any, columns: ColumnNames) -> Iterator[tuple[str, Any]]:
     """Yields canonical name and value of the scalars of sensitive columns, at any depth of a copied value.
 

@@ -102,7 +102,8 @@ class CsvFile:
             DataFileError: It was found.
         """
         with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
-            rows = csv.reader(_decoded(self.path, stream, self._encoding), delimiter=getattr(self, "_separator", ","))
+            text = _decoded(self.path, io.BufferedReader(stream), self._encoding)
+            rows = csv.reader(text, delimiter=getattr(self, "_separator", ","))
             width = 0
             try:
                 for row in rows:

@@ -288,7 +288,7 @@ def test_one_line_where_no_row_is_found(
         predict(*args)
         kit.flush()
 
-    assert len([line for line in caplog.messages if "(age, income) was found" in line]) == 1
+    assert len([line for line in caplog.messages if "(age, income)" in line]) == 1
     assert counts(kit) == (0, 0, 0)
 
 

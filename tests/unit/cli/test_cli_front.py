@@ -69,6 +69,8 @@ def test_rules_are_printed_and_written(tmp_path: Path) -> None:
     assert written.returncode == 0
     assert {str(path.relative_to(tmp_path / "rules")) for path in (tmp_path / "rules").rglob("*.yaml")} == set(printed)
     assert any("PredictionErrorRate" in content for content in printed.values())
+    folder = tmp_path / "rules"
+    assert f"rule_files: ['{folder}/rules/*.yaml', '{folder}/alerts/*.yaml']" in written.stderr
 
 
 def test_the_doctor_reports_a_missing_receiver() -> None:
