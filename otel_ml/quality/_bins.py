@@ -6,7 +6,7 @@ whole numbers, a whole number. A value that holds a bin's worth of the reference
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -189,8 +189,3 @@ def _numeric_bins(cuts: Iterable[Cut]) -> NumericBins:
         closing = "inf)" if right is None else f"{right.shown:.15g}{']' if right.above else ')'}"
         labels.append(f"{position:02d} {opening}, {closing}")
     return NumericBins(tuple(cut.edge for cut in ordered), tuple(labels))
-
-
-def given_bins(edges: Sequence[float]) -> NumericBins:
-    """Returns the bins between edges that the user chose."""
-    return _numeric_bins(Cut(edge, edge) for edge in edges)

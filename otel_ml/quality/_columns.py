@@ -102,7 +102,9 @@ def _count_numbers(slot: Slot, array: Array, cells: Cells, invalid: bytearray) -
     is_finite = greatest - least < np.inf  # also false for NaN
     edges = slot.edges
     if edges is not None:
-        counts = _count_bins(edges, floats if is_finite else floats[np.isfinite(floats)])
+        counts = _count_bins(
+            edges, floats if is_finite else floats[~np.isnan(floats) if slot.infinite else np.isfinite(floats)]
+        )
         for position, count in enumerate(counts):
             cells.bins[slot.base + position] += count
     if is_finite and slot.low <= least and greatest <= slot.high:
@@ -131,7 +133,7 @@ def _count_exceptions(slot: Slot, floats: Array, cells: Cells, invalid: bytearra
     column = slot.column
     if column is None:
         return
-    checks = [("non_finite", ~finite & ~missing)] if column.type == "number" else []
+    checks = [("non_finite", ~finite & ~missing)] if column.type == "number" and not column.infinite else []
     if not column.nullable:
         checks.append(("null", missing))
     if column.low is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._drift import DriftScan
 from otel_ml.quality._feature import ProfileError
+from otel_ml.quality._named_columns import NamedColumns
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import By, holds_moments
 from otel_ml.quality.files import DataFileError, DataFiles
@@ -16,24 +17,21 @@ from otel_ml.quality.files import DataFileError, DataFiles
 def compare_frame(
     profile: ProfileContent, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
 ) -> DriftScan:
-    """Counts a frame, or a mapping of column to values.
+    """Counts what `ReferenceProfile.fit` takes.
 
     Raises:
         ProfileError: A named column does not exist, the columns differ in length, or it is not clear when a row was.
     """
-    columns: dict[str, Any] = {str(name): frame[name] for name in frame}
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) > 1:
-        raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
-    for name in (score, time):
-        if name is not None and name not in columns:
-            raise ProfileError(f"no column {name!r}; there are {', '.join(columns) or 'none'}")
+    data = NamedColumns(frame, profile.columns)
+    columns = data.columns
+    score = None if score is None else data.name(score)
+    time = None if time is None else data.name(time)
     if by is not None and time is None:
         time = _find_time(columns)
     scan = DriftScan(profile, by=by)
     scan.add(
         columns,
-        lengths.pop() if lengths else 0,
+        data.rows,
         output=None if score is None else columns[score],
         moments=None if time is None else columns[time],
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._values import class_text, number
+from otel_ml._values import written_number
 from otel_ml.quality._bins import NumericBins, bins_by_value, coarse_edges, quantile_bins
 from otel_ml.quality._bloom import BloomFilter
+from otel_ml.quality._column_values import ColumnValues, RefusedError, read_column
 from otel_ml.quality._feature import (
     BINS,
     CATEGORIES,
@@ -20,7 +21,6 @@ from otel_ml.quality._feature import (
     SALT_LENGTH,
     SCORE_BINS,
     Feature,
-    ProfileError,
     category_labels,
     digest,
     numeric_labels,
@@ -30,117 +30,103 @@ if TYPE_CHECKING:
     import numpy as np
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Numbers = np.ndarray[Any, np.dtype[Any]]
 
 FEATURES: Final = 32
 """Features kept, the most important first."""
 RARE_KEPT: Final = 10_000
 """Digests of rare categories that are listed; more of them go into a filter."""
+MOST_CATEGORIES: Final = 1_000_000
+"""Categories of one feature, with rare ones."""
+_SAMPLED: Final = 1000
+"""Texts that are looked at to see what they are."""
+_FLOATS_WHOLE: Final = 2.0**53
+"""From here on every float is a whole number."""
 _ID_ROWS: Final = 100
 """With at least so many rows, a whole-number column without repetition counts as an identifier."""
 _SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
 _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
 
-class RefusedError(ProfileError):
-    """A column that cannot be a feature; the message is the reason."""
+@dataclass(frozen=True)
+class ColumnOptions:
+    """What the user says about one column."""
+
+    categorical: bool = False
+    numeric: bool = False
+    keep: bool = False
+    periodic: bool = False
+    sensitive: bool = False
+    bins: int | tuple[float, ...] = BINS
+    """Quantile bins of a number, or their inner edges."""
 
 
-def fit_feature(name: str, values: Sequence[object], *, categorical: bool, sensitive: bool) -> Feature:
+def fit_feature(name: str, values: Any, options: ColumnOptions) -> Feature:
     """Bins one column; raises `RefusedError` for empty and near-unique columns, dates and nested values."""
-    numbers, texts, missing = _read(values)
-    if numbers is None or categorical:
-        counts = texts if numbers is None else _count_numbers(numbers)
-        return _category(name, counts, missing=missing, sensitive=sensitive)
-    if not len(numbers):
-        raise RefusedError("it has no values")
-    _refuse_identifier(numbers)
-    if _is_discrete(numbers) and (sensitive or bool((numbers == numbers.round()).all())):
-        return _category(name, _count_numbers(numbers), missing=missing, sensitive=sensitive)
-    return _number(name, numbers, missing=missing, sensitive=sensitive)
+    found = read_column(values, numeric=options.numeric)
+    feature = _fit(name, found, options)
+    return replace(feature, periodic=options.periodic) if options.periodic else feature
 
 
-def fit_output(values: Sequence[object], *, sensitive: bool = False) -> Feature:
+def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
     """Bins the model's output: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
-    numbers, texts, missing = _read(values)
-    name = semconv.PREDICTION_FEATURE
-    if numbers is None:
-        return _category(name, texts, missing=missing, sensitive=sensitive)
+    found = read_column(values)
+    name, options = semconv.PREDICTION_FEATURE, ColumnOptions(sensitive=sensitive)
+    numbers = found.numbers
+    if numbers is None or found.declared_category:
+        return _category(name, found, options)
     if not len(numbers):
-        raise RefusedError("it has no values")
-    whole = bool((numbers == numbers.round()).all())
-    if not whole and numbers.min() >= 0 and numbers.max() <= 1:
-        bins = NumericBins(_SCORE_EDGES, tuple(numeric_labels(_SCORE_EDGES, sensitive=sensitive, closed=("0", "1"))))
-        return _number(name, numbers, missing=missing, sensitive=sensitive, bins=bins)
-    classes = _count_numbers(numbers, at_most=DISCRETE_VALUES) if whole else Counter()
-    if classes:
-        return _category(name, classes, missing=missing, sensitive=sensitive)
-    return _number(name, numbers, missing=missing, sensitive=sensitive)
+        raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
+    if _is_whole(numbers):
+        is_class = len(found.counted()) <= DISCRETE_VALUES and not any(found.infinite)
+        return _category(name, found, options) if is_class else _number(name, found, options)
+    if numbers.min() < 0 or numbers.max() > 1:
+        return _number(name, found, options)
+    labels = numeric_labels(_SCORE_EDGES, sensitive=sensitive, closed=("0", "1"))
+    return _number(name, found, options, NumericBins(_SCORE_EDGES, tuple(labels)))
 
 
-def by_importance(names: Sequence[str], importance: Mapping[str, float] | None) -> list[str]:
-    """Returns the names, the most important first; names without a weight come last, in their order."""
-    if importance is None:
-        return list(names)
-    weights = {name: number(importance.get(name, 0.0)) for name in names}
-    wrong = [name for name, weight in weights.items() if weight is None or not math.isfinite(weight)]
-    if wrong:
-        raise ProfileError(f"importance of {', '.join(wrong)} is not a finite number")
-    return sorted(names, key=lambda name: -(weights[name] or 0.0))
+def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
+    numbers = found.numbers
+    is_category = not options.numeric and (options.categorical or found.declared_category)
+    if numbers is None or is_category:
+        return _category(name, found, options)
+    if not len(numbers):
+        raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
+    if options.numeric:
+        return _number(name, found, options)
+    if not options.keep:
+        _refuse_identifier(numbers)
+    is_closed = not any(found.infinite) and not found.invalid
+    if is_closed and _is_discrete(numbers) and (options.sensitive or _is_whole(numbers)):
+        return _category(name, found, options)
+    return _number(name, found, options)
 
 
-def _read(values: Sequence[object]) -> tuple[Floats | None, Counter[str], int]:
-    """Reads a column as finite numbers, or as counted texts if any value is not a number; with the missing count."""
+def _is_whole(numbers: Numbers) -> bool:
+    """Whether all are whole numbers; larger floats have no room for a fraction."""
+    return numbers.dtype.kind != "f" or bool(((numbers == numbers.round()) & (abs(numbers) < _FLOATS_WHOLE)).all())
+
+
+def _is_discrete(numbers: Numbers) -> bool:
+    """Whether a column has so few distinct values that each is a category, or a bin of its own."""
     import numpy as np
 
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise RefusedError(f"it has {array.ndim} dimensions, not one value a row")
-    if array.dtype.kind in "iuf":
-        floats = array.astype(np.float64)
-        return floats[np.isfinite(floats)], Counter(), int(np.isnan(floats).sum())
-    if array.dtype.kind in "Mmc":
-        raise RefusedError(
-            "dates, durations and complex numbers are not binned: derive a number such as an age or an hour"
-        )
-    items = array.tolist()
-    texts = [class_text(item) for item in items]
-    present = [item for item, text in zip(items, texts, strict=True) if text is not None]
-    has_texts = any(isinstance(item, (str, bytes, bool)) for item in present)
-    numbers = [] if has_texts else [number(item) for item in present]
-    missing = len(items) - len(present)
-    if numbers and None not in numbers:
-        floats = np.asarray(numbers, dtype=np.float64)
-        return floats[np.isfinite(floats)], Counter(), missing
-    return None, Counter(text for text in texts if text is not None), missing
+    distinct = len(np.unique(numbers))
+    return distinct <= DISCRETE_VALUES and distinct * RARE <= len(numbers)
 
 
-def _count_numbers(numbers: Floats, *, at_most: int | None = None) -> Counter[str]:
-    """Counts distinct numbers by canonical text; empty if there are more than `at_most`."""
+def _refuse_identifier(numbers: Numbers) -> None:
     import numpy as np
 
-    distinct, counts = np.unique(numbers, return_counts=True)
-    if at_most is not None and len(distinct) > at_most:
-        return Counter()
-    texts: Counter[str] = Counter()
-    for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-        texts[class_text(value) or ""] += count
-    return texts
+    if len(numbers) >= _ID_ROWS and _is_whole(numbers) and len(np.unique(numbers)) == len(numbers):
+        raise RefusedError("no whole number in it repeats: it looks like an identifier; `keep` monitors it")
 
 
-def _refuse_identifier(numbers: Floats) -> None:
-    import numpy as np
-
-    is_whole = bool((numbers == numbers.round()).all())
-    if len(numbers) >= _ID_ROWS and is_whole and len(np.unique(numbers)) == len(numbers):
-        raise RefusedError("no whole number in it repeats: it looks like an identifier")
-
-
-def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool) -> Feature:
-    total = sum(counts.values())
-    if not total:
-        raise RefusedError("it has no values")
-    if len(counts) > RARE and len(counts) > total / 2:
-        raise RefusedError(f"{len(counts)} distinct values in {total} rows: it looks like an identifier or free text")
+def _category(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
+    counts = found.counted()
+    sensitive = options.sensitive
+    _refuse_categories(counts, options)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [text for text, count in ranked if count >= RARE and text not in _RESERVED][:CATEGORIES]
     own_bin = frozenset(kept)
@@ -153,43 +139,64 @@ def _category(name: str, counts: Counter[str], *, missing: int, sensitive: bool)
         kind="category",
         labels=tuple(category_labels(kept, sensitive=sensitive)),
         counts=(*(counts[text] for text in kept), sum(count for _, count in rest), 0),
-        missing=missing,
+        missing=found.missing,
         categories=tuple(digest(text, salt) if sensitive else text for text in kept),
         rare=tuple(rare) if is_listed else (),
         rare_filter="" if is_listed else BloomFilter.build(rare).to_text(),
         singletons=sum(count == 1 for _, count in rest),
+        invalid=found.invalid + sum(found.infinite),
         sensitive=sensitive,
         salt=salt,
     )
 
 
-def _number(
-    name: str, numbers: Floats, *, missing: int = 0, sensitive: bool = False, bins: NumericBins | None = None
-) -> Feature:
+def _refuse_categories(counts: Counter[str], options: ColumnOptions) -> None:
+    total, distinct = counts.total(), len(counts)
+    if not total:
+        raise RefusedError("it has no values")
+    if distinct > MOST_CATEGORIES:
+        raise RefusedError(f"it has {distinct:,} distinct values, more than {MOST_CATEGORIES:,}")
+    if not options.keep and distinct > RARE and distinct > total / 2:
+        numbers = sum(written_number(text) is not None for text in islice(counts, _SAMPLED))
+        are_numbers = numbers > 0.9 * min(distinct, _SAMPLED)
+        hint = "its texts are numbers: `numeric` reads them" if are_numbers else "`keep` monitors it"
+        raise RefusedError(
+            f"{distinct} distinct values in {total} rows: it looks like an identifier or free text; {hint}"
+        )
+
+
+def _number(name: str, found: ColumnValues, options: ColumnOptions, bins: NumericBins | None = None) -> Feature:
     import numpy as np
 
-    if sensitive:
-        edges = coarse_edges(numbers, BINS) if bins is None else bins.edges
-        bins = NumericBins(edges, tuple(numeric_labels(edges, sensitive=True)))
-    elif bins is None:
-        bins = bins_by_value(numbers, BINS) if _is_discrete(numbers) else quantile_bins(numbers, BINS)
+    numbers, sensitive = np.asarray(found.numbers, dtype=np.float64), options.sensitive
+    if bins is None:
+        bins = _chosen_bins(numbers, options)
     positions = np.searchsorted(np.asarray(bins.edges, dtype=np.float64), numbers, side="right")
+    counts = np.bincount(positions, minlength=len(bins.labels)).tolist()
+    counts[0] += found.infinite[0]
+    counts[-1] += found.infinite[1]
     return Feature(
         name=name,
         kind="number",
         labels=bins.labels,
-        counts=tuple(np.bincount(positions, minlength=len(bins.labels)).tolist()),
-        missing=missing,
+        counts=tuple(counts),
+        missing=found.missing,
         edges=bins.edges,
         low=None if sensitive else float(numbers.min()),
         high=None if sensitive else float(numbers.max()),
+        infinite=any(found.infinite),
+        spelled=found.spelled,
+        invalid=found.invalid,
         sensitive=sensitive,
     )
 
 
-def _is_discrete(numbers: Floats) -> bool:
-    """Whether a column has so few distinct values that each is a category, or a bin of its own."""
-    import numpy as np
-
-    distinct = len(np.unique(numbers))
-    return distinct <= DISCRETE_VALUES and distinct * RARE <= len(numbers)
+def _chosen_bins(numbers: Floats, options: ColumnOptions) -> NumericBins:
+    bins, sensitive = options.bins, options.sensitive
+    if isinstance(bins, tuple):
+        return NumericBins(bins, tuple(numeric_labels(bins, sensitive=sensitive)))
+    if sensitive:
+        edges = coarse_edges(numbers, bins)
+        return NumericBins(edges, tuple(numeric_labels(edges, sensitive=True)))
+    is_by_value = not _is_whole(numbers) and _is_discrete(numbers)
+    return bins_by_value(numbers, bins) if is_by_value else quantile_bins(numbers, bins)

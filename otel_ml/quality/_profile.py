@@ -5,36 +5,33 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import _extras, semconv
+from otel_ml import _extras
 from otel_ml._verdicts import PSI_LIMIT
-from otel_ml.quality._bloom import BloomFilter
-from otel_ml.quality._feature import SALT_LENGTH, Feature, ProfileError
+from otel_ml.quality._feature import BINS, Feature, ProfileError
+from otel_ml.quality._feature_entry import from_entry, to_entry
 
 if TYPE_CHECKING:
+    from otel_ml.quality._named_columns import NamedColumns
+    from otel_ml.quality._overrides import Overrides
     from otel_ml.quality.comparison import By, Comparison
 
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 3
 _READABLE: Final = (1, 2, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
-_FIELDS: Final = tuple(one.name for one in fields(Feature))
-_OPTIONAL: Final = frozenset(("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "spelled"))
-"""Fields that are left out if they say nothing; formats 1 and 2 have only the salt of these."""
-_MOST_ROWS: Final = 2**63 - 1
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReferenceProfile:
     """Counts of the training data in fixed bins; contains no rows.
 
@@ -60,58 +57,94 @@ class ReferenceProfile:
     @classmethod
     def fit(  # noqa: PLR0913
         cls,
-        frame: Mapping[str, Sequence[object]] | Any,
-        score: str | None = None,
-        label: str | None = None,
+        frame: Mapping[Any, Any] | Any,
+        score: Any = None,
+        label: Any = None,
         *,
-        categorical: Collection[str] = (),
-        sensitive: Collection[str] = (),
-        importance: Mapping[str, float] | None = None,
+        categorical: Collection[Any] = (),
+        numeric: Collection[Any] = (),
+        keep: Collection[Any] = (),
+        periodic: Collection[Any] = (),
+        sensitive: Collection[Any] = (),
+        bins: int | Mapping[Any, Any] = BINS,
+        importance: Mapping[Any, float] | Any = None,
     ) -> ReferenceProfile:
         """Creates the reference from the training data.
 
-        A numeric column gets up to 10 quantile bins. One with few distinct values, and a text column, get one bin for
-        each of the 20 most frequent categories; a category seen fewer than 20 times is ``__other__``. Identifiers, free
-        text, dates and columns beyond the 32 most important are left out with a warning that says why.
+        A number gets up to 10 quantile bins, and a value that holds a tenth of the data a bin of its own. A column of
+        few distinct values gets a bin for each: whole numbers are categories, fractions stay numbers. A text gets one
+        for each of the 20 most frequent categories; a category seen fewer than 20 times is ``__other__``. Identifiers,
+        free text, dates and columns beyond the 32 most important are left out with a warning that says why.
 
         Args:
-            frame: A pandas DataFrame, or a mapping of column to values.
+            frame: What `Model.record` takes as a batch: a frame of pandas, polars or arrow, an array, a mapping of
+                column to values, or a list of rows.
             score: Column with the model's output on these rows; without it the output is not compared.
             label: Column with the true value; never a feature.
             categorical: Columns to treat as categories although they hold numbers.
+            numeric: Columns to treat as numbers although they have few distinct values, look like an identifier, or
+                hold texts; what is no number counts as invalid.
+            keep: Columns to monitor although they look like an identifier or free text.
+            periodic: Columns that follow the clock, such as the hour: no window of them is like training.
             sensitive: Columns whose bin labels are opaque and whose values never leave the process.
-            importance: Weight of each column; the 32 heaviest are kept.
+            bins: Number of quantile bins, or a mapping of column to a number or to inner edges.
+            importance: Weight of each column, a mapping or a Series; the 32 heaviest are kept.
 
         Raises:
-            ProfileError: A named column does not exist, the columns differ in length, or nothing can be monitored.
+            ProfileError: A named column does not exist, what is said about one contradicts itself, the columns differ
+                in length, or nothing can be monitored.
             ImportError: numpy is not installed, or cannot be imported.
         """
-        from otel_ml.quality._fit import FEATURES, RefusedError, by_importance, fit_feature, fit_output
+        from otel_ml.quality._fit import fit_output
+        from otel_ml.quality._named_columns import NamedColumns
+        from otel_ml.quality._overrides import Overrides, read_importance
 
         _extras.load("numpy", "quality")
-        rows = _check_frame(frame, (score, label, *categorical, *sensitive, *(importance or ())))
-        columns = tuple(name for name in frame if name not in {score, label})
-        names = by_importance(columns, importance)
-        features: list[Feature] = []
-        skipped: dict[str, str] = {}
-        for name in names:
-            if len(features) == FEATURES:
-                skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
-                continue
+        data = NamedColumns(frame)
+        roles = [None if given is None else data.name(given) for given in (score, label)]
+        sets = {
+            "categorical": categorical,
+            "numeric": numeric,
+            "keep": keep,
+            "periodic": periodic,
+            "sensitive": sensitive,
+        }
+        overrides = Overrides(data, sets, bins)
+        columns = tuple(name for name in data.columns if name not in roles)
+        weights = {} if importance is None else read_importance(data, importance)
+        features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
+        output = None
+        if roles[0] is not None:
             try:
-                is_sensitive = name in sensitive
-                features.append(fit_feature(name, frame[name], categorical=name in categorical, sensitive=is_sensitive))
-            except RefusedError as reason:
-                skipped[name] = str(reason)
-        try:
-            output = None if score is None else fit_output(frame[score], sensitive=score in sensitive)
-        except RefusedError as reason:
-            raise ProfileError(f"score column {score!r} cannot be binned: {reason}") from None
+                output = fit_output(data.columns[roles[0]], sensitive=roles[0] in overrides.sensitive)
+            except ProfileError as reason:
+                raise ProfileError(f"score column {roles[0]!r} cannot be binned: {reason}") from None
         if not features and output is None:
             raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
-        if skipped:
-            warnings.warn(f"not monitored: {_reasons(skipped)}", stacklevel=2)
-        return cls(tuple(features), output, rows, frozenset(sensitive), skipped, columns)
+        profile = cls(tuple(features), output, data.rows, overrides.sensitive, skipped, columns)
+        for line in profile._warnings():
+            warnings.warn(line, stacklevel=2)
+        return profile
+
+    def _warnings(self) -> Iterator[str]:
+        if self.skipped:
+            yield f"not monitored: {_reasons(self.skipped)}"
+        invalid = [feature for feature in self.all_features() if feature.invalid]
+        if invalid:
+            counts = ", ".join(f"{feature.name}: {feature.invalid:,} of {self.rows:,}" for feature in invalid)
+            yield f"values without a bin count as invalid: {counts}"
+
+    def __repr__(self) -> str:
+        """A table: each feature with its kind, its bins and its share of missing values, and what was skipped."""
+        features = self.all_features()
+        width = max(map(len, ("feature", *(feature.name for feature in features), *self.skipped)))
+        lines = [f"ReferenceProfile {self.id} of {self.rows:,} rows"]
+        lines += [f"  {'feature':<{width}}  kind      bins  missing"] if features else []
+        for feature in features:
+            share = f"{feature.missing / self.rows:.1%}" if self.rows else "-"
+            lines.append(f"  {feature.name:<{width}}  {feature.kind:<8}  {len(feature.labels):>4}  {share:>7}")
+        lines += [f"  {name:<{width}}  not monitored: {reason}" for name, reason in self.skipped.items()]
+        return "\n".join(lines)
 
     def compare(
         self,
@@ -189,14 +222,14 @@ class ReferenceProfile:
             )
         try:
             profile = cls(
-                tuple(_feature(entry) for entry in content["features"]),
-                None if content["output"] is None else _feature(content["output"]),
+                tuple(from_entry(entry) for entry in content["features"]),
+                None if content["output"] is None else from_entry(content["output"]),
                 int(content["rows"]),
                 frozenset(str(name) for name in content["sensitive"]),
                 {str(name): str(reason) for name, reason in content["skipped"].items()},
                 tuple(str(name) for name in content.get("columns", ())),
             )
-            is_whole = profile._is_whole(content)
+            is_whole = profile._is_intact(content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it again") from None
         if not is_whole:
@@ -205,7 +238,7 @@ class ReferenceProfile:
             )
         return profile
 
-    def _is_whole(self, content: Mapping[str, Any]) -> bool:
+    def _is_intact(self, content: Mapping[str, Any]) -> bool:
         names = [feature.name for feature in self.all_features()]
         if len(set(names)) < len(names):
             raise ValueError("a feature is there twice")
@@ -220,8 +253,8 @@ class ReferenceProfile:
             "sensitive": sorted(self.sensitive),
             "skipped": dict(self.skipped),
             **({"columns": list(self.columns)} if self.columns else {}),
-            "features": [kept(_entry(feature)) for feature in self.features],
-            "output": None if self.output is None else kept(_entry(self.output)),
+            "features": [kept(to_entry(feature)) for feature in self.features],
+            "output": None if self.output is None else kept(to_entry(self.output)),
         }
 
 
@@ -229,29 +262,24 @@ def _reasons(skipped: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
 
 
-def _check_frame(frame: Any, named: Sequence[str | None]) -> int:
-    columns = list(frame)
-    unnamed = [column for column in columns if not isinstance(column, str)]
-    if unnamed:
-        raise ProfileError(f"column names must be texts, not {unnamed[0]!r}")
-    absent = [name for name in named if name is not None and name not in columns]
-    if absent:
-        raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(columns) or 'none'}")
-    if semconv.PREDICTION_FEATURE in columns:
-        raise ProfileError(f"a column cannot be called {semconv.PREDICTION_FEATURE}: that is the output; give `score`")
-    lengths = {len(frame[column]) for column in columns}
-    if len(lengths) > 1:
-        raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
-    return lengths.pop() if lengths else 0
+def _fit_features(
+    data: NamedColumns, names: Sequence[str], overrides: Overrides
+) -> tuple[list[Feature], dict[str, str]]:
+    """Returns the features, and the reason of each column that is none."""
+    from otel_ml.quality._column_values import RefusedError
+    from otel_ml.quality._fit import FEATURES, fit_feature
 
-
-def _entry(feature: Feature) -> dict[str, Any]:
-    values = {name: getattr(feature, name) for name in _FIELDS}
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if name not in _OPTIONAL or value
-    }
+    features: list[Feature] = []
+    skipped: dict[str, str] = {}
+    for name in names:
+        if len(features) == FEATURES:
+            skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
+            continue
+        try:
+            features.append(fit_feature(name, data.columns[name], overrides.of(name)))
+        except RefusedError as reason:
+            skipped[name] = str(reason)
+    return features, skipped
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
@@ -261,37 +289,3 @@ def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
 def _hash(content: dict[str, Any], size: int) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
-
-
-def _feature(entry: Mapping[str, Any]) -> Feature:
-    values: dict[str, Any] = {
-        name: tuple(entry[name]) if isinstance(entry[name], list) else entry[name]
-        for name in _FIELDS
-        if name not in _OPTIONAL or name in entry
-    }
-    feature = Feature(**values)
-    wrong = _flaw(feature)
-    if wrong is not None:
-        raise ValueError(f"feature {feature.name!r} {wrong}")
-    return feature
-
-
-def _flaw(feature: Feature) -> str | None:
-    bins = len(feature.edges) + 1 if feature.kind == "number" else len(feature.categories) + 2
-    bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
-    names = (feature.name, feature.kind, feature.salt, feature.rare_filter)
-    texts = (*names, *feature.labels, *feature.categories, *feature.rare)
-    if feature.rare_filter:
-        BloomFilter.from_text(feature.rare_filter)
-    if not all(isinstance(text, str) for text in texts) or len(feature.salt.encode()) > SALT_LENGTH:
-        return "has names that are not text, or an unusable salt"
-    if feature.kind not in {"number", "category"}:
-        return f"is of the unknown kind {feature.kind!r}"
-    if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
-        return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
-    counts = (*feature.counts, feature.missing, feature.invalid, feature.singletons)
-    if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in counts):
-        return "has counts that are not whole numbers from 0 on"
-    if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):
-        return "has edges that do not ascend"
-    return None

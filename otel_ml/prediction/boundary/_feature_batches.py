@@ -8,16 +8,14 @@ from sys import getsizeof
 from typing import Any
 
 from otel_ml._arrays import COLUMNS, NUMBERS, rows_of
+from otel_ml._feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import cell, line
 from otel_ml.prediction.boundary._feature_rows import (
     KEPT_AS_THEY_ARE,
-    NAME_LIMIT,
-    feature_name,
     is_row,
-    positional_names,
     warn_cut,
 )
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from sys import getsizeof
 from typing import Any
 
+from otel_ml._feature_names import NAME_LIMIT, feature_name
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import sequence
 from otel_ml._missing import is_missing
-from otel_ml._values import TEXT_LIMIT, Copy, cell, line
+from otel_ml._values import TEXT_LIMIT, Copy, cell
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
 from otel_ml.quality import ColumnNames
 
-NAME_LIMIT = 256
-"""Characters kept of a feature's name."""
 CUT = "__truncated__"
 """The feature that replaces those left out of a row; its value is the number of all of them."""
 SMALL_ROW = 4096
 """Bytes of a row that needs no bound of its own while it waits for the worker."""
 _NESTED_DEPTH = 3
 _NESTED_ITEMS = 100
-_NAME_PARTS = 8
 KEPT_AS_THEY_ARE = frozenset({float, bool, type(None)})
 _TEXT = frozenset({str})
 _SEEN_LIMIT = 128
@@ -64,7 +62,7 @@ def flat_row(row: dict[str, object]) -> dict[str, object] | None:
     if not _TEXT.issuperset(map(type, row)):
         return None
     names = "".join(row)
-    if not names.isprintable() or (len(names) > NAME_LIMIT and max(map(len, row)) > NAME_LIMIT):
+    if not names.isprintable() or "" in row or (len(names) > NAME_LIMIT and max(map(len, row)) > NAME_LIMIT):
         return None
     if len(row) <= _SEEN_LIMIT:
         _seen[len(row)] = dict.fromkeys(row)
@@ -107,19 +105,6 @@ def read_row(items: Iterable[tuple[Any, Any]], total: int, columns: ColumnNames 
     return PartialRow(row, frozenset(unread)) if unread else row
 
 
-def feature_name(key: object, position: int, taken: dict[str, Any]) -> str:
-    """Returns a feature's clean, short name, which differs from the taken ones even if two keys read the same."""
-    if type(key) is tuple:  # the columns of a pandas MultiIndex
-        name = ".".join(line(part, NAME_LIMIT) or "" for part in key[:_NAME_PARTS])[:NAME_LIMIT]
-    else:
-        name = line(key, NAME_LIMIT) or f"f{position}"
-    if name in taken:
-        name = f"{name}#{position}"
-        while name in taken:
-            name += "#"
-    return name
-
-
 def warn_cut(total: int) -> None:
     """Logs once that features were left out."""
     warn_once("features.cut", f"otel-ml: {total} features in one prediction; the first {FEATURE_LIMIT} are kept")
@@ -128,10 +113,3 @@ def warn_cut(total: int) -> None:
 def is_row(value: object) -> bool:
     """Whether a value has several parts: a sequence or a record."""
     return sequence(value, 0) is not None or find_record(value) is not None
-
-
-def positional_names(names: Sequence[str] | None, count: int) -> list[Any]:
-    """Returns the names of this many columns: the given ones, then ``f<position>``."""
-    given = sequence(names, count)
-    known = given[0] if given is not None else []
-    return known + [f"f{position}" for position in range(len(known), count)]

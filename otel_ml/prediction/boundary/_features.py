@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from otel_ml._feature_names import positional_names
 from otel_ml._guard import attempt
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values import cell
@@ -30,7 +31,6 @@ from otel_ml.prediction.boundary._feature_rows import (
     flat_row,
     is_row,
     known_row,
-    positional_names,
     read_row,
 )
 from otel_ml.prediction.boundary._matching import match_batch, match_row

@@ -11,7 +11,7 @@ import pytest
 
 from otel_ml.quality import ProfileError, ReferenceProfile, Schema
 from otel_ml.quality._feature import digest
-from otel_ml.quality._fit import _number
+from otel_ml.quality._bins import coarse_edges
 
 FORMAT_1 = {
     "format": "otel-ml/reference-profile",
@@ -130,10 +130,15 @@ def test_missing_values_are_counted_separately():
     assert fit(["a", "b", None] * 30).missing == 30
 
 
-def test_infinite_values_are_neither_missing_nor_binned():
-    """An infinity in the reference changes no bin."""
-    feature = fit([float("inf"), *np.linspace(0, 1, 99)])
-    assert (feature.size, feature.missing, feature.high) == (99, 0, 1.0)
+def test_infinite_values_of_training_are_in_the_end_bins():
+    """An infinity in the reference changes no edge, and the range is that of the finite values."""
+    feature = fit([float("inf"), float("-inf"), float("-inf"), *np.linspace(0, 1, 99)])
+    plain = fit(np.linspace(0, 1, 99))
+    assert (feature.size, feature.missing, feature.high, feature.infinite) == (102, 0, 1.0, True)
+    assert (feature.edges, plain.infinite) == (plain.edges, False)
+    assert (feature.counts[0] - plain.counts[0], feature.counts[-1] - plain.counts[-1]) == (2, 1)
+    assert [feature.find_bin(value) for value in (float("-inf"), float("inf"))] == [0, len(feature.labels) - 1]
+    assert plain.find_bin(float("inf")) is None
 
 
 def test_nearly_constant_numbers_get_three_bins():
@@ -148,7 +153,7 @@ def test_nearly_constant_numbers_get_three_bins():
     [
         (list(range(200)), "looks like an identifier"),
         ([f"user-{number}" for number in range(100)], "looks like an identifier or free text"),
-        ([dt.date(2026, 1, 1)] * 30, "no values"),
+        ([dt.date(2026, 1, 1)] * 30, "derive a number"),
         (np.array(["2026-01-01"] * 30, dtype="datetime64[D]"), "derive a number"),
         ([None] * 30, "no values"),
         (np.zeros((30, 2)), "2 dimensions"),
@@ -192,7 +197,7 @@ def test_the_output_is_binned_by_its_kind(values, kind, bins):
     [
         ({"a": [1, 2]}, {"label": "y"}, "no column 'y'; there are a"),
         ({"a": [1, 2], "b": [1]}, {}, "differ in length: 1, 2"),
-        ({1: [1, 2]}, {}, "column names must be texts"),
+        ({"a": 1}, {}, "the values of a column are a sequence"),
         ({}, {}, "no column can be monitored"),
         ({"a": [None]}, {}, "no column can be monitored: a: it has no values"),
         ({"a": [1, 2], "s": [None, None]}, {"score": "s"}, "score column 's' cannot be binned"),
@@ -241,7 +246,7 @@ def test_the_file_contains_no_value_of_a_sensitive_number(tmp_path):
 )
 def test_sensitive_bins_stay_distinct(values, edges):
     """Edges have more than two digits if bins would merge; a single edge is not a value of the data."""
-    assert _number("x", np.asarray(values), sensitive=True).edges == edges
+    assert coarse_edges(np.asarray(values), 10) == edges
 
 
 def test_digests_of_a_sensitive_column_are_keyed(tmp_path):

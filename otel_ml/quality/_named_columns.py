@@ -1,0 +1,98 @@
+"""The columns of a data set by name, whatever holds them: as a model names the values that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from otel_ml import semconv
+from otel_ml._feature_names import feature_name, positional_names
+from otel_ml._guard import attempt
+from otel_ml._kinds import kind, sequence
+from otel_ml.quality._feature import ProfileError
+
+_TAKEN: Final = "a frame of pandas, polars or arrow, an array, a mapping of columns or a list of rows"
+
+
+class NamedColumns:
+    """Columns of equal length under the names that they have in a prediction.
+
+    Args:
+        data: The data set.
+        names: Names of the columns of an array, and of rows without names, if there are as many.
+    """
+
+    def __init__(self, data: Any, names: Sequence[str] = ()) -> None:
+        self.columns: dict[str, Any] = {}
+        self._names: dict[Hashable, str] = {}
+        for position, (key, values) in enumerate(_columns(data, names)):
+            name = feature_name(key, position, self.columns)
+            self.columns[name] = values
+            self._names.setdefault(key, name)
+        if semconv.PREDICTION_FEATURE in self.columns:
+            raise ProfileError(
+                f"a column cannot be called {semconv.PREDICTION_FEATURE}: that is the output; give `score`"
+            )
+        found = [attempt(len, values) for values in self.columns.values()]
+        lengths = {length for length in found if length is not None}
+        if None in found:
+            raise ProfileError(f"the values of a column are a sequence: give {_TAKEN}")
+        if len(lengths) > 1:
+            raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
+        self.rows = lengths.pop() if lengths else 0
+
+    def name(self, given: Any) -> str:
+        """Returns the name of the column that the user means; raises a ProfileError that lists them for another one."""
+        name = attempt(self._names.get, given) or (given if isinstance(given, str) else feature_name(given, 0, ()))
+        if name not in self.columns:
+            raise ProfileError(f"no column {name!r}; there are {', '.join(self.columns) or 'none'}")
+        return name
+
+    def names(self, given: Iterable[Any]) -> frozenset[str]:
+        """Returns the names of several columns; a single one may stand by itself."""
+        return frozenset(map(self.name, (given,) if isinstance(given, str) else given))
+
+
+def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+    family = kind(data)
+    if family == "pandas":
+        return [(key, data.iloc[:, position]) for position, key in enumerate(data.columns.tolist())]
+    if family == "polars":
+        return [(column.name, column) for column in data.get_columns()]
+    if family == "arrow":
+        return list(zip(data.schema.names, data.columns, strict=True))
+    if family in {"array", "tensor"}:
+        return _of_array(data, family, names)
+    if isinstance(data, Mapping):
+        return list(data.items())
+    rows = None if family else sequence(data, len(data) if hasattr(data, "__len__") else 0)
+    if rows is None:
+        raise ProfileError(f"cannot read data of the type {type(data).__name__}: give {_TAKEN}")
+    return _of_rows(rows[0], names)
+
+
+def _of_array(data: Any, family: str, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+    array: Any = attempt(lambda: data.detach().numpy()) if family == "tensor" else data
+    fields = None if array is None else array.dtype.names
+    if fields:
+        return [(name, array[name]) for name in fields]
+    if array is None or array.ndim != 2:
+        raise ProfileError(f"an array has rows and columns: give {_TAKEN}")
+    return zip(_names(names, array.shape[1]), array.T, strict=True)
+
+
+def _of_rows(rows: list[Any], names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+    if all(isinstance(row, Mapping) for row in rows):
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return [(key, [row.get(key) for row in rows]) for key in keys]
+    listed = [sequence(row, 1 << 20) for row in rows]
+    widths = {None if found is None else found[1] for found in listed}
+    if len(widths) != 1 or None in widths:
+        raise ProfileError(f"the rows are neither mappings nor equally long: give {_TAKEN}")
+    values = [found[0] for found in listed if found is not None]
+    columns = [list(column) for column in zip(*values, strict=True)]
+    return zip(_names(names, len(columns)), columns, strict=True)
+
+
+def _names(given: Sequence[str], count: int) -> list[str]:
+    return positional_names(given if len(given) == count else None, count)
