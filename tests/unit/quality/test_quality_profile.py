@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from otel_ml.quality import ProfileError, ReferenceProfile, Schema
-from otel_ml.quality._feature import digest
 from otel_ml.quality._bins import coarse_edges
+from otel_ml.quality._feature import digest
 
 FORMAT_1 = {
     "format": "otel-ml/reference-profile",
