@@ -10,7 +10,7 @@ from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, id_text, line, written_number
-from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, UNREADABLE, LabelOutcome, StoredLabel
+from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, SEVERAL_VALUES, UNREADABLE, LabelOutcome, StoredLabel
 from otel_ml.ground_truth._rows import ID_LENGTH
 
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
@@ -53,6 +53,8 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     name = id_text(row.prediction_id, ID_LENGTH)
     value = _guard.call("ground_truth.read_label", class_text, row.label)
     model = ANY_MODEL if row.model is None else line(row.model)
+    if value is None and (sequence(row.label, 0) is not None or pairs(row.label, 0) is not None):
+        return LabelOutcome("failed", _NO_LABEL, reason=SEVERAL_VALUES)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)

@@ -17,6 +17,8 @@ ANY_MODEL: Final = ""
 # Why a label failed.
 UNREADABLE: Final = "unreadable"
 """It has no id or no value."""
+SEVERAL_VALUES: Final = "several_values"
+"""It is a list or a mapping."""
 NO_MOMENT: Final = "moment"
 """Its ``at`` is not a moment."""
 NO_CLASS: Final = "undeclared_class"

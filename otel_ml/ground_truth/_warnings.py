@@ -8,7 +8,7 @@ from typing import Final
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL, REPEATED
-from otel_ml.ground_truth._records import NO_CLASS, NO_MOMENT, SEVERAL_MODELS, UNREADABLE, LabelOutcome
+from otel_ml.ground_truth._records import NO_CLASS, NO_MOMENT, SEVERAL_MODELS, SEVERAL_VALUES, UNREADABLE, LabelOutcome
 from otel_ml.ground_truth._waiting import WaitingLabel
 
 _NAMED: Final = 10
@@ -20,6 +20,7 @@ _REFUSED: Final = {
 }
 _FAILED: Final = {
     UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping",
+    SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label is one class or one number",
     NO_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
     "ISO 8601 text",
     SEVERAL_MODELS: "a label was not recorded: several models use its id, and it settles one of them: "
@@ -30,7 +31,7 @@ _FAILED: Final = {
 def warn_of_refusal(reason: str, prediction: LoggedPrediction) -> None:
     """Logs once that predictions are not stored, and how to avoid it."""
     if reason == REPEATED:
-        name = f"{prediction.model} {prediction.version} {prediction.role}"
+        name = " ".join(filter(None, (prediction.model, prediction.version, prediction.role)))
         _guard.warn_few(
             "ground_truth.repeated",
             name,

@@ -17,6 +17,7 @@ from otel_ml.prediction._spec import (
     PredictionStore,
     Role,
     Task,
+    check_truth,
     valid_choice,
     valid_classes,
     valid_name,
@@ -42,7 +43,8 @@ class Model:
         trained_at: When the model was trained: seconds since the epoch, a datetime, a date or an ISO 8601 text.
         profile: The training reference; turns on bins, missing values and `ml.data.violations`.
         schema: Declared columns; by default those of the profile.
-        ground_truth: Where predictions wait for their labels.
+        ground_truth: Where predictions wait for their labels: one class or one number each, so not for ``multilabel``
+            and ``ranking``.
         id: Callable on the features that gives the prediction id.
         output: Callable on the result that gives what was predicted.
         batch: Whether a sequence in a result is always a batch.
@@ -76,6 +78,8 @@ class Model:
         events: Events | None = None,
         capture_features: Capture | None = None,
     ) -> None:
+        if ground_truth is not None:
+            check_truth(task)
         self._spec = ModelSpec(
             name=valid_name(name),
             version=valid_version(version),

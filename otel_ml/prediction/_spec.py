@@ -162,6 +162,21 @@ def valid_classes(task: str, classes: Any) -> list[str]:
     return texts
 
 
+def check_truth(task: Any) -> None:
+    """Refuses a ground truth for tasks without figures.
+
+    Raises:
+        ConfigError: Labels of this task are not one class or one number.
+    """
+    if task == "multilabel":
+        raise ConfigError(
+            "ground_truth= compares one class or one number with each prediction, and task='multilabel' has several: "
+            "leave it out, or declare a binary model for each class"
+        )
+    if task == "ranking":
+        raise ConfigError("ground_truth= has no figures for task='ranking': leave it out, or use task='regression'")
+
+
 def valid_choice(argument: str, value: Any, allowed: Any) -> Any:
     """Returns the value if it is one of a `Literal`.
 

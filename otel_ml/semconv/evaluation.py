@@ -30,7 +30,7 @@ EVAL_LABEL_STATE: Final = "ml.eval.label.state"
 ``failed``."""
 EVAL_LABEL_REASON: Final = "ml.eval.label.reason"
 """Why a label failed, one of `LABEL_REASONS`."""
-LABEL_REASONS: Final = ("unreadable", "moment", "undeclared_class", "several_models", "store")
+LABEL_REASONS: Final = ("unreadable", "several_values", "moment", "undeclared_class", "several_models", "store")
 EVAL_BIN: Final = "ml.eval.bin"
 """Number of the score bin."""
 LABEL_VALUE: Final = "ml.label.value"
