@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import build
 import pytest
 import stack
 from google.protobuf.message import Message
@@ -196,3 +199,26 @@ class Stack:
 
     addresses: dict[str, str]
     folder: Path
+
+
+@contextmanager
+def prometheus(folder: Path, config: Path) -> Iterator[str]:
+    """Prometheus without optional features; gives its address."""
+    (port,) = free_ports(1)
+    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error"]
+    listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
+    with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
+        try:
+            eventually(lambda: get(f"http://127.0.0.1:{port}/-/ready") == 200)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
+
+
+def promql(address: str, expression: str) -> list[dict[str, Any]]:
+    """Returns the series of an instant query."""
+    url = f"{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        found: list[dict[str, Any]] = json.load(response)["data"]["result"]
+    return found

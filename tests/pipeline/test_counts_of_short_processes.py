@@ -5,27 +5,13 @@ Source: prometheus/prometheus#3886, `increase` of a series that begins above zer
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
 import sys
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import build
-from pipeline_servers import (
-    ROOT,
-    TIMEOUT,
-    collector_environment,
-    eventually,
-    free_ports,
-    get,
-    running_collector,
-)
+from pipeline_servers import ROOT, collector_environment, eventually, prometheus, promql, running_collector
 
 PROGRAM = """
 import otel_ml
@@ -40,25 +26,8 @@ RISES = [
 ]
 
 
-@contextmanager
-def prometheus(folder: Path, config: Path) -> Iterator[str]:
-    """Prometheus without optional features; gives its address."""
-    (port,) = free_ports(1)
-    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error"]
-    listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
-    with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
-        try:
-            eventually(lambda: get(f"http://127.0.0.1:{port}/-/ready") == 200)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(TIMEOUT)
-
-
-def query(address: str, expression: str) -> float:
-    url = f"{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        result = json.load(response)["data"]["result"]
+def total(address: str, expression: str) -> float:
+    result = promql(address, expression)
     return float(result[0]["value"][1]) if result else 0.0
 
 
@@ -76,7 +45,7 @@ def run_three_times(endpoint: str, folder: Path) -> None:
 
 def increases(address: str) -> list[int]:
     """The increase of each series, rounded down: Prometheus extrapolates from the last sample towards the present."""
-    return [math.floor(query(address, f"sum(increase({series}[10m]))")) for series in RISES]
+    return [math.floor(total(address, f"sum(increase({series}[10m]))")) for series in RISES]
 
 
 def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
@@ -87,7 +56,7 @@ def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
         run_three_times(f"{address}/api/v1/otlp/v1/metrics", tmp_path)
 
         assert increases(address) == [3, 3, 3]
-        assert query(address, f"count({RISES[0]})") == 1
+        assert total(address, f"count({RISES[0]})") == 1
 
 
 def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Path) -> None:
@@ -97,7 +66,7 @@ def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Pat
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{address}/api/v1/otlp"
         with running_collector(otelcol, environment, tmp_path) as collector:
             run_three_times(f"{collector.address}/v1/metrics", tmp_path)
-            eventually(lambda: query(address, f"sum(resets({RISES[0]}[10m]))") == 2)
+            eventually(lambda: total(address, f"sum(resets({RISES[0]}[10m]))") == 2)
 
             assert increases(address) == [3, 3, 3]
-            assert query(address, f"count({RISES[0]})") == 1
+            assert total(address, f"count({RISES[0]})") == 1
