@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage import _prediction_detail, _queries
+from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _queries
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._query_parameters import BadParameterError
 
@@ -69,6 +69,7 @@ class Api:
             "/api/logs": self._logs,
             "/api/metrics": self._metrics,
             "/api/summary": self._summary,
+            "/api/features": self._features,
             "/api/status": self._status,
         }
         return [Route(path, _answer(endpoint), methods=["GET"]) for path, endpoint in table.items()]
@@ -102,6 +103,11 @@ class Api:
     async def _summary(self, request: Request) -> Any:
         _query_parameters.check(request.query_params, ("model",))
         return await self._reader.read(_queries.summary, request.query_params.get("model"))
+
+    async def _features(self, request: Request) -> Any:
+        _query_parameters.check(request.query_params, ("model",))
+        model = request.query_params.get("model")
+        return {"features": await self._reader.read(_feature_verdicts.features, model)}
 
     async def _status(self, request: Request) -> Any:
         _query_parameters.check(request.query_params, ())

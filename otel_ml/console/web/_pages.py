@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
 from otel_ml.console.receiving._values import block, finite
-from otel_ml.console.storage import _prediction_detail, _queries
+from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _queries
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._waterfall import waterfall
@@ -62,6 +62,7 @@ class Pages:
         return [
             Route("/", self._list, methods=["GET"]),
             Route("/predictions/{id:path}", self._one, methods=["GET"]),
+            Route("/models/{model:path}", self._features, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ]
 
@@ -114,6 +115,16 @@ class Pages:
             labels={label["prediction_id"]: label for label in found["labels"]},
             bars=waterfall(trace["spans"]) if trace else [],
             exception_event=semconv.EXCEPTION_EVENT,
+        )
+
+    async def _features(self, request: Request) -> Response:
+        model = request.path_params["model"]
+        return self._render(
+            "features.html",
+            title=f"Features of {model}",
+            model=model,
+            hours=_feature_verdicts.HOURS,
+            features=await self._reader.read(_feature_verdicts.features, model),
         )
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:

@@ -1,0 +1,177 @@
+"""The verdict on each feature over the last day, from the stored counts, by the formulas of the recording rules."""
+
+# ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml import semconv
+from otel_ml._verdicts import Reference, WindowCounts, judge
+from otel_ml.console.storage._queries import fetch, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+HOURS: Final = 24
+"""Length of the window."""
+SERIES_LIMIT: Final = 50_000
+"""Series read; more than one process exports of features."""
+_DELTA: Final = 1
+_GAUGES: Final = (
+    semconv.FEATURE_REFERENCE_SHARE.name,
+    semconv.FEATURE_REFERENCE_SIZE.name,
+    semconv.FEATURE_EXPECTED_SHARE.name,
+)
+_COUNTERS: Final = (semconv.FEATURE_VALUES.name, semconv.FEATURE_MISSING.name, semconv.DATA_VIOLATIONS.name)
+_IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
+_RULES: Final = {
+    "missing_column": semconv.ABSENT,
+    "type": semconv.INVALID,
+    "non_finite": semconv.INVALID,
+    "range_low": semconv.OUT_OF_RANGE,
+    "range_high": semconv.OUT_OF_RANGE,
+}
+_SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
+
+
+class _Column(NamedTuple):
+    """A column of a model; missing values and violations carry no profile."""
+
+    model: tuple[str, ...]
+    name: str
+
+
+@dataclass
+class _Figures:
+    """Sums over the replicas, by column, or by column and profile."""
+
+    bins: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Values in each bin."""
+    found: dict[_Column, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Values by finding."""
+    shares: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Share of each bin in the reference."""
+    expected: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Expected share by finding."""
+    sizes: dict[tuple[_Column, str], tuple[float, bool]] = field(default_factory=dict)
+    """Values in the reference, and whether the feature is periodic."""
+
+
+def features(
+    cursor: duckdb.DuckDBPyConnection, model: str | None = None, now_ns: int | None = None
+) -> list[dict[str, Any]]:
+    """The features with a reference, the most severe verdict first; `psi` is None without values."""
+    oldest = (time.time_ns() if now_ns is None else now_ns) - HOURS * 3600 * 10**9
+    figures = _read(cursor, model, oldest)
+    found = [_answer(figures, *key) for key in figures.sizes]
+    return sorted(found, key=lambda row: (_SEVERITY.get(row["verdict"], len(_SEVERITY)), -(row["psi"] or 0.0)))
+
+
+def _read(cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int) -> _Figures:
+    figures = _Figures()
+    for name, attributes, value in [*_increases(cursor, model, oldest), *_latest(cursor, model, oldest)]:
+        column = _Column(
+            tuple(str(attributes.get(key, "")) for key in _IDENTITY), str(attributes[semconv.FEATURE_NAME])
+        )
+        _add(figures, name, attributes, column, value)
+    return figures
+
+
+def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _Column, value: float) -> None:
+    key = (column, str(attributes.get(semconv.PROFILE_ID, "")))
+    bin_, finding = str(attributes.get(semconv.FEATURE_BIN, "")), str(attributes.get(semconv.FEATURE_FINDING, ""))
+    if name == semconv.FEATURE_REFERENCE_SIZE.name:
+        figures.sizes[key] = (value, attributes.get(semconv.FEATURE_PERIODIC) == "true")
+    elif name == semconv.FEATURE_REFERENCE_SHARE.name:
+        figures.shares[key][bin_] = value
+    elif name == semconv.FEATURE_EXPECTED_SHARE.name:
+        figures.expected[key][finding] = value
+    elif name == semconv.FEATURE_VALUES.name:
+        _sum(figures.bins[key], bin_, value)
+        if bin_ == semconv.UNSEEN:
+            _sum(figures.found[column], semconv.UNSEEN_CATEGORIES, value)
+    elif name == semconv.FEATURE_MISSING.name:
+        _sum(figures.found[column], semconv.MISSING, value)
+    elif attributes.get(semconv.RULE_NAME) in _RULES:
+        _sum(figures.found[column], _RULES[attributes[semconv.RULE_NAME]], value)
+
+
+def _sum(sums: dict[str, float], key: str, value: float) -> None:
+    sums[key] = sums.get(key, 0.0) + value
+
+
+def _answer(figures: _Figures, column: _Column, profile: str) -> dict[str, Any]:
+    shares, bins = _merged(figures.shares[column, profile]), _merged(figures.bins[column, profile])
+    size, periodic = figures.sizes[column, profile]
+    reference = Reference(list(shares.values()), size, figures.expected[column, profile], periodic)
+    window = WindowCounts([bins.get(label, 0.0) for label in shares], figures.found[column])
+    judgement = judge(reference, window)
+    name, version, role = column.model
+    return {
+        "model": name,
+        "version": version,
+        "role": role,
+        "profile": profile,
+        "feature": column.name,
+        "verdict": judgement.verdict,
+        "findings": list(judgement.findings),
+        "rows": window.rows,
+        "values": window.values,
+        "psi": judgement.psi,
+        "psi_noise": judgement.psi_noise,
+        "shares": {finding: asdict(figure) for finding, figure in judgement.shares.items()},
+    }
+
+
+def _merged(by_bin: Mapping[str, float]) -> dict[str, float]:
+    """Adds the bin of unseen categories to that of other ones."""
+    merged = {label: value for label, value in by_bin.items() if label != semconv.UNSEEN}
+    if semconv.UNSEEN in by_bin:
+        merged[semconv.OTHER] = merged.get(semconv.OTHER, 0.0) + by_bin[semconv.UNSEEN]
+    return merged
+
+
+def _increases(
+    cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
+) -> list[tuple[str, dict[str, Any], float]]:
+    """What each counter has gained since `oldest`; one that began later has gained all of it."""
+    marks = ", ".join("?" * len(_COUNTERS))
+    found = fetch(
+        cursor,
+        f"with counter as (select * from points where name in ({marks}) and kind = 'sum' and time_ns >= ? "
+        "and (? is null or model = ?)) "
+        "select name, any_value(attributes) as attributes, case when any_value(temporality) = ? then sum(value) "
+        "when start_ns >= ? then max(value) else max(value) - min(value) end as value "
+        "from counter group by name, series, start_ns limit ?",
+        [*_COUNTERS, oldest, model, model, _DELTA, oldest, SERIES_LIMIT],
+    )
+    return _plain(found)
+
+
+def _latest(
+    cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
+) -> list[tuple[str, dict[str, Any], float]]:
+    """The newest value of each gauge since `oldest`."""
+    marks = ", ".join("?" * len(_GAUGES))
+    found = fetch(
+        cursor,
+        "select name, any_value(attributes) as attributes, arg_max(value, time_ns) as value from points "
+        f"where name in ({marks}) and kind = 'gauge' and time_ns >= ? and (? is null or model = ?) "
+        "group by name, series limit ?",
+        [*_GAUGES, oldest, model, model, SERIES_LIMIT],
+    )
+    return _plain(found)
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], float]]:
+    plain = [(row["name"], parse(row["attributes"]), row["value"]) for row in rows]
+    return [
+        (name, attributes, value)
+        for name, attributes, value in plain
+        if isinstance(attributes, dict) and semconv.FEATURE_NAME in attributes and value is not None
+    ]
