@@ -39,7 +39,7 @@ _RULES: Final = {
 _SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
 
 
-class _Column(NamedTuple):
+class _ModelColumn(NamedTuple):
     """A column of a model; missing values and violations carry no profile."""
 
     model: tuple[str, ...]
@@ -50,15 +50,15 @@ class _Column(NamedTuple):
 class _Figures:
     """Sums over the replicas, by column, or by column and profile."""
 
-    bins: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    bins: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     """Values in each bin."""
-    found: dict[_Column, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    found: dict[_ModelColumn, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     """Values by finding."""
-    shares: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    shares: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     """Share of each bin in the reference."""
-    expected: dict[tuple[_Column, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    expected: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     """Expected share by finding."""
-    sizes: dict[tuple[_Column, str], tuple[float, bool]] = field(default_factory=dict)
+    sizes: dict[tuple[_ModelColumn, str], tuple[float, bool]] = field(default_factory=dict)
     """Values in the reference, and whether the feature is periodic."""
 
 
@@ -75,14 +75,14 @@ def features(
 def _read(cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int) -> _Figures:
     figures = _Figures()
     for name, attributes, value in [*_increases(cursor, model, oldest), *_latest(cursor, model, oldest)]:
-        column = _Column(
+        column = _ModelColumn(
             tuple(str(attributes.get(key, "")) for key in _IDENTITY), str(attributes[semconv.FEATURE_NAME])
         )
         _add(figures, name, attributes, column, value)
     return figures
 
 
-def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _Column, value: float) -> None:
+def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _ModelColumn, value: float) -> None:
     key = (column, str(attributes.get(semconv.PROFILE_ID, "")))
     bin_, finding = str(attributes.get(semconv.FEATURE_BIN, "")), str(attributes.get(semconv.FEATURE_FINDING, ""))
     if name == semconv.FEATURE_REFERENCE_SIZE.name:
@@ -105,7 +105,7 @@ def _sum(sums: dict[str, float], key: str, value: float) -> None:
     sums[key] = sums.get(key, 0.0) + value
 
 
-def _answer(figures: _Figures, column: _Column, profile: str) -> dict[str, Any]:
+def _answer(figures: _Figures, column: _ModelColumn, profile: str) -> dict[str, Any]:
     shares, bins = _merged(figures.shares[column, profile]), _merged(figures.bins[column, profile])
     size, periodic = figures.sizes[column, profile]
     reference = Reference(list(shares.values()), size, figures.expected[column, profile], periodic)
