@@ -141,9 +141,7 @@ class Delivery:
         with WorkSlot():
             chunks = _framing.request_chunks(self.resource, records)
             yield_to_service()
-            body = b"".join(chunks)
-            yield_to_service()
-        return body
+            return _framing.join_in_steps(chunks)
 
     def _enter(self, answer: Answer, count: int) -> Literal["done"]:
         """Enters a final answer."""

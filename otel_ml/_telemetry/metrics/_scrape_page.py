@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import errno
 import threading
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 from wsgiref.simple_server import WSGIServer
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricsData
 from prometheus_client import CollectorRegistry, start_http_server
 
 from otel_ml import _guard
+from otel_ml._telemetry.metrics._page_lines import PageApp
 from otel_ml._telemetry.metrics._reader import limits
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.metrics.page_probe import is_page_of, page_address
+from otel_ml._telemetry.series_points import SeriesPoints
 from otel_ml._values import line
 from otel_ml.config import ENV_PROMETHEUS_HOST, ConfigError
+
+T = TypeVar("T")
 
 _PORTS_TRIED: Final = 64
 """Ports to try for further workers of one service."""
@@ -34,11 +40,39 @@ class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
     def __init__(self, store: CellStore, *, is_primary: bool) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self._view = store.view(is_primary=is_primary)
+        self._request = threading.local()
         super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
 
+    def without_known_series(self, read: Callable[[], T]) -> tuple[T, list[Metric]]:
+        """Calls a function that collects, without known series; returns its result and the metrics left out."""
+        left_out = self._request.left_out = list[Metric]()
+        try:
+            return read(), left_out
+        finally:
+            del self._request.left_out
+
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        merged = _guard.call("page.fold", self._view.merge, metrics_data)
-        super()._receive_metrics(metrics_data if merged is None else merged, timeout_millis=timeout_millis, **kwargs)
+        data = _guard.call("page.fold", self._view.merge, metrics_data) or metrics_data
+        left_out = getattr(self._request, "left_out", None)
+        if left_out is not None:
+            data = _without_known_series(data, left_out)
+        super()._receive_metrics(data, timeout_millis=timeout_millis, **kwargs)
+
+
+def _without_known_series(data: MetricsData, left_out: list[Metric]) -> MetricsData:
+    """Returns the data without the metrics of known series, which are added to a list."""
+    entries = []
+    for entry in data.resource_metrics:
+        scopes = []
+        for scope in entry.scope_metrics:
+            left_out += filter(_is_known, scope.metrics)
+            scopes.append(replace(scope, metrics=[metric for metric in scope.metrics if not _is_known(metric)]))
+        entries.append(replace(entry, scope_metrics=scopes))
+    return MetricsData(entries)
+
+
+def _is_known(metric: Metric) -> bool:
+    return isinstance(metric.data.data_points, SeriesPoints)
 
 
 class Page:
@@ -96,6 +130,7 @@ def _serve(reader: PageReader, host: str, port: int, service: str) -> tuple[WSGI
     while True:
         try:
             server, thread = start_http_server(port, addr=host, registry=reader.registry)
+            server.set_app(PageApp(reader.registry, reader.without_known_series))
         except OSError as error:  # noqa: PERF203 - the next port may be free
             if port >= last or error.errno != errno.EADDRINUSE or not is_page_of(service, host, port):
                 raise

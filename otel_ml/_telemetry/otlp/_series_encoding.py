@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import Metric, Sum
 
 from otel_ml._protobuf import attribute, field, tag, varint
 from otel_ml._telemetry._yielding import in_steps
-from otel_ml._telemetry.otlp._framing import FRAMES, Encoded
+from otel_ml._telemetry.otlp._framing import FRAMES, Encoded, join_in_steps
 from otel_ml._telemetry.series_points import Row
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def encode_series(scope: bytes, metric: Metric) -> Encoded:
     names = ((1, metric.name), (2, metric.description), (3, metric.unit))
     head = b"".join(field(number, text.encode()) for number, text in names if text)
     head += (_SUM if isinstance(data, Sum) else _GAUGE) + varint(length)
-    return scope, b"".join((FRAMES[len(head) + length], head, *pieces, ending)), len(rows)
+    return scope, join_in_steps((FRAMES[len(head) + length], head, *pieces, ending)), len(rows)
 
 
 def _encode_counts(rows: Iterable[Row]) -> bytes:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard, semconv
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.predictions import _points
 from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
 
@@ -81,7 +82,10 @@ class PredictionFamily:
     def collect(self, window: Window, *, is_primary: bool) -> ScopeMetrics | None:
         sets = self.all_cells()
         unused = [cells for cells in sets if not cells.is_used]
-        folded = [(cells, cells.fold(take_exemplars=is_primary)) for cells in sets]
+        folded = []
+        for cells in sets:
+            folded.append((cells, cells.fold(take_exemplars=is_primary)))
+            yield_to_service()
         if is_primary:
             self._release(unused, window.now_ns)
             self._offer_room()

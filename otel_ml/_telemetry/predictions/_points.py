@@ -9,6 +9,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import semconv
+from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.metrics._points import Window, histogram_metric, sum_metric
 from otel_ml._values import line
 
@@ -35,6 +36,7 @@ def scope_metrics(folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process:
             if any(cell.counts):
                 point = window.histogram(attributes, cell, sums.exemplars.get(key))
                 histograms.setdefault(metric, []).append(point)
+        yield_to_service()
     metrics = [sum_metric(metric, points) for metric, points in counters.items()]
     metrics += [histogram_metric(metric, points) for metric, points in histograms.items()]
     return ScopeMetrics(SCOPE, metrics, "") if metrics else None
