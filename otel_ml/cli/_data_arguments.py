@@ -36,7 +36,10 @@ def add_csv(parser: argparse.ArgumentParser) -> None:
         "an empty cell always does",
     )
     parser.add_argument(
-        "--separator", type=_separator, metavar="CHAR", help="of CSV files (default: found in the header)"
+        "--separator",
+        type=_separator,
+        metavar="CHAR",
+        help="of CSV files (default: found in the header); between semicolons `1,5` is a number",
     )
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of CSV files (default: utf-8)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_ml import semconv
@@ -90,7 +91,7 @@ class DriftScan:
     def compare(self, threshold: float = PSI_LIMIT) -> Comparison:
         """Returns the verdicts on all features, and on each period."""
         periods = [
-            Period(label, counted[0], tuple(self._compare(cells, threshold)))
+            Period(label, counted[0], tuple(replace(found, bins=()) for found in self._compare(cells, threshold)))
             for label, (cells, counted) in sorted(self._periods.items())
         ]
         return Comparison(

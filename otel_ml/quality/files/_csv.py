@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import deque
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -58,15 +60,18 @@ class CsvFile:
         """Yields the text cells of these columns, with the number of rows."""
         pyarrow = load_pyarrow()
         names = [str(place) for place in range(self._width)]
-        text = pyarrow.string()
+        last = ""
         try:
-            with self._open(names, dict.fromkeys(names, text)) as reader:
+            with self._open(names, dict.fromkeys(names, pyarrow.string())) as reader:
                 for batch in reader:
+                    last = batch.column(self._width - 1)[-1].as_py() if batch.num_rows else last
                     found = {name: batch.column(self._places[name]) for name in self.names if name in columns}
                     yield {name: self._cells(array) for name, array in found.items()}, batch.num_rows
         except (pyarrow.ArrowInvalid, UnicodeError) as error:
             self._explain()
             raise DataFileError(f"cannot read {self.path}: {line(str(error).partition(':')[0])}") from None
+        if "\n" in last:  # a quote that is not closed takes all lines after it for one value
+            self._find_open_quote()
 
     def _cells(self, array: Any) -> TextCells:
         return TextCells(array, self._nulls, "," if self._separator == ";" else ".")
@@ -91,7 +96,8 @@ class CsvFile:
         try:
             text: str = decoder.decode(start)
         except UnicodeError:
-            self._explain()
+            with self._lines() as lines:
+                deque(lines, 0)  # raises
             raise
         return text.removeprefix("\ufeff")
 
@@ -101,19 +107,37 @@ class CsvFile:
         Raises:
             DataFileError: It was found.
         """
-        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
-            text = _decoded(self.path, io.BufferedReader(stream), self._encoding)
-            rows = csv.reader(text, delimiter=getattr(self, "_separator", ","))
-            width = 0
+        with self._lines() as lines, suppress(csv.Error):
+            rows = csv.reader(lines, delimiter=self._separator)
+            began = 1
+            for row in rows:
+                if row and len(row) != self._width:
+                    raise DataFileError(
+                        f"{self.path}, line {began}: {len(row)} values, the header has {self._width} columns"
+                    )
+                began = rows.line_num + 1
+        self._find_open_quote()
+
+    def _find_open_quote(self) -> None:
+        """Finds the line with a quote that is not closed.
+
+        Raises:
+            DataFileError: It was found.
+        """
+        with self._lines() as lines:
+            rows = csv.reader(lines, delimiter=self._separator, strict=True)
+            began = 1
             try:
-                for row in rows:
-                    width = width or len(row)
-                    if row and len(row) != width:
-                        raise DataFileError(
-                            f"{self.path}, line {rows.line_num}: {len(row)} values, the header has {width} columns"
-                        )
+                for _ in rows:
+                    began = rows.line_num + 1
             except csv.Error as error:
-                raise DataFileError(f"{self.path}, line {rows.line_num + 1}: {error}") from None
+                if rows.line_num > began or "end of data" in str(error):
+                    raise DataFileError(f"{self.path}, line {began}: a quote is not closed") from None
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[str]]:
+        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
+            yield _decoded(self.path, io.BufferedReader(stream), self._encoding)
 
 
 def _decoded(path: Path, stream: Any, encoding: str) -> Iterator[str]:
