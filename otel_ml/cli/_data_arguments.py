@@ -7,14 +7,18 @@ import warnings
 from dataclasses import replace
 from typing import Final
 
+from otel_ml.cli._arguments import whole
 from otel_ml.cli._terminal import progress
-from otel_ml.quality import CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
+from otel_ml.quality import BINS, CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
 
 FORMATS: Final = ".parquet, .csv, .tsv, .jsonl or .feather (.gz too), or a folder or 'pattern' of them"
 _SEPARATORS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _FIT: Final = (
     ("--exclude", "columns that are not features"),
     ("--categorical", "columns of numbers that are categories"),
+    ("--numeric", "columns that are numbers although they have few values, look like an identifier or hold text"),
+    ("--keep", "columns to monitor although they look like an identifier or free text"),
+    ("--periodic", "columns that follow the clock, such as the hour: no window of them is like training"),
     ("--sensitive", "columns whose values never leave the process"),
 )
 
@@ -54,6 +58,9 @@ def add_fit(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--label", metavar="COLUMN", help="column with the true value; not monitored")
     for flag, what in _FIT:
         parser.add_argument(flag, nargs="+", default=[], metavar="COLUMN", help=what)
+    parser.add_argument(
+        "--bins", type=whole(2), default=BINS, metavar="N", help="bins of a number (default: %(default)s)"
+    )
 
 
 def read_files(arguments: argparse.Namespace, paths: list[str]) -> DataFiles:
@@ -72,7 +79,7 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
     progress(f"reading {files} ...")
     data = read_training(files, [name for name in files.names if name not in exclude])
     for name, count in data.unread.items():
-        progress(f"{name}: {count:,} cells are not numbers; they count as missing")
+        progress(f"{name}: {count:,} cells are not numbers; they count as invalid")
     progress(f"binning {len(data.columns)} columns ...")
     with warnings.catch_warnings():
         # the summary names what was skipped
@@ -82,6 +89,10 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
             arguments.score,
             arguments.label,
             categorical=arguments.categorical,
+            numeric=arguments.numeric,
+            keep=arguments.keep,
+            periodic=arguments.periodic,
+            bins=arguments.bins,
             sensitive=[name for name in sensitive if name not in exclude],
         )
     # an excluded column can be sensitive too

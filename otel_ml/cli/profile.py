@@ -16,7 +16,7 @@ _EPILOG: Final = """\
 example:
   otel-ml profile --data train.parquet --label employed --score predicted_probability --output profile.json
 
-A CSV file holds text. A column of it is one of numbers if 99 of 100 cells are and none is a code such as `01`.
+A CSV file holds text. A column of it is one of numbers if 95 of 100 cells are and none is a code such as `01`.
 """
 
 

@@ -7,7 +7,7 @@ from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._data_sets import scan_files
 from otel_ml.quality._drift import DriftScan
-from otel_ml.quality._feature import Feature, ProfileError
+from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile import ReferenceProfile
@@ -17,6 +17,7 @@ from otel_ml.quality.comparison import BinShare, Comparison, FeatureDrift, Perio
 from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingData, read_training
 
 __all__ = [
+    "BINS",
     "PSI_LIMIT",
     "BinShare",
     "Column",

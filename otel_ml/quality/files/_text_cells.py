@@ -23,8 +23,8 @@ NULLS: Final = frozenset(
 )
 """Cells that mean a missing value; the same as in pandas, and NaT."""
 TextKind = Literal["integer", "number", "boolean", "moment", "text"]
-NUMBER_SHARE: Final = 0.99
-"""A column of text is one of numbers if so many of its cells are: the others stay below `SHARE_LIMIT` as invalid."""
+NUMBER_SHARE: Final = 0.95
+"""A column of text is one of numbers if so many of its cells are, as `fit` has it; the others are invalid."""
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?inf(inity)?)$"
 _CODE: Final = r"^[+-]?0\d"
 """A whole number with a leading zero is a code."""
@@ -100,7 +100,14 @@ class TextCells:
             return self._cast(load_pyarrow().bool_()).to_pylist()
         if kind == "moment":
             return _to_numpy(self._moments())
-        return _to_numpy(self._cast(load_pyarrow().int64())) if kind == "integer" else self.numbers().numbers
+        if kind == "integer":
+            return _to_numpy(self._cast(load_pyarrow().int64()))
+        found = self.numbers()
+        if found.invalid is None or not found.invalid.any():
+            return found.numbers
+        mixed = found.numbers.astype(object)
+        mixed[found.invalid] = _to_numpy(self._array)[found.invalid]
+        return mixed
 
     def moments(self) -> Array | None:
         """Returns datetimes if all cells are moments in ISO form; None otherwise, and if all are empty."""

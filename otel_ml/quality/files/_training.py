@@ -19,7 +19,7 @@ class TrainingData:
     columns: dict[str, Sequence[object]]
     rows: int
     unread: dict[str, int]
-    """Cells of columns of numbers that are no numbers; they count as missing."""
+    """Cells of columns of numbers that are no numbers; they count as invalid."""
 
 
 @dataclass

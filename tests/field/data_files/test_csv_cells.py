@@ -99,12 +99,13 @@ def lines(path: Path, cells: Iterable[object]) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:values without a bin")
 @pytest.mark.parametrize(
     ("late", "kinds"),
     [
         ([""] * 190_000 + ["late"] * 10_000, {type(None), str}),
         (["1"] * 190_000 + ["1.5"] * 10_000, {float}),
-        ([str(place % 999) for place in range(190_000)] + ["unknown"], {float}),
+        ([str(place % 999) for place in range(190_000)] + ["unknown"], {float, str}),
     ],
     ids=["text after empty cells", "fractions after whole numbers", "one text after numbers"],
 )
@@ -180,6 +181,19 @@ def test_a_column_is_typed_by_all_of_its_cells(tmp_path: Path, cells: list[str],
     column = pd.Series(read_training(files, ["c"]).columns["c"])
 
     assert [None if pd.isna(value) else value for value in column.tolist()] == expected
+
+
+@pytest.mark.filterwarnings("ignore:values without a bin")
+def test_cells_that_are_no_numbers_are_part_of_the_reference(tmp_path: Path) -> None:
+    """Three of 100 cells were `unknown` in training: as many later are no finding, all are."""
+    cells = ["unknown" if place % 33 == 0 else f"{value:.6f}" for place, value in enumerate(NUMBERS)]
+    files = DataFiles([lines(tmp_path / "some.csv", cells)])
+    data = read_training(files, ["c"])
+    profile = ReferenceProfile.fit(data.columns)
+    all_unknown = compare(profile, lines(tmp_path / "all.csv", ["unknown"] * ROWS))
+
+    assert (data.unread, profile.features[0].invalid) == ({"c": 61}, 61)
+    assert (compare(profile, files.paths[0]).findings, all_unknown.verdict) == ((), "invalid")
 
 
 @pytest.mark.parametrize("moment", ["2026-06-01", "2026-06-01 12:00:00", "2026-06-01T12:00:00Z"])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from otel_ml import ReferenceProfile
@@ -219,10 +220,10 @@ def test_the_time_column_is_found_or_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [dict, lambda frame: pl.from_pandas(frame).to_dict(), lambda frame: frame.astype({"job": "category"})]
+    "make", [dict, pl.from_pandas, pa.Table.from_pandas, lambda frame: frame.astype({"job": "category"})]
 )
 def test_compare_takes_what_people_hold(make: Any) -> None:
-    """A mapping, columns of polars, categories; split by day too."""
+    """A mapping, frames of polars and arrow, categories; split by day too."""
     found = PROFILE.compare(make(FRAME), by="day", time="when")
 
     assert (found.rows, found.findings, len(found.periods)) == (ROWS, {}, 7)
@@ -281,6 +282,22 @@ def test_two_data_sets_are_compared_without_a_profile(tmp_path: Path, capsys: py
 
     assert (figures["findings"], figures["reference_rows"]) == ({"a": ["out_of_range", "drifted"]}, ROWS)
     assert [found["label"] for found in figures["features"][1]["bins"]] == ["c00", "c01", "c02", "__other__"]
+
+
+def test_the_command_passes_on_what_the_user_says_about_columns(tmp_path: Path) -> None:
+    """Numbers, kept columns, the clock and the number of bins, as in `fit`."""
+    frame = pd.DataFrame(
+        {"few": [0, 1] * 450, "id": range(900), "hour": [place % 24 for place in range(900)], "a": SOME[:900]}
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    given = ["--numeric", "few", "--keep", "id", "--periodic", "hour", "--bins", "5"]
+    saved = tmp_path / "p.json"
+    assert main(["profile", "--data", str(tmp_path / "d.csv"), "--output", str(saved), *given]) == 0
+
+    assert ReferenceProfile.load(saved) == ReferenceProfile.fit(
+        frame, numeric=["few"], keep=["id"], periodic=["hour"], bins=5
+    )
+    assert main(["profile", "--data", str(tmp_path / "d.csv"), "--output", str(saved), "--bins", "99"]) == 2
 
 
 def test_allowed_names_have_to_exist(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
