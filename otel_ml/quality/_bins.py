@@ -62,11 +62,15 @@ class _Column:
                 yield left + 1, right
 
     def quantiles(self, first: int, last: int, bins: int) -> list[float]:
-        """Returns those of a segment that split it into bins as full as the others, without its least value."""
+        """Returns those of a segment that split it into as many bins as it has of what is not heavy.
+
+        A bin has at least a fifth of the values that it would have without heavy ones.
+        """
         import numpy as np
 
         part = self.sorted[self.starts[first] : self.starts[last]]
-        count = round(len(part) * bins / len(self.sorted))
+        rest = len(self.sorted) - int(self.counts[self.heavy].sum())
+        count = min(round((bins - len(self.heavy)) * len(part) / rest), len(part) * 5 * bins // len(self.sorted))
         found = np.unique(np.quantile(part, [step / count for step in range(1, count)])) if count > 1 else part[:0]
         inner: list[float] = found[found > part[0]].tolist()
         return inner

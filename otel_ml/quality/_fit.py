@@ -44,7 +44,9 @@ _FLOATS_WHOLE: Final = 2.0**53
 """From here on every float is a whole number."""
 _ID_ROWS: Final = 100
 """With at least so many rows, a whole-number column without repetition counts as an identifier."""
-_SCORE_EDGES: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
+_SCORE_BOUNDS: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
+_SCORE_EDGES: Final = tuple(bound * (1 - 1e-6) for bound in _SCORE_BOUNDS)
+"""A little lower, so that a score such as 0.35 is in the same bin in single precision."""
 _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
 
@@ -82,7 +84,7 @@ def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
         return _category(name, found, options) if is_class else _number(name, found, options)
     if numbers.min() < 0 or numbers.max() > 1:
         return _number(name, found, options)
-    labels = numeric_labels(_SCORE_EDGES, sensitive=sensitive, closed=("0", "1"))
+    labels = numeric_labels(_SCORE_BOUNDS, sensitive=sensitive, closed=("0", "1"))
     return _number(name, found, options, NumericBins(_SCORE_EDGES, tuple(labels)))
 
 

@@ -67,6 +67,17 @@ def test_a_heavy_value_that_moves_alarms(name, step):
     assert "drifted" in moved.findings or ("out_of_range" in moved.findings and moved.psi > 0.2)
 
 
+def test_the_rest_keeps_its_resolution():
+    """Beside a value that holds most of the data, the other values have bins of their own, and their change alarms."""
+    values, heavy = HEAVY["lowest"]
+    profile = ReferenceProfile.fit({"x": values})
+    (feature,) = profile.features
+    assert len(feature.labels) == 9
+    assert min(count for count in feature.counts if count) >= ROWS / 50
+    assert compare(profile, values * 5).verdict in ("drifted", "out_of_range")
+    assert compare(profile, np.where(values == heavy, heavy, values / 10)).verdict == "drifted"
+
+
 def test_rows_are_told_apart_as_batches_are():
     """The fast path of single rows has the same edges."""
     values, _ = HEAVY["lowest"]

@@ -85,6 +85,21 @@ def test_values_that_differ_stay_apart(values, other):
     assert compare(ReferenceProfile.fit({"x": values}), other).verdict == "unseen"
 
 
+@pytest.mark.parametrize("digits", [1, 2, 6])
+def test_rounded_scores_have_the_same_bins_in_single_precision(digits):
+    """A score that is the bound of a bin, such as 0.35, stays in it."""
+    scores = np.round(np.random.default_rng(0).random(20_000), digits)
+    profile = ReferenceProfile.fit({"score": scores, "x": [1, 2] * 10_000}, "score")
+    assert profile.output.labels[7] == "07 [0.35, 0.4)"
+    found = []
+    for values in (scores, scores.astype("float32"), scores.tolist()):
+        scan = DriftScan(profile)
+        scan.add({"x": [1, 2] * 10_000}, 20_000, output=values)
+        found.append(next(one for one in scan.features() if one.name == "__prediction__"))
+    assert [one.verdict for one in found] == ["ok"] * 3
+    assert len({one.psi for one in found}) == 1
+
+
 def test_spellings_that_training_tells_apart_are_kept():
     """Where the reference has two spellings of one number, each keeps its bin."""
     feature = ReferenceProfile.fit({"x": ["1", "1.0", "1.0"] * 500}).features[0]
