@@ -68,7 +68,7 @@ def _numbers(values: Any, family: str) -> Any:
     if family == "arrow_array":
         return values.to_numpy(zero_copy_only=False) if _is_number(values.type) else None
     if family == "array":
-        return values
+        return _filled(values) if hasattr(values, "mask") else values
     if not hasattr(values, "dtype"):  # array.array
         return _numpy().asarray(values)
     if values.dtype.kind not in NUMBERS or _is_of_numpy(values.dtype):
@@ -78,6 +78,11 @@ def _numbers(values: Any, family: str) -> Any:
 
 def _is_of_numpy(dtype: Any) -> bool:
     return type(dtype).__module__.partition(".")[0] == "numpy"
+
+
+def _filled(values: Any) -> Any:
+    """Returns a masked array of numbers with NaN where a value is masked."""
+    return values.astype("float64").filled(float("nan")) if values.dtype.kind in NUMBERS else None
 
 
 def _is_number(arrow_type: Any) -> bool:
@@ -98,7 +103,7 @@ def _distinct(values: Any, family: str) -> Distinct | None:
     if family == "arrow_array":
         return _of_arrow(values)
     if family == "array":
-        return _of_array(values)
+        return None if hasattr(values, "mask") else _of_array(values)
     if family == "series" and values.dtype.name == "category":
         return _of_codes(values.array.codes, lambda codes: values.array.categories[codes].tolist())
     arrow = sys.modules.get("pyarrow")

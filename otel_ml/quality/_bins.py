@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Numbers = np.ndarray[Any, np.dtype[Any]]
 
 _SINGLE: Final = 1e-6
 """Single precision changes a number by less than this part of it."""
+_ROUNDING: Final = 1e-12
+"""Arithmetic changes a number by less than this part of it: ``3 * 0.1`` is not 0.3."""
 _EXACT: Final = 2**24
 """Single precision holds all smaller whole numbers."""
 _DIGITS: Final = 17
@@ -42,6 +45,17 @@ class NumericBins(NamedTuple):
     labels: tuple[str, ...]
 
 
+def distinct_values(numbers: Numbers) -> tuple[Numbers, Numbers]:
+    """Returns the distinct values in order and their counts; fractions that differ by rounding only are one value."""
+    import numpy as np
+
+    values, counts = np.unique(numbers, return_counts=True)
+    if values.dtype.kind != "f" or bool((values == values.round()).all()):
+        return values, counts
+    starts = np.flatnonzero(np.concatenate(([True], values[1:] - values[:-1] > _ROUNDING * abs(values[1:]))))
+    return values[starts], np.add.reduceat(counts, starts)
+
+
 class _Column:
     """The distinct values of a column, how often each occurs, and which of them are heavy."""
 
@@ -49,7 +63,7 @@ class _Column:
         import numpy as np
 
         self.sorted = np.sort(numbers)
-        self.values, self.counts = np.unique(self.sorted, return_counts=True)
+        self.values, self.counts = distinct_values(self.sorted)
         self.starts = np.concatenate(([0], np.cumsum(self.counts)))
         is_heavy = (self.counts * bins >= len(numbers)) & (self.counts >= RARE)
         self.heavy: list[int] = np.flatnonzero(is_heavy).tolist()

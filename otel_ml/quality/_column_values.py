@@ -49,8 +49,8 @@ class ColumnValues:
     """Negative and positive ones."""
     spelled: bool = False
     """Whether some numbers were texts or booleans."""
-    declared_category: bool = False
-    """Whether the column's own type is that of categories."""
+    is_category: bool = False
+    """Whether the user, or the column's own type, says that it is one of categories."""
 
     def counted(self) -> Counter[str]:
         """Counts the canonical texts, also of numbers."""
@@ -65,25 +65,27 @@ class ColumnValues:
         return texts
 
 
-def read_column(values: Any, *, numeric: bool = False) -> ColumnValues:
+def read_column(values: Any, *, numeric: bool = False, categorical: bool = False) -> ColumnValues:
     """Reads a column of numpy, pandas, polars or arrow, or a list.
 
     Args:
         values: The column.
         numeric: Whether it is one of numbers by the user's word: texts and booleans that mean a number are numbers.
+        categorical: Whether it is one of categories by the user's word, or else by its own type.
 
     Raises:
         RefusedError: It has no values, or values of a type that has no bins.
     """
+    own_type = str(getattr(values, "dtype", None) or getattr(values, "type", ""))
+    is_category = not numeric and (categorical or own_type.startswith(_CATEGORY_TYPES))
     array, missing = _array(values)
     if array is None:
-        found = _read_items(_items(values), numeric=numeric)
+        found = _read_items(_items(values), numeric=numeric, categorical=is_category)
     else:
         if array.ndim != 1:
             raise RefusedError(f"it has {array.ndim} dimensions, not one value a row")
         found = _read_numbers(array, missing)
-    own_type = str(getattr(values, "dtype", None) or getattr(values, "type", ""))
-    found.declared_category = own_type.startswith(_CATEGORY_TYPES)
+    found.is_category = is_category
     return found
 
 
@@ -157,17 +159,19 @@ def _items(values: Any) -> list[Any]:
     return list(values.tolist() if family in {"array", "series", "index"} else values)
 
 
-def _read_items(items: list[Any], *, numeric: bool) -> ColumnValues:
+def _read_items(items: list[Any], *, numeric: bool, categorical: bool) -> ColumnValues:
     if not numeric and set(map(type, items)) <= _TEXTS:
         distinct = Counter(items)
         missing = sum(distinct.pop(value) for value in list(distinct) if is_missing(value))
         if all(type(value) is str for value in distinct):
             return ColumnValues(texts=_canonical(distinct.items()), missing=missing)
     present = [item for item in items if not is_missing(item)]
-    found = _numbers_among(present, spelled=numeric)
-    found.missing = len(items) - len(present)
-    if _is_numeric(found, len(present), numeric=numeric):
-        return found
+    missing = len(items) - len(present)
+    if not categorical:
+        found = _numbers_among(present, spelled=numeric)
+        found.missing = missing
+        if _is_numeric(found, len(present), numeric=numeric):
+            return found
     readable: Counter[str] = Counter()
     unreadable: Any = None
     for item in present:
@@ -179,7 +183,7 @@ def _read_items(items: list[Any], *, numeric: bool) -> ColumnValues:
     invalid = len(present) - readable.total()
     if invalid > len(present) / 2:
         raise RefusedError(_reason(unreadable))
-    return ColumnValues(texts=readable, missing=found.missing, invalid=invalid)
+    return ColumnValues(texts=readable, missing=missing, invalid=invalid)
 
 
 def _is_numeric(found: ColumnValues, present: int, *, numeric: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml._values import written_number
-from otel_ml.quality._bins import NumericBins, bins_by_value, coarse_edges, quantile_bins
+from otel_ml.quality._bins import NumericBins, bins_by_value, coarse_edges, distinct_values, quantile_bins
 from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._column_values import ColumnValues, RefusedError, read_column
 from otel_ml.quality._feature import (
@@ -65,7 +65,7 @@ class ColumnOptions:
 
 def fit_feature(name: str, values: Any, options: ColumnOptions) -> Feature:
     """Bins one column; raises `RefusedError` for empty and near-unique columns, dates and nested values."""
-    found = read_column(values, numeric=options.numeric)
+    found = read_column(values, numeric=options.numeric, categorical=options.categorical)
     feature = _fit(name, found, options)
     return replace(feature, periodic=options.periodic) if options.periodic else feature
 
@@ -75,7 +75,7 @@ def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
     found = read_column(values)
     name, options = semconv.PREDICTION_FEATURE, ColumnOptions(sensitive=sensitive)
     numbers = found.numbers
-    if numbers is None or found.declared_category:
+    if numbers is None or found.is_category:
         return _category(name, found, options)
     if not len(numbers):
         raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
@@ -90,8 +90,7 @@ def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
 
 def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
     numbers = found.numbers
-    is_category = not options.numeric and (options.categorical or found.declared_category)
-    if numbers is None or is_category:
+    if numbers is None or found.is_category:
         return _category(name, found, options)
     if not len(numbers):
         raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
@@ -112,9 +111,7 @@ def _is_whole(numbers: Numbers) -> bool:
 
 def _is_discrete(numbers: Numbers) -> bool:
     """Whether a column has so few distinct values that each is a category, or a bin of its own."""
-    import numpy as np
-
-    distinct = len(np.unique(numbers))
+    distinct = len(distinct_values(numbers)[0])
     return distinct <= DISCRETE_VALUES and distinct * RARE <= len(numbers)
 
 

@@ -93,6 +93,8 @@ LAWS: dict[str, Callable[[Rng, int], Any]] = {
     "arrow numbers": lambda rng, rows: pa.chunked_array([pa.array(rng.normal(size=rows // 2)), pa.array([None, 1.5])]),
     "polars": lambda rng, rows: pl.Series(rng.integers(0, 300, rows)),
     "polars texts": lambda rng, rows: pl.Series(texts(rng.integers(0, 6, rows)), dtype=pl.Categorical),
+    "masked": lambda rng, rows: np.ma.masked_array(rng.normal(size=rows), mask=rng.random(rows) < 0.3),
+    "masked whole numbers": lambda rng, rows: np.ma.masked_array(rng.integers(0, 5, rows), mask=rng.random(rows) < 0.3),
     "sparse": lambda rng, rows: pd.Series(where(rng, rows, 0.9, 0, rng.poisson(9, rows)), dtype=pd.SparseDtype(int, 0)),
 }
 """Columns of every shape and type that people have: a law each, from which fresh values can be drawn."""

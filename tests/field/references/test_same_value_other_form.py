@@ -1,6 +1,7 @@
 """The same value in another type or precision, or as text, is the same value of a feature.
 
-Sources: NannyML/nannyml#397 (categories of numbers), feast-dev/feast#4031 (types of a file).
+Sources: NannyML/nannyml#397 (categories of numbers), feast-dev/feast#4031 (types of a file), alteryx/woodwork#1518 (booleans as
+categories).
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ SAME = {
         np.round(STEPS * 0.1, 1),
         [STEPS * 0.1, np.round(STEPS * 0.1, 1).astype("float32"), [Decimal(int(step)) / 10 for step in STEPS]],
     ),
+    "fractions of arithmetic": (
+        np.where(STEPS % 2, STEPS * 0.1, np.round(STEPS * 0.1, 1)),
+        [STEPS * 0.1, np.round(STEPS * 0.1, 1), np.round(STEPS * 0.1, 1).astype("float32")],
+    ),
+    "categories of booleans": (pd.Categorical(FLAGS), [FLAGS, FLAGS.astype(int), pd.array(FLAGS, dtype="boolean")]),
     "single precision": (np.round(STEPS * 0.1, 1).astype("float32"), [STEPS * 0.1, np.round(STEPS * 0.1, 1)]),
 }
 

@@ -1,7 +1,8 @@
 """What a user says about a column at fit is followed, and checked.
 
 Sources: mindsdb/mindshub#1071 (numbers taken for an identifier), apache/arrow#46223 (one odd cell makes a column of texts),
-NannyML/nannyml#397 (no way to say that a column is a number).
+NannyML/nannyml#397 (no way to say that a column is a number), capitalone/DataProfiler#480 (no way to say that it is none),
+awslabs/deequ#172 (fractions with a text among them).
 """
 
 from __future__ import annotations
@@ -93,6 +94,17 @@ def test_a_few_texts_among_few_numbers_stay_categories():
     """Codes of which some are letters are categories, not numbers with invalid values."""
     (feature,) = ReferenceProfile.fit({"x": [*[1, 2, 3] * 500, *["X"] * 30]}).features
     assert (feature.kind, feature.categories, feature.invalid) == ("category", ("1", "2", "3", "X"), 0)
+
+
+def test_numbers_with_letters_among_them_are_categories_by_the_user_s_word():
+    """Account numbers of which a few have letters: all are texts, none is invalid."""
+    accounts = ["31241AAA9", *(int(number) for number in RNG.integers(10**8, 10**9, 99))] * 30
+    with pytest.warns(UserWarning, match="x: 30 of 3,000"):
+        assert ReferenceProfile.fit({"x": accounts}).features[0].kind == "number"
+    profile = ReferenceProfile.fit({"x": accounts}, categorical=("x",))
+    assert (profile.features[0].kind, profile.features[0].invalid, profile.features[0].size) == ("category", 0, 3000)
+    found = compare(profile, {"x": accounts})
+    assert (found.verdict, found.invalid, found.shares["unseen"].share) == ("ok", 0, 0.0)
 
 
 def test_numbers_turned_to_text_are_a_verdict_of_their_own():
