@@ -38,6 +38,10 @@ class Distinct:
     mask: Callable[[list[int]], Array]
     """Returns which rows have one of the values at these positions."""
 
+    def __len__(self) -> int:
+        """Rows of the column."""
+        return sum(self.counts)
+
 
 def rows_of(values: Any, first: int, last: int) -> Any:
     """Returns some rows of a column of one of `COLUMNS`, as a view where possible. May raise."""
@@ -58,8 +62,15 @@ def _is_readable(family: str) -> bool:
 def numbers(values: Any) -> Array | None:
     """Returns a column of numbers as an array, perhaps a view, with NaN for missing ones; None for other columns."""
     family = kind(values)
-    found = attempt(_numbers, values, family) if _is_readable(family) else None
-    return found if found is not None and found.dtype.kind in NUMBERS and found.ndim == 1 else None
+    found: Any = attempt(_numbers, values, family) if _is_readable(family) else None
+    is_numbers = found is not None and _is_plain(found) and found.dtype.kind in NUMBERS and found.ndim == 1
+    array: Array | None = found if is_numbers else None
+    return array
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether it is an array of numpy, not of a class that only calls itself so."""
+    return isinstance(array, _numpy().ndarray)
 
 
 def _numbers(values: Any, family: str) -> Any:
@@ -103,7 +114,7 @@ def _distinct(values: Any, family: str) -> Distinct | None:
     if family == "arrow_array":
         return _of_arrow(values)
     if family == "array":
-        return None if hasattr(values, "mask") else _of_array(values)
+        return _of_array(values) if _is_plain(values) and not hasattr(values, "mask") else None
     if family == "series" and values.dtype.name == "category":
         return _of_codes(values.array.codes, lambda codes: values.array.categories[codes].tolist())
     arrow = sys.modules.get("pyarrow")

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from threading import get_ident
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,9 +53,9 @@ class HistogramCell:
             self.maximum = value
         return bucket
 
-    def record_all(self, values: list[float]) -> None:
-        """Adds many values and sorts them in place: a third of the cost of adding them one by one."""
-        if not values:
+    def record_all(self, values: Any) -> None:
+        """Adds many values, a list or a numpy array, and sorts them in place: cheaper than adding them one by one."""
+        if not len(values):
             return
         values.sort()
         end = 0
@@ -63,9 +63,9 @@ class HistogramCell:
             start, end = end, bisect_right(values, bound, end)
             self.counts[bucket] += end - start
         self.counts[-1] += len(values) - end
-        self.total += sum(values)
-        self.minimum = min(self.minimum, values[0])
-        self.maximum = max(self.maximum, values[-1])
+        self.total += sum(values) if type(values) is list else float(values.sum())
+        self.minimum = min(self.minimum, float(values[0]))
+        self.maximum = max(self.maximum, float(values[-1]))
 
     def offer(self, bucket: int, exemplar: Exemplar) -> bool:
         """Keeps the first exemplar of a bucket in this interval; returns True when it was kept."""

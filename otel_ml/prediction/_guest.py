@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -129,10 +128,15 @@ class GuestPrediction(SdkSpans, Prediction):
             self._binding.observers.count_outputs(outcome)
         if outcome.output is not None and outcome.output.rest is not None:
             _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
-        for data in _guard.call("prediction.event", events, self._binding.policy, outcome, ids_) or ():
+        policy, observers = self._binding.policy, self._binding.observers
+        event_count = policy.count_events(outcome, sampled=bool(ids_[2] & 1))
+        if outcome.output is not None:
+            outcome.output.keep(observers.rows_needed(outcome))
+        found = _guard.call("prediction.event", events, policy, outcome, ids_) if event_count else None
+        for data in found or ():
             _guard.call("prediction.event", self._emit, data, context)
-        if self._binding.observers.wants(outcome):
-            self._binding.observers.observe(outcome, ids_)
+        if observers.wants(outcome):
+            observers.observe(outcome, ids_)
         self._end_span(outcome, outcome.end_ns)
 
     def _abandon(self) -> None:
@@ -165,7 +169,7 @@ class GuestPrediction(SdkSpans, Prediction):
 
     def _count_rows(self, output: Output, context: Context) -> None:
         binding = self._binding
-        classes = {output.classes[0]: 1} if output.rows is None else Counter(output.classes)
+        classes = {output.classes[0]: 1} if output.rows is None else output.class_counts()
         for label, count in classes.items():
             binding.counts.add(None if label is None else binding.class_label(label), count)
         record, attributes = binding.instruments.score.record, binding.attributes

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._telemetry import ports
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore
-from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor
@@ -44,6 +45,11 @@ class Observers:
         if self.monitor is not None and _has_many_rows(outcome) and _is_observable(outcome):
             _guard.call("quality.observe", _count_outputs, self.monitor, outcome.output, outcome.rows or 1)
 
+    def rows_needed(self, outcome: Outcome) -> int:
+        """Returns how many rows of outputs are needed once they are counted: all of them, or those of the event."""
+        is_stored = self._store is not None or not _has_many_rows(outcome)
+        return ROWS_IN_EVENT if outcome.output is None or not is_stored else outcome.output.rows_read
+
     def observe(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
         """Counts the features' bins and logs the prediction to the store; on the worker in own mode.
 
@@ -66,8 +72,9 @@ class Observers:
             ids: Trace id, span id and trace flags.
         """
         if self.monitor is not None:
-            _guard.call("quality.observe", _count_outputs, self.monitor, part, len(part.classes))
+            _guard.call("quality.observe", _count_outputs, self.monitor, part, part.rows_read)
         if self._store is not None:
+            part.keep(part.rows_read)
             _guard.call("ground_truth.log", self._log, self._store, outcome, part, ids, start)
 
     def _log(
@@ -137,6 +144,11 @@ def _has_many_rows(outcome: Outcome) -> bool:
 def _count_outputs(monitor: FeatureMonitor, output: Output | None, rows: int) -> None:
     if output is None:
         monitor.observe_outputs(None, None, rows)
+        return
+    columns = output.columns
+    if columns is not None:
+        predictions: Any = columns.values if columns.classes is None else columns.classes
+        monitor.observe_outputs(predictions, columns.scores, columns.rows)  # type: ignore[arg-type]
         return
     pairs = [_result(output, index) for index in range(len(output.classes))]
     monitor.observe_outputs([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(pairs))

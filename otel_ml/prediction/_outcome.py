@@ -33,6 +33,8 @@ class Outcome:
     """Those of the rows, if the caller gave any; a row without one is not stored for labels."""
     unpaired: dict[str, int] | None = None
     """Numbers of inputs, ids, moments and outputs of a batch if they differ: it is unknown which belong together."""
+    is_unsure: bool | None = None
+    """Whether the confidence of a row is low; None before somebody has looked."""
 
     @property
     def predicted(self) -> int:

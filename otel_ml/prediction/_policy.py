@@ -213,7 +213,18 @@ class ModelPolicy:
             return False
         if sampled or outcome.output is None:
             return sampled
-        return any(self.is_unsure(score) for score in outcome.output.scores if score is not None)
+        if outcome.is_unsure is None:
+            outcome.is_unsure = self._has_unsure_row(outcome.output)
+        return outcome.is_unsure
+
+    def _has_unsure_row(self, output: Output) -> bool:
+        if output.columns is None:
+            return any(self.is_unsure(score) for score in output.scores if score is not None)
+        scores = output.columns.scores
+        if scores is None:
+            return False
+        low = scores < self._low_score
+        return bool((low & (1.0 - scores < self._low_score) if self.spec.task == "binary" else low).any())
 
     def wants_exception_event(self, failure: Failure) -> bool:
         """Whether this exception becomes a log record; sampling of the trace does not matter."""

@@ -35,7 +35,7 @@ def count_column(slot: Slot, values: Any, cells: Cells, invalid: bytearray, read
 
     Args:
         slot: The column.
-        values: A list, or a column of numpy, pandas, polars or arrow.
+        values: A list, a column of numpy, pandas, polars or arrow, or its distinct values.
         cells: Where they are counted.
         invalid: A byte for each row.
         read: Returns a value as it is judged; called for each distinct value of what is not a column of numbers.
@@ -57,7 +57,7 @@ def count_column(slot: Slot, values: Any, cells: Cells, invalid: bytearray, read
     if array is not None:
         _count_numbers(slot, array, cells, invalid)
         return
-    known = distinct(values)
+    known = values if isinstance(values, Distinct) else distinct(values)
     if known is not None:
         _count_distinct(slot, known, cells, invalid, read)
     else:

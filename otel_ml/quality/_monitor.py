@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import _guard, _process
+from otel_ml._arrays import Distinct
 from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Layout, Slot
 from otel_ml.quality._column_names import ColumnNames
 from otel_ml.quality._columns import Read, count_column, read_live
@@ -138,7 +139,12 @@ class FeatureMonitor:
         self._count_columns(columns, rows, unread, read_live)
 
     @_guard.guarded("quality.observe_outputs")
-    def observe_outputs(self, predictions: Sequence[object] | None, scores: Sequence[object] | None, rows: int) -> None:
+    def observe_outputs(
+        self,
+        predictions: Sequence[object] | Distinct | None,
+        scores: Sequence[object] | None,
+        rows: int,
+    ) -> None:
         """Counts the outputs of some rows of a batch, without their features."""
         self._count_outputs(predictions, scores, rows)
 
@@ -164,7 +170,7 @@ class FeatureMonitor:
         fresh.invalid = rows - invalid.count(0)
         self.cells.add(fresh)
 
-    def _count_outputs(self, predictions: Sequence[object] | None, scores: Sequence[object] | None, rows: int) -> None:
+    def _count_outputs(self, predictions: Any, scores: Any, rows: int) -> None:
         output = self.layout.output
         if rows <= 0 or output is None:
             return
@@ -185,9 +191,10 @@ def _select_output(output: Slot, prediction: object, score: object) -> object:
     return prediction if score is None and not isinstance(prediction, str) else score
 
 
-def _select_outputs(
-    output: Slot, predictions: Sequence[object] | None, scores: Sequence[object] | None
-) -> Sequence[object] | None:
+def _select_outputs(output: Slot, predictions: Any, scores: Any) -> Any:
+    """Returns what `_select_output` does for many rows, by column if they are columns; None if nothing is compared."""
     if type(predictions) is list and type(scores) is list:
         return [_select_output(output, *pair) for pair in zip(predictions, scores, strict=True)]
-    return predictions if output.edges is None or scores is None else scores
+    if output.edges is None or scores is None:
+        return None if output.edges is not None and isinstance(predictions, Distinct) else predictions
+    return scores

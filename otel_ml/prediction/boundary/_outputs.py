@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import FRAMES, builtin, kind, sequence
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._named_shares import rows_of_frame
+from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, read_columns
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     HIGHEST_SCORE,
@@ -27,10 +29,6 @@ from otel_ml.prediction.boundary._output_rows import (
 from otel_ml.prediction.boundary._responses import open_result
 from otel_ml.quality import ColumnNames
 
-OUTPUT_LIMIT = 100_000
-"""Rows whose outputs are read at once; `Output.rows` counts all of them, and `Output.slices` reads the others."""
-_MANY = 64
-"""Rows of a batch that is read by column if its values are alike."""
 Listed = tuple[list[Any], int]
 """Some elements of a sequence, and its length."""
 
@@ -44,6 +42,8 @@ class Output:
     classes: list[str | None]
     values: list[float | None]
     scores: list[float | None]
+    columns: OutputColumns | None = None
+    """The rows of a batch by column instead: the lists are empty until `keep`."""
     is_list: bool = field(default=False, compare=False)
     """Whether a single prediction came as a sequence of one row, which its caller may take for a batch."""
     omissions: dict[str, int] = field(default_factory=dict, compare=False)
@@ -54,17 +54,46 @@ class Output:
     def slices(self) -> Iterator[tuple[int, Output]]:
         """Yields the rows of a large batch that are not in the lists, with the position of the first. Works once."""
         rest, self.rest = self.rest, None
-        start, total = len(self.classes), self.rows or 0
+        start, total = self.rows_read, self.rows or 0
         while rest is not None and start < total:
             part = rest(start)
-            if part is None or not part.classes:
+            if part is None or not part.rows_read:
                 nothing = min(OUTPUT_LIMIT, total - start)
                 part = Output(nothing, [None] * nothing, [None] * nothing, [None] * nothing)
             yield start, part
-            start += len(part.classes)
+            start += part.rows_read
 
-    def measured_scores(self) -> list[float]:
-        """Returns the scores that `ml.prediction.score` has."""
+    @property
+    def rows_read(self) -> int:
+        """Rows that were read at once."""
+        return len(self.classes) if self.columns is None else self.columns.rows
+
+    def keep(self, rows: int) -> None:
+        """Keeps the first rows, in the lists."""
+        if self.columns is not None:
+            self.classes, self.values, self.scores = self.columns.lists(rows)
+            self.columns = None
+        elif len(self.classes) > rows:
+            self.classes, self.values, self.scores = self.classes[:rows], self.values[:rows], self.scores[:rows]
+
+    def class_counts(self) -> dict[str | None, int]:
+        """Returns how many rows have each class; None is for those without."""
+        return Counter(self.classes) if self.columns is None else self.columns.class_counts()
+
+    def has_class(self) -> bool:
+        """Whether a row has a class."""
+        return any(self.classes) if self.columns is None else self.columns.classes is not None
+
+    def has_score(self) -> bool:
+        """Whether a row has a score above 0."""
+        if self.columns is None:
+            return any(self.scores)
+        return self.columns.scores is not None and bool(self.columns.scores.any())
+
+    def measured_scores(self) -> Any:
+        """Returns the scores that `ml.prediction.score` has, a list or an array of our own."""
+        if self.columns is not None:
+            return [] if self.columns.scores is None else self.columns.scores.copy()
         return [score for score in self.scores if score is not None and LOWEST_SCORE <= score <= HIGHEST_SCORE]
 
 
@@ -146,6 +175,9 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
     frame = kind(result)
     if frame in FRAMES and how.task in SINGLE_CLASS:
         result = attempt(rows_of_frame, result, frame, OUTPUT_LIMIT)
+    by_column = _columns_of_result(result, how)
+    if by_column is not None:
+        return by_column
     if issubclass(type(result), tuple):
         columns = _two_columns(result, how)
         if columns is not None:
@@ -168,10 +200,10 @@ def _finished(output: Output | None, how: OutputRules) -> Output | None:
     """Adds to the output what was not read; logs once if only probabilities without classes were read."""
     if output is not None:
         output.omissions = how.omissions
-        has_class = any(label is not None for label in output.classes)
-        if how.is_open or (how.task in SINGLE_CLASS and not has_class and not how.has_unnamed and any(output.scores)):
+        is_part = not output.has_class() and not how.has_unnamed and output.has_score()
+        if how.is_open or (how.task in SINGLE_CLASS and is_part):
             how.omissions["part"] = output.rows or 1
-    if how.has_unnamed and output is not None and not any(output.classes):
+    if how.has_unnamed and output is not None and not output.has_class():
         warn_once(
             "prediction.classes",
             f"otel-ml: probabilities of a {how.task} model were read as a score only: no class is known without "
@@ -190,7 +222,36 @@ def _fast_mapping(result: dict[str, object], task: str) -> Output | None:
     return None
 
 
+def _columns_of_result(result: Any, how: OutputRules) -> Output | None:
+    """Reads predictions, or predictions and scores, that are columns; None for any other result."""
+    if issubclass(type(result), tuple):
+        pair = tuple.__iter__(result) if tuple.__len__(result) == 2 and how.rows != 2 else (None, None)
+        prediction, score = pair
+        return None if score is None else _columns(prediction, score, how)
+    return _columns(result, None, how, is_given=False)
+
+
+def _columns(
+    prediction: object, score: object, how: OutputRules, start: int = 0, *, is_given: bool = True
+) -> Output | None:
+    found = attempt(lambda: read_columns(prediction, score, how, start, is_given=is_given))
+    if found is None:
+        return None
+    output = Output(found.total, [], [], [], found)
+
+    def rest(start: int) -> Output | None:
+        further = _columns(prediction, score, how, start, is_given=is_given)
+        if further is None and is_given:
+            return _rows(*_both(prediction, score, start), how)
+        return further or _batch(sequence(prediction, OUTPUT_LIMIT, start) or ([], 0), how)
+
+    return output if start else _with_rest(output, rest)
+
+
 def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
+    by_column = _columns(prediction, score, how)
+    if by_column is not None:
+        return by_column
     predictions, scores = _both(prediction, score, 0)
     leading = predictions or (scores if prediction is None else None)
     if leading is not None and how.is_batch(leading[1]):
@@ -210,7 +271,7 @@ def _both(prediction: object, score: object, start: int) -> tuple[Listed | None,
 
 
 def _with_rest(output: Output | None, rest: Callable[[int], Output | None]) -> Output | None:
-    if output is not None and (output.rows or 0) > len(output.classes):
+    if output is not None and (output.rows or 0) > output.rows_read:
         output.rest = rest
     return output
 
@@ -268,7 +329,7 @@ def _rows(predictions: Listed | None, scores: Listed | None, how: OutputRules) -
 def _plain_rows(predictions: Listed | None, scores: Listed | None, total: int, how: OutputRules) -> Output | None:
     """Reads many rows of whole numbers or texts as classes, or of floats as values, by column; None for all others."""
     count = len((predictions or scores or ([], 0))[0])
-    if predictions is None or count < _MANY:
+    if predictions is None or count < MANY:
         return None
     nothing: list[Any] = [None] * count
     if scores is not None and (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
@@ -120,6 +119,8 @@ class OwnPrediction(Prediction):
             binding.observers.observe_slice(outcome, part, start, ids)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
         event_count = binding.policy.count_events(outcome, sampled=sampled)
+        if outcome.output is not None:
+            outcome.output.keep(binding.observers.rows_needed(outcome))
         observed = binding.observers.wants(outcome)
         if not (
             binding.has_consumers
@@ -163,7 +164,7 @@ class OwnPrediction(Prediction):
         self, cells: ModelCells, output: Output, outcome: Outcome, ids: tuple[int, int, int] | None
     ) -> None:
         classes = cells.classes
-        for label, times in Counter(output.classes).items():
+        for label, times in output.class_counts().items():
             key = None if label is None else self._binding.class_label(label)
             classes[key] = classes.get(key, 0) + times
         scores = output.measured_scores()

@@ -66,7 +66,7 @@ def test_threads_at_once_never_pass_the_bound(engine):
 
 
 def test_a_batch_counts_with_its_bytes_and_a_fast_path_prediction_with_none(engine):
-    """The size of a batch is close to what its columns hold."""
+    """The size of a batch is close to what its first 100 rows hold, which are those of the event."""
     offered = []
     engine.offer = lambda record: offered.append(0) or True
     engine.offer_sized = lambda record, size: offered.append(size) or True
@@ -84,6 +84,6 @@ def test_a_batch_counts_with_its_bytes_and_a_fast_path_prediction_with_none(engi
         configure.adopt(None, None)
 
     numbers, text, fast = offered
-    assert 10 * 1000 * 30 < numbers < 10 * 1000 * 60
-    assert 1000 * 1000 < text < 1200 * 1000
+    assert 10 * 100 * 30 < numbers < 10 * 100 * 60
+    assert 100 * 1000 < text < 120 * 1000
     assert fast == 0
