@@ -1,6 +1,7 @@
 """A value that holds a bin's worth of the reference has a bin of its own, wherever it lies.
 
-Sources: microsoft/responsible-ai-toolbox#883, ShifuML/shifu#689, ing-bank/probatus#112 (quantile edges that coincide).
+Sources: microsoft/responsible-ai-toolbox#883, ShifuML/shifu#689, ing-bank/probatus#112, apache/flink-ml#222 (quantile edges that
+coincide); JuliaStats/StatsBase.jl#1009, numpy/numpy#10319 (single precision beside an edge).
 """
 
 from __future__ import annotations

