@@ -53,6 +53,65 @@ FORMAT_1 = {
 """A file of format 1 with two columns, the second of them sensitive."""
 
 
+FORMAT_2 = {
+    "format": "otel-ml/reference-profile",
+    "format_version": 2,
+    "id": "d4f0ee17fdca",
+    "checksum": "e28699ee943c3218",
+    "rows": 100,
+    "sensitive": ["s"],
+    "skipped": {},
+    "columns": ["n", "c", "s"],
+    "features": [
+        {
+            "name": "n",
+            "kind": "number",
+            "labels": [
+                *("00 (-inf, 4.95)", "01 [4.95, 9.9)", "02 [9.9, 14.85)", "03 [14.85, 19.8)", "04 [19.8, 24.75)"),
+                *("05 [24.75, 29.7)", "06 [29.7, 34.65)", "07 [34.65, 39.6)", "08 [39.6, 44.55)", "09 [44.55, inf)"),
+            ],
+            "counts": [10] * 10,
+            "missing": 0,
+            "edges": [4.95, 9.9, 14.85, 19.8, 24.75, 29.7, 34.65, 39.6, 44.55],
+            "categories": [],
+            "rare": [],
+            "low": 0.0,
+            "high": 49.5,
+            "sensitive": False,
+        },
+        {
+            "name": "c",
+            "kind": "category",
+            "labels": ["a", "b", "__other__", "__unseen__"],
+            "counts": [60, 40, 0, 0],
+            "missing": 0,
+            "edges": [],
+            "categories": ["a", "b"],
+            "rare": [],
+            "low": None,
+            "high": None,
+            "sensitive": False,
+        },
+        {
+            "name": "s",
+            "kind": "category",
+            "labels": ["c00", "c01", "__other__", "__unseen__"],
+            "counts": [60, 40, 0, 0],
+            "missing": 0,
+            "edges": [],
+            "categories": ["d9658f2e6561c6ea", "f3f7c278e79bed6f"],
+            "rare": [],
+            "low": None,
+            "high": None,
+            "sensitive": True,
+            "salt": "3e664587bcb6810f5dabf0ac795efa4a",
+        },
+    ],
+    "output": None,
+}
+"""A file of format 2, as it was written."""
+
+
 def fit(values, **keywords):
     return ReferenceProfile.fit({"x": values}, **keywords).features[0]
 
@@ -312,6 +371,44 @@ def test_a_file_of_format_1_is_read_and_keeps_its_id(tmp_path):
     assert old.features[0] == profile.features[0]
     old.save(path)
     assert ReferenceProfile.load(path) == old
+
+
+def test_a_file_of_format_2_is_read_and_keeps_its_id(tmp_path):
+    """Its bins, its shares and its rules are as they were; saved again it has the newest format and the same id."""
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(FORMAT_2))
+    old = ReferenceProfile.load(path)
+    number, category, sensitive = old.features
+    assert (old.id, [number.find_bin(value) for value in (4.9, 4.95, float("inf"))]) == (FORMAT_2["id"], [0, 1, None])
+    assert [category.find_bin(value) for value in ("a", "b", "z")] == [0, 1, 3]
+    assert [sensitive.find_bin(value) for value in ("a", "b", "z")] == [0, 1, 3]
+    assert category.shares == pytest.approx((60.5 / 102, 40.5 / 102, 0.5 / 102, 0.5 / 102))
+    assert [column.broken_rule("z") for column in Schema.from_profile(old).columns] == ["type", "domain", "domain"]
+    old.save(path)
+    content = json.loads(path.read_text())
+    assert (content["format_version"], content["id"], ReferenceProfile.load(path)) == (3, FORMAT_2["id"], old)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rare_filter": "?"},
+        {"rare_filter": 5},
+        {"rare_filter": "="},
+        {"singletons": -1},
+        {"invalid": "no"},
+        {"invalid": 1.5},
+    ],
+)
+def test_a_damaged_entry_is_refused(tmp_path, change):
+    """The fields of format 3 are checked as the others are."""
+    path = tmp_path / "p.json"
+    ReferenceProfile.fit({"job": ["teacher"] * 60}).save(path)
+    content = json.loads(path.read_text())
+    content["features"][0].update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ProfileError, match="is damaged"):
+        ReferenceProfile.load(path)
 
 
 @pytest.mark.parametrize(
