@@ -100,16 +100,16 @@ class Feature:
 
     @cached_property
     def reference(self) -> Reference:
-        """What a window is judged against."""
+        """What a window is judged against; the expected shares are of all values, with missing and invalid ones."""
         size, rows = self.size, self.size + self.missing + self.invalid
         expected = {
             semconv.MISSING: (self.missing + 0.5) / (rows + 1),
             semconv.INVALID: (self.invalid + 0.5) / (rows + 1),
         }
         if self.kind == "category":
-            expected[semconv.UNSEEN_CATEGORIES] = self.shares[-1]
+            expected[semconv.UNSEEN_CATEGORIES] = self.shares[-1] * size / max(rows, 1)
         elif self.low is not None:
-            expected[semconv.OUT_OF_RANGE] = 2 / (size + 2)
+            expected[semconv.OUT_OF_RANGE] = 2 / (size + 2) * size / max(rows, 1)
         return Reference(self.merge_rest(self.shares), size, expected, self.periodic)
 
     @property

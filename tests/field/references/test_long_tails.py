@@ -72,6 +72,17 @@ def test_a_flood_of_new_categories_is_found():
     assert "unseen" in compare(ReferenceProfile.fit(skus(20_000, 1)), frame).findings
 
 
+def test_a_flood_of_new_categories_is_found_in_a_column_that_is_mostly_missing():
+    """Unseen and expected share are both of all rows, so that missing values do not hide new ones."""
+
+    def mostly_missing(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.where(pd.Series(np.arange(len(frame)) % 10 == 0, frame.index), None, axis=0)
+
+    profile = ReferenceProfile.fit(mostly_missing(skus(50_000, 1)))
+    assert compare(profile, mostly_missing(skus(5000, 2))).verdict == "ok"
+    assert compare(profile, mostly_missing("new " + skus(5000, 2))).verdict == "unseen"
+
+
 def test_a_new_category_breaks_a_rule_only_where_it_is_not_expected():
     """A column with a tail has no closed domain, one with three values has."""
     profile = ReferenceProfile.fit(skus(20_000, 1).assign(size=["S", "M", "L", "L"] * 5000))
