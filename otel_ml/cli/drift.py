@@ -51,7 +51,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     add_data(parser, "--data", "data to compare")
     add_score(parser)
     parser.add_argument("--by", choices=("hour", "day", "week"), help="also judge each hour, day or week by itself")
-    parser.add_argument("--time", metavar="COLUMN", help="column with the moment of each row (default: the only one)")
+    parser.add_argument(
+        "--time", metavar="COLUMN", help="column with the moment of each row (default: the one with datetimes)"
+    )
     parser.add_argument("--threshold", type=number(0), default=PSI_LIMIT, metavar="PSI", help="(default: %(default)s)")
     parser.add_argument("--fail", action="store_true", help="exit with 1 if anything was found")
     parser.add_argument(

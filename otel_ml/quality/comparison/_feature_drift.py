@@ -158,6 +158,7 @@ def describe(feature: FeatureDrift) -> list[str]:
         said += [
             f"{change.label}: {percent(change.share or 0.0)} (training {change.reference:.1%})"
             for change in feature.changes
+            if not (new and change.label == semconv.OTHER)
         ]
     return said
 

@@ -9,6 +9,7 @@ from otel_ml import semconv
 from otel_ml._values import line
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, percent
 from otel_ml.quality.comparison._findings import Findings
+from otel_ml.quality.comparison._table import changed_since
 
 _STYLE: Final = """
 .otelml { font: 14px/1.45 system-ui, sans-serif; color: #1c2330; background: #fff; max-width: 64rem; }
@@ -97,7 +98,10 @@ def _periods(comparison: Findings) -> str:
             f'<tr><td class="text">{escape(period.label)}</td><td>{period.rows:,}</td>'
             f'<td class="text{mark}">{period.verdict}</td><td class="text">{names}</td></tr>'
         )
-    since = "".join(f"<li>{escape(line(name))} since {escape(label)}</li>" for name, label in comparison.since.items())
+    since = "".join(
+        f"<li>since {escape(label)}: {escape(', '.join(map(line, names)))}</li>"
+        for label, names in changed_since(comparison)
+    )
     heads = (
         f'<th class="text">{comparison.by}</th><th>rows</th><th class="text">verdict</th><th class="text">features</th>'
     )

@@ -27,7 +27,8 @@ def table(comparison: Findings) -> Iterator[str]:
     )
     for name, feature in zip(names, comparison.features, strict=True):
         yield f"  {name:<{width}} {feature.verdict:<{_VERDICT}} {_figures(feature)}"
-        yield from _indented("; ".join(describe(feature)))
+        also = f"also {', '.join(feature.findings[1:])}; " if len(feature.findings) > 1 else ""
+        yield from _indented(also + "; ".join(describe(feature)))
     if comparison.periods:
         yield from _periods(comparison)
 
@@ -48,11 +49,19 @@ def _periods(comparison: Findings) -> Iterator[str]:
         names = ", ".join(line(feature.name) for feature in found)
         shown = textwrap.shorten(names, WIDTH - 47, placeholder=", ...") if len(names) > WIDTH - 47 else names
         yield f"  {period.label:<16} {period.rows:>11,}  {period.verdict:<{_VERDICT}}  {shown}".rstrip()
+    for label, changed in changed_since(comparison):
+        yield from _indented(f"since {label}: {', '.join(map(line, changed))}", "  ")
+
+
+def changed_since(comparison: Findings) -> list[tuple[str, list[str]]]:
+    """Returns the features that changed, by the period since which they have."""
+    found: dict[str, list[str]] = {}
     for name, label in comparison.since.items():
-        yield f"  {line(name)} since {label}"
+        found.setdefault(label, []).append(name)
+    return sorted(found.items())
 
 
-def _indented(text: str) -> list[str]:
+def _indented(text: str, indent: str = "    ") -> list[str]:
     return textwrap.wrap(
-        line(text, 4096), WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        line(text, 4096), WIDTH, initial_indent=indent, subsequent_indent="    ", break_on_hyphens=False
     )

@@ -151,7 +151,8 @@ def test_a_change_is_seen_in_its_period(by: Any) -> None:
     if by == "day":
         assert [period.verdict for period in found.periods] == ["ok"] * 4 + ["missing"] * 3
         assert found.since == {"a": "2026-06-05", "job": "2026-06-05"}
-        assert [line.split()[0] for line in str(found).splitlines()[-9:-2]] == [
+        assert str(found).splitlines()[-1] == "  since 2026-06-05: a, job"
+        assert [line.split()[0] for line in str(found).splitlines()[-8:-1]] == [
             f"2026-06-0{day}" for day in range(1, 8)
         ]
 
