@@ -59,12 +59,20 @@ def _drift(rows: int) -> Program:
     return Program(("data_rows.py", "{name}", "--rows", str(rows)), runs=1, elsewhere=frozenset(("evidently_drift",)))
 
 
+def _batch(rows: int) -> Program:
+    peers_of_batches = frozenset(("whylogs_numbers", "whylogs_texts"))
+    return Program(("data_rows.py", "{name}", "--rows", str(rows)), runs=1, elsewhere=peers_of_batches)
+
+
 PROGRAMS: dict[str, Program] = {
     "import": Program(("imports.py", "{name}"), runs=1),
     "series": Program(("memory.py", "series", "{name}"), runs=1),
     "record": Program(("memory.py", "record", "{name}"), runs=1),
     "row": Program(("data_rows.py", "{name}"), elsewhere=frozenset(("whylogs_row",))),
     "export": Program(("export.py", "{name}"), runs=3),
+    "batch-1k": _batch(1_000),
+    "batch-10k": _batch(10_000),
+    "batch-100k": _batch(100_000),
     "drift-100k": _drift(100_000),
     "drift-1m": _drift(1_000_000),
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),

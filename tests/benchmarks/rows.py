@@ -16,6 +16,8 @@ LABELS = {
     "ours_metrics": "otel-ml, metrics only",
     "ours_everything": "otel-ml, everything",
     "whylogs_row": "whylogs",
+    "whylogs_numbers": "whylogs, frame",
+    "whylogs_texts": "whylogs, frame",
     "evidently_drift": "Evidently",
     "contrib_tuned": "contrib tuned",
     "native": "FastAPI native",
@@ -220,6 +222,25 @@ def _data() -> list[Row]:
     ]  # fmt: skip
 
 
+def _batches() -> list[Row]:
+    """Rows of frames recorded in batches with a profile."""
+    wanted: Sequence[tuple[str, str, str, str, float | None, float | None]] = (
+        ("batch-1k", "1,000", "numbers", "30 numbers", 3.0, 1.5),
+        ("batch-10k", "10,000", "numbers", "30 numbers", 1.5, 1.0),
+        ("batch-100k", "100,000", "numbers", "30 numbers", 1.2, 0.8),
+        ("batch-1k", "1,000", "texts", "5 numbers and 5 texts", 4.0, None),
+        ("batch-10k", "10,000", "texts", "5 numbers and 5 texts", 4.0, None),
+    )
+    rows = []
+    for program, size, kind, columns, gate, aim in wanted:
+        ours, peer = Figure(program, f"ours_{kind}", "cpu_us"), Figure(program, f"whylogs_{kind}", "cpu_us")
+        what = f"batches of {size}, {columns}, CPU a row"
+        rows.append(Row("batch", what, "us", ours, peer, gate=0.1 if kind == "numbers" else None))
+        rows.append(Row("batch", f"{what}, value", "us", ours, gate=gate, aim=aim, judged="value"))
+    grown = Figure("batch-10k", "ours_numbers", "grown_mib")
+    return [*rows, Row("batch", "1,000,000 x 30 in batches of 10,000: memory", "MiB", grown, gate=20.0, judged="value")]
+
+
 def _process() -> list[Row]:
     """Rows of import and memory."""
     series, held = "bytes_per_series", "bytes_per_record"
@@ -275,6 +296,7 @@ _PACED_CPU = Row(
 ROWS = [
     *_process(),
     *_data(),
+    *_batches(),
     *_calls(),
     *_guest(),
     *_latency(),
