@@ -34,7 +34,7 @@ def skus(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"sku": np.array([f"S{number}" for number in numbers], dtype=object)})
 
 
-@pytest.mark.parametrize(("rows", "distinct"), [(60_000, 5000), (150_000, 30_000)])
+@pytest.mark.parametrize(("rows", "distinct"), [(60_000, 5000), (250_000, 100_000)])
 @pytest.mark.parametrize("sensitive", [(), ("merchant",)])
 def test_all_rare_categories_are_known(rows, distinct, sensitive, tmp_path):
     """All values of training are in the reference, also beyond the number of categories that are listed."""
