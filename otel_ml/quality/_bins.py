@@ -24,6 +24,8 @@ _ROUNDING: Final = 1e-12
 """Arithmetic changes a number by less than this part of it: ``3 * 0.1`` is not 0.3."""
 _EXACT: Final = 2**24
 """Single precision holds all smaller whole numbers."""
+_FREQUENT: Final = 0.001
+"""Share of values that matters to a bin."""
 _DIGITS: Final = 17
 _COARSE: Final = 2
 """Significant digits of the edges of a sensitive column."""
@@ -131,8 +133,17 @@ def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
             if edge in halves
         )
         if is_ascending and is_between and (not rounded or rounded[-1] <= values[-1]):
-            return tuple(rounded)
+            return tuple(_below_frequent(column, edge) for edge in rounded)
     return tuple(edges)
+
+
+def _below_frequent(column: _Column, edge: float) -> float:
+    """Returns an edge a little lower if many values lie on it that single precision would move across."""
+    if column.is_whole:
+        return edge
+    room = abs(edge) * _SINGLE
+    first, last = column.sorted.searchsorted(edge - room), column.sorted.searchsorted(edge + room, side="right")
+    return edge - room if last - first >= _FREQUENT * len(column.sorted) else edge
 
 
 def _cuts_around(values: Floats, position: int) -> tuple[Cut, Cut]:

@@ -36,6 +36,7 @@ def compare_rows(profile: ReferenceProfile, values: list[object]) -> tuple[int, 
 
 
 CODES = [1, 2, 3] * 700
+HOURS = 1_700_000_000 + 3600 * np.random.default_rng(0).integers(0, 200, 20_000)
 SAME = {
     "whole numbers": (
         CODES,
@@ -55,9 +56,10 @@ SAME = {
         [STEPS * 0.1, np.round(STEPS * 0.1, 1).astype("float32"), [Decimal(int(step)) / 10 for step in STEPS]],
     ),
     "fractions of arithmetic": (
-        np.where(STEPS % 2, STEPS * 0.1, np.round(STEPS * 0.1, 1)),
+        np.where(np.arange(20_000) % 2, STEPS * 0.1, np.round(STEPS * 0.1, 1)),
         [STEPS * 0.1, np.round(STEPS * 0.1, 1), np.round(STEPS * 0.1, 1).astype("float32")],
     ),
+    "hours in seconds": (HOURS, [HOURS.astype("float32"), HOURS.astype(float), HOURS.tolist()]),
     "categories of booleans": (pd.Categorical(FLAGS), [FLAGS, FLAGS.astype(int), pd.array(FLAGS, dtype="boolean")]),
     "single precision": (np.round(STEPS * 0.1, 1).astype("float32"), [STEPS * 0.1, np.round(STEPS * 0.1, 1)]),
 }

@@ -116,6 +116,15 @@ def test_numbers_turned_to_text_are_a_verdict_of_their_own():
     assert compare_rows(profile, texts[:50]) == (0, 50)
 
 
+def test_scores_turned_to_text_are_invalid_too():
+    """The output has no rules of a schema, and still every value of it is counted."""
+    profile = ReferenceProfile.fit({"x": INCOME, "score": RNG.random(5000)}, "score")
+    scan = DriftScan(profile)
+    scan.add({"x": INCOME}, 5000, output=["high"] * 5000)
+    output = next(one for one in scan.features() if one.name == "__prediction__")
+    assert (output.verdict, output.invalid, output.count, output.missing) == ("invalid", 5000, 0, 0)
+
+
 def test_the_number_and_the_edges_of_bins_can_be_chosen():
     """A number holds for all numeric columns, a mapping for its own."""
     frame = {"x": INCOME, "y": INCOME, "z": ["a", "b"] * 2500}
