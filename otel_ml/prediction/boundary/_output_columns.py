@@ -75,7 +75,7 @@ def read_columns(
         start: The first row.
         is_given: Whether the caller said which is which. Only then floats are classes if they are whole.
     """
-    if kind(prediction) not in COLUMNS or not how.is_batch(len(prediction)):
+    if how.turns_scores or kind(prediction) not in COLUMNS or not how.is_batch(len(prediction)):
         return None
     part = rows_of(prediction, start, start + OUTPUT_LIMIT)
     if len(part) < MANY:

@@ -80,6 +80,13 @@ class OutputRules:
     def omit(self, reason: str) -> None:
         self.omissions[reason] = self.omissions.get(reason, 0) + 1
 
+    @property
+    def turns_scores(self) -> bool:
+        """Whether scores may be those of the predicted class of a binary model."""
+        if self.score_of == "positive" or not (self.score_of or self.is_label_score):
+            return False
+        return self.task == "binary" or (self.task == "other" and len(self.classes or ()) == 2)
+
     def of_positive(self, label: str | None, score: float | None) -> float | None:
         """Returns the score of a prediction as that of the positive class of a binary model.
 
@@ -87,9 +94,7 @@ class OutputRules:
         pipelines return it. One below 0.5 cannot be that of the likelier class, so it is that of the positive one.
         """
         is_declared = self.score_of == "predicted"
-        if score is None or not (is_declared or (self.is_label_score and self.score_of is None and score > 0.5)):
-            return score
-        if self.task != "binary" and (self.task != "other" or self.classes is None or len(self.classes) != 2):
+        if score is None or not self.turns_scores or not (is_declared or score > 0.5):
             return score
         if label not in self.sides:
             self.sides[label] = None if label is None else is_positive(label, self.classes)
