@@ -105,6 +105,7 @@ FastRecordValues: TypeAlias = "tuple[Any, ...]"
 """The values of a `FastRecord` in its order, as they wait for the worker: a bare tuple costs a third of a named one."""
 SPAN_COUNT: Final = FastRecord._fields.index("span_count")
 EVENT_COUNT: Final = FastRecord._fields.index("event_count")
+LABEL, SCORE, ROW = (FastRecord._fields.index(name) for name in ("label", "score", "row"))
 
 
 class Shape:
@@ -154,8 +155,8 @@ class RecordSource(Protocol):
     def prototype(self, record: FastRecord) -> tuple[SpanData, EventData]:
         """Builds the span and the event of a record, also those the record does not ask for."""
 
-    def observe(self, record: FastRecord) -> None:
-        """Counts bins, violations and the prediction for ground truth."""
+    def observe(self, records: Sequence[FastRecordValues]) -> None:
+        """Counts bins, violations and the predictions for ground truth."""
 
 
 class Record(Protocol):

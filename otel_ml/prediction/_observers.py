@@ -34,6 +34,10 @@ class Observers:
         """Whether there is a monitor or a store."""
         return self.monitor is not None or self._store is not None
 
+    @property
+    def has_store(self) -> bool:
+        return self._store is not None
+
     def wants(self, outcome: Outcome) -> bool:
         """Whether the monitor or the store takes this prediction."""
         if self._store is not None and _has_output(outcome):
@@ -59,6 +63,15 @@ class Observers:
         """
         if self.monitor is not None:
             _guard.call("quality.observe", _count_features, self.monitor, outcome)
+        self.log(outcome, ids)
+
+    def count_rows(self, rows: list[dict[str, object] | None], labels: list[str], scores: list[float]) -> None:
+        """Counts the bins of single rows and their outputs; None for a row that is unknown."""
+        if self.monitor is not None:
+            _guard.call("quality.observe", _count_rows, self.monitor, rows, labels, scores)
+
+    def log(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        """Logs the prediction to the store, if there is one."""
         if self._store is not None and outcome.output is not None and _has_output(outcome):
             _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
 
@@ -107,6 +120,16 @@ class Observers:
                 batch_rows=rows,
             )
             store.log_prediction(logged)
+
+
+def _count_rows(
+    monitor: FeatureMonitor, rows: list[dict[str, object] | None], labels: list[str], scores: list[float]
+) -> None:
+    if any(isinstance(row, PartialRow) for row in rows):
+        for row, label, score in zip(rows, labels, scores, strict=True):
+            monitor.observe_row(row or {}, label, score, _unread(row))
+    else:
+        monitor.observe_rows([row or {} for row in rows], labels, scores)
 
 
 def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:

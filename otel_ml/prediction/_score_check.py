@@ -9,6 +9,7 @@ from otel_ml._equality import is_positive
 
 PREDICTIONS = 20
 """Predictions after which the line is logged."""
+_SIDES_KEPT = 8
 
 
 class ScoreCheck:
@@ -25,6 +26,8 @@ class ScoreCheck:
     def __init__(self, model: str, classes: list[str] | None) -> None:
         self._model = model
         self._classes = classes
+        self._sides: dict[str, bool | None] = {}
+        """Whether each class is the positive one, of the first few: to find out costs more than all the rest."""
         self._seen = 0
         self._negatives = 0
         self.is_done = False
@@ -32,7 +35,7 @@ class ScoreCheck:
     def look(self, classes: Iterable[str | None], scores: Iterable[float | None]) -> None:
         """Looks at some predictions."""
         for label, score in zip(classes, scores, strict=False):
-            side = None if label is None or score is None else is_positive(label, self._classes)
+            side = None if label is None or score is None else self._is_positive(label)
             if side is None or score is None or self.is_done:
                 continue
             self._seen += 1
@@ -49,3 +52,11 @@ class ScoreCheck:
                     "otel-ml: the scores of further models look like the confidence of the predicted class: declare "
                     "score_of=",
                 )
+
+    def _is_positive(self, label: str) -> bool | None:
+        if label in self._sides:
+            return self._sides[label]
+        side = is_positive(label, self._classes)
+        if len(self._sides) < _SIDES_KEPT:
+            self._sides[label] = side
+        return side

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
 from otel_ml._telemetry.predictions._record_template import Templates, encode
-from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Record, Shape, SpanData
+from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Record, RecordSource, Shape, SpanData
 
 if TYPE_CHECKING:
     from otel_ml._telemetry._signal_output import SignalOutput
@@ -24,6 +24,8 @@ class Rendered:
         """The record that is being rendered."""
         self.spans: list[bytes | SpanData] = []
         self.events: list[bytes | EventData] = []
+        self.observed: dict[RecordSource, list[FastRecordValues]] = {}
+        """The records from templates that bins or ground truth are still to count."""
 
 
 def _draw(record: FastRecordValues) -> FastRecord:
@@ -49,6 +51,8 @@ class Renderer:
         while _guard.attempt(self._render_all, rendered) is None:
             if rendered.at is not None:
                 self._render_one(rendered.at, rendered)
+        for source, observed in rendered.observed.items():
+            _guard.call("worker.observe", source.observe, observed)
         return rendered
 
     def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901, PLR0912 - inlined: it runs for every prediction
@@ -101,7 +105,10 @@ class Renderer:
             if event is not None:
                 rendered.events.append(event)
             if source.has_observers:
-                _guard.call("worker.observe", source.observe, FastRecord._make(record))
+                observed = rendered.observed.get(source)
+                if observed is None:
+                    observed = rendered.observed[source] = []
+                observed.append(record)
         return True
 
     def _render_one(self, record: Record | FastRecordValues, rendered: Rendered) -> None:
@@ -117,7 +124,7 @@ class Renderer:
         record = _guard.call("worker.check", given.source.checked, given) or given._replace(row=None)
         data = _guard.call("worker.render", record.source.render, record)
         self._add(data, record.span_count, record.event_count, rendered)
-        _guard.call("worker.observe", record.source.observe, record)
+        _guard.call("worker.observe", record.source.observe, [record])
 
     def _add(
         self, data: tuple[list[SpanData], list[EventData]] | None, spans: int, events: int, rendered: Rendered

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from otel_ml import semconv
 from otel_ml._json import flat_json
-from otel_ml._telemetry.records import EventData, FastRecord, Shape, SpanData
+from otel_ml._telemetry.records import (
+    LABEL,
+    ROW,
+    SCORE,
+    EventData,
+    FastRecord,
+    FastRecordValues,
+    Shape,
+    SpanData,
+)
 from otel_ml.prediction._event import event, span_attributes
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
@@ -58,13 +69,15 @@ class FastRecordSource:
         ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
         return self._span(record, outcome), event(self.policy, outcome, ids)
 
-    def observe(self, record: FastRecord) -> None:
-        spec = self.policy.spec
-        if spec.score_check is not None:
-            spec.check_scores([record.label], [record.score])
-        outcome = to_outcome(record)
-        if self.observers.wants(outcome):
-            self.observers.observe(outcome, (record.trace_id, record.span_id, record.shape & Shape.FLAGS))
+    def observe(self, records: Sequence[FastRecordValues]) -> None:
+        labels, scores = [record[LABEL] for record in records], [record[SCORE] for record in records]
+        if self.policy.spec.score_check is not None:
+            self.policy.spec.check_scores(labels, scores)
+        self.observers.count_rows([record[ROW] for record in records], labels, scores)
+        if self.observers.has_store:
+            for record in map(FastRecord._make, records):
+                ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
+                self.observers.log(to_outcome(record), ids)
 
     def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:
         attributes = span_attributes(self.policy.spec, outcome)

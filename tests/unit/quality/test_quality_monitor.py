@@ -170,6 +170,31 @@ def test_a_batch_counts_as_its_rows(census, replay, columns):
     assert counts(batch) == counts(single)
 
 
+ODD: list[dict[str, object]] = [
+    {"age": 25.5, "job": "judge", "code": 1},
+    {"age": float("nan"), "job": None, "code": 2},
+    {"age": -5, "job": "pilot", "code": True},
+    {"age": float("inf"), "job": 3, "code": 0},
+]
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"age": 1.0}, {"age": 1.0, "job": "judge", "other": 1}], ids=["{}", "less", "other"]
+)
+@pytest.mark.parametrize("closed", [False, True])
+def test_many_rows_count_as_one_by_one(small, more, closed):
+    """Rows of the same names are counted as columns, and others are not."""
+    schema = Schema([Column("age", "number", low=0), Column("job", "category")], closed=closed)
+    alike = [ODD[position % len(ODD)] for position in range(150)]
+    for rows in (alike[:16], alike, [*alike, more], [{}] * 150):
+        single, many = (FeatureMonitor(IDENTITY, profile=small, schema=schema) for _ in range(2))
+        labels, scores = ["1"] * len(rows), [position / 150 for position in range(len(rows))]
+        for row in zip(rows, labels, scores, strict=True):
+            single.observe_row(*row)
+        many.observe_rows(rows, labels, scores)
+        assert counts(many) == counts(single)
+
+
 def test_bad_batches_count_as_their_rows(small):
     """Missing, infinite, out of range, unseen and mistyped values in arrays, lists and mixtures."""
     rows = {
