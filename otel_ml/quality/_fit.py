@@ -98,8 +98,8 @@ def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
         return _number(name, found, options)
     if not options.keep:
         _refuse_identifier(numbers)
-    is_closed = not any(found.infinite) and not found.invalid
-    if is_closed and _is_discrete(numbers) and (options.sensitive or _is_whole(numbers)):
+    is_category = _is_discrete(numbers) and (options.sensitive or _is_whole(numbers))
+    if is_category and not any(found.infinite):
         return _category(name, found, options)
     return _number(name, found, options)
 

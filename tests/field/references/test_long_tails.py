@@ -34,8 +34,10 @@ def skus(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"sku": np.array([f"S{number}" for number in numbers], dtype=object)})
 
 
-@pytest.mark.parametrize(("rows", "distinct"), [(60_000, 5000), (250_000, 100_000)])
-@pytest.mark.parametrize("sensitive", [(), ("merchant",)])
+@pytest.mark.parametrize(
+    ("rows", "distinct", "sensitive"),
+    [(60_000, 5000, ()), (60_000, 5000, ("merchant",)), (60_000, 15_000, ("merchant",)), (250_000, 100_000, ())],
+)
 def test_all_rare_categories_are_known(rows, distinct, sensitive, tmp_path):
     """All values of training are in the reference, also beyond the number of categories that are listed."""
     frame = merchants(rows, distinct)
