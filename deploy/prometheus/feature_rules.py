@@ -21,6 +21,8 @@ PSI_LIMIT = 0.2
 LEAST_VALUES = 300
 SHARE_LIMIT = 0.01
 ABSENT_SHARE = 0.99
+KEPT = "30m"
+"""The reference of a process that has ended stays so long: a nightly job alerts too, and not for ever."""
 NULL_Z = 3.09
 """Standard normal quantile of 0.999."""
 
@@ -36,18 +38,26 @@ def found(finding: str, expr: str) -> str:
     return f'label_replace({expr}, "ml_feature_finding", "{finding}", "", "")'
 
 
+def last(series: str) -> str:
+    """The newest value, also of a process that has ended."""
+    return f"last_over_time({series}[{KEPT}])"
+
+
 def reference() -> list[Rule]:
     """The training reference, once for all windows."""
+    share, size, expected = (
+        last(f"ml_feature_{name}") for name in ("reference_share_ratio", "reference_size", "expected_share_ratio")
+    )
     return [
         Rule(
             SHARE,
-            f"sum by ({BIN}) ({merged(f'max by ({BIN}) (ml_feature_reference_share_ratio)')})",
+            f"sum by ({BIN}) ({merged(f'max by ({BIN}) ({share})')})",
             "Every process exports the same reference. Which rare categories a sample has is chance: other and unseen "
             "ones are one bin.",
         ),
         Rule(BINS, f"count by ({FEATURE}) ({SHARE})"),
-        Rule(SIZE, f"max by ({FEATURE}) (ml_feature_reference_size)"),
-        Rule(EXPECTED, f"max by ({FEATURE}, ml_feature_finding) (ml_feature_expected_share_ratio)"),
+        Rule(SIZE, f"max by ({FEATURE}) ({size})"),
+        Rule(EXPECTED, f"max by ({FEATURE}, ml_feature_finding) ({expected})"),
     ]
 
 
@@ -171,12 +181,13 @@ def verdict(window: str) -> list[Rule]:
     absent = f"feature:ml_feature_absent:{window}"
     share, noise = f"feature:ml_feature_share:{window}", f"feature:ml_feature_share_noise:{window}"
     psi, psi_noise_ = f"feature:ml_feature_psi:{window}", f"feature:ml_feature_psi_noise:{window}"
+    periodic = last('ml_feature_reference_size{ml_feature_periodic="true"}')
     missing = f'abs({share}{{ml_feature_finding="missing"}} - {EXPECTED})'
     excess = f'({share}{{ml_feature_finding!="missing"}} - {EXPECTED})'
     drifted = (
         f"\n  ({psi} > bool {PSI_LIMIT}) * ({psi} > bool {psi_noise_})\n"
         f"  * (feature:ml_feature_values:increase{window} >= bool {LEAST_VALUES})\n"
-        f'  unless on ({FEATURE}) ml_feature_reference_size{{ml_feature_periodic="true"}}\n'
+        f"  unless on ({FEATURE}) {periodic}\n"
         f"  or 0 * ({rows} > 0)"
     )
     return [

@@ -31,6 +31,8 @@ class Case:
     unseen: int = 0
     out_of_range: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    declared: bool = True
+    """Whether a rule that was not broken is exported."""
 
     @property
     def is_category(self) -> bool:
@@ -81,7 +83,11 @@ class Case:
                 ("ml_feature_values_total", {**feature, "ml_feature_bin": bin_}, count)
                 for bin_, count in zip(names, bins, strict=True)
             ),
-            *(("ml_data_violations_total", {**identity, "ml_rule_name": rule}, count) for rule, count in rules.items()),
+            *(
+                ("ml_data_violations_total", {**identity, "ml_rule_name": rule}, count)
+                for rule, count in rules.items()
+                if count or self.declared
+            ),
         ]
         for name, labels, value in gauges:
             yield from (promtool.Sample(name, {**labels, "instance": replica}, value) for replica in "abc")
@@ -98,7 +104,6 @@ CASES = [
     Case("some missing", NUMBER, CLEAN, missing=100),
     Case("fewer missing", replace(NUMBER, expected={**EXPECTED, "missing": 0.3}), CLEAN, missing=50),
     Case("absent", NUMBER, (0,) * 10, missing=1000, absent=1000),
-    Case("nearly absent", NUMBER, (1,) * 10, missing=990, absent=990),
     Case("absent in a half", NUMBER, CLEAN, missing=1000, absent=1000),
     Case("invalid", NUMBER, (0,) * 10, invalid=1000),
     Case("one odd value", NUMBER, CLEAN, missing=20, invalid=1),
@@ -117,6 +122,13 @@ CASES = [
     Case("empty window of a category", CATEGORY, (0,) * 4),
     Case("without expected shares", replace(NUMBER, expected={}), CLEAN, missing=900, invalid=50),
     Case("absent without expected shares", replace(NUMBER, expected={}), (0,) * 10, missing=1000, absent=1000),
+    Case("just drifted", replace(NUMBER, shares=[0.5, 0.5]), (719, 281), missing=20),
+    Case("just not drifted", replace(NUMBER, shares=[0.5, 0.5]), (715, 285), missing=20),
+    Case("just missing", replace(NUMBER, expected={"missing": 1e-4, "invalid": 1e-4}, shares=[0.5, 0.5]), (4944, 4944), missing=112),
+    Case("just not missing", replace(NUMBER, expected={"missing": 1e-4, "invalid": 1e-4}, shares=[0.5, 0.5]), (4951, 4950), missing=99),
+    Case("just absent", NUMBER, (1,) * 10, missing=990, absent=990),
+    Case("just not absent", NUMBER, (1,) * 10, missing=990, absent=989),
+    Case("rules that are not declared", NUMBER, CLEAN, missing=20, declared=False),
     Case("many", NUMBER, (10**8,) * 10, missing=2 * 10**7, invalid=10**5),
     Case("nearly all in one bin", replace(NUMBER, shares=[0.995] + [0.0005555] * 8 + [0.000556]), (990,) + (1,) * 8 + (2,), missing=20),
 ]  # fmt: skip
