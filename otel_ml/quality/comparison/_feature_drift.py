@@ -91,7 +91,6 @@ def compare_counts(
     judgement = judge(feature.reference, window, psi_limit=threshold)
     bins = _bins(feature, window)
     is_wrong = bool(judgement.findings)
-    shown = new.most_common(_NEW_SHOWN) if feature.kind == "category" and not feature.sensitive else []
     return FeatureDrift(
         name=feature.name,
         verdict=judgement.verdict,
@@ -106,7 +105,7 @@ def compare_counts(
         bins=bins,
         changes=_moved(bins) if is_wrong else (),
         direction=_direction(bins) if is_wrong and feature.kind == "number" else None,
-        new_categories={line(text, _NEW_LENGTH): count for text, count in shown} or None,
+        new_categories={line(text, _NEW_LENGTH): count for text, count in new.most_common(_NEW_SHOWN)} or None,
         invalid_kinds=invalid_kinds if window.found[semconv.INVALID] else (),
     )
 

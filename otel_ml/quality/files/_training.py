@@ -36,9 +36,8 @@ class _ColumnFacts:
         self.unread += 0 if numbers.invalid is None else int(numbers.invalid.sum())
         self.present += len(cells) - cells.texts().null_count
         self.codes += cells.count_codes()
-        has_nulls = cells.texts().null_count > 0
         for kind, is_possible in self.kinds.items():
-            self.kinds[kind] = is_possible and not (kind == "integer" and has_nulls) and cells.is_castable(kind)
+            self.kinds[kind] = is_possible and cells.is_castable(kind)
 
     def decide(self) -> TextKind:
         if not self.present or self.codes:

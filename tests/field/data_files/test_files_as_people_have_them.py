@@ -71,10 +71,21 @@ def test_several_files_are_one_data_set(tmp_path: Path, given: str) -> None:
     (folder / "_SUCCESS").touch()
     (folder / ".part-0.parquet.crc").touch()
     (folder / "README.txt").touch()
+    FRAME.to_csv(folder / "_part-3.csv")
+    FRAME.to_csv(folder / ".part-4.csv")
     paths = {"folder": [folder], "pattern": [folder / "**" / "part*"], "files": parts, "both": [folder, *parts]}[given]
     found = compare(*paths)
 
     assert (found.rows, found.findings) == (900, {})
+
+
+def test_a_feature_may_be_the_index_of_a_file(tmp_path: Path) -> None:
+    """A frame that is indexed by what is a feature, or by the moment of its rows, has it all the same."""
+    frame = FRAME.assign(when=pd.date_range("2026", periods=900, freq="h"))
+    frame.set_index(["age", "when"]).to_parquet(tmp_path / "i.parquet")
+    found = scan_files(PROFILE, DataFiles([tmp_path / "i.parquet"]), by="week").compare()
+
+    assert (found.findings, [drift.count for drift in found.features], len(found.periods)) == ({}, [900, 900], 6)
 
 
 def test_an_arrow_stream_is_read(tmp_path: Path) -> None:

@@ -166,6 +166,16 @@ def test_a_change_that_ended_has_no_beginning() -> None:
     assert (found.since, found.findings) == ({}, {"a": ("missing",)})
 
 
+def test_periods_with_too_few_rows_end_no_change() -> None:
+    """A last day with a handful of rows is no evidence that all is well again."""
+    moved = (FRAME["a"] + np.where(LATE, 1, 0)).clip(upper=FRAME["a"].max())
+    frame = FRAME.assign(a=moved)[: -1004 + 50]
+    found = PROFILE.compare(frame, by="day")
+
+    assert [period.verdict for period in found.periods][-2:] == ["drifted", "too_few"]
+    assert found.since == {"a": "2026-06-05"}
+
+
 MOMENTS: dict[str, Any] = {
     "datetimes": FRAME["when"],
     "with zone": FRAME["when"].dt.tz_localize("UTC").dt.tz_convert("America/New_York"),
