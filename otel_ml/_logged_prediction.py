@@ -1,16 +1,14 @@
-"""A prediction on its way to the store of ground truth."""
+"""Predictions on their way to the store of ground truth, one by one or by column."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 
 class LoggedPrediction(NamedTuple):
-    """One prediction, or one row of a batch, without its features.
-
-    A named tuple, since each prediction makes two: a frozen dataclass of so many fields takes four times as long.
-    """
+    """One prediction, or one row of a batch, without its features."""
 
     id: str
     """The id under which its label will come."""
@@ -41,3 +39,73 @@ class LoggedPrediction(NamedTuple):
     """Id of the batch of which this is a row; a label for the only row of a batch may use it too."""
     batch_rows: int | None = None
     """Rows of that batch."""
+
+
+_COLUMNS: Final = ("ids", "predicted_at", "predicted", "values", "scores", "trace_ids", "span_ids", "sampled")
+
+
+class LoggedModel(NamedTuple):
+    """What all predictions of a model have in common; the fields are those of `LoggedPrediction`."""
+
+    model: str
+    version: str
+    role: str
+    task: str
+    positive: str | None
+    classes: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRows:
+    """Predictions of one model by column, such as the rows of a batch. All values are plain, clean and bounded."""
+
+    model: LoggedModel
+    ids: Sequence[str]
+    predicted_at: Sequence[float]
+    predicted: Sequence[str | None]
+    values: Sequence[float | None]
+    scores: Sequence[float | None]
+    trace_ids: Sequence[str]
+    """32 hexadecimal digits."""
+    span_ids: Sequence[str]
+    """16 hexadecimal digits."""
+    sampled: Sequence[bool]
+    batch_id: str | None = None
+    """Id of the batch whose rows they are."""
+    batch_rows: int | None = None
+    """Rows of that batch; these may be some of them."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, start: int, stop: int | None = None) -> LoggedRows:
+        """Returns the rows from one position to another."""
+        return replace(self, **{name: getattr(self, name)[start:stop] for name in _COLUMNS})
+
+    def only(self, places: Sequence[int]) -> LoggedRows:
+        """Returns the rows at some positions."""
+        columns: dict[str, Any] = {name: [getattr(self, name)[place] for place in places] for name in _COLUMNS}
+        return replace(self, **columns)
+
+    def predictions(self) -> Iterator[LoggedPrediction]:
+        """Yields the rows one by one."""
+        name, version, role, task, positive, classes = self.model
+        for index, row_id in enumerate(self.ids):
+            yield LoggedPrediction(
+                id=row_id,
+                model=name,
+                version=version,
+                role=role,
+                task=task,
+                positive=positive,
+                predicted_at=self.predicted_at[index],
+                predicted=self.predicted[index],
+                value=self.values[index],
+                score=self.scores[index],
+                trace_id=int(self.trace_ids[index], 16),
+                span_id=int(self.span_ids[index], 16),
+                sampled=self.sampled[index],
+                classes=classes,
+                batch_id=self.batch_id,
+                batch_rows=self.batch_rows,
+            )

@@ -79,6 +79,11 @@ class Book:
         with self._lock:
             return self._rejected + sum(self._dropped.values()) + self._ever_spooled
 
+    def answered(self) -> int:
+        """Returns the records that the first hop accepted or rejected."""
+        with self._lock:
+            return self._delivered + self._rejected
+
     def drop_unqueued(self, reason: str, count: int) -> None:
         """Enters and drops records that never got into a queue."""
         with self._lock:

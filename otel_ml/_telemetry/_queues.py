@@ -41,6 +41,9 @@ class WorkQueue(Protocol):
     def __len__(self) -> int:
         """Records in the queue."""
 
+    def has_room(self, size: int) -> bool:
+        """Whether it takes a record of about ``size`` bytes, and some from other threads meanwhile."""
+
     def process(self) -> int:
         """Takes one chunk, encodes it and hands it to a sender; returns the number of records taken."""
 
@@ -97,6 +100,9 @@ class RecordQueue(Generic[T]):
             self.wakeup.start()
         if len(queue) >= self._quarter:
             self.wakeup.wake()
+
+    def has_room(self, size: int) -> bool:  # noqa: ARG002
+        return len(self._queue) < 3 * self._quarter
 
     def process(self) -> int:
         records = self._take()

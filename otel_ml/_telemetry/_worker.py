@@ -62,6 +62,8 @@ class Worker:
         self._reset()
 
     def _reset(self) -> None:
+        self.taken = 0
+        """Records taken out of the queues so far."""
         self._awake = threading.Event()
         self._rounds = threading.Condition()
         self._starting = threading.RLock()
@@ -93,7 +95,9 @@ class Worker:
             waiting = len(queue)
             while waiting > 0 and not self._abandoned:
                 with WorkSlot():
-                    waiting -= _guard.call("worker.process", queue.process) or 1
+                    taken = _guard.call("worker.process", queue.process) or 1
+                waiting -= taken
+                self.taken += taken
                 if not self._stopping:
                     sleep(PAUSE)
             _guard.call("worker.push", queue.push)

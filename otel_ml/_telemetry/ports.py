@@ -103,6 +103,9 @@ class Engine(Protocol):
     def offer_sized(self, record: Record, size: int) -> bool:
         """Does the same for a record that holds about ``size`` bytes until it is rendered."""
 
+    def wait_for_room(self, size: int) -> None:
+        """Waits until a record of about ``size`` bytes finds room in every queue, as long as they are emptied."""
+
     def wake_worker(self) -> None:
         """Wakes the worker now, because many measurements are pending in the cells."""
 

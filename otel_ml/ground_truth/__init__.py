@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._account import Account
 from otel_ml.ground_truth._database import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth._waiting import WaitingLabel
 
-__all__ = ["Account", "GroundTruth", "LoggedPrediction", "State", "StoreError", "WaitingLabel"]
+__all__ = [
+    "Account",
+    "GroundTruth",
+    "LoggedModel",
+    "LoggedPrediction",
+    "LoggedRows",
+    "State",
+    "StoreError",
+    "WaitingLabel",
+]

@@ -39,13 +39,13 @@ class Evaluator:
     def expect(self, predictions: Iterable[LoggedPrediction]) -> None:
         """Starts at 0 the series that the labels of these predictions will add to."""
         counts = self._counts()
-        for one in {(each.model, each.version, each.role, each.predicted): each for each in predictions}.values():
+        for one in predictions:
             counts.expect(one)
 
     @_guard.guarded("ground_truth.refused")
-    def count_refused(self, prediction: LoggedPrediction | None, reason: str) -> None:
-        """Counts a prediction that was not stored."""
-        self._counts().count_refused(prediction, reason)
+    def count_refused(self, prediction: LoggedPrediction | None, reason: str, times: int = 1) -> None:
+        """Counts predictions of one model that were not stored."""
+        self._counts().count_refused(prediction, reason, times)
 
     @_guard.guarded("ground_truth.expired")
     def count_expired(self, labels: int) -> None:

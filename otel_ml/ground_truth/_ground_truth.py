@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
 from otel_ml.ground_truth._account import INVALID, NOT_TAKEN, REPEATED, Account, Books
@@ -21,9 +21,9 @@ from otel_ml.ground_truth._database import StoreDatabase, StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
 from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel
-from otel_ml.ground_truth._rows import to_row
+from otel_ml.ground_truth._rows import count_by, halve, read_rows, stored_rows
 from otel_ml.ground_truth._scores import NOTES, evaluate
-from otel_ml.ground_truth._store import Store, TruthWindow
+from otel_ml.ground_truth._store import Store, TruthWindow, Written
 from otel_ml.ground_truth._waiting import WaitingLabel, count_waiting, list_waiting
 from otel_ml.ground_truth._warnings import (
     describe_failed,
@@ -131,7 +131,21 @@ class GroundTruth:
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted."""
-        self._writer.offer(prediction)
+        rows = _guard.call("ground_truth.read", read_rows, prediction)
+        if rows is None:
+            self._count_refused(INVALID, prediction, 1)
+        else:
+            self._writer.offer(rows)
+
+    def log_rows(self, rows: LoggedRows, *, wait: bool = False) -> None:
+        """Queues rows to be stored. Never raises; what is not taken is dropped and counted.
+
+        Args:
+            rows: Predictions of one model.
+            wait: Whether to wait while the queue is full, as long as the store writes: it gives up after 30 s without
+                progress. Without it, this never blocks.
+        """
+        self._writer.offer(rows, wait=wait)
 
     def record_label(
         self, prediction_id: str, label: object, at: Moment | None = None, *, model: str | None = None
@@ -303,43 +317,44 @@ class GroundTruth:
             self._books.count_label(one.state, one.reason)
         self._evaluator.count(outcome)
 
-    def _refuse(self, reason: str, predictions: Sequence[LoggedPrediction]) -> None:
+    def _refuse(self, reason: str, refused: Sequence[LoggedRows]) -> None:
         """Counts predictions that are not stored, and logs it once."""
-        self._books.count_refused(reason, len(predictions))
-        for prediction in predictions:
-            warn_of_refusal(reason, prediction)
-            self._evaluator.count_refused(prediction, reason)
+        for rows in refused:
+            self._count_refused(reason, next(rows.predictions()), len(rows))
 
-    def _write(self, predictions: Sequence[LoggedPrediction]) -> bool:
-        """Stores a batch; False when the store is unreachable for now."""
-        read = [(given, _guard.call("ground_truth.read", to_row, given)) for given in predictions]
-        rows = [row for _, row in read if row is not None]
+    def _count_refused(self, reason: str, prediction: LoggedPrediction, times: int) -> None:
+        self._books.count_refused(reason, times)
+        warn_of_refusal(reason, prediction)
+        self._evaluator.count_refused(prediction, reason, times)
+
+    def _write(self, batch: Sequence[LoggedRows]) -> Sequence[LoggedRows]:
+        """Stores a batch; returns what is left while the store is unreachable."""
         try:
-            written = self._store.write(rows)
+            written = self._store.write([stored_rows(rows) for rows in batch])
         except StoreError as error:
             _guard.report("ground_truth.write", error)
             _warn_not_stored(error)
             if error.is_transient:
-                return False
-            if len(predictions) == 1:
-                self._refuse(NOT_TAKEN, predictions)
-                return True
+                return batch
+            halves = halve(batch)
+            if len(halves) < 2:
+                self._refuse(NOT_TAKEN, batch)
+                return []
             # one row that the database refuses must not take the others with it
-            return not [prediction for prediction in predictions if not self._write([prediction])]
+            return [rows for half in halves for rows in self._write(half)]
+        self._report_written(written)
+        return []
+
+    def _report_written(self, written: Written) -> None:
         self._books.count_stored(len(written.stored))
-        for reason, refused in (
-            (INVALID, [given for given, row in read if row is None]),
-            (REPEATED, [row.prediction for row in written.repeated]),
-        ):
-            if refused:
-                self._refuse(reason, refused)
-        self._evaluator.expect(row.prediction for row in written.stored)
+        for row, times in count_by(written.repeated, "model", "version", "role"):
+            self._count_refused(REPEATED, row, times)
+        self._evaluator.expect(row for row, _ in count_by(written.stored, "model", "version", "role", "predicted"))
         for outcome in written.outcomes:
             if outcome.state == "waiting":  # it was counted when it came
                 warn_of_label(outcome)
             else:
                 self._report(outcome)
-        return True
 
     def _count_waiting(self) -> dict[str, int] | None:
         try:

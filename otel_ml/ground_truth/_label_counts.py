@@ -120,10 +120,10 @@ class LabelCounts:
         with self._lock:
             self._add(self._model(None), semconv.EVAL_LABELS, times, more)
 
-    def count_refused(self, prediction: LoggedPrediction | None, reason: str) -> None:
-        """Counts a prediction that was not stored."""
+    def count_refused(self, prediction: LoggedPrediction | None, reason: str, times: int = 1) -> None:
+        """Counts predictions of one model that were not stored."""
         with self._lock:
-            self._add(self._model(prediction), semconv.TRUTH_REFUSED, 1, {semconv.REFUSAL_REASON: reason})
+            self._add(self._model(prediction), semconv.TRUTH_REFUSED, times, {semconv.REFUSAL_REASON: reason})
 
     def count_settled(self, settled: Settled) -> None:
         """Counts what a label has done to a prediction: the state, and of a first label lag and outcome."""

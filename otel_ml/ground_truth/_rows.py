@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
 from otel_ml._values import class_text, line, number
 from otel_ml.ground_truth._records import declared_class
@@ -21,68 +24,100 @@ _ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
 """Fields kept in tables of their own."""
 COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in _ELSEWHERE)
 """Fields that are columns of the predictions' table under their own names."""
+INSERTED: Final = (*COLUMNS, "classes")
+"""Columns of a new row."""
+PREDICTED_AT: Final = INSERTED.index("predicted_at")
 
 
-class StoredPrediction(NamedTuple):
-    """A prediction as it is stored, with its rows in other tables."""
+Row = tuple[Any, ...]
+"""A row of the predictions' table as it is inserted: its `INSERTED` columns. It begins with the fields of a `Key`."""
 
-    prediction: LoggedPrediction
-    """With clean bounded values only; its batch is in ``aliases``."""
+
+class StoredRows(NamedTuple):
+    """Rows of one model as they are stored, with their rows in other tables."""
+
+    rows: list[Row]
     class_key: str | None = None
-    """Key of the set of classes that its model declared."""
+    """Key of the set of classes that the model declared."""
     class_names: str | None = None
     """JSON text of that set, stored once under its key."""
     aliases: tuple[tuple[str, str | None], ...] = ()
     """Further ids that a label may come under, each with the id that it leads to; None: the batch has several rows."""
 
-    def columns(self) -> dict[str, Any]:
-        """The row of the predictions' table. Ids of traces and spans are stored as hexadecimal text."""
-        prediction = self.prediction
-        row = dict(zip(COLUMNS, prediction, strict=False))  # its first fields
-        row["trace_id"] = f"{prediction.trace_id:032x}"
-        row["span_id"] = f"{prediction.span_id:016x}"
-        row["classes"] = self.class_key
-        return row
 
-
-def to_row(given: LoggedPrediction) -> StoredPrediction | None:
+def read_rows(given: LoggedPrediction) -> LoggedRows | None:
     """Cleans a prediction as a caller gave it; None without an id."""
-    name, class_name = line(given.id, ID_LENGTH), class_text(given.predicted)
+    name = line(given.id, ID_LENGTH)
     if not name:
         return None
-    model, version, role, task, positive = _about_model(
-        given.model, given.version, given.role, given.task, given.positive
+    about = _about_model(given.model, given.version, given.role, given.task, given.positive)
+    return LoggedRows(
+        model=LoggedModel(*about, None if given.classes is None else tuple(given.classes)),
+        ids=[name],
+        predicted_at=[seconds(given.predicted_at)],
+        predicted=[class_text(given.predicted)],
+        values=[number(given.value)],
+        scores=[number(given.score)],
+        trace_ids=[f"{int(given.trace_id):032x}"],
+        span_ids=[f"{int(given.span_id):016x}"],
+        sampled=[bool(given.sampled)],
+        batch_id=line(given.batch_id, ID_LENGTH),
+        batch_rows=given.batch_rows,
     )
-    declared = tuple(given.classes) if given.classes and len(given.classes) <= CLASSES_LIMIT else ()
-    class_key, class_names = _class_set(declared) if declared else (None, None)
-    if class_name is not None and declared:
-        class_name = declared_class(class_name, task, declared) or class_name
-    prediction = LoggedPrediction(
-        id=name,
-        model=model,
-        version=version,
-        role=role,
-        task=task,
-        positive=positive,
-        predicted_at=seconds(given.predicted_at),
-        predicted=class_name,
-        value=number(given.value),
-        score=number(given.score),
-        trace_id=int(given.trace_id),
-        span_id=int(given.span_id),
-        sampled=bool(given.sampled),
-        classes=declared or None,
+
+
+def stored_rows(logged: LoggedRows) -> StoredRows:
+    """Returns predictions as they are stored: a class that equals a declared one becomes that one."""
+    name, version, role, task, positive, classes = logged.model
+    predicted = logged.predicted
+    class_key, class_names = None, None
+    if classes and len(classes) <= CLASSES_LIMIT:
+        declared = tuple(classes)
+        class_key, class_names = _class_set(declared)
+        same = {each: declared_class(each, task, declared) or each for each in set(predicted) if each is not None}
+        predicted = [None if each is None else same[each] for each in predicted]
+    rows = zip(
+        logged.ids,
+        repeat(name),
+        repeat(version),
+        repeat(role),
+        repeat(task),
+        repeat(positive),
+        logged.predicted_at,
+        predicted,
+        logged.values,
+        logged.scores,
+        logged.trace_ids,
+        logged.span_ids,
+        logged.sampled,
+        repeat(class_key),
+        strict=False,
     )
-    return StoredPrediction(
-        prediction, class_key, class_names, _aliases(name, line(given.batch_id, ID_LENGTH), given.batch_rows)
-    )
+    return StoredRows(list(rows), class_key, class_names, _aliases(logged))
 
 
 def from_row(row: Sequence[Any], classes: tuple[str, ...] | None = None) -> LoggedPrediction:
     """Reads `COLUMNS` of the predictions' table back; ``classes`` are those stored under the row's key."""
-    *values, trace_id, span_id, sampled = row
-    values += [int(trace_id, 16), int(span_id, 16), sampled, classes]
+    *values, trace_id, span_id, sampled = row[: len(COLUMNS)]
+    values += [int(trace_id, 16), int(span_id, 16), bool(sampled), classes]
     return LoggedPrediction._make([*values, None, None])
+
+
+def count_by(rows: Sequence[Row], *columns: str) -> list[tuple[LoggedPrediction, int]]:
+    """Returns one prediction for each combination of values in some columns, and how many rows have it."""
+    places = itemgetter(*(INSERTED.index(name) for name in columns))
+    found = {places(row): row for row in rows}
+    counts = Counter(map(places, rows))
+    return [(from_row(row), counts[values]) for values, row in found.items()]
+
+
+def halve(batch: Sequence[LoggedRows]) -> list[Sequence[LoggedRows]]:
+    """Splits rows in two; a single row is returned as it is."""
+    middle = len(batch) // 2
+    if middle:
+        return [batch[:middle], batch[middle:]]
+    middle = len(batch[0]) // 2
+    return [[batch[0].part(0, middle)], [batch[0].part(middle)]] if middle else [batch]
 
 
 @lru_cache(maxsize=1024)
@@ -100,10 +135,12 @@ def _class_set(classes: tuple[str, ...]) -> tuple[str, str]:
     return hashlib.sha256(names.encode()).hexdigest()[:32], names
 
 
-def _aliases(name: str, batch: str | None, rows: int | None) -> tuple[tuple[str, str | None], ...]:
+def _aliases(logged: LoggedRows) -> tuple[tuple[str, str | None], ...]:
     """Ids under which a label may come that are not the prediction's own."""
+    batch, rows = logged.batch_id, logged.batch_rows
     if not batch or not rows:
         return ()
     if rows > 1:
         return ((batch, None),)
+    name = logged.ids[0]
     return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LENGTH]) if other != name)

@@ -11,12 +11,11 @@ from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
-from otel_ml.ground_truth._rows import COLUMNS, StoredPrediction, from_row
+from otel_ml.ground_truth._rows import COLUMNS, INSERTED, PREDICTED_AT, Row, StoredRows, from_row
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-_CHUNK: Final = 500
 _CLASS_SETS_KEPT: Final = 256
 _LABEL: Final = ("label", "number", "labeled_at")
 
@@ -24,8 +23,8 @@ _LABEL: Final = ("label", "number", "labeled_at")
 class Written(NamedTuple):
     """What became of a batch of predictions."""
 
-    stored: list[StoredPrediction]
-    repeated: list[StoredPrediction]
+    stored: list[Row]
+    repeated: list[Row]
     """Those whose key the store had already."""
     outcomes: list[LabelOutcome]
     """Of labels that came before them."""
@@ -61,50 +60,43 @@ class Store:
         self._database = database
         self._class_sets: dict[str, tuple[str, ...]] = {}
 
-    def write(self, rows: Sequence[StoredPrediction]) -> Written:
+    def write(self, given: Sequence[StoredRows]) -> Written:
         """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
-        written = Written([], [], [])
         with self._database.writing() as connection:
-            for start in range(0, len(rows), _CHUNK):
-                self._write_chunk(connection, rows[start : start + _CHUNK], written)
-        return written
-
-    def _write_chunk(self, connection: sa.Connection, chunk: Sequence[StoredPrediction], written: Written) -> None:
-        tables = self._database.tables
-        siblings = self._labels(connection, {item.prediction.id for item in chunk})
-        new: dict[Key, StoredPrediction] = {}
-        repeated: list[Key] = []
-        for item in chunk:
-            key = key_of(item.prediction)
-            if key in new or key in siblings:
-                repeated.append(key)
-                written.repeated.append(item)
-            else:
-                new[key] = item
-                written.stored.append(item)
-        if new:
-            self._database.execute_many(
-                connection, tables.predictions.insert(), [item.columns() for item in new.values()]
-            )
-            written.outcomes.extend(self._store_around(connection, new, siblings))
-        self._count_repeated(connection, repeated)
+            siblings = self._labels(connection, {row[0] for rows in given for row in rows.rows})
+            fresh, repeated = _split(given, siblings)
+            new = [row for rows in fresh for row in rows.rows]
+            outcomes: list[LabelOutcome] = []
+            if new:
+                self._database.insert_rows(connection, self._database.tables.predictions, INSERTED, new)
+                outcomes += self._store_around(connection, fresh, siblings)
+            self._count_repeated(connection, [Key(*row[:4]) for row in repeated])
+        for rows in fresh:
+            if rows.class_key is not None and rows.class_names is not None:
+                self._remember(rows.class_key, rows.class_names)
+        return Written(new, repeated, outcomes)
 
     def _store_around(
-        self, connection: sa.Connection, new: Mapping[Key, StoredPrediction], siblings: Mapping[Key, StoredLabel | None]
+        self, connection: sa.Connection, fresh: Sequence[StoredRows], siblings: Mapping[Key, StoredLabel | None]
     ) -> Iterable[LabelOutcome]:
         """Stores classes and further ids of new predictions, and joins the labels that came before them."""
         tables = self._database.tables
-        sets = {item.class_key: item.class_names for item in new.values() if item.class_names is not None}
+        sets = {rows.class_key: rows.class_names for rows in fresh if rows.class_key not in self._class_sets}
+        sets.pop(None, None)
         self._put(connection, tables.classes, [{"id": key, "names": names} for key, names in sets.items()])
         aliases = {
-            Alias(key._replace(id=name), leads_to): item.prediction.predicted_at
-            for key, item in new.items()
-            for name, leads_to in item.aliases
+            Alias(Key(name, *rows.rows[0][1:4]), leads_to): rows.rows[0][PREDICTED_AT]
+            for rows in fresh
+            for name, leads_to in rows.aliases
         }
-        rows = [{**key._asdict(), "leads_to": to, "predicted_at": moment} for (key, to), moment in aliases.items()]
-        self._put(connection, tables.aliases, rows)
+        values = [{**key._asdict(), "leads_to": to, "predicted_at": moment} for (key, to), moment in aliases.items()]
+        self._put(connection, tables.aliases, values)
+        labelled = [label for label in siblings.values() if label is not None]
+        if not labelled and not self._is_any_waiting(connection):
+            return ()
+        new = {Key(*row[:4]) for rows in fresh for row in rows.rows}
         waiting = self._waiting(connection, {key.id for key in new} | {alias.key.id for alias in aliases})
-        labels = _Early(waiting, _inherited(new, siblings))
+        labels = _Early(waiting, _inherited(new, labelled))
         return self._join_early(connection, labels, new, aliases) if any(labels) else ()
 
     def _join_early(
@@ -112,8 +104,9 @@ class Store:
     ) -> Iterable[LabelOutcome]:
         """Joins labels that came before their prediction; those that still have none go on waiting."""
         ordered = sorted([*labels.waiting, *labels.inherited], key=lambda label: label.labeled_at)
-        known = self._known(connection, {key.id for key in new} | {label.id for label in ordered})
-        join = Join(known, aliases)
+        ids = {label.id for label in ordered}
+        targets = {to for key, to in aliases if key.id in ids and to is not None}
+        join = Join(self._known(connection, ids | targets), aliases)
         outcomes = [join.settle(label) for label in ordered]
         self._set_labels(connection, outcomes)
         waiting = set(labels.waiting)
@@ -154,7 +147,7 @@ class Store:
             sets = {key: self._declared(connection, key) for key in {row[end] for row in rows if len(row) > end}}
         return [
             (
-                from_row(row[: len(COLUMNS)], sets.get(row[end]) if sets else None),
+                from_row(row, sets.get(row[end]) if sets else None),
                 StoredLabel(row[0], *row[len(COLUMNS) : end]),
             )
             for row in rows
@@ -195,51 +188,50 @@ class Store:
     def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[Key, StoredLabel | None]:
         """Returns the keys of the predictions under these ids, and their labels."""
         table = self._database.tables.predictions
-        columns = [table.c[name] for name in (*Key._fields, *_LABEL)]
-        rows = self._find(connection, self._database.sa.select(*columns), table, ids)
+        rows = self._database.find(connection, table, (*Key._fields, *_LABEL), ids)
         return {(key := Key(*row[:4])): _label(key, row[4:]) for row in rows}
 
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
         """Returns the predictions under these ids, with the classes that their models declared."""
         table, known = self._database.tables.predictions, []
-        columns = [table.c[name] for name in (*COLUMNS, "classes", *_LABEL)]
-        for row in self._find(connection, self._database.sa.select(*columns), table, ids):
+        for row in self._database.find(connection, table, (*INSERTED, *_LABEL), ids):
             classes, *label = row[len(COLUMNS) :]
-            prediction = from_row(row[: len(COLUMNS)], self._declared(connection, classes))
+            prediction = from_row(row, self._declared(connection, classes))
             key = key_of(prediction)
             known.append(KnownPrediction(key, prediction, _label(key, label)))
         return known
 
     def _aliases(self, connection: sa.Connection, ids: Collection[str]) -> list[Alias]:
         table = self._database.tables.aliases
-        columns = [table.c[name] for name in (*Key._fields, "leads_to")]
-        rows = self._find(connection, self._database.sa.select(*columns), table, ids)
-        return [Alias(Key(*row[:4]), row.leads_to) for row in rows]
+        rows = self._database.find(connection, table, (*Key._fields, "leads_to"), ids)
+        return [Alias(Key(*row[:4]), row[4]) for row in rows]
 
     def _waiting(self, connection: sa.Connection, ids: Collection[str]) -> list[StoredLabel]:
         table = self._database.tables.waiting
-        return [StoredLabel(**row._asdict()) for row in self._find(connection, table.select(), table, ids)]
+        return [StoredLabel._make(row) for row in self._database.find(connection, table, StoredLabel._fields, ids)]
+
+    def _is_any_waiting(self, connection: sa.Connection) -> bool:
+        """Whether any label waits; mostly none does, and then no prediction has to be looked up."""
+        query = self._database.sa.select(self._database.tables.waiting.c.id).limit(1)
+        return connection.execute(query).first() is not None
 
     def _declared(self, connection: sa.Connection, key: str | None) -> tuple[str, ...] | None:
         """Returns the declared classes stored under a key."""
         if key is None:
             return None
         if key not in self._class_sets:
-            table = self._database.tables.classes
-            rows = self._find(connection, table.select(), table, [key])
+            rows = self._database.find(connection, self._database.tables.classes, ("names",), [key])
             if not rows:
                 return None
-            if len(self._class_sets) >= _CLASS_SETS_KEPT:
-                self._class_sets.clear()
-            self._class_sets[key] = tuple(json.loads(rows[0].names))
+            self._remember(key, rows[0][0])
         return self._class_sets[key]
 
-    def _find(self, connection: sa.Connection, query: Any, table: sa.Table, ids: Collection[str]) -> list[Any]:
-        found: list[Any] = []
-        wanted = list(ids)
-        for start in range(0, len(wanted), _CHUNK):
-            found += connection.execute(query.where(table.c.id.in_(wanted[start : start + _CHUNK]))).all()
-        return found
+    def _remember(self, key: str, names: str) -> None:
+        """Keeps a set of classes that the store has."""
+        if key not in self._class_sets:
+            if len(self._class_sets) >= _CLASS_SETS_KEPT:
+                self._class_sets.clear()
+            self._class_sets[key] = tuple(json.loads(names))
 
     def _put(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         """Inserts new rows; a row with a known key stays as it is."""
@@ -300,14 +292,31 @@ class _Early(NamedTuple):
     """Labels of other versions and roles of the model under the same id: they settle later predictions too."""
 
 
-def _inherited(new: Iterable[Key], stored: Mapping[Key, StoredLabel | None]) -> list[StoredLabel]:
+def _split(given: Sequence[StoredRows], known: Collection[Key]) -> tuple[list[StoredRows], list[Row]]:
+    """Returns the rows that are new, and those whose key is known or comes for the second time."""
+    keys = [row[:4] for rows in given for row in rows.rows]
+    if len(set(keys)) == len(keys) and not any(key in known for key in (keys if known else ())):
+        return list(given), []
+    seen = set[tuple[str, ...]](known)
+    fresh: list[StoredRows] = []
+    repeated: list[Row] = []
+    for rows in given:
+        new: list[Row] = []
+        for row in rows.rows:
+            (repeated if row[:4] in seen else new).append(row)
+            seen.add(row[:4])
+        if new:
+            fresh.append(rows._replace(rows=new))
+    return fresh, repeated
+
+
+def _inherited(new: Iterable[Key], labels: Iterable[StoredLabel]) -> list[StoredLabel]:
     """Returns the newest label that the models of new predictions have under the same id."""
     newest: dict[tuple[str, str], StoredLabel] = {}
-    for label in stored.values():
-        if label is not None:
-            known = newest.setdefault((label.id, label.model), label)
-            if known.labeled_at < label.labeled_at:
-                newest[label.id, label.model] = label
+    for label in labels:
+        known = newest.setdefault((label.id, label.model), label)
+        if known.labeled_at < label.labeled_at:
+            newest[label.id, label.model] = label
     return [newest[each] for each in dict.fromkeys((key.id, key.model) for key in new) if each in newest]
 
 

@@ -14,7 +14,8 @@ from otel_ml.ground_truth._waiting import WaitingLabel
 _NAMED: Final = 10
 """Classes or models that a line names."""
 _REFUSED: Final = {
-    QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored",
+    QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "
+    "with record(..., batch=True), or calls flush() of the store now and then",
     CLOSED: "the prediction store is closed: predictions are not stored",
     INVALID: "a prediction without an id was not stored",
 }

@@ -1,4 +1,4 @@
-"""A bounded queue, and one thread that writes its items in batches and in order."""
+"""A bounded queue of predictions, and one thread that writes them in batches and in order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from otel_ml import _guard, _process
+from otel_ml._logged_prediction import LoggedRows
+from otel_ml._room import PATIENCE, Room
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL
 
-BATCH: Final = 500
-"""Predictions in one transaction."""
+BATCH: Final = 5000
+"""Predictions in one transaction, at most."""
 _LINGER: Final = 0.02
 """Seconds between the first prediction of a batch and its write, so that a batch can gather."""
 _LONGEST_PAUSE: Final = 5.0
@@ -20,46 +22,57 @@ _LONGEST_PAUSE: Final = 5.0
 
 
 class BatchWriter:
-    """Takes items without blocking and hands them to `write` in batches; a `write` that returns False is repeated.
+    """Takes rows and hands them to `write` in batches, in order; what `write` returns is written later.
 
     Args:
-        write: Writes a batch; False means that it has to be repeated.
-        size: Items that may wait.
+        write: Writes a batch; returns what could not be written for now.
+        size: Rows that may wait. Rows that are offered together are taken together while there is any room.
         refuse: Takes what is not written, with the reason; it must not raise.
         idle: Is called when nothing was offered for a while.
         idle_interval: Seconds of this while.
+        patience: Seconds without progress after which `offer` no longer waits for room.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each with a default
         self,
-        write: Callable[[Sequence[Any]], bool],
+        write: Callable[[Sequence[LoggedRows]], Sequence[LoggedRows]],
         *,
         size: int,
-        refuse: Callable[[str, Sequence[Any]], object] = lambda *_: None,
+        refuse: Callable[[str, Sequence[LoggedRows]], object] = lambda *_: None,
         idle: Callable[[], None] = lambda: None,
         idle_interval: float = 60.0,
+        patience: float = PATIENCE,
     ) -> None:
         self._write = write
         self._size = size
         self._refuse = refuse
         self._idle = idle
         self._idle_interval = idle_interval
-        self._progress = threading.Condition()
-        self._wake = threading.Event()
-        self._no_delay = threading.Event()
         self._reset()
+        self._room = Room(self._has_room, self._count_done, patience=patience)
 
     @property
     def queued(self) -> int:
-        """Items that are not written yet."""
-        return len(self._queue) + self._in_hand
+        """Rows that are not written yet."""
+        return self._waiting + self._in_hand
 
-    def offer(self, item: object) -> bool:
-        """Queues an item; returns False when the queue is full or the writer closed. Never blocks."""
-        if self._closed or len(self._queue) >= self._size:
-            self._refuse(CLOSED if self._closed else QUEUE_FULL, [item])
+    def offer(self, rows: LoggedRows, *, wait: bool = False) -> bool:
+        """Queues rows; returns False when the queue is full or the writer closed.
+
+        Args:
+            rows: The rows.
+            wait: Whether a caller who can wait does so, as long as other rows are being written.
+        """
+        if wait:
+            self._room.wait()
+        with self._progress:
+            reason = CLOSED if self._closed else None if self._has_room() else QUEUE_FULL
+            if reason is None:
+                self._queue.append(rows)
+                self._waiting += len(rows)
+        if reason is not None:
+            self._refuse(reason, [rows])
             return False
-        self._queue.append(item)
         if not self._wake.is_set():
             self._wake.set()
         if self._thread is None:
@@ -69,7 +82,7 @@ class BatchWriter:
     def flush(self, timeout: float) -> bool:
         """Waits until all that was offered so far is written or dropped; False when that takes longer."""
         with self._progress:
-            target = self._done + self._in_hand + len(self._queue)
+            target = self._done + self.queued
             if self._done >= target:
                 return True
             self._no_delay.set()
@@ -86,8 +99,10 @@ class BatchWriter:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0.1))
-        left = list(self._queue)
-        self._queue.clear()
+        with self._progress:
+            left = list(self._queue)
+            self._queue.clear()
+            self._waiting = 0
         if left:
             self._refuse(CLOSED, left)
         return complete and not left
@@ -97,14 +112,22 @@ class BatchWriter:
         self._reset()
 
     def _reset(self) -> None:
-        self._queue: deque[object] = deque()
+        self._queue: deque[LoggedRows] = deque()
+        self._waiting = 0
+        """Rows in the queue."""
         self._in_hand = 0
-        self._done = 0
+        self._done: int = 0
         self._closed = False
-        self._progress = threading.Condition()
-        self._wake = threading.Event()
-        self._no_delay = threading.Event()
+        self._progress: threading.Condition = threading.Condition()
+        self._wake: threading.Event = threading.Event()
+        self._no_delay: threading.Event = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def _count_done(self) -> int:
+        return self._done
+
+    def _has_room(self) -> bool:
+        return self._closed or self._waiting < self._size
 
     def _start(self) -> None:
         with self._progress:
@@ -127,22 +150,38 @@ class BatchWriter:
             if self._closed:
                 return
 
+    def _take(self) -> list[LoggedRows]:
+        """Takes rows for one transaction out of the queue."""
+        batch: list[LoggedRows] = []
+        with self._progress:
+            while self._queue and self._in_hand < BATCH:
+                rows, room = self._queue.popleft(), BATCH - self._in_hand
+                if len(rows) > room:
+                    self._queue.appendleft(rows.part(room))
+                    rows = rows.part(0, room)
+                batch.append(rows)
+                self._in_hand += len(rows)
+                self._waiting -= len(rows)
+        return batch
+
     def _write_batch(self) -> None:
         """Writes one batch; repeats it until the store takes it or the writer is closed."""
-        with self._progress:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._in_hand = len(batch)
-        pause = 0.05
-        while (is_written := _guard.call("ground_truth.write", self._write, batch)) is False:
-            if self._closed:
-                self._refuse(CLOSED, batch)
+        left: Sequence[LoggedRows] = self._take()
+        taken, pause = self._in_hand, 0.05
+        while left:
+            later = _guard.call("ground_truth.write", self._write, left)
+            if later is None:
+                self._refuse(INVALID, left)
+                break
+            left = later
+            if left and self._closed:
+                self._refuse(CLOSED, left)
                 return
-            self._no_delay.wait(pause)
-            self._no_delay.clear()
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        if not is_written:
-            self._refuse(INVALID, batch)
+            if left:
+                self._no_delay.wait(pause)
+                self._no_delay.clear()
+                pause = min(pause * 2, _LONGEST_PAUSE)
         with self._progress:
             self._in_hand = 0
-            self._done += len(batch)
+            self._done += taken
             self._progress.notify_all()

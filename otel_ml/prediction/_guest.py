@@ -126,6 +126,7 @@ class GuestPrediction(SdkSpans, Prediction):
         _guard.call("prediction.count", self._count, outcome, context)
         if outcome.rows is not None:
             self._binding.observers.count_outputs(outcome)
+        self._binding.observers.log_job(outcome, ids_)
         if outcome.output is not None and outcome.output.rest is not None:
             _guard.call("prediction.slices", self._count_slices_of_output, outcome, context, ids_)
         policy, observers = self._binding.policy, self._binding.observers

@@ -197,6 +197,7 @@ class Model:
         made = self._handle.predict(features, id)
         made._consent = True
         made._take_moment(at)
+        made._is_job = batch is True
         seconds = made._check_duration(duration)
         made._start(ago=seconds or 0.0)
         if prediction is not None or score is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from otel_ml import _guard
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._logged_prediction import LoggedModel, LoggedRows
 from otel_ml._telemetry import ports
+from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._spec import ModelSpec, PredictionStore
+from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
 from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
@@ -21,26 +24,25 @@ class Observers:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
-        self._store = spec.store
+        self._log_rows: Callable[..., None] | None = None
+        self._model = LoggedModel(spec.name, spec.version, spec.role, spec.task, spec.positive, spec.classes)
         self.monitor: FeatureMonitor | None = None
         """Counts the features' bins; None without a profile and a schema."""
         if spec.profile is not None or spec.schema is not None:
             self.monitor = FeatureMonitor(dict(spec.attributes), profile=spec.profile, schema=spec.schema)
-        if self._store is not None:
-            self._store.drain_first(_drain)
+        store = spec.store
+        if store is not None:
+            self._log_rows = store.log_rows if isinstance(store, RowStore) else partial(_log_each, store)
+            store.drain_first(_drain)
 
     @property
     def exist(self) -> bool:
         """Whether there is a monitor or a store."""
-        return self.monitor is not None or self._store is not None
-
-    @property
-    def has_store(self) -> bool:
-        return self._store is not None
+        return self.monitor is not None or self._log_rows is not None
 
     def wants(self, outcome: Outcome) -> bool:
-        """Whether the monitor or the store takes this prediction."""
-        if self._store is not None and _has_output(outcome):
+        """Whether `observe` has anything to do with this prediction."""
+        if self._log_rows is not None and _has_output(outcome) and not outcome.is_job:
             return True
         return self.monitor is not None and _is_observable(outcome) and not _is_counted(outcome)
 
@@ -51,29 +53,35 @@ class Observers:
 
     def rows_needed(self, outcome: Outcome) -> int:
         """Returns how many rows of outputs are needed once they are counted: all of them, or those of the event."""
-        is_stored = self._store is not None or not _has_many_rows(outcome)
+        is_stored = (self._log_rows is not None and not outcome.is_job) or not _has_many_rows(outcome)
         return ROWS_IN_EVENT if outcome.output is None or not is_stored else outcome.output.rows_read
 
     def observe(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
         """Counts the features' bins and logs the prediction to the store; on the worker in own mode.
 
         Args:
-            outcome: How the prediction ended.
+            outcome: How the prediction ended. Of a job only the bins are counted: `log_job` stores its rows.
             ids: Trace id, span id and trace flags.
         """
         if self.monitor is not None:
             _guard.call("quality.observe", _count_features, self.monitor, outcome)
-        self.log(outcome, ids)
+        if not outcome.is_job:
+            self._log_outputs(outcome, ids)
 
     def count_rows(self, rows: list[dict[str, object] | None], labels: list[str], scores: list[float]) -> None:
         """Counts the bins of single rows and their outputs; None for a row that is unknown."""
         if self.monitor is not None:
             _guard.call("quality.observe", _count_rows, self.monitor, rows, labels, scores)
 
-    def log(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
-        """Logs the prediction to the store, if there is one."""
-        if self._store is not None and outcome.output is not None and _has_output(outcome):
-            _guard.call("ground_truth.log", self._log, self._store, outcome, outcome.output, ids)
+    def log_job(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        """Logs the rows of a job to the store, and waits for room; on the caller's thread, which nothing else needs.
+
+        Args:
+            outcome: How the prediction ended; without a job nothing is done.
+            ids: Trace id, span id and trace flags.
+        """
+        if outcome.is_job:
+            self._log_outputs(outcome, ids)
 
     def observe_slice(self, outcome: Outcome, part: Output, start: int, ids: tuple[int, int, int]) -> None:
         """Observes further outputs of a large batch while the caller waits.
@@ -86,40 +94,65 @@ class Observers:
         """
         if self.monitor is not None:
             _guard.call("quality.observe", _count_outputs, self.monitor, part, part.rows_read)
-        if self._store is not None:
-            part.keep(part.rows_read)
-            _guard.call("ground_truth.log", self._log, self._store, outcome, part, ids, start)
+        self._log(outcome, part, ids, start)
 
-    def _log(
-        self, store: PredictionStore, outcome: Outcome, output: Output, ids: tuple[int, int, int], start: int = 0
-    ) -> None:
-        if outcome.unpaired is not None:
+    def log_fast(self, records: Sequence[FastRecordValues]) -> None:
+        """Logs predictions of the fast path to the store, if there is one."""
+        if self._log_rows is not None:
+            _guard.call("ground_truth.log", self._log_rows, self._fast_rows(records), wait=False)
+
+    def _log_outputs(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
+        if outcome.output is not None and _has_output(outcome):
+            self._log(outcome, outcome.output, ids)
+
+    @_guard.guarded("ground_truth.log")
+    def _log(self, outcome: Outcome, output: Output, ids: tuple[int, int, int], start: int = 0) -> None:
+        """Logs rows of a prediction, with the position of the first."""
+        if self._log_rows is None or outcome.unpaired is not None:
             return
-        spec = self._spec
-        rows = outcome.rows if outcome.rows is not None else 1 if output.is_list else None
-        for index in range(len(output.classes)):
-            moment = outcome.moment(start + index)
-            if moment is None:
-                continue
-            logged = LoggedPrediction(
-                id=outcome.prediction_id if outcome.rows is None else outcome.row_id(start + index),
-                model=spec.name,
-                version=spec.version,
-                role=spec.role,
-                task=spec.task,
-                positive=spec.positive,
-                predicted_at=moment,
-                predicted=output.classes[index],
-                value=output.values[index],
-                score=output.scores[index],
-                trace_id=ids[0],
-                span_id=ids[1],
-                sampled=bool(ids[2] & 1),
-                classes=spec.classes,
-                batch_id=None if rows is None else outcome.prediction_id,
-                batch_rows=rows,
-            )
-            store.log_prediction(logged)
+        columns, count = output.columns, output.rows_read
+        classes, values, scores = (
+            (output.classes, output.values, output.scores) if columns is None else columns.lists(count)
+        )
+        moments = outcome.moments_of_rows(start, count)
+        is_row = outcome.rows is not None or output.is_list
+        rows = LoggedRows(
+            model=self._model,
+            ids=[outcome.prediction_id] if outcome.rows is None else outcome.ids_of_rows(start, count),
+            predicted_at=[moment or 0.0 for moment in moments],
+            predicted=classes,
+            values=values,
+            scores=scores,
+            trace_ids=[f"{ids[0]:032x}"] * count,
+            span_ids=[f"{ids[1]:016x}"] * count,
+            sampled=[bool(ids[2] & 1)] * count,
+            batch_id=outcome.prediction_id if is_row else None,
+            batch_rows=(outcome.rows or 1) if is_row else None,
+        )
+        if None in moments:  # a row without a moment is not stored
+            rows = rows.only([place for place, moment in enumerate(moments) if moment is not None])
+        if rows.ids:
+            self._log_rows(rows, wait=outcome.is_job)
+
+    def _fast_rows(self, records: Sequence[FastRecordValues]) -> LoggedRows:
+        columns = dict(zip(FastRecord._fields, zip(*records, strict=True), strict=True))
+        return LoggedRows(
+            model=self._model,
+            ids=[f"{number:032x}" for number in columns["number"]],
+            predicted_at=[end / 1e9 for end in columns["end_ns"]],
+            predicted=columns["label"],
+            values=[None] * len(records),
+            scores=columns["score"],
+            trace_ids=[f"{trace_id:032x}" for trace_id in columns["trace_id"]],
+            span_ids=[f"{span_id:016x}" for span_id in columns["span_id"]],
+            sampled=[shape & Shape.SAMPLED == Shape.SAMPLED for shape in columns["shape"]],
+        )
+
+
+def _log_each(store: PredictionStore, rows: LoggedRows, *, wait: bool) -> None:  # noqa: ARG001
+    """Gives rows to a store that takes them one by one."""
+    for prediction in rows.predictions():
+        store.log_prediction(prediction)
 
 
 def _count_rows(

@@ -31,6 +31,8 @@ class Outcome:
     """Seconds since the epoch at which a prediction was made that is recorded later; of a batch the last row's."""
     moments: list[float | None] | None = None
     """Those of the rows, if the caller gave any; a row without one is not stored for labels."""
+    is_job: bool = False
+    """Whether the caller is a job that would rather wait for room in a queue than lose rows."""
     unpaired: dict[str, int] | None = None
     """Numbers of inputs, ids, moments and outputs of a batch if they differ: it is unknown which belong together."""
     is_unsure: bool | None = None
@@ -43,13 +45,20 @@ class Outcome:
             return 0
         return 1 if self.rows is None else self.rows
 
-    def moment(self, index: int) -> float | None:
-        """When a row was predicted; None if the caller gave a moment that cannot be read."""
-        if self.moments is not None:
-            return self.moments[index] if index < len(self.moments) else None
-        return self.end_ns / 1e9 if self.at is None else self.at
+    def moments_of_rows(self, start: int, count: int) -> list[float | None]:
+        """Returns when some rows were predicted; None where the caller gave a moment that cannot be read."""
+        if self.moments is None:
+            return [self.end_ns / 1e9 if self.at is None else self.at] * count
+        given = self.moments[start : start + count]
+        return given + [None] * (count - len(given))
 
     def row_id(self, index: int) -> str:
         """The id of one row: the caller's, or ``<id>.<index>``."""
-        given = self.row_ids[index] if self.row_ids is not None and index < len(self.row_ids) else None
-        return f"{self.prediction_id}.{index}" if given is None else given
+        return self.ids_of_rows(index, 1)[0]
+
+    def ids_of_rows(self, start: int, count: int) -> list[str]:
+        """Returns the ids of some rows: the caller's, or ``<id>.<index>``."""
+        given = [] if self.row_ids is None else self.row_ids[start : start + count]
+        given += [None] * (count - len(given))
+        prefix = self.prediction_id
+        return [f"{prefix}.{index}" if name is None else name for index, name in enumerate(given, start)]

@@ -94,6 +94,8 @@ class Prediction:
     """When a prediction was made that is recorded later."""
     _moments: list[float | None] | None = None
     """When the rows of a batch were; empty if the caller's only moment cannot be read."""
+    _is_job = False
+    """Whether the caller would rather wait for room in a queue than lose rows."""
     _is_taken = False
     """True once `_features` is the copy that `_start` made; before, it is the caller's object."""
     _rows_given: int | None = None
@@ -374,6 +376,7 @@ class Prediction:
             at=self._at,
             moments=self._moments,
             consent=self._consent,
+            is_job=self._is_job,
         )
 
     def _rows(self, rows: int | None, snapshot: Features | None) -> int | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from otel_ml import _guard, semconv
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
@@ -23,13 +23,21 @@ NAME_LIMIT = 128
 
 
 class PredictionStore(Protocol):
-    """The part of `otel_ml.GroundTruth` that a model uses."""
+    """The part of `otel_ml.GroundTruth` that a model needs."""
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Takes one prediction without blocking and without raising."""
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
         """Registers a function that hands over predictions that are still queued, within a number of seconds."""
+
+
+@runtime_checkable
+class RowStore(PredictionStore, Protocol):
+    """A store that also takes many predictions at once, as `otel_ml.GroundTruth` does."""
+
+    def log_rows(self, rows: LoggedRows, *, wait: bool) -> None:
+        """Takes rows without raising; blocks only with ``wait``, until there is room or no hope for it."""
 
 
 @dataclass(eq=False)

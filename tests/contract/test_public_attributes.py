@@ -34,7 +34,7 @@ ATTRIBUTES = {
     otel_ml.ConfigError: set(dir(ValueError)),
     otel_ml.GroundTruth: {"account", "close", "compute_metrics", "dropped", "flush", "models", "waiting"}
     | {"record_label", "record_labels"}
-    | {"drain_first", "log_prediction"},  # what a `PredictionStore` has
+    | {"drain_first", "log_prediction", "log_rows"},  # what a `PredictionStore` has, and a `RowStore`
     otel_ml.Ledger: {"delivered", "dropped", "folded", "in_flight", "lost", "produced", "rejected", "spooled"},
     otel_ml.Model: {"classes", "name", "role", "task", "trained_at", "version"}
     | {"load", "prediction", "record", "record_error", "track"},
@@ -46,7 +46,10 @@ ATTRIBUTES = {
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
     otel_ml.Telemetry: {"config", "force_flush", "ledger", "mode", "notes", "shutdown"},
     ground_truth.Account: {*ground_truth.Account._fields, "count", "index"},  # a named tuple
+    ground_truth.LoggedModel: {*ground_truth.LoggedModel._fields, "count", "index"},  # a named tuple
     ground_truth.LoggedPrediction: {*ground_truth.LoggedPrediction._fields, "count", "index"},  # a named tuple
+    ground_truth.LoggedRows: {field.name for field in dataclasses.fields(ground_truth.LoggedRows)}
+    | {"only", "part", "predictions"},
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from typing_extensions import assert_type
 
 import otel_ml
-from otel_ml.ground_truth import LoggedPrediction, State, StoreError
+from otel_ml.ground_truth import LoggedPrediction, LoggedRows, State, StoreError
 from otel_ml.prediction import PredictionStore
 from otel_ml.quality import Column, DriftScan, FeatureDrift, ProfileError
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
@@ -171,6 +171,23 @@ def a_store_of_ones_own() -> None:
 
     store: PredictionStore = Kept()
     otel_ml.Model("m", ground_truth=store)
+
+
+def a_store_that_takes_rows() -> None:
+    class Counted:
+        total = 0
+
+        def log_prediction(self, prediction: LoggedPrediction) -> None:
+            self.total += 1
+
+        def log_rows(self, rows: LoggedRows, *, wait: bool) -> None:
+            assert_type(rows.model.classes, Sequence[str] | None)
+            self.total += len(rows)
+
+        def drain_first(self, drain: object) -> None:
+            pass
+
+    otel_ml.Model("m", ground_truth=Counted())
 
 
 def reference(frame: pd.DataFrame) -> list[FeatureDrift]:

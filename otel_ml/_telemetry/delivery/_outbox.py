@@ -58,6 +58,14 @@ class Outbox:
         """Returns the records so far that were rejected, dropped or spooled."""
         return sum(book.failed() for book in self.books.values())
 
+    def has_room(self) -> bool:
+        """Whether every sender has room."""
+        return all(sender.has_room for sender in self.senders.values())
+
+    def answered(self) -> int:
+        """Returns the records so far that have a final answer."""
+        return sum(book.answered() for book in self.books.values())
+
     def begin_flush(self, *signals: Signal) -> Callable[[float], bool]:
         """Begins a flush of these signals; see `Sender.begin_flush`."""
         waits = [self.senders[signal].begin_flush() for signal in signals if signal in self.senders]

@@ -113,6 +113,12 @@ class Sender:
         if oldest:
             self.delivery.give_up(oldest, "queue_full")
 
+    @property
+    def has_room(self) -> bool:
+        """Whether it can take what the worker holds without losing the oldest records."""
+        half = self._queued_records <= self._bounds.records // 2 and self._queued_bytes <= self._bounds.volume // 2
+        return half or self.delivery.replay is not None
+
     def begin_flush(self) -> Callable[[float], bool]:
         """Ends the pause between two attempts, unless the receiver asked for it.
 

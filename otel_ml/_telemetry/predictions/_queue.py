@@ -99,6 +99,9 @@ class PredictionQueue:
             self._release((record,))
         return taken
 
+    def has_room(self, size: int) -> bool:
+        return len(self._queue) < 3 * self._quarter and (not self._size or self._size + size <= WAITING_BYTES)
+
     def process(self) -> int:
         records = self._take()
         try:
@@ -182,6 +185,9 @@ class PendingBuckets:
 
     def __len__(self) -> int:
         return max((len(cells.elapsed_ns) for cells in self._cells()), default=0)
+
+    def has_room(self, size: int) -> bool:  # noqa: ARG002
+        return True
 
     def process(self) -> int:
         for cells in self._cells():

@@ -235,9 +235,12 @@ class FastPrediction(OwnPrediction, SampledSpan):
         if self._span_id == 0:
             self._make_ids()
         parent: Any = self._parent
-        shape, parent_id = 1 if sampled else 0, 0
-        # A copy: a stage may end on another thread before the worker counts them.
-        stages = () if self._stages is None else tuple(self._stages)
+        shape = spans = 1 if sampled else 0
+        parent_id = 0
+        stages: tuple[SpanData, ...] = ()
+        if self._stages is not None:
+            stages = tuple(self._stages)  # a copy: a stage may end on another thread before the worker counts them
+            spans += len(stages) if sampled else 0
         if self._random:
             shape |= RANDOM_TRACE_ID
         if parent is not None:
@@ -253,7 +256,7 @@ class FastPrediction(OwnPrediction, SampledSpan):
             (
                 binding,
                 shape,
-                1 + len(stages) if sampled else 0,
+                spans,
                 1 if wants_event else 0,
                 self._trace_id,
                 self._span_id,

@@ -62,6 +62,12 @@ def _refuse(record: object) -> bool:  # noqa: ARG001
     return False
 
 
+def _size(outcome: Outcome) -> int:
+    """Returns about how many bytes the features of a prediction take."""
+    features = outcome.features
+    return features.size() if isinstance(features, FeatureBatch) else row_size(features) if features else 0
+
+
 class GeneralRecord:
     """A finished prediction that waits for the worker; implements `_telemetry.records.Record`."""
 
@@ -114,14 +120,18 @@ class OwnPrediction(Prediction):
         self._count(cells, outcome, drawn)
         if outcome.rows is not None:
             binding.observers.count_outputs(outcome)
+        event_count = binding.policy.count_events(outcome, sampled=sampled)
+        observed = binding.observers.wants(outcome)
+        if outcome.is_job:
+            if sampled or event_count or observed:
+                _guard.call("prediction.wait", binding.engine.wait_for_room, _size(outcome))
+            binding.observers.log_job(outcome, ids)
         for start, part in self._slices(outcome):
             self._count_rows(cells, part, outcome, drawn)
             binding.observers.observe_slice(outcome, part, start, ids)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
-        event_count = binding.policy.count_events(outcome, sampled=sampled)
         if outcome.output is not None:
             outcome.output.keep(binding.observers.rows_needed(outcome))
-        observed = binding.observers.wants(outcome)
         if not (
             binding.has_consumers
             and (spans or event_count or observed)
@@ -131,8 +141,7 @@ class OwnPrediction(Prediction):
 
     def _offer(self, record: GeneralRecord, outcome: Outcome) -> bool:
         """Hands the record to the worker; False when there was no room."""
-        features = outcome.features
-        size = features.size() if isinstance(features, FeatureBatch) else row_size(features) if features else 0
+        size = _size(outcome)
         if size > SMALL_ROW:
             return self._binding.engine.offer_sized(record, size)
         return self._binding.offer(record)

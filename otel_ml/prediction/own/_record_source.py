@@ -74,10 +74,7 @@ class FastRecordSource:
         if self.policy.spec.score_check is not None:
             self.policy.spec.check_scores(labels, scores)
         self.observers.count_rows([record[ROW] for record in records], labels, scores)
-        if self.observers.has_store:
-            for record in map(FastRecord._make, records):
-                ids = (record.trace_id, record.span_id, record.shape & Shape.FLAGS)
-                self.observers.log(to_outcome(record), ids)
+        self.observers.log_fast(records)
 
     def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:
         attributes = span_attributes(self.policy.spec, outcome)

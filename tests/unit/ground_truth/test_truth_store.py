@@ -10,10 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from truth_rows import log
+from truth_rows import LOGGED, join, log
 
 from otel_ml import _guard
 from otel_ml.ground_truth import GroundTruth, StoreError
+from otel_ml.ground_truth._rows import read_rows
 from otel_ml.ground_truth._writer import BatchWriter
 
 ROOT = Path(__file__).parents[3]
@@ -156,9 +157,11 @@ def test_a_full_queue_drops_and_counts(url, caplog):
     for position in range(25):
         log(truth, f"p{position}")
     assert truth.dropped == 15
-    assert [record.message for record in caplog.records] == [
-        "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored"
-    ]
+    (record,) = caplog.records
+    assert record.message == (
+        "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "
+        "with record(..., batch=True), or calls flush() of the store now and then"
+    )
     assert (truth.flush(0.01), truth.close(0.01), truth.dropped) == (False, False, 25)
 
 
@@ -170,21 +173,37 @@ def test_close_is_safe_twice_and_before_the_start(url):
     assert truth.dropped == 1
 
 
+def rows(*ids):
+    """Rows of one model by column."""
+    return join(read_rows(LOGGED._replace(id=name)) for name in ids)
+
+
+def ids_of(batch):
+    return [name for each in batch for name in each.ids]
+
+
+class Refused(list):
+    """Reasons and ids of what a writer refused."""
+
+    def __call__(self, reason, batch):
+        self.append((reason, ids_of(batch)))
+
+
 def test_a_row_that_the_store_refuses_takes_no_other_with_it():
     """The writer continues after an unexpected error and counts the dropped rows."""
     _guard.reset()
-    written, refused = [], []
+    written, refused = [], Refused()
 
     def write(batch):
-        if "bad" in batch:
+        if "bad" in ids_of(batch):
             raise RuntimeError("no")
-        written.extend(batch)
-        return True
+        written.extend(ids_of(batch))
+        return []
 
-    writer = BatchWriter(write, size=10, refuse=lambda reason, items: refused.append((reason, items)))
-    writer.offer("bad")
+    writer = BatchWriter(write, size=10, refuse=refused)
+    writer.offer(rows("bad"))
     assert writer.flush(10)
-    writer.offer("good")
+    writer.offer(rows("good"))
     assert (writer.flush(10), written, refused, _guard.counts()) == (
         True,
         ["good"],
@@ -200,20 +219,34 @@ def test_an_unreachable_store_is_tried_again_until_the_writer_is_closed():
 
     def write(batch):
         tried.set()
-        return False
+        return batch
 
-    refused = []
-    writer = BatchWriter(write, size=10, refuse=lambda reason, items: refused.append((reason, items)))
-    writer.offer("a")
+    refused = Refused()
+    writer = BatchWriter(write, size=10, refuse=refused)
+    writer.offer(rows("a"))
     assert tried.wait(10)
     assert (writer.close(0.1), refused) == (False, [("closed", ["a"])])
+
+
+def test_only_what_is_left_is_written_again():
+    """Rows that were stored before the store became unreachable are not written twice."""
+    written = []
+
+    def write(batch):
+        written.append(ids_of(batch))
+        return [each.part(2) for each in batch] if len(written) == 1 else []
+
+    writer = BatchWriter(write, size=10)
+    writer.offer(rows("a", "b", "c"))
+    assert (writer.flush(10), written, writer.queued) == (True, [["a", "b", "c"], ["c"]], 0)
+    assert writer.close(10)
 
 
 def test_idle_work_runs_between_batches():
     """The writer's thread expires rows while nothing is written."""
     idle = threading.Event()
-    writer = BatchWriter(lambda batch: True, size=10, idle=idle.set, idle_interval=0.01)
-    writer.offer("a")
+    writer = BatchWriter(lambda batch: [], size=10, idle=idle.set, idle_interval=0.01)
+    writer.offer(rows("a"))
     assert idle.wait(10)
     assert writer.close(10)
 
@@ -224,10 +257,10 @@ class PickyStore:
     def __init__(self, store):
         self._store = store
 
-    def write(self, logged):
-        if any(item.prediction.id == "bad" for item in logged):
+    def write(self, given):
+        if any(row[0] == "bad" for rows in given for row in rows.rows):
             raise StoreError("no such value")
-        return self._store.write(logged)
+        return self._store.write(given)
 
     def __getattr__(self, name):
         return getattr(self._store, name)
