@@ -65,10 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
     model = arguments.model
     try:
+        now = time.time()
+        window = _moment(arguments.since, now), _moment(arguments.until, now)
         with _opened(arguments.store) as truth:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
-            figures = _figures(truth, arguments)
+            figures = _figures(truth, window, arguments)
     except (StoreError, ValueError) as error:
         raise CommandError(error) from error
     notes = figures.get("notes", ())
@@ -97,11 +99,9 @@ def _opened(url: str) -> Iterator[GroundTruth]:
         truth.close()
 
 
-def _figures(truth: GroundTruth, arguments: argparse.Namespace) -> dict[str, Any]:
-    now = time.time()
+def _figures(truth: GroundTruth, window: tuple[float, float], arguments: argparse.Namespace) -> dict[str, Any]:
     return truth.compute_metrics(
-        _moment(arguments.since, now),
-        _moment(arguments.until, now),
+        *window,
         model=arguments.model,
         version=arguments.version,
         role=None if arguments.role == "all" else arguments.role,

@@ -131,7 +131,8 @@ def test_no_labelled_prediction_is_exit_code_1(tmp_path: Path, capsys: pytest.Ca
     assert run(f"evaluate --store {url} --model fraud") == 1
     assert (
         capsys.readouterr().err
-        == "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has no predictions; 1 labels wait for a prediction\n"
+        == "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has no predictions\n"
+        "otel-ml evaluate: 1 labels wait for a prediction (1 unknown_id, such as 'unknown')\n"
     )
 
 
