@@ -10,7 +10,7 @@ from typing import Any, Final
 from otel_ml._equality import find_pair, respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import StoredLabel
-from otel_ml.ground_truth._vocabulary import describe_difference, in_one_spelling, share_nothing
+from otel_ml.ground_truth._vocabulary import describe_problem, in_one_spelling, share_nothing
 
 NOTES: Final = "notes"
 """What a reader of the figures has to know; there only if there is something."""
@@ -68,8 +68,10 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
     figures["auc"] = None if positive is None else auc(scored)
     figures["per_class"] = per_class
     notes = _notes(rows, has_scores=has_scores, positive=positive if scored else None)
-    if disjoint:
-        notes.insert(0, describe_difference(predicted, actual))
+    task = rows[0][0].task if rows else ""
+    problem = describe_problem(predicted, actual, declared, task)
+    if problem is not None:
+        notes.insert(0, problem)
     return {**figures, NOTES: notes} if notes else figures
 
 

@@ -55,12 +55,23 @@ def share_nothing(predicted: Collection[str], actual: Collection[str], declared:
     return not (declared and seen <= set(declared)) and find_pair(seen) is None
 
 
-def describe_difference(predicted: Iterable[str], actual: Iterable[str]) -> str:
-    """Says which words are on either side, and what to do."""
-    return (
-        f"the predicted classes ({_some(predicted)}) and the labels ({_some(actual)}) have no class in common: record "
-        "labels in the words of the predictions, or declare classes=... of the model if the words are the same"
-    )
+def describe_problem(
+    predicted: Collection[str], actual: Collection[str], declared: Collection[str] | None, task: str
+) -> str | None:
+    """Says what is wrong with the words on either side, and what to do; None if nothing is."""
+    if share_nothing(predicted, actual, declared):
+        return (
+            f"the predicted classes ({_some(predicted)}) and the labels ({_some(actual)}) have no class in common: "
+            "record labels in the words of the predictions, or declare classes=... of the model if the words are right"
+        )
+    seen = {*predicted, *actual}
+    if declared and seen <= set(declared):
+        return None
+    if len({name.casefold() for name in seen}) < len(seen):
+        return f"some classes differ in case only ({_some(seen)}): they count as different ones"
+    if task == "binary" and len(seen) > 2:
+        return f"a binary model has more than two classes ({_some(seen)}): each counts by itself"
+    return None
 
 
 class Words:
@@ -72,22 +83,20 @@ class Words:
         self.actual: set[str] = set()
 
     def are_done(self, prediction: LoggedPrediction, predicted: str, actual: str) -> bool:
-        """Adds a label; True once nothing more has to be compared, after a line if the classes have not met."""
+        """Adds a label; True once enough of them were compared, after a line if there is something wrong."""
         self.labels += 1
         self.predicted.add(predicted)
         self.actual.add(actual)
-        if not share_nothing(self.predicted, self.actual, prediction.classes):
-            return not self.predicted.isdisjoint(self.actual)
         if self.labels < COMPARED:
             return False
-        name = prediction.model
-        _guard.warn_few(
-            "ground_truth.words",
-            name,
-            f"otel-ml: model {name!r}: {describe_difference(self.predicted, self.actual)}; until then every label "
-            f"counts as a wrong prediction in {semconv.EVAL_OUTCOMES.name}",
-            "otel-ml: further models have predicted classes and labels without a class in common",
-        )
+        problem = describe_problem(self.predicted, self.actual, prediction.classes, prediction.task)
+        if problem is not None:
+            _guard.warn_few(
+                "ground_truth.words",
+                prediction.model,
+                f"otel-ml: model {prediction.model!r}: {problem}; {semconv.EVAL_OUTCOMES.name} counts them as they are",
+                "otel-ml: the classes of further models and of their labels do not fit together",
+            )
         return True
 
 

@@ -160,8 +160,25 @@ def test_vocabularies_that_do_not_meet_have_no_figures(
     words = [", ".join(sorted(map(str, names))) for names in (predictions, labels)]
     start = f"the predicted classes ({words[0]}) and the labels ({words[1]}) have no class in common"
     assert [note.partition(":")[0] for note in found["notes"]] == [start]
-    live = [record.message for record in caplog.records if "until then every label" in record.message]
+    live = [record.message for record in caplog.records if "counts them as they are" in record.message]
     assert [line.startswith(f"otel-ml: model 'm': {start}") for line in live] == [True]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "start"),
+    [
+        (["yes", "no"], ["Yes", "no"], "some classes differ in case only (Yes, no, yes)"),
+        ([0, 1], [-1, 1], "a binary model has more than two classes (-1, 0, 1)"),
+    ],
+    ids=repr,
+)
+def test_vocabularies_that_meet_in_part_are_said(
+    truth: otel_ml.GroundTruth, caplog: pytest.LogCaptureFixture, predictions: Any, labels: Any, start: str
+) -> None:
+    """The figures are those of the words as they are; a note and a line say that this is hardly meant."""
+    found = evaluate(truth, predictions * 10, labels * 10, task="binary")
+    assert (found["accuracy"], found["notes"][0].partition(":")[0]) == (0.5, start)
+    assert [message.partition("'m': ")[2].partition(":")[0] for message in caplog.messages] == [start]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,16 @@ def test_span_event_and_truth_have_the_moment(kit: InMemoryTelemetry, truth: ote
     assert (duration["count"], duration["sum"], len(duration["exemplars"])) == (1, 0.5, 1)
 
 
+def test_a_window_that_starts_at_the_moment_has_it(kit: InMemoryTelemetry, truth: otel_ml.GroundTruth) -> None:
+    """The stored moment is the given one to the last bit, although spans count in nanoseconds."""
+    moments = [NOON.timestamp() + number / 7 for number in range(20)]
+    for number, moment in enumerate(moments):
+        model(truth).record({}, prediction=1, id=str(number), at=moment)
+    truth.flush()
+    starts = [truth.compute_metrics(moment, 4e9, model="m", by="predicted_at")["predicted"] for moment in moments]
+    assert starts == list(range(20, 0, -1))
+
+
 @pytest.mark.parametrize(
     "moments",
     [

@@ -151,6 +151,7 @@ def test_a_batch_of_a_pipeline_is_understood(kit: InMemoryTelemetry) -> None:
         lambda share: {"prediction": label(share), "score": share},
         lambda share: {"label": label(share), "score": share},
         lambda share: {"label": label(share), "probability": share},
+        lambda share: Answer(label(share), share),
         lambda share: (label(share), share),
         lambda share: {"prediction": label(share), "probabilities": [1 - share, share]},
         lambda share: np.array([1 - share, share]),
@@ -250,6 +251,28 @@ def test_the_declaration_is_checked_and_travels() -> None:
     with InMemoryTelemetry() as kit:
         pickle.loads(pickle.dumps(model)).record({}, prediction="NEG", score=0.9)  # noqa: S301 - our own
         assert kit.metrics()["ml.prediction.score"][0]["sum"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", [0, False])
+def test_a_label_that_is_no_text_is_not_a_pipeline(telemetry: InMemoryTelemetry, name: Any) -> None:
+    """Pipelines name their labels; of a number or a boolean the score is that of the positive class."""
+    model = otel_ml.Model("s", task="binary", classes=[0, 1])
+    model.track(lambda: {"label": name, "score": 0.75})()
+    assert telemetry.events("ml.prediction")[0]["attributes"]["ml.prediction.score"] == 0.75
+
+
+def test_two_classes_of_a_multiclass_model_have_no_auc(
+    telemetry: InMemoryTelemetry, truth: otel_ml.GroundTruth
+) -> None:
+    """Their scores are those of the largest class."""
+    model = otel_ml.Model("s", task="multiclass", classes=NAMES, ground_truth=truth)
+    for number, share in enumerate(SHARES.tolist()):
+        model.record({}, prediction=label(share), score=confidence(share), id=str(number))
+    truth.flush()
+    truth.record_labels({str(number): NAMES[actual] for number, actual in enumerate(ACTUAL.tolist())})
+    found = truth.compute_metrics(0, 4e9, model="s")
+    assert (found["auc"], found["accuracy"]) == (None, np.mean((SHARES > 0.5) == ACTUAL))
+    assert found["notes"][0].startswith("auc is None: it is that of two classes")
 
 
 def test_several_classes_have_the_score_of_the_predicted_one(telemetry: InMemoryTelemetry) -> None:
