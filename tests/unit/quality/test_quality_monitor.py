@@ -208,6 +208,19 @@ def test_bad_batches_count_as_their_rows(small):
     assert counts(batch)["invalid"] == 5
 
 
+@pytest.mark.parametrize("rows", [7, 499, 500, 2000])
+def test_numbers_on_edges_count_as_their_rows(small, rows):
+    """Few and many values, on edges and beside them, missing, infinite and out of range, lie in the bins of single rows."""
+    edges = next(slot.edges for slot in FeatureMonitor(IDENTITY, profile=small).layout.slots if slot.name == "age")
+    values = [*edges, *np.nextafter(edges, -np.inf), *np.nextafter(edges, np.inf), np.nan, np.inf, -np.inf, -7.0, 1e9]
+    drawn = np.random.default_rng(rows).choice(values, rows)
+    single, batch = (FeatureMonitor(IDENTITY, profile=small) for _ in range(2))
+    for value in drawn.tolist():
+        single.observe_row({"age": value, "job": "judge", "code": 1}, None, 0.5)
+    batch.observe_batch({"age": drawn, "job": ["judge"] * rows, "code": [1] * rows}, None, np.full(rows, 0.5), rows)
+    assert counts(batch) == counts(single)
+
+
 def test_float_and_boolean_categories_count_as_their_rows():
     """Codes may come as floats with NaN, and flags as booleans."""
     profile = ReferenceProfile.fit({"code": [1.0, 2.0, None] * 40, "flag": [True, False, True] * 40})
