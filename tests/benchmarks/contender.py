@@ -20,6 +20,7 @@ from typing import Any
 from guest import guest_by_hand, guest_ours
 from load import FEATURES, Flush, Load, Predict, nothing
 from profiled import SERVICES, otel_ml_model, ours_profile
+from stored import ours_both, ours_truth
 
 
 def bare(model: Predict, load: Load) -> tuple[Predict, Flush]:
@@ -185,6 +186,8 @@ CONTENDERS: dict[str, Callable[[Predict, Load], tuple[Predict, Flush]]] = {
         ours_metrics,
         ours_everything,
         ours_profile,
+        ours_truth,
+        ours_both,
         *SERVICES,
         guest_by_hand,
         guest_ours,
@@ -195,6 +198,8 @@ EXPECTED = {
     "logfire": {"spans": 1},
     "ours_everything": {"spans": 1, "logs": 1},
     "ours_profile": {"spans": 1, "logs": 1},
+    "ours_truth": {"spans": 1, "logs": 1},
+    "ours_both": {"spans": 1, "logs": 1},
     "guest_by_hand": {"spans": 1, "logs": 1},
     "guest_ours": {"spans": 1, "logs": 1},
 }

@@ -124,6 +124,27 @@ def _ours_batches(kind: str, size: int) -> dict[str, float]:
     return {**found, "lost": sum(sum(ledger[signal].dropped.values()) for signal in ("traces", "logs"))}
 
 
+def ours_stored(size: int) -> dict[str, float]:
+    """Batches of 30 columns of numbers, whose predictions are stored for their labels."""
+    from stored import open_store
+
+    import otel_ml
+
+    store = open_store()
+    telemetry = otel_ml.configure(service_name="bench")
+    model = otel_ml.Model("bench", "1", task="binary", classes=[0, 1], ground_truth=store)
+    predictions = np.arange(size) % 2
+    found = in_batches(
+        lambda batch: model.record(batch, prediction=predictions, batch=True),
+        lambda: (store.flush(60.0), telemetry.force_flush(30.0)),
+        "numbers",
+        size,
+        passes=10,
+    )
+    telemetry.shutdown()
+    return {**found, "lost": 11 * BATCHED_ROWS - store.account().stored}
+
+
 def _whylogs_batches(kind: str, size: int) -> dict[str, float]:
     from whylogs.core import DatasetProfile
 
@@ -196,7 +217,9 @@ def _peak() -> float:
 
 
 BATCHES = (ours_numbers, whylogs_numbers, ours_texts, whylogs_texts)
-CONTENDERS = {setup.__name__: setup for setup in (ours_row, whylogs_row, *BATCHES, ours_drift, evidently_drift)}
+CONTENDERS = {
+    setup.__name__: setup for setup in (ours_row, whylogs_row, *BATCHES, ours_stored, ours_drift, evidently_drift)
+}
 
 
 def main() -> None:

@@ -31,6 +31,8 @@ LABELS = {
     "guest_by_hand": "OTel by hand, the same telemetry",
     "guest_ours": "otel-ml, guest mode",
     "ours_profile": "otel-ml, everything and a profile",
+    "ours_truth": "otel-ml, everything and a store",
+    "ours_both": "otel-ml, everything, a profile and a store",
     "ours_1_models": "the same without a profile",
     "ours_1_models_profiles": "otel-ml, 30 features, a profile",
     "ours_8_models": "the same without profiles",
@@ -38,7 +40,7 @@ LABELS = {
     "sdk": "OTel SDK",
 }
 EVERYTHING, METRICS, DECORATOR = "ours_everything", "ours_metrics", "prometheus_client"
-PROFILE = "ours_profile"
+PROFILE, STORE, BOTH = "ours_profile", "ours_truth", "ours_both"
 LOGGED, BY_HAND = "prometheus_client_json", "otel_everything"
 
 
@@ -67,6 +69,8 @@ def _calls() -> list[Row]:
         ),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, LOGGED, 0.5, 0.3),
         ("cpu", "everything and a profile, process CPU", "alongside", "cpu_us", PROFILE, LOGGED, 0.8, 0.5),
+        ("cpu", "everything and ground truth, process CPU", "alongside", "cpu_us", STORE, LOGGED, 1.2, 0.7),
+        ("cpu", "everything, profile and ground truth, process CPU", "alongside", "cpu_us", BOTH, LOGGED, 1.4, 0.9),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, BY_HAND, 0.06, 0.03),
         ("cpu", "everything, process CPU with encoding", "alongside", "cpu_us", EVERYTHING, "logfire", None, None),
         (
@@ -237,8 +241,15 @@ def _batches() -> list[Row]:
         what = f"batches of {size}, {columns}, CPU a row"
         rows.append(Row("batch", what, "us", ours, peer, gate=0.1 if kind == "numbers" else None))
         rows.append(Row("batch", f"{what}, value", "us", ours, gate=gate, aim=aim, judged="value"))
-    grown = Figure("batch-10k", "ours_numbers", "grown_mib")
-    return [*rows, Row("batch", "1,000,000 x 30 in batches of 10,000: memory", "MiB", grown, gate=20.0, judged="value")]
+    job = "1,000,000 x 30 in batches of 10,000"
+    profiled, stored = (Figure("batch-10k", name, "grown_mib") for name in ("ours_numbers", "ours_stored"))
+    cpu = Figure("batch-10k", "ours_stored", "cpu_us")
+    return [
+        *rows,
+        Row("batch", f"{job}: memory", "MiB", profiled, gate=20.0, judged="value"),
+        Row("batch", f"{job} into ground truth, CPU a row", "us", cpu, gate=40.0, aim=15.0, judged="value"),
+        Row("batch", f"{job} into ground truth: memory", "MiB", stored, gate=20.0, judged="value"),
+    ]
 
 
 def _process() -> list[Row]:
@@ -308,7 +319,19 @@ ROWS = [
     *_sampler(),
 ]
 BESIDE: dict[str, tuple[str, ...]] = {
-    "alongside": ("bare", "otel_metrics", "logfire", METRICS, DECORATOR, EVERYTHING, PROFILE, LOGGED, BY_HAND),
+    "alongside": (
+        "bare",
+        "otel_metrics",
+        "logfire",
+        METRICS,
+        DECORATOR,
+        EVERYTHING,
+        PROFILE,
+        STORE,
+        BOTH,
+        LOGGED,
+        BY_HAND,
+    ),
     "idle": (DECORATOR, EVERYTHING, BY_HAND),
     "threads": (METRICS, DECORATOR, EVERYTHING, LOGGED, BY_HAND),
     "paced": ("bare", EVERYTHING, PROFILE, DECORATOR, BY_HAND),
