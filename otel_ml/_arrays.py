@@ -124,7 +124,13 @@ def _distinct(values: Any, family: str) -> Distinct | None:
             return found
     is_boolean = family == "series" and _is_of_numpy(values.dtype) and values.dtype.kind == "b"
     array = values.to_numpy() if is_boolean else _numbers(values, family)
-    return None if array is None else _of_array(array)
+    return None if array is None or not _is_exact(values, array) else _of_array(array)
+
+
+def _is_exact(values: Any, array: Array) -> bool:
+    """Whether no whole number was rounded to a float, which it is beside a missing value."""
+    is_float = array.dtype.kind == "f" and getattr(getattr(values, "dtype", None), "kind", "f") != "f"
+    return not is_float or not bool((abs(array) >= _EXACT).any())
 
 
 def _of_array(array: Array) -> Distinct | None:

@@ -123,8 +123,8 @@ def _of_plain(values: Any) -> Numbers | None:
     if type(values) is not list and type(values) is not tuple and type(values) is not range:
         return None
     types = set(map(type, values))
-    if types == {type(None)} or not types <= _PLAIN:
-        return None
+    if not types <= _PLAIN or not types & {int, float} or types == {int, type(None)}:
+        return None  # whole numbers with None stay exact one by one
     try:
         return np.array(values, dtype=np.int64 if types == {int} else np.float64)
     except OverflowError:

@@ -43,6 +43,17 @@ SAME = {
         [np.array(CODES, "float32"), [str(code) for code in CODES], [f"{code}.0" for code in CODES]],
     ),
     "wide whole numbers": ([2**60 + 1, 2**60 + 3] * 500, [["1152921504606846977", "1152921504606846979"] * 500]),
+    "wide whole numbers, some missing": (
+        [2**60 + 1, 2**60 + 3, None] * 500,
+        [
+            pd.array([2**60 + 1, 2**60 + 3, None] * 500, dtype="Int64"),
+            ["1152921504606846977", "1152921504606846979", None] * 500,
+        ],
+    ),
+    "nullable wide whole numbers": (
+        pd.array([2**60 + 1, 2**60 + 3, None] * 500, dtype="Int64"),
+        [[2**60 + 1, 2**60 + 3, None] * 500],
+    ),
     "booleans": (
         FLAGS,
         [FLAGS.astype(int), FLAGS.astype(float), FLAGS.astype(str), [str(flag).lower() for flag in FLAGS]],

@@ -82,6 +82,13 @@ def test_columns_without_texts_as_names_are_named_as_in_a_prediction(name):
     assert counted(profile, UNNAMED[name]) == (4000, 0)
 
 
+def test_an_array_is_compared_under_the_names_of_the_reference():
+    """As wide as the reference, its columns are those of training, in order."""
+    profile = ReferenceProfile.fit(FRAME)
+    for data in (FRAME.to_numpy(), FRAME.to_numpy().tolist()):
+        assert [one.verdict for one in profile.compare(data).features] == ["ok", "ok"]
+
+
 def test_columns_are_named_by_their_own_keys():
     """Score, label and options accept the name as the frame has it."""
     frame = FRAME.assign(score=np.linspace(0, 1, 2000)).set_axis([("a", 1), ("a", 2), ("b", 1)], axis="columns")

@@ -107,6 +107,22 @@ def test_numbers_with_letters_among_them_are_categories_by_the_user_s_word():
     assert (found.verdict, found.invalid, found.shares["unseen"].share) == ("ok", 0, 0.0)
 
 
+def test_many_texts_among_numbers_are_not_a_few_odd_cells():
+    """A column of which a fifth are texts is no column of numbers with invalid values."""
+    values = [*INCOME[:4000].tolist(), *["n/a"] * 1000]
+    with pytest.warns(UserWarning, match="not monitored: x: .*free text"):
+        ReferenceProfile.fit({"x": values, "y": [0, 1] * 2500})
+
+
+def test_a_few_objects_among_texts_are_invalid():
+    """Lists in a column of texts are counted as invalid, in training and later."""
+    values = [*["a", "b"] * 500, *[[1]] * 20]
+    with pytest.warns(UserWarning, match="x: 20 of 1,020"):
+        profile = ReferenceProfile.fit({"x": values})
+    found = compare(profile, {"x": values})
+    assert (found.verdict, found.count, found.invalid, found.missing) == ("ok", 1000, 20, 0)
+
+
 def test_numbers_turned_to_text_are_a_verdict_of_their_own():
     """All values of another type are invalid, in a batch and in rows."""
     profile = ReferenceProfile.fit({"x": INCOME})
