@@ -1,7 +1,7 @@
 """The verdict on one feature in one window, by the formulas of the recording rules.
 
-Everything that is counted about a feature ends in one of these places: a bin, missing, or invalid. Each place has a
-share that the reference lets expect and a noise level. Command, rules, dashboard and console judge by this page.
+Each value of a feature is counted in exactly one place: in a bin, as missing, or as invalid. Each finding has an
+expected share, which comes from training, and a noise level. Command, rules, dashboard and console use these formulas.
 """
 
 from __future__ import annotations
@@ -16,27 +16,34 @@ from otel_ml._distances import jensen_shannon_distance, psi, psi_noise, share_no
 PSI_LIMIT: Final = 0.2
 """PSI above which a feature has drifted: a shift of a normal feature by about 0.45 standard deviations."""
 LEAST_VALUES: Final = 300
-"""With fewer values nothing counts as drifted."""
+"""With fewer values no feature counts as drifted."""
 SHARE_LIMIT: Final = 0.01
-"""A share may exceed the expected one by this much; beyond it by chance only."""
+"""A share may exceed the expected one by this much, or by its noise if that is more."""
 ABSENT_SHARE: Final = 0.99
-"""A column is absent if so many of the rows do not have it."""
+"""A column is absent if at least this share of the rows does not have it."""
 OK: Final = "ok"
 """Nothing was found."""
 TOO_FEW: Final = "too_few"
 """Nothing was found, but there were too few values to judge the distribution."""
+RULES_OF_FINDING: Final[Mapping[str, tuple[str, ...]]] = {
+    semconv.ABSENT: ("missing_column",),
+    semconv.INVALID: ("type", "non_finite"),
+    semconv.OUT_OF_RANGE: ("range_low", "range_high"),
+}
+"""The rules of a schema, of `semconv.RULES`, whose violations are counted under a finding."""
+_RANK: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the training reference lets expect of a feature."""
+    """What is expected of a feature: its distribution in the training data, and the share of each finding."""
 
     shares: Sequence[float]
     """Share of each bin; of a category the bins of other and of unseen values are one bin, the last."""
     size: float
     """Values in the reference, without missing ones."""
     expected: Mapping[str, float] = field(default_factory=dict)
-    """Expected share of ``missing``, ``invalid``, ``unseen`` and ``out_of_range`` values, as far as they can occur."""
+    """Expected share of each finding that the feature can have; see `Judgement.shares`."""
     periodic: bool = False
     """Whether the feature follows the clock, so that its distribution in a window is no evidence of drift."""
 
@@ -63,7 +70,7 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class ShareFigure:
-    """One share of a feature's rows, with the share to expect and what chance may add to it."""
+    """The share of a feature's rows with one finding, the expected share, and what chance may add to that."""
 
     share: float
     expected: float
@@ -85,6 +92,11 @@ class Judgement:
     jensen_shannon: float | None
     shares: Mapping[str, ShareFigure]
     """By finding: ``missing``, ``invalid``, ``unseen``, ``out_of_range``."""
+
+
+def severity(verdict: str, psi: float | None) -> tuple[int, float]:
+    """Returns a sort key that puts the most severe verdict first, and of equal ones the largest PSI."""
+    return _RANK.get(verdict, len(_RANK)), -(psi or 0.0)
 
 
 def judge(reference: Reference, window: WindowCounts, *, psi_limit: float = PSI_LIMIT) -> Judgement:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._missing import is_missing
-from otel_ml._verdicts import WindowCounts
+from otel_ml._verdicts import RULES_OF_FINDING, WindowCounts
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._profile_content import ProfileContent
@@ -24,13 +24,16 @@ UNREAD: Final = object()
 _REMEMBERED: Final = 128
 _WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max
+INVALID_RULES: Final = frozenset(RULES_OF_FINDING[semconv.INVALID])
+"""Values that break one of these rules have no bin."""
 _RULE_INDEX: Final = {rule: position for position, rule in enumerate(semconv.RULES)}
 
 
-class Verdict(NamedTuple):
-    """How one value is counted."""
+class Placement(NamedTuple):
+    """Where one value is counted, and the rule that it breaks."""
 
     bin: int | None
+    """None for a value that is missing, invalid or of a column without bins."""
     missing: bool
     rule: str | None
 
@@ -60,20 +63,20 @@ class Slot:
         if self.edges is None and (cls is str or cls is int or cls is float) and len(self.lookup) < _REMEMBERED:
             self.lookup[value] = self.base + position
 
-    def judge(self, value: object) -> Verdict:
+    def place(self, value: object) -> Placement:
         """Returns how a value is counted; never raises."""
         column = self.column
         if value is UNREAD:
-            return Verdict(None, False, None)
+            return Placement(None, False, None)
         if value is ABSENT:
-            return Verdict(None, True, "missing_column" if column is not None and column.required else None)
+            return Placement(None, True, "missing_column" if column is not None and column.required else None)
         rule = None if column is None else column.broken_rule(value)
         if is_missing(value):
-            return Verdict(None, True, rule)
-        if self.feature is None or rule in {"type", "non_finite"}:
-            return Verdict(None, False, rule)
+            return Placement(None, True, rule)
+        if self.feature is None or rule in INVALID_RULES:
+            return Placement(None, False, rule)
         position = self.feature.find_bin(value)
-        return Verdict(position, False, "type" if position is None else rule)
+        return Placement(position, False, "type" if position is None else rule)
 
 
 class Layout:
@@ -125,15 +128,15 @@ class Cells:
     def violate(self, column: int, rule: str, times: int = 1) -> None:
         self.violations[column * len(semconv.RULES) + _RULE_INDEX[rule]] += times
 
-    def count(self, slot: Slot, verdict: Verdict, times: int = 1) -> bool:
+    def count(self, slot: Slot, placement: Placement, times: int = 1) -> bool:
         """Counts a value; returns whether it breaks a rule."""
-        if verdict.bin is not None:
-            self.bins[slot.base + verdict.bin] += times
-        if verdict.missing:
+        if placement.bin is not None:
+            self.bins[slot.base + placement.bin] += times
+        if placement.missing:
             self.missing[slot.index] += times
-        if verdict.rule is None:
+        if placement.rule is None:
             return False
-        self.violate(slot.index, verdict.rule, times)
+        self.violate(slot.index, placement.rule, times)
         return True
 
     def window(self, slot: Slot, feature: Feature) -> WindowCounts:
@@ -142,11 +145,9 @@ class Cells:
         rules = self.violations[slot.index * len(semconv.RULES) : (slot.index + 1) * len(semconv.RULES)]
         broken = dict(zip(semconv.RULES, rules, strict=True))
         found = {
-            semconv.ABSENT: broken["missing_column"],
-            semconv.INVALID: broken["type"] + broken["non_finite"],
+            **{finding: sum(broken[rule] for rule in names) for finding, names in RULES_OF_FINDING.items()},
             semconv.MISSING: self.missing[slot.index],
             semconv.UNSEEN_CATEGORIES: bins[-1] if feature.kind == "category" else 0,
-            semconv.OUT_OF_RANGE: broken["range_low"] + broken["range_high"],
         }
         return WindowCounts(feature.merge_rest(bins), found)
 

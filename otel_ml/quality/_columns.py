@@ -38,13 +38,13 @@ def count_column(slot: Slot, values: Any, cells: Cells, invalid: bytearray, read
         values: A list, a column of numpy, pandas, polars or arrow, or its distinct values.
         cells: Where they are counted.
         invalid: A byte for each row.
-        read: Returns a value as it is judged; called for each distinct value of what is not a column of numbers.
+        read: Returns a value as it is counted; called for each distinct value unless the column holds numbers.
     """
     rows = len(invalid)
     if values is UNREAD:
         return
     if values is ABSENT:
-        if cells.count(slot, slot.judge(ABSENT), rows):
+        if cells.count(slot, slot.place(ABSENT), rows):
             invalid[:] = b"\x01" * rows
         return
     if len(values) != rows or (kind(values) == "array" and values.ndim != 1):
@@ -149,21 +149,21 @@ def _count_exceptions(slot: Slot, floats: Array, cells: Cells, invalid: bytearra
 
 def _count_distinct(slot: Slot, found: Distinct, cells: Cells, invalid: bytearray, read: Read | None) -> None:
     broken = []
-    for place, (value, count) in enumerate(zip(found.values, found.counts, strict=True)):
-        if cells.count(slot, slot.judge(value if read is None else read(value)), count):
-            broken.append(place)
+    for position, (value, count) in enumerate(zip(found.values, found.counts, strict=True)):
+        if cells.count(slot, slot.place(value if read is None else read(value)), count):
+            broken.append(position)
     if broken:
         _mark(invalid, found.mask(broken))
 
 
 def _count_list(slot: Slot, values: Sequence[object], cells: Cells, invalid: bytearray, read: Read | None) -> None:
-    judge = slot.judge if read is None else lambda value: slot.judge(read(value))
+    place = slot.place if read is None else lambda value: slot.place(read(value))
     if _guard.attempt(_is_countable, values):
-        broken = {value for value, count in Counter(values).items() if cells.count(slot, judge(value), count)}
+        broken = {value for value, count in Counter(values).items() if cells.count(slot, place(value), count)}
         if broken:
             _mark_each(invalid, [value in broken for value in values])
     else:
-        _mark_each(invalid, [cells.count(slot, judge(value)) for value in values])
+        _mark_each(invalid, [cells.count(slot, place(value)) for value in values])
 
 
 def _is_countable(values: Sequence[object]) -> bool:

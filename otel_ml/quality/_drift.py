@@ -13,11 +13,20 @@ from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text
 from otel_ml._verdicts import PSI_LIMIT
-from otel_ml.quality._cells import ABSENT, Cells, Slot
+from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Slot
 from otel_ml.quality._columns import count_column
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile_content import ProfileContent
-from otel_ml.quality.comparison import By, Comparison, FeatureDrift, Period, compare_counts, in_order, split, take
+from otel_ml.quality.comparison import (
+    By,
+    Comparison,
+    FeatureDrift,
+    Period,
+    compare_counts,
+    sort_by_severity,
+    split_periods,
+    take_rows,
+)
 from otel_ml.quality.files import NumberCells, TextCells
 
 _UNSEEN_KEPT: Final = 2_000
@@ -72,11 +81,11 @@ class DriftScan:
             self._count_whole(slot, values, rows)
         self.rows += rows
         if self._by is not None:
-            for label, places in split(moments, rows, self._by):
+            for label, places in split_periods(moments, rows, self._by):
                 cells, counted = self._periods.setdefault(label, (Cells(self._layout), [0]))
                 counted[0] += len(places)
                 for slot, values in typed:
-                    _count(slot, take(values, places, rows), len(places), cells)
+                    _count(slot, take_rows(values, places, rows), len(places), cells)
 
     def find_columns(self, names: Sequence[str]) -> list[str]:
         """Returns those of the names that are features, in any spelling."""
@@ -86,7 +95,7 @@ class DriftScan:
 
     def features(self, threshold: float = PSI_LIMIT) -> list[FeatureDrift]:
         """Returns the features of the profile, the most severe first; the output only if it was given."""
-        return in_order(self._compare(self._cells, threshold))
+        return sort_by_severity(self._compare(self._cells, threshold))
 
     def compare(self, threshold: float = PSI_LIMIT) -> Comparison:
         """Returns the verdicts on all features, and on each period."""
@@ -168,7 +177,7 @@ def _kind_of_invalid(slot: Slot, values: Any) -> str:
     if isinstance(values, NumberCells):
         return "text" if values.invalid is not None and values.invalid.any() else "infinite"
     for value in _as_list(values):
-        if slot.judge(value).rule in {"type", "non_finite"}:
+        if slot.place(value).rule in INVALID_RULES:
             return _KINDS.get(type(builtin(value)), "other")
     return "other"
 

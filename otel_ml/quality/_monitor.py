@@ -93,7 +93,7 @@ class FeatureMonitor:
             if output.edges is not None and type(value) is float and -math.inf < value < math.inf:
                 cells.bins[output.base + bisect_right(output.edges, value)] += 1
             else:
-                cells.count(output, output.judge(value))
+                cells.count(output, output.place(value))
 
     def _count_row(self, row: Mapping[str, object], cells: Cells) -> None:
         bins, get = cells.bins, row.get
@@ -114,10 +114,10 @@ class FeatureMonitor:
                     present += 1
                     continue
             present += value is not ABSENT
-            verdict = slot.judge(value)
-            violated |= cells.count(slot, verdict)
-            if verdict.bin is not None and verdict.rule is None:
-                slot.remember(value, verdict.bin)
+            placement = slot.place(value)
+            violated |= cells.count(slot, placement)
+            if placement.bin is not None and placement.rule is None:
+                slot.remember(value, placement.bin)
         if self.layout.closed and len(row) > present:
             extra = len(row) - present - self._is_cut(row)
             cells.violate(self.layout.extra, "extra_column", extra)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
-from otel_ml._verdicts import Reference, WindowCounts, judge
+from otel_ml._verdicts import RULES_OF_FINDING, Reference, WindowCounts, judge, severity
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOURS: Final = 24
 """Length of the window."""
 SERIES_LIMIT: Final = 50_000
-"""Series read; more than one process exports of features."""
+"""Series that are read; one process exports fewer of its features."""
 _DELTA: Final = 1
 _GAUGES: Final = (
     semconv.FEATURE_REFERENCE_SHARE.name,
@@ -29,14 +29,7 @@ _GAUGES: Final = (
 )
 _COUNTERS: Final = (semconv.FEATURE_VALUES.name, semconv.FEATURE_MISSING.name, semconv.DATA_VIOLATIONS.name)
 _IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
-_RULES: Final = {
-    "missing_column": semconv.ABSENT,
-    "type": semconv.INVALID,
-    "non_finite": semconv.INVALID,
-    "range_low": semconv.OUT_OF_RANGE,
-    "range_high": semconv.OUT_OF_RANGE,
-}
-_SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
+_FINDING_OF_RULE: Final = {rule: finding for finding, rules in RULES_OF_FINDING.items() for rule in rules}
 
 
 class _ModelColumn(NamedTuple):
@@ -65,11 +58,11 @@ class _Figures:
 def features(
     cursor: duckdb.DuckDBPyConnection, model: str | None = None, now_ns: int | None = None
 ) -> list[dict[str, Any]]:
-    """The features with a reference, the most severe verdict first; `psi` is None without values."""
+    """Returns the features with a reference, the most severe verdict first; `psi` is None without values."""
     oldest = (time.time_ns() if now_ns is None else now_ns) - HOURS * 3600 * 10**9
     figures = _read(cursor, model, oldest)
-    found = [_answer(figures, *key) for key in figures.sizes]
-    return sorted(found, key=lambda row: (_SEVERITY.get(row["verdict"], len(_SEVERITY)), -(row["psi"] or 0.0)))
+    found = [_row(figures, *key) for key in figures.sizes]
+    return sorted(found, key=lambda row: severity(row["verdict"], row["psi"]))
 
 
 def _read(cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int) -> _Figures:
@@ -97,16 +90,16 @@ def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _M
             _sum(figures.found[column], semconv.UNSEEN_CATEGORIES, value)
     elif name == semconv.FEATURE_MISSING.name:
         _sum(figures.found[column], semconv.MISSING, value)
-    elif attributes.get(semconv.RULE_NAME) in _RULES:
-        _sum(figures.found[column], _RULES[attributes[semconv.RULE_NAME]], value)
+    elif attributes.get(semconv.RULE_NAME) in _FINDING_OF_RULE:
+        _sum(figures.found[column], _FINDING_OF_RULE[attributes[semconv.RULE_NAME]], value)
 
 
 def _sum(sums: dict[str, float], key: str, value: float) -> None:
     sums[key] = sums.get(key, 0.0) + value
 
 
-def _answer(figures: _Figures, column: _ModelColumn, profile: str) -> dict[str, Any]:
-    shares, bins = _merged(figures.shares[column, profile]), _merged(figures.bins[column, profile])
+def _row(figures: _Figures, column: _ModelColumn, profile: str) -> dict[str, Any]:
+    shares, bins = _merge_unseen(figures.shares[column, profile]), _merge_unseen(figures.bins[column, profile])
     size, periodic = figures.sizes[column, profile]
     reference = Reference(list(shares.values()), size, figures.expected[column, profile], periodic)
     window = WindowCounts([bins.get(label, 0.0) for label in shares], figures.found[column])
@@ -128,7 +121,7 @@ def _answer(figures: _Figures, column: _ModelColumn, profile: str) -> dict[str, 
     }
 
 
-def _merged(by_bin: Mapping[str, float]) -> dict[str, float]:
+def _merge_unseen(by_bin: Mapping[str, float]) -> dict[str, float]:
     """Adds the bin of unseen categories to that of other ones."""
     merged = {label: value for label, value in by_bin.items() if label != semconv.UNSEEN}
     if semconv.UNSEEN in by_bin:
@@ -139,7 +132,7 @@ def _merged(by_bin: Mapping[str, float]) -> dict[str, float]:
 def _increases(
     cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
 ) -> list[tuple[str, dict[str, Any], float]]:
-    """What each counter has gained since `oldest`; one that began later has gained all of it."""
+    """Returns how much each counter rose since `oldest`; one that began later rose by all of its value."""
     marks = ", ".join("?" * len(_COUNTERS))
     found = fetch(
         cursor,
@@ -156,7 +149,7 @@ def _increases(
 def _latest(
     cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
 ) -> list[tuple[str, dict[str, Any], float]]:
-    """The newest value of each gauge since `oldest`."""
+    """Returns the newest value of each gauge since `oldest`."""
     marks = ", ".join("?" * len(_GAUGES))
     found = fetch(
         cursor,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from otel_ml.quality.comparison._comparison import Comparison
-from otel_ml.quality.comparison._feature_drift import BinShare, FeatureDrift, compare_counts, in_order
-from otel_ml.quality.comparison._periods import By, Period, holds_moments, split, take
+from otel_ml.quality.comparison._feature_drift import BinShare, FeatureDrift, compare_counts, sort_by_severity
+from otel_ml.quality.comparison._periods import By, Period, holds_moments, split_periods, take_rows
 
 __all__ = [
     "BinShare",
@@ -14,7 +14,7 @@ __all__ = [
     "Period",
     "compare_counts",
     "holds_moments",
-    "in_order",
-    "split",
-    "take",
+    "sort_by_severity",
+    "split_periods",
+    "take_rows",
 ]

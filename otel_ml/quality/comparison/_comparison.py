@@ -1,4 +1,4 @@
-"""The comparison of a data set with a profile, in the forms in which people want it."""
+"""A comparison as a table, a DataFrame, a dict and an HTML page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from otel_ml import _extras, semconv
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe
-from otel_ml.quality.comparison._findings import Findings
 from otel_ml.quality.comparison._report import page, section
+from otel_ml.quality.comparison._result import ComparisonResult
 from otel_ml.quality.comparison._table import table
 
 
-class Comparison(Findings):
+class Comparison(ComparisonResult):
     """A data set compared with a profile. It prints as a table, and shows itself in a notebook."""
 
     def to_frame(self) -> Any:
@@ -27,7 +27,7 @@ class Comparison(Findings):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all figures as plain values for JSON."""
+        """Returns all figures as values that JSON can hold."""
         return {
             "profile": self.profile_id,
             "reference_rows": self.reference_rows,

@@ -10,17 +10,16 @@ from typing import Final
 from otel_ml import semconv
 from otel_ml._distances import psi_parts
 from otel_ml._values import line
-from otel_ml._verdicts import ShareFigure, WindowCounts, judge
+from otel_ml._verdicts import ShareFigure, WindowCounts, judge, severity
 from otel_ml.quality._feature import Feature
 
-SEVERITY: Final = {finding: rank for rank, finding in enumerate(semconv.FINDINGS)}
 _NEW_SHOWN: Final = 5
 _NEW_LENGTH: Final = 40
 _MOVED_SHOWN: Final = 3
 _LEAST_MOVE: Final = 0.01
-"""A bin that moved less is not shown."""
+"""A bin that moved less is not listed."""
 _LEAST_SHIFT: Final = 0.02
-"""Values went up if a value now is larger than one of training more often than smaller, by this much."""
+"""Direction is None below this difference: the share of pairs in which the new value is larger, minus smaller."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ class FeatureDrift:
     shares: Mapping[str, ShareFigure]
     """Share, expected share and noise of ``missing``, ``invalid``, ``unseen`` and ``out_of_range`` values."""
     bins: tuple[BinShare, ...] = ()
-    """All bins; of a category the rare and the unseen values are one bin, ``__other__``."""
+    """All bins; the rare and the unseen values of a category are one bin, ``__other__``."""
     changes: tuple[BinShare, ...] = ()
-    """Of a feature with a finding the bins that moved most."""
+    """The bins that moved most, if the feature has a finding."""
     direction: str | None = None
-    """Of a number with a finding: whether its values went ``up`` or ``down``."""
+    """``up`` or ``down`` for a number with a finding whose values moved."""
     new_categories: Mapping[str, int] | None = None
     """The most frequent categories that the reference does not have, with their counts; never of a sensitive column."""
     invalid_kinds: tuple[str, ...] = ()
@@ -75,19 +74,24 @@ class FeatureDrift:
 
     @property
     def severity(self) -> tuple[int, float]:
-        """Sorts the most severe first."""
-        return SEVERITY.get(self.verdict, len(SEVERITY)), -(self.psi or 0.0)
+        """A sort key that puts the most severe verdict first."""
+        return severity(self.verdict, self.psi)
 
 
-def in_order(features: Iterable[FeatureDrift]) -> list[FeatureDrift]:
-    """Sorts the most severe first."""
+def sort_by_severity(features: Iterable[FeatureDrift]) -> list[FeatureDrift]:
+    """Returns the features, the most severe verdict first."""
     return sorted(features, key=lambda feature: feature.severity)
+
+
+def with_findings(features: Iterable[FeatureDrift]) -> list[FeatureDrift]:
+    """Returns the features with a finding, the most severe verdict first."""
+    return sort_by_severity(feature for feature in features if feature.findings)
 
 
 def compare_counts(
     feature: Feature, window: WindowCounts, threshold: float, *, new: Counter[str], invalid_kinds: tuple[str, ...]
 ) -> FeatureDrift:
-    """Judges what was counted of a feature, and says what changed."""
+    """Returns the verdict on what was counted of a feature, and what changed."""
     judgement = judge(feature.reference, window, psi_limit=threshold)
     bins = _bins(feature, window)
     is_wrong = bool(judgement.findings)
@@ -128,7 +132,7 @@ def _moved(bins: tuple[BinShare, ...]) -> tuple[BinShare, ...]:
 
 
 def _direction(bins: tuple[BinShare, ...]) -> str | None:
-    """Whether a value now is more often above one of training than below it: the common language effect size."""
+    """Returns ``up`` if a value is more often above one of training than below it: the common language effect size."""
     below, shift = 0.0, 0.0
     for found in bins:
         shift += (found.share or 0.0) * (2 * below + found.reference)
@@ -139,35 +143,40 @@ def _direction(bins: tuple[BinShare, ...]) -> str | None:
 
 
 def describe(feature: FeatureDrift) -> list[str]:
-    """Says what changed in a feature with a finding, in one sentence each."""
+    """Returns what changed in a feature with a finding, a short sentence for each change."""
     if semconv.ABSENT in feature.findings:
         return ["the data has no such column"]
-    said = []
-    for finding, what in _SAID.items():
+    sentences = []
+    for finding, what in _PHRASES.items():
         figure = feature.shares.get(finding)
         if finding in feature.findings and figure is not None:
             more = f": {', '.join(feature.invalid_kinds)}" if finding == semconv.INVALID else ""
-            said.append(f"{percent(figure.share)} {what} (training {figure.expected:.1%}){more}")
+            sentences.append(f"{percent(figure.share)} {what} (training {figure.expected:.1%}){more}")
     new = feature.new_categories if semconv.UNSEEN_CATEGORIES in feature.findings else None
     if new:
-        said.append("new: " + ", ".join(f"{text!r} {count:,}" for text, count in new.items()))
+        sentences.append("new: " + ", ".join(f"{text!r} {count:,}" for text, count in new.items()))
     if feature.direction is not None and {semconv.DRIFTED, semconv.OUT_OF_RANGE}.intersection(feature.findings):
-        said.append(f"values went {feature.direction}")
+        sentences.append(f"values went {feature.direction}")
     if semconv.DRIFTED in feature.findings:
-        said += [
+        sentences += [
             f"{change.label}: {percent(change.share or 0.0)} (training {change.reference:.1%})"
             for change in feature.changes
             if not (new and change.label == semconv.OTHER)
         ]
-    return said
+    return sentences
 
 
-_SAID: Final = {
+_PHRASES: Final = {
     semconv.INVALID: "of another type",
     semconv.MISSING: "missing",
     semconv.UNSEEN_CATEGORIES: "in new categories",
     semconv.OUT_OF_RANGE: "outside the range of training",
 }
+
+
+def decimal(figure: float | None) -> str:
+    """Returns a figure with four decimals; ``-`` for None."""
+    return "-" if figure is None else f"{figure:.4f}"
 
 
 def percent(share: float) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_ml._missing import is_missing
-from otel_ml._verdicts import OK
+from otel_ml._verdicts import OK, TOO_FEW
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._feature import ProfileError
-from otel_ml.quality.comparison._feature_drift import FeatureDrift
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, with_findings
 from otel_ml.quality.files import TextCells
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class Period:
     @property
     def verdict(self) -> str:
         """The most severe verdict on a feature."""
-        found = [feature for feature in self.features if feature.findings]
+        found = with_findings(self.features)
         if found:
-            return min(found, key=lambda feature: feature.severity).verdict
-        return next((feature.verdict for feature in self.features if feature.verdict == OK), "too_few")
+            return found[0].verdict
+        return OK if any(feature.verdict == OK for feature in self.features) else TOO_FEW
 
 
 def read_moments(values: object) -> Array | None:
@@ -65,7 +65,7 @@ def read_moments(values: object) -> Array | None:
 
 
 def holds_moments(values: Any) -> bool:
-    """Whether a column holds datetimes, dates or ISO texts; numbers are not taken for moments."""
+    """Whether a column holds datetimes, dates or ISO texts; numbers do not count as moments here."""
     import numpy as np
 
     if isinstance(values, TextCells):
@@ -74,8 +74,8 @@ def holds_moments(values: Any) -> bool:
     return array.dtype.kind == "M" or (array.dtype.kind in "OUT" and _from_objects(array.tolist(), ()) is not None)
 
 
-def split(moments: object, rows: int, by: By) -> Iterator[tuple[str, Array]]:
-    """Yields the label and the rows of each period."""
+def split_periods(moments: object, rows: int, by: By) -> Iterator[tuple[str, Array]]:
+    """Yields the label of each period and the positions of its rows."""
     import numpy as np
 
     found = None if moments is None or moments is ABSENT else read_moments(moments)
@@ -97,8 +97,8 @@ def split(moments: object, rows: int, by: By) -> Iterator[tuple[str, Array]]:
         yield UNKNOWN, unknown
 
 
-def take(values: Any, places: Array, rows: int) -> Any:
-    """Returns the values of some rows."""
+def take_rows(values: Any, places: Array, rows: int) -> Any:
+    """Returns the values at these positions of a column of any kind."""
     import numpy as np
 
     if values is ABSENT or len(places) == rows:

@@ -1,4 +1,4 @@
-"""A comparison as HTML: one page that needs nothing else, without scripts; every text in it is escaped."""
+"""A comparison as HTML: one page without scripts or other files; every text in it is escaped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml._values import line
-from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, percent
-from otel_ml.quality.comparison._findings import Findings
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, decimal, describe, percent, with_findings
+from otel_ml.quality.comparison._result import ComparisonResult
 from otel_ml.quality.comparison._table import changed_since
 
 _STYLE: Final = """
@@ -27,7 +27,7 @@ _BAR: Final = 6
 _HEADS: Final = ("PSI", "noise", "values", "missing", "in training")
 
 
-def page(comparison: Findings) -> str:
+def page(comparison: ComparisonResult) -> str:
     """Returns the whole page."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Drift report</title>'
@@ -35,7 +35,7 @@ def page(comparison: Findings) -> str:
     )
 
 
-def section(comparison: Findings) -> str:
+def section(comparison: ComparisonResult) -> str:
     """Returns the part of the page that a notebook shows."""
     heads = "".join(f"<th>{head}</th>" for head in _HEADS)
     rows = "\n".join(map(_row, comparison.features))
@@ -52,17 +52,17 @@ def section(comparison: Findings) -> str:
 def _row(feature: FeatureDrift) -> str:
     missing = feature.shares.get(semconv.MISSING)
     figures = (
-        "-" if feature.psi is None else f"{feature.psi:.4f}",
-        "-" if feature.psi_noise is None else f"{feature.psi_noise:.4f}",
+        decimal(feature.psi),
+        decimal(feature.psi_noise),
         f"{feature.count:,}",
         "-" if missing is None else percent(missing.share),
         "-" if missing is None else f"{missing.expected:.1%}",
     )
     cells = "".join(f"<td>{escape(figure)}</td>" for figure in figures)
-    said = "".join(f"<br>{escape(line(text))}" for text in describe(feature))
+    changes = "".join(f"<br>{escape(line(text))}" for text in describe(feature))
     mark = " bad" if feature.findings else ""
     return (
-        f'<tr><td class="text">{escape(line(feature.name))}<span class="note">{said}</span></td>'
+        f'<tr><td class="text">{escape(line(feature.name))}<span class="note">{changes}</span></td>'
         f'<td class="text{mark}">{", ".join(feature.findings) or feature.verdict}</td>'
         f'<td class="text">{_bars(feature)}</td>{cells}</tr>'
     )
@@ -86,12 +86,12 @@ def _bars(feature: FeatureDrift) -> str:
     )
 
 
-def _periods(comparison: Findings) -> str:
+def _periods(comparison: ComparisonResult) -> str:
     if not comparison.periods:
         return ""
     rows = []
     for period in comparison.periods:
-        found = sorted((feature for feature in period.features if feature.findings), key=lambda found: found.severity)
+        found = with_findings(period.features)
         names = escape(", ".join(line(feature.name) for feature in found))
         mark = " bad" if found else ""
         rows.append(

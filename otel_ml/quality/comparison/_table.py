@@ -8,15 +8,16 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml._values import line
-from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, percent
-from otel_ml.quality.comparison._findings import Findings
+from otel_ml._verdicts import TOO_FEW
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, decimal, describe, percent, with_findings
+from otel_ml.quality.comparison._result import ComparisonResult
 
 WIDTH: Final = 100
 _NAME: Final = 24
-_VERDICT: Final = max(map(len, ("verdict", "too_few", *semconv.FINDINGS)))
+_VERDICT: Final = max(map(len, ("verdict", TOO_FEW, *semconv.FINDINGS)))
 
 
-def table(comparison: Findings) -> Iterator[str]:
+def table(comparison: ComparisonResult) -> Iterator[str]:
     """Yields the lines: a row per feature, below it what changed; then a row per period."""
     yield f"{comparison.rows:,} rows against profile {comparison.profile_id} of {comparison.reference_rows:,} rows"
     names = [line(feature.name) for feature in comparison.features]
@@ -34,18 +35,17 @@ def table(comparison: Findings) -> Iterator[str]:
 
 
 def _figures(feature: FeatureDrift) -> str:
-    figures = (feature.psi, feature.psi_noise, feature.jensen_shannon)
-    psi, noise, distance = ("-" if figure is None else f"{figure:.4f}" for figure in figures)
+    psi, noise, distance = map(decimal, (feature.psi, feature.psi_noise, feature.jensen_shannon))
     missing = feature.shares.get(semconv.MISSING)
     now, training = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected:.1%}")
     return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {training:>9}"
 
 
-def _periods(comparison: Findings) -> Iterator[str]:
+def _periods(comparison: ComparisonResult) -> Iterator[str]:
     yield ""
     yield f"  {comparison.by:<16} {'rows':>11}  {'verdict':<{_VERDICT}}  features"
     for period in comparison.periods:
-        found = sorted((feature for feature in period.features if feature.findings), key=lambda found: found.severity)
+        found = with_findings(period.features)
         names = ", ".join(line(feature.name) for feature in found)
         shown = textwrap.shorten(names, WIDTH - 47, placeholder=", ...") if len(names) > WIDTH - 47 else names
         yield f"  {period.label:<16} {period.rows:>11,}  {period.verdict:<{_VERDICT}}  {shown}".rstrip()
@@ -53,8 +53,8 @@ def _periods(comparison: Findings) -> Iterator[str]:
         yield from _indented(f"since {label}: {', '.join(map(line, changed))}", "  ")
 
 
-def changed_since(comparison: Findings) -> list[tuple[str, list[str]]]:
-    """Returns the features that changed, by the period since which they have."""
+def changed_since(comparison: ComparisonResult) -> list[tuple[str, list[str]]]:
+    """Returns each period since which features have findings, with these features."""
     found: dict[str, list[str]] = {}
     for name, label in comparison.since.items():
         found.setdefault(label, []).append(name)

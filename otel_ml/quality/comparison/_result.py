@@ -1,15 +1,17 @@
-"""What a comparison of a data set with a profile found."""
+"""The figures of a comparison, which table and page print."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otel_ml.quality.comparison._feature_drift import SEVERITY, FeatureDrift
+from otel_ml import semconv
+from otel_ml._verdicts import TOO_FEW
+from otel_ml.quality.comparison._feature_drift import FeatureDrift
 from otel_ml.quality.comparison._periods import By, Period
 
 
 @dataclass(frozen=True)
-class Findings:
+class ComparisonResult:
     """The verdicts on a data set, as a whole and by period."""
 
     profile_id: str
@@ -28,16 +30,18 @@ class Findings:
         for period in self.periods:
             for feature in period.features:
                 found[feature.name].update(dict.fromkeys(feature.findings))
-        return {name: tuple(sorted(findings, key=SEVERITY.__getitem__)) for name, findings in found.items() if findings}
+        return {
+            name: tuple(sorted(findings, key=semconv.FINDINGS.index)) for name, findings in found.items() if findings
+        }
 
     @property
     def since(self) -> dict[str, str]:
-        """The period from which on a feature has findings to the end of the data; periods with too few values aside."""
+        """By feature, the first period of findings that last to the end; periods with too few values do not end them."""
         began: dict[str, str] = {}
         for period in self.periods:
             for feature in period.features:
                 if feature.findings:
                     began.setdefault(feature.name, period.label)
-                elif feature.verdict != "too_few":
+                elif feature.verdict != TOO_FEW:
                     began.pop(feature.name, None)
         return began
