@@ -14,10 +14,10 @@ from otel_ml.quality.comparison import By, holds_moments
 from otel_ml.quality.files import DataFileError, DataFiles
 
 
-def compare_frame(
+def scan_frame(
     profile: ProfileContent, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
 ) -> DriftScan:
-    """Counts what `ReferenceProfile.fit` takes.
+    """Counts a data set in memory, of any kind that `ReferenceProfile.fit` takes.
 
     Raises:
         ProfileError: A named column does not exist, the columns differ in length, or it is not clear when a row was.

@@ -1,4 +1,4 @@
-"""What the user says about the columns of the training data, checked and by column."""
+"""Checks what the user says about columns of the training data, and returns it by column."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Overrides:
             raise ProfileError(f"a category has no bins of numbers: {', '.join(both)} cannot be both")
         self._sets["numeric"] = numeric
 
-    def of(self, name: str) -> ColumnOptions:
+    def options(self, name: str) -> ColumnOptions:
         """Returns the options of one column."""
         options = {option: name in names for option, names in self._sets.items()}
         return ColumnOptions(**options, bins=self._bins.get(name, self._most))

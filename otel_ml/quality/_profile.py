@@ -167,9 +167,9 @@ class ReferenceProfile:
         Raises:
             ProfileError: A named column does not exist, the columns differ in length, or the moments are unclear.
         """
-        from otel_ml.quality._data_sets import compare_frame
+        from otel_ml.quality._data_sets import scan_frame
 
-        return compare_frame(self, frame, score=score, by=by, time=time).compare(threshold)
+        return scan_frame(self, frame, score=score, by=by, time=time).compare(threshold)
 
     @cached_property
     def id(self) -> str:
@@ -276,7 +276,7 @@ def _fit_features(
             skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
             continue
         try:
-            features.append(fit_feature(name, data.columns[name], overrides.of(name)))
+            features.append(fit_feature(name, data.columns[name], overrides.options(name)))
         except RefusedError as reason:
             skipped[name] = str(reason)
     return features, skipped

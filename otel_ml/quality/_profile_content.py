@@ -1,4 +1,7 @@
-"""What counting and comparing need of a reference profile, which itself offers to compare."""
+"""The part of a reference profile that counting and comparing read.
+
+A protocol, because `ReferenceProfile` itself offers to compare and would import them in a circle.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from otel_ml.quality._feature import Feature
 
 
 class ProfileContent(Protocol):
-    """A `ReferenceProfile` without its making and its file."""
+    """The content of a `ReferenceProfile`, without fitting and files."""
 
     @property
     def id(self) -> str: ...
