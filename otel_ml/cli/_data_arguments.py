@@ -1,4 +1,4 @@
-"""Arguments of the commands that read data files, and the profile that they make of training data."""
+"""Arguments of the commands that read data files, and the profile that they fit on training data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_data(parser: argparse.ArgumentParser, flag: str, what: str, *, required:
 
 
 def add_csv(parser: argparse.ArgumentParser) -> None:
-    """Adds how CSV files are written."""
+    """Adds ``--null``, ``--separator`` and ``--encoding``."""
     parser.add_argument(
         "--null",
         action="append",
@@ -54,7 +54,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fit(parser: argparse._ActionsContainer) -> None:
-    """Adds what a profile is made with."""
+    """Adds the options of `ReferenceProfile.fit`."""
     parser.add_argument("--label", metavar="COLUMN", help="column with the true value; not monitored")
     for flag, what in _FIT:
         parser.add_argument(flag, nargs="+", default=[], metavar="COLUMN", help=what)
@@ -70,7 +70,7 @@ def read_files(arguments: argparse.Namespace, paths: list[str]) -> DataFiles:
 
 
 def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
-    """Makes the profile of training data."""
+    """Returns the profile of training data."""
     exclude, sensitive = arguments.exclude, arguments.sensitive
     files = read_files(arguments, paths)
     absent = [name for name in (*exclude, *sensitive) if name not in files.names]

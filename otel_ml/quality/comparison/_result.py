@@ -36,7 +36,7 @@ class ComparisonResult:
 
     @property
     def since(self) -> dict[str, str]:
-        """By feature, the first period of findings that last to the end; periods with too few values do not end them."""
+        """By feature, the first period of findings that last to the end. Too few values in a period do not end them."""
         began: dict[str, str] = {}
         for period in self.periods:
             for feature in period.features:

@@ -13,22 +13,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml._values import line
+from otel_ml.quality.files._compression import open_stream, uncompressed_name
 from otel_ml.quality.files._errors import DataFileError, load_pyarrow
 from otel_ml.quality.files._text_cells import NULLS, TextCells
 
 _BLOCK_BYTES: Final = 8 << 20
 _HEADER_BYTES: Final = 1 << 20
 _DETECTED: Final = ";\t|"
-"""Separators that are found in a header without a comma."""
+"""Separators that are looked for in a header without a comma."""
 _SHOWN: Final = {"\t": "tab"}
 
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How CSV files are written."""
+    """Separator, encoding and missing values of CSV files."""
 
     separator: str | None = None
-    """None: a comma; without a comma in the header, a semicolon, tab or bar that it has."""
+    """None: a comma, or the semicolon, tab or bar of a header without a comma."""
     encoding: str = "utf-8"
     nulls: Collection[str] = NULLS
     """Cells that mean a missing value, unless the profile has a category of that name. An empty cell always does."""
@@ -68,10 +69,10 @@ class CsvFile:
                     found = {name: batch.column(self._places[name]) for name in self.names if name in columns}
                     yield {name: self._cells(array) for name, array in found.items()}, batch.num_rows
         except (pyarrow.ArrowInvalid, UnicodeError) as error:
-            self._explain()
+            self._raise_for_bad_line()
             raise DataFileError(f"cannot read {self.path}: {line(str(error).partition(':')[0])}") from None
         if "\n" in last:  # a quote that is not closed takes all lines after it for one value
-            self._find_open_quote()
+            self._raise_for_open_quote()
 
     def _cells(self, array: Any) -> TextCells:
         return TextCells(array, self._nulls, "," if self._separator == ";" else ".")
@@ -81,7 +82,7 @@ class CsvFile:
 
         # the streaming reader names its columns after their place: the names in the header were read already
         return arrow_csv.open_csv(
-            load_pyarrow().input_stream(str(self.path), compression="detect"),
+            open_stream(self.path),
             read_options=arrow_csv.ReadOptions(
                 block_size=_BLOCK_BYTES, column_names=names, skip_rows_after_names=1, encoding=self._encoding
             ),
@@ -90,7 +91,7 @@ class CsvFile:
         )
 
     def _read_header(self) -> str:
-        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
+        with open_stream(self.path) as stream:
             start = stream.read(_HEADER_BYTES)
         decoder = codecs.getincrementaldecoder(self._encoding)()
         try:
@@ -101,12 +102,8 @@ class CsvFile:
             raise
         return text.removeprefix("\ufeff")
 
-    def _explain(self) -> None:
-        """Finds the line that cannot be read.
-
-        Raises:
-            DataFileError: It was found.
-        """
+    def _raise_for_bad_line(self) -> None:
+        """Raises an error that names the line that cannot be read; does nothing if there is none."""
         with self._lines() as lines, suppress(csv.Error):
             rows = csv.reader(lines, delimiter=self._separator)
             began = 1
@@ -116,14 +113,10 @@ class CsvFile:
                         f"{self.path}, line {began}: {len(row)} values, the header has {self._width} columns"
                     )
                 began = rows.line_num + 1
-        self._find_open_quote()
+        self._raise_for_open_quote()
 
-    def _find_open_quote(self) -> None:
-        """Finds the line with a quote that is not closed.
-
-        Raises:
-            DataFileError: It was found.
-        """
+    def _raise_for_open_quote(self) -> None:
+        """Raises an error that names the line with a quote that is not closed; does nothing if there is none."""
         with self._lines() as lines:
             rows = csv.reader(lines, delimiter=self._separator, strict=True)
             began = 1
@@ -136,7 +129,7 @@ class CsvFile:
 
     @contextmanager
     def _lines(self) -> Iterator[Iterator[str]]:
-        with load_pyarrow().input_stream(str(self.path), compression="detect") as stream:
+        with open_stream(self.path) as stream:
             yield _decoded(self.path, io.BufferedReader(stream), self._encoding)
 
 
@@ -162,15 +155,15 @@ def _find_encoding(path: Path, encoding: str) -> str:
         name = codecs.lookup(encoding).name
     except LookupError:
         raise DataFileError(f"there is no encoding {encoding!r}; utf-8, latin-1 and cp1252 are usual") from None
-    with load_pyarrow().input_stream(str(path), compression="detect") as stream:
+    with open_stream(path) as stream:
         start = stream.read(2)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and name == "utf-8" else name
 
 
 def _find_separator(path: Path, header: str) -> str:
-    if path.name.removesuffix(".gz").endswith(".tsv"):
+    if uncompressed_name(path).endswith(".tsv"):
         return "\t"
-    first = "".join(header.split('"')[::2]) if '"' in header else header  # without what stands in quotes
+    first = "".join(header.split('"')[::2]) if '"' in header else header  # quoted names aside
     first = first.partition("\n")[0].partition("\r")[0]
     if "," in first:
         return ","

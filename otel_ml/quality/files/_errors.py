@@ -1,4 +1,4 @@
-"""The error of a data file, and how the errors of pyarrow become one."""
+"""The error of a data file; errors of pyarrow become one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_pyarrow() -> Any:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Errors of pyarrow and of the file system inside become a `DataFileError` that names the file."""
+    """Turns errors of pyarrow and of the file system in the block into a `DataFileError` that names the file."""
     pyarrow = load_pyarrow()
     try:
         yield

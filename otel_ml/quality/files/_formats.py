@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from otel_ml.quality._cells import ABSENT
+from otel_ml.quality.files._compression import open_stream, uncompressed_name
 from otel_ml.quality.files._csv import CsvFile, CsvFormat
 from otel_ml.quality.files._errors import DataFileError, load_pyarrow
 
 BATCH_ROWS: Final = 65_536
+_CSV: Final = (".csv", ".tsv")
+_JSON: Final = (".jsonl", ".ndjson", ".json")
+_PARQUET: Final = (".parquet", ".pq")
+_ARROW: Final = (".feather", ".arrow", ".ipc")
 _BUFFER_BYTES: Final = 1 << 16
 _JSON_SAMPLE: Final = 1_000
 """Rows of a JSON Lines file whose names count as its columns."""
@@ -27,14 +32,14 @@ class DataFile(Protocol):
 
     @property
     def index(self) -> tuple[str, ...]:
-        """What pandas stored as the index of a frame: it can be read, but nobody calls it a column."""
+        """The index of a frame as pandas stored it. It can be read, but does not count as a column."""
 
     @property
     def rows(self) -> int | None:
         """Rows of the file; None if the format does not say."""
 
     def batches(self, columns: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
-        """Yields these columns, as far as the file has them, with the number of rows."""
+        """Yields those of these columns that the file has, and the number of rows, batch by batch."""
 
 
 class _ParquetFile:
@@ -108,7 +113,7 @@ class _JsonFile:
             yield _columns(held, columns), len(held)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
-        with load_pyarrow().input_stream(str(self._path), compression="detect") as stream:
+        with open_stream(self._path) as stream:
             text = TextIOWrapper(BufferedReader(stream), "utf-8-sig")
             position = 0
             try:
@@ -126,26 +131,31 @@ class _JsonFile:
 
     def _check(self, row: object, position: int = 1) -> Mapping[str, Any]:
         if not isinstance(row, dict):
-            raise DataFileError(f"{self._path}, line {position}: give one JSON object a line, with a value by column")
+            raise DataFileError(
+                f"{self._path}, line {position}: give one JSON object a line, with the columns as its keys"
+            )
         return row
 
 
 def open_file(path: Path, form: CsvFormat) -> DataFile | None:
-    """Opens a file by the end of its name; None if it is of no format that can be read."""
-    name = path.name.lower()
-    for compression in (".gz", ".bz2", ".zst"):
-        name = name.removesuffix(compression)
-    if name.endswith((".csv", ".tsv")):
+    """Opens a file by the end of its name; None for a format that cannot be read."""
+    name = uncompressed_name(path)
+    if name.endswith(_CSV):
         return CsvFile(path, form)
-    if name.endswith((".jsonl", ".ndjson", ".json")):
+    if name.endswith(_JSON):
         return _JsonFile(path)
-    if name.endswith((".parquet", ".pq")):
+    if name.endswith(_PARQUET):
         return _ParquetFile(path)
-    return _ArrowFile(path) if name.endswith((".feather", ".arrow", ".ipc")) else None
+    return _ArrowFile(path) if name.endswith(_ARROW) else None
+
+
+def is_data_file(path: Path) -> bool:
+    """Whether the name of a file ends like one of a format that can be read."""
+    return uncompressed_name(path).endswith((*_CSV, *_JSON, *_PARQUET, *_ARROW))
 
 
 def _split_index(schema: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the columns, and those of pandas' index."""
+    """Returns the names of the columns, and those of the index that pandas stored."""
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     return tuple(name for name in schema.names if name not in index), tuple(
         name for name in index if name in schema.names

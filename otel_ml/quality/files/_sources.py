@@ -1,18 +1,15 @@
-"""The files behind what a user names: a file, a folder, or a pattern such as ``june/*.parquet``."""
+"""The data files that a user names: a file, a folder, or a pattern such as ``june/*.parquet``."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from otel_ml.quality.files._csv import CsvFile, CsvFormat
 from otel_ml.quality.files._errors import DataFileError, load_pyarrow, reading
-from otel_ml.quality.files._formats import DataFile, open_file
-
-_ENDINGS: Final = (".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".feather", ".arrow", ".ipc")
-_COMPRESSED: Final = (".gz", ".bz2", ".zst")
+from otel_ml.quality.files._formats import DataFile, is_data_file, open_file
 
 
 class RowBatch(NamedTuple):
@@ -24,7 +21,7 @@ class RowBatch(NamedTuple):
 
 
 class DataFiles:
-    """One data set in one file or several; opened one after the other.
+    """One data set in one file or several, which are read one after the other.
 
     Raises:
         DataFileError: A file is missing or of another kind, damaged, or pyarrow is not installed.
@@ -38,7 +35,7 @@ class DataFiles:
         self.names = tuple(dict.fromkeys(name for file in files for name in file.names))
         """All columns, in the order of the files."""
         self.index = tuple(dict.fromkeys(name for file in files for name in file.index))
-        """What pandas stored as the index of a frame; it is read if it is asked for by name."""
+        """The index of a frame as pandas stored it; it is read only if it is asked for by name."""
         self.has_text = any(isinstance(file, CsvFile) for file in files)
         """Whether there are text files, whose cells have no type."""
         counts = [file.rows for file in files]
@@ -49,7 +46,7 @@ class DataFiles:
         return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} others"
 
     def batches(self, columns: Collection[str]) -> Iterator[RowBatch]:
-        """Yields the rows of all files; only these columns, as far as a file has them."""
+        """Yields the rows of all files, with those of these columns that a file has."""
         for path in self.paths:
             file = self._open(path)
             with reading(path):
@@ -70,7 +67,8 @@ def _find_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_data(file.relative_to(path))]
+        found = [file for file in sorted(path.rglob("*")) if is_data_file(file) and file.is_file()]
+        found = [file for file in found if not _is_hidden(file.relative_to(path))]
         if not found:
             raise DataFileError(f"no data file in {path}")
         return found
@@ -81,8 +79,5 @@ def _find_files(path: Path) -> list[Path]:
     return found
 
 
-def _is_data(path: Path) -> bool:
-    name = path.name.lower()
-    for compression in _COMPRESSED:
-        name = name.removesuffix(compression)
-    return name.endswith(_ENDINGS) and not any(part.startswith((".", "_")) for part in path.parts)
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)

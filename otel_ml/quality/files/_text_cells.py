@@ -21,10 +21,10 @@ NULLS: Final = frozenset(
         *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     )
 )
-"""Cells that mean a missing value; the same as in pandas, and NaT."""
+"""Cells that mean a missing value: those of pandas, and NaT."""
 TextKind = Literal["integer", "number", "boolean", "moment", "text"]
 NUMBER_SHARE: Final = 0.95
-"""A column of text is one of numbers if so many of its cells are, as `fit` has it; the others are invalid."""
+"""A column of text holds numbers if at least this share of its cells does, as in `fit`; the others are invalid."""
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?inf(inity)?)$"
 _CODE: Final = r"^[+-]?0\d"
 """A whole number with a leading zero is a code."""
@@ -61,10 +61,10 @@ class TextCells:
         return len(self._array)
 
     def read_as(self, feature: Feature | None) -> Sequence[object] | NumberCells:
-        """Returns the values as the profile has them: numbers, or texts of a category."""
+        """Returns the values in the type that the profile has: numbers, or texts of a category."""
         if feature is not None and feature.kind == "number":
             return self.numbers()
-        kept = () if feature is None else [text for text in ("", *self._nulls) if _knows(feature, text)]
+        kept = () if feature is None else [text for text in ("", *self._nulls) if _is_category(feature, text)]
         found: Sequence[object] = self.texts(kept)
         return found
 
@@ -149,7 +149,7 @@ class TextCells:
         return texts if self._decimal == "." else compute.replace_substring(texts, self._decimal, ".")
 
 
-def _knows(feature: Feature, text: str) -> bool:
+def _is_category(feature: Feature, text: str) -> bool:
     return feature.find_text_bin(text) != len(feature.labels) - 1
 
 

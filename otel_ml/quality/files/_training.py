@@ -1,4 +1,4 @@
-"""Training data from files: what a column of text means is decided by all of its cells."""
+"""Reads training data from files. All cells of a column of text decide its type."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class TrainingData:
     columns: dict[str, Sequence[object]]
     rows: int
     unread: dict[str, int]
-    """Cells of columns of numbers that are no numbers; they count as invalid."""
+    """How many cells of each column of numbers are not numbers; they count as invalid."""
 
 
 @dataclass
 class _ColumnFacts:
-    """What was seen of the cells of one column of text."""
+    """Counts by which the type of one column of text is decided."""
 
     present: int = 0
     unread: int = 0
