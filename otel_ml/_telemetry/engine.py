@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, _process, semconv
+from otel_ml._backpressure import Backpressure
 from otel_ml._export.export_log import log_losses
 from otel_ml._export.ledger import Ledger
 from otel_ml._instance import Instance
-from otel_ml._room import Room
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry._queues import RecordQueue, WorkQueue
@@ -118,8 +118,8 @@ class OwnEngine:
 
     def wait_for_room(self, size: int) -> None:
         """Waits until a record of about ``size`` bytes is neither dropped itself nor costs another its place."""
-        for room in self._rooms:
-            room.wait(size)
+        for queue in self._backpressure:
+            queue.wait(size)
 
     def meter(self, name: str) -> Meter:
         """Returns a meter of our provider."""
@@ -285,9 +285,9 @@ class OwnEngine:
         ]
         self._worker = Worker(queues, delay=self.config.schedule_delay, housekeeping=self._housekeep)
         self.wake_worker = self._worker.wake
-        self._rooms = (
-            Room(self._has_room_before_worker, lambda: self._worker.taken),
-            Room(lambda _: self._closed or self._outbox.has_room(), self._outbox.answered),
+        self._backpressure = (
+            Backpressure(self._has_room_before_worker, lambda: self._worker.taken),
+            Backpressure(lambda _: self._closed or self._outbox.has_room(), self._outbox.answered),
         )
 
     def _has_room_before_worker(self, size: int) -> bool:

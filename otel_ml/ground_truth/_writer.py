@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from otel_ml import _guard, _process
+from otel_ml._backpressure import STALL_TIMEOUT, Backpressure
 from otel_ml._logged_prediction import LoggedRows
-from otel_ml._room import PATIENCE, Room
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL
 
 BATCH: Final = 5000
@@ -30,7 +30,7 @@ class BatchWriter:
         refuse: Takes what is not written, with the reason; it must not raise.
         idle: Is called when nothing was offered for a while.
         idle_interval: Seconds of this while.
-        patience: Seconds without progress after which `offer` no longer waits for room.
+        stall_timeout: Seconds without progress after which `offer` no longer waits for room.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only, each with a default
@@ -41,7 +41,7 @@ class BatchWriter:
         refuse: Callable[[str, Sequence[LoggedRows]], object] = lambda *_: None,
         idle: Callable[[], None] = lambda: None,
         idle_interval: float = 60.0,
-        patience: float = PATIENCE,
+        stall_timeout: float = STALL_TIMEOUT,
     ) -> None:
         self._write = write
         self._size = size
@@ -49,7 +49,7 @@ class BatchWriter:
         self._idle = idle
         self._idle_interval = idle_interval
         self._reset()
-        self._room = Room(self._has_room, self._count_done, patience=patience)
+        self._backpressure = Backpressure(self._has_room, self._count_done, stall_timeout=stall_timeout)
 
     @property
     def queued(self) -> int:
@@ -64,7 +64,7 @@ class BatchWriter:
             wait: Whether a caller who can wait does so, as long as other rows are being written.
         """
         if wait:
-            self._room.wait()
+            self._backpressure.wait()
         with self._progress:
             reason = CLOSED if self._closed else None if self._has_room() else QUEUE_FULL
             if reason is None:

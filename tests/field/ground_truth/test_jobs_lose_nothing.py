@@ -115,7 +115,7 @@ def test_a_job_does_not_wait_for_ever(
 ) -> None:
     """Without progress it gives up, once: nothing is raised, what is left is counted, and one line says so."""
     truth._writer._start = lambda: None  # type: ignore[method-assign]
-    truth._writer._room._patience = 0.05
+    truth._writer._backpressure._stall_timeout = 0.05
     model = otel_ml.Model("m", ground_truth=truth)
 
     for _ in range(20):

@@ -1,8 +1,8 @@
-"""Waiting for room in a queue."""
+"""A job waits for room in a queue."""
 
 from __future__ import annotations
 
-from otel_ml._room import Room
+from otel_ml._backpressure import Backpressure
 
 
 class Queue:
@@ -25,19 +25,19 @@ class Queue:
 def test_a_wait_lasts_while_there_is_progress():
     """It ends when there is room, even if no single step comes in time for all."""
     queue = Queue(waiting=5, emptied=5)
-    Room(queue.has_room, lambda: queue.done, patience=60.0).wait()
+    Backpressure(queue.has_room, lambda: queue.done, stall_timeout=60.0).wait()
     assert (queue.waiting, queue.asked) == (0, 5)
 
 
 def test_a_wait_without_progress_ends_and_is_not_repeated():
     """The next one asks once, until something has left the queue."""
     queue = Queue(waiting=2, emptied=0)
-    room = Room(queue.has_room, lambda: queue.done, patience=0.02)
-    room.wait()
+    backpressure = Backpressure(queue.has_room, lambda: queue.done, stall_timeout=0.02)
+    backpressure.wait()
     asked = queue.asked
     assert asked > 1
-    room.wait()
+    backpressure.wait()
     assert queue.asked == asked + 1
     queue.done, queue._emptied = 1, 3
-    room.wait()
+    backpressure.wait()
     assert (queue.waiting, queue.asked) == (0, asked + 3)
