@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast, overload
 
 from otel_ml._guard import attempt
@@ -15,6 +15,8 @@ TEXT_LIMIT = 1024
 """Characters kept of a text."""
 ATTRIBUTE_LIMIT = 65_536
 """Characters kept of an attribute that a user adds to a span; a queue holds thousands of spans."""
+NAMES_SHOWN = 10
+"""Names that a message lists."""
 CLASS_LIMIT = 128
 """Characters kept of a class: it becomes a metric attribute."""
 TRUNCATED = "truncated"
@@ -126,6 +128,11 @@ def line(value: object, limit: int = TEXT_LIMIT) -> str | None:
     if len(value) > limit:
         value = value[: max(limit, 0)]
     return value if value.isprintable() else _UNPRINTABLE.sub(_replacement, value)
+
+
+def few_names(names: Sequence[str], limit: int = NAMES_SHOWN) -> str:
+    """Returns the first names for a message, and an ellipsis if there are more."""
+    return ", ".join(names[:limit]) + ", ..." * (len(names) > limit)
 
 
 def block(value: str, limit: int) -> str:

@@ -13,13 +13,11 @@ QUEUE_FULL: Final = "queue_full"
 CLOSED: Final = "closed"
 """The store was closed before it was written."""
 INVALID: Final = "invalid"
-"""It has no id, or cannot be read."""
-NOT_TAKEN: Final = "store"
-"""The database refused it."""
+"""It has no id, or cannot be read. `_records.STORE_ERROR` is the other reason."""
 
 
 class Account(NamedTuple):
-    """What this process has handed to a store, and what became of it.
+    """The predictions and labels that this process has handed to a store, by what became of them.
 
     Every prediction is in one of the first three. A label counts once for each prediction that it is for.
     """
@@ -52,7 +50,7 @@ class Account(NamedTuple):
     and ``batch_id`` (it is that of a batch of several rows); `GroundTruth.waiting` lists them."""
 
 
-class Books:
+class AccountCounts:
     """The counts behind the account of one process. Thread-safe."""
 
     def __init__(self) -> None:

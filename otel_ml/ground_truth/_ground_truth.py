@@ -16,11 +16,11 @@ from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
-from otel_ml.ground_truth._account import INVALID, NOT_TAKEN, REPEATED, Account, Books
+from otel_ml.ground_truth._account import INVALID, REPEATED, Account, AccountCounts
 from otel_ml.ground_truth._database import StoreDatabase, StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
-from otel_ml.ground_truth._records import NOT_STORED, LabelOutcome, State, StoredLabel
+from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._rows import count_by, halve, read_rows, stored_rows
 from otel_ml.ground_truth._scores import NOTES, evaluate
 from otel_ml.ground_truth._store import Store, TruthWindow, Written
@@ -100,7 +100,7 @@ class GroundTruth:
                 raise
             _warn_not_stored(error)
         self._store = Store(self._database)
-        self._books = Books()
+        self._counts = AccountCounts()
         self._evaluator = Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
@@ -122,12 +122,12 @@ class GroundTruth:
     @property
     def dropped(self) -> int:
         """Predictions that were not stored; `account` has the reasons."""
-        return self._books.refused
+        return self._counts.refused
 
     def account(self) -> Account:
         """Returns what became of the predictions and labels that this process has handed over so far. Never raises."""
         waiting = _guard.call("ground_truth.account", self._count_waiting)
-        return self._books.account(queued=self._writer.queued, waiting=waiting)
+        return self._counts.account(queued=self._writer.queued, waiting=waiting)
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted."""
@@ -225,7 +225,7 @@ class GroundTruth:
         return {**figures, NOTES: notes} if notes else figures
 
     def _notes(self, figures: dict[str, Any], model: str) -> list[str]:
-        """What a reader of the figures has to know."""
+        """Returns notes about the figures: why some are None, and which labels wait or failed."""
         notes: list[str] = figures.pop(NOTES, [])
         if not figures["labelled"]:
             notes.append(f"no labelled prediction of {model!r} in this window; {describe_models(self.models())}")
@@ -233,7 +233,7 @@ class GroundTruth:
         if waiting:
             examples = list_waiting(self._database, model, 1)
             notes.append(describe_waiting(waiting, examples))
-        return notes + describe_failed(self._books.failed)
+        return notes + describe_failed(self._counts.failed)
 
     def waiting(self, *, model: str | None = None, limit: int = 100) -> list[WaitingLabel]:
         """Lists labels that wait for their prediction, the oldest first, and why they wait.
@@ -301,7 +301,7 @@ class GroundTruth:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
             for label in plain.values():
-                self._report(LabelOutcome("failed", label, reason=NOT_STORED))
+                self._report(LabelOutcome("failed", label, reason=STORE_ERROR))
             return states
         for place, outcome in zip(plain, found, strict=True):
             states[place] = outcome.state
@@ -312,9 +312,9 @@ class GroundTruth:
         """Counts what became of a label, and logs what the caller could not find out otherwise."""
         warn_of_label(outcome)
         if not outcome.settled:
-            self._books.count_label(outcome.state, outcome.reason)
+            self._counts.count_label(outcome.state, outcome.reason)
         for one in outcome.settled:
-            self._books.count_label(one.state, one.reason)
+            self._counts.count_label(one.state, one.reason)
         self._evaluator.count(outcome)
 
     def _refuse(self, reason: str, refused: Sequence[LoggedRows]) -> None:
@@ -323,7 +323,7 @@ class GroundTruth:
             self._count_refused(reason, next(rows.predictions()), len(rows))
 
     def _count_refused(self, reason: str, prediction: LoggedPrediction, times: int) -> None:
-        self._books.count_refused(reason, times)
+        self._counts.count_refused(reason, times)
         warn_of_refusal(reason, prediction)
         self._evaluator.count_refused(prediction, reason, times)
 
@@ -338,7 +338,7 @@ class GroundTruth:
                 return batch
             halves = halve(batch)
             if len(halves) < 2:
-                self._refuse(NOT_TAKEN, batch)
+                self._refuse(STORE_ERROR, batch)
                 return []
             # one row that the database refuses must not take the others with it
             return [rows for half in halves for rows in self._write(half)]
@@ -346,7 +346,7 @@ class GroundTruth:
         return []
 
     def _report_written(self, written: Written) -> None:
-        self._books.count_stored(len(written.stored))
+        self._counts.count_stored(len(written.stored))
         for row, times in count_by(written.repeated, "model", "version", "role"):
             self._count_refused(REPEATED, row, times)
         self._evaluator.expect(row for row, _ in count_by(written.stored, "model", "version", "role", "predicted"))
@@ -366,18 +366,18 @@ class GroundTruth:
         if self._ttl is None:
             return
         gone = self._store.expire(self._clock() - self._ttl)
-        self._books.count_expired(*gone)
+        self._counts.count_expired(*gone)
         if gone.labels:
             self._evaluator.count_expired(gone.labels)
             _guard.warn_once(
                 "ground_truth.expired",
-                "otel-ml: labels waited for their prediction until they expired: is their id that of a prediction?",
+                "otel-ml: labels expired before their prediction came: check that they have the ids of predictions",
             )
 
     def _reset_after_fork(self) -> None:
         self._database.forget_connections()
         self._writer.reset_after_fork()
-        self._books = Books()
+        self._counts = AccountCounts()
 
 
 def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None, read_only: bool) -> GroundTruth:

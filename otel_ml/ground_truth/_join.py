@@ -11,8 +11,8 @@ from otel_ml._equality import respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
-    NO_CLASS,
     SEVERAL_MODELS,
+    UNDECLARED_CLASS,
     Alias,
     Key,
     LabelOutcome,
@@ -73,7 +73,7 @@ class Join:
             return LabelOutcome("failed", given, reason=SEVERAL_MODELS)
         settled = tuple(_settle(given, one) for one in found)
         state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
-        return LabelOutcome(state, given, settled, NO_CLASS if state == "failed" else None)
+        return LabelOutcome(state, given, settled, UNDECLARED_CLASS if state == "failed" else None)
 
     def _wait(self, given: StoredLabel) -> LabelOutcome:
         """Lets a label wait. Those that differ all wait: which of them are declared classes is not known yet."""

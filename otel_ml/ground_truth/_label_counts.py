@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 from otel_ml import _guard, _instruments, _process, semconv
 from otel_ml._equality import BOOLEAN_PAIRS
 from otel_ml._observed_series import Observed, ObservedSeries
-from otel_ml.ground_truth._vocabulary import Words
+from otel_ml._values import NAMES_SHOWN, few_names
+from otel_ml.ground_truth._vocabulary import VocabularyCheck
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
@@ -27,8 +28,6 @@ GUEST_MODELS: Final = 256
 """Models that have counts of their own on a meter of the SDK, which never forgets one."""
 GUEST_SERIES: Final = 1900
 """Series of one instrument on such a meter: the SDK merges attribute sets beyond 2,000 into one."""
-_NAMED: Final = 10
-"""Models without counts of their own that are named."""
 _COUNTERS: Final = (
     semconv.EVAL_OUTCOMES,
     semconv.EVAL_SCORE_BIN_COUNT,
@@ -58,7 +57,7 @@ _SHARED: Final = frozenset({_UNKNOWN, _OTHER})
 
 
 class OwnMeter(Protocol):
-    """What a meter of own mode can do beyond others: export what others count, and forget what they forget."""
+    """A meter of own mode: it exports the counts of a source, which may forget series."""
 
     max_models: int
 
@@ -72,8 +71,8 @@ class _Model:
     def __init__(self, identity: Identity) -> None:
         self.attributes = identity.attributes()
         self.classes: set[str] = set()
-        self.words = None if identity in _SHARED else Words()
-        """Classes on either side; None once they have met."""
+        self.check = None if identity in _SHARED else VocabularyCheck()
+        """None once it is done."""
         self.has_bins = True
         self.in_use = True
         """Whether anything was counted since the last collection."""
@@ -147,7 +146,10 @@ class LabelCounts:
             return
         error = value - actual
         if not math.isfinite(error * error):
-            _guard.warn_once("ground_truth.error", "otel-ml: errors without a finite square are not counted")
+            _guard.warn_once(
+                "ground_truth.error",
+                "otel-ml: the error of a regression is not counted: it is too large to be squared",
+            )
             return
         self._add(model, semconv.EVAL_PREDICTIONS, 1, {})
         self._add(model, semconv.EVAL_ABSOLUTE_ERROR, abs(error), {})
@@ -162,12 +164,17 @@ class LabelCounts:
                 # both classes are beyond the bound: the pair must not look like a correct prediction
                 predicted = semconv.UNSEEN
             self._add(model, semconv.EVAL_OUTCOMES, 1, _pair(predicted, actual))
-            if model.words is not None and model.words.are_done(prediction, prediction.predicted, label):
-                model.words = None
+            if model.check is not None:
+                model.check.add(prediction, prediction.predicted, label)
+                if model.check.is_done:
+                    model.check = None
         if prediction.task != "binary" or prediction.score is None:
             return
         if not 0 <= prediction.score <= 1:
-            _guard.warn_once("ground_truth.score", "otel-ml: scores outside 0..1 are not counted for the live AUC")
+            _guard.warn_once(
+                "ground_truth.score",
+                "otel-ml: scores outside 0..1 are not counted for the live AUC; give probabilities",
+            )
         elif model.has_bins:
             position = min(int(prediction.score * SCORE_BINS), SCORE_BINS - 1)
             self._add(model, semconv.EVAL_SCORE_BIN_COUNT, 1, _score_bin(actual, position))
@@ -277,10 +284,10 @@ class LabelCounts:
         return used >= self._limit or named >= 2 * self._limit
 
     def _fold(self, identity: Identity) -> None:
-        if len(self._folded) > _NAMED or identity in self._folded:
+        if len(self._folded) > NAMES_SHOWN or identity in self._folded:
             return
         self._folded[identity] = None
-        names = ", ".join(" ".join(filter(None, one)) for one in list(self._folded)[:_NAMED])
+        names = few_names([" ".join(filter(None, one)) for one in self._folded])
         advice = (
             "the SDK of this process never forgets one"
             if self._instruments
@@ -288,8 +295,8 @@ class LabelCounts:
         )
         _guard.warn_once(
             f"ground_truth.models.{len(self._folded)}",
-            f"otel-ml: more than {self._limit} models have labels at once, so the live performance of {names}"
-            f"{', ...' * (len(self._folded) > _NAMED)} is counted as {semconv.OTHER}: {advice}",
+            f"otel-ml: more than {self._limit} models have labels at once, so the live performance of {names} "
+            f"is counted as {semconv.OTHER}: {advice}",
         )
 
     def _reset_after_fork(self) -> None:

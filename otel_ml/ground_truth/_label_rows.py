@@ -10,7 +10,14 @@ from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, id_text, line, written_number
-from otel_ml.ground_truth._records import ANY_MODEL, NO_MOMENT, SEVERAL_VALUES, UNREADABLE, LabelOutcome, StoredLabel
+from otel_ml.ground_truth._records import (
+    ANY_MODEL,
+    INVALID_MOMENT,
+    SEVERAL_VALUES,
+    UNREADABLE,
+    LabelOutcome,
+    StoredLabel,
+)
 from otel_ml.ground_truth._rows import ID_LENGTH
 
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
@@ -59,7 +66,7 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)
     if at is None:
-        return LabelOutcome("failed", _NO_LABEL, reason=NO_MOMENT)
+        return LabelOutcome("failed", _NO_LABEL, reason=INVALID_MOMENT)
     return LabelOutcome("waiting", StoredLabel(name, value, written_number(row.label), at, model))
 
 

@@ -19,20 +19,20 @@ UNREADABLE: Final = "unreadable"
 """It has no id or no value."""
 SEVERAL_VALUES: Final = "several_values"
 """It is a list or a mapping."""
-NO_MOMENT: Final = "moment"
+INVALID_MOMENT: Final = "moment"
 """Its ``at`` is not a moment."""
-NO_CLASS: Final = "undeclared_class"
+UNDECLARED_CLASS: Final = "undeclared_class"
 SEVERAL_MODELS: Final = "several_models"
 """Several models use its id, and it does not name one."""
-NOT_STORED: Final = "store"
-"""The store could not be used."""
+STORE_ERROR: Final = "store"
+"""The database refused it or could not be used. Also a reason why a prediction was not stored."""
 
 _UNCHECKED: Final = frozenset({"regression", "ranking", "multilabel"})
 """Tasks whose labels are not a single declared class."""
 
 
 class Key(NamedTuple):
-    """What makes a prediction unique in the store."""
+    """The key under which the store has one prediction."""
 
     id: str
     model: str
@@ -61,7 +61,7 @@ class StoredLabel(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What a label has done to one prediction."""
+    """One prediction that a label was for, and its state."""
 
     state: State
     prediction: LoggedPrediction
@@ -71,17 +71,17 @@ class Settled(NamedTuple):
     @property
     def reason(self) -> str | None:
         """Why it failed."""
-        return NO_CLASS if self.state == "failed" else None
+        return UNDECLARED_CLASS if self.state == "failed" else None
 
 
 class LabelOutcome(NamedTuple):
-    """What became of a label."""
+    """A label, its state, and the predictions that it settles."""
 
     state: State
     label: StoredLabel
     """As it was given."""
     settled: tuple[Settled, ...] = ()
-    """What it has done to each prediction; none while no prediction is known."""
+    """The predictions that it is for; none while no prediction is known."""
     reason: str | None = None
     """Why it failed."""
     names_batch: bool = False

@@ -10,10 +10,10 @@ from typing import Any, Final
 from otel_ml._equality import find_pair, respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import StoredLabel
-from otel_ml.ground_truth._vocabulary import describe_problem, in_one_spelling, share_nothing
+from otel_ml.ground_truth._vocabulary import are_unrelated, describe_problem, unify_spelling
 
 NOTES: Final = "notes"
-"""What a reader of the figures has to know; there only if there is something."""
+"""The key of the notes about the figures, such as why one is None; absent without notes."""
 
 
 def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def evaluate(pairs: Iterable[tuple[LoggedPrediction, StoredLabel]]) -> dict[str,
     If predicted and actual classes have nothing in common, their figures are None. ``notes`` says so, and why else a
     figure is None; it is there only if there is something to say.
     """
-    rows = in_one_spelling(list(pairs))
+    rows = unify_spelling(list(pairs))
     if any(prediction.task == "regression" for prediction, _ in rows):
         numbers = [(prediction.value, label.number) for prediction, label in rows]
         known = [(left, right) for left, right in numbers if left is not None and right is not None]
@@ -40,19 +40,19 @@ def _classification(rows: Sequence[tuple[LoggedPrediction, StoredLabel]]) -> dic
     )
     predicted, actual = {left for left, _ in outcomes}, {right for _, right in outcomes}
     declared = {name for prediction, _ in rows for name in prediction.classes or ()}
-    disjoint = share_nothing(predicted, actual, declared)
+    unrelated = are_unrelated(predicted, actual, declared)
     positive = _positive(rows, predicted | {label.label for _, label in rows})
-    per_class = {name: _score_class(outcomes, name, undefined=disjoint) for name in sorted(predicted | actual)}
+    per_class = {name: _score_class(outcomes, name, undefined=unrelated) for name in sorted(predicted | actual)}
     count = outcomes.total()
     correct = sum(times for (left, right), times in outcomes.items() if left == right)
     figures: dict[str, Any] = {
         "count": count,
         "labelled": len(rows),
-        "accuracy": None if disjoint else _ratio(correct, count),
+        "accuracy": None if unrelated else _ratio(correct, count),
         "positive": positive,
     }
     for name in ("precision", "recall", "f1"):
-        if disjoint:
+        if unrelated:
             figures[name] = None
         elif positive is not None:
             figures[name] = per_class[positive][name] if positive in per_class else None

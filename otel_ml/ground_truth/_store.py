@@ -1,4 +1,4 @@
-"""What is kept of predictions and labels, and their join. Every writing method is one transaction."""
+"""Writes predictions and labels, and joins them. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABEL: Final = ("label", "number", "labeled_at")
 
 
 class Written(NamedTuple):
-    """What became of a batch of predictions."""
+    """The predictions of a batch that were stored, those that were not, and labels that came before them."""
 
     stored: list[Row]
     repeated: list[Row]

@@ -1,4 +1,4 @@
-"""The words of classes: predicted and actual ones in one spelling, and whether they have anything in common."""
+"""The vocabulary of a model: predicted and actual classes in one spelling, and whether they fit together."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Final
 from otel_ml import _guard, semconv
 from otel_ml._equality import find_pair, find_spelling, respell, tells_apart
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values import few_names
 from otel_ml.ground_truth._records import StoredLabel
 
 COMPARED: Final = 20
 """Labels of a model after which its predicted and actual classes should have met."""
-_NAMED: Final = 10
-"""Classes that a text names."""
 Pair = tuple[LoggedPrediction, StoredLabel]
 
 
-def in_one_spelling(pairs: Sequence[Pair]) -> list[Pair]:
+def unify_spelling(pairs: Sequence[Pair]) -> list[Pair]:
     """Returns labelled predictions with numbers and booleans spelled alike: as declared, or else as predicted.
 
     Those whose declared classes tell ``1`` and ``True`` apart stay as they are.
@@ -44,10 +43,10 @@ def in_one_spelling(pairs: Sequence[Pair]) -> list[Pair]:
     ]
 
 
-def share_nothing(predicted: Collection[str], actual: Collection[str], declared: Collection[str] | None) -> bool:
-    """Whether no actual class was ever predicted, and nothing shows that both are words of one vocabulary.
+def are_unrelated(predicted: Collection[str], actual: Collection[str], declared: Collection[str] | None) -> bool:
+    """Whether no actual class was ever predicted, and nothing shows that both are of one vocabulary.
 
-    Such as the declared classes, or a pair like no and yes: a model that is always wrong has figures.
+    Declared classes show it, and a pair like no and yes: a model that is always wrong has figures.
     """
     if not predicted or not actual or not set(predicted).isdisjoint(actual):
         return False
@@ -58,48 +57,48 @@ def share_nothing(predicted: Collection[str], actual: Collection[str], declared:
 def describe_problem(
     predicted: Collection[str], actual: Collection[str], declared: Collection[str] | None, task: str
 ) -> str | None:
-    """Says what is wrong with the words on either side, and what to do; None if nothing is."""
-    if share_nothing(predicted, actual, declared):
+    """Says how predicted and actual classes do not fit together, and what to do; None if they do."""
+    if are_unrelated(predicted, actual, declared):
         return (
-            f"the predicted classes ({_some(predicted)}) and the labels ({_some(actual)}) have no class in common: "
-            "record labels in the words of the predictions, or declare classes=... of the model if the words are right"
+            f"the predicted classes ({_listed(predicted)}) and the labels ({_listed(actual)}) have no class in common: "
+            "record labels as the model names its classes, or declare classes=... of the model if the names are right"
         )
     seen = {*predicted, *actual}
     if declared and seen <= set(declared):
         return None
     if len({name.casefold() for name in seen}) < len(seen):
-        return f"some classes differ in case only ({_some(seen)}): they count as different ones"
+        return f"some classes differ only in case ({_listed(seen)}): they are counted as different classes"
     if task == "binary" and len(seen) > 2:
-        return f"a binary model has more than two classes ({_some(seen)}): each counts by itself"
+        return f"a binary model has more than two classes ({_listed(seen)}): each is counted by itself"
     return None
 
 
-class Words:
-    """The predicted and the actual classes of the first labels of a model."""
+class VocabularyCheck:
+    """Compares the predicted and the actual classes of the first labels of a model, and logs what is wrong once."""
 
     def __init__(self) -> None:
-        self.labels = 0
-        self.predicted: set[str] = set()
-        self.actual: set[str] = set()
+        self.is_done = False
+        self._labels = 0
+        self._predicted: set[str] = set()
+        self._actual: set[str] = set()
 
-    def are_done(self, prediction: LoggedPrediction, predicted: str, actual: str) -> bool:
-        """Adds a label; True once enough of them were compared, after a line if there is something wrong."""
-        self.labels += 1
-        self.predicted.add(predicted)
-        self.actual.add(actual)
-        if self.labels < COMPARED:
-            return False
-        problem = describe_problem(self.predicted, self.actual, prediction.classes, prediction.task)
+    def add(self, prediction: LoggedPrediction, predicted: str, actual: str) -> None:
+        """Adds the classes of one label."""
+        self._labels += 1
+        self._predicted.add(predicted)
+        self._actual.add(actual)
+        if self._labels < COMPARED:
+            return
+        self.is_done = True
+        problem = describe_problem(self._predicted, self._actual, prediction.classes, prediction.task)
         if problem is not None:
             _guard.warn_few(
-                "ground_truth.words",
+                "ground_truth.vocabulary",
                 prediction.model,
                 f"otel-ml: model {prediction.model!r}: {problem}; {semconv.EVAL_OUTCOMES.name} counts them as they are",
                 "otel-ml: the classes of further models and of their labels do not fit together",
             )
-        return True
 
 
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:_NAMED]) + ", ..." * (len(ordered) > _NAMED)
+def _listed(names: Iterable[str]) -> str:
+    return few_names(sorted(names))

@@ -1,4 +1,4 @@
-"""What is said about predictions and labels that are not recorded: log lines, each once, and notes of figures."""
+"""Log lines about predictions and labels that are not recorded, each logged once, and notes about figures."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from typing import Final
 
 from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values import few_names
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL, REPEATED
-from otel_ml.ground_truth._records import NO_CLASS, NO_MOMENT, SEVERAL_MODELS, SEVERAL_VALUES, UNREADABLE, LabelOutcome
+from otel_ml.ground_truth._records import (
+    INVALID_MOMENT,
+    SEVERAL_MODELS,
+    SEVERAL_VALUES,
+    UNDECLARED_CLASS,
+    UNREADABLE,
+    LabelOutcome,
+)
 from otel_ml.ground_truth._waiting import WaitingLabel
 
-_NAMED: Final = 10
-"""Classes or models that a line names."""
 _REFUSED: Final = {
     QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "
-    "with record(..., batch=True), or calls flush() of the store now and then",
+    "with record(..., batch=True), or calls flush() of the store from time to time",
     CLOSED: "the prediction store is closed: predictions are not stored",
     INVALID: "a prediction without an id was not stored",
 }
 _FAILED: Final = {
     UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping",
     SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label is one class or one number",
-    NO_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
+    INVALID_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
     "ISO 8601 text",
-    SEVERAL_MODELS: "a label was not recorded: several models use its id, and it settles one of them: "
-    "name it, record_label(..., model=...)",
+    SEVERAL_MODELS: "a label was not recorded: several models use its id; say which one it is for: "
+    "record_label(..., model=...)",
 }
 
 
@@ -36,9 +42,9 @@ def warn_of_refusal(reason: str, prediction: LoggedPrediction) -> None:
         _guard.warn_few(
             "ground_truth.repeated",
             name,
-            f"otel-ml: {name} predicts under the same id again: only the first prediction of an id is stored; "
+            f"otel-ml: {name} used a prediction id twice: only the first prediction of an id is stored; "
             "make ids unique (id= of the model or of the call), such as <customer>/<day>",
-            "otel-ml: further models predict under the same id again: only the first prediction of an id is stored",
+            "otel-ml: further models used a prediction id twice: only the first prediction of an id is stored",
         )
     elif reason in _REFUSED:
         _guard.warn_once(f"ground_truth.refused.{reason}", f"otel-ml: {_REFUSED[reason]}")
@@ -55,21 +61,20 @@ def warn_of_label(outcome: LabelOutcome) -> None:
     if outcome.reason in _FAILED:
         _guard.warn_once(f"ground_truth.label.{outcome.reason}", f"otel-ml: {_FAILED[outcome.reason]}")
     for one in outcome.settled:
-        if one.reason == NO_CLASS:
+        if one.reason == UNDECLARED_CLASS:
             declared = one.prediction.classes or ()
-            some = ", ".join(declared[:_NAMED]) + (", ..." * (len(declared) > _NAMED))
             _guard.warn_once(
                 f"ground_truth.classes.{one.prediction.model}",
                 f"otel-ml: the label {one.label.label!r} is not a declared class of model {one.prediction.model!r} "
-                f"({some}): such labels are not recorded",
+                f"({few_names(declared)}): such labels are not recorded; record one of these, or add it to classes= of "
+                "the model",
             )
 
 
 def describe_models(models: Sequence[tuple[str, str, str]]) -> str:
     """Says which models a store has."""
     names = [" ".join(filter(None, identity)) for identity in models]
-    some = ", ".join(names[:_NAMED]) + (", ..." * (len(names) > _NAMED))
-    return f"the store has {some or 'no predictions'}"
+    return f"the store has {few_names(names) or 'no predictions'}"
 
 
 def describe_waiting(reasons: Mapping[str, int], examples: Sequence[WaitingLabel]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from otel_ml import _guard, semconv
 from otel_ml._json import flat_json
 from otel_ml._telemetry import ports
-from otel_ml._values import line
+from otel_ml._values import few_names, line
 from otel_ml.config import exception_signal
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
@@ -277,8 +277,7 @@ class ModelPolicy:
 def _few(names: Collection[str]) -> str:
     """Names some columns."""
     ordered = sorted(names) if isinstance(names, frozenset) else list(names)
-    shown = [line(name, NAME_SHOWN) or "" for name in ordered[:NAMES_SHOWN]]
-    return ", ".join(shown) + (", ..." if len(names) > NAMES_SHOWN else "")
+    return few_names([line(name, NAME_SHOWN) or "" for name in ordered], NAMES_SHOWN)
 
 
 def _unread(features: Features | None, columns: frozenset[str]) -> Features | None:

@@ -167,7 +167,7 @@ def test_vocabularies_that_do_not_meet_have_no_figures(
 @pytest.mark.parametrize(
     ("predictions", "labels", "start"),
     [
-        (["yes", "no"], ["Yes", "no"], "some classes differ in case only (Yes, no, yes)"),
+        (["yes", "no"], ["Yes", "no"], "some classes differ only in case (Yes, no, yes)"),
         ([0, 1], [-1, 1], "a binary model has more than two classes (-1, 0, 1)"),
     ],
     ids=repr,

@@ -88,7 +88,7 @@ def test_several_models_under_one_id_need_the_name_of_the_model(
     lines = [record.message for record in caplog.records if "several models" in record.message]
     assert lines == [
         (
-            "otel-ml: a label was not recorded: several models use its id, and it settles one of them: name it, "
+            "otel-ml: a label was not recorded: several models use its id; say which one it is for: "
             "record_label(..., model=...)"
         )
     ]
@@ -176,9 +176,9 @@ def test_predictions_under_one_key_are_counted_and_coverage_is_true(
     assert (account.stored, account.refused, account.queued, truth.dropped) == (1, {"repeated": 9}, 0, 9)
     assert (found["predicted"], found["labelled"], found["coverage"]) == (10, 1, 0.1)
     assert sums(kit, "otelml.ground_truth.refused", "ml.model.name", "otelml.refusal.reason") == {("m", "repeated"): 9}
-    assert [record.message for record in caplog.records if "same id" in record.message] == [
+    assert [record.message for record in caplog.records if "id twice" in record.message] == [
         (
-            "otel-ml: m 1 primary predicts under the same id again: only the first prediction of an id is stored; make ids "
+            "otel-ml: m 1 primary used a prediction id twice: only the first prediction of an id is stored; make ids "
             "unique (id= of the model or of the call), such as <customer>/<day>"
         )
     ]

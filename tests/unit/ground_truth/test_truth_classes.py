@@ -54,7 +54,7 @@ def test_a_label_outside_the_declared_classes_fails(truth, emitted, caplog, labe
     truth.flush()
     assert [truth.record_label("late", label) for _ in range(2)] == ["failed", "failed"]
     assert [record.message.partition(" is ")[2] for record in caplog.records] == [
-        "not a declared class of model 'fraud' (0, 1): such labels are not recorded"
+        "not a declared class of model 'fraud' (0, 1): such labels are not recorded; record one of these, or add it to classes= of the model"
     ]
     assert (emitted.events(), truth.compute_metrics(0, 2000, model="fraud")["labelled"]) == ([], 0)
     assert [truth.record_label(name, 1) for name in ("early", "late")] == ["matched", "matched"]

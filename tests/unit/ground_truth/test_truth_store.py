@@ -160,7 +160,7 @@ def test_a_full_queue_drops_and_counts(url, caplog):
     (record,) = caplog.records
     assert record.message == (
         "otel-ml: the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "
-        "with record(..., batch=True), or calls flush() of the store now and then"
+        "with record(..., batch=True), or calls flush() of the store from time to time"
     )
     assert (truth.flush(0.01), truth.close(0.01), truth.dropped) == (False, False, 25)
 
