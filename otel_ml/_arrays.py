@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind
+from otel_ml._values import EXACT_FLOAT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
     Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 NUMBERS: Final = frozenset("iuf")
-"""Kinds of types of numbers in numpy and pandas."""
+"""Codes of the number types of numpy and pandas."""
 COLUMNS: Final = frozenset({"array", "series", "index", "polars_series", "arrow_array"})
 """Kinds of columns that are read as a whole."""
 _DENSE: Final = 65_536
-"""Whole numbers within a smaller range are counted by a table."""
-_EXACT: Final = 2.0**53
-"""Floats below are whole numbers exactly."""
+"""Whole numbers whose range is smaller are counted in a table."""
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Distinct:
         return sum(self.counts)
 
 
-def rows_of(values: Any, first: int, last: int) -> Any:
+def slice_rows(values: Any, first: int, last: int) -> Any:
     """Returns some rows of a column of one of `COLUMNS`, as a view where possible. May raise."""
     family = kind(values)
     if family == "series":
@@ -63,13 +62,13 @@ def numbers(values: Any) -> Array | None:
     """Returns a column of numbers as an array, perhaps a view, with NaN for missing ones; None for other columns."""
     family = kind(values)
     found: Any = attempt(_numbers, values, family) if _is_readable(family) else None
-    is_numbers = found is not None and _is_plain(found) and found.dtype.kind in NUMBERS and found.ndim == 1
+    is_numbers = found is not None and _is_ndarray(found) and found.dtype.kind in NUMBERS and found.ndim == 1
     array: Array | None = found if is_numbers else None
     return array
 
 
-def _is_plain(array: Any) -> bool:
-    """Whether it is an array of numpy, not of a class that only calls itself so."""
+def _is_ndarray(array: Any) -> bool:
+    """Whether it is an array of numpy, not of another class with that name."""
     return isinstance(array, _numpy().ndarray)
 
 
@@ -82,12 +81,12 @@ def _numbers(values: Any, family: str) -> Any:
         return _filled(values) if hasattr(values, "mask") else values
     if not hasattr(values, "dtype"):  # array.array
         return _numpy().asarray(values)
-    if values.dtype.kind not in NUMBERS or _is_of_numpy(values.dtype):
+    if values.dtype.kind not in NUMBERS or _is_numpy_type(values.dtype):
         return values.to_numpy() if values.dtype.kind in NUMBERS else None
     return values.to_numpy(dtype="float64", na_value=float("nan"))
 
 
-def _is_of_numpy(dtype: Any) -> bool:
+def _is_numpy_type(dtype: Any) -> bool:
     return type(dtype).__module__.partition(".")[0] == "numpy"
 
 
@@ -110,42 +109,42 @@ def distinct(values: Any) -> Distinct | None:
 def _distinct(values: Any, family: str) -> Distinct | None:
     if family == "polars_series":
         array = _numbers(values, family)
-        return _of_polars(values) if array is None else _of_array(array)
+        return _from_polars(values) if array is None else _from_array(array)
     if family == "arrow_array":
-        return _of_arrow(values)
+        return _from_arrow(values)
     if family == "array":
-        return _of_array(values) if _is_plain(values) and not hasattr(values, "mask") else None
+        return _from_array(values) if _is_ndarray(values) and not hasattr(values, "mask") else None
     if family == "series" and values.dtype.name == "category":
-        return _of_codes(values.array.codes, lambda codes: values.array.categories[codes].tolist())
+        return _from_codes(values.array.codes, lambda codes: values.array.categories[codes].tolist())
     arrow = sys.modules.get("pyarrow")
-    if family == "series" and arrow is not None and not _is_of_numpy(values.dtype):
-        found = attempt(lambda: _of_arrow(arrow.array(values)))
+    if family == "series" and arrow is not None and not _is_numpy_type(values.dtype):
+        found = attempt(lambda: _from_arrow(arrow.array(values)))
         if found is not None:
             return found
-    is_boolean = family == "series" and _is_of_numpy(values.dtype) and values.dtype.kind == "b"
+    is_boolean = family == "series" and _is_numpy_type(values.dtype) and values.dtype.kind == "b"
     array = values.to_numpy() if is_boolean else _numbers(values, family)
-    return None if array is None or not _is_exact(values, array) else _of_array(array)
+    return None if array is None or not _is_exact(values, array) else _from_array(array)
 
 
 def _is_exact(values: Any, array: Array) -> bool:
-    """Whether no whole number was rounded to a float, which it is beside a missing value."""
+    """Whether no whole number was rounded: beside a missing value, whole numbers become floats."""
     is_float = array.dtype.kind == "f" and getattr(getattr(values, "dtype", None), "kind", "f") != "f"
-    return not is_float or not bool((abs(array) >= _EXACT).any())
+    return not is_float or not bool((abs(array) >= EXACT_FLOAT).any())
 
 
-def _of_array(array: Array) -> Distinct | None:
+def _from_array(array: Array) -> Distinct | None:
     numpy = _numpy()
     code = array.dtype.kind
     if array.ndim != 1 or code not in "iufb":
         return None
     if code == "b":
-        return _of_codes(array.view(numpy.uint8), lambda codes: [bool(value) for value in codes])
+        return _from_codes(array.view(numpy.uint8), lambda codes: [bool(value) for value in codes])
     if code == "f":
         whole = attempt(_whole, array)
         array, code = (array, code) if whole is None else (whole, "i")
     if code in "iu" and len(array) and int(array.max()) - int(array.min()) < _DENSE:
         low = int(array.min())
-        return _of_codes(array.astype(numpy.int64) - low, lambda codes: (codes + low).tolist())
+        return _from_codes(array.astype(numpy.int64) - low, lambda codes: (codes + low).tolist())
     found, counts = numpy.unique(array, return_counts=True)
     return Distinct(found.tolist(), counts.tolist(), lambda places: _among(array, found[places]))
 
@@ -153,7 +152,7 @@ def _of_array(array: Array) -> Distinct | None:
 def _whole(array: Array) -> Array | None:
     """Returns floats as whole numbers; None if one of them is not whole, or not finite."""
     numpy = _numpy()
-    if not len(array) or not -_EXACT < float(array.min()) <= float(array.max()) < _EXACT:
+    if not len(array) or not -EXACT_FLOAT < float(array.min()) <= float(array.max()) < EXACT_FLOAT:
         return None
     whole = array.astype(numpy.int64)
     return whole if bool((whole == array).all()) else None
@@ -165,7 +164,7 @@ def _among(array: Array, values: Array) -> Array:
     return found | numpy.isnan(array) if array.dtype.kind == "f" and bool(numpy.isnan(values).any()) else found
 
 
-def _of_codes(codes: Array, decode: Callable[[Array], list[Any]]) -> Distinct:
+def _from_codes(codes: Array, decode: Callable[[Array], list[Any]]) -> Distinct:
     """Returns the distinct values of a column of codes; a negative one is a missing value."""
     numpy = _numpy()
     shifted = codes.astype(numpy.int64) + 1
@@ -177,10 +176,10 @@ def _of_codes(codes: Array, decode: Callable[[Array], list[Any]]) -> Distinct:
     return Distinct(values, times[present].tolist(), lambda places: numpy.isin(shifted, present[places]))
 
 
-def _of_arrow(values: Any) -> Distinct | None:
+def _from_arrow(values: Any) -> Distinct | None:
     types = sys.modules["pyarrow"].types
     if hasattr(values, "chunks"):
-        parts = [_of_arrow(chunk) for chunk in values.chunks if len(chunk)]
+        parts = [_from_arrow(chunk) for chunk in values.chunks if len(chunk)]
         known = [part for part in parts if part is not None]
         return _joined(known) if len(known) == len(parts) else None
     plain = values.type.value_type if types.is_dictionary(values.type) else values.type
@@ -188,7 +187,7 @@ def _of_arrow(values: Any) -> Distinct | None:
         return None
     found = values if types.is_dictionary(values.type) else values.dictionary_encode()
     codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return _of_codes(codes, lambda places: found.dictionary.take(_arrow_array(places)).to_pylist())
+    return _from_codes(codes, lambda places: found.dictionary.take(_arrow_array(places)).to_pylist())
 
 
 def _is_text(arrow_type: Any) -> bool:
@@ -202,7 +201,7 @@ def _arrow_array(places: Array) -> Any:
 
 
 def _joined(parts: list[Distinct]) -> Distinct:
-    """Joins the values of consecutive parts; a value that several of them have stays there several times."""
+    """Joins the values of consecutive parts; a value in several parts stays there several times."""
     numpy = _numpy()
     starts = numpy.cumsum([0, *(len(part.values) for part in parts)]).tolist()
 
@@ -219,7 +218,7 @@ def _joined(parts: list[Distinct]) -> Distinct:
     return Distinct(values, [count for part in parts for count in part.counts], mask)
 
 
-def _of_polars(values: Any) -> Distinct | None:
+def _from_polars(values: Any) -> Distinct | None:
     if str(values.dtype).partition("(")[0] not in {"String", "Boolean", "Categorical", "Enum"}:
         return None
     table = values.value_counts()

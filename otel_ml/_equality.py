@@ -4,13 +4,14 @@ Values are compared by their canonical text (`_values.class_text`), so that type
 matter: a whole number is its digits, any other number its seven significant digits, which single precision keeps, and
 blanks around a text are ignored. Where one side has fixed values, such as the declared classes of a model or the
 categories of a reference, a text also means the value that is equal to it as a number or as a boolean: ``True``,
-``true``, ``1`` and ``1.0`` are one, unless that side tells them apart. ``01`` is a code and equals only itself.
+``true``, ``1`` and ``1.0`` are one, unless that side has both. ``01`` is a code and equals only itself.
 Where nothing was declared, a label is spelled as the predicted class is (`respell`).
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from typing import Final
 
@@ -36,6 +37,14 @@ def find_equal(text: str, values: Container[str]) -> str | None:
     if text in values:
         return text
     return next((other for other in spellings(text) if other in values), None)
+
+
+def count_texts(values: Iterable[tuple[object, int]]) -> Counter[str]:
+    """Returns how often each canonical text occurs, from values and their counts."""
+    counts: Counter[str] = Counter()
+    for value, count in values:
+        counts[class_text(value) or ""] += count
+    return counts
 
 
 def spellings(text: str) -> tuple[str, ...]:
@@ -73,12 +82,12 @@ def respell(text: str, like: str) -> str:
 
 
 def find_spelling(texts: Iterable[str]) -> str | None:
-    """Returns a text that shows how numbers and booleans are spelled; of both a number. None if there is none."""
+    """Returns a text that shows how numbers, or else booleans, are spelled; None if there are neither."""
     found = sorted({text for text in texts if text in _SAME or _NUMBER.fullmatch(text)})
     return next((text for text in found if _NUMBER.fullmatch(text)), next(iter(found), None))
 
 
-def tells_apart(values: Collection[str]) -> bool:
+def has_two_spellings(values: Collection[str]) -> bool:
     """Whether fixed values have two texts for one number or boolean, such as ``1`` and ``True``."""
     return any(other in values for text in values for other in spellings(text))
 

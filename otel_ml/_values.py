@@ -29,7 +29,8 @@ _INTEGER_BITS = 63
 _CLASS_BITS = 332
 """Bits of an integer below 10 ** 100; a longer one names no class."""
 _LARGEST_CLASS = 1e100
-_EXACT = 2**53
+EXACT_FLOAT = 2.0**53
+"""Floats represent every whole number up to here, and no fraction beyond."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, line separators, bidirectional overrides and lone surrogates."""
@@ -106,7 +107,7 @@ def id_text(value: object, limit: int) -> str | None:
         return line(value, limit)
     plain = builtin(value)
     if type(plain) is float:
-        value = int(plain) if plain.is_integer() and abs(plain) <= _EXACT else plain
+        value = int(plain) if plain.is_integer() and abs(plain) <= EXACT_FLOAT else plain
         return line(value, limit) if math.isfinite(plain) else None
     return None if type(plain) is bool else line(value, limit)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from otel_ml import _guard, semconv
-from otel_ml._equality import find_pair, find_spelling, respell, tells_apart
+from otel_ml._equality import find_pair, find_spelling, has_two_spellings, respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import few_names
 from otel_ml.ground_truth._records import StoredLabel
@@ -25,7 +25,7 @@ def unify_spelling(pairs: Sequence[Pair]) -> list[Pair]:
     like = find_spelling(name for names in sets for name in names)
     like = like or find_spelling({prediction.predicted for prediction, _ in pairs if prediction.predicted is not None})
     like = like or find_spelling({label.label for _, label in pairs})
-    if like is None or any(map(tells_apart, sets)):
+    if like is None or any(map(has_two_spellings, sets)):
         return list(pairs)
     names: dict[str | None, str | None] = {None: None}
     for prediction, label in pairs:

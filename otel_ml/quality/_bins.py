@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.quality._feature import RARE
+from otel_ml.quality._feature import EXACT_SINGLE, RARE, SCORE_BINS, SINGLE_PRECISION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,26 +18,22 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
     Numbers = np.ndarray[Any, np.dtype[Any]]
 
-_SINGLE: Final = 1e-6
-"""Single precision changes a number by less than this part of it."""
 _ROUNDING: Final = 1e-12
 """Arithmetic changes a number by less than this part of it: ``3 * 0.1`` is not 0.3."""
-_EXACT: Final = 2**24
-"""Single precision holds all smaller whole numbers."""
 _FREQUENT: Final = 0.001
-"""Share of values that matters to a bin."""
+"""An edge moves if at least this share of the values lies on it."""
 _DIGITS: Final = 17
 _COARSE: Final = 2
 """Significant digits of the edges of a sensitive column."""
 
 
 class Cut(NamedTuple):
-    """An edge between two bins, and how the labels show it."""
+    """An edge between two bins, and the number that stands for it in labels."""
 
     edge: float
     shown: float
     above: bool = False
-    """Whether the value that is shown belongs to the bin below."""
+    """Whether the number in the label belongs to the bin below."""
 
 
 class NumericBins(NamedTuple):
@@ -69,7 +65,9 @@ class _Column:
         self.starts = np.concatenate(([0], np.cumsum(self.counts)))
         is_heavy = (self.counts * bins >= len(numbers)) & (self.counts >= RARE)
         self.heavy: list[int] = np.flatnonzero(is_heavy).tolist()
-        self.is_whole = bool((self.values == self.values.round()).all()) and bool((abs(self.values) < _EXACT).all())
+        self.is_whole = bool((self.values == self.values.round()).all()) and bool(
+            (abs(self.values) < EXACT_SINGLE).all()
+        )
 
     def segments(self) -> Iterable[tuple[int, int]]:
         """Yields first and last position of the distinct values between two heavy ones."""
@@ -78,7 +76,7 @@ class _Column:
                 yield left + 1, right
 
     def quantiles(self, first: int, last: int, bins: int) -> list[float]:
-        """Returns those of a segment that split it into as many bins as it has of what is not heavy.
+        """Returns the inner edges of a segment, whose number of bins is its share of the values that are not heavy.
 
         A bin has at least a fifth of the values that it would have without heavy ones.
         """
@@ -99,7 +97,7 @@ def quantile_bins(numbers: Floats, bins: int) -> NumericBins:
     for first, last in column.segments():
         edges = _quantile_edges(column, first, last, bins)
         cuts += [Cut(edge, edge) for edge in edges]
-    return _numeric_bins(cuts)
+    return _label_bins(cuts)
 
 
 def bins_by_value(numbers: Floats, bins: int) -> NumericBins:
@@ -110,13 +108,27 @@ def bins_by_value(numbers: Floats, bins: int) -> NumericBins:
         for lower, upper in pairwise(column.values[first:last].tolist()):
             edge = _between(lower, upper)
             cuts.append(Cut(edge, edge))
-    return _numeric_bins(cuts)
+    return _label_bins(cuts)
+
+
+def bins_between(edges: Iterable[float]) -> NumericBins:
+    """Returns the bins between edges that are given."""
+    return _label_bins(Cut(edge, edge) for edge in edges)
+
+
+def score_bins() -> NumericBins:
+    """Returns uniform bins for a score in 0..1.
+
+    Each edge is a little lower than its label, so that a score such as 0.35 is in the same bin in single precision.
+    """
+    bounds = (round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
+    return _label_bins((Cut(bound * (1 - SINGLE_PRECISION), bound) for bound in bounds), ("[0", "1]"))
 
 
 def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
     """Returns the edges of a sensitive column: two significant digits, more only where two bins would become one.
 
-    A heavy value is told from its neighbours, but its edges lie halfway to these.
+    A heavy value has a bin of its own, but its edges lie halfway to its neighbours.
     """
     column = _Column(numbers, bins)
     values: list[float] = column.values.tolist()
@@ -138,10 +150,10 @@ def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
 
 
 def _below_frequent(column: _Column, edge: float) -> float:
-    """Returns an edge a little lower if many values lie on it that single precision would move across."""
+    """Returns an edge, a little lower if single precision would move many values across it."""
     if column.is_whole:
         return edge
-    room = abs(edge) * _SINGLE
+    room = abs(edge) * SINGLE_PRECISION
     first, last = column.sorted.searchsorted(edge - room), column.sorted.searchsorted(edge + room, side="right")
     return edge - room if last - first >= _FREQUENT * len(column.sorted) else edge
 
@@ -153,7 +165,7 @@ def _cuts_around(values: Floats, position: int) -> tuple[Cut, Cut]:
     value = float(values[position])
     around = values[max(position - 1, 0) : position + 2].tolist()
     gap = min((right - left for left, right in pairwise(around)), default=1.0)
-    room = min(abs(value) * _SINGLE, gap / 4) if value else gap * _SINGLE
+    room = min(abs(value) * SINGLE_PRECISION, gap / 4) if value else gap * SINGLE_PRECISION
     upper = max(value + room, float(np.nextafter(value, np.inf)))
     return Cut(value - room, value), Cut(upper, value, above=True)
 
@@ -183,7 +195,7 @@ def _edge_off_values(values: Floats, quantile: float, near: float) -> float:
     rounded = next(
         (one for digits in range(3, _DIGITS) if abs((one := _rounded(quantile, digits)) - quantile) <= near), quantile
     )
-    room = abs(rounded) * _SINGLE
+    room = abs(rounded) * SINGLE_PRECISION
     place = int(values.searchsorted(rounded - room))
     is_free = place == int(values.searchsorted(rounded + room, side="right"))
     if is_free and 0 < place < len(values):
@@ -195,9 +207,9 @@ def _edge_off_values(values: Floats, quantile: float, near: float) -> float:
 
 
 def _between(lower: float, upper: float) -> float:
-    """Returns a number about halfway with few digits; single precision moves neither value across it if it can be."""
+    """Returns a number with few digits about halfway; single precision moves neither value across it if avoidable."""
     middle = lower / 2 + upper / 2
-    room = min(max(abs(lower), abs(upper)) * _SINGLE, (upper - lower) / 4)
+    room = min(max(abs(lower), abs(upper)) * SINGLE_PRECISION, (upper - lower) / 4)
     for digits in range(_COARSE, _DIGITS):
         rounded = _rounded(middle, digits)
         if lower + room < rounded < upper - room:
@@ -209,12 +221,12 @@ def _rounded(number: float, digits: int) -> float:
     return float(f"{number:.{digits}g}")
 
 
-def _numeric_bins(cuts: Iterable[Cut]) -> NumericBins:
-    """Returns the edges in order; the labels are readable and ordered as text, such as ``07 [25, 32)``."""
+def _label_bins(cuts: Iterable[Cut], ends: tuple[str, str] = ("(-inf", "inf)")) -> NumericBins:
+    """Returns the edges in order, and labels that are readable and ordered as text, such as ``07 [25, 32)``."""
     ordered = sorted({cut.edge: cut for cut in sorted(cuts, reverse=True)}.values())
     labels = []
     for position, (left, right) in enumerate(pairwise([None, *ordered, None])):
-        opening = "(-inf" if left is None else f"{'(' if left.above else '['}{left.shown:.15g}"
-        closing = "inf)" if right is None else f"{right.shown:.15g}{']' if right.above else ')'}"
+        opening = ends[0] if left is None else f"{'(' if left.above else '['}{left.shown:.15g}"
+        closing = ends[1] if right is None else f"{right.shown:.15g}{']' if right.above else ')'}"
         labels.append(f"{position:02d} {opening}, {closing}")
     return NumericBins(tuple(cut.edge for cut in ordered), tuple(labels))

@@ -6,10 +6,11 @@ import datetime as dt
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml._equality import count_texts
 from otel_ml._kinds import builtin, kind
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _FEW_INVALID: Final = 0.05
 """Share of other values that a column of numbers may have."""
 _MOMENTS: Final = (dt.date, dt.time, dt.timedelta)
+_NO_BINS: Final = "dates, durations and complex numbers are not binned: derive a number such as an age or an hour"
 _PLAIN: Final = frozenset((int, float, type(None)))
 _TEXTS: Final = frozenset((str, float, type(None)))
 """Types of a column of texts: NaN is a missing value."""
@@ -47,7 +49,7 @@ class ColumnValues:
     """Values that are neither numbers nor texts; in a column of numbers also the texts."""
     infinite: tuple[int, int] = (0, 0)
     """Negative and positive ones."""
-    spelled: bool = False
+    text_numbers: bool = False
     """Whether some numbers were texts or booleans."""
     is_category: bool = False
     """Whether the user, or the column's own type, says that it is one of categories."""
@@ -58,11 +60,8 @@ class ColumnValues:
 
         if self.numbers is None:
             return self.texts
-        texts: Counter[str] = Counter()
         distinct, counts = np.unique(self.numbers, return_counts=True)
-        for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-            texts[class_text(value) or ""] += count
-        return texts
+        return count_texts(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
 def read_column(values: Any, *, numeric: bool = False, categorical: bool = False) -> ColumnValues:
@@ -107,7 +106,7 @@ def _array(values: Any) -> tuple[Numbers | None, int]:
             return _as_numpy(values), 0
         present = values.dropna()
         return present.to_numpy(dtype=plain), len(values) - len(present)
-    return _of_plain(values), 0
+    return _list_to_array(values), 0
 
 
 def _as_numpy(values: Any) -> Numbers:
@@ -116,7 +115,7 @@ def _as_numpy(values: Any) -> Numbers:
     return np.asarray(values.to_numpy())
 
 
-def _of_plain(values: Any) -> Numbers | None:
+def _list_to_array(values: Any) -> Numbers | None:
     """Returns a list of builtin numbers and None as an array."""
     import numpy as np
 
@@ -147,12 +146,12 @@ def _items(values: Any) -> list[Any]:
     """Returns the values of a column one by one; refuses types that have no bins before it makes objects of them."""
     family = kind(values)
     if family == "array" and values.dtype.kind in "Mmc":
-        raise RefusedError(_moments())
+        raise RefusedError(_NO_BINS)
     if family in {"series", "index"} and getattr(getattr(values, "dtype", None), "kind", "O") in "Mmc":
-        raise RefusedError(_moments())
+        raise RefusedError(_NO_BINS)
     if family == "arrow_array":
         if sys.modules["pyarrow"].types.is_temporal(values.type):
-            raise RefusedError(_moments())
+            raise RefusedError(_NO_BINS)
         return list(values.to_pylist())
     if family == "polars_series":
         return list(values.to_list())
@@ -164,11 +163,11 @@ def _read_items(items: list[Any], *, numeric: bool, categorical: bool) -> Column
         distinct = Counter(items)
         missing = sum(distinct.pop(value) for value in list(distinct) if is_missing(value))
         if all(type(value) is str for value in distinct):
-            return ColumnValues(texts=_canonical(distinct.items()), missing=missing)
+            return ColumnValues(texts=count_texts(distinct.items()), missing=missing)
     present = [item for item in items if not is_missing(item)]
     missing = len(items) - len(present)
     if not categorical:
-        found = _numbers_among(present, spelled=numeric)
+        found = _numbers_among(present, read_texts=numeric)
         found.missing = missing
         if _is_numeric(found, len(present), numeric=numeric):
             return found
@@ -198,18 +197,18 @@ def _is_numeric(found: ColumnValues, present: int, *, numeric: bool) -> bool:
     return found.invalid < _FEW_INVALID * present and len(np.unique(numbers)) > DISCRETE_VALUES
 
 
-def _numbers_among(present: Sequence[Any], *, spelled: bool) -> ColumnValues:
+def _numbers_among(present: Sequence[Any], *, read_texts: bool) -> ColumnValues:
     """Returns the numbers of a column; all other values are invalid."""
     import numpy as np
 
     numbers: list[int | float] = []
     infinite = [0, 0]
-    are_spelled = False
+    has_text_numbers = False
     for item in present:
         plain = builtin(item)
         if type(plain) is bool or type(plain) is str:
-            value = written_number(plain) if spelled else None
-            are_spelled |= value is not None
+            value = written_number(plain) if read_texts else None
+            has_text_numbers |= value is not None
         elif type(plain) is float and math.isinf(plain):
             infinite[plain > 0] += 1
             continue
@@ -222,23 +221,12 @@ def _numbers_among(present: Sequence[Any], *, spelled: bool) -> ColumnValues:
         np.asarray(numbers, dtype=np.int64 if is_exact and numbers else np.float64),
         invalid=len(present) - len(numbers) - sum(infinite),
         infinite=(infinite[0], infinite[1]),
-        spelled=are_spelled,
+        text_numbers=has_text_numbers,
     )
-
-
-def _canonical(texts: Iterable[tuple[str, int]]) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    for text, count in texts:
-        counted[class_text(text) or ""] += count
-    return counted
 
 
 def _reason(value: Any) -> str:
     found = builtin(value)
     if isinstance(found, _MOMENTS) or type(value).__name__ in {"Period", "complex", "NaTType"}:
-        return _moments()
+        return _NO_BINS
     return f"its values are of the type {type(value).__name__}: derive a number or a text from them"
-
-
-def _moments() -> str:
-    return "dates, durations and complex numbers are not binned: derive a number such as an age or an hour"

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml._arrays import distinct
+from otel_ml._equality import count_texts
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
-from otel_ml._values import class_text
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Slot
 from otel_ml.quality._columns import count_column
@@ -165,12 +165,9 @@ def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
 def _count_texts(values: Any) -> Counter[str]:
     known = distinct(values)
     if known is None:
-        return Counter(class_text(value) or "" for value in _as_list(values) if not is_missing(value))
-    counts: Counter[str] = Counter()
-    for value, count in zip(known.values, known.counts, strict=True):
-        if not is_missing(value):
-            counts[class_text(value) or ""] += count
-    return counts
+        return count_texts((value, 1) for value in _as_list(values) if not is_missing(value))
+    pairs = zip(known.values, known.counts, strict=True)
+    return count_texts((value, count) for value, count in pairs if not is_missing(value))
 
 
 def _kind_of_invalid(slot: Slot, values: Any) -> str:

@@ -28,6 +28,10 @@ CATEGORIES: Final = 20
 """Categories that get a bin of their own."""
 DISCRETE_VALUES: Final = 25
 """A numeric column with at most so many distinct values is categorical."""
+SINGLE_PRECISION: Final = 1e-6
+"""Single precision changes a number by less than this part of it."""
+EXACT_SINGLE: Final = 2**24
+"""Single precision represents every whole number up to here."""
 RARE: Final = 20
 """A category seen less often is `semconv.OTHER`: it could identify a person."""
 SALT_LENGTH: Final = 32
@@ -69,8 +73,8 @@ class Feature:
     """Least and greatest finite value of a numeric feature; None if the column is sensitive."""
     infinite: bool = False
     """Whether the reference has infinite values; they are in the first and the last bin."""
-    spelled: bool = False
-    """Whether texts and booleans that mean a number are numbers here."""
+    text_numbers: bool = False
+    """Whether texts and booleans that mean a number count as numbers."""
     invalid: int = 0
     """Values of the reference that have no bin, such as text among numbers."""
     periodic: bool = False
@@ -100,7 +104,7 @@ class Feature:
 
     @cached_property
     def reference(self) -> Reference:
-        """What a window is judged against; the expected shares are of all values, with missing and invalid ones."""
+        """What a window is judged by; expected shares are of all values, missing and invalid ones included."""
         size, rows = self.size, self.size + self.missing + self.invalid
         expected = {
             semconv.MISSING: (self.missing + 0.5) / (rows + 1),
@@ -141,7 +145,7 @@ class Feature:
     def with_opaque_labels(self) -> Feature:
         """Returns the feature with labels that do not show its categories and edges."""
         if self.kind == "number":
-            return replace(self, labels=tuple(numeric_labels(self.edges, sensitive=True)))
+            return replace(self, labels=opaque_labels(len(self.edges) + 1))
         return replace(self, labels=tuple(category_labels(self.categories, sensitive=True)))
 
     def find_bin(self, value: object) -> int | None:
@@ -159,7 +163,7 @@ class Feature:
         found = builtin(value)
         if isinstance(found, float):
             return found if self.infinite and math.isinf(found) else None
-        return written_number(found) if self.spelled else None
+        return written_number(found) if self.text_numbers else None
 
     def find_text_bin(self, text: str) -> int:
         """Returns the bin of a canonical category; the last bin is unseen, the one before it other.
@@ -187,17 +191,9 @@ def digest(text: str, salt: str = "") -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=salt.encode()).hexdigest()
 
 
-def numeric_labels(edges: Sequence[float], *, sensitive: bool, closed: tuple[str, str] = ("-inf", "inf")) -> list[str]:
-    """Returns labels such as ``07 [25, 32)``, readable and ordered as text; only the number if sensitive."""
-    if sensitive:
-        return [f"{position:02d}" for position in range(len(edges) + 1)]
-    bounds = [closed[0], *(f"{edge:.15g}" for edge in edges), closed[1]]
-    labels = []
-    for position in range(len(edges) + 1):
-        left = "(" if bounds[position] == "-inf" else "["
-        right = "]" if position == len(edges) and closed[1] != "inf" else ")"
-        labels.append(f"{position:02d} {left}{bounds[position]}, {bounds[position + 1]}{right}")
-    return labels
+def opaque_labels(bins: int) -> tuple[str, ...]:
+    """Returns the labels ``00``, ``01``, ... of the bins of a sensitive number."""
+    return tuple(f"{position:02d}" for position in range(bins))
 
 
 def category_labels(categories: Sequence[str], *, sensitive: bool) -> list[str]:

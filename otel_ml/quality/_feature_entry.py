@@ -1,4 +1,4 @@
-"""A feature as an entry of the profile's file: written, read, and checked."""
+"""Writes, reads and checks the entry of a feature in the file of a profile."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import SALT_LENGTH, Feature
 
 _FIELDS: Final = tuple(one.name for one in fields(Feature))
-_OPTIONAL: Final = frozenset(("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "spelled"))
-"""Fields that are left out if they say nothing; formats 1 and 2 have only the salt of these."""
+_OPTIONAL: Final = frozenset(("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "text_numbers"))
+"""Fields that are left out if they are empty; formats 1 and 2 have only the salt of these."""
 _MOST_ROWS: Final = 2**63 - 1
 
 
@@ -34,13 +34,13 @@ def from_entry(entry: Mapping[str, Any]) -> Feature:
         if name not in _OPTIONAL or name in entry
     }
     feature = Feature(**values)
-    wrong = _flaw(feature)
+    wrong = _find_flaw(feature)
     if wrong is not None:
         raise ValueError(f"feature {feature.name!r} {wrong}")
     return feature
 
 
-def _flaw(feature: Feature) -> str | None:
+def _find_flaw(feature: Feature) -> str | None:
     bins = len(feature.edges) + 1 if feature.kind == "number" else len(feature.categories) + 2
     bounds = [bound for bound in (feature.low, feature.high) if bound is not None]
     names = (feature.name, feature.kind, feature.salt, feature.rare_filter)

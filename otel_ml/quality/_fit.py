@@ -9,8 +9,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._values import written_number
-from otel_ml.quality._bins import NumericBins, bins_by_value, coarse_edges, distinct_values, quantile_bins
+from otel_ml._values import EXACT_FLOAT, written_number
+from otel_ml.quality._bins import (
+    NumericBins,
+    bins_between,
+    bins_by_value,
+    coarse_edges,
+    distinct_values,
+    quantile_bins,
+    score_bins,
+)
 from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._column_values import ColumnValues, RefusedError, read_column
 from otel_ml.quality._feature import (
@@ -19,11 +27,10 @@ from otel_ml.quality._feature import (
     DISCRETE_VALUES,
     RARE,
     SALT_LENGTH,
-    SCORE_BINS,
     Feature,
     category_labels,
     digest,
-    numeric_labels,
+    opaque_labels,
 )
 
 if TYPE_CHECKING:
@@ -39,14 +46,9 @@ RARE_KEPT: Final = 10_000
 MOST_CATEGORIES: Final = 1_000_000
 """Categories of one feature, with rare ones."""
 _SAMPLED: Final = 1000
-"""Texts that are looked at to see what they are."""
-_FLOATS_WHOLE: Final = 2.0**53
-"""From here on every float is a whole number."""
+"""Texts that are read to see whether they are numbers."""
 _ID_ROWS: Final = 100
 """With at least so many rows, a whole-number column without repetition counts as an identifier."""
-_SCORE_BOUNDS: Final = tuple(round(step / SCORE_BINS, 10) for step in range(1, SCORE_BINS))
-_SCORE_EDGES: Final = tuple(bound * (1 - 1e-6) for bound in _SCORE_BOUNDS)
-"""A little lower, so that a score such as 0.35 is in the same bin in single precision."""
 _RESERVED: Final = frozenset((semconv.OTHER, semconv.UNSEEN))
 
 
@@ -77,23 +79,20 @@ def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
     numbers = found.numbers
     if numbers is None or found.is_category:
         return _category(name, found, options)
-    if not len(numbers):
-        raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
+    _refuse_empty(numbers, found)
     if _is_whole(numbers):
         is_class = len(found.counted()) <= DISCRETE_VALUES and not any(found.infinite)
         return _category(name, found, options) if is_class else _number(name, found, options)
     if numbers.min() < 0 or numbers.max() > 1:
         return _number(name, found, options)
-    labels = numeric_labels(_SCORE_BOUNDS, sensitive=sensitive, closed=("0", "1"))
-    return _number(name, found, options, NumericBins(_SCORE_EDGES, tuple(labels)))
+    return _number(name, found, options, score_bins())
 
 
 def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
     numbers = found.numbers
     if numbers is None or found.is_category:
         return _category(name, found, options)
-    if not len(numbers):
-        raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
+    _refuse_empty(numbers, found)
     if options.numeric:
         return _number(name, found, options)
     if not options.keep:
@@ -106,13 +105,18 @@ def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
 
 def _is_whole(numbers: Numbers) -> bool:
     """Whether all are whole numbers; larger floats have no room for a fraction."""
-    return numbers.dtype.kind != "f" or bool(((numbers == numbers.round()) & (abs(numbers) < _FLOATS_WHOLE)).all())
+    return numbers.dtype.kind != "f" or bool(((numbers == numbers.round()) & (abs(numbers) < EXACT_FLOAT)).all())
 
 
 def _is_discrete(numbers: Numbers) -> bool:
     """Whether a column has so few distinct values that each is a category, or a bin of its own."""
     distinct = len(distinct_values(numbers)[0])
     return distinct <= DISCRETE_VALUES and distinct * RARE <= len(numbers)
+
+
+def _refuse_empty(numbers: Numbers, found: ColumnValues) -> None:
+    if not len(numbers):
+        raise RefusedError("it has no finite values" if any(found.infinite) else "it has no values")
 
 
 def _refuse_identifier(numbers: Numbers) -> None:
@@ -169,7 +173,7 @@ def _number(name: str, found: ColumnValues, options: ColumnOptions, bins: Numeri
 
     numbers, sensitive = np.asarray(found.numbers, dtype=np.float64), options.sensitive
     if bins is None:
-        bins = _chosen_bins(numbers, options)
+        bins = _choose_bins(numbers, options)
     positions = np.searchsorted(np.asarray(bins.edges, dtype=np.float64), numbers, side="right")
     counts = np.bincount(positions, minlength=len(bins.labels)).tolist()
     counts[0] += found.infinite[0]
@@ -177,25 +181,24 @@ def _number(name: str, found: ColumnValues, options: ColumnOptions, bins: Numeri
     return Feature(
         name=name,
         kind="number",
-        labels=bins.labels,
+        labels=opaque_labels(len(bins.labels)) if sensitive else bins.labels,
         counts=tuple(counts),
         missing=found.missing,
         edges=bins.edges,
         low=None if sensitive else float(numbers.min()),
         high=None if sensitive else float(numbers.max()),
         infinite=any(found.infinite),
-        spelled=found.spelled,
+        text_numbers=found.text_numbers,
         invalid=found.invalid,
         sensitive=sensitive,
     )
 
 
-def _chosen_bins(numbers: Floats, options: ColumnOptions) -> NumericBins:
-    bins, sensitive = options.bins, options.sensitive
+def _choose_bins(numbers: Floats, options: ColumnOptions) -> NumericBins:
+    bins = options.bins
     if isinstance(bins, tuple):
-        return NumericBins(bins, tuple(numeric_labels(bins, sensitive=sensitive)))
-    if sensitive:
-        edges = coarse_edges(numbers, bins)
-        return NumericBins(edges, tuple(numeric_labels(edges, sensitive=True)))
+        return bins_between(bins)
+    if options.sensitive:
+        return bins_between(coarse_edges(numbers, bins))
     is_by_value = not _is_whole(numbers) and _is_discrete(numbers)
     return bins_by_value(numbers, bins) if is_by_value else quantile_bins(numbers, bins)

@@ -62,16 +62,16 @@ def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
     if family == "arrow":
         return list(zip(data.schema.names, data.columns, strict=True))
     if family in {"array", "tensor"}:
-        return _of_array(data, family, names)
+        return _array_columns(data, family, names)
     if isinstance(data, Mapping):
         return list(data.items())
     rows = None if family else sequence(data, len(data) if hasattr(data, "__len__") else 0)
     if rows is None:
         raise ProfileError(f"cannot read data of the type {type(data).__name__}: give {_TAKEN}")
-    return _of_rows(rows[0], names)
+    return _row_columns(rows[0], names)
 
 
-def _of_array(data: Any, family: str, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+def _array_columns(data: Any, family: str, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
     array: Any = attempt(lambda: data.detach().numpy()) if family == "tensor" else data
     fields = None if array is None else array.dtype.names
     if fields:
@@ -81,7 +81,7 @@ def _of_array(data: Any, family: str, names: Sequence[str]) -> Iterable[tuple[An
     return zip(_names(names, array.shape[1]), array.T, strict=True)
 
 
-def _of_rows(rows: list[Any], names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
+def _row_columns(rows: list[Any], names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
     if all(isinstance(row, Mapping) for row in rows):
         keys = dict.fromkeys(key for row in rows for key in row)
         return [(key, [row.get(key) for row in rows]) for key in keys]

@@ -11,7 +11,7 @@ from otel_ml._equality import spellings
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, written_number
-from otel_ml.quality._feature import ProfileError, digest
+from otel_ml.quality._feature import EXACT_SINGLE, SINGLE_PRECISION, ProfileError, digest
 
 if TYPE_CHECKING:
     from otel_ml.quality._feature import Feature
@@ -23,10 +23,6 @@ Rule = Literal[
 
 _NEW_CATEGORIES: Final = 0.001
 """Share of unseen categories above which they are expected and break no rule."""
-_SINGLE_PRECISION: Final = 1e-6
-"""Single precision changes a number by less than this part of it."""
-_EXACT: Final = 2**24
-"""Single precision holds all smaller whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class Column:
     digest_salt: str = field(default="", repr=False, compare=False)
     infinite: bool = False
     """Whether a number may be infinite."""
-    spelled: bool = False
-    """Whether texts and booleans that mean a number are numbers."""
+    text_numbers: bool = False
+    """Whether texts and booleans that mean a number count as numbers."""
     sensitive: bool = False
 
     def __post_init__(self) -> None:
@@ -90,7 +86,7 @@ class Column:
         return None if self.domain is None or self._is_in_domain(plain, self.domain) else "domain"
 
     def _broken_by_number(self, plain: object) -> Rule | None:
-        if self.spelled and isinstance(plain, (str, bool)):
+        if self.text_numbers and isinstance(plain, (str, bool)):
             plain = written_number(plain)
         if isinstance(plain, bool) or not isinstance(plain, (int, float)):
             return "type"
@@ -153,7 +149,7 @@ def _column(feature: Feature) -> Column:
             low=_widened(feature.low, -1),
             high=_widened(feature.high, 1),
             infinite=feature.infinite,
-            spelled=feature.spelled,
+            text_numbers=feature.text_numbers,
             sensitive=feature.sensitive,
         )
     is_closed = feature.expected_unseen < _NEW_CATEGORIES
@@ -181,6 +177,6 @@ class _KnownDigests(Container[str]):
 
 def _widened(bound: float | None, sign: int) -> float | None:
     """Returns the bound of a range that also holds it in single precision."""
-    if bound is None or (bound == int(bound) and abs(bound) <= _EXACT):
+    if bound is None or (bound == int(bound) and abs(bound) <= EXACT_SINGLE):
         return bound
-    return bound + sign * abs(bound) * _SINGLE_PRECISION
+    return bound + sign * abs(bound) * SINGLE_PRECISION

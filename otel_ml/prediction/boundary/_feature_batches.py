@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any
 
-from otel_ml._arrays import COLUMNS, NUMBERS, rows_of
+from otel_ml._arrays import COLUMNS, NUMBERS, slice_rows
 from otel_ml._feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
@@ -286,7 +286,7 @@ def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBa
 def _view(value: Any, rows: int) -> Any:
     """Returns the first values of a column, not copied if it is one of a known library; None if it cannot be read."""
     if kind(value) in COLUMNS:
-        part = attempt(rows_of, value, 0, rows)
+        part = attempt(slice_rows, value, 0, rows)
         if part is not None and attempt(len, part) == rows and (kind(value) != "array" or part.ndim == 1):
             return part
     found = sequence(value, rows)

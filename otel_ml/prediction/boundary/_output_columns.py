@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from otel_ml._arrays import COLUMNS, Distinct, distinct, numbers, rows_of
+from otel_ml._arrays import COLUMNS, Distinct, distinct, numbers, slice_rows
 from otel_ml._kinds import kind, sequence
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._output_rows import (
@@ -77,13 +77,13 @@ def read_columns(
     """
     if how.turns_scores or kind(prediction) not in COLUMNS or not how.is_batch(len(prediction)):
         return None
-    part = rows_of(prediction, start, start + OUTPUT_LIMIT)
+    part = slice_rows(prediction, start, start + OUTPUT_LIMIT)
     if len(part) < MANY:
         return None
     found = OutputColumns(len(part), len(prediction), None, None, {}, None, None)
     if score is not None:
         is_paired = kind(score) in COLUMNS and len(score) == len(prediction)
-        scored = rows_of(score, start, start + OUTPUT_LIMIT) if is_paired else None
+        scored = slice_rows(score, start, start + OUTPUT_LIMIT) if is_paired else None
         found.scores = None if scored is None else _floats(scored, LOWEST_SCORE, HIGHEST_SCORE)
     elif how.task == "binary" and not is_given:
         found.scores = _floats(part, 0.0, 1.0)
