@@ -16,22 +16,22 @@ from otel_ml import _guard, _process, semconv
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
-from otel_ml.ground_truth._account import INVALID, REPEATED, Account, AccountCounts
+from otel_ml.ground_truth._account import INVALID, Account
 from otel_ml.ground_truth._database import StoreDatabase, StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
 from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
-from otel_ml.ground_truth._rows import count_by, halve, read_rows, stored_rows
+from otel_ml.ground_truth._reporter import Reporter
+from otel_ml.ground_truth._rows import halve, read_rows, stored_rows
 from otel_ml.ground_truth._scores import NOTES, evaluate
-from otel_ml.ground_truth._store import Store, TruthWindow, Written
+from otel_ml.ground_truth._store import Store
 from otel_ml.ground_truth._waiting import WaitingLabel, count_waiting, list_waiting
 from otel_ml.ground_truth._warnings import (
     describe_failed,
     describe_models,
     describe_waiting,
-    warn_of_label,
-    warn_of_refusal,
 )
+from otel_ml.ground_truth._windows import TruthWindow, count_predicted, list_labelled, list_models
 from otel_ml.ground_truth._writer import BatchWriter
 
 if TYPE_CHECKING:
@@ -100,11 +100,14 @@ class GroundTruth:
                 raise
             _warn_not_stored(error)
         self._store = Store(self._database)
-        self._counts = AccountCounts()
-        self._evaluator = Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE))
+        self._reporter = Reporter(Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE)))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
-            self._write, size=queue_size, refuse=self._refuse, idle=self._expire, idle_interval=interval
+            self._write,
+            size=queue_size,
+            refuse=self._reporter.report_refused,
+            idle=self._expire,
+            idle_interval=interval,
         )
         _truths.add(self)
         _open_stores[self._arguments] = self
@@ -122,18 +125,18 @@ class GroundTruth:
     @property
     def dropped(self) -> int:
         """Predictions that were not stored; `account` has the reasons."""
-        return self._counts.refused
+        return self._reporter.counts.refused
 
     def account(self) -> Account:
         """Returns what became of the predictions and labels that this process has handed over so far. Never raises."""
         waiting = _guard.call("ground_truth.account", self._count_waiting)
-        return self._counts.account(queued=self._writer.queued, waiting=waiting)
+        return self._reporter.counts.account(queued=self._writer.queued, waiting=waiting)
 
     def log_prediction(self, prediction: LoggedPrediction) -> None:
         """Queues a prediction to be stored. Never blocks, never raises; with a full queue it is dropped and counted."""
         rows = _guard.call("ground_truth.read", read_rows, prediction)
         if rows is None:
-            self._count_refused(INVALID, prediction, 1)
+            self._reporter.report_refused_prediction(INVALID, prediction)
         else:
             self._writer.offer(rows)
 
@@ -215,10 +218,10 @@ class GroundTruth:
             raise ValueError(f"the window ends at {end} before it starts at {start}")
         self.flush(_EXIT_SECONDS)
         window = TruthWindow(first, last, model, version, role, by)
-        pairs = self._store.labelled(window)
+        pairs = list_labelled(self._database, self._store.class_sets, window)
         figures = evaluate(pairs)
         if by == "predicted_at":
-            predicted = self._store.count(window)
+            predicted = count_predicted(self._database, window)
             figures["predicted"] = predicted
             figures["coverage"] = len(pairs) / predicted if predicted else None
         notes = self._notes(figures, model)
@@ -233,7 +236,7 @@ class GroundTruth:
         if waiting:
             examples = list_waiting(self._database, model, 1)
             notes.append(describe_waiting(waiting, examples))
-        return notes + describe_failed(self._counts.failed)
+        return notes + describe_failed(self._reporter.counts.failed)
 
     def waiting(self, *, model: str | None = None, limit: int = 100) -> list[WaitingLabel]:
         """Lists labels that wait for their prediction, the oldest first, and why they wait.
@@ -254,7 +257,7 @@ class GroundTruth:
         Raises:
             StoreError: The store cannot be read.
         """
-        return self._store.models()
+        return list_models(self._database)
 
     def drain_first(self, drain: Callable[[float], object]) -> None:
         """Registers a function that hands over predictions still on their way here; `flush` and `close` call it first.
@@ -292,7 +295,7 @@ class GroundTruth:
             if read.reason is None:
                 plain[place] = read.label
             else:
-                self._report(read)
+                self._reporter.report_label(read)
         if not plain:
             return states
         try:
@@ -301,31 +304,12 @@ class GroundTruth:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
             for label in plain.values():
-                self._report(LabelOutcome("failed", label, reason=STORE_ERROR))
+                self._reporter.report_label(LabelOutcome("failed", label, reason=STORE_ERROR))
             return states
         for place, outcome in zip(plain, found, strict=True):
             states[place] = outcome.state
-            self._report(outcome)
+            self._reporter.report_label(outcome)
         return states
-
-    def _report(self, outcome: LabelOutcome) -> None:
-        """Counts what became of a label, and logs what the caller could not find out otherwise."""
-        warn_of_label(outcome)
-        if not outcome.settled:
-            self._counts.count_label(outcome.state, outcome.reason)
-        for one in outcome.settled:
-            self._counts.count_label(one.state, one.reason)
-        self._evaluator.count(outcome)
-
-    def _refuse(self, reason: str, refused: Sequence[LoggedRows]) -> None:
-        """Counts predictions that are not stored, and logs it once."""
-        for rows in refused:
-            self._count_refused(reason, next(rows.predictions()), len(rows))
-
-    def _count_refused(self, reason: str, prediction: LoggedPrediction, times: int) -> None:
-        self._counts.count_refused(reason, times)
-        warn_of_refusal(reason, prediction)
-        self._evaluator.count_refused(prediction, reason, times)
 
     def _write(self, batch: Sequence[LoggedRows]) -> Sequence[LoggedRows]:
         """Stores a batch; returns what is left while the store is unreachable."""
@@ -338,23 +322,12 @@ class GroundTruth:
                 return batch
             halves = halve(batch)
             if len(halves) < 2:
-                self._refuse(STORE_ERROR, batch)
+                self._reporter.report_refused(STORE_ERROR, batch)
                 return []
             # one row that the database refuses must not take the others with it
             return [rows for half in halves for rows in self._write(half)]
-        self._report_written(written)
+        self._reporter.report_written(written)
         return []
-
-    def _report_written(self, written: Written) -> None:
-        self._counts.count_stored(len(written.stored))
-        for row, times in count_by(written.repeated, "model", "version", "role"):
-            self._count_refused(REPEATED, row, times)
-        self._evaluator.expect(row for row, _ in count_by(written.stored, "model", "version", "role", "predicted"))
-        for outcome in written.outcomes:
-            if outcome.state == "waiting":  # it was counted when it came
-                warn_of_label(outcome)
-            else:
-                self._report(outcome)
 
     def _count_waiting(self) -> dict[str, int] | None:
         try:
@@ -365,19 +338,12 @@ class GroundTruth:
     def _expire(self) -> None:
         if self._ttl is None:
             return
-        gone = self._store.expire(self._clock() - self._ttl)
-        self._counts.count_expired(*gone)
-        if gone.labels:
-            self._evaluator.count_expired(gone.labels)
-            _guard.warn_once(
-                "ground_truth.expired",
-                "otel-ml: labels expired before their prediction came: check that they have the ids of predictions",
-            )
+        self._reporter.report_expired(self._store.expire(self._clock() - self._ttl))
 
     def _reset_after_fork(self) -> None:
         self._database.forget_connections()
         self._writer.reset_after_fork()
-        self._counts = AccountCounts()
+        self._reporter.reset_after_fork()
 
 
 def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | None, read_only: bool) -> GroundTruth:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth._rows import COLUMNS, INSERTED, PREDICTED_AT, Row, StoredRows, from_row
+from otel_ml.ground_truth._tables import LABEL_COLUMNS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-_CLASS_SETS_KEPT: Final = 256
-_LABEL: Final = ("label", "number", "labeled_at")
 
 
 class Written(NamedTuple):
@@ -39,49 +36,35 @@ class Expired(NamedTuple):
     """That waited for their prediction."""
 
 
-class TruthWindow(NamedTuple):
-    """Predictions of a model with ``start <= moment < end``."""
-
-    start: float
-    end: float
-    model: str
-    version: str | None
-    """None for all of them."""
-    role: str | None
-    """None for all of them."""
-    by: str
-    """The column with the moment."""
-
-
 class Store:
     """Predictions and the labels that came before their prediction."""
 
     def __init__(self, database: StoreDatabase) -> None:
         self._database = database
-        self._class_sets: dict[str, tuple[str, ...]] = {}
+        self.class_sets = ClassSets(database)
 
     def write(self, given: Sequence[StoredRows]) -> Written:
         """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
         with self._database.writing() as connection:
-            siblings = self._labels(connection, {row[0] for rows in given for row in rows.rows})
-            fresh, repeated = _split(given, siblings)
+            known = self._labels(connection, {row[0] for rows in given for row in rows.rows})
+            fresh, repeated = _split(given, known)
             new = [row for rows in fresh for row in rows.rows]
             outcomes: list[LabelOutcome] = []
             if new:
                 self._database.insert_rows(connection, self._database.tables.predictions, INSERTED, new)
-                outcomes += self._store_around(connection, fresh, siblings)
+                outcomes += self._store_around(connection, fresh, known)
             self._count_repeated(connection, [Key(*row[:4]) for row in repeated])
         for rows in fresh:
             if rows.class_key is not None and rows.class_names is not None:
-                self._remember(rows.class_key, rows.class_names)
+                self.class_sets.remember(rows.class_key, rows.class_names)
         return Written(new, repeated, outcomes)
 
     def _store_around(
-        self, connection: sa.Connection, fresh: Sequence[StoredRows], siblings: Mapping[Key, StoredLabel | None]
+        self, connection: sa.Connection, fresh: Sequence[StoredRows], known: Mapping[Key, StoredLabel | None]
     ) -> Iterable[LabelOutcome]:
         """Stores classes and further ids of new predictions, and joins the labels that came before them."""
         tables = self._database.tables
-        sets = {rows.class_key: rows.class_names for rows in fresh if rows.class_key not in self._class_sets}
+        sets = {rows.class_key: rows.class_names for rows in fresh if rows.class_key not in self.class_sets}
         sets.pop(None, None)
         self._put(connection, tables.classes, [{"id": key, "names": names} for key, names in sets.items()])
         aliases = {
@@ -91,16 +74,16 @@ class Store:
         }
         values = [{**key._asdict(), "leads_to": to, "predicted_at": moment} for (key, to), moment in aliases.items()]
         self._put(connection, tables.aliases, values)
-        labelled = [label for label in siblings.values() if label is not None]
+        labelled = [label for label in known.values() if label is not None]
         if not labelled and not self._is_any_waiting(connection):
             return ()
         new = {Key(*row[:4]) for rows in fresh for row in rows.rows}
         waiting = self._waiting(connection, {key.id for key in new} | {alias.key.id for alias in aliases})
-        labels = _Early(waiting, _inherited(new, labelled))
+        labels = _EarlyLabels(waiting, _inherited(new, labelled))
         return self._join_early(connection, labels, new, aliases) if any(labels) else ()
 
     def _join_early(
-        self, connection: sa.Connection, labels: _Early, new: Collection[Key], aliases: Collection[Alias]
+        self, connection: sa.Connection, labels: _EarlyLabels, new: Collection[Key], aliases: Collection[Alias]
     ) -> Iterable[LabelOutcome]:
         """Joins labels that came before their prediction; those that still have none go on waiting."""
         ordered = sorted([*labels.waiting, *labels.inherited], key=lambda label: label.labeled_at)
@@ -137,40 +120,6 @@ class Store:
                 self._keep_waiting(connection, new)
         return outcomes
 
-    def labelled(self, window: TruthWindow) -> list[tuple[LoggedPrediction, StoredLabel]]:
-        """Returns the labelled predictions of a window, with the classes that their models declared."""
-        table, end = self._database.tables.predictions, len(COLUMNS) + len(_LABEL)
-        columns = [table.c[name] for name in (*COLUMNS, *_LABEL, *(("classes",) if "classes" in table.c else ()))]
-        query = self._database.sa.select(*columns).where(table.c.label.is_not(None)).order_by(table.c[window.by])
-        with self._database.reading() as connection:
-            rows = connection.execute(self._windowed(query, window)).all()
-            sets = {key: self._declared(connection, key) for key in {row[end] for row in rows if len(row) > end}}
-        return [
-            (
-                from_row(row, sets.get(row[end]) if sets else None),
-                StoredLabel(row[0], *row[len(COLUMNS) : end]),
-            )
-            for row in rows
-        ]
-
-    def count(self, window: TruthWindow) -> int:
-        """Predictions made in the window, labelled or not, also those under a key that was known already."""
-        table, sa = self._database.tables.predictions, self._database.sa
-        total = sa.func.count()
-        if "repeated" in table.c:
-            total += sa.func.coalesce(sa.func.sum(table.c.repeated), 0)
-        with self._database.reading() as connection:
-            query = self._windowed(sa.select(total).select_from(table), window)
-            return int(connection.execute(query).scalar_one())
-
-    def models(self) -> list[tuple[str, str, str]]:
-        """Name, version and role of every model that has predictions, in order."""
-        table = self._database.tables.predictions
-        identity = (table.c.model, table.c.version, table.c.role)
-        query = self._database.sa.select(*identity).distinct().order_by(*identity)
-        with self._database.reading() as connection:
-            return [(row.model, row.version, row.role) for row in connection.execute(query)]
-
     def expire(self, before: float) -> Expired:
         """Deletes predictions and waiting labels older than a moment; returns how many of them had no counterpart."""
         tables = self._database.tables
@@ -188,15 +137,15 @@ class Store:
     def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[Key, StoredLabel | None]:
         """Returns the keys of the predictions under these ids, and their labels."""
         table = self._database.tables.predictions
-        rows = self._database.find(connection, table, (*Key._fields, *_LABEL), ids)
+        rows = self._database.find(connection, table, (*Key._fields, *LABEL_COLUMNS), ids)
         return {(key := Key(*row[:4])): _label(key, row[4:]) for row in rows}
 
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
         """Returns the predictions under these ids, with the classes that their models declared."""
         table, known = self._database.tables.predictions, []
-        for row in self._database.find(connection, table, (*INSERTED, *_LABEL), ids):
+        for row in self._database.find(connection, table, (*INSERTED, *LABEL_COLUMNS), ids):
             classes, *label = row[len(COLUMNS) :]
-            prediction = from_row(row, self._declared(connection, classes))
+            prediction = from_row(row, self.class_sets.find(connection, classes))
             key = key_of(prediction)
             known.append(KnownPrediction(key, prediction, _label(key, label)))
         return known
@@ -214,24 +163,6 @@ class Store:
         """Whether any label waits; mostly none does, and then no prediction has to be looked up."""
         query = self._database.sa.select(self._database.tables.waiting.c.id).limit(1)
         return connection.execute(query).first() is not None
-
-    def _declared(self, connection: sa.Connection, key: str | None) -> tuple[str, ...] | None:
-        """Returns the declared classes stored under a key."""
-        if key is None:
-            return None
-        if key not in self._class_sets:
-            rows = self._database.find(connection, self._database.tables.classes, ("names",), [key])
-            if not rows:
-                return None
-            self._remember(key, rows[0][0])
-        return self._class_sets[key]
-
-    def _remember(self, key: str, names: str) -> None:
-        """Keeps a set of classes that the store has."""
-        if key not in self._class_sets:
-            if len(self._class_sets) >= _CLASS_SETS_KEPT:
-                self._class_sets.clear()
-            self._class_sets[key] = tuple(json.loads(names))
 
     def _put(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         """Inserts new rows; a row with a known key stays as it is."""
@@ -275,16 +206,8 @@ class Store:
         table, named = self._database.tables.predictions, self._database.sa.bindparam
         return [table.c[name] == named(f"of_{name}") for name in Key._fields]
 
-    def _windowed(self, query: Any, window: TruthWindow) -> Any:
-        table = self._database.tables.predictions
-        moment = table.c[window.by]
-        query = query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
-        for column, wanted in ((table.c.version, window.version), (table.c.role, window.role)):
-            query = query if wanted is None else query.where(column == wanted)
-        return query
 
-
-class _Early(NamedTuple):
+class _EarlyLabels(NamedTuple):
     """Labels that came before their prediction."""
 
     waiting: list[StoredLabel]
@@ -326,7 +249,7 @@ def _of_new(outcome: LabelOutcome, new: Collection[Key]) -> LabelOutcome:
 
 
 def _label(key: Key, columns: Sequence[Any]) -> StoredLabel | None:
-    """Reads the label of a prediction from its `_LABEL` columns."""
+    """Reads the label of a prediction from its `LABEL_COLUMNS` columns."""
     return None if columns[0] is None else StoredLabel._make([key.id, *columns, key.model])
 
 

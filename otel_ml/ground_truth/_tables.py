@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+LABEL_COLUMNS = ("label", "number", "labeled_at")
+"""Columns of a prediction's label."""
 PREDICTIONS = "otel_ml_predictions"
 LATER = frozenset({"classes", "repeated"})
 """Columns that the predictions of an earlier version do not have."""

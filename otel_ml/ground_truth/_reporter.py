@@ -1,0 +1,72 @@
+"""Reports what became of predictions and labels: in the account, in metrics and events, and in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from otel_ml import _guard
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
+from otel_ml.ground_truth._account import REPEATED, AccountCounts
+from otel_ml.ground_truth._evaluator import Evaluator
+from otel_ml.ground_truth._records import LabelOutcome
+from otel_ml.ground_truth._rows import count_by
+from otel_ml.ground_truth._store import Expired, Written
+from otel_ml.ground_truth._warnings import warn_of_label, warn_of_refusal
+
+
+class Reporter:
+    """Counts and logs what became of the predictions and labels of one process.
+
+    Args:
+        evaluator: Emits metrics and events.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.counts = AccountCounts()
+        self._evaluator = evaluator
+
+    def report_label(self, outcome: LabelOutcome) -> None:
+        """Counts what became of a label, and logs what the caller could not find out otherwise."""
+        warn_of_label(outcome)
+        if not outcome.settled:
+            self.counts.count_label(outcome.state, outcome.reason)
+        for one in outcome.settled:
+            self.counts.count_label(one.state, one.reason)
+        self._evaluator.count(outcome)
+
+    def report_refused(self, reason: str, refused: Sequence[LoggedRows]) -> None:
+        """Counts rows that are not stored, and logs it once."""
+        for rows in refused:
+            self.report_refused_prediction(reason, next(rows.predictions()), len(rows))
+
+    def report_refused_prediction(self, reason: str, prediction: LoggedPrediction, times: int = 1) -> None:
+        """Counts predictions like this one that are not stored, and logs it once."""
+        self.counts.count_refused(reason, times)
+        warn_of_refusal(reason, prediction)
+        self._evaluator.count_refused(prediction, reason, times)
+
+    def report_written(self, written: Written) -> None:
+        """Counts the predictions of a batch, and the labels that came before them."""
+        self.counts.count_stored(len(written.stored))
+        for row, times in count_by(written.repeated, "model", "version", "role"):
+            self.report_refused_prediction(REPEATED, row, times)
+        self._evaluator.expect(row for row, _ in count_by(written.stored, "model", "version", "role", "predicted"))
+        for outcome in written.outcomes:
+            if outcome.state == "waiting":  # it was counted when it came
+                warn_of_label(outcome)
+            else:
+                self.report_label(outcome)
+
+    def report_expired(self, expired: Expired) -> None:
+        """Counts predictions and labels that were deleted because of their age."""
+        self.counts.count_expired(*expired)
+        if expired.labels:
+            self._evaluator.count_expired(expired.labels)
+            _guard.warn_once(
+                "ground_truth.expired",
+                "otel-ml: labels expired before their prediction came: check that they have the ids of predictions",
+            )
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, and all counts start at 0."""
+        self.counts = AccountCounts()
