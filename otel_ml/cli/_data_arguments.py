@@ -18,7 +18,7 @@ _FIT: Final = (
     ("--categorical", "columns of numbers that are categories"),
     ("--numeric", "columns that are numbers although they have few values, look like an identifier or hold text"),
     ("--keep", "columns to monitor although they look like an identifier or free text"),
-    ("--periodic", "columns that follow the clock, such as the hour: no window of them is like training"),
+    ("--periodic", "columns that follow the clock, such as the hour: they never drift"),
     ("--sensitive", "columns whose values never leave the process"),
 )
 

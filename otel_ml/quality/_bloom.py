@@ -1,4 +1,4 @@
-"""A set of many digests in one byte for each: it never forgets one, and takes about 2 in 100 others for members."""
+"""A Bloom filter: a set of digests with one byte for each, no false negatives, and about 2 % false positives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOW: Final = 0xFFFFFFFF
 
 
 class BloomFilter:
-    """Answers whether a digest of 16 hexadecimal digits was put in. Looking one up needs no numpy."""
+    """A set of digests of 16 hexadecimal digits. Looking one up needs no numpy."""
 
     __slots__ = ("_bits",)
 
@@ -23,7 +23,7 @@ class BloomFilter:
 
     @classmethod
     def build(cls, digests: Iterable[str]) -> BloomFilter:
-        """Puts digests in; needs numpy."""
+        """Returns a filter with these digests; needs numpy."""
         import numpy as np
 
         hashes: Any = np.fromiter((int(digest, 16) for digest in digests), dtype=np.uint64)

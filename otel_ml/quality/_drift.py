@@ -30,7 +30,7 @@ from otel_ml.quality.comparison import (
 from otel_ml.quality.files import NumberCells, TextCells
 
 _UNSEEN_KEPT: Final = 2_000
-"""Unseen categories that are counted one by one; beyond twice as many the rarest are forgotten."""
+"""Unseen categories kept by name: beyond twice as many, the rarest are dropped."""
 _KINDS: Final = {str: "text", bytes: "text", bool: "boolean", float: "infinite", int: "number"}
 
 
@@ -88,7 +88,7 @@ class DriftScan:
                     _count(slot, take_rows(values, places, rows), len(places), cells)
 
     def find_columns(self, names: Sequence[str]) -> list[str]:
-        """Returns those of the names that are features, in any spelling."""
+        """Returns the names that mean a feature, in any spelling."""
         renamed = self._names.plan(tuple(names)).names
         wanted = {slot.name for slot in self._layout.slots}
         return [name for name in names if renamed.get(name, name) in wanted]
@@ -154,7 +154,7 @@ def _count(slot: Slot, values: Any, rows: int, cells: Cells) -> None:
 
 
 def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
-    """Counts the texts in a column that the reference does not have."""
+    """Returns how often each text occurs that the reference does not have."""
     feature = slot.feature
     if feature is None:
         return Counter()

@@ -18,7 +18,7 @@ from otel_ml.quality._schema import Schema
 _CUT: Final = "__truncated__"
 """Key of a row from which features were left out."""
 _ROWS_AS_COLUMNS: Final = 128
-"""From this number on, rows of the same names cost less as columns: half of it at 256."""
+"""From this number on, rows with the same names cost less as columns: half as much at 256."""
 
 
 class FeatureMonitor:

@@ -1,4 +1,4 @@
-"""The columns of a data set by name, whatever holds them: as a model names the values that it is given."""
+"""Reads the columns of a data set of any kind, under the names that they have in a prediction."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class NamedColumns:
         found = [attempt(len, values) for values in self.columns.values()]
         lengths = {length for length in found if length is not None}
         if None in found:
-            raise ProfileError(f"the values of a column are a sequence: give {_TAKEN}")
+            raise ProfileError(f"the values of a column must be a sequence: give {_TAKEN}")
         if len(lengths) > 1:
             raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
         self.rows = lengths.pop() if lengths else 0
 
     def name(self, given: Any) -> str:
-        """Returns the name of the column that the user means; raises a ProfileError that lists them for another one."""
+        """Returns the name of the column that the user means; raises a ProfileError if there is none."""
         name = attempt(self._names.get, given) or (given if isinstance(given, str) else feature_name(given, 0, ()))
         if name not in self.columns:
             raise ProfileError(f"no column {name!r}; there are {', '.join(self.columns) or 'none'}")
         return name
 
     def names(self, given: Iterable[Any]) -> frozenset[str]:
-        """Returns the names of several columns; a single one may stand by itself."""
+        """Returns the names of several columns; a text is the name of one."""
         return frozenset(map(self.name, (given,) if isinstance(given, str) else given))
 
 
@@ -77,7 +77,7 @@ def _array_columns(data: Any, family: str, names: Sequence[str]) -> Iterable[tup
     if fields:
         return [(name, array[name]) for name in fields]
     if array is None or array.ndim != 2:
-        raise ProfileError(f"an array has rows and columns: give {_TAKEN}")
+        raise ProfileError(f"an array must have two dimensions, rows and columns: give {_TAKEN}")
     return zip(_names(names, array.shape[1]), array.T, strict=True)
 
 
@@ -88,7 +88,7 @@ def _row_columns(rows: list[Any], names: Sequence[str]) -> Iterable[tuple[Any, A
     listed = [sequence(row, 1 << 20) for row in rows]
     widths = {None if found is None else found[1] for found in listed}
     if len(widths) != 1 or None in widths:
-        raise ProfileError(f"the rows are neither mappings nor equally long: give {_TAKEN}")
+        raise ProfileError(f"rows must be mappings, or sequences of equal length: give {_TAKEN}")
     values = [found[0] for found in listed if found is not None]
     columns = [list(column) for column in zip(*values, strict=True)]
     return zip(_names(names, len(columns)), columns, strict=True)

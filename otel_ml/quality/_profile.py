@@ -83,19 +83,18 @@ class ReferenceProfile:
             label: Column with the true value; never a feature.
             categorical: Columns to treat as categories although they hold numbers.
             numeric: Columns to treat as numbers although they have few distinct values, look like an identifier, or
-                hold texts; what is no number counts as invalid.
+                hold texts; values that are not numbers count as invalid.
             keep: Columns to monitor although they look like an identifier or free text.
-            periodic: Columns that follow the clock, such as the hour: no window of them is like training.
+            periodic: Columns that follow the clock, such as the hour: they differ in every window and never drift.
             sensitive: Columns whose bin labels are opaque and whose values never leave the process.
             bins: Number of quantile bins, or a mapping of column to a number or to inner edges.
             importance: Weight of each column, a mapping or a Series; the 32 heaviest are kept.
 
         Raises:
-            ProfileError: A named column does not exist, what is said about one contradicts itself, the columns differ
-                in length, or nothing can be monitored.
+            ProfileError: A named column does not exist, the options of a column contradict each other, the columns
+                differ in length, or nothing can be monitored.
             ImportError: numpy is not installed, or cannot be imported.
         """
-        from otel_ml.quality._fit import fit_output
         from otel_ml.quality._named_columns import NamedColumns
         from otel_ml.quality._overrides import Overrides, read_importance
 
@@ -113,12 +112,7 @@ class ReferenceProfile:
         columns = tuple(name for name in data.columns if name not in roles)
         weights = {} if importance is None else read_importance(data, importance)
         features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
-        output = None
-        if roles[0] is not None:
-            try:
-                output = fit_output(data.columns[roles[0]], sensitive=roles[0] in overrides.sensitive)
-            except ProfileError as reason:
-                raise ProfileError(f"score column {roles[0]!r} cannot be binned: {reason}") from None
+        output = None if roles[0] is None else _fit_score(data, roles[0], overrides)
         if not features and output is None:
             raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
         profile = cls(tuple(features), output, data.rows, overrides.sensitive, skipped, columns)
@@ -135,7 +129,7 @@ class ReferenceProfile:
             yield f"values without a bin count as invalid: {counts}"
 
     def __repr__(self) -> str:
-        """A table: each feature with its kind, its bins and its share of missing values, and what was skipped."""
+        """Returns a table: each feature with its kind, bins and share of missing values, and the skipped columns."""
         features = self.all_features()
         width = max(map(len, ("feature", *(feature.name for feature in features), *self.skipped)))
         lines = [f"ReferenceProfile {self.id} of {self.rows:,} rows"]
@@ -241,7 +235,7 @@ class ReferenceProfile:
     def _is_intact(self, content: Mapping[str, Any]) -> bool:
         names = [feature.name for feature in self.all_features()]
         if len(set(names)) < len(names):
-            raise ValueError("a feature is there twice")
+            raise ValueError("two features have the same name")
         has_checksum = content["format_version"] > 1
         is_same = not has_checksum or _hash(self._content(), 8) == content.get("checksum")
         return is_same and self.id == content.get("id")
@@ -265,7 +259,7 @@ def _reasons(skipped: Mapping[str, str]) -> str:
 def _fit_features(
     data: NamedColumns, names: Sequence[str], overrides: Overrides
 ) -> tuple[list[Feature], dict[str, str]]:
-    """Returns the features, and the reason of each column that is none."""
+    """Returns the features, and by name the reason why a column is not monitored."""
     from otel_ml.quality._column_values import RefusedError
     from otel_ml.quality._fit import FEATURES, fit_feature
 
@@ -280,6 +274,15 @@ def _fit_features(
         except RefusedError as reason:
             skipped[name] = str(reason)
     return features, skipped
+
+
+def _fit_score(data: NamedColumns, name: str, overrides: Overrides) -> Feature:
+    from otel_ml.quality._fit import fit_output
+
+    try:
+        return fit_output(data.columns[name], sensitive=name in overrides.sensitive)
+    except ProfileError as reason:
+        raise ProfileError(f"score column {name!r} cannot be binned: {reason}") from None
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:

@@ -256,7 +256,7 @@ def test_the_output_is_binned_by_its_kind(values, kind, bins):
     [
         ({"a": [1, 2]}, {"label": "y"}, "no column 'y'; there are a"),
         ({"a": [1, 2], "b": [1]}, {}, "differ in length: 1, 2"),
-        ({"a": 1}, {}, "the values of a column are a sequence"),
+        ({"a": 1}, {}, "the values of a column must be a sequence"),
         ({}, {}, "no column can be monitored"),
         ({"a": [None]}, {}, "no column can be monitored: a: it has no values"),
         ({"a": [1, 2], "s": [None, None]}, {"score": "s"}, "score column 's' cannot be binned"),
