@@ -1,6 +1,8 @@
-"""The table of features: verdict, distance, and the shares of what is wrong, now and in training."""
+"""The table of features: verdict, distance, and the share of each finding, now and in training."""
 
 from __future__ import annotations
+
+from string import ascii_uppercase
 
 from panels import CHOSEN, Json, Panel, newest
 
@@ -11,11 +13,13 @@ TOO_FEW, OK = -1, 0
 
 
 def chosen(series: str, finding: str = "") -> str:
+    """Selects the series of the models that the variables name, of all findings or of one."""
     more = f', ml_feature_finding="{finding}"' if finding else ""
     return f"{series}{{{CHOSEN}{more}}}"
 
 
 def greatest(series: str, finding: str = "") -> str:
+    """The greatest value of each feature over services, environments, roles and profiles."""
     return f"max {BY_FEATURE} ({chosen(series, finding)})"
 
 
@@ -45,6 +49,7 @@ PERCENT = ("Missing", "Missing in training", "Invalid", "Unseen", "Unseen expect
 
 
 def mappings() -> list[Json]:
+    """Texts and colours for the numbers of the verdict."""
     texts = {TOO_FEW: ("too few", "text"), OK: ("ok", "green")}
     texts |= {code: (finding.replace("_", " "), "red") for code, finding in enumerate(FINDINGS, 1)}
     options = {str(code): {"text": text, "color": colour} for code, (text, colour) in texts.items()}
@@ -52,6 +57,7 @@ def mappings() -> list[Json]:
 
 
 def properties(column: str, values: Json) -> Json:
+    """Sets display properties of one column."""
     return {
         "matcher": {"id": "byName", "options": column},
         "properties": [{"id": key, "value": value} for key, value in values.items()],
@@ -60,7 +66,7 @@ def properties(column: str, values: Json) -> Json:
 
 FEATURES = Panel(
     "Features",
-    "The verdict on each feature, the most severe first, and the figures behind it: now, and as training lets expect. "
+    "The verdict on each feature, the most severe first, and the figures behind it: now, and as expected. "
     "Without values there is no PSI.",
     [newest(expr) for expr in COLUMNS.values()],
     kind="table",
@@ -81,7 +87,7 @@ FEATURES = Panel(
                     "ml_feature_name": "Feature",
                     "ml_model_name": "Model",
                     "ml_model_version": "Version",
-                    **{f"Value #{letter}": name for letter, name in zip("ABCDEFGHIJ", COLUMNS, strict=True)},
+                    **{f"Value #{letter}": name for letter, name in zip(ascii_uppercase, COLUMNS, strict=False)},
                 },
             },
         },

@@ -22,31 +22,31 @@ LEAST_VALUES = 300
 SHARE_LIMIT = 0.01
 ABSENT_SHARE = 0.99
 KEPT = "30m"
-"""The reference of a process that has ended stays so long: a nightly job alerts too, and not for ever."""
+"""How long the reference of an ended process stays, so that a nightly job alerts too."""
 NULL_Z = 3.09
 """Standard normal quantile of 0.999."""
 
 
 def merged(source: str) -> str:
-    """Gives the bin of unseen categories the name of the bin of other ones; `raw` keeps the two series apart."""
+    """Renames the bin of unseen categories to that of other ones; the label `raw` keeps the two series apart."""
     raw = f'label_replace({source}, "raw", "$1", "ml_feature_bin", "(.*)")'
     return f'label_replace(\n  {raw},\n  "ml_feature_bin", "__other__", "ml_feature_bin", "__unseen__")'
 
 
-def found(finding: str, expr: str) -> str:
-    """Marks a vector with the finding that it is about."""
+def marked(finding: str, expr: str) -> str:
+    """Labels a vector with its finding."""
     return f'label_replace({expr}, "ml_feature_finding", "{finding}", "", "")'
 
 
-def last(series: str) -> str:
-    """The newest value, also of a process that has ended."""
+def newest(series: str) -> str:
+    """The newest value of a series, also of a process that has ended."""
     return f"last_over_time({series}[{KEPT}])"
 
 
 def reference() -> list[Rule]:
     """The training reference, once for all windows."""
     share, size, expected = (
-        last(f"ml_feature_{name}") for name in ("reference_share_ratio", "reference_size", "expected_share_ratio")
+        newest(f"ml_feature_{name}") for name in ("reference_share_ratio", "reference_size", "expected_share_ratio")
     )
     return [
         Rule(
@@ -141,7 +141,7 @@ def counts(window: str) -> list[Rule]:
     return [
         Rule(
             series,
-            "\nor ".join(found(name, f"sum by ({COLUMN}) ({source})") for name, source in sources.items()),
+            "\nor ".join(marked(name, f"sum by ({COLUMN}) ({source})") for name, source in sources.items()),
             "Missing values and violations carry no profile; those of an absent column are missing too.",
         ),
         Rule(
@@ -181,7 +181,7 @@ def verdict(window: str) -> list[Rule]:
     absent = f"feature:ml_feature_absent:{window}"
     share, noise = f"feature:ml_feature_share:{window}", f"feature:ml_feature_share_noise:{window}"
     psi, psi_noise_ = f"feature:ml_feature_psi:{window}", f"feature:ml_feature_psi_noise:{window}"
-    periodic = last('ml_feature_reference_size{ml_feature_periodic="true"}')
+    periodic = newest('ml_feature_reference_size{ml_feature_periodic="true"}')
     missing = f'abs({share}{{ml_feature_finding="missing"}} - {EXPECTED})'
     excess = f'({share}{{ml_feature_finding!="missing"}} - {EXPECTED})'
     drifted = (
@@ -200,11 +200,11 @@ def verdict(window: str) -> list[Rule]:
         ),
         Rule(
             f"{VERDICT}:{window}",
-            f"{found('absent', absent)}\n"
+            f"{marked('absent', absent)}\n"
             f"or ({missing} > bool {SHARE_LIMIT}) * ({missing} > bool {noise})\n"
             f"  * on ({FEATURE}) group_left () (1 - {absent})\n"
             f"or ({excess} > bool {SHARE_LIMIT}) * ({excess} > bool {noise})\n"
-            f"or {found('drifted', drifted)}",
+            f"or {marked('drifted', drifted)}",
             "A column that is absent is not missing too. A feature that follows the clock does not drift in a window.",
         ),
     ]
@@ -218,24 +218,24 @@ def drift(window: str, interval: str = "") -> Group:
     )
 
 
-def latest(series: str, matchers: str, count: str) -> str:
+def hour_or_day(series: str, matchers: str, count: str) -> str:
     """The figure of the last hour if that has enough values, else that of the last day."""
     enough = f"on ({FEATURE}) feature:ml_feature_{count}:increase{FAST} >= {LEAST_VALUES}"
     return f"{series}:{FAST}{matchers} and {enough}\nor {series}:{SLOW}{matchers} unless {enough}"
 
 
 def current() -> Group:
-    """What the alerts read."""
+    """The verdict and the figures that the alerts read."""
     of_rows, of_values = '{ml_feature_finding!="drifted"}', '{ml_feature_finding="drifted"}'
     return Group(
         "otel-ml-verdict",
         [
             Rule(
                 CURRENT,
-                f"{latest(VERDICT, of_rows, 'rows')}\nor {latest(VERDICT, of_values, 'values')}",
+                f"{hour_or_day(VERDICT, of_rows, 'rows')}\nor {hour_or_day(VERDICT, of_values, 'values')}",
                 "With little traffic the last day replaces the last hour.",
             ),
-            Rule("feature:ml_feature_share:current", latest("feature:ml_feature_share", "", "rows")),
-            Rule("feature:ml_feature_psi:current", latest("feature:ml_feature_psi", "", "values")),
+            Rule("feature:ml_feature_share:current", hour_or_day("feature:ml_feature_share", "", "rows")),
+            Rule("feature:ml_feature_psi:current", hour_or_day("feature:ml_feature_psi", "", "values")),
         ],
     )

@@ -92,7 +92,7 @@ class Feature:
     def shares(self) -> tuple[float, ...]:
         """Share of each bin, smoothed so that none is 0: ``(r + 0.5) / (m + 0.5 B)``.
 
-        The last bin of a category, unseen, has the share to expect of new categories by Good and Turing: that of the
+        The last bin of a category, unseen, has the Good-Turing estimate of the share of new categories: that of the
         categories seen once, ``n1 / m``. The bin of the other rare ones gives it up.
         """
         total = self.size + 0.5 * len(self.counts)
