@@ -187,7 +187,7 @@ def test_any_counts_are_judged_alike(tmp_path):
 
 
 def test_two_profiles_of_one_version_are_judged_by_the_rows_of_both(tmp_path):
-    """During a rollout missing values carry no profile: the share of both is held against what each lets expect."""
+    """During a rollout missing values carry no profile: both profiles are judged by the missing share of all rows."""
     old = Case("f", replace(NUMBER, expected={"missing": 0.3}), CLEAN, missing=300)
     new = Case("f", replace(NUMBER, expected={"missing": 0.1}), CLEAN, labels={"ml_profile_id": "q"})
     both = replace(old, bins=tuple(2 * count for count in CLEAN))
@@ -210,7 +210,7 @@ def test_two_profiles_of_one_version_are_judged_by_the_rows_of_both(tmp_path):
 
 @pytest.mark.parametrize("change", [{"missing": 101}, {"bins": (101,) + (100,) * 9}, {"out_of_range": 1}])
 def test_the_comparison_notices_one_value(tmp_path, change):
-    """One value more on one side is told."""
+    """The comparison notices one value more on one side."""
     case = Case("f", NUMBER, CLEAN, missing=100)
     wanted = promtool.expected({**case.identity(), "ml_profile_id": "p"}, *replace(case, **change).judge())
     assert "FAILED" in promtool.check(tmp_path, case.series(), wanted)

@@ -1,4 +1,4 @@
-"""CSV is text: what a cell means is said by the profile, or by the whole column.
+"""CSV is text: the profile, or the whole column, decides what a cell means.
 
 Sources: apache/arrow#46223, apache/arrow#35807, apache/arrow#46853, frictionlessdata/frictionless-py#1232,
 pandas-dev/pandas#55032, pola-rs/polars#27654, opendp/dpcreator#433, JuliaData/DataFrames.jl#291, evidentlyai/evidently#329.
@@ -73,7 +73,7 @@ def counted(drift: FeatureDrift) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_row_lands_in_the_same_bins_from_any_file(tmp_path: Path, name: str) -> None:
-    """Frame, parquet, CSV, Feather and JSON lines give the same counts, and a column is calm against itself."""
+    """Frame, parquet, CSV, Feather and JSON lines give the same counts, and a column has no finding against itself."""
     frame = pd.DataFrame({name: COLUMNS[name]})
     profile = ReferenceProfile.fit(frame)
     expected = counted(profile.compare(frame).features[0])
@@ -85,7 +85,7 @@ def test_a_row_lands_in_the_same_bins_from_any_file(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_profile_of_a_csv_file_fits_the_frame(tmp_path: Path, name: str) -> None:
-    """The other way round: a profile made of the CSV file finds nothing in the frame or in the parquet file."""
+    """Conversely, a profile of the CSV file finds nothing in the frame or in the parquet file."""
     frame = pd.DataFrame({name: COLUMNS[name]})
     files = DataFiles([write(frame, tmp_path / "data.csv")])
     profile = ReferenceProfile.fit(read_training(files, files.names).columns)
@@ -110,7 +110,7 @@ def lines(path: Path, cells: Iterable[object]) -> Path:
     ids=["text after empty cells", "fractions after whole numbers", "one text after numbers"],
 )
 def test_late_cells_count_as_much_as_early_ones(tmp_path: Path, late: list[str], kinds: set[type]) -> None:
-    """A file of several blocks is read as a small one: no cell decides about those after it."""
+    """A file of several blocks is read like a small one: no cell decides how later ones are read."""
     path = lines(tmp_path / "late.csv", late)
     assert path.stat().st_size > 8 << 20
     files = DataFiles([path])
@@ -152,7 +152,7 @@ def test_a_category_may_be_called_like_a_missing_value(tmp_path: Path, cell: str
 
 
 def test_the_user_says_which_cells_are_missing(tmp_path: Path) -> None:
-    """`nulls` replaces the usual ones; an empty cell is missing all the same."""
+    """`nulls` replaces the usual ones; an empty cell is always missing."""
     path = lines(tmp_path / "nulls.csv", [("-1", "NA", "", "5")[place % 4] for place in range(400)])
     files = DataFiles([path], CsvFormat(nulls=("-1",)))
     column = read_training(files, ["c"]).columns["c"]
@@ -187,7 +187,7 @@ def test_a_column_is_typed_by_all_of_its_cells(tmp_path: Path, cells: list[str],
 
 @pytest.mark.filterwarnings("ignore:values without a bin")
 def test_cells_that_are_no_numbers_are_part_of_the_reference(tmp_path: Path) -> None:
-    """Three of 100 cells were `unknown` in training: as many later are no finding, all are."""
+    """Three of 100 cells were `unknown` in training: the same share later is no finding, but 100 % is."""
     cells = ["unknown" if place % 33 == 0 else f"{value:.6f}" for place, value in enumerate(NUMBERS)]
     files = DataFiles([lines(tmp_path / "some.csv", cells)])
     data = read_training(files, ["c"])
@@ -209,7 +209,7 @@ def test_dates_are_no_categories(tmp_path: Path, moment: str) -> None:
 
 
 def test_a_semicolon_file_has_decimal_commas(tmp_path: Path) -> None:
-    """What a spreadsheet writes in most of Europe: `1,5` between semicolons is a number."""
+    """As spreadsheets write it in most of Europe, `1,5` between semicolons is a number."""
     path = tmp_path / "europe.csv"
     pd.DataFrame({"c": NUMBERS, "d": NUMBERS}).to_csv(path, index=False, sep=";", decimal=",")
     profile = ReferenceProfile.fit({"c": NUMBERS})

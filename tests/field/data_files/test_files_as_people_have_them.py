@@ -61,7 +61,7 @@ def test_every_usual_format_is_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("given", ["folder", "pattern", "files", "both"])
 def test_several_files_are_one_data_set(tmp_path: Path, given: str) -> None:
-    """A folder of parts, a pattern, several paths; each file counts once, and what is no data is left out."""
+    """A folder of parts, a pattern, several paths; each file counts once, and other files are left out."""
     folder = tmp_path / "june"
     (folder / "day=2").mkdir(parents=True)
     parts = [folder / "part-0.parquet", folder / "part-1.csv", folder / "day=2" / "part-2.jsonl"]
@@ -80,7 +80,7 @@ def test_several_files_are_one_data_set(tmp_path: Path, given: str) -> None:
 
 
 def test_a_feature_may_be_the_index_of_a_file(tmp_path: Path) -> None:
-    """A frame that is indexed by what is a feature, or by the moment of its rows, has it all the same."""
+    """A feature, or the moment of a row, is found in the index of a frame too."""
     frame = FRAME.assign(when=pd.date_range("2026", periods=900, freq="h"))
     frame.set_index(["age", "when"]).to_parquet(tmp_path / "i.parquet")
     found = scan_files(PROFILE, DataFiles([tmp_path / "i.parquet"]), by="week").compare()
@@ -165,7 +165,7 @@ def test_a_file_that_is_not_quite_csv_is_one_clear_line(tmp_path: Path, content:
 
 
 def test_the_user_says_encoding_and_separator(tmp_path: Path) -> None:
-    """With the right encoding the categories are those of training; a wrong separator is said with advice."""
+    """With the right encoding the categories are those of training; the error about a wrong separator names the option."""
     path = tmp_path / "latin.csv"
     FRAME.to_csv(path, index=False, sep=";", encoding="latin-1")
 
@@ -196,7 +196,7 @@ def test_json_lines_that_are_none_name_the_line(tmp_path: Path, content: str) ->
 
 
 def test_a_missing_file_and_an_empty_folder_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2 and one line."""
+    """The command exits with 2 and prints one line."""
     saved = tmp_path / "p.json"
     PROFILE.save(saved)
     (tmp_path / "none").mkdir()

@@ -1,4 +1,4 @@
-"""What `otel-ml drift` and `compare` say about a data set that differs from training.
+"""What `otel-ml drift` and `compare` report about a data set that differs from training.
 
 Sources: yakew7/Fair-Code#461, evidentlyai/evidently#187, evidentlyai/evidently#1480, evidentlyai/evidently#530,
 Azure/cosmos-explorer#2499 (names of columns as HTML).
@@ -87,7 +87,7 @@ def test_what_goes_away_or_changes_is_found(tmp_path: Path, saved: Path, change:
 
 
 def test_a_file_with_none_of_the_columns_is_all_absent(tmp_path: Path, saved: Path) -> None:
-    """Zero values and no missing ones is not calm."""
+    """A data set without any of the columns has a finding for each."""
     pd.DataFrame({"zzz": range(1000)}).to_csv(tmp_path / "z.csv", index=False)
 
     assert main(["drift", "--profile", str(saved), "--data", str(tmp_path / "z.csv"), "--fail"]) == 1
@@ -95,7 +95,7 @@ def test_a_file_with_none_of_the_columns_is_all_absent(tmp_path: Path, saved: Pa
 
 
 @pytest.mark.parametrize(("shift", "direction"), [(1.0, "up"), (-1.0, "down")])
-def test_the_direction_of_a_number_is_said(shift: float, direction: str) -> None:
+def test_the_direction_of_a_number_is_reported(shift: float, direction: str) -> None:
     """The bins that moved most come first, with both shares."""
     drift = feature(PROFILE.compare({"a": FRAME["a"] + shift}), "a")
 
@@ -128,8 +128,8 @@ def test_new_categories_are_named_and_cut() -> None:
         ([[1.0]] * 900, ("other",)),
     ],
 )
-def test_of_invalid_values_the_kind_is_said(values: list[object], kinds: tuple[str, ...]) -> None:
-    """Never the value itself."""
+def test_the_kind_of_invalid_values_is_reported(values: list[object], kinds: tuple[str, ...]) -> None:
+    """The report names the kind, never the value itself."""
     found = PROFILE.compare({"a": values, "job": ["cook"] * 900})
     drift = feature(found, "a")
 
@@ -140,7 +140,7 @@ def test_of_invalid_values_the_kind_is_said(values: list[object], kinds: tuple[s
 
 @pytest.mark.parametrize("by", ["day", "week", "hour"])
 def test_a_change_is_seen_in_its_period(by: Any) -> None:
-    """Over the whole week the shift hides; the split says since when."""
+    """Over the whole week the shift hides; the split by day shows since when."""
     frame = FRAME.assign(a=FRAME["a"] + np.where(LATE, 0.8, 0), job=FRAME["job"].where(~LATE | (SOME > 0.03)))
     found = PROFILE.compare(frame, by=by, time="when")
 
@@ -158,7 +158,7 @@ def test_a_change_is_seen_in_its_period(by: Any) -> None:
 
 
 def test_a_change_that_ended_has_no_beginning() -> None:
-    """A feature that is well again is not said to have changed since a period."""
+    """A feature without a finding in the last period has no first period of change."""
     middle = FRAME["when"].dt.day.isin([3, 4])
     found = PROFILE.compare(FRAME.assign(a=FRAME["a"].where(~middle)), by="day")
 
@@ -167,7 +167,7 @@ def test_a_change_that_ended_has_no_beginning() -> None:
 
 
 def test_periods_with_too_few_rows_end_no_change() -> None:
-    """A last day with a handful of rows is no evidence that all is well again."""
+    """A last day with a handful of rows does not end a change."""
     moved = (FRAME["a"] + np.where(LATE, 1, 0)).clip(upper=FRAME["a"].max())
     frame = FRAME.assign(a=moved)[: -1004 + 50]
     found = PROFILE.compare(frame, by="day")
@@ -215,7 +215,7 @@ def test_every_usual_form_of_a_moment_is_read(tmp_path: Path, saved: Path, form:
 
 
 def test_the_time_column_is_found_or_asked_for() -> None:
-    """One column with datetimes is the one; with none or two the message names them. Rows without a moment are shown."""
+    """The only column with datetimes is taken; with none or two the message names them. Rows without a moment are shown."""
     two = FRAME.assign(paid=FRAME["when"])
     some = FRAME.assign(when=FRAME["when"].where(SOME > 0.5))
     with pytest.raises(ProfileError, match="datetimes are in when, paid"):
@@ -284,7 +284,7 @@ def test_the_report_is_one_page_without_scripts(tmp_path: Path) -> None:
 
 
 def test_two_data_sets_are_compared_without_a_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first one is fitted."""
+    """The first data set is fitted, and the second one compared with it."""
     FRAME.to_csv(tmp_path / "old.csv", index=False)
     FRAME.assign(a=FRAME["a"] + 1).to_parquet(tmp_path / "new.parquet")
     command = ["drift", "--reference", str(tmp_path / "old.csv"), "--data", str(tmp_path / "new.parquet"), "--json"]
@@ -312,7 +312,7 @@ def test_the_command_passes_on_what_the_user_says_about_columns(tmp_path: Path) 
 
 
 def test_allowed_names_have_to_exist(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt name would allow nothing."""
+    """A misspelt name in `--allow` is an error."""
     FRAME.to_parquet(tmp_path / "d.parquet")
 
     assert main(["drift", "--profile", str(saved), "--data", str(tmp_path / "d.parquet"), "--allow", "jobb"]) == 2

@@ -1,4 +1,4 @@
-"""A column of a batch is counted as its values are one by one, whatever library and type hold it.
+"""A column of a batch is counted like its values one by one, in any library and type.
 
 Sources: whylabs/whylogs#1093 (a column of dtype category breaks logging); evidentlyai/evidently#1616 (`pd.NA` in a text column);
 Data-Centric-AI-Community/fg-data-profiling#523 and #587, capitalone/DataProfiler#1075 (nullable whole numbers);
@@ -214,7 +214,7 @@ def test_a_column_that_is_missing_as_a_whole(profile: otel_ml.ReferenceProfile) 
 
 
 def test_values_that_cannot_be_read_are_not_missing(profile: otel_ml.ReferenceProfile) -> None:
-    """Objects, bytes, dates and lists among the texts of a column are judged as in a single row."""
+    """Objects, bytes, dates and lists among the texts of a column are counted as in a single row."""
     odd = [object(), b"bytes", pd.Timestamp("2026-01-01"), ["a", "b"], {"a": 1}, 2**70, 1j, "a"]
     usual = {"number": 0.5, "code": 1, "flag": True, "rate": 0.1, "secret": "canary-a"}
     rows = [{"text": odd[index % len(odd)], **usual} for index in range(ROWS)]

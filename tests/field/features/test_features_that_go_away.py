@@ -1,4 +1,4 @@
-"""A feature that goes away, or becomes something else, has the same verdict in Prometheus and in Python.
+"""A feature that goes away or changes its type has the same verdict in Prometheus and in Python.
 
 Sources: yakew7/Fair-Code#461, evidentlyai/evidently#187 and #1480 (a column that is gone looks calm); deepchecks/deepchecks#2251 (the
 share of nulls doubles); whylabs/whylogs#232 and #1218 (None is no null, a column of nulls divides by 0); mlrun/mlrun#5109 (a renamed
@@ -158,7 +158,7 @@ def test_clean_years_are_silent() -> None:
 
 
 def test_a_change_of_the_weather_is_seen_at_once() -> None:
-    """Ten windows of a thousand days are silent; in the first one after the change pressure and dew point alarm."""
+    """Ten windows of a thousand days have no finding; in the first one after the change, pressure and dew point have one."""
     fitted, windows = rainfall()
     found = [findings(fitted, window) for window in windows.values()]
     assert found[:10] == [{}] * 10

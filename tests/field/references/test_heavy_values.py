@@ -61,14 +61,14 @@ def test_a_heavy_value_has_its_own_bin(name):
 @pytest.mark.parametrize("name", [name for name in HEAVY if name not in ("near 0", "tiny")])
 @pytest.mark.parametrize("step", [0.01, -0.01])
 def test_a_heavy_value_that_moves_alarms(name, step):
-    """Another default, such as 0.01 instead of 0, is a drift, also if it moves down or a neighbour is near."""
+    """Another default, such as 0.01 instead of 0, is drift, also if it moves down or has a near neighbour."""
     values, heavy = HEAVY[name]
     moved = compare(ReferenceProfile.fit({"x": values}), np.where(values == heavy, heavy * (1 + step) or step, values))
     assert "drifted" in moved.findings or ("out_of_range" in moved.findings and moved.psi > 0.2)
 
 
 def test_the_rest_keeps_its_resolution():
-    """Beside a value that holds most of the data, the other values have bins of their own, and their change alarms."""
+    """Beside a value that holds most of the data, the other values have bins of their own, and their change is found."""
     values, heavy = HEAVY["lowest"]
     profile = ReferenceProfile.fit({"x": values})
     (feature,) = profile.features

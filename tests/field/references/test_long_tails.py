@@ -1,4 +1,4 @@
-"""A column with many categories is calm against its own training data, and a flood of new ones is not.
+"""A column with many categories has no finding against its own training data; a flood of new ones has.
 
 Sources: NannyML/nannyml#292, deepchecks/deepchecks PR #1815 (more categories than are kept); SeldonIO/alibi-detect#193 and
 #222, evidentlyai/evidently#50 (new categories that are expected raise alarms).
@@ -28,7 +28,7 @@ def merchants(rows: int, distinct: int, seed: int = 0) -> pd.DataFrame:
 
 
 def skus(rows: int, seed: int) -> pd.DataFrame:
-    """Draws of a law with a long tail: new values never cease to come."""
+    """Draws of a law with a long tail: new values keep coming."""
     weights = 1 / np.arange(1, 200_001) ** 1.1
     numbers = np.random.default_rng(seed).choice(200_000, rows, p=weights / weights.sum())
     return pd.DataFrame({"sku": np.array([f"S{number}" for number in numbers], dtype=object)})
@@ -68,7 +68,7 @@ def test_new_categories_of_a_long_tail_are_expected(rows):
 
 
 def test_a_flood_of_new_categories_is_found():
-    """Another 10 % of new values alarm although a fifth of the values is always new."""
+    """Another 10 % of new values is a finding, although a fifth of the values is always new."""
     frame = skus(5000, 2)
     frame.loc[:1000, "sku"] = [f"T{number}" for number in range(1001)]
     assert "unseen" in compare(ReferenceProfile.fit(skus(20_000, 1)), frame).findings

@@ -1,4 +1,4 @@
-"""Any column is calm against its own training data, fresh draws of the same law keep the stated level, and changes alarm.
+"""Any column has no finding against its own training data, fresh draws keep the stated level, and changes are found.
 
 Sources: evidentlyai/evidently#50 and #1929, SeldonIO/alibi-detect#193, demml/scouter#90, ing-bank/probatus#115 (alarms on data
 without drift).

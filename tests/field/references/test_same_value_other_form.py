@@ -79,7 +79,7 @@ SAME = {
 @pytest.mark.parametrize("sensitive", [(), ("x",)])
 @pytest.mark.parametrize("name", SAME)
 def test_the_same_values_have_the_same_bins(name, sensitive):
-    """Type, precision and spelling change neither a bin nor break a rule, in frames and in rows."""
+    """Type, precision and spelling change no bin and break no rule, in frames and in rows."""
     values, others = SAME[name]
     profile = ReferenceProfile.fit({"x": values}, sensitive=sensitive)
     calm = compare(profile, values).psi
@@ -126,7 +126,7 @@ def test_spellings_that_training_tells_apart_are_kept():
 
 
 def test_a_declared_domain_has_the_same_equality():
-    """The schema takes for a category what the bins take for it."""
+    """Schema and bins recognise a category in the same forms."""
     profile = ReferenceProfile.fit({"x": [0, 1] * 500, "y": [True, False] * 500})
     x, y = Schema.from_profile(profile).columns
     assert [x.broken_rule(value) for value in (1, 1.0, "1", "1.0", True, "true", "01", 2)] == [None] * 6 + [

@@ -170,7 +170,7 @@ def test_a_skipped_column_has_the_right_reason(name):
     ],
 )
 def test_no_message_quotes_data(data):
-    """What is no data set is refused with its type and what to give."""
+    """The error for anything else names its type and what to give."""
     with pytest.raises(ProfileError, match=r"give a frame of pandas|differ in length") as error:
         ReferenceProfile.fit(data)
     assert "canary" not in str(error.value)

@@ -35,7 +35,7 @@ def compare_rows(profile: ReferenceProfile, values: list[object]) -> tuple[int, 
 
 
 def test_numbers_that_do_not_repeat_can_be_kept():
-    """150 loan amounts look like an identifier; the reason names the way to insist."""
+    """150 loan amounts look like an identifier; the reason names `keep`."""
     with pytest.warns(UserWarning, match="looks like an identifier; `keep` monitors it"):
         ReferenceProfile.fit({"x": AMOUNTS, "y": [0, 1] * 75})
     kept = ReferenceProfile.fit({"x": AMOUNTS}, keep=("x",))
@@ -44,7 +44,7 @@ def test_numbers_that_do_not_repeat_can_be_kept():
 
 
 def test_free_text_can_be_kept():
-    """A kept text column has one bin for all that is rare, and expects new values."""
+    """A kept text column has one bin for all rare values, and expects new ones."""
     names = [f"user {number}" for number in range(500)]
     profile = ReferenceProfile.fit({"x": names}, keep="x")
     assert profile.features[0].labels == ("__other__", "__unseen__")
@@ -54,7 +54,7 @@ def test_free_text_can_be_kept():
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 3, 4] * 400, [True, False] * 1000, ["1", "2.5", " 3 "] * 500])
 def test_few_values_texts_and_booleans_can_be_numbers(values):
-    """A column of few numbers, of booleans or of texts that spell numbers has numeric bins and is calm against itself."""
+    """A column of few numbers, of booleans or of texts that mean numbers has numeric bins and no finding against itself."""
     profile = ReferenceProfile.fit({"x": values}, numeric=("x",))
     assert (profile.features[0].kind, profile.features[0].invalid) == ("number", 0)
     assert (compare(profile, {"x": values}).verdict, compare(profile, {"x": values}).count) == ("ok", len(values))
@@ -65,7 +65,7 @@ def test_few_values_texts_and_booleans_can_be_numbers(values):
 
 @pytest.mark.parametrize("sensitive", [(), ("x",)])
 def test_one_odd_cell_is_one_invalid_value(sensitive):
-    """A "?" among 5,000 numbers is said, expected, and found again; all others are counted."""
+    """A "?" among 5,000 numbers is reported and expected later; all other values are counted."""
     values = [*INCOME[:-1].tolist(), "?"]
     with pytest.warns(UserWarning, match="values without a bin count as invalid: x: 1 of 5,000"):
         profile = ReferenceProfile.fit({"x": values}, sensitive=sensitive)
@@ -78,7 +78,7 @@ def test_one_odd_cell_is_one_invalid_value(sensitive):
 
 
 def test_texts_of_numbers_with_odd_cells_are_numbers_by_the_user_s_word():
-    """Without it the reason says how; with it the other cells are invalid, at the rate of training."""
+    """Without `numeric` the reason names it; with it the other cells are invalid, at the rate of training."""
     values = [*(f"{income:.4f}" for income in INCOME[:-500]), *["n/a"] * 500]
     with pytest.warns(UserWarning, match="its texts are numbers: `numeric` reads them"):
         ReferenceProfile.fit({"x": values, "y": [0, 1] * 2500})
@@ -108,7 +108,7 @@ def test_numbers_with_letters_among_them_are_categories_by_the_user_s_word():
 
 
 def test_many_texts_among_numbers_are_not_a_few_odd_cells():
-    """A column of which a fifth are texts is no column of numbers with invalid values."""
+    """A column with a fifth of texts is not a column of numbers with invalid values."""
     values = [*INCOME[:4000].tolist(), *["n/a"] * 1000]
     with pytest.warns(UserWarning, match="not monitored: x: .*free text"):
         ReferenceProfile.fit({"x": values, "y": [0, 1] * 2500})
@@ -142,7 +142,7 @@ def test_scores_turned_to_text_are_invalid_too():
 
 
 def test_the_number_and_the_edges_of_bins_can_be_chosen():
-    """A number holds for all numeric columns, a mapping for its own."""
+    """A number is for all numeric columns, a mapping for the columns in it."""
     frame = {"x": INCOME, "y": INCOME, "z": ["a", "b"] * 2500}
     by_number = ReferenceProfile.fit(frame, bins=5)
     assert [len(feature.labels) for feature in by_number.features] == [5, 5, 4]

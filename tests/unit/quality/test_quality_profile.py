@@ -165,7 +165,7 @@ def test_the_output_is_binned_by_its_kind(values, kind, bins):
     ],
 )
 def test_a_wrong_request_says_what_is_wrong(frame, keywords, message):
-    """Bad arguments raise one clear line."""
+    """The error names what is wrong."""
     with pytest.raises(ProfileError, match=message):
         ReferenceProfile.fit(frame, **keywords)
 

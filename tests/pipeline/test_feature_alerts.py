@@ -106,7 +106,7 @@ def firing(address: str) -> set[tuple[str, str, str]]:
 
 
 def test_a_column_that_changes_in_a_running_service_fires_its_alert(otelcol: Path, tmp_path: Path) -> None:
-    """Nothing fires while the rows are those of training; then each change has its alert, and nothing else has one."""
+    """Nothing fires while the rows are those of training; then each change fires its alert, and no other alert fires."""
     with prometheus(tmp_path, in_a_hurry(tmp_path)) as address:
         environment = collector_environment("http://127.0.0.1:9", tmp_path)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{address}/api/v1/otlp"
