@@ -47,6 +47,8 @@ class CsvFile:
         self._nulls = form.nulls
         self._encoding = _find_encoding(path, form.encoding)
         header = self._read_header()
+        if "\n" not in header and "\r" not in header:
+            raise DataFileError(f"{path} has no rows")
         self._separator = form.separator or _find_separator(path, header)
         try:
             row = next(csv.reader(io.StringIO(header, newline=""), delimiter=self._separator), [])

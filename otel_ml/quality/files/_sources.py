@@ -73,7 +73,7 @@ def _find_files(path: Path) -> list[Path]:
             raise DataFileError(f"no data file in {path}")
         return found
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - any pattern
-    found = [file for match in matches for file in _find_files(match)]
+    found = [file for match in matches if match.is_file() or match.is_dir() for file in _find_files(match)]
     if not found:
         raise DataFileError(f"no file {path}")
     return found

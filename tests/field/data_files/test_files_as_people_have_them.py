@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_values_may_have_line_breaks(tmp_path: Path) -> None:
         ("age,Stra\xdfe\n1,2\n", "line 1: not UTF-8 text (byte 0xdf): give --encoding latin-1"),
         ("", "has no rows"),
         ("age,city\n", "has no rows"),
+        ("age,city", "has no rows"),
     ],
     ids=[
         "more",
@@ -151,6 +153,7 @@ def test_values_may_have_line_breaks(tmp_path: Path) -> None:
         "header",
         "empty",
         "none",
+        "only a header",
     ],
 )
 def test_a_file_that_is_not_quite_csv_is_one_clear_line(tmp_path: Path, content: str, message: str) -> None:
@@ -193,6 +196,18 @@ def test_json_lines_that_are_none_name_the_line(tmp_path: Path, content: str) ->
     (tmp_path / "bad.jsonl").write_text(content)
     with pytest.raises(DataFileError, match=r"bad\.jsonl, line 2: (not JSON|give one JSON object)"):
         compare(tmp_path / "bad.jsonl")
+
+
+@pytest.mark.parametrize("name", ["link.csv", "pipe.csv"])
+def test_what_is_no_file_is_said(tmp_path: Path, name: str) -> None:
+    """A link to nothing and a named pipe are no files to read twice."""
+    path = tmp_path / name
+    if name == "link.csv":
+        path.symlink_to("nowhere")
+    else:
+        os.mkfifo(path)
+    with pytest.raises(DataFileError, match="no file"):
+        DataFiles([path])
 
 
 def test_a_missing_file_and_an_empty_folder_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
