@@ -25,6 +25,8 @@ COLUMNS: Final = frozenset({"array", "series", "index", "polars_series", "arrow_
 """Kinds of columns that are read as a whole."""
 _DENSE: Final = 65_536
 """Whole numbers whose range is smaller are counted in a table."""
+_POLARS_TYPES: Final = frozenset({"String", "Boolean", "Categorical", "Enum"})
+"""Types of polars, without numbers, whose distinct values are counted."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def distinct(values: Any) -> Distinct | None:
 def _distinct(values: Any, family: str) -> Distinct | None:
     if family == "polars_series":
         array = _numbers(values, family)
-        return _from_polars(values) if array is None else _from_array(array)
+        return _from_polars(values) if array is None or not _is_exact(values, array) else _from_array(array)
     if family == "arrow_array":
         return _from_arrow(values)
     if family == "array":
@@ -128,8 +130,9 @@ def _distinct(values: Any, family: str) -> Distinct | None:
 
 def _is_exact(values: Any, array: Array) -> bool:
     """Whether no whole number was rounded: beside a missing value, whole numbers become floats."""
-    is_float = array.dtype.kind == "f" and getattr(getattr(values, "dtype", None), "kind", "f") != "f"
-    return not is_float or not bool((abs(array) >= EXACT_FLOAT).any())
+    dtype: Any = getattr(values, "dtype", None)
+    is_whole = dtype.is_integer() if hasattr(dtype, "is_integer") else getattr(dtype, "kind", "f") != "f"
+    return array.dtype.kind != "f" or not is_whole or not bool((abs(array) >= EXACT_FLOAT).any())
 
 
 def _from_array(array: Array) -> Distinct | None:
@@ -219,7 +222,7 @@ def _joined(parts: list[Distinct]) -> Distinct:
 
 
 def _from_polars(values: Any) -> Distinct | None:
-    if str(values.dtype).partition("(")[0] not in {"String", "Boolean", "Categorical", "Enum"}:
+    if not values.dtype.is_integer() and str(values.dtype).partition("(")[0] not in _POLARS_TYPES:
         return None
     table = values.value_counts()
     found, counts = table.to_series(0).to_list(), table.to_series(1).to_list()

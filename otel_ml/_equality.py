@@ -40,10 +40,12 @@ def find_equal(text: str, values: Container[str]) -> str | None:
 
 
 def count_texts(values: Iterable[tuple[object, int]]) -> Counter[str]:
-    """Returns how often each canonical text occurs, from values and their counts."""
+    """Returns how often each canonical text occurs, from values and their counts; values without one are left out."""
     counts: Counter[str] = Counter()
     for value, count in values:
-        counts[class_text(value) or ""] += count
+        text = class_text(value)
+        if text is not None:
+            counts[text] += count
     return counts
 
 

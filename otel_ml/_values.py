@@ -25,7 +25,9 @@ TRUNCATED = "truncated"
 _NODES = 20_000
 """Values kept of one structure, of any shape."""
 _DEPTH_LIMIT = 32
-_INTEGER_BITS = 63
+_INTEGERS = range(-(2**63), 2**64)
+"""Whole numbers of 64 bits, signed or not, which every JSON encoder writes."""
+_SIGNED = range(-(2**63), 2**63)
 _CLASS_BITS = 332
 """Bits of an integer below 10 ** 100; a longer one names no class."""
 _LARGEST_CLASS = 1e100
@@ -71,8 +73,8 @@ def class_text(value: object) -> str | None:
     """Returns the canonical text of a class: 1, ``numpy.int64(1)``, 1.0 and ``Decimal("1")`` are all ``"1"``.
 
     Other numbers have seven significant digits, as many as single precision keeps: 0.3 and ``numpy.float32(0.3)`` are
-    the same. Blanks around a text are no part of it. At most 128 characters. None for missing values and for objects
-    of unknown types, which are never printed.
+    the same. Blanks around a text are no part of it. At most 128 characters. Bytes are the short text that they encode,
+    or else their length. None for missing values and for objects of unknown types, which are never printed.
     """
     cls = type(value)
     if cls is bool:
@@ -85,6 +87,8 @@ def class_text(value: object) -> str | None:
         value = int(value) if value.is_integer() else _single_precision(value)
     if type(value) is int:
         return str(value) if value.bit_length() <= _CLASS_BITS else None
+    if type(value) is bytes:
+        value = _bytes_text(value)
     text = line(value, CLASS_LIMIT) if type(value) in _CLASS_TYPES else None
     return text if text is None else text.strip()
 
@@ -94,7 +98,13 @@ def _single_precision(value: float) -> int | str:
     return int(rounded) if rounded.is_integer() else repr(rounded)
 
 
-_CLASS_TYPES = frozenset({str, bytes, bool})
+_CLASS_TYPES = frozenset({str, bool})
+
+
+def _bytes_text(value: bytes) -> str:
+    """Returns the text of at most 128 bytes in UTF-8; of any others only the length."""
+    text = attempt(value.decode) if len(value) <= CLASS_LIMIT else None
+    return text if text is not None and text.isprintable() else f"<{len(value)} bytes>"
 
 
 def id_text(value: object, limit: int) -> str | None:
@@ -172,8 +182,8 @@ def _scalar_text(value: object, limit: int) -> str | None:
 def cell(value: object) -> str | int | float | bool | None:
     """Returns the builtin scalar of a feature value. NaN and infinities stay, since bins distinguish them from None.
 
-    Integers beyond 64 bits become floats, dates ISO texts, durations seconds, and bytes a text with their length. Texts
-    are cut at 1,024 characters. Missing and unknown values are None.
+    Integers beyond 64 bits become floats, dates ISO texts, and durations seconds. Bytes are a text as in `class_text`.
+    Texts are cut at 1,024 characters. Missing and unknown values are None.
     """
     cls = type(value)
     if cls is float or cls is bool or value is None:
@@ -182,11 +192,11 @@ def cell(value: object) -> str | int | float | bool | None:
     if found is None:
         return line(value) if kind(value) == "uuid" else None
     if type(found) is int:
-        return found if found.bit_length() <= _INTEGER_BITS else number(found)
+        return found if found in _INTEGERS else number(found)
     if type(found) is str:
         return _inside_json(found)
     if type(found) is bytes:
-        return f"<{len(found)} bytes>"
+        return _bytes_text(found)
     return found if type(found) is float or type(found) is bool else _moment(found)
 
 
@@ -204,6 +214,8 @@ def attribute(value: object) -> Any:
     found = builtin(value)
     if type(found) is str:
         return block(found, ATTRIBUTE_LIMIT)
+    if type(found) is int and found not in _SIGNED:
+        return number(found)
     return cell(value) if found is not None or kind(value) == "uuid" else plain(value)
 
 

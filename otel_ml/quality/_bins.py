@@ -145,7 +145,9 @@ def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
             if edge in halves
         )
         if is_ascending and is_between and (not rounded or rounded[-1] <= values[-1]):
-            return tuple(_below_frequent(column, edge) for edge in rounded)
+            lower = [_below_frequent(column, edge) for edge in rounded]
+            is_apart = all(left < right for left, right in pairwise([values[0], *lower]))
+            return tuple(lower if is_apart else rounded)
     return tuple(edges)
 
 

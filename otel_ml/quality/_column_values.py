@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._equality import count_texts
+from otel_ml._guard import attempt
 from otel_ml._kinds import builtin, kind
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
@@ -55,7 +56,7 @@ class ColumnValues:
     """Whether the user, or the column's own type, says that it is one of categories."""
 
     def counted(self) -> Counter[str]:
-        """Counts the canonical texts, also of numbers."""
+        """Counts the canonical texts, also of numbers; those that have none are left out."""
         import numpy as np
 
         if self.numbers is None:
@@ -92,7 +93,7 @@ def _array(values: Any) -> tuple[Numbers | None, int]:
     """Returns a column of numbers as an array, and how many missing values were left out; None for other columns."""
     family = kind(values)
     if family == "polars_series":
-        is_number = values.dtype.is_integer() or values.dtype.is_float()
+        is_number = values.dtype.is_float() or (values.dtype.is_integer() and "128" not in str(values.dtype))
         return (values.drop_nulls().to_numpy(), values.null_count()) if is_number else (None, 0)
     if family == "arrow_array":
         types = sys.modules["pyarrow"].types
@@ -124,10 +125,14 @@ def _list_to_array(values: Any) -> Numbers | None:
     types = set(map(type, values))
     if not types <= _PLAIN or not types & {int, float} or types == {int, type(None)}:
         return None  # whole numbers with None stay exact one by one
-    try:
-        return np.array(values, dtype=np.int64 if types == {int} else np.float64)
-    except OverflowError:
-        return None
+    return attempt(_whole_numbers, values) if types == {int} else attempt(np.array, values, np.float64)
+
+
+def _whole_numbers(values: Sequence[int]) -> Numbers:
+    """Returns whole numbers as an array; raises if they are beyond 64 bits."""
+    import numpy as np
+
+    return np.array(values, dtype=np.uint64 if max(values) >= 2**63 else np.int64)
 
 
 def _read_numbers(array: Numbers, missing: int) -> ColumnValues:
@@ -216,9 +221,9 @@ def _numbers_among(present: Sequence[Any], *, read_texts: bool) -> ColumnValues:
             value = number(plain)
         if value is not None:
             numbers.append(plain if type(plain) is int else value)
-    is_exact = all(type(value) is int and value.bit_length() < 64 for value in numbers)
+    whole = attempt(_whole_numbers, numbers) if set(map(type, numbers)) == {int} else None
     return ColumnValues(
-        np.asarray(numbers, dtype=np.int64 if is_exact and numbers else np.float64),
+        np.asarray(numbers, dtype=np.float64) if whole is None else whole,
         invalid=len(present) - len(numbers) - sum(infinite),
         infinite=(infinite[0], infinite[1]),
         text_numbers=has_text_numbers,

@@ -97,7 +97,7 @@ def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
         return _number(name, found, options)
     if not options.keep:
         _refuse_identifier(numbers)
-    is_category = _is_discrete(numbers) and (options.sensitive or _is_whole(numbers))
+    is_category = _is_discrete(numbers) and (_is_whole(numbers) or (options.sensitive and _is_exact(numbers)))
     if is_category and not any(found.infinite):
         return _category(name, found, options)
     return _number(name, found, options)
@@ -105,7 +105,12 @@ def _fit(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
 
 def _is_whole(numbers: Numbers) -> bool:
     """Whether all are whole numbers; larger floats have no room for a fraction."""
-    return numbers.dtype.kind != "f" or bool(((numbers == numbers.round()) & (abs(numbers) < EXACT_FLOAT)).all())
+    return numbers.dtype.kind != "f" or (bool((numbers == numbers.round()).all()) and _is_exact(numbers))
+
+
+def _is_exact(numbers: Numbers) -> bool:
+    """Whether no number is so large that floats skip whole numbers beside it."""
+    return bool((abs(numbers) < EXACT_FLOAT).all())
 
 
 def _is_discrete(numbers: Numbers) -> bool:
@@ -128,7 +133,7 @@ def _refuse_identifier(numbers: Numbers) -> None:
 
 def _category(name: str, found: ColumnValues, options: ColumnOptions) -> Feature:
     counts = found.counted()
-    sensitive = options.sensitive
+    sensitive, total = options.sensitive, counts.total()
     _refuse_categories(counts, options)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [text for text, count in ranked if count >= RARE and text not in _RESERVED][:CATEGORIES]
@@ -147,7 +152,7 @@ def _category(name: str, found: ColumnValues, options: ColumnOptions) -> Feature
         rare=tuple(rare) if is_listed else (),
         rare_filter="" if is_listed else BloomFilter.build(rare).to_text(),
         singletons=sum(count == 1 for _, count in rest),
-        invalid=found.invalid + sum(found.infinite),
+        invalid=found.invalid + sum(found.infinite) + (0 if found.numbers is None else len(found.numbers) - total),
         sensitive=sensitive,
         salt=salt,
     )

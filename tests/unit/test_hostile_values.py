@@ -523,7 +523,7 @@ def test_outputs_handed_over(prediction, score, task, batch):
 )
 def test_plain_rows_come_back_equal(features):
     """A row of clean builtin values is copied as it is."""
-    clean = {key: value for key, value in features.items() if key.isprintable()}
+    clean = {key: value for key, value in features.items() if key and key.isprintable()}
     clean = {key: value for key, value in clean.items() if type(value) is not str or value.isprintable()}
     clean = {key: value for key, value in clean.items() if type(value) is not int or abs(value) < 2**63}
     row = _features.snapshot(clean)
