@@ -40,7 +40,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--role",
         choices=("primary", "canary", "shadow", "all"),
         default="primary",
-        help="its role; figures of several roles are seldom meant (default: %(default)s)",
+        help="its role; `all` mixes the figures of several (default: %(default)s)",
     )
     parser.add_argument(
         "--since",

@@ -61,8 +61,14 @@ def count_column(slot: Slot, values: Any, cells: Cells, invalid: bytearray, read
     if known is not None:
         _count_distinct(slot, known, cells, invalid, read)
     else:
-        listed = sequence(values, rows) if kind(values) else None
-        _count_list(slot, values if listed is None else listed[0], cells, invalid, read)
+        _count_list(slot, to_list(values), cells, invalid, read)
+
+
+def to_list(values: Any) -> Sequence[object]:
+    """Returns the values of a column of any library one by one; other values as they are."""
+    listed = sequence(values, len(values)) if kind(values) else None
+    found: Sequence[object] = values if listed is None else listed[0]
+    return found
 
 
 def read_live(value: object) -> object:

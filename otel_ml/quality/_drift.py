@@ -14,7 +14,7 @@ from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Slot
-from otel_ml.quality._columns import count_column
+from otel_ml.quality._columns import count_column, to_list
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import (
@@ -165,7 +165,7 @@ def _count_unseen(slot: Slot, values: Any) -> Counter[str]:
 def _count_texts(values: Any) -> Counter[str]:
     known = distinct(values)
     if known is None:
-        return count_texts((value, 1) for value in _as_list(values) if not is_missing(value))
+        return count_texts((value, 1) for value in to_list(values) if not is_missing(value))
     pairs = zip(known.values, known.counts, strict=True)
     return count_texts((value, count) for value, count in pairs if not is_missing(value))
 
@@ -173,15 +173,7 @@ def _count_texts(values: Any) -> Counter[str]:
 def _kind_of_invalid(slot: Slot, values: Any) -> str:
     if isinstance(values, NumberCells):
         return "text" if values.invalid is not None and values.invalid.any() else "infinite"
-    for value in _as_list(values):
+    for value in to_list(values):
         if slot.place(value).rule in INVALID_RULES:
             return _KINDS.get(type(builtin(value)), "other")
     return "other"
-
-
-def _as_list(values: Any) -> Sequence[object]:
-    for method in ("to_pylist", "tolist", "to_list"):
-        if hasattr(values, method):
-            found: Sequence[object] = getattr(values, method)()
-            return found
-    return values  # type: ignore[no-any-return]
