@@ -1,4 +1,4 @@
-"""Models as they are used: with a reference profile, whose bins are counted for each prediction and exported.
+"""Models with a reference profile, whose bins are counted for each prediction and exported.
 
 A model with 30 features exports about 900 data points. Beside each service with profiles runs the same one without.
 """
@@ -25,7 +25,7 @@ def reference_profile(row: dict[str, float]) -> Any:
 
 
 def otel_ml_model(model: Predict, load: Load, **declared: Any) -> tuple[Predict, Flush]:
-    """otel-ml with one model, declared in this way besides its name."""
+    """otel-ml with one model that is declared with these arguments."""
     (function,), flush = _models(model, load, 1, **declared)
     return function, flush
 
@@ -44,7 +44,7 @@ def _service(models: int, *, has_profiles: bool) -> Callable[[Predict, Load], tu
         turns = cycle(functions)
         return lambda _: next(turns)(WIDE), flush
 
-    set_up.__name__ = f"ours_{models}_models{'_profiles' if has_profiles else ''}"
+    set_up.__name__ = f"ours_{models}_{'profiled' if has_profiles else 'plain'}"
     return set_up
 
 

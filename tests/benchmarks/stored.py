@@ -1,4 +1,4 @@
-"""Models as they are used: with a store in which predictions wait for their labels, in a file of SQLite."""
+"""Models with ground truth: their predictions wait for labels in a SQLite file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def open_store(**settings: Any) -> Any:
 
 
 def ours_truth(model: Predict, load: Load) -> tuple[Predict, Flush]:
-    """otel-ml with everything on, and a store."""
+    """otel-ml with everything on, and ground truth."""
     return _stored(model, load)
 
 
 def ours_both(model: Predict, load: Load) -> tuple[Predict, Flush]:
-    """otel-ml with everything on, a profile and a store."""
+    """otel-ml with everything on, a profile and ground truth."""
     return _stored(model, load, profile=reference_profile(FEATURES))
 
 
