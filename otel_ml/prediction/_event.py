@@ -13,7 +13,7 @@ from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._spec import ModelSpec
-from otel_ml.prediction.boundary._feature_batches import ROWS_IN_EVENT, FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import ROWS_IN_EVENT, FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
 
 _REST_LIMIT = 256

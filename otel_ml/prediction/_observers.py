@@ -13,7 +13,7 @@ from otel_ml._telemetry import ports
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
-from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import FeatureMonitor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_ml.prediction._failure import Failure
-from otel_ml.prediction.boundary._feature_batches import Features
+from otel_ml.prediction.boundary._feature_batch import Features
 from otel_ml.prediction.boundary._outputs import Output
 
 

@@ -22,7 +22,7 @@ from otel_ml.prediction.boundary._columns import (
     monitored_names,
     without_sensitive,
 )
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow, scalar_row
 from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row

@@ -21,7 +21,7 @@ from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KE
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary import _features
-from otel_ml.prediction.boundary._feature_batches import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._records import unwrap
 from otel_ml.prediction.boundary._secrets import SECRET_ROWS

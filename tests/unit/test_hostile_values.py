@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_ml import _guard, _json, _missing, _values
-from otel_ml.prediction.boundary import _feature_batches, _features, _outputs, _result_names
+from otel_ml.prediction.boundary import _feature_batch, _features, _outputs, _result_names
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 
 TASKS = ("binary", "multiclass", "multilabel", "regression", "ranking", "other")
@@ -337,7 +337,7 @@ def check(where, given):
         assert len(encoded) <= (500 if "body" in where else 65536), where
         json.loads(given, parse_constant=refuse)
         return
-    if type(given) is _feature_batches.FeatureBatch:
+    if type(given) is _feature_batch.FeatureBatch:
         assert given.rows <= given.total_rows
         assert {len(column) for column in given.columns.values()} <= {given.rows}
         given = given.columns

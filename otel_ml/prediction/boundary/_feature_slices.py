@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT
 
 _BY_ILOC = frozenset({"pandas", "series"})

@@ -9,11 +9,9 @@ from otel_ml._feature_names import positional_names
 from otel_ml._guard import attempt
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values import cell
-from otel_ml.prediction.boundary._feature_batches import (
+from otel_ml.prediction.boundary._batch_readers import (
     ROW_LIMIT,
     SHAPED,
-    FeatureBatch,
-    Features,
     array_to_batch,
     array_width,
     columns_to_batch,
@@ -26,6 +24,7 @@ from otel_ml.prediction.boundary._feature_batches import (
     rows_to_batch,
     structured_to_batch,
 )
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import (
     PartialRow,
     flat_row,

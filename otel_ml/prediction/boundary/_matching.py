@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_ml._kinds import sequence
 from otel_ml._values import TRUNCATED
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
 from otel_ml.prediction.boundary._records import unread_columns
 from otel_ml.quality import ColumnNames

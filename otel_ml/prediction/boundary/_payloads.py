@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
-from otel_ml.prediction.boundary._feature_batches import common_length
+from otel_ml.prediction.boundary._batch_readers import common_length
 from otel_ml.prediction.boundary._feature_rows import is_row
 from otel_ml.prediction.boundary._records import find_record, unwrap
 from otel_ml.quality import ColumnNames

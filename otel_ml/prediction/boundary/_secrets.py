@@ -12,7 +12,7 @@ from otel_ml._kinds import FRAMES, builtin, kind, members, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import TRUNCATED, cell
 from otel_ml.prediction.boundary._columns import is_uncertain, sensitive_values, undeclared_values
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
 from otel_ml.prediction.boundary._payloads import parse_json
 from otel_ml.prediction.boundary._records import find_record

@@ -17,7 +17,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
 from otel_ml.prediction.boundary._outputs import Output
 

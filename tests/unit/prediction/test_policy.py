@@ -12,7 +12,7 @@ from otel_ml._telemetry import ports
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.quality import Column, FeatureMonitor, Schema
 

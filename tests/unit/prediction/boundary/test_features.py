@@ -16,7 +16,7 @@ from starlette.requests import Request
 from tensors import Tensor
 
 from otel_ml.prediction.boundary import _feature_rows
-from otel_ml.prediction.boundary._feature_batches import FeatureBatch
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._features import row_count, snapshot
 
 NAN = float("nan")

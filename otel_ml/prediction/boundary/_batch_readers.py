@@ -1,20 +1,17 @@
-"""Many rows of features made in one call, by column: frames, arrays, lists of rows, mappings of columns."""
+"""Reads batches of features from frames, arrays, lists of rows and mappings of columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from sys import getsizeof
 from typing import Any
 
 from otel_ml._arrays import COLUMNS, NUMBERS, slice_rows
 from otel_ml._feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, pairs, sequence
-from otel_ml._missing import is_missing
-from otel_ml._values import cell, line
+from otel_ml._values import line
+from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import (
-    KEPT_AS_THEY_ARE,
     is_row,
     warn_cut,
 )
@@ -25,81 +22,11 @@ ROW_LIMIT = 10_000
 """Rows of a batch that are read at once."""
 CELL_LIMIT = 1_000_000
 """Values of a batch that are read at once: of a wide one fewer rows."""
-ROWS_IN_EVENT = 100
-"""Rows of a batch that its event has at most."""
-FEW_ROWS = 64
-"""Rows that are copied as a whole and left to the worker."""
-_POINTER = 8
 _NESTED_DEPTH = 3
 _PLAIN = frozenset({str, int, float, bool, list, type(None)})
-_VALUES_SIZED = 32
-"""Values of a column whose size is read."""
 _COLUMNS = COLUMNS | {"tensor"}
 SHAPED = frozenset({"array", "tensor", "shaped"})
 """Kinds of values with a shape of any number of dimensions."""
-
-
-@dataclass(slots=True)
-class FeatureBatch:
-    """The features of many predictions made in one call, by column."""
-
-    columns: dict[str, Any]
-    """One column a feature, each as long as `rows`: of the caller's as `read_batch` returns them, or of ours as `copy`
-    does: lists of plain scalars, and numpy arrays of numbers."""
-    rows: int
-    """Rows read: the first ones."""
-    total_rows: int
-    """Rows of the input."""
-    total_columns: int = 0
-    """Features of the input."""
-    unread: frozenset[str] = frozenset()
-    """Columns with values that were not read."""
-    is_counted: bool = False
-    """Whether its rows are in the bins already."""
-
-    def copy(self, rows: int) -> FeatureBatch:
-        """Returns plain copies of the first rows; no object of the caller's is kept."""
-        kept = min(rows, self.rows)
-        columns: dict[str, Any] = {}
-        unread = set(self.unread)
-        for name, column in self.columns.items():
-            columns[name], is_read = _copy_column(column, kept)
-            if not is_read:
-                unread.add(name)
-        return replace(self, columns=columns, rows=kept, unread=frozenset(unread))
-
-    def has_unread_values(self) -> bool:
-        """Whether a value cannot be read, such as a nested one."""
-        return bool(self.unread) or not all(_copy_column(column, self.rows)[1] for column in self.columns.values())
-
-    def size(self) -> int:
-        """Estimates the bytes: for each column the largest of a few values, times the rows."""
-        step = max(1, self.rows // _VALUES_SIZED)
-        return sum(
-            self.rows * (_POINTER + max(map(getsizeof, column[::step]), default=0))
-            if type(column) is list
-            else column.nbytes
-            for column in self.columns.values()
-        )
-
-    def row(self, position: int) -> dict[str, object]:
-        """Returns the features of one kept row."""
-        return {
-            name: column[position] if type(column) is list else column[position].item()
-            for name, column in self.columns.items()
-        }
-
-    def first_rows(self, names: Sequence[str], count: int) -> list[dict[str, object]]:
-        """Returns some features of the first kept rows."""
-        columns = [self.columns[name][:count] for name in names]
-        plain = [column if type(column) is list else column.tolist() for column in columns]
-        if not names:
-            return [{} for _ in range(min(count, self.rows))]
-        return [dict(zip(names, values, strict=True)) for values in zip(*plain, strict=True)]
-
-
-Features = dict[str, object] | FeatureBatch
-"""The copied features of one prediction: a row, or a batch of rows."""
 
 
 def columns_to_batch(items: list[tuple[Any, Any]], total: int) -> FeatureBatch | None:
@@ -291,35 +218,6 @@ def _view(value: Any, rows: int) -> Any:
             return part
     found = sequence(value, rows)
     return None if found is None else found[0] + [None] * (rows - len(found[0]))
-
-
-def _copy_column(column: Any, rows: int) -> tuple[Any, bool]:
-    """Returns the first values as plain ones, and whether all of them were read."""
-    array = None if type(column) is list else attempt(_number_array, column, rows)
-    if array is not None:
-        return array.copy(), True
-    found = sequence(column, rows)
-    given = found[0] if found is not None else [None] * rows
-    if attempt(KEPT_AS_THEY_ARE.issuperset, map(type, given)):
-        return given, True
-    copied: list[object] = [cell(value) for value in given]
-    return copied, not _has_unread(given, copied)
-
-
-def _has_unread(given: list[Any], copied: list[object]) -> bool:
-    """Whether a value was not read, such as a nested one."""
-    return None in copied and any(
-        found is None and not is_missing(value) for value, found in zip(given, copied, strict=True)
-    )
-
-
-def _number_array(column: Any, rows: int) -> Any:
-    """Returns the first values of a numpy array or a Series of numbers as an array, a view. May raise."""
-    family = kind(column)
-    if rows <= FEW_ROWS or family not in ("array", "series"):
-        return None
-    part = column[:rows] if family == "array" else column.iloc[:rows].to_numpy()
-    return part if part.dtype.kind in NUMBERS else None
 
 
 def rows_kept(width: int) -> int:
