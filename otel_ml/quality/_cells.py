@@ -100,6 +100,7 @@ class Layout:
         """Places in `Cells.missing`: the slots, the output, and all undeclared columns together."""
 
     def all_slots(self) -> list[Slot]:
+        """Returns the columns and, last, the output."""
         return self.slots if self.output is None else [*self.slots, self.output]
 
     @property
@@ -126,6 +127,7 @@ class Cells:
         self.invalid = 0
 
     def violate(self, column: int, rule: str, times: int = 1) -> None:
+        """Counts violations of a rule by a column."""
         self.violations[column * len(semconv.RULES) + _RULE_INDEX[rule]] += times
 
     def count(self, slot: Slot, placement: Placement, times: int = 1) -> bool:

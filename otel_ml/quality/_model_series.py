@@ -55,6 +55,7 @@ class ModelSeries:
 
     @property
     def name(self) -> str:
+        """Name, version and role of the model, for messages."""
         return " ".join(filter(None, self.identity.values()))
 
     @property

@@ -32,6 +32,7 @@ class _ColumnFacts:
     kinds: dict[TextKind, bool] = field(default_factory=lambda: {"integer": True, "boolean": True, "moment": True})
 
     def add(self, cells: TextCells) -> None:
+        """Counts the cells of one batch."""
         numbers = cells.numbers()
         self.unread += 0 if numbers.invalid is None else int(numbers.invalid.sum())
         self.present += len(cells) - cells.texts().null_count
@@ -40,6 +41,7 @@ class _ColumnFacts:
             self.kinds[kind] = is_possible and cells.is_castable(kind)
 
     def decide(self) -> TextKind:
+        """Returns the type of the column."""
         if not self.present or self.codes:
             return "text"
         if self.unread <= (1 - NUMBER_SHARE) * self.present:
