@@ -45,7 +45,7 @@ _COLUMNS: Final = ("ids", "predicted_at", "predicted", "values", "scores", "trac
 
 
 class LoggedModel(NamedTuple):
-    """What all predictions of a model have in common; the fields are those of `LoggedPrediction`."""
+    """The fields of `LoggedPrediction` that all predictions of a model share."""
 
     model: str
     version: str
@@ -82,9 +82,9 @@ class LoggedRows:
         """Returns the rows from one position to another."""
         return replace(self, **{name: getattr(self, name)[start:stop] for name in _COLUMNS})
 
-    def only(self, places: Sequence[int]) -> LoggedRows:
+    def take(self, positions: Sequence[int]) -> LoggedRows:
         """Returns the rows at some positions."""
-        columns: dict[str, Any] = {name: [getattr(self, name)[place] for place in places] for name in _COLUMNS}
+        columns: dict[str, Any] = {name: [getattr(self, name)[position] for position in positions] for name in _COLUMNS}
         return replace(self, **columns)
 
     def predictions(self) -> Iterator[LoggedPrediction]:

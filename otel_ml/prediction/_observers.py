@@ -130,7 +130,7 @@ class Observers:
             batch_rows=(outcome.rows or 1) if is_row else None,
         )
         if None in moments:  # a row without a moment is not stored
-            rows = rows.only([place for place, moment in enumerate(moments) if moment is not None])
+            rows = rows.take([position for position, moment in enumerate(moments) if moment is not None])
         if rows.ids:
             self._log_rows(rows, wait=outcome.is_job)
 

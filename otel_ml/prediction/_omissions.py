@@ -11,7 +11,7 @@ TEXTS: Final = {
     "score": "a score is not a number from 0 to 1, so it was not measured (divide a percentage by 100)",
     "features": "a row has more than 1,000 features; the first 1,000 were taken",
     "moment": "at= is neither seconds since the epoch nor a datetime, a date or an ISO 8601 text, so the prediction is "
-    "not in the ground truth: its day is not known (divide milliseconds by 1000)",
+    "not stored for ground truth (divide milliseconds by 1000)",
     "pairing": "a batch has another number of outputs than of inputs, ids or moments, or of scores than of "
     "predictions, so they were not paired: its rows have no features, no ids and no labels (return one output for each "
     "input)",

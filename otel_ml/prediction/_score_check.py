@@ -33,7 +33,7 @@ class ScoreCheck:
         self.is_done = False
 
     def look(self, classes: Iterable[str | None], scores: Iterable[float | None]) -> None:
-        """Looks at some predictions."""
+        """Compares classes with scores; sets `is_done` once it is known what the scores are."""
         for label, score in zip(classes, scores, strict=False):
             side = None if label is None or score is None else self._is_positive(label)
             if side is None or score is None or self.is_done:
@@ -47,8 +47,8 @@ class ScoreCheck:
                     "prediction.score_of",
                     self._model,
                     f"otel-ml: model {self._model!r}: the negative class has scores above 0.5, and no prediction has "
-                    "one below: this looks like the confidence of the predicted class, and is read as the probability "
-                    "of the positive class. Declare score_of='predicted', or score_of='positive' if that is right",
+                    "one below. They look like the confidence of the predicted class, but are read as the probability "
+                    "of the positive class: declare score_of='predicted', or score_of='positive' if that is right",
                     "otel-ml: the scores of further models look like the confidence of the predicted class: declare "
                     "score_of=",
                 )

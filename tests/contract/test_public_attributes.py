@@ -49,7 +49,7 @@ ATTRIBUTES = {
     ground_truth.LoggedModel: {*ground_truth.LoggedModel._fields, "count", "index"},  # a named tuple
     ground_truth.LoggedPrediction: {*ground_truth.LoggedPrediction._fields, "count", "index"},  # a named tuple
     ground_truth.LoggedRows: {field.name for field in dataclasses.fields(ground_truth.LoggedRows)}
-    | {"only", "part", "predictions"},
+    | {"part", "predictions", "take"},
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},

@@ -69,7 +69,7 @@ class PageApp:
 
 
 class _Answer:
-    """What an application answers, uncompressed."""
+    """The uncompressed answer of an application."""
 
     def __init__(self, app: Callable[..., Any], environ: Environ) -> None:
         self._app = app

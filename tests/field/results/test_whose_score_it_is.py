@@ -203,7 +203,7 @@ def test_a_reading_that_contradicts_itself_is_said(
     truth.flush()
 
     assert [message.partition(":")[2].partition(":")[0] for message in caplog.messages] == [" model 's'"]
-    assert "Declare score_of='predicted', or score_of='positive' if that is right" in caplog.text
+    assert "declare score_of='predicted', or score_of='positive' if that is right" in caplog.text
     assert {event["attributes"]["ml.prediction.score"] for event in kit.events("ml.prediction")} == {0.9}
 
 
