@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from console_feed import NOW, counter, metrics, pairs
+from console_feed import NOW, counter, logs, metrics, pairs, prediction
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
 import otel_ml
@@ -101,3 +101,9 @@ def test_the_page_shows_the_verdict(console, profile):
     assert "100.0 % " in page
     assert "A model with <code>profile=</code> exports one." in console.send("/models/other").body.decode()
     assert "/models/a%2Fb" in console.send("/?model=a%2Fb").body.decode()
+
+
+def test_a_prediction_leads_to_the_features_of_its_model(console):
+    """The list of all predictions has the link as well, without a choice of the model before."""
+    console.feed(logs(prediction()))
+    assert '<a href="/models/fraud">fraud</a>' in console.send("/").body.decode()
