@@ -26,7 +26,8 @@ _REFUSED: Final = {
     INVALID: "a prediction without an id was not stored",
 }
 _FAILED: Final = {
-    UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping",
+    UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label), or "
+    "mappings or a frame with these two names",
     SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label is one class or one number",
     INVALID_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
     "ISO 8601 text",

@@ -36,6 +36,9 @@ def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.Grou
 COLUMNS: dict[str, list[Any]] = {"prediction_id": ["p1", "p2"], "label": [1, 0]}
 
 
+UNREADABLE = "labels are (prediction_id, label), or mappings or a frame with these two names"
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -85,7 +88,7 @@ def test_what_is_no_label_is_refused_with_a_reason(
     assert truth.record_labels(labels) == {"failed": 1}
     assert (truth.account().failed, truth.account().waiting) == ({"unreadable": 1}, 0)
     assert [record.message for record in caplog.records if "label" in record.message] == [
-        "otel-ml: a label without an id or a value was not recorded: labels are (prediction_id, label) or a mapping"
+        f"otel-ml: a label without an id or a value was not recorded: {UNREADABLE}"
     ]
 
 
