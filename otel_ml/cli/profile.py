@@ -17,6 +17,7 @@ example:
   otel-ml profile --data train.parquet --label employed --score predicted_probability --output profile.json
 
 A CSV file holds text. A column of it is one of numbers if 95 of 100 cells are and none is a code such as `01`.
+At most 32 columns are monitored, the first ones; `--exclude` makes room for others.
 """
 
 

@@ -27,6 +27,8 @@ FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 3
 _READABLE: Final = (1, 2, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
+_NAMED: Final = 10
+"""Columns that a warning names for each reason."""
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
@@ -253,7 +255,16 @@ class ReferenceProfile:
 
 
 def _reasons(skipped: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+    """Returns each reason once, after the columns that it holds for."""
+    columns: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        columns.setdefault(reason, []).append(name)
+    return "; ".join(f"{_some(names)}: {reason}" for reason, names in columns.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fit_features(

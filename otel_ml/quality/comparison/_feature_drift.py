@@ -151,7 +151,7 @@ def describe(feature: FeatureDrift) -> list[str]:
         figure = feature.shares.get(finding)
         if finding in feature.findings and figure is not None:
             more = f": {', '.join(feature.invalid_kinds)}" if finding == semconv.INVALID else ""
-            sentences.append(f"{percent(figure.share)} {what} (training {figure.expected:.1%}){more}")
+            sentences.append(f"{percent(figure.share)} {what} (expected {figure.expected:.1%}){more}")
     new = feature.new_categories if semconv.UNSEEN_CATEGORIES in feature.findings else None
     if new:
         sentences.append("new: " + ", ".join(f"{text!r} {count:,}" for text, count in new.items()))

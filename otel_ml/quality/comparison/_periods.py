@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_ml._missing import is_missing
+from otel_ml._values import line
 from otel_ml._verdicts import OK, TOO_FEW
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._feature import ProfileError
@@ -23,6 +24,8 @@ UNKNOWN: Final = "unknown"
 """The period of rows without a moment."""
 _EPOCH_UNITS: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
 """Numbers below the bound are seconds, milliseconds, microseconds since 1970; larger ones nanoseconds."""
+_SHOWN: Final = 60
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ def split_periods(moments: object, rows: int, by: By) -> Iterator[tuple[str, Arr
     found = None if moments is None or moments is ABSENT else read_moments(moments)
     if found is None:
         if moments is not None and moments is not ABSENT and rows:
-            raise ProfileError("the time column holds no datetimes, ISO texts or seconds since 1970")
+            raise ProfileError(
+                "the time column holds no datetimes, ISO texts such as 2026-06-30 or seconds since 1970"
+                f"{_describe_unread(moments)}"
+            )
         yield UNKNOWN, np.arange(rows)
         return
     if by == "hour":
@@ -95,6 +101,14 @@ def split_periods(moments: object, rows: int, by: By) -> Iterator[tuple[str, Arr
     unknown = np.flatnonzero(np.isnat(starts))
     if len(unknown):
         yield UNKNOWN, unknown
+
+
+def _describe_unread(values: Any) -> str:
+    """Returns the end of a message that names the first value that is no moment."""
+    for value in values.texts().to_pylist() if isinstance(values, TextCells) else list(values):
+        if value is not ABSENT and not is_missing(value) and read_moments([value]) is None:
+            return f", but {line(repr(value), _SHOWN)}"
+    return ""
 
 
 def take_rows(values: Any, places: Array, rows: int) -> Any:

@@ -24,7 +24,7 @@ _STYLE: Final = """
 """
 _HEIGHT: Final = 36
 _BAR: Final = 6
-_HEADS: Final = ("PSI", "noise", "values", "missing", "in training")
+_HEADS: Final = ("PSI", "noise", "values", "missing", "expected")
 
 
 def page(comparison: ComparisonResult) -> str:

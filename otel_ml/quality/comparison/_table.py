@@ -24,7 +24,7 @@ def table(comparison: ComparisonResult) -> Iterator[str]:
     width = max((_NAME, *map(len, names)))
     yield (
         f"  {'feature':<{width}} {'verdict':<{_VERDICT}} {'PSI':>8} {'noise':>8} {'JS':>6} {'values':>11} "
-        f"{'missing':>8} {'training':>9}"
+        f"{'missing':>8} {'expected':>9}"
     )
     for name, feature in zip(names, comparison.features, strict=True):
         yield f"  {name:<{width}} {feature.verdict:<{_VERDICT}} {_figures(feature)}"
@@ -37,8 +37,8 @@ def table(comparison: ComparisonResult) -> Iterator[str]:
 def _figures(feature: FeatureDrift) -> str:
     psi, noise, distance = map(decimal, (feature.psi, feature.psi_noise, feature.jensen_shannon))
     missing = feature.shares.get(semconv.MISSING)
-    now, training = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected:.1%}")
-    return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {training:>9}"
+    now, expected = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected:.1%}")
+    return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {expected:>9}"
 
 
 def _periods(comparison: ComparisonResult) -> Iterator[str]:

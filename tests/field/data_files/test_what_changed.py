@@ -21,7 +21,7 @@ import pytest
 
 from otel_ml import ReferenceProfile
 from otel_ml.cli import main
-from otel_ml.quality import Comparison, ProfileError
+from otel_ml.quality import Comparison, DataFiles, ProfileError, scan_files
 
 ROWS = 7000
 RNG = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def test_the_kind_of_invalid_values_is_reported(values: list[object], kinds: tup
     drift = feature(found, "a")
 
     assert (drift.verdict, drift.invalid, drift.invalid_kinds) == ("invalid", 900, kinds)
-    assert f"of another type (training 0.0%): {kinds[0]}" in str(found)
+    assert f"of another type (expected 0.0%): {kinds[0]}" in str(found)
     assert "canary" not in str(found) + found._repr_html_()
 
 
@@ -214,6 +214,22 @@ def test_every_usual_form_of_a_moment_is_read(tmp_path: Path, saved: Path, form:
     assert re.findall(r"2026-06-\d\d", report.read_text()) == [f"2026-06-0{day}" for day in range(1, 8)]
 
 
+@pytest.mark.parametrize("write", ["csv", "frame"])
+def test_the_message_names_the_first_value_that_is_no_moment(tmp_path: Path, write: str) -> None:
+    """Days before months, as in exports of spreadsheets, are not guessed; one odd cell is found among good ones."""
+    days = [*FRAME["when"].astype(str)[:50], None, "30/06/2026 08:15", *FRAME["when"].astype(str)[52:]]
+    frame = FRAME.assign(when=days)
+    data = tmp_path / "new.csv"
+    frame.to_csv(data, index=False)
+
+    scan = {
+        "csv": lambda: scan_files(PROFILE, DataFiles([data]), by="day", time="when"),
+        "frame": lambda: PROFILE.compare(frame, by="day", time="when"),
+    }[write]
+    with pytest.raises(ProfileError, match=r"such as 2026-06-30 or seconds since 1970, but '30/06/2026 08:15'$"):
+        scan()
+
+
 def test_the_time_column_is_found_or_asked_for() -> None:
     """The only column with datetimes is taken; with none or two the message names them. Rows without a moment are shown."""
     two = FRAME.assign(paid=FRAME["when"])
@@ -222,7 +238,7 @@ def test_the_time_column_is_found_or_asked_for() -> None:
         PROFILE.compare(two, by="day")
     with pytest.raises(ProfileError, match="no column holds datetimes"):
         PROFILE.compare(FRAME[["a", "job"]], by="day")
-    with pytest.raises(ProfileError, match="the time column holds no datetimes"):
+    with pytest.raises(ProfileError, match="the time column holds no datetimes.*, but 'nurse'"):
         PROFILE.compare(FRAME, by="day", time="job")
     with pytest.raises(ProfileError, match="no column 'zzz'"):
         PROFILE.compare(FRAME, by="day", time="zzz")

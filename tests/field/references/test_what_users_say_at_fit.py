@@ -220,3 +220,16 @@ def test_the_profile_prints_as_a_short_table():
     ]
     assert "id" in shown.splitlines()[4]
     assert "canary" not in shown
+
+
+def test_the_warning_says_each_reason_once():
+    """A table of pixels has more columns than are monitored: the warning names some of them, and counts the others."""
+    pixels = RNG.integers(0, 17, (500, 64))
+    with pytest.warns(UserWarning, match="not monitored") as caught:
+        profile = ReferenceProfile.fit(pixels)
+
+    named = ", ".join(f"f{place}" for place in range(32, 42))
+    assert [str(warning.message) for warning in caught] == [
+        f"not monitored: {named} and 22 more: only 32 features are monitored; give `importance` to choose them"
+    ]
+    assert len(profile.skipped) == 32
