@@ -28,6 +28,7 @@ from otel_ml.prediction.boundary._feature_slices import slices
 from otel_ml.prediction.boundary._matching import match_row
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._payloads import open_payload
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT
 from otel_ml.prediction.boundary._secrets import secret_texts
 from otel_ml.quality import FeatureMonitor
 
@@ -104,7 +105,8 @@ class ModelPolicy:
             return self._checked(_features.read(features, columns=self._columns))
         names = self._names_of(_features.width(features))
         if names is not None:
-            return _features.read(features, names=names)
+            found = _features.read(features, names=names)
+            return found if len(names) <= FEATURE_LIMIT else _unread(found, frozenset(names[FEATURE_LIMIT:]))
         if self.sensitive:
             self.warn_uncertain()
             return None

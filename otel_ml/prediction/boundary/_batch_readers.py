@@ -154,7 +154,7 @@ def _by_column(rows: list[Any], columns: ColumnNames | None) -> tuple[Named, int
     total = 0
     for position, row in enumerate(rows):
         record = find_record(row, columns) or []
-        total = max(total, len(record))
+        total = max(total, len(record), (pairs(row, 0) or ([], 0))[1])
         own: dict[str, None] = {}
         for order, (key, value) in enumerate(record):
             name = feature_name(key, order, own)
