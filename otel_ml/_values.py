@@ -102,8 +102,8 @@ _CLASS_TYPES = frozenset({str, bool})
 
 
 def _bytes_text(value: bytes) -> str:
-    """Returns the text of at most 128 bytes in UTF-8; of any others only the length."""
-    text = attempt(value.decode) if len(value) <= CLASS_LIMIT else None
+    """Returns the text of at most 128 bytes in UTF-8, without blanks around it; of any others only the length."""
+    text = attempt(lambda: value.decode().strip()) if len(value) <= CLASS_LIMIT else None
     return text if text is not None and text.isprintable() else f"<{len(value)} bytes>"
 
 
