@@ -28,8 +28,8 @@ class Backpressure:
         self._stall_timeout = stall_timeout
         self._stalled_at: int | None = None
 
-    def wait(self, *size: int) -> None:
-        """Returns when the queue has room, or when it is stalled."""
+    def wait(self, *size: int) -> bool:
+        """Waits until the queue has room; returns False when it is stalled."""
         seen, since = self._progress(), time.monotonic()
         while not self._has_room(*size):
             now = self._progress()
@@ -37,5 +37,6 @@ class Backpressure:
                 seen, since = now, time.monotonic()
             elif seen == self._stalled_at or time.monotonic() - since > self._stall_timeout:
                 self._stalled_at = seen
-                return
+                return False
             time.sleep(_PAUSE)
+        return True

@@ -17,6 +17,8 @@ ATTRIBUTE_LIMIT = 65_536
 """Characters kept of an attribute that a user adds to a span; a queue holds thousands of spans."""
 NAMES_SHOWN = 10
 """Names that a message lists."""
+ID_LIMIT = 256
+"""Characters kept of a prediction id, on the side of the prediction and on that of its label."""
 CLASS_LIMIT = 128
 """Characters kept of a class: it becomes a metric attribute."""
 TRUNCATED = "truncated"

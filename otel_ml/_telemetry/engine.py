@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from otel_ml._telemetry.metrics._scrape_page import Page
     from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
+    from otel_ml._telemetry.records import Record
 
 _WORKER_SHARE: Final = 0.5
 """Share of a shutdown's time for encoding, so that there is time left to send."""
@@ -100,7 +101,6 @@ class OwnEngine:
             raise
         self._build_worker()
         self.offer = self._predictions.offer
-        self.offer_sized = self._predictions.offer_sized
         self.meter_provider = self._metrics.provider
         _self_metrics.register(self.meter(semconv.SCOPE), self._account, self._outbox.ages)
         self._metrics.start()
@@ -115,6 +115,10 @@ class OwnEngine:
     def observe(self, source: ObservedSource) -> None:
         """Exports the source at every collection from now on."""
         self._observed.add(source)
+
+    def offer_sized(self, record: Record, size: int, *, wait: bool = False) -> bool:
+        """Hands a large record to the worker; returns False when it was dropped (and counted)."""
+        return self._predictions.offer_sized(record, size, self._backpressure[0].wait if wait else None)
 
     def wait_for_room(self, size: int) -> None:
         """Waits until a record of about ``size`` bytes is neither dropped itself nor costs another its place."""
@@ -291,7 +295,11 @@ class OwnEngine:
         )
 
     def _has_room_before_worker(self, size: int) -> bool:
-        return self._closed or all(queue.has_room(size) for queue in self._worker.queues)
+        """Whether every queue has room; if not, the worker makes some now instead of at its next round."""
+        if self._closed or all(queue.has_room(size) for queue in self._worker.queues):
+            return True
+        self._worker.wake()
+        return False
 
     def _housekeep(self) -> None:
         self.instance.keep()

@@ -100,8 +100,8 @@ class Engine(Protocol):
     def offer(self, record: Record | FastRecordValues) -> bool:
         """Hands a record to the worker without blocking; returns False when it was dropped (and counted)."""
 
-    def offer_sized(self, record: Record, size: int) -> bool:
-        """Does the same for a record that holds about ``size`` bytes until it is rendered."""
+    def offer_sized(self, record: Record, size: int, *, wait: bool = False) -> bool:
+        """Does the same for a record that holds about ``size`` bytes until it is rendered; a job waits for room."""
 
     def wait_for_room(self, size: int) -> None:
         """Waits until a record of about ``size`` bytes finds room in every queue, as long as they are emptied."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from otel_ml import _extras
+from otel_ml import _extras, _process
 from otel_ml.ground_truth._migration import is_former, migrate
 from otel_ml.ground_truth._tables import LATER, PREDICTIONS, Tables
 
@@ -24,6 +25,8 @@ _TOGETHER: Final = 64
 """Rows of one statement: each by itself costs a fifth more, and old SQLite libraries take 999 values at most."""
 _IDS: Final = 500
 """Ids of one query."""
+_FORK_SECONDS: Final = 2.0
+"""How long a fork waits for open transactions; one that waits for another process need not end."""
 _LOCK_KEY: Final = 0x07E1_0001
 """Advisory lock under which PostgreSQL writes one transaction at a time, as SQLite does by itself."""
 
@@ -35,6 +38,45 @@ class StoreError(RuntimeError):
         super().__init__(message)
         self.is_transient = is_transient
         """Whether a later attempt may succeed: the database is locked, full or unreachable."""
+
+
+class _Transactions:
+    """Counts the transactions of this process; a fork waits until there is none, within a bound.
+
+    A child inherits what SQLite knows about the locks of its parent. Of a fork in the middle of a write it keeps that
+    the file is locked, by a connection that it does not have, and waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._open = max(0, self._open - 1)
+            self._changed.notify_all()
+
+    def acquire(self) -> bool:
+        """Before a fork: waits for open transactions, and lets none begin."""
+        self._changed.acquire()
+        return self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
+
+    def release(self) -> None:
+        """After a fork."""
+        self._changed.release()
+
+    def reset(self) -> None:
+        """In a forked child, which does not have the other threads of its parent."""
+        self._changed = threading.Condition()
+        self._open = 0
+
+
+_transactions: Final = _Transactions()
+_process.hold_at_fork(_transactions)
 
 
 class StoreDatabase:
@@ -123,7 +165,7 @@ class StoreDatabase:
         """A connection that is rolled back unless committed; no spans of an instrumented SQLAlchemy."""
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
-            with self._engine.connect() as connection:
+            with _transactions, self._engine.connect() as connection:
                 yield connection
         except self.sa.exc.SQLAlchemyError as error:
             transient = (self.sa.exc.OperationalError, self.sa.exc.InterfaceError, self.sa.exc.TimeoutError)
@@ -140,6 +182,7 @@ class StoreDatabase:
     def forget_connections(self) -> None:
         """In a forked child: drops the parent's connections without touching them, not even to close them."""
         self._engine.dispose(close=False)
+        _transactions.reset()
 
     def insert(self, table: sa.Table) -> Any:
         """Returns an insert of the dialect, which can say what to do with a known key."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._moments import find_seconds
-from otel_ml._values import class_text, id_text, line, written_number
+from otel_ml._values import ID_LIMIT, class_text, id_text, line, written_number
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     INVALID_MOMENT,
@@ -18,7 +18,6 @@ from otel_ml.ground_truth._records import (
     LabelOutcome,
     StoredLabel,
 )
-from otel_ml.ground_truth._rows import ID_LENGTH
 
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
 _NO_LABEL: Final = StoredLabel("", "", None, 0.0)
@@ -57,7 +56,7 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
 
 def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
-    name = id_text(row.prediction_id, ID_LENGTH)
+    name = id_text(row.prediction_id, ID_LIMIT)
     value = _guard.call("ground_truth.read_label", class_text, row.label)
     model = ANY_MODEL if row.model is None else line(row.model)
     if value is None and (sequence(row.label, 0) is not None or pairs(row.label, 0) is not None):

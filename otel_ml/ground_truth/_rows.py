@@ -13,11 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
-from otel_ml._values import class_text, line, number
+from otel_ml._values import ID_LIMIT, class_text, line, number
 from otel_ml.ground_truth._records import declared_class
 
-ID_LENGTH: Final = 256
-"""Characters of a prediction id."""
 CLASSES_LIMIT: Final = 1000
 """Declared classes against which labels are checked; with more of them no label is checked."""
 _ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
@@ -47,7 +45,7 @@ class StoredRows(NamedTuple):
 
 def read_rows(given: LoggedPrediction) -> LoggedRows | None:
     """Cleans a prediction as a caller gave it; None without an id."""
-    name = line(given.id, ID_LENGTH)
+    name = line(given.id, ID_LIMIT)
     if not name:
         return None
     about = _about_model(given.model, given.version, given.role, given.task, given.positive)
@@ -61,7 +59,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
         trace_ids=[f"{int(given.trace_id):032x}"],
         span_ids=[f"{int(given.span_id):016x}"],
         sampled=[bool(given.sampled)],
-        batch_id=line(given.batch_id, ID_LENGTH),
+        batch_id=line(given.batch_id, ID_LIMIT),
         batch_rows=given.batch_rows,
     )
 
@@ -143,4 +141,4 @@ def _aliases(logged: LoggedRows) -> tuple[tuple[str, str | None], ...]:
     if rows > 1:
         return ((batch, None),)
     name = logged.ids[0]
-    return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LENGTH]) if other != name)
+    return tuple((other, name) for other in (batch, f"{batch}.0"[:ID_LIMIT]) if other != name)

@@ -63,13 +63,9 @@ class BatchWriter:
             rows: The rows.
             wait: Whether a caller who can wait does so, as long as other rows are being written.
         """
-        if wait:
-            self._backpressure.wait()
-        with self._progress:
-            reason = CLOSED if self._closed else None if self._has_room() else QUEUE_FULL
-            if reason is None:
-                self._queue.append(rows)
-                self._waiting += len(rows)
+        reason = self._queue_up(rows)
+        while reason == QUEUE_FULL and wait and self._backpressure.wait():  # another thread may take the room first
+            reason = self._queue_up(rows)
         if reason is not None:
             self._refuse(reason, [rows])
             return False
@@ -78,6 +74,15 @@ class BatchWriter:
         if self._thread is None:
             self._start()
         return True
+
+    def _queue_up(self, rows: LoggedRows) -> str | None:
+        """Puts rows into the queue, or says why it does not take them."""
+        with self._progress:
+            if self._closed or not self._has_room():
+                return CLOSED if self._closed else QUEUE_FULL
+            self._queue.append(rows)
+            self._waiting += len(rows)
+        return None
 
     def flush(self, timeout: float) -> bool:
         """Waits until all that was offered so far is written or dropped; False when that takes longer."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext
 
-from otel_ml._values import id_text
-from otel_ml.prediction._prediction import ID_LIMIT, Prediction
+from otel_ml._values import ID_LIMIT, id_text
+from otel_ml.prediction._prediction import Prediction
 
 
 class NoopPrediction(Prediction):

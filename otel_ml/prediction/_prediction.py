@@ -16,7 +16,7 @@ from otel_ml import _guard, _process
 from otel_ml._kinds import sequence
 from otel_ml._moments import find_seconds
 from otel_ml._telemetry.contexts import detach
-from otel_ml._values import TEXT_LIMIT, id_text, line, number
+from otel_ml._values import ID_LIMIT, TEXT_LIMIT, id_text, line, number
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from otel_ml.prediction._spec import ModelSpec
     from otel_ml.quality import FeatureMonitor
 
-ID_LIMIT = 128
-"""Characters kept of an id."""
 IDS_LIMIT = 10_000_000
 """Row ids kept of one batch."""
 LONGEST = 7 * 86_400.0

@@ -84,20 +84,31 @@ class PredictionQueue:
             self.wakeup.wake()
         return True
 
-    def offer_sized(self, record: Record, size: int) -> bool:
-        """Does the same for a record that holds about ``size`` bytes; their sum is bounded, too."""
+    def offer_sized(self, record: Record, size: int, wait: Callable[[int], bool] | None = None) -> bool:
+        """Does the same for a record that holds about ``size`` bytes; their sum is bounded, too.
+
+        Args:
+            record: The record.
+            size: Its bytes.
+            wait: Waits for room for so many bytes, or returns False; a job has it. Another thread may take the room.
+        """
+        while not self._reserve(record, size):
+            if self._closed or size > WAITING_BYTES or wait is None or not wait(size):
+                self._drop(record)
+                return False
+        taken = self.offer(record)
+        if not taken:
+            self._release((record,))
+        return taken
+
+    def _reserve(self, record: Record, size: int) -> bool:
+        """Counts the bytes of a record if there is room for them."""
         with self._lock:
             has_room = self._size + size <= WAITING_BYTES
             if has_room:
                 self._size += size
                 self._sizes[id(record)] = size
-        if not has_room:
-            self._drop(record)
-            return False
-        taken = self.offer(record)
-        if not taken:
-            self._release((record,))
-        return taken
+        return has_room
 
     def has_room(self, size: int) -> bool:
         return len(self._queue) < 3 * self._quarter and (not self._size or self._size + size <= WAITING_BYTES)

@@ -141,7 +141,7 @@ def _read_values(
     features: object, family: str, names: Sequence[str] | None, columns: ColumnNames | None
 ) -> Features | None:
     """Copies a sequence of values or of rows, or one scalar."""
-    wide = (attempt(array_width, features) if family in SHAPED else None) or 1
+    wide = (attempt(array_width, features) if family in SHAPED else None) or 0
     block = attempt(array_to_batch, features, names) if family == "array" else None
     listed = sequence(features, rows_kept(wide)) if block is None else None
     if listed is not None:

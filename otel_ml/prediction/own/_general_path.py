@@ -143,7 +143,7 @@ class OwnPrediction(Prediction):
         """Hands the record to the worker; False when there was no room."""
         size = _size(outcome)
         if size > SMALL_ROW:
-            return self._binding.engine.offer_sized(record, size)
+            return self._binding.engine.offer_sized(record, size, wait=outcome.is_job)
         return self._binding.offer(record)
 
     def _let_go(self) -> None:

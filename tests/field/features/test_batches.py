@@ -253,6 +253,14 @@ def test_rows_with_too_many_columns_are_counted_and_named(
     assert [line for line in caplog.records if "1,000 features" in line.getMessage()]
 
 
+@pytest.mark.parametrize("rows", [[{}, {}], [[], []], [{"a": 1.0}, {}]], ids=str)
+def test_rows_without_columns_have_not_too_many(kit: InMemoryTelemetry, rows: list[Any]) -> None:
+    """Nothing is left out of a batch of empty rows."""
+    otel_ml.Model("m").record(rows, prediction=[1, 0], batch=True)
+
+    assert omissions(kit.metrics()) == {}
+
+
 def test_a_failed_batch_is_not_held(kit: InMemoryTelemetry) -> None:
     """The result of a large batch is let go of at the end of the call."""
     import gc

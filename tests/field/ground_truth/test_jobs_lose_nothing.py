@@ -89,6 +89,18 @@ def test_jobs_in_several_threads_lose_nothing(truth: GroundTruth) -> None:
     assert (predicted(truth), truth.account().refused) == (20_000, {})
 
 
+def test_jobs_that_find_room_at_once_do_not_lose_it_to_each_other(truth: GroundTruth) -> None:
+    """Room that another thread takes first is waited for again."""
+    truth._writer._backpressure._has_room = lambda: True  # as seen by each of them just before another one takes it
+    with InMemoryTelemetry():
+        model = otel_ml.Model("m", ground_truth=truth)
+        for _ in range(2):
+            model.record(None, prediction=["1"] * 100, batch=True)
+
+    assert truth.flush(60)
+    assert (truth.account().stored, truth.account().refused) == (200, {})
+
+
 def test_a_job_waits_while_another_process_holds_the_file(truth: GroundTruth, tmp_path: Path) -> None:
     """The rows are stored once the file is free, and none is lost."""
     holder = sqlite3.connect(tmp_path / "predictions.db", isolation_level=None, check_same_thread=False)

@@ -155,3 +155,17 @@ def test_ids_that_are_numbers_are_found(tmp_path: Path) -> None:
     assert [truth.record_label(name, 1) for name in (0, np.int64(1), "2")] == ["matched"] * 3  # type: ignore[arg-type]
     assert truth.record_labels(pd.DataFrame({"id": [3], "label": [1]})) == {"matched": 1}
     truth.close()
+
+
+@pytest.mark.parametrize("length", [128, 129, 256, 257, 1000])
+def test_a_label_finds_its_prediction_by_an_id_of_any_length(
+    telemetry: InMemoryTelemetry, truth: otel_ml.GroundTruth, length: int
+) -> None:
+    """Prediction and label keep as many characters of an id, of a row too."""
+    name = "x" * length
+    model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
+    model.record({}, prediction=1, id=name)
+    model.record(None, prediction=[0, 1], id=["first", "y" + name], batch=True)
+    truth.flush()
+
+    assert truth.record_labels({name: 1, "y" + name: 1, "first": 0}) == {"matched": 3}

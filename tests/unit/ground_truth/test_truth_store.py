@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,27 @@ def test_a_forked_child_writes_its_own_predictions_only(truth, url):
     log(truth, "parent")
     assert truth.flush()
     assert truth.record_labels((name, 1) for name in ("before", "child", "parent")) == {"matched": 2, "duplicate": 1}
+
+
+def test_a_child_forked_during_a_write_can_write(truth, url):
+    """The fork waits for the transaction of the other thread: the child would take the file for locked, for ever."""
+    began = threading.Event()
+
+    def write():
+        with truth._database.writing():
+            began.set()
+            time.sleep(0.2)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    began.wait(10)
+    child = os.fork()
+    if child == 0:
+        log(truth, "child")
+        os._exit(0 if truth.flush(10) else 1)
+    writer.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert truth.record_label("child", 1) == "matched"
 
 
 def test_predictions_survive_the_process(url):

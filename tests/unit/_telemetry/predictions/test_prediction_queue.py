@@ -65,11 +65,37 @@ def test_threads_at_once_never_pass_the_bound(engine):
     assert sum(taken) == 100
 
 
+def test_jobs_at_once_wait_for_room_for_their_bytes(engine):
+    """None is dropped, although each may take the room that another has seen; the worker need not be called."""
+    taken = []
+
+    def offer():
+        for _ in range(5):
+            engine.wait_for_room(HALF)
+            taken.append(engine.offer_sized(Sample(), HALF, wait=True))
+
+    threads = [threading.Thread(target=offer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert taken == [True] * 40
+
+
+def test_a_job_does_not_wait_for_room_that_never_comes(engine):
+    """A record beyond the bound is dropped at once, and so is one after the shutdown."""
+    assert not engine.offer_sized(Sample(1), WAITING_BYTES + 1, wait=True)
+    engine.offer_sized(Sample(2), WAITING_BYTES)
+    engine.shutdown(within())
+    assert not engine.offer_sized(Sample(3), WAITING_BYTES, wait=True)
+
+
 def test_a_batch_counts_with_its_bytes_and_a_fast_path_prediction_with_none(engine):
     """The size of a batch is close to what its first 100 rows hold, which are those of the event."""
     offered = []
     engine.offer = lambda record: offered.append(0) or True
-    engine.offer_sized = lambda record, size: offered.append(size) or True
+    engine.offer_sized = lambda record, size, wait: offered.append(size) or True
     configure.adopt(configure.Telemetry("own", engine.config, engine), engine)
     try:
         model = otel_ml.Model("m", version="1", events="all", capture_features="all")
