@@ -41,6 +41,7 @@ class RandomIds:
         steps = map(self._random.getrandbits, repeat(64))
         start = self._random.getrandbits(127)
         self.prediction_number: Callable[[], int] = accumulate(steps, initial=start).__next__
+        self.prediction_number()  # the start is the same in every forked child; all further numbers differ
         _process.in_child("ids.fork", self._reset_after_fork)
 
     def _reset_after_fork(self) -> None:

@@ -170,9 +170,17 @@ class _KnownDigests(Container[str]):
     def __init__(self, feature: Feature) -> None:
         self._rare = feature.rare_digests
         self._frequent = frozenset(feature.categories if feature.sensitive else ())
+        self._content = (feature.rare, feature.rare_filter, self._frequent)
 
     def __contains__(self, found: object) -> bool:
         return found in self._frequent or found in self._rare
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _KnownDigests):
+            return NotImplemented
+        return self._content == other._content
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _widened(bound: float | None, sign: int) -> float | None:
