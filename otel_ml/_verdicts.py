@@ -19,6 +19,10 @@ LEAST_VALUES: Final = 300
 """With fewer values no feature counts as drifted."""
 SHARE_LIMIT: Final = 0.01
 """A share may exceed the expected one by this much, or by its noise if that is more."""
+UNSEEN_VARIANCE: Final = 4
+"""The expected share of unseen categories is so much less certain than a share that was counted. It is estimated from
+the n1 categories that training has once, with the variance ``(n1 + 2 n2) / m^2`` (Good 1953); the n2 that it has twice
+are at most about 1.5 times as many in the laws of practice."""
 ABSENT_SHARE: Final = 0.99
 """A column is absent if at least this share of the rows does not have it."""
 OK: Final = "ok"
@@ -109,7 +113,9 @@ def judge(reference: Reference, window: WindowCounts, *, psi_limit: float = PSI_
     """
     rows, values = window.rows, window.values
     figures = {
-        name: ShareFigure(window.found.get(name, 0) / rows, expected, share_noise(expected, rows, reference.size))
+        name: ShareFigure(
+            window.found.get(name, 0) / rows, expected, share_noise(expected, rows, _certain_size(name, reference))
+        )
         for name, expected in reference.expected.items()
         if rows and reference.size
     }
@@ -125,6 +131,10 @@ def judge(reference: Reference, window: WindowCounts, *, psi_limit: float = PSI_
     return Judgement(
         findings, verdict, distance, noise, jensen_shannon_distance(window.counts, reference.shares), figures
     )
+
+
+def _certain_size(name: str, reference: Reference) -> float:
+    return reference.size / (UNSEEN_VARIANCE if name == semconv.UNSEEN_CATEGORIES else 1)
 
 
 def _is_found(name: str, figure: ShareFigure) -> bool:

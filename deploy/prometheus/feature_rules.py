@@ -20,6 +20,7 @@ VERDICT, CURRENT = "feature:ml_feature_verdict", "feature:ml_feature_verdict:cur
 PSI_LIMIT = 0.2
 LEAST_VALUES = 300
 SHARE_LIMIT = 0.01
+UNSEEN_VARIANCE = 4
 ABSENT_SHARE = 0.99
 KEPT = "30m"
 """How long the reference of an ended process stays, so that a nightly job alerts too."""
@@ -157,6 +158,12 @@ def counts(window: str) -> list[Rule]:
 def figures(window: str) -> list[Rule]:
     """Share of each finding, and what chance may add to its expected share."""
     rows, series = f"feature:ml_feature_rows:increase{window}", f"feature:ml_feature_found:increase{window}"
+
+    def variance(matcher: str, uncertain: str) -> str:
+        expected = f'{EXPECTED}{{ml_feature_finding{matcher}"unseen"}}'
+        sizes = f"(1 / ({rows} > 0) + {uncertain} / ({SIZE} > 0))"
+        return f"{expected} * (1 - {expected}) * on ({FEATURE}) group_left () {sizes}"
+
     return [
         Rule(
             f"feature:ml_feature_share:{window}",
@@ -166,11 +173,12 @@ def figures(window: str) -> list[Rule]:
         ),
         Rule(
             f"feature:ml_feature_share_noise:{window}",
-            f"{NULL_Z} * sqrt({EXPECTED} * (1 - {EXPECTED})\n"
-            f"  * on ({FEATURE}) group_left () (1 / ({rows} > 0) + 1 / ({SIZE} > 0)))\n"
+            f"{NULL_Z} * sqrt(\n"
+            f"  {variance('!=', '1')}\n"
+            f"  or {variance('=', UNSEEN_VARIANCE)})\n"
             f"+ on ({FEATURE}) group_left () ({NULL_Z} ^ 2 - 1) / (6 * ({rows} > 0))",
             "The excess over the expected share that chance gives in 1 of 1,000 windows: two proportions, and the "
-            "correction of Cornish and Fisher for small counts.",
+            "correction of Cornish and Fisher for small counts. What is known of unseen categories is less certain.",
         ),
     ]
 

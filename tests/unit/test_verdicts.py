@@ -65,3 +65,26 @@ def test_one_feature_of_a_thousand_exceeds_the_noise_by_chance():
             noise = share_noise(share, count, 10**9)
             exceeded = random.binomial(count, share, size=20_000) / count - share > noise
             assert exceeded.mean() <= 0.002
+
+
+@pytest.mark.parametrize(
+    ("law", "rows", "window"),
+    [
+        (lambda random, size: np.where(random.random(size) < 0.7, 0, random.poisson(5, size)), 300, 1000),
+        (lambda random, size: random.integers(0, 100, size), 300, 5000),
+        (lambda random, size: random.integers(0, 1000, size), 3000, 20_000),
+        (lambda random, size: random.zipf(1.3, size), 300, 1000),
+    ],
+    ids=["zero-inflated counts", "100 categories", "1,000 categories", "a long tail"],
+)
+def test_new_categories_of_a_small_reference_are_expected(law, rows, window):
+    """The share of unseen categories is estimated from few of them, so that its noise is larger than that of a count."""
+    random = np.random.default_rng(11)
+    found = 0
+    for _ in range(150):
+        known, times = np.unique(law(random, rows), return_counts=True)
+        reference = Reference([1.0], rows, {"unseen": (int((times == 1).sum()) + 0.5) / (rows + 1)})
+        live = law(random, window)
+        unseen = int((~np.isin(live, known)).sum())
+        found += "unseen" in judge(reference, WindowCounts([window], {"unseen": unseen})).findings
+    assert found <= 3
