@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def what_was_loaded_before_is_not_searched() -> Iterator[None]:
     """The collection after each test takes a few milliseconds, not a tenth of a second."""
     gc.collect()
