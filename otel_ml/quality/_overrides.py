@@ -23,13 +23,13 @@ class Overrides:
 
     Args:
         frame: The training data.
-        sets: The columns that the user named, by option: ``categorical``, ``numeric``, ``keep``, ``periodic``,
-            ``sensitive``.
         bins: Number of bins, or number or inner edges by column.
+        columns: The columns that the user named, by option: ``categorical``, ``numeric``, ``keep``, ``periodic``,
+            ``sensitive``.
     """
 
-    def __init__(self, frame: NamedColumns, sets: Mapping[str, Collection[Any]], bins: Bins) -> None:
-        self._sets = {option: frame.names(given) for option, given in sets.items()}
+    def __init__(self, frame: NamedColumns, bins: Bins, **columns: Collection[Any]) -> None:
+        self._sets = {option: frame.names(given) for option, given in columns.items()}
         self.sensitive = self._sets["sensitive"]
         self._most = BINS if isinstance(bins, Mapping) else _count(bins)
         self._bins: dict[str, int | tuple[float, ...]] = {}

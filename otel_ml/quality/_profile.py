@@ -103,14 +103,9 @@ class ReferenceProfile:
         _extras.load("numpy", "quality")
         data = NamedColumns(frame)
         roles = [None if given is None else data.name(given) for given in (score, label)]
-        sets = {
-            "categorical": categorical,
-            "numeric": numeric,
-            "keep": keep,
-            "periodic": periodic,
-            "sensitive": sensitive,
-        }
-        overrides = Overrides(data, sets, bins)
+        overrides = Overrides(
+            data, bins, categorical=categorical, numeric=numeric, keep=keep, periodic=periodic, sensitive=sensitive
+        )
         columns = tuple(name for name in data.columns if name not in roles)
         weights = {} if importance is None else read_importance(data, importance)
         features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
