@@ -101,14 +101,20 @@ def test_no_text_of_a_sender_is_executed(console, open_page):
     page.goto(console.address)
     expect(page.locator("tbody tr")).to_have_count(3)
     links = [link.get_attribute("href") for link in page.locator("tbody a").all()]
+    shown = []
     for link in links:
         page.goto(console.address + link)
+        shown.append(page.inner_text("main"))
         assert page.evaluate("window.canary") is None
         assert page.locator("main script, main img").count() == 0
         text = page.content()
         assert "\u202e" not in text
         assert "\u0007" not in text
-    assert "<script>window.canary=1</script>" in page.inner_text("main")
+    assert all(
+        "<script>window.canary=1</script>" in text
+        for link, text in zip(links, shown, strict=True)
+        if "/predictions/" in link
+    )
     assert problems == []
     assert {url.startswith(console.address) for url in requested} == {True}
 
