@@ -23,7 +23,7 @@ class LoggedPrediction(NamedTuple):
     predicted_at: float
     """Seconds since the epoch."""
     predicted: str | None
-    """Canonical class text; None for a regression."""
+    """Canonical class text; None for a regression. A set of classes or a ranking is a text as of `_label_values`."""
     value: float | None
     """The predicted number of a regression."""
     score: float | None
@@ -39,6 +39,8 @@ class LoggedPrediction(NamedTuple):
     """Id of the batch of which this is a row; a label for the only row of a batch may use it too."""
     batch_rows: int | None = None
     """Rows of that batch."""
+    probabilities: Sequence[float] | None = None
+    """The probability of each declared class, in their order; of a multiclass or multilabel task."""
 
 
 _COLUMNS: Final = ("ids", "predicted_at", "predicted", "values", "scores", "trace_ids", "span_ids", "sampled")
@@ -74,18 +76,26 @@ class LoggedRows:
     """Id of the batch whose rows they are."""
     batch_rows: int | None = None
     """Rows of that batch; these may be some of them."""
+    probabilities: Sequence[Sequence[float] | None] | None = None
+    """The probability of each declared class; None if no row has them."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def part(self, start: int, stop: int | None = None) -> LoggedRows:
         """Returns the rows from one position to another."""
-        return replace(self, **{name: getattr(self, name)[start:stop] for name in _COLUMNS})
+        return replace(self, **{name: getattr(self, name)[start:stop] for name in self._filled()})
 
     def take(self, positions: Sequence[int]) -> LoggedRows:
         """Returns the rows at some positions."""
-        columns: dict[str, Any] = {name: [getattr(self, name)[position] for position in positions] for name in _COLUMNS}
+        columns: dict[str, Any] = {
+            name: [getattr(self, name)[position] for position in positions] for name in self._filled()
+        }
         return replace(self, **columns)
+
+    def _filled(self) -> tuple[str, ...]:
+        """Returns the names of the columns that there are."""
+        return _COLUMNS if self.probabilities is None else (*_COLUMNS, "probabilities")
 
     def predictions(self) -> Iterator[LoggedPrediction]:
         """Yields the rows one by one."""
@@ -108,4 +118,5 @@ class LoggedRows:
                 classes=classes,
                 batch_id=self.batch_id,
                 batch_rows=self.batch_rows,
+                probabilities=None if self.probabilities is None else self.probabilities[index],
             )

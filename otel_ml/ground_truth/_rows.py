@@ -18,7 +18,7 @@ from otel_ml.ground_truth._records import declared_class
 
 CLASSES_LIMIT: Final = 1000
 """Declared classes against which labels are checked; with more of them no label is checked."""
-_ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows"})
+_ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows", "probabilities"})
 """Fields kept in tables of their own."""
 COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in _ELSEWHERE)
 """Fields that are columns of the predictions' table under their own names."""
@@ -98,7 +98,7 @@ def from_row(row: Sequence[Any], classes: tuple[str, ...] | None = None) -> Logg
     """Reads `COLUMNS` of the predictions' table back; ``classes`` are those stored under the row's key."""
     *values, trace_id, span_id, sampled = row[: len(COLUMNS)]
     values += [int(trace_id, 16), int(span_id, 16), bool(sampled), classes]
-    return LoggedPrediction._make([*values, None, None])
+    return LoggedPrediction._make([*values, None, None, None])
 
 
 def count_by(rows: Sequence[Row], *columns: str) -> list[tuple[LoggedPrediction, int]]:
