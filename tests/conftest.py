@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import postgresql_server
 import pytest
 
 from otel_ml._telemetry import withholding
+
+postgresql = postgresql_server.postgresql
+store_url = postgresql_server.store_url
 
 
 @pytest.fixture(autouse=True)

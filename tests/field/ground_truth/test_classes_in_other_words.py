@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from postgresql_server import only_sqlite
 
 import otel_ml
 from otel_ml.cli import main
@@ -26,8 +27,8 @@ from otel_ml.testing import InMemoryTelemetry
 
 
 @pytest.fixture
-def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+def truth(telemetry: InMemoryTelemetry, store_url: str) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(store_url)
     yield made
     made.close()
 
@@ -101,6 +102,7 @@ def test_several_classes_are_compared_as_numbers(
     assert evaluate(truth, predictions, labels, task="multiclass")["accuracy"] == accuracy
 
 
+@only_sqlite
 def test_what_an_earlier_version_stored_is_compared_likewise(tmp_path: Path, truth: otel_ml.GroundTruth) -> None:
     """Predictions 0, 1 and True beside labels True, False and 1.0 in one store: one vocabulary in the figures."""
     evaluate(truth, [0, 1, 1, 0], [0, 1, 1, 0], task="binary")
@@ -239,7 +241,7 @@ def test_a_window_with_one_class_has_its_accuracy(truth: otel_ml.GroundTruth, na
 
 
 def test_why_there_is_no_auc_is_said(
-    truth: otel_ml.GroundTruth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    truth: otel_ml.GroundTruth, store_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of several classes, and of two of which neither is known to be the positive one."""
     several = otel_ml.Model("several", task="multiclass", classes=["a", "b", "c"], ground_truth=truth)
@@ -257,5 +259,5 @@ def test_why_there_is_no_auc_is_said(
     assert truth.compute_metrics(0, 4e9, model="unnamed")["notes"] == [
         "auc is None: the positive class is not known; declare classes=[negative, positive] of the model"
     ]
-    assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/predictions.db", "--model", "several"]) == 0
+    assert main(["evaluate", "--store", store_url, "--model", "several"]) == 0
     assert "otel-ml evaluate: auc is None: it is that of two classes" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgresql_server import only_sqlite
 
 import otel_ml
 from otel_ml.testing import InMemoryTelemetry
@@ -24,8 +25,8 @@ BINARY: dict[str, Any] = {"task": "binary", "classes": ["0", "1"]}
 
 
 @pytest.fixture
-def truth(tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+def truth(store_url: str) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(store_url)
     yield made
     made.close()
 
@@ -249,10 +250,10 @@ def test_a_wrong_label_that_waits_does_not_replace_a_right_one(truth: otel_ml.Gr
 
 
 def test_labels_of_many_models_are_counted_and_the_unused_make_room(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture, store_url: str
 ) -> None:
     """A daily retrain: yesterday's version makes room after one more export; the newest always has its counts."""
-    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    truth = otel_ml.GroundTruth(store_url)
     with InMemoryTelemetry(max_models=2) as kit:
         seen: dict[tuple[Any, ...], float] = {}
         for day in range(12):
@@ -271,9 +272,9 @@ def test_labels_of_many_models_are_counted_and_the_unused_make_room(
     truth.close()
 
 
-def test_more_models_in_use_than_there_is_room_are_named(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_more_models_in_use_than_there_is_room_are_named(caplog: pytest.LogCaptureFixture, store_url: str) -> None:
     """They are counted together, and no label is lost."""
-    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    truth = otel_ml.GroundTruth(store_url)
     with InMemoryTelemetry(max_models=2) as kit:
         models = [otel_ml.Model("shop", str(number), ground_truth=truth, **BINARY) for number in range(4)]
         for model in models:
@@ -288,6 +289,7 @@ def test_more_models_in_use_than_there_is_room_are_named(caplog: pytest.LogCaptu
     truth.close()
 
 
+@only_sqlite
 def test_one_model_a_shop_with_100_shops(telemetry: InMemoryTelemetry, truth: otel_ml.GroundTruth) -> None:
     """All of them are in use, and all of them have their counts."""
     shops = [otel_ml.Model(f"shop-{number}", "1", ground_truth=truth, **BINARY) for number in range(100)]
@@ -314,9 +316,9 @@ def test_two_stores_of_one_process_add_up(kit: InMemoryTelemetry, tmp_path: Path
         store.close()
 
 
-def test_labels_are_counted_after_a_second_configure(tmp_path: Path) -> None:
+def test_labels_are_counted_after_a_second_configure(store_url: str) -> None:
     """A store that outlives the providers counts on those in force, as in the cells of a notebook."""
-    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    truth = otel_ml.GroundTruth(store_url)
     counted = []
     for number in range(2):
         with InMemoryTelemetry() as kit:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from postgresql_server import only_sqlite
 
 import otel_ml
 from otel_ml import GroundTruth, _guard
@@ -34,10 +35,10 @@ def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
 
 
 @pytest.fixture
-def truth(tmp_path: Path) -> Iterator[GroundTruth]:
+def truth(store_url: str) -> Iterator[GroundTruth]:
     """A store with a queue that a job fills at once."""
     _guard.reset()
-    made = GroundTruth(f"sqlite:///{tmp_path}/predictions.db", queue_size=100)
+    made = GroundTruth(store_url, queue_size=100)
     yield made
     made.close()
 
@@ -62,6 +63,7 @@ def test_every_row_of_a_job_is_stored(kit: InMemoryTelemetry, truth: GroundTruth
     assert truth.record_labels({f"r{index}": "1" for index in (0, rows // 2, rows - 1)}) == {"matched": 3}
 
 
+@only_sqlite
 def test_rows_beyond_the_first_100_000_wait_too(truth: GroundTruth) -> None:
     """A batch that is read in slices is stored whole."""
     with InMemoryTelemetry():
@@ -101,6 +103,7 @@ def test_jobs_that_find_room_at_once_do_not_lose_it_to_each_other(truth: GroundT
     assert (truth.account().stored, truth.account().refused) == (200, {})
 
 
+@only_sqlite
 def test_a_job_waits_while_another_process_holds_the_file(truth: GroundTruth, tmp_path: Path) -> None:
     """The rows are stored once the file is free, and none is lost."""
     holder = sqlite3.connect(tmp_path / "predictions.db", isolation_level=None, check_same_thread=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from otel_ml.testing import InMemoryTelemetry
 
 
 @pytest.fixture
-def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+def truth(telemetry: InMemoryTelemetry, store_url: str) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(store_url)
     model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=made)
     for name in ("p1", "p2"):
         model.record({}, prediction=1, id=name)
@@ -44,7 +43,7 @@ UNREADABLE = "labels are (prediction_id, label), or mappings or a frame with the
     [
         {"p1": 1, "p2": 0},
         [("p1", 1), ["p2", 0]],
-        zip(["p1", "p2"], [1, 0], strict=True),
+        lambda: zip(["p1", "p2"], [1, 0], strict=True),
         [("p1", 1, time.time()), ("p2", 0, None, "m")],
         [{"prediction_id": "p1", "label": 1}, {"id": "p2", "label": 0, "model": "m"}],
         pd.Series([1, 0], index=["p1", "p2"]),
@@ -59,7 +58,7 @@ UNREADABLE = "labels are (prediction_id, label), or mappings or a frame with the
 )
 def test_labels_are_read_for_what_they_are(truth: otel_ml.GroundTruth, labels: Any) -> None:
     """Tuples, mappings, Series, frames and arrays: each label finds its prediction."""
-    assert truth.record_labels(labels) == {"matched": 2}
+    assert truth.record_labels(labels() if callable(labels) else labels) == {"matched": 2}
     assert truth.compute_metrics(0, 4e9, model="m", by="predicted_at")["accuracy"] == 0.5
 
 
@@ -144,9 +143,9 @@ def test_what_is_no_moment_is_said_to_be_none(
     assert "its at= is neither seconds since the epoch nor a datetime nor an ISO 8601 text" in caplog.text
 
 
-def test_ids_that_are_numbers_are_found(tmp_path: Path) -> None:
+def test_ids_that_are_numbers_are_found(store_url: str) -> None:
     """Python's, numpy's and those of a column of whole numbers are the same id, as number and as text."""
-    truth = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    truth = otel_ml.GroundTruth(store_url)
     model = otel_ml.Model("m", "1", task="binary", classes=["0", "1"], ground_truth=truth)
     for number in range(4):
         model.record({}, prediction=1, id=number)

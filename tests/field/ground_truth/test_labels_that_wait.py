@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from otel_ml.testing import InMemoryTelemetry
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/predictions.db"
+def url(store_url: str) -> str:
+    return store_url
 
 
 @pytest.fixture

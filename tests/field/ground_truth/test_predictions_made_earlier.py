@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
 
 
 @pytest.fixture
-def truth(tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+def truth(store_url: str) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(store_url)
     yield made
     made.close()
 

@@ -7,7 +7,6 @@ the metric does not know).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from otel_ml.testing import InMemoryTelemetry
 
 
 @pytest.fixture
-def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+def truth(telemetry: InMemoryTelemetry, store_url: str) -> Iterator[otel_ml.GroundTruth]:
+    made = otel_ml.GroundTruth(store_url)
     yield made
     made.close()
 

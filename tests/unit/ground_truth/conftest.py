@@ -58,9 +58,9 @@ def emitted():
 
 
 @pytest.fixture
-def url(tmp_path) -> str:
-    """An SQLite file."""
-    return f"sqlite:///{tmp_path}/predictions.db"
+def url(store_url) -> str:
+    """An empty store."""
+    return store_url
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from postgresql_server import only_sqlite
 from sklearn import metrics as sk
 from truth_rows import log
 
@@ -48,6 +49,7 @@ def test_binary_figures_are_those_of_scikit_learn(truth, replay):
     }
 
 
+@only_sqlite
 def test_live_score_bins_give_the_auc_within_their_bound(truth, emitted, replay):
     """The AUC of the 50 bins is within half the share of undecided pairs of the exact one."""
     put(truth, replay["prediction"], replay["employed"], replay["predicted_probability"])
@@ -63,6 +65,7 @@ def test_live_score_bins_give_the_auc_within_their_bound(truth, emitted, replay)
     assert binned == pytest.approx(exact, abs=1e-3)
 
 
+@only_sqlite
 def test_multiclass_figures_are_the_macro_means_of_scikit_learn(truth, replay):
     """Predicted and true marital status of neighbouring rows: five real classes, one of them never predicted."""
     actual = replay["MAR"].to_numpy()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from postgresql_server import only_sqlite
 from truth_rows import LOGGED, join, log
 
 from otel_ml import _guard
@@ -101,6 +102,7 @@ def test_predictions_survive_the_process(url):
     truth.close()
 
 
+@only_sqlite
 def test_a_locked_store_delays_but_loses_nothing(truth, tmp_path, caplog):
     """While another process locks the file, the service is unaffected; then all is written."""
     holder = sqlite3.connect(tmp_path / "predictions.db", isolation_level=None, check_same_thread=False)
@@ -114,6 +116,7 @@ def test_a_locked_store_delays_but_loses_nothing(truth, tmp_path, caplog):
     assert truth.record_labels((f"p{position}", 1) for position in range(100)) == {"matched": 100}
 
 
+@only_sqlite
 def test_a_broken_store_fails_labels_without_raising(truth, tmp_path, caplog):
     """The state is `failed`, and the log says why."""
     truth._database.close()  # a connection that is closed later would write its pages into the file
