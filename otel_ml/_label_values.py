@@ -7,9 +7,14 @@ The canonical text is JSON, so that a database, a file and an event show it as i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from typing import Final
 
+from otel_ml._equality import find_equal
 from otel_ml._values import class_text, number
+
+SEVERAL: Final = frozenset({"multilabel", "ranking"})
+"""Tasks whose predictions and labels are several classes or items."""
 
 
 def set_text(classes: Iterable[object]) -> str:
@@ -28,6 +33,20 @@ def gains_text(gains: Mapping[object, object]) -> str:
     found = {class_text(item): number(gain) for item, gain in gains.items()}
     known = {item: gain for item, gain in found.items() if item is not None and gain is not None and gain > 0}
     return json.dumps(dict(sorted(known.items())), ensure_ascii=False)
+
+
+def several_text(text: object) -> str | None:
+    """Returns a canonical set or ranking as it is, and any other value as a set of one; None for a missing value."""
+    if isinstance(text, str) and read_items(text) is not None:
+        return text
+    name = class_text(text)
+    return name if name is None else json.dumps([name], ensure_ascii=False)
+
+
+def find_set(text: str, classes: Container[str]) -> str | None:
+    """Returns a canonical set in the spelling of the declared classes; None if one of its entries equals none."""
+    found = [find_equal(item, classes) for item in read_items(text) or ()]
+    return None if None in found else set_text(found)
 
 
 def read_items(text: str) -> tuple[str, ...] | None:

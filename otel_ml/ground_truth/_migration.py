@@ -1,4 +1,4 @@
-"""Migrates the tables of an earlier version in one transaction."""
+"""Brings the tables of an earlier version to the present form, in one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORMER: Final = "_former"
 
 
 def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
-    """Creates missing tables, and replaces those that an earlier version kept under the id alone.
+    """Creates missing tables and columns, and replaces tables that an earlier version kept under the id alone.
 
     The caller holds the lock of all writers and commits, so that other processes see either all of it or nothing.
     """
@@ -34,6 +34,11 @@ def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
         connection.execute(sqlalchemy.text(_copy(tables, table, names)))
     for table in former:
         connection.execute(sqlalchemy.schema.DDL(f"DROP TABLE {table.name}{_FORMER}"))
+    known = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(PREDICTIONS)}
+    for column in tables.predictions.columns:
+        if column.name not in known:
+            kind = column.type.compile(connection.dialect)
+            connection.execute(sqlalchemy.schema.DDL(f"ALTER TABLE {PREDICTIONS} ADD COLUMN {column.name} {kind}"))
 
 
 def is_former(inspector: Any, name: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
 from otel_ml._equality import find_equal
+from otel_ml._label_values import find_set
 from otel_ml._logged_prediction import LoggedPrediction
 
 State = Literal["matched", "waiting", "duplicate", "revised", "outdated", "failed"]
@@ -27,8 +28,8 @@ SEVERAL_MODELS: Final = "several_models"
 STORE_ERROR: Final = "store"
 """The database refused it or could not be used. Also a reason why a prediction was not stored."""
 
-_UNCHECKED: Final = frozenset({"regression", "ranking", "multilabel"})
-"""Tasks whose labels are not a single declared class."""
+_UNCHECKED: Final = frozenset({"regression", "ranking"})
+"""Tasks whose labels are not declared classes."""
 
 
 class Key(NamedTuple):
@@ -93,7 +94,9 @@ def key_of(prediction: LoggedPrediction) -> Key:
 
 
 def declared_class(name: str, task: str, classes: Collection[str]) -> str | None:
-    """Returns the declared class that a canonical text equals; None if it equals none."""
+    """Returns the declared class, or of a multilabel task the set, that a canonical text equals; None if none."""
+    if task == "multilabel":
+        return find_set(name, classes)
     return name if task in _UNCHECKED else find_equal(name, classes)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from otel_ml._label_values import SEVERAL, several_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
 from otel_ml._values import ID_LIMIT, class_text, line, number
@@ -24,17 +26,22 @@ COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in 
 """Fields that are columns of the predictions' table under their own names."""
 INSERTED: Final = (*COLUMNS, "classes")
 """Columns of a new row."""
+WITH_PROBABILITIES: Final = (*INSERTED, "probabilities")
+"""Columns of a new row of a model that gives the probability of each class."""
 PREDICTED_AT: Final = INSERTED.index("predicted_at")
+_DOUBLE: Final = struct.calcsize("<d")
 
 
 Row = tuple[Any, ...]
-"""A row of the predictions' table as it is inserted: its `INSERTED` columns. It begins with the fields of a `Key`."""
+"""A row of the predictions' table as it is inserted. It begins with the fields of a `Key`."""
 
 
 class StoredRows(NamedTuple):
     """Rows of one model as they are stored, with their rows in other tables."""
 
     rows: list[Row]
+    columns: tuple[str, ...] = INSERTED
+    """The columns of a row: `INSERTED` or `WITH_PROBABILITIES`."""
     class_key: str | None = None
     """Key of the set of classes that the model declared."""
     class_names: str | None = None
@@ -53,7 +60,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
         model=LoggedModel(*about, None if given.classes is None else tuple(given.classes)),
         ids=[name],
         predicted_at=[seconds(given.predicted_at)],
-        predicted=[class_text(given.predicted)],
+        predicted=[several_text(given.predicted) if given.task in SEVERAL else class_text(given.predicted)],
         values=[number(given.value)],
         scores=[number(given.score)],
         trace_ids=[f"{int(given.trace_id):032x}"],
@@ -61,6 +68,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
         sampled=[bool(given.sampled)],
         batch_id=line(given.batch_id, ID_LIMIT),
         batch_rows=given.batch_rows,
+        probabilities=None if given.probabilities is None else [_plain(given.probabilities)],
     )
 
 
@@ -74,6 +82,9 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         class_key, class_names = _class_set(declared)
         same = {each: declared_class(each, task, declared) or each for each in set(predicted) if each is not None}
         predicted = [None if each is None else same[each] for each in predicted]
+    more: list[Iterable[object]] = [repeat(class_key)]
+    if logged.probabilities is not None and class_key is not None:
+        more.append(_packed(logged.probabilities, len(classes or ())))
     rows = zip(
         logged.ids,
         repeat(name),
@@ -88,17 +99,42 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         logged.trace_ids,
         logged.span_ids,
         logged.sampled,
-        repeat(class_key),
+        *more,
         strict=False,
     )
-    return StoredRows(list(rows), class_key, class_names, _aliases(logged))
+    columns = INSERTED if len(more) == 1 else WITH_PROBABILITIES
+    return StoredRows(list(rows), columns, class_key, class_names, _aliases(logged))
 
 
-def from_row(row: Sequence[Any], classes: tuple[str, ...] | None = None) -> LoggedPrediction:
-    """Reads `COLUMNS` of the predictions' table back; ``classes`` are those stored under the row's key."""
+def from_row(
+    row: Sequence[Any], classes: tuple[str, ...] | None = None, packed: bytes | None = None
+) -> LoggedPrediction:
+    """Reads a prediction back.
+
+    Args:
+        row: `COLUMNS` of the predictions' table.
+        classes: The classes stored under the row's key.
+        packed: The column ``probabilities``.
+    """
     *values, trace_id, span_id, sampled = row[: len(COLUMNS)]
     values += [int(trace_id, 16), int(span_id, 16), bool(sampled), classes]
-    return LoggedPrediction._make([*values, None, None, None])
+    probabilities = None if packed is None else struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
+    return LoggedPrediction._make([*values, None, None, probabilities])
+
+
+def _plain(probabilities: Sequence[float]) -> list[float] | None:
+    """Returns the probabilities of one row as builtin floats; None if one of them is no number."""
+    known = [share for share in map(number, probabilities) if share is not None]
+    return known if len(known) == len(probabilities) else None
+
+
+def _packed(given: Sequence[Sequence[float] | None], width: int) -> list[bytes | None]:
+    """Returns the probabilities of each row as little-endian doubles; None for a row without one for each class."""
+    if getattr(given, "shape", (0, 0))[1] == width:  # an array of numpy is packed as a whole
+        packed = given.astype("<f8").tobytes()  # type: ignore[attr-defined]
+        return [packed[at : at + width * _DOUBLE] for at in range(0, len(packed), width * _DOUBLE)]
+    pack = struct.Struct(f"<{width}d").pack
+    return [None if row is None or len(row) != width else pack(*row) for row in given]
 
 
 def count_by(rows: Sequence[Row], *columns: str) -> list[tuple[LoggedPrediction, int]]:

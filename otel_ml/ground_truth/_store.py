@@ -10,7 +10,15 @@ from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
-from otel_ml.ground_truth._rows import COLUMNS, INSERTED, PREDICTED_AT, Row, StoredRows, from_row
+from otel_ml.ground_truth._rows import (
+    COLUMNS,
+    INSERTED,
+    PREDICTED_AT,
+    WITH_PROBABILITIES,
+    Row,
+    StoredRows,
+    from_row,
+)
 from otel_ml.ground_truth._tables import LABEL_COLUMNS
 
 if TYPE_CHECKING:
@@ -51,7 +59,9 @@ class Store:
             new = [row for rows in fresh for row in rows.rows]
             outcomes: list[LabelOutcome] = []
             if new:
-                self._database.insert_rows(connection, self._database.tables.predictions, INSERTED, new)
+                for columns in (INSERTED, WITH_PROBABILITIES):
+                    alike = [row for rows in fresh if rows.columns == columns for row in rows.rows]
+                    self._database.insert_rows(connection, self._database.tables.predictions, columns, alike)
                 outcomes += self._store_around(connection, fresh, known)
             self._count_repeated(connection, [Key(*row[:4]) for row in repeated])
         for rows in fresh:
@@ -143,9 +153,9 @@ class Store:
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
         """Returns the predictions under these ids, with the classes that their models declared."""
         table, known = self._database.tables.predictions, []
-        for row in self._database.find(connection, table, (*INSERTED, *LABEL_COLUMNS), ids):
-            classes, *label = row[len(COLUMNS) :]
-            prediction = from_row(row, self.class_sets.find(connection, classes))
+        for row in self._database.find(connection, table, (*WITH_PROBABILITIES, *LABEL_COLUMNS), ids):
+            classes, probabilities, *label = row[len(COLUMNS) :]
+            prediction = from_row(row, self.class_sets.find(connection, classes), probabilities)
             key = key_of(prediction)
             known.append(KnownPrediction(key, prediction, _label(key, label)))
         return known

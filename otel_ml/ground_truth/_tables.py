@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LABEL_COLUMNS = ("label", "number", "labeled_at")
 """Columns of a prediction's label."""
 PREDICTIONS = "otel_ml_predictions"
-LATER = frozenset({"classes", "repeated"})
+LATER = frozenset({"classes", "repeated", "probabilities"})
 """Columns that the predictions of an earlier version do not have."""
 
 
@@ -78,6 +78,7 @@ class Tables:
         later = (
             kit.Column("classes", kit.Text),
             kit.Column("repeated", kit.Integer, nullable=False, server_default="0"),
+            kit.Column("probabilities", kit.LargeBinary),
         )
         table: sa.Table = kit.Table(
             PREDICTIONS,

@@ -31,16 +31,15 @@ def list_labelled(
 ) -> list[tuple[LoggedPrediction, StoredLabel]]:
     """Returns the labelled predictions of a window, with the classes that their models declared."""
     table, end = database.tables.predictions, len(COLUMNS) + len(LABEL_COLUMNS)
-    has_classes = "classes" in table.c
-    columns = [table.c[name] for name in (*COLUMNS, *LABEL_COLUMNS, *(("classes",) if has_classes else ()))]
+    nothing = database.sa.null()  # for what a store of an earlier version, which is only read, does not have
+    columns = [table.c[name] for name in (*COLUMNS, *LABEL_COLUMNS)]
+    columns += [table.c.get(name, nothing) for name in ("classes", "probabilities")]
     query = database.sa.select(*columns).where(table.c.label.is_not(None)).order_by(table.c[window.by])
     with database.reading() as connection:
         rows = connection.execute(_in_window(database, query, window)).all()
-        keys = {row[end] for row in rows} if has_classes else set()
-        sets = {key: class_sets.find(connection, key) for key in keys}
+        sets = {key: class_sets.find(connection, key) for key in {row[end] for row in rows}}
     return [
-        (from_row(row, sets[row[end]] if has_classes else None), StoredLabel(row[0], *row[len(COLUMNS) : end]))
-        for row in rows
+        (from_row(row, sets[row[end]], row[end + 1]), StoredLabel(row[0], *row[len(COLUMNS) : end])) for row in rows
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -97,6 +98,35 @@ def test_a_store_of_an_earlier_version_goes_on(tmp_path: Path, oldest: bool) -> 
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {f"otel_ml_{name}" for name in ("predictions", "waiting_labels", "aliases", "classes")}
+
+
+def test_a_store_without_probabilities_gets_their_column(tmp_path: Path) -> None:
+    """It is read as it is, the first process that writes adds the column, and its rows stay."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    truth = otel_ml.GroundTruth(url)
+    predict(truth, "before")
+    truth.record_label("before", 1)
+    truth.close()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
+        connection.execute("ALTER TABLE otel_ml_predictions DROP COLUMN probabilities")
+
+    reader = otel_ml.GroundTruth(url, read_only=True)
+    assert reader.compute_metrics(0, 4e9, model="fraud")["labelled"] == 1
+    reader.close()
+    truth = otel_ml.GroundTruth(url)
+    truth.log_prediction(
+        LoggedPrediction(
+            *("after", "fruit", "1", "primary", "multiclass", None, NOW - 50, "b", None, 0.7, 1, 2, True),
+            classes=("a", "b", "c"),
+            probabilities=(0.1, 0.7, 0.2),
+        )
+    )
+    truth.flush()
+    assert [truth.record_label(name, "b") for name in ("after", "before")] == ["matched", "failed"]
+    truth.close()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        stored = dict(connection.execute("SELECT id, probabilities FROM otel_ml_predictions"))
+    assert stored == {"before": None, "after": struct.pack("<3d", 0.1, 0.7, 0.2)}
 
 
 PROCESS = """

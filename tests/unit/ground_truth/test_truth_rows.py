@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from truth_rows import LOGGED, join
 
-from otel_ml.ground_truth._rows import COLUMNS, INSERTED, from_row, read_rows, stored_rows
+from otel_ml.ground_truth._rows import COLUMNS, INSERTED, WITH_PROBABILITIES, from_row, read_rows, stored_rows
 from otel_ml.ground_truth._tables import Tables
 
 CLASSES = ("0", "1")
@@ -22,11 +26,55 @@ def test_a_row_is_read_back_as_the_prediction_that_was_stored(classes):
     assert (len(row), from_row(row, classes)) == (len(INSERTED), prediction)
 
 
+def test_probabilities_are_read_back_exactly():
+    """Each is the same double, for a row by itself and for an array of rows."""
+    shares = [(0.1, 1 / 3, 0.5666666666666667), (5e-324, 1.0, 0.0)]
+    classes = ("a", "b", "c")
+    one = LOGGED._replace(id="p", task="multiclass", positive=None, predicted="b", classes=classes)
+    rows = join(read_rows(one._replace(id=name)) for name in "xy")
+
+    stored = [stored_rows(replace(rows, probabilities=given)) for given in (shares, np.array(shares))]
+
+    assert [each.columns for each in stored] == [WITH_PROBABILITIES] * 2
+    assert [[from_row(row, classes, row[-1]).probabilities for row in each.rows] for each in stored] == [shares] * 2
+
+
+@pytest.mark.parametrize("given", [(0.5, 0.5), (0.5, 0.5, None), (0.5, 0.5, "x")])
+def test_probabilities_that_are_not_one_for_each_class_are_left_out(given):
+    """The prediction itself is stored."""
+    one = LOGGED._replace(id="p", task="multiclass", predicted="b", classes=("a", "b", "c"), probabilities=given)
+
+    (row,) = stored_rows(read_rows(one)).rows
+
+    assert (row[0], row[-1]) == ("p", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "stored"),
+    [
+        ("multilabel", '["1.0", "b"]', '["1", "b"]'),
+        ("multilabel", "b", '["b"]'),
+        ("multilabel", "[]", "[]"),
+        ("multilabel", '["b", "other"]', '["b", "other"]'),
+        ("ranking", '["b", "a"]', '["b", "a"]'),
+        ("ranking", 7, '["7"]'),
+        ("multilabel", json.dumps(["x" * 100, "y" * 100]), json.dumps(["x" * 100, "y" * 100])),
+    ],
+)
+def test_sets_and_rankings_are_stored_whole(task, given, stored):
+    """Classes of a set are spelled as declared, a bare value is a set of one, and the order of a ranking stays."""
+    one = LOGGED._replace(id="p", task=task, positive=None, predicted=given, classes=("1", "b"))
+
+    (row,) = stored_rows(read_rows(one)).rows
+
+    assert from_row(row).predicted == stored
+
+
 def test_the_table_has_the_columns_of_a_row():
     """The table has a column for each kept field, and three for the label, and one for repetitions."""
     columns = set(Tables(sa).predictions.columns.keys())
 
-    assert columns == {*COLUMNS, "classes", "label", "number", "labeled_at", "repeated"}
+    assert columns == {*COLUMNS, "classes", "probabilities", "label", "number", "labeled_at", "repeated"}
 
 
 def test_a_row_is_plain_and_bounded():
