@@ -15,9 +15,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 SETTINGS = {
     "fsync": "off",
@@ -78,7 +76,7 @@ class Server:
         while True:
             try:
                 return self.connect().close()
-            except psycopg.OperationalError:
+            except Exception:
                 stopped = self._process.poll() is not None
                 if stopped or time.monotonic() > deadline:
                     raise RuntimeError((self.folder / "log").read_text()) from None
@@ -102,14 +100,17 @@ class Server:
         self._end(signal.SIGQUIT)
         shutil.rmtree(self.folder)
 
-    def connect(self) -> psycopg.Connection:
+    def connect(self):
+        """Returns a connection of the driver, which is imported only by the tests that need it."""
+        import psycopg
+
         return psycopg.connect(host=str(self.folder), user="tests", dbname="postgres", autocommit=True)
 
     def new_schema(self) -> str:
         """Returns the name of a new schema."""
         name = f"s{next(self._numbers)}"
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+            connection.execute(f"CREATE SCHEMA {name}")
         return name
 
     def url(self, schema: str, *, user: str = "tests", folder: Path | None = None, options: str = "") -> str:
