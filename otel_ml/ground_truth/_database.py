@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
@@ -108,6 +109,7 @@ class StoreDatabase:
             raise StoreError(f"the driver of {parsed.drivername} cannot be imported: {_extras.cause(error)}") from None
         except sa.exc.NoSuchModuleError as error:
             raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
+        self._driver: Any = self._engine.dialect.dbapi
         self.tables = Tables(sa)
         self._has_tables = False
         self._place = self._engine.url.render_as_string(hide_password=True)
@@ -167,8 +169,14 @@ class StoreDatabase:
         try:
             with _transactions, self._engine.connect() as connection:
                 yield connection
-        except self.sa.exc.SQLAlchemyError as error:
-            transient = (self.sa.exc.OperationalError, self.sa.exc.InterfaceError, self.sa.exc.TimeoutError)
+        except (self.sa.exc.SQLAlchemyError, self._driver.Error) as error:
+            transient = (
+                self.sa.exc.OperationalError,
+                self.sa.exc.InterfaceError,
+                self.sa.exc.TimeoutError,
+                self._driver.OperationalError,
+                self._driver.InterfaceError,
+            )
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise StoreError(
                 f"prediction store {self._place}: {reason}", is_transient=isinstance(error, transient)
@@ -194,12 +202,56 @@ class StoreDatabase:
 
         return postgresql_insert(table)
 
-    def execute_many(self, connection: sa.Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
-        """Executes a statement with each row of plain values by the driver itself, at half the cost of SQLAlchemy."""
-        compiled = statement.compile(dialect=self._engine.dialect, column_keys=list(rows[0]))
-        names = compiled.positiontup
-        values = list(rows) if names is None else [tuple(row[name] for name in names) for row in rows]
-        connection.exec_driver_sql(str(compiled), values)
+    def update_rows(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        columns: Mapping[str, str],
+        key: Sequence[str],
+        rows: Iterable[tuple[Any, ...]],
+    ) -> None:
+        """Sets columns of many rows, by the driver itself and in the order of the key, which keeps pages in the cache.
+
+        Args:
+            connection: The transaction.
+            table: The table.
+            columns: What to set, and the type of each in PostgreSQL.
+            key: The columns by which a row is found; texts.
+            rows: The values of ``columns`` and then those of ``key``.
+        """
+        ordered = sorted(rows, key=itemgetter(*range(len(columns), len(columns) + len(key))))
+        if self._is_sqlite:
+            match = " AND ".join(f"{name} = ?" for name in key)
+            changes = ", ".join(f"{name} = ?" for name in columns)
+            connection.exec_driver_sql(f"UPDATE {table.name} SET {changes} WHERE {match}", ordered)  # noqa: S608
+            return
+        match = " AND ".join(f"t.{name} = given.{name}" for name in key)
+        changes = ", ".join(f"{name} = given.{name}" for name in columns)
+        source = _unnested({**columns, **dict.fromkeys(key, "text")})
+        update = f"UPDATE {table.name} AS t SET {changes} FROM {source} WHERE {match}"  # noqa: S608 - names of our own
+        connection.exec_driver_sql(update, _by_column(ordered))
+
+    def upsert_rows(
+        self, connection: sa.Connection, table: sa.Table, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Inserts many rows, by the driver itself; the other columns of a known primary key are replaced.
+
+        Args:
+            connection: The transaction.
+            table: The table.
+            columns: The columns, and the type of each in PostgreSQL.
+            rows: Their values; no key comes twice.
+        """
+        key = [column.name for column in table.primary_key]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+        names = ", ".join(columns)
+        ending = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+        if self._is_sqlite:
+            insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))}) {ending}"  # noqa: S608
+            connection.exec_driver_sql(insert, list(rows))
+            return
+        insert = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {_unnested(columns)} {ending}"  # noqa: S608
+        connection.exec_driver_sql(insert, _by_column(rows))
 
     def insert_rows(
         self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
@@ -220,11 +272,13 @@ class StoreDatabase:
     ) -> list[tuple[Any, ...]]:
         """Returns these columns of the rows under these ids, by the driver itself."""
         found: list[tuple[Any, ...]] = []
-        wanted = list(ids)
+        wanted = sorted(ids)
+        query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE id "  # noqa: S608 - names of our own
+        if not self._is_sqlite:
+            return _fetch(connection, f"{query} = ANY(%s::text[])", (wanted,)) if wanted else []
         for start in range(0, len(wanted), _IDS):
             part = wanted[start : start + _IDS]
-            query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE id IN ({', '.join([self._mark] * len(part))})"  # noqa: S608 - names of our own
-            found += map(tuple, connection.exec_driver_sql(query, tuple(part)))
+            found += _fetch(connection, f"{query} IN ({', '.join('?' * len(part))})", tuple(part))
         return found
 
     def _make_engine(self, url: sa.URL) -> sa.Engine:
@@ -239,6 +293,24 @@ class StoreDatabase:
         engine: sa.Engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
         listen(engine, "connect", _forbid_writing if self._read_only else _prepare_sqlite)
         return engine
+
+
+def _fetch(connection: sa.Connection, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Returns the rows as the driver's own tuples: rows of SQLAlchemy cost as much as the query."""
+    result: Any = connection.exec_driver_sql(query, values)
+    rows: list[tuple[Any, ...]] = result.cursor.fetchall()
+    result.close()
+    return rows
+
+
+def _unnested(columns: Mapping[str, str]) -> str:
+    """Returns the part of a statement of PostgreSQL that takes one array for each column."""
+    arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
+    return f"unnest({arrays}) AS given({', '.join(columns)})"
+
+
+def _by_column(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(map(list, zip(*rows, strict=True)))
 
 
 def _sqlalchemy() -> Any:

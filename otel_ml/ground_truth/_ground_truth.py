@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
 _EXIT_SECONDS: Final = 5.0
-_CHUNK: Final = 500
+_CHUNK: Final = 5000
+"""Labels of one transaction, as many as predictions: it excludes other writers for about 0.1 s."""
 
 _truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
 _open_stores: weakref.WeakValueDictionary[tuple[str, int, float | None, bool], GroundTruth] = (

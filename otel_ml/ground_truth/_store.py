@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
@@ -23,6 +23,11 @@ from otel_ml.ground_truth._tables import LABEL_COLUMNS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+_LABEL: Final = {"label": "text", "number": "float8", "labeled_at": "float8"}
+"""The columns of a prediction's label, and their types in PostgreSQL."""
+_WAITING: Final = {"id": "text", "label": "text", "number": "float8", "labeled_at": "float8", "model": "text"}
+"""The columns of a label that waits: the fields of a `StoredLabel`."""
 
 
 class Written(NamedTuple):
@@ -181,11 +186,8 @@ class Store:
 
     def _keep_waiting(self, connection: sa.Connection, labels: Iterable[StoredLabel]) -> None:
         """Lets labels wait; of the same one twice the newer counts."""
-        table = self._database.tables.waiting
-        insert = self._database.insert(table)
-        newer = {"labeled_at": insert.excluded.labeled_at, "number": insert.excluded.number}
-        update = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=newer)
-        connection.execute(update, [label._asdict() for label in labels])
+        newest = {(label.id, label.label, label.model): label for label in labels}
+        self._database.upsert_rows(connection, self._database.tables.waiting, _WAITING, list(newest.values()))
 
     def _count_repeated(self, connection: sa.Connection, repeated: list[Key]) -> None:
         """Counts predictions under a known key, which are not stored, beside the one that is."""
@@ -198,19 +200,16 @@ class Store:
     def _set_labels(self, connection: sa.Connection, outcomes: Iterable[LabelOutcome]) -> None:
         """Writes the labels that are new to their prediction."""
         values = [
-            {
-                **_bound(key_of(one.prediction)),
-                "label": one.label.label,
-                "number": one.label.number,
-                "labeled_at": one.label.labeled_at,
-            }
+            (one.label.label, one.label.number, one.label.labeled_at, *key_of(one.prediction))
             for item in outcomes
             for one in item.settled
             if one.state in {"matched", "revised"}
         ]
         if values:
-            update = self._database.tables.predictions.update().where(*self._has_key())
-            self._database.execute_many(connection, update, values)
+            # of a prediction that got several labels the last one counts
+            last = {row[len(_LABEL) :]: row for row in values}
+            predictions = self._database.tables.predictions
+            self._database.update_rows(connection, predictions, _LABEL, Key._fields, last.values())
 
     def _has_key(self) -> list[Any]:
         table, named = self._database.tables.predictions, self._database.sa.bindparam
