@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from otel_ml._label_bins import LabelBins
+
 
 class LoggedPrediction(NamedTuple):
     """One prediction, or one row of a batch, without its features."""
@@ -55,6 +57,8 @@ class LoggedModel(NamedTuple):
     task: str
     positive: str | None
     classes: Sequence[str] | None
+    label_bins: LabelBins | None = None
+    """The bins of the labels of its reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class LoggedRows:
 
     def predictions(self) -> Iterator[LoggedPrediction]:
         """Yields the rows one by one."""
-        name, version, role, task, positive, classes = self.model
+        name, version, role, task, positive, classes, _ = self.model
         for index, row_id in enumerate(self.ids):
             yield LoggedPrediction(
                 id=row_id,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
@@ -12,9 +13,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ml import _guard, semconv
-from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml.ground_truth._label_counts import LabelCounts, counts_on
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._records import LabelOutcome, Settled, is_correct
+from otel_ml.ground_truth.live._label_counts import LabelCounts, counts_on
+from otel_ml.ground_truth.live._task_counts import CLASS_TASKS, Expected
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -36,11 +38,11 @@ class Evaluator:
         self._in_force: LabelCounts | None = None
 
     @_guard.guarded("ground_truth.expect")
-    def expect(self, predictions: Iterable[LoggedPrediction]) -> None:
+    def expect(self, stored: Sequence[LoggedRows]) -> None:
         """Starts at 0 the series that the labels of these predictions will add to."""
         counts = self._counts()
-        for one in predictions:
-            counts.expect(one)
+        for _, rows in groupby(stored, key=lambda rows: id(rows.model)):
+            counts.expect(_expected(list(rows)))
 
     @_guard.guarded("ground_truth.refused")
     def count_refused(self, prediction: LoggedPrediction | None, reason: str, times: int = 1) -> None:
@@ -68,8 +70,10 @@ class Evaluator:
             return counts_on(self._meter)
         provider = metrics.get_meter_provider()
         if self._in_force is None or provider is not self._provider:
+            if self._in_force is not None and "Proxy" in type(self._provider).__name__:
+                self._in_force.end()  # its instruments export to the provider that took its place
             self._provider = provider
-            self._in_force = counts_on(provider.get_meter(semconv.SCOPE))
+            self._in_force = counts_on(provider.get_meter(semconv.SCOPE), owner=provider)
         return self._in_force
 
     def _emit(self, settled: Settled) -> None:
@@ -98,6 +102,17 @@ class Evaluator:
             attributes=attributes,
             event_name=semconv.LABEL_EVENT,
         )
+
+
+def _expected(rows: Sequence[LoggedRows]) -> Expected:
+    """Returns what the counts start with, from predictions of one model."""
+    model = rows[0].model
+    return Expected(
+        model,
+        {name for each in rows for name in each.predicted if name is not None} if model.task in CLASS_TASKS else (),
+        any(score is not None for each in rows for score in each.scores),
+        any(row is not None for each in rows for row in each.probabilities or ()),
+    )
 
 
 def _trace_context(prediction: LoggedPrediction) -> Context:

@@ -59,8 +59,7 @@ class GroundTruth:
     A prediction is known by model, version, role and id. One label settles every prediction of a model under its id,
     whichever comes first. `account` says what became of predictions and labels.
 
-    Emits ``ml.eval.outcomes``, ``ml.eval.score_bin``, ``ml.eval.labels``, ``ml.eval.label.lag``, for regressions
-    ``ml.eval.predictions``, ``ml.eval.absolute_error`` and ``ml.eval.squared_error``, the event ``ml.label`` with the
+    Emits the counts ``ml.eval.*`` of the model's task, ``ml.eval.label.lag``, the event ``ml.label`` with the
     trace and span id of the prediction, and ``otelml.ground_truth.refused``. The store holds no features. It is
     pickled as its URL, including any password.
 
@@ -327,7 +326,7 @@ class GroundTruth:
                 return []
             # one row that the database refuses must not take the others with it
             return [rows for half in halves for rows in self._write(half)]
-        self._reporter.report_written(written)
+        self._reporter.report_written(written, batch)
         return []
 
     def _count_waiting(self) -> dict[str, int] | None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
 from otel_ml._equality import find_equal
+from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import find_set
 from otel_ml._logged_prediction import LoggedPrediction
 
@@ -68,6 +69,8 @@ class Settled(NamedTuple):
     prediction: LoggedPrediction
     label: StoredLabel
     """As stored: under the id of the prediction, and as the declared class that it equals."""
+    bins: LabelBins | None = None
+    """The bins of the labels of the model's reference, if they are known."""
 
     @property
     def reason(self) -> str | None:

@@ -45,12 +45,12 @@ class Reporter:
         warn_of_refusal(reason, prediction)
         self._evaluator.count_refused(prediction, reason, times)
 
-    def report_written(self, written: Written) -> None:
+    def report_written(self, written: Written, batch: Sequence[LoggedRows]) -> None:
         """Counts the predictions of a batch, and the labels that came before them."""
         self.counts.count_stored(len(written.stored))
         for row, times in count_by(written.repeated, "model", "version", "role"):
             self.report_refused_prediction(REPEATED, row, times)
-        self._evaluator.expect(row for row, _ in count_by(written.stored, "model", "version", "role", "predicted"))
+        self._evaluator.expect(batch)
         for outcome in written.outcomes:
             if outcome.state == "waiting":  # it was counted when it came
                 warn_of_label(outcome)

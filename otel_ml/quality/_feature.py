@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from bisect import bisect_right
@@ -12,6 +11,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from otel_ml import semconv
+from otel_ml._digests import digest
 from otel_ml._equality import spellings
 from otel_ml._kinds import builtin
 from otel_ml._values import class_text, number, written_number
@@ -181,14 +181,6 @@ class Feature:
         if position is None and (self.rare or self.rare_filter) and digest(text, self.salt) in self.rare_digests:
             return len(self.labels) - 2
         return position
-
-
-def digest(text: str, salt: str = "") -> str:
-    """Returns a short hash of a category, keyed by the salt, which recognises a value without containing it.
-
-    Anyone who also has the salt, as in the file of a profile, can still try values one by one.
-    """
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=salt.encode()).hexdigest()
 
 
 def opaque_labels(bins: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml._digests import digest
 from otel_ml._values import EXACT_FLOAT, written_number
 from otel_ml.quality._bins import (
     NumericBins,
@@ -29,7 +30,6 @@ from otel_ml.quality._feature import (
     SALT_LENGTH,
     Feature,
     category_labels,
-    digest,
     opaque_labels,
 )
 

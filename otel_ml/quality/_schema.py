@@ -7,11 +7,12 @@ from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from otel_ml._digests import digest
 from otel_ml._equality import spellings
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, written_number
-from otel_ml.quality._feature import EXACT_SINGLE, SINGLE_PRECISION, ProfileError, digest
+from otel_ml.quality._feature import EXACT_SINGLE, SINGLE_PRECISION, ProfileError
 
 if TYPE_CHECKING:
     from otel_ml.quality._feature import Feature

@@ -56,7 +56,7 @@ def test_live_score_bins_give_the_auc_within_their_bound(truth, emitted, replay)
     bins = np.zeros((2, 50))
     for key, value in emitted.metrics().items():
         if key[0] == "ml.eval.score_bin":
-            bins[int(key[4]), int(key[5])] = value
+            bins[int(key[5] == "true"), int(key[6])] = value
     negatives, positives = bins / bins.sum(axis=1, keepdims=True)
     above = 1 - np.cumsum(positives)
     binned = float((negatives * (above + positives / 2)).sum())

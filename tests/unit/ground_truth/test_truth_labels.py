@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 
 import numpy as np
 import pytest
 from truth_rows import log
 
+from otel_ml._figures.bins import ERROR_LABELS
+
 MODEL = ("fraud", "1", "primary")
 STATES = {("ml.eval.labels", *MODEL, state): 0 for state in ("matched", "duplicate", "revised")}
 OUTCOMES = {("ml.eval.outcomes", *MODEL, predicted, actual): 0 for predicted in "01" for actual in "01"}
-BINS = {("ml.eval.score_bin", *MODEL, actual, f"{position:02d}"): 0 for actual in "01" for position in range(50)}
+BINS = {
+    **{
+        ("ml.eval.score_bin", *MODEL, "1", is_actual, f"{position:02d}"): 0
+        for is_actual in ("true", "false")
+        for position in range(50)
+    },
+    **{("ml.eval.score_sum", *MODEL, "1", f"{position:02d}"): 0 for position in range(50)},
+}
+SCORES = {
+    (f"ml.eval.{name}", *MODEL): 0
+    for name in ("predictions", "brier_score", "brier_score.squares", "log_loss", "log_loss.squares")
+}
 
 
 def test_a_label_becomes_counts_and_an_event_on_the_trace(truth, emitted):
     """Outcome, score bin, state and lag, and `ml.label` under the trace of the prediction."""
     log(truth, "p1")
     assert truth.flush()
-    assert emitted.metrics() == {**STATES, **OUTCOMES, **BINS}
+    assert emitted.metrics() == {**STATES, **OUTCOMES, **BINS, **SCORES}
     assert truth.record_label("p1", 0) == "matched"
     assert emitted.metrics() == {
         **STATES,
@@ -27,7 +41,13 @@ def test_a_label_becomes_counts_and_an_event_on_the_trace(truth, emitted):
         **BINS,
         ("ml.eval.labels", *MODEL, "matched"): 1,
         ("ml.eval.outcomes", *MODEL, "1", "0"): 1,
-        ("ml.eval.score_bin", *MODEL, "0", "46"): 1,
+        ("ml.eval.score_bin", *MODEL, "1", "false", "46"): 1,
+        ("ml.eval.score_sum", *MODEL, "1", "46"): 0.93,
+        ("ml.eval.predictions", *MODEL): 1,
+        ("ml.eval.brier_score", *MODEL): pytest.approx(0.93**2),
+        ("ml.eval.brier_score.squares", *MODEL): pytest.approx(0.93**4),
+        ("ml.eval.log_loss", *MODEL): pytest.approx(-math.log(0.07)),
+        ("ml.eval.log_loss.squares", *MODEL): pytest.approx(math.log(0.07) ** 2),
         ("ml.eval.label.lag", *MODEL): (1, 60.0),
     }
     (event,) = emitted.events()
@@ -108,7 +128,7 @@ def test_many_labels_are_recorded_in_batches(truth, emitted):
 
 
 def test_a_regression_adds_its_errors(truth, emitted):
-    """Count, absolute and squared errors; no outcome, no correctness."""
+    """Count, absolute and squared errors, cumulative bins of the absolute error; no outcome, no correctness."""
     for name, value in (("a", 10.0), ("b", 2.5)):
         log(truth, name, task="regression", positive=None, predicted=None, value=value, score=None)
     truth.flush()
@@ -117,8 +137,14 @@ def test_a_regression_adds_its_errors(truth, emitted):
         **STATES,
         ("ml.eval.labels", *MODEL, "matched"): 2,
         ("ml.eval.predictions", *MODEL): 2,
-        ("ml.eval.absolute_error", *MODEL): 3.5,
+        ("ml.eval.absolute_error", *MODEL, "over"): 0.5,
+        ("ml.eval.absolute_error", *MODEL, "under"): 3.0,
         ("ml.eval.squared_error", *MODEL): 9.25,
+        ("ml.eval.squared_error.squares", *MODEL): 81.0625,
+        **{
+            ("ml.eval.error_bin", *MODEL, label): sum(error <= float(label) for error in (0.5, 3.0))
+            for label in ERROR_LABELS
+        },
         ("ml.eval.label.lag", *MODEL): (2, 120.0),
     }
     event = emitted.events()[0]
@@ -134,7 +160,7 @@ def test_a_label_of_a_regression_may_be_a_text(truth, emitted):
     truth.flush()
 
     assert truth.record_label("a", "13.50") == "matched"
-    assert emitted.metrics()[("ml.eval.absolute_error", *MODEL)] == 3.5
+    assert emitted.metrics()[("ml.eval.absolute_error", *MODEL, "under")] == 3.5
 
 
 def test_a_prediction_without_trace_has_an_event_without_trace(truth, emitted):
@@ -177,14 +203,14 @@ def test_series_of_a_meter_that_never_forgets_are_bounded(truth, emitted, caplog
 
 
 def test_models_beyond_the_bound_of_such_a_meter_are_counted_together(truth, emitted, caplog):
-    """A line names them."""
+    """A line names them; another one says that there is no room for the bins of so many."""
     for position in range(258):
         log(truth, f"p{position}", model=f"m{position}", task="regression", predicted=None, value=1.0, score=None)
     truth.flush()
     truth.record_labels((f"p{position}", 1) for position in range(258))
     found = {key[1]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.predictions"}
     assert (len(found), found["__other__"], found["m255"]) == (257, 2, 1)
-    assert caplog.records[0].message == (
+    assert caplog.records[1].message == (
         "otel-ml: more than 256 models have labels at once, so the live performance of m256 1 primary is counted as "
         "__other__: the SDK of this process never forgets one"
     )

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from otel_ml._digests import digest
 from otel_ml.quality import ProfileError, ReferenceProfile, Schema
-from otel_ml.quality._feature import digest
 
 FORMAT_1 = {
     "format": "otel-ml/reference-profile",

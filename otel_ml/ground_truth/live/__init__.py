@@ -1,0 +1,1 @@
+"""Live performance as counts that can be merged: what a first label adds to the metrics of its model."""
