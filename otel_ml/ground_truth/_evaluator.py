@@ -111,7 +111,7 @@ def _expected(rows: Sequence[LoggedRows]) -> Expected:
         model,
         {name for each in rows for name in each.predicted if name is not None} if model.task in CLASS_TASKS else (),
         any(score is not None for each in rows for score in each.scores),
-        any(row is not None for each in rows for row in each.probabilities or ()),
+        any(row is not None for each in rows if each.probabilities is not None for row in each.probabilities),
     )
 
 
