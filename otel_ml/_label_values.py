@@ -1,20 +1,33 @@
 """Labels and predictions that are not one value: sets of classes, ordered lists of items, and gains of items, as text.
 
 The canonical text is JSON, so that a database, a file and an event show it as it is. The texts in it are canonical
-(`_values.class_text`): ``1``, ``1.0`` and ``"1"`` are one class.
+(`_values.class_text`): ``1``, ``1.0`` and ``"1"`` are one class. A list of 0 and 1, such as ``[1, 0, 1]``, stays one
+until it is known which classes its model has.
 """
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Container, Iterable, Mapping
-from typing import Final
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from otel_ml._equality import find_equal
+from otel_ml._guard import attempt
+from otel_ml._kinds import builtin, members, pairs, sequence
 from otel_ml._values import class_text, number
 
 SEVERAL: Final = frozenset({"multilabel", "ranking"})
 """Tasks whose predictions and labels are several classes or items."""
+ITEMS_LIMIT: Final = 1000
+"""Entries read of a set, a list or a mapping."""
+ITEMS_SHOWN: Final = 100
+"""Entries that an event shows."""
+_TEXT_LIMIT: Final = 65_536
+"""Characters of a written list; a longer text is a class."""
+_BETWEEN: Final = re.compile(r"""(?<=['"])\s+(?=['"])""")
+"""Between two texts of an array that numpy has written: ``['a' 'b']``."""
 
 
 def set_text(classes: Iterable[object]) -> str:
@@ -49,6 +62,74 @@ def find_set(text: str, classes: Container[str]) -> str | None:
     return None if None in found else set_text(found)
 
 
+def label_text(label: object) -> str | None:
+    """Returns the canonical text of a label as somebody holds it; None for a missing or an unreadable one.
+
+    A set, list, tuple or array becomes a set, a mapping the gains of its items, and a list of 0 and 1 stays one. The
+    same holds for a list or a mapping that JSON or Python has written, such as the cell of a CSV file; but a written
+    list of numbers stays as it is, since it may be the name of an interval.
+    """
+    text = builtin(label)
+    if type(text) is str:
+        found = read_written(text)
+        if found is None:
+            return class_text(text)
+        if found and all(isinstance(item, int | float) for item in found) and isinstance(found, list):
+            return text.strip()
+        label = found
+    gains = pairs(label, ITEMS_LIMIT)
+    if gains is not None:
+        return gains_text({class_text(item): gain for item, gain in gains[0]})
+    listed = sequence(label, ITEMS_LIMIT)
+    if listed is not None and is_indicator(listed[0]):
+        return json.dumps([int(number(item) or 0) for item in listed[0]])
+    listed = members(label, ITEMS_LIMIT) if listed is None else listed
+    if listed is None:
+        return class_text(label)
+    texts = [class_text(item) for item in listed[0]]
+    return None if None in texts else set_text(texts)
+
+
+def is_indicator(items: Sequence[object]) -> bool:
+    """Whether a list may say of each class whether it is there: two or more of 0 and 1, or of booleans."""
+    return len(items) > 1 and all(number(item) in (0.0, 1.0) for item in items)
+
+
+def label_set(text: str, classes: Sequence[str] | None) -> str:
+    """Returns the label of a multilabel prediction as a set: of a mapping the classes above 0, of a class itself.
+
+    A list of 0 and 1 that is as long as the declared classes says which of them are there.
+    """
+    found = read_written(text)
+    if isinstance(found, dict):
+        return set_text(item for item, gain in found.items() if (number(gain) or 0.0) > 0)
+    if found is not None and classes is not None and len(found) == len(classes) and is_indicator(found):
+        return set_text(name for name, is_there in zip(classes, found, strict=True) if is_there)
+    return set_text([text] if found is None else found)
+
+
+def label_gains(text: str) -> str:
+    """Returns the label of a ranking: the gains of its items, or the set of the relevant ones."""
+    found = read_written(text)
+    return gains_text(found) if isinstance(found, dict) else set_text([text] if found is None else found)
+
+
+def is_several(text: str) -> bool:
+    """Whether a label is a set, a mapping or a list of 0 and 1, and not one value."""
+    found = _read(text)
+    return isinstance(found, dict) or (
+        isinstance(found, list) and (is_indicator(found) or all(isinstance(item, str) for item in found))
+    )
+
+
+def few_entries(text: str) -> Any:
+    """Returns the first entries of a set, a ranking or gains, to be shown; any other text as it is."""
+    found = _read(text)
+    if isinstance(found, dict):
+        return dict(list(found.items())[:ITEMS_SHOWN])
+    return text if found is None else found[:ITEMS_SHOWN]
+
+
 def read_items(text: str) -> tuple[str, ...] | None:
     """Returns the entries of a set or a list; None for a text that is neither."""
     found = _read(text)
@@ -64,10 +145,24 @@ def read_gains(text: str) -> dict[str, float] | None:
     return None if items is None else dict.fromkeys(items, 1.0)
 
 
-def _read(text: str) -> object:
+def read_written(text: str) -> list[Any] | dict[Any, Any] | None:
+    """Returns the list or the mapping that a text is, as JSON or Python writes it; None for any other text."""
+    text = text.strip()
+    if text[:1] not in {"[", "{", "("} or len(text) > _TEXT_LIMIT:
+        return None
+    found = _read(text)
+    if found is None:
+        found = attempt(ast.literal_eval, _BETWEEN.sub(", ", text) if "," not in text else text)
+    if isinstance(found, set | tuple):
+        found = list(found)
+    return found if isinstance(found, list | dict) else None
+
+
+def _read(text: str) -> list[Any] | dict[Any, Any] | None:
     if text[:1] not in {"[", "{"}:
         return None
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return None
+    return found if isinstance(found, list | dict) else None

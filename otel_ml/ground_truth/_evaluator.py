@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 from opentelemetry._logs import SeverityNumber
@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ml import _guard, semconv
+from otel_ml._label_values import SEVERAL, few_entries
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._records import LabelOutcome, Settled, is_correct
 from otel_ml.ground_truth.live._label_counts import LabelCounts, counts_on
@@ -79,20 +80,24 @@ class Evaluator:
     def _emit(self, settled: Settled) -> None:
         prediction, label = settled.prediction, settled.label
         regression = prediction.task == "regression"
+        body: dict[str, Any] = {
+            "prediction": prediction.value if regression else prediction.predicted,
+            "label": label.number if regression else label.label,
+        }
+        value = label.label
+        if prediction.task in SEVERAL:
+            body = {name: None if text is None else few_entries(text) for name, text in body.items()}
+            value = json.dumps(body["label"], ensure_ascii=False)
         attributes: dict[str, str | bool] = {
             semconv.MODEL_NAME: prediction.model,
             semconv.MODEL_VERSION: prediction.version,
             semconv.MODEL_ROLE: prediction.role,
             semconv.PREDICTION_ID: prediction.id,
-            semconv.LABEL_VALUE: label.label,
+            semconv.LABEL_VALUE: value,
         }
         correct = is_correct(prediction, label)
         if correct is not None:
             attributes[semconv.LABEL_CORRECT] = correct
-        body = {
-            "prediction": prediction.value if regression else prediction.predicted,
-            "label": label.number if regression else label.label,
-        }
         self._logger.emit(
             timestamp=int(label.labeled_at * 1e9),
             context=_trace_context(prediction),

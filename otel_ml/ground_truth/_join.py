@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_ml._equality import respell
+from otel_ml._label_values import is_several, label_gains, label_set
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     SEVERAL_MODELS,
+    SEVERAL_VALUES,
     UNDECLARED_CLASS,
     Alias,
     Key,
@@ -73,7 +75,7 @@ class Join:
             return LabelOutcome("failed", given, reason=SEVERAL_MODELS)
         settled = tuple(_settle(given, one) for one in found)
         state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
-        return LabelOutcome(state, given, settled, UNDECLARED_CLASS if state == "failed" else None)
+        return LabelOutcome(state, given, settled, settled[0].reason if state == "failed" else None)
 
     def _wait(self, given: StoredLabel) -> LabelOutcome:
         """Lets a label wait. Those that differ all wait: which of them are declared classes is not known yet."""
@@ -92,21 +94,33 @@ class Join:
 def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     """Gives one prediction its label."""
     prediction, key = known.prediction, known.key
-    name = _class_of(given.label, prediction)
+    name, reason = _value_of(given.label, prediction)
     label = StoredLabel(key.id, given.label if name is None else name, given.number, given.labeled_at, key.model)
     if name is None:
-        return Settled("failed", prediction, label)
+        return Settled("failed", prediction, label, reason=reason)
     state = _state(label, known)
     if state in {"matched", "revised"}:
         known.label = label
     return Settled(state, prediction, label)
 
 
-def _class_of(text: str, prediction: LoggedPrediction) -> str | None:
-    """Returns the class that a label means: a declared one, or else the label as the predicted class is spelled."""
-    if prediction.classes is not None:
-        return declared_class(text, prediction.task, prediction.classes)
-    return text if prediction.predicted is None else respell(text, prediction.predicted)
+def _value_of(text: str, prediction: LoggedPrediction) -> tuple[str | None, str]:
+    """Returns what a label means for a prediction; None, and the reason, if it is no label of its task.
+
+    It means a declared class, or else the class that is spelled as the predicted one.
+    """
+    task, classes, predicted = prediction.task, prediction.classes, prediction.predicted
+    if task == "ranking":
+        return label_gains(text), ""
+    if task == "multilabel":
+        text = label_set(text, classes)
+    if classes is not None:
+        name = declared_class(text, task, classes)
+    else:
+        name = text if predicted is None else respell(text, predicted)
+    if task != "multilabel" and is_several(text) and (name is None or name not in (predicted, *(classes or ()))):
+        return None, SEVERAL_VALUES
+    return name, UNDECLARED_CLASS
 
 
 def _state(label: StoredLabel, known: KnownPrediction) -> State:

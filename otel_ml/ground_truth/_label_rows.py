@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
+from otel_ml._label_values import label_text
 from otel_ml._moments import find_seconds
-from otel_ml._values import ID_LIMIT, class_text, id_text, line, written_number
+from otel_ml._values import ID_LIMIT, id_text, line, number, written_number
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     INVALID_MOMENT,
-    SEVERAL_VALUES,
     UNREADABLE,
     LabelOutcome,
     StoredLabel,
@@ -57,10 +57,8 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
 def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
     name = id_text(row.prediction_id, ID_LIMIT)
-    value = _guard.call("ground_truth.read_label", class_text, row.label)
+    value = _guard.call("ground_truth.read_label", label_text, row.label)
     model = ANY_MODEL if row.model is None else line(row.model)
-    if value is None and (sequence(row.label, 0) is not None or pairs(row.label, 0) is not None):
-        return LabelOutcome("failed", _NO_LABEL, reason=SEVERAL_VALUES)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)
@@ -88,15 +86,27 @@ def _of_names(values: Mapping[Any, Any]) -> GivenLabel:
 
 
 def _of_frame(frame: Any) -> Iterator[GivenLabel]:
-    """Reads a frame of pandas or polars, or a table of arrow, by the names of its columns."""
+    """Reads a frame of pandas or polars, or a table of arrow, by the names of its columns.
+
+    Without a column ``label`` there may be one for each class, of 0 and 1.
+    """
     names = list(getattr(frame, "column_names", None) or frame.columns)
     columns = {name: _cells(frame[name]) for name in (*_IDS, "label", "at", "model") if name in names}
+    if "label" not in columns:
+        columns["label"] = _indicators({name: _cells(frame[name]) for name in names if name not in columns})
     prediction_id = next((columns[name] for name in _IDS if name in columns), None)
-    if prediction_id is None or "label" not in columns:
+    if prediction_id is None or not columns["label"]:
         return iter([_UNREAD])
     return map(
         GivenLabel, prediction_id, columns["label"], columns.get("at", repeat(None)), columns.get("model", repeat(None))
     )
+
+
+def _indicators(columns: dict[Any, list[Any]]) -> list[Any]:
+    """Returns what each row has of each class; nothing if the columns do not have two classes of 0 and 1."""
+    if len(columns) < 2 or any(number(cell) not in (0.0, 1.0) for cells in columns.values() for cell in cells):
+        return []
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _cells(column: Any) -> list[Any]:

@@ -20,7 +20,7 @@ ANY_MODEL: Final = ""
 UNREADABLE: Final = "unreadable"
 """It has no id or no value."""
 SEVERAL_VALUES: Final = "several_values"
-"""It is a list or a mapping."""
+"""It is a list or a mapping, and its model predicts single values."""
 INVALID_MOMENT: Final = "moment"
 """Its ``at`` is not a moment."""
 UNDECLARED_CLASS: Final = "undeclared_class"
@@ -71,11 +71,8 @@ class Settled(NamedTuple):
     """As stored: under the id of the prediction, and as the declared class that it equals."""
     bins: LabelBins | None = None
     """The bins of the labels of the model's reference, if they are known."""
-
-    @property
-    def reason(self) -> str | None:
-        """Why it failed."""
-        return UNDECLARED_CLASS if self.state == "failed" else None
+    reason: str | None = None
+    """Why it failed."""
 
 
 class LabelOutcome(NamedTuple):
@@ -104,7 +101,7 @@ def declared_class(name: str, task: str, classes: Collection[str]) -> str | None
 
 
 def is_correct(prediction: LoggedPrediction, label: StoredLabel) -> bool | None:
-    """Whether class and label agree; None for a regression or when no class was predicted."""
-    if prediction.task == "regression" or prediction.predicted is None:
+    """Whether class, or set of classes, and label agree; None for a regression or ranking, or if none was predicted."""
+    if prediction.task in _UNCHECKED or prediction.predicted is None:
         return None
     return prediction.predicted == label.label

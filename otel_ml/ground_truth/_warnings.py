@@ -28,7 +28,8 @@ _REFUSED: Final = {
 _FAILED: Final = {
     UNREADABLE: "a label without an id or a value was not recorded: labels are (prediction_id, label), or "
     "mappings or a frame with these two names",
-    SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label is one class or one number",
+    SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label of this model is one class or "
+    "one number; declare task='multilabel' or task='ranking' if it has several",
     INVALID_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
     "ISO 8601 text",
     SEVERAL_MODELS: "a label was not recorded: several models use its id; say which one it is for: "

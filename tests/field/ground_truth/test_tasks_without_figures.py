@@ -43,9 +43,11 @@ def test_a_label_of_several_values_is_refused_for_that(
 
     assert truth.record_label("a", label) == "failed"
     assert truth.account().failed == {"several_values": 1}
-    assert [message for message in caplog.messages if "label" in message] == [
-        "otel-ml: a label was not recorded: it is a list or a mapping, and a label is one class or one number"
-    ]
+    (message,) = (message for message in caplog.messages if "label" in message)
+    assert message == (
+        "otel-ml: a label was not recorded: it is a list or a mapping, and a label of this model is one class or one "
+        "number; declare task='multilabel' or task='ranking' if it has several"
+    )
 
 
 def test_a_regression_with_two_outputs_is_said_not_to_be_understood(
