@@ -51,7 +51,7 @@ stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and 
 .PHONY: test
 test: $(VENV)/.dev ## Run all tests; builds the servers on the first run
 	@$(PYTHON) deploy/local/build.py
-	@$(PYTHON) -m pytest -q --cov --cov-report=term:skip-covered --durations=15 tests
+	@$(PYTHON) -m pytest -q -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --durations=15 tests
 
 .PHONY: test-quick
 test-quick: $(VENV)/.dev ## Run unit and contract tests only

@@ -111,7 +111,7 @@ def test_one_moment_is_that_of_all_rows(kit: InMemoryTelemetry, truth: otel_ml.G
 
 
 @pytest.mark.parametrize(
-    "moment", ["yesterday", NOON.timestamp() * 1000, float("nan"), pd.NaT, True, -1.0, object()], ids=repr
+    "moment", ["yesterday", NOON.timestamp() * 1000, float("nan"), pd.NaT, True, -1.0, object], ids=repr
 )
 def test_what_is_no_moment_is_said_and_not_taken_for_now(
     kit: InMemoryTelemetry, truth: otel_ml.GroundTruth, caplog: pytest.LogCaptureFixture, moment: Any

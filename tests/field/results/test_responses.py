@@ -7,6 +7,7 @@ Sources: SeldonIO/MLServer#1263 (what a model says is one level inside the respo
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,9 @@ READ: list[tuple[str, Any, tuple[Any, Any, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("task", "result", "expected"), READ, ids=lambda value: f"{value!r}"[:60])
+@pytest.mark.parametrize(
+    ("task", "result", "expected"), READ, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value))[:60]
+)
 def test_it_is_read(task: str, result: Any, expected: Any) -> None:
     """The body, without status and headers, is the result; a share for each class names the likeliest."""
     attributes, _, metrics = record(task, {"a": 1}, result)
@@ -138,7 +141,7 @@ REFUSED: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("task", "result"), REFUSED, ids=lambda value: f"{value!r}"[:60])
+@pytest.mark.parametrize(("task", "result"), REFUSED, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value))[:60])
 def test_what_has_no_answer_is_refused(task: str, result: Any) -> None:
     """Pages, streams, errors and values that are no shares are counted as not recognised."""
     attributes, _, metrics = record(task, {"a": 1}, result)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -92,7 +93,7 @@ def record(task: str, result: Any, **keywords: Any) -> tuple[InMemoryTelemetry, 
         return kit, event["attributes"], kit.metrics()
 
 
-@pytest.mark.parametrize(("task", "result", "expected"), READ, ids=repr)
+@pytest.mark.parametrize(("task", "result", "expected"), READ, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)))
 def test_a_result_with_one_answer_is_read(task: Any, result: Any, expected: Any) -> None:
     """Known words in any spelling or as a part of a name, one plain value, and the same one level down."""
     _, attributes, metrics = record(task, result)
@@ -121,7 +122,7 @@ OPEN = [
 ]
 
 
-@pytest.mark.parametrize(("task", "result"), OPEN, ids=repr)
+@pytest.mark.parametrize(("task", "result"), OPEN, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)))
 def test_a_result_that_is_open_is_refused(task: Any, result: Any) -> None:
     """What could be several things is not guessed: it is counted as not recognised."""
     _, attributes, metrics = record(task, result)
@@ -157,7 +158,7 @@ PARTS = [
 ]
 
 
-@pytest.mark.parametrize(("task", "result"), PARTS, ids=repr)
+@pytest.mark.parametrize(("task", "result"), PARTS, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)))
 def test_a_result_of_which_a_part_was_read_is_told(caplog: pytest.LogCaptureFixture, task: Any, result: Any) -> None:
     """A score without a class, or a score that may be one of several: a line, and a count that goes on."""
     with caplog.at_level(logging.WARNING, "otel_ml"):
