@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_ml.cli._arguments import whole
 from otel_ml.cli._terminal import progress
-from otel_ml.quality import BINS, CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
+from otel_ml.quality import BINS, TASKS, CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
 
 FORMATS: Final = ".parquet, .csv, .tsv, .jsonl or .feather (.gz too), or a folder or 'pattern' of them"
 _SEPARATORS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
@@ -48,14 +48,24 @@ def add_csv(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of CSV files (default: utf-8)")
 
 
-def add_score(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--score``."""
+def add_outcomes(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--score`` and ``--label``."""
     parser.add_argument("--score", metavar="COLUMN", help="column with the model's output on this data")
+    parser.add_argument("--label", metavar="COLUMN", help="column with the true value; no feature, but compared as one")
+
+
+def add_performance(parser: argparse._ActionsContainer) -> None:
+    """Adds what the performance on training data takes beside score and label."""
+    parser.add_argument(
+        "--prediction",
+        metavar="COLUMN",
+        help="column with the predicted class or number; without it a score above 0.5 is the positive class",
+    )
+    parser.add_argument("--task", choices=TASKS, help="(default: by the labels)")
 
 
 def add_fit(parser: argparse._ActionsContainer) -> None:
-    """Adds the options of `ReferenceProfile.fit`."""
-    parser.add_argument("--label", metavar="COLUMN", help="column with the true value; not monitored")
+    """Adds the options of `ReferenceProfile.fit` about features."""
     for flag, what in _FIT:
         parser.add_argument(flag, nargs="+", default=[], metavar="COLUMN", help=what)
     parser.add_argument(
@@ -88,6 +98,8 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
             data.columns,
             arguments.score,
             arguments.label,
+            prediction=arguments.prediction,
+            task=arguments.task,
             categorical=arguments.categorical,
             numeric=arguments.numeric,
             keep=arguments.keep,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml.cli._arguments import add_json, number
-from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_score, fit, read_files
+from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_outcomes, add_performance, fit, read_files
 from otel_ml.cli._terminal import CommandError, progress, show
 from otel_ml.quality import (
     PSI_LIMIT,
@@ -31,7 +31,8 @@ examples:
 `verdict` is the most severe finding. `drifted`: the PSI is above both the threshold and `noise`, with at least 300
 values. Without drift, PSI exceeds `noise` in one of 1,000 windows of this size. `missing`, `invalid`, `unseen`,
 `out_of_range`: the share of such values differs from that of training by more than 0.01 and by more than chance.
-`absent`: no such column. The cells of a CSV file are read as the profile says: as numbers or as categories.
+`absent`: no such column. Of the label (`__label__`) only rows that have one count.
+The cells of a CSV file are read as the profile says: as numbers or as categories.
 """
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -49,7 +50,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--reference", nargs="+", action="extend", metavar="PATH", help="data to compare with, instead of a profile"
     )
     add_data(parser, "--data", "data to compare")
-    add_score(parser)
+    add_outcomes(parser)
     parser.add_argument("--by", choices=("hour", "day", "week"), help="also judge each hour, day or week by itself")
     parser.add_argument(
         "--time", metavar="COLUMN", help="column with the moment of each row (default: the one with datetimes)"
@@ -62,7 +63,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="also write the comparison as an HTML page")
     add_csv(parser)
     add_json(parser, "all figures")
-    add_fit(parser.add_argument_group("with --reference"))
+    with_reference = parser.add_argument_group("with --reference")
+    add_performance(with_reference)
+    add_fit(with_reference)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,11 +97,18 @@ def _compare(arguments: argparse.Namespace) -> Comparison:
         profile,
         files,
         score=arguments.score,
+        label=_label(arguments, files),
         by=arguments.by,
         time=arguments.time,
         progress=_show_progress(files),
     )
     return scan.compare(arguments.threshold)
+
+
+def _label(arguments: argparse.Namespace, files: DataFiles) -> str | None:
+    """Returns the label if the data has it: with ``--reference`` it may be in the training data only."""
+    is_in_data = arguments.label in (*files.names, *files.index)
+    return arguments.label if is_in_data or arguments.reference is None else None
 
 
 def _show_progress(files: DataFiles) -> Callable[[int], None]:

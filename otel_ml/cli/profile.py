@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_input, add_json
-from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_score, fit
+from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_outcomes, add_performance, fit
 from otel_ml.cli._terminal import CommandError, first_column, show
 from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile
 
@@ -30,7 +31,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_data(parser, "--data", "training data")
     add_input(parser, "--output", "profile to write, JSON")
-    add_score(parser)
+    add_outcomes(parser)
+    add_performance(parser)
     add_fit(parser)
     add_csv(parser)
     add_json(parser, "the summary")
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         show(f"  {feature.name:<{width}} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
     for name, reason in profile.skipped.items():
         show(f"  {name:<{width}} not monitored: {reason}")
+    if profile.performance is not None:
+        show(f"  {profile.performance}")
     return 0
 
 
@@ -66,4 +70,5 @@ def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:
         "rows": profile.rows,
         "features": {feature.name: len(feature.labels) for feature in profile.all_features()},
         "skipped": dict(profile.skipped),
+        "performance": None if profile.performance is None else asdict(profile.performance),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otel_ml._distances import jensen_shannon_distance, psi, psi_noise
+from otel_ml._figures.performance_counts import TASKS
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._data_sets import scan_files
@@ -10,6 +11,7 @@ from otel_ml.quality._drift import DriftScan
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
+from otel_ml.quality._performance import Performance
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Column, Schema
@@ -19,6 +21,7 @@ from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingD
 __all__ = [
     "BINS",
     "PSI_LIMIT",
+    "TASKS",
     "BinShare",
     "Column",
     "ColumnNames",
@@ -31,6 +34,7 @@ __all__ = [
     "FeatureDrift",
     "FeatureInstruments",
     "FeatureMonitor",
+    "Performance",
     "Period",
     "ProfileContent",
     "ProfileError",

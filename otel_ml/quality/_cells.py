@@ -96,20 +96,23 @@ class Layout:
             self.slots.append(self._slot(features.get(name), columns.get(name)))
         output = None if profile is None else profile.output
         self.output = None if output is None else self._slot(output, None)
-        self.columns = len(self.slots) + 2
-        """Places in `Cells.missing`: the slots, the output, and all undeclared columns together."""
+        label = None if profile is None else profile.label
+        self.label = None if label is None else self._slot(label, None, after=2)
+        """Counted in data sets; a service counts its labels where it joins them."""
+        self.columns = len(self.slots) + 3
+        """Places in `Cells.missing`: the slots, the output, all undeclared columns together, and the label."""
 
     def all_slots(self) -> list[Slot]:
-        """Returns the columns and, last, the output."""
+        """Returns the columns and, last, the output: what a service counts."""
         return self.slots if self.output is None else [*self.slots, self.output]
 
     @property
     def extra(self) -> int:
         """Place of the columns that the schema does not have."""
-        return self.columns - 1
+        return len(self.slots) + 1
 
-    def _slot(self, feature: Feature | None, column: Column | None) -> Slot:
-        slot = Slot(len(self.slots), self.bins, feature, column)
+    def _slot(self, feature: Feature | None, column: Column | None, after: int = 0) -> Slot:
+        slot = Slot(len(self.slots) + after, self.bins, feature, column)
         self.bins += 0 if feature is None else len(feature.labels)
         return slot
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from otel_ml._figures.outcome_columns import label_values
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._drift import DriftScan
 from otel_ml.quality._feature import ProfileError
@@ -14,8 +15,14 @@ from otel_ml.quality.comparison import By, holds_moments
 from otel_ml.quality.files import DataFileError, DataFiles
 
 
-def scan_frame(
-    profile: ProfileContent, frame: Any, *, score: str | None = None, by: By | None = None, time: str | None = None
+def scan_frame(  # noqa: PLR0913
+    profile: ProfileContent,
+    frame: Any,
+    *,
+    score: str | None = None,
+    label: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
 ) -> DriftScan:
     """Counts a data set in memory, of any kind that `ReferenceProfile.fit` takes.
 
@@ -24,8 +31,7 @@ def scan_frame(
     """
     data = NamedColumns(frame, profile.columns)
     columns = data.columns
-    score = None if score is None else data.name(score)
-    time = None if time is None else data.name(time)
+    score, label, time = (None if name is None else data.name(name) for name in (score, label, time))
     if by is not None and time is None:
         time = _find_time(columns)
     scan = DriftScan(profile, by=by)
@@ -33,6 +39,7 @@ def scan_frame(
         columns,
         data.rows,
         output=None if score is None else columns[score],
+        label=None if label is None else label_values(columns[label]),
         moments=None if time is None else columns[time],
     )
     return scan
@@ -43,6 +50,7 @@ def scan_files(  # noqa: PLR0913
     files: DataFiles,
     *,
     score: str | None = None,
+    label: str | None = None,
     by: By | None = None,
     time: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -53,6 +61,7 @@ def scan_files(  # noqa: PLR0913
         profile: The reference; it says what the cells of a text file mean.
         files: The data.
         score: Column with the model's output.
+        label: Column with the true value.
         by: Also counts each hour, day or week by itself.
         time: Column with the moment of each row; it can be left out if only one column holds datetimes.
         progress: Called after each batch with the rows so far.
@@ -61,7 +70,7 @@ def scan_files(  # noqa: PLR0913
         DataFileError: A file cannot be read, has no rows or no such column.
         ProfileError: It is not clear when a row was.
     """
-    for name in (score, time):
+    for name in (score, label, time):
         if name is not None and name not in (*files.names, *files.index):
             raise DataFileError(f"{files} has no column {name!r}; there are {', '.join(files.names)}")
     if by is not None and time is None:
@@ -69,12 +78,16 @@ def scan_files(  # noqa: PLR0913
         time = _find_time(next((batch.columns for batch in files.batches(names)), {}))
     scan = DriftScan(profile, by=by)
     # a feature may be what pandas calls the index of this file
-    wanted = [*scan.find_columns((*files.names, *files.index)), *(name for name in (score, time) if name is not None)]
+    wanted = [
+        *scan.find_columns((*files.names, *files.index)),
+        *(name for name in (score, label, time) if name is not None),
+    ]
     for batch in files.batches(wanted):
         scan.add(
             batch.columns,
             batch.rows,
             output=None if score is None else batch.columns.get(score, ABSENT),
+            label=None if label is None else label_values(batch.columns.get(label, ABSENT)),
             moments=None if time is None else batch.columns.get(time),
         )
         if progress is not None:

@@ -12,9 +12,10 @@ from otel_ml._arrays import distinct
 from otel_ml._equality import count_texts
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
-from otel_ml._verdicts import PSI_LIMIT
+from otel_ml._verdicts import PSI_LIMIT, WindowCounts
 from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Slot
 from otel_ml.quality._columns import count_column, to_list
+from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import (
@@ -48,7 +49,8 @@ class DriftScan:
         monitor = FeatureMonitor({}, profile=profile)
         self._names, self._layout = monitor.names, monitor.layout
         self._by = by
-        self._has_output = False
+        self._given: set[str] = set()
+        """Output and label, if they were given."""
         self._cells = Cells(self._layout)
         self._periods: dict[str, tuple[Cells, list[int]]] = {}
         self._unseen: dict[str, Counter[str]] = {}
@@ -60,6 +62,7 @@ class DriftScan:
         rows: int,
         *,
         output: Sequence[object] | TextCells | NumberCells | None = None,
+        label: Sequence[object] | TextCells | NumberCells | None = None,
         moments: object = None,
     ) -> None:
         """Counts a batch.
@@ -68,21 +71,23 @@ class DriftScan:
             columns: Values by column.
             rows: Rows of the batch.
             output: The model's output on these rows, as in the score column of the profile.
+            label: The true values of these rows, missing where they are not known yet.
             moments: When each row was predicted, for a split by time.
         """
         names = self._names.plan(tuple(columns)).names
         found = {names.get(name, name): values for name, values in columns.items()}
         slots = [(slot, found.get(slot.name, ABSENT)) for slot in self._layout.slots]
-        if self._layout.output is not None and output is not None:
-            slots.append((self._layout.output, output))
-            self._has_output = True
+        for slot, values in ((self._layout.output, output), (self._layout.label, label)):
+            if slot is not None and values is not None:
+                slots.append((slot, values))
+                self._given.add(slot.name)
         typed = [(slot, _typed(slot, values)) for slot, values in slots]
         for slot, values in typed:
             self._count_whole(slot, values, rows)
         self.rows += rows
         if self._by is not None:
-            for label, places in split_periods(moments, rows, self._by):
-                cells, counted = self._periods.setdefault(label, (Cells(self._layout), [0]))
+            for period, places in split_periods(moments, rows, self._by):
+                cells, counted = self._periods.setdefault(period, (Cells(self._layout), [0]))
                 counted[0] += len(places)
                 for slot, values in typed:
                     _count(slot, take_rows(values, places, rows), len(places), cells)
@@ -94,7 +99,7 @@ class DriftScan:
         return [name for name in names if renamed.get(name, name) in wanted]
 
     def features(self, threshold: float = PSI_LIMIT) -> list[FeatureDrift]:
-        """Returns the features of the profile, the most severe first; the output only if it was given."""
+        """Returns the features of the profile, the most severe first; output and label only if they were given."""
         return sort_by_severity(self._compare(self._cells, threshold))
 
     def compare(self, threshold: float = PSI_LIMIT) -> Comparison:
@@ -109,18 +114,24 @@ class DriftScan:
 
     def _compare(self, cells: Cells, threshold: float) -> list[FeatureDrift]:
         layout = self._layout
-        slots = [slot for slot in layout.all_slots() if slot is not layout.output or self._has_output]
+        more = [slot for slot in (layout.output, layout.label) if slot is not None and slot.name in self._given]
         return [
             compare_counts(
                 slot.feature,
-                cells.window(slot, slot.feature),
+                self._window(cells, slot, slot.feature),
                 threshold,
                 new=self._unseen.get(slot.name, Counter()) if cells is self._cells else Counter(),
                 invalid_kinds=tuple(self._invalid_kinds.get(slot.name, ())),
             )
-            for slot in slots
+            for slot in (*layout.slots, *more)
             if slot.feature is not None
         ]
+
+    def _window(self, cells: Cells, slot: Slot, feature: Feature) -> WindowCounts:
+        """Returns what was counted of a feature; rows whose label has not come are left out."""
+        window = cells.window(slot, feature)
+        is_label = slot is self._layout.label
+        return replace(window, found={**window.found, semconv.MISSING: 0}) if is_label else window
 
     def _count_whole(self, slot: Slot, values: Any, rows: int) -> None:
         feature, cells = slot.feature, self._cells

@@ -114,6 +114,8 @@ class Feature:
             expected[semconv.UNSEEN_CATEGORIES] = self.shares[-1] * size / max(rows, 1)
         elif self.low is not None:
             expected[semconv.OUT_OF_RANGE] = 2 / (size + 2) * size / max(rows, 1)
+        if self.name == semconv.LABEL_FEATURE:
+            del expected[semconv.MISSING]  # labels come late: one that has not come is no finding
         return Reference(self.merge_rest(self.shares), size, expected, self.periodic)
 
     @property

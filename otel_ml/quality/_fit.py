@@ -72,10 +72,10 @@ def fit_feature(name: str, values: Any, options: ColumnOptions) -> Feature:
     return replace(feature, periodic=options.periodic) if options.periodic else feature
 
 
-def fit_output(values: Any, *, sensitive: bool = False) -> Feature:
-    """Bins the model's output: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
+def fit_output(values: Any, name: str = semconv.PREDICTION_FEATURE, *, sensitive: bool = False) -> Feature:
+    """Bins the model's output or the label: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
     found = read_column(values)
-    name, options = semconv.PREDICTION_FEATURE, ColumnOptions(sensitive=sensitive)
+    options = ColumnOptions(sensitive=sensitive)
     numbers = found.numbers
     if numbers is None or found.is_category:
         return _category(name, found, options)

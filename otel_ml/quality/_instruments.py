@@ -51,6 +51,8 @@ class FeatureInstruments:
             (semconv.FEATURE_EXPECTED_SHARE, self._expected),
             (semconv.DATA_VIOLATIONS, self._violations),
             (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
+            (semconv.EVAL_REFERENCE, self._figures),
+            (semconv.EVAL_REFERENCE_SIZE, self._labelled_rows),
         )
         """Each metric, and what gives its values; none holds a lock while it yields."""
         _process.in_child("quality.instruments.fork", self._reset_after_fork)
@@ -191,7 +193,8 @@ class FeatureInstruments:
             with watched.cells.lock:
                 counts = list(watched.cells.bins)
             for one in watched.exported:
-                yield from zip(one.bins, counts[one.places.start : one.places.stop], strict=True)
+                if one.places is not None:
+                    yield from zip(one.bins, counts[one.places.start : one.places.stop], strict=True)
 
     def _shares(self) -> Iterator[Observed]:
         for one in self._exported():
@@ -204,6 +207,14 @@ class FeatureInstruments:
     def _expected(self) -> Iterator[Observed]:
         for one in self._exported():
             yield from one.expected
+
+    def _figures(self) -> Iterator[Observed]:
+        for watched in self._watched.values():
+            yield from watched.figures
+
+    def _labelled_rows(self) -> Iterator[Observed]:
+        for watched in self._watched.values():
+            yield from watched.labelled_rows
 
     def _exported(self) -> Iterator[FeatureSeries]:
         for watched in self._watched.values():

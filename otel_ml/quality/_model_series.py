@@ -10,6 +10,7 @@ from otel_ml._observed_series import Observed, ObservedSeries
 from otel_ml.quality._cells import Cells
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
+from otel_ml.quality._performance import Performance
 
 
 class ModelSeries:
@@ -28,11 +29,13 @@ class ModelSeries:
         """The monitors of the handles that still exist."""
         self._intern = intern
         self._profile_id = monitor.profile.id if monitor.profile is not None else ""
-        output = monitor.layout.output
-        # the output comes first: it decides whether the model has drifted
-        ranked = (*(() if output is None else (output,)), *monitor.layout.slots)
-        self.features = [(slot.base, slot.feature) for slot in ranked if slot.feature is not None]
-        """Place in the cells, and feature; the most important ones first."""
+        layout = monitor.layout
+        # output and label come first: they decide whether the model has drifted
+        ranked = (*(slot for slot in (layout.output, layout.label) if slot is not None), *layout.slots)
+        self.features = [
+            (None if slot is layout.label else slot.base, slot.feature) for slot in ranked if slot.feature is not None
+        ]
+        """Place in the cells, and feature; the most important ones first. The label is not counted here."""
         self.costs = [len(feature.labels) + len(feature.reference.expected) for _, feature in self.features]
         """The bins and expected shares of each feature."""
         self.series = sum(self.costs)
@@ -42,6 +45,11 @@ class ModelSeries:
         """The series of the invalid predictions."""
         self.missing = [(slot.index, self._series(slot.index)) for slot in monitor.layout.all_slots()]
         """Place in the cells, and series."""
+        performance = None if monitor.profile is None else monitor.profile.performance
+        self.figures: list[Observed] = [] if performance is None else list(self._figures(performance))
+        """Of the model on the data of the reference."""
+        self.labelled_rows: list[Observed] = [] if performance is None else [(self._of_profile(), performance.rows)]
+        """Rows that the figures are of."""
         self._features: list[FeatureSeries] = []
         """Of the features that have been shown."""
         self.shown = -1
@@ -93,6 +101,13 @@ class ModelSeries:
         if self.layout.closed:
             yield self.layout.extra * len(semconv.RULES) + semconv.RULES.index("extra_column")
 
+    def _of_profile(self, **more: str) -> ObservedSeries:
+        return ObservedSeries({**self.identity, semconv.PROFILE_ID: self._profile_id, **more})
+
+    def _figures(self, performance: Performance) -> Iterator[Observed]:
+        for name, value in performance.figures.items():
+            yield self._of_profile(**{semconv.EVAL_FIGURE: name}), value
+
     def _series(self, index: int, rule: int | None = None) -> ObservedSeries:
         attributes = {**self.identity, semconv.FEATURE_NAME: self._named[index]}
         if rule is not None:
@@ -103,9 +118,9 @@ class ModelSeries:
 class FeatureSeries:
     """The series of one feature: of its bins, its size and its expected shares."""
 
-    def __init__(self, base: int, feature: Feature, attributes: dict[str, str]) -> None:
-        self.places = range(base, base + len(feature.labels))
-        """Of the bins in the cells."""
+    def __init__(self, base: int | None, feature: Feature, attributes: dict[str, str]) -> None:
+        self.places = None if base is None else range(base, base + len(feature.labels))
+        """Of the bins in the cells; None for the label, which is counted where labels are joined."""
         self.feature = feature
         self.bins = [ObservedSeries({**attributes, semconv.FEATURE_BIN: label}) for label in feature.labels]
         periodic = {semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}

@@ -13,6 +13,8 @@ from otel_ml.quality._feature import ProfileError
 
 _TAKEN: Final = "a frame of pandas, polars or arrow, an array, a mapping of columns or a list of rows"
 
+_RESERVED: Final = {semconv.PREDICTION_FEATURE: "output; give `score`", semconv.LABEL_FEATURE: "label; give `label`"}
+
 
 class NamedColumns:
     """Columns of equal length under the names that they have in a prediction.
@@ -29,10 +31,9 @@ class NamedColumns:
             name = feature_name(key, position, self.columns)
             self.columns[name] = values
             self._names.setdefault(key, name)
-        if semconv.PREDICTION_FEATURE in self.columns:
-            raise ProfileError(
-                f"a column cannot be called {semconv.PREDICTION_FEATURE}: that is the output; give `score`"
-            )
+        for name, what in _RESERVED.items():
+            if name in self.columns:
+                raise ProfileError(f"a column cannot be called {name}: that is the {what}")
         found = [attempt(len, values) for values in self.columns.values()]
         lengths = {length for length in found if length is not None}
         if None in found:

@@ -13,19 +13,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import _extras
+from otel_ml import _extras, semconv
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
+from otel_ml.quality._performance import Performance, read_performance, write_performance
 
 if TYPE_CHECKING:
     from otel_ml.quality._named_columns import NamedColumns
+    from otel_ml.quality._outcomes import Outcomes
     from otel_ml.quality._overrides import Overrides
     from otel_ml.quality.comparison import By, Comparison
 
 FORMAT: Final = "otel-ml/reference-profile"
-VERSION: Final = 3
-_READABLE: Final = (1, 2, VERSION)
+VERSION: Final = 4
+_READABLE: Final = (1, 2, 3, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
 _NAMED: Final = 10
 """Columns that a warning names for each reason."""
@@ -53,8 +55,12 @@ class ReferenceProfile:
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Columns that are not monitored, with the reason."""
     columns: tuple[str, ...] = ()
-    """All columns of the frame except score and label, in order, including skipped ones. They name the values of a row
-    without names. Empty for a file of format 1."""
+    """All columns of the frame except score, prediction and label, in order, including skipped ones. They name the
+    values of a row without names. Empty for a file of format 1."""
+    label: Feature | None = None
+    """The true value, the feature ``__label__``."""
+    performance: Performance | None = None
+    """How well the model did on the reference; None without a label, or without score and prediction."""
 
     @classmethod
     def fit(  # noqa: PLR0913
@@ -63,6 +69,8 @@ class ReferenceProfile:
         score: Any = None,
         label: Any = None,
         *,
+        prediction: Any = None,
+        task: str | None = None,
         categorical: Collection[Any] = (),
         numeric: Collection[Any] = (),
         keep: Collection[Any] = (),
@@ -81,8 +89,16 @@ class ReferenceProfile:
         Args:
             frame: What `Model.record` takes as a batch: a frame of pandas, polars or arrow, an array, a mapping of
                 column to values, or a list of rows.
-            score: Column with the model's output on these rows; without it the output is not compared.
-            label: Column with the true value; never a feature.
+            score: Column with the model's output on these rows: the probability of the positive class, the predicted
+                number or the predicted class. Without output columns the output is not compared. With the probability
+                of each class in a column of its own, a mapping of class to column; of two the last is the positive one.
+            label: Column with the true value; never a feature. With it the profile keeps the performance of the model
+                on these rows, and the distribution of the label. Rows without a label count for the features only.
+            prediction: Column with the predicted class or number. Without it a probability above 0.5, or the largest
+                one, decides.
+            task: ``binary``, ``multiclass``, ``multilabel``, ``regression`` or ``ranking``. By default labels that are
+                sets are multilabel; numbers with fractions, or more than 25 different ones, are a regression; two
+                classes are binary and more are multiclass.
             categorical: Columns to treat as categories although they hold numbers.
             numeric: Columns to treat as numbers although they have few distinct values, look like an identifier, or
                 hold texts; values that are not numbers count as invalid.
@@ -94,25 +110,36 @@ class ReferenceProfile:
 
         Raises:
             ProfileError: A named column does not exist, the options of a column contradict each other, the columns
-                differ in length, or nothing can be monitored.
+                differ in length, label and output do not fit together, or nothing can be monitored.
             ImportError: numpy is not installed, or cannot be imported.
         """
         from otel_ml.quality._named_columns import NamedColumns
+        from otel_ml.quality._outcomes import Outcomes, fit_performance
         from otel_ml.quality._overrides import Overrides, read_importance
 
         _extras.load("numpy", "quality")
         data = NamedColumns(frame)
-        roles = [None if given is None else data.name(given) for given in (score, label)]
+        outcomes = Outcomes.find(data, score=score, label=label, prediction=prediction)
         overrides = Overrides(
             data, bins, categorical=categorical, numeric=numeric, keep=keep, periodic=periodic, sensitive=sensitive
         )
-        columns = tuple(name for name in data.columns if name not in roles)
+        columns = tuple(name for name in data.columns if name not in outcomes.names)
         weights = {} if importance is None else read_importance(data, importance)
         features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
-        output = None if roles[0] is None else _fit_score(data, roles[0], overrides)
+        output = _fit_output(data, outcomes, overrides)
         if not features and output is None:
             raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
-        profile = cls(tuple(features), output, data.rows, overrides.sensitive, skipped, columns)
+        found = _fit_label(data, outcomes, overrides, skipped)
+        profile = cls(
+            tuple(features),
+            output,
+            data.rows,
+            overrides.sensitive,
+            skipped,
+            columns,
+            found,
+            fit_performance(data, outcomes, task),
+        )
         for line in profile._warnings():
             warnings.warn(line, stacklevel=2)
         return profile
@@ -135,13 +162,15 @@ class ReferenceProfile:
             share = f"{feature.missing / self.rows:.1%}" if self.rows else "-"
             lines.append(f"  {feature.name:<{width}}  {feature.kind:<8}  {len(feature.labels):>4}  {share:>7}")
         lines += [f"  {name:<{width}}  not monitored: {reason}" for name, reason in self.skipped.items()]
+        lines += [] if self.performance is None else [f"  {self.performance}"]
         return "\n".join(lines)
 
-    def compare(
+    def compare(  # noqa: PLR0913
         self,
         frame: Mapping[str, Sequence[object]] | Any,
         *,
         score: str | None = None,
+        label: str | None = None,
         by: By | None = None,
         time: str | None = None,
         threshold: float = PSI_LIMIT,
@@ -151,6 +180,8 @@ class ReferenceProfile:
         Args:
             frame: What `fit` takes.
             score: Column with the model's output on these rows; without it the output is not compared.
+            label: Column with the true value; its distribution is judged as that of the output, over the rows that
+                have one.
             by: Also judges each ``hour``, ``day`` or ``week`` by itself.
             time: Column with the moment of each row, for `by`; it can be left out if only one column holds datetimes.
             threshold: PSI above which a feature has drifted.
@@ -160,7 +191,7 @@ class ReferenceProfile:
         """
         from otel_ml.quality._data_sets import scan_frame
 
-        return scan_frame(self, frame, score=score, by=by, time=time).compare(threshold)
+        return scan_frame(self, frame, score=score, label=label, by=by, time=time).compare(threshold)
 
     @cached_property
     def id(self) -> str:
@@ -171,8 +202,8 @@ class ReferenceProfile:
         return _hash(self._content(_identifying), 6)
 
     def all_features(self) -> tuple[Feature, ...]:
-        """Returns the features and, last, the output."""
-        return self.features if self.output is None else (*self.features, self.output)
+        """Returns the features and, last, output and label."""
+        return (*self.features, *(one for one in (self.output, self.label) if one is not None))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the reference as JSON; a file is replaced atomically, a device or pipe is written to."""
@@ -219,6 +250,8 @@ class ReferenceProfile:
                 frozenset(str(name) for name in content["sensitive"]),
                 {str(name): str(reason) for name, reason in content["skipped"].items()},
                 tuple(str(name) for name in content.get("columns", ())),
+                from_entry(content["label"]) if content.get("label") else None,
+                read_performance(content["performance"]) if content.get("performance") else None,
             )
             is_whole = profile._is_intact(content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -238,7 +271,7 @@ class ReferenceProfile:
         return is_same and self.id == content.get("id")
 
     def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
-        # a file of format 1 has no columns, and its id was made without them
+        # files of earlier formats have no columns or no label, and their id was made without them
         return {
             "rows": self.rows,
             "sensitive": sorted(self.sensitive),
@@ -246,6 +279,8 @@ class ReferenceProfile:
             **({"columns": list(self.columns)} if self.columns else {}),
             "features": [kept(to_entry(feature)) for feature in self.features],
             "output": None if self.output is None else kept(to_entry(self.output)),
+            **({} if self.label is None else {"label": kept(to_entry(self.label))}),
+            **({} if self.performance is None else {"performance": write_performance(self.performance)}),
         }
 
 
@@ -282,13 +317,28 @@ def _fit_features(
     return features, skipped
 
 
-def _fit_score(data: NamedColumns, name: str, overrides: Overrides) -> Feature:
-    from otel_ml.quality._fit import fit_output
+def _fit_output(data: NamedColumns, outcomes: Outcomes, overrides: Overrides) -> Feature | None:
+    from otel_ml.quality._outcomes import fit_outcome
 
+    column = outcomes.output
+    if column is None:
+        return None
+    return fit_outcome(data, column, semconv.PREDICTION_FEATURE, sensitive=column in overrides.sensitive)
+
+
+def _fit_label(data: NamedColumns, outcomes: Outcomes, overrides: Overrides, skipped: dict[str, str]) -> Feature | None:
+    """Returns the label binned; a label that has no bins is one of the skipped columns."""
+    from otel_ml.quality._column_values import RefusedError
+    from otel_ml.quality._outcomes import fit_outcome
+
+    column = outcomes.label
+    if column is None:
+        return None
     try:
-        return fit_output(data.columns[name], sensitive=name in overrides.sensitive)
-    except ProfileError as reason:
-        raise ProfileError(f"score column {name!r} cannot be binned: {reason}") from None
+        return fit_outcome(data, column, semconv.LABEL_FEATURE, sensitive=column in overrides.sensitive)
+    except RefusedError as reason:
+        skipped[column] = str(reason)
+        return None
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from otel_ml.quality._feature import Feature
+from otel_ml.quality._performance import Performance
 
 
 class ProfileContent(Protocol):
@@ -20,6 +21,10 @@ class ProfileContent(Protocol):
     def features(self) -> tuple[Feature, ...]: ...
     @property
     def output(self) -> Feature | None: ...
+    @property
+    def label(self) -> Feature | None: ...
+    @property
+    def performance(self) -> Performance | None: ...
     @property
     def rows(self) -> int: ...
     @property

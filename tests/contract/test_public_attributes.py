@@ -39,8 +39,8 @@ ATTRIBUTES = {
     otel_ml.Model: {"classes", "name", "role", "task", "trained_at", "version"}
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,
-    otel_ml.ReferenceProfile: {"columns", "features", "id", "output", "rows", "sensitive", "skipped"}
-    | {"all_features", "compare", "fit", "load", "save"},
+    otel_ml.ReferenceProfile: {"columns", "features", "id", "label", "output", "performance", "rows"}
+    | {"all_features", "compare", "fit", "load", "save", "sensitive", "skipped"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
@@ -58,6 +58,7 @@ ATTRIBUTES = {
     quality.DataFiles: {"batches", "has_text", "index", "names", "paths", "rows"},
     quality.DriftScan: {"add", "compare", "features", "find_columns", "profile", "rows"},
     quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)} | {"drifted", "severity"},
+    quality.Performance: {field.name for field in dataclasses.fields(quality.Performance)},
     testing.CountingIds: {"prediction_number", "span_id", "trace_id"},
     testing.FixedClock: {"advance", "perf_counter_ns", "time_ns"},
     testing.InMemoryTelemetry: {"events", "flush", "instruments", "ledger", "logs", "metrics", "resource", "spans"}

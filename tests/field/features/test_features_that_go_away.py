@@ -138,9 +138,9 @@ RAIN = Path(__file__).parents[2] / "data" / "rainfall.parquet"
 
 
 def census() -> tuple[ReferenceProfile, dict[str, pd.DataFrame]]:
-    train = pd.read_parquet(CENSUS / "train.parquet").drop(columns=["id", "year", "prediction"])
+    train = pd.read_parquet(CENSUS / "train.parquet").drop(columns=["id", "year", "prediction", "employed"])
     replay = pd.read_parquet(CENSUS / "replay.parquet")
-    fitted = ReferenceProfile.fit(train, label="employed", sensitive=["RAC1P"])
+    fitted = ReferenceProfile.fit(train, sensitive=["RAC1P"])
     return fitted, {str(year): rows for year, rows in replay.groupby("year")}
 
 

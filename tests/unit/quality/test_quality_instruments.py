@@ -105,6 +105,8 @@ def test_names_units_and_kinds_are_those_of_the_catalogue(census):
             semconv.FEATURE_EXPECTED_SHARE,
             semconv.DATA_VIOLATIONS,
             semconv.DATA_INVALID_PREDICTIONS,
+            semconv.EVAL_REFERENCE,
+            semconv.EVAL_REFERENCE_SIZE,
         )
     ]
 

@@ -1,0 +1,234 @@
+"""Counts of predicted and actual classes over whole columns, of tasks with one class a row, and the figures from them.
+
+A class is its text. The predicted class is that of the prediction column, the class with the largest probability, or
+what a single score says: the positive class above 0.5, else the negative one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml._equality import find_equal, find_pair, find_spelling, has_two_spellings, is_positive, respell
+from otel_ml._figures.from_counts import confusion_figures
+from otel_ml._figures.outcome_columns import CountsError, read_classes
+from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures
+from otel_ml._figures.single import SUM_TOLERANCE
+from otel_ml._values import few_names
+
+if TYPE_CHECKING:
+    from otel_ml._arrays import Array
+    from otel_ml._figures.tally import Tally
+
+THRESHOLD: Final = 0.5
+"""A probability above it predicts the class."""
+MOST_CLASSES: Final = 1000
+"""Classes of one task."""
+Outcomes = Counter[tuple[str, str]]
+"""Rows by predicted and actual class."""
+_OUTCOME: Final = "outcome"
+_OUTCOME_OF_SCORE: Final = "outcome_of_score"
+"""As if the score column held classes, which is so if no score is a fraction."""
+_SIDE: Final = "side"
+"""Rows by actual class, and whether the score is above the threshold."""
+
+
+class ClassColumns(NamedTuple):
+    """The columns of one part of the data."""
+
+    label: Any
+    prediction: Any = None
+    """None if score or probabilities decide."""
+    score: Any = None
+    numbers: Array | None = None
+    """The score as numbers."""
+    probabilities: Array | None = None
+    """Of more than two classes, a column each."""
+
+
+def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], positive: str | None) -> None:
+    """Counts the rows that have all that the columns hold.
+
+    Args:
+        tally: Where they are counted.
+        columns: The columns.
+        classes: The classes of the probabilities.
+        positive: The positive class if it was declared.
+    """
+    import numpy as np
+
+    names, actual = read_classes(columns.label)
+    used = actual >= 0
+    outputs: list[tuple[str, list[str], Array]] = []
+    if columns.prediction is not None:
+        outputs.append((_OUTCOME, *read_classes(columns.prediction)))
+    elif columns.probabilities is not None:
+        outputs.append((_OUTCOME, list(classes), _largest(columns.probabilities)))
+    elif columns.numbers is None or _is_whole(columns.numbers):
+        outputs.append((_OUTCOME_OF_SCORE, *read_classes(columns.score)))
+    if columns.numbers is not None:
+        used = used & ~np.isnan(columns.numbers)
+        outputs.append((_SIDE, ["0", "1"], (columns.numbers > THRESHOLD).astype(np.int64)))
+    for _, _, places in outputs:
+        used = used & (places >= 0)
+    tally.count(int(used.sum()), "rows")
+    for kind, texts, places in outputs:
+        _count_outcomes(tally, kind, (texts, places[used]), (names, actual[used]))
+    if columns.numbers is not None:
+        _count_scores(tally, columns.numbers[used], names, actual[used], positive)
+    elif columns.probabilities is not None:
+        _count_probabilities(tally, columns.probabilities[used], classes, names, actual[used])
+    if max(len(distinct(tally, side)) for side in (1, 2)) > MOST_CLASSES:
+        raise CountsError(f"more than {MOST_CLASSES:,} classes in label or prediction: name the task if it is another")
+
+
+def distinct(tally: Tally, side: int) -> set[str]:
+    """Returns the classes that were counted: predicted ones with 1, actual ones with 2."""
+    return {
+        key[side] for key in tally.counts if key[0] in {_OUTCOME, _OUTCOME_OF_SCORE} or (side > 1 and key[0] == _SIDE)
+    }
+
+
+def _is_whole(numbers: Array) -> bool:
+    import numpy as np
+
+    return bool(((numbers == np.round(numbers)) | np.isnan(numbers)).all())
+
+
+def _largest(probabilities: Array) -> Array:
+    """Returns the position of the class with the largest probability; -1 for a row that lacks one."""
+    import numpy as np
+
+    found: Array = np.where(np.isnan(probabilities).any(axis=1), -1, np.argmax(np.nan_to_num(probabilities), axis=1))
+    return found
+
+
+def _count_outcomes(
+    tally: Tally, kind: str, predicted: tuple[list[str], Array], actual: tuple[list[str], Array]
+) -> None:
+    import numpy as np
+
+    cells = np.bincount(predicted[1] * max(len(actual[0]), 1) + actual[1])
+    for place in np.flatnonzero(cells).tolist():
+        output, name = divmod(place, len(actual[0]))
+        tally.count(int(cells[place]), kind, predicted[0][output], actual[0][name])
+
+
+def _count_scores(tally: Tally, scores: Array, names: list[str], actual: Array, positive: str | None) -> None:
+    import numpy as np
+
+    inside = (scores >= 0) & (scores <= 1)
+    tally.count(len(scores) - int(np.count_nonzero(inside)), "outside")
+    if positive is None:
+        sides = [is_positive(name, None) for name in names]
+    else:
+        sides = [find_equal(name, (positive,)) is not None for name in names]
+    known = np.array([side is not None for side in sides], bool)[actual] & inside
+    add_binary(tally, scores[known], np.array([bool(side) for side in sides], bool)[actual][known])
+
+
+def _count_probabilities(
+    tally: Tally, probabilities: Array, classes: Sequence[str], names: list[str], actual: Array
+) -> None:
+    import numpy as np
+
+    tally.count(int(np.count_nonzero(((probabilities < 0) | (probabilities > 1)).any(axis=1))), "outside")
+    found = [find_equal(name, classes) for name in names]
+    places = np.array([-1 if name is None else classes.index(name) for name in found], np.int64)[actual]
+    known = (places >= 0) & (abs(probabilities.sum(axis=1) - 1.0) <= SUM_TOLERANCE)
+    add_multiclass(tally, classes, probabilities[known], places[known])
+
+
+def class_figures(
+    tally: Tally, task: str | None, classes: Sequence[str], *, has_fractions: bool
+) -> tuple[str, dict[str, float | None]]:
+    """Returns the task and its figures; raises a CountsError if label and output do not fit together.
+
+    Args:
+        tally: What was counted.
+        task: As declared.
+        classes: The classes of the probabilities; of two or one the last is the positive one.
+        has_fractions: Whether a score is a fraction, so that the scores are no classes.
+    """
+    positive = classes[-1] if classes and len(classes) <= 2 and task != "multiclass" else None
+    outcomes = _read(tally, _OUTCOME)
+    if not outcomes and not has_fractions and positive is None:
+        outcomes = _read(tally, _OUTCOME_OF_SCORE)
+    by_score = not outcomes
+    outcomes = outcomes or _read(tally, _SIDE)
+    spelled = _unify(outcomes, classes, by_score=by_score)
+    actual = {spelled[name] for _, name in outcomes}
+    names = actual if by_score else {*actual, *(spelled[name] for name, _ in outcomes)}
+    pair = find_pair(names)
+    positive = spelled.get(positive or "", positive) or (pair and respell(pair[1], min(names)))
+    is_binary = task == "binary" or (task is None and len(names) <= 2 and len(classes) <= 2)
+    if is_binary and len(names) > 2:
+        raise CountsError(f"a binary task has two classes, not {few_names(sorted(names))}")
+    if by_score:
+        outcomes = _of_sides(outcomes, spelled, positive if is_binary else None)
+    else:
+        outcomes = _respelled(outcomes, spelled)
+        _refuse_unrelated(outcomes, {spelled.get(name, name) for name in classes})
+    figures = confusion_figures(outcomes, positive if is_binary else None)
+    is_scored = tally.counts["scored",] == outcomes.total() if is_binary else len(classes) > 2
+    outside = tally.counts["outside",]
+    if outside and (is_binary or len(classes) > 2):
+        raise CountsError(
+            f"{outside:,} of {outcomes.total():,} scores are outside 0..1: give probabilities, as of predict_proba, or "
+            "task='regression'"
+        )
+    return "binary" if is_binary else "multiclass", {**figures, **(score_figures(tally) if is_scored else {})}
+
+
+def _read(tally: Tally, kind: str) -> Outcomes:
+    return Counter({(key[1], key[2]): times for key, times in tally.counts.items() if key[0] == kind})
+
+
+def _unify(outcomes: Outcomes, classes: Sequence[str], *, by_score: bool) -> dict[str, str]:
+    """Returns each class as it is spelled among the declared or else the predicted ones."""
+    predicted = set() if by_score else {name for name, _ in outcomes}
+    actual = {name for _, name in outcomes}
+    like = find_spelling(classes) or find_spelling(predicted) or find_spelling(actual)
+    keep = like is None or has_two_spellings(classes)
+    return {name: name if keep else respell(name, str(like)) for name in (*classes, *predicted, *actual)}
+
+
+def _respelled(outcomes: Outcomes, spelled: dict[str, str]) -> Outcomes:
+    found: Outcomes = Counter()
+    for (left, right), times in outcomes.items():
+        found[spelled[left], spelled[right]] += times
+    return found
+
+
+def _of_sides(outcomes: Outcomes, spelled: dict[str, str], positive: str | None) -> Outcomes:
+    """Returns the outcomes of a single score: above the threshold the positive class is predicted."""
+    actual = sorted({spelled[name] for _, name in outcomes})
+    if len(actual) > 2:
+        raise CountsError(
+            f"one score column, and more than two classes ({few_names(actual)}): give score={{class: column, ...}} or "
+            "prediction=COLUMN"
+        )
+    if positive is None:
+        raise CountsError(
+            f"which class the score is of is not known ({few_names(actual)}): give score={{positive class: column}}"
+        )
+    negative = next((name for name in actual if name != positive), f"not {positive}")
+    found: Outcomes = Counter()
+    for (side, name), times in outcomes.items():
+        found[positive if side == "1" else negative, spelled[name]] += times
+    return found
+
+
+def _refuse_unrelated(outcomes: Outcomes, declared: Collection[str]) -> None:
+    predicted, actual = {name for name, _ in outcomes}, {name for _, name in outcomes}
+    seen = predicted | actual
+    if not predicted or predicted & actual or seen <= set(declared) or find_pair(seen) is not None:
+        return
+    raise CountsError(
+        f"the predicted classes ({_listed(predicted)}) and the labels ({_listed(actual)}) have no class in common"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return few_names(sorted(names))

@@ -1,0 +1,47 @@
+"""Counts of the errors of a regression over whole columns, and the figures from them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from otel_ml._figures.bins import ERROR_BOUNDS, ERROR_LABELS
+from otel_ml._figures.from_counts import QUANTILES, binned_error_quantile
+
+if TYPE_CHECKING:
+    from otel_ml._arrays import Array
+    from otel_ml._figures.tally import Tally
+
+
+def add_errors(tally: Tally, predicted: Array, actual: Array) -> None:
+    """Counts the rows in which both are there and the error can be squared twice."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = predicted - actual
+        squares = errors * errors
+        known = np.isfinite(squares * squares)
+    errors, squares = errors[known], squares[known]
+    sizes = np.abs(errors)
+    tally.count(len(errors), "rows")
+    tally.add_all(sizes[errors > 0], "over")
+    tally.add_all(sizes[errors < 0], "under")
+    tally.add_all(squares, "squared_error")
+    places = np.searchsorted(np.array(ERROR_BOUNDS), sizes, side="left")
+    for place, times in enumerate(np.bincount(places, minlength=len(ERROR_LABELS)).tolist()):
+        tally.count(times, "error_bin", ERROR_LABELS[place])
+
+
+def error_figures(tally: Tally) -> dict[str, float | None]:
+    """Returns the figures of a regression."""
+    rows = tally.counts["rows",]
+    if not rows:
+        return {}
+    over, under = tally.value("over"), tally.value("under")
+    bins = [tally.counts["error_bin", label] for label in ERROR_LABELS]
+    return {
+        "mae": (over + under) / rows,
+        "rmse": math.sqrt(tally.value("squared_error") / rows),
+        "bias": (over - under) / rows,
+        **{name: binned_error_quantile(bins, level) for name, level in QUANTILES.items()},
+    }

@@ -1,0 +1,114 @@
+"""Counts of labels that are sets of classes or gains of items over whole columns, and the figures from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml._equality import find_equal
+from otel_ml._figures import single
+from otel_ml._figures.class_counts import THRESHOLD
+from otel_ml._figures.from_counts import macro_figures
+from otel_ml._figures.outcome_columns import CountsError, listed, read_entries
+from otel_ml._figures.score_counts import add_multilabel, score_figures
+from otel_ml._label_values import gains_text, read_gains
+from otel_ml._missing import is_missing
+
+if TYPE_CHECKING:
+    from otel_ml._arrays import Array
+    from otel_ml._figures.tally import Tally
+
+_RANKED: Final = ("ndcg", "reciprocal_rank")
+
+
+def add_sets(tally: Tally, label: Any, prediction: Any, probabilities: Array | None, classes: Sequence[str]) -> None:
+    """Counts the rows with a set of actual classes, and a set of predicted ones or the probability of each class."""
+    import numpy as np
+
+    truth = [_read_set(value, classes) for value in listed(label)]
+    known = np.array([found is not None for found in truth], bool)
+    if probabilities is not None:
+        known &= ~np.isnan(probabilities).any(axis=1)
+        tally.count(int(np.count_nonzero(((probabilities < 0) | (probabilities > 1)).any(axis=1))), "outside")
+    if prediction is not None:
+        sets = [_read_set(value, classes) for value in listed(prediction)]
+        known &= np.array([found is not None for found in sets], bool)
+    elif probabilities is not None:
+        above = probabilities > THRESHOLD
+        sets = [frozenset(classes[place] for place in np.flatnonzero(row).tolist()) for row in above]
+    else:
+        raise CountsError("a multilabel task: give prediction=COLUMN of sets, or score={class: column, ...}")
+    rows = np.flatnonzero(known).tolist()
+    tally.count(len(rows), "rows")
+    for row in rows:
+        _count_set(tally, sets[row] or frozenset(), truth[row] or frozenset())
+    if probabilities is not None:
+        actual = np.array([[name in (truth[row] or ()) for name in classes] for row in rows], bool)
+        add_multilabel(tally, list(classes), probabilities[known], actual.reshape(len(rows), len(classes)))
+
+
+def _read_set(value: Any, classes: Sequence[str]) -> frozenset[str] | None:
+    """Returns the classes of a label; a bare class is a set of one."""
+    entries = read_entries(value)
+    if entries is None:
+        return None
+    return frozenset(find_equal(text, classes) or text for text in entries)
+
+
+def _count_set(tally: Tally, predicted: frozenset[str], actual: frozenset[str]) -> None:
+    tally.count(predicted == actual, "exact")
+    for outcome, names in (("tp", predicted & actual), ("fp", predicted - actual), ("fn", actual - predicted)):
+        for name in names:
+            tally.count(1, outcome, name)
+
+
+def set_figures(tally: Tally, classes: Sequence[str]) -> dict[str, float | None]:
+    """Returns the figures of a multilabel task."""
+    rows = tally.counts["rows",]
+    if tally.counts["outside",]:
+        raise CountsError("some scores are outside 0..1: give probabilities, as of predict_proba")
+    seen = sorted({*classes, *(key[1] for key in tally.counts if key[0] in {"tp", "fp", "fn"})})
+    counts = {name: (tally.counts["tp", name], tally.counts["fp", name], tally.counts["fn", name]) for name in seen}
+    wrong = sum(fp + fn for _, fp, fn in counts.values())
+    return {
+        **macro_figures(counts),
+        "exact_match": tally.counts["exact",] / rows if rows else None,
+        "hamming_loss": wrong / (rows * len(seen)) if rows and seen else None,
+        **score_figures(tally),
+    }
+
+
+def add_rankings(tally: Tally, label: Any, prediction: Any) -> None:
+    """Counts the rows with a ranking, and with the relevant items or the gain of each."""
+    import numpy as np
+
+    if prediction is None:
+        raise CountsError("a ranking: give prediction=COLUMN with the items of each row in their order")
+    scores: dict[str, list[float]] = {name: [] for name in _RANKED}
+    for value, ranked in zip(listed(label), listed(prediction), strict=True):
+        gains, items = _read_gains(value), read_entries(ranked)
+        if gains is None or items is None:
+            continue
+        tally.count(1, "rows")
+        tally.count(single.is_hit(items, gains), "hits")
+        scores["ndcg"].append(single.ndcg(items, gains))
+        scores["reciprocal_rank"].append(single.reciprocal_rank(items, gains))
+    for name, values in scores.items():
+        tally.add_all(np.array(values, np.float64), name)
+
+
+def _read_gains(value: Any) -> Mapping[str, float] | None:
+    if isinstance(value, Mapping):
+        return read_gains(gains_text(value))
+    if isinstance(value, str) and not is_missing(value) and (found := read_gains(value)) is not None:
+        return found
+    items = read_entries(value)
+    return None if items is None else dict.fromkeys(items, 1.0)
+
+
+def ranking_figures(tally: Tally) -> dict[str, float | None]:
+    """Returns the figures of a ranking."""
+    rows = tally.counts["rows",]
+    if not rows:
+        return {}
+    return {**{name: tally.value(name) / rows for name in _RANKED}, "hit_rate": tally.counts["hits",] / rows}
