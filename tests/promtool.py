@@ -20,9 +20,14 @@ from otel_ml._verdicts import Judgement
 ROOT = Path(__file__).resolve().parents[1]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TOLERANCE = 1e-9
-RULE_GROUPS = ["otel-ml-drift-1h", "otel-ml-drift-24h", "otel-ml-verdict"]
+FEATURE_RULES = {"drift_1h": "otel-ml-drift-1h", "drift_24h": "otel-ml-drift-24h", "verdict": "otel-ml-verdict"}
+"""Rule files and their groups, in the order of their evaluation."""
+PERFORMANCE_RULES = {f"performance_{window}": f"otel-ml-performance-{window}" for window in ("1h", "24h")}
 WINDOWS = ("1h", "24h")
-KEY = "ml_model_name, ml_model_version, ml_model_role, ml_profile_id, ml_feature_name, ml_feature_finding"
+KEY = (
+    "ml_model_name, ml_model_version, ml_model_role, ml_profile_id, ml_feature_name, ml_feature_finding, "
+    "ml_eval_figure, ml_eval_class, calibration_bin"
+)
 _METRICS = {metric.name: metric for metric in semconv.metrics()}
 
 
@@ -33,10 +38,14 @@ class Sample(NamedTuple):
     labels: Mapping[str, str]
     value: float
     is_counter: bool = False
+    before_reset: float | None = None
+    """The count that a counter had reached when its process was restarted half an hour ago."""
 
     def as_input(self) -> dict[str, str]:
         pairs = ", ".join(f"{label}={json.dumps(text)}" for label, text in self.labels.items() if text)
         zero = "_ 0 _x58" if self.is_counter else "_x60"
+        if self.before_reset is not None:
+            zero = f"_ 0 _x27 {self.before_reset!r} 0 _x29"
         return {"series": f"{self.name}{{{pairs}}}", "values": f"{zero} {self.value!r}"}
 
 
@@ -88,25 +97,31 @@ def expected(labels: Mapping[str, str], judgement: Judgement, rows: float) -> li
     ]
 
 
-def check(folder: Path, series: Iterable[Sample], wanted: Sequence[Sample]) -> str:
+def check(
+    folder: Path, series: Iterable[Sample], wanted: Sequence[Sample], rules: Mapping[str, str] = FEATURE_RULES
+) -> str:
     """Runs the rules over the series; returns promtool's complaints about recorded series that differ from `wanted`."""
-    records = {}
+    return run(folder, [compared(series, wanted)], rules)
+
+
+def compared(series: Iterable[Sample], wanted: Sequence[Sample]) -> dict[str, Any]:
+    """Returns the test that the recorded series are as wanted. One test may have at most 10,000 samples of a query."""
+    records: dict[str, int] = {}
     for sample in wanted:
         record = sample.labels["record"]
         records[record] = records.get(record, 0) + 1
     cases = [case for record, count in sorted(records.items()) for case in _cases(record, count)]
-    test = {"interval": "1m", "input_series": [sample.as_input() for sample in (*series, *wanted)]}
-    return run(folder, [{**test, "promql_expr_test": cases}])
+    inputs = [sample.as_input() for sample in (*series, *wanted)]
+    return {"interval": "1m", "input_series": inputs, "promql_expr_test": cases}
 
 
-def run(folder: Path, tests: list[dict[str, Any]]) -> str:
+def run(folder: Path, tests: list[dict[str, Any]], rules: Mapping[str, str] = FEATURE_RULES) -> str:
     """Runs promtool over tests of the recording rules; returns its complaints."""
     file = folder / "verdicts.yaml"
-    rules = [str(PROMETHEUS / "rules" / f"{name}.yaml") for name in ("drift_1h", "drift_24h", "verdict")]
     content = {
-        "rule_files": rules,
+        "rule_files": [str(PROMETHEUS / "rules" / f"{name}.yaml") for name in rules],
         "evaluation_interval": "60m",
-        "group_eval_order": RULE_GROUPS,
+        "group_eval_order": [*rules.values()],
         "tests": tests,
     }
     file.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML
@@ -121,7 +136,7 @@ def _cases(record: str, count: int) -> Iterable[dict[str, Any]]:
         wanted = f'expected{{record="{record}"}}'
         # the square root of a distance near 0 would enlarge its rounding
         power = " ^ 2" if record.endswith("jsd") else ""
-        difference = f"abs({series}{power} - on ({KEY}) {wanted}{power})"
+        difference = f"abs({series}{power} - on ({KEY}) {wanted}{power}) / on ({KEY}) clamp_min(abs({wanted}), 1)"
         for expr, answer in ((f"count({series})", count), (f"count({difference} <= {TOLERANCE})", count)):
             yield {"eval_time": "60m", "expr": expr, "exp_samples": [{"value": answer}]}
         yield {"eval_time": "60m", "expr": f"{difference} > {TOLERANCE}", "exp_samples": []}

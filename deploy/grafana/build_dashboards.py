@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 from string import ascii_uppercase
 
-from model_rows import DRIFT, PERFORMANCE, PREDICTIONS
+from model_rows import DRIFT, PREDICTIONS
 from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
+from performance_rows import CLASSES, PERFORMANCE, REGRESSION
 from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
 
 DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
@@ -130,7 +131,7 @@ def variables() -> list[Json]:
 
 
 def dashboard() -> Json:
-    rows = [PREDICTIONS, PERFORMANCE, DRIFT, OPERATION, RECORDS, RESOURCES, GPUS, TELEMETRY]
+    rows = [PREDICTIONS, PERFORMANCE, CLASSES, REGRESSION, DRIFT, OPERATION, RECORDS, RESOURCES, GPUS, TELEMETRY]
     alerts = {
         "name": "Alerts",
         "datasource": PROMETHEUS,

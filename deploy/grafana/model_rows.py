@@ -1,4 +1,4 @@
-"""The rows about the model itself: its predictions, its performance, the drift of its inputs."""
+"""The rows about the model itself: its predictions, and the drift of its inputs, outputs and labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from panels import (
     MODEL,
     NAME,
     RATE,
-    SHARE,
     Panel,
     Row,
     limit,
@@ -64,83 +63,6 @@ PREDICTIONS = Row(
 )
 """The four panels to look at first."""
 
-BY_CLASS = [
-    query(f"class:ml_eval_{name}:$window{{{CHOSEN}}}", f"{name} of {{{{class}}}} {NAME}")
-    for name in ("precision", "recall", "f1")
-]
-LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN}}}[{RATE}]))"
-PERFORMANCE = Row(
-    "Live performance, by arrival time of the labels",
-    [
-        Panel(
-            "Accuracy",
-            "Share of labelled predictions that were correct.",
-            [query(f"model:ml_eval_accuracy:$window{{{CHOSEN}}}")],
-            unit="percentunit",
-            defaults=SHARE,
-        ),
-        Panel(
-            "Precision, Recall and F1 by Class",
-            "Each class against the rest. Precision is absent for a class that was never predicted.",
-            BY_CLASS,
-            unit="percentunit",
-            defaults=SHARE,
-        ),
-        Panel(
-            "Macro F1",
-            "Mean of F1 over the classes: a rare class counts as much as a frequent one.",
-            [query(f"model:ml_eval_f1_macro:$window{{{CHOSEN}}}")],
-            unit="percentunit",
-            defaults=SHARE,
-        ),
-        Panel(
-            "AUC",
-            "For the class whose probability the score is; of two classes the other has 1 - AUC. Computed "
-            "from 50 score bins: the exact value differs by at most the bound.",
-            [
-                query(f"class:ml_eval_auc:$window{{{CHOSEN}}}", f"{{{{class}}}} {NAME}"),
-                query(f"class:ml_eval_auc_bound:$window{{{CHOSEN}}}", f"bound of {{{{class}}}} {NAME}"),
-            ],
-            defaults=SHARE,
-        ),
-        Panel(
-            "Labelled Predictions",
-            "Number of labels behind this row: below about 100 the figures are mostly chance.",
-            [query(f"model:ml_eval_outcomes:increase$window{{{CHOSEN}}}")],
-            width=8,
-            defaults={"min": 0, "decimals": 0},
-        ),
-        Panel(
-            "Label Coverage and Fate",
-            "Labels received per predicted row, and all labels by state.",
-            [
-                query(f"model:ml_eval_labels:coverage$window{{{CHOSEN}}}", f"coverage {NAME}"),
-                query(LABEL_STATES, f"{{{{ml_eval_label_state}}}} {NAME}"),
-            ],
-            width=8,
-            defaults={"min": 0},
-            overrides=[
-                {
-                    "matcher": {"id": "byRegexp", "options": "/^coverage/"},
-                    "properties": [
-                        {"id": "unit", "value": "percentunit"},
-                        {"id": "custom.axisPlacement", "value": "right"},
-                    ],
-                }
-            ],
-        ),
-        Panel(
-            "Label Lag (median)",
-            "Time from a prediction to its label.",
-            [query(f"model:ml_eval_label_lag_seconds:p50_$window{{{CHOSEN}}}")],
-            unit="s",
-            width=8,
-            defaults={"min": 0},
-        ),
-    ],
-)
-"""Performance from labels."""
-
 ONE_FEATURE = f'{CHOSEN}, ml_feature_name=~"$feature"'
 PSI = f"feature:ml_feature_psi:$window{{{CHOSEN}}}"
 NOISE = f"feature:ml_feature_psi_noise:$window{{{CHOSEN}}}"
@@ -151,7 +73,7 @@ DRIFT = Row(
         Panel(
             "PSI by Feature",
             "Distance from the training reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
-            "deviation. __prediction__ is the output.",
+            "deviation. __prediction__ is the output, __label__ the truth.",
             [query(PSI, "{{ml_feature_name}} {{ml_model_version}}")],
             width=8,
             defaults={"min": 0, **limit(0.2)},

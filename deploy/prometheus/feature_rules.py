@@ -16,6 +16,8 @@ SHARE, BINS, SIZE, EXPECTED = (
     "feature:ml_feature_reference_size:max",
     "feature:ml_feature_expected_share:max",
 )
+LABEL = "__label__"
+"""The feature under which the labels are counted: they are never missing, and break no rule."""
 VERDICT, CURRENT = "feature:ml_feature_verdict", "feature:ml_feature_verdict:current"
 PSI_LIMIT = 0.2
 LEAST_VALUES = 300
@@ -44,11 +46,17 @@ def newest(series: str) -> str:
     return f"last_over_time({series}[{KEPT}])"
 
 
+def counted(window: str, matcher: str = "") -> str:
+    """Values of features by bin, and labels as those of a feature."""
+    label = f'label_replace(increase(ml_eval_label_bin_total{matcher}[{window}]), "ml_feature_name", "{LABEL}", "", "")'
+    return f"increase(ml_feature_values_total{matcher}[{window}])\n  or {label}"
+
+
 def reference() -> list[Rule]:
     """The training reference, once for all windows."""
-    share, size, expected = (
-        newest(f"ml_feature_{name}") for name in ("reference_share_ratio", "reference_size", "expected_share_ratio")
-    )
+    share, size = (newest(f"ml_feature_{name}") for name in ("reference_share_ratio", "reference_size"))
+    of_features = f'ml_feature_expected_share_ratio{{ml_feature_name!="{LABEL}"}}'
+    of_labels = f'ml_feature_expected_share_ratio{{ml_feature_name="{LABEL}", ml_feature_finding="unseen"}}'
     return [
         Rule(
             SHARE,
@@ -58,7 +66,11 @@ def reference() -> list[Rule]:
         ),
         Rule(BINS, f"count by ({FEATURE}) ({SHARE})"),
         Rule(SIZE, f"max by ({FEATURE}) ({size})"),
-        Rule(EXPECTED, f"max by ({FEATURE}, ml_feature_finding) ({expected})"),
+        Rule(
+            EXPECTED,
+            f"max by ({FEATURE}, ml_feature_finding) (\n  {newest(of_features)}\n  or {newest(of_labels)})",
+            "Training data may lack labels; a label that arrives is never missing.",
+        ),
     ]
 
 
@@ -68,7 +80,7 @@ def shares(window: str) -> list[Rule]:
     return [
         Rule(
             counts,
-            f"sum by ({BIN}) ({merged(f'increase(ml_feature_values_total[{window}])')})\nor 0 * {SHARE}",
+            f"sum by ({BIN}) ({merged(counted(window))})\nor 0 * {SHARE}",
             "A bin that was never reported counts 0.",
         ),
         Rule(count, f"sum by ({FEATURE}) ({counts})"),
@@ -134,7 +146,7 @@ def counts(window: str) -> list[Rule]:
     sources = {
         "missing": f"increase(ml_feature_missing_total[{window}])",
         "invalid": broken % '"type|non_finite"',
-        "unseen": f'increase(ml_feature_values_total{{ml_feature_bin="__unseen__"}}[{window}])',
+        "unseen": counted(window, '{ml_feature_bin="__unseen__"}'),
         "out_of_range": broken % '"range_low|range_high"',
         "absent": broken % '"missing_column"',
     }

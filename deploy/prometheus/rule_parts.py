@@ -8,8 +8,8 @@ MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_m
 FEATURE = f"{MODEL}, ml_profile_id, ml_feature_name"
 BIN = f"{FEATURE}, ml_feature_bin"
 OUTCOME = f"{MODEL}, ml_eval_predicted, ml_eval_actual"
-CLASS = f"{MODEL}, class"
-SCORE_BIN = f"{MODEL}, tens, ml_eval_bin"
+CLASS = f"{MODEL}, ml_eval_class"
+FIGURE = f"{MODEL}, ml_eval_figure"
 
 FAST, SLOW = "1h", "24h"
 SLOW_INTERVAL = "30s"

@@ -37,8 +37,8 @@ FOREIGN_LABELS = {
     *("job", "instance", "le", "alertname", "alertstate"),
     # The Collector's.
     *("exporter", "receiver", "data_type"),
-    # From our recording rules: a class against the rest, the parts of a sum over score bins, the bin before it is merged.
-    *("class", "tens", "term", "raw"),
+    # From our recording rules: the digits of a score bin, a tenth of the scores, the bin before it is merged.
+    *("tens", "ones", "calibration_bin", "raw"),
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
@@ -242,14 +242,16 @@ def test_rates_see_four_exports():
 
 
 def test_quantiles_are_taken_from_rates_by_bucket():
-    """Every quantile is taken from the rates of the buckets, with `le` kept."""
+    """Every quantile is taken from the rates of the buckets, with `le` kept, or from such recorded ones."""
+    recorded = {rule["record"]: rule["expr"] for _, rule in rules("rules") if ":ml_eval_error_bin:" in rule["record"]}
 
     def check(node, above):
         if operator(node) != "histogram_quantile":
             return ""
-        total = node.args[1]
-        kept = isinstance(total, promql.AggregateExpr) and "le" in total.modifier.labels
-        rated = any(operator(each) in RATES for each, _ in walk(total))
+        used = {each.name for each, _ in walk(node.args[1]) if isinstance(each, promql.VectorSelector)}
+        totals = [promql.parse(recorded[name]) for name in used & recorded.keys()] or [node.args[1]]
+        kept = all(isinstance(each, promql.AggregateExpr) and "le" in each.modifier.labels for each in totals)
+        rated = all(any(operator(each) in RATES for each, _ in walk(total)) for total in totals)
         return "" if kept and rated else "quantile without rate or le"
 
     assert complaints_about(check) == []

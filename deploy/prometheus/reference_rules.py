@@ -1,0 +1,78 @@
+"""Rules that compare the figures of performance with those of the training data."""
+
+from __future__ import annotations
+
+from feature_rules import NULL_Z, newest
+from figure_rules import Z
+from rule_parts import FAST, FIGURE, MODEL, SLOW, Group, Rule
+
+FALLING = "accuracy|precision|recall|f1|auc|average_precision|exact_match|ndcg|reciprocal_rank|hit_rate"
+"""Less is worse."""
+ERRORS = "brier_score|log_loss|hamming_loss|mae|rmse"
+QUANTILES = "error_p50|error_p90|error_p99"
+POINTS, SHARE, QUANTILE_SHARE = 0.05, 0.2, 0.5
+"""What is worth a page: 5 points of a share, a fifth of an error, half of a quantile, since its bin is 26 % wide."""
+LEAST_LABELS = 100
+REFERENCE, SIZE = "model:ml_eval_reference:max", "model:ml_eval_reference_size:max"
+LIMIT = "model:ml_eval_figure_limit:max"
+NOW = "model:ml_eval_figure_worse:current"
+
+
+def of(series: str, names: str) -> str:
+    return f'{series}{{ml_eval_figure=~"{names}"}}'
+
+
+def reference() -> list[Rule]:
+    """Performance on the training data, once for all windows."""
+    rmse = f"on ({MODEL}) group_left () {SHARE} * sum by ({MODEL}) ({of(REFERENCE, 'rmse')})"
+    return [
+        Rule(REFERENCE, f"max by ({FIGURE}) ({newest('ml_eval_reference')})", "All processes export the same."),
+        Rule(SIZE, f"max by ({MODEL}) ({newest('ml_eval_reference_size')})"),
+        Rule(
+            LIMIT,
+            f"0 * {of(REFERENCE, f'{FALLING}|ece')} + {POINTS}\n"
+            f"or {SHARE} * {of(REFERENCE, ERRORS)}\n"
+            f"or {QUANTILE_SHARE} * {of(REFERENCE, QUANTILES)}\n"
+            f"or 0 * {of(REFERENCE, 'bias')} + {rmse}",
+            "What is of practical size: 5 points of a share, a fifth of an error, a bias of a fifth of the RMSE, half "
+            "of a quantile, since its bin is 26 % wide.",
+        ),
+    ]
+
+
+def comparison(window: str) -> list[Rule]:
+    """How much worse each figure is than in training, and what chance explains."""
+    value, low, high, labels, decline, noise, worse = (
+        f"model:ml_eval_figure{name}:{window}"
+        for name in ("", "_low", "_high", "_labels", "_decline", "_decline_noise", "_worse")
+    )
+    rising = f"{ERRORS}|{QUANTILES}|ece"
+    calibration = f'label_replace(avg by ({MODEL}) (class:ml_eval_ece_noise:{window}), "ml_eval_figure", "ece", "", "")'
+    return [
+        Rule(
+            decline,
+            f"{of(REFERENCE, FALLING)} - {value}\n"
+            f"or {of(value, rising)} - {REFERENCE}\n"
+            f"or abs({of(value, 'bias')} - {REFERENCE})",
+        ),
+        Rule(
+            noise,
+            f"{round(NULL_Z / Z, 4)} * (\n"
+            f"  {of(high, f'{FALLING}|bias')} - {value}\n"
+            f"  or {of(value, rising)} - {low})\n"
+            f"  * sqrt(1 + {labels} / on ({MODEL}) group_left () {SIZE})\n"
+            f"or {calibration} and {value}",
+            "3.09 standard errors, which 1 of 1,000 windows exceeds by chance; training has an error of its own.",
+        ),
+        Rule(
+            worse,
+            f"({decline} > bool {LIMIT}) * ({decline} > bool {noise}) * ({labels} >= bool {LEAST_LABELS})",
+            "1 if the figure is worse than in training, else 0.",
+        ),
+    ]
+
+
+def worse_now() -> Group:
+    """What the alerts read: the figures that are worse than in training, by the last hour or by the last day."""
+    fast, slow = (f"model:ml_eval_figure_worse:{window}" for window in (FAST, SLOW))
+    return Group("otel-ml-training", [Rule(NOW, f"{fast} == 1\nor {slow} == 1\nor {fast}\nor {slow}")])
