@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 
 SETTINGS = {
@@ -59,8 +60,7 @@ class Server:
 
     @property
     def version(self) -> str:
-        with self.connect() as connection:
-            return connection.execute("SHOW server_version").fetchone()[0]
+        return self.execute("SHOW server_version")[0][0]
 
     def start(self) -> None:
         """Starts the server; returns when it answers."""
@@ -92,9 +92,11 @@ class Server:
 
     def _end(self, number: int) -> None:
         if self._process is not None:
+            children = psutil.Process(self._process.pid).children()
             self._process.send_signal(number)
             self._process.wait(60)
             self._process = None
+            psutil.wait_procs(children, 60)
 
     def close(self) -> None:
         self._end(signal.SIGQUIT)
@@ -106,11 +108,17 @@ class Server:
 
         return psycopg.connect(host=str(self.folder), user="tests", dbname="postgres", autocommit=True)
 
+    def execute(self, *statements: str) -> list[tuple]:
+        """Executes statements; returns the rows of the last one."""
+        with self.connect() as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
     def new_schema(self) -> str:
         """Returns the name of a new schema."""
         name = f"s{next(self._numbers)}"
-        with self.connect() as connection:
-            connection.execute(f"CREATE SCHEMA {name}")
+        self.execute(f"CREATE SCHEMA {name}")
         return name
 
     def url(self, schema: str, *, user: str = "tests", folder: Path | None = None, options: str = "") -> str:

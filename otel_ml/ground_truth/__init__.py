@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._account import Account
-from otel_ml.ground_truth._database import StoreError
+from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth._waiting import WaitingLabel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from otel_ml import _extras, _process
+from otel_ml import _process
+from otel_ml.ground_truth._engines import import_sqlalchemy, make_engine, parse_url
+from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._migration import is_former, migrate
 from otel_ml.ground_truth._tables import LATER, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-BUSY_SECONDS: Final = 10
-"""How long one process waits for another one's write to the same SQLite file."""
 _MIGRATION_WAITS: Final = 30
 """How often a process that opens the store waits so long while another one changes tables of an earlier version."""
 _TOGETHER: Final = 64
@@ -28,17 +29,12 @@ _IDS: Final = 500
 """Ids of one query."""
 _FORK_SECONDS: Final = 2.0
 """How long a fork waits for open transactions; one that waits for another process need not end."""
-_LOCK_KEY: Final = 0x07E1_0001
-"""Advisory lock under which PostgreSQL writes one transaction at a time, as SQLite does by itself."""
-
-
-class StoreError(RuntimeError):
-    """The store cannot be used; the message says why and what to do."""
-
-    def __init__(self, message: str, *, is_transient: bool = False) -> None:
-        super().__init__(message)
-        self.is_transient = is_transient
-        """Whether a later attempt may succeed: the database is locked, full or unreachable."""
+_LOCK: Final = "SELECT pg_advisory_xact_lock(132186113, hashtext(current_schema())), pg_current_xact_id()::text"
+"""Takes the advisory lock of a schema, under which PostgreSQL writes one transaction at a time, as SQLite does by
+itself; returns the id of the transaction."""
+_ANSWER_SECONDS: Final = 90.0
+"""How long a writer waits to hear whether its last transaction was committed, if the server went away meanwhile."""
+_ANSWER_PAUSE: Final = 0.1
 
 
 class _Transactions:
@@ -89,30 +85,16 @@ class StoreDatabase:
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        sa = self.sa = _sqlalchemy()
+        sa = self.sa = import_sqlalchemy()
         self._read_only = read_only
-        try:
-            parsed = sa.make_url(url)
-        except sa.exc.ArgumentError:
-            raise StoreError(f"not a database URL: {url!r}; such as sqlite:///predictions.db") from None
+        parsed = parse_url(sa, url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._mark = "?" if self._is_sqlite else "%s"
-        if not self._is_sqlite and parsed.get_backend_name() != "postgresql":
-            raise StoreError(
-                f"{parsed.get_backend_name()} is not supported: sqlite:///FILE or postgresql+psycopg://..."
-            )
-        try:
-            self._engine = self._make_engine(parsed)
-        except ImportError as error:
-            if isinstance(error, ModuleNotFoundError) and error.name == parsed.get_driver_name():
-                raise StoreError(f"the driver of {parsed.drivername} is missing: pip install {error.name}") from None
-            raise StoreError(f"the driver of {parsed.drivername} cannot be imported: {_extras.cause(error)}") from None
-        except sa.exc.NoSuchModuleError as error:
-            raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
+        self._engine = make_engine(sa, parsed, read_only=read_only)
         self._driver: Any = self._engine.dialect.dbapi
         self.tables = Tables(sa)
         self._has_tables = False
-        self._place = self._engine.url.render_as_string(hide_password=True)
+        self._place = parsed.render_as_string(hide_password=True)
 
     def open(self) -> None:
         """Makes the missing tables, or checks that they are there if the database is only read.
@@ -151,16 +133,43 @@ class StoreDatabase:
         if self._read_only:
             raise StoreError(f"prediction store {self._place}: it was opened to be read only")
         with self.reading() as connection:
-            if self._is_sqlite:
-                # the lock is taken at the start: a read that becomes a write later would fail instead of waiting
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(self.sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            transaction = self._exclude_writers(connection)
             if not self._has_tables:
                 migrate(self.sa, self.tables, connection)
             yield connection
-            connection.commit()
+            self._commit(connection, transaction)
             self._has_tables = True
+
+    def _exclude_writers(self, connection: sa.Connection) -> str | None:
+        """Waits for the other writers; returns the id of the transaction if PostgreSQL can be asked about it later."""
+        if self._is_sqlite:
+            # the lock is taken at the start: a read that becomes a write later would fail instead of waiting
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return None
+        return str(connection.exec_driver_sql(_LOCK).one()[1])
+
+    def _commit(self, connection: sa.Connection, transaction: str | None) -> None:
+        """Commits; if the connection breaks before the answer, asks on another one what became of the transaction."""
+        try:
+            connection.commit()
+        except self.sa.exc.DBAPIError as error:
+            if transaction is None or not error.connection_invalidated or not self._was_committed(transaction):
+                raise
+
+    def _was_committed(self, transaction: str) -> bool:
+        """Returns whether the server has committed a transaction; False also if it does not say so in time."""
+        query = self.sa.text("SELECT pg_xact_status(CAST(:id AS xid8))")
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with self._engine.connect() as connection:
+                    status = connection.execute(query, {"id": transaction}).scalar_one()
+            except self.sa.exc.OperationalError:
+                status = "unreachable"
+            if status not in {"unreachable", "in progress"}:
+                return bool(status == "committed")
+            time.sleep(_ANSWER_PAUSE)
+        return False
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -170,16 +179,13 @@ class StoreDatabase:
             with _transactions, self._engine.connect() as connection:
                 yield connection
         except (self.sa.exc.SQLAlchemyError, self._driver.Error) as error:
-            transient = (
-                self.sa.exc.OperationalError,
-                self.sa.exc.InterfaceError,
-                self.sa.exc.TimeoutError,
-                self._driver.OperationalError,
-                self._driver.InterfaceError,
-            )
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            self._has_tables = False  # somebody may have dropped them
+            cause = getattr(error, "orig", None) or error
+            driver = self._driver
+            transient = (driver.OperationalError, driver.InterfaceError, driver.InternalError, self.sa.exc.TimeoutError)
+            reason = str(cause).strip().splitlines()[0]
             raise StoreError(
-                f"prediction store {self._place}: {reason}", is_transient=isinstance(error, transient)
+                f"prediction store {self._place}: {reason}", is_transient=isinstance(cause, transient)
             ) from error
         finally:
             detach(token)
@@ -281,19 +287,6 @@ class StoreDatabase:
             found += _fetch(connection, f"{query} IN ({', '.join('?' * len(part))})", tuple(part))
         return found
 
-    def _make_engine(self, url: sa.URL) -> sa.Engine:
-        create_engine, listen = self.sa.create_engine, self.sa.event.listen
-        if not self._is_sqlite:
-            pooled: sa.Engine = create_engine(
-                url, pool_size=2, max_overflow=4, pool_pre_ping=True, pool_timeout=BUSY_SECONDS
-            )
-            return pooled
-        if url.database in {None, "", ":memory:"}:
-            raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
-        engine: sa.Engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-        listen(engine, "connect", _forbid_writing if self._read_only else _prepare_sqlite)
-        return engine
-
 
 def _fetch(connection: sa.Connection, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """Returns the rows as the driver's own tuples: rows of SQLAlchemy cost as much as the query."""
@@ -311,23 +304,3 @@ def _unnested(columns: Mapping[str, str]) -> str:
 
 def _by_column(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
     return tuple(map(list, zip(*rows, strict=True)))
-
-
-def _sqlalchemy() -> Any:
-    try:
-        return _extras.load("sqlalchemy", "ground-truth", package="SQLAlchemy")
-    except ImportError as error:
-        raise StoreError(str(error)) from error
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _forbid_writing(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only=ON")
-    cursor.close()

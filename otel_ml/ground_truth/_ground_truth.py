@@ -7,21 +7,25 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry._logs import get_logger
 
 from otel_ml import _guard, _process, semconv
+from otel_ml._backpressure import STALL_TIMEOUT
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
 from otel_ml.ground_truth._account import INVALID, Account
-from otel_ml.ground_truth._database import StoreDatabase, StoreError
+from otel_ml.ground_truth._database import StoreDatabase
+from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
 from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._reporter import Reporter
+from otel_ml.ground_truth._retry import Retry
 from otel_ml.ground_truth._rows import halve, read_rows, stored_rows
 from otel_ml.ground_truth._scores import NOTES, evaluate
 from otel_ml.ground_truth._store import Store
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
 _EXIT_SECONDS: Final = 5.0
+_LABEL_SECONDS: Final = 1.0
+"""How long a single label, which somebody waits for, is tried again while the store cannot be reached."""
 _CHUNK: Final = 5000
 """Labels of one transaction, as many as predictions: it excludes other writers for about 0.1 s."""
 
@@ -97,9 +103,11 @@ class GroundTruth:
             self._database.open()
         except StoreError as error:
             if not _arriving.get():
+                self._database.close()
                 raise
             _warn_not_stored(error)
         self._store = Store(self._database)
+        self._retry = Retry()
         self._reporter = Reporter(Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE)))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
@@ -155,6 +163,9 @@ class GroundTruth:
     ) -> State:
         """Gives the predictions of a model under an id their true label. Blocks for one transaction; never raises.
 
+        A store that cannot be reached is tried again for a second; then the label has `failed`, and can be given again
+        later.
+
         Args:
             prediction_id: The id of the predictions, which may not be stored yet. Row *i* of a batch is
                 ``<id>.<i>``; the row of a batch of one also takes labels under the bare id.
@@ -169,10 +180,12 @@ class GroundTruth:
             because the label is not a declared class: the log says why, and `account` counts the reasons. Of several
             predictions the first of ``matched``, ``revised``, ``duplicate``, ``outdated``, ``failed`` counts.
         """
-        return self._record([GivenLabel(prediction_id, label, at, model)])[0]
+        return self._record([GivenLabel(prediction_id, label, at, model)], _LABEL_SECONDS)[0]
 
     def record_labels(self, labels: Labels, *, model: str | None = None) -> dict[State, int]:
         """Records many labels; returns how many came to each state.
+
+        A store that cannot be reached is tried again for 30 seconds; what has `failed` then can be given again later.
 
         Args:
             labels: Tuples or mappings of ``prediction_id``, ``label`` and, if needed, ``at`` and ``model``; a mapping
@@ -182,7 +195,7 @@ class GroundTruth:
         states: Counter[State] = Counter()
         stream = label_rows(labels, model)
         while chunk := list(islice(stream, _CHUNK)):
-            states.update(self._record(chunk))
+            states.update(self._record(chunk, STALL_TIMEOUT))
         return dict(states)
 
     def compute_metrics(  # noqa: PLR0913
@@ -287,7 +300,7 @@ class GroundTruth:
         _guard.call("ground_truth.close", self._database.close)
         return complete
 
-    def _record(self, rows: Sequence[GivenLabel]) -> list[State]:
+    def _record(self, rows: Sequence[GivenLabel], seconds: float) -> list[State]:
         states: list[State] = ["failed"] * len(rows)
         plain: dict[int, StoredLabel] = {}
         for place, row in enumerate(rows):
@@ -299,7 +312,7 @@ class GroundTruth:
         if not plain:
             return states
         try:
-            found = self._store.label(list(plain.values()))
+            found = self._retry.call(partial(self._store.label, list(plain.values())), seconds)
         except StoreError as error:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")

@@ -19,7 +19,7 @@ import pytest
 
 import otel_ml
 from otel_ml.cli import main
-from otel_ml.ground_truth import LoggedPrediction, StoreError, _database
+from otel_ml.ground_truth import LoggedPrediction, StoreError, _database, _engines
 
 ROOT = Path(__file__).parents[3]
 NOW = time.time()
@@ -154,7 +154,7 @@ def test_several_processes_open_it_at_once(tmp_path: Path) -> None:
 
 def test_a_process_waits_while_another_one_changes_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than a write may; a lock on a store of the present form is still an error."""
-    monkeypatch.setattr(_database, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(_engines, "BUSY_SECONDS", 0.01)
     url = make_former(tmp_path / "old.db")
     tried: list[bool] = []
 

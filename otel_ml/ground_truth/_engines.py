@@ -1,0 +1,99 @@
+"""Connections of SQLAlchemy to SQLite and PostgreSQL, with the settings that a store needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import _extras
+from otel_ml.ground_truth._errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+BUSY_SECONDS: Final = 10
+"""How long one process waits for another one's write to the same SQLite file, and for a connection of the pool."""
+_BOUNDS: Final = {
+    "connect_timeout": str(BUSY_SECONDS),
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+"""After how long a PostgreSQL server that no longer answers is given up; the URL may say otherwise."""
+_READ_ONLY_TRANSACTION: Final = "25006"
+"""What a server that has become a replica says to each write."""
+
+
+def import_sqlalchemy() -> Any:
+    try:
+        return _extras.load("sqlalchemy", "ground-truth", package="SQLAlchemy")
+    except ImportError as error:
+        raise StoreError(str(error)) from error
+
+
+def parse_url(kit: Any, url: str) -> sa.URL:
+    """Returns the parts of a URL of a database that can be a store."""
+    try:
+        parsed: sa.URL = kit.make_url(url)
+    except kit.exc.ArgumentError:
+        raise StoreError(f"not a database URL: {url!r}; such as sqlite:///predictions.db") from None
+    kind = parsed.get_backend_name()
+    if kind not in {"sqlite", "postgresql"}:
+        raise StoreError(f"{kind} is not supported: sqlite:///FILE or postgresql+psycopg://...")
+    if kind == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
+    return parsed
+
+
+def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
+    """Returns connections to a database; the first one is made on use."""
+    make = _make_sqlite if url.get_backend_name() == "sqlite" else _make_postgresql
+    try:
+        return make(kit, url, read_only=read_only)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == url.get_driver_name():
+            wanted = "'otel-ml[postgresql]'" if error.name == "psycopg" else error.name
+            raise StoreError(f"the driver of {url.drivername} is missing: pip install {wanted}") from None
+        raise StoreError(f"the driver of {url.drivername} cannot be imported: {_extras.cause(error)}") from None
+    except kit.exc.NoSuchModuleError as error:
+        raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
+
+
+def _make_sqlite(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
+    engine: sa.Engine = kit.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    kit.event.listen(engine, "connect", _forbid_writing if read_only else _prepare_sqlite)
+    return engine
+
+
+def _make_postgresql(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
+    # a snapshot of the whole transaction would be taken before the lock of the writers, and miss what others wrote
+    engine: sa.Engine = kit.create_engine(
+        url.set(query={**_BOUNDS, **url.query}),
+        pool_size=2,
+        max_overflow=4,
+        pool_pre_ping=True,
+        pool_timeout=BUSY_SECONDS,
+        isolation_level="READ COMMITTED",
+        execution_options={"postgresql_readonly": True} if read_only else {},
+    )
+    kit.event.listen(engine, "handle_error", _leave_replica)
+    return engine
+
+
+def _leave_replica(context: Any) -> None:
+    """Drops the connections to a server that has become a replica: the next ones lead to the server that writes."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_TRANSACTION:
+        context.is_disconnect = True
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _forbid_writing(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
