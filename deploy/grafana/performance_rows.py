@@ -227,7 +227,7 @@ CLASSES = Row(
         ),
         figures(
             "AUC and Average Precision",
-            "Of the positive class, or the mean over the classes. Average precision has no interval.",
+            "Of the positive class, or the mean over the classes, for which average precision has no interval.",
             "auc|average_precision",
             defaults=SHARE,
         ),

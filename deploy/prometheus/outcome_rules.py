@@ -42,6 +42,10 @@ def counts(window: str) -> list[Rule]:
             f"sum by ({CLASS}) (increase(ml_eval_class_outcomes_total[{window}]))",
             "Labelled predictions of a multilabel model.",
         ),
+        Rule(
+            f"model:ml_eval_class_outcomes:increase{window}",
+            f'max by ({MODEL}) (class:ml_eval_class_outcomes:increase{window}{{ml_eval_class!="__other__"}})',
+        ),
     ]
 
 
@@ -63,7 +67,9 @@ def by_class(window: str) -> list[Rule]:
     return [
         Rule(
             f"model:ml_eval_accuracy:{window}",
-            f"sum by ({MODEL}) ({correct}) / (model:ml_eval_outcomes:increase{window} > 0)",
+            f"sum by ({MODEL}) ({correct}) / (model:ml_eval_outcomes:increase{window} > 0)\n"
+            f'unless on ({MODEL}) {correct}{{ml_eval_class="__other__"}} > 0',
+            "Absent if two of the classes that are counted together could be the same, or not.",
         ),
         Rule(precision, f"{correct} / ({predicted} > 0)", "Absent for a class that was never predicted."),
         Rule(recall, f"{correct} / ({actual} > 0)", "Absent for a class without labels."),
@@ -89,9 +95,10 @@ def averaged(window: str) -> list[Rule]:
             f"0 * {actual} + 1 and ({scored} and on ({MODEL}) {positive})\n"
             f"or 0 * ({predicted} + {actual} > 0) + 1\n"
             f"  unless on ({MODEL}) ({positive})\n"
+            f'  unless on ({MODEL}) ({predicted}{{ml_eval_class="__other__"}} + {actual} > 0)\n'
             f"  unless on ({MODEL}) (count by ({MODEL}) ({actual}) == 2 and model:ml_eval_outcomes:increase{window})",
-            "The positive class of a binary model, which is the only one with scores; else all. Of two classes without "
-            "scores it is unknown which one is positive.",
+            "The positive class of a binary model, which is the only one with scores; else all, if none are counted "
+            "together. Of two classes without scores it is unknown which one is positive.",
         ),
         Rule(f"model:ml_eval_averaged:{window}", f"count by ({MODEL}) ({classes})"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from figure_rules import figure_rules
+from interval_rules import interval_rules
 from outcome_rules import outcome_rules
 from reference_rules import comparison, reference
 from rule_parts import FAST, MODEL, Group, Rule
@@ -28,6 +29,6 @@ def delays(window: str) -> list[Rule]:
 
 def performance(window: str, interval: str = "") -> Group:
     """Performance from labels; each rule reads those before it."""
-    figures = [*score_rules(window), *outcome_rules(window), *figure_rules(window)]
+    figures = [*score_rules(window), *outcome_rules(window), *figure_rules(window), *interval_rules(window)]
     compared = [*(reference() if window == FAST else []), *comparison(window)]
     return Group(f"otel-ml-performance-{window}", [*figures, *compared, *delays(window)], interval)

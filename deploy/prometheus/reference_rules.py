@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feature_rules import NULL_Z, newest
-from figure_rules import Z
+from interval_rules import Z
 from rule_parts import FAST, FIGURE, MODEL, SLOW, Group, Rule
 
 FALLING = "accuracy|precision|recall|f1|auc|average_precision|exact_match|ndcg|reciprocal_rank|hit_rate"

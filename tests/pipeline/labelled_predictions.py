@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import promtool
+from scipy.special import expit, logit
 from scipy.stats import binomtest, norm
 from sklearn import metrics
 
 from otel_ml._figures.bins import CALIBRATION_BINS, ERROR_BOUNDS, ERROR_LABELS, SCORE_BINS
 
 Array = np.ndarray[Any, Any]
-Z = 1.96
+Z = 1.959964
 REPLICAS = "abc"
 LEVEL = 1 - 2 * norm.sf(Z)
 
@@ -66,6 +67,8 @@ class Rows:
         self.figure(name, centre, max(centre - Z * error, least), min(centre + Z * error, most), len(values))
 
     def near(self, name: str, value: float, error: float, labels: int, most: float = np.inf) -> None:
+        """An expected figure with 1.96 standard errors on either side; without an interval if nothing varies."""
+        error = error or np.nan
         self.figure(name, value, max(value - Z * error, 0), min(value + Z * error, most), labels)
 
     def share(self, name: str, right: float, of: float, labels: int) -> None:
@@ -138,9 +141,13 @@ def scores_of(rows: Rows, scores: Mapping[str, tuple[Array, Array]]) -> None:
     if areas:
         known = [error for error in errors if not np.isnan(error)]
         rows.near("auc", np.mean(areas), np.mean(known) if known else np.nan, len(rows.replica), 1)
-    for name, values in (("average_precision", precisions), ("ece", eces)):
-        if values:
-            rows.figure(name, np.mean(values), None, None, len(rows.replica))
+    rows.figure("ece", np.mean(eces), None, None, len(rows.replica))
+    if precisions:
+        value, ends = np.mean(precisions), (None, None)
+        if len(scores) == 1 and value < 1:
+            ((truth, _),) = scores.values()
+            ends = expit(logit(value) + np.array([-Z, Z]) / np.sqrt(truth.sum() * value * (1 - value)))
+        rows.figure("average_precision", value, *ends, len(rows.replica))
 
 
 def f1_error(actual: Array, predicted: Array, classes: list[str], over: list[str]) -> float:
@@ -178,7 +185,9 @@ def outcomes(rows: Rows, actual: Array, predicted: Array, classes: list[str], po
         rows.share("precision", both, np.sum(predicted == positive), total)
         rows.share("recall", both, np.sum(actual == positive), total)
         if positive in seen:
-            rows.near("f1", f1[0], f1_error(actual, predicted, classes, over), total, 1)
+            either = np.sum((actual == positive) | (predicted == positive))
+            jaccard = binomtest(both, either).proportion_ci(LEVEL, "wilson")
+            rows.figure("f1", f1[0], *(2 * end / (1 + end) for end in jaccard), total)
         return
     for name, values, given in (("precision", precision, predicted), ("recall", recall, actual)):
         sizes = np.array([np.sum(given == each) for each in over])
@@ -213,8 +222,8 @@ def multiclass(rows: Rows, truth: Array, probabilities: Array, classes: list[str
     return rows
 
 
-def multilabel(rows: Rows, truth: Array, probabilities: Array, classes: list[str]) -> Rows:
-    """A model of sets of classes."""
+def multilabel(rows: Rows, truth: Array, probabilities: Array, classes: list[str], *, scored: bool = True) -> Rows:
+    """A model of sets of classes, with probabilities or without."""
     given, total = probabilities >= 0.5, len(truth)
     for at, name in enumerate(classes):
         for outcome, inside in {
@@ -238,6 +247,8 @@ def multilabel(rows: Rows, truth: Array, probabilities: Array, classes: list[str
         errors = np.sqrt(values[known] * (1 - values[known]) / sizes[known])
         rows.near(name, values[seen].mean(), errors.sum() / seen.sum(), total, 1)
     rows.near("f1", f1[seen].mean(), f1_errors.mean(), total, 1)
+    if not scored:
+        return rows
     scores_of(rows, {name: (truth[:, at], probabilities[:, at]) for at, name in enumerate(classes)})
     loss = -np.log(np.where(truth, probabilities, 1 - probabilities))
     probability_scores(rows, ((probabilities - truth) ** 2).mean(1), loss.mean(1))

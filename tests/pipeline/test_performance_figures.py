@@ -85,6 +85,9 @@ def edges() -> Iterable[Rows]:
     sets = np.column_stack([scores(200), scores(200) / 2.1, scores(200)])
     truth = np.column_stack([sets[:, 0] > 0.4, np.zeros(200, bool), RNG.random(200) < 0.5])
     yield tasks.multilabel(rows("a class that no set has", 200), truth, sets, ["a", "b", "c"])
+    yield tasks.multilabel(rows("sets without scores", 200), truth, sets, ["a", "b", "c"], scored=False)
+    yield many_classes("many classes", has_certain=True)
+    yield many_classes("many classes, none of them right for sure", has_certain=False)
     yield tasks.regression(rows("without error", 3), np.arange(3.0), np.arange(3.0))
     yield tasks.regression(rows("one error", 1), np.zeros(1), np.array([-2.5]))
     yield tasks.regression(rows("beyond the bins", 4), np.zeros(4), np.array([1e-9, 1e12, -3e10, 1.0]))
@@ -94,6 +97,16 @@ def edges() -> Iterable[Rows]:
     yield tasks.binary(restarted, RNG.random(2000) < score, score)
     errors = rows("restarted too", 500, has_reset=True)
     yield tasks.regression(errors, np.zeros(500), RNG.normal(0.5, 2, 500))
+
+
+def many_classes(model: str, *, has_certain: bool) -> Rows:
+    """Outcomes with classes that are counted together: what they hide is absent."""
+    case = rows(model, 40)
+    actual = np.where(RNG.random(40) < 0.3, "__other__", "cat")
+    predicted = np.where((actual == "__other__") & has_certain, "cat", actual)
+    tasks.outcomes(case, actual, predicted, ["__other__", "cat", "dog"], None)
+    case.expected = [each for each in case.expected if has_certain and each[1]["ml_eval_figure"] == "accuracy"]
+    return case
 
 
 def check(folder: Path, cases: Iterable[Rows]) -> str:

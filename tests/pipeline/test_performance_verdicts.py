@@ -88,7 +88,7 @@ class Compared:
         toward = self.high.get(name) if name in FALLING | {"bias"} else self.low.get(name)
         if toward is None:
             return None
-        return abs(toward - self.now[name]) * round(3.09 / 1.96, 4) * float(np.sqrt(1 + self.labels / self.size))
+        return abs(toward - self.now[name]) * round(3.09 / tasks.Z, 4) * float(np.sqrt(1 + self.labels / self.size))
 
     def worse(self) -> dict[str, bool]:
         found = {name: self.noise(name) for name in self.now if name in self.then}
@@ -115,14 +115,13 @@ class Compared:
             for record, value in (("decline", self.decline(name)), ("decline_noise", noise), ("worse", float(worse))):
                 labels = {**self.live.identity, "record": f"model:ml_eval_figure_{record}", "ml_eval_figure": name}
                 yield promtool.Sample("expected", labels, value)
-        decline = self.decline("average_precision") if "average_precision" in self.now else None
-        if decline is not None:
+        if "average_precision" in self.now and self.noise("average_precision") is None:
             labels = {
                 **self.live.identity,
                 "record": "model:ml_eval_figure_decline",
                 "ml_eval_figure": "average_precision",
             }
-            yield promtool.Sample("expected", labels, decline)
+            yield promtool.Sample("expected", labels, self.decline("average_precision"))
 
 
 def test_each_task_is_judged_against_its_training(tmp_path: Path) -> None:
