@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_ml._equality import respell
+from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import is_several, label_gains, label_set
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import (
@@ -35,6 +36,8 @@ class KnownPrediction:
     key: Key
     prediction: LoggedPrediction
     label: StoredLabel | None
+    bins: LabelBins | None = None
+    """The bins of the labels of its model's reference."""
 
 
 class Join:
@@ -101,7 +104,7 @@ def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     state = _state(label, known)
     if state in {"matched", "revised"}:
         known.label = label
-    return Settled(state, prediction, label)
+    return Settled(state, prediction, label, known.bins)
 
 
 def _value_of(text: str, prediction: LoggedPrediction) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import SEVERAL, several_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
@@ -48,6 +49,8 @@ class StoredRows(NamedTuple):
     """JSON text of that set, stored once under its key."""
     aliases: tuple[tuple[str, str | None], ...] = ()
     """Further ids that a label may come under, each with the id that it leads to; None: the batch has several rows."""
+    label_bins: LabelBins | None = None
+    """The bins of the labels of the model's reference."""
 
 
 def read_rows(given: LoggedPrediction) -> LoggedRows | None:
@@ -74,7 +77,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
 
 def stored_rows(logged: LoggedRows) -> StoredRows:
     """Returns predictions as they are stored: a class that equals a declared one becomes that one."""
-    name, version, role, task, positive, classes, _ = logged.model
+    name, version, role, task, positive, classes, label_bins = logged.model
     predicted = logged.predicted
     class_key, class_names = None, None
     if classes and len(classes) <= CLASSES_LIMIT:
@@ -103,7 +106,7 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         strict=False,
     )
     columns = INSERTED if len(more) == 1 else WITH_PROBABILITIES
-    return StoredRows(list(rows), columns, class_key, class_names, _aliases(logged))
+    return StoredRows(list(rows), columns, class_key, class_names, _aliases(logged), label_bins)
 
 
 def from_row(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
+from otel_ml.ground_truth._label_bin_table import LabelBinTable
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth._rows import (
     COLUMNS,
@@ -55,6 +56,7 @@ class Store:
     def __init__(self, database: StoreDatabase) -> None:
         self._database = database
         self.class_sets = ClassSets(database)
+        self._label_bins = LabelBinTable(database)
 
     def write(self, given: Sequence[StoredRows]) -> Written:
         """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
@@ -63,6 +65,7 @@ class Store:
             fresh, repeated = _split(given, known)
             new = [row for rows in fresh for row in rows.rows]
             outcomes: list[LabelOutcome] = []
+            profiles = self._label_bins.write(connection, fresh)
             if new:
                 for columns in (INSERTED, WITH_PROBABILITIES):
                     alike = [row for rows in fresh if rows.columns == columns for row in rows.rows]
@@ -72,6 +75,7 @@ class Store:
         for rows in fresh:
             if rows.class_key is not None and rows.class_names is not None:
                 self.class_sets.remember(rows.class_key, rows.class_names)
+        self._label_bins.remember(profiles)
         return Written(new, repeated, outcomes)
 
     def _store_around(
@@ -156,13 +160,15 @@ class Store:
         return {(key := Key(*row[:4])): _label(key, row[4:]) for row in rows}
 
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
-        """Returns the predictions under these ids, with the classes that their models declared."""
+        """Returns the predictions under these ids, with the classes and the bins of labels that their models have."""
         table, known = self._database.tables.predictions, []
-        for row in self._database.find(connection, table, (*WITH_PROBABILITIES, *LABEL_COLUMNS), ids):
+        rows = self._database.find(connection, table, (*WITH_PROBABILITIES, *LABEL_COLUMNS), ids)
+        bins = self._label_bins.find(connection, {row[1:3] for row in rows})
+        for row in rows:
             classes, probabilities, *label = row[len(COLUMNS) :]
             prediction = from_row(row, self.class_sets.find(connection, classes), probabilities)
             key = key_of(prediction)
-            known.append(KnownPrediction(key, prediction, _label(key, label)))
+            known.append(KnownPrediction(key, prediction, _label(key, label), bins[row[1:3]]))
         return known
 
     def _aliases(self, connection: sa.Connection, ids: Collection[str]) -> list[Alias]:

@@ -16,7 +16,7 @@ LATER = frozenset({"classes", "repeated", "probabilities"})
 
 
 class Tables:
-    """Predictions with their labels, labels that wait, further ids of predictions, and sets of declared classes.
+    """Predictions with their labels, labels that wait, further ids, sets of declared classes, and bins of labels.
 
     Args:
         sqlalchemy: The module.
@@ -27,6 +27,7 @@ class Tables:
     waiting: sa.Table
     aliases: sa.Table
     classes: sa.Table
+    label_bins: sa.Table
 
     def __init__(self, sqlalchemy: Any, *, missing: Collection[str] = ()) -> None:
         sa = self._sa = sqlalchemy
@@ -56,6 +57,13 @@ class Tables:
             self._metadata,
             sa.Column("id", sa.Text, primary_key=True),
             sa.Column("names", sa.Text, nullable=False),
+        )
+        self.label_bins = sa.Table(
+            "otel_ml_label_bins",
+            self._metadata,
+            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("profile_id", sa.Text, nullable=False),
+            sa.Column("bins", sa.Text, nullable=False),
         )
 
     @property

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from otel_ml import _guard
+from otel_ml._label_bins import LabelBins
+from otel_ml._label_values import SEVERAL
 from otel_ml._logged_prediction import LoggedModel, LoggedRows
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
@@ -16,7 +18,7 @@ from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
-from otel_ml.quality import FeatureMonitor
+from otel_ml.quality import Feature, FeatureMonitor
 
 
 class Observers:
@@ -25,7 +27,9 @@ class Observers:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self._log_rows: Callable[..., None] | None = None
-        self._model = LoggedModel(spec.name, spec.version, spec.role, spec.task, spec.positive, spec.classes)
+        self._model = LoggedModel(
+            spec.name, spec.version, spec.role, spec.task, spec.positive, spec.classes, _label_bins(spec)
+        )
         self.monitor: FeatureMonitor | None = None
         """Counts the features' bins; None without a profile and a schema."""
         if spec.profile is not None or spec.schema is not None:
@@ -147,6 +151,15 @@ class Observers:
             span_ids=[f"{span_id:016x}" for span_id in columns["span_id"]],
             sampled=[shape & Shape.SAMPLED == Shape.SAMPLED for shape in columns["shape"]],
         )
+
+
+def _label_bins(spec: ModelSpec) -> LabelBins | None:
+    """Returns the bins of the labels of the reference; None for labels that are sensitive or several values."""
+    label: Feature | None = getattr(spec.profile, "label", None)
+    if spec.profile is None or label is None or label.sensitive or spec.task in SEVERAL:
+        return None
+    rare = None if label.rare_filter else label.rare
+    return LabelBins(spec.profile.id, label.kind, label.labels, label.edges, label.categories, rare, label.salt)
 
 
 def _log_each(store: PredictionStore, rows: LoggedRows, *, wait: bool) -> None:  # noqa: ARG001

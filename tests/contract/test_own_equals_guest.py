@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import gc
 import json
+from pathlib import Path
 from typing import Any
 
-from scenario import play_all_kinds
+from scenario import play_all_kinds, play_labels
 
+from otel_ml.semconv import Metric, evaluation
 from otel_ml.testing import InMemoryTelemetry
 
 TIMES = {"start_ns", "end_ns", "time_ns", "start_time_ns", "ml.prediction.duration"}
 IDS = {"trace_id", "span_id", "parent_span_id", "ml.prediction.id"}
 MEASURED = {"sum", "min", "max", "counts", "exemplars"}
 """Attributes that depend on how long calls took."""
+TASK_METRICS = {
+    metric.name
+    for metric in vars(evaluation).values()
+    if isinstance(metric, Metric) and not metric.name.startswith("ml.eval.reference")
+}
+"""What labels of all tasks are counted in."""
 OWN_ONLY = "otelml.export."
 OWN_MARK = "otelml.exemplar"
 """Only our own reader knows at the end of a span whether an exemplar points to it."""
@@ -73,6 +81,30 @@ def test_instruments_are_equal() -> None:
     own, guest = played("own")["instruments"], played("guest")["instruments"]
 
     assert {name: own[name] for name in guest} == guest
+
+
+def test_counts_of_labels_are_equal(tmp_path: Path) -> None:
+    """Every task has the same series with the same values, and the same events; units and kinds agree."""
+    found = {}
+    for mode in ("own", "guest"):
+        gc.collect()
+        with InMemoryTelemetry(mode) as kit:
+            play_labels(f"sqlite:///{tmp_path}/{mode}.db")
+            metrics, instruments = kit.metrics(), kit.instruments()
+            names = {name for name in metrics if name.startswith("ml.eval.")}
+            found[mode] = (
+                {name: by_attributes(masked(metrics[name], {*TIMES, "exemplars"})) for name in names},
+                {name: instruments[name] for name in names},
+                masked(kit.logs(), TIMES | IDS),
+            )
+    own, guest = found["own"], found["guest"]
+
+    assert own[0].keys() == TASK_METRICS
+    assert own == guest
+
+
+def by_attributes(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(points, key=lambda point: json.dumps(point["attributes"], sort_keys=True))
 
 
 def by_name(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
