@@ -22,6 +22,7 @@ from otel_ml.ground_truth._account import INVALID, Account
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
+from otel_ml.ground_truth._expiry import expire
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
 from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._reporter import Reporter
@@ -114,8 +115,8 @@ class GroundTruth:
             self._write,
             size=queue_size,
             refuse=self._reporter.report_refused,
-            idle=self._expire,
-            idle_interval=interval,
+            upkeep=self._expire,
+            upkeep_interval=interval,
         )
         _truths.add(self)
         _open_stores[self._arguments] = self
@@ -348,10 +349,13 @@ class GroundTruth:
         except StoreError:
             return None
 
-    def _expire(self) -> None:
+    def _expire(self) -> bool:
+        """Deletes some of what is too old; returns whether there may be more."""
         if self._ttl is None:
-            return
-        self._reporter.report_expired(self._store.expire(self._clock() - self._ttl))
+            return False
+        expired = expire(self._database, self._clock() - self._ttl)
+        self._reporter.report_expired(expired)
+        return expired.is_partial
 
     def _reset_after_fork(self) -> None:
         self._database.forget_connections()

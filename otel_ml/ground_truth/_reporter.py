@@ -8,9 +8,10 @@ from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._account import REPEATED, AccountCounts
 from otel_ml.ground_truth._evaluator import Evaluator
+from otel_ml.ground_truth._expiry import Expired
 from otel_ml.ground_truth._records import LabelOutcome
 from otel_ml.ground_truth._rows import count_by
-from otel_ml.ground_truth._store import Expired, Written
+from otel_ml.ground_truth._store import Written
 from otel_ml.ground_truth._warnings import warn_of_label, warn_of_refusal
 
 
@@ -59,7 +60,7 @@ class Reporter:
 
     def report_expired(self, expired: Expired) -> None:
         """Counts predictions and labels that were deleted because of their age."""
-        self.counts.count_expired(*expired)
+        self.counts.count_expired(expired.predictions, expired.labels)
         if expired.labels:
             self._evaluator.count_expired(expired.labels)
             _guard.warn_once(

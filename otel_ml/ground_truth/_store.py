@@ -41,15 +41,6 @@ class Written(NamedTuple):
     """Of labels that came before them."""
 
 
-class Expired(NamedTuple):
-    """How many rows were deleted because of their age."""
-
-    predictions: int = 0
-    """Without a label."""
-    labels: int = 0
-    """That waited for their prediction."""
-
-
 class Store:
     """Predictions and the labels that came before their prediction."""
 
@@ -138,20 +129,6 @@ class Store:
             if new:
                 self._keep_waiting(connection, new)
         return outcomes
-
-    def expire(self, before: float) -> Expired:
-        """Deletes predictions and waiting labels older than a moment; returns how many of them had no counterpart."""
-        tables = self._database.tables
-        predictions = tables.predictions
-        with self._database.writing() as connection:
-            old = predictions.delete().where(predictions.c.predicted_at < before)
-            gone = Expired(
-                connection.execute(old.where(predictions.c.label.is_(None))).rowcount,
-                connection.execute(tables.waiting.delete().where(tables.waiting.c.labeled_at < before)).rowcount,
-            )
-            connection.execute(old)
-            connection.execute(tables.aliases.delete().where(tables.aliases.c.predicted_at < before))
-        return gone
 
     def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[Key, StoredLabel | None]:
         """Returns the keys of the predictions under these ids, and their labels."""

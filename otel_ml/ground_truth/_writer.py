@@ -28,8 +28,8 @@ class BatchWriter:
         write: Writes a batch; returns what could not be written for now.
         size: Rows that may wait. Rows that are offered together are taken together while there is any room.
         refuse: Takes what is not written, with the reason; it must not raise.
-        idle: Is called when nothing was offered for a while.
-        idle_interval: Seconds of this while.
+        upkeep: Is called between two batches, every so often, and again soon if it returns that there is more to do.
+        upkeep_interval: Seconds between two calls.
         stall_timeout: Seconds without progress after which `offer` no longer waits for room.
     """
 
@@ -39,15 +39,15 @@ class BatchWriter:
         *,
         size: int,
         refuse: Callable[[str, Sequence[LoggedRows]], object] = lambda *_: None,
-        idle: Callable[[], None] = lambda: None,
-        idle_interval: float = 60.0,
+        upkeep: Callable[[], bool] = lambda: False,
+        upkeep_interval: float = 60.0,
         stall_timeout: float = STALL_TIMEOUT,
     ) -> None:
         self._write = write
         self._size = size
         self._refuse = refuse
-        self._idle = idle
-        self._idle_interval = idle_interval
+        self._upkeep = upkeep
+        self._upkeep_interval = upkeep_interval
         self._reset()
         self._backpressure = Backpressure(self._has_room, self._count_done, stall_timeout=stall_timeout)
 
@@ -122,6 +122,7 @@ class BatchWriter:
         """Rows in the queue."""
         self._in_hand = 0
         self._done: int = 0
+        self._upkeep_at = 0.0
         self._closed = False
         self._progress: threading.Condition = threading.Condition()
         self._wake: threading.Event = threading.Event()
@@ -140,9 +141,11 @@ class BatchWriter:
                 self._thread = _process.spawn("otel-ml-ground-truth", self._run)
 
     def _run(self) -> None:
+        self._upkeep_at = time.monotonic() + self._upkeep_interval
         while True:
-            if not self._wake.wait(self._idle_interval):
-                _guard.call("ground_truth.idle", self._idle)
+            is_awake = self._wake.wait(max(0.0, self._upkeep_at - time.monotonic()))
+            self._keep_up()
+            if not is_awake:
                 continue
             self._wake.clear()
             if not self._closed:
@@ -152,8 +155,15 @@ class BatchWriter:
                 self._write_batch()
                 if self._closed and self._in_hand:
                     return
+                self._keep_up()
             if self._closed:
                 return
+
+    def _keep_up(self) -> None:
+        """Does some of the upkeep if it is due, also while there is always something to write."""
+        if not self._closed and time.monotonic() >= self._upkeep_at:
+            has_more = _guard.call("ground_truth.upkeep", self._upkeep)
+            self._upkeep_at = time.monotonic() + (0.0 if has_more else self._upkeep_interval)
 
     def _take(self) -> list[LoggedRows]:
         """Takes rows for one transaction out of the queue."""

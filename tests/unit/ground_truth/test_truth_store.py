@@ -15,7 +15,8 @@ from postgresql_server import only_sqlite
 from truth_rows import LOGGED, join, log
 
 from otel_ml import _guard
-from otel_ml.ground_truth import GroundTruth, StoreError
+from otel_ml.ground_truth import GroundTruth, StoreError, _expiry
+from otel_ml.ground_truth._retry import Retry
 from otel_ml.ground_truth._rows import read_rows
 from otel_ml.ground_truth._writer import BatchWriter
 
@@ -265,13 +266,82 @@ def test_only_what_is_left_is_written_again():
     assert writer.close(10)
 
 
-def test_idle_work_runs_between_batches():
-    """The writer's thread expires rows while nothing is written."""
-    idle = threading.Event()
-    writer = BatchWriter(lambda batch: [], size=10, idle=idle.set, idle_interval=0.01)
+def test_upkeep_runs_while_nothing_is_written():
+    """The writer's thread expires rows, and goes on at once while there is more to do."""
+    done, more = threading.Event(), [True, True, False]
+
+    def upkeep():
+        has_more = more.pop(0) if more else False
+        if not more:
+            done.set()
+        return has_more
+
+    writer = BatchWriter(lambda batch: [], size=10, upkeep=upkeep, upkeep_interval=0.01)
     writer.offer(rows("a"))
-    assert idle.wait(10)
+    assert done.wait(10)
     assert writer.close(10)
+
+
+def test_upkeep_runs_while_there_is_always_something_to_write():
+    """A service with steady traffic expires rows too."""
+    done = threading.Event()
+
+    def write(batch):
+        if not done.is_set():
+            writer.offer(rows("more"))
+        return []
+
+    def upkeep():
+        done.set()
+        return False
+
+    writer = BatchWriter(write, size=10, upkeep=upkeep, upkeep_interval=0.01)
+    writer.offer(rows("a"))
+    assert done.wait(10)
+    assert writer.close(10)
+
+
+def test_a_large_backlog_expires_in_steps(url, emitted, monkeypatch):
+    """One transaction deletes a bounded number of rows of each table, and all models have their turn."""
+    monkeypatch.setattr(_expiry, "_TOGETHER", 10)
+    truth = GroundTruth(url, meter=emitted.meter, logger=emitted.logger, ttl=50, clock=lambda: 1000.0)
+    for position in range(25):
+        log(truth, f"p{position}", predicted_at=900.0 + position)
+        log(truth, f"q{position}", model="churn", predicted_at=930.0 + position)
+    truth.flush()
+    truth.record_labels((f"early {position}", 1, 900 + position) for position in range(25))
+    truth.record_labels((f"p{position}", 1, 901 + position) for position in range(5))
+    steps = 1
+    while truth._expire():
+        steps += 1
+    assert (steps, truth.account().expired) == (6, {"predictions": 40, "labels": 25})
+    assert truth.compute_metrics(0, 2000, model="churn", by="predicted_at")["predicted"] == 5
+    assert truth.account().waiting == 0
+    truth.close()
+
+
+def test_a_store_that_is_away_is_tried_again_for_a_while():
+    """Then once for each transaction, until one succeeds; an error that stays is raised at once."""
+    moments, slept = iter(range(100)), []
+    retry = Retry(clock=lambda: next(moments), sleep=slept.append)
+    away = StoreError("away", is_transient=True)
+    answers = iter([away, away, "a", *[away] * 4, "b", away, "c", StoreError("no right")])
+
+    def transaction():
+        answer = next(answers)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    assert retry.call(transaction, 3) == "a"
+    for _ in range(2):
+        with pytest.raises(StoreError, match="away"):
+            retry.call(transaction, 3)
+    assert retry.call(transaction, 3) == "b"
+    assert retry.call(transaction, 3) == "c"
+    with pytest.raises(StoreError, match="no right"):
+        retry.call(transaction, 3)
+    assert slept == [0.05, 0.1, 0.05, 0.1, 0.05]
 
 
 class PickyStore:
