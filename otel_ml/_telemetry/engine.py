@@ -28,7 +28,7 @@ from otel_ml._telemetry.ids import RANDOM, Ids
 from otel_ml._telemetry.metrics import _self_metrics
 from otel_ml._telemetry.metrics._observed_family import ObservedFamily, ObservedSource
 from otel_ml._telemetry.metrics._store import CellStore
-from otel_ml._telemetry.otlp import _encoding
+from otel_ml._telemetry.otlp import _encoding, _event_rows
 from otel_ml._telemetry.ports import Clock
 from otel_ml._telemetry.predictions._metric_family import PredictionFamily
 from otel_ml._telemetry.predictions._queue import PendingBuckets, PredictionQueue
@@ -36,6 +36,7 @@ from otel_ml._telemetry.requests._metric_family import RequestFamily
 from otel_ml._telemetry.requests.cells import RequestCellSet
 from otel_ml._telemetry.requests.spans import FinishedSpan, SpanEncoder
 from otel_ml._telemetry.sdk import _exporters, _providers
+from otel_ml._telemetry.sdk._event_output import EventLoggerProvider, EventOutput
 from otel_ml._telemetry.sdk._metric_pipeline import MetricPipeline
 from otel_ml._telemetry.sdk._trace_sampling import SpanSampling
 from otel_ml._telemetry.sdk.id_generator import SeedProofIdGenerator
@@ -262,7 +263,7 @@ class OwnEngine:
         self._log_processors = logs = _providers.log_processors(
             config, self._sdk_queues.get("logs"), flush=self.flush_records
         )
-        self.logger_provider = _providers.logger_provider(self.resource, logs)
+        self.logger_provider = EventLoggerProvider(self.resource, logs)
         providers = ((self.tracer_provider, spans), (self.logger_provider, logs))
         self._foreign = ForeignProviders(lambda: [one for one, processors in providers if processors.has_foreign])
         self._sampling = SpanSampling(self.tracer_provider.sampler)
@@ -276,6 +277,10 @@ class OwnEngine:
         encode_event = partial(_encoding.encode_event, limits=limits)
         traces = SignalOutput("worker.encode.span", encode_span, scope, senders.get("traces"))
         logs = SignalOutput("worker.encode.event", encode_event, scope, senders.get("logs"), emit)
+        encode_rows = partial(_event_rows.encode_rows, encode=encode_event, limits=limits)
+        room = self.config.log_queue_size
+        self.logger_provider.output = EventOutput(encode_rows, self.offer_sized, self.wait_for_room, room)
+        self.logger_provider.sends = "logs" in senders
         self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)
         servers: RecordQueue[FinishedSpan] | None = None
         if "traces" in senders:

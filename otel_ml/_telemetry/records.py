@@ -70,6 +70,8 @@ class EventData:
     trace_id: int = 0
     span_id: int = 0
     trace_flags: int = 0
+    observed_ns: int | None = None
+    """None if it is ``time_ns``."""
 
 
 class FastRecord(NamedTuple):
@@ -166,8 +168,8 @@ class Record(Protocol):
     """Spans that `render` will return; the ledger counts them when the record is offered."""
     event_count: int
 
-    def render(self) -> tuple[list[SpanData], list[EventData]]:
-        """Builds the spans and the events. Called once, on the worker."""
+    def render(self) -> tuple[list[SpanData], Sequence[bytes | EventData]]:
+        """Builds the spans and the events, framed messages or data. Called once, on the worker."""
 
     def observe(self) -> None:
         """Counts bins, violations and the prediction for ground truth. Called once, on the worker."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 # Why a prediction was not stored.
@@ -75,11 +76,14 @@ class AccountCounts:
         with self._lock:
             self._refused[reason] += predictions
 
-    def count_label(self, state: str, reason: str | None) -> None:
+    def count_labels(self, labels: Iterable[tuple[str, str | None]]) -> None:
+        """Counts labels by state, and by the reason why they failed."""
+        counted = Counter(labels)
         with self._lock:
-            self._states[state] += 1
-            if reason is not None:
-                self._failed[reason] += 1
+            for (state, reason), times in counted.items():
+                self._states[state] += times
+                if reason is not None:
+                    self._failed[reason] += times
 
     def count_expired(self, predictions: int, labels: int) -> None:
         with self._lock:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
-from opentelemetry._logs import SeverityNumber
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ml import _guard, semconv
-from otel_ml._label_values import SEVERAL, few_entries
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
-from otel_ml.ground_truth._records import LabelOutcome, Settled, is_correct
+from otel_ml.ground_truth._label_events import LabelEvents
+from otel_ml.ground_truth._records import LabelOutcome
 from otel_ml.ground_truth.live._label_counts import LabelCounts, counts_on
 from otel_ml.ground_truth.live._task_counts import CLASS_TASKS, Expected
 
@@ -29,12 +26,12 @@ class Evaluator:
 
     Args:
         meter: Where the counts go; None for the provider in force, also for one that comes later.
-        logger: Where the events go.
+        logger: Where the events go; None as for the meter.
     """
 
-    def __init__(self, meter: Meter | None, logger: Logger) -> None:
+    def __init__(self, meter: Meter | None, logger: Logger | None) -> None:
         self._meter = meter
-        self._logger = logger
+        self._events = LabelEvents(logger)
         self._provider: MeterProvider | None = None
         self._in_force: LabelCounts | None = None
 
@@ -56,15 +53,22 @@ class Evaluator:
         self._counts().count_unsettled("expired", None, labels)
 
     @_guard.guarded("ground_truth.state")
-    def count(self, outcome: LabelOutcome) -> None:
-        """Counts a label for each prediction that it settles, and emits their events."""
+    def count(self, outcomes: Sequence[LabelOutcome], *, wait: bool = False) -> None:
+        """Counts labels for each prediction that they settle, and emits their events.
+
+        Args:
+            outcomes: What became of labels.
+            wait: Whether to wait for room for the events.
+        """
         counts = self._counts()
-        if not outcome.settled:
-            counts.count_unsettled(outcome.state, outcome.reason)
-        for one in outcome.settled:
+        unsettled = Counter((each.state, each.reason) for each in outcomes if not each.settled)
+        for (state, reason), times in unsettled.items():
+            counts.count_unsettled(state, reason, times)
+        settled = [one for each in outcomes for one in each.settled]
+        for one in settled:
             _guard.call_two("ground_truth.join", LabelCounts.count_settled, counts, one)
-            if one.state in {"matched", "revised"}:
-                _guard.call("ground_truth.event", self._emit, one)
+        new = [one for one in settled if one.state in {"matched", "revised"}]
+        _guard.call("ground_truth.event", self._events.emit, new, wait=wait)
 
     def _counts(self) -> LabelCounts:
         if self._meter is not None:
@@ -77,37 +81,6 @@ class Evaluator:
             self._in_force = counts_on(provider.get_meter(semconv.SCOPE), owner=provider)
         return self._in_force
 
-    def _emit(self, settled: Settled) -> None:
-        prediction, label = settled.prediction, settled.label
-        regression = prediction.task == "regression"
-        body: dict[str, Any] = {
-            "prediction": prediction.value if regression else prediction.predicted,
-            "label": label.number if regression else label.label,
-        }
-        value = label.label
-        if prediction.task in SEVERAL:
-            body = {name: None if text is None else few_entries(text) for name, text in body.items()}
-            value = json.dumps(body["label"], ensure_ascii=False)
-        attributes: dict[str, str | bool] = {
-            semconv.MODEL_NAME: prediction.model,
-            semconv.MODEL_VERSION: prediction.version,
-            semconv.MODEL_ROLE: prediction.role,
-            semconv.PREDICTION_ID: prediction.id,
-            semconv.LABEL_VALUE: value,
-        }
-        correct = is_correct(prediction, label)
-        if correct is not None:
-            attributes[semconv.LABEL_CORRECT] = correct
-        self._logger.emit(
-            timestamp=int(label.labeled_at * 1e9),
-            context=_trace_context(prediction),
-            severity_number=SeverityNumber.INFO,
-            severity_text="INFO",
-            body=json.dumps(body, ensure_ascii=False),
-            attributes=attributes,
-            event_name=semconv.LABEL_EVENT,
-        )
-
 
 def _expected(rows: Sequence[LoggedRows]) -> Expected:
     """Returns what the counts start with, from predictions of one model."""
@@ -118,10 +91,3 @@ def _expected(rows: Sequence[LoggedRows]) -> Expected:
         any(score is not None for each in rows for score in each.scores),
         any(row is not None for each in rows if each.probabilities is not None for row in each.probabilities),
     )
-
-
-def _trace_context(prediction: LoggedPrediction) -> Context:
-    """Returns a context in which the prediction's span is current, so that the event belongs to it."""
-    flags = TraceFlags(TraceFlags.SAMPLED if prediction.sampled else TraceFlags.DEFAULT)
-    span = SpanContext(prediction.trace_id, prediction.span_id, is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(span), Context())

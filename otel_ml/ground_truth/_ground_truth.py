@@ -11,9 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry._logs import get_logger
-
-from otel_ml import _guard, _process, semconv
+from otel_ml import _guard, _process
 from otel_ml._backpressure import STALL_TIMEOUT
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
@@ -109,7 +107,7 @@ class GroundTruth:
             _warn_not_stored(error)
         self._store = Store(self._database)
         self._retry = Retry()
-        self._reporter = Reporter(Evaluator(meter, logger if logger is not None else get_logger(semconv.SCOPE)))
+        self._reporter = Reporter(Evaluator(meter, logger))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
             self._write,
@@ -181,7 +179,7 @@ class GroundTruth:
             because the label is not a declared class: the log says why, and `account` counts the reasons. Of several
             predictions the first of ``matched``, ``revised``, ``duplicate``, ``outdated``, ``failed`` counts.
         """
-        return self._record([GivenLabel(prediction_id, label, at, model)], _LABEL_SECONDS)[0]
+        return self._record([GivenLabel(prediction_id, label, at, model)], wait=False)[0]
 
     def record_labels(self, labels: Labels, *, model: str | None = None) -> dict[State, int]:
         """Records many labels; returns how many came to each state.
@@ -196,7 +194,7 @@ class GroundTruth:
         states: Counter[State] = Counter()
         stream = label_rows(labels, model)
         while chunk := list(islice(stream, _CHUNK)):
-            states.update(self._record(chunk, STALL_TIMEOUT))
+            states.update(self._record(chunk, wait=True))
         return dict(states)
 
     def compute_metrics(  # noqa: PLR0913
@@ -301,29 +299,27 @@ class GroundTruth:
         _guard.call("ground_truth.close", self._database.close)
         return complete
 
-    def _record(self, rows: Sequence[GivenLabel], seconds: float) -> list[State]:
-        states: list[State] = ["failed"] * len(rows)
-        plain: dict[int, StoredLabel] = {}
-        for place, row in enumerate(rows):
-            read = read_label(row, self._clock)
-            if read.reason is None:
-                plain[place] = read.label
-            else:
-                self._reporter.report_label(read)
-        if not plain:
-            return states
+    def _record(self, rows: Sequence[GivenLabel], *, wait: bool) -> list[State]:
+        """Records labels in one transaction; with `wait` it waits for the store and for room for events."""
+        outcomes = [read_label(row, self._clock) for row in rows]
+        places = [place for place, read in enumerate(outcomes) if read.reason is None]
+        labels = [outcomes[place].label for place in places]
+        settled = self._settle(labels, STALL_TIMEOUT if wait else _LABEL_SECONDS)
+        for place, outcome in zip(places, settled, strict=True):
+            outcomes[place] = outcome
+        self._reporter.report_labels(outcomes, wait=wait)
+        return [outcome.state for outcome in outcomes]
+
+    def _settle(self, labels: list[StoredLabel], seconds: float) -> list[LabelOutcome]:
+        """Joins labels with their predictions; all of them fail if the store cannot be used."""
+        if not labels:
+            return []
         try:
-            found = self._retry.call(partial(self._store.label, list(plain.values())), seconds)
+            return self._retry.call(partial(self._store.label, labels), seconds)
         except StoreError as error:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
-            for label in plain.values():
-                self._reporter.report_label(LabelOutcome("failed", label, reason=STORE_ERROR))
-            return states
-        for place, outcome in zip(plain, found, strict=True):
-            states[place] = outcome.state
-            self._reporter.report_label(outcome)
-        return states
+            return [LabelOutcome("failed", label, reason=STORE_ERROR) for label in labels]
 
     def _write(self, batch: Sequence[LoggedRows]) -> Sequence[LoggedRows]:
         """Stores a batch; returns what is left while the store is unreachable."""

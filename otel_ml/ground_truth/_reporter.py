@@ -26,14 +26,20 @@ class Reporter:
         self.counts = AccountCounts()
         self._evaluator = evaluator
 
-    def report_label(self, outcome: LabelOutcome) -> None:
-        """Counts what became of a label, and logs what the caller could not find out otherwise."""
-        warn_of_label(outcome)
-        if not outcome.settled:
-            self.counts.count_label(outcome.state, outcome.reason)
-        for one in outcome.settled:
-            self.counts.count_label(one.state, one.reason)
-        self._evaluator.count(outcome)
+    def report_labels(self, outcomes: Sequence[LabelOutcome], *, wait: bool = False) -> None:
+        """Counts what became of labels, and logs what the caller could not find out otherwise.
+
+        Args:
+            outcomes: What became of them.
+            wait: Whether to wait for room for their events.
+        """
+        for outcome in outcomes:
+            if outcome.state == "failed" or outcome.names_batch or len(outcome.settled) > 1:
+                warn_of_label(outcome)
+        self.counts.count_labels(
+            (one.state, one.reason) for outcome in outcomes for one in (outcome.settled or (outcome,))
+        )
+        self._evaluator.count(outcomes, wait=wait)
 
     def report_refused(self, reason: str, refused: Sequence[LoggedRows]) -> None:
         """Counts rows that are not stored, and logs it once."""
@@ -55,8 +61,7 @@ class Reporter:
         for outcome in written.outcomes:
             if outcome.state == "waiting":  # it was counted when it came
                 warn_of_label(outcome)
-            else:
-                self.report_label(outcome)
+        self.report_labels([outcome for outcome in written.outcomes if outcome.state != "waiting"])
 
     def report_expired(self, expired: Expired) -> None:
         """Counts predictions and labels that were deleted because of their age."""

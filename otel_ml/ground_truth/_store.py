@@ -10,7 +10,7 @@ from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._label_bin_table import LabelBinTable
-from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
+from otel_ml.ground_truth._records import ANY_MODEL, Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth._rows import (
     COLUMNS,
     INSERTED,
@@ -96,7 +96,8 @@ class Store:
         self, connection: sa.Connection, labels: _EarlyLabels, new: Collection[Key], aliases: Collection[Alias]
     ) -> Iterable[LabelOutcome]:
         """Joins labels that came before their prediction; those that still have none go on waiting."""
-        ordered = sorted([*labels.waiting, *labels.inherited], key=lambda label: label.labeled_at)
+        first = sorted(labels.waiting, key=lambda label: (label.id, label.label, label.model))
+        ordered = sorted([*first, *labels.inherited], key=lambda label: label.labeled_at)
         ids = {label.id for label in ordered}
         targets = {to for key, to in aliases if key.id in ids and to is not None}
         join = Join(self._known(connection, ids | targets), aliases)
@@ -121,8 +122,9 @@ class Store:
             aliases = self._aliases(connection, ids)
             targets = {alias.leads_to for alias in aliases if alias.leads_to is not None}
             known = self._known(connection, ids | targets)
-            others = ids - {one.key.id for one in known}
-            join = Join(known, aliases, self._waiting(connection, others))
+            under = {(one.key.id, name) for one in known for name in (one.key.model, ANY_MODEL)}
+            without = {label.id for label in labels if (label.id, label.model) not in under}
+            join = Join(known, aliases, self._waiting(connection, without))
             outcomes = [join.settle(label) for label in labels]
             self._set_labels(connection, outcomes)
             new = [item.label for item in outcomes if item.state == "waiting"]

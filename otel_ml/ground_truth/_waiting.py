@@ -42,7 +42,7 @@ def list_waiting(database: StoreDatabase, model: str | None, limit: int) -> list
         columns = [table.c[name] for name in WaitingLabel._fields[:4]]
         query = _for_model(database, model, *columns, _why(database))
     with database.reading() as connection:
-        rows = connection.execute(query.order_by(table.c.labeled_at).limit(limit)).all()
+        rows = connection.execute(query.order_by(table.c.labeled_at, table.c.id).limit(limit)).all()
     return [WaitingLabel._make(row) for row in rows]
 
 

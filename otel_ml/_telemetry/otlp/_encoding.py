@@ -72,7 +72,7 @@ def encode_event(data: EventData, limits: RecordLimits = DEFAULT_LIMITS) -> byte
     attributes, dropped = limit_attributes(data.attributes, limits.log_attributes, limits.log_value_length)
     return LogRecord(
         time_unix_nano=data.time_ns,
-        observed_time_unix_nano=data.time_ns,
+        observed_time_unix_nano=data.time_ns if data.observed_ns is None else data.observed_ns,
         severity_number=_SEVERITY[data.severity],
         severity_text=data.severity,
         body=AnyValue(string_value=data.body),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
@@ -127,7 +127,11 @@ class Renderer:
         _guard.call("worker.observe", record.source.observe, [record])
 
     def _add(
-        self, data: tuple[list[SpanData], list[EventData]] | None, spans: int, events: int, rendered: Rendered
+        self,
+        data: tuple[list[SpanData], Sequence[bytes | EventData]] | None,
+        spans: int,
+        events: int,
+        rendered: Rendered,
     ) -> None:
         if data is None:
             self._traces.drop("invalid", spans)

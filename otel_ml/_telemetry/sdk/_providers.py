@@ -104,11 +104,6 @@ def log_processors(config: Config, queue: RecordQueue[Any] | None, *, flush: Flu
     return processors
 
 
-def logger_provider(resource: Resource, processors: LogProcessors) -> LoggerProvider:
-    """Returns a provider without an exit function: the engine ends it."""
-    return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=processors)
-
-
 def readers(
     config: Config, outbox: Outbox, store: CellStore, *, count: Callable[[], int], from_zero: Callable[[str], bool]
 ) -> list[Reader]:
