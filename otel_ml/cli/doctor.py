@@ -22,6 +22,16 @@ _REFERENCE_SERIES: Final = 14
 """Series of the reference of one feature: a share for each bin, and three expected shares."""
 _MODEL_SERIES: Final = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
+_CLASSES: Final = 5
+"""Classes of the multiclass and the multilabel model in the report."""
+_LABEL_SERIES: Final = {
+    "binary": 174,
+    "multiclass": 20 + _CLASSES**2 + 150 * _CLASSES,
+    "multilabel": 21 + 154 * _CLASSES,
+    "regression": 172,
+    "ranking": 21,
+}
+"""What the labels of one model add, by its task, with a score or the probability of each class."""
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +88,8 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
         "expected_series": {
             "per_model_and_process": _MODEL_SERIES + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
             "features": features,
+            "more_with_labels": _LABEL_SERIES,
+            "classes": _CLASSES,
         },
     }
 
@@ -128,3 +140,5 @@ def _print_surroundings(findings: dict[str, Any]) -> None:
     series = findings["expected_series"]
     show(f"  expected series: about {series['per_model_and_process']} for each model and process with "
          f"{series['features']} features")  # fmt: skip
+    more = ", ".join(f"{count} {task}" for task, count in series["more_with_labels"].items())
+    show(f"    labels add: {more}; with {series['classes']} classes")

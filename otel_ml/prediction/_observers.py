@@ -18,7 +18,7 @@ from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
-from otel_ml.quality import Feature, FeatureMonitor
+from otel_ml.quality import FeatureMonitor
 
 
 class Observers:
@@ -155,7 +155,7 @@ class Observers:
 
 def _label_bins(spec: ModelSpec) -> LabelBins | None:
     """Returns the bins of the labels of the reference; None for labels that are sensitive or several values."""
-    label: Feature | None = getattr(spec.profile, "label", None)
+    label = None if spec.profile is None else spec.profile.label
     if spec.profile is None or label is None or label.sensitive or spec.task in SEVERAL:
         return None
     rare = None if label.rare_filter else label.rare

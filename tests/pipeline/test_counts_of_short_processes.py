@@ -14,15 +14,29 @@ from pathlib import Path
 from pipeline_servers import ROOT, collector_environment, eventually, prometheus, promql, running_collector
 
 PROGRAM = """
+import sys
+import uuid
 import otel_ml
 otel_ml.configure(service_name="short")
-model = otel_ml.Model("fraud", "1", task="binary", classes=[0, 1])
-model.track(lambda features: {"prediction": 1, "probability": 0.9})({"a": 1})
+truth = otel_ml.GroundTruth(sys.argv[1])
+keys = {"ground_truth": truth, "id": lambda features: features["id"]}
+fraud = otel_ml.Model("fraud", "1", task="binary", classes=[0, 1], **keys)
+price = otel_ml.Model("price", "1", task="regression", **keys)
+name = str(uuid.uuid4())
+fraud.track(lambda features: {"prediction": 1, "probability": 0.9})({"id": name})
+price.track(lambda features: 3.0)({"id": name})
+truth.flush()
+truth.record_label(name, 1, model="fraud")
+truth.record_label(name, 1, model="price")
 """
 RISES = [
     'ml_predictions_total{ml_prediction_class="1"}',
-    "ml_prediction_duration_seconds_count",
+    'ml_prediction_duration_seconds_count{ml_model_name="fraud"}',
     'ml_prediction_score_bucket{le="+Inf"}',
+    'ml_eval_outcomes_total{ml_eval_actual="1",ml_eval_predicted="1"}',
+    'ml_eval_score_bin_total{ml_eval_bin="45",ml_eval_is_actual="true"}',
+    'ml_eval_error_bin_total{ml_eval_bin="+Inf"}',
+    'ml_eval_error_bin_total{ml_eval_bin="1.99526"}',
 ]
 
 
@@ -40,7 +54,8 @@ def run_three_times(endpoint: str, folder: Path) -> None:
         "OTEL_ML_INSTANCE_DIR": str(folder / "slots"),
     }
     for _ in range(3):
-        subprocess.run([sys.executable, "-c", PROGRAM], env={**kept, **own}, check=True, timeout=60)
+        program = [sys.executable, "-c", PROGRAM, f"sqlite:///{folder}/predictions.db"]
+        subprocess.run(program, env={**kept, **own}, check=True, timeout=60)
 
 
 def increases(address: str) -> list[int]:
@@ -55,7 +70,7 @@ def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
     with prometheus(tmp_path, config) as address:
         run_three_times(f"{address}/api/v1/otlp/v1/metrics", tmp_path)
 
-        assert increases(address) == [3, 3, 3]
+        assert increases(address) == [3, 3, 3, 3, 3, 3, 0]
         assert total(address, f"count({RISES[0]})") == 1
 
 
@@ -68,5 +83,5 @@ def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Pat
             run_three_times(f"{collector.address}/v1/metrics", tmp_path)
             eventually(lambda: total(address, f"sum(resets({RISES[0]}[10m]))") == 2)
 
-            assert increases(address) == [3, 3, 3]
+            assert increases(address) == [3, 3, 3, 3, 3, 3, 0]
             assert total(address, f"count({RISES[0]})") == 1

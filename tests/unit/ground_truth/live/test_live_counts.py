@@ -14,6 +14,7 @@ from otel_ml._figures.bins import ERROR_BOUNDS, SCORE_BINS
 from otel_ml._label_values import gains_text, list_text, set_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedSeries
+from otel_ml.cli import doctor
 from otel_ml.ground_truth._records import Settled, StoredLabel
 from otel_ml.ground_truth.live._label_counts import LabelCounts
 from otel_ml.ground_truth.live._series import Sum
@@ -216,6 +217,20 @@ def test_all_series_start_at_0_before_the_first_label(counts, task):
     assert set(before.values()) == {0}
     assert len(before) == SERIES[task]
     assert values(counts).keys() == before.keys()
+
+
+def test_the_doctor_knows_what_labels_cost(counts):
+    """The series that it names are those of the counts and the twelve of the histogram of the lag."""
+    names = tuple(f"c{number}" for number in range(doctor._CLASSES))
+    found = {}
+    for task, more in EXPECTED.items():
+        before = sum(1 for _, observed in counts.read() for _ in observed)
+        model = LoggedModel(task, "1", "primary", task, more.get("positive"), more.get("classes") and names)
+        model = model if task != "binary" else model._replace(classes=("0", "1"))
+        counts.expect(Expected(model, (), more.get("scores", False), more.get("probabilities", False)))
+        found[task] = sum(1 for _, observed in counts.read() for _ in observed) - before + 12
+
+    assert found == doctor._LABEL_SERIES
 
 
 def test_a_model_without_scores_has_no_series_of_scores(counts):

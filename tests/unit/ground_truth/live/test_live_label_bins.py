@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from truth_rows import LOGGED
 
-from otel_ml import ReferenceProfile
+from otel_ml import Model, ReferenceProfile
 from otel_ml._label_bins import LabelBins
 from otel_ml._values import class_text, written_number
 from otel_ml.ground_truth import GroundTruth
 from otel_ml.ground_truth._rows import read_rows
+from otel_ml.testing import InMemoryTelemetry
 
 NUMBERS = LabelBins("p1", "number", ("0 (-inf, 10)", "1 [10, 20)", "2 [20, inf)"), edges=(10.0, 20.0))
 TEXTS = LabelBins("p1", "category", ("no", "yes", "__other__", "__unseen__"), categories=("no", "yes"))
@@ -129,3 +130,28 @@ def test_a_store_that_has_no_bins_yet_gets_the_table(url, emitted):
     truth.close()
 
     assert {key for key, value in counted(emitted).items() if value} == {("p1", "yes"), ("p1", "no")}
+
+
+@pytest.mark.parametrize(("sensitive", "expected"), [((), {"paid": 1}), (("y",), {})])
+def test_a_model_with_a_reference_has_the_bins(tmp_path, sensitive, expected):
+    """The label that the profile was fitted with; nothing is exported or stored of one that is sensitive."""
+    frame = {"x": [number % 40 for number in range(400)], "y": ["paid", "lost"] * 200, "out": ["paid", "paid"] * 200}
+    profile = ReferenceProfile.fit(frame, label="y", prediction="out", sensitive=sensitive)
+    truth = GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
+    with InMemoryTelemetry() as kit:
+        model = Model("loans", "1", task="multiclass", classes=["paid", "lost"], profile=profile, ground_truth=truth)
+        model.record({"x": 1}, prediction="paid", id="a")
+        truth.flush()
+        truth.record_label("a", "paid")
+        points = kit.metrics().get("ml.eval.label_bin", [])
+        found = {point["attributes"]["ml.feature.bin"]: point["value"] for point in points if point["value"]}
+        references = kit.metrics()["ml.feature.reference.share"]
+        bins = {
+            point["attributes"]["ml.feature.bin"]
+            for point in references
+            if point["attributes"]["ml.feature.name"] == "__label__"
+        }
+    truth.close()
+
+    assert found == expected
+    assert not expected or bins == {point["attributes"]["ml.feature.bin"] for point in points}
