@@ -16,7 +16,10 @@ ERROR_LABELS: Final = (*(f"{bound:.6g}" for bound in ERROR_BOUNDS), "+Inf")
 
 
 def score_bin(score: float) -> int:
-    """Returns the bin of a score in 0..1: ``bin / 50 <= score < (bin + 1) / 50``; 1 is in the last bin."""
+    """Returns the bin of a score in 0..1: ``bin / 50 <= score < (bin + 1) / 50``; 1 is in the last bin.
+
+    A score beyond 0 or 1 by rounding is in the first or the last one.
+    """
     return min(int(score * SCORE_BINS), SCORE_BINS - 1)
 
 

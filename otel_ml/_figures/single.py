@@ -15,15 +15,17 @@ RANKS: Final = 10
 """First places of a ranking that are looked at."""
 SUM_TOLERANCE: Final = 0.02
 """How far from 1 the sum of the probabilities of a multiclass model may be; they are often rounded."""
+ROUNDING: Final = 1e-4
+"""How far from 0..1 single precision and sums of shares may move a probability."""
 
 
 def is_probability(value: float) -> bool:
-    """Whether a number is in 0..1."""
-    return 0.0 <= value <= 1.0
+    """Whether a number is in 0..1, or beyond it by rounding only."""
+    return -ROUNDING <= value <= 1.0 + ROUNDING
 
 
 def is_distribution(probabilities: Sequence[float]) -> bool:
-    """Whether the probabilities of all classes are in 0..1 and sum to 1."""
+    """Whether the probabilities of all classes are in 0..1 and sum to 1, apart from rounding."""
     return all(map(is_probability, probabilities)) and abs(sum(probabilities) - 1.0) <= SUM_TOLERANCE
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 
@@ -19,6 +18,9 @@ from otel_ml.ground_truth.live._task_counts import CLASS_TASKS, Expected
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
     from opentelemetry.metrics import Meter, MeterProvider
+
+_NOWHERE: Final = metrics.NoOpMeterProvider()
+"""Takes what is counted while there is no provider."""
 
 
 class Evaluator:
@@ -39,8 +41,11 @@ class Evaluator:
     def expect(self, stored: Sequence[LoggedRows]) -> None:
         """Starts at 0 the series that the labels of these predictions will add to."""
         counts = self._counts()
-        for _, rows in groupby(stored, key=lambda rows: id(rows.model)):
-            counts.expect(_expected(list(rows)))
+        by_model: dict[tuple[object, ...], list[LoggedRows]] = {}
+        for rows in stored:
+            by_model.setdefault(rows.model[:3], []).append(rows)
+        for rows_of_model in by_model.values():
+            counts.expect(_expected(rows_of_model))
 
     @_guard.guarded("ground_truth.refused")
     def count_refused(self, prediction: LoggedPrediction | None, reason: str, times: int = 1) -> None:
@@ -75,10 +80,10 @@ class Evaluator:
             return counts_on(self._meter)
         provider = metrics.get_meter_provider()
         if self._in_force is None or provider is not self._provider:
-            if self._in_force is not None and "Proxy" in type(self._provider).__name__:
-                self._in_force.end()  # its instruments export to the provider that took its place
             self._provider = provider
-            self._in_force = counts_on(provider.get_meter(semconv.SCOPE), owner=provider)
+            # a proxy would keep its instruments for the provider that comes, which would then ignore those of others
+            is_proxy = "Proxy" in type(provider).__name__
+            self._in_force = counts_on((_NOWHERE if is_proxy else provider).get_meter(semconv.SCOPE))
         return self._in_force
 
 

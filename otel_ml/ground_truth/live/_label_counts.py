@@ -95,7 +95,6 @@ class LabelCounts:
         own = cast("OwnMeter", meter) if getattr(meter, "observe", None) is not None else None
         self._forgets = own is not None
         self._limit = GUEST_MODELS if own is None else own.max_models
-        self._has_ended = False
         if own is not None:
             own.observe(self)
         else:
@@ -145,10 +144,6 @@ class LabelCounts:
             for model in self._models.values():
                 model.in_use = False
 
-    def end(self) -> None:
-        """Exports nothing any more."""
-        self._has_ended = True
-
     def _observed(self, metric: semconv.Metric) -> list[Observed]:
         with self._lock:
             return [observed for model in self._models.values() for observed in model.series.read(metric)]
@@ -157,8 +152,7 @@ class LabelCounts:
         """Returns the callback of an observable counter."""
 
         def observe() -> list[Observation]:
-            observed = [] if self._has_ended else self._observed(metric)
-            return [Observation(value, series.attributes) for series, value in observed]
+            return [Observation(value, series.attributes) for series, value in self._observed(metric)]
 
         return lambda _: _guard.call("ground_truth.collect", observe) or []
 
@@ -230,20 +224,14 @@ def _identity(of: LoggedPrediction | LoggedModel | None) -> Identity:
     return _UNKNOWN if of is None else Identity(of.model, of.version, of.role)
 
 
-_counts: weakref.WeakKeyDictionary[object, LabelCounts] = weakref.WeakKeyDictionary()
+_counts: weakref.WeakKeyDictionary[Meter, LabelCounts] = weakref.WeakKeyDictionary()
 _counts_lock = threading.Lock()
 
 
-def counts_on(meter: Meter, owner: object = None) -> LabelCounts:
-    """Returns the counts on a meter: several stores of a process add to the same ones.
-
-    Args:
-        meter: The meter.
-        owner: Its provider, if that makes several meters of one name; by default the meter itself.
-    """
-    key = meter if owner is None else owner
+def counts_on(meter: Meter) -> LabelCounts:
+    """Returns the counts on a meter: several stores of a process add to the same ones."""
     with _counts_lock:
-        found = _counts.get(key)
+        found = _counts.get(meter)
         if found is None:
-            found = _counts[key] = LabelCounts(meter)
+            found = _counts[meter] = LabelCounts(meter)
         return found

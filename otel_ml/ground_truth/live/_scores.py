@@ -137,7 +137,7 @@ class _ClassBins:
     def add(self, score: float, *, is_actual: bool) -> None:
         position = bins.score_bin(score)
         (self._actual if is_actual else self._other).add(position)
-        self._sums.add(position, score)
+        self._sums.add(position, max(score, 0.0))
 
 
 def _warn_of_probabilities(model: str, problem: str) -> None:
