@@ -26,8 +26,9 @@ ITEMS_SHOWN: Final = 100
 """Entries that an event shows."""
 _TEXT_LIMIT: Final = 65_536
 """Characters of a written list; a longer text is a class."""
-_BETWEEN: Final = re.compile(r"""(?<=['"])\s+(?=['"])""")
-"""Between two texts of an array that numpy has written: ``['a' 'b']``."""
+_BETWEEN_TEXTS: Final = re.compile(r"""(?<=['"])\s+(?=['"])""")
+_BETWEEN_NUMBERS: Final = re.compile(r"""(?<=[\d.])\s+(?=[\d-])""")
+"""Between two entries of an array that numpy has written: ``['a' 'b']`` or ``[1. 0.]``."""
 
 
 def set_text(classes: Iterable[object]) -> str:
@@ -130,6 +131,11 @@ def few_entries(text: str) -> Any:
     return text if found is None else found[:ITEMS_SHOWN]
 
 
+def few_text(text: str) -> str:
+    """Returns the text of these entries."""
+    return json.dumps(few_entries(text), ensure_ascii=False)
+
+
 def read_items(text: str) -> tuple[str, ...] | None:
     """Returns the entries of a set or a list; None for a text that is neither."""
     found = _read(text)
@@ -152,7 +158,8 @@ def read_written(text: str) -> list[Any] | dict[Any, Any] | None:
         return None
     found = _read(text)
     if found is None:
-        found = attempt(ast.literal_eval, _BETWEEN.sub(", ", text) if "," not in text else text)
+        between = _BETWEEN_TEXTS if "'" in text or '"' in text else _BETWEEN_NUMBERS
+        found = attempt(ast.literal_eval, text if "," in text else between.sub(", ", text))
     if isinstance(found, set | tuple):
         found = list(found)
     return found if isinstance(found, list | dict) else None

@@ -8,6 +8,7 @@ from typing import Any
 from otel_ml import semconv
 from otel_ml._guard import attempt
 from otel_ml._json import BODY_LIMIT, flat_json, json_text, rows_json
+from otel_ml._label_values import few_entries, few_text
 from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
@@ -89,7 +90,7 @@ def _add_result(attributes: Attributes, outcome: Outcome) -> None:
         return
     label, value, score = output.classes[0], output.values[0], output.scores[0]
     if label is not None:
-        attributes[semconv.PREDICTION_CLASS] = label
+        attributes[semconv.PREDICTION_CLASS] = few_text(label) if output.is_several else label
     if value is not None:
         attributes[semconv.PREDICTION_VALUE] = value
     if score is not None:
@@ -135,7 +136,7 @@ def _row(captured: dict[str, object] | None, output: Output | None, index: int) 
     if output is not None and index < len(output.classes):
         label, value, score = output.classes[index], output.values[index], output.scores[index]
         if label is not None or value is not None:
-            row["prediction"] = label if label is not None else value
+            row["prediction"] = value if label is None else few_entries(label) if output.is_several else label
         if score is not None:
             row["score"] = score
     return row

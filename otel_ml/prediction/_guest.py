@@ -64,7 +64,7 @@ class GuestBinding(Binding):
         self.instruments = Instruments(self.meter)
         self.logger = get_logger(semconv.SCOPE)
         self.counts = self._gauges.counts(self.spec)
-        for label in self.spec.classes or ():
+        for label in self.spec.counted_classes:
             self.counts.add(self.class_label(label), 0)
         self._seed()
         self._seeded = False
@@ -170,8 +170,7 @@ class GuestPrediction(SdkSpans, Prediction):
 
     def _count_rows(self, output: Output, context: Context) -> None:
         binding = self._binding
-        classes = {output.classes[0]: 1} if output.rows is None else output.class_counts()
-        for label, count in classes.items():
+        for label, count in output.class_counts().items():
             binding.counts.add(None if label is None else binding.class_label(label), count)
         record, attributes = binding.instruments.score.record, binding.attributes
         seen: set[int] = set()

@@ -74,14 +74,15 @@ class Handle:
     def _make_binding(self, policy: ModelPolicy, state: ports.State) -> Unbound:
         from otel_ml.prediction._guest import GuestBinding
         from otel_ml.prediction._off import OffBinding
-        from otel_ml.prediction.own._fast_path import FastBinding
+        from otel_ml.prediction.own._fast_path import FastBinding, ShareBinding
         from otel_ml.prediction.own._general_path import OwnBinding
 
         if state.mode == "off":
             return OffBinding(state, policy.spec)
         if state.engine is None:
             return GuestBinding(state, policy, self._observers, was_configured=self._was_configured)
-        return (FastBinding if state.engine.fast_spans else OwnBinding)(state, policy, self._observers, state.engine)
+        fast = ShareBinding if self.spec.wants_shares else FastBinding
+        return (fast if state.engine.fast_spans else OwnBinding)(state, policy, self._observers, state.engine)
 
 
 def _restore(

@@ -43,8 +43,8 @@ class Model:
         trained_at: When the model was trained: seconds since the epoch, a datetime, a date or an ISO 8601 text.
         profile: The training reference; turns on bins, missing values and `ml.data.violations`.
         schema: Declared columns; by default those of the profile.
-        ground_truth: Where predictions wait for their labels: one class or one number each, so not for ``multilabel``
-            and ``ranking``.
+        ground_truth: Where predictions wait for their labels. With `classes`, which ``multilabel`` needs, it also keeps
+            the probability of each class of a ``multiclass`` or ``multilabel`` model.
         id: Callable on the features that gives the prediction id.
         output: Callable on the result that gives what was predicted.
         batch: Whether a sequence in a result is always a batch.
@@ -79,7 +79,7 @@ class Model:
         capture_features: Capture | None = None,
     ) -> None:
         if ground_truth is not None:
-            check_truth(task)
+            check_truth(task, classes)
         self._spec = ModelSpec(
             name=valid_name(name),
             version=valid_version(version),

@@ -118,6 +118,7 @@ class Observers:
         classes, values, scores = (
             (output.classes, output.values, output.scores) if columns is None else columns.lists(count)
         )
+        shares: Any = output.shares if columns is None else columns.shares
         moments = outcome.moments_of_rows(start, count)
         is_row = outcome.rows is not None or output.is_list
         rows = LoggedRows(
@@ -132,6 +133,7 @@ class Observers:
             sampled=[bool(ids[2] & 1)] * count,
             batch_id=outcome.prediction_id if is_row else None,
             batch_rows=(outcome.rows or 1) if is_row else None,
+            probabilities=shares,
         )
         if None in moments:  # a row without a moment is not stored
             rows = rows.take([position for position, moment in enumerate(moments) if moment is not None])

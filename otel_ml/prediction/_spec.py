@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from otel_ml import _guard, semconv
+from otel_ml._label_values import SEVERAL
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, line
@@ -66,7 +67,11 @@ class ModelSpec:
     score_check: ScoreCheck | None = field(init=False)
     """Looks at the scores; None if it was declared what they are, or if the model is not binary."""
 
+    wants_shares: bool = field(init=False)
+    """Whether the probability of each class is kept for the label."""
+
     def __post_init__(self) -> None:
+        self.wants_shares = self.store is not None and self.task in ("multiclass", "multilabel")
         self.attributes = {
             semconv.MODEL_NAME: self.name,
             semconv.MODEL_VERSION: self.version,
@@ -79,6 +84,11 @@ class ModelSpec:
     def positive(self) -> str | None:
         """The positive class, if there are two classes."""
         return self.classes[-1] if self.classes and len(self.classes) == 2 else None
+
+    @property
+    def counted_classes(self) -> list[str]:
+        """The declared classes by which predictions are counted; a set or a ranking has none of its own."""
+        return [] if self.task in SEVERAL else self.classes or []
 
     @property
     def reads_mappings(self) -> bool:
@@ -105,6 +115,7 @@ class ModelSpec:
             rows=rows,
             columns=columns,
             score_of=self.score_of,
+            wants_shares=self.wants_shares,
         )
 
     def read_given(self, prediction: Any, score: Any, *, batch: bool) -> _outputs.Output | None:
@@ -116,6 +127,7 @@ class ModelSpec:
             classes=self.classes,
             batch=batch is True or self.batch,
             score_of=self.score_of,
+            wants_shares=self.wants_shares,
         )
 
 
@@ -170,19 +182,17 @@ def valid_classes(task: str, classes: Any) -> list[str]:
     return texts
 
 
-def check_truth(task: Any) -> None:
-    """Refuses a ground truth for tasks without figures.
+def check_truth(task: Any, classes: Any) -> None:
+    """Refuses a ground truth for a multilabel model without classes.
 
     Raises:
-        ConfigError: Labels of this task are not one class or one number.
+        ConfigError: What is not in a label is false for its class, so all classes have to be known.
     """
-    if task == "multilabel":
+    if task == "multilabel" and classes is None:
         raise ConfigError(
-            "ground_truth= compares one class or one number with each prediction, and task='multilabel' has several: "
-            "leave it out, or declare a binary model for each class"
+            "ground_truth= needs classes=... with task='multilabel', in the order of the columns of its predictions: "
+            "a class that is not in a label is false"
         )
-    if task == "ranking":
-        raise ConfigError("ground_truth= has no figures for task='ranking': leave it out, or use task='regression'")
 
 
 def valid_choice(argument: str, value: Any, allowed: Any) -> Any:

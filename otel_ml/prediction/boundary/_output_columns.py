@@ -41,6 +41,8 @@ class OutputColumns:
     """Class text of each class as it came."""
     values: Array | None
     scores: Array | None
+    shares: Array | None = None
+    """The probability of each declared class, for the store."""
 
     def class_counts(self) -> dict[str | None, int]:
         """Returns how many rows have each class; None is for those without."""
@@ -95,12 +97,12 @@ def read_columns(
 def _with_predictions(found: OutputColumns, part: Any, how: OutputRules, *, is_given: bool) -> OutputColumns | None:
     values = numbers(part)
     if how.task in CLASSIFICATION or (how.task == "other" and (found.scores is not None or values is None)):
-        return _named(found, part, with_floats=is_given)
+        return add_classes(found, part, with_floats=is_given)
     found.values = None if values is None else _floats(values.astype("float64"), -LARGEST_VALUE, LARGEST_VALUE)
     return None if found.values is None else found
 
 
-def _named(found: OutputColumns, part: Any, *, with_floats: bool) -> OutputColumns | None:
+def add_classes(found: OutputColumns, part: Any, *, with_floats: bool) -> OutputColumns | None:
     """Adds classes under their texts; None if a value names none."""
     array = numbers(part)
     known = distinct(part) if with_floats or array is None or array.dtype.kind != "f" else None

@@ -9,12 +9,18 @@ from typing import Any, Literal
 
 from otel_ml._equality import is_positive
 from otel_ml._guard import warn_once
-from otel_ml._kinds import builtin, sequence
+from otel_ml._kinds import builtin, pairs, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
-from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, SUM_TOLERANCE, shares_of_lists, shares_of_mapping
+from otel_ml.prediction.boundary._named_shares import (
+    CLASSES_LIMIT,
+    SUM_TOLERANCE,
+    shares_in_order,
+    shares_of_lists,
+    shares_of_mapping,
+)
 from otel_ml.prediction.boundary._records import find_record
-from otel_ml.prediction.boundary._result_names import Named, find_named
+from otel_ml.prediction.boundary._result_names import Named, find_named, find_shares
 from otel_ml.quality import ColumnNames
 
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
@@ -63,6 +69,14 @@ class OutputRules:
     """Whether the result names a text ``label`` and a ``score``, as classification pipelines do."""
     sides: dict[str | None, bool | None] = field(default_factory=dict)
     """Whether a class is the positive one."""
+    wants_shares: bool = False
+    """Whether the probability of each class is kept for the label."""
+    shares: Sequence[float] | None = None
+    """Those of the row that was read last, in the order of the declared classes."""
+    beside: object = None
+    """Probabilities that the row has beside a score."""
+    unkept: int = 0
+    """How many probabilities a row had that are not one for each declared class."""
 
     def find(self, result: object) -> Named | None:
         """Returns prediction and score of a result with named values."""
@@ -75,7 +89,33 @@ class OutputRules:
             self.is_open = True
         if found is not None and found.is_label_score and _is_text(found.prediction):
             self.is_label_score = True
+        if self.wants_shares and found is not None and builtin(found.score) is not None:
+            self.beside = find_shares(result)
         return found if found is not None and (found.prediction is not None or found.score is not None) else None
+
+    def keep_shares(self, shares: Sequence[float] | dict[str, float] | None) -> None:
+        """Keeps the probabilities of a row, if there is one for each declared class."""
+        if self.wants_shares and shares is not None:
+            names = self.classes or ()
+            ordered = shares_in_order(shares, names) if isinstance(shares, dict) else shares
+            self.shares = ordered if ordered is not None and len(ordered) == len(names) else None
+            self.unkept = len(shares) if self.shares is None else self.unkept
+
+    def kept_columns(self, shares: Any) -> Any:
+        """Returns the probabilities of many rows if they are kept: an array with a column for each declared class."""
+        if not self.wants_shares or shares.shape[1] == len(self.classes or ()):
+            return shares if self.wants_shares else None
+        self.unkept = shares.shape[1]
+        return None
+
+    def take_shares(self) -> Sequence[float] | None:
+        """Returns the probabilities of the row that was read, for each declared class; None without them."""
+        if self.shares is None and self.beside is not None:
+            found = shares_of_mapping(self.beside)
+            vector = sequence(self.beside, CLASSES_LIMIT) if found is None else None
+            self.keep_shares(found if vector is None else find_probabilities(vector[0]))
+        shares, self.shares, self.beside = self.shares, None, None
+        return shares
 
     def omit(self, reason: str) -> None:
         self.omissions[reason] = self.omissions.get(reason, 0) + 1
@@ -140,6 +180,7 @@ def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
 
 def _read_shares(prediction: object, shares: dict[str, float], how: OutputRules) -> Row:
     """Reads the shares of classes: without a prediction the largest is the answer; the positive class has the score."""
+    how.keep_shares(shares)
     best = max(shares, key=shares.__getitem__)
     label = best if prediction is None else class_text(prediction)
     if how.task != "binary":
@@ -238,9 +279,18 @@ def _alone(item: object, how: OutputRules) -> Row:
     return _alternatives(inner[0], how) or _vector(inner[0], how)
 
 
+def find_probabilities(items: list[Any]) -> list[float] | None:
+    """Returns the probabilities of one of several classes; None for other values: [1, 0] are two classes."""
+    if not any(type(builtin(item)) is float for item in items):
+        return None
+    known = [share for share in map(number, items) if share is not None and 0.0 <= share <= 1.0]
+    return known if len(known) == len(items) and abs(math.fsum(known) - 1.0) <= SUM_TOLERANCE else None
+
+
 def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row | None:
     value, certainty = builtin(prediction), builtin(score)
-    if type(value) in {str, int, bool} and sequence(score, 0) is not None and how.task in SINGLE_CLASS:
+    is_named = type(value) in {str, int, bool} and how.task in SINGLE_CLASS
+    if is_named and (sequence(score, 0) is not None or pairs(score, 0) is not None):
         row = _read_pair(value, score, how)
         return row if row[2] is not None else None
     if how.task not in SINGLE_CLASS or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
@@ -255,14 +305,10 @@ def _vector(items: list[Any], how: OutputRules) -> Row:
     """Reads the probabilities of the classes of one row."""
     if len(items) == 1:
         return read_value(items[0], how)
-    if not any(type(builtin(item)) is float for item in items):  # [1, 0] are two classes
+    known = find_probabilities(items)
+    if known is None or how.task not in SINGLE_CLASS or (how.task == "binary" and len(known) != 2):
         return NOTHING
-    shares = [number(item) for item in items]
-    known = [share for share in shares if share is not None and 0.0 <= share <= 1.0]
-    if len(known) != len(items) or abs(math.fsum(known) - 1.0) > SUM_TOLERANCE:
-        return NOTHING
-    if how.task not in SINGLE_CLASS or (how.task == "binary" and len(known) != 2):
-        return NOTHING
+    how.keep_shares(known)
     best = max(known)
     score = known[1] if how.task == "binary" else best
     if how.classes is None or len(how.classes) != len(known):

@@ -9,6 +9,7 @@ from typing import Any
 
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import FRAMES, builtin, kind, sequence
+from otel_ml._label_values import SEVERAL
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._named_shares import rows_of_frame
 from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, read_columns
@@ -27,6 +28,8 @@ from otel_ml.prediction.boundary._output_rows import (
     read_value,
 )
 from otel_ml.prediction.boundary._responses import open_result
+from otel_ml.prediction.boundary._several_rows import find_parts, read_several, read_several_columns
+from otel_ml.prediction.boundary._share_columns import read_share_columns
 from otel_ml.quality import ColumnNames
 
 Listed = tuple[list[Any], int]
@@ -44,6 +47,10 @@ class Output:
     scores: list[float | None]
     columns: OutputColumns | None = None
     """The rows of a batch by column instead: the lists are empty until `keep`."""
+    shares: Any = field(default=None, compare=False)
+    """The probability of each declared class in each row, or None; None without any. A sequence or an array."""
+    is_several: bool = field(default=False, compare=False)
+    """Whether a class is the text of a set or of a ranking."""
     is_list: bool = field(default=False, compare=False)
     """Whether a single prediction came as a sequence of one row, which its caller may take for a batch."""
     omissions: dict[str, int] = field(default_factory=dict, compare=False)
@@ -72,12 +79,16 @@ class Output:
         """Keeps the first rows, in the lists."""
         if self.columns is not None:
             self.classes, self.values, self.scores = self.columns.lists(rows)
+            self.shares = None if self.columns.shares is None else self.columns.shares[:rows]
             self.columns = None
         elif len(self.classes) > rows:
+            self.shares = None if self.shares is None else self.shares[:rows]
             self.classes, self.values, self.scores = self.classes[:rows], self.values[:rows], self.scores[:rows]
 
     def class_counts(self) -> dict[str | None, int]:
-        """Returns how many rows have each class; None is for those without."""
+        """Returns how many rows have each class; None is for those without, and for a set or a ranking."""
+        if self.is_several:
+            return {None: self.rows_read}
         return Counter(self.classes) if self.columns is None else self.columns.class_counts()
 
     def has_class(self) -> bool:
@@ -106,6 +117,7 @@ def recognise(  # noqa: PLR0913 - keyword-only
     rows: int | None,
     columns: ColumnNames | None = None,
     score_of: ScoreOf | None = None,
+    wants_shares: bool = False,
 ) -> Output | None:
     """Reads an output without configuration; None for what cannot be recognised.
 
@@ -133,14 +145,18 @@ def recognise(  # noqa: PLR0913 - keyword-only
         columns: The declared columns of the input, if some are sensitive: a value under the name of such a one, or a
             JSON text that may have one, is not guessed to be the answer.
         score_of: Whose probability the score of a binary model is.
+        wants_shares: Whether the probability of each class is kept.
     """
-    if type(result) is dict and not batch and rows is None and score_of != "predicted":
+    is_plain = type(result) is dict and not batch and rows is None and score_of != "predicted"
+    if type(result) is dict and is_plain and not (wants_shares and len(result) > 2):
         found = attempt(_fast_mapping, result, task)
         if found is not None:
             return found
-    how = OutputRules(task, classes, batch, rows, columns, score_of=score_of)
+    how = OutputRules(task, classes, batch, rows, columns, score_of=score_of, wants_shares=wants_shares)
     opened = open_result(result)
-    output = _recognised(opened, how)
+    output = _several(find_parts(opened, how), how) if task in SEVERAL else None
+    if output is None and task != "multilabel":
+        output = _recognised(opened, how)
     if output is None and opened is not result and task not in CLASSIFICATION and columns is None:
         output = _recognised(result, how)  # the answer of a language model may be a JSON text
     return _finished(output, how)
@@ -154,30 +170,52 @@ def given(  # noqa: PLR0913 - keyword-only
     classes: Sequence[str] | None,
     batch: bool,
     score_of: ScoreOf | None = None,
+    wants_shares: bool = False,
 ) -> Output | None:
     """Reads an output that the caller passed as such: scalars, or arrays with ``batch=True``."""
     if prediction is None and score is None:
         return None
-    how = OutputRules(task, classes, batch, None, score_of=score_of)
+    how = OutputRules(task, classes, batch, None, score_of=score_of, wants_shares=wants_shares)
     prediction = open_result(prediction) if score is None else prediction
+    if task in SEVERAL:
+        several = _several(find_parts(prediction, how) if score is None else (prediction, score), how)
+        if several is not None or task == "multilabel":
+            return _finished(several, how)
     named = how.find(prediction) if score is None else None
     if named is not None:
         prediction, score = named.prediction, named.score
     return _finished(_pair(prediction, score, how), how)
 
 
+def _several(parts: tuple[Any, Any], how: OutputRules, start: int = 0) -> Output | None:
+    """Reads sets of classes or rankings from predictions and from what is beside them."""
+    prediction, score = parts
+    columns = attempt(read_several_columns, prediction, score, how, start)
+    if columns is not None:
+        output = Output(columns.total, [], [], [], columns, is_several=True)
+        if not how.is_batch(columns.total):
+            output.keep(1)
+            output.rows, output.is_list = None, True
+    else:
+        found = read_several(prediction, score, how, start)
+        if found is None:
+            return None
+        nothing: list[Any] = [None] * len(found.texts)
+        output = Output(found.total, found.texts, nothing, nothing, shares=found.shares, is_several=True)
+        output.is_list = found.is_list
+    return output if start else _with_rest(output, lambda start: _several(parts, how, start))
+
+
 def _recognised(result: Any, how: OutputRules) -> Output | None:
     if type(result) is float or type(result) is int or type(result) is str:
-        return _single(read_value(result, how), result)
+        return _single(read_value(result, how), result, how)
     named = how.find(result)
     if named is not None:
         return _pair(named.prediction, named.score, how)
-    frame = kind(result)
-    if frame in FRAMES and how.task in SINGLE_CLASS:
-        result = attempt(rows_of_frame, result, frame, OUTPUT_LIMIT)
     by_column = _columns_of_result(result, how)
     if by_column is not None:
         return by_column
+    result = _without_frames(result, how)
     if issubclass(type(result), tuple):
         columns = _two_columns(result, how)
         if columns is not None:
@@ -190,10 +228,20 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
         )
     if listed is not None and _is_pair_of_one(result):
         result = tuple((sequence(part, 1) or ([], 0))[0][0] for part in tuple.__iter__(result))
-    single = _single(read_bare(result, how), result)
+    single = _single(read_bare(result, how), result, how)
     if single is not None and listed is not None and listed[1] == 1:
         single.is_list = True
     return single
+
+
+def _without_frames(result: Any, how: OutputRules) -> Any:
+    """Returns the rows of a frame of probabilities, alone or beside the predictions; anything else as it is."""
+    if issubclass(type(result), tuple) and tuple.__len__(result) == 2:
+        prediction, score = tuple.__iter__(result)
+        return (prediction, _without_frames(score, how)) if kind(score) in FRAMES else result
+    if kind(result) not in FRAMES or how.task not in SINGLE_CLASS:
+        return result
+    return attempt(rows_of_frame, result, kind(result), OUTPUT_LIMIT, how.classes)
 
 
 def _finished(output: Output | None, how: OutputRules) -> Output | None:
@@ -208,6 +256,12 @@ def _finished(output: Output | None, how: OutputRules) -> Output | None:
             "prediction.classes",
             f"otel-ml: probabilities of a {how.task} model were read as a score only: no class is known without "
             "classes=..., in the order of their columns; accuracy and F1 need it",
+        )
+    elif how.unkept and how.wants_shares:
+        warn_once(
+            "prediction.shares",
+            f"otel-ml: the probabilities of a {how.task} model are not kept for its labels, and there is no AUC: "
+            f"declare classes=..., one for each of its {how.unkept} probabilities, in their order",
         )
     return output
 
@@ -234,7 +288,9 @@ def _columns_of_result(result: Any, how: OutputRules) -> Output | None:
 def _columns(
     prediction: object, score: object, how: OutputRules, start: int = 0, *, is_given: bool = True
 ) -> Output | None:
-    found = attempt(lambda: read_columns(prediction, score, how, start, is_given=is_given))
+    found = attempt(read_share_columns, prediction, score, how, start)
+    if found is None:
+        found = attempt(lambda: read_columns(prediction, score, how, start, is_given=is_given))
     if found is None:
         return None
     output = Output(found.total, [], [], [], found)
@@ -252,6 +308,7 @@ def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
     by_column = _columns(prediction, score, how)
     if by_column is not None:
         return by_column
+    score = _without_frames(score, how)
     predictions, scores = _both(prediction, score, 0)
     leading = predictions or (scores if prediction is None else None)
     if leading is not None and how.is_batch(leading[1]):
@@ -260,7 +317,7 @@ def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
     if predictions is not None and predictions[1] == 1:
         prediction = predictions[0][0]
         score = scores[0][0] if scores is not None and scores[1] == 1 else score
-    single = _single(read_given(prediction, score, how), prediction)
+    single = _single(read_given(prediction, score, how), prediction, how)
     if single is not None and leading is not None and leading[1] == 1:
         single.is_list = True
     return single
@@ -276,10 +333,11 @@ def _with_rest(output: Output | None, rest: Callable[[int], Output | None]) -> O
     return output
 
 
-def _single(row: Row, answer: object) -> Output | None:
+def _single(row: Row, answer: object, how: OutputRules) -> Output | None:
     if row == NOTHING and not _is_no_value(answer):
         return None
-    return Output(None, [row[0]], [row[1]], [row[2]])
+    shares = how.take_shares() if how.wants_shares else None
+    return Output(None, [row[0]], [row[1]], [row[2]], shares=None if shares is None else [shares])
 
 
 def _is_no_value(answer: object) -> bool:
@@ -322,8 +380,12 @@ def _rows(predictions: Listed | None, scores: Listed | None, how: OutputRules) -
         return plain
     nothing = [None] * len((predictions or scores or ([], 0))[0])
     pairs = zip(predictions[0] if predictions else nothing, scores[0] if scores else nothing, strict=False)
-    read = [read_given(prediction, score, how) for prediction, score in pairs]
-    return _to_output(read, total, predictions[0] if predictions else [])
+    if not how.wants_shares:
+        read = [read_given(prediction, score, how) for prediction, score in pairs]
+        return _to_output(read, total, predictions[0] if predictions else [])
+    shared = [(read_given(prediction, score, how), how.take_shares()) for prediction, score in pairs]
+    read = [row for row, _ in shared]
+    return _to_output(read, total, predictions[0] if predictions else [], [shares for _, shares in shared])
 
 
 def _plain_rows(predictions: Listed | None, scores: Listed | None, total: int, how: OutputRules) -> Output | None:
@@ -358,16 +420,24 @@ def _batch(listed: Listed, how: OutputRules) -> Output | None:
     if plain is not None:
         return plain
     rows: list[Row] = []
+    shares: list[Sequence[float] | None] = []
     for item in listed[0]:
         if type(item) is float or type(item) is int or type(item) is str:
             rows.append(read_value(item, how))
             continue
         named = how.find(item)
         rows.append(read_bare(item, how) if named is None else read_given(named.prediction, named.score, how))
-    return _to_output(rows, listed[1], listed[0])
+        if how.wants_shares:
+            shares += [None] * (len(rows) - len(shares) - 1)
+            shares.append(how.take_shares())
+    shares += [None] * (len(rows) - len(shares) if shares else 0)
+    return _to_output(rows, listed[1], listed[0], shares)
 
 
-def _to_output(rows: list[Row], total: int, answer: list[Any]) -> Output | None:
+def _to_output(
+    rows: list[Row], total: int, answer: list[Any], shares: Sequence[Sequence[float] | None] = ()
+) -> Output | None:
     if rows and all(row == NOTHING for row in rows) and not any(map(_is_no_value, answer)):
         return None
-    return Output(total, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    kept = shares if any(each is not None for each in shares) else None
+    return Output(total, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], shares=kept)

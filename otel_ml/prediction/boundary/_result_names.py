@@ -25,6 +25,8 @@ SCORE_WORDS: Final = (
     *("probability", "score", "confidence", "probabilities", "scores", "confidences"),
     *("proba", "probas", "prob", "probs", "likelihood", "certainty"),
 )
+SHARE_WORDS: Final = frozenset(SCORE_WORDS) - {"probability"}
+"""Words under which a result may have the probability of each class beside its score."""
 _EXACT_PREDICTIONS: Final = PREDICTION_WORDS[:6]
 _EXACT_SCORES: Final = SCORE_WORDS[:6]
 EXACT: Final = frozenset((*_EXACT_PREDICTIONS, *_EXACT_SCORES))
@@ -99,6 +101,13 @@ def find_named(result: Any, task: str, columns: ColumnNames | None = None, *, de
     if found.prediction is None and found.score is None and entries and depth and not found.is_open:
         return _one_level_down(entries, task, columns)
     return None if found.is_empty else found
+
+
+def find_shares(result: Any) -> object:
+    """Returns the vector or the mapping that a result has under a word for a score; None without one."""
+    entries = dict(attempt(_plain_entries, result) or attempt(_exact_entries, result) or ())
+    found = [entries[word] for word in SCORE_WORDS if word in SHARE_WORDS and word in entries]
+    return next((value for value in found if sequence(value, 0) is not None or pairs(value, 0) is not None), None)
 
 
 def keys_of(result: Any) -> str:

@@ -36,6 +36,7 @@ from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import UNSET, Prediction
+from otel_ml.prediction.boundary._result_names import SHARE_WORDS
 from otel_ml.prediction.own._admission import FEW_FEATURES, Admission
 from otel_ml.prediction.own._general_path import OwnBinding, OwnPrediction
 from otel_ml.prediction.own._record_source import FastRecordSource
@@ -151,6 +152,16 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
         self.engine.wake_worker()
         if len(self.elapsed_ns) >= PENDING_KEPT:
             self.cells.bucket_pending()
+
+
+class ShareBinding(FastBinding):
+    """A model whose results may have the probability of each class beside the score, which its labels need."""
+
+    def begin(self, features: Any) -> Prediction:
+        prediction = super().begin(features)
+        if type(prediction) is FastPrediction:
+            prediction.__class__ = SharePrediction
+        return prediction
 
 
 class FastPrediction(OwnPrediction, SampledSpan):
@@ -350,3 +361,12 @@ class FastPrediction(OwnPrediction, SampledSpan):
             self._stages = stages = []
         if self.is_recording() and len(stages) < STAGE_SPANS_KEPT:
             stages.append(data)
+
+
+class SharePrediction(FastPrediction):
+    """One that takes the general path if its result has the probability of each class."""
+
+    def _complete(self, result: Any) -> None:
+        if type(result) is dict and len(result) > 2 and _guard.attempt(SHARE_WORDS.isdisjoint, result) is not True:
+            self._is_fast = False
+        super()._complete(result)

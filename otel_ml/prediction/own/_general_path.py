@@ -36,7 +36,7 @@ class OwnBinding(Binding):
         self.engine = engine
         self.cells = engine.cells(ModelIdentity(self.spec.name, self.spec.version, self.spec.role), self.spec)
         # Prometheus cannot see the first increase of a series that starts above 0.
-        for label in self.spec.classes or ():
+        for label in self.spec.counted_classes:
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
         self.clock = engine.clock
         self.exemplars = engine.exemplars

@@ -1,7 +1,7 @@
 """A label of several classes or items is what people hold: a list, a set, a row of 0 and 1, the cell of a CSV file.
 
-Sources: pandas-dev/pandas#12790 and #16104 (a column of lists comes back from CSV as text), scikit-learn/scikit-learn#20343
-(which of two orders a row of 0 and 1 has), huggingface/datasets#2206 (lists of labels of different lengths).
+Sources: ThilinaRajapakse/simpletransformers#51, pandas-dev/pandas#58906 and biolink/kgx#64 (a column of lists comes back from CSV
+as text), AI4EPS/PhaseNet#9 (and as numpy wrote it), scikit-learn/scikit-learn#7931 (rows of 0 and 1 as lists).
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ AS_HELD: list[Any] = [
     np.array([1.0, 0.0, 1.0]),
     [True, False, True],
     "[1, 0, 1]",
+    "[1 0 1]",
+    "[1. 0. 1.]",
     {"a": 1, "b": 0, "c": 1},
     {"a": True, "b": False, "c": True},
 ]
@@ -149,6 +151,7 @@ RELEVANT: list[tuple[Any, str]] = [
     ("x", '["x"]'),
     ([1, 0], '["0", "1"]'),
     ("[12, 7]", '["12", "7"]'),
+    ("[   1 6620 8114]", '["1", "6620", "8114"]'),
     ({"x": 3, "y": 1, "z": 0}, '{"x": 3.0, "y": 1.0}'),
     ('{"x": 3, "y": 1}', '{"x": 3.0, "y": 1.0}'),
 ]

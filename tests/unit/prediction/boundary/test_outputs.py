@@ -116,7 +116,7 @@ SINGLE = [
     ("multiclass", ("a", 0.5), one("a", score=0.5)),
     ("multiclass", np.array([[0.1, 0.2, 0.7]]), one("c", score=0.7)),
     ("multiclass", {"prediction": "a", "probability": [0.7, 0.2, 0.1]}, one("a", score=0.7)),
-    ("multilabel", "a", one("a")),
+    ("multilabel", "a", one('["a"]')),
     ("regression", 2.5, one(value=2.5)),
     ("regression", 2, one(value=2.0)),
     ("regression", np.float32(2.5), one(value=2.5)),
@@ -167,7 +167,12 @@ NOT_UNDERSTOOD = [
     ("regression", (1, 0.9)),
     ("regression", [1.0, 2.0]),
     ("other", [1.0, 2.0]),
-    ("multilabel", ["a", "b"]),
+    ("multilabel", [["a"], ["b"]]),
+    ("multilabel", [1, 0, 1]),
+    ("multilabel", [0.9, 0.2]),
+    ("multilabel", ["a", None]),
+    ("multilabel", 0.5),
+    ("ranking", [0.9, 0.2]),
 ]
 
 
