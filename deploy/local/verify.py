@@ -281,7 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dashboard", type=Path, default=DASHBOARD, help="classic Grafana JSON")
     parser.add_argument(
         "--allow-empty",
-        default="^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss",
+        default="^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few",
         metavar="REGEX",
         help="rules and panel titles that may have no data (default: %(default)r, for a machine without a GPU, and a "
         "binary model and a regression)",
