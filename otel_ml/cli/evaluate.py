@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
+from otel_ml.cli._figure_tables import print_figures
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.ground_truth import GroundTruth, StoreError
+from otel_ml.quality import ProfileError, ReferenceProfile
 
 _PROGRAM: Final = "otel-ml evaluate"
 _EPILOG: Final = """\
@@ -22,10 +24,14 @@ example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 24h
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 2026-06-01 --by predicted_at --json
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --profile profile.json
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --waiting
 """
 _LISTED: Final = 1000
 """Waiting labels that are listed."""
+_NO_CLASS: Final = "a predicted class (declare classes=... of the model)"
+_LACKS: Final = {"mae": "a number on both sides", "ndcg": "a ranking"}
+"""What labelled predictions without figures lack, by a figure of their task."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -58,6 +64,12 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--waiting", action="store_true", help="list labels that wait for a prediction of the model, and why, instead"
     )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="reference profile that was fitted with --label: its training figures stand beside",
+    )
     add_json(parser, "the figures")
 
 
@@ -71,17 +83,18 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
             figures = _figures(truth, window, arguments)
-    except (StoreError, ValueError) as error:
+        training = None if arguments.profile is None else _training(arguments.profile)
+    except (StoreError, ProfileError, ImportError, ValueError) as error:
         raise CommandError(error) from error
     notes = figures.get("notes", ())
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps(figures if training is None else {**figures, "training": training}))
     has_any = bool(figures["count"] or figures.get("auc") is not None)
     if figures["labelled"] and not figures["count"]:
-        what = "a number on both sides" if "mae" in figures else "a predicted class (declare classes=... of the model)"
+        what = next((text for name, text in _LACKS.items() if name in figures), _NO_CLASS)
         say(_PROGRAM, f"{figures['labelled']} labelled predictions of {model!r} in this window, none with {what}")
     if has_any and not arguments.json:
-        _print(figures)
+        print_figures(figures, training)
     for note in notes:
         say(_PROGRAM, note)
     return 0 if has_any else 1
@@ -109,6 +122,14 @@ def _figures(truth: GroundTruth, window: tuple[float, float], arguments: argpars
     )
 
 
+def _training(path: Path) -> dict[str, float]:
+    """Returns the figures of the data that a profile was fitted on."""
+    performance = ReferenceProfile.load(path).performance
+    if performance is None:
+        raise ProfileError(f"{path} has no training figures: fit it with --label, and --prediction or --score")
+    return dict(performance.figures)
+
+
 def _list_waiting(truth: GroundTruth, arguments: argparse.Namespace) -> int:
     """Prints labels that wait, the oldest first."""
     found = truth.waiting(model=arguments.model, limit=_LISTED)
@@ -133,21 +154,3 @@ def _moment(text: str, now: float) -> float:
         return dt.datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise ValueError(f"{text!r} is neither an age such as 24h or 7d nor a date such as 2026-06-01") from None
-
-
-def _print(figures: dict[str, Any]) -> None:
-    classes = figures.get("per_class", {})
-    for name, value in figures.items():
-        if name not in {"per_class", "notes"}:
-            show(f"{name:<10} {_figure(value)}")
-    if classes:
-        print(f"\n{'class':<16} {'precision':>10} {'recall':>10} {'f1':>10} {'true':>10}")
-    for name, of_class in classes.items():
-        precision, recall, f1 = map(_figure, list(of_class.values())[:3])
-        show(f"{name:<16} {precision:>10} {recall:>10} {f1:>10} {of_class['count']:>10}")
-
-
-def _figure(value: float | str | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

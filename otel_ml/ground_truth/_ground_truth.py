@@ -26,7 +26,6 @@ from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, Stor
 from otel_ml.ground_truth._reporter import Reporter
 from otel_ml.ground_truth._retry import Retry
 from otel_ml.ground_truth._rows import halve, read_rows, stored_rows
-from otel_ml.ground_truth._scores import NOTES, evaluate
 from otel_ml.ground_truth._store import Store
 from otel_ml.ground_truth._waiting import WaitingLabel, count_waiting, list_waiting
 from otel_ml.ground_truth._warnings import (
@@ -34,8 +33,9 @@ from otel_ml.ground_truth._warnings import (
     describe_models,
     describe_waiting,
 )
-from otel_ml.ground_truth._windows import TruthWindow, count_predicted, list_labelled, list_models
+from otel_ml.ground_truth._windows import TruthWindow, count_predicted, list_models, measure_labelled
 from otel_ml.ground_truth._writer import BatchWriter
+from otel_ml.ground_truth.exact._rows import NOTES
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -230,12 +230,11 @@ class GroundTruth:
             raise ValueError(f"the window ends at {end} before it starts at {start}")
         self.flush(_EXIT_SECONDS)
         window = TruthWindow(first, last, model, version, role, by)
-        pairs = list_labelled(self._database, self._store.class_sets, window)
-        figures = evaluate(pairs)
+        figures = measure_labelled(self._database, self._store.class_sets, window)
         if by == "predicted_at":
             predicted = count_predicted(self._database, window)
             figures["predicted"] = predicted
-            figures["coverage"] = len(pairs) / predicted if predicted else None
+            figures["coverage"] = figures["labelled"] / predicted if predicted else None
         notes = self._notes(figures, model)
         return {**figures, NOTES: notes} if notes else figures
 

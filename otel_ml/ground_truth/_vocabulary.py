@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from otel_ml import _guard, semconv
 from otel_ml._equality import find_pair, find_spelling, has_two_spellings, respell
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values import few_names
-from otel_ml.ground_truth._records import StoredLabel
 
 COMPARED: Final = 20
 """Labels of a model after which its predicted and actual classes should have met."""
-Pair = tuple[LoggedPrediction, StoredLabel]
 
 
-def unify_spelling(pairs: Sequence[Pair]) -> list[Pair]:
-    """Returns labelled predictions with numbers and booleans spelled alike: as declared, or else as predicted.
+def find_spellings(
+    sets: Collection[Collection[str]], predicted: Collection[str], others: Collection[str]
+) -> dict[str, str]:
+    """Returns how numbers and booleans are spelled alike: as declared, or else as predicted; only those that change.
 
-    Those whose declared classes tell ``1`` and ``True`` apart stay as they are.
+    If declared classes tell ``1`` and ``True`` apart, all stay as they are.
+
+    Args:
+        sets: The declared classes of each version.
+        predicted: The predicted classes.
+        others: The actual and the positive ones.
     """
-    sets = {tuple(prediction.classes) for prediction, _ in pairs if prediction.classes}
-    like = find_spelling(name for names in sets for name in names)
-    like = like or find_spelling({prediction.predicted for prediction, _ in pairs if prediction.predicted is not None})
-    like = like or find_spelling({label.label for _, label in pairs})
+    declared = {name for names in sets for name in names}
+    like = find_spelling(declared) or find_spelling(predicted) or find_spelling(others)
     if like is None or any(map(has_two_spellings, sets)):
-        return list(pairs)
-    names: dict[str | None, str | None] = {None: None}
-    for prediction, label in pairs:
-        for text in (prediction.predicted, prediction.positive, label.label):
-            if text is not None and text not in names:
-                names[text] = respell(text, like)
-    if all(name == text for text, name in names.items()):
-        return list(pairs)
-    return [
-        (
-            prediction._replace(predicted=names[prediction.predicted], positive=names[prediction.positive]),
-            label._replace(label=names[label.label] or ""),
-        )
-        for prediction, label in pairs
-    ]
+        return {}
+    spelled = {name: respell(name, like) for name in (*declared, *predicted, *others)}
+    return {name: other for name, other in spelled.items() if name != other}
 
 
 def are_unrelated(predicted: Collection[str], actual: Collection[str], declared: Collection[str] | None) -> bool:

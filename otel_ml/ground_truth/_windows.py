@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
-from otel_ml.ground_truth._records import StoredLabel
-from otel_ml.ground_truth._rows import COLUMNS, from_row
-from otel_ml.ground_truth._tables import LABEL_COLUMNS
+from otel_ml.ground_truth.exact._labelled import Labelled
+from otel_ml.ground_truth.exact._rows import LabelledRow
+
+_TOGETHER: Final = 10_000
+"""Rows read at a time."""
 
 
 class TruthWindow(NamedTuple):
@@ -26,21 +27,18 @@ class TruthWindow(NamedTuple):
     """The column with the moment."""
 
 
-def list_labelled(
-    database: StoreDatabase, class_sets: ClassSets, window: TruthWindow
-) -> list[tuple[LoggedPrediction, StoredLabel]]:
-    """Returns the labelled predictions of a window, with the classes that their models declared."""
-    table, end = database.tables.predictions, len(COLUMNS) + len(LABEL_COLUMNS)
-    nothing = database.sa.null()  # for what a store of an earlier version, which is only read, does not have
-    columns = [table.c[name] for name in (*COLUMNS, *LABEL_COLUMNS)]
-    columns += [table.c.get(name, nothing) for name in ("classes", "probabilities")]
-    query = database.sa.select(*columns).where(table.c.label.is_not(None)).order_by(table.c[window.by])
+def measure_labelled(database: StoreDatabase, class_sets: ClassSets, window: TruthWindow) -> dict[str, Any]:
+    """Returns the figures of the labelled predictions of a window, which are read some thousands at a time."""
+    table, nothing = database.tables.predictions, database.sa.null()
+    # a store of an earlier version, which is only read, does not have all columns
+    columns = [table.c.get(name, nothing.label(name)) for name in LabelledRow._fields]
+    query = _in_window(database, database.sa.select(*columns).where(table.c.label.is_not(None)), window)
+    labelled = Labelled()
     with database.reading() as connection:
-        rows = connection.execute(_in_window(database, query, window)).all()
-        sets = {key: class_sets.find(connection, key) for key in {row[end] for row in rows}}
-    return [
-        (from_row(row, sets[row[end]], row[end + 1]), StoredLabel(row[0], *row[len(COLUMNS) : end])) for row in rows
-    ]
+        for rows in connection.execution_options(yield_per=_TOGETHER).execute(query).partitions():
+            labelled.add(rows)
+        sets = {key: class_sets.find(connection, key) for key in labelled.class_keys}
+    return labelled.figures(sets)
 
 
 def count_predicted(database: StoreDatabase, window: TruthWindow) -> int:

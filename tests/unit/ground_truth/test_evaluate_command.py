@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 
+import pandas as pd
 import pytest
 from truth_rows import log
 
 from otel_ml.cli import main
+from otel_ml.quality import ReferenceProfile
 
 
 def run(*arguments):
@@ -27,22 +29,48 @@ def store(truth, url):
 
 
 def test_figures_are_printed(store, capsys):
-    """There is one line for each figure and each class; an undefined figure is a dash."""
+    """Each has its interval and the number of predictions, each class a line; an undefined value is a dash."""
     assert run("--store", store, "--model", "fraud") == 0
     assert capsys.readouterr().out == (
-        "count      4\n"
-        "labelled   4\n"
-        "accuracy   0.7500\n"
-        "positive   1\n"
-        "precision  0.5000\n"
-        "recall     1.0000\n"
-        "f1         0.6667\n"
-        "auc        0.5000\n"
+        "labelled    4\n"
+        "positive    1\n"
         "\n"
-        "class             precision     recall         f1       true\n"
-        "0                    1.0000     0.6667     0.8000          3\n"
-        "1                    0.5000     1.0000     0.6667          1\n"
+        "figure              value     95 % interval  predictions\n"
+        "accuracy           0.7500  0.3006 to 0.9544            4\n"
+        "precision          0.5000  0.0945 to 0.9055            4\n"
+        "recall             1.0000  0.2065 to 1.0000            4\n"
+        "f1                 0.6667  0.1727 to 0.9504            4\n"
+        "auc                0.5000                 -            4\n"
+        "average_precision  0.2500  0.0036 to 0.9686            4\n"
+        "brier_score        0.6499  0.2285 to 1.0713            4\n"
+        "log_loss           2.0126  0.7451 to 3.2800            4\n"
+        "ece                0.6800                 -            4\n"
+        "\n"
+        "class  precision  recall      f1  labelled\n"
+        "0         1.0000  0.6667  0.8000         3\n"
+        "1         0.5000  1.0000  0.6667         1\n"
+        "\n"
+        "probability    mean  share of 1  predictions\n"
+        "0.9 to 1.0   0.9300      0.2500            4\n"
     )
+
+
+def test_the_figures_of_the_training_data_stand_beside(store, tmp_path, capsys):
+    """They come from the reference profile; one without them is refused."""
+    frame = pd.DataFrame({"x": [1.5, 2.5] * 100, "guess": [0, 1] * 100, "truth": [0, 1, 1, 1] * 50})
+    fitted = ReferenceProfile.fit(frame, prediction="guess", label="truth", task="binary")
+    fitted.save(tmp_path / "profile.json")
+    ReferenceProfile.fit(frame[["x"]]).save(tmp_path / "plain.json")
+    about = ("--store", store, "--model", "fraud")
+    assert run(*about, "--profile", str(tmp_path / "profile.json")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["figure", "value", "95", "%", "interval", "predictions", "training"]
+    assert lines[4].split() == ["accuracy", "0.7500", "0.3006", "to", "0.9544", "4", "0.7500"]
+    assert lines[8].split() == ["auc", "0.5000", "-", "4", "-"]
+    assert run(*about, "--profile", str(tmp_path / "profile.json"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["training"] == dict(fitted.performance.figures)
+    assert run(*about, "--profile", str(tmp_path / "plain.json")) == 2
+    assert "has no training figures: fit it with --label" in capsys.readouterr().err
 
 
 def test_json_has_all_figures(store, truth, capsys):
@@ -76,10 +104,11 @@ def test_scores_without_a_class_give_their_auc(truth, url, capsys):
         "otel-ml evaluate: 3 labelled predictions of 'fraud' in this window, none with a predicted class "
         "(declare classes=... of the model)\n"
     )
-    assert shown.out == (
-        "count      0\nlabelled   3\naccuracy   -\npositive   1\nprecision  -\nrecall     -\nf1         -\n"
-        "auc        0.5000\n"
-    )
+    figures = [line.split()[:4] for line in shown.out.splitlines()[4:9]]
+    assert figures == [
+        *([name, "-", "-", "0"] for name in ("accuracy", "precision", "recall", "f1")),
+        ["auc", "0.5000", "-", "3"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -96,9 +125,8 @@ def test_labelled_predictions_without_figures_are_exit_1(truth, url, capsys, cha
     truth.flush()
     truth.record_label("a", 1, now - 30)
     assert run("--store", url, "--model", "fraud") == 1
-    assert (
-        capsys.readouterr().err
-        == f"otel-ml evaluate: 1 labelled predictions of 'fraud' in this window, none with {what}\n"
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"otel-ml evaluate: 1 labelled predictions of 'fraud' in this window, none with {what}"
     )
 
 

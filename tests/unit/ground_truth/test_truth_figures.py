@@ -27,29 +27,38 @@ def test_binary_figures_are_those_of_scikit_learn(truth, replay):
     predicted, actual, scores = replay["prediction"], replay["employed"], replay["predicted_probability"]
     put(truth, predicted, actual, scores)
     found = truth.compute_metrics(0, 2000, model="fraud")
+    per_class = {
+        name: {key: value for key, value in of_class.items() if key != "intervals"}
+        for name, of_class in found.pop("per_class").items()
+    }
     matrix = sk.classification_report(actual, predicted, output_dict=True)
-    assert found == {
+    expected = {
         "count": 6000,
         "labelled": 6000,
+        "scored": 6000,
         "accuracy": pytest.approx(sk.accuracy_score(actual, predicted)),
         "positive": "1",
         "precision": pytest.approx(sk.precision_score(actual, predicted)),
         "recall": pytest.approx(sk.recall_score(actual, predicted)),
         "f1": pytest.approx(sk.f1_score(actual, predicted)),
         "auc": pytest.approx(sk.roc_auc_score(actual, scores), abs=1e-12),
-        "per_class": {
-            name: {
-                "precision": pytest.approx(matrix[name]["precision"]),
-                "recall": pytest.approx(matrix[name]["recall"]),
-                "f1": pytest.approx(matrix[name]["f1-score"]),
-                "count": int(matrix[name]["support"]),
-            }
-            for name in "01"
-        },
+        "average_precision": pytest.approx(sk.average_precision_score(actual, scores), abs=1e-12),
+        "brier_score": pytest.approx(sk.brier_score_loss(actual, scores), abs=1e-12),
+        "log_loss": pytest.approx(sk.log_loss(actual, scores), abs=1e-12),
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert set(found) == {*expected, "ece", "intervals", "calibration"}
+    assert per_class == {
+        name: {
+            "precision": pytest.approx(matrix[name]["precision"]),
+            "recall": pytest.approx(matrix[name]["recall"]),
+            "f1": pytest.approx(matrix[name]["f1-score"]),
+            "count": int(matrix[name]["support"]),
+        }
+        for name in "01"
     }
 
 
-@only_sqlite
 def test_live_score_bins_give_the_auc_within_their_bound(truth, emitted, replay):
     """The AUC of the 50 bins is within half the share of undecided pairs of the exact one."""
     put(truth, replay["prediction"], replay["employed"], replay["predicted_probability"])
@@ -92,7 +101,8 @@ def test_regression_figures_are_those_of_scikit_learn(truth, replay):
         log(truth, f"p{position}", task="regression", predicted=None, value=float(guess), score=None, positive=None)
     truth.flush()
     truth.record_labels((f"p{position}", age) for position, age in enumerate(actual))
-    assert truth.compute_metrics(0, 2000, model="fraud") == {
+    found = truth.compute_metrics(0, 2000, model="fraud")
+    expected = {
         "count": 500,
         "labelled": 500,
         "mae": pytest.approx(sk.mean_absolute_error(actual, predicted)),
@@ -100,6 +110,7 @@ def test_regression_figures_are_those_of_scikit_learn(truth, replay):
         "r2": pytest.approx(sk.r2_score(actual, predicted)),
         "bias": pytest.approx(float((predicted - actual).mean())),
     }
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_ties_in_the_score_count_half(truth):
@@ -123,7 +134,17 @@ def test_a_single_regression_has_no_r2(truth):
     truth.flush()
     truth.record_label("p", 3)
     found = truth.compute_metrics(0, 2000, model="fraud")
-    assert found == {"count": 1, "labelled": 1, "mae": 1.0, "rmse": 1.0, "r2": None, "bias": -1.0}
+    quantiles = dict.fromkeys(("error_p50", "error_p90", "error_p99"), 1.0)
+    assert found == {
+        "count": 1,
+        "labelled": 1,
+        "mae": 1.0,
+        "rmse": 1.0,
+        "r2": None,
+        "bias": -1.0,
+        **quantiles,
+        "intervals": {},
+    }
 
 
 def test_windows_go_by_label_or_by_prediction(truth):
