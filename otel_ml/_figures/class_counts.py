@@ -64,7 +64,7 @@ def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], pos
     if columns.prediction is not None:
         outputs.append((_OUTCOME, *read_classes(columns.prediction)))
     elif columns.probabilities is not None:
-        outputs.append((_OUTCOME, list(classes), _largest(columns.probabilities)))
+        outputs.append((_OUTCOME, list(classes), likeliest(columns.probabilities)))
     elif columns.numbers is None or _is_whole(columns.numbers):
         outputs.append((_OUTCOME_OF_SCORE, *read_classes(columns.score)))
     if columns.numbers is not None:
@@ -96,7 +96,7 @@ def _is_whole(numbers: Array) -> bool:
     return bool(((numbers == np.round(numbers)) | np.isnan(numbers)).all())
 
 
-def _largest(probabilities: Array) -> Array:
+def likeliest(probabilities: Array) -> Array:
     """Returns the position of the class with the largest probability; -1 for a row that lacks one."""
     import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml._figures.class_counts import ClassColumns, add_classes, class_figures, distinct
+from otel_ml._figures.class_counts import THRESHOLD, ClassColumns, add_classes, class_figures, distinct, likeliest
 from otel_ml._figures.error_counts import add_errors, error_figures
 from otel_ml._figures.outcome_columns import CountsError, holds_sets, read_numbers
 from otel_ml._figures.set_counts import add_rankings, add_sets, ranking_figures, set_figures
@@ -209,8 +209,30 @@ class PerformanceCounts:
         return found
 
 
+def predicted_classes(columns: Sequence[Any], classes: Sequence[str], *, several: bool) -> list[Any]:
+    """Returns what the probabilities of the classes predict in each row, None where one is missing.
+
+    Args:
+        columns: A column for each class.
+        classes: The classes.
+        several: Whether it is a set: all classes above the threshold; else it is the likeliest one.
+    """
+    import numpy as np
+
+    matrix = np.column_stack([_probability(column, name) for column, name in zip(columns, classes, strict=True)])
+    places = likeliest(matrix).tolist()
+    if not several:
+        return [None if place < 0 else classes[place] for place in places]
+    above = (matrix > THRESHOLD).tolist()
+    return [
+        None if place < 0 else [name for name, is_above in zip(classes, row, strict=True) if is_above]
+        for place, row in zip(places, above, strict=True)
+    ]
+
+
 def _has_fraction(numbers: Array) -> bool:
-    return bool((numbers != numbers.round()).any() and (numbers[numbers == numbers] % 1 != 0).any())  # noqa: PLR0124
+    present = numbers[numbers == numbers]  # noqa: PLR0124 - NaN is missing
+    return bool((present != present.round()).any())
 
 
 def _probability(values: Any, name: str) -> Array:

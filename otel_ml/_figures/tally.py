@@ -18,8 +18,8 @@ Key = tuple[str, ...]
 _UNIT: Final = 1126
 """The mantissa of the smallest float has its last bit here, with 53 bits in each."""
 _HALF: Final = 26
-_CHUNK: Final = 2**22
-"""Values summed in one step: the sum of so many halves of a mantissa is exact in a float."""
+_CHUNK: Final = 2**18
+"""Values summed in one step: the sum of so many halves of a mantissa is exact in a float, and memory stays small."""
 
 
 def exact_sums(values: Array, groups: Array, count: int) -> list[int]:

@@ -22,6 +22,8 @@ _REFERENCE_SERIES: Final = 14
 """Series of the reference of one feature: a share for each bin, and three expected shares."""
 _MODEL_SERIES: Final = 70
 """Series of one model without features: counters, and the buckets of its histograms."""
+_PERFORMANCE_SERIES: Final = 26
+"""Series of the reference's performance and label: 10 figures and their size, 12 bins, two expected shares, a size."""
 _CLASSES: Final = 5
 """Classes of the multiclass and the multilabel model in the report."""
 _LABEL_SERIES: Final = {
@@ -86,7 +88,9 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
         "resources": resources,
         "extras": extras(),
         "expected_series": {
-            "per_model_and_process": _MODEL_SERIES + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
+            "per_model_and_process": _MODEL_SERIES
+            + _PERFORMANCE_SERIES
+            + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
             "features": features,
             "more_with_labels": _LABEL_SERIES,
             "classes": _CLASSES,

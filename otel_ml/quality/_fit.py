@@ -72,7 +72,7 @@ def fit_feature(name: str, values: Any, options: ColumnOptions) -> Feature:
     return replace(feature, periodic=options.periodic) if options.periodic else feature
 
 
-def fit_output(values: Any, name: str = semconv.PREDICTION_FEATURE, *, sensitive: bool = False) -> Feature:
+def fit_outcome(values: Any, name: str, *, sensitive: bool = False) -> Feature:
     """Bins the model's output or the label: 20 uniform bins for a score in 0..1, classes or quantiles otherwise."""
     found = read_column(values)
     options = ColumnOptions(sensitive=sensitive)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_ml import semconv
-from otel_ml._figures.outcome_columns import CountsError, label_values
-from otel_ml._figures.performance_counts import PerformanceCounts
+from otel_ml._figures.outcome_columns import CountsError, holds_sets, label_values
+from otel_ml._figures.performance_counts import PerformanceCounts, predicted_classes
 from otel_ml._values import class_text
 from otel_ml.quality._column_values import RefusedError
 from otel_ml.quality._feature import Feature, ProfileError
-from otel_ml.quality._fit import fit_output
+from otel_ml.quality._fit import fit_outcome
 from otel_ml.quality._named_columns import NamedColumns
 from otel_ml.quality._performance import Performance
 
@@ -50,19 +50,50 @@ class Outcomes:
     @property
     def output(self) -> str | None:
         """The column that is compared as the output: a score or number, or else the predicted class."""
-        if self.score is None and self.prediction is None and 0 < len(self.probabilities) <= 2:
+        if self.probabilities and len(self.probabilities) <= 2:
             return list(self.probabilities.values())[-1]
         return self.prediction if self.score is None else self.score
 
+    def output_values(self, data: NamedColumns, task: str | None) -> Any:
+        """Returns the values that are compared as the output; None without any.
 
-def fit_outcome(data: NamedColumns, column: str, name: str, *, sensitive: bool) -> Feature:
-    """Bins the output or the label; raises a ProfileError that is a RefusedError for a label."""
+        Of several probabilities they are the predicted classes.
+        """
+        if self.output is not None:
+            return data.columns[self.output]
+        if not self.probabilities:
+            return None
+        label = None if self.label is None else data.columns[self.label]
+        is_multilabel = task == "multilabel" or (task is None and label is not None and holds_sets(label))
+        columns = [data.columns[name] for name in self.probabilities.values()]
+        return predicted_classes(columns, tuple(self.probabilities), several=is_multilabel)
+
+
+def fit_output(data: NamedColumns, outcomes: Outcomes, sensitive: frozenset[str], task: str | None) -> Feature | None:
+    """Bins the model's output; raises a ProfileError if it has no bins."""
+    values = outcomes.output_values(data, task)
+    if values is None:
+        return None
+    column = outcomes.output or ", ".join(outcomes.probabilities.values())
+    is_sensitive = not sensitive.isdisjoint({outcomes.output, *outcomes.probabilities.values()})
     try:
-        return fit_output(label_values(data.columns[column]), name, sensitive=sensitive)
+        return fit_outcome(label_values(values), semconv.PREDICTION_FEATURE, sensitive=is_sensitive)
     except RefusedError as reason:
-        if name == semconv.LABEL_FEATURE:
-            raise
         raise ProfileError(f"score column {column!r} cannot be binned: {reason}") from None
+
+
+def fit_label(
+    data: NamedColumns, outcomes: Outcomes, sensitive: frozenset[str], skipped: dict[str, str]
+) -> Feature | None:
+    """Bins the label; one that has no bins is one of the skipped columns."""
+    column = outcomes.label
+    if column is None:
+        return None
+    try:
+        return fit_outcome(label_values(data.columns[column]), semconv.LABEL_FEATURE, sensitive=column in sensitive)
+    except RefusedError as reason:
+        skipped[column] = str(reason)
+        return None
 
 
 def fit_performance(data: NamedColumns, outcomes: Outcomes, task: str | None) -> Performance | None:
@@ -77,12 +108,6 @@ def fit_performance(data: NamedColumns, outcomes: Outcomes, task: str | None) ->
             prediction=None if outcomes.prediction is None else data.columns[outcomes.prediction],
             probabilities=[data.columns[name] for name in outcomes.probabilities.values()],
         )
-        return performance_of(counts)
+        return Performance(*counts.result())
     except CountsError as wrong:
         raise ProfileError(str(wrong)) from None
-
-
-def performance_of(counts: PerformanceCounts) -> Performance:
-    """Returns what a profile keeps of the counts."""
-    result = counts.result()
-    return Performance(result.task, result.rows, result.left_out, result.figures)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import _extras, semconv
+from otel_ml import _extras
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
@@ -21,7 +21,6 @@ from otel_ml.quality._performance import Performance, read_performance, write_pe
 
 if TYPE_CHECKING:
     from otel_ml.quality._named_columns import NamedColumns
-    from otel_ml.quality._outcomes import Outcomes
     from otel_ml.quality._overrides import Overrides
     from otel_ml.quality.comparison import By, Comparison
 
@@ -114,7 +113,7 @@ class ReferenceProfile:
             ImportError: numpy is not installed, or cannot be imported.
         """
         from otel_ml.quality._named_columns import NamedColumns
-        from otel_ml.quality._outcomes import Outcomes, fit_performance
+        from otel_ml.quality._outcomes import Outcomes, fit_label, fit_output, fit_performance
         from otel_ml.quality._overrides import Overrides, read_importance
 
         _extras.load("numpy", "quality")
@@ -126,10 +125,10 @@ class ReferenceProfile:
         columns = tuple(name for name in data.columns if name not in outcomes.names)
         weights = {} if importance is None else read_importance(data, importance)
         features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
-        output = _fit_output(data, outcomes, overrides)
+        output = fit_output(data, outcomes, overrides.sensitive, task)
         if not features and output is None:
             raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
-        found = _fit_label(data, outcomes, overrides, skipped)
+        found = fit_label(data, outcomes, overrides.sensitive, skipped)
         profile = cls(
             tuple(features),
             output,
@@ -315,30 +314,6 @@ def _fit_features(
         except RefusedError as reason:
             skipped[name] = str(reason)
     return features, skipped
-
-
-def _fit_output(data: NamedColumns, outcomes: Outcomes, overrides: Overrides) -> Feature | None:
-    from otel_ml.quality._outcomes import fit_outcome
-
-    column = outcomes.output
-    if column is None:
-        return None
-    return fit_outcome(data, column, semconv.PREDICTION_FEATURE, sensitive=column in overrides.sensitive)
-
-
-def _fit_label(data: NamedColumns, outcomes: Outcomes, overrides: Overrides, skipped: dict[str, str]) -> Feature | None:
-    """Returns the label binned; a label that has no bins is one of the skipped columns."""
-    from otel_ml.quality._column_values import RefusedError
-    from otel_ml.quality._outcomes import fit_outcome
-
-    column = outcomes.label
-    if column is None:
-        return None
-    try:
-        return fit_outcome(data, column, semconv.LABEL_FEATURE, sensitive=column in overrides.sensitive)
-    except RefusedError as reason:
-        skipped[column] = str(reason)
-        return None
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
