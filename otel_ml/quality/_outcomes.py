@@ -108,6 +108,11 @@ def fit_performance(data: NamedColumns, outcomes: Outcomes, task: str | None) ->
             prediction=None if outcomes.prediction is None else data.columns[outcomes.prediction],
             probabilities=[data.columns[name] for name in outcomes.probabilities.values()],
         )
-        return Performance(*counts.result())
+        return performance_of(counts)
     except CountsError as wrong:
         raise ProfileError(str(wrong)) from None
+
+
+def performance_of(counts: PerformanceCounts) -> Performance:
+    """Returns what a profile keeps of the counts; raises a CountsError if label and output do not fit together."""
+    return Performance(*counts.result())
