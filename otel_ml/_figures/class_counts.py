@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml._equality import find_equal, find_pair, find_spelling, has_two_spellings, is_positive, respell
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.outcome_columns import CountsError, read_classes
-from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures
+from otel_ml._figures.score_counts import add_binary, add_multiclass, are_probabilities, score_figures
 from otel_ml._figures.single import SUM_TOLERANCE
 from otel_ml._values import few_names
 
@@ -118,7 +118,7 @@ def _count_outcomes(
 def _count_scores(tally: Tally, scores: Array, names: list[str], actual: Array, positive: str | None) -> None:
     import numpy as np
 
-    inside = (scores >= 0) & (scores <= 1)
+    inside = are_probabilities(scores)
     tally.count(len(scores) - int(np.count_nonzero(inside)), "outside")
     if positive is None:
         sides = [is_positive(name, None) for name in names]
@@ -133,7 +133,7 @@ def _count_probabilities(
 ) -> None:
     import numpy as np
 
-    tally.count(int(np.count_nonzero(((probabilities < 0) | (probabilities > 1)).any(axis=1))), "outside")
+    tally.count(int(np.count_nonzero(~are_probabilities(probabilities).all(axis=1))), "outside")
     found = [find_equal(name, classes) for name in names]
     places = np.array([-1 if name is None else classes.index(name) for name in found], np.int64)[actual]
     known = (places >= 0) & (abs(probabilities.sum(axis=1) - 1.0) <= SUM_TOLERANCE)

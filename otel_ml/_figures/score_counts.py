@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml._figures.bins import SCORE_BINS
 from otel_ml._figures.from_counts import binned_auc, binned_average_precision, binned_calibration_error, mean
+from otel_ml._figures.single import ROUNDING
 from otel_ml._figures.tally import exact_sums
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 BINNED_CLASSES: Final = 20
 """Classes of one model whose probabilities are counted in bins."""
+
+
+def are_probabilities(scores: Array) -> Array:
+    """Returns which scores are in 0..1, or beyond it by rounding only."""
+    found: Array = (scores >= -ROUNDING) & (scores <= 1.0 + ROUNDING)
+    return found
 
 
 def add_binary(tally: Tally, scores: Array, is_positive: Array) -> None:

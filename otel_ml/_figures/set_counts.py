@@ -10,7 +10,7 @@ from otel_ml._figures import single
 from otel_ml._figures.class_counts import THRESHOLD
 from otel_ml._figures.from_counts import macro_figures
 from otel_ml._figures.outcome_columns import CountsError, listed, read_entries
-from otel_ml._figures.score_counts import add_multilabel, score_figures
+from otel_ml._figures.score_counts import add_multilabel, are_probabilities, score_figures
 from otel_ml._label_values import gains_text, read_gains
 from otel_ml._missing import is_missing
 
@@ -29,7 +29,7 @@ def add_sets(tally: Tally, label: Any, prediction: Any, probabilities: Array | N
     known = np.array([found is not None for found in truth], bool)
     if probabilities is not None:
         known &= ~np.isnan(probabilities).any(axis=1)
-        tally.count(int(np.count_nonzero(((probabilities < 0) | (probabilities > 1)).any(axis=1))), "outside")
+        tally.count(int(np.count_nonzero(~are_probabilities(probabilities).all(axis=1))), "outside")
     if prediction is not None:
         sets = [_read_set(value, classes) for value in listed(prediction)]
         known &= np.array([found is not None for found in sets], bool)

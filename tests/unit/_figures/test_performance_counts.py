@@ -258,6 +258,12 @@ def test_every_kind_of_column_counts_alike(kind: str) -> None:
     assert result.figures["recall"] == 0.5
 
 
+def test_probabilities_beyond_one_by_rounding_are_counted() -> None:
+    """As live: the most certain ones of some libraries are a little above 1."""
+    found = figures({"label": [0, 1, 1], "score": [-1e-6, 0.7, 1.00000978]})
+    assert (found["accuracy"], found["auc"]) == (1.0, 1.0)
+
+
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "swapped": ({"label": [0.2, 0.9], "score": [0, 1]}, {}, "swapped"),
     "swapped texts": ({"label": [0.2, 0.9], "score": ["a", "b"]}, {}, "swapped"),
