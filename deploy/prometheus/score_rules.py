@@ -5,7 +5,6 @@ from __future__ import annotations
 from rule_parts import CLASS, MODEL, Rule
 
 PARTS = ("positives", "negatives", "positives_above", "negatives_above")
-SIDE = f"{CLASS}, ml_eval_is_actual"
 BIN = f"{CLASS}, tens, ones"
 """A score bin by the digits of its number."""
 CALIBRATION_BIN = f"{CLASS}, calibration_bin"
@@ -31,38 +30,34 @@ def above(counted: str) -> str:
     higher second digit, and those with a higher first digit.
     """
     ones = [
-        f'label_replace(sum by ({SIDE}, tens) ({counted}{{ones=~"[{digit + 1}-9]"}}), "ones", "{digit}", "", "")'
+        f'label_replace(sum by ({CLASS}, tens) ({counted}{{ones=~"[{digit + 1}-9]"}}), "ones", "{digit}", "", "")'
         for digit in range(9)
     ]
     tens = [
-        f'label_replace(sum by ({SIDE}) ({counted}{{tens=~"[{digit + 1}-4]"}}), "tens", "{digit}", "", "")'
+        f'label_replace(sum by ({CLASS}) ({counted}{{tens=~"[{digit + 1}-4]"}}), "tens", "{digit}", "", "")'
         for digit in range(4)
     ]
     same_tens = "\n  or ".join([*ones, f"0 * {counted}"])
-    higher_tens = "\n  or ".join([*tens, f"0 * sum by ({SIDE}, tens) ({counted})"])
-    return f"({same_tens})\n+ on ({SIDE}, tens) group_left ()\n({higher_tens})"
+    higher_tens = "\n  or ".join([*tens, f"0 * sum by ({CLASS}, tens) ({counted})"])
+    return f"({same_tens})\n+ on ({CLASS}, tens) group_left ()\n({higher_tens})"
 
 
 def counts(window: str) -> list[Rule]:
     """Labelled rows by score bin: of the class, of all others, and of either in higher bins."""
-    counted, higher = f"bin:ml_eval_score_bin:increase{window}", f"bin:ml_eval_score_bin_above:increase{window}"
-    split = [
-        Rule(f"{level}:ml_eval_{name}:increase{window}", f"sum by ({by}) ({series}{{ml_eval_is_actual={is_actual}}})")
-        for level, by, series, suffix in (
-            ("bin", BIN, counted, ""),
-            ("bin", BIN, higher, "_above"),
-            ("class", CLASS, counted, ""),
-        )
-        for name, is_actual in ((f"positives{suffix}", '"true"'), (f"negatives{suffix}", '"false"'))
-    ]
-    return [
-        Rule(
-            counted,
-            f"sum by ({SIDE}, tens, ones) ({digits(f'increase(ml_eval_score_bin_total[{window}])')})",
-        ),
-        Rule(higher, above(counted), "Higher second digit, then higher first digit."),
-        *split,
-    ]
+    rules = []
+    for name, is_actual in (("positives", "true"), ("negatives", "false")):
+        source = f'increase(ml_eval_score_bin_total{{ml_eval_is_actual="{is_actual}"}}[{window}])'
+        counted = f"bin:ml_eval_{name}:increase{window}"
+        rules += [
+            Rule(counted, f"sum by ({BIN}) ({digits(source)})"),
+            Rule(
+                f"bin:ml_eval_{name}_above:increase{window}",
+                above(counted),
+                "Those with the same first digit, then those with a higher one.",
+            ),
+            Rule(f"class:ml_eval_{name}:increase{window}", f"sum by ({CLASS}) ({counted})"),
+        ]
+    return rules
 
 
 def auc(window: str) -> list[Rule]:
