@@ -10,6 +10,9 @@ UV := $(VENV)/bin/uv
 INSTALL := $(UV) pip install --quiet --python $(PYTHON) --prerelease if-necessary-or-explicit --constraints constraints.txt
 EXAMPLE := examples/fastapi_service
 export UV_NO_PROGRESS := 1
+# many tests start processes: each would compile what it imports
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 export OTEL_ML_PYTHON := $(PYTHON)
 
 .PHONY: help

@@ -1,0 +1,212 @@
+"""Predictions and late labels of every task through SDK, Collector and Prometheus, with 1, 3 and 16 replicas.
+
+The figures that the recording rules compute are those of scikit-learn, exactly or within the bound that is stated for
+binned scores and errors. They do not depend on the number of replicas.
+
+Source: TheRacetrack/racetrack#187 (a figure that differs with the replica that answers).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from labelled_data import ROWS, binary, multiclass, multilabel, ranking, regression
+from pipeline_servers import ROOT, collector_environment, eventually, prometheus, promql, running_collector
+from sklearn import metrics
+
+from otel_ml import semconv
+
+RULES = ROOT / "deploy" / "prometheus"
+REPLICAS = (1, 3, 16)
+EXACT = 1e-9
+ERROR_BIN = 10**0.1
+"""Ratio of the bounds of a bin of errors: a quantile is known up to this factor."""
+
+
+@pytest.fixture(scope="module")
+def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus with the figures of all tasks, from three deployments of different size.
+
+    `increase` extrapolates by the number of samples, which differs by one between replicas that live for seconds. Here
+    it is replaced by the last value, which is the same since all counts start at 0; promtool tests the rules as shipped.
+    """
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "rules").mkdir()
+    content = yaml.safe_load((RULES / "rules" / "performance_1h.yaml").read_text())
+    for group in content["groups"]:
+        group["interval"] = "1s"
+        for rule in group["rules"]:
+            rule["expr"] = re.sub(r"increase(\([^()]*\[1h\]\))", r"last_over_time\1", rule["expr"])
+    (folder / "rules" / "performance_1h.yaml").write_text(yaml.safe_dump(content))
+    config = folder / "prometheus.yml"
+    config.write_text((RULES / "prometheus.yml").read_text())
+    with prometheus(folder, config) as server:
+        environment = collector_environment("http://127.0.0.1:9", folder)
+        environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"
+        with running_collector(otelcol, environment, folder) as collector:
+            for replicas in REPLICAS:
+                deploy(replicas, f"{collector.address}/v1/metrics", folder)
+            expected = len(REPLICAS) * 5
+            whole = f"min_over_time(model:ml_eval_predictions:increase1h[4s]) == {ROWS}"  # each rule saw all of it
+            eventually(lambda: promql(server, f"count({whole}) == {expected}"))
+            yield server
+
+
+def deploy(replicas: int, endpoint: str, folder: Path) -> None:
+    """Predicts and labels with so many processes."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+        "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_ML_INSTANCE_DIR": str(folder / f"slots-{replicas}"),
+    }
+    script = Path(__file__).parent / "labelled_data.py"
+    store = f"sqlite:///{folder}/{replicas}.db"
+    subprocess.run([sys.executable, str(script), str(replicas), store], env=environment, check=True, timeout=120)
+
+
+def figures(address: str, replicas: int, task: str, rule: str = "model:ml_eval_figure:1h") -> dict[str, float]:
+    found = promql(address, f'{rule}{{job="replicas-{replicas}", ml_model_name="{task}"}}')
+    return {each["metric"]["ml_eval_figure"]: float(each["value"][1]) for each in found}
+
+
+def calibration_error(actual: Any, score: Any) -> float:
+    """Returns the expected calibration error in ten uniform bins."""
+    bins = np.minimum((score * 10).astype(int), 9)
+    return sum(abs(actual[bins == each].sum() - score[bins == each].sum()) for each in range(10)) / len(score)
+
+
+def rounded(score: Any) -> Any:
+    """Rounds scores to their bin; what is ranked by them is counted exactly."""
+    return np.minimum(np.floor(score * 50), 49)
+
+
+def mean_over_classes(figure: Any, actual: Any, score: Any) -> float:
+    return float(np.mean([figure(actual[:, each], score[:, each]) for each in range(actual.shape[1])]))
+
+
+def of_binary() -> dict[str, float]:
+    y, p, z = (binary().arrays[name] for name in "ypz")
+    return {
+        "accuracy": metrics.accuracy_score(y, z),
+        "precision": metrics.precision_score(y, z),
+        "recall": metrics.recall_score(y, z),
+        "f1": metrics.f1_score(y, z),
+        "auc": metrics.roc_auc_score(y, rounded(p)),
+        "average_precision": metrics.average_precision_score(y, rounded(p)),
+        "brier_score": metrics.brier_score_loss(y, p),
+        "log_loss": metrics.log_loss(y, p),
+        "ece": calibration_error(y, p),
+    }
+
+
+def of_multiclass() -> dict[str, float]:
+    y, p, z = (multiclass().arrays[name] for name in "ypz")
+    one_hot = np.eye(3, dtype=int)[y]
+    return {
+        "accuracy": metrics.accuracy_score(y, z),
+        "precision": metrics.precision_score(y, z, average="macro"),
+        "recall": metrics.recall_score(y, z, average="macro"),
+        "f1": metrics.f1_score(y, z, average="macro"),
+        "auc": metrics.roc_auc_score(one_hot, rounded(p), average="macro"),
+        "average_precision": metrics.average_precision_score(one_hot, rounded(p), average="macro"),
+        "brier_score": float(((p - one_hot) ** 2).sum(axis=1).mean()),
+        "log_loss": metrics.log_loss(y, p),
+        "ece": mean_over_classes(calibration_error, one_hot, p),
+    }
+
+
+def of_multilabel() -> dict[str, float]:
+    y, p, z = (multilabel().arrays[name] for name in "ypz")
+    return {
+        "exact_match": metrics.accuracy_score(y, z),
+        "hamming_loss": metrics.hamming_loss(y, z),
+        "precision": metrics.precision_score(y, z, average="macro"),
+        "recall": metrics.recall_score(y, z, average="macro"),
+        "f1": metrics.f1_score(y, z, average="macro"),
+        "auc": metrics.roc_auc_score(y, rounded(p), average="macro"),
+        "average_precision": metrics.average_precision_score(y, rounded(p), average="macro"),
+        "brier_score": mean_over_classes(metrics.brier_score_loss, y, p),
+        "log_loss": mean_over_classes(metrics.log_loss, y, p),
+        "ece": mean_over_classes(calibration_error, y, p),
+    }
+
+
+def of_regression() -> dict[str, float]:
+    y, z = (regression().arrays[name] for name in "yz")
+    return {
+        "mae": metrics.mean_absolute_error(y, z),
+        "rmse": metrics.root_mean_squared_error(y, z),
+        "bias": float(np.mean(z - y)),
+    }
+
+
+def of_ranking() -> dict[str, float]:
+    y, p = (ranking().arrays[name] for name in "yp")
+    top = np.argsort(-p, axis=1)[:, :10]
+    hits = np.take_along_axis(y, top, axis=1) > 0
+    reciprocal = np.where(hits.any(axis=1), 1 / (hits.argmax(axis=1) + 1), 0.0)
+    return {
+        "ndcg": metrics.ndcg_score(y, p, k=10),
+        "reciprocal_rank": float(reciprocal.mean()),
+        "hit_rate": float(hits.any(axis=1).mean()),
+    }
+
+
+EXPECTED = {
+    "binary": of_binary,
+    "multiclass": of_multiclass,
+    "multilabel": of_multilabel,
+    "regression": of_regression,
+    "ranking": of_ranking,
+}
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize("task", EXPECTED)
+def test_the_figures_of_a_task_are_those_of_scikit_learn(address: str, task: str, replicas: int) -> None:
+    """Every figure of every task is exact over any number of replicas; ranks and calibration those of binned scores."""
+    found = figures(address, replicas, task)
+    quantiles = {name: found.pop(name) for name in ("error_p50", "error_p90", "error_p99") if name in found}
+    assert found == pytest.approx(EXPECTED[task](), rel=EXACT)
+    assert len(quantiles) == (3 if task == "regression" else 0)
+    assert set(figures(address, replicas, task, "model:ml_eval_figure_labels:1h").values()) == {ROWS}
+    low, high = (figures(address, replicas, task, f"model:ml_eval_figure_{side}:1h") for side in ("low", "high"))
+    assert set(found) - set(low) <= {"average_precision", "ece"}
+    assert all(low[name] <= value <= high[name] for name, value in found.items() if name in low)
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+def test_binned_figures_are_within_their_bound(address: str, replicas: int) -> None:
+    """AUC, average precision and error quantiles are as far from the exact ones as their bound says, or less."""
+    y, p = (binary().arrays[name] for name in "yp")
+    chosen = f'{{job="replicas-{replicas}", ml_model_name="binary"}}'
+
+    def value(rule: str) -> float:
+        return float(promql(address, f"{rule}:1h{chosen}")[0]["value"][1])
+
+    assert abs(value("class:ml_eval_auc") - metrics.roc_auc_score(y, p)) <= value("class:ml_eval_auc_bound") < 0.02
+    exact = metrics.average_precision_score(y, p)
+    assert value("class:ml_eval_average_precision_least") <= exact <= value("class:ml_eval_average_precision_most")
+    y, z = (regression().arrays[name] for name in "yz")
+    found = figures(address, replicas, "regression")
+    for percent in (50, 90, 99):
+        exact = float(np.quantile(abs(z - y), percent / 100, method="inverted_cdf"))
+        assert exact / ERROR_BIN <= found[f"error_p{percent}"] <= exact * ERROR_BIN
+
+
+def test_all_counts_start_at_zero(address: str) -> None:
+    """The first sample of every series is 0, so that Prometheus sees the first increase."""
+    counters = [each for each in semconv.metrics() if each.name.startswith("ml.eval.") and each.instrument == "counter"]
+    names = [semconv.prometheus_name(each) for each in counters if each is not semconv.EVAL_LABELS]
+    assert {name: promql(address, f"min_over_time({name}[1h]) > 0") for name in names} == dict.fromkeys(names, [])
