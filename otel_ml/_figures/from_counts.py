@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from otel_ml._figures.bins import CALIBRATION_BINS, ERROR_BOUNDS, calibration_bin
+from otel_ml._figures.calibration import CalibrationBin, calibration_error
+from otel_ml._figures.confusion import SLOPES, ClassCounts, count_classes
 
 QUANTILES: Final[Mapping[str, float]] = {"error_p50": 0.5, "error_p90": 0.9, "error_p99": 0.99}
 """The quantiles of the absolute error, by figure."""
@@ -37,16 +39,18 @@ def binned_average_precision(positives: Sequence[float], negatives: Sequence[flo
 
 
 def binned_calibration_error(
-    positives: Sequence[float], negatives: Sequence[float], score_sums: Sequence[float]
+    positives: Sequence[int], negatives: Sequence[int], score_sums: Sequence[float]
 ) -> float | None:
-    """Returns the expected calibration error in ten bins: the mean of ``|observed - predicted|`` over all rows."""
-    total = sum(positives) + sum(negatives)
-    if not total:
-        return None
-    gaps = [0.0] * CALIBRATION_BINS
-    for position, (positive, score_sum) in enumerate(zip(positives, score_sums, strict=True)):
-        gaps[calibration_bin(position)] += positive - score_sum
-    return sum(map(abs, gaps)) / total
+    """Returns the expected calibration error of scores in bins; each bin of the error is made of five of them."""
+    sizes, hits, sums = ([0.0] * CALIBRATION_BINS for _ in range(3))
+    for position, (positive, negative, score_sum) in enumerate(zip(positives, negatives, score_sums, strict=True)):
+        place = calibration_bin(position)
+        sizes[place] += positive + negative
+        hits[place] += positive
+        sums[place] += score_sum
+    return calibration_error(
+        [CalibrationBin(int(size), total, int(hit)) for size, total, hit in zip(sizes, sums, hits, strict=True)]
+    )
 
 
 def binned_error_quantile(counts: Sequence[float], quantile: float) -> float | None:
@@ -78,33 +82,21 @@ def confusion_figures(outcomes: Mapping[tuple[str, str], int], positive: str | N
     """
     total = sum(outcomes.values())
     correct = sum(times for (predicted, actual), times in outcomes.items() if predicted == actual)
-    counts: dict[str, tuple[int, int, int]] = {}
-    for name in sorted({name for pair in outcomes for name in pair}):
-        hits = outcomes.get((name, name), 0)
-        predicted = sum(times for (left, _), times in outcomes.items() if left == name)
-        actual = sum(times for (_, right), times in outcomes.items() if right == name)
-        counts[name] = (hits, predicted - hits, actual - hits)
-    accuracy = correct / total if total else None
-    figures = macro_figures(counts) if positive is None else _class_figures(*counts.get(positive, (0, 0, 0)))
-    return {"accuracy": accuracy, **figures}
+    names = {name for pair in outcomes for name in pair}
+    sets = {(frozenset({left}), frozenset({right})): times for (left, right), times in outcomes.items()}
+    counts = count_classes(sets, names)
+    if positive is None:
+        figures = macro_figures(counts)
+    else:
+        of_positive = counts.get(positive, ClassCounts(0, 0, 0))
+        figures = {name: getattr(of_positive, name)().value for name in SLOPES}
+    return {"accuracy": correct / total if total else None, **figures}
 
 
-def macro_figures(counts: Mapping[str, tuple[int, int, int]]) -> dict[str, float | None]:
-    """Returns the mean precision, recall and F1 of the classes that occur; one that is not defined counts as 0.
-
-    Args:
-        counts: By class how often it was predicted rightly, predicted wrongly, and missed.
-    """
-    found = [_class_figures(*of_class) for of_class in counts.values() if any(of_class)]
-    return {name: mean(figures[name] or 0.0 for figures in found) for name in ("precision", "recall", "f1")}
-
-
-def _class_figures(tp: int, fp: int, fn: int) -> dict[str, float | None]:
-    return {
-        "precision": tp / (tp + fp) if tp + fp else None,
-        "recall": tp / (tp + fn) if tp + fn else None,
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None,
-    }
+def macro_figures(counts: Mapping[str, ClassCounts]) -> dict[str, float | None]:
+    """Returns the mean precision, recall and F1 of the classes that occur; one that is not defined counts as 0."""
+    found = [of_class for of_class in counts.values() if any(of_class)]
+    return {name: mean(getattr(of_class, name)().value or 0.0 for of_class in found) for name in SLOPES}
 
 
 def mean(values: Iterable[float | None]) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml._equality import find_equal
 from otel_ml._figures import single
 from otel_ml._figures.class_counts import THRESHOLD
+from otel_ml._figures.confusion import ClassCounts
 from otel_ml._figures.from_counts import macro_figures
 from otel_ml._figures.outcome_columns import CountsError, listed, read_entries
 from otel_ml._figures.score_counts import add_multilabel, are_probabilities, score_figures
@@ -68,8 +69,8 @@ def set_figures(tally: Tally, classes: Sequence[str]) -> dict[str, float | None]
     if tally.counts["outside",]:
         raise CountsError("some scores are outside 0..1: give probabilities, as of predict_proba")
     seen = sorted({*classes, *(key[1] for key in tally.counts if key[0] in {"tp", "fp", "fn"})})
-    counts = {name: (tally.counts["tp", name], tally.counts["fp", name], tally.counts["fn", name]) for name in seen}
-    wrong = sum(fp + fn for _, fp, fn in counts.values())
+    counts = {name: ClassCounts(*(tally.counts[kind, name] for kind in ("tp", "fp", "fn"))) for name in seen}
+    wrong = sum(of_class.fp + of_class.fn for of_class in counts.values())
     return {
         **macro_figures(counts),
         "exact_match": tally.counts["exact",] / rows if rows else None,

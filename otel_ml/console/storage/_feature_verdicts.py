@@ -27,7 +27,12 @@ _GAUGES: Final = (
     semconv.FEATURE_REFERENCE_SIZE.name,
     semconv.FEATURE_EXPECTED_SHARE.name,
 )
-_COUNTERS: Final = (semconv.FEATURE_VALUES.name, semconv.FEATURE_MISSING.name, semconv.DATA_VIOLATIONS.name)
+_COUNTERS: Final = (
+    semconv.FEATURE_VALUES.name,
+    semconv.FEATURE_MISSING.name,
+    semconv.DATA_VIOLATIONS.name,
+    semconv.EVAL_LABEL_BIN.name,
+)
 _IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
 _FINDING_OF_RULE: Final = {rule: finding for finding, rules in RULES_OF_FINDING.items() for rule in rules}
 
@@ -84,7 +89,7 @@ def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _M
         figures.shares[key][bin_] = value
     elif name == semconv.FEATURE_EXPECTED_SHARE.name:
         figures.expected[key][finding] = value
-    elif name == semconv.FEATURE_VALUES.name:
+    elif name in {semconv.FEATURE_VALUES.name, semconv.EVAL_LABEL_BIN.name}:
         _sum(figures.bins[key], bin_, value)
         if bin_ == semconv.UNSEEN:
             _sum(figures.found[column], semconv.UNSEEN_CATEGORIES, value)
@@ -162,9 +167,13 @@ def _latest(
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], float]]:
-    plain = [(row["name"], parse(row["attributes"]), row["value"]) for row in rows]
-    return [
-        (name, attributes, value)
-        for name, attributes, value in plain
-        if isinstance(attributes, dict) and semconv.FEATURE_NAME in attributes and value is not None
-    ]
+    plain = []
+    for row in rows:
+        attributes = parse(row["attributes"])
+        if not isinstance(attributes, dict) or row["value"] is None:
+            continue
+        if row["name"] == semconv.EVAL_LABEL_BIN.name:
+            attributes = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE, **attributes}
+        if semconv.FEATURE_NAME in attributes:
+            plain.append((row["name"], attributes, row["value"]))
+    return plain

@@ -80,6 +80,27 @@ def test_the_console_judges_as_the_command_does(console, profile, name):
     assert len(rows) == 3
 
 
+def test_labels_are_judged_beside_the_features(console):
+    """The label has no values among those of the features: it is counted where labels are joined."""
+    frame = draw(3).assign(approved=lambda rows: np.where(rows["income"] > 0, "yes", "no"))
+    fitted = ReferenceProfile.fit(frame, label="approved")
+    series = exported(fitted, frame, model="labelled")
+    identity = series[semconv.DATA_INVALID_PREDICTIONS.name][0]["attributes"]
+    labels = [
+        counter(
+            value,
+            name=semconv.EVAL_LABEL_BIN.name,
+            at=NOW,
+            start=NOW - HOUR,
+            attributes={**identity, semconv.PROFILE_ID: fitted.id, semconv.FEATURE_BIN: name},
+        )
+        for name, value in (("yes", 100), ("no", 900), (semconv.OTHER, 0), (semconv.UNSEEN, 0))
+    ]
+    console.feed(metrics(*messages(series), *labels))
+    row = feature_answers(console, "labelled")[semconv.LABEL_FEATURE]
+    assert (row["values"], row["verdict"], set(row["shares"])) == (1000, "drifted", {"invalid", "unseen"})
+
+
 def test_only_the_last_day_counts(console, profile):
     """Replicas and restarts add up; what a counter had gained before the last day does not count."""
     found = exported(profile, draw(2, 500))
