@@ -168,7 +168,8 @@ class GroundTruth:
         Args:
             prediction_id: The id of the predictions, which may not be stored yet. Row *i* of a batch is
                 ``<id>.<i>``; the row of a batch of one also takes labels under the bare id.
-            label: The true class or number.
+            label: The true class or number; of a multilabel model a list or set of classes, or a list of 0 and 1 for
+                the declared ones; of a ranking the relevant items, or a mapping of their gains.
             at: When the label became known, as seconds since the epoch, a datetime, a date or an ISO 8601 text; now by
                 default. Without a zone it is local time.
             model: The model's name; needed if several models use the id.
