@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from otel_ml.integrations.fastapi import instrument_fastapi
     from otel_ml.integrations.logging import instrument_logging
     from otel_ml.prediction import Model, Prediction, current_prediction, track_prediction
-    from otel_ml.quality import ReferenceProfile, Schema
+    from otel_ml.quality import DriftScan, ProfileScan, ReferenceProfile, Schema
     from otel_ml.resource_sampler import ResourceSampler
 
 _ROOMS = {
     "Config": "otel_ml.config",
     "ConfigError": "otel_ml.config",
+    "DriftScan": "otel_ml.quality",
     "GroundTruth": "otel_ml.ground_truth",
     "Ledger": "otel_ml._export.ledger",
     "Model": "otel_ml.prediction",
     "Prediction": "otel_ml.prediction",
+    "ProfileScan": "otel_ml.quality",
     "ReferenceProfile": "otel_ml.quality",
     "ResourceSampler": "otel_ml.resource_sampler",
     "Schema": "otel_ml.quality",
@@ -40,10 +42,12 @@ _EXTRAS = {"instrument_fastapi": "fastapi"}
 __all__ = [
     "Config",
     "ConfigError",
+    "DriftScan",
     "GroundTruth",
     "Ledger",
     "Model",
     "Prediction",
+    "ProfileScan",
     "ReferenceProfile",
     "ResourceSampler",
     "Schema",

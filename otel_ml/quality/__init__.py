@@ -7,13 +7,14 @@ from otel_ml._figures.performance_counts import TASKS
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._data_sets import scan_files
-from otel_ml.quality._drift import DriftScan
+from otel_ml.quality._drift_scan import DriftScan
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._performance import Performance
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._profile_content import ProfileContent
+from otel_ml.quality._profile_scan import ProfileScan
 from otel_ml.quality._schema import Column, Schema
 from otel_ml.quality.comparison import BinShare, Comparison, FeatureDrift, Period
 from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingData, read_training
@@ -38,6 +39,7 @@ __all__ = [
     "Period",
     "ProfileContent",
     "ProfileError",
+    "ProfileScan",
     "ReferenceProfile",
     "Schema",
     "TrainingData",

@@ -15,8 +15,10 @@ from otel_ml.quality._feature import EXACT_SINGLE, RARE, SCORE_BINS, SINGLE_PREC
 if TYPE_CHECKING:
     import numpy as np
 
+    from otel_ml.quality.summaries import WeightedNumbers
+
     Floats = np.ndarray[Any, np.dtype[np.float64]]
-    Numbers = np.ndarray[Any, np.dtype[Any]]
+    Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 _ROUNDING: Final = 1e-12
 """Arithmetic changes a number by less than this part of it: ``3 * 0.1`` is not 0.3."""
@@ -43,12 +45,12 @@ class NumericBins(NamedTuple):
     labels: tuple[str, ...]
 
 
-def distinct_values(numbers: Numbers) -> tuple[Numbers, Numbers]:
+def distinct_values(numbers: WeightedNumbers) -> tuple[Floats, Counts]:
     """Returns the distinct values in order and their counts; fractions that differ by rounding only are one value."""
     import numpy as np
 
-    values, counts = np.unique(numbers, return_counts=True)
-    if values.dtype.kind != "f" or bool((values == values.round()).all()):
+    values, counts = numbers.values, numbers.counts
+    if not len(values) or numbers.is_whole or bool((values == values.round()).all()):
         return values, counts
     starts = np.flatnonzero(np.concatenate(([True], values[1:] - values[:-1] > _ROUNDING * abs(values[1:]))))
     return values[starts], np.add.reduceat(counts, starts)
@@ -57,17 +59,15 @@ def distinct_values(numbers: Numbers) -> tuple[Numbers, Numbers]:
 class _Column:
     """The distinct values of a column, how often each occurs, and which of them are heavy."""
 
-    def __init__(self, numbers: Floats, bins: int) -> None:
+    def __init__(self, numbers: WeightedNumbers, bins: int) -> None:
         import numpy as np
 
-        self.sorted = np.sort(numbers)
-        self.values, self.counts = distinct_values(self.sorted)
+        self.numbers = numbers
+        self.values, self.counts = distinct_values(numbers)
         self.starts = np.concatenate(([0], np.cumsum(self.counts)))
         is_heavy = (self.counts * bins >= len(numbers)) & (self.counts >= RARE)
         self.heavy: list[int] = np.flatnonzero(is_heavy).tolist()
-        self.is_whole = bool((self.values == self.values.round()).all()) and bool(
-            (abs(self.values) < EXACT_SINGLE).all()
-        )
+        self.is_whole = numbers.is_whole and bool((abs(self.values) < EXACT_SINGLE).all())
 
     def segments(self) -> Iterable[tuple[int, int]]:
         """Yields first and last position of the distinct values between two heavy ones."""
@@ -82,15 +82,18 @@ class _Column:
         """
         import numpy as np
 
-        part = self.sorted[self.starts[first] : self.starts[last]]
-        rest = len(self.sorted) - int(self.counts[self.heavy].sum())
-        count = min(round((bins - len(self.heavy)) * len(part) / rest), len(part) * 5 * bins // len(self.sorted))
-        found = np.unique(np.quantile(part, [step / count for step in range(1, count)])) if count > 1 else part[:0]
-        inner: list[float] = found[found > part[0]].tolist()
+        start, end = int(self.starts[first]), int(self.starts[last])
+        size, total = end - start, len(self.numbers)
+        rest = total - int(self.counts[self.heavy].sum())
+        count = min(round((bins - len(self.heavy)) * size / rest), size * 5 * bins // total)
+        if count < 2:
+            return []
+        found = np.unique(self.numbers.quantiles(start, end, [step / count for step in range(1, count)]))
+        inner: list[float] = found[found > float(self.numbers.quantiles(start, end, [0])[0])].tolist()
         return inner
 
 
-def quantile_bins(numbers: Floats, bins: int) -> NumericBins:
+def quantile_bins(numbers: WeightedNumbers, bins: int) -> NumericBins:
     """Returns bins that each hold about as many values, and one for each heavy value."""
     column = _Column(numbers, bins)
     cuts = [cut for position in column.heavy for cut in _cuts_around(column.values, position)]
@@ -100,7 +103,7 @@ def quantile_bins(numbers: Floats, bins: int) -> NumericBins:
     return _label_bins(cuts)
 
 
-def bins_by_value(numbers: Floats, bins: int) -> NumericBins:
+def bins_by_value(numbers: WeightedNumbers, bins: int) -> NumericBins:
     """Returns one bin for each distinct value, with edges halfway between them."""
     column = _Column(numbers, bins)
     cuts = [cut for position in column.heavy for cut in _cuts_around(column.values, position)]
@@ -125,7 +128,7 @@ def score_bins() -> NumericBins:
     return _label_bins((Cut(bound * (1 - SINGLE_PRECISION), bound) for bound in bounds), ("[0", "1]"))
 
 
-def coarse_edges(numbers: Floats, bins: int) -> tuple[float, ...]:
+def coarse_edges(numbers: WeightedNumbers, bins: int) -> tuple[float, ...]:
     """Returns the edges of a sensitive column: two significant digits, more only where two bins would become one.
 
     A heavy value has a bin of its own, but its edges lie halfway to its neighbours.
@@ -156,8 +159,9 @@ def _below_frequent(column: _Column, edge: float) -> float:
     if column.is_whole:
         return edge
     room = abs(edge) * SINGLE_PRECISION
-    first, last = column.sorted.searchsorted(edge - room), column.sorted.searchsorted(edge + room, side="right")
-    return edge - room if last - first >= _FREQUENT * len(column.sorted) else edge
+    numbers = column.numbers
+    beside = numbers.count_below(edge + room, inclusive=True) - numbers.count_below(edge - room)
+    return edge - room if beside >= _FREQUENT * len(numbers) else edge
 
 
 def _cuts_around(values: Floats, position: int) -> tuple[Cut, Cut]:

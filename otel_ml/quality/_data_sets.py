@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_ml._figures.outcome_columns import label_values
 from otel_ml.quality._cells import ABSENT
-from otel_ml.quality._drift import DriftScan
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import NamedColumns
 from otel_ml.quality._profile_content import ProfileContent
@@ -15,34 +15,29 @@ from otel_ml.quality.comparison import By, holds_moments
 from otel_ml.quality.files import DataFileError, DataFiles
 
 
-def scan_frame(  # noqa: PLR0913
-    profile: ProfileContent,
-    frame: Any,
-    *,
-    score: str | None = None,
-    label: str | None = None,
-    by: By | None = None,
-    time: str | None = None,
-) -> DriftScan:
+def count_frame(
+    counts: DriftCounts, frame: Any, *, score: Any = None, label: Any = None, time: Any = None
+) -> DriftCounts:
     """Counts a data set in memory, of any kind that `ReferenceProfile.fit` takes.
 
     Raises:
         ProfileError: A named column does not exist, the columns differ in length, or it is not clear when a row was.
     """
-    data = NamedColumns(frame, profile.columns)
+    data = NamedColumns(frame, counts.profile.columns)
     columns = data.columns
+    if not columns:
+        return counts
     score, label, time = (None if name is None else data.name(name) for name in (score, label, time))
-    if by is not None and time is None:
+    if counts.by is not None and time is None and data.rows:
         time = _find_time(columns)
-    scan = DriftScan(profile, by=by)
-    scan.add(
+    counts.count(
         columns,
         data.rows,
         output=None if score is None else columns[score],
         label=None if label is None else label_values(columns[label]),
         moments=None if time is None else columns[time],
     )
-    return scan
+    return counts
 
 
 def scan_files(  # noqa: PLR0913
@@ -54,7 +49,7 @@ def scan_files(  # noqa: PLR0913
     by: By | None = None,
     time: str | None = None,
     progress: Callable[[int], None] | None = None,
-) -> DriftScan:
+) -> DriftCounts:
     """Counts files batch by batch in constant memory.
 
     Args:
@@ -76,14 +71,14 @@ def scan_files(  # noqa: PLR0913
     if by is not None and time is None:
         names = (*files.names, *files.index)
         time = _find_time(next((batch.columns for batch in files.batches(names)), {}))
-    scan = DriftScan(profile, by=by)
+    scan = DriftCounts(profile, by=by)
     # a feature may be what pandas calls the index of this file
     wanted = [
         *scan.find_columns((*files.names, *files.index)),
         *(name for name in (score, label, time) if name is not None),
     ]
     for batch in files.batches(wanted):
-        scan.add(
+        scan.count(
             batch.columns,
             batch.rows,
             output=None if score is None else batch.columns.get(score, ABSENT),

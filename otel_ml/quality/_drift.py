@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from heapq import nsmallest
 from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml._arrays import distinct
+from otel_ml._digests import digest
 from otel_ml._equality import count_texts
 from otel_ml._kinds import builtin
 from otel_ml._missing import is_missing
 from otel_ml._verdicts import PSI_LIMIT, WindowCounts
-from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Slot
+from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Layout, Slot
 from otel_ml.quality._columns import count_column, to_list
-from otel_ml.quality._feature import Feature
+from otel_ml.quality._feature import Feature, ProfileError
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import (
@@ -30,17 +33,17 @@ from otel_ml.quality.comparison import (
 )
 from otel_ml.quality.files import NumberCells, TextCells
 
-_UNSEEN_KEPT: Final = 2_000
-"""Unseen categories kept by name: beyond twice as many, the rarest are dropped."""
+_UNSEEN_KEPT: Final = 10_000
+"""Unseen categories kept by name, those with the least digests: which ones does not depend on the order of the rows."""
 _KINDS: Final = {str: "text", bytes: "text", bool: "boolean", float: "infinite", int: "number"}
 
 
-class DriftScan:
-    """Counts a data set and compares it with the reference: call `add` for each batch, then `features`.
+class DriftCounts:
+    """Counts of a data set in the bins of the reference. They add up.
 
     Args:
         profile: The reference.
-        by: Also counts the rows of each day, week or hour by themselves, if `add` gets their moments.
+        by: Also counts the rows of each day, week or hour by themselves, if `count` gets their moments.
     """
 
     def __init__(self, profile: ProfileContent, *, by: By | None = None) -> None:
@@ -48,15 +51,15 @@ class DriftScan:
         self.rows = 0
         monitor = FeatureMonitor({}, profile=profile)
         self._names, self._layout = monitor.names, monitor.layout
-        self._by = by
+        self.by = by
         self._given: set[str] = set()
         """Output and label, if they were given."""
         self._cells = Cells(self._layout)
         self._periods: dict[str, tuple[Cells, list[int]]] = {}
         self._unseen: dict[str, Counter[str]] = {}
-        self._invalid_kinds: dict[str, dict[str, None]] = {}
+        self._invalid_kinds: dict[str, set[str]] = {}
 
-    def add(
+    def count(
         self,
         columns: Mapping[str, Sequence[object] | TextCells | NumberCells],
         rows: int,
@@ -65,7 +68,7 @@ class DriftScan:
         label: Sequence[object] | TextCells | NumberCells | None = None,
         moments: object = None,
     ) -> None:
-        """Counts a batch.
+        """Counts a batch of columns that have been read.
 
         Args:
             columns: Values by column.
@@ -85,8 +88,8 @@ class DriftScan:
         for slot, values in typed:
             self._count_whole(slot, values, rows)
         self.rows += rows
-        if self._by is not None:
-            for period, places in split_periods(moments, rows, self._by):
+        if self.by is not None:
+            for period, places in split_periods(moments, rows, self.by):
                 cells, counted = self._periods.setdefault(period, (Cells(self._layout), [0]))
                 counted[0] += len(places)
                 for slot, values in typed:
@@ -109,7 +112,7 @@ class DriftScan:
             for label, (cells, counted) in sorted(self._periods.items())
         ]
         return Comparison(
-            self.profile.id, self.profile.rows, self.rows, tuple(self.features(threshold)), self._by, tuple(periods)
+            self.profile.id, self.profile.rows, self.rows, tuple(self.features(threshold)), self.by, tuple(periods)
         )
 
     def _compare(self, cells: Cells, threshold: float) -> list[FeatureDrift]:
@@ -120,8 +123,8 @@ class DriftScan:
                 slot.feature,
                 self._window(cells, slot, slot.feature),
                 threshold,
-                new=self._unseen.get(slot.name, Counter()) if cells is self._cells else Counter(),
-                invalid_kinds=tuple(self._invalid_kinds.get(slot.name, ())),
+                new=_limited(self._unseen.get(slot.name, Counter())) if cells is self._cells else Counter(),
+                invalid_kinds=tuple(sorted(self._invalid_kinds.get(slot.name, ()))),
             )
             for slot in (*layout.slots, *more)
             if slot.feature is not None
@@ -144,9 +147,84 @@ class DriftScan:
             unseen = self._unseen.setdefault(slot.name, Counter())
             unseen.update(_count_unseen(slot, values))
             if len(unseen) > 2 * _UNSEEN_KEPT:
-                self._unseen[slot.name] = Counter(dict(unseen.most_common(_UNSEEN_KEPT)))
+                self._unseen[slot.name] = _limited(unseen)
         if after[semconv.INVALID] > before[semconv.INVALID]:
-            self._invalid_kinds.setdefault(slot.name, {})[_kind_of_invalid(slot, values)] = None
+            self._invalid_kinds.setdefault(slot.name, set()).update(_kinds_of_invalid(slot, values))
+
+    def merge(self, other: DriftCounts) -> None:
+        """Adds other counts; raises a ProfileError if they are of another reference, or split by another period."""
+        if other.profile.id != self.profile.id:
+            raise ProfileError(
+                f"the scans are of different profiles, {self.profile.id} and {other.profile.id}: counts in other bins "
+                "do not add up"
+            )
+        if other.by != self.by:
+            raise ProfileError(f"the scans are split by different periods, {self.by} and {other.by}")
+        self.rows += other.rows
+        self._given |= other._given
+        self._cells.add(other._cells)
+        for period, (cells, counted) in other._periods.items():
+            mine, rows = self._periods.setdefault(period, (Cells(self._layout), [0]))
+            mine.add(cells)
+            rows[0] += counted[0]
+        for name, unseen in other._unseen.items():
+            self._unseen[name] = _limited(self._unseen.get(name, Counter()) + unseen)
+        for name, kinds in other._invalid_kinds.items():
+            self._invalid_kinds.setdefault(name, set()).update(kinds)
+
+    def content(self) -> dict[str, Any]:
+        """Returns values of JSON, the same for the same rows in any order and partition."""
+        return {
+            "profile": self.profile.id,
+            "by": self.by,
+            "rows": self.rows,
+            "given": sorted(self._given),
+            "counts": _write_cells(self._cells),
+            "periods": {
+                period: {"rows": counted[0], "counts": _write_cells(cells)}
+                for period, (cells, counted) in self._periods.items()
+            },
+            "unseen": {name: _limited(unseen) for name, unseen in self._unseen.items()},
+            "invalid_kinds": {name: sorted(kinds) for name, kinds in self._invalid_kinds.items()},
+        }
+
+    def read_content(self, content: Mapping[str, Any]) -> None:
+        """Takes over what `content` made; raises a ValueError, a TypeError or a KeyError for anything else."""
+        self.rows = int(content["rows"])
+        self._given = set(map(str, content["given"]))
+        self._cells = _read_cells(self._layout, content["counts"])
+        self._periods = {
+            str(period): (_read_cells(self._layout, entry["counts"]), [int(entry["rows"])])
+            for period, entry in content["periods"].items()
+        }
+        self._unseen = {str(name): Counter(unseen) for name, unseen in content["unseen"].items()}
+        self._invalid_kinds = {str(name): set(kinds) for name, kinds in content["invalid_kinds"].items()}
+
+
+def _write_cells(cells: Cells) -> dict[str, Any]:
+    width = len(semconv.RULES)
+    return {
+        "bins": cells.bins,
+        "missing": cells.missing,
+        "violations": {rule: cells.violations[place::width] for place, rule in enumerate(semconv.RULES)},
+    }
+
+
+def _read_cells(layout: Layout, content: Mapping[str, Any]) -> Cells:
+    cells = Cells(layout)
+    by_rule = [content["violations"][rule] for rule in semconv.RULES]
+    found = (content["bins"], content["missing"], [count for column in zip(*by_rule, strict=True) for count in column])
+    for mine, theirs in zip((cells.bins, cells.missing, cells.violations), found, strict=True):
+        if len(mine) != len(theirs):
+            raise ValueError("the counts are of other columns")
+        mine[:] = map(int, theirs)
+    return cells
+
+
+def _limited(unseen: Counter[str]) -> Counter[str]:
+    if len(unseen) <= _UNSEEN_KEPT:
+        return unseen
+    return Counter({text: unseen[text] for text in nsmallest(_UNSEEN_KEPT, unseen, key=digest)})
 
 
 def _typed(slot: Slot, values: Any) -> Any:
@@ -181,10 +259,15 @@ def _count_texts(values: Any) -> Counter[str]:
     return count_texts((value, count) for value, count in pairs if not is_missing(value))
 
 
-def _kind_of_invalid(slot: Slot, values: Any) -> str:
+def _kinds_of_invalid(slot: Slot, values: Any) -> set[str]:
+    """Returns what the invalid values are."""
     if isinstance(values, NumberCells):
-        return "text" if values.invalid is not None and values.invalid.any() else "infinite"
-    for value in to_list(values):
-        if slot.place(value).rule in INVALID_RULES:
-            return _KINDS.get(type(builtin(value)), "other")
-    return "other"
+        kinds = {"text"} if values.invalid is not None and values.invalid.any() else set()
+        return kinds | ({"infinite"} if bool(abs(values.numbers).max(initial=0.0) == math.inf) else set())
+    known = distinct(values)
+    invalid = (
+        value
+        for value in (to_list(values) if known is None else known.values)
+        if slot.place(value).rule in INVALID_RULES
+    )
+    return {_KINDS.get(type(builtin(value)), "other") for value in invalid} or {"other"}

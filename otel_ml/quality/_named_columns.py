@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from otel_ml import semconv
 from otel_ml._feature_names import feature_name, positional_names
@@ -42,16 +42,79 @@ class NamedColumns:
             raise ProfileError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}")
         self.rows = lengths.pop() if lengths else 0
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Name by the text that the user gives, where they differ."""
+        given = {column_text(key): name for key, name in self._names.items()}
+        return {text: name for text, name in given.items() if text != name}
+
+    def find(self, given: Any) -> str:
+        """Returns the name of the column that the user means, which may not be there."""
+        return attempt(self._names.get, given) or column_text(given)
+
     def name(self, given: Any) -> str:
         """Returns the name of the column that the user means; raises a ProfileError if there is none."""
-        name = attempt(self._names.get, given) or (given if isinstance(given, str) else feature_name(given, 0, ()))
+        name = self.find(given)
         if name not in self.columns:
-            raise ProfileError(f"no column {name!r}; there are {', '.join(self.columns) or 'none'}")
+            raise ProfileError(_unknown(name, self.columns))
         return name
 
     def names(self, given: Iterable[Any]) -> frozenset[str]:
         """Returns the names of several columns; a text is the name of one."""
         return frozenset(map(self.name, (given,) if isinstance(given, str) else given))
+
+
+class PartNames:
+    """Names of columns that may be in other parts of the data."""
+
+    def __init__(self, part: NamedColumns) -> None:
+        self.name = part.find
+
+    def names(self, given: Iterable[Any]) -> frozenset[str]:
+        """Returns the names of several columns; a text is the name of one."""
+        return frozenset(map(self.name, (given,) if isinstance(given, str) else given))
+
+
+class GivenNames:
+    """Names of columns without the data.
+
+    Args:
+        aliases: Name by the text that the user gives, where they differ.
+        columns: The columns that there are; None if that is not known yet.
+    """
+
+    def __init__(self, aliases: Mapping[str, str] | None = None, columns: Collection[str] | None = None) -> None:
+        self._aliases = {} if aliases is None else aliases
+        self._columns = columns
+
+    def name(self, given: Any) -> str:
+        """Returns the name of the column that the user means; raises a ProfileError if there is none."""
+        text = column_text(given)
+        name = text if self._columns is not None and text in self._columns else self._aliases.get(text, text)
+        if self._columns is not None and name not in self._columns:
+            raise ProfileError(_unknown(name, self._columns))
+        return name
+
+    def names(self, given: Iterable[Any]) -> frozenset[str]:
+        """Returns the names of several columns; a text is the name of one."""
+        return frozenset(map(self.name, (given,) if isinstance(given, str) else given))
+
+
+class ColumnLookup(Protocol):
+    """Finds the columns that the user names."""
+
+    @property
+    def name(self) -> Callable[[Any], str]: ...
+    def names(self, given: Iterable[Any]) -> frozenset[str]: ...
+
+
+def column_text(given: Any) -> str:
+    """Returns the text that stands for a column that the user names."""
+    return given if isinstance(given, str) else feature_name(given, 0, ())
+
+
+def _unknown(name: str, columns: Collection[str]) -> str:
+    return f"no column {name!r}; there are {', '.join(columns) or 'none'}"
 
 
 def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[Any, Any]]:

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_ml import semconv
-from otel_ml._figures.outcome_columns import CountsError, holds_sets, label_values
+from otel_ml._figures.outcome_columns import holds_sets
 from otel_ml._figures.performance_counts import PerformanceCounts, predicted_classes
 from otel_ml._values import class_text
-from otel_ml.quality._column_values import RefusedError
-from otel_ml.quality._feature import Feature, ProfileError
-from otel_ml.quality._fit import fit_outcome
-from otel_ml.quality._named_columns import NamedColumns
+from otel_ml.quality._feature import ProfileError
+from otel_ml.quality._named_columns import ColumnLookup, NamedColumns
 from otel_ml.quality._performance import Performance
 
 
@@ -28,7 +25,7 @@ class Outcomes:
     """Column by class, if `score` was a mapping."""
 
     @classmethod
-    def find(cls, data: NamedColumns, *, score: Any, label: Any, prediction: Any) -> Outcomes:
+    def find(cls, data: ColumnLookup, *, score: Any, label: Any, prediction: Any) -> Outcomes:
         """Returns the columns that the user means; raises a ProfileError if one does not exist."""
         probabilities: dict[str, str] = {}
         if isinstance(score, Mapping):
@@ -54,63 +51,24 @@ class Outcomes:
             return list(self.probabilities.values())[-1]
         return self.prediction if self.score is None else self.score
 
+    @property
+    def described(self) -> str:
+        """The columns of the output, for a message; empty without output."""
+        return self.output or ", ".join(self.probabilities.values())
+
     def output_values(self, data: NamedColumns, task: str | None) -> Any:
-        """Returns the values that are compared as the output; None without any.
+        """Returns the values that are compared as the output; None without the columns.
 
         Of several probabilities they are the predicted classes.
         """
         if self.output is not None:
-            return data.columns[self.output]
-        if not self.probabilities:
+            return data.columns.get(self.output)
+        if not self.probabilities or not data.columns.keys() >= set(self.probabilities.values()):
             return None
-        label = None if self.label is None else data.columns[self.label]
+        label = None if self.label is None else data.columns.get(self.label)
         is_multilabel = task == "multilabel" or (task is None and label is not None and holds_sets(label))
         columns = [data.columns[name] for name in self.probabilities.values()]
         return predicted_classes(columns, tuple(self.probabilities), several=is_multilabel)
-
-
-def fit_output(data: NamedColumns, outcomes: Outcomes, sensitive: frozenset[str], task: str | None) -> Feature | None:
-    """Bins the model's output; raises a ProfileError if it has no bins."""
-    values = outcomes.output_values(data, task)
-    if values is None:
-        return None
-    column = outcomes.output or ", ".join(outcomes.probabilities.values())
-    is_sensitive = not sensitive.isdisjoint({outcomes.output, *outcomes.probabilities.values()})
-    try:
-        return fit_outcome(label_values(values), semconv.PREDICTION_FEATURE, sensitive=is_sensitive)
-    except RefusedError as reason:
-        raise ProfileError(f"score column {column!r} cannot be binned: {reason}") from None
-
-
-def fit_label(
-    data: NamedColumns, outcomes: Outcomes, sensitive: frozenset[str], skipped: dict[str, str]
-) -> Feature | None:
-    """Bins the label; one that has no bins is one of the skipped columns."""
-    column = outcomes.label
-    if column is None:
-        return None
-    try:
-        return fit_outcome(label_values(data.columns[column]), semconv.LABEL_FEATURE, sensitive=column in sensitive)
-    except RefusedError as reason:
-        skipped[column] = str(reason)
-        return None
-
-
-def fit_performance(data: NamedColumns, outcomes: Outcomes, task: str | None) -> Performance | None:
-    """Returns the figures of the rows with a label; None without label, or without score and prediction."""
-    if outcomes.label is None or not (outcomes.score or outcomes.prediction or outcomes.probabilities):
-        return None
-    try:
-        counts = PerformanceCounts(task, tuple(outcomes.probabilities))
-        counts.add(
-            data.columns[outcomes.label],
-            score=None if outcomes.score is None else data.columns[outcomes.score],
-            prediction=None if outcomes.prediction is None else data.columns[outcomes.prediction],
-            probabilities=[data.columns[name] for name in outcomes.probabilities.values()],
-        )
-        return performance_of(counts)
-    except CountsError as wrong:
-        raise ProfileError(str(wrong)) from None
 
 
 def performance_of(counts: PerformanceCounts) -> Performance:

@@ -10,7 +10,7 @@ from otel_ml._kinds import kind, sequence
 from otel_ml._values import number
 from otel_ml.quality._feature import BINS, ProfileError
 from otel_ml.quality._fit import ColumnOptions
-from otel_ml.quality._named_columns import NamedColumns
+from otel_ml.quality._named_columns import ColumnLookup
 
 MOST_BINS: Final = 50
 """Bins that a user may ask for."""
@@ -22,13 +22,13 @@ class Overrides:
     """The options of each column.
 
     Args:
-        frame: The training data.
+        frame: Finds the columns of the training data.
         bins: Number of bins, or number or inner edges by column.
         columns: The columns that the user named, by option: ``categorical``, ``numeric``, ``keep``, ``periodic``,
             ``sensitive``.
     """
 
-    def __init__(self, frame: NamedColumns, bins: Bins, **columns: Collection[Any]) -> None:
+    def __init__(self, frame: ColumnLookup, bins: Bins, **columns: Collection[Any]) -> None:
         self._sets = {option: frame.names(given) for option, given in columns.items()}
         self.sensitive = self._sets["sensitive"]
         self._most = BINS if isinstance(bins, Mapping) else _count(bins)
@@ -41,13 +41,23 @@ class Overrides:
             raise ProfileError(f"a category has no bins of numbers: {', '.join(both)} cannot be both")
         self._sets["numeric"] = numeric
 
+    @property
+    def columns(self) -> dict[str, frozenset[str]]:
+        """The columns that the user named, by option."""
+        return dict(self._sets)
+
+    @property
+    def bins(self) -> int | dict[str, int | tuple[float, ...]]:
+        """Number of bins, or number or inner edges by column."""
+        return dict(self._bins) or self._most
+
     def options(self, name: str) -> ColumnOptions:
         """Returns the options of one column."""
         options = {option: name in names for option, names in self._sets.items()}
         return ColumnOptions(**options, bins=self._bins.get(name, self._most))
 
 
-def read_importance(frame: NamedColumns, importance: Any) -> dict[str, float]:
+def read_importance(frame: ColumnLookup, importance: Any) -> dict[str, float]:
     """Returns the weights by column of a mapping or a Series."""
     if kind(importance) == "series":
         items: Iterable[tuple[Any, Any]] = zip(importance.index.tolist(), importance.tolist(), strict=True)

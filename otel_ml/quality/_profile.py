@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,16 +20,12 @@ from otel_ml.quality._feature_entry import from_entry, to_entry
 from otel_ml.quality._performance import Performance, read_performance, write_performance
 
 if TYPE_CHECKING:
-    from otel_ml.quality._named_columns import NamedColumns
-    from otel_ml.quality._overrides import Overrides
     from otel_ml.quality.comparison import By, Comparison
 
 FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 4
 _READABLE: Final = (1, 2, 3, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
-_NAMED: Final = 10
-"""Columns that a warning names for each reason."""
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
@@ -112,44 +108,16 @@ class ReferenceProfile:
                 differ in length, label and output do not fit together, or nothing can be monitored.
             ImportError: numpy is not installed, or cannot be imported.
         """
-        from otel_ml.quality._named_columns import NamedColumns
-        from otel_ml.quality._outcomes import Outcomes, fit_label, fit_output, fit_performance
-        from otel_ml.quality._overrides import Overrides, read_importance
+        from otel_ml.quality.training import FitOptions, TrainingPart, build, find_warnings
 
         _extras.load("numpy", "quality")
-        data = NamedColumns(frame)
-        outcomes = Outcomes.find(data, score=score, label=label, prediction=prediction)
-        overrides = Overrides(
-            data, bins, categorical=categorical, numeric=numeric, keep=keep, periodic=periodic, sensitive=sensitive
+        options = FitOptions(
+            score, label, prediction, task, categorical, numeric, keep, periodic, sensitive, bins, importance
         )
-        columns = tuple(name for name in data.columns if name not in outcomes.names)
-        weights = {} if importance is None else read_importance(data, importance)
-        features, skipped = _fit_features(data, sorted(columns, key=lambda name: -weights.get(name, 0.0)), overrides)
-        output = fit_output(data, outcomes, overrides.sensitive, task)
-        if not features and output is None:
-            raise ProfileError(f"no column can be monitored: {_reasons(skipped) or 'the frame has none'}")
-        found = fit_label(data, outcomes, overrides.sensitive, skipped)
-        profile = cls(
-            tuple(features),
-            output,
-            data.rows,
-            overrides.sensitive,
-            skipped,
-            columns,
-            found,
-            fit_performance(data, outcomes, task),
-        )
-        for line in profile._warnings():
+        parts = build(TrainingPart(frame, options, is_whole=True))
+        for line in find_warnings(parts):
             warnings.warn(line, stacklevel=2)
-        return profile
-
-    def _warnings(self) -> Iterator[str]:
-        if self.skipped:
-            yield f"not monitored: {_reasons(self.skipped)}"
-        invalid = [feature for feature in self.all_features() if feature.invalid]
-        if invalid:
-            counts = ", ".join(f"{feature.name}: {feature.invalid:,} of {self.rows:,}" for feature in invalid)
-            yield f"values without a bin count as invalid: {counts}"
+        return cls(*parts)
 
     def __repr__(self) -> str:
         """Returns a table: each feature with its kind, bins and share of missing values, and the skipped columns."""
@@ -188,9 +156,35 @@ class ReferenceProfile:
         Raises:
             ProfileError: A named column does not exist, the columns differ in length, or the moments are unclear.
         """
-        from otel_ml.quality._data_sets import scan_frame
+        from otel_ml.quality._data_sets import count_frame
+        from otel_ml.quality._drift import DriftCounts
 
-        return scan_frame(self, frame, score=score, label=label, by=by, time=time).compare(threshold)
+        counts = count_frame(DriftCounts(self, by=by), frame, score=score, label=label, time=time)
+        return counts.compare(threshold)
+
+    def merge(self, other: ReferenceProfile) -> ReferenceProfile:
+        """Returns a reference with the counts of both; neither changes.
+
+        Both need the same bins, as edges that are given make them, or the same categories. Where bins are to be chosen
+        from all rows, use `ProfileScan`. Of a category with rare values the expected share of new ones is at most too
+        high: a value that both references have once counts twice.
+
+        Raises:
+            ProfileError: The bins or columns differ, or a reference has performance figures, which do not add up.
+        """
+        from otel_ml.quality._merge import merge_features
+
+        merged = merge_features(self, other)
+        found = {feature.name: feature for feature in merged}
+        return replace(
+            self,
+            features=tuple(found[feature.name] for feature in self.features),
+            output=None if self.output is None else found[self.output.name],
+            label=None if self.label is None else found[self.label.name],
+            rows=self.rows + other.rows,
+            sensitive=self.sensitive | other.sensitive,
+            skipped={**other.skipped, **self.skipped},
+        )
 
     @cached_property
     def id(self) -> str:
@@ -281,39 +275,6 @@ class ReferenceProfile:
             **({} if self.label is None else {"label": kept(to_entry(self.label))}),
             **({} if self.performance is None else {"performance": write_performance(self.performance)}),
         }
-
-
-def _reasons(skipped: Mapping[str, str]) -> str:
-    """Returns each reason once, after the columns that it holds for."""
-    columns: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        columns.setdefault(reason, []).append(name)
-    return "; ".join(f"{_some(names)}: {reason}" for reason, names in columns.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _fit_features(
-    data: NamedColumns, names: Sequence[str], overrides: Overrides
-) -> tuple[list[Feature], dict[str, str]]:
-    """Returns the features, and by name the reason why a column is not monitored."""
-    from otel_ml.quality._column_values import RefusedError
-    from otel_ml.quality._fit import FEATURES, fit_feature
-
-    features: list[Feature] = []
-    skipped: dict[str, str] = {}
-    for name in names:
-        if len(features) == FEATURES:
-            skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
-            continue
-        try:
-            features.append(fit_feature(name, data.columns[name], overrides.options(name)))
-        except RefusedError as reason:
-            skipped[name] = str(reason)
-    return features, skipped
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:

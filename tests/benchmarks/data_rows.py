@@ -173,19 +173,20 @@ def whylogs_texts(size: int) -> dict[str, float]:
 
 def ours_drift(rows: int) -> dict[str, float]:
     """A frame in batches against a profile."""
-    from otel_ml.quality import DriftScan, ReferenceProfile
+    from otel_ml.quality import ReferenceProfile
+    from otel_ml.quality._drift import DriftCounts
 
     reference, current = frame(rows, seed=1), frame(rows, seed=2, shift=0.1)
     began = time.perf_counter()
     profile = ReferenceProfile.fit(reference)
     fit = time.perf_counter() - began
-    DriftScan(profile).add(dict(current[:1000].items()), 1000)
+    DriftCounts(profile).count(dict(current[:1000].items()), 1000)
 
     def scan() -> object:
-        scan = DriftScan(profile)
+        scan = DriftCounts(profile)
         for start in range(0, rows, BATCH):
             batch = current[start : start + BATCH]
-            scan.add(dict(batch.items()), len(batch))
+            scan.count(dict(batch.items()), len(batch))
         return scan.features()
 
     return {**_measured(scan), "fit_s": fit}

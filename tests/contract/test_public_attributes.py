@@ -39,8 +39,9 @@ ATTRIBUTES = {
     otel_ml.Model: {"classes", "name", "role", "task", "trained_at", "version"}
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,
+    otel_ml.ProfileScan: {"add", "from_bytes", "merge", "profile", "rows", "to_bytes"},
     otel_ml.ReferenceProfile: {"columns", "features", "id", "label", "output", "performance", "rows"}
-    | {"all_features", "compare", "fit", "load", "save", "sensitive", "skipped"},
+    | {"all_features", "compare", "fit", "load", "merge", "save", "sensitive", "skipped"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
@@ -56,7 +57,7 @@ ATTRIBUTES = {
     quality.Comparison: {field.name for field in dataclasses.fields(quality.Comparison)}
     | {"findings", "save", "since", "to_dict", "to_frame"},
     quality.DataFiles: {"batches", "has_text", "index", "names", "paths", "rows"},
-    quality.DriftScan: {"add", "compare", "features", "find_columns", "profile", "rows"},
+    quality.DriftScan: {"add", "by", "compare", "features", "from_bytes", "merge", "profile", "rows", "to_bytes"},
     quality.FeatureDrift: {field.name for field in dataclasses.fields(quality.FeatureDrift)} | {"drifted", "severity"},
     quality.Performance: {field.name for field in dataclasses.fields(quality.Performance)},
     testing.CountingIds: {"prediction_number", "span_id", "trace_id"},

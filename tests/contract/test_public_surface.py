@@ -24,10 +24,12 @@ def test_the_public_names_are_these() -> None:
     assert otel_ml.__all__ == [
         "Config",
         "ConfigError",
+        "DriftScan",
         "GroundTruth",
         "Ledger",
         "Model",
         "Prediction",
+        "ProfileScan",
         "ReferenceProfile",
         "ResourceSampler",
         "Schema",

@@ -203,7 +203,11 @@ def reference(frame: pd.DataFrame) -> list[FeatureDrift]:
     comparison.save("report.html")
     assert_type(comparison.since, dict[str, str])
     scan = DriftScan(profile)
-    scan.add({"age": [41.0, 30.0]}, 2)
+    assert_type(scan.add({"age": [41.0, 30.0]}), DriftScan)
+    scan.merge(DriftScan.from_bytes(scan.to_bytes(), profile))
+    parts = otel_ml.ProfileScan(score="score", sensitive=["name"]).add({"age": [41.0, 30.0]})
+    assert_type(parts.merge(otel_ml.ProfileScan.from_bytes(parts.to_bytes())), otel_ml.ProfileScan)
+    assert_type(parts.profile().merge(profile), otel_ml.ReferenceProfile)
     return scan.features()
 
 

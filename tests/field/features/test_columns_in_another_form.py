@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, computed_field
 
 import otel_ml
-from otel_ml.quality import DriftScan
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.testing import InMemoryTelemetry
 
 RESULT = {"prediction": 1, "probability": 0.9}
@@ -180,8 +180,8 @@ def test_a_row_without_any_declared_column_is_told_once(
 
 def test_drift_finds_the_columns_of_a_file_in_another_form() -> None:
     """A data set with the same columns in another spelling is compared with the profile."""
-    scan = DriftScan(PROFILE)
-    scan.add({"hours_per_week": [20.0, 30.0], "Workclass": ["state", "private"]}, 2)
+    scan = DriftCounts(PROFILE)
+    scan.count({"hours_per_week": [20.0, 30.0], "Workclass": ["state", "private"]}, 2)
 
     assert {drift.name: (drift.count, drift.missing) for drift in scan.features()} == {
         "hours-per-week": (2, 0),

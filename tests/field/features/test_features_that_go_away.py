@@ -18,7 +18,8 @@ import promtool
 import pytest
 
 import otel_ml
-from otel_ml.quality import DriftScan, FeatureDrift, ReferenceProfile
+from otel_ml.quality import FeatureDrift, ReferenceProfile
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.testing import InMemoryTelemetry
 
 ROWS = 2000
@@ -68,8 +69,8 @@ CHANGES: dict[str, tuple[Change, dict[str, str]]] = {
 
 
 def scan(profile: ReferenceProfile, frame: pd.DataFrame) -> Mapping[str, FeatureDrift]:
-    drift = DriftScan(profile)
-    drift.add({name: frame[name] for name in frame}, len(frame))
+    drift = DriftCounts(profile)
+    drift.count({name: frame[name] for name in frame}, len(frame))
     return {feature.name: feature for feature in drift.features()}
 
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pytest
 
 from otel_ml import Model, ReferenceProfile
-from otel_ml.quality import DriftScan, FeatureMonitor
+from otel_ml.quality import FeatureMonitor
 from otel_ml.quality._columns import read_live
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.testing import InMemoryTelemetry
 
 ROWS = 600
@@ -81,8 +82,8 @@ def test_every_door_counts_the_same(name, sensitive):
         copied_rows.observe_row({"x": read_live(value)}, None, None)
     for monitor in monitors:
         assert found(monitor) == (list(feature.counts), feature.missing, found(column)[2])
-    scan = DriftScan(profile)
-    scan.add({"x": values}, ROWS)
+    scan = DriftCounts(profile)
+    scan.count({"x": values}, ROWS)
     (drift,) = scan.features()
     assert (drift.findings, drift.count + drift.missing + drift.invalid) == ((), ROWS)
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from otel_ml import ReferenceProfile
-from otel_ml.quality import DriftScan, FeatureDrift, FeatureMonitor
+from otel_ml.quality import FeatureDrift, FeatureMonitor
+from otel_ml.quality._drift import DriftCounts
 
 RNG = np.random.default_rng(0)
 ROWS = 20_000
@@ -20,8 +21,8 @@ WHERE = RNG.random(ROWS)
 
 
 def compare(profile: ReferenceProfile, values: object) -> FeatureDrift:
-    scan = DriftScan(profile)
-    scan.add({"x": values}, len(values))
+    scan = DriftCounts(profile)
+    scan.count({"x": values}, len(values))
     (found,) = scan.features()
     return found
 

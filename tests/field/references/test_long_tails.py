@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from otel_ml import ReferenceProfile, Schema
-from otel_ml.quality import DriftScan, FeatureDrift
+from otel_ml.quality import FeatureDrift
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.quality._fit import RARE_KEPT
 
 
 def compare(profile: ReferenceProfile, frame: pd.DataFrame) -> FeatureDrift:
-    scan = DriftScan(profile)
-    scan.add({name: frame[name] for name in frame}, len(frame))
+    scan = DriftCounts(profile)
+    scan.count({name: frame[name] for name in frame}, len(frame))
     (found,) = scan.features()
     return found
 

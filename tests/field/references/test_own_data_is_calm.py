@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 
 from otel_ml import ReferenceProfile
-from otel_ml.quality import DriftScan, FeatureDrift, FeatureMonitor
+from otel_ml.quality import FeatureDrift, FeatureMonitor
+from otel_ml.quality._drift import DriftCounts
 
 Rng = np.random.Generator
 ROWS = 4000
@@ -112,8 +113,8 @@ def fit(values: Any, **options: Any) -> ReferenceProfile:
 
 
 def compare(profile: ReferenceProfile, values: Any) -> FeatureDrift:
-    scan = DriftScan(profile)
-    scan.add({"x": values}, len(values))
+    scan = DriftCounts(profile)
+    scan.count({"x": values}, len(values))
     (found,) = scan.features()
     return found
 

@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 
 from otel_ml import ReferenceProfile
-from otel_ml.quality import DriftScan, FeatureDrift, FeatureMonitor, Schema
+from otel_ml.quality import FeatureDrift, FeatureMonitor, Schema
+from otel_ml.quality._drift import DriftCounts
 
 FLAGS = np.random.default_rng(0).random(2000) < 0.3
 STEPS = np.random.default_rng(0).integers(1, 13, 20_000)
 
 
 def compare(profile: ReferenceProfile, values: object) -> FeatureDrift:
-    scan = DriftScan(profile)
-    scan.add({"x": values}, len(values))
+    scan = DriftCounts(profile)
+    scan.count({"x": values}, len(values))
     (found,) = scan.features()
     return found
 
@@ -112,8 +113,8 @@ def test_rounded_scores_have_the_same_bins_in_single_precision(digits):
     assert profile.output.labels[7] == "07 [0.35, 0.4)"
     found = []
     for values in (scores, scores.astype("float32"), scores.tolist()):
-        scan = DriftScan(profile)
-        scan.add({"x": [1, 2] * 10_000}, 20_000, output=values)
+        scan = DriftCounts(profile)
+        scan.count({"x": [1, 2] * 10_000}, 20_000, output=values)
         found.append(next(one for one in scan.features() if one.name == "__prediction__"))
     assert [one.verdict for one in found] == ["ok"] * 3
     assert len({one.psi for one in found}) == 1

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from otel_ml import ReferenceProfile, Schema
-from otel_ml.quality import DriftScan, FeatureDrift, FeatureMonitor, ProfileError
+from otel_ml.quality import FeatureDrift, FeatureMonitor, ProfileError
+from otel_ml.quality._drift import DriftCounts
 
 RNG = np.random.default_rng(0)
 AMOUNTS = RNG.permutation(np.arange(1000, 151_000, 1000))
@@ -20,8 +21,8 @@ INCOME = RNG.lognormal(3, 1, 5000)
 
 
 def compare(profile: ReferenceProfile, frame: dict[str, object]) -> FeatureDrift:
-    scan = DriftScan(profile)
-    scan.add(frame, len(next(iter(frame.values()))))
+    scan = DriftCounts(profile)
+    scan.count(frame, len(next(iter(frame.values()))))
     (found,) = scan.features()
     return found
 
@@ -135,8 +136,8 @@ def test_numbers_turned_to_text_are_a_verdict_of_their_own():
 def test_scores_turned_to_text_are_invalid_too():
     """The output has no rules of a schema, and still every value of it is counted."""
     profile = ReferenceProfile.fit({"x": INCOME, "score": RNG.random(5000)}, "score")
-    scan = DriftScan(profile)
-    scan.add({"x": INCOME}, 5000, output=["high"] * 5000)
+    scan = DriftCounts(profile)
+    scan.count({"x": INCOME}, 5000, output=["high"] * 5000)
     output = next(one for one in scan.features() if one.name == "__prediction__")
     assert (output.verdict, output.invalid, output.count, output.missing) == ("invalid", 5000, 0, 0)
 

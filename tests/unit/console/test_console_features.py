@@ -10,7 +10,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 
 import otel_ml
 from otel_ml import semconv
-from otel_ml.quality import DriftScan, ReferenceProfile
+from otel_ml.quality import ReferenceProfile
+from otel_ml.quality._drift import DriftCounts
 from otel_ml.testing import InMemoryTelemetry
 
 HOUR = 3600 * 10**9
@@ -63,8 +64,8 @@ def feature_answers(console, model="m"):
 def test_the_console_judges_as_the_command_does(console, profile, name):
     """Every figure of each feature is that of `otel-ml drift` for the same rows."""
     frame = CHANGES[name](draw(2))
-    scan = DriftScan(profile)
-    scan.add({column: frame[column] for column in frame}, len(frame))
+    scan = DriftCounts(profile)
+    scan.count({column: frame[column] for column in frame}, len(frame))
     console.feed(metrics(*messages(exported(profile, frame))))
     rows = feature_answers(console)
     for wanted in scan.features():

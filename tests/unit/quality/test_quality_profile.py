@@ -10,6 +10,7 @@ import pytest
 
 from otel_ml.quality import ProfileError, ReferenceProfile
 from otel_ml.quality._bins import coarse_edges
+from otel_ml.quality.summaries import WeightedNumbers
 
 
 def fit(values, **keywords):
@@ -181,7 +182,7 @@ def test_a_wrong_request_says_what_is_wrong(frame, keywords, message):
 )
 def test_sensitive_bins_stay_distinct(values, edges):
     """Edges have more than two digits if bins would merge; a single edge is not a value of the data."""
-    assert coarse_edges(np.asarray(values), 10) == edges
+    assert coarse_edges(WeightedNumbers.of(values), 10) == edges
 
 
 def test_a_sensitive_score_is_binned_without_its_values():

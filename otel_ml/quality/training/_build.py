@@ -1,0 +1,141 @@
+"""Bins the columns of training data from what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from otel_ml import semconv
+from otel_ml._figures.outcome_columns import CountsError
+from otel_ml._figures.performance_counts import PerformanceCounts
+from otel_ml.quality._feature import Feature, ProfileError
+from otel_ml.quality._fit import FEATURES, RefusedError, bin_feature, bin_output
+from otel_ml.quality._outcomes import Outcomes, performance_of
+from otel_ml.quality._overrides import Overrides
+from otel_ml.quality._performance import Performance
+from otel_ml.quality.summaries import ColumnSummary
+
+_NAMED: Final = 10
+"""Columns that a message names for each reason."""
+
+
+class Training(Protocol):
+    """Training data of which summaries can be had: one part, or a scan of many."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def outcomes(self) -> Outcomes: ...
+    @property
+    def overrides(self) -> Overrides: ...
+    @property
+    def weights(self) -> Mapping[str, float]: ...
+    def feature(self, name: str) -> ColumnSummary: ...
+    def output(self) -> ColumnSummary: ...
+    def label(self) -> ColumnSummary: ...
+    def performance(self) -> PerformanceCounts | None: ...
+
+
+class ProfileParts(NamedTuple):
+    """The fields of a `ReferenceProfile`, in its order."""
+
+    features: tuple[Feature, ...]
+    output: Feature | None
+    rows: int
+    sensitive: frozenset[str]
+    skipped: dict[str, str]
+    columns: tuple[str, ...]
+    label: Feature | None
+    performance: Performance | None
+
+
+def build(training: Training) -> ProfileParts:
+    """Bins the columns; raises a ProfileError if none can be monitored, or label and output do not fit together."""
+    features, skipped = _fit_features(training)
+    output = _fit_output(training)
+    if not features and output is None:
+        raise ProfileError(f"no column can be monitored: {_describe(skipped) or 'the frame has none'}")
+    label = _fit_label(training, skipped)
+    return ProfileParts(
+        tuple(features),
+        output,
+        training.rows,
+        training.overrides.sensitive,
+        skipped,
+        training.columns,
+        label,
+        _fit_performance(training),
+    )
+
+
+def find_warnings(parts: ProfileParts) -> Iterator[str]:
+    """Yields what a user should know of the columns."""
+    if parts.skipped:
+        yield f"not monitored: {_describe(parts.skipped)}"
+    features = (*parts.features, *(one for one in (parts.output, parts.label) if one is not None))
+    invalid = [feature for feature in features if feature.invalid]
+    if invalid:
+        counts = ", ".join(f"{feature.name}: {feature.invalid:,} of {parts.rows:,}" for feature in invalid)
+        yield f"values without a bin count as invalid: {counts}"
+
+
+def _describe(skipped: Mapping[str, str]) -> str:
+    """Returns each reason once, after the columns that it holds for."""
+    columns: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        columns.setdefault(reason, []).append(name)
+    return "; ".join(f"{_some(names)}: {reason}" for reason, names in columns.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:
+    """Returns the features, and by name the reason why a column is not monitored."""
+    features: list[Feature] = []
+    skipped: dict[str, str] = {}
+    for name in sorted(training.columns, key=lambda name: -training.weights.get(name, 0.0)):
+        if len(features) == FEATURES:
+            skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
+            continue
+        try:
+            features.append(bin_feature(name, training.feature(name), training.rows, training.overrides.options(name)))
+        except RefusedError as reason:
+            skipped[name] = str(reason)
+    return features, skipped
+
+
+def _fit_output(training: Training) -> Feature | None:
+    outcomes, sensitive = training.outcomes, training.overrides.sensitive
+    if not outcomes.described:
+        return None
+    is_sensitive = not sensitive.isdisjoint({outcomes.output, *outcomes.probabilities.values()})
+    try:
+        return bin_output(training.output(), training.rows, semconv.PREDICTION_FEATURE, sensitive=is_sensitive)
+    except RefusedError as reason:
+        raise ProfileError(f"score column {outcomes.described!r} cannot be binned: {reason}") from None
+
+
+def _fit_label(training: Training, skipped: dict[str, str]) -> Feature | None:
+    """Returns the label binned; a label that has no bins is one of the skipped columns."""
+    column = training.outcomes.label
+    if column is None:
+        return None
+    is_sensitive = column in training.overrides.sensitive
+    try:
+        return bin_output(training.label(), training.rows, semconv.LABEL_FEATURE, sensitive=is_sensitive)
+    except RefusedError as reason:
+        skipped[column] = str(reason)
+        return None
+
+
+def _fit_performance(training: Training) -> Performance | None:
+    counts = training.performance()
+    try:
+        return None if counts is None else performance_of(counts)
+    except CountsError as wrong:
+        raise ProfileError(str(wrong)) from None
