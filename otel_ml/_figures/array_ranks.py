@@ -7,11 +7,9 @@ from array import array
 
 import numpy as np
 
-from otel_ml._figures.ranks import Comparison
 
-
-def compare_arrays(scores: array[float], is_positive: bytes) -> Comparison:
-    """Compares the scores of positives and negatives, all equal ones in one step."""
+def compare_arrays(scores: array[float], is_positive: bytes) -> tuple[int, float, array[float]]:
+    """Returns the fields of `ranks.ComparedScores`; all equal scores are compared in one step."""
     given = np.frombuffer(scores)
     order = np.argsort(given)
     ordered = given[order]
@@ -26,4 +24,4 @@ def compare_arrays(scores: array[float], is_positive: bytes) -> Comparison:
     shares = np.empty(len(ordered))
     shares[order] = np.where(sides, np.repeat(below + misses / 2, sizes), np.repeat(above - hits / 2, sizes))
     twice = int((hits * (2 * below + misses)).sum())
-    return Comparison(twice, math.fsum(precisions), array("d", shares.tobytes()))
+    return twice, math.fsum(precisions), array("d", shares.tobytes())

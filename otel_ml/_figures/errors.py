@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
+from otel_ml._figures.from_counts import QUANTILES
 from otel_ml._figures.intervals import NONE, Estimate, mean, quantile
-
-QUANTILES: Final = {"error_p50": 0.5, "error_p90": 0.9, "error_p99": 0.99}
-"""Quantiles of the absolute error."""
 
 
 def measure_errors(predicted: Sequence[float], actual: Sequence[float]) -> dict[str, Estimate]:

@@ -64,16 +64,14 @@ def mean(
     return Estimate(value, around(value, math.sqrt(variance / count), low, high))
 
 
-def logit(value: float, count: int) -> Interval:
-    """Returns the interval of an average precision by the logit of Boyd, Eng and Page (2013).
+def logit(value: float, error: float) -> Interval:
+    """Returns 1.96 standard errors on both sides on the scale of log(value / (1 - value)); None at 0 and 1.
 
-    Args:
-        value: The average precision.
-        count: How many positives it is of.
+    Near 1, where AUC and average precision often are, it holds the true value more often than `around`.
     """
-    if not count or not 0 < value < 1:
+    if not error or not 0 < value < 1:
         return None
-    middle, half = math.log(value / (1 - value)), Z / math.sqrt(count * value * (1 - value))
+    middle, half = math.log(value / (1 - value)), Z * error / (value * (1 - value))
     return 1 / (1 + math.exp(half - middle)), 1 / (1 + math.exp(-half - middle))
 
 

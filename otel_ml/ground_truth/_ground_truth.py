@@ -213,12 +213,15 @@ class GroundTruth:
         They are those of the latest labels, of one role, and of all versions unless one is named. Roles are not mixed,
         because a shadow or canary sees the same requests; None takes all of them.
 
-        Classes: ``count, labelled, accuracy, precision, recall, f1, auc, positive, per_class``; regression: ``count,
-        labelled, mae, rmse, r2, bias``. ``labelled`` counts the predictions with a label, ``count`` those of them that
-        also have a predicted class (or two numbers); the AUC needs only the score. By ``predicted_at`` also
+        The figures are those of `semconv.FIGURES` that the task has, and ``r2``: equal to scikit-learn's, but None
+        where undefined. ``intervals`` has the 95 % interval of each, as a list of two. Classes also have ``positive``,
+        ``per_class`` and, of several, ``micro`` and ``weighted``; scores of a binary model have ``calibration``.
+
+        ``labelled`` counts the predictions with a label, ``count`` those of them that also have a predicted class (or
+        two numbers), ``scored`` those with a score, or with the probability of each class. By ``predicted_at`` also
         ``predicted``, the predictions in the window (those that were refused as repeated, too), and ``coverage``, the
-        share of them with a label. As in scikit-learn, but undefined is None. ``notes``, if there are any, say why a
-        figure is None, which models there are if no prediction is found, and how many labels wait or failed.
+        share of them with a label. ``notes``, if there are any, say why a figure is None, which models there are if no
+        prediction is found, and how many labels wait or failed.
 
         Raises:
             ValueError: `by` is unknown, or the window is empty.

@@ -10,7 +10,7 @@ from otel_ml._equality import find_pair, respell
 from otel_ml._figures.confusion import SLOPES, Outcome, count_classes, macro, micro, weighted
 from otel_ml._figures.intervals import NONE, Estimate, share
 from otel_ml.ground_truth._vocabulary import are_unrelated, describe_problem, find_spellings
-from otel_ml.ground_truth.exact._groups import Group, group_rows
+from otel_ml.ground_truth.exact._groups import LabelledGroup, group_rows
 from otel_ml.ground_truth.exact._probabilities import ClassFigures, measure_binary
 from otel_ml.ground_truth.exact._rows import NOTES, Classes, Row, describe, describe_class
 from otel_ml.ground_truth.exact._vectors import MULTICLASS, measure_vectors
@@ -20,7 +20,7 @@ class ClassRows:
     """Predicted and actual classes, and the probabilities."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str | None, ...], Group] = {}
+        self._groups: dict[tuple[str | None, ...], LabelledGroup] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
         group_rows(self._groups, rows)
@@ -45,7 +45,7 @@ class ClassRows:
 class _Vocabulary:
     """Predicted and actual classes, and how they fit together."""
 
-    def __init__(self, groups: Collection[Group], declared: Collection[str]) -> None:
+    def __init__(self, groups: Collection[LabelledGroup], declared: Collection[str]) -> None:
         self.labelled = sum(group.count for group in groups)
         self.pairs = Counter[tuple[str, str]]()
         for group in groups:
@@ -59,7 +59,7 @@ class _Vocabulary:
 
 
 def _unify_spelling(
-    groups: Iterable[Group], classes: Mapping[str | None, Collection[str]]
+    groups: Iterable[LabelledGroup], classes: Mapping[str | None, Collection[str]]
 ) -> dict[str | None, list[str]]:
     """Spells the classes of all groups alike; returns the declared ones, spelled so."""
     predicted = {group.predicted for group in groups if group.predicted is not None}
@@ -72,7 +72,7 @@ def _unify_spelling(
     return {key: [names.get(name, name) for name in declared] for key, declared in classes.items()}
 
 
-def _positive(groups: Collection[Group]) -> str | None:
+def _positive(groups: Collection[LabelledGroup]) -> str | None:
     """Returns the declared positive class, or that of a pair such as no and yes; None for a multiclass task."""
     declared = {group.positive for group in groups if group.positive is not None}
     if len(declared) == 1:

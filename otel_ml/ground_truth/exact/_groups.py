@@ -10,7 +10,7 @@ from otel_ml.ground_truth.exact._rows import Row
 
 
 @dataclass(slots=True)
-class Group:
+class LabelledGroup:
     """Predictions with the same task, declared and predicted class, and label."""
 
     task: str
@@ -25,13 +25,13 @@ class Group:
     """One for each declared class, of the predictions that have them, one after the other."""
 
 
-def group_rows(groups: dict[tuple[str | None, ...], Group], rows: Iterable[Row]) -> None:
+def group_rows(groups: dict[tuple[str | None, ...], LabelledGroup], rows: Iterable[Row]) -> None:
     """Adds rows to their groups."""
     for row in rows:
         key = tuple(row[:5])
         group = groups.get(key)
         if group is None:
-            group = groups[key] = Group(*key)
+            group = groups[key] = LabelledGroup(*key)
         group.count += 1
         if row[5] is not None:
             group.scores.append(row[5])
@@ -39,7 +39,7 @@ def group_rows(groups: dict[tuple[str | None, ...], Group], rows: Iterable[Row])
             group.probabilities.frombytes(row[6])
 
 
-def column(group: Group, classes: Sequence[str], name: str) -> array[float]:
+def column(group: LabelledGroup, classes: Sequence[str], name: str) -> array[float]:
     """Returns the probabilities of one class; 0 if it is not among the declared ones, as in an earlier version."""
     if name in classes:
         return group.probabilities[classes.index(name) :: len(classes)]

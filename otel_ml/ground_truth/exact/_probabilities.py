@@ -10,7 +10,7 @@ from otel_ml._figures import single
 from otel_ml._figures.calibration import CalibrationBin, calibrate, calibration_error
 from otel_ml._figures.intervals import NONE, Estimate, mean
 from otel_ml._figures.ranks import rank
-from otel_ml.ground_truth.exact._groups import Group
+from otel_ml.ground_truth.exact._groups import LabelledGroup
 
 FIGURES: Final = ("auc", "average_precision", "brier_score", "log_loss", "ece")
 NO_PROBABILITIES: Final = (
@@ -37,7 +37,7 @@ class ClassFigures(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def measure_binary(groups: Sequence[Group], positive: str | None) -> ClassFigures:
+def measure_binary(groups: Sequence[LabelledGroup], positive: str | None) -> ClassFigures:
     """Returns the figures of the probability of the positive class; any score ranks."""
     if positive is None:
         return ClassFigures(notes=_why_none(groups))
@@ -76,7 +76,7 @@ def list_bins(bins: Sequence[CalibrationBin]) -> list[dict[str, float]]:
     ]
 
 
-def _why_none(groups: Sequence[Group]) -> list[str]:
+def _why_none(groups: Sequence[LabelledGroup]) -> list[str]:
     """Says why there is no AUC although there are scores."""
     if not any(group.scores for group in groups):
         return []

@@ -9,7 +9,7 @@ from typing import Any
 from otel_ml._figures.confusion import SLOPES, Outcome, count_classes, macro, micro, weighted
 from otel_ml._figures.intervals import mean, share
 from otel_ml._label_values import read_items
-from otel_ml.ground_truth.exact._groups import Group, group_rows
+from otel_ml.ground_truth.exact._groups import LabelledGroup, group_rows
 from otel_ml.ground_truth.exact._probabilities import NO_PROBABILITIES, ClassFigures
 from otel_ml.ground_truth.exact._rows import NOTES, Classes, Row, describe, describe_class
 from otel_ml.ground_truth.exact._vectors import MULTILABEL, DeclaredClasses, measure_vectors
@@ -19,7 +19,7 @@ class SetRows:
     """Predicted and actual sets of classes, and the probabilities."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str | None, ...], Group] = {}
+        self._groups: dict[tuple[str | None, ...], LabelledGroup] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
         group_rows(self._groups, rows)
@@ -59,7 +59,7 @@ def _read(text: str) -> frozenset[str]:
     return frozenset(read_items(text) or ())
 
 
-def _measure(groups: list[Group], declared: DeclaredClasses) -> ClassFigures:
+def _measure(groups: list[LabelledGroup], declared: DeclaredClasses) -> ClassFigures:
     scored = [group for group in groups if group.probabilities and group.class_key in declared]
     if not scored:
         return ClassFigures(notes=[NO_PROBABILITIES] if groups else [])

@@ -12,7 +12,7 @@ from otel_ml._figures.calibration import calibrate, calibration_error
 from otel_ml._figures.intervals import NONE, Estimate, mean
 from otel_ml._figures.ranks import Ranking, macro_auc, macro_average_precision, rank
 from otel_ml._values import few_names
-from otel_ml.ground_truth.exact._groups import Group, column
+from otel_ml.ground_truth.exact._groups import LabelledGroup, column
 from otel_ml.ground_truth.exact._probabilities import ClassFigures
 
 _NO_SUM: Final = "brier_score, log_loss and ece are None: some probabilities are outside 0..1, or do not sum to 1"
@@ -41,7 +41,7 @@ MULTILABEL: Final = Scoring(
 
 
 def measure_vectors(
-    groups: Sequence[Group], classes: DeclaredClasses, actual: Mapping[str, Collection[str]], scoring: Scoring
+    groups: Sequence[LabelledGroup], classes: DeclaredClasses, actual: Mapping[str, Collection[str]], scoring: Scoring
 ) -> ClassFigures:
     """Returns the means over the classes, and the scores of the vectors.
 
@@ -77,7 +77,7 @@ def measure_vectors(
 
 
 def _losses(
-    groups: Sequence[Group], classes: DeclaredClasses, actual: Mapping[str, Collection[str]], scoring: Scoring
+    groups: Sequence[LabelledGroup], classes: DeclaredClasses, actual: Mapping[str, Collection[str]], scoring: Scoring
 ) -> tuple[array[float], array[float]] | None:
     """Returns Brier score and log loss of each prediction; None if one has no valid probabilities."""
     scores, losses = array("d"), array("d")
@@ -92,7 +92,7 @@ def _losses(
     return scores, losses
 
 
-def _vectors(group: Group, width: int) -> Iterator[tuple[float, ...]]:
+def _vectors(group: LabelledGroup, width: int) -> Iterator[tuple[float, ...]]:
     return zip(*[iter(group.probabilities)] * width, strict=True)
 
 

@@ -6,6 +6,8 @@ from array import array
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import norm
 from sklearn import metrics
 
 from otel_ml._figures.ranks import compare, macro_auc, rank
@@ -36,7 +38,9 @@ def test_the_variance_is_that_of_delong():
     variance = above.mean(1).var(ddof=1) / above.shape[0] + above.mean(0).var(ddof=1) / above.shape[1]
     found = rank(scores, sides)
     assert sum(move * move for move in found.moves) == pytest.approx(variance, rel=1e-12)
-    assert found.auc.interval == pytest.approx(above.mean() + np.array([-1.96, 1.96]) * variance**0.5, abs=1e-5)
+    auc = above.mean()
+    ends = logit(auc) + np.array([-1, 1]) * norm.ppf(0.975) * variance**0.5 / (auc * (1 - auc))
+    assert found.auc.interval == pytest.approx(expit(ends), abs=1e-12)
 
 
 def test_numpy_compares_the_same():
