@@ -1,8 +1,9 @@
-"""A series: one attribute set that is exported with another value at every collection."""
+"""A series: one attribute set that is exported with another value, or other buckets, at every collection."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 
@@ -22,3 +23,36 @@ class ObservedSeries:
 
 Observed: TypeAlias = tuple[ObservedSeries, float]
 """A series and its value now."""
+
+
+class ObservedBuckets:
+    """The values of one series by bucket, for a histogram."""
+
+    __slots__ = ("bounds", "counts", "maximum", "minimum", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+        self.minimum = float("inf")
+        self.maximum = float("-inf")
+
+    def add(self, values: Iterable[float]) -> None:
+        """Adds values."""
+        bounds, counts = self.bounds, self.counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            self.total += value
+            self.minimum = min(self.minimum, value)
+            self.maximum = max(self.maximum, value)
+
+    def copy(self) -> ObservedBuckets:
+        """Returns the buckets as they are now."""
+        made = ObservedBuckets(self.bounds)
+        made.counts = list(self.counts)
+        made.total, made.minimum, made.maximum = self.total, self.minimum, self.maximum
+        return made
+
+
+ObservedHistogram: TypeAlias = tuple[ObservedSeries, ObservedBuckets]
+"""A series and its buckets now."""

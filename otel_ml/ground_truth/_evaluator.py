@@ -70,8 +70,7 @@ class Evaluator:
         for (state, reason), times in unsettled.items():
             counts.count_unsettled(state, reason, times)
         settled = [one for each in outcomes for one in each.settled]
-        for one in settled:
-            _guard.call_two("ground_truth.join", LabelCounts.count_settled, counts, one)
+        _guard.call_two("ground_truth.join", LabelCounts.count_settled, counts, settled)
         new = [one for one in settled if one.state in {"matched", "revised"}]
         _guard.call("ground_truth.event", self._events.emit, new, wait=wait)
 

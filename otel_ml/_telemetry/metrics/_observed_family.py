@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from opentelemetry.sdk.metrics.export import ScopeMetrics
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry._yielding import STEP, yield_to_service
-from otel_ml._telemetry.metrics._points import Window, gauge_metric, sum_metric
+from otel_ml._telemetry.metrics._points import Window, gauge_metric, histogram_metric, sum_metric
 from otel_ml._telemetry.series_points import Row, SeriesPoints
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.metrics.export import Metric
 
-    from otel_ml._observed_series import Observed
+    from otel_ml._observed_series import Observed, ObservedHistogram
+
+    Values = Iterable[Observed] | Iterable[ObservedHistogram]
+    """Of a histogram the buckets of each series, of any other metric the value of each."""
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.features")
 """A scope of its own: the encoder keeps only the last of several equal scopes."""
@@ -27,7 +30,7 @@ SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.features")
 class ObservedSource(Protocol):
     """Metrics that a room above counts itself."""
 
-    def read(self) -> Iterable[tuple[semconv.Metric, Iterable[Observed]]]:
+    def read(self) -> Iterable[tuple[semconv.Metric, Values]]:
         """Yields the values of each metric now; it must not raise. No lock may be held where it yields."""
 
     def release(self) -> None:
@@ -60,9 +63,11 @@ class ObservedFamily:
         """Does nothing: the sources reset themselves."""
 
 
-def _converted(metric: semconv.Metric, observed: Iterable[Observed], window: Window) -> Metric | None:
+def _converted(metric: semconv.Metric, values: Values, window: Window) -> Metric | None:
+    if metric.instrument == "histogram":
+        return _histogram(metric, cast("Iterable[ObservedHistogram]", values), window)
     start_ns, now_ns = window.start_ns, window.now_ns
-    left = iter(observed)
+    left = iter(cast("Iterable[Observed]", values))
     rows: list[Row] = []
     while step := [(series, start_ns, now_ns, value) for series, value in islice(left, STEP)]:
         rows += step
@@ -71,3 +76,8 @@ def _converted(metric: semconv.Metric, observed: Iterable[Observed], window: Win
         return None
     points = SeriesPoints(rows)
     return gauge_metric(metric, points) if metric.instrument == "gauge" else sum_metric(metric, points)
+
+
+def _histogram(metric: semconv.Metric, values: Iterable[ObservedHistogram], window: Window) -> Metric | None:
+    points = [window.histogram(series.attributes, buckets, None) for series, buckets in values]
+    return histogram_metric(metric, points) if points else None

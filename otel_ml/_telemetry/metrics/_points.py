@@ -23,7 +23,7 @@ from otel_ml._telemetry.series_points import Row, SeriesPoints
 
 if TYPE_CHECKING:
     from otel_ml import semconv
-    from otel_ml._observed_series import ObservedSeries
+    from otel_ml._observed_series import ObservedBuckets, ObservedSeries
     from otel_ml._telemetry.histograms import Exemplar, HistogramCell
     from otel_ml._telemetry.records import AttributeValue
 
@@ -46,7 +46,10 @@ class Window:
         return NumberDataPoint(attributes, self.start_ns, self.now_ns, value)
 
     def histogram(
-        self, attributes: Mapping[str, AttributeValue], cell: HistogramCell, exemplars: dict[int, Exemplar] | None
+        self,
+        attributes: Mapping[str, AttributeValue],
+        cell: HistogramCell | ObservedBuckets,
+        exemplars: dict[int, Exemplar] | None,
     ) -> HistogramDataPoint:
         return HistogramDataPoint(
             attributes=attributes,

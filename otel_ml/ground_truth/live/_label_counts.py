@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ml import _guard, _instruments, _process, semconv
-from otel_ml._observed_series import Observed
+from otel_ml._observed_series import Observed, ObservedHistogram
 from otel_ml._values import NAMES_SHOWN, few_names
 from otel_ml.ground_truth.live._series import LabelSeries
 from otel_ml.ground_truth.live._task_counts import Expected, TaskCounts
@@ -25,6 +25,8 @@ GUEST_MODELS: Final = 256
 """Models that have counts of their own on a meter of the SDK, which never forgets one."""
 GUEST_SERIES: Final = 1900
 """Series of one instrument on such a meter: the SDK merges attribute sets beyond 2,000 into one."""
+_STEP: Final = 500
+"""Labels that are counted at once: a collection waits for them."""
 _COUNTERS: Final = (
     semconv.EVAL_OUTCOMES,
     semconv.EVAL_CLASS_OUTCOMES,
@@ -91,13 +93,15 @@ class LabelCounts:
         self._folded: dict[Identity, None] = {}
         self._taken: dict[str, int] = {}
         """Series of the metrics that have many, on a meter that never forgets one."""
-        self._lag: Histogram = _instruments.create(meter, semconv.EVAL_LABEL_LAG)
+        self._lag: Histogram | None = None
+        """None where the lags are kept here too."""
         own = cast("OwnMeter", meter) if getattr(meter, "observe", None) is not None else None
         self._forgets = own is not None
         self._limit = GUEST_MODELS if own is None else own.max_models
         if own is not None:
             own.observe(self)
         else:
+            self._lag = _instruments.create(meter, semconv.EVAL_LABEL_LAG)
             for metric in _COUNTERS:
                 _instruments.create(meter, metric, self._callback(metric))
         _process.in_child("ground_truth.counts.fork", self._reset_after_fork)
@@ -119,20 +123,37 @@ class LabelCounts:
         with self._lock:
             self._model(_identity(prediction)).count_refused(reason, times)
 
-    def count_settled(self, settled: Settled) -> None:
-        """Counts what a label has done to a prediction: the state, and what a first label adds."""
-        prediction, label = settled.prediction, settled.label
-        with self._lock:
-            model = self._model(_identity(prediction))
-            model.count_state(settled.state, settled.reason)
-            if settled.state == "matched":
-                self._lag.record(max(label.labeled_at - prediction.predicted_at, 0.0), model.series.attributes)
-                model.count_first(settled)
+    def count_settled(self, settled: Iterable[Settled]) -> None:
+        """Counts what labels have done to predictions: the states, and what first labels add."""
+        groups: dict[tuple[Identity, str, str | None], list[Settled]] = {}
+        for one in settled:
+            groups.setdefault((_identity(one.prediction), one.state, one.reason), []).append(one)
+        for (identity, state, reason), group in groups.items():
+            for start in range(0, len(group), _STEP):
+                step = group[start : start + _STEP]
+                with self._lock:
+                    model = self._model(identity)
+                    model.count_state(state, reason, len(step))
+                    if state == "matched":
+                        self._count_first(model, step)
 
-    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observed]]]:
+    def _count_first(self, model: TaskCounts, settled: Sequence[Settled]) -> None:
+        lags = [max(one.label.labeled_at - one.prediction.predicted_at, 0.0) for one in settled]
+        if self._lag is None:
+            model.lags.add(lags)
+        else:
+            for lag in lags:
+                self._lag.record(lag, model.series.attributes)
+        for one in settled:
+            _guard.call_two("ground_truth.join", TaskCounts.count_first, model, one)
+
+    def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observed] | Iterable[ObservedHistogram]]]:
         """Yields the values of each metric now."""
         for metric in _COUNTERS:
             yield metric, self._observed(metric)
+        with self._lock:
+            lags = [(model.lag_series, model.lags.copy()) for model in self._models.values() if any(model.lags.counts)]
+        yield semconv.EVAL_LABEL_LAG, lags
 
     def release(self) -> None:
         """Forgets the models for which there is no room, of those that were exported and not used since."""

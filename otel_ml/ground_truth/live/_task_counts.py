@@ -9,6 +9,7 @@ from otel_ml import semconv
 from otel_ml._equality import find_pair, respell
 from otel_ml._label_values import read_gains, read_items
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
+from otel_ml._observed_series import ObservedBuckets, ObservedSeries
 from otel_ml.ground_truth._records import Settled, StoredLabel, declared_class
 from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts
@@ -47,6 +48,9 @@ class TaskCounts:
         """Whether anything was counted since the last collection."""
         self._check = VocabularyCheck() if is_known else None
         """None once it is done."""
+        self.lags = ObservedBuckets(semconv.EVAL_LABEL_LAG.buckets or ())
+        """Seconds from prediction to label."""
+        self.lag_series = ObservedSeries(series.attributes)
         self._groups: dict[Callable[..., Any], Any] = {}
         self._counts: dict[tuple[str, ...], Count] = {}
         for state in ("matched", "duplicate", "revised") if is_known else ():

@@ -35,7 +35,7 @@ def prediction(task, **fields):
 
 
 def add(counts, made, label, number=None):
-    counts.count_settled(Settled("matched", made, StoredLabel("p", label, number, 1.0)))
+    counts.count_settled([Settled("matched", made, StoredLabel("p", label, number, 1.0))])
 
 
 def values(counts):
