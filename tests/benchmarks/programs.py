@@ -73,6 +73,7 @@ PROGRAMS: dict[str, Program] = {
     "batch-1k": _batch(1_000),
     "batch-10k": _batch(10_000),
     "batch-100k": _batch(100_000),
+    "labels": Program(("labels.py", "{name}"), runs=3),
     "drift-100k": _drift(100_000),
     "drift-1m": _drift(1_000_000),
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),
