@@ -89,9 +89,12 @@ class Evaluator:
 def _expected(rows: Sequence[LoggedRows]) -> Expected:
     """Returns what the counts start with, from predictions of one model."""
     model = rows[0].model
+    names = dict.fromkeys(
+        name for each in rows for name in each.predicted if name is not None
+    )  # the first ones have room
     return Expected(
         model,
-        {name for each in rows for name in each.predicted if name is not None} if model.task in CLASS_TASKS else (),
+        names if model.task in CLASS_TASKS else (),
         any(score is not None for each in rows for score in each.scores),
         any(row is not None for each in rows if each.probabilities is not None for row in each.probabilities),
     )

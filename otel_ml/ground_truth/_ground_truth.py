@@ -46,8 +46,9 @@ QUEUE_SIZE: Final = 10_000
 _EXIT_SECONDS: Final = 5.0
 _LABEL_SECONDS: Final = 1.0
 """How long a single label, which somebody waits for, is tried again while the store cannot be reached."""
-_CHUNK: Final = 5000
-"""Labels of one transaction, as many as predictions: it excludes other writers for about 0.1 s."""
+_CHUNK: Final = 1000
+"""Labels of one transaction, which excludes other writers for about 30 ms. Those of larger ones reach the oldest
+generation of the garbage collector, at a third of a label; with random ids, smaller ones cost more to commit."""
 
 _truths: weakref.WeakSet[GroundTruth] = weakref.WeakSet()
 _open_stores: weakref.WeakValueDictionary[tuple[str, int, float | None, bool], GroundTruth] = (

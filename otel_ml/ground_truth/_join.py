@@ -29,7 +29,7 @@ _STRENGTH: Final[tuple[State, ...]] = ("matched", "revised", "duplicate", "outda
 """Of the states of several predictions under one label the first of these is that of the label."""
 
 
-@dataclass
+@dataclass(slots=True)
 class KnownPrediction:
     """A stored prediction and the label that it has by now."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -10,7 +11,7 @@ from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._label_values import label_text
 from otel_ml._moments import find_seconds
-from otel_ml._values import ID_LIMIT, id_text, line, number, written_number
+from otel_ml._values import CLASS_LIMIT, ID_LIMIT, id_text, line, number, written_number
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     INVALID_MOMENT,
@@ -21,6 +22,7 @@ from otel_ml.ground_truth._records import (
 
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
 _NO_LABEL: Final = StoredLabel("", "", None, 0.0)
+_PLAIN: Final = frozenset({str, int, float, bool})
 _IDS: Final = ("prediction_id", "id")
 
 
@@ -57,14 +59,26 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
 def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
     name = id_text(row.prediction_id, ID_LIMIT)
-    value = _guard.call("ground_truth.read_label", label_text, row.label)
+    label = row.label
+    is_plain = type(label) in _PLAIN and not (type(label) is str and len(label) > CLASS_LIMIT)
+    read = _guard.call("ground_truth.read_label", _read_plain if is_plain else _read_value, label)
+    value, digits = read or (None, None)
     model = ANY_MODEL if row.model is None else line(row.model)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)
     if at is None:
         return LabelOutcome("failed", _NO_LABEL, reason=INVALID_MOMENT)
-    return LabelOutcome("waiting", StoredLabel(name, value, written_number(row.label), at, model))
+    return LabelOutcome("waiting", StoredLabel(name, value, digits, at, model))
+
+
+def _read_value(label: object) -> tuple[str | None, float | None]:
+    """Returns the canonical text of a label, and the number that it is."""
+    return label_text(label), written_number(label)
+
+
+_read_plain: Final = lru_cache(maxsize=1024, typed=True)(_read_value)
+"""The same for short values of builtin types: a job has few of them and many labels."""
 
 
 def _of_row(row: object) -> GivenLabel:

@@ -73,14 +73,14 @@ def test_a_job_waits_for_the_service_that_writes(tmp_path: Path) -> None:
         is_held = threading.Event()
 
         def labels():
-            for index in range(6000):
-                if index == 5500:
+            for index in range(1500):
+                if index == 1200:
                     service.execute("BEGIN IMMEDIATE")
                     threading.Timer(0.2, service.execute, ["COMMIT"]).start()
                     is_held.set()
                 yield f"r{index}", 1
 
-        assert truth.record_labels(labels()) == {"waiting": 6000}
+        assert truth.record_labels(labels()) == {"waiting": 1500}
         assert is_held.is_set()
         truth.close()
         service.close()
