@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feature_rules import NULL_Z, newest
+from figure_rules import CLASSES, union
 from interval_rules import Z
 from rule_parts import FAST, FIGURE, MODEL, SLOW, Group, Rule
 
@@ -12,7 +13,8 @@ ERRORS = "brier_score|log_loss|hamming_loss|mae|rmse"
 QUANTILES = "error_p50|error_p90|error_p99"
 POINTS, SHARE, QUANTILE_SHARE = 0.05, 0.2, 0.5
 """What is worth a page: 5 points of a share, a fifth of an error, half of a quantile, since its bin is 26 % wide."""
-LEAST_LABELS = 100
+LEAST_LABELS, LEAST_OF_CLASS = 100, 10
+"""A class with a few labels moves a mean over classes far, and by an amount that its own counts cannot tell."""
 REFERENCE, SIZE = "model:ml_eval_reference:max", "model:ml_eval_reference_size:max"
 LIMIT = "model:ml_eval_figure_limit:max"
 NOW = "model:ml_eval_figure_worse:current"
@@ -42,10 +44,18 @@ def reference() -> list[Rule]:
 
 def comparison(window: str) -> list[Rule]:
     """How much worse each figure is than in training, and what chance explains."""
-    value, low, high, labels, decline, noise, worse = (
+    value, low, high, labels, decline, noise, few, worse = (
         f"model:ml_eval_figure{name}:{window}"
-        for name in ("", "_low", "_high", "_labels", "_decline", "_decline_noise", "_worse")
+        for name in ("", "_low", "_high", "_labels", "_decline", "_decline_noise", "_few", "_worse")
     )
+    actual, positives, negatives = (
+        f"class:ml_eval_{name}:increase{window}" for name in ("actual", "positives", "negatives")
+    )
+    rare = (
+        f"min by ({MODEL}) ({actual} and class:ml_eval_averaged:{window}) < {LEAST_OF_CLASS} "
+        f"and model:ml_eval_averaged:{window} > 1"
+    )
+    one_sided = " or ".join(f"min by ({MODEL}) ({each}) < {LEAST_OF_CLASS}" for each in (positives, negatives))
     rising = f"{ERRORS}|{QUANTILES}|ece"
     calibration = f'label_replace(avg by ({MODEL}) (class:ml_eval_ece_noise:{window}), "ml_eval_figure", "ece", "", "")'
     return [
@@ -65,8 +75,14 @@ def comparison(window: str) -> list[Rule]:
             "3.09 standard errors, which 1 of 1,000 windows exceeds by chance; training has an error of its own.",
         ),
         Rule(
+            few,
+            union({**dict.fromkeys(CLASSES, rare), **dict.fromkeys(("auc", "average_precision"), f"({one_sided})")}),
+            "Figures of classes of which one has fewer than ten labels.",
+        ),
+        Rule(
             worse,
-            f"({decline} > bool {LIMIT}) * ({decline} > bool {noise}) * ({labels} >= bool {LEAST_LABELS})",
+            f"({decline} > bool {LIMIT}) * ({decline} > bool {noise}) * ({labels} >= bool {LEAST_LABELS})\n"
+            f"unless {few}",
             "1 if the figure is worse than in training, else 0.",
         ),
     ]

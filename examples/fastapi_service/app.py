@@ -1,8 +1,8 @@
-"""A FastAPI service around the employment classifier, observed by otel-ml.
+"""A FastAPI service around a classifier and a regression, observed by otel-ml.
 
     uvicorn app:app --app-dir examples/fastapi_service
 
-Settings: EXAMPLE_FOLDER is the folder of the trained model and of the store of predictions that wait for their labels;
+Settings: EXAMPLE_FOLDER is the folder of the trained models and of the store of predictions that wait for their labels;
 the OTEL_* variables set where the telemetry goes.
 """
 
@@ -19,7 +19,7 @@ import joblib
 import pandas as pd
 from fastapi import FastAPI
 from pydantic import BaseModel
-from train import train
+from train import train, train_progression
 
 import otel_ml
 
@@ -31,8 +31,11 @@ telemetry = otel_ml.configure(service_name=os.environ.get("OTEL_SERVICE_NAME", "
 otel_ml.instrument_logging(LOG)
 
 model_file, profile_file = FOLDER / "model.joblib", FOLDER / "profile.json"
+progression_file = FOLDER / "progression.joblib"
 if not model_file.exists():
     train(FOLDER)
+if not progression_file.exists():
+    train_progression(FOLDER)
 
 truth = otel_ml.GroundTruth(f"sqlite:///{FOLDER / 'predictions.db'}")
 employment = otel_ml.Model(
@@ -44,16 +47,26 @@ employment = otel_ml.Model(
     profile=otel_ml.ReferenceProfile.load(profile_file),
     ground_truth=truth,
 )
+progression = otel_ml.Model(
+    "progression",
+    version="2004.1",
+    task="regression",
+    trained_at=progression_file.stat().st_mtime,
+    profile=otel_ml.ReferenceProfile.load(FOLDER / "progression.json"),
+    ground_truth=truth,
+)
 with employment.load():
     loaded = joblib.load(model_file)
+with progression.load():
+    loaded_progression = joblib.load(progression_file)
 sampler = otel_ml.ResourceSampler(interval=float(os.environ.get("EXAMPLE_SAMPLER_SECONDS", "5")))
 
 
 class Label(BaseModel):
-    """The true class of one person, known later."""
+    """The truth about one prediction, known later: a class, or a number."""
 
     prediction_id: str
-    label: int
+    label: int | float
 
 
 @employment.track
@@ -68,6 +81,13 @@ def predict(features: dict[str, float]) -> dict[str, Any]:
     return {"prediction": int(probability >= 0.5), "probability": probability}
 
 
+@progression.track
+def predict_progression(features: dict[str, float]) -> dict[str, float]:
+    """Predicts a number; the label is one too."""
+    row = pd.DataFrame([features], columns=loaded_progression["features"])
+    return {"prediction": float(loaded_progression["model"].predict(row)[0])}
+
+
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Runs the sampler while the service runs; writes all pending records at the end."""
@@ -78,7 +98,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     telemetry.shutdown()
 
 
-app = FastAPI(title="Employment", lifespan=lifespan)
+app = FastAPI(title="Employment and progression", lifespan=lifespan)
 otel_ml.instrument_fastapi(app)
 
 
@@ -92,6 +112,12 @@ def health() -> dict[str, str | int]:
 def serve(features: dict[str, float]) -> dict[str, Any]:
     """Predicts whether a person has work; the answer's header x-prediction-id names the prediction."""
     return predict(features)
+
+
+@app.post("/progression")
+def serve_progression(features: dict[str, float]) -> dict[str, float]:
+    """Predicts how far the diabetes of a patient will be in a year."""
+    return predict_progression(features)
 
 
 @app.post("/labels")

@@ -1,4 +1,5 @@
-"""Replays real people of 2016 to 2018 as requests; their labels follow later by prediction id.
+"""Replays real people of 2016 to 2018 as requests; their labels follow later by prediction id. With --patients every
+fourth request is one of a patient, to the regression.
 
     python replay.py --url http://127.0.0.1:8000 --seconds 45
 
@@ -14,13 +15,14 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import httpx
 import pandas as pd
-from train import LABEL, feature_names
+from train import LABEL, REPLAYED_FROM, feature_names, patients
 
 DATA = Path(__file__).parent / "data" / "replay.parquet"
 LABEL_BATCH = 50
@@ -33,7 +35,7 @@ class Replay:
         self.client = client
         self.period = 1.0 / rate
         self.label_delay = label_delay
-        self.waiting: deque[tuple[float, str, int]] = deque()
+        self.waiting: deque[tuple[float, str, float]] = deque()
         self.counts = {"sent": 0, "failed": 0, "labels": 0}
         self.stopped = False
 
@@ -44,13 +46,13 @@ class Replay:
     def run(self, rows: Any, seconds: float | None) -> dict[str, int]:
         """Sends requests until the time is over or `stop` is called, then the remaining labels."""
         began = due = shown = time.monotonic()
-        for features, label in rows:
+        for path, features, label in rows:
             now = time.monotonic()
             if self.stopped or (seconds is not None and now - began >= seconds):
                 break
             time.sleep(max(0.0, due - now))
             due = max(due + self.period, now - 1.0)
-            self.predict(features, label)
+            self.predict(path, features, label)
             self.send_labels(before=time.monotonic() - self.label_delay)
             if now - shown >= 5:
                 shown = now
@@ -58,10 +60,10 @@ class Replay:
         self.send_labels(before=float("inf"))
         return self.counts
 
-    def predict(self, features: dict[str, float], label: int) -> None:
+    def predict(self, path: str, features: dict[str, float], label: float) -> None:
         """Sends one request; keeps its prediction id until the label is due."""
         try:
-            answer = self.client.post("/predict", json=features)
+            answer = self.client.post(path, json=features)
             answer.raise_for_status()
         except httpx.HTTPError as error:
             self.counts["failed"] += 1
@@ -84,6 +86,22 @@ class Replay:
             self.counts["labels"] += len(batch)
 
 
+def people() -> Iterator[tuple[str, dict[str, float], float]]:
+    """Yields path, features and label of one person after another, from the beginning again after the last."""
+    frame = pd.read_parquet(DATA)
+    features = frame[feature_names(frame)].astype(float).to_dict("records")
+    return itertools.cycle(zip(itertools.repeat("/predict"), features, frame[LABEL].astype(int).tolist()))
+
+
+def mixed(others: Iterator[Any]) -> Iterator[Any]:
+    """Yields a patient after each three of the others."""
+    frame = patients()[REPLAYED_FROM:]
+    features = frame.drop(columns="target").to_dict("records")
+    for patient in itertools.cycle(zip(itertools.repeat("/progression"), features, frame["target"].tolist())):
+        yield from itertools.islice(others, 3)
+        yield patient
+
+
 def main() -> int:
     """Runs the replay from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,16 +109,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="end after this long (default: until Ctrl-C)")
     parser.add_argument("--rate", type=float, default=40.0, help="requests a second (default: %(default)s)")
     parser.add_argument("--label-delay", type=float, default=5.0, help="seconds until a label (default: %(default)s)")
+    parser.add_argument("--patients", action="store_true", help="also send patients to the regression")
     given = parser.parse_args()
-    frame = pd.read_parquet(DATA)
-    people = zip(
-        frame[feature_names(frame)].astype(float).to_dict("records"), frame[LABEL].astype(int).tolist(), strict=True
-    )
+    rows = mixed(people()) if given.patients else people()
     with httpx.Client(base_url=given.url, timeout=10.0) as client:
         replay = Replay(client, rate=given.rate, label_delay=given.label_delay)
         signal.signal(signal.SIGTERM, replay.stop)
         signal.signal(signal.SIGINT, replay.stop)
-        counts = replay.run(itertools.cycle(people), given.seconds)
+        counts = replay.run(rows, given.seconds)
     print(json.dumps(counts))
     return 0 if counts["failed"] == 0 and counts["sent"] > 0 else 1
 

@@ -144,6 +144,43 @@ def test_each_task_is_judged_against_its_training(tmp_path: Path) -> None:
     assert promtool.run(tmp_path, tests, RULES) == ""
 
 
+def test_a_class_with_a_few_labels_makes_no_mean_worse(tmp_path: Path) -> None:
+    """A rare class that the window has once, or only in predictions, does not page; ten wrong labels of it do.
+
+    Sources: evidentlyai/evidently#1002 and scikit-learn/scikit-learn#24636 (windows that lack a class).
+    """
+    cases = {}
+    for rare in (0, 1, 10):
+        case = multiclass(f"{rare} labels", 400, 0.0)
+        case.counts = [each for each in case.counts if not each[0].startswith("ml_eval_score")]
+        for labels, times in ((("a", "eel"), rare), (("eel", "a"), 1)):
+            case.count("outcomes", np.arange(400) < times, predicted=labels[0], actual=labels[1])
+        cases[rare] = Compared(case, multiclass("training", 3000, 0.0))
+    case = binary("three positives", 400, 0.0)
+    few = tasks.binary(Rows("three positives", case.replica), np.arange(400) < 3, np.linspace(0.3, 0.6, 400))
+    cases[3] = Compared(few, binary("training", 3000, 0.0))
+    series = [sample for each in cases.values() for sample in each.series()]
+    queries = {
+        'model:ml_eval_figure_worse:current{ml_eval_figure=~"recall|f1", ml_model_name=~".* labels"} == 1': [
+            "10 labels"
+        ]
+        * 2,
+        'model:ml_eval_figure_worse:current{ml_eval_figure="auc"}': [],
+    }
+    tests = [
+        {
+            "eval_time": "60m",
+            "expr": f"count by (ml_model_name) ({expr})",
+            "exp_samples": [
+                {"labels": f'{{ml_model_name="{name}"}}', "value": found.count(name)} for name in sorted({*found})
+            ],
+        }
+        for expr, found in queries.items()
+    ]
+    test = {"interval": "1m", "input_series": [each.as_input() for each in series], "promql_expr_test": tests}
+    assert promtool.run(tmp_path, [test], RULES) == ""
+
+
 def test_a_perfect_training_and_a_reference_without_size_are_no_division_by_zero(tmp_path: Path) -> None:
     """After a training without errors any error is worse; without the size of the reference nothing is judged."""
     without_error = tasks.regression(rows("training", 500), np.arange(500.0), np.arange(500.0))
