@@ -106,6 +106,8 @@ def test_sums_are_exact() -> None:
     assert list(map(exact_value, totals)) == [math.fsum(numbers[groups == group]) for group in range(3)]
     halves = [exact_sums(numbers[rows], groups[rows], 3) for rows in (slice(100), slice(100, None))]
     assert [sum(pair) for pair in zip(*halves, strict=True)] == totals
+    many = RANDOM.random(300_000)
+    assert exact_value(exact_sums(many, np.zeros(len(many), int), 1)[0]) == math.fsum(many)
 
 
 def test_binary_figures_are_those_of_scikit_learn() -> None:
@@ -256,6 +258,13 @@ def test_every_kind_of_column_counts_alike(kind: str) -> None:
     result = counted({"label": make[kind](label), "score": make[kind](score)}).result()
     assert (result.task, result.rows, result.left_out) == ("binary", 60, 40)
     assert result.figures["recall"] == 0.5
+
+
+def test_a_score_of_one_half_predicts_the_negative_class() -> None:
+    """As the largest of two probabilities: of equal ones the first is taken."""
+    single = figures({"label": [0, 1], "score": [0.5, 0.9]})
+    both = figures({"label": ["n", "y"], "probabilities": [[0.5, 0.1], [0.5, 0.9]]}, ("n", "y"))
+    assert (single["accuracy"], both["accuracy"]) == (1.0, 1.0)
 
 
 def test_probabilities_beyond_one_by_rounding_are_counted() -> None:

@@ -85,6 +85,9 @@ def test_a_label_is_compared_over_the_rows_that_have_one(profile: ReferenceProfi
     late = loans.assign(y=loans["y"].where(RANDOM.random(2_000) < 0.6))
     found = {each.name: each for each in profile.compare(late, label="y").features}
     assert (found["__label__"].verdict, found["__label__"].count) == ("ok", late["y"].notna().sum())
+    odd = loans.assign(y=late["y"].mask(late["y"].notna() & (RANDOM.random(2_000) < 0.1), "fraud"))
+    unseen = {each.name: each for each in profile.compare(odd, label="y").features}["__label__"].shares["unseen"]
+    assert unseen.share == (odd["y"] == "fraud").sum() / odd["y"].notna().sum()
     paid = loans.assign(y="paid")
     assert {each.name: each.findings for each in profile.compare(paid, label="y").features}["__label__"] == ("drifted",)
     assert "__label__" not in profile.compare(paid).findings
