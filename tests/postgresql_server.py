@@ -59,6 +59,10 @@ class Server:
         self.start()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def version(self) -> str:
         return self.execute("SHOW server_version")[0][0]
 

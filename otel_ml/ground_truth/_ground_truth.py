@@ -107,7 +107,7 @@ class GroundTruth:
                 raise
             _warn_not_stored(error)
         self._store = Store(self._database)
-        self._retry = Retry()
+        self._retry, self._retry_of_job = Retry(_LABEL_SECONDS), Retry(STALL_TIMEOUT)
         self._reporter = Reporter(Evaluator(meter, logger))
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
@@ -308,18 +308,18 @@ class GroundTruth:
         outcomes = [read_label(row, self._clock) for row in rows]
         places = [place for place, read in enumerate(outcomes) if read.reason is None]
         labels = [outcomes[place].label for place in places]
-        settled = self._settle(labels, STALL_TIMEOUT if wait else _LABEL_SECONDS)
+        settled = self._settle(labels, self._retry_of_job if wait else self._retry)
         for place, outcome in zip(places, settled, strict=True):
             outcomes[place] = outcome
         self._reporter.report_labels(outcomes, wait=wait)
         return [outcome.state for outcome in outcomes]
 
-    def _settle(self, labels: list[StoredLabel], seconds: float) -> list[LabelOutcome]:
+    def _settle(self, labels: list[StoredLabel], retry: Retry) -> list[LabelOutcome]:
         """Joins labels with their predictions; all of them fail if the store cannot be used."""
         if not labels:
             return []
         try:
-            return self._retry.call(partial(self._store.label, labels), seconds)
+            return retry.call(partial(self._store.label, labels))
         except StoreError as error:
             _guard.report("ground_truth.label", error)
             _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")

@@ -18,22 +18,31 @@ class Retry:
 
     After a transaction that did not succeed in its time, later ones are tried once each, until one succeeds: a job
     whose database is away waits once, not for each of its parts.
+
+    Args:
+        seconds: After how long a transaction does not begin again.
+        clock: Seconds that never go back.
+        sleep: Waits for so many seconds.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._seconds = seconds
         self._clock = clock
         self._sleep = sleep
         self._has_given_up = False
 
-    def call(self, transaction: Callable[[], _Result], seconds: float) -> _Result:
-        """Returns the result of a transaction, which begins again for up to so many seconds.
+    def call(self, transaction: Callable[[], _Result]) -> _Result:
+        """Returns the result of a transaction, which begins again while it fails and there is time.
 
         Raises:
-            StoreError: It did not succeed in this time.
+            StoreError: It did not succeed.
         """
-        end = self._clock() + (0.0 if self._has_given_up else seconds)
+        end = self._clock() + (0.0 if self._has_given_up else self._seconds)
         pause = _FIRST_PAUSE
         while True:
             try:

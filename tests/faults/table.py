@@ -50,6 +50,7 @@ CASES = {
     26: "workers that fork: Celery, billiard, own forks that end by `os._exit`; gevent that patches late",
     27: "errors of requests under every server; older versions of FastAPI",
     28: "the install lines in the environment of an older service",
+    29: "the store of ground truth: processes killed in a join, a database that goes away or is killed",
     0: "soak",
 }
 ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
@@ -79,7 +80,17 @@ def case_of(name: str, module: str) -> int:
     if found:
         return int(found[1])
     subject = module.rsplit(".", 1)[-1].split("_")[1]
-    fixed = {"spool": 10, "soak": 0, "nvml": 15, "sampler": 15, "workers": 26, "late": 26, "errors": 27, "install": 28}
+    fixed = {
+        "spool": 10,
+        "soak": 0,
+        "nvml": 15,
+        "sampler": 15,
+        "workers": 26,
+        "late": 26,
+        "errors": 27,
+        "install": 28,
+        "store": 29,
+    }
     return fixed.get(subject, 15)
 
 

@@ -323,7 +323,7 @@ def test_a_large_backlog_expires_in_steps(url, emitted, monkeypatch):
 def test_a_store_that_is_away_is_tried_again_for_a_while():
     """Then once for each transaction, until one succeeds; an error that stays is raised at once."""
     moments, slept = iter(range(100)), []
-    retry = Retry(clock=lambda: next(moments), sleep=slept.append)
+    retry = Retry(3, clock=lambda: next(moments), sleep=slept.append)
     away = StoreError("away", is_transient=True)
     answers = iter([away, away, "a", *[away] * 4, "b", away, "c", StoreError("no right")])
 
@@ -333,14 +333,14 @@ def test_a_store_that_is_away_is_tried_again_for_a_while():
             raise answer
         return answer
 
-    assert retry.call(transaction, 3) == "a"
+    assert retry.call(transaction) == "a"
     for _ in range(2):
         with pytest.raises(StoreError, match="away"):
-            retry.call(transaction, 3)
-    assert retry.call(transaction, 3) == "b"
-    assert retry.call(transaction, 3) == "c"
+            retry.call(transaction)
+    assert retry.call(transaction) == "b"
+    assert retry.call(transaction) == "c"
     with pytest.raises(StoreError, match="no right"):
-        retry.call(transaction, 3)
+        retry.call(transaction)
     assert slept == [0.05, 0.1, 0.05, 0.1, 0.05]
 
 
