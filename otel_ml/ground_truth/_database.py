@@ -89,7 +89,6 @@ class StoreDatabase:
         self._read_only = read_only
         parsed = parse_url(sa, url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._mark = "?" if self._is_sqlite else "%s"
         self._engine = make_engine(sa, parsed, read_only=read_only)
         self._driver: Any = self._engine.dialect.dbapi
         self.tables = Tables(sa)
@@ -262,9 +261,17 @@ class StoreDatabase:
     def insert_rows(
         self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
     ) -> None:
-        """Inserts many rows of plain values by the driver itself, `_TOGETHER` of them in one statement."""
-        mark = self._mark
-        row = f"({', '.join([mark] * len(columns))})"
+        """Inserts many rows of plain values by the driver itself: all in one statement, or `_TOGETHER` with SQLite."""
+        if not rows:
+            return
+        if not self._is_sqlite:
+            dialect = self._engine.dialect
+            kinds = {name: str(table.c[name].type.compile(dialect=dialect)) for name in columns}
+            names = ", ".join(columns)
+            insert = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {_unnested(kinds)}"  # noqa: S608
+            connection.exec_driver_sql(insert, _by_column(rows))
+            return
+        row = f"({', '.join('?' * len(columns))})"
         head = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own
         full = len(rows) - len(rows) % _TOGETHER
         if full:

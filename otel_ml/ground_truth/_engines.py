@@ -42,7 +42,8 @@ def parse_url(kit: Any, url: str) -> sa.URL:
         raise StoreError(f"{kind} is not supported: sqlite:///FILE or postgresql+psycopg://...")
     if kind == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
-    return parsed
+    # SQLAlchemy 2.0 would take psycopg2
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
 def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
@@ -66,13 +67,16 @@ def _make_sqlite(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
 
 
 def _make_postgresql(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
-    # a snapshot of the whole transaction would be taken before the lock of the writers, and miss what others wrote
+    # prepared statements do not pass a pooler that gives each transaction another connection
+    options = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
     engine: sa.Engine = kit.create_engine(
         url.set(query={**_BOUNDS, **url.query}),
+        connect_args=options,
         pool_size=2,
         max_overflow=4,
         pool_pre_ping=True,
         pool_timeout=BUSY_SECONDS,
+        # a snapshot of the whole transaction would be taken before the lock of the writers, and miss what others wrote
         isolation_level="READ COMMITTED",
         execution_options={"postgresql_readonly": True} if read_only else {},
     )

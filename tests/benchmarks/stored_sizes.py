@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -59,12 +60,14 @@ def fill(truth: GroundTruth, first: int, last: int, now: float) -> None:
 
 
 def cpu_seconds(server: Server | None) -> float:
-    """CPU of this process and of the server with its connections."""
-    if server is None:
-        return time.process_time()
-    main = psutil.Process(server.pid)
-    times = [each.cpu_times() for each in (main, *main.children())]
-    return time.process_time() + sum(each.user + each.system for each in times)
+    """CPU of this process and of its connections in the server."""
+    total = time.process_time()
+    for each in [] if server is None else psutil.Process(server.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "[local]" in " ".join(each.cmdline()):
+                times = each.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def best(step, server: Server | None, passes: int = PASSES) -> tuple[float, float]:

@@ -4,7 +4,7 @@ Sources: cloudnative-pg/cloudnative-pg#1254 and keycloak/keycloak#22422 (after a
 server that has become read-only), dotnet/efcore#22904 and get-convex/convex-backend#559 (the answer to COMMIT is lost, and
 a retry does it again), mlflow/mlflow#1675 and #4196 (connections that a restart broke), IQSS/dataverse#9717 (no right to
 create tables), langchain-ai/langchain#26033 and Arize-ai/phoenix#9123 (a NUL character costs the batch),
-mckinsey/agents-at-scale-ark#2622 (expired rows are never deleted).
+psycopg/psycopg#280 (prepared statements behind PgBouncer).
 """
 
 from __future__ import annotations
@@ -272,6 +272,18 @@ def test_a_statement_that_takes_too_long_is_repeated(
 
     assert service.truth.flush(30)
     assert (service.stored(), sum(states[0].values()), service.counted()["matched"]) == ((1, {}), 1, 1)
+
+
+def test_no_statement_is_prepared(serve: Callable[[str], Service], schema: str, postgresql: Server) -> None:
+    """A pooler may give each transaction another connection, which does not know the statements of the last one."""
+    service = serve(postgresql.url(schema).replace("+psycopg", ""))
+    for number in range(20):
+        service.predict(f"p{number}")
+        service.truth.record_label(f"p{number}", 1)
+        service.truth.flush(30)
+
+    with service.truth._database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == 0
 
 
 def test_stores_of_two_schemas_do_not_wait_for_each_other(

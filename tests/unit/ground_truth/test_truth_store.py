@@ -283,7 +283,7 @@ def test_upkeep_runs_while_nothing_is_written():
 
 
 def test_upkeep_runs_while_there_is_always_something_to_write():
-    """A service with steady traffic expires rows too."""
+    """A service with steady traffic expires rows too (mckinsey/agents-at-scale-ark#2622: they were never deleted)."""
     done = threading.Event()
 
     def write(batch):
