@@ -193,7 +193,10 @@ def test_a_server_killed_again_and_again_stores_each_row_once(model_of, postgres
     for thread in threads:
         thread.start()
     for _ in range(rounds):
-        time.sleep(chosen.uniform(0.05, 0.3))
+        before = truth.account().stored
+        while truth.account().stored == before:
+            time.sleep(0.01)
+        time.sleep(chosen.uniform(0, 0.1))
         postgresql.kill()
         postgresql.start()
     ended.set()
