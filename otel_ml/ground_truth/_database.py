@@ -165,6 +165,8 @@ class StoreDatabase:
                     status = connection.execute(query, {"id": transaction}).scalar_one()
             except self.sa.exc.OperationalError:
                 status = "unreachable"
+            except self.sa.exc.DataError:  # a server that crashed does not know the transactions that it lost
+                return False
             if status not in {"unreachable", "in progress"}:
                 return bool(status == "committed")
             time.sleep(_ANSWER_PAUSE)

@@ -220,6 +220,15 @@ def test_a_commit_without_an_answer_counts_once(
     service.truth.close()
 
 
+def test_a_transaction_that_a_crash_has_wiped_out_was_not_committed(
+    serve: Callable[[str], Service], schema: str, postgresql: Server
+) -> None:
+    """The server does not know its id any more, and says so with an error."""
+    database = serve(postgresql.url(schema)).truth._database
+
+    assert database._was_committed("1099511627776") is False
+
+
 def test_after_a_failover_nothing_is_lost(serve: Callable[[str], Service], schema: str, postgresql: Server) -> None:
     """While the server only reads, predictions wait; then they are stored on connections that may write."""
     role = f"{schema}_service"
