@@ -156,6 +156,25 @@ def test_the_results(telemetry: InMemoryTelemetry, task: str, written: str, labe
         assert found == [label or None, float(value) if value else None, float(score) if score else None]
 
 
+@pytest.mark.parametrize(
+    ("task", "written", "meaning"),
+    [
+        (row[0], code, CODE.findall(row[2]))
+        for row in rows("Sets of classes and rankings")
+        for code in CODE.findall(row[1])
+    ],
+)
+def test_sets_and_rankings(telemetry: InMemoryTelemetry, task: str, written: str, meaning: list[str]) -> None:
+    """Each form of a set of classes, and of a ranking, means what the last column says."""
+    meant, *declared = meaning
+    keywords = {"classes": ast.literal_eval(declared[0].removeprefix("classes="))} if declared else {}
+    model = otel_ml.Model("m", task=task, **keywords)
+    result = ast.literal_eval(written)
+
+    assert model.track(lambda features: result)({"age": 1.0}) is result
+    assert json.loads(telemetry.spans()[0]["attributes"]["ml.prediction.class"]) == ast.literal_eval(meant)
+
+
 def test_the_remedies(telemetry: InMemoryTelemetry) -> None:
     """The code that tells otel-ml how to read a result runs and is read."""
     space: dict[str, Any] = {}
