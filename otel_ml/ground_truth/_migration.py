@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.ground_truth._records import ANY_MODEL
-from otel_ml.ground_truth._tables import PREDICTIONS, Tables
+from otel_ml.ground_truth._tables import LABEL_KEY_LENGTH, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -42,8 +42,11 @@ def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
 
 
 def is_former(inspector: Any, name: str) -> bool:
-    """Whether a table exists, and is one that an earlier version kept under the id alone."""
-    return inspector.has_table(name) and len(inspector.get_pk_constraint(name)["constrained_columns"]) == 1
+    """Whether a table exists, and is one that an earlier version kept under the id alone, or under a whole label."""
+    if not inspector.has_table(name):
+        return False
+    key = inspector.get_pk_constraint(name)["constrained_columns"]
+    return len(key) == 1 or "label" in key
 
 
 def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
@@ -51,7 +54,13 @@ def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
     former = f"{table.name}{_FORMER}"
     taken = ", ".join(sorted(names))
     if table is tables.waiting:
-        return f"INSERT INTO {table.name} ({taken}, model) SELECT {taken}, '{ANY_MODEL}' FROM {former}"  # noqa: S608
+        key = f"substr(label, 1, {LABEL_KEY_LENGTH})"  # an id had one label then
+        model = "model" if "model" in names else f"'{ANY_MODEL}'"
+        taken = ", ".join(sorted(names - {"model"}))
+        return (
+            f"INSERT INTO {table.name} ({taken}, model, label_key) "  # noqa: S608
+            f"SELECT {taken}, {model}, {key} FROM {former}"
+        )
     if table is tables.aliases:
         return (
             f"INSERT INTO {table.name} (id, model, version, role, leads_to, predicted_at) "  # noqa: S608

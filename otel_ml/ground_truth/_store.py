@@ -20,15 +20,22 @@ from otel_ml.ground_truth._rows import (
     StoredRows,
     from_row,
 )
-from otel_ml.ground_truth._tables import LABEL_COLUMNS
+from otel_ml.ground_truth._tables import LABEL_COLUMNS, label_key
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _LABEL: Final = {"label": "text", "number": "float8", "labeled_at": "float8"}
 """The columns of a prediction's label, and their types in PostgreSQL."""
-_WAITING: Final = {"id": "text", "label": "text", "number": "float8", "labeled_at": "float8", "model": "text"}
-"""The columns of a label that waits: the fields of a `StoredLabel`."""
+_WAITING: Final = {
+    "id": "text",
+    "label": "text",
+    "number": "float8",
+    "labeled_at": "float8",
+    "model": "text",
+    "label_key": "text",
+}
+"""The columns of a label that waits: the fields of a `StoredLabel`, and its key."""
 
 
 class Written(NamedTuple):
@@ -171,7 +178,7 @@ class Store:
 
     def _keep_waiting(self, connection: sa.Connection, labels: Iterable[StoredLabel]) -> None:
         """Lets labels wait; of the same one twice the newer counts."""
-        newest = {(label.id, label.label, label.model): label for label in labels}
+        newest = {(label.id, label.label, label.model): (*label, label_key(label.label)) for label in labels}
         self._database.upsert_rows(connection, self._database.tables.waiting, _WAITING, list(newest.values()))
 
     def _count_repeated(self, connection: sa.Connection, repeated: list[Key]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml._digests import digest
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 LABEL_COLUMNS = ("label", "number", "labeled_at")
 """Columns of a prediction's label."""
 PREDICTIONS = "otel_ml_predictions"
+LABEL_KEY_LENGTH: Final = 64
+"""Characters of a label that are its key; a longer one has a digest, since PostgreSQL indexes 2,704 bytes at most."""
 LATER = frozenset({"classes", "repeated", "probabilities"})
 """Columns that the predictions of an earlier version do not have."""
 
@@ -40,10 +44,11 @@ class Tables:
             "otel_ml_waiting_labels",
             self._metadata,
             sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("label", sa.Text, primary_key=True),
+            sa.Column("label", sa.Text, nullable=False),
             sa.Column("number", sa.Double()),
             sa.Column("labeled_at", sa.Double(), nullable=False),
             sa.Column("model", sa.Text, primary_key=True),
+            sa.Column("label_key", sa.Text, primary_key=True),
         )
         self.aliases = sa.Table(
             "otel_ml_aliases",
@@ -109,3 +114,8 @@ class Tables:
             kit.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )
         return table
+
+
+def label_key(label: str) -> str:
+    """Returns what a label is known by in the table of waiting ones."""
+    return label if len(label) <= LABEL_KEY_LENGTH else digest(label)

@@ -48,7 +48,11 @@ def measure_binary(groups: Sequence[LabelledGroup], positive: str | None) -> Cla
     scores = array("d", b"".join(part.tobytes() for part, _ in parts))
     ranking = rank(scores, b"".join(bytes([side]) * len(part) for part, side in parts))
     estimates = {**ClassFigures().estimates, "auc": ranking.auc, "average_precision": ranking.average_precision}
-    notes = [] if ranking.auc.value is not None else [f"auc is None: no label, or each, is {positive}"]
+    notes = (
+        []
+        if ranking.auc.value is not None
+        else [f"auc is None: it needs labels of both classes, and all or none are {positive}"]
+    )
     if not all(map(single.is_probability, scores)):
         return ClassFigures(len(scores), estimates, notes=[*notes, _OUTSIDE])
     pairs = [(score, side) for part, side in parts for score in part]

@@ -104,4 +104,4 @@ def _notes(rankings: Mapping[str, Ranking]) -> list[str]:
     if len(without) == len(rankings):
         return ["auc is None: it takes predictions with and without the label of a class"]
     known = len(rankings) - len(without)
-    return [f"auc is the mean over {known} of {len(rankings)} classes: no label, or each, is {few_names(without)}"]
+    return [f"auc is the mean over {known} of {len(rankings)} classes: the labels are all or none {few_names(without)}"]

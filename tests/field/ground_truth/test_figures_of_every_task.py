@@ -53,7 +53,7 @@ def test_a_class_without_labels_does_not_take_the_auc_of_the_others(
         ["RENEWED", "CHURN", "CHURN", "RENEWED"],
     )
     assert (found["auc"], found["per_class"]["CHURN"]["auc"], found["per_class"]["FAILED"]["auc"]) == (0.75, 0.75, None)
-    assert found["notes"] == ["auc is the mean over 2 of 3 classes: no label, or each, is FAILED"]
+    assert found["notes"] == ["auc is the mean over 2 of 3 classes: the labels are all or none FAILED"]
     assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/predictions.db", "--model", "churn"]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[13].split()[:6] == ["class", "precision", "recall", "f1", "auc", "average_precision"]

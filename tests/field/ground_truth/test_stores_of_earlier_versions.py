@@ -97,7 +97,9 @@ def test_a_store_of_an_earlier_version_goes_on(tmp_path: Path, oldest: bool) -> 
     truth.close()
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {f"otel_ml_{name}" for name in ("predictions", "waiting_labels", "aliases", "classes")}
+    assert tables == {
+        f"otel_ml_{name}" for name in ("predictions", "waiting_labels", "aliases", "classes", "label_bins")
+    }
 
 
 def test_a_store_without_probabilities_gets_their_column(tmp_path: Path) -> None:
@@ -188,8 +190,9 @@ def test_evaluate_reads_it_and_changes_nothing(
     assert main(["evaluate", "--store", url, "--model", "fraud", "--by", "predicted_at"]) == 0
     assert main(["evaluate", "--store", url, "--model", "fraud", "--role", "shadow"]) == 1
     shown = capsys.readouterr()
-    assert "labelled   1\n" in shown.out
+    assert "labelled    1\n" in shown.out
     assert shown.err == (
+        "otel-ml evaluate: auc is None: it needs labels of both classes, and all or none are 1\n"
         "otel-ml evaluate: 1 labels wait for a prediction (1 unknown_id, such as 'early')\n"
         "otel-ml evaluate: no labelled prediction of 'fraud' in this window; the store has fraud 1 primary\n"
         "otel-ml evaluate: 1 labels wait for a prediction (1 unknown_id, such as 'early')\n"

@@ -237,7 +237,7 @@ def test_a_class_without_labels_is_named_and_left_out(vectors):
     found = figures(multiclass((given, actual, given.argmax(axis=1))))
     assert found["auc"] == near(np.mean([sk.roc_auc_score(actual == k, given[:, k]) for k in range(3)]))
     assert found["log_loss"] == near(sk.log_loss(actual, given, labels=range(4)))
-    assert found["notes"] == ["auc is the mean over 3 of 4 classes: no label, or each, is d"]
+    assert found["notes"] == ["auc is the mean over 3 of 4 classes: the labels are all or none d"]
 
 
 def test_versions_with_other_classes_are_measured_together(vectors):
@@ -262,7 +262,10 @@ def test_versions_with_other_classes_are_measured_together(vectors):
         ),
         ([row("binary", "a", predicted="b", score=0.7)], "auc and the other figures of scores are None: the positive"),
         ([row("binary", "a", predicted="b", positive="b")], "auc and the other figures of scores are None: no score"),
-        ([row("binary", "a", predicted="b", positive="b", score=0.7)], "auc is None: no label, or each, is b"),
+        (
+            [row("binary", "a", predicted="b", positive="b", score=0.7)],
+            "auc is None: it needs labels of both classes, and all or none are b",
+        ),
         (
             [row("binary", each, predicted="b", positive="b", score=3.0) for each in "ab"],
             "brier_score, log_loss and ece are None: scores outside 0..1",

@@ -253,3 +253,17 @@ def test_unusual_ids_join(truth, name):
 def test_a_wrong_moment_fails_without_raising(truth):
     """NaN is not a moment."""
     assert truth.record_label("p1", 1, at=float("nan")) == "failed"
+
+
+def test_a_long_label_waits_for_its_prediction(truth):
+    """A ranking of 100 items waits like any label, and labels that differ only at the end are two."""
+    label = [f"{item:032x}" for item in range(100)]
+    assert truth.record_labels([("p1", label), ("p1", label), ("p1", [*label[:-1], "other"])]) == {
+        "waiting": 2,
+        "duplicate": 1,
+    }
+    assert len(truth.waiting()) == 2
+    log(truth, "p1", task="ranking", classes=None, predicted='["other"]', score=None)
+    assert truth.flush()
+    assert truth.waiting() == []
+    assert (truth.account().matched, truth.account().revised) == (1, 1)
