@@ -33,9 +33,10 @@ def measure_labelled(database: StoreDatabase, class_sets: ClassSets, window: Tru
     # a store of an earlier version, which is only read, does not have all columns
     columns = [table.c.get(name, nothing.label(name)) for name in LabelledRow._fields]
     query = _in_window(database, database.sa.select(*columns).where(table.c.label.is_not(None)), window)
+    query = query.execution_options(yield_per=_TOGETHER)  # of a connection they would hold for what follows, too
     labelled = Labelled()
     with database.reading() as connection:
-        for rows in connection.execution_options(yield_per=_TOGETHER).execute(query).partitions():
+        for rows in connection.execute(query).partitions():
             labelled.add(rows)
         sets = {key: class_sets.find(connection, key) for key in labelled.class_keys}
     return labelled.figures(sets)

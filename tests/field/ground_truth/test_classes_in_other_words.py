@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -25,12 +25,7 @@ import otel_ml
 from otel_ml.cli import main
 from otel_ml.testing import InMemoryTelemetry
 
-
-@pytest.fixture
-def truth(telemetry: InMemoryTelemetry, store_url: str) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(store_url)
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("telemetry")
 
 
 def evaluate(

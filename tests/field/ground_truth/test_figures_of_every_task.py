@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import otel_ml
 from otel_ml.cli import main
-from otel_ml.testing import InMemoryTelemetry
 
 CLASSES = ("RENEWED", "CHURN", "FAILED")
 
 
-@pytest.fixture
-def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("telemetry")
 
 
 def measure(
@@ -42,7 +35,7 @@ def measure(
 
 
 def test_a_class_without_labels_does_not_take_the_auc_of_the_others(
-    truth: otel_ml.GroundTruth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    truth: otel_ml.GroundTruth, store_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The mean is over the classes with labels, a note names the others, and each class has its own AUC."""
     model = otel_ml.Model("churn", task="multiclass", classes=CLASSES, ground_truth=truth)
@@ -54,7 +47,7 @@ def test_a_class_without_labels_does_not_take_the_auc_of_the_others(
     )
     assert (found["auc"], found["per_class"]["CHURN"]["auc"], found["per_class"]["FAILED"]["auc"]) == (0.75, 0.75, None)
     assert found["notes"] == ["auc is the mean over 2 of 3 classes: the labels are all or none FAILED"]
-    assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/predictions.db", "--model", "churn"]) == 0
+    assert main(["evaluate", "--store", store_url, "--model", "churn"]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[13].split()[:6] == ["class", "precision", "recall", "f1", "auc", "average_precision"]
     assert shown.err == f"otel-ml evaluate: {found['notes'][0]}\n"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,6 @@ import otel_ml
 from otel_ml.testing import InMemoryTelemetry
 
 BINARY: dict[str, Any] = {"task": "binary", "classes": ["0", "1"]}
-
-
-@pytest.fixture
-def truth(store_url: str) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(store_url)
-    yield made
-    made.close()
 
 
 def sums(telemetry: InMemoryTelemetry, metric: str, *names: str) -> dict[tuple[Any, ...], float]:
@@ -42,12 +34,6 @@ def sums(telemetry: InMemoryTelemetry, metric: str, *names: str) -> dict[tuple[A
 
 def figures(truth: otel_ml.GroundTruth, **wanted: Any) -> dict[str, Any]:
     return truth.compute_metrics(0, 4e9, **wanted)
-
-
-@pytest.fixture(params=["own", "guest"])
-def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
-    with InMemoryTelemetry(request.param) as made:
-        yield made
 
 
 def test_one_label_settles_every_version_and_role(kit: InMemoryTelemetry, truth: otel_ml.GroundTruth) -> None:

@@ -28,12 +28,6 @@ from otel_ml.testing import InMemoryTelemetry
 ROWS = 30_000
 
 
-@pytest.fixture(params=["own", "guest"])
-def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
-    with InMemoryTelemetry(request.param) as kit:
-        yield kit
-
-
 @pytest.fixture
 def truth(store_url: str) -> Iterator[GroundTruth]:
     """A store with a queue that a job fills at once."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,7 @@ from otel_ml.testing import InMemoryTelemetry
 CLASSES = ("a", "b", "c")
 
 
-@pytest.fixture
-def truth(telemetry: InMemoryTelemetry, tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("telemetry")
 
 
 def predict(truth: otel_ml.GroundTruth, *names: str, task: str = "multilabel", predicted: str = '["a", "c"]') -> None:

@@ -64,7 +64,7 @@ def test_figures_say_what_is_missing(truth: otel_ml.GroundTruth, url: str, capsy
     assert notes == [
         "no labelled prediction of 'froud' in this window; the store has churn 1 primary, fraud 1 primary",
         "2 labels wait for a prediction (1 batch_id, 1 unknown_id, such as '123.0')",
-        "4 labels of this process failed (1 moment, 1 unreadable, 1 several_models, 1 undeclared_class)",
+        "4 labels of this process failed (1 several_models, 1 undeclared_class, 1 moment, 1 unreadable)",
     ]
     assert main(["evaluate", "--store", url, "--model", "froud"]) == 1
     assert capsys.readouterr().err.splitlines() == [f"otel-ml evaluate: {note}" for note in notes[:2]]
@@ -93,9 +93,10 @@ def test_the_command_lists_labels_that_wait(
 def test_nothing_is_said_where_nothing_is_missing(telemetry: InMemoryTelemetry, url: str) -> None:
     """Figures of a store in which no label waits have no notes."""
     truth = otel_ml.GroundTruth(url)
-    otel_ml.Model("m", task="binary", classes=[0, 1], ground_truth=truth).record({}, prediction=1, id="a")
+    model = otel_ml.Model("m", task="binary", classes=[0, 1], ground_truth=truth)
+    model.record([{}, {}], prediction=[1, 0], score=[0.75, 0.25], id=["a", "b"], batch=True)
     truth.flush()
-    truth.record_label("a", 1)
+    truth.record_labels({"a": 1, "b": 0})
     assert "notes" not in truth.compute_metrics(0, 4e9, model="m")
     assert truth.waiting() == []
     truth.close()

@@ -7,7 +7,6 @@ their own day), mozilla/bigquery-etl#9881 (milliseconds as seconds: events decad
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,6 @@ from otel_ml.testing import InMemoryTelemetry
 
 NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.timezone.utc)
 DAY = 86_400.0
-
-
-@pytest.fixture(params=["own", "guest"])
-def kit(request: pytest.FixtureRequest) -> Iterator[InMemoryTelemetry]:
-    with InMemoryTelemetry(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def truth(store_url: str) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(store_url)
-    yield made
-    made.close()
 
 
 def model(truth: otel_ml.GroundTruth) -> otel_ml.Model:

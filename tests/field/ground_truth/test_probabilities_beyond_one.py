@@ -7,21 +7,12 @@ of a random forest that sum to 1.005, which scikit-learn's AUC refuses).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import otel_ml
 from otel_ml.testing import InMemoryTelemetry
-
-
-@pytest.fixture
-def truth(tmp_path: Path) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(f"sqlite:///{tmp_path}/predictions.db")
-    yield made
-    made.close()
 
 
 def sums(telemetry: InMemoryTelemetry, metric: str, *names: str) -> dict[tuple[Any, ...], float]:

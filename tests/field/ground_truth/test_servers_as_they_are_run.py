@@ -258,7 +258,7 @@ def test_a_snapshot_taken_before_the_lock_misses_nothing(
         service.predict("a")
         waiting()
         postgresql.execute(
-            f"INSERT INTO {schema}.otel_ml_waiting_labels (id, label, labeled_at, model) VALUES ('a', '1', 1, '')"
+            f"INSERT INTO {schema}.otel_ml_waiting_labels (id, label, label_key, labeled_at, model) VALUES ('a', '1', '1', 1, '')"
         )
     assert service.truth.flush(30)
 

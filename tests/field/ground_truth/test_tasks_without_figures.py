@@ -6,7 +6,6 @@ the metric does not know).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,7 @@ import otel_ml
 from otel_ml.config import ConfigError
 from otel_ml.testing import InMemoryTelemetry
 
-
-@pytest.fixture
-def truth(telemetry: InMemoryTelemetry, store_url: str) -> Iterator[otel_ml.GroundTruth]:
-    made = otel_ml.GroundTruth(store_url)
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("telemetry")
 
 
 def test_a_multilabel_model_without_classes_takes_no_ground_truth(truth: otel_ml.GroundTruth) -> None:
