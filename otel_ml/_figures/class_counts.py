@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml._equality import find_equal, find_pair, find_spelling, has_two_spellings, is_positive, respell
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.outcome_columns import CountsError, read_classes
-from otel_ml._figures.score_counts import add_binary, add_multiclass, are_probabilities, score_figures
-from otel_ml._figures.single import SUM_TOLERANCE
+from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures
+from otel_ml._figures.single import SUM_TOLERANCE, THRESHOLD, are_probabilities
 from otel_ml._values import few_names
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
     from otel_ml._figures.tally import Tally
 
-THRESHOLD: Final = 0.5
-"""A probability above it predicts the class."""
 MOST_CLASSES: Final = 1000
 """Classes of one task."""
 Outcomes = Counter[tuple[str, str]]
@@ -47,8 +45,8 @@ class ClassColumns(NamedTuple):
     """Of more than two classes, a column each."""
 
 
-def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], positive: str | None) -> None:
-    """Counts the rows that have all that the columns hold.
+def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], positive: str | None) -> bool:
+    """Counts the rows that have all that the columns hold; False, and nothing, if there are too many classes.
 
     Args:
         tally: Where they are counted.
@@ -72,6 +70,8 @@ def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], pos
         outputs.append((_SIDE, ["0", "1"], (columns.numbers > THRESHOLD).astype(np.int64)))
     for _, _, places in outputs:
         used = used & (places >= 0)
+    if max(len(np.unique(places[used])) for places in (actual, *(each[2] for each in outputs))) > MOST_CLASSES:
+        return False
     tally.count(int(used.sum()), "rows")
     for kind, texts, places in outputs:
         _count_outcomes(tally, kind, (texts, places[used]), (names, actual[used]))
@@ -79,8 +79,12 @@ def add_classes(tally: Tally, columns: ClassColumns, classes: Sequence[str], pos
         _count_scores(tally, columns.numbers[used], names, actual[used], positive)
     elif columns.probabilities is not None:
         _count_probabilities(tally, columns.probabilities[used], classes, names, actual[used])
-    if max(len(distinct(tally, side)) for side in (1, 2)) > MOST_CLASSES:
-        raise CountsError(f"more than {MOST_CLASSES:,} classes in label or prediction: name the task if it is another")
+    return True
+
+
+def most_distinct(tally: Tally) -> int:
+    """Returns how many classes were counted, predicted or actual ones, whichever are more."""
+    return max(len(distinct(tally, side)) for side in (1, 2))
 
 
 def distinct(tally: Tally, side: int) -> set[str]:

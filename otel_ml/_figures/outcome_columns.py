@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml._arrays import COLUMNS, numbers
 from otel_ml._guard import attempt
 from otel_ml._kinds import kind, members, sequence
-from otel_ml._label_values import gains_text, set_text
-from otel_ml._label_values import read_items as read_stored
+from otel_ml._label_values import ITEMS_LIMIT, gains_text, label_text, list_text, read_items, read_written, set_text
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 _SLICE: Final = 1024
 """Values that are looked at in one step for the first present one."""
-_MOST_ITEMS: Final = 1000
-"""Entries read of one set or list."""
 
 
 class CountsError(ValueError):
@@ -36,33 +33,37 @@ def label_values(values: Any) -> Any:
 def holds_sets(values: Any) -> bool:
     """Whether the first present value of a column is a set, a list or a mapping."""
     first = _first_present(values)
-    return first is not None and (read_items(first) is not None or isinstance(first, Mapping))
+    return first is not None and (_entries(first) is not None or isinstance(first, Mapping))
 
 
 def _label_text(value: Any) -> Any:
     if isinstance(value, Mapping):
         return gains_text(value)
-    items = read_items(value)
+    items = _entries(value)
     return value if items is None else set_text(items)
 
 
-def read_items(value: object) -> list[Any] | None:
+def _entries(value: object) -> list[Any] | None:
     """Returns the entries of a set or list; None for a single value."""
-    found = members(value, _MOST_ITEMS) or sequence(value, _MOST_ITEMS)
+    found = members(value, ITEMS_LIMIT) or sequence(value, ITEMS_LIMIT)
     return None if found is None else found[0]
 
 
-def read_entries(value: object) -> list[str] | None:
-    """Returns the canonical texts of a set or list, in order and each once; a bare value is a list of one.
+def read_label(value: object) -> str | None:
+    """Returns the text of a label of several values, as it is recorded in production; None for a missing one."""
+    return None if is_missing(value) else label_text(value)
+
+
+def read_ranking(value: object) -> tuple[str, ...] | None:
+    """Returns the items of a ranking in order, each once; a single value is one of one item.
 
     None for a missing value.
     """
     if is_missing(value):
         return None
-    stored = read_stored(value) if isinstance(value, str) else None
-    items = read_items(value) if stored is None else list(stored)
-    texts = map(class_text, [value] if items is None else items)
-    return list(dict.fromkeys(text for text in texts if text))
+    written = read_written(value) if isinstance(value, str) else None
+    items = _entries(value) if written is None else written
+    return read_items(list_text([value] if items is None else items))
 
 
 def listed(values: Any) -> list[Any]:

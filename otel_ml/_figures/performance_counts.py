@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml._figures.class_counts import THRESHOLD, ClassColumns, add_classes, class_figures, distinct, likeliest
+from otel_ml._figures.class_counts import (
+    MOST_CLASSES,
+    ClassColumns,
+    add_classes,
+    class_figures,
+    distinct,
+    likeliest,
+    most_distinct,
+)
 from otel_ml._figures.error_counts import add_errors, error_figures
 from otel_ml._figures.outcome_columns import CountsError, holds_sets, read_numbers
 from otel_ml._figures.set_counts import add_rankings, add_sets, ranking_figures, set_figures
+from otel_ml._figures.single import THRESHOLD
 from otel_ml._figures.tally import Tally
 
 if TYPE_CHECKING:
@@ -79,12 +88,7 @@ class PerformanceCounts:
         elif self._positive is not None:
             self._add_single(label, columns[-1], columns[-1], prediction)
         elif columns:
-            add_classes(
-                self._tallies["classes"],
-                ClassColumns(label, prediction, probabilities=_matrix(columns)),
-                self.classes,
-                None,
-            )
+            self._add_classes(ClassColumns(label, prediction, probabilities=_matrix(columns)))
         else:
             self._add_single(label, score, None if score is None else read_numbers(score), prediction)
         self._decide()
@@ -101,10 +105,12 @@ class PerformanceCounts:
             raise CountsError("a regression has numbers as labels and as predictions")
         if truth is not None and output is not None and not self.classes:
             add_errors(self._tallies["errors"], output, truth)
-        if self.task != "regression" and (self.classes or "label_fraction" not in self._facts):
-            add_classes(
-                self._tallies["classes"], ClassColumns(label, prediction, score, numbers), self.classes, self._positive
-            )
+        if self.task != "regression" and (self.classes or not self._facts & {"label_fraction", "regression"}):
+            self._add_classes(ClassColumns(label, prediction, score, numbers))
+
+    def _add_classes(self, columns: ClassColumns) -> None:
+        if not add_classes(self._tallies["classes"], columns, self.classes, self._positive):
+            self._facts.add("many_classes")
 
     def _look_at(self, what: str, numbers: Array | None) -> None:
         """Adds what the values of a column show."""
@@ -118,17 +124,17 @@ class PerformanceCounts:
             self._facts.add(f"{what}_beyond")
 
     def _decide(self) -> None:
-        """Drops what the task cannot be."""
-        if self.task is not None or self.classes:
-            return
-        facts, classes = self._facts, self._tallies["classes"]
-        if "label_text" in facts or "output_text" in facts:
-            self._tallies["errors"] = Tally()
-        if "label_fraction" in facts or (
-            "label_text" not in facts and max(len(distinct(classes, side)) for side in (1, 2)) > MOST_DISCRETE
-        ):
-            facts.add("regression")
-        if "regression" in facts:
+        """Drops what the task cannot be, and classes that are too many."""
+        facts, count = self._facts, most_distinct(self._tallies["classes"])
+        if count > MOST_CLASSES:
+            facts.add("many_classes")
+        if self.task is None and not self.classes:
+            if "label_text" in facts or "output_text" in facts:
+                self._tallies["errors"] = Tally()
+            is_many = count > MOST_DISCRETE or "many_classes" in facts
+            if "label_fraction" in facts or ("label_text" not in facts and is_many):
+                facts.add("regression")
+        if facts & {"regression", "many_classes"}:
             self._tallies["classes"] = Tally()
 
     def merge(self, other: PerformanceCounts) -> None:
@@ -148,6 +154,8 @@ class PerformanceCounts:
             CountsError: Label and output do not fit together.
         """
         kind = self._find_kind()
+        if kind == "classes" and "many_classes" in self._facts:
+            raise CountsError(f"more than {MOST_CLASSES:,} classes in label or prediction: give task= if it is another")
         tally = self._tallies[kind]
         rows = tally.counts["rows",]
         if not rows:

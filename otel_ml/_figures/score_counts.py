@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from otel_ml._figures.bins import SCORE_BINS
+from otel_ml._figures.bins import BINNED_CLASSES, SCORE_BINS, SCORE_LABELS
 from otel_ml._figures.from_counts import binned_auc, binned_average_precision, binned_calibration_error, mean
-from otel_ml._figures.single import ROUNDING
 from otel_ml._figures.tally import exact_sums
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
     from otel_ml._figures.tally import Tally
-
-BINNED_CLASSES: Final = 20
-"""Classes of one model whose probabilities are counted in bins."""
-
-
-def are_probabilities(scores: Array) -> Array:
-    """Returns which scores are in 0..1, or beyond it by rounding only."""
-    found: Array = (scores >= -ROUNDING) & (scores <= 1.0 + ROUNDING)
-    return found
 
 
 def add_binary(tally: Tally, scores: Array, is_positive: Array) -> None:
@@ -35,7 +25,7 @@ def add_binary(tally: Tally, scores: Array, is_positive: Array) -> None:
     tally.count(len(scores), "scored")
 
 
-def add_multiclass(tally: Tally, classes: Iterable[str], probabilities: Array, actual: Array) -> None:
+def add_multiclass(tally: Tally, classes: Sequence[str], probabilities: Array, actual: Array) -> None:
     """Counts the probabilities of all classes, a column each; `actual` has the position of the true class."""
     import numpy as np
 
@@ -43,14 +33,14 @@ def add_multiclass(tally: Tally, classes: Iterable[str], probabilities: Array, a
     for position, name in enumerate(classes):
         scores, is_actual = np.ascontiguousarray(probabilities[:, position]), actual == position
         brier += (scores - is_actual) ** 2
-        if position < BINNED_CLASSES:
+        if len(classes) <= BINNED_CLASSES:
             add_class(tally, name, scores, is_actual)
     tally.add_all(brier, "brier_score")
     tally.add_all(_surprise(probabilities[np.arange(len(actual)), actual]), "log_loss")
     tally.count(len(actual), "scored")
 
 
-def add_multilabel(tally: Tally, classes: list[str], probabilities: Array, actual: Array) -> None:
+def add_multilabel(tally: Tally, classes: Sequence[str], probabilities: Array, actual: Array) -> None:
     """Counts the probabilities of all classes, a column each; `actual` says of each whether it is true."""
     import numpy as np
 
@@ -59,7 +49,7 @@ def add_multilabel(tally: Tally, classes: list[str], probabilities: Array, actua
         scores, is_actual = np.ascontiguousarray(probabilities[:, position]), actual[:, position]
         brier += (scores - is_actual) ** 2
         losses += _surprise(np.where(is_actual, scores, 1.0 - scores))
-        if position < BINNED_CLASSES:
+        if len(classes) <= BINNED_CLASSES:
             add_class(tally, name, scores, is_actual)
     tally.add_all(brier / len(classes), "brier_score")
     tally.add_all(losses / len(classes), "log_loss")
@@ -74,9 +64,9 @@ def add_class(tally: Tally, name: str, scores: Array, is_actual: Array) -> None:
     counts = np.bincount(is_actual * SCORE_BINS + places, minlength=2 * SCORE_BINS).tolist()
     for position, (times, total) in enumerate(zip(counts, exact_sums(scores, places, SCORE_BINS) * 2, strict=True)):
         side, place = divmod(position, SCORE_BINS)
-        tally.count(times, "score_bin", name, f"{place:02d}", str(side))
+        tally.count(times, "score_bin", name, SCORE_LABELS[place], str(side))
         if not side:
-            tally.add(total, "score_sum", name, f"{place:02d}")
+            tally.add(total, "score_sum", name, SCORE_LABELS[place])
 
 
 def score_figures(tally: Tally) -> dict[str, float | None]:
@@ -86,9 +76,10 @@ def score_figures(tally: Tally) -> dict[str, float | None]:
         return {}
     found: dict[str, list[float | None]] = {"auc": [], "average_precision": [], "ece": []}
     for name in sorted({key[1] for key in tally.counts if key[0] == "score_bin"}):
-        places = [f"{place:02d}" for place in range(SCORE_BINS)]
-        negatives, positives = ([tally.counts["score_bin", name, place, side] for place in places] for side in "01")
-        sums = [tally.value("score_sum", name, place) for place in places]
+        negatives, positives = (
+            [tally.counts["score_bin", name, label, side] for label in SCORE_LABELS] for side in "01"
+        )
+        sums = [tally.value("score_sum", name, label) for label in SCORE_LABELS]
         found["auc"].append(binned_auc(positives, negatives))
         found["average_precision"].append(binned_average_precision(positives, negatives))
         found["ece"].append(binned_calibration_error(positives, negatives, sums))

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._equality import find_equal
 from otel_ml._figures import single
-from otel_ml._figures.class_counts import THRESHOLD
 from otel_ml._figures.confusion import ClassCounts
 from otel_ml._figures.from_counts import macro_figures
-from otel_ml._figures.outcome_columns import CountsError, listed, read_entries
-from otel_ml._figures.score_counts import add_multilabel, are_probabilities, score_figures
-from otel_ml._label_values import gains_text, read_gains
-from otel_ml._missing import is_missing
+from otel_ml._figures.outcome_columns import CountsError, listed, read_label, read_ranking
+from otel_ml._figures.score_counts import add_multilabel, score_figures
+from otel_ml._label_values import is_indicator, label_gains, label_set, read_gains, read_items, read_written
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
@@ -27,15 +25,17 @@ def add_sets(tally: Tally, label: Any, prediction: Any, probabilities: Array | N
     import numpy as np
 
     truth = [_read_set(value, classes) for value in listed(label)]
+    if not classes:
+        tally.count(sum(not is_indicator(_entries(value)) for value in listed(label)), "named")
     known = np.array([found is not None for found in truth], bool)
     if probabilities is not None:
         known &= ~np.isnan(probabilities).any(axis=1)
-        tally.count(int(np.count_nonzero(~are_probabilities(probabilities).all(axis=1))), "outside")
+        tally.count(int(np.count_nonzero(~single.are_probabilities(probabilities).all(axis=1))), "outside")
     if prediction is not None:
         sets = [_read_set(value, classes) for value in listed(prediction)]
         known &= np.array([found is not None for found in sets], bool)
     elif probabilities is not None:
-        above = probabilities > THRESHOLD
+        above = probabilities > single.THRESHOLD
         sets = [frozenset(classes[place] for place in np.flatnonzero(row).tolist()) for row in above]
     else:
         raise CountsError("a multilabel task: give prediction=COLUMN of sets, or score={class: column, ...}")
@@ -49,11 +49,17 @@ def add_sets(tally: Tally, label: Any, prediction: Any, probabilities: Array | N
 
 
 def _read_set(value: Any, classes: Sequence[str]) -> frozenset[str] | None:
-    """Returns the classes of a label; a bare class is a set of one."""
-    entries = read_entries(value)
-    if entries is None:
+    """Returns the classes of a label, read as in production; a bare class is a set of one."""
+    text = read_label(value)
+    if text is None:
         return None
-    return frozenset(find_equal(text, classes) or text for text in entries)
+    return frozenset(find_equal(name, classes) or name for name in read_items(label_set(text, classes or None)) or ())
+
+
+def _entries(value: Any) -> list[Any]:
+    text = read_label(value)
+    found = None if text is None else read_written(text)
+    return found if isinstance(found, list) else []
 
 
 def _count_set(tally: Tally, predicted: frozenset[str], actual: frozenset[str]) -> None:
@@ -68,6 +74,11 @@ def set_figures(tally: Tally, classes: Sequence[str]) -> dict[str, float | None]
     rows = tally.counts["rows",]
     if tally.counts["outside",]:
         raise CountsError("some scores are outside 0..1: give probabilities, as of predict_proba")
+    if rows and not classes and not tally.counts["named",]:
+        raise CountsError(
+            "the labels are rows of 0 and 1, and their classes are not known: give score={class: column, ...}, or sets "
+            "of names as label and prediction"
+        )
     seen = sorted({*classes, *(key[1] for key in tally.counts if key[0] in {"tp", "fp", "fn"})})
     counts = {name: ClassCounts(*(tally.counts[kind, name] for kind in ("tp", "fp", "fn"))) for name in seen}
     wrong = sum(of_class.fp + of_class.fn for of_class in counts.values())
@@ -87,7 +98,7 @@ def add_rankings(tally: Tally, label: Any, prediction: Any) -> None:
         raise CountsError("a ranking: give prediction=COLUMN with the items of each row in their order")
     scores: dict[str, list[float]] = {name: [] for name in _RANKED}
     for value, ranked in zip(listed(label), listed(prediction), strict=True):
-        gains, items = _read_gains(value), read_entries(ranked)
+        gains, items = _read_gains(value), read_ranking(ranked)
         if gains is None or items is None:
             continue
         tally.count(1, "rows")
@@ -99,12 +110,8 @@ def add_rankings(tally: Tally, label: Any, prediction: Any) -> None:
 
 
 def _read_gains(value: Any) -> Mapping[str, float] | None:
-    if isinstance(value, Mapping):
-        return read_gains(gains_text(value))
-    if isinstance(value, str) and not is_missing(value) and (found := read_gains(value)) is not None:
-        return found
-    items = read_entries(value)
-    return None if items is None else dict.fromkeys(items, 1.0)
+    text = read_label(value)
+    return None if text is None else read_gains(label_gains(text))
 
 
 def ranking_figures(tally: Tally) -> dict[str, float | None]:

@@ -9,19 +9,32 @@ import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from otel_ml._arrays import Array
 
 RANKS: Final = 10
 """First places of a ranking that are looked at."""
 SUM_TOLERANCE: Final = 0.02
 """How far from 1 the sum of the probabilities of a multiclass model may be; they are often rounded."""
-ROUNDING: Final = 1e-4
-"""How far from 0..1 single precision and sums of shares may move a probability."""
+LOWEST: Final = -1e-3
+"""A probability a little below 0 is one: floats of half precision, and sums of shares, are rounded."""
+HIGHEST: Final = 1.0 - LOWEST
+"""As above 1."""
+THRESHOLD: Final = 0.5
+"""A probability above it predicts its class, if nothing else decides."""
 
 
 def is_probability(value: float) -> bool:
     """Whether a number is in 0..1, or beyond it by rounding only."""
-    return -ROUNDING <= value <= 1.0 + ROUNDING
+    return LOWEST <= value <= HIGHEST
+
+
+def are_probabilities(values: Array) -> Array:
+    """Returns which numbers of an array are in 0..1, or beyond it by rounding only."""
+    found: Array = (values >= LOWEST) & (values <= HIGHEST)
+    return found
 
 
 def is_distribution(probabilities: Sequence[float]) -> bool:

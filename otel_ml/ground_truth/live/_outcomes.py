@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from otel_ml import semconv
+from otel_ml._figures.bins import BINNED_CLASSES
 from otel_ml.ground_truth.live._series import Count, LabelSeries
 
-CLASSES: Final = 20
-"""Classes of one model that have outcomes, or score bins, under their own name."""
+CLASSES: Final = BINNED_CLASSES
+"""Classes of one model that have outcomes under their own name."""
 SET_CLASSES: Final = 100
 """Classes of a multilabel model with a name of their own: as many series as the pairs of 20 classes."""
 

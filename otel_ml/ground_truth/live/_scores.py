@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
 
 from otel_ml import _guard, semconv
 from otel_ml._figures import bins, single
-from otel_ml.ground_truth.live._outcomes import CLASSES
 from otel_ml.ground_truth.live._series import Bins, LabelSeries, SumBins
-
-_LABELS: Final = tuple(f"{position:02d}" for position in range(bins.SCORE_BINS))
 
 
 class ScoreCounts:
@@ -83,12 +79,12 @@ class ScoreCounts:
 
     def _with_bins(self, model: str, classes: Sequence[str]) -> Iterable[tuple[int, _ClassBins]]:
         """Returns the bins of each class with its position; none of a model with too many classes."""
-        if len(classes) > CLASSES:
+        if len(classes) > bins.BINNED_CLASSES:
             _guard.warn_few(
                 "ground_truth.class_bins",
                 model,
                 f"otel-ml: model {model!r} has {len(classes)} classes: its live AUC and calibration need bins of each "
-                f"class and are only counted for up to {CLASSES}; compute_metrics has them",
+                f"class and are only counted for up to {bins.BINNED_CLASSES}; compute_metrics has them",
                 "otel-ml: further models have too many classes for their live AUC and calibration",
             )
             return ()
@@ -101,7 +97,7 @@ class ScoreCounts:
         new = [name for name in names if name not in self._classes]
         if not new:
             return
-        has_room = len(self._classes) + len(new) <= CLASSES and self._series.has_room(
+        has_room = len(self._classes) + len(new) <= bins.BINNED_CLASSES and self._series.has_room(
             semconv.EVAL_SCORE_BIN_COUNT, 2 * bins.SCORE_BINS * len(new)
         )
         for name in new:
@@ -128,7 +124,7 @@ class _ClassBins:
     __slots__ = ("_actual", "_other", "_sums")
 
     def __init__(self, series: LabelSeries, name: str) -> None:
-        about, labels = {semconv.EVAL_CLASS: name}, (semconv.EVAL_BIN, _LABELS)
+        about, labels = {semconv.EVAL_CLASS: name}, (semconv.EVAL_BIN, bins.SCORE_LABELS)
         metric, flag = semconv.EVAL_SCORE_BIN_COUNT, semconv.EVAL_IS_ACTUAL
         self._actual = series.bins(metric, labels, {**about, flag: "true"}, Bins)
         self._other = series.bins(metric, labels, {**about, flag: "false"}, Bins)

@@ -231,6 +231,7 @@ INFERRED: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "whole numbers as classes": ({"label": [1, 2, 3] * 50, "prediction": [1, 2, 2] * 50}, (), "multiclass"),
     "whole numbers and fractions": ({"label": [0, 1, 2] * 50, "score": [0.2, 0.9, 1.2] * 50}, (), "regression"),
     "many whole numbers": ({"label": range(100), "score": range(100)}, (), "regression"),
+    "more whole numbers than classes": ({"label": range(2000), "score": range(2000)}, (), "regression"),
     "fractions": ({"label": [0.5, 1.0] * 50, "score": [1, 2] * 50}, (), "regression"),
     "a declared positive class": ({"label": ["g", "b"] * 50, "probabilities": [[0.2, 0.9] * 50]}, ("b",), "binary"),
     "two columns": ({"label": ["g", "b"] * 50, "probabilities": [[0.8, 0.1] * 50, [0.2, 0.9] * 50]}, ("g", "b"), "binary"),
@@ -273,6 +274,53 @@ def test_probabilities_beyond_one_by_rounding_are_counted() -> None:
     assert (found["accuracy"], found["auc"]) == (1.0, 1.0)
 
 
+def test_too_many_classes_are_found_in_any_partition() -> None:
+    """Each part has few of them; whole numbers are a regression then, and texts are refused."""
+    parts = [PerformanceCounts() for _ in range(2)]
+    texts = [PerformanceCounts("multiclass") for _ in range(2)]
+    for half in range(2):
+        numbers = list(range(half * 600, half * 600 + 600))
+        parts[half].add(numbers, score=numbers)
+        texts[half].add(list(map(str, numbers)), prediction=list(map(str, numbers)))
+    for total, other in (parts, texts):
+        total.merge(other)
+    assert parts[0].result().task == "regression"
+    with pytest.raises(CountsError, match="more than 1,000 classes"):
+        texts[0].result()
+
+
+SETS: dict[str, list[Any]] = {
+    "lists": [["b", "a"], ["a"], []],
+    "written by Python": ["['b', 'a']", "['a']", "[]"],
+    "written by JSON": ['["b", "a"]', '["a"]', "[]"],
+    "rows of 0 and 1": [[1, 1], [1, 0], [0, 0]],
+    "mappings": [{"a": 1, "b": 1}, {"a": 1, "b": 0}, {"a": 0, "b": 0}],
+}
+
+
+@pytest.mark.parametrize("form", SETS)
+def test_sets_are_read_in_every_form_in_which_a_label_is_recorded(form: str) -> None:
+    """As in production: texts of a CSV file, and rows of 0 and 1 for the classes in their order."""
+    columns = {"label": SETS[form], "probabilities": [[0.9, 0.9, 0.1], [0.9, 0.2, 0.1]]}
+    assert figures(columns, ("a", "b"), "multilabel")["exact_match"] == 1.0
+
+
+@pytest.mark.parametrize("label", [{"b": 2}, '{"b": 2}', ["b"], "['b']", "b"])
+def test_rankings_and_gains_may_be_written(label: Any) -> None:
+    """As Python or JSON writes a list and a mapping."""
+    columns = {"label": np.array([label], dtype=object), "prediction": ["['a', 'b']"]}
+    assert figures(columns, task="ranking")["reciprocal_rank"] == 0.5
+
+
+@pytest.mark.parametrize("count", [20, 21])
+def test_classes_have_bins_all_or_none(count: int) -> None:
+    """As live: a mean over the first 20 classes would mislead. Brier score and log loss are there anyway."""
+    classes = tuple(f"c{place}" for place in range(count))
+    shares = np.full((count, count), 0.5 / (count - 1)) + np.eye(count) * (0.5 - 0.5 / (count - 1))
+    found = figures({"label": list(classes), "probabilities": list(shares.T)}, classes)
+    assert ("auc" in found, "ece" in found, "brier_score" in found) == (count == 20, count == 20, True)
+
+
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "swapped": ({"label": [0.2, 0.9], "score": [0, 1]}, {}, "swapped"),
     "swapped texts": ({"label": [0.2, 0.9], "score": ["a", "b"]}, {}, "swapped"),
@@ -284,6 +332,8 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no number": ({"label": ["a", "b"], "score": [1.0, 2.0]}, {"task": "regression"}, "numbers as labels"),
     "no label": ({"label": [None, None], "score": [0.1, 0.2]}, {}, "no row has a label"),
     "no task": ({"label": [1], "score": [1]}, {"task": "guess"}, "there are binary, "),
+    "free text": ({"label": [f"t{row}" for row in range(2000)], "score": ["t"] * 2000}, {}, "more than 1,000 classes"),
+    "unnamed classes": ({"label": [[1, 0], [0, 1]], "prediction": [[1, 1], [0, 1]]}, {}, "rows of 0 and 1"),
 }  # fmt: skip
 
 
