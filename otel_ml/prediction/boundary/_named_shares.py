@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 from otel_ml._equality import find_equal
+from otel_ml._figures.single import is_distribution
 from otel_ml._kinds import builtin, kind, sequence
 from otel_ml._values import class_text, number
 from otel_ml.prediction.boundary._records import find_record
 
 CLASSES_LIMIT: Final = 1000
 """Probabilities read of one row."""
-SUM_TOLERANCE: Final = 0.02
-"""How far the sum of probabilities may be from 1: half-precision models are that coarse."""
 
 
 def shares_of_mapping(value: object) -> dict[str, float] | None:
@@ -66,7 +64,7 @@ def _shares(names: Sequence[Any], values: list[Any]) -> dict[str, float] | None:
     found: dict[str, float] = {}
     for name, value in zip(names, values, strict=True):
         text, share = class_text(name), number(value) if type(builtin(value)) is float else None
-        if text is None or share is None or not 0.0 <= share <= 1.0:
+        if text is None or share is None:
             return None
         found[text] = share
-    return found if len(found) == len(names) and abs(math.fsum(found.values()) - 1.0) <= SUM_TOLERANCE else None
+    return found if len(found) == len(names) and is_distribution(list(found.values())) else None

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from otel_ml._arrays import COLUMNS, Distinct, distinct, numbers, slice_rows
+from otel_ml._figures.single import HIGHEST, LOWEST
 from otel_ml._kinds import kind, sequence
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
-    HIGHEST_SCORE,
     LARGEST_VALUE,
-    LOWEST_SCORE,
     OutputRules,
 )
 
@@ -86,7 +85,7 @@ def read_columns(
     if score is not None:
         is_paired = kind(score) in COLUMNS and len(score) == len(prediction)
         scored = slice_rows(score, start, start + OUTPUT_LIMIT) if is_paired else None
-        found.scores = None if scored is None else _floats(scored, LOWEST_SCORE, HIGHEST_SCORE)
+        found.scores = None if scored is None else _floats(scored, LOWEST, HIGHEST)
     elif how.task == "binary" and not is_given:
         found.scores = _floats(part, 0.0, 1.0)
         if found.scores is not None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from otel_ml._equality import is_positive
+from otel_ml._figures.single import is_distribution, is_probability
 from otel_ml._guard import warn_once
 from otel_ml._kinds import builtin, pairs, sequence
 from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
 from otel_ml.prediction.boundary._named_shares import (
     CLASSES_LIMIT,
-    SUM_TOLERANCE,
     shares_in_order,
     shares_of_lists,
     shares_of_mapping,
@@ -26,9 +25,6 @@ from otel_ml.quality import ColumnNames
 CLASSIFICATION = frozenset({"binary", "multiclass", "multilabel"})
 SINGLE_CLASS = frozenset({"binary", "multiclass"})
 """Tasks in which a row has one class."""
-_TOLERANCE = 1e-3
-LOWEST_SCORE, HIGHEST_SCORE = -_TOLERANCE, 1.0 + _TOLERANCE
-"""Scores that `ml.prediction.score` has. Floats of half precision may be a little off."""
 _LARGEST_SCORE = 1e6
 LARGEST_VALUE = 1e100
 """A larger prediction has no square, which a sum of squared errors needs."""
@@ -146,7 +142,7 @@ class OutputRules:
             return score
         if not is_declared:
             warn_once("prediction.label_score", _OF_LABEL)
-        return 1.0 - score if LOWEST_SCORE <= score <= HIGHEST_SCORE else None
+        return 1.0 - score if is_probability(score) else None
 
     def is_batch(self, length: int) -> bool:
         return self.batch or (self.rows is not None and length == self.rows)
@@ -196,7 +192,7 @@ def read_score(score: object, how: OutputRules) -> float | None:
     if score is None:
         return None
     found = written_number(score)
-    if found is not None and LOWEST_SCORE <= found <= HIGHEST_SCORE:
+    if found is not None and is_probability(found):
         return found
     if found is not None or not is_missing(score) or type(score) is float:
         how.omit("score")
@@ -240,7 +236,7 @@ def read_value(result: object, how: OutputRules) -> Row:
     """Reads a bare scalar."""
     value = builtin(result)
     if type(value) is float and how.task == "binary":
-        return (None, None, how.of_positive(None, value)) if 0.0 <= value <= 1.0 else NOTHING
+        return (None, None, how.of_positive(None, value)) if is_probability(value) else NOTHING
     return NOTHING if value is None else _prediction(value, how)
 
 
@@ -283,8 +279,8 @@ def find_probabilities(items: list[Any]) -> list[float] | None:
     """Returns the probabilities of one of several classes; None for other values: [1, 0] are two classes."""
     if not any(type(builtin(item)) is float for item in items):
         return None
-    known = [share for share in map(number, items) if share is not None and 0.0 <= share <= 1.0]
-    return known if len(known) == len(items) and abs(math.fsum(known) - 1.0) <= SUM_TOLERANCE else None
+    known = [share for share in map(number, items) if share is not None]
+    return known if len(known) == len(items) and is_distribution(known) else None
 
 
 def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row | None:
@@ -293,7 +289,7 @@ def _class_and_score(prediction: object, score: object, how: OutputRules) -> Row
     if is_named and (sequence(score, 0) is not None or pairs(score, 0) is not None):
         row = _read_pair(value, score, how)
         return row if row[2] is not None else None
-    if how.task not in SINGLE_CLASS or type(certainty) is not float or not 0.0 <= certainty <= 1.0:
+    if how.task not in SINGLE_CLASS or type(certainty) is not float or not is_probability(certainty):
         return None
     if type(value) not in {str, int, bool}:
         return None

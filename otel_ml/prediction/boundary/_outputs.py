@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from otel_ml._figures.single import HIGHEST, LOWEST
 from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import FRAMES, builtin, kind, sequence
 from otel_ml._label_values import SEVERAL
@@ -15,9 +16,7 @@ from otel_ml.prediction.boundary._named_shares import rows_of_frame
 from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, read_columns
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
-    HIGHEST_SCORE,
     LARGEST_VALUE,
-    LOWEST_SCORE,
     NOTHING,
     SINGLE_CLASS,
     OutputRules,
@@ -105,7 +104,7 @@ class Output:
         """Returns the scores that `ml.prediction.score` has, a list or an array of our own."""
         if self.columns is not None:
             return [] if self.columns.scores is None else self.columns.scores.copy()
-        return [score for score in self.scores if score is not None and LOWEST_SCORE <= score <= HIGHEST_SCORE]
+        return [score for score in self.scores if score is not None and LOWEST <= score <= HIGHEST]
 
 
 def recognise(  # noqa: PLR0913 - keyword-only
@@ -269,7 +268,7 @@ def _finished(output: Output | None, how: OutputRules) -> Output | None:
 def _fast_mapping(result: dict[str, object], task: str) -> Output | None:
     """Reads the common result ``{"prediction": 1, "probability": 0.93}`` without the general rules."""
     prediction, score = result["prediction"], result["probability"]
-    if type(score) is not float or not LOWEST_SCORE <= score <= HIGHEST_SCORE:
+    if type(score) is not float or not LOWEST <= score <= HIGHEST:
         return None
     if (task in CLASSIFICATION or task == "other") and (type(prediction) is int or type(prediction) is str):
         return Output(None, [class_text(prediction)], [None], [score])
@@ -397,7 +396,7 @@ def _plain_rows(predictions: Listed | None, scores: Listed | None, total: int, h
     if scores is not None and (
         len(scores[0]) != count
         or set(map(type, scores[0])) != {float}
-        or len([score for score in scores[0] if LOWEST_SCORE <= score <= HIGHEST_SCORE]) != count
+        or len([score for score in scores[0] if LOWEST <= score <= HIGHEST]) != count
     ):
         return None
     shares = nothing if scores is None else scores[0]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
+from otel_ml._figures.single import THRESHOLD, is_probability
 from otel_ml._kinds import builtin, members, pairs, sequence
 from otel_ml._label_values import ITEMS_SHOWN, is_indicator, list_text, set_text
 from otel_ml._values import class_text, number
@@ -13,8 +14,6 @@ from otel_ml.prediction.boundary._output_rows import OutputRules
 from otel_ml.prediction.boundary._records import find_record
 from otel_ml.prediction.boundary._result_names import EXACT, find_named
 
-THRESHOLD: Final = 0.5
-"""Probability above which a class is in the set, if nothing else says so."""
 Names = list[str | None]
 
 
@@ -68,7 +67,7 @@ def _set(given: Any, how: OutputRules, *, is_score: bool = False) -> tuple[Names
 
 def _of_mapping(given: dict[Any, Any], how: OutputRules, *, is_score: bool) -> tuple[Names | None, list[float] | None]:
     shares = {class_text(name) or "": number(share) for name, share in given.items()}
-    known = {name: share for name, share in shares.items() if share is not None and 0.0 <= share <= 1.0}
+    known = {name: share for name, share in shares.items() if share is not None and is_probability(share)}
     if len(known) < len(given):
         return None, None
     names: Names = [name for name, share in known.items() if share > THRESHOLD]
@@ -83,7 +82,7 @@ def _of_list(items: list[Any], how: OutputRules, *, is_score: bool) -> tuple[Nam
     classes = how.classes or ()
     if not is_score and is_indicator(items) and len(items) == len(classes):
         return [name for name, item in zip(classes, items, strict=True) if number(item)], None
-    shares = [share for share in map(number, items) if share is not None and 0.0 <= share <= 1.0]
+    shares = [share for share in map(number, items) if share is not None and is_probability(share)]
     if len(shares) == len(items) > 0 and (is_score or any(type(builtin(item)) is float for item in items)):
         if len(shares) == len(classes):
             return [name for name, share in zip(classes, shares, strict=True) if share > THRESHOLD], shares

@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_ml._figures.single import THRESHOLD, are_probabilities
 from otel_ml._guard import attempt
 from otel_ml._kinds import builtin, kind, members, pairs, sequence
 from otel_ml._label_values import set_text
+from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT
 from otel_ml.prediction.boundary._output_columns import OUTPUT_LIMIT, OutputColumns
 from otel_ml.prediction.boundary._output_rows import OutputRules
-from otel_ml.prediction.boundary._several import THRESHOLD, SeveralRow, is_mapping, read_row
+from otel_ml.prediction.boundary._several import SeveralRow, is_mapping, read_row
 from otel_ml.prediction.boundary._share_columns import count_rows, matrix, name_classes
 
 if TYPE_CHECKING:
@@ -77,11 +79,11 @@ def read_several_columns(prediction: Any, score: Any, how: OutputRules, start: i
         chosen, likely = None, chosen if likely is None else likely
     leading: Any = likely if chosen is None else chosen
     total = _total(score if prediction is None else prediction)
-    if total is None or not (how.is_batch(total) or total == 1) or not bool(((leading >= 0) & (leading <= 1)).all()):
+    if total is None or not (how.is_batch(total) or total == 1) or not are_probabilities(leading).all():
         return None
     mask = leading > THRESHOLD
     found = OutputColumns(len(mask), total, None, None, {}, None, None)
-    is_known = likely is not None and bool(((likely >= 0) & (likely <= 1)).all()) and len(likely) == len(mask)
+    is_known = likely is not None and bool(are_probabilities(likely).all()) and len(likely) == len(mask)
     found.shares = likely.astype("float64") if is_known and likely is not None and how.wants_shares else None
     codes, sets = _sets(mask, how.classes)
     return name_classes(found, codes, sets)
@@ -110,9 +112,7 @@ def _split(result: Any, how: OutputRules) -> tuple[Any, Any]:
         return result, None
     first, second = tuple.__iter__(result)
     left, right = _first_scalar(first), _first_scalar(second)
-    if (
-        type(left) is float and type(right) is int
-    ):  # distances and their items, as a nearest-neighbour search returns them
+    if type(left) is float and type(right) is int:  # as a nearest-neighbour search returns distances and items
         return second, first
     is_pair = left is not None and type(right) is float
     is_pair = is_pair or (_total(first) is not None and _total(first) == _total(second))
@@ -143,7 +143,7 @@ def _total(given: Any) -> int | None:
 
 def _parts(given: Any) -> list[Any] | None:
     """Returns the arrays of a list of them, as scikit-learn returns probabilities: one for each class."""
-    listed = None if kind(given) else sequence(given, 1000)
+    listed = None if kind(given) else sequence(given, CLASSES_LIMIT)
     return listed[0] if listed is not None and listed[0] and count_rows(listed[0][0]) is not None else None
 
 

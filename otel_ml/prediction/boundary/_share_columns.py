@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml._arrays import distinct, slice_rows
 from otel_ml._equality import find_equal
+from otel_ml._figures.single import SUM_TOLERANCE, are_probabilities
 from otel_ml._guard import attempt
 from otel_ml._kinds import FRAMES, kind
 from otel_ml._values import class_text
-from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, SUM_TOLERANCE, positional_classes
+from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, positional_classes
 from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, add_classes
 from otel_ml.prediction.boundary._output_rows import SINGLE_CLASS, OutputRules
 
@@ -126,5 +127,4 @@ def _order(names: list[Any], classes: Sequence[str] | None) -> list[int] | None:
 def _are_shares(shares: Array) -> bool:
     """Whether all rows are probabilities of one of several classes. NaN is none."""
     sums = shares.sum(axis=1)
-    is_within = bool((shares >= 0.0).all() and (shares <= 1.0).all())
-    return is_within and bool((abs(sums - 1.0) <= SUM_TOLERANCE).all())
+    return bool(are_probabilities(shares).all()) and bool((abs(sums - 1.0) <= SUM_TOLERANCE).all())

@@ -194,3 +194,30 @@ def test_one_row_without_probabilities(spoiled: float) -> None:
     assert found.shares[5] is None
     assert as_lists(found.shares[:5]) == ROWS[:5].tolist()
     assert found.classes[4:7] == [LABELS[4], None, LABELS[6]]
+
+
+CERTAIN = [-1e-6, 0.0, 1.0000098]
+ROUNDED = {
+    "list": CERTAIN,
+    "array": np.array(CERTAIN),
+    "mapping": dict(zip(ABC, CERTAIN, strict=True)),
+    "labels and scores": {"labels": ABC, "scores": CERTAIN},
+    "pipeline": [{"label": name, "score": share} for name, share in zip(ABC, CERTAIN, strict=True)],
+    "array of rows": np.array([CERTAIN] * 70),
+    "list of rows": [CERTAIN] * 70,
+    "frame of rows": pd.DataFrame([CERTAIN] * 70, columns=ABC),
+}
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("form", ROUNDED)
+def test_probabilities_beyond_one_by_rounding_are_probabilities(form: str, task: str) -> None:
+    """Those of the most certain predictions are kept in every form, as a score beside a class is."""
+    found = read(ROUNDED[form], task=task, rows=70 if form.endswith("rows") else None)
+    shares = found.shares if found.columns is None else found.columns.shares
+    assert as_lists(shares)[0] == pytest.approx(CERTAIN)
+
+
+def test_a_bare_score_beyond_one_by_rounding_is_a_score() -> None:
+    """As the result of a binary model without anything beside it."""
+    assert read(1.0000098, task="binary", wants_shares=False).scores == [1.0000098]
