@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from otel_ml._figures.bins import ERROR_BOUNDS, ERROR_LABELS
 from otel_ml._figures.from_counts import QUANTILES, binned_error_quantile
+from otel_ml._figures.single import LARGEST_ERROR
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
@@ -14,19 +15,17 @@ if TYPE_CHECKING:
 
 
 def add_errors(tally: Tally, predicted: Array, actual: Array) -> None:
-    """Counts the rows in which both are there and the error can be squared twice."""
+    """Counts the rows in which both are there and the error is not too large."""
     import numpy as np
 
     with np.errstate(over="ignore", invalid="ignore"):
         errors = predicted - actual
-        squares = errors * errors
-        known = np.isfinite(squares * squares)
-    errors, squares = errors[known], squares[known]
+    errors = errors[np.abs(errors) <= LARGEST_ERROR]
     sizes = np.abs(errors)
     tally.count(len(errors), "rows")
     tally.add_all(sizes[errors > 0], "over")
     tally.add_all(sizes[errors < 0], "under")
-    tally.add_all(squares, "squared_error")
+    tally.add_all(errors * errors, "squared_error")
     places = np.searchsorted(np.array(ERROR_BOUNDS), sizes, side="left")
     for place, times in enumerate(np.bincount(places, minlength=len(ERROR_LABELS)).tolist()):
         tally.count(times, "error_bin", ERROR_LABELS[place])

@@ -24,6 +24,8 @@ HIGHEST: Final = 1.0 - LOWEST
 """As above 1."""
 THRESHOLD: Final = 0.5
 """A probability above it predicts its class, if nothing else decides."""
+LARGEST_ERROR: Final = 1e70
+"""A larger error of a regression is in no figure: the squares of many squared errors have to add up."""
 
 
 def is_probability(value: float) -> bool:
@@ -77,8 +79,11 @@ def multilabel_log_loss(probabilities: Sequence[float], actual: Collection[int])
 def ndcg(items: Sequence[str], gains: Mapping[str, float]) -> float:
     """Returns NDCG@10 of a ranking, with linear gains; 0 without a relevant item."""
     ideal = sorted(gains.values(), reverse=True)
-    best = _discounted(ideal)
-    return _discounted([gains.get(item, 0.0) for item in islice(items, RANKS)]) / best if best > 0 else 0.0
+    best = ideal[0] if ideal else 0.0
+    if best <= 0:
+        return 0.0
+    found = [gains.get(item, 0.0) / best for item in islice(items, RANKS)]  # so that no sum of gains overflows
+    return _discounted(found) / _discounted([gain / best for gain in ideal[:RANKS]])
 
 
 def reciprocal_rank(items: Sequence[str], gains: Mapping[str, float]) -> float:

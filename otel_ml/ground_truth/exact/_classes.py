@@ -74,11 +74,11 @@ def _unify_spelling(
 
 def _positive(groups: Collection[LabelledGroup]) -> str | None:
     """Returns the declared positive class, or that of a pair such as no and yes; None for a multiclass task."""
-    declared = {group.positive for group in groups if group.positive is not None}
-    if len(declared) == 1:
-        return declared.pop()
-    if declared or any(group.task == "multiclass" for group in groups):
+    if any(group.task == "multiclass" for group in groups):
         return None
+    declared = {group.positive for group in groups if group.positive is not None}
+    if declared:
+        return declared.pop() if len(declared) == 1 else None
     seen = {group.label for group in groups} | {group.predicted for group in groups if group.predicted is not None}
     known = find_pair(seen)
     return known and respell(known[1], min(seen))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from otel_ml import _guard, semconv
@@ -29,16 +28,15 @@ class ErrorCounts:
     def add(self, value: float, actual: float) -> None:
         """Counts one prediction."""
         error = value - actual
-        square = error * error
-        if not math.isfinite(square * square):
+        if not abs(error) <= single.LARGEST_ERROR:
             _guard.warn_once(
                 "ground_truth.error",
-                "otel-ml: the error of a regression is not counted: it is too large to be squared",
+                f"otel-ml: the error of a regression is not counted: it is beyond {single.LARGEST_ERROR:g}",
             )
             return
         self._predictions.add()
         (self._over if error > 0 else self._under).add(abs(error))
-        self._squared.add(square)
+        self._squared.add(error * error)
         if self._bins is not None:
             self._bins.add(bins.error_bin(abs(error)))
 

@@ -3,7 +3,8 @@
 Sources: evidentlyai/evidently#1002 and scikit-learn/scikit-learn#24636 (no AUC at all because one class has no label),
 scikit-learn/scikit-learn#22930 (the AUC of each class), Lightning-AI/torchmetrics#3510 and #1646 (probabilities of exactly 1
 or 0 are in a bin of their own, or an error), NannyML/nannyml#279 (one missing value makes the error of a regression NaN),
-jacobgil/confidenceinterval#15 (an AUC above 1), uber/causalml#1047 (a figure that is NaN and says nothing).
+jacobgil/confidenceinterval#15 (an AUC above 1), uber/causalml#1047 (a figure that is NaN and says nothing), scikit-learn/scikit-learn#20186
+(several classes that are two), mindsdb/lightwood#837 (predictions that overflow), scikit-learn/scikit-learn#17639 (NDCG above 1).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 
 import otel_ml
 from otel_ml.cli import main
+from otel_ml.testing import InMemoryTelemetry
 
 CLASSES = ("RENEWED", "CHURN", "FAILED")
 
@@ -95,3 +97,40 @@ def test_sets_of_classes_are_measured_by_class_and_as_a_whole(truth: otel_ml.Gro
     assert (found["exact_match"], found["hamming_loss"]) == (pytest.approx(2 / 3), pytest.approx(1 / 6))
     assert found["per_class"]["b"]["f1"] == 1.0
     assert (found["scored"], found["auc"]) == (3, 1.0)
+
+
+def test_two_classes_of_a_multiclass_model_are_two_of_several(truth: otel_ml.GroundTruth) -> None:
+    """None of them is the positive one, and a version with a third class does not take the figures."""
+    old = otel_ml.Model("pets", "1", task="multiclass", classes=["cat", "dog"], ground_truth=truth)
+    found = measure(
+        truth, old, [{"score": each} for each in ([0.3, 0.7], [0.8, 0.2], [0.6, 0.4])], ["dog", "cat", "dog"]
+    )
+    assert (found["positive"], found["scored"], found["auc"], found["precision"]) == (None, 3, 1.0, 0.75)
+    new = otel_ml.Model("pets", "2", task="multiclass", classes=["eel", "dog", "cat"], ground_truth=truth)
+    new.record({}, score=[0.2, 0.1, 0.7], id="p0")
+    truth.flush()
+    found = truth.compute_metrics(0, 4e9, model="pets")
+    assert (found["positive"], found["labelled"], found["scored"]) == (None, 4, 4)
+    assert found["per_class"]["dog"]["precision"] == 1.0
+
+
+def test_an_error_beyond_all_measure_does_not_take_the_others(
+    truth: otel_ml.GroundTruth, telemetry: InMemoryTelemetry
+) -> None:
+    """It is in no figure, live and exact alike, and a note counts it; the squares of the largest others add up."""
+    model = otel_ml.Model("price", task="regression", ground_truth=truth)
+    predicted = [1e99, *(1e70 * (number % 2) for number in range(100))]
+    found = measure(truth, model, [{"prediction": each} for each in predicted], [0.0] * 101)
+    assert (found["count"], found["mae"], found["error_p99"]) == (100, 5e69, 1e70)
+    assert found["notes"] == ["1 of 101 labelled predictions have an error beyond 1e+70: no figure has them"]
+    assert all(map(math.isfinite, found["intervals"]["rmse"]))
+    live = telemetry.metrics()
+    assert [point["value"] for point in live["ml.eval.predictions"]] == [100]
+    assert [point["value"] for point in live["ml.eval.squared_error.squares"]] == [pytest.approx(5e281)]
+
+
+def test_gains_of_any_size_have_a_gain_of_1_at_most(truth: otel_ml.GroundTruth, telemetry: InMemoryTelemetry) -> None:
+    """Revenue in the smallest unit is a gain as well as 0 to 3, and no sum of them is infinite."""
+    model = otel_ml.Model("shop", task="ranking", ground_truth=truth)
+    found = measure(truth, model, [{"prediction": ["x", "y"]}] * 2, [{"x": 1.5e308, "y": 1.5e308}, {"x": 5e-324}])
+    assert (found["ndcg"], [point["value"] for point in telemetry.metrics()["ml.eval.ndcg"]]) == (1.0, [2.0])
