@@ -23,6 +23,7 @@ from otel_ml.ground_truth._records import (
 Labels: TypeAlias = Iterable[Any] | Mapping[Any, Any]
 _NO_LABEL: Final = StoredLabel("", "", None, 0.0)
 _PLAIN: Final = frozenset({str, int, float, bool})
+_ARRAYS: Final = frozenset({"array", "sparse", "tensor"})
 _IDS: Final = ("prediction_id", "id")
 
 
@@ -74,7 +75,29 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
 
 def _read_value(label: object) -> tuple[str | None, float | None]:
     """Returns the canonical text of a label, and the number that it is."""
+    label = _unwrap(label)
     return label_text(label), written_number(label)
+
+
+def _unwrap(label: Any) -> object:
+    """Returns the only value of an array, such as the row of a column; the only row of a table as an array.
+
+    A list of one value stays a list: it is a set of one class.
+    """
+    family = kind(label)
+    if family == "sparse":
+        label = _guard.attempt(_only_row, label)
+    for _ in range(2 if family in _ARRAYS else 0):
+        found = sequence(label, 1)
+        if found is None or found[1] != 1:
+            break
+        label = found[0][0]
+    return label
+
+
+def _only_row(label: Any) -> object:
+    """Returns the row of a sparse array that has one. May raise."""
+    return label.toarray() if label.shape[0] == 1 else None
 
 
 _read_plain: Final = lru_cache(maxsize=1024, typed=True)(_read_value)

@@ -25,7 +25,7 @@ CELL_LIMIT = 1_000_000
 _NESTED_DEPTH = 3
 _PLAIN = frozenset({str, int, float, bool, list, type(None)})
 _COLUMNS = COLUMNS | {"tensor"}
-SHAPED = frozenset({"array", "tensor", "shaped"})
+SHAPED = frozenset({"array", "tensor", "sparse", "shaped"})
 """Kinds of values with a shape of any number of dimensions."""
 
 

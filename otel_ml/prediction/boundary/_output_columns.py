@@ -64,6 +64,15 @@ class OutputColumns:
         )
 
 
+def one_column(values: Any) -> Any:
+    """Returns the column of an array or a tensor that has only one, as some models return it; other values as they are.
+
+    It may raise.
+    """
+    is_one = kind(values) in ("array", "tensor") and len(values.shape) == 2 and values.shape[1] == 1
+    return values[:, 0] if is_one else values
+
+
 def read_columns(
     prediction: Any, score: Any, how: OutputRules, start: int = 0, *, is_given: bool
 ) -> OutputColumns | None:

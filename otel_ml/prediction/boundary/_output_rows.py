@@ -156,7 +156,14 @@ def read_given(prediction: object, score: object, how: OutputRules) -> Row:
     return _read_pair(prediction, score, how)
 
 
+def only_value(prediction: object) -> object:
+    """Returns the only value of a list, such as the row of a column; anything else as it is."""
+    listed = sequence(prediction, 1)
+    return listed[0][0] if listed is not None and listed[1] == 1 else prediction
+
+
 def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
+    prediction = prediction if score is None else only_value(prediction)
     shares = shares_of_mapping(score) or shares_of_lists(prediction, score)
     if shares is not None and how.task in SINGLE_CLASS:
         return _read_shares(None if sequence(prediction, 0) is not None else prediction, shares, how)

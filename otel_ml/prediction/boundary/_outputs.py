@@ -13,7 +13,7 @@ from otel_ml._kinds import FRAMES, builtin, kind, sequence
 from otel_ml._label_values import SEVERAL
 from otel_ml._values import class_text
 from otel_ml.prediction.boundary._named_shares import rows_of_frame
-from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, read_columns
+from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, one_column, read_columns
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     LARGEST_VALUE,
@@ -22,6 +22,7 @@ from otel_ml.prediction.boundary._output_rows import (
     OutputRules,
     Row,
     ScoreOf,
+    only_value,
     read_bare,
     read_given,
     read_value,
@@ -226,7 +227,8 @@ def _recognised(result: Any, how: OutputRules) -> Output | None:
             _batch(listed, how), lambda start: _batch(sequence(result, OUTPUT_LIMIT, start) or ([], 0), how)
         )
     if listed is not None and _is_pair_of_one(result):
-        result = tuple((sequence(part, 1) or ([], 0))[0][0] for part in tuple.__iter__(result))
+        first, second = ((sequence(part, 1) or ([], 0))[0][0] for part in tuple.__iter__(result))
+        result = (only_value(first), second)
     single = _single(read_bare(result, how), result, how)
     if single is not None and listed is not None and listed[1] == 1:
         single.is_list = True
@@ -287,9 +289,10 @@ def _columns_of_result(result: Any, how: OutputRules) -> Output | None:
 def _columns(
     prediction: object, score: object, how: OutputRules, start: int = 0, *, is_given: bool = True
 ) -> Output | None:
-    found = attempt(read_share_columns, prediction, score, how, start)
+    flat, scores = attempt(one_column, prediction), attempt(one_column, score)
+    found = attempt(read_share_columns, flat, scores, how, start)
     if found is None:
-        found = attempt(lambda: read_columns(prediction, score, how, start, is_given=is_given))
+        found = attempt(lambda: read_columns(flat, scores, how, start, is_given=is_given))
     if found is None:
         return None
     output = Output(found.total, [], [], [], found)
@@ -349,7 +352,7 @@ def _two_columns(result: Any, how: OutputRules) -> tuple[tuple[list[Any], int], 
     """Returns predictions and scores of a batch that came as a pair; a batch of two rows is not such a pair."""
     if tuple.__len__(result) != 2:
         return None
-    first, second = (sequence(part, OUTPUT_LIMIT) for part in tuple.__iter__(result))
+    first, second = (sequence(attempt(one_column, part), OUTPUT_LIMIT) for part in tuple.__iter__(result))
     if first is None or second is None or first[1] != second[1] or not how.is_batch(first[1]):
         return None
     if how.rows == 2 and not (how.task in CLASSIFICATION and _are_classes(first[0]) and not _are_classes(second[0])):

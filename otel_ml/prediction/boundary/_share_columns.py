@@ -69,9 +69,9 @@ def name_classes(found: OutputColumns, codes: Array, texts: dict[int, str]) -> O
 
 
 def count_rows(given: Any) -> int | None:
-    """Returns the rows of a two-dimensional array, a host tensor or a frame; None for anything else."""
+    """Returns the rows of a two-dimensional array, a sparse one too, a host tensor or a frame; None for others."""
     family = kind(given)
-    if "numpy" not in sys.modules or (family not in FRAMES and family not in ("array", "tensor")):
+    if "numpy" not in sys.modules or (family not in FRAMES and family not in ("array", "sparse", "tensor")):
         return None
     shape = attempt(getattr, given, "shape")
     return None if shape is None or len(shape) != 2 else int(shape[0])
@@ -101,6 +101,8 @@ def _matrix(given: Any, classes: Sequence[str] | None, rows: slice) -> Any:
     family = kind(given)
     if family == "array":
         return given[rows]
+    if family == "sparse":
+        return given.tocsr()[rows].toarray() if given.shape[1] <= CLASSES_LIMIT else None
     if family == "tensor":
         part = given.detach()[rows] if given.device.type == "cpu" else None
         if part is None:
