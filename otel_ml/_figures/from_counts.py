@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -100,6 +101,6 @@ def macro_figures(counts: Mapping[str, ClassCounts]) -> dict[str, float | None]:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Returns the mean of the values that are defined; None if none is."""
+    """Returns the mean of the values that are defined, the same in any order; None if none is."""
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return math.fsum(known) / len(known) if known else None

@@ -80,6 +80,8 @@ class PerformanceCounts:
             probabilities: A column for each of the classes.
         """
         self._rows += len(label)
+        if self.task is None and len(self.classes) > 2:
+            self._facts.add("sets" if holds_sets(label) else "single")  # then the probabilities mean another output
         columns = [_probability(column, name) for column, name in zip(probabilities, self.classes, strict=True)]
         if self.task == "ranking":
             add_rankings(self._tallies["rankings"], label, prediction)
@@ -177,7 +179,11 @@ class PerformanceCounts:
         """Returns the tally that holds the task."""
         if self.task is not None:
             return _KINDS[self.task]
-        if self._tallies["sets"].counts:
+        if "sets" in self._facts or self._tallies["sets"].counts:
+            if "single" in self._facts:
+                raise CountsError(
+                    "the labels of some parts are sets, those of others single or missing: give task='multilabel'"
+                )
             return "sets"
         if self.classes:
             return "classes"

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "profile": "make the reference profile of a model's training data",
     "drift": "compare a data set with a reference profile",
     "rules": "print or write the Prometheus recording rules and alerts",
+    "label": "record labels from files in a prediction store",
     "evaluate": "print accuracy, F1, AUC or errors of a model from its labelled predictions",
     "doctor": "show the mode and the settings, and whether the back end takes each signal",
 }
@@ -24,7 +25,8 @@ COMMANDS: Final = {
 _EPILOG: Final = """\
 exit codes:
   0  done, and the answer is yes where the command answers a question
-  1  done, and the answer is no: drift with --fail, nothing to evaluate, a check that was not delivered, lost records
+  1  done, and the answer is no: drift with --fail, nothing to evaluate, labels that failed, a check that was not
+     delivered, lost records
   2  bad input, or something that the command needs is missing; one line on standard error says what
 example:
   otel-ml console --port 4318

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +14,7 @@ from otel_ml.cli._terminal import progress
 from otel_ml.quality import BINS, TASKS, CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
 
 FORMATS: Final = ".parquet, .csv, .tsv, .jsonl or .feather (.gz too), or a folder or 'pattern' of them"
+_PROGRESS_SECONDS: Final = 1.0
 _SEPARATORS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _FIT: Final = (
     ("--exclude", "columns that are not features"),
@@ -75,8 +78,31 @@ def add_fit(parser: argparse._ActionsContainer) -> None:
 
 def read_files(arguments: argparse.Namespace, paths: list[str]) -> DataFiles:
     """Opens the files that the arguments name."""
+    return DataFiles(paths, csv_format(arguments))
+
+
+def csv_format(arguments: argparse.Namespace) -> CsvFormat:
+    """Returns what `add_csv` has read."""
     nulls = {} if arguments.null is None else {"nulls": tuple(arguments.null)}
-    return DataFiles(paths, CsvFormat(arguments.separator, arguments.encoding, **nulls))
+    return CsvFormat(arguments.separator, arguments.encoding, **nulls)
+
+
+def show_progress(total: int | None) -> Callable[[int], None]:
+    """Returns a function that takes the number of rows so far and shows it from time to time.
+
+    Args:
+        total: All rows; None if a format does not say.
+    """
+    shown_at = time.monotonic()
+    of = "" if total is None else f" of {total:,}"
+
+    def report(rows: int) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at > _PROGRESS_SECONDS:
+            shown_at = time.monotonic()
+            progress(f"{rows:,}{of} rows ...")
+
+    return report
 
 
 def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:

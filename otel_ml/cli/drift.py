@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from otel_ml.cli._arguments import add_json, number
-from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_outcomes, add_performance, fit, read_files
+from otel_ml.cli._data_arguments import (
+    add_csv,
+    add_data,
+    add_fit,
+    add_outcomes,
+    add_performance,
+    fit,
+    read_files,
+    show_progress,
+)
 from otel_ml.cli._terminal import CommandError, progress, show
 from otel_ml.quality import (
     PSI_LIMIT,
@@ -34,7 +41,6 @@ values. Without drift, PSI exceeds `noise` in one of 1,000 windows of this size.
 `absent`: no such column. Of the label (`__label__`) only rows that have one count.
 The cells of a CSV file are read as the profile says: as numbers or as categories.
 """
-_PROGRESS_SECONDS: Final = 1.0
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +106,7 @@ def _compare(arguments: argparse.Namespace) -> Comparison:
         label=_label(arguments, files),
         by=arguments.by,
         time=arguments.time,
-        progress=_show_progress(files),
+        progress=show_progress(files.rows),
     )
     return scan.compare(arguments.threshold)
 
@@ -109,19 +115,6 @@ def _label(arguments: argparse.Namespace, files: DataFiles) -> str | None:
     """Returns the label if the data has it: with ``--reference`` it may be in the training data only."""
     is_in_data = arguments.label in (*files.names, *files.index)
     return arguments.label if is_in_data or arguments.reference is None else None
-
-
-def _show_progress(files: DataFiles) -> Callable[[int], None]:
-    shown_at = time.monotonic()
-    total = "" if files.rows is None else f" of {files.rows:,}"
-
-    def report(rows: int) -> None:
-        nonlocal shown_at
-        if time.monotonic() - shown_at > _PROGRESS_SECONDS:
-            shown_at = time.monotonic()
-            progress(f"{rows:,}{total} rows ...")
-
-    return report
 
 
 def _save(comparison: Comparison, path: Path) -> None:

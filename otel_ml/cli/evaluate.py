@@ -7,13 +7,12 @@ import datetime as dt
 import json
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._figure_tables import print_figures
+from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.ground_truth import GroundTruth, StoreError
 from otel_ml.quality import ProfileError, ReferenceProfile
@@ -39,7 +38,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = "Computes the exact figures of the labelled predictions of a model in a window of time."
     parser.epilog = _EPILOG
-    parser.add_argument("--store", required=True, metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...")
+    add_store(parser)
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model")
     parser.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
     parser.add_argument(
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         now = time.time()
         window = _moment(arguments.since, now), _moment(arguments.until, now)
-        with _opened(arguments.store) as truth:
+        with open_store(arguments.store, read_only=True) as truth:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
             figures = _figures(truth, window, arguments)
@@ -98,18 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
     for note in notes:
         say(_PROGRAM, note)
     return 0 if has_any else 1
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[GroundTruth]:
-    file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).is_file():
-        raise StoreError(f"no file {file}")
-    truth = GroundTruth(url, read_only=True)
-    try:
-        yield truth
-    finally:
-        truth.close()
 
 
 def _figures(truth: GroundTruth, window: tuple[float, float], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -171,8 +171,8 @@ class GroundTruth:
                 ``<id>.<i>``; the row of a batch of one also takes labels under the bare id.
             label: The true class or number; of a multilabel model a list or set of classes, or a list of 0 and 1 for
                 the declared ones; of a ranking the relevant items, or a mapping of their gains.
-            at: When the label became known, as seconds since the epoch, a datetime, a date or an ISO 8601 text; now by
-                default. Without a zone it is local time.
+            at: When the label became known, as seconds since the epoch (a text of them too), a datetime, a date or an
+                ISO 8601 text; now by default. Without a zone it is local time.
             model: The model's name; needed if several models use the id.
 
         Returns:

@@ -46,14 +46,36 @@ class NumericBins(NamedTuple):
 
 
 def distinct_values(numbers: WeightedNumbers) -> tuple[Floats, Counts]:
-    """Returns the distinct values in order and their counts; fractions that differ by rounding only are one value."""
+    """Returns the distinct values in order and their counts.
+
+    Fractions that differ by rounding only are one value, and so is a fraction beside itself in single precision.
+    """
     import numpy as np
 
     values, counts = numbers.values, numbers.counts
     if not len(values) or numbers.is_whole or bool((values == values.round()).all()):
         return values, counts
     starts = np.flatnonzero(np.concatenate(([True], values[1:] - values[:-1] > _ROUNDING * abs(values[1:]))))
-    return values[starts], np.add.reduceat(counts, starts)
+    return _join_singles(values[starts], np.add.reduceat(counts, starts))
+
+
+def _join_singles(values: Floats, counts: Counts) -> tuple[Floats, Counts]:
+    """Joins each value that single precision represents with those that it stands for, which give it the name."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        singles = values.astype(np.float32).astype(np.float64)
+    is_single = singles == values
+    is_equal = (singles[1:] == singles[:-1]) & (singles[1:] != 0)
+    starts = np.flatnonzero(np.concatenate(([True], ~is_equal)))
+    is_joined = np.logical_or.reduceat(is_single, starts)
+    sizes = np.diff(starts, append=len(values))
+    if not bool((is_joined & (sizes > 1)).any()):
+        return values, counts
+    starts = np.flatnonzero(np.concatenate(([True], ~(is_equal & np.repeat(is_joined, sizes)[1:]))))
+    sizes = np.diff(starts, append=len(values))
+    named = starts + (is_single[starts] & (sizes > 1))
+    return values[named], np.add.reduceat(counts, starts)
 
 
 class _Column:

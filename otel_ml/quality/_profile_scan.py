@@ -30,7 +30,7 @@ class ProfileScan:
         score: As in `ReferenceProfile.fit`, and so are all others. All scans that are merged need the same.
         label: Column with the true value.
         prediction: Column with the predicted class or number.
-        task: What the model does; by default the labels decide.
+        task: What the model does; by default the labels decide. Name it if labels are sets and a part may have none.
         categorical: Columns to treat as categories.
         numeric: Columns to treat as numbers.
         keep: Columns to monitor although they look like an identifier or free text.

@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,9 @@ SIZES = (10_000, 1_000_000, 10_000_000)
 BATCH = 5000
 PASSES = 5
 DAY = 86_400.0
+Step = Callable[[], object]
+Prepare = Callable[[int], Step]
+"""Makes the step of a pass ready."""
 COLUMNS = "id, model, version, role, task, positive, predicted_at, predicted, score, trace_id, span_id, sampled, label, number, labeled_at"
 ROW = """
     {id}, 'fraud', '1', 'primary', 'binary', '1', {at}, '1', 0.5, '00000000000000000000000000000abc', '0000000000000def', {no},
@@ -70,76 +74,65 @@ def cpu_seconds(server: Server | None) -> float:
     return total
 
 
-def best(step, server: Server | None, passes: int = PASSES) -> tuple[float, float]:
+def best(prepare: Prepare, server: Server | None, passes: int = PASSES) -> tuple[float, float]:
     """Returns milliseconds of CPU and by the clock."""
     took = []
     for number in range(passes):
-        prepared = step(number)
+        step = prepare(number)
         began, cpu = time.perf_counter(), cpu_seconds(server)
-        prepared()
+        step()
         took.append((cpu_seconds(server) - cpu, time.perf_counter() - began))
     return min(took)[0] * 1000, min(clock for _, clock in took) * 1000
+
+
+def writes(truth: GroundTruth, size: int, now: float) -> Prepare:
+    """Writes new predictions."""
+    made = LoggedPrediction("", "fraud", "1", "primary", "binary", "1", now, "1", None, 0.5, 1, 1, False)
+
+    def prepare(number: int) -> Step:
+        rows = [read_rows(made._replace(id=f"f{size:x}-{number}-{each:05}")) for each in range(BATCH)]
+        given = [stored_rows(each) for each in rows]
+        return lambda: truth._store.write(given)
+
+    return prepare
+
+
+def labels(truth: GroundTruth, size: int, now: float, *, recent: bool) -> Prepare:
+    """Labels predictions that have none: the last ones, or some anywhere."""
+    chosen = random.Random(1)
+
+    def prepare(number: int) -> Step:
+        numbers = (
+            range(size - 1 - 2 * BATCH * (number + 1), size - 1 - 2 * BATCH * number, 2)
+            if recent and size > 2 * BATCH * (PASSES + 1)
+            else [2 * chosen.randrange(size // 2) + 1 for _ in range(BATCH)]
+        )
+        given = [StoredLabel(f"{each:016x}", "1", 1.0, now + number, "") for each in numbers]
+        return lambda: truth._store.label(given)
+
+    return prepare
 
 
 def measure(
     truth: GroundTruth, url: str, size: int, now: float, expired: int, server: Server | None
 ) -> dict[str, tuple[float, float]]:
-    store, chosen = truth._store, random.Random(1)
-
-    def write(number: int):
-        rows = [
-            read_rows(
-                LoggedPrediction(
-                    f"f{size:x}-{number}-{each:05}",
-                    "fraud",
-                    "1",
-                    "primary",
-                    "binary",
-                    "1",
-                    now,
-                    "1",
-                    None,
-                    0.5,
-                    1,
-                    1,
-                    False,
-                )
-            )
-            for each in range(BATCH)
-        ]
-        given = [stored_rows(each) for each in rows]
-        return lambda: store.write(given)
-
-    def label(recent: bool):
-        def prepare(number: int):
-            numbers = (
-                range(size - 1 - 2 * BATCH * (number + 1), size - 1 - 2 * BATCH * number, 2)
-                if recent and size > 2 * BATCH * (PASSES + 1)
-                else [2 * chosen.randrange(size // 2) + 1 for _ in range(BATCH)]
-            )
-            labels = [StoredLabel(f"{each:016x}", "1", 1.0, now + number, "") for each in numbers]
-            return lambda: store.label(labels)
-
-        return prepare
-
-    def open_store(_: int):
-        return lambda: GroundTruth(url).close()
-
+    """Returns the times of each step."""
     oldest = now - 30 * DAY
-    step = BATCH * 30 * DAY / SIZES[-1]
+    moment = oldest + expired * BATCH * 30 * DAY / SIZES[-1]
     return {
-        "open": best(open_store, server),
-        "write 5,000": best(write, server),
-        "label 5,000 recent": best(label(True), server),
-        "label 5,000 anywhere": best(label(False), server),
+        "open": best(lambda _: lambda: GroundTruth(url).close(), server),
+        "write 5,000": best(writes(truth, size, now), server),
+        "label 5,000 recent": best(labels(truth, size, now, recent=True), server),
+        "label 5,000 anywhere": best(labels(truth, size, now, recent=False), server),
         "waiting()": best(lambda _: truth.waiting, server),
         "account()": best(lambda _: truth.account, server),
         "expire nothing": best(lambda _: lambda: expire(truth._database, oldest - 1), server),
-        "expire 5,000": best(lambda _: lambda: expire(truth._database, oldest + expired * step), server, 1),
+        "expire 5,000": best(lambda _: lambda: expire(truth._database, moment), server, 1),
     }
 
 
 def run(url: str, sizes: list[int], server: Server | None = None) -> None:
+    """Fills a store step by step, and prints the times at each size."""
     truth, now, before = GroundTruth(url), time.time(), 0
     truth.record_labels((f"unknown {number}", 1) for number in range(1000))
     for expired, size in enumerate(sizes, 1):
@@ -157,6 +150,7 @@ def run(url: str, sizes: list[int], server: Server | None = None) -> None:
 
 
 def main(kind: str, *sizes: str) -> None:
+    """Measures a store of a kind, or the one at a URL."""
     chosen = [int(size) for size in sizes] or list(SIZES)
     if kind == "sqlite":
         with tempfile.TemporaryDirectory() as folder:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality.files._compression import open_stream, uncompressed_name
@@ -14,6 +14,8 @@ from otel_ml.quality.files._csv import CsvFile, CsvFormat
 from otel_ml.quality.files._errors import DataFileError, load_pyarrow
 
 BATCH_ROWS: Final = 65_536
+Convert: TypeAlias = Callable[[Any], Any]
+"""Returns the values of an arrow array."""
 _CSV: Final = (".csv", ".tsv")
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _PARQUET: Final = (".parquet", ".pq")
@@ -43,10 +45,11 @@ class DataFile(Protocol):
 
 
 class _ParquetFile:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, convert: Convert) -> None:
         from pyarrow import parquet
 
         self._path = path
+        self._convert = convert
         with parquet.ParquetFile(path) as file:
             self.names, self.index = _split_index(file.schema_arrow)
             self.rows: int = file.metadata.num_rows
@@ -57,7 +60,7 @@ class _ParquetFile:
         wanted = [name for name in (*self.names, *self.index) if name in columns]
         with parquet.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
-                yield _values(batch), batch.num_rows
+                yield _values(batch, self._convert), batch.num_rows
 
 
 class _ArrowFile:
@@ -65,8 +68,9 @@ class _ArrowFile:
 
     rows = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, convert: Convert) -> None:
         self._path = path
+        self._convert = convert
         with self._open() as reader:
             self.names, self.index = _split_index(reader.schema)
 
@@ -77,7 +81,7 @@ class _ArrowFile:
             for batch in reader if count is None else map(reader.get_batch, range(count)):
                 for start in range(0, batch.num_rows, BATCH_ROWS):
                     part = batch.slice(start, BATCH_ROWS).select(wanted)
-                    yield _values(part), min(BATCH_ROWS, batch.num_rows - start)
+                    yield _values(part, self._convert), min(BATCH_ROWS, batch.num_rows - start)
 
     def _open(self) -> Any:
         pyarrow = load_pyarrow()
@@ -95,8 +99,9 @@ class _JsonFile:
     rows = None
     index = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, absent: object) -> None:
         self._path = path
+        self._absent = absent
         names: dict[str, None] = {}
         for _, row in zip(range(_JSON_SAMPLE), self._rows(), strict=False):
             names.update(dict.fromkeys(row))
@@ -107,10 +112,10 @@ class _JsonFile:
         for row in self._rows():
             held.append(row)
             if len(held) == BATCH_ROWS:
-                yield _columns(held, columns), len(held)
+                yield _columns(held, columns, self._absent), len(held)
                 held = []
         if held:
-            yield _columns(held, columns), len(held)
+            yield _columns(held, columns, self._absent), len(held)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         with open_stream(self._path) as stream:
@@ -137,16 +142,23 @@ class _JsonFile:
         return row
 
 
-def open_file(path: Path, form: CsvFormat) -> DataFile | None:
-    """Opens a file by the end of its name; None for a format that cannot be read."""
+def open_file(path: Path, form: CsvFormat, *, as_objects: bool = False) -> DataFile | None:
+    """Opens a file by the end of its name; None for a format that cannot be read.
+
+    Args:
+        path: The file.
+        form: How CSV is written.
+        as_objects: Whether a typed column becomes a list of Python objects, which loses nothing, or an array.
+    """
+    convert = _objects if as_objects else _column
     name = uncompressed_name(path)
     if name.endswith(_CSV):
         return CsvFile(path, form)
     if name.endswith(_JSON):
-        return _JsonFile(path)
+        return _JsonFile(path, None if as_objects else ABSENT)
     if name.endswith(_PARQUET):
-        return _ParquetFile(path)
-    return _ArrowFile(path) if name.endswith(_ARROW) else None
+        return _ParquetFile(path, convert)
+    return _ArrowFile(path, convert) if name.endswith(_ARROW) else None
 
 
 def is_data_file(path: Path) -> bool:
@@ -162,8 +174,12 @@ def _split_index(schema: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def _values(batch: Any) -> dict[str, Any]:
-    return {name: _column(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+def _values(batch: Any, convert: Convert) -> dict[str, Any]:
+    return {name: convert(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+
+
+def _objects(array: Any) -> Any:
+    return array.to_pylist()
 
 
 def _column(array: Any) -> Any:
@@ -178,6 +194,6 @@ def _column(array: Any) -> Any:
     return array if is_flat or types.is_dictionary(array.type) else array.to_pylist()
 
 
-def _columns(rows: list[Mapping[str, Any]], columns: Collection[str]) -> dict[str, list[Any]]:
-    found = {name: [row.get(name, ABSENT) for row in rows] for name in columns}
-    return {name: values for name, values in found.items() if any(value is not ABSENT for value in values)}
+def _columns(rows: list[Mapping[str, Any]], columns: Collection[str], absent: object) -> dict[str, list[Any]]:
+    found = {name: [row.get(name, absent) for row in rows] for name in columns}
+    return {name: values for name, values in found.items() if any(value is not absent for value in values)}

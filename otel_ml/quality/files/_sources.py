@@ -23,12 +23,19 @@ class RowBatch(NamedTuple):
 class DataFiles:
     """One data set in one file or several, which are read one after the other.
 
+    Args:
+        paths: Files, folders and patterns.
+        form: How CSV files are written.
+        as_objects: Whether typed columns are lists of Python objects: whole numbers beside missing values keep all
+            digits, and moments their zone. By default they are arrays where that is faster.
+
     Raises:
         DataFileError: A file is missing or of another kind, damaged, or pyarrow is not installed.
     """
 
-    def __init__(self, paths: Sequence[Path | str], form: CsvFormat | None = None) -> None:
+    def __init__(self, paths: Sequence[Path | str], form: CsvFormat | None = None, *, as_objects: bool = False) -> None:
         load_pyarrow()
+        self._as_objects = as_objects
         self._form = CsvFormat() if form is None else form
         self.paths = tuple(dict.fromkeys(found for path in paths for found in _find_files(Path(path))))
         files = [self._open(path) for path in self.paths]
@@ -55,7 +62,7 @@ class DataFiles:
 
     def _open(self, path: Path) -> DataFile:
         with reading(path):
-            file = open_file(path, self._form)
+            file = open_file(path, self._form, as_objects=self._as_objects)
         if file is None:
             raise DataFileError(
                 f"{path}: give a .parquet, .csv, .tsv, .jsonl or .feather file, or a folder or pattern of them"

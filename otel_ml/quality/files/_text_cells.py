@@ -26,6 +26,7 @@ TextKind = Literal["integer", "number", "boolean", "moment", "text"]
 NUMBER_SHARE: Final = 0.95
 """A column of text holds numbers if at least this share of its cells does, as in `fit`; the others are invalid."""
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?inf(inity)?)$"
+_DECIMAL_COMMA: Final = r"^([+-]?\d+),(\d+)$"
 _CODE: Final = r"^[+-]?0\d"
 """A whole number with a leading zero is a code."""
 
@@ -76,6 +77,13 @@ class TextCells:
         nulls = [text for text in ("", *self._nulls) if text not in kept]
         is_null = compute.is_in(self._array, value_set=pyarrow.array(nulls, pyarrow.string()))
         return compute.if_else(is_null, pyarrow.scalar(None, pyarrow.string()), self._array)
+
+    def texts_with_points(self) -> Any:
+        """Returns the same, but with a point in each number that is written with a decimal comma."""
+        from pyarrow import compute
+
+        texts = self.texts()
+        return texts if self._decimal == "." else compute.replace_substring_regex(texts, _DECIMAL_COMMA, r"\1.\2")
 
     def numbers(self) -> NumberCells:
         """Returns the numbers; cells that are none are marked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,8 +28,8 @@ class TrainingScan:
         self._given = options
         self.options = options.content()
         self.rows = 0
-        self._orders: set[tuple[str, ...]] = set()
-        """The columns of each kind of part, in order."""
+        self._orders: Counter[tuple[str, ...]] = Counter()
+        """Rows by the columns of their part, in its order."""
         self._aliases: set[tuple[str, str]] = set()
         self._features: dict[str, ColumnSummary] = {}
         self._outcomes: dict[str, ColumnSummary] = {}
@@ -39,7 +40,7 @@ class TrainingScan:
         part = TrainingPart(frame, self._given, is_whole=False)
         found = TrainingScan(self._given)
         found.rows = part.rows
-        found._orders = {tuple(part.data.columns)} if part.data.columns else set()
+        found._orders = Counter({tuple(part.data.columns): part.rows} if part.data.columns else {})
         found._aliases = set(part.data.aliases.items())
         if part.rows:
             found._features = {name: part.feature(name) for name in part.columns}
@@ -60,7 +61,7 @@ class TrainingScan:
             except CountsError as differ:
                 raise ProfileError(str(differ)) from None
         self.rows += other.rows
-        self._orders |= other._orders
+        self._orders.update(other._orders)
         self._aliases |= other._aliases
         for mine, theirs in ((self._features, other._features), (self._outcomes, other._outcomes)):
             for name, summary in theirs.items():
@@ -74,8 +75,8 @@ class TrainingScan:
         return GivenNames(dict(sorted(self._aliases)), self._all_columns())
 
     def _all_columns(self) -> tuple[str, ...]:
-        """Returns the columns of all parts: those of the widest kind of part in its order, then the others."""
-        orders = sorted(self._orders, key=lambda order: (-len(order), order))
+        """Returns the columns of all parts: in the order that most rows have them, then the others."""
+        orders = sorted(self._orders, key=lambda order: (-self._orders[order], -len(order), order))
         return tuple(dict.fromkeys(name for order in orders for name in order))
 
     @property
@@ -120,7 +121,7 @@ class TrainingScan:
         return {
             "options": self.options,
             "rows": self.rows,
-            "columns": sorted(map(list, self._orders)),
+            "columns": [[*order, rows] for order, rows in sorted(self._orders.items())],
             "aliases": sorted(map(list, self._aliases)),
             "features": {name: summary.content() for name, summary in self._features.items()},
             "outcomes": {name: summary.content() for name, summary in self._outcomes.items() if summary.present},
@@ -132,7 +133,7 @@ class TrainingScan:
         """Reads what `content` made; raises a ValueError, a TypeError or a KeyError for anything else."""
         found = cls(FitOptions.from_content(content["options"]))
         found.rows = int(content["rows"])
-        found._orders = {tuple(map(str, order)) for order in content["columns"]}
+        found._orders = Counter({tuple(map(str, order)): int(rows) for *order, rows in content["columns"]})
         found._aliases = {(str(given), str(name)) for given, name in content["aliases"]}
         found._features, found._outcomes = (
             {str(name): ColumnSummary.from_content(entry) for name, entry in content[field].items()}

@@ -21,7 +21,7 @@ def draw(seed, count=300, decimals=1):
 
 
 def test_figures_are_those_of_scikit_learn():
-    """Ties count half."""
+    """AUC and average precision, with and without ties, equal those of scikit-learn."""
     scores, sides = draw(1)
     found = rank(scores, sides)
     assert found.auc.value == pytest.approx(metrics.roc_auc_score(list(sides), scores), abs=1e-12)
@@ -44,7 +44,7 @@ def test_the_variance_is_that_of_delong():
 
 
 def test_numpy_compares_the_same():
-    """Bit for bit."""
+    """With numpy the ranks are the same, bit for bit."""
     scores, sides = draw(3, 1000)
     assert compare(scores, sides, many=0) == compare(scores, sides)
 

@@ -42,6 +42,7 @@ BAD_INPUT = [
     ("drift --profile none.json --data none.csv", "cannot read the profile none.json"),
     ("drift --profile none.json --data x --threshold x", "argument --threshold: 'x' is not a number from 0 to 1000000"),
     ("rules --output /proc/zz", "cannot write /proc/zz/rules/"),
+    ("label --store sqlite:///none.db none.csv", "no file none.csv"),
     ("evaluate --store none.db --model m", "not a database URL: 'none.db'"),
     ("evaluate --store sqlite:///none.db --model m", "no file none.db"),
     ("evaluate --store none.db --model m --since yesterday", "'yesterday' is neither an age such as 24h or 7d nor a"),
@@ -98,6 +99,7 @@ def test_an_unknown_option_is_named_with_the_help_to_read(command: str, capsys: 
     required = {
         "profile": "--data x --output x ",
         "drift": "--profile x --data x ",
+        "label": "--store x x ",
         "evaluate": "--store x --model x ",
     }
     assert run(f"{command} {required.get(command, '')}--bogus") == 2

@@ -1,4 +1,4 @@
-"""A prediction store in a temporary file, with everything it emits kept in memory."""
+"""A prediction store in SQLite and in PostgreSQL, with everything that it emits kept in memory."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def test_versions_with_other_classes_are_measured_together(vectors):
     ],
 )
 def test_a_note_says_why_a_figure_is_none(rows, note):
-    """And what to do."""
+    """The note of an undefined figure names the reason and what to do."""
     (found,) = figures(rows)["notes"]
     assert found.startswith(note)
 

@@ -314,7 +314,7 @@ def test_all_classes_of_a_model_have_bins_or_none(counts, emitted, caplog):
 
 
 def test_an_error_that_cannot_be_squared_is_left_out(counts, caplog):
-    """One line says so."""
+    """The error is in no sum, and one line says so."""
     for value in (1e200, 1e80, 2.0):
         add(counts, prediction("regression", value=value), "1", 1.0)
 

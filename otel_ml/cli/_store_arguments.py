@@ -1,0 +1,32 @@
+"""The prediction store that a command reads or writes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from otel_ml.ground_truth import GroundTruth, StoreError
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--store``."""
+    parser.add_argument("--store", required=True, metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...")
+
+
+@contextmanager
+def open_store(url: str, *, read_only: bool = False) -> Iterator[GroundTruth]:
+    """Opens a store that exists, and closes it.
+
+    Raises:
+        StoreError: There is no such file, or the store cannot be opened.
+    """
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).is_file():
+        raise StoreError(f"no file {file}")
+    truth = GroundTruth(url, read_only=read_only)
+    try:
+        yield truth
+    finally:
+        truth.close()
