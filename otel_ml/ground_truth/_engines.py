@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _extras
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS: Final = 10
 """How long one process waits for another one's write to the same SQLite file, and for a connection of the pool."""
-_BOUNDS: Final = {
+_SETTINGS: Final = {
+    "client_encoding": "utf8",
     "connect_timeout": str(BUSY_SECONDS),
     "tcp_user_timeout": "30000",
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-"""After how long a PostgreSQL server that no longer answers is given up; the URL may say otherwise."""
+"""Texts are text whatever encoding the database has, and a PostgreSQL server that no longer answers is given up after a
+while; the URL may say otherwise."""
 _READ_ONLY_TRANSACTION: Final = "25006"
 """What a server that has become a replica says to each write."""
 
@@ -35,21 +38,27 @@ def parse_url(kit: Any, url: str) -> sa.URL:
     """Returns the parts of a URL of a database that can be a store."""
     try:
         parsed: sa.URL = kit.make_url(url)
-    except kit.exc.ArgumentError:
-        raise StoreError(f"not a database URL: {url!r}; such as sqlite:///predictions.db") from None
-    kind = parsed.get_backend_name()
+    except (kit.exc.ArgumentError, ValueError):
+        shown = re.sub(r"//.*@", "//***@", url)  # it may hold a password
+        raise StoreError(f"not a database URL: {shown!r}; such as sqlite:///predictions.db") from None
+    name, _, driver = parsed.drivername.lower().partition("+")
+    kind = "postgresql" if name == "postgres" else name  # as hosts and libpq write it
     if kind not in {"sqlite", "postgresql"}:
         raise StoreError(f"{kind} is not supported: sqlite:///FILE or postgresql+psycopg://...")
     if kind == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
-    # SQLAlchemy 2.0 would take psycopg2
-    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+    if kind == "postgresql":
+        parsed = parsed.set(drivername=f"postgresql+{driver or 'psycopg'}")  # SQLAlchemy 2.0 would take psycopg2
+    return parsed
 
 
 def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
     """Returns connections to a database; the first one is made on use."""
     make = _make_sqlite if url.get_backend_name() == "sqlite" else _make_postgresql
     try:
+        if url.get_dialect().is_async:
+            wanted = "postgresql+psycopg" if make is _make_postgresql else "sqlite"
+            raise StoreError(f"{url.drivername} is a driver for asyncio, which a store does not use: {wanted}://...")
         return make(kit, url, read_only=read_only)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == url.get_driver_name():
@@ -58,6 +67,8 @@ def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
         raise StoreError(f"the driver of {url.drivername} cannot be imported: {_extras.cause(error)}") from None
     except kit.exc.NoSuchModuleError as error:
         raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
+    except kit.exc.ArgumentError as error:
+        raise StoreError(f"{url.render_as_string(hide_password=True)} cannot be used: {error}") from None
 
 
 def _make_sqlite(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
@@ -70,7 +81,7 @@ def _make_postgresql(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
     # prepared statements do not pass a pooler that gives each transaction another connection
     options = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
     engine: sa.Engine = kit.create_engine(
-        url.set(query={**_BOUNDS, **url.query}),
+        url.set(query={**_SETTINGS, **url.query}),
         connect_args=options,
         pool_size=2,
         max_overflow=4,
