@@ -71,6 +71,7 @@ def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
         run_three_times(f"{address}/api/v1/otlp/v1/metrics", tmp_path)
 
         assert increases(address) == [3, 3, 3, 3, 3, 3, 0]
+        assert promql(address, f"increase({RISES[-1]}[10m])"), "0 is a value, or rules would leave it out"
         assert total(address, f"count({RISES[0]})") == 1
 
 
@@ -84,4 +85,5 @@ def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Pat
             eventually(lambda: total(address, f"sum(resets({RISES[0]}[10m]))") == 2)
 
             assert increases(address) == [3, 3, 3, 3, 3, 3, 0]
+            assert promql(address, f"increase({RISES[-1]}[10m])"), "0 is a value, or rules would leave it out"
             assert total(address, f"count({RISES[0]})") == 1

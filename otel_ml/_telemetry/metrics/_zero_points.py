@@ -37,6 +37,8 @@ _Key = tuple[Any, int]
 class ZeroPoints:
     """Knows which series the receiver of one reader has seen, and adds a point at zero for those that are new to it.
 
+    Also for those that are at zero: rules read a series of a single point as absent.
+
     Args:
         start_ns: When every series of this process was at zero.
         includes: Returns whether the metric of this name counts from the start of this process.
@@ -91,8 +93,8 @@ class _Form(NamedTuple):
     """How to read the points of a metric."""
 
     key: Callable[[Any], _Key]
-    read: Callable[[Any], tuple[int, int, float]]
-    """Returns start, time, and value or count."""
+    times: Callable[[Any], tuple[int, int]]
+    """Returns start and time."""
     at_zero: Callable[[Any, int], Any]
     """Returns the point of the same series at this time, when it was at zero."""
 
@@ -121,10 +123,10 @@ class _Known:
                 continue
             for key, point in zip(keys, step, strict=True):
                 if key not in seen:
-                    start_ns, time_ns, value = form.read(point)
+                    start_ns, time_ns = form.times(point)
                     zero_ns = max(former.get(key) or _time_at_zero(start_ns, time_ns, earliest_ns), time_ns - OLDEST_NS)
-                    self._pending[key] = zero_ns if value else time_ns
-                    if value and zero_ns // STEP_NS < time_ns // STEP_NS:
+                    self._pending[key] = zero_ns
+                    if zero_ns // STEP_NS < time_ns // STEP_NS:
                         added.append(form.at_zero(point, zero_ns))
                 added.append(point)
         if forgets and len(present) < len(seen) + len(self._pending):
@@ -157,9 +159,8 @@ def _key(point: Any) -> _Key:
     return repr(point.attributes), point.start_time_unix_nano
 
 
-def _read(point: Any) -> tuple[int, int, float]:
-    value = point.value if isinstance(point, NumberDataPoint) else point.count
-    return point.start_time_unix_nano, point.time_unix_nano, value
+def _times(point: Any) -> tuple[int, int]:
+    return point.start_time_unix_nano, point.time_unix_nano
 
 
 def _at_zero(point: Any, time_ns: int) -> Any:
@@ -178,5 +179,5 @@ def _row_at_zero(row: Row, time_ns: int) -> Row:
     return series, min(start_ns, time_ns), time_ns, type(value)()
 
 
-_POINT: Final = _Form(_key, _read, _at_zero)
-_ROW: Final = _Form(itemgetter(0, 1), itemgetter(1, 2, 3), _row_at_zero)
+_POINT: Final = _Form(_key, _times, _at_zero)
+_ROW: Final = _Form(itemgetter(0, 1), itemgetter(1, 2), _row_at_zero)
