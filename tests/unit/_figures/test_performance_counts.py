@@ -232,6 +232,7 @@ INFERRED: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "whole numbers and fractions": ({"label": [0, 1, 2] * 50, "score": [0.2, 0.9, 1.2] * 50}, (), "regression"),
     "many whole numbers": ({"label": range(100), "score": range(100)}, (), "regression"),
     "more whole numbers than classes": ({"label": range(2000), "score": range(2000)}, (), "regression"),
+    "few labels and thousands of predictions": ({"label": [3, 5] * 1000, "prediction": range(2000)}, (), "regression"),
     "fractions": ({"label": [0.5, 1.0] * 50, "score": [1, 2] * 50}, (), "regression"),
     "a declared positive class": ({"label": ["g", "b"] * 50, "probabilities": [[0.2, 0.9] * 50]}, ("b",), "binary"),
     "two columns": ({"label": ["g", "b"] * 50, "probabilities": [[0.8, 0.1] * 50, [0.2, 0.9] * 50]}, ("g", "b"), "binary"),
