@@ -12,6 +12,7 @@ from otel_ml.cli._arguments import add_input, add_json
 from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_outcomes, add_performance, fit
 from otel_ml.cli._terminal import CommandError, first_column, show
 from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile
+from otel_ml.quality._skipped import describe_skipped
 
 _EPILOG: Final = """\
 example:
@@ -52,12 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     show(f"{arguments.output}: profile {profile.id} of {profile.rows:,} rows")
     features = profile.all_features()
-    width = first_column([*(feature.name for feature in features), *profile.skipped])
+    width = first_column([feature.name for feature in features])
     for feature in features:
         labels = ", ".join(feature.labels[:3])
         show(f"  {feature.name:<{width}} {feature.kind:<9} {len(feature.labels):>2} bins: {labels}, ...")
-    for name, reason in profile.skipped.items():
-        show(f"  {name:<{width}} not monitored: {reason}")
+    for line in describe_skipped(profile.skipped):
+        show(f"  not monitored: {line}")
     if profile.performance is not None:
         show(f"  {profile.performance}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from otel_ml._figures.outcome_columns import holds_sets
 from otel_ml._figures.performance_counts import PerformanceCounts, predicted_classes
@@ -12,6 +12,10 @@ from otel_ml._values import class_text
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import ColumnLookup, NamedColumns
 from otel_ml.quality._performance import Performance
+
+_SETS: Final = "for sets of classes make one column with the list of classes of each row"
+_INSTEAD: Final = {"label": _SETS, "prediction": _SETS, "score": "give {class: column}"}
+"""What to do about several columns."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Outcomes:
     def find(cls, data: ColumnLookup, *, score: Any, label: Any, prediction: Any) -> Outcomes:
         """Returns the columns that the user means; raises a ProfileError if one does not exist."""
         probabilities: dict[str, str] = {}
+        for option, given in (("label", label), ("score", score), ("prediction", prediction)):
+            if isinstance(given, list):
+                raise ProfileError(f"{option} is one column, not a list of them: {_INSTEAD[option]}")
         if isinstance(score, Mapping):
             for name, column in score.items():
                 text = class_text(name)

@@ -18,6 +18,7 @@ from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
 from otel_ml.quality._performance import Performance, read_performance, write_performance
+from otel_ml.quality._skipped import describe_skipped
 
 if TYPE_CHECKING:
     from otel_ml.quality.comparison import By, Comparison
@@ -122,13 +123,13 @@ class ReferenceProfile:
     def __repr__(self) -> str:
         """Returns a table: each feature with its kind, bins and share of missing values, and the skipped columns."""
         features = self.all_features()
-        width = max(map(len, ("feature", *(feature.name for feature in features), *self.skipped)))
+        width = max(map(len, ("feature", *(feature.name for feature in features))))
         lines = [f"ReferenceProfile {self.id} of {self.rows:,} rows"]
         lines += [f"  {'feature':<{width}}  kind      bins  missing"] if features else []
         for feature in features:
             share = f"{feature.missing / self.rows:.1%}" if self.rows else "-"
             lines.append(f"  {feature.name:<{width}}  {feature.kind:<8}  {len(feature.labels):>4}  {share:>7}")
-        lines += [f"  {name:<{width}}  not monitored: {reason}" for name, reason in self.skipped.items()]
+        lines += [f"  not monitored: {line}" for line in describe_skipped(self.skipped)]
         lines += [] if self.performance is None else [f"  {self.performance}"]
         return "\n".join(lines)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from otel_ml import semconv
 from otel_ml._figures.outcome_columns import CountsError
@@ -13,10 +13,8 @@ from otel_ml.quality._fit import FEATURES, RefusedError, bin_feature, bin_output
 from otel_ml.quality._outcomes import Outcomes, performance_of
 from otel_ml.quality._overrides import Overrides
 from otel_ml.quality._performance import Performance
+from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.summaries import ColumnSummary
-
-_NAMED: Final = 10
-"""Columns that a message names for each reason."""
 
 
 class Training(Protocol):
@@ -54,9 +52,11 @@ class ProfileParts(NamedTuple):
 def build(training: Training) -> ProfileParts:
     """Bins the columns; raises a ProfileError if none can be monitored, or label and output do not fit together."""
     features, skipped = _fit_features(training)
-    output = _fit_output(training)
+    output = _fit_output(training, skipped)
     if not features and output is None:
-        raise ProfileError(f"no column can be monitored: {_describe(skipped) or 'the frame has none'}")
+        raise ProfileError(
+            f"no column can be monitored: {'; '.join(describe_skipped(skipped)) or 'the frame has none'}"
+        )
     label = _fit_label(training, skipped)
     return ProfileParts(
         tuple(features),
@@ -73,25 +73,12 @@ def build(training: Training) -> ProfileParts:
 def find_warnings(parts: ProfileParts) -> Iterator[str]:
     """Yields what a user should know of the columns."""
     if parts.skipped:
-        yield f"not monitored: {_describe(parts.skipped)}"
+        yield f"not monitored: {'; '.join(describe_skipped(parts.skipped))}"
     features = (*parts.features, *(one for one in (parts.output, parts.label) if one is not None))
     invalid = [feature for feature in features if feature.invalid]
     if invalid:
         counts = ", ".join(f"{feature.name}: {feature.invalid:,} of {parts.rows:,}" for feature in invalid)
         yield f"values without a bin count as invalid: {counts}"
-
-
-def _describe(skipped: Mapping[str, str]) -> str:
-    """Returns each reason once, after the columns that it holds for."""
-    columns: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        columns.setdefault(reason, []).append(name)
-    return "; ".join(f"{_some(names)}: {reason}" for reason, names in columns.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:
@@ -109,7 +96,8 @@ def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:
     return features, skipped
 
 
-def _fit_output(training: Training) -> Feature | None:
+def _fit_output(training: Training, skipped: dict[str, str]) -> Feature | None:
+    """Returns the output binned; one that has no bins, such as rankings, is skipped if its performance is kept."""
     outcomes, sensitive = training.outcomes, training.overrides.sensitive
     if not outcomes.described:
         return None
@@ -117,7 +105,10 @@ def _fit_output(training: Training) -> Feature | None:
     try:
         return bin_output(training.output(), training.rows, semconv.PREDICTION_FEATURE, sensitive=is_sensitive)
     except RefusedError as reason:
-        raise ProfileError(f"score column {outcomes.described!r} cannot be binned: {reason}") from None
+        if outcomes.label is None:
+            raise ProfileError(f"output column {outcomes.described!r} cannot be binned: {reason}") from None
+        skipped[outcomes.described] = str(reason)
+        return None
 
 
 def _fit_label(training: Training, skipped: dict[str, str]) -> Feature | None:

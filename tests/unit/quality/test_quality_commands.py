@@ -41,7 +41,7 @@ def test_the_profile_command_prints_bins_and_what_is_left_out(tmp_path, capsys):
     assert run("profile", "--data", TRAIN, "--output", str(tmp_path / "p.json"), "--sensitive", "SEX") == 0
     output = capsys.readouterr().out
     assert "AGEP                     number    10 bins: 00 (-inf, 10), 01 [10, 19), 02 [19, 25), ..." in output
-    assert "id                       not monitored: no whole number in it repeats" in output
+    assert "  not monitored: id: no whole number in it repeats" in output
 
 
 def test_a_profile_is_written_to_a_pipe(tmp_path):

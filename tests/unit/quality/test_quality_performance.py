@@ -143,6 +143,21 @@ def test_a_label_without_bins_is_named(loans: pd.DataFrame) -> None:
     assert (made.label, made.performance) == (None, None)
 
 
+def test_rankings_that_all_differ_have_performance_without_bins() -> None:
+    """Their columns are named as not monitored; without labels there is nothing to keep of them, which is an error."""
+    items = [f"item-{row}" for row in range(200)]
+    frame = pd.DataFrame(
+        {"a": range(200), "ranked": [[item, "other"] for item in items], "chosen": [[item] for item in items]}
+    )
+    with pytest.warns(UserWarning, match="ranked, chosen: 200 distinct values"):
+        made = ReferenceProfile.fit(frame, prediction="ranked", label="chosen", task="ranking", numeric=["a"])
+    assert (made.output, made.label) == (None, None)
+    assert made.performance is not None
+    assert (made.performance.task, made.performance.figures["ndcg"]) == ("ranking", 1.0)
+    with pytest.raises(ProfileError, match="output column 'ranked' cannot be binned"):
+        ReferenceProfile.fit(frame, prediction="ranked")
+
+
 @pytest.mark.parametrize("mode", ["own", "guest"])
 def test_a_service_exports_label_and_performance(profile: ReferenceProfile, mode: Any) -> None:
     """The bins of the label as those of a feature, without values; each figure of the reference, and its rows."""
