@@ -92,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if figures["labelled"] and not figures["count"]:
         what = next((text for name, text in _LACKS.items() if name in figures), _NO_CLASS)
         say(_PROGRAM, f"{figures['labelled']} labelled predictions of {model!r} in this window, none with {what}")
+    if training is not None and has_any and figures.keys().isdisjoint(training):
+        say(_PROGRAM, f"{arguments.profile} has the training figures of another task: {', '.join(training)}")
     if has_any and not arguments.json:
         print_figures(figures, training)
     for note in notes:

@@ -11,7 +11,7 @@ from otel_ml import _guard
 from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._label_values import label_text
 from otel_ml._moments import find_seconds
-from otel_ml._values import CLASS_LIMIT, ID_LIMIT, id_text, line, number, written_number
+from otel_ml._values import CLASS_LIMIT, ID_LIMIT, few_names, id_text, line, number, written_number
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     INVALID_MOMENT,
@@ -133,6 +133,9 @@ def _of_frame(frame: Any) -> Iterator[GivenLabel]:
         columns["label"] = _indicators({name: _cells(frame[name]) for name in names if name not in columns})
     prediction_id = next((columns[name] for name in _IDS if name in columns), None)
     if prediction_id is None or not columns["label"]:
+        has = few_names([str(name) for name in names])
+        hint = "otel-ml: a frame of labels needs the columns prediction_id and label"
+        _guard.warn_once("ground_truth.columns", f"{hint}; this one has {has}: rename them")
         return iter([_UNREAD])
     return map(
         GivenLabel, prediction_id, columns["label"], columns.get("at", repeat(None)), columns.get("model", repeat(None))

@@ -75,7 +75,6 @@ def test_labels_are_read_for_what_they_are(truth: otel_ml.GroundTruth, labels: A
         [("p1", 1, None, "m", "more")],
         [{"p1": 1}],
         [None],
-        pd.DataFrame({"order": ["p1"], "truth": [1]}),
         [("p1", None)],
     ],
     ids=repr,
@@ -89,6 +88,17 @@ def test_what_is_no_label_is_refused_with_a_reason(
     assert [record.message for record in caplog.records if "label" in record.message] == [
         f"otel-ml: a label without an id or a value was not recorded: {UNREADABLE}"
     ]
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pa.table])
+def test_a_frame_with_other_names_is_told_which_it_needs(
+    truth: otel_ml.GroundTruth, make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line names the columns that it has."""
+    assert truth.record_labels(make({"id": ["p1", "p2"], "truth": [1, 0]})) == {"failed": 1}
+    assert caplog.messages[0] == (
+        "otel-ml: a frame of labels needs the columns prediction_id and label; this one has id, truth: rename them"
+    )
 
 
 NOON = dt.datetime(2026, 6, 1, 12)  # noqa: DTZ001 - without a zone

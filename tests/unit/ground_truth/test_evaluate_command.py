@@ -69,6 +69,9 @@ def test_the_figures_of_the_training_data_stand_beside(store, tmp_path, capsys):
     assert lines[8].split() == ["auc", "0.5000", "-", "4", "-"]
     assert run(*about, "--profile", str(tmp_path / "profile.json"), "--json") == 0
     assert json.loads(capsys.readouterr().out)["training"] == dict(fitted.performance.figures)
+    ReferenceProfile.fit(frame, prediction="x", label="x", task="regression").save(tmp_path / "other.json")
+    assert run(*about, "--profile", str(tmp_path / "other.json")) == 0
+    assert "other.json has the training figures of another task: mae, rmse, bias" in capsys.readouterr().err
     assert run(*about, "--profile", str(tmp_path / "plain.json")) == 2
     assert "has no training figures: fit it with --label" in capsys.readouterr().err
 
