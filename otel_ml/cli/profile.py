@@ -11,8 +11,7 @@ from typing import Any, Final
 from otel_ml.cli._arguments import add_input, add_json
 from otel_ml.cli._data_arguments import add_csv, add_data, add_fit, add_outcomes, add_performance, fit
 from otel_ml.cli._terminal import CommandError, first_column, show
-from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile
-from otel_ml.quality._skipped import describe_skipped
+from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, describe_skipped
 
 _EPILOG: Final = """\
 example:

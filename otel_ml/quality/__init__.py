@@ -16,6 +16,7 @@ from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._profile_scan import ProfileScan
 from otel_ml.quality._schema import Column, Schema
+from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.comparison import BinShare, Comparison, FeatureDrift, Period
 from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingData, read_training
 
@@ -44,6 +45,7 @@ __all__ = [
     "Schema",
     "TrainingData",
     "column_key",
+    "describe_skipped",
     "jensen_shannon_distance",
     "psi",
     "psi_noise",
