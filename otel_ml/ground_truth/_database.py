@@ -110,7 +110,7 @@ class StoreDatabase:
                 raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
             missing = LATER - {column["name"] for column in inspector.get_columns(PREDICTIONS)}
             if missing:
-                self.tables = Tables(self.sa, missing=missing)
+                self.tables = Tables(self.sa, missing=missing, is_former=is_former(inspector, PREDICTIONS))
 
     def _open_to_write(self) -> None:
         for left in reversed(range(_MIGRATION_WAITS)):

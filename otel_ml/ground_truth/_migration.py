@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.ground_truth._records import ANY_MODEL
-from otel_ml.ground_truth._tables import LABEL_KEY_LENGTH, PREDICTIONS, Tables
+from otel_ml.ground_truth._tables import LABEL_KEY_LENGTH, PREDICTIONS, Tables, label_key
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -32,6 +32,8 @@ def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
     tables.create(connection)
     for table, names in former.items():
         connection.execute(sqlalchemy.text(_copy(tables, table, names)))
+    if tables.waiting in former:
+        _shorten_keys(sqlalchemy, tables.waiting, connection)
     for table in former:
         connection.execute(sqlalchemy.schema.DDL(f"DROP TABLE {table.name}{_FORMER}"))
     known = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(PREDICTIONS)}
@@ -54,12 +56,11 @@ def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
     former = f"{table.name}{_FORMER}"
     taken = ", ".join(sorted(names))
     if table is tables.waiting:
-        key = f"substr(label, 1, {LABEL_KEY_LENGTH})"  # an id had one label then
         model = "model" if "model" in names else f"'{ANY_MODEL}'"
         taken = ", ".join(sorted(names - {"model"}))
         return (
             f"INSERT INTO {table.name} ({taken}, model, label_key) "  # noqa: S608
-            f"SELECT {taken}, {model}, {key} FROM {former}"
+            f"SELECT {taken}, {model}, label FROM {former}"
         )
     if table is tables.aliases:
         return (
@@ -68,3 +69,10 @@ def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
             f"FROM {former} a JOIN {PREDICTIONS} p ON p.id = COALESCE(a.leads_to, a.id || '.0')"
         )
     return f"INSERT INTO {table.name} ({taken}) SELECT {taken} FROM {former}"  # noqa: S608 - names of our own
+
+
+def _shorten_keys(sqlalchemy: Any, waiting: sa.Table, connection: sa.Connection) -> None:
+    """Gives labels that are too long for a key the key of their digest."""
+    is_long = sqlalchemy.func.length(waiting.c.label) > LABEL_KEY_LENGTH
+    for label in connection.execute(sqlalchemy.select(waiting.c.label).where(is_long).distinct()).scalars().all():
+        connection.execute(waiting.update().where(waiting.c.label == label).values(label_key=label_key(label)))

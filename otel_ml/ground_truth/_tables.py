@@ -25,6 +25,7 @@ class Tables:
     Args:
         sqlalchemy: The module.
         missing: Columns of the predictions that a store of an earlier version, which is only read, does not have.
+        is_former: Whether such a store keeps its rows under the id alone.
     """
 
     predictions: sa.Table
@@ -33,11 +34,10 @@ class Tables:
     classes: sa.Table
     label_bins: sa.Table
 
-    def __init__(self, sqlalchemy: Any, *, missing: Collection[str] = ()) -> None:
+    def __init__(self, sqlalchemy: Any, *, missing: Collection[str] = (), is_former: bool = False) -> None:
         sa = self._sa = sqlalchemy
         self._missing = missing
-        self.is_former = bool(missing)
-        """Whether the store is one of an earlier version, which is only read."""
+        self.is_former = is_former
         self._metadata = sa.MetaData()
         self.predictions = self._predictions()
         self.waiting = sa.Table(

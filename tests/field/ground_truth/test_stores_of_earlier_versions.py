@@ -131,6 +131,40 @@ def test_a_store_without_probabilities_gets_their_column(tmp_path: Path) -> None
     assert stored == {"before": None, "after": struct.pack("<3d", 0.1, 0.7, 0.2)}
 
 
+LAST = """
+ALTER TABLE otel_ml_predictions DROP COLUMN probabilities;
+DROP TABLE otel_ml_label_bins;
+DROP TABLE otel_ml_waiting_labels;
+CREATE TABLE otel_ml_waiting_labels (
+    id TEXT NOT NULL, label TEXT NOT NULL, number DOUBLE, labeled_at DOUBLE NOT NULL, model TEXT NOT NULL,
+    PRIMARY KEY (id, label, model));
+"""
+
+
+def test_waiting_labels_of_the_last_version(tmp_path: Path) -> None:
+    """They are listed with their model and reason by a reader, and labels with one beginning stay apart."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    truth = otel_ml.GroundTruth(url)
+    predict(truth, "known")
+    truth.close()
+    long = ["x" * 100 + end for end in ("a", "b")]
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
+        connection.executescript(LAST)
+        waiting = [("early", label, None, NOW - 30 + place, "churn") for place, label in enumerate(long)]
+        waiting.append(("known", "1", 1.0, NOW - 40, "churn"))
+        connection.executemany("INSERT INTO otel_ml_waiting_labels VALUES (?, ?, ?, ?, ?)", waiting)
+
+    expected = [("known", "churn", "other_model"), ("early", "churn", "unknown_id"), ("early", "churn", "unknown_id")]
+    for read_only in (True, False):
+        with closing(otel_ml.GroundTruth(url, read_only=read_only)) as truth:
+            assert [(one.id, one.model, one.reason) for one in truth.waiting(model="churn")] == expected
+            assert truth.waiting(model="fraud") == []
+    truth = otel_ml.GroundTruth(url)
+    assert truth.record_label("early", long[1], NOW, model="churn") == "duplicate"
+    assert truth.account().waiting == 3
+    truth.close()
+
+
 PROCESS = """
 import sys
 from otel_ml.ground_truth import GroundTruth
