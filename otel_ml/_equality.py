@@ -100,6 +100,12 @@ def find_pair(names: Collection[str]) -> tuple[str, str] | None:
     return next((pair for pair in BOOLEAN_PAIRS if plain and plain <= set(pair)), None)
 
 
+def find_positive(names: Collection[str]) -> str | None:
+    """Returns the positive class if all names belong to a pair such as no and yes, in the spelling of the names."""
+    pair = find_pair(names)
+    return None if pair is None else respell(pair[1], min(names))
+
+
 def is_positive(name: str, classes: Collection[str] | None) -> bool | None:
     """Whether a class is the second one of two; None if that is not known.
 

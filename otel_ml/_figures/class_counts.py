@@ -7,14 +7,15 @@ what a single score says: the positive class above 0.5, else the negative one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml._equality import find_equal, find_pair, find_spelling, has_two_spellings, is_positive, respell
+from otel_ml._equality import find_equal, find_positive, is_positive
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.outcome_columns import CountsError, read_classes
 from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures
 from otel_ml._figures.single import SUM_TOLERANCE, THRESHOLD, are_probabilities
+from otel_ml._figures.vocabulary import are_unrelated, find_spellings, list_names
 from otel_ml._values import few_names
 
 if TYPE_CHECKING:
@@ -161,14 +162,15 @@ def class_figures(
         outcomes = _read(tally, _OUTCOME_OF_SCORE)
     by_score = not outcomes
     outcomes = outcomes or _read(tally, _SIDE)
-    spelled = _unify(outcomes, classes, by_score=by_score)
+    predicted = set() if by_score else {name for name, _ in outcomes}
+    changed = find_spellings([classes], predicted, {name for _, name in outcomes})
+    spelled = {name: changed.get(name, name) for each in (classes, *outcomes) for name in each}
     actual = {spelled[name] for _, name in outcomes}
     names = actual if by_score else {*actual, *(spelled[name] for name, _ in outcomes)}
-    pair = find_pair(names)
-    positive = spelled.get(positive or "", positive) or (pair and respell(pair[1], min(names)))
+    positive = spelled.get(positive or "", positive) or find_positive(names)
     is_binary = task == "binary" or (task is None and len(names) <= 2 and len(classes) <= 2)
     if is_binary and len(names) > 2:
-        raise CountsError(f"a binary task has two classes, not {few_names(sorted(names))}")
+        raise CountsError(f"a binary task has two classes, not {list_names(names)}")
     if by_score:
         outcomes = _of_sides(outcomes, spelled, positive if is_binary else None)
     else:
@@ -187,15 +189,6 @@ def class_figures(
 
 def _read(tally: Tally, kind: str) -> Outcomes:
     return Counter({(key[1], key[2]): times for key, times in tally.counts.items() if key[0] == kind})
-
-
-def _unify(outcomes: Outcomes, classes: Sequence[str], *, by_score: bool) -> dict[str, str]:
-    """Returns each class as it is spelled among the declared or else the predicted ones."""
-    predicted = set() if by_score else {name for name, _ in outcomes}
-    actual = {name for _, name in outcomes}
-    like = find_spelling(classes) or find_spelling(predicted) or find_spelling(actual)
-    keep = like is None or has_two_spellings(classes)
-    return {name: name if keep else respell(name, str(like)) for name in (*classes, *predicted, *actual)}
 
 
 def _respelled(outcomes: Outcomes, spelled: dict[str, str]) -> Outcomes:
@@ -226,13 +219,8 @@ def _of_sides(outcomes: Outcomes, spelled: dict[str, str], positive: str | None)
 
 def _refuse_unrelated(outcomes: Outcomes, declared: Collection[str]) -> None:
     predicted, actual = {name for name, _ in outcomes}, {name for _, name in outcomes}
-    seen = predicted | actual
-    if not predicted or predicted & actual or seen <= set(declared) or find_pair(seen) is not None:
-        return
-    raise CountsError(
-        f"the predicted classes ({_listed(predicted)}) and the labels ({_listed(actual)}) have no class in common"
-    )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return few_names(sorted(names))
+    if are_unrelated(predicted, actual, declared):
+        raise CountsError(
+            f"the predicted classes ({list_names(predicted)}) and the labels ({list_names(actual)}) have no class in "
+            "common: map one of the columns to the names of the other"
+        )

@@ -89,9 +89,8 @@ class Evaluator:
 def _expected(rows: Sequence[LoggedRows]) -> Expected:
     """Returns what the counts start with, from predictions of one model."""
     model = rows[0].model
-    names = dict.fromkeys(
-        name for each in rows for name in each.predicted if name is not None
-    )  # the first ones have room
+    # in order: the first ones have room
+    names = dict.fromkeys(name for each in rows for name in each.predicted if name is not None)
     return Expected(
         model,
         names if model.task in CLASS_TASKS else (),

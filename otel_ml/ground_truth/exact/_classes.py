@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from otel_ml._equality import find_pair, respell
+from otel_ml._equality import find_positive
 from otel_ml._figures.confusion import SLOPES, Outcome, count_classes, macro, micro, weighted
 from otel_ml._figures.intervals import NONE, Estimate, share
-from otel_ml.ground_truth._vocabulary import are_unrelated, describe_problem, find_spellings
+from otel_ml._figures.vocabulary import are_unrelated, find_spellings
+from otel_ml.ground_truth._vocabulary import describe_problem
 from otel_ml.ground_truth.exact._groups import LabelledGroup, group_rows
 from otel_ml.ground_truth.exact._probabilities import ClassFigures, measure_binary
 from otel_ml.ground_truth.exact._rows import NOTES, Classes, Row, describe, describe_class
@@ -80,8 +81,7 @@ def _positive(groups: Collection[LabelledGroup]) -> str | None:
     if declared:
         return declared.pop() if len(declared) == 1 else None
     seen = {group.label for group in groups} | {group.predicted for group in groups if group.predicted is not None}
-    known = find_pair(seen)
-    return known and respell(known[1], min(seen))
+    return find_positive(seen)
 
 
 def _of_classes(vocabulary: _Vocabulary, positive: str | None, scores: ClassFigures) -> dict[str, Any]:

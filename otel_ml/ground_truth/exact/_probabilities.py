@@ -19,6 +19,7 @@ NO_PROBABILITIES: Final = (
 )
 _NO_SCORES: Final = "auc and the other figures of scores are None: no score is stored; give the probability as score="
 _OUTSIDE: Final = "brier_score, log_loss and ece are None: scores outside 0..1 are no probabilities"
+_ONE_SIDE: Final = "auc is None: it needs labels of both classes, and all or none are {}"
 _NO_POSITIVE: Final = (
     "auc and the other figures of scores are None: the positive class is not known; declare classes=[negative, "
     "positive] of the model"
@@ -48,11 +49,7 @@ def measure_binary(groups: Sequence[LabelledGroup], positive: str | None) -> Cla
     scores = array("d", b"".join(part.tobytes() for part, _ in parts))
     ranking = rank(scores, b"".join(bytes([side]) * len(part) for part, side in parts))
     estimates = {**ClassFigures().estimates, "auc": ranking.auc, "average_precision": ranking.average_precision}
-    notes = (
-        []
-        if ranking.auc.value is not None
-        else [f"auc is None: it needs labels of both classes, and all or none are {positive}"]
-    )
+    notes = [] if ranking.auc.value is not None else [_ONE_SIDE.format(positive)]
     if not all(map(single.is_probability, scores)):
         return ClassFigures(len(scores), estimates, notes=[*notes, _OUTSIDE])
     pairs = [(score, side) for part, side in parts for score in part]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from otel_ml import semconv
-from otel_ml._equality import find_pair, respell
+from otel_ml._equality import find_pair, find_positive, respell
 from otel_ml._label_values import read_gains, read_items
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedBuckets, ObservedSeries
@@ -104,7 +104,7 @@ class TaskCounts:
         model = expected.model
         names = [*classes] if len(classes) <= CLASSES else []
         names += [declared_class(name, model.task, classes) or name if classes else name for name in expected.predicted]
-        positive = _positive(model.positive, names) if model.task == "binary" else None
+        positive = model.positive or find_positive(names) if model.task == "binary" else None
         if positive is not None:
             names += [positive, *(respell(each, positive) for each in find_pair([positive]) or ())]
             if expected.has_scores:
@@ -119,7 +119,8 @@ class TaskCounts:
                 self._check.add(prediction, predicted, actual)
                 self._check = None if self._check.is_done else self._check
         if prediction.task == "binary" and prediction.score is not None:
-            positive = _positive(prediction.positive, [actual] if predicted is None else [predicted, actual])
+            seen = [actual] if predicted is None else [predicted, actual]
+            positive = prediction.positive or find_positive(seen)
             if positive is not None:
                 self._group(ScoreCounts).add_binary(positive, prediction.score, is_actual=actual == positive)
         elif prediction.task == "multiclass" and prediction.probabilities is not None and prediction.classes:
@@ -147,14 +148,6 @@ class TaskCounts:
         if found is None:
             found = self._counts[key] = self.series.count(metric, more)
         found.add(times)
-
-
-def _positive(declared: str | None, seen: Collection[str]) -> str | None:
-    """Returns the positive class of a binary model: the declared one, or that of a pair such as no and yes."""
-    if declared is not None:
-        return declared
-    known = find_pair(seen)
-    return known and respell(known[1], min(seen))
 
 
 def _items(text: str) -> tuple[str, ...]:
