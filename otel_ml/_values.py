@@ -117,10 +117,11 @@ def id_text(value: object, limit: int) -> str | None:
     """
     if type(value) is str:
         return line(value, limit)
-    if kind(value) == "decimal":  # of a database; as a float it would lose digits
-        value = attempt(_whole, value) or value
     plain = builtin(value)
     if type(plain) is float:
+        whole = attempt(_whole, value) if kind(value) == "decimal" else None
+        if whole is not None:  # of a database; as a float it would lose digits
+            return line(whole, limit)
         value = int(plain) if plain.is_integer() and abs(plain) <= EXACT_FLOAT else plain
         return line(value, limit) if math.isfinite(plain) else None
     return None if type(plain) is bool else line(value, limit)
