@@ -106,8 +106,8 @@ def _fit_output(training: Training, skipped: dict[str, str]) -> Feature | None:
         return bin_output(training.output(), training.rows, semconv.PREDICTION_FEATURE, sensitive=is_sensitive)
     except RefusedError as reason:
         if outcomes.label is None:
-            raise ProfileError(f"output column {outcomes.described!r} cannot be binned: {reason}") from None
-        skipped[outcomes.described] = str(reason)
+            raise ProfileError(f"output column {outcomes.described!r} cannot be binned: {_why(reason)}") from None
+        skipped[outcomes.described] = _why(reason)
         return None
 
 
@@ -120,8 +120,13 @@ def _fit_label(training: Training, skipped: dict[str, str]) -> Feature | None:
     try:
         return bin_output(training.label(), training.rows, semconv.LABEL_FEATURE, sensitive=is_sensitive)
     except RefusedError as reason:
-        skipped[column] = str(reason)
+        skipped[column] = _why(reason)
         return None
+
+
+def _why(reason: RefusedError) -> str:
+    """Returns the reason without its hint: `keep` and `numeric` are for inputs."""
+    return str(reason).partition("; ")[0]
 
 
 def _fit_performance(training: Training) -> Performance | None:
