@@ -81,9 +81,11 @@ def split_periods(moments: object, rows: int, by: By) -> Iterator[tuple[str, Arr
     """Yields the label of each period and the positions of its rows."""
     import numpy as np
 
+    if not rows:
+        return
     found = None if moments is None or moments is ABSENT else read_moments(moments)
     if found is None:
-        if moments is not None and moments is not ABSENT and rows:
+        if moments is not None and moments is not ABSENT:
             raise ProfileError(
                 "the time column holds no datetimes, ISO texts such as 2026-06-30 or seconds since 1970"
                 f"{_describe_unread(moments)}"

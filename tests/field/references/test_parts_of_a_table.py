@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from otel_ml import ProfileScan, ReferenceProfile
+from otel_ml import DriftScan, ProfileScan, ReferenceProfile
 from otel_ml.quality import ProfileError
 
 RANDOM = np.random.default_rng(979)
@@ -104,3 +104,13 @@ def test_columns_have_the_order_of_most_rows() -> None:
     frame = pd.DataFrame({"x": [1, 2] * 60, "a": [3, 4] * 60, "m": [5, 6] * 60})
     parts = [frame[:100], frame[100:][["a", "m", "x"]], frame[:0][["m", "a", "x"]]]
     assert merged(parts).columns == merged(parts[::-1]).columns == ("x", "a", "m")
+
+
+@pytest.mark.parametrize("columns", [["x", "t"], ["x"], []])
+def test_an_empty_part_adds_nothing_to_a_comparison(columns: list[str]) -> None:
+    """Its columns of times have no type, or are not there: no period is made of it."""
+    frame = pd.DataFrame({"x": [1.5, 2.5] * 60, "t": pd.date_range("2026-01-01", periods=120, freq="h")})
+    profile = ReferenceProfile.fit(frame[["x"]])
+    empty = DriftScan(profile, by="day").add(pd.DataFrame({name: [] for name in columns}))
+    one = DriftScan(profile, by="day").add(frame)
+    assert empty.merge(one).to_bytes() == one.to_bytes()
