@@ -8,7 +8,8 @@ from otel_ml import semconv
 
 TEXTS: Final = {
     "duration": "a duration is not a number of seconds from 0 to a week, so it was not measured",
-    "score": "a score is not a number from 0 to 1, so it was not measured (divide a percentage by 100)",
+    "score": "a score is not a number from 0 to 1, or those of the classes do not add up to 1, so it was not measured "
+    "(divide a percentage by 100; margins and logits are no probabilities)",
     "features": "a row has more than 1,000 features; the first 1,000 were taken",
     "moment": "at= is neither seconds since the epoch nor a datetime, a date or an ISO 8601 text, so the prediction is "
     "not stored for ground truth (divide milliseconds by 1000)",

@@ -176,7 +176,10 @@ def _read_pair(prediction: object, score: object, how: OutputRules) -> Row:
     if row == NOTHING and score is None and (how.task == "binary" or sequence(prediction, 0) is not None):
         return read_bare(prediction, how)
     if vector is not None and len(vector[0]) != 1:
-        return row[0], row[1], _vector(vector[0], how)[2]
+        likely = _vector(vector[0], how)[2]
+        if likely is None and vector[0] and how.task in SINGLE_CLASS:
+            how.omit("score")
+        return row[0], row[1], likely
     read = read_score(score if vector is None else vector[0][0], how)
     return row[0], row[1], how.of_positive(row[0], read)
 

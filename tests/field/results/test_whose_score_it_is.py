@@ -272,7 +272,7 @@ def test_two_classes_of_a_multiclass_model_have_no_auc(
     truth.record_labels({str(number): NAMES[actual] for number, actual in enumerate(ACTUAL.tolist())})
     found = truth.compute_metrics(0, 4e9, model="s")
     assert (found["auc"], found["accuracy"]) == (None, np.mean((SHARES > 0.5) == ACTUAL))
-    assert found["notes"][0].startswith("auc is None: it is that of two classes")
+    assert found["notes"][0].startswith("auc and the other figures of probabilities are None")
 
 
 def test_several_classes_have_the_score_of_the_predicted_one(telemetry: InMemoryTelemetry) -> None:

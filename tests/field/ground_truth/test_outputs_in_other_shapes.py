@@ -1,7 +1,8 @@
-"""Predictions, scores and labels in tables of one column, and sets of classes in sparse tables.
+"""Predictions, scores and labels in tables of one column, sets in sparse tables, and margins instead of probabilities.
 
 Sources: scikit-learn/scikit-learn#28935 and microsoft/ml-wrappers#55 (the classes of a multiclass CatBoost model are a column),
-scikit-multilearn/scikit-multilearn#96 and scikit-learn/scikit-learn#5132 (predicted sets are sparse).
+scikit-multilearn/scikit-multilearn#96 and scikit-learn/scikit-learn#5132 (predicted sets are sparse), probabl-ai/skore#1873 (an AUC
+of margins).
 """
 
 from __future__ import annotations
@@ -92,3 +93,16 @@ def test_sets_in_a_sparse_table(truth: otel_ml.GroundTruth, form: Any) -> None:
     found = measure(truth, [form(row) for row in SETS[:, None]])
     assert (found["exact_match"], found["scored"], found["auc"]) == (1.0, 3, 1.0)
     assert truth.record_label("p0", form(SETS)) == "failed"
+
+
+@pytest.mark.parametrize("score", [[2.0, -1.0, 0.5], [-0.4, -1.6, -2.3], [0.4, 0.3, 0.6], [70.0, 20.0, 10.0]], ids=repr)
+def test_margins_are_no_probabilities(
+    truth: otel_ml.GroundTruth, telemetry: InMemoryTelemetry, caplog: pytest.LogCaptureFixture, score: list[float]
+) -> None:
+    """Those of an SVM, logarithms, shares that do not add up and percentages: one line says so, and the class counts."""
+    model = otel_ml.Model("m", task="multiclass", classes=CLASSES, ground_truth=truth)
+    model.record({}, prediction="a", score=score, id="p0")
+    found = measure(truth, ["a"])
+    assert (found["accuracy"], found["scored"]) == (1.0, 0)
+    assert [point["value"] for point in telemetry.metrics()["otelml.prediction.omissions"]] == [1]
+    assert any("margins and logits are no probabilities" in message for message in caplog.messages)
