@@ -278,8 +278,8 @@ class OwnEngine:
         traces = SignalOutput("worker.encode.span", encode_span, scope, senders.get("traces"))
         logs = SignalOutput("worker.encode.event", encode_event, scope, senders.get("logs"), emit)
         encode_rows = partial(_event_rows.encode_rows, encode=encode_event, limits=limits)
-        room = self.config.log_queue_size
-        self.logger_provider.output = EventOutput(encode_rows, self.offer_sized, self.wait_for_room, room)
+        log_queue = self.config.log_queue_size
+        self.logger_provider.output = EventOutput(encode_rows, self.offer_sized, self.wait_for_room, log_queue)
         self.logger_provider.sends = "logs" in senders
         self._predictions = PredictionQueue(limit=self.config.queue_size, traces=traces, logs=logs)
         servers: RecordQueue[FinishedSpan] | None = None
