@@ -109,9 +109,9 @@ class ReferenceProfile:
                 differ in length, label and output do not fit together, or nothing can be monitored.
             ImportError: numpy is not installed, or cannot be imported.
         """
+        _extras.load("numpy", "quality")  # the modules below import it
         from otel_ml.quality.training import FitOptions, TrainingPart, build, find_warnings
 
-        _extras.load("numpy", "quality")
         options = FitOptions(
             score, label, prediction, task, categorical, numeric, keep, periodic, sensitive, bins, importance
         )

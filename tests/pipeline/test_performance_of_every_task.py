@@ -56,8 +56,10 @@ def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             for replicas in REPLICAS:
                 deploy(replicas, f"{collector.address}/v1/metrics", folder)
             expected = len(REPLICAS) * 5
-            whole = f"min_over_time(model:ml_eval_predictions:increase1h[4s]) == {ROWS}"  # each rule saw all of it
-            eventually(lambda: promql(server, f"count({whole}) == {expected}"))
+            eventually(lambda: promql(server, f"count(model:ml_eval_predictions:increase1h == {ROWS}) == {expected}"))
+            seen = promql(server, "max(timestamp(model:ml_eval_predictions:increase1h))")[0]["value"][1]
+            later = f"count(timestamp(model:ml_eval_figure_high:1h) > {seen}) > 0"
+            eventually(lambda: promql(server, later))  # rules before that one in its group have seen all labels too
             yield server
 
 

@@ -264,7 +264,7 @@ def test_a_label_that_is_no_text_is_not_a_pipeline(telemetry: InMemoryTelemetry,
 def test_two_classes_of_a_multiclass_model_have_no_auc(
     telemetry: InMemoryTelemetry, truth: otel_ml.GroundTruth
 ) -> None:
-    """Their scores are those of the largest class."""
+    """Their scores are those of the largest class: without all probabilities there is nothing to rank by."""
     model = otel_ml.Model("s", task="multiclass", classes=NAMES, ground_truth=truth)
     for number, share in enumerate(SHARES.tolist()):
         model.record({}, prediction=label(share), score=confidence(share), id=str(number))
