@@ -300,11 +300,13 @@ def test_an_undo_inside_a_configuration_holds(memory):
 @bare_root()
 def test_a_handler_that_the_service_removed_stays_removed(memory):
     """A handler that the service itself removed is not restored."""
-    root, ours = instrumented(memory)
-    root.removeHandler(ours)
+    root = logging.getLogger()
+    undo = instrument_logging(logger_provider=memory.logger_provider, prediction_id=lambda: None)
+    root.removeHandler(root.handlers[-1])
     logging.basicConfig()
 
     assert [type(handler) for handler in root.handlers] == [logging.StreamHandler]
+    undo()  # or the loggers of uvicorn keep it
 
 
 @bare_root()
