@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
-
-from panels import CHOSEN, Json, Panel, newest
+from panels import CHOSEN, Json, Panel, joined, newest
 
 BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
 FINDINGS = ("drifted", "out_of_range", "unseen", "missing", "invalid", "absent")
@@ -77,19 +75,5 @@ FEATURES = Panel(
         *(properties(column, {"unit": "percentunit", "decimals": 1}) for column in PERCENT),
         *(properties(column, {"decimals": 3}) for column in ("PSI", "Noise")),
     ],
-    transformations=[
-        {"id": "merge", "options": {}},
-        {
-            "id": "organize",
-            "options": {
-                "excludeByName": {"Time": True},
-                "renameByName": {
-                    "ml_feature_name": "Feature",
-                    "ml_model_name": "Model",
-                    "ml_model_version": "Version",
-                    **{f"Value #{letter}": name for letter, name in zip(ascii_uppercase, COLUMNS, strict=False)},
-                },
-            },
-        },
-    ],
+    transformations=joined(COLUMNS, ml_feature_name="Feature", ml_model_name="Model", ml_model_version="Version"),
 )

@@ -12,6 +12,7 @@ from panels import (
     RATE,
     Panel,
     Row,
+    joined,
     limit,
     newest,
     quantile,
@@ -96,16 +97,7 @@ DRIFT = Row(
             unit="percentunit",
             width=8,
             options={"xField": "ml_feature_bin", "xTickLabelRotation": -45},
-            transformations=[
-                {"id": "merge", "options": {}},
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True},
-                        "renameByName": {"Value #A": "now", "Value #B": "reference"},
-                    },
-                },
-            ],
+            transformations=joined(("now", "reference")),
         ),
         Panel(
             "Missing Values",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 from typing import Any
 
 PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
@@ -59,6 +61,20 @@ def query(expr: str, legend: str = NAME, **more: object) -> Json:
 def newest(expr: str) -> Json:
     """A PromQL query of the newest value, as a table."""
     return {"datasource": PROMETHEUS, "expr": expr, "format": "table", "instant": True, "range": False}
+
+
+def joined(values: Iterable[str], **labels: str) -> list[Json]:
+    """Transformations that join the queries of a panel into one table.
+
+    Args:
+        values: Heading of each query's value, in their order.
+        labels: Headings of labels.
+    """
+    names = {f"Value #{letter}": name for letter, name in zip(ascii_uppercase, values, strict=False)}
+    return [
+        {"id": "merge", "options": {}},
+        {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": {**labels, **names}}},
+    ]
 
 
 def quantile(share: float, bucket: str, by: str = MODEL) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, newest, query
+from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query
 
 ARRIVAL = "by arrival time of the labels"
 FIGURE = "{{ml_eval_figure}}"
@@ -89,21 +89,7 @@ PERFORMANCE = Row(
                     "properties": [{"id": "decimals", "value": 4}],
                 },
             ],
-            transformations=[
-                {"id": "merge", "options": {}},
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True},
-                        "renameByName": {
-                            "ml_eval_figure": "Figure",
-                            "ml_model_name": "Model",
-                            "ml_model_version": "Version",
-                            **{f"Value #{letter}": name for letter, name in zip("ABCDEF", TABLE, strict=True)},
-                        },
-                    },
-                },
-            ],
+            transformations=joined(TABLE, ml_eval_figure="Figure", ml_model_name="Model", ml_model_version="Version"),
         ),
         Panel(
             "Labelled Predictions",
@@ -142,16 +128,7 @@ PERFORMANCE = Row(
             unit="percentunit",
             width=8,
             options={"xField": "ml_feature_bin", "xTickLabelRotation": -45},
-            transformations=[
-                {"id": "merge", "options": {}},
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True},
-                        "renameByName": {"Value #A": "now", "Value #B": "training"},
-                    },
-                },
-            ],
+            transformations=joined(("now", "training")),
         ),
         Panel(
             "PSI of Labels",
@@ -249,16 +226,7 @@ CLASSES = Row(
             unit="percentunit",
             width=12,
             options={"xField": "calibration_bin"},
-            transformations=[
-                {"id": "merge", "options": {}},
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True},
-                        "renameByName": {"Value #A": "mean score", "Value #B": "share of positives"},
-                    },
-                },
-            ],
+            transformations=joined(("mean score", "share of positives")),
         ),
         Panel(
             "Calibration Error by Class",
