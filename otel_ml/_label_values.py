@@ -64,7 +64,7 @@ def find_set(text: str, classes: Container[str]) -> str | None:
 
 
 def label_text(label: object) -> str | None:
-    """Returns the canonical text of a label as somebody holds it; None for a missing or an unreadable one.
+    """Returns the canonical text of a label in any form that callers use; None for a missing or unreadable one.
 
     A set, list, tuple or array becomes a set, a mapping the gains of its items, and a list of 0 and 1 stays one. The
     same holds for a list or a mapping that JSON or Python has written, such as the cell of a CSV file; but a written

@@ -45,7 +45,7 @@ QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
 _EXIT_SECONDS: Final = 5.0
 _LABEL_SECONDS: Final = 1.0
-"""How long a single label, which somebody waits for, is tried again while the store cannot be reached."""
+"""How long a single label is retried while the store cannot be reached: its caller waits."""
 _CHUNK: Final = 1000
 """Labels of one transaction, which excludes other writers for about 30 ms. Those of larger ones reach the oldest
 generation of the garbage collector, at a third of a label; with random ids, smaller ones cost more to commit."""
