@@ -132,7 +132,7 @@ class OwnEngine:
 
     def tracer(self, name: str) -> Tracer:
         """Returns a tracer of our provider."""
-        return self.tracer_provider.get_tracer(name)
+        return self._tracer if name == semconv.SCOPE else self.tracer_provider.get_tracer(name)
 
     # For `Telemetry`.
 
@@ -263,6 +263,8 @@ class OwnEngine:
         self._log_processors = logs = _providers.log_processors(
             config, self._sdk_queues.get("logs"), flush=self.flush_records
         )
+        # The SDK changes the filters of warnings with each tracer: another thread may warn just then.
+        self._tracer = self.tracer_provider.get_tracer(semconv.SCOPE)
         self.logger_provider = EventLoggerProvider(self.resource, logs)
         providers = ((self.tracer_provider, spans), (self.logger_provider, logs))
         self._foreign = ForeignProviders(lambda: [one for one, processors in providers if processors.has_foreign])

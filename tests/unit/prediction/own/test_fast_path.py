@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -326,6 +327,16 @@ def test_processors_are_added_while_models_are_made():
         assert errors == []
         assert _guard.counts() == {}
         assert {model._handle.binding.state for model in models} == {ports.state()}
+
+
+def test_a_new_model_leaves_the_filters_of_warnings_alone():
+    """A model made in one thread does not make a deprecated call of another one fail: the SDK's tracers are shared."""
+    with InMemoryTelemetry(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "nobody writes this")
+        before = list(warnings.filters)
+        otel_ml.Model("new")
+
+        assert warnings.filters == before
 
 
 def test_a_child_forked_while_models_are_bound_can_make_models():
