@@ -32,7 +32,7 @@ def psi_parts(counts: Sequence[float], shares: Sequence[float]) -> list[float]:
     return [(p - q) * math.log(p / q) for p, q in zip(windows, shares, strict=True)]
 
 
-def psi_noise(shares: Sequence[float], count: float, size: float) -> float | None:
+def psi_noise(shares: Sequence[float], count: float, size: float, z: float = NULL_Z) -> float | None:
     """Returns the PSI that a window without drift stays below in 999 of 1,000 cases; None without values.
 
     Without drift PSI is about ``chi2(B - 1) (1/count + 1/size)`` (Yurdakul 2018). A bin that stays empty by chance adds
@@ -45,6 +45,7 @@ def psi_noise(shares: Sequence[float], count: float, size: float) -> float | Non
         shares: Shares of the bins in the reference.
         count: Values in the window.
         size: Values in the reference.
+        z: Standard normal quantile of another rate of false alarms than one in a thousand.
     """
     bins = len(shares)
     if bins < 2 or not count or not size:
@@ -54,7 +55,7 @@ def psi_noise(shares: Sequence[float], count: float, size: float) -> float | Non
     mean = bins - 1 + (empty - 1) * math.fsum(many * never for many, never in expected)
     variance = 2 * (bins - 1) + (empty**2 - 1) * math.fsum(many**2 * never for many, never in expected)
     spread = variance / (9 * mean**2)
-    return mean * (1 - spread + NULL_Z * math.sqrt(spread)) ** 3 * (1 / count + 1 / size)
+    return mean * (1 - spread + z * math.sqrt(spread)) ** 3 * (1 / count + 1 / size)
 
 
 def share_noise(expected: float, count: float, size: float) -> float:
