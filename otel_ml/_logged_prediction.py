@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +43,8 @@ class LoggedPrediction(NamedTuple):
     """Rows of that batch."""
     probabilities: Sequence[float] | None = None
     """The probability of each declared class, in their order; of a multiclass or multilabel task."""
+    segments: Mapping[str, str] | None = None
+    """The segment of each segment column, as it is exported; None without such columns."""
 
 
 _COLUMNS: Final = ("ids", "predicted_at", "predicted", "values", "scores", "trace_ids", "span_ids", "sampled")
@@ -59,6 +61,8 @@ class LoggedModel(NamedTuple):
     classes: Sequence[str] | None
     label_bins: LabelBins | None = None
     """The bins of the labels of its reference."""
+    segments: tuple[str, ...] = ()
+    """The names of its segment columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class LoggedRows:
     """Rows of that batch; these may be some of them."""
     probabilities: Sequence[Sequence[float] | None] | None = None
     """The probability of each declared class; None if no row has them."""
+    segments: Sequence[tuple[str, ...]] | None = None
+    """The segments of each row, in the order of the model's segment columns; None without such columns."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -99,11 +105,12 @@ class LoggedRows:
 
     def _filled(self) -> tuple[str, ...]:
         """Returns the names of the columns that there are."""
-        return _COLUMNS if self.probabilities is None else (*_COLUMNS, "probabilities")
+        more = [name for name in ("probabilities", "segments") if getattr(self, name) is not None]
+        return (*_COLUMNS, *more)
 
     def predictions(self) -> Iterator[LoggedPrediction]:
         """Yields the rows one by one."""
-        name, version, role, task, positive, classes, _ = self.model
+        name, version, role, task, positive, classes, _, columns = self.model
         for index, row_id in enumerate(self.ids):
             yield LoggedPrediction(
                 id=row_id,
@@ -123,4 +130,5 @@ class LoggedRows:
                 batch_id=self.batch_id,
                 batch_rows=self.batch_rows,
                 probabilities=None if self.probabilities is None else self.probabilities[index],
+                segments=None if self.segments is None else dict(zip(columns, self.segments[index], strict=True)),
             )

@@ -77,7 +77,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
 
 def stored_rows(logged: LoggedRows) -> StoredRows:
     """Returns predictions as they are stored: a class that equals a declared one becomes that one."""
-    name, version, role, task, positive, classes, label_bins = logged.model
+    name, version, role, task, positive, classes, label_bins, _ = logged.model
     predicted = logged.predicted
     class_key, class_names = None, None
     if classes and len(classes) <= CLASSES_LIMIT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
@@ -12,6 +12,7 @@ from otel_ml._moments import Moment
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._policy import Capture, Events
 from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction._segments import segment_columns
 from otel_ml.prediction._spec import (
     ModelSpec,
     PredictionStore,
@@ -52,6 +53,12 @@ class Model:
             ``predicted`` one (its confidence). Without it a score is that of the positive class; only a text ``label``
             with a ``score`` above 0.5, as classification pipelines return it, is that of the label. Vectors of
             probabilities are always understood.
+        segments: At most 3 columns by whose values predictions, errors, durations, scores and outcomes are counted,
+            each by itself: their names, or their closed sets of at most 12 values by name. Without a closed set, or
+            with None instead of one, it is the 12 most frequent categories of the profile, or else the first 12 values
+            that come; further values are counted as ``__other__``.
+        fairness: Segment columns that may be sensitive: their values are exported as ``group 1``, ``group 2``, ... in
+            the order of the closed set, or of the profile's categories.
         events: Which predictions emit an event; failed ones and low scores always do, unless ``off``.
         capture_features: Which raw values may leave the process; columns marked sensitive never do.
 
@@ -75,6 +82,8 @@ class Model:
         output: Callable[[Any], Any] | None = None,
         batch: bool = False,
         score_of: ScoreOf | None = None,
+        segments: Sequence[str] | Mapping[str, Iterable[Any] | None] | None = None,
+        fairness: Sequence[str] | None = None,
         events: Events | None = None,
         capture_features: Capture | None = None,
     ) -> None:
@@ -94,6 +103,7 @@ class Model:
             output=output,
             batch=batch,
             score_of=None if score_of is None else valid_choice("score_of", score_of, ScoreOf),
+            segment_columns=segment_columns(segments, fairness, profile, schema),
         )
         self._handle = Handle(
             self._spec,

@@ -28,7 +28,14 @@ class Observers:
         self._spec = spec
         self._log_rows: Callable[..., None] | None = None
         self._model = LoggedModel(
-            spec.name, spec.version, spec.role, spec.task, spec.positive, spec.classes, _label_bins(spec)
+            spec.name,
+            spec.version,
+            spec.role,
+            spec.task,
+            spec.positive,
+            spec.classes,
+            _label_bins(spec),
+            spec.segments,
         )
         self.monitor: FeatureMonitor | None = None
         """Counts the features' bins; None without a profile and a schema."""

@@ -13,6 +13,7 @@ from otel_ml._moments import find_seconds
 from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
 from otel_ml.prediction._score_check import ScoreCheck
+from otel_ml.prediction._segments import SegmentColumn
 from otel_ml.prediction.boundary import _outputs
 from otel_ml.prediction.boundary._output_rows import ScoreOf
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
@@ -62,6 +63,10 @@ class ModelSpec:
     """Whose probability the score of a binary model is; None if it was not declared."""
     loaded_at: float | None = None
     """Seconds since the epoch; None before the first load."""
+    segment_columns: tuple[SegmentColumn, ...] = ()
+    """The columns by whose values predictions are counted."""
+    segments: tuple[str, ...] = field(init=False)
+    """Their names."""
     attributes: dict[str, Any] = field(init=False)
     """The identity as attributes."""
     score_check: ScoreCheck | None = field(init=False)
@@ -71,6 +76,7 @@ class ModelSpec:
     """Whether the probability of each class is kept for the label."""
 
     def __post_init__(self) -> None:
+        self.segments = tuple(column.name for column in self.segment_columns)
         self.wants_shares = self.store is not None and self.task in ("multiclass", "multilabel")
         self.attributes = {
             semconv.MODEL_NAME: self.name,

@@ -19,6 +19,7 @@ from otel_ml.semconv import (
     http,
     predictions,
     process,
+    segments,
     self_metrics,
 )
 from otel_ml.semconv._metric import SCHEMA_URL as SCHEMA_URL
@@ -36,9 +37,10 @@ from otel_ml.semconv.host import *
 from otel_ml.semconv.http import *
 from otel_ml.semconv.predictions import *
 from otel_ml.semconv.process import *
+from otel_ml.semconv.segments import *
 from otel_ml.semconv.self_metrics import *
 
-_SUBJECTS = (predictions, data, evaluation, host, process, container, gpu, http, self_metrics)
+_SUBJECTS = (predictions, segments, data, evaluation, host, process, container, gpu, http, self_metrics)
 
 
 def metrics() -> tuple[Metric, ...]:

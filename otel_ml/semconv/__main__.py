@@ -16,6 +16,7 @@ from otel_ml.semconv._metric import Metric, prometheus_name
 
 _SUBJECTS: Final = {
     "Predictions and models": semconv.predictions,
+    "Segments": semconv.segments,
     "Inputs and their reference": semconv.data,
     "Labels and performance": semconv.evaluation,
     "HTTP requests": semconv.http,

@@ -47,6 +47,8 @@ fraud = otel_ml.Model(
     id=lambda features: features["order"],
     output=lambda result: result[0],
     batch=False,
+    segments={"region": ("north", "south"), "device": None},
+    fairness=("sex",),
     events="sampled",
     capture_features="declared",
 )
