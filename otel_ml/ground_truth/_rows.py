@@ -21,8 +21,8 @@ from otel_ml.ground_truth._records import declared_class
 
 CLASSES_LIMIT: Final = 1000
 """Declared classes against which labels are checked; with more of them no label is checked."""
-_ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows", "probabilities"})
-"""Fields kept in tables of their own."""
+_ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows", "probabilities", "segments"})
+"""Fields kept in another form, or not here."""
 COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in _ELSEWHERE)
 """Fields that are columns of the predictions' table under their own names."""
 INSERTED: Final = (*COLUMNS, "classes")
@@ -122,7 +122,7 @@ def from_row(
     *values, trace_id, span_id, sampled = row[: len(COLUMNS)]
     values += [int(trace_id, 16), int(span_id, 16), bool(sampled), classes]
     probabilities = None if packed is None else struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
-    return LoggedPrediction._make([*values, None, None, probabilities])
+    return LoggedPrediction._make([*values, None, None, probabilities, None])
 
 
 def _plain(probabilities: Sequence[float]) -> list[float] | None:
