@@ -117,6 +117,15 @@ def variables() -> list[Json]:
             "hide": 0,
         },
         label_variable(
+            "reference",
+            "Reference",
+            f"feature:ml_feature_reference_psi:1h{{{CHOSEN}}}",
+            "ml_reference",
+            multi=False,
+            includeAll=False,
+            current={"text": "training", "value": "training"},
+        ),
+        label_variable(
             "feature",
             "Feature",
             f"ml_feature_reference_size{{{CHOSEN}}}",

@@ -65,15 +65,21 @@ PREDICTIONS = Row(
 """The four panels to look at first."""
 
 ONE_FEATURE = f'{CHOSEN}, ml_feature_name=~"$feature"'
-PSI = f"feature:ml_feature_psi:$window{{{CHOSEN}}}"
-NOISE = f"feature:ml_feature_psi_noise:$window{{{CHOSEN}}}"
+AGAINST = f'{CHOSEN}, ml_reference=~"$reference"'
+PSI = f"feature:ml_feature_reference_psi:$window{{{AGAINST}}}"
+NOISE = f"feature:ml_feature_reference_psi_noise:$window{{{AGAINST}}}"
+_KEY = f"{MODEL}, ml_profile_id, ml_feature_name"
+REFERENCE_SHARES = (
+    f'bin:ml_feature_reference_share:$window{{{ONE_FEATURE}, ml_reference=~"$reference"}} or on ({_KEY}, ml_feature_bin) '
+    f"(bin:ml_feature_reference_share:max{{{ONE_FEATURE}}} and on ({_KEY}) {PSI})"
+)
 DRIFT = Row(
     "Drift and data quality",
     [
         FEATURES,
         Panel(
             "PSI by Feature",
-            "Distance from the training reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
+            "Distance from $reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
             "deviation. __prediction__ is the output, __label__ the truth.",
             [query(PSI, "{{ml_feature_name}} {{ml_model_version}}")],
             width=8,
@@ -81,17 +87,17 @@ DRIFT = Row(
         ),
         Panel(
             "PSI over Its Noise Level",
-            "Above 1: only 1 of 1000 windows of this size is that far from the reference without any drift.",
+            "Above 1: only 1 of 1000 windows of this size is that far from $reference without any drift.",
             [query(f"{PSI} / {NOISE}", "{{ml_feature_name}} {{ml_model_version}}")],
             width=8,
             defaults={"min": 0, **limit(1)},
         ),
         Panel(
             "Distribution of $feature",
-            "Share of each bin now and in the training reference.",
+            "Share of each bin now and in the reference: $reference.",
             [
                 newest(f"max by (ml_feature_bin) (bin:ml_feature_share:smoothed$window{{{ONE_FEATURE}}})"),
-                newest(f"max by (ml_feature_bin) (bin:ml_feature_reference_share:max{{{ONE_FEATURE}}})"),
+                newest(f"max by (ml_feature_bin) ({REFERENCE_SHARES})"),
             ],
             kind="barchart",
             unit="percentunit",

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from feature_rules import current, drift
+from moving_reference_rules import previous_version, references
 from operation_rules import operation, quality, score
 from performance_rules import performance
 from reference_rules import worse_now
@@ -29,6 +30,11 @@ def rule_files() -> list[RuleFile]:
         RuleFile("quality", "Violations of the input schema.", [quality()]),
         RuleFile("drift_1h", "Each feature against the training reference, 1 hour.", [drift(FAST)]),
         RuleFile("drift_24h", "The same over 24 hours, for models with little traffic.", [drift(SLOW, SLOW_INTERVAL)]),
+        RuleFile(
+            "references",
+            "Each feature against last week and the previous version.",
+            [previous_version(), references(FAST), references(SLOW)],
+        ),
         RuleFile("verdict", "The verdicts that the alerts read.", [current()]),
         RuleFile("performance_1h", "Figures of performance from labels, and training, 1 hour.", [performance(FAST)]),
         RuleFile("performance_24h", "The same over 24 hours.", [performance(SLOW, SLOW_INTERVAL)]),

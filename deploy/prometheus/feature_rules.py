@@ -5,6 +5,8 @@ The formulas are those of `otel_ml/_distances.py` and `otel_ml/_verdicts.py`. A 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rule_parts import BIN, FAST, FEATURE, MODEL, SLOW, Group, Rule
 
 COLUMN = f"{MODEL}, ml_feature_name"
@@ -16,6 +18,10 @@ SHARE, BINS, SIZE, EXPECTED = (
     "feature:ml_feature_reference_size:max",
     "feature:ml_feature_expected_share:max",
 )
+NAME = "feature:ml_feature_reference:info"
+"""The name of the profile that a feature is of, as the label `ml_reference`; without it that of the training data."""
+ALERTED = "model:ml_alert_reference:info"
+"""The reference that the alerts about drift read instead of the profile. `rules/alert_reference.yaml` chooses it."""
 LABEL = "__label__"
 """The feature under which the labels are counted: they are never missing, and break no rule."""
 VERDICT, CURRENT = "feature:ml_feature_verdict", "feature:ml_feature_verdict:current"
@@ -28,6 +34,27 @@ KEPT = "30m"
 """How long the reference of an ended process stays, so that a nightly job alerts too."""
 NULL_Z = 3.09
 """Standard normal quantile of 0.999."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution that windows are compared with, by its series."""
+
+    name: str
+    """What the names of the results begin with."""
+    share: str
+    """Share of each bin."""
+    size: str
+    """Values."""
+    smoothed: str
+    """Share of each bin of the window that is compared, smoothed towards the reference."""
+    key: str = FEATURE
+    """Labels of a feature in it."""
+
+
+def training(window: str) -> Distribution:
+    """The distribution of the profile, which is that of the training data if nobody named it."""
+    return Distribution("feature:ml_feature", SHARE, SIZE, f"bin:ml_feature_share:smoothed{window}")
 
 
 def merged(source: str) -> str:
@@ -65,6 +92,8 @@ def reference() -> list[Rule]:
             "ones are one bin.",
         ),
         Rule(BINS, f"count by ({FEATURE}) ({SHARE})"),
+        Rule(NAME, f"group by ({FEATURE}, ml_reference) ({newest('ml_feature_reference_size')})"),
+        Rule("model:ml_feature_reference:info", f"group by ({MODEL}) ({NAME})"),
         Rule(SIZE, f"max by ({FEATURE}) ({size})"),
         Rule(
             EXPECTED,
@@ -74,70 +103,94 @@ def reference() -> list[Rule]:
     ]
 
 
-def shares(window: str) -> list[Rule]:
-    """Share of each bin in the window."""
-    counts, count = f"bin:ml_feature_values:increase{window}", f"feature:ml_feature_values:increase{window}"
+def values(window: str) -> list[Rule]:
+    """Values in each bin in the window, and in all."""
+    counts = f"bin:ml_feature_values:increase{window}"
     return [
         Rule(
             counts,
             f"sum by ({BIN}) ({merged(counted(window))})\nor 0 * {SHARE}",
             "A bin that was never reported counts 0.",
         ),
-        Rule(count, f"sum by ({FEATURE}) ({counts})"),
+        Rule(f"feature:ml_feature_values:increase{window}", f"sum by ({FEATURE}) ({counts})"),
+    ]
+
+
+def psi(window: str, reference: Distribution) -> list[Rule]:
+    """Shares of the window, and their distance from a reference."""
+    p, q, key = reference.smoothed, reference.share, reference.key
+    count = f"feature:ml_feature_values:increase{window}"
+    return [
         Rule(
-            f"bin:ml_feature_share:smoothed{window}",
-            f"({counts} + {SHARE} * on ({FEATURE}) group_left () {BINS})\n"
+            p,
+            f"({q} * on ({FEATURE}) group_left () {BINS}\n"
+            f"  + on ({BIN}) group_left () bin:ml_feature_values:increase{window})\n"
             f"/ on ({FEATURE}) group_left () ({count} + {BINS})",
             "(c + k q) / (N + k): smoothed towards the reference, so that an empty bin neither divides by 0 nor "
             "inflates the score.",
         ),
+        Rule(
+            f"{reference.name}_psi:{window}",
+            f"sum by ({key}) (\n  ({p} - {q}) * ln({p} / {q}))\nand on ({FEATURE}) {count} > 0",
+            "Absent without values.",
+        ),
     ]
 
 
-def distances(window: str) -> list[Rule]:
-    """Distance of the window from the reference."""
-    p, q, values = f"bin:ml_feature_share:smoothed{window}", SHARE, f"feature:ml_feature_values:increase{window}"
+def jensen_shannon(window: str) -> list[Rule]:
+    """Another distance from training."""
+    p, q = training(window).smoothed, SHARE
     return [
-        Rule(
-            f"feature:ml_feature_psi:{window}",
-            f"sum by ({FEATURE}) (\n  ({p} - {q}) * ln({p} / {q}))\nand {values} > 0",
-            "Absent without values.",
-        ),
         Rule(
             f"feature:ml_feature_jsd:{window}",
             f"sqrt(clamp_min(0.5 * sum by ({FEATURE}) (\n"
             f"  {p} * log2(2 * {p} / ({p} + {q}))\n"
             f"  + {q} * log2(2 * {q} / ({p} + {q}))), 0))\n"
-            f"and {values} > 0",
+            f"and feature:ml_feature_values:increase{window} > 0",
             "Jensen-Shannon distance, base 2, between 0 and 1.",
         ),
     ]
 
 
-def psi_noise(window: str) -> list[Rule]:
+def psi_noise(window: str, reference: Distribution) -> list[Rule]:
     """The PSI that chance gives in 1 of 1,000 windows."""
-    values, freedom = f"feature:ml_feature_values:increase{window}", f"({BINS} - 1)"
-    mean, variance = f"feature:ml_feature_psi_mean:{window}", f"feature:ml_feature_psi_variance:{window}"
-    expected = f"({SHARE} * on ({FEATURE}) group_left () {values})"
-    surplus = f"clamp_min(ln(({values} + {BINS}) / {BINS}), 1)"
+    count, key, name = f"feature:ml_feature_values:increase{window}", reference.key, reference.name
+    mean, variance = f"{name}_psi_mean:{window}", f"{name}_psi_variance:{window}"
+    expected = f"({reference.share} * on ({FEATURE}) group_left () {count})"
+    surplus = f"clamp_min(ln(({count} + {BINS}) / {BINS}), 1)"
     return [
         Rule(
             mean,
-            f"{freedom} + ({surplus} - 1)\n* sum by ({FEATURE}) ({expected} * exp(-{expected}))",
+            f"sum by ({key}) ({expected} * exp(-{expected}))\n"
+            f"* on ({FEATURE}) group_left () ({surplus} - 1)\n"
+            f"+ on ({FEATURE}) group_left () ({BINS} - 1)",
             "Mean of a chi-square, and what bins add that are empty by chance, with the probability exp(-N q).",
         ),
         Rule(
             variance,
-            f"2 * {freedom} + ({surplus} ^ 2 - 1)\n* sum by ({FEATURE}) ({expected} ^ 2 * exp(-{expected}))",
+            f"sum by ({key}) ({expected} ^ 2 * exp(-{expected}))\n"
+            f"* on ({FEATURE}) group_left () ({surplus} ^ 2 - 1)\n"
+            f"+ on ({FEATURE}) group_left () (2 * ({BINS} - 1))",
         ),
         Rule(
-            f"feature:ml_feature_psi_noise:{window}",
-            f"({mean} and {BINS} > 1)\n"
+            f"{name}_psi_noise:{window}",
+            f"({mean} and on ({FEATURE}) {BINS} > 1)\n"
             f"* (1 - {variance} / (9 * {mean} ^ 2) + {NULL_Z} * sqrt({variance} / (9 * {mean} ^ 2))) ^ 3\n"
-            f"* (1 / ({values} > 0) + 1 / ({SIZE} > 0))",
+            f"* (1 / ({reference.size} > 0) + on ({FEATURE}) group_left () 1 / ({count} > 0))",
             "99.9 % quantile of PSI without any drift: a gamma distribution by Wilson and Hilferty.",
         ),
     ]
+
+
+def drifted(window: str, reference: Distribution) -> str:
+    """1 for each feature whose distance is above the limit and above its noise, else 0; none of a periodic one."""
+    distance, noise = (f"{reference.name}_{figure}:{window}" for figure in ("psi", "psi_noise"))
+    periodic = newest('ml_feature_reference_size{ml_feature_periodic="true"}')
+    return (
+        f"\n  ({distance} > bool {PSI_LIMIT}) * ({distance} > bool {noise})\n"
+        f"  * on ({FEATURE}) group_left () (feature:ml_feature_values:increase{window} >= bool {LEAST_VALUES})\n"
+        f"  unless on ({FEATURE}) {periodic}\n"
+    )
 
 
 def counts(window: str) -> list[Rule]:
@@ -200,16 +253,9 @@ def verdict(window: str) -> list[Rule]:
     rows, series = f"feature:ml_feature_rows:increase{window}", f"feature:ml_feature_found:increase{window}"
     absent = f"feature:ml_feature_absent:{window}"
     share, noise = f"feature:ml_feature_share:{window}", f"feature:ml_feature_share_noise:{window}"
-    psi, psi_noise_ = f"feature:ml_feature_psi:{window}", f"feature:ml_feature_psi_noise:{window}"
-    periodic = newest('ml_feature_reference_size{ml_feature_periodic="true"}')
     missing = f'abs({share}{{ml_feature_finding="missing"}} - {EXPECTED})'
     excess = f'({share}{{ml_feature_finding!="missing"}} - {EXPECTED})'
-    drifted = (
-        f"\n  ({psi} > bool {PSI_LIMIT}) * ({psi} > bool {psi_noise_})\n"
-        f"  * (feature:ml_feature_values:increase{window} >= bool {LEAST_VALUES})\n"
-        f"  unless on ({FEATURE}) {periodic}\n"
-        f"  or 0 * ({rows} > 0)"
-    )
+    by_distance = f"{drifted(window, training(window))}  or 0 * ({rows} > 0)"
     return [
         Rule(
             absent,
@@ -224,7 +270,7 @@ def verdict(window: str) -> list[Rule]:
             f"or ({missing} > bool {SHARE_LIMIT}) * ({missing} > bool {noise})\n"
             f"  * on ({FEATURE}) group_left () (1 - {absent})\n"
             f"or ({excess} > bool {SHARE_LIMIT}) * ({excess} > bool {noise})\n"
-            f"or {marked('drifted', drifted)}",
+            f"or {marked('drifted', by_distance)}",
             "A column that is absent is not missing too. A feature that follows the clock does not drift in a window.",
         ),
     ]
@@ -232,10 +278,9 @@ def verdict(window: str) -> list[Rule]:
 
 def drift(window: str, interval: str = "") -> Group:
     """PSI of each feature against the training reference with its noise level, and its verdict."""
-    rules = [*shares(window), *distances(window), *psi_noise(window), *counts(window), *figures(window)]
-    return Group(
-        f"otel-ml-drift-{window}", [*(reference() if window == FAST else []), *rules, *verdict(window)], interval
-    )
+    distances = [*psi(window, training(window)), *jensen_shannon(window), *psi_noise(window, training(window))]
+    rules = [*values(window), *distances, *counts(window), *figures(window), *verdict(window)]
+    return Group(f"otel-ml-drift-{window}", [*(reference() if window == FAST else []), *rules], interval)
 
 
 def hour_or_day(series: str, matchers: str, count: str) -> str:
@@ -244,18 +289,31 @@ def hour_or_day(series: str, matchers: str, count: str) -> str:
     return f"{series}:{FAST}{matchers} and {enough}\nor {series}:{SLOW}{matchers} unless {enough}"
 
 
+def by_choice(own: str, moving: str) -> str:
+    """The figure against the profile, or against the reference that the alerts read instead of it."""
+    return f"({own}) unless on ({MODEL}) {ALERTED}\nor ({moving}) and on ({MODEL}, ml_reference) {ALERTED}"
+
+
 def current() -> Group:
     """The verdict and the figures that the alerts read."""
     of_rows, of_values = '{ml_feature_finding!="drifted"}', '{ml_feature_finding="drifted"}'
+    drifted_now = by_choice(
+        hour_or_day(VERDICT, of_values, "values"),
+        marked("drifted", hour_or_day("feature:ml_feature_reference_drifted", "", "values")),
+    )
+    psi_now = by_choice(
+        f"({hour_or_day('feature:ml_feature_psi', '', 'values')})\n* on ({FEATURE}) group_left (ml_reference) {NAME}",
+        hour_or_day("feature:ml_feature_reference_psi", "", "values"),
+    )
     return Group(
         "otel-ml-verdict",
         [
             Rule(
                 CURRENT,
-                f"{hour_or_day(VERDICT, of_rows, 'rows')}\nor {hour_or_day(VERDICT, of_values, 'values')}",
+                f"{hour_or_day(VERDICT, of_rows, 'rows')}\nor {drifted_now}",
                 "With little traffic the last day replaces the last hour.",
             ),
             Rule("feature:ml_feature_share:current", hour_or_day("feature:ml_feature_share", "", "rows")),
-            Rule("feature:ml_feature_psi:current", hour_or_day("feature:ml_feature_psi", "", "values")),
+            Rule("feature:ml_feature_psi:current", psi_now, "Against the reference that alert_reference.yaml chooses."),
         ],
     )

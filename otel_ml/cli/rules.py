@@ -10,6 +10,9 @@ from otel_ml.cli._arguments import add_json
 from otel_ml.cli._bundled_files import packaged
 from otel_ml.cli._terminal import CommandError, progress
 
+_YOURS = "rules/alert_reference.yaml"
+"""The file that users edit."""
+
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
@@ -42,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _write(folder: Path, files: dict[str, str]) -> None:
     for name, content in files.items():
         target = folder / name
+        if name == _YOURS and target.exists():
+            progress(f"{target}: kept as it is; it says which reference the alerts about drift compare with")
+            continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)

@@ -29,6 +29,8 @@ class ModelSeries:
         """The monitors of the handles that still exist."""
         self._intern = intern
         self._profile_id = monitor.profile.id if monitor.profile is not None else ""
+        name = semconv.TRAINING if monitor.profile is None else monitor.profile.name
+        self._named_reference = {} if name == semconv.TRAINING else {semconv.REFERENCE: name}
         layout = monitor.layout
         # output and label come first: they decide whether the model has drifted
         ranked = (*(slot for slot in (layout.output, layout.label) if slot is not None), *layout.slots)
@@ -80,7 +82,7 @@ class ModelSeries:
         """Exports the given number of features, the most important ones."""
         for base, feature in self.features[len(self._features) : count]:
             more = {semconv.PROFILE_ID: self._profile_id, semconv.FEATURE_NAME: feature.name}
-            self._features.append(FeatureSeries(base, feature, {**self.identity, **more}))
+            self._features.append(FeatureSeries(base, feature, {**self.identity, **more}, self._named_reference))
         self.shown = count
 
     def violations(self) -> Iterator[Observed]:
@@ -118,13 +120,15 @@ class ModelSeries:
 class FeatureSeries:
     """The series of one feature: of its bins, its size and its expected shares."""
 
-    def __init__(self, base: int | None, feature: Feature, attributes: dict[str, str]) -> None:
+    def __init__(
+        self, base: int | None, feature: Feature, attributes: dict[str, str], reference: dict[str, str]
+    ) -> None:
         self.places = None if base is None else range(base, base + len(feature.labels))
         """Of the bins in the cells; None for the label, which is counted where labels are joined."""
         self.feature = feature
         self.bins = [ObservedSeries({**attributes, semconv.FEATURE_BIN: label}) for label in feature.labels]
         periodic = {semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}
-        self.size = ObservedSeries({**attributes, **periodic})
+        self.size = ObservedSeries({**attributes, **periodic, **reference})
         self.expected = [
             (ObservedSeries({**attributes, semconv.FEATURE_FINDING: finding}), share)
             for finding, share in feature.reference.expected.items()

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import _extras
+from otel_ml import _extras, semconv
+from otel_ml._values import line
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
@@ -27,6 +28,7 @@ FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 4
 _READABLE: Final = (1, 2, 3, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
+_NAME_LENGTH: Final = 64
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
@@ -57,6 +59,14 @@ class ReferenceProfile:
     """The true value, the feature ``__label__``."""
     performance: Performance | None = None
     """How well the model did on the reference; None without a label, or without score and prediction."""
+    name: str = semconv.TRAINING
+    """What the data is, such as ``may``; the attribute ``ml.reference`` if it is not ``training``."""
+
+    def __post_init__(self) -> None:
+        if self.name in {semconv.LAST_WEEK, semconv.PREVIOUS_VERSION}:
+            raise ProfileError(f"{self.name!r} is the name of a reference that moves; choose another name")
+        if not self.name or line(self.name, _NAME_LENGTH) != self.name:
+            raise ProfileError(f"the name of a profile is one line of 1 to {_NAME_LENGTH} characters")
 
     @classmethod
     def fit(  # noqa: PLR0913
@@ -74,6 +84,7 @@ class ReferenceProfile:
         sensitive: Collection[Any] = (),
         bins: int | Mapping[Any, Any] = BINS,
         importance: Mapping[Any, float] | Any = None,
+        name: str = semconv.TRAINING,
     ) -> ReferenceProfile:
         """Creates the reference from the training data.
 
@@ -103,6 +114,7 @@ class ReferenceProfile:
             sensitive: Columns whose bin labels are opaque and whose values never leave the process.
             bins: Number of quantile bins, or a mapping of column to a number or to inner edges.
             importance: Weight of each column, a mapping or a Series; the 32 heaviest are kept.
+            name: What the data is if it is not the training data, such as ``may``.
 
         Raises:
             ProfileError: A named column does not exist, the options of a column contradict each other, the columns
@@ -118,13 +130,14 @@ class ReferenceProfile:
         parts = build(TrainingPart(frame, options, is_whole=True))
         for line in find_warnings(parts):
             warnings.warn(line, stacklevel=2)
-        return cls(*parts)
+        return cls(*parts, name=name)
 
     def __repr__(self) -> str:
         """Returns a table: each feature with its kind, bins and share of missing values, and the skipped columns."""
         features = self.all_features()
         width = max(map(len, ("feature", *(feature.name for feature in features))))
-        lines = [f"ReferenceProfile {self.id} of {self.rows:,} rows"]
+        named = "" if self.name == semconv.TRAINING else f" {self.name!r}"
+        lines = [f"ReferenceProfile{named} {self.id} of {self.rows:,} rows"]
         lines += [f"  {'feature':<{width}}  kind      bins  missing"] if features else []
         for feature in features:
             share = f"{feature.missing / self.rows:.1%}" if self.rows else "-"
@@ -246,6 +259,7 @@ class ReferenceProfile:
                 tuple(str(name) for name in content.get("columns", ())),
                 from_entry(content["label"]) if content.get("label") else None,
                 read_performance(content["performance"]) if content.get("performance") else None,
+                content.get("name", semconv.TRAINING),
             )
             is_whole = profile._is_intact(content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -267,6 +281,7 @@ class ReferenceProfile:
     def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
         # files of earlier formats have no columns or no label, and their id was made without them
         return {
+            **({} if self.name == semconv.TRAINING else {"name": self.name}),
             "rows": self.rows,
             "sensitive": sorted(self.sensitive),
             "skipped": dict(self.skipped),

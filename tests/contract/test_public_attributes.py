@@ -40,7 +40,7 @@ ATTRIBUTES = {
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,
     otel_ml.ProfileScan: {"add", "from_bytes", "merge", "profile", "rows", "to_bytes"},
-    otel_ml.ReferenceProfile: {"columns", "features", "id", "label", "output", "performance", "rows"}
+    otel_ml.ReferenceProfile: {"columns", "features", "id", "label", "name", "output", "performance", "rows"}
     | {"all_features", "compare", "fit", "load", "merge", "save", "sensitive", "skipped"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},

@@ -195,7 +195,7 @@ def a_store_that_takes_rows() -> None:
 def reference(frame: pd.DataFrame) -> list[FeatureDrift]:
     try:
         profile = otel_ml.ReferenceProfile.fit(
-            frame, score="score", categorical=("country",), sensitive=("ssn",), importance={"age": 2.0}
+            frame, score="score", categorical=("country",), sensitive=("ssn",), importance={"age": 2.0}, name="may"
         )
     except ProfileError:
         profile = otel_ml.ReferenceProfile.load("profile.json")
