@@ -70,8 +70,8 @@ PSI = f"feature:ml_feature_reference_psi:$window{{{AGAINST}}}"
 NOISE = f"feature:ml_feature_reference_psi_noise:$window{{{AGAINST}}}"
 _KEY = f"{MODEL}, ml_profile_id, ml_feature_name"
 REFERENCE_SHARES = (
-    f'bin:ml_feature_reference_share:$window{{{ONE_FEATURE}, ml_reference=~"$reference"}} or on ({_KEY}, ml_feature_bin) '
-    f"(bin:ml_feature_reference_share:max{{{ONE_FEATURE}}} and on ({_KEY}) {PSI})"
+    f'bin:ml_feature_reference_share:$window{{{ONE_FEATURE}, ml_reference=~"$reference"}} '
+    f"or on ({_KEY}, ml_feature_bin) (bin:ml_feature_reference_share:max{{{ONE_FEATURE}}} and on ({_KEY}) {PSI})"
 )
 DRIFT = Row(
     "Drift and data quality",

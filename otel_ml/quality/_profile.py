@@ -128,8 +128,8 @@ class ReferenceProfile:
             score, label, prediction, task, categorical, numeric, keep, periodic, sensitive, bins, importance
         )
         parts = build(TrainingPart(frame, options, is_whole=True))
-        for line in find_warnings(parts):
-            warnings.warn(line, stacklevel=2)
+        for warning in find_warnings(parts):
+            warnings.warn(warning, stacklevel=2)
         return cls(*parts, name=name)
 
     def __repr__(self) -> str:

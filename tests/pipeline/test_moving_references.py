@@ -207,7 +207,9 @@ def test_the_newest_version_is_compared_with_the_one_before(tmp_path):
         *figures(9, before, now, ml_reference="previous_version", ml_model_version="2"),
         query(9, 'count(feature:ml_feature_reference_psi:1h{ml_reference="previous_version"})', 1),
         query(4, 'count(feature:ml_feature_reference_psi:1h{ml_reference="previous_version"})'),
-        query(8, 'count(feature:ml_feature_reference_psi:1h{ml_reference="previous_version", ml_model_version="1"})', 1),
+        query(
+            8, 'count(feature:ml_feature_reference_psi:1h{ml_reference="previous_version", ml_model_version="1"})', 1
+        ),
     ]
     assert run(tmp_path, series, queries) == ""
 
