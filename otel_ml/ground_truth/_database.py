@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
@@ -15,7 +14,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from otel_ml import _process
 from otel_ml.ground_truth._engines import import_sqlalchemy, make_engine, parse_url
 from otel_ml.ground_truth._errors import StoreError
-from otel_ml.ground_truth._migration import is_former, migrate
+from otel_ml.ground_truth._migration import has_other_key, is_former, migrate
 from otel_ml.ground_truth._tables import LATER, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
@@ -29,9 +28,13 @@ _IDS: Final = 500
 """Ids of one query."""
 _FORK_SECONDS: Final = 2.0
 """How long a fork waits for open transactions; one that waits for another process need not end."""
-_LOCK: Final = "SELECT pg_advisory_xact_lock(132186113, hashtext(current_schema())), pg_current_xact_id()::text"
+_LOCK: Final = (
+    "SELECT pg_advisory_xact_lock(132186113, hashtext(current_schema())), pg_current_xact_id()::text, "
+    "set_config('enable_seqscan', 'off', true)"
+)
 """Takes the advisory lock of a schema, under which PostgreSQL writes one transaction at a time, as SQLite does by
-itself; returns the id of the transaction."""
+itself; returns the id of the transaction. Rows are looked up by their key: with statistics from before the last rows
+came, PostgreSQL would rather read the whole table for each thousand labels."""
 _ANSWER_SECONDS: Final = 90.0
 """How long a writer waits to hear whether its last transaction was committed, if the server went away meanwhile."""
 _ANSWER_PAUSE: Final = 0.1
@@ -108,9 +111,11 @@ class StoreDatabase:
             inspector = self.sa.inspect(connection)
             if not inspector.has_table(PREDICTIONS):
                 raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
-            missing = LATER - {column["name"] for column in inspector.get_columns(PREDICTIONS)}
-            if missing:
-                self.tables = Tables(self.sa, missing=missing, is_former=is_former(inspector, PREDICTIONS))
+            names = {column["name"] for column in inspector.get_columns(PREDICTIONS)}
+            missing, has_label_columns = LATER - names, "label" in names
+            if missing or has_label_columns:
+                former = has_other_key(inspector, PREDICTIONS)
+                self.tables = Tables(self.sa, missing=missing, is_former=former, has_label_columns=has_label_columns)
 
     def _open_to_write(self) -> None:
         for left in reversed(range(_MIGRATION_WAITS)):
@@ -124,7 +129,7 @@ class StoreDatabase:
     def _is_former(self) -> bool:
         """Whether the tables are those of an earlier version, which another process may be changing now."""
         with self.reading() as connection:
-            return is_former(self.sa.inspect(connection), PREDICTIONS)
+            return is_former(self.sa.inspect(connection))
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -209,35 +214,6 @@ class StoreDatabase:
 
         return postgresql_insert(table)
 
-    def update_rows(
-        self,
-        connection: sa.Connection,
-        table: sa.Table,
-        columns: Mapping[str, str],
-        key: Sequence[str],
-        rows: Iterable[tuple[Any, ...]],
-    ) -> None:
-        """Sets columns of many rows, by the driver itself and in the order of the key, which keeps pages in the cache.
-
-        Args:
-            connection: The transaction.
-            table: The table.
-            columns: What to set, and the type of each in PostgreSQL.
-            key: The columns by which a row is found; texts.
-            rows: The values of ``columns`` and then those of ``key``.
-        """
-        ordered = sorted(rows, key=itemgetter(*range(len(columns), len(columns) + len(key))))
-        if self._is_sqlite:
-            match = " AND ".join(f"{name} = ?" for name in key)
-            changes = ", ".join(f"{name} = ?" for name in columns)
-            connection.exec_driver_sql(f"UPDATE {table.name} SET {changes} WHERE {match}", ordered)  # noqa: S608
-            return
-        match = " AND ".join(f"t.{name} = given.{name}" for name in key)
-        changes = ", ".join(f"{name} = given.{name}" for name in columns)
-        source = _unnested({**columns, **dict.fromkeys(key, "text")})
-        update = f"UPDATE {table.name} AS t SET {changes} FROM {source} WHERE {match}"  # noqa: S608 - names of our own
-        connection.exec_driver_sql(update, _by_column(ordered))
-
     def upsert_rows(
         self, connection: sa.Connection, table: sa.Table, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
     ) -> None:
@@ -249,6 +225,8 @@ class StoreDatabase:
             columns: The columns, and the type of each in PostgreSQL.
             rows: Their values; no key comes twice.
         """
+        if not rows:
+            return
         key = [column.name for column in table.primary_key]
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
         names = ", ".join(columns)
@@ -290,7 +268,7 @@ class StoreDatabase:
         wanted = sorted(ids)
         query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE id "  # noqa: S608 - names of our own
         if not self._is_sqlite:
-            return _fetch(connection, f"{query} = ANY(%s::text[])", (wanted,)) if wanted else []
+            return _fetch(connection, f"{query} = ANY(%s::text[])", (array_text(wanted),)) if wanted else []
         for start in range(0, len(wanted), _IDS):
             part = wanted[start : start + _IDS]
             found += _fetch(connection, f"{query} IN ({', '.join('?' * len(part))})", tuple(part))
@@ -311,5 +289,24 @@ def _unnested(columns: Mapping[str, str]) -> str:
     return f"unnest({arrays}) AS given({', '.join(columns)})"
 
 
-def _by_column(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
-    return tuple(map(list, zip(*rows, strict=True)))
+def _by_column(rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    return tuple(map(array_text, zip(*rows, strict=True)))
+
+
+def array_text(values: Sequence[Any]) -> str:
+    """Returns an array as PostgreSQL reads it; drivers write theirs value by value in Python."""
+    kinds = set(map(type, values))
+    if kinds != {str}:
+        return f"{{{','.join(map(_element, values))}}}"
+    joined = '","'.join(values)
+    if joined.count('"') != 2 * (len(values) - 1) or "\\" in joined:
+        joined = '","'.join(each.replace("\\", r"\\").replace('"', r"\"") for each in values)
+    return f'{{"{joined}"}}'
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return rf'"\\x{value.hex()}"'
+    return array_text([value])[1:-1] if isinstance(value, str) else str(value)

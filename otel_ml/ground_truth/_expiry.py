@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.ground_truth._database import StoreDatabase
+from otel_ml.ground_truth._tables import KEY
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -40,15 +41,23 @@ def expire(database: StoreDatabase, before: float) -> Expired:
         unlabelled, is_partial = 0, model is not None
         if model is not None:
             of_model, moment = predictions.c.model == model, predictions.c.predicted_at
-            old = predictions.delete().where(of_model, _limit(database, connection, moment, before, of_model))
-            unlabelled = connection.execute(old.where(predictions.c.label.is_(None))).rowcount
-            connection.execute(old)
+            old = (of_model, _limit(database, connection, moment, before, of_model))
+            labelled = _delete_labels(database, connection, *old)
+            unlabelled = connection.execute(predictions.delete().where(*old)).rowcount - labelled
         deleted = {
             table: connection.execute(table.delete().where(_limit(database, connection, moment, before))).rowcount
             for table, moment in tables
         }
     is_partial = is_partial or any(count >= _TOGETHER for count in deleted.values())
     return Expired(unlabelled, deleted.get(waiting, 0), is_partial)
+
+
+def _delete_labels(database: StoreDatabase, connection: sa.Connection, *match: Any) -> int:
+    """Deletes the labels of some predictions; returns how many there were."""
+    kit, labels, predictions = database.sa, database.tables.labels, database.tables.predictions
+    keys = kit.select(*(predictions.c[name] for name in KEY)).where(*match)
+    delete = labels.delete().where(kit.tuple_(*(labels.c[name] for name in KEY)).in_(keys))
+    return int(connection.execute(delete).rowcount)
 
 
 def _find_model(database: StoreDatabase, connection: sa.Connection, before: float) -> str | None:

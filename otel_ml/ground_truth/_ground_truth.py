@@ -181,7 +181,7 @@ class GroundTruth:
             because the label is not a declared class: the log says why, and `account` counts the reasons. Of several
             predictions the first of ``matched``, ``revised``, ``duplicate``, ``outdated``, ``failed`` counts.
         """
-        return self._record([GivenLabel(prediction_id, label, at, model)], wait=False)[0]
+        return self._record([read_label(GivenLabel(prediction_id, label, at, model), self._clock)], wait=False)[0]
 
     def record_labels(self, labels: Labels, *, model: str | None = None) -> dict[State, int]:
         """Records many labels; returns how many came to each state.
@@ -194,8 +194,8 @@ class GroundTruth:
             model: The model's name, where a label does not have its own.
         """
         states: Counter[State] = Counter()
-        stream = label_rows(labels, model)
-        while chunk := list(islice(stream, _CHUNK)):
+        read = (read_label(row, self._clock) for row in label_rows(labels, model))
+        while chunk := list(islice(read, _CHUNK)):
             states.update(self._record(chunk, wait=True))
         return dict(states)
 
@@ -303,14 +303,13 @@ class GroundTruth:
         _guard.call("ground_truth.close", self._database.close)
         return complete
 
-    def _record(self, rows: Sequence[GivenLabel], *, wait: bool) -> list[State]:
+    def _record(self, read: Sequence[StoredLabel | LabelOutcome], *, wait: bool) -> list[State]:
         """Records labels in one transaction; with `wait` it waits for the store and for room for events."""
-        outcomes = [read_label(row, self._clock) for row in rows]
-        places = [place for place, read in enumerate(outcomes) if read.reason is None]
-        labels = [outcomes[place].label for place in places]
-        settled = self._settle(labels, self._retry_of_job if wait else self._retry)
-        for place, outcome in zip(places, settled, strict=True):
-            outcomes[place] = outcome
+        labels = [each for each in read if isinstance(each, StoredLabel)]
+        outcomes = self._settle(labels, self._retry_of_job if wait else self._retry)
+        if len(labels) < len(read):  # each in its place
+            settled = iter(outcomes)
+            outcomes = [next(settled) if isinstance(each, StoredLabel) else each for each in read]
         self._reporter.report_labels(outcomes, wait=wait)
         return [outcome.state for outcome in outcomes]
 

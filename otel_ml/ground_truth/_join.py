@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from otel_ml.ground_truth._records import (
     State,
     StoredLabel,
     declared_class,
+    key_of,
 )
 
 _STRENGTH: Final[tuple[State, ...]] = ("matched", "revised", "duplicate", "outdated", "failed")
@@ -33,7 +34,6 @@ _STRENGTH: Final[tuple[State, ...]] = ("matched", "revised", "duplicate", "outda
 class KnownPrediction:
     """A stored prediction and the label that it has by now."""
 
-    key: Key
     prediction: LoggedPrediction
     label: StoredLabel | None
     bins: LabelBins | None = None
@@ -46,39 +46,46 @@ class Join:
     Args:
         known: The predictions that the labels may be for.
         aliases: Further ids of them.
-        waiting: Labels that already wait under these ids.
     """
 
-    def __init__(
-        self, known: Iterable[KnownPrediction], aliases: Iterable[Alias] = (), waiting: Iterable[StoredLabel] = ()
-    ) -> None:
-        self._known = {one.key: one for one in known}
+    def __init__(self, known: Iterable[KnownPrediction], aliases: Iterable[Alias] = ()) -> None:
         self._under: dict[str, list[KnownPrediction]] = {}
-        for one in self._known.values():
-            self._under.setdefault(one.key.id, []).append(one)
+        for one in known:
+            self._under.setdefault(one.prediction.id, []).append(one)
         self._batches: set[str] = set()
         for key, leads_to in aliases:
-            target = None if leads_to is None else self._known.get(key._replace(id=leads_to))
+            target = self._find_known(key, leads_to)
             if leads_to is None:
                 self._batches.add(key.id)
-            elif target is not None and key not in self._known:
+            elif target is not None and self._find_known(key, key.id) is None:
                 self._under.setdefault(key.id, []).append(target)
         self._waiting: dict[tuple[str, str], dict[str, StoredLabel]] = {}
+
+    def add_waiting(self, waiting: Iterable[StoredLabel]) -> None:
+        """Takes labels that already wait under the ids of those to be decided."""
         for label in waiting:
             self._waiting.setdefault((label.id, label.model), {})[label.label] = label
 
+    def find(self, given: StoredLabel) -> Sequence[KnownPrediction]:
+        """Returns the predictions that a label is for."""
+        found = self._under.get(given.id, ())
+        return found if given.model == ANY_MODEL else [one for one in found if one.prediction.model == given.model]
+
     def settle(self, given: StoredLabel) -> LabelOutcome:
         """Decides about a label, and remembers it for the next one."""
-        found = self._under.get(given.id, [])
-        if given.model != ANY_MODEL:
-            found = [one for one in found if one.key.model == given.model]
+        found = self.find(given)
         if not found:
             return self._wait(given)
-        if len(found) > 1 and len({one.key.model for one in found}) > 1:
+        if len(found) > 1 and len({one.prediction.model for one in found}) > 1:
             return LabelOutcome("failed", given, reason=SEVERAL_MODELS)
         settled = tuple(_settle(given, one) for one in found)
         state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
         return LabelOutcome(state, given, settled, settled[0].reason if state == "failed" else None)
+
+    def _find_known(self, key: Key, name: str | None) -> KnownPrediction | None:
+        """Returns the prediction with this id, and the model, version and role of a key."""
+        wanted = key._replace(id=name or "")
+        return next((one for one in self._under.get(wanted.id, ()) if key_of(one.prediction) == wanted), None)
 
     def _wait(self, given: StoredLabel) -> LabelOutcome:
         """Lets a label wait. Those that differ all wait: which of them are declared classes is not known yet."""
@@ -96,9 +103,10 @@ class Join:
 
 def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     """Gives one prediction its label."""
-    prediction, key = known.prediction, known.key
+    prediction = known.prediction
     name, reason = _value_of(given.label, prediction)
-    label = StoredLabel(key.id, given.label if name is None else name, given.number, given.labeled_at, key.model)
+    value = given.label if name is None else name
+    label = StoredLabel(prediction.id, value, given.number, given.labeled_at, prediction.model)
     if name is None:
         return Settled("failed", prediction, label, reason=reason)
     state = _state(label, known)

@@ -57,8 +57,8 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
         yield row if row.model is not None or model is None else row._replace(model=model)
 
 
-def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
-    """Reads a label: a failed one has its reason; one without a reason has not been decided yet."""
+def read_label(row: GivenLabel, clock: Callable[[], float]) -> StoredLabel | LabelOutcome:
+    """Reads a label; one that cannot be read has failed."""
     name = id_text(row.prediction_id, ID_LIMIT)
     label = row.label
     is_plain = type(label) in _PLAIN and not (type(label) is str and len(label) > CLASS_LIMIT)
@@ -70,7 +70,7 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> LabelOutcome:
     at = clock() if row.at is None else find_seconds(row.at)
     if at is None:
         return LabelOutcome("failed", _NO_LABEL, reason=INVALID_MOMENT)
-    return LabelOutcome("waiting", StoredLabel(name, value, digits, at, model))
+    return StoredLabel(name, value, digits, at, model)
 
 
 def _read_value(label: object) -> tuple[str | None, float | None]:

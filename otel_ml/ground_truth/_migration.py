@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.ground_truth._records import ANY_MODEL
-from otel_ml.ground_truth._tables import LABEL_KEY_LENGTH, PREDICTIONS, Tables, label_key
+from otel_ml.ground_truth._tables import (
+    KEY,
+    LABEL_COLUMNS,
+    LABEL_KEY_LENGTH,
+    LABELS,
+    PREDICTIONS,
+    Tables,
+    label_key,
+)
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -15,40 +24,61 @@ _FORMER: Final = "_former"
 
 
 def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
-    """Creates missing tables and columns, and replaces tables that an earlier version kept under the id alone.
+    """Creates missing tables and columns, and replaces tables that an earlier version made differently.
 
     The caller holds the lock of all writers and commits, so that other processes see either all of it or nothing.
     """
     inspector = sqlalchemy.inspect(connection)
+    execute = partial(_execute, sqlalchemy, connection)
+    has_label_columns = _has_label_columns(inspector)
     former = {
         table: {column["name"] for column in inspector.get_columns(table.name)}
         for table in tables.keyed
-        if is_former(inspector, table.name)
+        if has_other_key(inspector, table.name)
+        # PostgreSQL drops columns at once and keeps the rights on a table; SQLite before 3.35 cannot drop one
+        or (table is tables.predictions and has_label_columns and connection.dialect.name == "sqlite")
     }
     for table in former:
         for index in inspector.get_indexes(table.name):
-            connection.execute(sqlalchemy.schema.DDL(f"DROP INDEX {index['name']}"))
-        connection.execute(sqlalchemy.schema.DDL(f"ALTER TABLE {table.name} RENAME TO {table.name}{_FORMER}"))
+            execute(f"DROP INDEX {index['name']}")
+        execute(f"ALTER TABLE {table.name} RENAME TO {table.name}{_FORMER}")
     tables.create(connection)
     for table, names in former.items():
-        connection.execute(sqlalchemy.text(_copy(tables, table, names)))
+        execute(_copy(tables, table, names))
     if tables.waiting in former:
         _shorten_keys(sqlalchemy, tables.waiting, connection)
+    if has_label_columns:
+        execute(_copy_labels(f"{PREDICTIONS}{_FORMER}" if tables.predictions in former else PREDICTIONS))
     for table in former:
-        connection.execute(sqlalchemy.schema.DDL(f"DROP TABLE {table.name}{_FORMER}"))
+        execute(f"DROP TABLE {table.name}{_FORMER}")
     known = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(PREDICTIONS)}
+    for name in known.intersection(LABEL_COLUMNS):
+        execute(f"ALTER TABLE {PREDICTIONS} DROP COLUMN {name}")
     for column in tables.predictions.columns:
         if column.name not in known:
-            kind = column.type.compile(connection.dialect)
-            connection.execute(sqlalchemy.schema.DDL(f"ALTER TABLE {PREDICTIONS} ADD COLUMN {column.name} {kind}"))
+            execute(f"ALTER TABLE {PREDICTIONS} ADD COLUMN {column.name} {column.type.compile(connection.dialect)}")
 
 
-def is_former(inspector: Any, name: str) -> bool:
+def is_former(inspector: Any) -> bool:
+    """Whether the predictions are in a table that an earlier version made: with their labels, or under the id alone."""
+    return has_other_key(inspector, PREDICTIONS) or _has_label_columns(inspector)
+
+
+def has_other_key(inspector: Any, name: str) -> bool:
     """Whether a table exists, and is one that an earlier version kept under the id alone, or under a whole label."""
     if not inspector.has_table(name):
         return False
     key = inspector.get_pk_constraint(name)["constrained_columns"]
     return len(key) == 1 or "label" in key
+
+
+def _has_label_columns(inspector: Any) -> bool:
+    columns = inspector.get_columns(PREDICTIONS) if inspector.has_table(PREDICTIONS) else []
+    return any(column["name"] == "label" for column in columns)
+
+
+def _execute(sqlalchemy: Any, connection: sa.Connection, statement: str) -> None:
+    connection.execute(sqlalchemy.schema.DDL(statement))
 
 
 def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
@@ -68,7 +98,16 @@ def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
             "SELECT a.id, p.model, p.version, p.role, a.leads_to, a.predicted_at "
             f"FROM {former} a JOIN {PREDICTIONS} p ON p.id = COALESCE(a.leads_to, a.id || '.0')"
         )
+    if table is tables.predictions:
+        taken = ", ".join(sorted(names & set(table.c.keys())))
     return f"INSERT INTO {table.name} ({taken}) SELECT {taken} FROM {former}"  # noqa: S608 - names of our own
+
+
+def _copy_labels(source: str) -> str:
+    """Returns the statement that copies the labels out of a table of predictions."""
+    taken = ", ".join((*KEY, *LABEL_COLUMNS))
+    key = ", ".join(KEY)
+    return f"INSERT INTO {LABELS} ({taken}) SELECT {taken} FROM {source} WHERE label IS NOT NULL ORDER BY {key}"  # noqa: S608
 
 
 def _shorten_keys(sqlalchemy: Any, waiting: sa.Table, connection: sa.Connection) -> None:

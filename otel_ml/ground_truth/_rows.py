@@ -30,6 +30,8 @@ INSERTED: Final = (*COLUMNS, "classes")
 WITH_PROBABILITIES: Final = (*INSERTED, "probabilities")
 """Columns of a new row of a model that gives the probability of each class."""
 PREDICTED_AT: Final = INSERTED.index("predicted_at")
+_TRACE: Final = COLUMNS.index("trace_id")
+"""The columns of the trace are the last ones of `COLUMNS`."""
 _DOUBLE: Final = struct.calcsize("<d")
 
 
@@ -119,10 +121,9 @@ def from_row(
         classes: The classes stored under the row's key.
         packed: The column ``probabilities``.
     """
-    *values, trace_id, span_id, sampled = row[: len(COLUMNS)]
-    values += [int(trace_id, 16), int(span_id, 16), bool(sampled), classes]
     probabilities = None if packed is None else struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
-    return LoggedPrediction._make([*values, None, None, probabilities, None])
+    trace = int(row[_TRACE], 16), int(row[_TRACE + 1], 16), bool(row[_TRACE + 2])
+    return LoggedPrediction._make((*row[:_TRACE], *trace, classes, None, None, probabilities, None))
 
 
 def _plain(probabilities: Sequence[float]) -> list[float] | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._label_bin_table import LabelBinTable
-from otel_ml.ground_truth._records import ANY_MODEL, Alias, Key, LabelOutcome, StoredLabel, key_of
+from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth._rows import (
     COLUMNS,
     INSERTED,
@@ -20,12 +20,12 @@ from otel_ml.ground_truth._rows import (
     StoredRows,
     from_row,
 )
-from otel_ml.ground_truth._tables import LABEL_COLUMNS, label_key
+from otel_ml.ground_truth._tables import KEY, LABEL_COLUMNS, label_key
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-_LABEL: Final = {"label": "text", "number": "float8", "labeled_at": "float8"}
+_LABEL: Final = {**dict.fromkeys(KEY, "text"), "label": "text", "number": "float8", "labeled_at": "float8"}
 """The columns of a prediction's label, and their types in PostgreSQL."""
 _WAITING: Final = {
     "id": "text",
@@ -59,7 +59,7 @@ class Store:
     def write(self, given: Sequence[StoredRows]) -> Written:
         """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
         with self._database.writing() as connection:
-            known = self._labels(connection, {row[0] for rows in given for row in rows.rows})
+            known = self._known_keys(connection, {row[0] for rows in given for row in rows.rows})
             fresh, repeated = _split(given, known)
             new = [row for rows in fresh for row in rows.rows]
             outcomes: list[LabelOutcome] = []
@@ -68,7 +68,7 @@ class Store:
                 for columns in (INSERTED, WITH_PROBABILITIES):
                     alike = [row for rows in fresh if rows.columns == columns for row in rows.rows]
                     self._database.insert_rows(connection, self._database.tables.predictions, columns, alike)
-                outcomes += self._store_around(connection, fresh, known)
+                outcomes += self._store_around(connection, fresh, {key.id for key in known})
             self._count_repeated(connection, [Key(*row[:4]) for row in repeated])
         for rows in fresh:
             if rows.class_key is not None and rows.class_names is not None:
@@ -77,9 +77,15 @@ class Store:
         return Written(new, repeated, outcomes)
 
     def _store_around(
-        self, connection: sa.Connection, fresh: Sequence[StoredRows], known: Mapping[Key, StoredLabel | None]
+        self, connection: sa.Connection, fresh: Sequence[StoredRows], known: Collection[str]
     ) -> Iterable[LabelOutcome]:
-        """Stores classes and further ids of new predictions, and joins the labels that came before them."""
+        """Stores classes and further ids of new predictions, and joins the labels that came before them.
+
+        Args:
+            connection: The transaction.
+            fresh: The new predictions.
+            known: Those of their ids that the store had already.
+        """
         tables = self._database.tables
         sets = {rows.class_key: rows.class_names for rows in fresh if rows.class_key not in self.class_sets}
         sets.pop(None, None)
@@ -91,7 +97,7 @@ class Store:
         }
         values = [{**key._asdict(), "leads_to": to, "predicted_at": moment} for (key, to), moment in aliases.items()]
         self._put(connection, tables.aliases, values)
-        labelled = [label for label in known.values() if label is not None]
+        labelled = self._labels(connection, known).values()
         if not labelled and not self._is_any_waiting(connection):
             return ()
         new = {Key(*row[:4]) for rows in fresh for row in rows.rows}
@@ -128,10 +134,8 @@ class Store:
             ids = {label.id for label in labels}
             aliases = self._aliases(connection, ids)
             targets = {alias.leads_to for alias in aliases if alias.leads_to is not None}
-            known = self._known(connection, ids | targets)
-            under = {(one.key.id, name) for one in known for name in (one.key.model, ANY_MODEL)}
-            without = {label.id for label in labels if (label.id, label.model) not in under}
-            join = Join(known, aliases, self._waiting(connection, without))
+            join = Join(self._known(connection, ids | targets), aliases)
+            join.add_waiting(self._waiting(connection, {label.id for label in labels if not join.find(label)}))
             outcomes = [join.settle(label) for label in labels]
             self._set_labels(connection, outcomes)
             new = [item.label for item in outcomes if item.state == "waiting"]
@@ -139,22 +143,25 @@ class Store:
                 self._keep_waiting(connection, new)
         return outcomes
 
-    def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[Key, StoredLabel | None]:
-        """Returns the keys of the predictions under these ids, and their labels."""
-        table = self._database.tables.predictions
-        rows = self._database.find(connection, table, (*Key._fields, *LABEL_COLUMNS), ids)
-        return {(key := Key(*row[:4])): _label(key, row[4:]) for row in rows}
+    def _known_keys(self, connection: sa.Connection, ids: Collection[str]) -> set[Key]:
+        """Returns the keys of the predictions under these ids."""
+        return set(map(Key._make, self._database.find(connection, self._database.tables.predictions, KEY, ids)))
+
+    def _labels(self, connection: sa.Connection, ids: Collection[str]) -> dict[tuple[Any, ...], StoredLabel]:
+        """Returns the labels of the predictions under these ids, by key."""
+        rows = self._database.find(connection, self._database.tables.labels, (*KEY, *LABEL_COLUMNS), ids)
+        return {row[:4]: StoredLabel._make((row[0], *row[4:], row[1])) for row in rows}
 
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
         """Returns the predictions under these ids, with the classes and the bins of labels that their models have."""
-        table, known = self._database.tables.predictions, []
-        rows = self._database.find(connection, table, (*WITH_PROBABILITIES, *LABEL_COLUMNS), ids)
+        known = []
+        rows = self._database.find(connection, self._database.tables.predictions, WITH_PROBABILITIES, ids)
+        labels = self._labels(connection, ids)
         bins = self._label_bins.find(connection, {row[1:3] for row in rows})
         for row in rows:
-            classes, probabilities, *label = row[len(COLUMNS) :]
+            classes, probabilities = row[len(COLUMNS) :]
             prediction = from_row(row, self.class_sets.find(connection, classes), probabilities)
-            key = key_of(prediction)
-            known.append(KnownPrediction(key, prediction, _label(key, label), bins[row[1:3]]))
+            known.append(KnownPrediction(prediction, labels.get(row[:4]) if labels else None, bins[row[1:3]]))
         return known
 
     def _aliases(self, connection: sa.Connection, ids: Collection[str]) -> list[Alias]:
@@ -191,17 +198,20 @@ class Store:
 
     def _set_labels(self, connection: sa.Connection, outcomes: Iterable[LabelOutcome]) -> None:
         """Writes the labels that are new to their prediction."""
-        values = [
-            (one.label.label, one.label.number, one.label.labeled_at, *key_of(one.prediction))
-            for item in outcomes
-            for one in item.settled
-            if one.state in {"matched", "revised"}
-        ]
-        if values:
-            # of a prediction that got several labels the last one counts
-            last = {row[len(_LABEL) :]: row for row in values}
-            predictions = self._database.tables.predictions
-            self._database.update_rows(connection, predictions, _LABEL, Key._fields, last.values())
+        new, revised = (
+            {
+                one.prediction[:4]: one.label[1:4]  # of a prediction that got several labels the last one counts
+                for item in outcomes
+                for one in item.settled
+                if one.state == state
+            }
+            for state in ("matched", "revised")
+        )
+        new.update((key, revised.pop(key)) for key in revised.keys() & new.keys())
+        table = self._database.tables.labels
+        # in the order of the key, which keeps pages in the cache
+        self._database.insert_rows(connection, table, tuple(_LABEL), [key + new[key] for key in sorted(new)])
+        self._database.upsert_rows(connection, table, _LABEL, [key + revised[key] for key in sorted(revised)])
 
     def _has_key(self) -> list[Any]:
         table, named = self._database.tables.predictions, self._database.sa.bindparam
@@ -247,11 +257,6 @@ def _inherited(new: Iterable[Key], labels: Iterable[StoredLabel]) -> list[Stored
 def _of_new(outcome: LabelOutcome, new: Collection[Key]) -> LabelOutcome:
     """Leaves out what an inherited label has done to the predictions that it comes from."""
     return outcome._replace(settled=tuple(one for one in outcome.settled if key_of(one.prediction) in new))
-
-
-def _label(key: Key, columns: Sequence[Any]) -> StoredLabel | None:
-    """Reads the label of a prediction from its `LABEL_COLUMNS` columns."""
-    return None if columns[0] is None else StoredLabel._make([key.id, *columns, key.model])
 
 
 def _bound(key: Key) -> dict[str, str]:

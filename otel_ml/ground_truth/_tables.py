@@ -10,9 +10,12 @@ from otel_ml._digests import digest
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-LABEL_COLUMNS = ("label", "number", "labeled_at")
-"""Columns of a prediction's label."""
-PREDICTIONS = "otel_ml_predictions"
+KEY: Final = ("id", "model", "version", "role")
+"""Columns of the key of a prediction; the id comes first, since labels are looked up by it."""
+LABEL_COLUMNS: Final = ("label", "number", "labeled_at")
+"""Columns of a prediction's label. An earlier version kept them with the prediction."""
+PREDICTIONS: Final = "otel_ml_predictions"
+LABELS: Final = "otel_ml_labels"
 LABEL_KEY_LENGTH: Final = 64
 """Characters of a label that are its key; a longer one has a digest, since PostgreSQL indexes 2,704 bytes at most."""
 LATER = frozenset({"classes", "repeated", "probabilities"})
@@ -20,26 +23,37 @@ LATER = frozenset({"classes", "repeated", "probabilities"})
 
 
 class Tables:
-    """Predictions with their labels, labels that wait, further ids, sets of declared classes, and bins of labels.
+    """Predictions, their labels, labels that wait, further ids, sets of declared classes, and bins of labels.
 
     Args:
         sqlalchemy: The module.
         missing: Columns of the predictions that a store of an earlier version, which is only read, does not have.
         is_former: Whether such a store keeps its rows under the id alone.
+        has_label_columns: Whether such a store keeps the labels with the predictions.
     """
 
     predictions: sa.Table
+    labels: Any
+    """The table of labels, or the query that reads them from the predictions of an earlier version."""
     waiting: sa.Table
     aliases: sa.Table
     classes: sa.Table
     label_bins: sa.Table
 
-    def __init__(self, sqlalchemy: Any, *, missing: Collection[str] = (), is_former: bool = False) -> None:
+    def __init__(
+        self,
+        sqlalchemy: Any,
+        *,
+        missing: Collection[str] = (),
+        is_former: bool = False,
+        has_label_columns: bool = False,
+    ) -> None:
         sa = self._sa = sqlalchemy
         self._missing = missing
         self.is_former = is_former
         self._metadata = sa.MetaData()
-        self.predictions = self._predictions()
+        self.predictions = self._predictions(self._label(nullable=True) if has_label_columns else [])
+        self.labels = self._former_labels() if has_label_columns else self._labels()
         self.waiting = sa.Table(
             "otel_ml_waiting_labels",
             self._metadata,
@@ -80,12 +94,39 @@ class Tables:
         """Creates missing tables."""
         self._metadata.create_all(connection)
 
-    def _key(self) -> list[Any]:
-        """Columns of the key of a prediction; the id comes first, since labels are looked up by it."""
-        kit = self._sa
-        return [kit.Column(name, kit.Text, primary_key=True) for name in ("id", "model", "version", "role")]
+    def of_prediction(self) -> Any:
+        """Returns the condition that a label is that of a prediction."""
+        return self._sa.and_(*(self.labels.c[name] == self.predictions.c[name] for name in KEY))
 
-    def _predictions(self) -> sa.Table:
+    def _key(self) -> list[Any]:
+        return [self._sa.Column(name, self._sa.Text, primary_key=True) for name in KEY]
+
+    def _label(self, *, nullable: bool) -> list[Any]:
+        kit = self._sa
+        return [
+            kit.Column("label", kit.Text, nullable=nullable),
+            kit.Column("number", kit.Double()),
+            kit.Column("labeled_at", kit.Double(), nullable=nullable),
+        ]
+
+    def _labels(self) -> sa.Table:
+        table: sa.Table = self._sa.Table(
+            LABELS,
+            self._metadata,
+            *self._key(),
+            *self._label(nullable=False),
+            self._sa.Index("otel_ml_labels_labeled_at", "model", "labeled_at"),
+            sqlite_with_rowid=False,
+        )
+        return table
+
+    def _former_labels(self) -> sa.Subquery:
+        columns = self.predictions.c
+        query = self._sa.select(*(columns[name] for name in (*KEY, *LABEL_COLUMNS)))
+        labels: sa.Subquery = query.where(columns.label.is_not(None)).subquery("labels")
+        return labels
+
+    def _predictions(self, more: list[Any]) -> sa.Table:
         kit = self._sa
         number = kit.Double()
         later = (
@@ -106,12 +147,9 @@ class Tables:
             kit.Column("trace_id", kit.Text, nullable=False),
             kit.Column("span_id", kit.Text, nullable=False),
             kit.Column("sampled", kit.Boolean, nullable=False),
-            kit.Column("label", kit.Text),
-            kit.Column("number", number),
-            kit.Column("labeled_at", number),
+            *more,
             *(column for column in later if column.name not in self._missing),
             kit.Index("otel_ml_predictions_predicted_at", "model", "predicted_at"),
-            kit.Index("otel_ml_predictions_labeled_at", "model", "labeled_at"),
         )
         return table
 

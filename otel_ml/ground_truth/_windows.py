@@ -29,10 +29,12 @@ class TruthWindow(NamedTuple):
 
 def measure_labelled(database: StoreDatabase, class_sets: ClassSets, window: TruthWindow) -> dict[str, Any]:
     """Returns the figures of the labelled predictions of a window, which are read some thousands at a time."""
-    table, nothing = database.tables.predictions, database.sa.null()
+    tables, nothing = database.tables, database.sa.null()
+    found = {**tables.predictions.c, **tables.labels.c}
     # a store of an earlier version, which is only read, does not have all columns
-    columns = [table.c.get(name, nothing.label(name)) for name in LabelledRow._fields]
-    query = _in_window(database, database.sa.select(*columns).where(table.c.label.is_not(None)), window)
+    columns = [found.get(name, nothing.label(name)) for name in LabelledRow._fields]
+    query = database.sa.select(*columns).select_from(tables.predictions.join(tables.labels, tables.of_prediction()))
+    query = _in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
     query = query.execution_options(yield_per=_TOGETHER)  # of a connection they would hold for what follows, too
     labelled = Labelled()
     with database.reading() as connection:
@@ -49,7 +51,7 @@ def count_predicted(database: StoreDatabase, window: TruthWindow) -> int:
     if "repeated" in table.c:
         total += sa.func.coalesce(sa.func.sum(table.c.repeated), 0)
     with database.reading() as connection:
-        query = _in_window(database, sa.select(total).select_from(table), window)
+        query = _in_window(table, sa.select(total).select_from(table), window)
         return int(connection.execute(query).scalar_one())
 
 
@@ -62,8 +64,7 @@ def list_models(database: StoreDatabase) -> list[tuple[str, str, str]]:
         return [(row.model, row.version, row.role) for row in connection.execute(query)]
 
 
-def _in_window(database: StoreDatabase, query: Any, window: TruthWindow) -> Any:
-    table = database.tables.predictions
+def _in_window(table: Any, query: Any, window: TruthWindow) -> Any:
     moment = table.c[window.by]
     query = query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
     for column, wanted in ((table.c.version, window.version), (table.c.role, window.role)):

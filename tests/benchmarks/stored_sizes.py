@@ -33,10 +33,10 @@ DAY = 86_400.0
 Step = Callable[[], object]
 Prepare = Callable[[int], Step]
 """Makes the step of a pass ready."""
-COLUMNS = "id, model, version, role, task, positive, predicted_at, predicted, score, trace_id, span_id, sampled, label, number, labeled_at"
+COLUMNS = "id, model, version, role, task, positive, predicted_at, predicted, score, trace_id, span_id, sampled"
+LABEL_COLUMNS = "id, model, version, role, label, number, labeled_at"
 ROW = """
-    {id}, 'fraud', '1', 'primary', 'binary', '1', {at}, '1', 0.5, '00000000000000000000000000000abc', '0000000000000def', {no},
-    {label}, {label_number}, {labelled_at}
+    {id}, 'fraud', '1', 'primary', 'binary', '1', {at}, '1', 0.5, '00000000000000000000000000000abc', '0000000000000def', {no}
 """
 
 
@@ -44,23 +44,20 @@ def fill(truth: GroundTruth, first: int, last: int, now: float) -> None:
     """Inserts predictions of 30 days, every second one with a label."""
     is_sqlite = truth._database._is_sqlite
     moment = f"{now - 30 * DAY} + i * {30 * DAY / SIZES[-1]}"
-    row = ROW.format(
-        id="printf('%016x', i)" if is_sqlite else "lpad(to_hex(i), 16, '0')",
-        at=moment,
-        no="0" if is_sqlite else "false",
-        label="CASE WHEN i % 2 = 0 THEN '1' END",
-        label_number="CASE WHEN i % 2 = 0 THEN 1.0 END",
-        labelled_at=f"CASE WHEN i % 2 = 0 THEN {moment} END",
-    )
-    source = (
-        f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {last}) SELECT {row} FROM n"
+    name = "printf('%016x', i)" if is_sqlite else "lpad(to_hex(i), 16, '0')"
+    row = ROW.format(id=name, at=moment, no="0" if is_sqlite else "false")
+    numbers = (
+        f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {last}) SELECT {{}} FROM n"
         if is_sqlite
-        else f"SELECT {row} FROM generate_series({first}, {last - 1}) AS n(i)"
+        else f"SELECT {{}} FROM generate_series({first}, {last - 1}) AS n(i)"
     )
-    with truth._database.writing() as connection:
-        connection.exec_driver_sql(
-            f"INSERT INTO otel_ml_predictions ({COLUMNS}) {source}".replace("%", "%" if is_sqlite else "%%")
-        )
+    label = f"{name}, 'fraud', '1', 'primary', '1', 1.0, {moment}"
+    for statement in (
+        f"INSERT INTO otel_ml_predictions ({COLUMNS}) {numbers.format(row)}",
+        f"INSERT INTO otel_ml_labels ({LABEL_COLUMNS}) {numbers.format(label)} WHERE i % 2 = 0",
+    ):
+        with truth._database.writing() as connection:
+            connection.exec_driver_sql(statement.replace("%", "%" if is_sqlite else "%%"))
 
 
 def cpu_seconds(server: Server | None) -> float:
@@ -141,7 +138,7 @@ def run(url: str, sizes: list[int], server: Server | None = None) -> None:
         before = size
         if not truth._database._is_sqlite:
             with truth._database.reading() as connection:  # as autovacuum does by itself a moment later
-                connection.exec_driver_sql("ANALYZE otel_ml_predictions")
+                connection.exec_driver_sql("ANALYZE otel_ml_predictions, otel_ml_labels")
                 connection.commit()
         print(f"{size:,} rows (filled in {time.perf_counter() - began:.0f} s)", flush=True)
         for name, (cpu, clock) in measure(truth, url, size, now, expired, server).items():

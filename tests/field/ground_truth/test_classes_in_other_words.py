@@ -103,9 +103,8 @@ def test_what_an_earlier_version_stored_is_compared_likewise(tmp_path: Path, tru
     evaluate(truth, [0, 1, 1, 0], [0, 1, 1, 0], task="binary")
     with closing(sqlite3.connect(tmp_path / "predictions.db")) as connection, connection:
         for name, predicted, label in (("0", "0", "False"), ("1", "1", "1.0"), ("2", "True", "1"), ("3", "0", "true")):
-            connection.execute(
-                "UPDATE otel_ml_predictions SET predicted = ?, label = ? WHERE id = ?", (predicted, label, name)
-            )
+            connection.execute("UPDATE otel_ml_predictions SET predicted = ? WHERE id = ?", (predicted, name))
+            connection.execute("UPDATE otel_ml_labels SET label = ? WHERE id = ?", (label, name))
     found = truth.compute_metrics(0, 4e9, model="m")
 
     assert (found["accuracy"], found["positive"], list(found["per_class"])) == (0.75, "1", ["0", "1"])

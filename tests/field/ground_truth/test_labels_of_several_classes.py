@@ -210,5 +210,7 @@ def test_the_store_has_readable_sets(telemetry: InMemoryTelemetry, tmp_path: Pat
     truth.record_label("p", [2.0, True])
     truth.close()
     with closing(sqlite3.connect(tmp_path / "p.db")) as connection:
-        rows = connection.execute("SELECT predicted, label, number FROM otel_ml_predictions").fetchall()
+        rows = connection.execute(
+            "SELECT predicted, label, number FROM otel_ml_predictions JOIN otel_ml_labels USING (id)"
+        ).fetchall()
     assert rows == [('["1", "2"]', '["1", "2"]', None)]

@@ -7,6 +7,8 @@ at once and change one table: one of them dies, or finds it half changed).
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -19,7 +21,7 @@ import pytest
 
 import otel_ml
 from otel_ml.cli import main
-from otel_ml.ground_truth import LoggedPrediction, StoreError, _database, _engines
+from otel_ml.ground_truth import LoggedPrediction, StoreError, _database, _engines, _migration
 
 ROOT = Path(__file__).parents[3]
 NOW = time.time()
@@ -98,7 +100,7 @@ def test_a_store_of_an_earlier_version_goes_on(tmp_path: Path, oldest: bool) -> 
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {
-        f"otel_ml_{name}" for name in ("predictions", "waiting_labels", "aliases", "classes", "label_bins")
+        f"otel_ml_{name}" for name in ("predictions", "labels", "waiting_labels", "aliases", "classes", "label_bins")
     }
 
 
@@ -163,6 +165,71 @@ def test_waiting_labels_of_the_last_version(tmp_path: Path) -> None:
     assert truth.record_label("early", long[1], NOW, model="churn") == "duplicate"
     assert truth.account().waiting == 3
     truth.close()
+
+
+def make_last(url: str) -> None:
+    """Makes a database as the last version left it, with the labels in the table of predictions."""
+    with closing(otel_ml.GroundTruth(url)) as truth:
+        for role in ("primary", "shadow"):
+            predict(truth, "labelled", role=role)
+        predict(truth, "open")
+        truth.flush()
+        truth.record_label("labelled", 0, NOW - 30)
+        columns = {"label": "TEXT", "number": "DOUBLE PRECISION", "labeled_at": "DOUBLE PRECISION"}
+        key = "l.id = otel_ml_predictions.id AND l.role = otel_ml_predictions.role"
+        statements = [
+            *(f"ALTER TABLE otel_ml_predictions ADD COLUMN {name} {kind}" for name, kind in columns.items()),
+            *(
+                f"UPDATE otel_ml_predictions SET {name} = (SELECT {name} FROM otel_ml_labels l WHERE {key})"
+                for name in columns
+            ),
+            "CREATE INDEX otel_ml_predictions_labeled_at ON otel_ml_predictions (model, labeled_at)",
+            "DROP TABLE otel_ml_labels",
+        ]
+        with truth._database.writing() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+
+def figures(url: str, *, read_only: bool) -> list[tuple[int, float]]:
+    """Returns labels and accuracy of both windows and both roles."""
+    with closing(otel_ml.GroundTruth(url, read_only=read_only)) as truth:
+        found = [
+            truth.compute_metrics(0, NOW, model="fraud", role=role, by=by)
+            for role in ("primary", "shadow")
+            for by in ("predicted_at", "labeled_at")
+        ]
+    return [(each["labelled"], each["accuracy"]) for each in found]
+
+
+def test_labels_leave_the_table_of_predictions(store_url: str) -> None:
+    """A reader has the figures before and after, and each label is known to those that follow."""
+    make_last(store_url)
+    before = figures(store_url, read_only=True)
+    assert before == figures(store_url, read_only=False) == figures(store_url, read_only=True) == [(1, 0.0)] * 4
+
+    with closing(otel_ml.GroundTruth(store_url)) as truth:
+        assert [truth.record_label(name, 0) for name in ("labelled", "open")] == ["duplicate", "matched"]
+        assert truth.record_label("labelled", 1) == "revised"
+        predict(truth, "labelled")
+        truth.flush()
+        assert truth.account().refused == {"repeated": 1}
+        with truth._database.reading() as connection:
+            stored = connection.exec_driver_sql("SELECT * FROM otel_ml_predictions").keys()
+    assert not {"label", "number", "labeled_at"} & set(stored)
+
+
+def test_a_process_killed_while_it_changes_the_tables(store_url: str) -> None:
+    """The next one finds the store as it was, and changes it."""
+    make_last(store_url)
+    child = os.fork()
+    if child == 0:
+        _migration._copy_labels = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        otel_ml.GroundTruth(store_url)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    assert figures(store_url, read_only=True) == figures(store_url, read_only=False) == [(1, 0.0)] * 4
 
 
 PROCESS = """

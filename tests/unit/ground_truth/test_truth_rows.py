@@ -71,10 +71,10 @@ def test_sets_and_rankings_are_stored_whole(task, given, stored):
 
 
 def test_the_table_has_the_columns_of_a_row():
-    """The table has a column for each kept field, and three for the label, and one for repetitions."""
+    """The table has a column for each kept field, and one for repetitions; the label has a table of its own."""
     columns = set(Tables(sa).predictions.columns.keys())
 
-    assert columns == {*COLUMNS, "classes", "probabilities", "label", "number", "labeled_at", "repeated"}
+    assert columns == {*COLUMNS, "classes", "probabilities", "repeated"}
 
 
 def test_a_row_is_plain_and_bounded():
