@@ -26,7 +26,7 @@ PERFORMANCE_RULES = {f"performance_{window}": f"otel-ml-performance-{window}" fo
 WINDOWS = ("1h", "24h")
 KEY = (
     "ml_model_name, ml_model_version, ml_model_role, ml_profile_id, ml_feature_name, ml_feature_finding, "
-    "ml_eval_figure, ml_eval_class, calibration_bin"
+    "ml_eval_figure, ml_eval_class, calibration_bin, ml_segment_name, ml_segment_value, ml_prediction_class"
 )
 _METRICS = {metric.name: metric for metric in semconv.metrics()}
 
@@ -115,13 +115,25 @@ def compared(series: Iterable[Sample], wanted: Sequence[Sample]) -> dict[str, An
     return {"interval": "1m", "input_series": inputs, "promql_expr_test": cases}
 
 
-def run(folder: Path, tests: list[dict[str, Any]], rules: Mapping[str, str] = FEATURE_RULES) -> str:
-    """Runs promtool over tests of the recording rules; returns its complaints."""
+def run(
+    folder: Path,
+    tests: list[dict[str, Any]],
+    rules: Mapping[str, str] = FEATURE_RULES,
+    *,
+    alerts: Mapping[str, str] | None = None,
+    interval: str = "60m",
+) -> str:
+    """Runs promtool over tests of the recording rules, and of alerts that read them; returns its complaints."""
     file = folder / "verdicts.yaml"
+    alerts = alerts or {}
+    files = {
+        **{f"rules/{name}": group for name, group in rules.items()},
+        **{f"alerts/{n}": g for n, g in alerts.items()},
+    }
     content = {
-        "rule_files": [str(PROMETHEUS / "rules" / f"{name}.yaml") for name in rules],
-        "evaluation_interval": "60m",
-        "group_eval_order": [*rules.values()],
+        "rule_files": [str(PROMETHEUS / f"{name}.yaml") for name in files],
+        "evaluation_interval": interval,
+        "group_eval_order": [*files.values()],
         "tests": tests,
     }
     file.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML
@@ -135,7 +147,7 @@ def _cases(record: str, count: int) -> Iterable[dict[str, Any]]:
         series = f"{record}{window}" if record.endswith("increase") else f"{record}:{window}"
         wanted = f'expected{{record="{record}"}}'
         # the square root of a distance near 0 would enlarge its rounding
-        power = " ^ 2" if record.endswith("jsd") else ""
+        power = " ^ 2" if record.endswith(("jsd", "gap_z")) else ""
         difference = f"abs({series}{power} - on ({KEY}) {wanted}{power}) / on ({KEY}) clamp_min(abs({wanted}), 1)"
         for expr, answer in ((f"count({series})", count), (f"count({difference} <= {TOLERANCE})", count)):
             yield {"eval_time": "60m", "expr": expr, "exp_samples": [{"value": answer}]}

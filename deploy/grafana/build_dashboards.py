@@ -16,6 +16,7 @@ from string import ascii_uppercase
 from model_rows import DRIFT, PREDICTIONS
 from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
+from segment_rows import SEGMENTS
 from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
 
 DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
@@ -140,7 +141,19 @@ def variables() -> list[Json]:
 
 
 def dashboard() -> Json:
-    rows = [PREDICTIONS, PERFORMANCE, CLASSES, REGRESSION, DRIFT, OPERATION, RECORDS, RESOURCES, GPUS, TELEMETRY]
+    rows = [
+        PREDICTIONS,
+        PERFORMANCE,
+        CLASSES,
+        REGRESSION,
+        SEGMENTS,
+        DRIFT,
+        OPERATION,
+        RECORDS,
+        RESOURCES,
+        GPUS,
+        TELEMETRY,
+    ]
     alerts = {
         "name": "Alerts",
         "datasource": PROMETHEUS,

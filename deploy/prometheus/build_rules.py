@@ -19,6 +19,7 @@ from operation_rules import operation, quality, score
 from performance_rules import performance
 from reference_rules import worse_now
 from rule_parts import FAST, SLOW, SLOW_INTERVAL, RuleFile, text
+from segment_rules import segments, segments_now
 
 RULES = Path(__file__).resolve().parent / "rules"
 
@@ -38,6 +39,9 @@ def rule_files() -> list[RuleFile]:
         RuleFile("verdict", "The verdicts that the alerts read.", [current()]),
         RuleFile("performance_1h", "Figures of performance from labels, and training, 1 hour.", [performance(FAST)]),
         RuleFile("performance_24h", "The same over 24 hours.", [performance(SLOW, SLOW_INTERVAL)]),
+        RuleFile("segments_1h", "Each segment of a column against the rest, 1 hour.", [segments(FAST)]),
+        RuleFile("segments_24h", "The same over 24 hours.", [segments(SLOW, SLOW_INTERVAL)]),
+        RuleFile("segments", "The segments that are worse than the rest, which the alerts read.", [segments_now()]),
         RuleFile("training", "The figures that are worse than in training, which the alerts read.", [worse_now()]),
     ]
 
