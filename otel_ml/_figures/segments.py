@@ -141,6 +141,13 @@ def lowest_share(shares: Mapping[str, Share]) -> Contrast | None:
     return found and found._replace(value=1 - found.value, rest=1 - found.rest)
 
 
+def is_any_beyond_noise(shares: Mapping[str, Share]) -> bool:
+    """Whether the share of some segment is above or below that of the rest by more than noise."""
+    found = (highest_share(shares), lowest_share(shares))
+    limit = noise_limit(2 * max(1, sum(share.whole > 0 for share in shares.values())))
+    return any(one is not None and one.z > limit for one in found)
+
+
 def highest_mean(errors: Mapping[str, Errors]) -> Contrast | None:
     """Returns the segment whose mean error is most surely above that of the rest; None if none has enough errors."""
     known = {name: each for name, each in errors.items() if each.size}

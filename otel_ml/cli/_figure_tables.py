@@ -23,31 +23,31 @@ def print_figures(figures: Mapping[str, Any], training: Mapping[str, float] | No
     """
     about = {name: figures[name] for name in _ABOUT if figures.get(name) is not None}
     for name, value in about.items():
-        show(f"{name:<12}{_text(value)}")
+        show(f"{name:<12}{text(value)}")
     names = [name for name in (*semconv.FIGURES, "r2") if name in figures]
     heads = ["figure", "value", "95 % interval", "predictions", *([] if training is None else ["training"])]
-    _print_table(heads, [_figure(name, figures, training) for name in names])
+    print_table(heads, [_figure(name, figures, training) for name in names])
     classes = figures.get("per_class", {})
     if classes:
         known = [name for name in _OF_CLASS if any(name in each for each in classes.values())]
         rows = [[label, *(each.get(name) for name in known), each["count"]] for label, each in classes.items()]
-        _print_table(["class", *known, "labelled"], rows)
+        print_table(["class", *known, "labelled"], rows)
     if figures.get("calibration"):
         columns = ("mean_probability", "share", "count")
         rows = [[f"{each['low']} to {each['high']}", *map(each.get, columns)] for each in figures["calibration"]]
-        _print_table(["probability", "mean", f"share of {figures['positive']}", "predictions"], rows)
+        print_table(["probability", "mean", f"share of {figures['positive']}", "predictions"], rows)
 
 
 def _figure(name: str, figures: Mapping[str, Any], training: Mapping[str, float] | None) -> list[Any]:
     interval = figures["intervals"].get(name)
-    ends = None if interval is None else " to ".join(map(_text, interval))
+    ends = None if interval is None else " to ".join(map(text, interval))
     count = figures["scored"] if name in _OF_SCORES else figures["count"]
     return [name, figures[name], ends, count, *([] if training is None else [training.get(name)])]
 
 
-def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Prints a table after an empty line, as wide as its cells."""
-    lines = [heads, *([_text(value) for value in row] for row in rows)]
+    lines = [heads, *([text(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     print()
     for first, *others in lines:
@@ -55,7 +55,7 @@ def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         show("  ".join([f"{first:<{widths[0]}}", *cells]))
 
 
-def _text(value: float | str | None) -> str:
+def text(value: float | str | None) -> str:
     if value is None:
         return "-"
     if not isinstance(value, float):

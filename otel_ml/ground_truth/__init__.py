@@ -8,6 +8,7 @@ from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth._waiting import WaitingLabel
+from otel_ml.ground_truth.exact._segments import SegmentFigures
 
 __all__ = [
     "Account",
@@ -15,6 +16,7 @@ __all__ = [
     "LoggedModel",
     "LoggedPrediction",
     "LoggedRows",
+    "SegmentFigures",
     "State",
     "StoreError",
     "WaitingLabel",

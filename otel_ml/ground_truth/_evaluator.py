@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
@@ -96,4 +96,11 @@ def _expected(rows: Sequence[LoggedRows]) -> Expected:
         names if model.task in CLASS_TASKS else (),
         any(score is not None for each in rows for score in each.scores),
         any(row is not None for each in rows if each.probabilities is not None for row in each.probabilities),
+        _segments(rows),
     )
+
+
+def _segments(rows: Sequence[LoggedRows]) -> Collection[tuple[str, str]]:
+    """Returns the segment columns of a model and their segments, in order."""
+    values = dict.fromkeys((each.model.segments, row) for each in rows for row in each.segments or ())
+    return dict.fromkeys(pair for columns, row in values for pair in zip(columns, row, strict=True))

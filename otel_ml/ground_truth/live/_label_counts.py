@@ -49,6 +49,10 @@ _COUNTERS: Final = (
     semconv.EVAL_RECIPROCAL_RANK_SQUARES,
     semconv.EVAL_HITS,
     semconv.EVAL_LABEL_BIN,
+    semconv.EVAL_SEGMENT_OUTCOMES,
+    semconv.EVAL_SEGMENT_PREDICTIONS,
+    semconv.EVAL_SEGMENT_ABSOLUTE_ERROR,
+    semconv.EVAL_SEGMENT_SQUARED_ERROR,
     semconv.TRUTH_REFUSED,
 )
 

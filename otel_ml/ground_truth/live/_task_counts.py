@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from otel_ml import semconv
@@ -15,6 +15,7 @@ from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts
 from otel_ml.ground_truth.live._outcomes import CLASSES, OutcomeCounts, SetCounts
 from otel_ml.ground_truth.live._scores import ScoreCounts
+from otel_ml.ground_truth.live._segments import SegmentCounts
 from otel_ml.ground_truth.live._series import Count, LabelSeries
 from otel_ml.semconv import Metric
 
@@ -31,6 +32,8 @@ class Expected(NamedTuple):
     """Their classes; empty for a task without classes."""
     has_scores: bool
     has_probabilities: bool
+    segments: Collection[tuple[str, str]] = ()
+    """Their segment columns and segments."""
 
 
 class TaskCounts:
@@ -82,6 +85,9 @@ class TaskCounts:
             self._group(ScoreCounts).expect(expected.model.model, classes)
         if expected.model.label_bins is not None:
             self._group(LabelBinCounts).expect(expected.model.label_bins)
+        if expected.segments:
+            positive = _positive(task, expected.model.positive, [*classes, *expected.predicted])
+            self._group(SegmentCounts).expect(expected.segments, task, has_positive=positive is not None)
 
     def count_first(self, settled: Settled) -> None:
         """Counts a prediction with its first label."""
@@ -99,12 +105,14 @@ class TaskCounts:
             self._count_class(prediction, label)
         if settled.bins is not None:
             self._group(LabelBinCounts).add(settled.bins, label.label, label.number)
+        if prediction.segments:
+            self._count_segments(prediction.segments, prediction, label)
 
     def _expect_classes(self, expected: Expected, classes: Sequence[str]) -> None:
         model = expected.model
         names = [*classes] if len(classes) <= CLASSES else []
         names += [declared_class(name, model.task, classes) or name if classes else name for name in expected.predicted]
-        positive = model.positive or find_positive(names) if model.task == "binary" else None
+        positive = _positive(model.task, model.positive, names)
         if positive is not None:
             names += [positive, *(respell(each, positive) for each in find_pair([positive]) or ())]
             if expected.has_scores:
@@ -119,8 +127,7 @@ class TaskCounts:
                 self._check.add(prediction, predicted, actual)
                 self._check = None if self._check.is_done else self._check
         if prediction.task == "binary" and prediction.score is not None:
-            seen = [actual] if predicted is None else [predicted, actual]
-            positive = prediction.positive or find_positive(seen)
+            positive = _positive("binary", prediction.positive, [actual] if predicted is None else [predicted, actual])
             if positive is not None:
                 self._group(ScoreCounts).add_binary(positive, prediction.score, is_actual=actual == positive)
         elif prediction.task == "multiclass" and prediction.probabilities is not None and prediction.classes:
@@ -133,6 +140,14 @@ class TaskCounts:
             self._group(SetCounts).add(_items(prediction.predicted), actual, classes)
         if prediction.probabilities is not None and classes:
             self._group(ScoreCounts).add_multilabel(prediction.model, classes, prediction.probabilities, actual)
+
+    def _count_segments(self, segments: Mapping[str, str], prediction: LoggedPrediction, label: StoredLabel) -> None:
+        counts, task = self._group(SegmentCounts), prediction.task
+        if task == "regression":
+            if prediction.value is not None and label.number is not None:
+                counts.add_error(segments, prediction.value - label.number)
+        elif task != "ranking" and prediction.predicted is not None:
+            counts.add_outcome(segments, _outcome(prediction, prediction.predicted, label.label))
 
     def _group(self, kind: Callable[[LabelSeries], _T]) -> _T:
         """Returns the counts of a kind, which start at 0 when they are first needed."""
@@ -148,6 +163,23 @@ class TaskCounts:
         if found is None:
             found = self._counts[key] = self.series.count(metric, more)
         found.add(times)
+
+
+def _positive(task: str, declared: str | None, names: Collection[str]) -> str | None:
+    """Returns the positive class of a binary model, if it is known."""
+    return declared or find_positive(names) if task == "binary" else None
+
+
+def _outcome(prediction: LoggedPrediction, predicted: str, actual: str) -> str:
+    """Returns the outcome by which a prediction of a segment is counted."""
+    positive = _positive(prediction.task, prediction.positive, [predicted, actual])
+    if positive is not None:
+        if actual == positive:
+            return "tp" if predicted == positive else "fn"
+        return "fp" if predicted == positive else "tn"
+    is_set = prediction.task == "multilabel"
+    is_right = set(_items(predicted)) == set(_items(actual)) if is_set else predicted == actual
+    return "correct" if is_right else "wrong"
 
 
 def _items(text: str) -> tuple[str, ...]:
