@@ -7,14 +7,16 @@ import datetime as dt
 import json
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._figure_tables import print_figures
+from otel_ml.cli._segment_tables import print_segments
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
-from otel_ml.ground_truth import GroundTruth, StoreError
+from otel_ml.ground_truth import GroundTruth, SegmentFigures, StoreError
 from otel_ml.quality import ProfileError, ReferenceProfile
 
 _PROGRAM: Final = "otel-ml evaluate"
@@ -22,6 +24,7 @@ _EPILOG: Final = """\
 example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 24h
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 2026-06-01 --by predicted_at --json
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --by region
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --profile profile.json
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --waiting
@@ -31,6 +34,7 @@ _LISTED: Final = 1000
 _NO_CLASS: Final = "a predicted class (declare classes=... of the model)"
 _LACKS: Final = {"mae": "a number on both sides", "ndcg": "a ranking"}
 """What labelled predictions without figures lack, by a figure of their task."""
+_TIMES: Final = ("labeled_at", "predicted_at")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -56,9 +60,11 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", default="0s", metavar="WHEN", help="end, in the same form (default: now)")
     parser.add_argument(
         "--by",
-        choices=("labeled_at", "predicted_at"),
-        default="labeled_at",
-        help="which time must be in the window (default: %(default)s)",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="labeled_at or predicted_at: which time must be in the window (default: labeled_at); any other name: the "
+        "segment column whose segments have figures of their own; give it twice for both",
     )
     parser.add_argument(
         "--waiting", action="store_true", help="list labels that wait for a prediction of the model, and why, instead"
@@ -74,41 +80,72 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
-    model = arguments.model
     try:
         now = time.time()
         window = _moment(arguments.since, now), _moment(arguments.until, now)
+        by, column = _time_and_column(arguments.by)
         with open_store(arguments.store, read_only=True) as truth:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
-            figures = _figures(truth, window, arguments)
+            figures = truth.compute_metrics(
+                *window,
+                model=arguments.model,
+                version=arguments.version,
+                role=None if arguments.role == "all" else arguments.role,
+                by=by,
+                by_segment=column,
+            )
         training = None if arguments.profile is None else _training(arguments.profile)
     except (StoreError, ProfileError, ImportError, ValueError) as error:
         raise CommandError(error) from error
-    notes = figures.get("notes", ())
+    if isinstance(figures, SegmentFigures):
+        return _show_segments(column or "", figures, training, arguments)
+    return _show_figures(figures, training, arguments)
+
+
+def _show_figures(figures: dict[str, Any], training: dict[str, float] | None, arguments: argparse.Namespace) -> int:
+    """Prints the figures of all predictions, and the notes about them."""
     if arguments.json:
         print(json.dumps(figures if training is None else {**figures, "training": training}))
-    has_any = bool(figures["count"] or figures.get("auc") is not None)
     if figures["labelled"] and not figures["count"]:
         what = next((text for name, text in _LACKS.items() if name in figures), _NO_CLASS)
-        say(_PROGRAM, f"{figures['labelled']} labelled predictions of {model!r} in this window, none with {what}")
-    if training is not None and has_any and figures.keys().isdisjoint(training):
+        labelled = f"{figures['labelled']} labelled predictions of {arguments.model!r}"
+        say(_PROGRAM, f"{labelled} in this window, none with {what}")
+    if training is not None and _has_any(figures) and figures.keys().isdisjoint(training):
         say(_PROGRAM, f"{arguments.profile} has the training figures of another task: {', '.join(training)}")
-    if has_any and not arguments.json:
+    if _has_any(figures) and not arguments.json:
         print_figures(figures, training)
-    for note in notes:
+    for note in figures.get("notes", ()):
+        say(_PROGRAM, note)
+    return 0 if _has_any(figures) else 1
+
+
+def _show_segments(
+    column: str, figures: SegmentFigures, training: dict[str, float] | None, arguments: argparse.Namespace
+) -> int:
+    """Prints the figures of each segment, the worst one, and the notes about them."""
+    has_any = any(map(_has_any, figures.values()))
+    if arguments.json:
+        about = {"segments": figures, "worst": figures.worst, "fairness": figures.fairness, "notes": figures.notes}
+        print(json.dumps(about if training is None else {**about, "training": training}))
+    elif has_any:
+        print_segments(column, figures, training)
+    for note in figures.notes:
         say(_PROGRAM, note)
     return 0 if has_any else 1
 
 
-def _figures(truth: GroundTruth, window: tuple[float, float], arguments: argparse.Namespace) -> dict[str, Any]:
-    return truth.compute_metrics(
-        *window,
-        model=arguments.model,
-        version=arguments.version,
-        role=None if arguments.role == "all" else arguments.role,
-        by=arguments.by,
-    )
+def _has_any(figures: Mapping[str, Any]) -> bool:
+    return bool(figures["count"] or figures.get("auc") is not None)
+
+
+def _time_and_column(names: Sequence[str]) -> tuple[str, str | None]:
+    """Returns which time must be in the window, and the segment column if one is named."""
+    times = [name for name in names if name in _TIMES] or [_TIMES[0]]
+    columns = [name for name in names if name not in _TIMES]
+    if len(times) > 1 or len(columns) > 1:
+        raise ValueError(f"--by takes one time and one segment column at most, not {', '.join(names)}")
+    return times[0], columns[0] if columns else None
 
 
 def _training(path: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from otel_ml import _guard, _process
 from otel_ml._backpressure import STALL_TIMEOUT
@@ -33,9 +33,17 @@ from otel_ml.ground_truth._warnings import (
     describe_models,
     describe_waiting,
 )
-from otel_ml.ground_truth._windows import TruthWindow, count_predicted, list_models, measure_labelled
+from otel_ml.ground_truth._windows import (
+    TruthWindow,
+    count_predicted,
+    coverage,
+    list_models,
+    measure_labelled,
+    measure_segments,
+)
 from otel_ml.ground_truth._writer import BatchWriter
 from otel_ml.ground_truth.exact._rows import NOTES
+from otel_ml.ground_truth.exact._segments import SegmentFigures
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -199,6 +207,32 @@ class GroundTruth:
             states.update(self._record(chunk, wait=True))
         return dict(states)
 
+    @overload
+    def compute_metrics(
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        model: str,
+        version: str | None = ...,
+        role: str | None = ...,
+        by: str = ...,
+        by_segment: None = ...,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def compute_metrics(
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        model: str,
+        version: str | None = ...,
+        role: str | None = ...,
+        by: str = ...,
+        by_segment: str,
+    ) -> SegmentFigures: ...
+
     def compute_metrics(  # noqa: PLR0913
         self,
         start: Moment,
@@ -208,7 +242,8 @@ class GroundTruth:
         version: str | None = None,
         role: str | None = "primary",
         by: str = "labeled_at",
-    ) -> dict[str, Any]:
+        by_segment: str | None = None,
+    ) -> dict[str, Any] | SegmentFigures:
         """The exact figures of the labelled predictions with ``start <= moment < end``; None where undefined.
 
         They are those of the latest labels, of one role, and of all versions unless one is named. Roles are not mixed,
@@ -224,6 +259,10 @@ class GroundTruth:
         share of them with a label. ``notes``, if there are any, say why a figure is None, which models there are if no
         prediction is found, and how many labels wait or failed.
 
+        With `by_segment`, a segment column of the model, the result has such figures under the name of each segment;
+        its ``worst`` says which segment is the worst and whether by more than noise, its ``fairness`` how fairly a
+        binary model treats them, and its ``notes`` what there is to know about all of them.
+
         Raises:
             ValueError: `by` is unknown, or the window is empty.
             StoreError: The store cannot be read.
@@ -235,18 +274,22 @@ class GroundTruth:
             raise ValueError(f"the window ends at {end} before it starts at {start}")
         self.flush(_EXIT_SECONDS)
         window = TruthWindow(first, last, model, version, role, by)
+        if by_segment is not None:
+            return self._measure_segments(window, by_segment)
         figures = measure_labelled(self._database, self._store.class_sets, window)
         if by == "predicted_at":
-            predicted = count_predicted(self._database, window)
-            figures["predicted"] = predicted
-            figures["coverage"] = figures["labelled"] / predicted if predicted else None
-        notes = self._notes(figures, model)
+            figures |= coverage(figures["labelled"], count_predicted(self._database, window))
+        notes = figures.pop(NOTES, []) + self._notes(figures["labelled"], model)
         return {**figures, NOTES: notes} if notes else figures
 
-    def _notes(self, figures: dict[str, Any], model: str) -> list[str]:
-        """Returns notes about the figures: why some are None, and which labels wait or failed."""
-        notes: list[str] = figures.pop(NOTES, [])
-        if not figures["labelled"]:
+    def _measure_segments(self, window: TruthWindow, column: str) -> SegmentFigures:
+        found = measure_segments(self._database, self._store.class_sets, window, column)
+        return SegmentFigures(found.figures, found.notes + self._notes(found.labelled, window.model))
+
+    def _notes(self, labelled: int, model: str) -> list[str]:
+        """Returns notes about figures: which models there are if nothing is labelled, which labels wait or failed."""
+        notes: list[str] = []
+        if not labelled:
             notes.append(f"no labelled prediction of {model!r} in this window; {describe_models(self.models())}")
         waiting = count_waiting(self._database, model)
         if waiting:

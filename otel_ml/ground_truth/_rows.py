@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from operator import itemgetter
@@ -18,17 +18,19 @@ from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
 from otel_ml._values import ID_LIMIT, class_text, line, number
 from otel_ml.ground_truth._records import declared_class
+from otel_ml.ground_truth._segment_texts import read_segments, segments_text
+from otel_ml.semconv import OTHER
 
 CLASSES_LIMIT: Final = 1000
 """Declared classes against which labels are checked; with more of them no label is checked."""
 _ELSEWHERE: Final = frozenset({"classes", "batch_id", "batch_rows", "probabilities", "segments"})
-"""Fields kept in another form, or not here."""
+"""Fields kept in another form or table."""
 COLUMNS: Final = tuple(name for name in LoggedPrediction._fields if name not in _ELSEWHERE)
 """Fields that are columns of the predictions' table under their own names."""
 INSERTED: Final = (*COLUMNS, "classes")
 """Columns of a new row."""
-WITH_PROBABILITIES: Final = (*INSERTED, "probabilities")
-"""Columns of a new row of a model that gives the probability of each class."""
+ALL_COLUMNS: Final = (*INSERTED, "probabilities", "segments")
+"""Columns of a new row, with those of models that give the probability of each class, and that have segments."""
 PREDICTED_AT: Final = INSERTED.index("predicted_at")
 _TRACE: Final = COLUMNS.index("trace_id")
 """The columns of the trace are the last ones of `COLUMNS`."""
@@ -44,7 +46,7 @@ class StoredRows(NamedTuple):
 
     rows: list[Row]
     columns: tuple[str, ...] = INSERTED
-    """The columns of a row: `INSERTED` or `WITH_PROBABILITIES`."""
+    """The columns of a row: `INSERTED`, and those of ``probabilities`` and ``segments`` if there are any."""
     class_key: str | None = None
     """Key of the set of classes that the model declared."""
     class_names: str | None = None
@@ -61,8 +63,9 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
     if not name:
         return None
     about = _about_model(given.model, given.version, given.role, given.task, given.positive)
+    segments = _plain_segments(given.segments or {})
     return LoggedRows(
-        model=LoggedModel(*about, None if given.classes is None else tuple(given.classes)),
+        model=LoggedModel(*about, None if given.classes is None else tuple(given.classes), segments=tuple(segments)),
         ids=[name],
         predicted_at=[seconds(given.predicted_at)],
         predicted=[several_text(given.predicted) if given.task in SEVERAL else class_text(given.predicted)],
@@ -74,12 +77,13 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
         batch_id=line(given.batch_id, ID_LIMIT),
         batch_rows=given.batch_rows,
         probabilities=None if given.probabilities is None else [_plain(given.probabilities)],
+        segments=[tuple(segments.values())] if segments else None,
     )
 
 
 def stored_rows(logged: LoggedRows) -> StoredRows:
     """Returns predictions as they are stored: a class that equals a declared one becomes that one."""
-    name, version, role, task, positive, classes, label_bins, _ = logged.model
+    name, version, role, task, positive, classes, label_bins, segments = logged.model
     predicted = logged.predicted
     class_key, class_names = None, None
     if classes and len(classes) <= CLASSES_LIMIT:
@@ -87,9 +91,11 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         class_key, class_names = _class_set(declared)
         same = {each: declared_class(each, task, declared) or each for each in set(predicted) if each is not None}
         predicted = [None if each is None else same[each] for each in predicted]
-    more: list[Iterable[object]] = [repeat(class_key)]
+    more: dict[str, Iterable[object]] = {}
     if logged.probabilities is not None and class_key is not None:
-        more.append(_packed(logged.probabilities, len(classes or ())))
+        more["probabilities"] = _packed(logged.probabilities, len(classes or ()))
+    if logged.segments is not None:
+        more["segments"] = [segments_text(segments, row) for row in logged.segments]
     rows = zip(
         logged.ids,
         repeat(name),
@@ -104,15 +110,18 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         logged.trace_ids,
         logged.span_ids,
         logged.sampled,
-        *more,
+        repeat(class_key),
+        *more.values(),
         strict=False,
     )
-    columns = INSERTED if len(more) == 1 else WITH_PROBABILITIES
-    return StoredRows(list(rows), columns, class_key, class_names, _aliases(logged), label_bins)
+    return StoredRows(list(rows), (*INSERTED, *more), class_key, class_names, _aliases(logged), label_bins)
 
 
 def from_row(
-    row: Sequence[Any], classes: tuple[str, ...] | None = None, packed: bytes | None = None
+    row: Sequence[Any],
+    classes: tuple[str, ...] | None = None,
+    packed: bytes | None = None,
+    segments: str | None = None,
 ) -> LoggedPrediction:
     """Reads a prediction back.
 
@@ -120,16 +129,24 @@ def from_row(
         row: `COLUMNS` of the predictions' table.
         classes: The classes stored under the row's key.
         packed: The column ``probabilities``.
+        segments: The column ``segments``.
     """
     probabilities = None if packed is None else struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
     trace = int(row[_TRACE], 16), int(row[_TRACE + 1], 16), bool(row[_TRACE + 2])
-    return LoggedPrediction._make((*row[:_TRACE], *trace, classes, None, None, probabilities, None))
+    found = read_segments(segments) or None
+    return LoggedPrediction._make((*row[:_TRACE], *trace, classes, None, None, probabilities, found))
 
 
 def _plain(probabilities: Sequence[float]) -> list[float] | None:
     """Returns the probabilities of one row as builtin floats; None if one of them is no number."""
     known = [share for share in map(number, probabilities) if share is not None]
     return known if len(known) == len(probabilities) else None
+
+
+def _plain_segments(given: Mapping[str, str]) -> dict[str, str]:
+    """Returns segments by column as plain, bounded texts."""
+    texts = {line(name): class_text(value) or OTHER for name, value in given.items()}
+    return {name: value for name, value in texts.items() if name}
 
 
 def _packed(given: Sequence[Sequence[float] | None], width: int) -> list[bytes | None]:

@@ -12,10 +12,9 @@ from otel_ml.ground_truth._join import Join, KnownPrediction
 from otel_ml.ground_truth._label_bin_table import LabelBinTable
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth._rows import (
+    ALL_COLUMNS,
     COLUMNS,
-    INSERTED,
     PREDICTED_AT,
-    WITH_PROBABILITIES,
     Row,
     StoredRows,
     from_row,
@@ -65,7 +64,7 @@ class Store:
             outcomes: list[LabelOutcome] = []
             profiles = self._label_bins.write(connection, fresh)
             if new:
-                for columns in (INSERTED, WITH_PROBABILITIES):
+                for columns in dict.fromkeys(rows.columns for rows in fresh):
                     alike = [row for rows in fresh if rows.columns == columns for row in rows.rows]
                     self._database.insert_rows(connection, self._database.tables.predictions, columns, alike)
                 outcomes += self._store_around(connection, fresh, {key.id for key in known})
@@ -155,12 +154,12 @@ class Store:
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
         """Returns the predictions under these ids, with the classes and the bins of labels that their models have."""
         known = []
-        rows = self._database.find(connection, self._database.tables.predictions, WITH_PROBABILITIES, ids)
+        rows = self._database.find(connection, self._database.tables.predictions, ALL_COLUMNS, ids)
         labels = self._labels(connection, ids)
         bins = self._label_bins.find(connection, {row[1:3] for row in rows})
         for row in rows:
-            classes, probabilities = row[len(COLUMNS) :]
-            prediction = from_row(row, self.class_sets.find(connection, classes), probabilities)
+            classes, probabilities, segments = row[len(COLUMNS) :]
+            prediction = from_row(row, self.class_sets.find(connection, classes), probabilities, segments)
             known.append(KnownPrediction(prediction, labels.get(row[:4]) if labels else None, bins[row[1:3]]))
         return known
 

@@ -18,7 +18,7 @@ PREDICTIONS: Final = "otel_ml_predictions"
 LABELS: Final = "otel_ml_labels"
 LABEL_KEY_LENGTH: Final = 64
 """Characters of a label that are its key; a longer one has a digest, since PostgreSQL indexes 2,704 bytes at most."""
-LATER = frozenset({"classes", "repeated", "probabilities"})
+LATER = frozenset({"classes", "repeated", "probabilities", "segments"})
 """Columns that the predictions of an earlier version do not have."""
 
 
@@ -133,6 +133,7 @@ class Tables:
             kit.Column("classes", kit.Text),
             kit.Column("repeated", kit.Integer, nullable=False, server_default="0"),
             kit.Column("probabilities", kit.LargeBinary),
+            kit.Column("segments", kit.Text),
         )
         table: sa.Table = kit.Table(
             PREDICTIONS,

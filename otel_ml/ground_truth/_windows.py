@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from otel_ml.ground_truth._class_sets import ClassSets
 from otel_ml.ground_truth._database import StoreDatabase
+from otel_ml.ground_truth._segment_texts import read_segments
 from otel_ml.ground_truth.exact._labelled import Labelled
-from otel_ml.ground_truth.exact._rows import LabelledRow
+from otel_ml.ground_truth.exact._rows import Classes, LabelledRow, Row
+from otel_ml.ground_truth.exact._segments import LabelledSegments
 
 _TOGETHER: Final = 10_000
 """Rows read at a time."""
@@ -27,32 +31,85 @@ class TruthWindow(NamedTuple):
     """The column with the moment."""
 
 
+class MeasuredSegments(NamedTuple):
+    """Figures by segment."""
+
+    figures: dict[str, dict[str, Any]]
+    labelled: int
+    """The labelled predictions, with or without the column."""
+    notes: list[str]
+
+
 def measure_labelled(database: StoreDatabase, class_sets: ClassSets, window: TruthWindow) -> dict[str, Any]:
-    """Returns the figures of the labelled predictions of a window, which are read some thousands at a time."""
+    """Returns the figures of the labelled predictions of a window."""
+    labelled = Labelled()
+    return labelled.figures(_read(database, class_sets, window, labelled))
+
+
+def measure_segments(
+    database: StoreDatabase, class_sets: ClassSets, window: TruthWindow, column: str
+) -> MeasuredSegments:
+    """Returns the figures of the labelled predictions of a window by segment."""
+    labelled = LabelledSegments(column)
+    figures = labelled.figures(_read(database, class_sets, window, labelled, "segments"))
+    if window.by == "predicted_at" and figures:
+        predicted = _count_segments(database, window, column)
+        figures = {name: {**each, **coverage(each["labelled"], predicted[name])} for name, each in figures.items()}
+    return MeasuredSegments(figures, labelled.labelled, labelled.notes())
+
+
+def coverage(labelled: int, predicted: int) -> dict[str, Any]:
+    """Returns how many predictions a window has, and the share of them with a label."""
+    return {"predicted": predicted, "coverage": labelled / predicted if predicted else None}
+
+
+class _Labelled(Protocol):
+    class_keys: set[str | None]
+
+    def add(self, rows: Sequence[Row]) -> None: ...
+
+
+def _read(
+    database: StoreDatabase, class_sets: ClassSets, window: TruthWindow, labelled: _Labelled, *more: str
+) -> Classes:
+    """Reads the labelled predictions of a window, some thousands at a time; returns the classes that were declared."""
     tables, nothing = database.tables, database.sa.null()
     found = {**tables.predictions.c, **tables.labels.c}
     # a store of an earlier version, which is only read, does not have all columns
-    columns = [found.get(name, nothing.label(name)) for name in LabelledRow._fields]
+    columns = [found.get(name, nothing.label(name)) for name in (*LabelledRow._fields, *more)]
     query = database.sa.select(*columns).select_from(tables.predictions.join(tables.labels, tables.of_prediction()))
     query = _in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
     query = query.execution_options(yield_per=_TOGETHER)  # of a connection they would hold for what follows, too
-    labelled = Labelled()
     with database.reading() as connection:
         for rows in connection.execute(query).partitions():
             labelled.add(rows)
-        sets = {key: class_sets.find(connection, key) for key in labelled.class_keys}
-    return labelled.figures(sets)
+        return {key: class_sets.find(connection, key) for key in labelled.class_keys}
 
 
 def count_predicted(database: StoreDatabase, window: TruthWindow) -> int:
     """Counts the predictions made in a window, labelled or not, also those under a key that was known already."""
     table, sa = database.tables.predictions, database.sa
-    total = sa.func.count()
-    if "repeated" in table.c:
-        total += sa.func.coalesce(sa.func.sum(table.c.repeated), 0)
     with database.reading() as connection:
-        query = _in_window(table, sa.select(total).select_from(table), window)
+        query = _in_window(table, sa.select(_predicted(database)).select_from(table), window)
         return int(connection.execute(query).scalar_one())
+
+
+def _count_segments(database: StoreDatabase, window: TruthWindow, column: str) -> Mapping[str, int]:
+    """Counts the predictions made in a window by segment."""
+    table = database.tables.predictions
+    counts: Counter[str] = Counter()
+    with database.reading() as connection:
+        query = database.sa.select(table.c.segments, _predicted(database)).group_by(table.c.segments)
+        query = _in_window(table, query, window)
+        for segments, predicted in connection.execute(query):
+            counts[read_segments(segments).get(column, "")] += int(predicted)
+    return counts
+
+
+def _predicted(database: StoreDatabase) -> Any:
+    table, sa = database.tables.predictions, database.sa
+    total = sa.func.count()
+    return total + sa.func.coalesce(sa.func.sum(table.c.repeated), 0) if "repeated" in table.c else total
 
 
 def list_models(database: StoreDatabase) -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from truth_rows import LOGGED, join
 
-from otel_ml.ground_truth._rows import COLUMNS, INSERTED, WITH_PROBABILITIES, from_row, read_rows, stored_rows
+from otel_ml.ground_truth._rows import COLUMNS, INSERTED, from_row, read_rows, stored_rows
 from otel_ml.ground_truth._tables import Tables
 
 CLASSES = ("0", "1")
@@ -35,8 +35,30 @@ def test_probabilities_are_read_back_exactly():
 
     stored = [stored_rows(replace(rows, probabilities=given)) for given in (shares, np.array(shares))]
 
-    assert [each.columns for each in stored] == [WITH_PROBABILITIES] * 2
+    assert [each.columns for each in stored] == [(*INSERTED, "probabilities")] * 2
     assert [[from_row(row, classes, row[-1]).probabilities for row in each.rows] for each in stored] == [shares] * 2
+
+
+def test_segments_are_read_back():
+    """They are a JSON text of the store, which is not there for a model without segments."""
+    one = LOGGED._replace(id="p", classes=CLASSES, segments={"region": "Süd", "age": "group 2"})
+
+    stored = stored_rows(read_rows(one))
+
+    assert stored.columns == (*INSERTED, "segments")
+    (row,) = stored.rows
+    assert json.loads(row[-1]) == one.segments
+    assert from_row(row, CLASSES, segments=row[-1]) == one
+
+
+def test_segments_given_by_a_caller_are_plain_texts():
+    """A value without a text is counted with the others, and a column without a name is left out."""
+    given = {"region": object(), "age": 7, "": "x", "city": "a" * 5000}
+
+    rows = read_rows(LOGGED._replace(id="p", segments=given))
+
+    assert rows.model.segments == ("region", "age", "city")
+    assert (rows.segments[0][:2], len(rows.segments[0][2])) == (("__other__", "7"), 128)
 
 
 @pytest.mark.parametrize("given", [(0.5, 0.5), (0.5, 0.5, None), (0.5, 0.5, "x")])
@@ -74,7 +96,7 @@ def test_the_table_has_the_columns_of_a_row():
     """The table has a column for each kept field, and one for repetitions; the label has a table of its own."""
     columns = set(Tables(sa).predictions.columns.keys())
 
-    assert columns == {*COLUMNS, "classes", "probabilities", "repeated"}
+    assert columns == {*COLUMNS, "classes", "probabilities", "segments", "repeated"}
 
 
 def test_a_row_is_plain_and_bounded():

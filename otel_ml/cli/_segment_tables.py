@@ -1,0 +1,56 @@
+"""Prints figures by segment as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_ml.cli._figure_tables import print_table, text
+from otel_ml.cli._terminal import show
+from otel_ml.ground_truth import SegmentFigures
+
+_FIRST: Final = ("accuracy", "exact_match", "mae", "ndcg")
+"""The figure of a task that is shown with its interval."""
+_MORE: Final = ("precision", "recall", "f1", "auc", "ece", "rmse", "bias", "reciprocal_rank", "hit_rate", "coverage")
+
+
+def print_segments(column: str, figures: SegmentFigures, training: Mapping[str, float] | None) -> None:
+    """Prints the figures of each segment, which one is the worst, and the fairness of a binary model.
+
+    Args:
+        column: The segment column.
+        figures: What `GroundTruth.compute_metrics` returns for it.
+        training: The figures of the training data; None without a profile.
+    """
+    first = next((name for name in _FIRST if any(name in each for each in figures.values())), "")
+    more = [name for name in _MORE if any(each.get(name) is not None for each in figures.values())]
+    rows = [
+        [segment, each["labelled"], each.get(first), _interval(each, first), *(each.get(name) for name in more)]
+        for segment, each in figures.items()
+    ]
+    if training is not None:
+        rows.append(["(training)", None, training.get(first), None, *map(training.get, more)])
+    print_table([column, "labelled", first, "95 % interval", *more], rows)
+    if figures.worst is not None:
+        _print_worst(figures.worst)
+    if figures.fairness:
+        table = [[name, each["value"], _verdict(each)] for name, each in figures.fairness.items()]
+        print_table(["fairness", "value", "difference of a segment"], table)
+
+
+def _interval(figures: Mapping[str, Any], name: str) -> str | None:
+    interval = figures["intervals"].get(name)
+    return None if interval is None else " to ".join(map(text, interval))
+
+
+def _print_worst(worst: Mapping[str, Any]) -> None:
+    figure = f"{worst['figure']} {text(worst['value'])}, the rest {text(worst['rest'])}"
+    print()
+    show(
+        f"worst segment: {worst['segment']}, {figure}: "
+        f"{_verdict(worst)} (z {worst['z']:.2f}, by chance up to {worst['limit']:.2f})"
+    )
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    return "more than noise" if found["more_than_noise"] else "within noise"
