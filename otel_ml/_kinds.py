@@ -50,6 +50,7 @@ _KINDS = {
     ("werkzeug", "Response"): "werkzeug_response",
     ("django", "HttpResponse"): "django_response",
     ("litestar", "Response"): "litestar_response",
+    ("PIL", "Image"): "picture",
     ("sqlalchemy", "Row"): "database_row",
     ("sqlite3", "Row"): "database_row",
     ("asyncpg", "Record"): "database_row",
@@ -146,7 +147,7 @@ def _unpacked(value: Any, family: str) -> object:
     elif family == "array":
         item = _in_microseconds(value).tolist() if value.ndim == 0 else None
     elif family == "tensor":
-        item = value.item() if _is_on_host(value) and value.ndim == 0 else None
+        item = value.item() if is_on_host(value) and value.ndim == 0 else None
     elif family == "arrow_scalar":
         item = value.as_py()
     return item if type(item) is bool or any(type(item) is base for base, _ in _EXACT) else None
@@ -160,7 +161,7 @@ def _in_microseconds(value: Any) -> Any:
     return value
 
 
-def _is_on_host(tensor: Any) -> bool:
+def is_on_host(tensor: Any) -> bool:
     """Whether a tensor can be read without a transfer from a device."""
     return bool(tensor.device.type == "cpu")
 
@@ -188,7 +189,7 @@ def _sequence(value: Any, cls: type, part: slice) -> tuple[list[Any], int] | Non
     if cls is range or cls is deque:
         return list(islice(value, part.start, part.stop)), len(value)
     family = _kind(cls)
-    if family == "array" or (family == "tensor" and _is_on_host(value)):
+    if family == "array" or (family == "tensor" and is_on_host(value)):
         return _rows_of(value, family, part)
     taken: Any = None
     if family == "series":

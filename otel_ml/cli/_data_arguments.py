@@ -23,6 +23,9 @@ _FIT: Final = (
     ("--keep", "columns to monitor although they look like an identifier or free text"),
     ("--periodic", "columns that follow the clock, such as the hour: they never drift"),
     ("--sensitive", "columns whose values never leave the process"),
+    ("--text", "columns of texts, described by length, characters and words"),
+    ("--embeddings", "columns of vectors, described by norm, projections and the distance to their mean"),
+    ("--images", "columns of images as nested lists of numbers, described by size, brightness and contrast"),
 )
 
 
@@ -132,6 +135,9 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
             periodic=arguments.periodic,
             bins=arguments.bins,
             sensitive=[name for name in sensitive if name not in exclude],
+            text=arguments.text,
+            embeddings=arguments.embeddings,
+            images=arguments.images,
         )
     # an excluded column can be sensitive too
     return replace(profile, sensitive=profile.sensitive.union(sensitive))

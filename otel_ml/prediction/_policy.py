@@ -22,6 +22,7 @@ from otel_ml.prediction.boundary._columns import (
     monitored_names,
     without_sensitive,
 )
+from otel_ml.prediction.boundary._described import InputDescriber
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow, scalar_row
 from otel_ml.prediction.boundary._feature_slices import slices
@@ -64,8 +65,14 @@ class ModelPolicy:
         self._low_score = LOW_SCORE if settings.low_score is None else settings.low_score
         self._declared: frozenset[str] = monitor.declared if monitor is not None else frozenset()
         self._columns = monitor.names if monitor is not None else None
+        described = () if spec.profile is None else spec.profile.described
+        self.describes = bool(described)
+        """Whether some columns are replaced by their descriptors."""
         self._positions = column_names(spec.profile, spec.schema, self.sensitive)
         self._monitored = monitored_names(spec.profile, self.sensitive)
+        self._describer: InputDescriber | None = None
+        if spec.profile is not None and self._columns is not None and described:
+            self._describer = InputDescriber(described, self._columns, spec.profile.columns)
         self._has_warned = False
 
     @property
@@ -84,8 +91,9 @@ class ModelPolicy:
         return self.capture == "all" and self.events != "off"
 
     def open_payload(self, request: Any) -> Any:
-        """Returns the row or the rows in what the model was called with."""
-        return open_payload(request, self._columns)
+        """Returns the row or the rows in what the model was called with; texts and the like are described."""
+        found = open_payload(request, self._columns)
+        return found if self._describer is None else self._describer.describe(found)
 
     def snapshot(self, features: Any) -> Features | None:
         """Returns a bounded plain copy of the features, as `read` reads them."""

@@ -18,6 +18,7 @@ from otel_ml.quality._profile_scan import ProfileScan
 from otel_ml.quality._schema import Column, Schema
 from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.comparison import BinShare, Comparison, FeatureDrift, Period
+from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.files import CsvFormat, DataFileError, DataFiles, TrainingData, read_training
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "CsvFormat",
     "DataFileError",
     "DataFiles",
+    "DescribedColumn",
     "DriftScan",
     "Feature",
     "FeatureDrift",

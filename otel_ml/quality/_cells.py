@@ -86,8 +86,10 @@ class Layout:
         columns = _columns_by_name(profile, schema)
         features = {feature.name: feature for feature in profile.features} if profile is not None else {}
         sensitive = frozenset() if schema is None else frozenset(map(column_key, schema.sensitive))
+        described = () if profile is None else profile.described
+        sources = {name: one.column for one in described for name in one.names}
         for name, feature in features.items():
-            if column_key(name) in sensitive:
+            if not sensitive.isdisjoint(map(column_key, (name, sources.get(name, name)))):
                 features[name] = feature.with_opaque_labels()
         self.closed = schema is not None and schema.closed
         self.slots: list[Slot] = []
@@ -181,9 +183,12 @@ def _columns_by_name(profile: ProfileContent | None, schema: Schema | None) -> M
     """Returns the columns of the schema under the names of the profile, if those differ in form only."""
     declared = {column.name: column for column in schema.columns} if schema is not None else {}
     known = ColumnNames(() if profile is None else (*profile.columns, *(feature.name for feature in profile.features)))
+    described = () if profile is None else {one.column for one in profile.described}
     columns: dict[str, Column] = {}
     for name, column in declared.items():
         found = known.find(name) or name
+        if found in described:
+            continue
         if found == name or found in declared or found in columns:
             columns[name] = column
         else:

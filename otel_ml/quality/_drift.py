@@ -31,6 +31,7 @@ from otel_ml.quality.comparison import (
     split_periods,
     take_rows,
 )
+from otel_ml.quality.descriptors import describe_columns
 from otel_ml.quality.files import NumberCells, TextCells
 
 _UNSEEN_KEPT: Final = 10_000
@@ -52,6 +53,7 @@ class DriftCounts:
         monitor = FeatureMonitor({}, profile=profile)
         self._names, self._layout = monitor.names, monitor.layout
         self.by = by
+        self._described = profile.described
         self._given: set[str] = set()
         """Output and label, if they were given."""
         self._cells = Cells(self._layout)
@@ -78,7 +80,9 @@ class DriftCounts:
             moments: When each row was predicted, for a split by time.
         """
         names = self._names.plan(tuple(columns)).names
-        found = {names.get(name, name): values for name, values in columns.items()}
+        found: dict[str, Any] = {names.get(name, name): values for name, values in columns.items()}
+        found.update({one.column: _listed(found[one.column]) for one in self._described if one.column in found})
+        found = describe_columns(self._described, found)
         slots = [(slot, found.get(slot.name, ABSENT)) for slot in self._layout.slots]
         for slot, values in ((self._layout.output, output), (self._layout.label, label)):
             if slot is not None and values is not None:
@@ -98,7 +102,7 @@ class DriftCounts:
     def find_columns(self, names: Sequence[str]) -> list[str]:
         """Returns the names that mean a feature, in any spelling."""
         renamed = self._names.plan(tuple(names)).names
-        wanted = {slot.name for slot in self._layout.slots}
+        wanted = {slot.name for slot in self._layout.slots}.union(one.column for one in self._described)
         return [name for name in names if renamed.get(name, name) in wanted]
 
     def features(self, threshold: float = PSI_LIMIT) -> list[FeatureDrift]:
@@ -219,6 +223,13 @@ def _read_cells(layout: Layout, content: Mapping[str, Any]) -> Cells:
             raise ValueError("the counts are of other columns")
         mine[:] = map(int, theirs)
     return cells
+
+
+def _listed(values: Any) -> Any:
+    """Returns the values of a column that is described, without cells of a text file and of rows without it."""
+    if isinstance(values, TextCells):
+        return values.texts().to_pylist()
+    return [None if value is ABSENT else value for value in values] if type(values) is list else values
 
 
 def _limited(unseen: Counter[str]) -> Counter[str]:

@@ -20,6 +20,8 @@ def merge_features(left: ProfileContent, right: ProfileContent) -> list[Feature]
         raise ProfileError(f"the performance figures of two profiles do not add up: {_HINT}")
     theirs = {feature.name: feature for feature in right.all_features()}
     mine = left.all_features()
+    if left.described != right.described:
+        raise ProfileError(f"the profiles describe different columns, or from other centroids: {_HINT}")
     if left.columns != right.columns or theirs.keys() != {feature.name for feature in mine}:
         raise ProfileError(f"the profiles have different columns or features: {_HINT}")
     return [_add(feature, theirs[feature.name]) for feature in mine]

@@ -20,13 +20,14 @@ from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
 from otel_ml.quality._performance import Performance, read_performance, write_performance
 from otel_ml.quality._skipped import describe_skipped
+from otel_ml.quality.descriptors import DescribedColumn, read_described
 
 if TYPE_CHECKING:
     from otel_ml.quality.comparison import By, Comparison
 
 FORMAT: Final = "otel-ml/reference-profile"
-VERSION: Final = 4
-_READABLE: Final = (1, 2, 3, VERSION)
+VERSION: Final = 5
+_READABLE: Final = (1, 2, 3, 4, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
 _NAME_LENGTH: Final = 64
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
@@ -59,6 +60,8 @@ class ReferenceProfile:
     """The true value, the feature ``__label__``."""
     performance: Performance | None = None
     """How well the model did on the reference; None without a label, or without score and prediction."""
+    described: tuple[DescribedColumn, ...] = ()
+    """Columns of texts, embeddings and images, whose descriptors are features in their place."""
     name: str = semconv.TRAINING
     """What the data is, such as ``may``; the attribute ``ml.reference`` if it is not ``training``."""
 
@@ -84,6 +87,9 @@ class ReferenceProfile:
         sensitive: Collection[Any] = (),
         bins: int | Mapping[Any, Any] = BINS,
         importance: Mapping[Any, float] | Any = None,
+        text: Collection[Any] = (),
+        embeddings: Collection[Any] | Mapping[Any, Any] = (),
+        images: Collection[Any] = (),
         name: str = semconv.TRAINING,
     ) -> ReferenceProfile:
         """Creates the reference from the training data.
@@ -114,6 +120,10 @@ class ReferenceProfile:
             sensitive: Columns whose bin labels are opaque and whose values never leave the process.
             bins: Number of quantile bins, or a mapping of column to a number or to inner edges.
             importance: Weight of each column, a mapping or a Series; the 32 heaviest are kept.
+            text: Columns of texts. Features such as ``review.length`` describe them; no text is kept.
+            embeddings: Columns of vectors, described by their size, norm, projections and the distance to the mean of
+                this data. A mapping of column to vector gives another point than the mean.
+            images: Columns of images, as arrays or of PIL, described by their size, brightness, contrast and sharpness.
             name: What the data is if it is not the training data, such as ``may``.
 
         Raises:
@@ -125,7 +135,20 @@ class ReferenceProfile:
         from otel_ml.quality.training import FitOptions, TrainingPart, build, find_warnings
 
         options = FitOptions(
-            score, label, prediction, task, categorical, numeric, keep, periodic, sensitive, bins, importance
+            score,
+            label,
+            prediction,
+            task,
+            categorical,
+            numeric,
+            keep,
+            periodic,
+            sensitive,
+            bins,
+            importance,
+            text,
+            embeddings,
+            images,
         )
         parts = build(TrainingPart(frame, options, is_whole=True))
         for warning in find_warnings(parts):
@@ -259,6 +282,7 @@ class ReferenceProfile:
                 tuple(str(name) for name in content.get("columns", ())),
                 from_entry(content["label"]) if content.get("label") else None,
                 read_performance(content["performance"]) if content.get("performance") else None,
+                tuple(map(read_described, content.get("described", ()))),
                 content.get("name", semconv.TRAINING),
             )
             is_whole = profile._is_intact(content)
@@ -290,6 +314,7 @@ class ReferenceProfile:
             "output": None if self.output is None else kept(to_entry(self.output)),
             **({} if self.label is None else {"label": kept(to_entry(self.label))}),
             **({} if self.performance is None else {"performance": write_performance(self.performance)}),
+            **({"described": [one.content() for one in self.described]} if self.described else {}),
         }
 
 

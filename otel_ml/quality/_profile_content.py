@@ -10,6 +10,7 @@ from typing import Protocol
 
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._performance import Performance
+from otel_ml.quality.descriptors import DescribedColumn
 
 
 class ProfileContent(Protocol):
@@ -35,4 +36,6 @@ class ProfileContent(Protocol):
     def skipped(self) -> Mapping[str, str]: ...
     @property
     def columns(self) -> tuple[str, ...]: ...
+    @property
+    def described(self) -> tuple[DescribedColumn, ...]: ...
     def all_features(self) -> tuple[Feature, ...]: ...

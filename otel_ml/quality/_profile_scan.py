@@ -38,6 +38,10 @@ class ProfileScan:
         sensitive: Columns whose values never leave the process with the profile.
         bins: Number of quantile bins, or a mapping of column to a number or to inner edges.
         importance: Weight of each column.
+        text: Columns of texts.
+        embeddings: Columns of vectors. Their distance takes a point that is known before the first part: give a mapping
+            of column to vector, such as the mean of an earlier pass. Without it the distance is left out.
+        images: Columns of images.
 
     Raises:
         ProfileError: The options contradict each other.
@@ -58,6 +62,9 @@ class ProfileScan:
         sensitive: Collection[Any] = (),
         bins: int | Mapping[Any, Any] = BINS,
         importance: Mapping[Any, float] | Any = None,
+        text: Collection[Any] = (),
+        embeddings: Collection[Any] | Mapping[Any, Any] = (),
+        images: Collection[Any] = (),
     ) -> None:
         _extras.load("numpy", "quality")
         from otel_ml.quality.training import FitOptions, TrainingScan
@@ -75,6 +82,9 @@ class ProfileScan:
                 sensitive,
                 bins,
                 importance,
+                text,
+                embeddings,
+                images,
             )
         )
 

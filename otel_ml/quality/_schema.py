@@ -137,10 +137,12 @@ class Schema:
     @classmethod
     def from_profile(cls, profile: ProfileContent, *, closed: bool = False) -> Schema:
         """Returns the types, ranges and categories of the reference; null is allowed where it had missing values."""
-        return cls([_column(feature) for feature in profile.features], closed=closed, sensitive=profile.sensitive)
+        sensitive = profile.sensitive
+        columns = [_column(feature, is_sensitive=feature.name in sensitive) for feature in profile.features]
+        return cls(columns, closed=closed, sensitive=sensitive)
 
 
-def _column(feature: Feature) -> Column:
+def _column(feature: Feature, *, is_sensitive: bool) -> Column:
     nullable = feature.missing > 0
     if feature.kind == "number":
         return Column(
@@ -151,7 +153,7 @@ def _column(feature: Feature) -> Column:
             high=_widened(feature.high, 1),
             infinite=feature.infinite,
             text_numbers=feature.text_numbers,
-            sensitive=feature.sensitive,
+            sensitive=is_sensitive,
         )
     is_closed = feature.expected_unseen < _NEW_CATEGORIES
     return Column(
@@ -161,7 +163,7 @@ def _column(feature: Feature) -> Column:
         domain=(frozenset() if feature.sensitive else frozenset(feature.codes)) if is_closed else None,
         domain_digests=_KnownDigests(feature) if is_closed else frozenset(),
         digest_salt=feature.salt,
-        sensitive=feature.sensitive,
+        sensitive=is_sensitive,
     )
 
 

@@ -40,8 +40,8 @@ ATTRIBUTES = {
     | {"load", "prediction", "record", "record_error", "track"},
     otel_ml.Prediction: PREDICTION,
     otel_ml.ProfileScan: {"add", "from_bytes", "merge", "profile", "rows", "to_bytes"},
-    otel_ml.ReferenceProfile: {"columns", "features", "id", "label", "name", "output", "performance", "rows"}
-    | {"all_features", "compare", "fit", "load", "merge", "save", "sensitive", "skipped"},
+    otel_ml.ReferenceProfile: {"columns", "described", "features", "id", "label", "name", "output", "performance"}
+    | {"all_features", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},

@@ -63,7 +63,8 @@ class FastBinding(FastRecordSource, Admission, OwnBinding):
         Admission.__init__(self)
         self.number = next(_NUMBERS)
         """Identifies this binding in the keys of the worker's templates."""
-        self.takes_fast_path = not policy.is_sensitive and self.spec.id_source is None and self.spec.reads_mappings
+        is_plain = not policy.is_sensitive and not policy.describes
+        self.takes_fast_path = is_plain and self.spec.id_source is None and self.spec.reads_mappings
         self.draw_number, self.draw_trace_id = engine.ids.prediction_number, engine.ids.trace_id
         self.draw_span_id = engine.ids.span_id
         rule = engine.sampling_rule

@@ -190,8 +190,16 @@ def _column(array: Any) -> Any:
     is_plain = types.is_integer(array.type) or types.is_floating(array.type) or types.is_temporal(array.type)
     if is_plain:
         return array.to_numpy(zero_copy_only=False)
+    is_list = types.is_list(array.type) or types.is_large_list(array.type) or types.is_fixed_size_list(array.type)
+    if is_list and types.is_floating(array.type.value_type):
+        return _vectors(array)
     is_flat = types.is_string(array.type) or types.is_large_string(array.type) or types.is_boolean(array.type)
     return array if is_flat or types.is_dictionary(array.type) else array.to_pylist()
+
+
+def _vectors(array: Any) -> list[Any]:
+    """Returns lists of floats as arrays, views into one, because a list of Python floats takes eight times the room."""
+    return [scalar.values.to_numpy(zero_copy_only=False) if scalar.is_valid else None for scalar in array]
 
 
 def _columns(rows: list[Mapping[str, Any]], columns: Collection[str], absent: object) -> dict[str, list[Any]]:

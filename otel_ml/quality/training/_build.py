@@ -14,7 +14,9 @@ from otel_ml.quality._outcomes import Outcomes, performance_of
 from otel_ml.quality._overrides import Overrides
 from otel_ml.quality._performance import Performance
 from otel_ml.quality._skipped import describe_skipped
+from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._inputs import Inputs
 
 
 class Training(Protocol):
@@ -30,6 +32,10 @@ class Training(Protocol):
     def overrides(self) -> Overrides: ...
     @property
     def weights(self) -> Mapping[str, float]: ...
+    @property
+    def described(self) -> tuple[DescribedColumn, ...]: ...
+    @property
+    def inputs(self) -> Inputs: ...
     def feature(self, name: str) -> ColumnSummary: ...
     def output(self) -> ColumnSummary: ...
     def label(self) -> ColumnSummary: ...
@@ -47,6 +53,7 @@ class ProfileParts(NamedTuple):
     columns: tuple[str, ...]
     label: Feature | None
     performance: Performance | None
+    described: tuple[DescribedColumn, ...]
 
 
 def build(training: Training) -> ProfileParts:
@@ -67,6 +74,7 @@ def build(training: Training) -> ProfileParts:
         training.columns,
         label,
         _fit_performance(training),
+        training.described,
     )
 
 
@@ -85,12 +93,14 @@ def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:
     """Returns the features, and by name the reason why a column is not monitored."""
     features: list[Feature] = []
     skipped: dict[str, str] = {}
-    for name in sorted(training.columns, key=lambda name: -training.weights.get(name, 0.0)):
+    inputs, weights = training.inputs, training.weights
+    columns = sorted(training.columns, key=lambda name: -weights.get(name, 0.0))
+    for name in (name for column in columns for name in inputs.names(column)):
         if len(features) == FEATURES:
             skipped[name] = f"only {FEATURES} features are monitored; give `importance` to choose them"
             continue
         try:
-            features.append(bin_feature(name, training.feature(name), training.rows, training.overrides.options(name)))
+            features.append(bin_feature(name, training.feature(name), training.rows, inputs.options(name)))
         except RefusedError as reason:
             skipped[name] = str(reason)
     return features, skipped

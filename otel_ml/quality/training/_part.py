@@ -7,9 +7,11 @@ from typing import Any
 from otel_ml._figures.outcome_columns import CountsError, label_values
 from otel_ml._figures.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import ProfileError
-from otel_ml.quality._fit import summarize, summarize_output
+from otel_ml.quality._fit import summarize_output
 from otel_ml.quality._named_columns import ColumnLookup, NamedColumns, PartNames
+from otel_ml.quality.descriptors import describe_columns
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._inputs import Inputs
 from otel_ml.quality.training._options import FitOptions
 
 
@@ -29,6 +31,12 @@ class TrainingPart:
         self.overrides = options.overrides(names)
         self.weights = options.weights(names)
         self._task = options.task
+        self.described = options.described(names, self.data.columns if is_whole else None)
+        same = [name for one in self.described for name in one.names if name in self.data.columns]
+        if same:
+            raise ProfileError(f"a column is called {same[0]}, like what describes another one")
+        self.inputs = Inputs(self.overrides, self.described)
+        self._values_by_name = describe_columns(self.described, self.data.columns)
 
     @property
     def rows(self) -> int:
@@ -42,7 +50,7 @@ class TrainingPart:
 
     def feature(self, name: str) -> ColumnSummary:
         """Returns what is kept of an input."""
-        return summarize(self.data.columns[name], self.overrides.options(name))
+        return self.inputs.summarize(name, self._values_by_name[name])
 
     def output(self) -> ColumnSummary:
         """Returns what is kept of the output; nothing if the part does not have its columns."""

@@ -12,7 +12,9 @@ from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import GivenNames
 from otel_ml.quality._outcomes import Outcomes
 from otel_ml.quality._overrides import Overrides
+from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._inputs import Inputs
 from otel_ml.quality.training._options import FitOptions
 from otel_ml.quality.training._part import TrainingPart
 
@@ -43,14 +45,17 @@ class TrainingScan:
         found._orders = Counter({tuple(part.data.columns): part.rows} if part.data.columns else {})
         found._aliases = set(part.data.aliases.items())
         if part.rows:
-            found._features = {name: part.feature(name) for name in part.columns}
+            found._features = {
+                name: part.feature(name) for column in part.columns for name in part.inputs.names(column)
+            }
             found._outcomes = {"output": part.output(), "label": part.label()}
         found._performance = part.performance()
         self.merge(found)
 
     def merge(self, other: TrainingScan) -> None:
         """Adds the parts of another scan with the same options; raises a ProfileError for one with others."""
-        wrong = [name for name, value in self.options.items() if value != other.options[name]]
+        mine, theirs = self.options, other.options
+        wrong = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
         if wrong:
             raise ProfileError(f"the scans have different options ({', '.join(wrong)}): scan all parts with the same")
         if self._performance is None:
@@ -63,9 +68,9 @@ class TrainingScan:
         self.rows += other.rows
         self._orders.update(other._orders)
         self._aliases |= other._aliases
-        for mine, theirs in ((self._features, other._features), (self._outcomes, other._outcomes)):
-            for name, summary in theirs.items():
-                mine[name] = mine[name].merge(summary) if name in mine else summary
+        for kept, added in ((self._features, other._features), (self._outcomes, other._outcomes)):
+            for name, summary in added.items():
+                kept[name] = kept[name].merge(summary) if name in kept else summary
 
     def _copy_performance(self) -> PerformanceCounts | None:
         found = self._performance
@@ -88,6 +93,16 @@ class TrainingScan:
     def overrides(self) -> Overrides:
         """The options by column."""
         return self._given.overrides(self._names())
+
+    @property
+    def described(self) -> tuple[DescribedColumn, ...]:
+        """The columns that are described."""
+        return self._given.described(self._names())
+
+    @property
+    def inputs(self) -> Inputs:
+        """The features and their options."""
+        return Inputs(self.overrides, self.described)
 
     @property
     def weights(self) -> Mapping[str, float]:

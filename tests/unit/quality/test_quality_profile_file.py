@@ -207,7 +207,7 @@ def test_a_file_of_format_2_is_read_and_keeps_its_id(tmp_path):
     assert [column.broken_rule("z") for column in Schema.from_profile(old).columns] == ["type", "domain", "domain"]
     old.save(path)
     content = json.loads(path.read_text())
-    assert (content["format_version"], content["id"], ReferenceProfile.load(path)) == (4, FORMAT_2["id"], old)
+    assert (content["format_version"], content["id"], ReferenceProfile.load(path)) == (5, FORMAT_2["id"], old)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_damaged_entry_is_refused(tmp_path, change):
         (lambda content: "[]", "is not a reference profile"),
         (
             lambda content: json.dumps({**content, "format_version": 99}),
-            "profile format 99, this version reads up to 4",
+            "profile format 99, this version reads up to 5",
         ),
         (lambda content: json.dumps({**content, "rows": 1}), "was edited or damaged"),
         (lambda content: json.dumps({**content, "features": [{}]}), "is damaged"),
