@@ -35,8 +35,15 @@ def of_outcomes(which: str, window: str) -> str:
 
 
 def selected(window: str) -> str:
-    """Predictions of each class of a binary model."""
-    return counted("segment_predictions", window, '{ml_prediction_class!=""}', f"{SEGMENT}, ml_prediction_class")
+    """Predictions of each class of a binary model; 0 of a class that only other segments have."""
+    by_class = '{ml_prediction_class!=""}'
+    counts = counted("segment_predictions", window, by_class, f"{SEGMENT}, ml_prediction_class")
+    totals = counted("segment_predictions", window, by_class, f"{COLUMN}, ml_prediction_class")
+    first = f"topk by ({COLUMN}) (1, {totals})"
+    second = f"topk by ({COLUMN}) (1, {totals} unless {first})"
+    predicted = counted("segment_predictions", window)
+    zeros = (f"0 * {predicted} * on ({COLUMN}) group_left (ml_prediction_class) {each}" for each in (first, second))
+    return "\n  or ".join([counts, *zeros])
 
 
 def union(vectors: dict[str, str]) -> str:
@@ -51,7 +58,7 @@ def wholes(window: str) -> dict[str, str]:
         "accuracy": of_outcomes(".+", window),
         "error_ratio": f"({predicted} + ({failed} or 0 * {predicted}) or {failed})",
         "mae": counted("eval_segment_predictions", window),
-        "selection_rate": f"0 * {selected(window)} + on ({SEGMENT}) group_left () {predicted}",
+        "selection_rate": f"0 * segment:ml_selected:increase{window} + on ({SEGMENT}) group_left () {predicted}",
         "true_positive_rate": of_outcomes("tp|fn", window),
         "false_positive_rate": of_outcomes("fp|tn", window),
     }
@@ -64,7 +71,7 @@ def parts(window: str) -> dict[str, str]:
         "accuracy": f"({of_outcomes('fp|fn|wrong', window)} or 0 * {of_outcomes('.+', window)})",
         "error_ratio": f"({failed} or 0 * {predicted})",
         "mae": counted("eval_segment_absolute_error", window),
-        "selection_rate": selected(window),
+        "selection_rate": f"segment:ml_selected:increase{window}",
         "true_positive_rate": f"({of_outcomes('tp', window)} or 0 * {of_outcomes('fn', window)})",
         "false_positive_rate": f"({of_outcomes('fp', window)} or 0 * {of_outcomes('tn', window)})",
     }
@@ -73,6 +80,11 @@ def parts(window: str) -> dict[str, str]:
 def counts(window: str) -> list[Rule]:
     """What each figure is of, in the segment and in the rest of its column."""
     return [
+        Rule(
+            f"segment:ml_selected:increase{window}",
+            selected(window),
+            "Predictions of each class of a binary model; 0 of a class that only other segments have.",
+        ),
         Rule(f"segment:ml_whole:increase{window}", union(wholes(window)), "Rows behind each figure."),
         Rule(
             f"segment:ml_part:increase{window}",

@@ -72,9 +72,6 @@ class Segment:
         total = sum(self.predicted.values())
         if self.predicted:
             found["error_ratio", ""] = Share(self.failed, total + self.failed)
-        for class_, count in self.predicted.items():
-            if class_:
-                found["selection_rate", class_] = Share(count, total)
         return found
 
     def sums(self) -> Errors | None:
@@ -141,6 +138,12 @@ class Column:
         for value, segment in self.segments.items():
             for key, share in segment.shares().items():
                 found.setdefault(key, {})[value] = share
+        for class_ in {each for segment in self.segments.values() for each in segment.predicted if each}:
+            found["selection_rate", class_] = {
+                value: Share(segment.predicted.get(class_, 0), sum(segment.predicted.values()))
+                for value, segment in self.segments.items()
+                if segment.predicted
+            }
         return found
 
     def _of_shares(self) -> Iterator[tuple[str, dict[str, str], float | None]]:

@@ -51,7 +51,7 @@ def edges() -> Iterable[Column]:
     none = Segment(SegmentOutcomes(), predicted={"1": 0, "0": 0}, scores=(0,) * 10)
     right = Segment(SegmentOutcomes(tp=50, tn=50), predicted={"1": 50, "0": 50}, scores=(0,) * 9 + (100,))
     wrong = Segment(SegmentOutcomes(fp=50, fn=50), predicted={"1": 50, "0": 50}, scores=(100,) + (0,) * 9)
-    denied = Segment(SegmentOutcomes(fn=20, tn=80), predicted={"1": 0, "0": 100}, scores=(50, 50) + (0,) * 8)
+    denied = Segment(SegmentOutcomes(fn=20, tn=80), predicted={"0": 100}, scores=(50, 50) + (0,) * 8)
     yield Column("alone", {"north": binary(100)})
     yield Column("new segment", {"north": binary(100), "south": none})
     yield Column("without any", {"north": none, "south": none})
@@ -96,6 +96,26 @@ def test_segments_without_rows_give_no_figure_and_no_division_by_zero(tmp_path: 
         "promql_expr_test": [
             {"eval_time": "60m", "expr": f"{name}:1h != {name}:1h or abs({name}:1h) > 1e99", "exp_samples": []}
             for name in undefined
+        ],
+    }
+    assert promtool.run(tmp_path, [test], RULES) == ""
+
+
+def test_a_class_that_a_binary_model_should_not_have_harms_no_other_rate(tmp_path: Path) -> None:
+    """With a third class, the rates of the two classes that are predicted most are complete."""
+    third = Segment(predicted={"1": 40, "0": 50, "__other__": 10})
+    column = Column("three classes", {"north": third, "south": third, "west": Segment(predicted={"0": 80})})
+    wanted = {'{ml_prediction_class="1"}': 0.0, '{ml_prediction_class="0"}': 0.5}
+    test = {
+        "interval": "1m",
+        "input_series": [sample.as_input() for sample in column.series()],
+        "promql_expr_test": [
+            {
+                "eval_time": "60m",
+                "expr": f"sum by (ml_prediction_class) (segment:ml_selection_ratio:1h{labels})",
+                "exp_samples": [{"labels": labels, "value": value}],
+            }
+            for labels, value in wanted.items()
         ],
     }
     assert promtool.run(tmp_path, [test], RULES) == ""
