@@ -7,8 +7,8 @@ from otel_ml.ground_truth._account import Account
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
-from otel_ml.ground_truth._waiting import WaitingLabel
 from otel_ml.ground_truth.exact._segments import SegmentFigures
+from otel_ml.ground_truth.storage._waiting import WaitingLabel
 
 __all__ = [
     "Account",

@@ -17,23 +17,26 @@ from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
 from otel_ml.ground_truth._account import INVALID, Account
-from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._expiry import expire
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
 from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._reporter import Reporter
-from otel_ml.ground_truth._retry import Retry
-from otel_ml.ground_truth._rows import halve, read_rows, stored_rows
-from otel_ml.ground_truth._store import Store
-from otel_ml.ground_truth._waiting import WaitingLabel, count_waiting, list_waiting
 from otel_ml.ground_truth._warnings import (
     describe_failed,
     describe_models,
     describe_waiting,
 )
-from otel_ml.ground_truth._windows import (
+from otel_ml.ground_truth._writer import BatchWriter
+from otel_ml.ground_truth.exact._rows import NOTES
+from otel_ml.ground_truth.exact._segments import SegmentFigures
+from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._expiry import expire
+from otel_ml.ground_truth.storage._retry import Retry
+from otel_ml.ground_truth.storage._rows import halve, read_rows, stored_rows
+from otel_ml.ground_truth.storage._store import Store
+from otel_ml.ground_truth.storage._waiting import WaitingLabel, count_waiting, list_waiting
+from otel_ml.ground_truth.storage._windows import (
     TruthWindow,
     count_predicted,
     coverage,
@@ -41,9 +44,6 @@ from otel_ml.ground_truth._windows import (
     measure_labelled,
     measure_segments,
 )
-from otel_ml.ground_truth._writer import BatchWriter
-from otel_ml.ground_truth.exact._rows import NOTES
-from otel_ml.ground_truth.exact._segments import SegmentFigures
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger

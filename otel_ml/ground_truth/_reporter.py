@@ -8,11 +8,11 @@ from otel_ml import _guard
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml.ground_truth._account import REPEATED, AccountCounts
 from otel_ml.ground_truth._evaluator import Evaluator
-from otel_ml.ground_truth._expiry import Expired
 from otel_ml.ground_truth._records import LabelOutcome
-from otel_ml.ground_truth._rows import count_by
-from otel_ml.ground_truth._store import Written
 from otel_ml.ground_truth._warnings import warn_of_label, warn_of_refusal
+from otel_ml.ground_truth.storage._expiry import Expired
+from otel_ml.ground_truth.storage._rows import count_by
+from otel_ml.ground_truth.storage._store import Written
 
 
 class Reporter:

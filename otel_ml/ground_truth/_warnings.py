@@ -17,7 +17,7 @@ from otel_ml.ground_truth._records import (
     UNREADABLE,
     LabelOutcome,
 )
-from otel_ml.ground_truth._waiting import WaitingLabel
+from otel_ml.ground_truth.storage._waiting import WaitingLabel
 
 _REFUSED: Final = {
     QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "

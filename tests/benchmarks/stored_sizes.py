@@ -22,9 +22,9 @@ import psutil
 from postgresql_server import Server
 
 from otel_ml.ground_truth import GroundTruth, LoggedPrediction
-from otel_ml.ground_truth._expiry import expire
 from otel_ml.ground_truth._records import StoredLabel
-from otel_ml.ground_truth._rows import read_rows, stored_rows
+from otel_ml.ground_truth.storage._expiry import expire
+from otel_ml.ground_truth.storage._rows import read_rows, stored_rows
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 BATCH = 5000

@@ -11,7 +11,7 @@ import pytest
 import otel_ml
 from otel_ml._label_bins import LabelBins
 from otel_ml._logged_prediction import LoggedPrediction
-from otel_ml.ground_truth._rows import read_rows
+from otel_ml.ground_truth.storage._rows import read_rows
 
 FRAME = {"age": [20 + index % 50 for index in range(400)], "kind": ["a", "b"] * 200, "ssn": ["s1", "s2"] * 200}
 

@@ -21,7 +21,8 @@ import pytest
 
 import otel_ml
 from otel_ml.cli import main
-from otel_ml.ground_truth import LoggedPrediction, StoreError, _database, _engines, _migration
+from otel_ml.ground_truth import LoggedPrediction, StoreError
+from otel_ml.ground_truth.storage import _database, _engines, _migration
 
 ROOT = Path(__file__).parents[3]
 NOW = time.time()

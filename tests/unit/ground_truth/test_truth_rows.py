@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from truth_rows import LOGGED, join
 
-from otel_ml.ground_truth._rows import COLUMNS, INSERTED, from_row, read_rows, stored_rows
-from otel_ml.ground_truth._tables import Tables
+from otel_ml.ground_truth.storage._rows import COLUMNS, INSERTED, from_row, read_rows, stored_rows
+from otel_ml.ground_truth.storage._tables import Tables
 
 CLASSES = ("0", "1")
 

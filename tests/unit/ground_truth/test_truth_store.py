@@ -15,10 +15,11 @@ from postgresql_server import only_sqlite
 from truth_rows import LOGGED, join, log
 
 from otel_ml import _guard
-from otel_ml.ground_truth import GroundTruth, StoreError, _expiry
-from otel_ml.ground_truth._retry import Retry
-from otel_ml.ground_truth._rows import read_rows
+from otel_ml.ground_truth import GroundTruth, StoreError
 from otel_ml.ground_truth._writer import BatchWriter
+from otel_ml.ground_truth.storage import _expiry
+from otel_ml.ground_truth.storage._retry import Retry
+from otel_ml.ground_truth.storage._rows import read_rows
 
 ROOT = Path(__file__).parents[3]
 

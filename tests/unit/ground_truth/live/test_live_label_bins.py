@@ -12,7 +12,7 @@ from otel_ml import Model, ReferenceProfile
 from otel_ml._label_bins import LabelBins
 from otel_ml._values import class_text, written_number
 from otel_ml.ground_truth import GroundTruth
-from otel_ml.ground_truth._rows import read_rows
+from otel_ml.ground_truth.storage._rows import read_rows
 from otel_ml.testing import InMemoryTelemetry
 
 NUMBERS = LabelBins("p1", "number", ("0 (-inf, 10)", "1 [10, 20)", "2 [20, inf)"), edges=(10.0, 20.0))

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from otel_ml.ground_truth._class_sets import ClassSets
-from otel_ml.ground_truth._database import StoreDatabase
 from otel_ml.ground_truth._segment_texts import read_segments
 from otel_ml.ground_truth.exact._labelled import Labelled
 from otel_ml.ground_truth.exact._rows import Classes, LabelledRow, Row
 from otel_ml.ground_truth.exact._segments import LabelledSegments
+from otel_ml.ground_truth.storage._class_sets import ClassSets
+from otel_ml.ground_truth.storage._database import StoreDatabase
 
 _TOGETHER: Final = 10_000
 """Rows read at a time."""

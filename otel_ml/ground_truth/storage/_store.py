@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.ground_truth._class_sets import ClassSets
-from otel_ml.ground_truth._database import StoreDatabase
-from otel_ml.ground_truth._join import Join, KnownPrediction
-from otel_ml.ground_truth._label_bin_table import LabelBinTable
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
-from otel_ml.ground_truth._rows import (
+from otel_ml.ground_truth.storage._class_sets import ClassSets
+from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._join import Join, KnownPrediction
+from otel_ml.ground_truth.storage._label_bin_table import LabelBinTable
+from otel_ml.ground_truth.storage._rows import (
     ALL_COLUMNS,
     COLUMNS,
     PREDICTED_AT,
@@ -19,7 +19,7 @@ from otel_ml.ground_truth._rows import (
     StoredRows,
     from_row,
 )
-from otel_ml.ground_truth._tables import KEY, LABEL_COLUMNS, label_key
+from otel_ml.ground_truth.storage._tables import KEY, LABEL_COLUMNS, label_key
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

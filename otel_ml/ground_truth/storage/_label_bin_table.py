@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from otel_ml._label_bins import LabelBins
-from otel_ml.ground_truth._database import StoreDatabase
-from otel_ml.ground_truth._rows import StoredRows
+from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._rows import StoredRows
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.ground_truth._records import ANY_MODEL
-from otel_ml.ground_truth._tables import (
+from otel_ml.ground_truth.storage._tables import (
     KEY,
     LABEL_COLUMNS,
     LABEL_KEY_LENGTH,

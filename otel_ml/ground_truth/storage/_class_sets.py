@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from otel_ml.ground_truth._database import StoreDatabase
+from otel_ml.ground_truth.storage._database import StoreDatabase
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.ground_truth._database import StoreDatabase
-from otel_ml.ground_truth._tables import KEY
+from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._tables import KEY
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
 from otel_ml import _process
-from otel_ml.ground_truth._engines import import_sqlalchemy, make_engine, parse_url
 from otel_ml.ground_truth._errors import StoreError
-from otel_ml.ground_truth._migration import has_other_key, is_former, migrate
-from otel_ml.ground_truth._tables import LATER, PREDICTIONS, Tables
+from otel_ml.ground_truth.storage._engines import import_sqlalchemy, make_engine, parse_url
+from otel_ml.ground_truth.storage._migration import has_other_key, is_former, migrate
+from otel_ml.ground_truth.storage._tables import LATER, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
