@@ -15,7 +15,7 @@ from otel_ml import _process
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth.storage._engines import import_sqlalchemy, make_engine, parse_url
 from otel_ml.ground_truth.storage._migration import has_other_key, is_former, migrate
-from otel_ml.ground_truth.storage._tables import LATER, PREDICTIONS, Tables
+from otel_ml.ground_truth.storage._tables import LABELS, LATER, PREDICTIONS, Tables
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -112,7 +112,7 @@ class StoreDatabase:
             if not inspector.has_table(PREDICTIONS):
                 raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
             names = {column["name"] for column in inspector.get_columns(PREDICTIONS)}
-            missing, has_label_columns = LATER - names, "label" in names
+            missing, has_label_columns = LATER - names, not inspector.has_table(LABELS)
             if missing or has_label_columns:
                 former = has_other_key(inspector, PREDICTIONS)
                 self.tables = Tables(self.sa, missing=missing, is_former=former, has_label_columns=has_label_columns)

@@ -104,10 +104,16 @@ def _copy(tables: Tables, table: sa.Table, names: set[str]) -> str:
 
 
 def _copy_labels(source: str) -> str:
-    """Returns the statement that copies the labels out of a table of predictions."""
+    """Returns the statement that copies the labels out of a table of predictions.
+
+    Some may be there already, if an earlier version was started again in between and made its columns again.
+    """
     taken = ", ".join((*KEY, *LABEL_COLUMNS))
     key = ", ".join(KEY)
-    return f"INSERT INTO {LABELS} ({taken}) SELECT {taken} FROM {source} WHERE label IS NOT NULL ORDER BY {key}"  # noqa: S608
+    return (
+        f"INSERT INTO {LABELS} ({taken}) SELECT {taken} FROM {source} "  # noqa: S608 - names of our own
+        f"WHERE label IS NOT NULL ORDER BY {key} ON CONFLICT DO NOTHING"
+    )
 
 
 def _shorten_keys(sqlalchemy: Any, waiting: sa.Table, connection: sa.Connection) -> None:

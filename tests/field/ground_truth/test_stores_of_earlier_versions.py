@@ -168,7 +168,29 @@ def test_waiting_labels_of_the_last_version(tmp_path: Path) -> None:
     truth.close()
 
 
-def make_last(url: str) -> None:
+ADD_COLUMNS = (
+    "ALTER TABLE otel_ml_predictions ADD COLUMN label TEXT",
+    "ALTER TABLE otel_ml_predictions ADD COLUMN number DOUBLE PRECISION",
+    "ALTER TABLE otel_ml_predictions ADD COLUMN labeled_at DOUBLE PRECISION",
+)
+MOVE_LABELS = (
+    *(
+        f"UPDATE otel_ml_predictions SET {name} = (SELECT {name} FROM otel_ml_labels l "
+        "WHERE l.id = otel_ml_predictions.id AND l.role = otel_ml_predictions.role)"
+        for name in ("label", "number", "labeled_at")
+    ),
+    "CREATE INDEX otel_ml_predictions_labeled_at ON otel_ml_predictions (model, labeled_at)",
+    "DROP TABLE otel_ml_labels",
+)
+
+
+def execute(truth: otel_ml.GroundTruth, *statements: str) -> None:
+    with truth._database.writing() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def make_last(url: str, *statements: str) -> None:
     """Makes a database as the last version left it, with the labels in the table of predictions."""
     with closing(otel_ml.GroundTruth(url)) as truth:
         for role in ("primary", "shadow"):
@@ -176,20 +198,7 @@ def make_last(url: str) -> None:
         predict(truth, "open")
         truth.flush()
         truth.record_label("labelled", 0, NOW - 30)
-        columns = {"label": "TEXT", "number": "DOUBLE PRECISION", "labeled_at": "DOUBLE PRECISION"}
-        key = "l.id = otel_ml_predictions.id AND l.role = otel_ml_predictions.role"
-        statements = [
-            *(f"ALTER TABLE otel_ml_predictions ADD COLUMN {name} {kind}" for name, kind in columns.items()),
-            *(
-                f"UPDATE otel_ml_predictions SET {name} = (SELECT {name} FROM otel_ml_labels l WHERE {key})"
-                for name in columns
-            ),
-            "CREATE INDEX otel_ml_predictions_labeled_at ON otel_ml_predictions (model, labeled_at)",
-            "DROP TABLE otel_ml_labels",
-        ]
-        with truth._database.writing() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
+        execute(truth, *ADD_COLUMNS, *(statements or MOVE_LABELS))
 
 
 def figures(url: str, *, read_only: bool) -> list[tuple[int, float]]:
@@ -218,6 +227,14 @@ def test_labels_leave_the_table_of_predictions(store_url: str) -> None:
         with truth._database.reading() as connection:
             stored = connection.exec_driver_sql("SELECT * FROM otel_ml_predictions").keys()
     assert not {"label", "number", "labeled_at"} & set(stored)
+
+
+def test_an_earlier_version_that_is_started_again(store_url: str) -> None:
+    """It makes its columns again; its labels join the others, of which none changes."""
+    make_last(store_url, f"UPDATE otel_ml_predictions SET label = '1', number = 1, labeled_at = {NOW - 20}")
+
+    assert figures(store_url, read_only=True) == [(1, 0.0)] * 4
+    assert figures(store_url, read_only=False) == figures(store_url, read_only=True) == [(2, 0.5)] * 2 + [(1, 0.0)] * 2
 
 
 def test_a_process_killed_while_it_changes_the_tables(store_url: str) -> None:
