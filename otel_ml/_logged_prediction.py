@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from otel_ml._calibration import Calibration
 from otel_ml._label_bins import LabelBins
 
 
@@ -63,6 +64,8 @@ class LoggedModel(NamedTuple):
     """The bins of the labels of its reference."""
     segments: tuple[str, ...] = ()
     """The names of its segment columns."""
+    calibration: Calibration | None = None
+    """The probabilities behind its scores, in its classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class LoggedRows:
 
     def predictions(self) -> Iterator[LoggedPrediction]:
         """Yields the rows one by one."""
-        name, version, role, task, positive, classes, _, columns = self.model
+        name, version, role, task, positive, classes = self.model[:6]
+        columns = self.model.segments
         for index, row_id in enumerate(self.ids):
             yield LoggedPrediction(
                 id=row_id,

@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from estimate_rules import estimate, estimate_now
 from feature_rules import current, drift
 from moving_reference_rules import previous_version, references
 from operation_rules import operation, quality, score
@@ -42,6 +43,9 @@ def rule_files() -> list[RuleFile]:
         RuleFile("segments_1h", "Each segment of a column against the rest, 1 hour.", [segments(FAST)]),
         RuleFile("segments_24h", "The same over 24 hours.", [segments(SLOW, SLOW_INTERVAL)]),
         RuleFile("segments", "The segments that are worse than the rest, which the alerts read.", [segments_now()]),
+        RuleFile("estimate_1h", "Performance before labels, and how wrong it turns out, 1 hour.", [estimate(FAST)]),
+        RuleFile("estimate_24h", "The same over 24 hours.", [estimate(SLOW, SLOW_INTERVAL)]),
+        RuleFile("estimate", "The estimates that the alerts read.", [estimate_now()]),
         RuleFile("training", "The figures that are worse than in training, which the alerts read.", [worse_now()]),
     ]
 

@@ -60,11 +60,11 @@ def counts(window: str) -> list[Rule]:
     return rules
 
 
-def auc(window: str) -> list[Rule]:
+def auc(window: str, family: str = "ml_eval") -> list[Rule]:
     """AUC of each class against the rest, as the scores rounded to bins have it, with its standard error (DeLong)."""
-    pos, neg, pos_above, neg_above = (f"bin:ml_eval_{name}:increase{window}" for name in PARTS)
-    p, n = f"class:ml_eval_positives:increase{window}", f"class:ml_eval_negatives:increase{window}"
-    area, pairs = f"class:ml_eval_auc:{window}", f"({p} * {n} > 0)"
+    pos, neg, pos_above, neg_above = (f"bin:{family}_{name}:increase{window}" for name in PARTS)
+    p, n = f"class:{family}_positives:increase{window}", f"class:{family}_negatives:increase{window}"
+    area, pairs = f"class:{family}_auc:{window}", f"({p} * {n} > 0)"
 
     def spread(rows: str, beaten: str, own: str, other: str, mean: str) -> str:
         squares = f"sum by ({CLASS}) ({rows} * ({beaten}) ^ 2) / {other} ^ 2"
@@ -77,12 +77,12 @@ def auc(window: str) -> list[Rule]:
             "For the class whose probability the score is. Pairs in one bin count half.",
         ),
         Rule(
-            f"class:ml_eval_auc_bound:{window}",
+            f"class:{family}_auc_bound:{window}",
             f"0.5 * sum by ({CLASS}) ({pos} * {neg}) / {pairs}",
             "The binned AUC is at most this far from the exact one.",
         ),
         Rule(
-            f"class:ml_eval_auc_error:{window}",
+            f"class:{family}_auc_error:{window}",
             f"sqrt(clamp_min(\n"
             f"  {spread(pos, f'{neg_above} + {neg} / 2', p, n, f'(1 - {area})')}\n"
             f"  + {spread(neg, f'{pos_above} + {pos} / 2', n, p, area)}, 0))",
@@ -155,6 +155,6 @@ def score_rules(window: str) -> list[Rule]:
     return [*counts(window), *auc(window), *average_precision(window), *calibration(window)]
 
 
-def mean_of_classes(name: str, window: str) -> str:
+def mean_of_classes(name: str, window: str, family: str = "ml_eval") -> str:
     """A figure of the model: that of the positive class, or the mean over the classes."""
-    return f"avg by ({MODEL}) (class:ml_eval_{name}:{window})"
+    return f"avg by ({MODEL}) (class:{family}_{name}:{window})"

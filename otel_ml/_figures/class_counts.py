@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_ml._calibration import Calibration
 from otel_ml._equality import find_equal, find_positive, is_positive
+from otel_ml._figures.bins import BINNED_CLASSES
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.outcome_columns import CountsError, read_classes
-from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures
+from otel_ml._figures.score_counts import add_binary, add_multiclass, score_figures, score_shares
 from otel_ml._figures.single import SUM_TOLERANCE, THRESHOLD, are_probabilities
 from otel_ml._figures.vocabulary import are_unrelated, find_spellings, list_names
 from otel_ml._values import few_names
@@ -145,10 +147,20 @@ def _count_probabilities(
     add_multiclass(tally, classes, probabilities[known], places[known])
 
 
-def class_figures(
-    tally: Tally, task: str | None, classes: Sequence[str], *, has_fractions: bool
-) -> tuple[str, dict[str, float | None]]:
-    """Returns the task and its figures; raises a CountsError if label and output do not fit together.
+class ClassResult(NamedTuple):
+    """Classes of which it is known what they are."""
+
+    outcomes: Outcomes
+    positive: str | None
+    """The positive class of a binary task; None for any other task."""
+    is_scored: bool
+    """Whether there are probabilities for the figures."""
+    is_binary: bool
+    """Without a positive class, if it is not known which one it is."""
+
+
+def class_result(tally: Tally, task: str | None, classes: Sequence[str], *, has_fractions: bool) -> ClassResult:
+    """Returns the classes that were counted; raises a CountsError if label and output do not fit together.
 
     Args:
         tally: What was counted.
@@ -176,7 +188,6 @@ def class_figures(
     else:
         outcomes = _respelled(outcomes, spelled)
         _refuse_unrelated(outcomes, {spelled.get(name, name) for name in classes})
-    figures = confusion_figures(outcomes, positive if is_binary else None)
     is_scored = tally.counts["scored",] == outcomes.total() if is_binary else len(classes) > 2
     outside = tally.counts["outside",]
     if outside and (is_binary or len(classes) > 2):
@@ -184,7 +195,33 @@ def class_figures(
             f"{outside:,} of {outcomes.total():,} scores are outside 0..1: give probabilities, as of predict_proba, or "
             "task='regression'"
         )
-    return "binary" if is_binary else "multiclass", {**figures, **(score_figures(tally) if is_scored else {})}
+    return ClassResult(outcomes, positive if is_binary else None, is_scored, is_binary)
+
+
+def class_figures(tally: Tally, result: ClassResult) -> dict[str, float | None]:
+    """Returns the figures of the classes."""
+    figures = confusion_figures(result.outcomes, result.positive)
+    return {**figures, **(score_figures(tally) if result.is_scored else {})}
+
+
+def class_calibration(tally: Tally, result: ClassResult, classes: Sequence[str]) -> Calibration | None:
+    """Returns the calibrated probabilities of the classes; None without probabilities, or with too many classes.
+
+    Args:
+        tally: What was counted.
+        result: The classes.
+        classes: The classes of the probabilities of a task with more than two.
+    """
+    rows = tally.counts["scored",]
+    if not result.is_scored or not rows:
+        return None
+    if not result.is_binary:
+        shares = tuple(score_shares(tally, name) for name in classes)
+        return Calibration(rows, tuple(classes), False, shares) if len(classes) <= BINNED_CLASSES else None
+    if result.positive is None:
+        return None
+    others = sorted({name for pair in result.outcomes for name in pair} - {result.positive})
+    return Calibration(rows, (others[0], result.positive), True, (score_shares(tally, ""),)) if others else None
 
 
 def _read(tally: Tally, kind: str) -> Outcomes:

@@ -9,7 +9,9 @@ from otel_ml._figures.class_counts import (
     MOST_CLASSES,
     ClassColumns,
     add_classes,
+    class_calibration,
     class_figures,
+    class_result,
     distinct,
     likeliest,
     most_distinct,
@@ -22,6 +24,7 @@ from otel_ml._figures.tally import Tally
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
+    from otel_ml._calibration import Calibration
 
 _KINDS: Final = {
     "binary": "classes",
@@ -45,6 +48,8 @@ class PerformanceResult(NamedTuple):
     """Rows without label or output."""
     figures: Mapping[str, float]
     """By name, of `semconv.FIGURES`; without those that are not defined."""
+    calibration: Calibration | None
+    """The probabilities behind the scores, of a model with one class a row."""
 
 
 class PerformanceCounts:
@@ -162,18 +167,24 @@ class PerformanceCounts:
         rows = tally.counts["rows",]
         if not rows:
             raise CountsError("no row has a label and an output")
-        task, figures = self._figures(kind, tally)
+        calibration = None
+        if kind == "classes":
+            classes = class_result(tally, self.task, self.classes, has_fractions="score_fraction" in self._facts)
+            task, figures = "binary" if classes.is_binary else "multiclass", class_figures(tally, classes)
+            if classes.positive is None or "score_fraction" in self._facts:  # 0 and 1 may be classes
+                calibration = class_calibration(tally, classes, self.classes)
+        else:
+            task, figures = self._figures(kind, tally)
         known = {figure: value for figure, value in figures.items() if value is not None}
-        return PerformanceResult(task, rows, self._rows - rows, known)
+        return PerformanceResult(task, rows, self._rows - rows, known, calibration)
 
     def _figures(self, kind: str, tally: Tally) -> tuple[str, dict[str, float | None]]:
+        """Returns task and figures of a task without single classes."""
         if kind == "errors":
             return "regression", error_figures(tally)
         if kind == "rankings":
             return "ranking", ranking_figures(tally)
-        if kind == "sets":
-            return "multilabel", set_figures(tally, self.classes)
-        return class_figures(tally, self.task, self.classes, has_fractions="score_fraction" in self._facts)
+        return "multilabel", set_figures(tally, self.classes)
 
     def _find_kind(self) -> str:
         """Returns the tally that holds the task."""

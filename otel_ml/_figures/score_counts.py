@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from otel_ml._figures.bins import BINNED_CLASSES, SCORE_BINS, SCORE_LABELS
+from otel_ml._figures.calibrated_shares import calibrated_shares
 from otel_ml._figures.from_counts import binned_auc, binned_average_precision, binned_calibration_error, mean
 from otel_ml._figures.tally import exact_sums
 
@@ -76,10 +77,7 @@ def score_figures(tally: Tally) -> dict[str, float | None]:
         return {}
     found: dict[str, list[float | None]] = {"auc": [], "average_precision": [], "ece": []}
     for name in sorted({key[1] for key in tally.counts if key[0] == "score_bin"}):
-        negatives, positives = (
-            [tally.counts["score_bin", name, label, side] for label in SCORE_LABELS] for side in "01"
-        )
-        sums = [tally.value("score_sum", name, label) for label in SCORE_LABELS]
+        positives, negatives, sums = _bins(tally, name)
         found["auc"].append(binned_auc(positives, negatives))
         found["average_precision"].append(binned_average_precision(positives, negatives))
         found["ece"].append(binned_calibration_error(positives, negatives, sums))
@@ -88,6 +86,17 @@ def score_figures(tally: Tally) -> dict[str, float | None]:
         "brier_score": tally.value("brier_score") / rows,
         "log_loss": tally.value("log_loss") / rows,
     }
+
+
+def score_shares(tally: Tally, name: str) -> tuple[float, ...]:
+    """Returns the calibrated probability of a class in each bin; empty if its scores are good as they are."""
+    return calibrated_shares(*_bins(tally, name))
+
+
+def _bins(tally: Tally, name: str) -> tuple[list[int], list[int], list[float]]:
+    """Returns of each bin how often the class is true, how often it is not, and the sum of the scores."""
+    negatives, positives = ([tally.counts["score_bin", name, label, side] for label in SCORE_LABELS] for side in "01")
+    return positives, negatives, [tally.value("score_sum", name, label) for label in SCORE_LABELS]
 
 
 def _surprise(probabilities: Array) -> Array:

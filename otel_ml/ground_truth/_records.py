@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
+from otel_ml._calibration import Calibration
 from otel_ml._equality import find_equal
 from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import find_set
@@ -62,6 +63,16 @@ class StoredLabel(NamedTuple):
     """The model whose predictions it is for; `ANY_MODEL` if only one uses the id."""
 
 
+class ReferenceFacts(NamedTuple):
+    """What the reference of a model says of its labels and scores; None for what it does not have."""
+
+    label_bins: LabelBins | None = None
+    calibration: Calibration | None = None
+
+
+NO_REFERENCE: Final = ReferenceFacts()
+
+
 class Settled(NamedTuple):
     """One prediction that a label was for, and its state."""
 
@@ -69,8 +80,8 @@ class Settled(NamedTuple):
     prediction: LoggedPrediction
     label: StoredLabel
     """As stored: under the id of the prediction, and as the declared class that it equals."""
-    bins: LabelBins | None = None
-    """The bins of the labels of the model's reference, if they are known."""
+    reference: ReferenceFacts = NO_REFERENCE
+    """What is known of the model's reference."""
     reason: str | None = None
     """Why it failed."""
 

@@ -36,11 +36,14 @@ class Observers:
             spec.classes,
             _label_bins(spec),
             spec.segments,
+            spec.calibration,
         )
         self.monitor: FeatureMonitor | None = None
         """Counts the features' bins; None without a profile and a schema."""
         if spec.profile is not None or spec.schema is not None:
-            self.monitor = FeatureMonitor(dict(spec.attributes), profile=spec.profile, schema=spec.schema)
+            self.monitor = FeatureMonitor(
+                dict(spec.attributes), profile=spec.profile, schema=spec.schema, calibration=spec.calibration
+            )
         store = spec.store
         if store is not None:
             self._log_rows = store.log_rows if isinstance(store, RowStore) else partial(_log_each, store)
@@ -192,6 +195,8 @@ def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
     if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
         prediction, score = _result(output, 0)
         monitor.observe_row(features or {}, prediction, score, _unread(features))
+        if output is not None and output.shares is not None:
+            monitor.observe_probabilities([prediction], output.shares[:1])
         return
     if isinstance(features, FeatureBatch) and not features.is_counted:
         monitor.observe_features(features.columns, features.rows, features.unread)
@@ -227,9 +232,13 @@ def _count_outputs(monitor: FeatureMonitor, output: Output | None, rows: int) ->
     if columns is not None:
         predictions: Any = columns.values if columns.classes is None else columns.classes
         monitor.observe_outputs(predictions, columns.scores, columns.rows)  # type: ignore[arg-type]
+        if columns.shares is not None:
+            monitor.observe_probabilities(columns.classes, columns.shares)
         return
     pairs = [_result(output, index) for index in range(len(output.classes))]
     monitor.observe_outputs([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(pairs))
+    if output.shares is not None:
+        monitor.observe_probabilities(output.classes, output.shares)
 
 
 def _unread(features: Features | None) -> frozenset[str]:

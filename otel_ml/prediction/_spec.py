@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from otel_ml import _guard, semconv
+from otel_ml._calibration import Calibration
 from otel_ml._label_values import SEVERAL
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import find_seconds
@@ -73,11 +74,17 @@ class ModelSpec:
     """Looks at the scores; None if it was declared what they are, or if the model is not binary."""
 
     wants_shares: bool = field(init=False)
-    """Whether the probability of each class is kept for the label."""
+    """Whether the probability of each class is kept, for the label or for the estimate of performance."""
+    calibration: Calibration | None = field(init=False)
+    """The probabilities behind the scores, in the classes of the model."""
 
     def __post_init__(self) -> None:
         self.segments = tuple(column.name for column in self.segment_columns)
-        self.wants_shares = self.store is not None and self.task in ("multiclass", "multilabel")
+        self.calibration = None
+        if self.profile is not None and self.profile.calibration is not None:
+            self.calibration = self.profile.calibration.of_model(self.task, self.classes)
+        is_estimated = self.calibration is not None and self.task == "multiclass"
+        self.wants_shares = is_estimated or (self.store is not None and self.task in ("multiclass", "multilabel"))
         self.attributes = {
             semconv.MODEL_NAME: self.name,
             semconv.MODEL_VERSION: self.version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_ml._calibration import Calibration
 from otel_ml._distances import jensen_shannon_distance, psi, psi_noise
 from otel_ml._figures.performance_counts import TASKS
 from otel_ml._verdicts import PSI_LIMIT
@@ -26,6 +27,7 @@ __all__ = [
     "PSI_LIMIT",
     "TASKS",
     "BinShare",
+    "Calibration",
     "Column",
     "ColumnNames",
     "Comparison",

@@ -13,6 +13,7 @@ from otel_ml import semconv
 from otel_ml._missing import is_missing
 from otel_ml._verdicts import RULES_OF_FINDING, WindowCounts
 from otel_ml.quality._column_names import ColumnNames, column_key
+from otel_ml.quality._estimator import Estimator
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Column, Schema
@@ -122,14 +123,16 @@ class Layout:
 class Cells:
     """Counts since the start of the process; read and changed under the lock."""
 
-    __slots__ = ("bins", "invalid", "lock", "missing", "violations")
+    __slots__ = ("bins", "estimator", "invalid", "lock", "missing", "violations")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, estimator: Estimator | None = None) -> None:
         self.lock = threading.RLock()
         self.bins = [0] * layout.bins
         self.missing = [0] * layout.columns
         self.violations = [0] * (layout.columns * len(semconv.RULES))
         self.invalid = 0
+        self.estimator = estimator
+        """Counts the outputs of a model whose scores have a calibration."""
 
     def violate(self, column: int, rule: str, times: int = 1) -> None:
         """Counts violations of a rule by a column."""
@@ -161,15 +164,18 @@ class Cells:
     def add(self, other: Cells) -> None:
         """Adds the counts of other cells with the same layout."""
         with self.lock:
-            for mine, theirs in (
+            for counts, more in (
                 (self.bins, other.bins),
                 (self.missing, other.missing),
                 (self.violations, other.violations),
             ):
-                for position, count in enumerate(theirs):
+                for position, count in enumerate(more):
                     if count:
-                        mine[position] += count
+                        counts[position] += count
             self.invalid += other.invalid
+            mine, theirs = self.estimator, other.estimator
+            if mine is not None and theirs is not None and mine.calibration == theirs.calibration:
+                mine.sums.merge(theirs.sums)
 
     def reset(self) -> None:
         """Starts at 0 in a forked child, where another thread of the parent may have held the lock."""
@@ -177,6 +183,8 @@ class Cells:
         for counts in (self.bins, self.missing, self.violations):
             counts[:] = [0] * len(counts)
         self.invalid = 0
+        if self.estimator is not None:
+            self.estimator.sums.reset()
 
 
 def _columns_by_name(profile: ProfileContent | None, schema: Schema | None) -> Mapping[str, Column]:

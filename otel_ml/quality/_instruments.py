@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -12,6 +13,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import _guard, _instruments, _process, semconv
 from otel_ml._observed_series import Observed, ObservedSeries
+from otel_ml.quality._estimate_series import ESTIMATES
 from otel_ml.quality._model_series import FeatureSeries, ModelSeries
 from otel_ml.quality._monitor import FeatureMonitor
 
@@ -53,6 +55,7 @@ class FeatureInstruments:
             (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
             (semconv.EVAL_REFERENCE, self._figures),
             (semconv.EVAL_REFERENCE_SIZE, self._labelled_rows),
+            *((metric, partial(self._estimates, metric)) for metric in ESTIMATES),
         )
         """Each metric, and what gives its values; none holds a lock while it yields."""
         _process.in_child("quality.instruments.fork", self._reset_after_fork)
@@ -225,6 +228,9 @@ class FeatureInstruments:
 
     def _violations(self) -> Iterator[Observed]:
         return self._sums(ModelSeries.violations)
+
+    def _estimates(self, metric: semconv.Metric) -> Iterator[Observed]:
+        return self._sums(lambda watched: watched.estimates(metric))
 
     def _invalid(self) -> Iterator[Observed]:
         return self._sums(lambda watched: [(watched.invalid, watched.cells.invalid)])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from otel_ml import semconv
 from otel_ml._observed_series import Observed, ObservedSeries
 from otel_ml.quality._cells import Cells
+from otel_ml.quality._estimate_series import EstimateSeries
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._performance import Performance
@@ -52,6 +53,10 @@ class ModelSeries:
         """Of the model on the data of the reference."""
         self.labelled_rows: list[Observed] = [] if performance is None else [(self._of_profile(), performance.rows)]
         """Rows that the figures are of."""
+        estimator = monitor.cells.estimator
+        self._estimates = None
+        if estimator is not None:
+            self._estimates = EstimateSeries(estimator, lambda more: intern({**self.identity, **more}))
         self._features: list[FeatureSeries] = []
         """Of the features that have been shown."""
         self.shown = -1
@@ -84,6 +89,10 @@ class ModelSeries:
             more = {semconv.PROFILE_ID: self._profile_id, semconv.FEATURE_NAME: feature.name}
             self._features.append(FeatureSeries(base, feature, {**self.identity, **more}, self._named_reference))
         self.shown = count
+
+    def estimates(self, metric: semconv.Metric) -> Iterator[Observed]:
+        """Yields the sums of the estimated performance."""
+        return iter(()) if self._estimates is None else self._estimates.read(metric)
 
     def violations(self) -> Iterator[Observed]:
         """Yields the count of each declared rule, and of others that were broken."""

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from otel_ml import _guard, _process
 from otel_ml._arrays import Distinct
+from otel_ml._calibration import Calibration
 from otel_ml.quality._cells import ABSENT, UNREAD, Cells, Layout, Slot
 from otel_ml.quality._column_names import ColumnNames
 from otel_ml.quality._columns import Read, count_column, read_live
+from otel_ml.quality._estimator import Estimator
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Schema
 
@@ -24,18 +26,24 @@ _ROWS_AS_COLUMNS: Final = 128
 class FeatureMonitor:
     """Counts one model's inputs and outputs since the process started. Thread-safe; keeps integers and no values.
 
-    Without a schema, that of the profile is used (`Schema.from_profile`).
+    Without a schema, that of the profile is used (`Schema.from_profile`). With the calibration of its scores in its own
+    classes, what they say of its performance is counted too.
     """
 
     def __init__(
-        self, identity: Mapping[str, str], *, profile: ProfileContent | None, schema: Schema | None = None
+        self,
+        identity: Mapping[str, str],
+        *,
+        profile: ProfileContent | None,
+        schema: Schema | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.identity = dict(identity)
         """``ml.model.name``, ``ml.model.version`` and ``ml.model.role``."""
         self.profile = profile
         self.schema = Schema.from_profile(profile) if schema is None and profile is not None else schema
         self.layout = Layout(profile, self.schema)
-        self.cells = Cells(self.layout)
+        self.cells = Cells(self.layout, None if calibration is None else Estimator(calibration))
         self.declared: frozenset[str] = frozenset(slot.name for slot in self.layout.slots)
         """Columns of profile and schema, including sensitive ones."""
         self.sensitive: frozenset[str] = frozenset().union(
@@ -94,6 +102,8 @@ class FeatureMonitor:
                 cells.bins[output.base + bisect_right(output.edges, value)] += 1
             else:
                 cells.count(output, output.place(value))
+        if cells.estimator is not None and score is not None:
+            cells.estimator.add(prediction, score)
 
     def _count_row(self, row: Mapping[str, object], cells: Cells) -> None:
         bins, get = cells.bins, row.get
@@ -166,6 +176,18 @@ class FeatureMonitor:
         """Counts the outputs of some rows of a batch, without their features."""
         self._count_outputs(predictions, scores, rows)
 
+    @_guard.guarded("quality.observe_probabilities")
+    def observe_probabilities(self, predictions: Sequence[object] | Distinct | None, probabilities: Any) -> None:
+        """Counts the probability of each class, of a model with several of them, beside its outputs.
+
+        Args:
+            predictions: Canonical class texts.
+            probabilities: Of each row one for each declared class, or None.
+        """
+        with self.cells.lock:
+            if self.cells.estimator is not None:
+                self.cells.estimator.add_rows(predictions, None, probabilities, len(probabilities))
+
     def _count_columns(
         self,
         columns: Mapping[str, Sequence[object]],
@@ -190,6 +212,10 @@ class FeatureMonitor:
 
     def _count_outputs(self, predictions: Any, scores: Any, rows: int) -> None:
         output = self.layout.output
+        with self.cells.lock:
+            if rows > 0 and self.cells.estimator is not None:
+                classes = predictions if isinstance(predictions, list | Distinct) else None
+                self.cells.estimator.add_rows(classes, scores, None, rows)
         if rows <= 0 or output is None:
             return
         fresh = Cells(self.layout)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from otel_ml._calibration import Calibration
 from otel_ml._figures.outcome_columns import holds_sets
 from otel_ml._figures.performance_counts import PerformanceCounts, predicted_classes
 from otel_ml._values import class_text
@@ -78,6 +79,7 @@ class Outcomes:
         return predicted_classes(columns, tuple(self.probabilities), several=is_multilabel)
 
 
-def performance_of(counts: PerformanceCounts) -> Performance:
+def performance_of(counts: PerformanceCounts) -> tuple[Performance, Calibration | None]:
     """Returns what a profile keeps of the counts; raises a CountsError if label and output do not fit together."""
-    return Performance(*counts.result())
+    task, rows, left_out, figures, calibration = counts.result()
+    return Performance(task, rows, left_out, figures), calibration

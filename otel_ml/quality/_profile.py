@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _extras, semconv
+from otel_ml._calibration import Calibration
 from otel_ml._values import line
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
@@ -60,6 +61,8 @@ class ReferenceProfile:
     """The true value, the feature ``__label__``."""
     performance: Performance | None = None
     """How well the model did on the reference; None without a label, or without score and prediction."""
+    calibration: Calibration | None = None
+    """The probability behind each score by these labels; None without labels, or if the scores are no probabilities."""
     described: tuple[DescribedColumn, ...] = ()
     """Columns of texts, embeddings and images, whose descriptors are features in their place."""
     name: str = semconv.TRAINING
@@ -282,6 +285,7 @@ class ReferenceProfile:
                 tuple(str(name) for name in content.get("columns", ())),
                 from_entry(content["label"]) if content.get("label") else None,
                 read_performance(content["performance"]) if content.get("performance") else None,
+                Calibration.from_content(content["calibration"]) if content.get("calibration") else None,
                 tuple(map(read_described, content.get("described", ()))),
                 content.get("name", semconv.TRAINING),
             )
@@ -315,6 +319,7 @@ class ReferenceProfile:
             **({} if self.label is None else {"label": kept(to_entry(self.label))}),
             **({} if self.performance is None else {"performance": write_performance(self.performance)}),
             **({"described": [one.content() for one in self.described]} if self.described else {}),
+            **({} if self.calibration is None else {"calibration": self.calibration._asdict()}),
         }
 
 

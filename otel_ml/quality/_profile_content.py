@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from otel_ml._calibration import Calibration
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._performance import Performance
 from otel_ml.quality.descriptors import DescribedColumn
@@ -28,6 +29,8 @@ class ProfileContent(Protocol):
     def label(self) -> Feature | None: ...
     @property
     def performance(self) -> Performance | None: ...
+    @property
+    def calibration(self) -> Calibration | None: ...
     @property
     def rows(self) -> int: ...
     @property

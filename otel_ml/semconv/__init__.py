@@ -12,6 +12,7 @@ from otel_ml.semconv import (
     container,
     data,
     environment,
+    estimates,
     evaluation,
     general,
     gpu,
@@ -30,6 +31,7 @@ from otel_ml.semconv._metric import prometheus_name as prometheus_name
 from otel_ml.semconv.container import *
 from otel_ml.semconv.data import *
 from otel_ml.semconv.environment import *
+from otel_ml.semconv.estimates import *
 from otel_ml.semconv.evaluation import *
 from otel_ml.semconv.general import *
 from otel_ml.semconv.gpu import *
@@ -40,7 +42,7 @@ from otel_ml.semconv.process import *
 from otel_ml.semconv.segments import *
 from otel_ml.semconv.self_metrics import *
 
-_SUBJECTS = (predictions, segments, data, evaluation, host, process, container, gpu, http, self_metrics)
+_SUBJECTS = (predictions, segments, data, evaluation, estimates, host, process, container, gpu, http, self_metrics)
 
 
 def metrics() -> tuple[Metric, ...]:

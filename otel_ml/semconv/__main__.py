@@ -19,6 +19,7 @@ _SUBJECTS: Final = {
     "Segments": semconv.segments,
     "Inputs and their reference": semconv.data,
     "Labels and performance": semconv.evaluation,
+    "Performance before labels": semconv.estimates,
     "HTTP requests": semconv.http,
     "Host": semconv.host,
     "Process and interpreter": semconv.process,

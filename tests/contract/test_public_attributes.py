@@ -41,7 +41,7 @@ ATTRIBUTES = {
     otel_ml.Prediction: PREDICTION,
     otel_ml.ProfileScan: {"add", "from_bytes", "merge", "profile", "rows", "to_bytes"},
     otel_ml.ReferenceProfile: {"columns", "described", "features", "id", "label", "name", "output", "performance"}
-    | {"all_features", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"},
+    | {"all_features", "calibration", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
@@ -53,6 +53,8 @@ ATTRIBUTES = {
     | {"part", "predictions", "take"},
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
+    quality.Calibration: {*quality.Calibration._fields, "count", "index"}  # a named tuple
+    | {"chances", "from_content", "from_text", "of_model", "place", "to_text"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
     quality.Comparison: {field.name for field in dataclasses.fields(quality.Comparison)}
     | {"findings", "save", "since", "to_dict", "to_frame"},

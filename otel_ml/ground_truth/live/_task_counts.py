@@ -13,6 +13,7 @@ from otel_ml._observed_series import ObservedBuckets, ObservedSeries
 from otel_ml.ground_truth._records import Settled, StoredLabel, declared_class
 from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts
+from otel_ml.ground_truth.live._estimated import EstimateCounts
 from otel_ml.ground_truth.live._outcomes import CLASSES, OutcomeCounts, SetCounts
 from otel_ml.ground_truth.live._scores import ScoreCounts
 from otel_ml.ground_truth.live._segments import SegmentCounts
@@ -88,6 +89,8 @@ class TaskCounts:
         if expected.segments:
             positive = _positive(task, expected.model.positive, [*classes, *expected.predicted])
             self._group(SegmentCounts).expect(expected.segments, task, has_positive=positive is not None)
+        if expected.model.calibration is not None:
+            self._group(EstimateCounts).expect(expected.model.calibration)
 
     def count_first(self, settled: Settled) -> None:
         """Counts a prediction with its first label."""
@@ -103,8 +106,11 @@ class TaskCounts:
             self._count_set(prediction, _items(label.label))
         else:
             self._count_class(prediction, label)
-        if settled.bins is not None:
-            self._group(LabelBinCounts).add(settled.bins, label.label, label.number)
+        label_bins, calibration = settled.reference
+        if label_bins is not None:
+            self._group(LabelBinCounts).add(label_bins, label.label, label.number)
+        if calibration is not None:
+            self._group(EstimateCounts).add(calibration, prediction)
         if prediction.segments:
             self._count_segments(prediction.segments, prediction, label)
 

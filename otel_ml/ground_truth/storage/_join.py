@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_ml._equality import respell
-from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import is_several, label_gains, label_set
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
+    NO_REFERENCE,
     SEVERAL_MODELS,
     SEVERAL_VALUES,
     UNDECLARED_CLASS,
     Alias,
     Key,
     LabelOutcome,
+    ReferenceFacts,
     Settled,
     State,
     StoredLabel,
@@ -36,8 +37,8 @@ class KnownPrediction:
 
     prediction: LoggedPrediction
     label: StoredLabel | None
-    bins: LabelBins | None = None
-    """The bins of the labels of its model's reference."""
+    reference: ReferenceFacts = NO_REFERENCE
+    """What is known of its model's reference."""
 
 
 class Join:
@@ -112,7 +113,7 @@ def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     state = _state(label, known)
     if state in {"matched", "revised"}:
         known.label = label
-    return Settled(state, prediction, label, known.bins)
+    return Settled(state, prediction, label, known.reference)
 
 
 def _value_of(text: str, prediction: LoggedPrediction) -> tuple[str | None, str]:

@@ -12,12 +12,11 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from otel_ml._label_bins import LabelBins
 from otel_ml._label_values import SEVERAL, several_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
 from otel_ml._moments import seconds
 from otel_ml._values import ID_LIMIT, class_text, line, number
-from otel_ml.ground_truth._records import declared_class
+from otel_ml.ground_truth._records import NO_REFERENCE, ReferenceFacts, declared_class
 from otel_ml.ground_truth._segment_texts import read_segments, segments_text
 from otel_ml.semconv import OTHER
 
@@ -53,8 +52,8 @@ class StoredRows(NamedTuple):
     """JSON text of that set, stored once under its key."""
     aliases: tuple[tuple[str, str | None], ...] = ()
     """Further ids that a label may come under, each with the id that it leads to; None: the batch has several rows."""
-    label_bins: LabelBins | None = None
-    """The bins of the labels of the model's reference."""
+    reference: ReferenceFacts = NO_REFERENCE
+    """What the model's reference says of labels and scores."""
 
 
 def read_rows(given: LoggedPrediction) -> LoggedRows | None:
@@ -83,7 +82,7 @@ def read_rows(given: LoggedPrediction) -> LoggedRows | None:
 
 def stored_rows(logged: LoggedRows) -> StoredRows:
     """Returns predictions as they are stored: a class that equals a declared one becomes that one."""
-    name, version, role, task, positive, classes, label_bins, segments = logged.model
+    name, version, role, task, positive, classes, label_bins, segments, calibration = logged.model
     predicted = logged.predicted
     class_key, class_names = None, None
     if classes and len(classes) <= CLASSES_LIMIT:
@@ -114,7 +113,8 @@ def stored_rows(logged: LoggedRows) -> StoredRows:
         *more.values(),
         strict=False,
     )
-    return StoredRows(list(rows), (*INSERTED, *more), class_key, class_names, _aliases(logged), label_bins)
+    reference = ReferenceFacts(label_bins, calibration)
+    return StoredRows(list(rows), (*INSERTED, *more), class_key, class_names, _aliases(logged), reference)
 
 
 def from_row(

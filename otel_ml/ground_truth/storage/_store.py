@@ -10,7 +10,7 @@ from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel,
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._join import Join, KnownPrediction
-from otel_ml.ground_truth.storage._label_bin_table import LabelBinTable
+from otel_ml.ground_truth.storage._reference_table import ReferenceTable
 from otel_ml.ground_truth.storage._rows import (
     ALL_COLUMNS,
     COLUMNS,
@@ -53,7 +53,7 @@ class Store:
     def __init__(self, database: StoreDatabase) -> None:
         self._database = database
         self.class_sets = ClassSets(database)
-        self._label_bins = LabelBinTable(database)
+        self._references = ReferenceTable(database)
 
     def write(self, given: Sequence[StoredRows]) -> Written:
         """Stores new predictions and joins the labels that came before them; a known key is left as it is."""
@@ -62,7 +62,7 @@ class Store:
             fresh, repeated = _split(given, known)
             new = [row for rows in fresh for row in rows.rows]
             outcomes: list[LabelOutcome] = []
-            profiles = self._label_bins.write(connection, fresh)
+            marks = self._references.write(connection, fresh)
             if new:
                 for columns in dict.fromkeys(rows.columns for rows in fresh):
                     alike = [row for rows in fresh if rows.columns == columns for row in rows.rows]
@@ -72,7 +72,7 @@ class Store:
         for rows in fresh:
             if rows.class_key is not None and rows.class_names is not None:
                 self.class_sets.remember(rows.class_key, rows.class_names)
-        self._label_bins.remember(profiles)
+        self._references.remember(marks)
         return Written(new, repeated, outcomes)
 
     def _store_around(
@@ -152,15 +152,15 @@ class Store:
         return {row[:4]: StoredLabel._make((row[0], *row[4:], row[1])) for row in rows}
 
     def _known(self, connection: sa.Connection, ids: Collection[str]) -> list[KnownPrediction]:
-        """Returns the predictions under these ids, with the classes and the bins of labels that their models have."""
+        """Returns the predictions under these ids, with the classes and the references that their models have."""
         known = []
         rows = self._database.find(connection, self._database.tables.predictions, ALL_COLUMNS, ids)
         labels = self._labels(connection, ids)
-        bins = self._label_bins.find(connection, {row[1:3] for row in rows})
+        references = self._references.find(connection, {row[1:3] for row in rows})
         for row in rows:
             classes, probabilities, segments = row[len(COLUMNS) :]
             prediction = from_row(row, self.class_sets.find(connection, classes), probabilities, segments)
-            known.append(KnownPrediction(prediction, labels.get(row[:4]) if labels else None, bins[row[1:3]]))
+            known.append(KnownPrediction(prediction, labels.get(row[:4]) if labels else None, references[row[1:3]]))
         return known
 
     def _aliases(self, connection: sa.Connection, ids: Collection[str]) -> list[Alias]:

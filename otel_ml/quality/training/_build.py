@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from otel_ml import semconv
+from otel_ml._calibration import Calibration
 from otel_ml._figures.outcome_columns import CountsError
 from otel_ml._figures.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import Feature, ProfileError
@@ -53,6 +54,7 @@ class ProfileParts(NamedTuple):
     columns: tuple[str, ...]
     label: Feature | None
     performance: Performance | None
+    calibration: Calibration | None
     described: tuple[DescribedColumn, ...]
 
 
@@ -73,7 +75,7 @@ def build(training: Training) -> ProfileParts:
         skipped,
         training.columns,
         label,
-        _fit_performance(training),
+        *_fit_performance(training),
         training.described,
     )
 
@@ -139,9 +141,12 @@ def _why(reason: RefusedError) -> str:
     return str(reason).partition("; ")[0]
 
 
-def _fit_performance(training: Training) -> Performance | None:
+def _fit_performance(training: Training) -> tuple[Performance | None, Calibration | None]:
+    """Returns the figures, and the probabilities behind the scores; nothing names the classes of a sensitive label."""
     counts = training.performance()
     try:
-        return None if counts is None else performance_of(counts)
+        performance, calibration = (None, None) if counts is None else performance_of(counts)
     except CountsError as wrong:
         raise ProfileError(str(wrong)) from None
+    is_sensitive = not training.overrides.sensitive.isdisjoint(training.outcomes.names)
+    return performance, None if is_sensitive else calibration

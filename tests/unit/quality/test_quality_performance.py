@@ -13,7 +13,7 @@ import pytest
 import otel_ml
 from otel_ml import semconv
 from otel_ml.cli import main
-from otel_ml.quality import FeatureMonitor, Performance, ProfileError, ReferenceProfile
+from otel_ml.quality import FeatureMonitor, Performance, ProfileError, ProfileScan, ReferenceProfile
 from otel_ml.quality._model_series import ModelSeries
 from otel_ml.testing import InMemoryTelemetry
 
@@ -212,3 +212,31 @@ def test_the_commands_take_label_prediction_and_task(loans: pd.DataFrame, tmp_pa
         main(["drift", "--reference", str(train), "--data", str(new), "--label", "y", "--exclude", "p", "--fail"]) == 1
     )
     capsys.readouterr()
+
+
+def test_the_calibration_is_the_same_in_any_order_and_partition(tmp_path):
+    """Parts in another order have the same bytes and the same calibration, which a file keeps; fits without it have none."""
+    rng = np.random.default_rng(3)
+    score = rng.random(3_000)
+    frame = pd.DataFrame({"x": rng.normal(size=3_000), "p": score, "y": (rng.random(3_000) < score**2).astype(int)})
+    parts = [frame.iloc[:700], frame.iloc[700:701], frame.iloc[701:]]
+    scans = [ProfileScan(score="p", label="y") for _ in range(2)]
+    for scan, order in zip(scans, ((0, 1, 2), (2, 0, 1)), strict=True):
+        for at in order:
+            scan.add(parts[at])
+    whole = ReferenceProfile.fit(frame, score="p", label="y")
+    whole.save(tmp_path / "p.json")
+
+    assert scans[0].to_bytes() == scans[1].to_bytes()
+    assert {scan.profile().calibration for scan in scans} == {whole.calibration}
+    assert ReferenceProfile.load(tmp_path / "p.json") == whole
+    assert (whole.calibration.rows, whole.calibration.classes) == (3_000, ("0", "1"))
+    assert list(whole.calibration.shares[0]) == sorted(whole.calibration.shares[0])
+    assert ReferenceProfile.fit(frame, score="p").calibration is None
+
+
+def test_classes_in_the_score_column_have_no_calibration():
+    """A score of 0 and 1 may be the predicted class: it says nothing of probabilities."""
+    truth = np.arange(400) % 2
+    frame = {"x": np.linspace(0, 1, 400), "z": truth ^ (np.arange(400) % 7 == 0), "y": truth}
+    assert ReferenceProfile.fit(frame, score="z", label="y").calibration is None
