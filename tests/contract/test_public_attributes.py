@@ -51,6 +51,7 @@ ATTRIBUTES = {
     ground_truth.LoggedPrediction: {*ground_truth.LoggedPrediction._fields, "count", "index"},  # a named tuple
     ground_truth.LoggedRows: {field.name for field in dataclasses.fields(ground_truth.LoggedRows)}
     | {"part", "predictions", "take"},
+    ground_truth.SegmentFigures: {*dir(dict), "fairness", "notes", "worst"},
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Calibration: {*quality.Calibration._fields, "count", "index"}  # a named tuple

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from typing_extensions import assert_type
 
 import otel_ml
-from otel_ml.ground_truth import LoggedPrediction, LoggedRows, State, StoreError
+from otel_ml.ground_truth import LoggedPrediction, LoggedRows, SegmentFigures, State, StoreError
 from otel_ml.prediction import PredictionStore
 from otel_ml.quality import Column, DriftScan, FeatureDrift, ProfileError
 from otel_ml.testing import CountingIds, FixedClock, InMemoryTelemetry
@@ -157,6 +157,9 @@ def labels(truth: otel_ml.GroundTruth, now: dt.datetime) -> None:
     assert_type(truth.record_labels([("order-8", 0), ("order-9", 1, now)]), dict[State, int])
     figures = truth.compute_metrics(now - dt.timedelta(days=1), now, model="fraud_detector", by="predicted_at")
     assert_type(figures["accuracy"], Any)
+    by_region = truth.compute_metrics(now - dt.timedelta(days=1), now, model="fraud_detector", by_segment="region")
+    assert_type((by_region, by_region["north"]), tuple[SegmentFigures, dict[str, Any]])
+    assert_type((by_region.worst, by_region.notes), tuple[dict[str, Any] | None, list[str]])
     assert_type((truth.dropped, truth.flush(1.0), truth.close()), tuple[int, bool, bool])
 
 
