@@ -30,11 +30,12 @@ _FORK_SECONDS: Final = 2.0
 """How long a fork waits for open transactions; one that waits for another process need not end."""
 _LOCK: Final = (
     "SELECT pg_advisory_xact_lock(132186113, hashtext(current_schema())), pg_current_xact_id()::text, "
-    "set_config('enable_seqscan', 'off', true)"
+    "set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
+    "set_config('enable_mergejoin', 'off', true)"
 )
 """Takes the advisory lock of a schema, under which PostgreSQL writes one transaction at a time, as SQLite does by
-itself; returns the id of the transaction. Rows are looked up by their key: with statistics from before the last rows
-came, PostgreSQL would rather read the whole table for each thousand labels."""
+itself; returns the id of the transaction. Writers find rows by their key: by statistics from before the last rows came,
+PostgreSQL would rather read all rows of a table or a model."""
 _ANSWER_SECONDS: Final = 90.0
 """How long a writer waits to hear whether its last transaction was committed, if the server went away meanwhile."""
 _ANSWER_PAUSE: Final = 0.1

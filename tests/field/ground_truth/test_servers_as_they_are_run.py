@@ -295,6 +295,15 @@ def test_no_statement_is_prepared(serve: Callable[[str], Service], schema: str, 
         assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == 0
 
 
+def test_a_writer_finds_rows_by_their_key(serve: Callable[[str], Service], schema: str, postgresql: Server) -> None:
+    """It may not scan a table that has grown since its statistics were made; a reader may, and so may the next user."""
+    database = serve(postgresql.url(schema)).truth._database
+    for access, expected in ((database.writing, "off"), (database.reading, "on")):
+        with access() as connection:
+            for name in ("seqscan", "hashjoin", "mergejoin"):
+                assert connection.exec_driver_sql(f"SHOW enable_{name}").scalar() == expected
+
+
 def test_stores_of_two_schemas_do_not_wait_for_each_other(
     serve: Callable[[str], Service], schema: str, postgresql: Server
 ) -> None:
