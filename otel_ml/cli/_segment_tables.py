@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from otel_ml._values import few_names
 from otel_ml.cli._figure_tables import print_table, text
 from otel_ml.cli._terminal import show
 from otel_ml.ground_truth import SegmentFigures
@@ -34,8 +35,11 @@ def print_segments(column: str, figures: SegmentFigures, training: Mapping[str, 
     if figures.worst is not None:
         _print_worst(figures.worst)
     if figures.fairness:
-        table = [[name, each["value"], _verdict(each)] for name, each in figures.fairness.items()]
-        print_table(["fairness", "value", "difference of a segment"], table)
+        table = [
+            [name, each["value"], _verdict(each), ", ".join(each["left_out"]) or None]
+            for name, each in figures.fairness.items()
+        ]
+        print_table(["fairness", "value", "difference of a segment", "left out"], table)
 
 
 def _interval(figures: Mapping[str, Any], name: str) -> str | None:
@@ -52,5 +56,18 @@ def _print_worst(worst: Mapping[str, Any]) -> None:
     )
 
 
-def _verdict(found: Mapping[str, Any]) -> str:
+def segment_notes(figures: SegmentFigures) -> Iterator[str]:
+    """Yields the notes about all segments, and those about some, each with the segments that it is about."""
+    yield from figures.notes
+    about: dict[str, list[str]] = {}
+    for segment, each in figures.items():
+        for note in each.get("notes", ()):
+            about.setdefault(note, []).append(segment)
+    for note, names in about.items():
+        yield f"{few_names(names)}: {note}"
+
+
+def _verdict(found: Mapping[str, Any]) -> str | None:
+    if found["value"] is None:
+        return None
     return "more than noise" if found["more_than_noise"] else "within noise"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._figure_tables import print_figures
-from otel_ml.cli._segment_tables import print_segments
+from otel_ml.cli._segment_tables import print_segments, segment_notes
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.ground_truth import GroundTruth, SegmentFigures, StoreError
@@ -130,7 +130,7 @@ def _show_segments(
         print(json.dumps(about if training is None else {**about, "training": training}))
     elif has_any:
         print_segments(column, figures, training)
-    for note in figures.notes:
+    for note in segment_notes(figures):
         say(_PROGRAM, note)
     return 0 if has_any else 1
 

@@ -31,7 +31,8 @@ class SegmentFigures(dict[str, dict[str, Any]]):
         ``z`` and its ``limit``, and whether that is ``more_than_noise``; None if too few are labelled."""
         self.fairness = measure_fairness(figures)
         """Of a binary model ``selection_ratio`` and the differences of the true and the false positive rates: the
-        ``value`` of each, and whether some segment differs by ``more_than_noise``."""
+        ``value`` of each, whether some segment differs by ``more_than_noise``, and the segments that are ``left_out``
+        because they have no positive (or negative) label."""
         self.notes = list(notes)
         """What there is to know about all of them."""
 
@@ -125,7 +126,12 @@ def measure_fairness(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     found = {}
     for name, (share, measure) in _FAIRNESS.items():
         shares = {segment: getattr(each, share) for segment, each in outcomes.items()}
-        found[name] = {"value": measure(shares), "more_than_noise": segments.is_any_beyond_noise(shares)}
+        value = measure(shares)
+        found[name] = {
+            "value": value,
+            "more_than_noise": None if value is None else segments.is_any_beyond_noise(shares),
+            "left_out": [segment for segment, each in shares.items() if not each.whole],
+        }
     return found
 
 

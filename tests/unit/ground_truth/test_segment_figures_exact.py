@@ -108,10 +108,12 @@ def test_fairness_is_that_of_the_rates(found, regions, binary):
         [guesses[(regions == region) & of].mean() for region in REGIONS]
         for of in (np.full(1000, fill_value=True), actual, ~actual)
     ]
+    differences = [near(max(each) - min(each)) for each in rates]
+    more = {"more_than_noise": True, "left_out": []}
     assert found.fairness == {
-        "selection_ratio": {"value": near(min(rates[0]) / max(rates[0])), "more_than_noise": False},
-        "true_positive_rate_difference": {"value": near(max(rates[1]) - min(rates[1])), "more_than_noise": True},
-        "false_positive_rate_difference": {"value": near(max(rates[2]) - min(rates[2])), "more_than_noise": True},
+        "selection_ratio": {"value": near(min(rates[0]) / max(rates[0])), "more_than_noise": False, "left_out": []},
+        "true_positive_rate_difference": {"value": differences[1], **more},
+        "false_positive_rate_difference": {"value": differences[2], **more},
     }
 
 

@@ -146,12 +146,16 @@ def test_evaluate_prints_a_table_by_segment(segmented, url, capsys):
         "\n"
         "worst segment: south, accuracy 0.5000, the rest 0.7500: within noise (z 0.61, by chance up to 3.40)\n"
         "\n"
-        "fairness                         value  difference of a segment\n"
-        "selection_ratio                 0.0000             within noise\n"
-        "true_positive_rate_difference   0.5000             within noise\n"
-        "false_positive_rate_difference  0.5000             within noise\n"
+        "fairness                         value  difference of a segment     left out\n"
+        "selection_ratio                 0.0000             within noise            -\n"
+        "true_positive_rate_difference   0.5000             within noise  __missing__\n"
+        "false_positive_rate_difference  0.5000             within noise        south\n"
     )
-    assert shown.err.startswith("otel-ml evaluate: 1 labelled predictions have no segment column 'region'")
+    prefix = "otel-ml evaluate:"
+    assert shown.err.splitlines() == [
+        f"{prefix} 1 labelled predictions have no segment column 'region': no figure has them",
+        f"{prefix} south, __missing__: auc is None: it needs labels of both classes, and all or none are 1",
+    ]
     assert main([*about, "--by", "predicted_at", "--json", "--since", "2000-01-01", "--until", "2050-01-01"]) == 0
     found = segmented.compute_metrics(9e8, 25e8, model="fraud", by_segment="region", by="predicted_at")
     assert json.loads(capsys.readouterr().out) == {
