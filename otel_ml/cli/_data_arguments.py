@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from otel_ml import semconv
 from otel_ml.cli._arguments import whole
 from otel_ml.cli._terminal import progress
 from otel_ml.quality import BINS, TASKS, CsvFormat, DataFiles, ProfileError, ReferenceProfile, read_training
@@ -27,6 +28,16 @@ _FIT: Final = (
     ("--embeddings", "columns of vectors, described by norm, projections and the distance to their mean"),
     ("--images", "columns of images as nested lists of numbers, described by size, brightness and contrast"),
 )
+
+
+@dataclass
+class OutcomeColumns:
+    """Outputs and labels, as `ReferenceProfile.fit` takes them."""
+
+    score: Any = None
+    label: str | None = None
+    prediction: str | None = None
+    task: str | None = None
 
 
 def add_data(parser: argparse.ArgumentParser, flag: str, what: str, *, required: bool = True) -> None:
@@ -119,28 +130,37 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
     data = read_training(files, [name for name in files.names if name not in exclude])
     for name, count in data.unread.items():
         progress(f"{name}: {count:,} cells are not numbers; they count as invalid")
-    progress(f"binning {len(data.columns)} columns ...")
+    outcomes = OutcomeColumns(arguments.score, arguments.label, arguments.prediction, arguments.task)
+    return fit_columns(arguments, data.columns, outcomes)
+
+
+def fit_columns(
+    arguments: argparse.Namespace, columns: Mapping[str, Any], outcomes: OutcomeColumns
+) -> ReferenceProfile:
+    """Returns the profile of columns, with the options of `add_fit`."""
+    progress(f"binning {len(columns)} columns ...")
     with warnings.catch_warnings():
         # the summary names what was skipped
         warnings.simplefilter("ignore", UserWarning)
         profile = ReferenceProfile.fit(
-            data.columns,
-            arguments.score,
-            arguments.label,
-            prediction=arguments.prediction,
-            task=arguments.task,
+            columns,
+            outcomes.score,
+            outcomes.label,
+            prediction=outcomes.prediction,
+            task=outcomes.task,
             categorical=arguments.categorical,
             numeric=arguments.numeric,
             keep=arguments.keep,
             periodic=arguments.periodic,
             bins=arguments.bins,
-            sensitive=[name for name in sensitive if name not in exclude],
+            sensitive=[name for name in arguments.sensitive if name in columns],
             text=arguments.text,
             embeddings=arguments.embeddings,
             images=arguments.images,
+            name=getattr(arguments, "name", None) or semconv.TRAINING,
         )
-    # an excluded column can be sensitive too
-    return replace(profile, sensitive=profile.sensitive.union(sensitive))
+    # a column that is not in the data, or excluded, can be sensitive too
+    return replace(profile, sensitive=profile.sensitive.union(arguments.sensitive))
 
 
 def _separator(text: str) -> str:

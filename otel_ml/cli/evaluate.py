@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +14,7 @@ from otel_ml.cli._figure_tables import print_figures
 from otel_ml.cli._segment_tables import print_segments, segment_notes
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
+from otel_ml.cli._window_arguments import add_window, read_window
 from otel_ml.ground_truth import GroundTruth, SegmentFigures, StoreError
 from otel_ml.quality import ProfileError, ReferenceProfile
 
@@ -35,7 +34,6 @@ _NO_CLASS: Final = "a predicted class (declare classes=... of the model)"
 _LACKS: Final = {"mae": "a number on both sides", "ndcg": "a ranking"}
 """What labelled predictions without figures lack, by a figure of their task."""
 _TIMES: Final = ("labeled_at", "predicted_at")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +49,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         default="primary",
         help="its role; `all` mixes the figures of several (default: %(default)s)",
     )
-    parser.add_argument(
-        "--since",
-        default="24h",
-        metavar="WHEN",
-        help="start: an age such as 24h or 7d, or a date (default: %(default)s)",
-    )
-    parser.add_argument("--until", default="0s", metavar="WHEN", help="end, in the same form (default: now)")
+    add_window(parser, since="24h")
     parser.add_argument(
         "--by",
         action="append",
@@ -81,8 +73,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the figures; 0, or 1 if the labelled predictions in the window give none."""
     try:
-        now = time.time()
-        window = _moment(arguments.since, now), _moment(arguments.until, now)
+        window = read_window(arguments)
         by, column = _time_and_column(arguments.by)
         with open_store(arguments.store, read_only=True) as truth:
             if arguments.waiting:
@@ -170,13 +161,3 @@ def _list_waiting(truth: GroundTruth, arguments: argparse.Namespace) -> int:
     if not found or len(found) == _LISTED:
         say(_PROGRAM, f"the oldest {_LISTED} labels that wait" if found else "no label waits for a prediction")
     return 0
-
-
-def _moment(text: str, now: float) -> float:
-    age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
-    if age is not None:
-        return now - float(age[1]) * _UNITS[age[2]]
-    try:
-        return dt.datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise ValueError(f"{text!r} is neither an age such as 24h or 7d nor a date such as 2026-06-01") from None

@@ -8,6 +8,7 @@ from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._ground_truth import GroundTruth
 from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth.exact._segments import SegmentFigures
+from otel_ml.ground_truth.storage._stored_outcomes import StoredOutcomes
 from otel_ml.ground_truth.storage._waiting import WaitingLabel
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "SegmentFigures",
     "State",
     "StoreError",
+    "StoredOutcomes",
     "WaitingLabel",
 ]

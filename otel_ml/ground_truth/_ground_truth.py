@@ -35,6 +35,7 @@ from otel_ml.ground_truth.storage._expiry import expire
 from otel_ml.ground_truth.storage._retry import Retry
 from otel_ml.ground_truth.storage._rows import halve, read_rows, stored_rows
 from otel_ml.ground_truth.storage._store import Store
+from otel_ml.ground_truth.storage._stored_outcomes import StoredOutcomes, read_stored
 from otel_ml.ground_truth.storage._waiting import WaitingLabel, count_waiting, list_waiting
 from otel_ml.ground_truth.storage._windows import (
     TruthWindow,
@@ -296,6 +297,18 @@ class GroundTruth:
             examples = list_waiting(self._database, model, 1)
             notes.append(describe_waiting(waiting, examples))
         return notes + describe_failed(self._reporter.counts.failed)
+
+    def read_outcomes(
+        self, start: Moment, end: Moment, *, model: str, version: str | None = None, role: str | None = "primary"
+    ) -> StoredOutcomes:
+        """Returns outputs and labels of the predictions with ``start <= predicted_at < end``, labelled or not.
+
+        Raises:
+            StoreError: The store cannot be read, or the predictions are of several tasks.
+        """
+        self.flush(_EXIT_SECONDS)
+        window = TruthWindow(seconds(start), seconds(end), model, version, role, "predicted_at")
+        return read_stored(self._database, window)
 
     def waiting(self, *, model: str | None = None, limit: int = 100) -> list[WaitingLabel]:
         """Lists labels that wait for their prediction, the oldest first, and why they wait.

@@ -32,7 +32,16 @@ SPAN = {name for name in dir(Span) if not name.startswith("_")} | {"name"}
 ATTRIBUTES = {
     otel_ml.Config: {field.name for field in dataclasses.fields(otel_ml.Config)},
     otel_ml.ConfigError: set(dir(ValueError)),
-    otel_ml.GroundTruth: {"account", "close", "compute_metrics", "dropped", "flush", "models", "waiting"}
+    otel_ml.GroundTruth: {
+        "account",
+        "close",
+        "compute_metrics",
+        "dropped",
+        "flush",
+        "models",
+        "read_outcomes",
+        "waiting",
+    }
     | {"record_label", "record_labels"}
     | {"drain_first", "log_prediction", "log_rows"},  # what a `PredictionStore` has, and a `RowStore`
     otel_ml.Ledger: {"delivered", "dropped", "folded", "in_flight", "lost", "produced", "rejected", "spooled"},

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _queries
+from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _prediction_rows, _queries
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._query_parameters import BadParameterError
 
@@ -70,6 +70,7 @@ class Api:
             "/api/metrics": self._metrics,
             "/api/summary": self._summary,
             "/api/features": self._features,
+            "/api/rows": self._rows,
             "/api/status": self._status,
         }
         return [Route(path, _answer(endpoint), methods=["GET"]) for path, endpoint in table.items()]
@@ -108,6 +109,9 @@ class Api:
         _query_parameters.check(request.query_params, ("model",))
         model = request.query_params.get("model")
         return {"features": await self._reader.read(_feature_verdicts.features, model)}
+
+    async def _rows(self, request: Request) -> Any:
+        return await self._reader.read(_prediction_rows.rows, _query_parameters.row_filter(request.query_params))
 
     async def _status(self, request: Request) -> Any:
         _query_parameters.check(request.query_params, ())

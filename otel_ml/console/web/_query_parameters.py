@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from otel_ml.console.receiving._values import INT64_MAX
+from otel_ml.console.storage._prediction_rows import RowFilter
 from otel_ml.console.storage._queries import PredictionFilter
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def trace_id(given: str | None) -> str | None:
     return lower
 
 
-def since(parameters: QueryParams) -> int | None:
-    """`since`, ISO 8601 or seconds since the epoch, as nanoseconds; without a zone it is UTC."""
-    given = parameters.get("since")
+def moment(parameters: QueryParams, name: str) -> int | None:
+    """A moment, ISO 8601 or seconds since the epoch, as nanoseconds; without a zone it is UTC."""
+    given = parameters.get(name)
     if given is None:
         return None
     try:
@@ -65,7 +66,7 @@ def since(parameters: QueryParams) -> int | None:
     except ValueError:
         seconds = _iso_seconds(given)
     if not math.isfinite(seconds) or not 0 <= seconds <= INT64_MAX / 1e9:
-        raise BadParameterError("since: expected ISO 8601 or seconds since the epoch")
+        raise BadParameterError(f"{name}: expected ISO 8601 or seconds since the epoch")
     return min(int(seconds * 1e9), INT64_MAX)
 
 
@@ -76,8 +77,32 @@ def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Predic
         limit=limit(parameters),
         model=parameters.get("model") or None,
         version=parameters.get("version") or None,
-        since_ns=since(parameters),
+        since_ns=moment(parameters, "since"),
     )
+
+
+def row_filter(parameters: QueryParams) -> RowFilter:
+    """The filter of the rows of a model."""
+    check(parameters, ("model", "version", "role", "since", "until", "after"))
+    if not parameters.get("model"):
+        raise BadParameterError("model: expected the name of a model")
+    return RowFilter(
+        model=parameters["model"],
+        version=parameters.get("version") or None,
+        role=parameters.get("role") or None,
+        since_ns=moment(parameters, "since"),
+        until_ns=moment(parameters, "until"),
+        after=_after(parameters.get("after")),
+    )
+
+
+def _after(given: str | None) -> tuple[int, str] | None:
+    if given is None:
+        return None
+    time_ns, _, key = given.partition(".")
+    if not (time_ns.isascii() and time_ns.isdecimal() and len(time_ns) < 20 and int(time_ns) <= INT64_MAX and key):
+        raise BadParameterError("after: expected what `next` of the page before says")
+    return int(time_ns), key
 
 
 def _iso_seconds(given: str) -> float:

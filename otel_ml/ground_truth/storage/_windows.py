@@ -78,7 +78,7 @@ def _read(
     # a store of an earlier version, which is only read, does not have all columns
     columns = [found.get(name, nothing.label(name)) for name in (*LabelledRow._fields, *more)]
     query = database.sa.select(*columns).select_from(tables.predictions.join(tables.labels, tables.of_prediction()))
-    query = _in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
+    query = in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
     query = query.execution_options(yield_per=_TOGETHER)  # of a connection they would hold for what follows, too
     with database.reading() as connection:
         for rows in connection.execute(query).partitions():
@@ -90,7 +90,7 @@ def count_predicted(database: StoreDatabase, window: TruthWindow) -> int:
     """Counts the predictions made in a window, labelled or not, also those under a key that was known already."""
     table, sa = database.tables.predictions, database.sa
     with database.reading() as connection:
-        query = _in_window(table, sa.select(_predicted(database)).select_from(table), window)
+        query = in_window(table, sa.select(_predicted(database)).select_from(table), window)
         return int(connection.execute(query).scalar_one())
 
 
@@ -100,7 +100,7 @@ def _count_segments(database: StoreDatabase, window: TruthWindow, column: str) -
     counts: Counter[str] = Counter()
     with database.reading() as connection:
         query = database.sa.select(table.c.segments, _predicted(database)).group_by(table.c.segments)
-        query = _in_window(table, query, window)
+        query = in_window(table, query, window)
         for segments, predicted in connection.execute(query):
             counts[read_segments(segments).get(column, "")] += int(predicted)
     return counts
@@ -121,7 +121,8 @@ def list_models(database: StoreDatabase) -> list[tuple[str, str, str]]:
         return [(row.model, row.version, row.role) for row in connection.execute(query)]
 
 
-def _in_window(table: Any, query: Any, window: TruthWindow) -> Any:
+def in_window(table: Any, query: Any, window: TruthWindow) -> Any:
+    """Restricts a query to a window, whose moment is in the table."""
     moment = table.c[window.by]
     query = query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
     for column, wanted in ((table.c.version, window.version), (table.c.role, window.role)):

@@ -38,7 +38,7 @@ BAD_INPUT = [
     ("sampler --budget 0", "budget (OTEL_ML_SAMPLER_BUDGET) is 0.0: use a share of one core above 0, such as 0.01"),
     ("sampler --endpoint localhost:1", "endpoint is 'localhost:1': use a URL with http:// or https://"),
     ("profile --data none.parquet --output p.json", "no file none.parquet"),
-    ("profile --output p.json", "the following arguments are required: --data"),
+    ("profile --output p.json", "one of the arguments --data --from-console --from-store is required"),
     ("drift --profile none.json --data none.csv", "cannot read the profile none.json"),
     ("drift --profile none.json --data x --threshold x", "argument --threshold: 'x' is not a number from 0 to 1000000"),
     ("rules --output /proc/zz", "cannot write /proc/zz/rules/"),

@@ -1,0 +1,38 @@
+"""The window of time that a command is about."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import re
+import time
+from typing import Final
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def add_window(parser: argparse._ActionsContainer, *, since: str) -> None:
+    """Adds ``--since`` and ``--until``."""
+    parser.add_argument(
+        "--since",
+        default=since,
+        metavar="WHEN",
+        help="start: an age such as 24h or 7d, or a date (default: %(default)s)",
+    )
+    parser.add_argument("--until", default="0s", metavar="WHEN", help="end, in the same form (default: now)")
+
+
+def read_window(arguments: argparse.Namespace) -> tuple[float, float]:
+    """Returns start and end in seconds since the epoch; raises a ValueError for a text that is neither age nor date."""
+    now = time.time()
+    return _moment(arguments.since, now), _moment(arguments.until, now)
+
+
+def _moment(text: str, now: float) -> float:
+    age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if age is not None:
+        return now - float(age[1]) * _UNITS[age[2]]
+    try:
+        return dt.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an age such as 24h or 7d nor a date such as 2026-06-01") from None

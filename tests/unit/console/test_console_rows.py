@@ -1,0 +1,161 @@
+"""Rows of predictions with features, outputs and labels, and the profile that is made of them.
+
+Source: evidentlyai/evidently#65.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from console_feed import NOW, batch, failure, label, logs, prediction
+
+from otel_ml import ReferenceProfile
+from otel_ml.cli import main
+
+MINUTE = 60 * 10**9
+
+
+def rows(console, **query):
+    """All pages of rows, and how many rows their events leave out."""
+    found, omitted, after = [], 0, ""
+    while True:
+        text = "&".join(f"{key}={value}" for key, value in ({"model": "fraud"} | query).items())
+        page = console.get(f"/api/rows?{text}{after}")
+        found += page["rows"]
+        omitted += page["rows_omitted"]
+        if page["next"] is None:
+            return found, omitted
+        after = f"&after={page['next']}"
+
+
+def test_rows_have_features_output_and_newest_label(console):
+    """Rows of single predictions and of batches come in the order of time, without failures and other models."""
+    console.feed(
+        logs(
+            prediction("p-1", features={"age": 41}, at=NOW),
+            batch("b-1", 2, at=NOW + 1),
+            failure("f-1", at=NOW + 2),
+            prediction("o-1", attributes={"ml.model.name": "other"}, at=NOW + 3),
+        ),
+        logs(label("p-1", "0", at=NOW + 4), label("p-1", "1", at=NOW + 5), label("b-1.1", "1", at=NOW + 6)),
+    )
+    assert rows(console) == (
+        [
+            {"id": "p-1", "features": {"age": 41}, "prediction": "1", "score": 0.93, "label": "1"},
+            {"id": "b-1.0", "features": {"age": 20}, "prediction": "0", "score": 0.1, "label": None},
+            {"id": "b-1.1", "features": {"age": 21}, "prediction": "0", "score": 0.1, "label": "1"},
+        ],
+        0,
+    )
+
+
+def test_pages_have_each_row_once(console):
+    """More events than a page has, many at one moment, come on several pages, each row once."""
+    console.feed(logs(*(prediction(f"p-{number}", at=NOW + number // 100) for number in range(450))))
+    found, _ = rows(console)
+    assert sorted(row["id"] for row in found) == sorted(f"p-{number}" for number in range(450))
+
+
+def test_a_window_and_a_version_restrict_the_rows(console):
+    """`since` is part of the window, `until` is not."""
+    at = [NOW + minute * MINUTE for minute in range(3)]
+    console.feed(logs(*(prediction(f"p-{place}", at=moment) for place, moment in enumerate(at))))
+    found, _ = rows(console, since=f"{at[1] / 1e9 - 30:.6f}", until=f"{at[2] / 1e9 - 30:.6f}")
+    assert [row["id"] for row in found] == ["p-1"]
+    assert rows(console, version="9") == rows(console, role="shadow") == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "model=", "model=m&after=x", "model=m&after=1.", "model=m&until=soon", "model=m&limit=3"]
+)
+def test_a_wrong_query_is_refused_with_one_line(console, query):
+    """A missing model, an unreadable moment or place and an unknown parameter are 400."""
+    answer = console.send(f"/api/rows?{query}")
+    assert (answer.status, list(answer.json())) == (400, ["error"])
+
+
+def served(size: int, shift: int = 0):
+    """Predictions and their labels."""
+    rng = random.Random(size)
+    predictions, labels = [], []
+    for number in range(size):
+        features = {"age": rng.randint(20, 60) + shift, "channel": rng.choice(["app", "web"])}
+        score = rng.random()
+        at = NOW - MINUTE + number
+        outcome = "bad" if score > 0.5 else "good"
+        predictions.append(prediction(f"p-{number}", features=features, score=score, outcome=outcome, at=at))
+        labels.append(label(f"p-{number}", "bad" if rng.random() < score else "good", at=at + 1))
+    return predictions, labels
+
+
+def profile(console, path, *more: str) -> int:
+    served_by = [
+        "profile",
+        "--from-console",
+        console.address,
+        "--model",
+        "fraud",
+        "--since",
+        "1h",
+        "--until",
+        "2100-01-01",
+    ]
+    return main([*served_by, "--output", str(path), *more])
+
+
+def test_a_profile_is_made_of_what_a_console_keeps(console, tmp_path, capsys):
+    """It has the features, the scores, the labels and the performance of the window, and its name."""
+    predictions, labels = served(400)
+    console.feed(logs(*predictions), logs(*labels[:300]))
+    assert profile(console, tmp_path / "may.json", "--name", "may", "--exclude", "age", "--sensitive", "ssn") == 0
+    made = ReferenceProfile.load(tmp_path / "may.json")
+    assert (made.name, made.rows, [feature.name for feature in made.features]) == ("may", 400, ["channel"])
+    assert made.sensitive == {"ssn"}
+    assert (sum(made.output.counts), len(made.output.counts)) == (400, 20)
+    assert sorted(made.label.categories) == ["bad", "good"]
+    assert sum(made.label.counts) == 300
+    assert made.performance.rows == 300
+    assert made.performance.figures["auc"] == pytest.approx(0.83, abs=0.06)
+    told = capsys.readouterr()
+    assert "profile 'may'" in told.out
+    assert "400 predictions, 300 with a label" in told.err
+
+
+def test_a_regression_that_a_console_keeps_has_a_profile(console, tmp_path):
+    """Numbers as predictions are the output, and labels are numbers too."""
+    events = [prediction(f"p-{n}", features={"age": n % 40}, at=NOW - n) for n in range(300)]
+    for number, event in enumerate(events):
+        event.body.string_value = json.dumps({"features": {"age": number % 40}, "prediction": number / 7})
+    console.feed(logs(*events), logs(*(label(f"p-{n}", str(n / 7 + 1), correct=None, at=NOW) for n in range(300))))
+    assert profile(console, tmp_path / "may.json", "--name", "may", "--numeric", "age", "--json") == 0
+    made = ReferenceProfile.load(tmp_path / "may.json")
+    assert (made.performance.task, made.performance.figures["mae"]) == ("regression", pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "--name"),
+        (["--name", "may", "--score", "p"], "--score is for --data"),
+        (["--name", "last_week"], "reference that moves"),
+        (["--name", "may", "--since", "soon"], "neither an age"),
+        (["--name", "may", "--role", "shadow"], "no prediction of 'fraud'"),
+    ],
+)
+def test_what_is_missing_is_named(console, tmp_path, capsys, more, message):
+    """Each is one line and exit code 2."""
+    predictions, _ = served(30)
+    console.feed(logs(*predictions))
+    assert profile(console, tmp_path / "p.json", *more) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "p.json").exists()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "file:///etc/passwd", "127.0.0.1:4318"])
+def test_an_address_without_a_console_is_named(tmp_path, capsys, address):
+    """No answer and no address of a page are one line and exit code 2."""
+    arguments = ["--model", "m", "--name", "may", "--output", str(tmp_path / "p.json")]
+    assert main(["profile", "--from-console", address, *arguments]) == 2
+    assert address in capsys.readouterr().err
