@@ -34,6 +34,11 @@ _LABEL_SERIES: Final = {
     "ranking": 21,
 }
 """What the labels of one model add, by its task, with a score or the probability of each class."""
+_SEGMENT_SERIES: Final = 28
+"""What one segment of a binary model adds: predictions of 2 classes, errors, missing values, 8 series of the duration,
+12 of the score, and 4 of the outcomes once there are labels."""
+_FURTHER_SEGMENTS: Final = 2
+"""Those of the further and of the missing values of a segment column."""
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +58,14 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--features", type=whole(0), default=16, help="features of a model, for the expected series (default: 16)"
+    )
+    parser.add_argument(
+        "--segments",
+        type=whole(1),
+        nargs="*",
+        default=[8, 8],
+        metavar="VALUES",
+        help="values of each segment column, for the expected series (default: 8 8)",
     )
     add_json(parser, "the findings")
 
@@ -94,6 +107,8 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
             "features": features,
             "more_with_labels": _LABEL_SERIES,
             "classes": _CLASSES,
+            "segments": arguments.segments,
+            "more_with_segments": _SEGMENT_SERIES * sum(each + _FURTHER_SEGMENTS for each in arguments.segments),
         },
     }
 
@@ -146,3 +161,6 @@ def _print_surroundings(findings: dict[str, Any]) -> None:
          f"{series['features']} features")  # fmt: skip
     more = ", ".join(f"{count} {task}" for task, count in series["more_with_labels"].items())
     show(f"    labels add: {more}; with {series['classes']} classes")
+    if series["segments"]:
+        values = " and ".join(map(str, series["segments"]))
+        show(f"    segments add: about {series['more_with_segments']} with columns of {values} values")

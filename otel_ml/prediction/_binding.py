@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -16,6 +17,8 @@ from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._omissions import message
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction._segment_reader import SegmentReader, Segments
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._responses import open_result
 from otel_ml.prediction.boundary._result_names import keys_of
 
@@ -56,6 +59,12 @@ class Unbound:
 class Binding(Unbound):
     """The parts that both modes share. Each change of the engine makes a new binding."""
 
+    # Class attributes: more entries in the instance would make the hot path slower.
+    segment_reader: SegmentReader | None = None
+    """Finds the segments of rows; None for a model without segment columns."""
+    combination: Segments | None = None
+    """The segments of all predictions of this binding; None if they differ, or for a model without segments."""
+
     def __init__(self, state: State, policy: ModelPolicy, observers: Observers) -> None:
         super().__init__(state)
         self.spec = spec = policy.spec
@@ -73,6 +82,9 @@ class Binding(Unbound):
         self.class_label = labels.classes(spec.classes).admit
         self.error_label = labels.errors.admit
         self.stage_label = labels.stages.admit
+        if policy.columns is not None and spec.segment_columns:
+            admit = [labels.segments(name).admit for name in spec.segments]
+            self.segment_reader = SegmentReader(spec.segment_columns, policy.columns, admit)
         self._load_duration = shared.load_duration
         shared.add(spec, observers.monitor)
 
@@ -85,6 +97,18 @@ class Binding(Unbound):
         prediction = _guard.call("prediction.create", self.predict, features, None) or NoopPrediction()
         prediction._begin()
         return prediction
+
+    def segment_class(self, label: str | None) -> str | None:
+        """Returns the class under which a segment counts a prediction; None if the task is not binary."""
+        return None if label is None or not self.spec.is_binary else self.class_label(label)
+
+    def segment_classes(self) -> tuple[str | None, ...]:
+        """Returns the classes that each segment counts from 0 on."""
+        return tuple(map(self.class_label, self.spec.counted_classes)) if self.spec.is_binary else (None,)
+
+    def observe_features(self, batch: FeatureBatch, segments: Sequence[Segments] | None) -> None:
+        """Counts the features of some rows of a large batch."""
+        _guard.call("quality.observe", self.observers.observe_features, batch, segments)
 
     def record_load(self, seconds: float) -> None:
         """Records how long it took to load the model."""

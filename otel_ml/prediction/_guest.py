@@ -19,6 +19,7 @@ from otel_ml._telemetry.records import Attributes, EventData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._context import PREDICTIONS_KEY
 from otel_ml.prediction._event import events
+from otel_ml.prediction._guest_segments import GuestSegments
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
@@ -66,6 +67,10 @@ class GuestBinding(Binding):
         self.counts = self._gauges.counts(self.spec)
         for label in self.spec.counted_classes:
             self.counts.add(self.class_label(label), 0)
+        self.segments: GuestSegments | None = None
+        if self.segment_reader is not None:
+            self.segments = GuestSegments(self.meter, self.counts, self)
+            observers.add_missing = self.segments.add_missing
         self._seed()
         self._seeded = False
 
@@ -147,6 +152,8 @@ class GuestPrediction(SdkSpans, Prediction):
     def _count(self, outcome: Outcome, context: Context) -> None:
         instruments, attributes = self._binding.instruments, self._binding.attributes
         failure = outcome.failure
+        if self._binding.segments is not None:
+            self._binding.segments.count(outcome, context)
         if failure is not None:
             failed = {**attributes, semconv.ERROR_TYPE: self._binding.error_label(failure.type)}
             self._count_call(outcome, failed, context)
@@ -166,6 +173,8 @@ class GuestPrediction(SdkSpans, Prediction):
     def _count_slices_of_output(self, outcome: Outcome, context: Context, ids_: tuple[int, int, int]) -> None:
         for start, part in self._slices(outcome):
             self._count_rows(part, context)
+            if self._binding.segments is not None:
+                self._binding.segments.count_rows(outcome, part, start, context)
             self._binding.observers.observe_slice(outcome, part, start, ids_)
 
     def _count_rows(self, output: Output, context: Context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -13,6 +14,16 @@ from otel_ml import _guard, _process, semconv
 from otel_ml._instruments import create
 from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._spec import ModelSpec
+
+
+class SegmentKey(NamedTuple):
+    """What is counted of a segment."""
+
+    metric: semconv.Metric
+    segment: tuple[str, str]
+    """Column and value."""
+    label: str | None
+    """The predicted class, if predictions are counted by class."""
 
 
 class ModelCounts:
@@ -25,6 +36,9 @@ class ModelCounts:
         self.active: int | None = None
         """None before the first call."""
         self._classes: dict[str | None, int] = {}
+        self._segments: dict[SegmentKey, int] = {}
+        self._known: set[tuple[str, str]] = set()
+        """The segments that have series."""
         self._lock = threading.RLock()
 
     def begin(self) -> None:
@@ -42,16 +56,34 @@ class ModelCounts:
         with self._lock:
             self._classes[label] = self._classes.get(label, 0) + count
 
+    def knows(self, segment: tuple[str, str]) -> bool:
+        """Whether a segment has series already."""
+        return segment in self._known
+
+    def add_to_segment(self, key: SegmentKey, count: int) -> None:
+        """Counts something of a segment."""
+        with self._lock:
+            self._known.add(key.segment)
+            self._segments[key] = self._segments.get(key, 0) + count
+
     def take(self) -> dict[str | None, int]:
         """Returns the predictions since the last call."""
         with self._lock:
             taken, self._classes = self._classes, {}
         return taken
 
+    def take_segments(self) -> dict[SegmentKey, int]:
+        """Returns what was counted of segments since the last call."""
+        with self._lock:
+            taken, self._segments = self._segments, {}
+        return taken
+
     def reset_after_fork(self) -> None:
         """In a forked child: what was not collected belongs to the parent."""
         self._lock = threading.RLock()
         self._classes = {}
+        self._segments = {}
+        self._known = set()
         self.active = None if self.active is None else 0
 
 
@@ -60,7 +92,7 @@ class GuestCounts:
 
     A call of an instrument cleans and hashes its attributes each time, which costs a prediction more than all that
     otel-ml does itself. `ml.prediction.active` is therefore observed, and its callback adds what was counted since to
-    `ml.predictions`: an SDK calls the callbacks before it reads the other instruments.
+    `ml.predictions` and to the counters of segments: an SDK calls the callbacks before it reads the other instruments.
 
     Args:
         meter: Creates both instruments.
@@ -71,7 +103,10 @@ class GuestCounts:
         self._limit = limit
         self._models: dict[tuple[str, str, str], ModelCounts] = {}
         self._lock = threading.Lock()
+        self._meter = meter
         self._predictions: metrics.Counter = create(meter, semconv.PREDICTIONS)
+        self._segments: dict[semconv.Metric, metrics.Counter] = {}
+        """The counters of segments, once a model has some."""
         create(meter, semconv.PREDICTION_ACTIVE, self._observe)
         _process.in_child("prediction.fork", self._reset_after_fork)
 
@@ -86,6 +121,9 @@ class GuestCounts:
                 counts = ModelCounts(spec.attributes)
                 self._models = {**self._models, identity: counts}
             counts.users.add(spec)
+            if spec.segments and not self._segments:
+                kinds = (semconv.SEGMENT_PREDICTIONS, semconv.SEGMENT_ERRORS, semconv.SEGMENT_MISSING)
+                self._segments = {metric: create(self._meter, metric) for metric in kinds}
             return counts
 
     def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
@@ -96,6 +134,9 @@ class GuestCounts:
         for counts in models:
             for label, count in counts.take().items():
                 self._predictions.add(count, class_attributes(counts.attributes, label))
+            for key, count in counts.take_segments().items():
+                attributes = segment_attributes(counts.attributes, key.segment)
+                self._segments[key.metric].add(count, class_attributes(attributes, key.label))
         return [Observation(counts.active, counts.attributes) for counts in models if counts.active is not None]
 
     def _reset_after_fork(self) -> None:
@@ -107,3 +148,9 @@ class GuestCounts:
 def class_attributes(attributes: Attributes, label: str | None) -> Attributes:
     """Returns the attributes of a prediction of this class."""
     return attributes if label is None else {**attributes, semconv.PREDICTION_CLASS: label}
+
+
+def segment_attributes(attributes: Attributes, segment: tuple[str, str]) -> Attributes:
+    """Returns the attributes of a segment, given as column and value."""
+    column, value = segment
+    return {**attributes, semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value}

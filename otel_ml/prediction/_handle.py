@@ -76,12 +76,15 @@ class Handle:
         from otel_ml.prediction._off import OffBinding
         from otel_ml.prediction.own._fast_path import FastBinding, ShareBinding
         from otel_ml.prediction.own._general_path import OwnBinding
+        from otel_ml.prediction.own._segment_path import SegmentBinding, SegmentShareBinding
 
         if state.mode == "off":
             return OffBinding(state, policy.spec)
         if state.engine is None:
             return GuestBinding(state, policy, self._observers, was_configured=self._was_configured)
-        fast = ShareBinding if self.spec.wants_shares else FastBinding
+        fast: type[FastBinding] = ShareBinding if self.spec.wants_shares else FastBinding
+        if self.spec.segments:
+            fast = SegmentShareBinding if self.spec.wants_shares else SegmentBinding
         return (fast if state.engine.fast_spans else OwnBinding)(state, policy, self._observers, state.engine)
 
 

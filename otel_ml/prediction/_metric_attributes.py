@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ml import semconv
+from otel_ml._equality import find_equal
 from otel_ml._telemetry.predictions.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
+from otel_ml.prediction._segments import VALUES as SEGMENT_VALUES
 
 DECLARED_KEPT = 100
 """Classes that a model can declare; further ones are counted as `semconv.OTHER`."""
@@ -34,6 +36,13 @@ class BoundedLabels:
         return value
 
 
+class LearnedSegments(BoundedLabels):
+    """Admits the first values of a segment column; one that equals an admitted number or boolean becomes that one."""
+
+    def admit(self, value: str) -> str:
+        return super().admit(find_equal(value, self._admitted) or value)
+
+
 class ModelLabels:
     """The labels of one model, shared by all of its handles, so that a second handle does not double the limits."""
 
@@ -42,6 +51,11 @@ class ModelLabels:
         self.stages = BoundedLabels(STAGES_KEPT)
         self._first_seen = BoundedLabels(CLASSES_KEPT)
         self._declared: dict[tuple[str, ...], BoundedLabels] = {}
+        self._segments: dict[str, LearnedSegments] = {}
+
+    def segments(self, column: str) -> LearnedSegments:
+        """Returns the values of a segment column without a closed set."""
+        return self._segments.setdefault(column, LearnedSegments(SEGMENT_VALUES))
 
     def classes(self, declared: Iterable[str] | None) -> BoundedLabels:
         """Returns the classes of a handle: its declared ones, or the first that come to any handle."""

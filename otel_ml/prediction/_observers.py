@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,12 @@ from otel_ml._logged_prediction import LoggedModel, LoggedRows
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
 from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._segment_reader import Segments
 from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.boundary._outputs import Output
-from otel_ml.quality import FeatureMonitor
+from otel_ml.quality import FeatureMonitor, MissingRows
 
 
 class Observers:
@@ -42,8 +44,14 @@ class Observers:
         """Counts the features' bins; None without a profile and a schema."""
         if spec.profile is not None or spec.schema is not None:
             self.monitor = FeatureMonitor(
-                dict(spec.attributes), profile=spec.profile, schema=spec.schema, calibration=spec.calibration
+                dict(spec.attributes),
+                profile=spec.profile,
+                schema=spec.schema,
+                calibration=spec.calibration,
+                segments=spec.segments,
             )
+        self.add_missing: Callable[[Segments, int], None] | None = None
+        """Counts missing values of rows with some segments; None if nobody does."""
         store = spec.store
         if store is not None:
             self._log_rows = store.log_rows if isinstance(store, RowStore) else partial(_log_each, store)
@@ -78,14 +86,56 @@ class Observers:
             ids: Trace id, span id and trace flags.
         """
         if self.monitor is not None:
-            _guard.call("quality.observe", _count_features, self.monitor, outcome)
+            _guard.call("quality.observe", self._count_features, self.monitor, outcome)
         if not outcome.is_job:
             self._log_outputs(outcome, ids)
 
-    def count_rows(self, rows: list[dict[str, object] | None], labels: list[str], scores: list[float]) -> None:
+    def count_rows(
+        self,
+        rows: list[dict[str, object] | None],
+        labels: list[str],
+        scores: list[float],
+        segments: Sequence[Segments] | None,
+    ) -> None:
         """Counts the bins of single rows and their outputs; None for a row that is unknown."""
         if self.monitor is not None:
+            lacking = MissingRows(self.monitor)
             _guard.call("quality.observe", _count_rows, self.monitor, rows, labels, scores)
+            self._add_missing(segments, (lacking.count_row(row or {}, _unread(row)) for row in rows))
+
+    def observe_features(self, batch: FeatureBatch, segments: Sequence[Segments] | None) -> None:
+        """Counts the features of some rows of a batch, with the segments of each."""
+        if self.monitor is not None:
+            lacking = MissingRows(self.monitor)
+            self.monitor.observe_features(batch.columns, batch.rows, batch.unread)
+            if segments is not None:
+                self._add_missing(segments, lacking.count_batch(batch.columns, batch.rows, batch.unread))
+
+    def _add_missing(self, segments: Sequence[Segments] | None, missing: Iterable[int]) -> None:
+        """Counts missing values by segment, if somebody does."""
+        if segments is not None and self.add_missing is not None:
+            sums: Counter[Segments] = Counter()
+            for row, count in zip(segments, missing, strict=True):
+                sums[row] += count
+            for row, count in sums.items():
+                if count:
+                    self.add_missing(row, count)
+
+    def _count_features(self, monitor: FeatureMonitor, outcome: Outcome) -> None:
+        output, features = outcome.output, outcome.features
+        if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
+            prediction, score = _result(output, 0)
+            lacking = MissingRows(monitor)
+            monitor.observe_row(features or {}, prediction, score, _unread(features))
+            if output is not None and output.shares is not None:
+                monitor.observe_probabilities([prediction], output.shares[:1])
+            if outcome.segments is not None:
+                self._add_missing(outcome.segments, [lacking.count_row(features or {}, _unread(features))])
+            return
+        if isinstance(features, FeatureBatch) and not features.is_counted:
+            self.observe_features(features, outcome.segments)
+        if not _has_many_rows(outcome):
+            _count_outputs(monitor, output, outcome.rows or 1)
 
     def log_job(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
         """Logs the rows of a job to the store, and waits for room; on the caller's thread, which nothing else needs.
@@ -144,6 +194,7 @@ class Observers:
             batch_id=outcome.prediction_id if is_row else None,
             batch_rows=(outcome.rows or 1) if is_row else None,
             probabilities=shares,
+            segments=None if outcome.segments is None else outcome.segments_of_rows(start, count),
         )
         if None in moments:  # a row without a moment is not stored
             rows = rows.take([position for position, moment in enumerate(moments) if moment is not None])
@@ -152,6 +203,7 @@ class Observers:
 
     def _fast_rows(self, records: Sequence[FastRecordValues]) -> LoggedRows:
         columns = dict(zip(FastRecord._fields, zip(*records, strict=True), strict=True))
+        segments = [source.combination for source in columns["source"]] if self._spec.segments else None
         return LoggedRows(
             model=self._model,
             ids=[f"{number:032x}" for number in columns["number"]],
@@ -162,6 +214,7 @@ class Observers:
             trace_ids=[f"{trace_id:032x}" for trace_id in columns["trace_id"]],
             span_ids=[f"{span_id:016x}" for span_id in columns["span_id"]],
             sampled=[shape & Shape.SAMPLED == Shape.SAMPLED for shape in columns["shape"]],
+            segments=segments,
         )
 
 
@@ -188,20 +241,6 @@ def _count_rows(
             monitor.observe_row(row or {}, label, score, _unread(row))
     else:
         monitor.observe_rows([row or {} for row in rows], labels, scores)
-
-
-def _count_features(monitor: FeatureMonitor, outcome: Outcome) -> None:
-    output, features = outcome.output, outcome.features
-    if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
-        prediction, score = _result(output, 0)
-        monitor.observe_row(features or {}, prediction, score, _unread(features))
-        if output is not None and output.shares is not None:
-            monitor.observe_probabilities([prediction], output.shares[:1])
-        return
-    if isinstance(features, FeatureBatch) and not features.is_counted:
-        monitor.observe_features(features.columns, features.rows, features.unread)
-    if not _has_many_rows(outcome):
-        _count_outputs(monitor, output, outcome.rows or 1)
 
 
 def _has_output(outcome: Outcome) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from otel_ml import semconv
 from otel_ml.prediction._failure import Failure
+from otel_ml.prediction._segment_reader import Segments
 from otel_ml.prediction.boundary._feature_batch import Features
 from otel_ml.prediction.boundary._outputs import Output
 
@@ -35,6 +38,8 @@ class Outcome:
     """Whether the caller is a job that would rather wait for room in a queue than lose rows."""
     unpaired: dict[str, int] | None = None
     """Numbers of inputs, ids, moments and outputs of a batch if they differ: it is unknown which belong together."""
+    segments: Sequence[Segments] | None = None
+    """The segments of each input, at least one; None for a model without segment columns."""
     is_unsure: bool | None = None
     """Whether the confidence of a row is low; None before somebody has looked."""
 
@@ -44,6 +49,15 @@ class Outcome:
         if self.failure is not None:
             return 0
         return 1 if self.rows is None else self.rows
+
+    def segments_of_rows(self, start: int, count: int) -> Sequence[Segments]:
+        """Returns the segments of some rows of a model that has such columns."""
+        given = self.segments or ()
+        if len(given) == 1:
+            return list(given) * count
+        is_known = self.unpaired is None and self.rows is not None
+        found = list(given[start : start + count]) if is_known else []
+        return found + [(semconv.SEGMENT_MISSING_VALUE,) * len(given[0])] * (count - len(found))
 
     def moments_of_rows(self, start: int, count: int) -> list[float | None]:
         """Returns when some rows were predicted; None where the caller gave a moment that cannot be read."""

@@ -13,6 +13,7 @@ from otel_ml._values import few_names, line
 from otel_ml.config import exception_signal
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._segments import segment_names
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._columns import (
@@ -31,7 +32,7 @@ from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._payloads import open_payload
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT
 from otel_ml.prediction.boundary._secrets import secret_texts
-from otel_ml.quality import FeatureMonitor
+from otel_ml.quality import ColumnNames, FeatureMonitor
 
 Events = Literal["sampled", "all", "errors", "off"]
 Capture = Literal["declared", "all", "none"]
@@ -64,7 +65,7 @@ class ModelPolicy:
         self._exceptions_as_logs = settings.exceptions != "spans"
         self._low_score = LOW_SCORE if settings.low_score is None else settings.low_score
         self._declared: frozenset[str] = monitor.declared if monitor is not None else frozenset()
-        self._columns = monitor.names if monitor is not None else None
+        self._columns = monitor.names if monitor is not None else segment_names(spec.segments)
         described = () if spec.profile is None else spec.profile.described
         self.describes = bool(described)
         """Whether some columns are replaced by their descriptors."""
@@ -79,6 +80,11 @@ class ModelPolicy:
     def is_sensitive(self) -> bool:
         """Whether any column is marked sensitive."""
         return bool(self.sensitive)
+
+    @property
+    def columns(self) -> ColumnNames | None:
+        """Finds the declared columns and the segment columns; None without any."""
+        return self._columns
 
     @property
     def captures_all(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from otel_ml._values import ID_LIMIT, TEXT_LIMIT, id_text, line, number
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
 from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._segment_reader import SegmentReader, Segments
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._outputs import Output
@@ -53,6 +54,8 @@ class PredictionBinding(Protocol):
     spec: ModelSpec
     policy: ModelPolicy
     wants_features: bool
+    segment_reader: SegmentReader | None
+    combination: Segments | None
 
     @property
     def monitor(self) -> FeatureMonitor | None:
@@ -61,6 +64,9 @@ class PredictionBinding(Protocol):
     @property
     def arrive(self) -> Callable[[str, str, str], Prediction]:
         """Rebuilds a prediction of another process from its ids."""
+
+    def observe_features(self, batch: FeatureBatch, segments: Sequence[Segments] | None) -> None:
+        """Counts the features of some rows."""
 
     def count_unrecognised(self, result: Any = None) -> None:
         """Counts a result from which no prediction was read."""
@@ -97,6 +103,8 @@ class Prediction:
     _is_taken = False
     """True once `_features` is the copy that `_start` made; before, it is the caller's object."""
     _rows_given: int | None = None
+    _segments: list[Segments] | None = None
+    """The segments of each input; None before they are read, and for a model without segment columns."""
 
     def __init__(self, binding: Any, features: Any, given_id: Any = None) -> None:
         self._binding: PredictionBinding = binding
@@ -375,7 +383,15 @@ class Prediction:
             moments=self._moments,
             consent=self._consent,
             is_job=self._is_job,
+            segments=self._segments_of_inputs(),
         )
+
+    def _segments_of_inputs(self) -> Sequence[Segments] | None:
+        """Returns the segments of the inputs, those of one row if there are no inputs."""
+        reader, combination = self._binding.segment_reader, self._binding.combination
+        if reader is None:
+            return None
+        return [combination] if combination is not None else self._segments or [reader.missing]
 
     def _rows(self, rows: int | None, snapshot: Features | None) -> int | None:
         if self._output is not None:
@@ -408,37 +424,46 @@ class Prediction:
             policy.warn_no_row()
             return
         wants = self._consent or self._binding.wants_features
-        row = policy.known_row(given) if wants else None
-        if row is not None:
+        reader = None if self._binding.combination is not None else self._binding.segment_reader
+        row = policy.known_row(given) if wants or reader is not None else None
+        if row is not None and reader is not None:
+            self._segments = [reader.read_row(row)]
+        if row is not None and wants:
             self._features = row
             return
-        self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
-        if wants:
-            self._features = _guard.call("prediction.features", self._read_features, given)
-            if policy.is_sensitive:
-                self._secrets = self._find_secrets(request, given)
-        else:
+        if row is None:
+            self._rows_given = _guard.call("prediction.rows", _features.row_count, given)
+            if wants or reader is not None:
+                found = _guard.call("prediction.features", self._read_features, given, reader)
+                self._features = found if wants else None
+        if not wants:
             policy.warn_undeclared()
+        elif policy.is_sensitive:
+            self._secrets = self._find_secrets(request, given)
 
     def _find_secrets(self, request: Any, given: Any) -> tuple[str, ...]:
         """Returns the sensitive values of a call; log lines inside it must not contain them."""
         find = functools.partial(self._binding.policy.secrets, is_whole=given is unwrap(request))
         return _guard.call("prediction.secrets", find, request, self._features) or ()
 
-    def _read_features(self, given: Any) -> Features | None:
+    def _read_features(self, given: Any, reader: SegmentReader | None) -> Features | None:
         """Copies a row. Of many rows it counts all and copies the first ones: what waits for the worker stays small."""
-        policy, monitor = self._binding.policy, self._binding.monitor
+        policy, binding = self._binding.policy, self._binding
         found = policy.read(given)
+        segments = self._segments = None if reader is None else reader.read(found)
         if not isinstance(found, FeatureBatch):
             return found
         if found.total_columns > len(found.columns):
-            self._binding.count_omissions("features", found.total_columns - len(found.columns))
+            binding.count_omissions("features", found.total_columns - len(found.columns))
         if found.total_rows <= FEW_ROWS:
             return found.copy(found.rows)
-        if monitor is not None:
-            monitor.observe_features(found.columns, found.rows, found.unread)
+        if binding.monitor is not None or reader is not None:
+            binding.observe_features(found, segments)
             for part in policy.slices(given, found):
-                monitor.observe_features(part.columns, part.rows, part.unread)
+                more = None if reader is None else reader.read(part)
+                binding.observe_features(part, more)
+                if segments is not None:
+                    segments += more or ()
         copied = found.copy(SECRET_ROWS if policy.is_sensitive else ROWS_IN_EVENT)
         copied.is_counted = True
         return copied

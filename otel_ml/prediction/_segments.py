@@ -99,6 +99,11 @@ def segment_columns(
     )
 
 
+def segment_names(segments: Sequence[str]) -> ColumnNames | None:
+    """Returns what finds the segment columns of a model without profile and schema; None without such columns."""
+    return ColumnNames(segments) if segments else None
+
+
 def _closed_sets(segments: Any) -> dict[str, tuple[str, ...] | None]:
     if isinstance(segments, Mapping):
         names = _names("segments", list(segments))

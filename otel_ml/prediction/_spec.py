@@ -68,6 +68,8 @@ class ModelSpec:
     """The columns by whose values predictions are counted."""
     segments: tuple[str, ...] = field(init=False)
     """Their names."""
+    is_binary: bool = field(init=False)
+    """Whether it distinguishes two classes."""
     attributes: dict[str, Any] = field(init=False)
     """The identity as attributes."""
     score_check: ScoreCheck | None = field(init=False)
@@ -90,8 +92,8 @@ class ModelSpec:
             semconv.MODEL_VERSION: self.version,
             semconv.MODEL_ROLE: self.role,
         }
-        is_binary = self.task == "binary" or (self.task == "other" and self.positive is not None)
-        self.score_check = ScoreCheck(self.name, self.classes) if is_binary and self.score_of is None else None
+        self.is_binary = self.task == "binary" or (self.task == "other" and self.positive is not None)
+        self.score_check = ScoreCheck(self.name, self.classes) if self.is_binary and self.score_of is None else None
 
     @property
     def positive(self) -> str | None:
@@ -102,6 +104,10 @@ class ModelSpec:
     def counted_classes(self) -> list[str]:
         """The declared classes by which predictions are counted; a set or a ranking has none of its own."""
         return [] if self.task in SEVERAL else self.classes or []
+
+    def known_segments(self) -> list[tuple[str, str]]:
+        """Returns the segments that are known beforehand, each as column and value."""
+        return [(column.name, value) for column in self.segment_columns for value in column.exported() or ()]
 
     @property
     def reads_mappings(self) -> bool:

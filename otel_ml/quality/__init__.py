@@ -11,6 +11,7 @@ from otel_ml.quality._data_sets import scan_files
 from otel_ml.quality._drift_scan import DriftScan
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
+from otel_ml.quality._missing_rows import MissingRows
 from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._performance import Performance
 from otel_ml.quality._profile import ReferenceProfile
@@ -40,6 +41,7 @@ __all__ = [
     "FeatureDrift",
     "FeatureInstruments",
     "FeatureMonitor",
+    "MissingRows",
     "Performance",
     "Period",
     "ProfileContent",

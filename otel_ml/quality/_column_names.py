@@ -59,8 +59,9 @@ class ColumnNames:
     """
 
     def __init__(self, names: Iterable[str], sensitive: Collection[str] = ()) -> None:
+        self._given = (tuple(names), tuple(sensitive))
         self._by_key: dict[str, tuple[str, ...]] = {}
-        for name in sorted(set(names)):
+        for name in sorted(set(self._given[0])):
             self._by_key[column_key(name)] = (*self._by_key.get(column_key(name), ()), name)
         for name in sorted(sensitive):
             self._by_key.setdefault(column_key(name), (name,))
@@ -71,6 +72,12 @@ class ColumnNames:
         self._sensitive: dict[str, str | None] = {}
         self._derived: dict[str, bool] = {}
         self._plans: dict[tuple[str, ...], NamePlan] = {}
+
+    def including(self, further: Iterable[str]) -> ColumnNames:
+        """Returns these columns and further ones that none of them can mean."""
+        names, sensitive = self._given
+        new = [name for name in further if not self.candidates(name)]
+        return ColumnNames((*names, *new), sensitive) if new else self
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Returns the declared columns that a name can mean; only itself if it is one."""

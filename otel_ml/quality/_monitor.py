@@ -27,7 +27,7 @@ class FeatureMonitor:
     """Counts one model's inputs and outputs since the process started. Thread-safe; keeps integers and no values.
 
     Without a schema, that of the profile is used (`Schema.from_profile`). With the calibration of its scores in its own
-    classes, what they say of its performance is counted too.
+    classes, what they say of its performance is counted too. `segments` are further columns that `names` has to find.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class FeatureMonitor:
         profile: ProfileContent | None,
         schema: Schema | None = None,
         calibration: Calibration | None = None,
+        segments: Sequence[str] = (),
     ) -> None:
         self.identity = dict(identity)
         """``ml.model.name``, ``ml.model.version`` and ``ml.model.role``."""
@@ -50,7 +51,8 @@ class FeatureMonitor:
             *(part.sensitive for part in (profile, self.schema) if part is not None)
         )
         """Columns whose values never leave the process, monitored or not."""
-        self.names = ColumnNames((*(() if profile is None else profile.columns), *self.declared), self.sensitive)
+        names = (*(() if profile is None else profile.columns), *self.declared)
+        self.names = ColumnNames(names, self.sensitive).including(segments)
         """Finds the columns, including those that are not monitored, under other spellings of their names."""
         self._plan = [
             (slot.name, slot.edges, slot.base, slot.low, slot.high, slot.lookup, slot) for slot in self.layout.slots

@@ -20,6 +20,7 @@ from typing import Any
 from guest import guest_by_hand, guest_ours
 from load import FEATURES, Flush, Load, Predict, nothing
 from profiled import SERVICES, otel_ml_model, ours_profile
+from segmented import SEGMENTED
 from stored import ours_both, ours_truth
 
 
@@ -189,6 +190,7 @@ CONTENDERS: dict[str, Callable[[Predict, Load], tuple[Predict, Flush]]] = {
         ours_truth,
         ours_both,
         *SERVICES,
+        *SEGMENTED,
         guest_by_hand,
         guest_ours,
     )
@@ -197,6 +199,8 @@ EXPECTED = {
     "otel_everything": {"spans": 1, "logs": 1},
     "logfire": {"spans": 1},
     "ours_everything": {"spans": 1, "logs": 1},
+    "ours_everything_rows": {"spans": 1, "logs": 1},
+    "ours_everything_segments": {"spans": 1, "logs": 1},
     "ours_profile": {"spans": 1, "logs": 1},
     "ours_truth": {"spans": 1, "logs": 1},
     "ours_both": {"spans": 1, "logs": 1},

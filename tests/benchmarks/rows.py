@@ -31,6 +31,10 @@ LABELS = {
     "guest_by_hand": "OTel by hand, the same telemetry",
     "guest_ours": "otel-ml, guest mode",
     "ours_profile": "otel-ml, everything and a profile",
+    "ours_metrics_segments": "otel-ml, two segments",
+    "ours_metrics_rows": "the same without segments",
+    "ours_everything_segments": "otel-ml, everything, two segments",
+    "ours_everything_rows": "the same without segments",
     "ours_truth": "otel-ml, everything and ground truth",
     "ours_both": "otel-ml, everything, a profile and ground truth",
     "ours_1_plain": "the same without a profile",
@@ -92,6 +96,22 @@ def _calls() -> list[Row]:
     return [
         Row(key, what, "us", *_pair(program, figure, ours, peer), gate=gate, aim=aim)
         for key, what, program, figure, ours, peer, gate, aim in wanted
+    ]
+
+
+def _segments() -> list[Row]:
+    """Rows of a model with two segment columns beside the same model without."""
+    return [
+        Row(
+            "segments",
+            f"two segments, {what}, {name}",
+            "us",
+            *_pair("alongside", figure, f"ours_{kind}_segments", f"ours_{kind}_rows"),
+            gate=1.15,
+            aim=1.1,
+        )
+        for kind, what in (("metrics", "metrics only"), ("everything", "everything"))
+        for figure, name in (("caller_us", "caller"), ("cpu_us", "process CPU"))
     ]
 
 
@@ -321,6 +341,7 @@ ROWS = [
     *_batches(),
     *_labels(),
     *_calls(),
+    *_segments(),
     *_guest(),
     *_latency(),
     *_exports(),

@@ -20,7 +20,15 @@ def play_all_kinds() -> otel_ml.Model:
     """Every kind of function, outcome and recording once; gives the model, whose gauges live as long as it does."""
     profile = otel_ml.ReferenceProfile.fit(FRAME, categorical=("kind", "ssn"), sensitive=("ssn",))
     model = otel_ml.Model(
-        "churn", "2", role="canary", task="binary", classes=["0", "1"], profile=profile, trained_at=1_700_000_000.0
+        "churn",
+        "2",
+        role="canary",
+        task="binary",
+        classes=["0", "1"],
+        profile=profile,
+        trained_at=1_700_000_000.0,
+        segments={"kind": ("a", "b"), "age": None},
+        fairness=("ssn",),
     )
 
     @model.track

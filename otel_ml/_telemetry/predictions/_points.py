@@ -16,6 +16,7 @@ from otel_ml._values import line
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded, HistogramCell
     from otel_ml._telemetry.predictions.cells import CellSet, ModelCells
+    from otel_ml._telemetry.predictions.segment_cells import Segment
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 """A scope of its own: the encoder keeps only the last of several equal scopes."""
@@ -31,6 +32,8 @@ def scope_metrics(folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process:
         window = process.since(cell_set.start_ns)
         base = {name: line(value) for name, value in cell_set.identity.attributes().items()}
         for metric, attributes, value in _numbers(base, sums):
+            counters.setdefault(metric, []).append(window.number(attributes, value))
+        for metric, attributes, value in _segment_numbers(base, sums, cell_set):
             counters.setdefault(metric, []).append(window.number(attributes, value))
         for metric, attributes, key, cell in _cells(base, sums):
             if any(cell.counts):
@@ -62,6 +65,25 @@ def _numbers(base: Attributes, sums: Folded[ModelCells]) -> Iterable[tuple[semco
     yield semconv.UNRECOGNISED_OUTPUTS, base, cells.unrecognised
 
 
+def _segment_numbers(
+    base: Attributes, sums: Folded[ModelCells], cell_set: CellSet
+) -> Iterable[tuple[semconv.Metric, Attributes, int]]:
+    for segment, cells in sums.cells.segments.items():
+        attributes = {**base, **_segment_attributes(segment)}
+        classes: dict[str | None, int] = dict.fromkeys(cell_set.segment_classes, 0)
+        for name, count in {**classes, **cells.classes}.items():
+            labelled = attributes if name is None else {**attributes, semconv.PREDICTION_CLASS: line(name)}
+            yield semconv.SEGMENT_PREDICTIONS, labelled, count
+        yield semconv.SEGMENT_ERRORS, attributes, cells.errors
+        if cell_set.counts_missing:
+            yield semconv.SEGMENT_MISSING, attributes, cells.missing
+
+
+def _segment_attributes(segment: Segment) -> Attributes:
+    column, value = segment
+    return {semconv.SEGMENT_NAME: line(column), semconv.SEGMENT_VALUE: value}
+
+
 def _cells(
     base: Attributes, sums: Folded[ModelCells]
 ) -> Iterable[tuple[semconv.Metric, Attributes, str, HistogramCell]]:
@@ -75,3 +97,7 @@ def _cells(
     yield semconv.PREDICTION_FIRST_ITEM_DURATION, base, "first_items", cells.first_items
     for stage, cell in cells.stages.items():
         yield semconv.PREDICTION_STAGE_DURATION, {**base, semconv.STAGE_NAME: line(stage)}, f"stages/{stage}", cell
+    for segment, segment_cells in cells.segments.items():
+        attributes = {**base, **_segment_attributes(segment)}
+        yield semconv.SEGMENT_DURATION, attributes, "", segment_cells.durations
+        yield semconv.SEGMENT_SCORE, attributes, "", segment_cells.scores

@@ -195,14 +195,14 @@ class PendingBuckets:
         self._cells = cells
 
     def __len__(self) -> int:
-        return max((len(cells.elapsed_ns) for cells in self._cells()), default=0)
+        return max((cells.worth_bucketing() for cells in self._cells()), default=0)
 
     def has_room(self, size: int) -> bool:  # noqa: ARG002
         return True
 
     def process(self) -> int:
         for cells in self._cells():
-            if cells.elapsed_ns:
+            if cells.worth_bucketing():
                 cells.bucket_pending()
         return BUCKETED_AT_ONCE
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml import _guard
 from otel_ml._telemetry.predictions._record_template import Templates, encode
-from otel_ml._telemetry.records import EventData, FastRecord, FastRecordValues, Record, RecordSource, Shape, SpanData
+from otel_ml._telemetry.records import SOURCE, EventData, FastRecord, FastRecordValues, Record, Shape, SpanData
 
 if TYPE_CHECKING:
     from otel_ml._telemetry._signal_output import SignalOutput
@@ -24,8 +24,8 @@ class Rendered:
         """The record that is being rendered."""
         self.spans: list[bytes | SpanData] = []
         self.events: list[bytes | EventData] = []
-        self.observed: dict[RecordSource, list[FastRecordValues]] = {}
-        """The records from templates that bins or ground truth are still to count."""
+        self.observed: dict[object, list[FastRecordValues]] = {}
+        """The records from templates that bins or ground truth are still to count, by what counts them."""
 
 
 def _draw(record: FastRecordValues) -> FastRecord:
@@ -51,8 +51,8 @@ class Renderer:
         while _guard.attempt(self._render_all, rendered) is None:
             if rendered.at is not None:
                 self._render_one(rendered.at, rendered)
-        for source, observed in rendered.observed.items():
-            _guard.call("worker.observe", source.observe, observed)
+        for observed in rendered.observed.values():
+            _guard.call("worker.observe", observed[0][SOURCE].observe, observed)
         return rendered
 
     def _render_all(self, rendered: Rendered) -> bool:  # noqa: C901, PLR0912 - inlined: it runs for every prediction
@@ -105,9 +105,10 @@ class Renderer:
             if event is not None:
                 rendered.events.append(event)
             if source.has_observers:
-                observed = rendered.observed.get(source)
+                observers = source.observers
+                observed = rendered.observed.get(observers)
                 if observed is None:
-                    observed = rendered.observed[source] = []
+                    observed = rendered.observed[observers] = []
                 observed.append(record)
         return True
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from otel_ml import semconv
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.histograms import EXEMPLARS_A_SERIES, Exemplar, Folded, HistogramCell, PerThread, add_all
+from otel_ml._telemetry.predictions.segment_cells import Pending, Segment, SegmentCells
 
 CLASSES_KEPT = 20
 STAGES_KEPT = 32
@@ -19,6 +20,9 @@ ERROR_TYPES_KEPT = 32
 """Beyond these limits a value is counted as `semconv.OTHER`."""
 BUCKETED_AT_ONCE = 512
 """Pending predictions that are sorted into buckets at once: more would hold the GIL long enough to be felt."""
+WORTH_BUCKETING = 128
+"""Pending predictions of one combination of segments that the worker sorts before the next collection: the buckets of
+few cost as much as those of many."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -52,6 +56,7 @@ class ModelCells:
         "first_items",
         "omissions",
         "scores",
+        "segments",
         "stages",
         "started",
         "unrecognised",
@@ -69,6 +74,12 @@ class ModelCells:
         self.batch_sizes = HistogramCell(semconv.BATCH_BUCKETS)
         self.stages: dict[str, HistogramCell] = {}
         self.first_items = HistogramCell(semconv.DURATION_BUCKETS)
+        self.segments: dict[Segment, SegmentCells] = {}
+
+    def segment(self, segment: Segment) -> SegmentCells:
+        """Returns the cells of one segment. Its reader bounds how many there are."""
+        found = self.segments.get(segment)
+        return found if found is not None else self.segments.setdefault(segment, SegmentCells())
 
     def stage(self, name: str) -> HistogramCell:
         """Returns the duration cell of one stage."""
@@ -91,6 +102,8 @@ class ModelCells:
         self.first_items.add(other.first_items)
         add_all(self.failures, other.failures)
         add_all(self.stages, other.stages)
+        for segment, cells in list(other.segments.items()):
+            self.segment(segment).add(cells)
 
     def histograms(self) -> list[tuple[str, HistogramCell]]:
         """Returns every histogram cell; keys are ``durations``, ``failures/<type>``, ``stages/<name>`` and so on."""
@@ -126,6 +139,9 @@ class CellSet(PerThread[ModelCells]):
     the interpreter, so any thread may do it without a lock. The worker sorts the pending measurements into buckets
     later, many at once, for a third of the cost; collection sorts what is left. The general path counts straight into
     the cells of its thread.
+
+    Of a model with segments, each combination of them has three lists of its own, so that nothing has to be recorded
+    with a prediction to know its segments.
     """
 
     def __init__(self, identity: ModelIdentity, start_ns: int | None = None) -> None:
@@ -133,13 +149,18 @@ class CellSet(PerThread[ModelCells]):
         self.identity = identity
         self.start_ns = start_ns
         """When its series began, if later than those of the process."""
+        self.segment_classes: tuple[str | None, ...] = ()
+        """The classes that each segment counts from 0 on; None if the task is not binary."""
+        self.counts_missing = False
+        """Whether missing values are counted by segment."""
         self._owners: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_permanent = False
         self.begun = itertools.count()
         """Gives a number to every prediction that begins on the fast path."""
-        self.elapsed_ns: list[int] = []
-        self.scores: list[float] = []
-        self.classes: list[str] = []
+        self._pending = Pending()
+        self.elapsed_ns, self.scores = self._pending.elapsed_ns, self._pending.scores
+        self.classes = self._pending.classes
+        self._combinations: dict[tuple[tuple[Segment, ...], bool], Pending] = {}
         self._not_begun = 0
         """Numbers taken from ``begun`` that belong to no prediction of this process."""
         self._fast = ModelCells()
@@ -162,14 +183,31 @@ class CellSet(PerThread[ModelCells]):
     def count_finished(self) -> int:
         """Returns how many calls have finished. It takes no lock, so a call may be missing for a moment."""
         cells = [self._fast, self._residue, *self.by_thread.values()]
-        return len(self.elapsed_ns) + sum([each.finished for each in cells])
+        pending = sum([len(each.elapsed_ns) for each in list(self._combinations.values())])
+        return len(self.elapsed_ns) + pending + sum([each.finished for each in cells])
+
+    def combination(self, segments: tuple[Segment, ...], *, by_class: bool) -> Pending:
+        """Returns the lists of one combination of segments, created on first use."""
+        return self._combinations.setdefault((segments, by_class), Pending(segments, by_class=by_class))
+
+    def worth_bucketing(self) -> int:
+        """Returns how many predictions are pending in the longest list that the worker should sort now."""
+        longest = len(self.elapsed_ns)
+        for each in list(self._combinations.values()):
+            waiting = len(each.elapsed_ns)
+            if waiting >= WORTH_BUCKETING and waiting > longest:
+                longest = waiting
+        return longest
 
     def bucket_pending(self) -> None:
         """Sorts up to `BUCKETED_AT_ONCE` pending predictions into buckets, unless another thread is doing so."""
         # Not `acquire(blocking=False)`: an exception of a signal handler right after it would leave the lock held.
         if not self._lock.locked():
             with self._lock:
-                self._bucket()
+                left = BUCKETED_AT_ONCE - self._bucket(self._pending)
+                for each in list(self._combinations.values()):
+                    if left > 0 and len(each.elapsed_ns) >= WORTH_BUCKETING:
+                        left -= self._bucket(each)
 
     def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
         """Finds the buckets of a fast-path prediction if both have an exemplar in this interval already.
@@ -208,9 +246,12 @@ class CellSet(PerThread[ModelCells]):
         for _ in range(len(self.elapsed_ns) // BUCKETED_AT_ONCE):
             self.bucket_pending()
             yield_to_service()
+        for each in list(self._combinations.values()):
+            self._fold_combination(each)
+            yield_to_service()
         with self._lock:
-            while self.elapsed_ns or self.scores or self.classes:
-                self._bucket()
+            while not self._pending.is_empty():
+                self._bucket(self._pending)
             folded = self._fold(self._fast, take_exemplars=take_exemplars)
             folded.cells.started += self._count_begun()
             if self._is_child and folded.cells.finished > folded.cells.started:
@@ -225,7 +266,7 @@ class CellSet(PerThread[ModelCells]):
         self._lock = threading.Lock()
         self._reset()
         self._fast = ModelCells()
-        for pending in (self.elapsed_ns, self.scores, self.classes):  # in place: the bindings hold them
+        for pending in (self._pending, *self._combinations.values()):
             pending.clear()
         self._not_begun = next(self.begun) + 1
         self._is_child = True
@@ -236,14 +277,35 @@ class CellSet(PerThread[ModelCells]):
         self._not_begun += 1
         return begun
 
-    def _bucket(self) -> None:
+    def _fold_combination(self, pending: Pending) -> None:
+        """Adds what was counted of one combination to each of its segments."""
+        with self._lock:
+            while not pending.is_empty():
+                self._bucket(pending)
+            if pending.cells.classes:
+                taken = pending.take_cells()
+                for segment in pending.segments:
+                    self._fast.segment(segment).add(taken)
+
+    def _bucket(self, pending: Pending) -> int:
+        """Sorts some pending predictions into buckets; returns how many."""
         fast = self._fast
-        elapsed = _take(self.elapsed_ns)
+        elapsed = _take(pending.elapsed_ns)
         fast.finished += len(elapsed)
-        fast.durations.record_all([nanoseconds / 1e9 for nanoseconds in elapsed])
-        fast.scores.record_all(_take(self.scores))
-        for label, times in Counter(_take(self.classes)).items():
+        seconds = [nanoseconds / 1e9 for nanoseconds in elapsed]
+        fast.durations.record_all(seconds)
+        scores = _take(pending.scores)
+        fast.scores.record_all(scores)
+        classes = _take(pending.classes)
+        for label, times in Counter(classes).items():
             fast.classes[label] = fast.classes.get(label, 0) + times
+            if pending.segments:
+                counted = label if pending.by_class else None
+                pending.cells.classes[counted] = pending.cells.classes.get(counted, 0) + times
+        if pending.segments:
+            pending.cells.durations.record_all(seconds)
+            pending.cells.scores.record_all(scores)
+        return len(elapsed)
 
 
 def _take(pending: list[V]) -> list[V]:

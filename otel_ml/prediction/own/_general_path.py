@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar, HistogramCell
 from otel_ml._telemetry.ports import Clock, Engine, State
-from otel_ml._telemetry.predictions.cells import ModelCells, ModelIdentity
+from otel_ml._telemetry.predictions.cells import CellSet, ModelCells, ModelIdentity
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import events
@@ -17,6 +19,8 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
+from otel_ml.prediction._segment_counts import failed_rows, predicted_rows
+from otel_ml.prediction._segment_reader import Segments
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
 from otel_ml.prediction.boundary._outputs import Output
@@ -31,10 +35,17 @@ MANY_SCORES = 64
 class OwnBinding(Binding):
     """A model bound to the engine's cells."""
 
+    counts_segments = False
+    """Whether it has segments and is not counted as `semconv.OTHER` together with other models."""
+
     def __init__(self, state: State, policy: ModelPolicy, observers: Observers, engine: Engine) -> None:
         super().__init__(state, policy, observers)
         self.engine = engine
-        self.cells = engine.cells(ModelIdentity(self.spec.name, self.spec.version, self.spec.role), self.spec)
+        identity = ModelIdentity(self.spec.name, self.spec.version, self.spec.role)
+        self.cells = engine.cells(identity, self.spec)
+        if self.segment_reader is not None and self.cells.identity == identity:
+            self.counts_segments = True
+            self._begin_segments()
         # Prometheus cannot see the first increase of a series that starts above 0.
         for label in self.spec.counted_classes:
             self.cells.mine().classes.setdefault(self.class_label(label), 0)
@@ -42,6 +53,15 @@ class OwnBinding(Binding):
         self.exemplars = engine.exemplars
         self.has_consumers = engine.has_exporters or observers.exist
         self.offer = engine.offer if self.has_consumers else _refuse
+
+    def _begin_segments(self) -> None:
+        """Starts the series of the segments that are known beforehand at 0."""
+        cells, has_monitor = self.cells.mine(), self.monitor is not None
+        self.cells.counts_missing = self.cells.counts_missing or has_monitor
+        self.observers.add_missing = partial(_add_missing, self.cells, self.spec.segments) if has_monitor else None
+        self.cells.segment_classes = self.segment_classes()
+        for segment in self.spec.known_segments():
+            cells.segment(segment)
 
     def predict(self, features: Any, given_id: Any) -> Prediction:
         return SdkPrediction(self, features, given_id)
@@ -55,6 +75,13 @@ class OwnBinding(Binding):
     def _add_omissions(self, reason: str, count: int) -> None:
         omissions = self.cells.mine().omissions
         omissions[reason] = omissions.get(reason, 0) + count
+
+
+def _add_missing(cell_set: CellSet, columns: Sequence[str], segments: Segments, count: int) -> None:
+    """Counts missing values of rows with these segments."""
+    cells = cell_set.mine()
+    for segment in zip(columns, segments, strict=True):
+        cells.segment(segment).missing += count
 
 
 def _refuse(record: object) -> bool:  # noqa: ARG001
@@ -118,6 +145,8 @@ class OwnPrediction(Prediction):
         sampled = bool(ids[2] & 1)
         drawn = ids if sampled and binding.exemplars else None
         self._count(cells, outcome, drawn)
+        if binding.counts_segments:
+            _guard.call("prediction.segments", self._count_segments, cells, outcome)
         if outcome.rows is not None:
             binding.observers.count_outputs(outcome)
         event_count = binding.policy.count_events(outcome, sampled=sampled)
@@ -128,6 +157,8 @@ class OwnPrediction(Prediction):
             binding.observers.log_job(outcome, ids)
         for start, part in self._slices(outcome):
             self._count_rows(cells, part, outcome, drawn)
+            if binding.counts_segments:
+                _guard.call("prediction.segments", self._count_segment_rows, cells, outcome, part, start)
             binding.observers.observe_slice(outcome, part, start, ids)
         spans = _guard.call("prediction.span", self._end, outcome) or 0
         if outcome.output is not None:
@@ -186,6 +217,28 @@ class OwnPrediction(Prediction):
             position = bisect_right(scores, bound)
             if ids is not None and position < len(scores):
                 self._offer_exemplar(cells.scores, scores[position], outcome, ids)
+
+    def _count_segments(self, cells: ModelCells, outcome: Outcome) -> None:
+        """Counts the rows of a call by segment; a call that was cancelled is neither a prediction nor an error."""
+        columns, failure = self._binding.spec.segments, outcome.failure
+        if failure is not None and failure.cancelled:
+            return
+        if failure is None:
+            self._count_segment_rows(cells, outcome, outcome.output, 0)
+        else:
+            for segment, rows in failed_rows(columns, outcome):
+                cells.segment(segment).errors += rows
+        if outcome.rows is None and outcome.duration is not None:
+            for segment in zip(columns, outcome.segments_of_rows(0, 1)[0], strict=True):
+                cells.segment(segment).durations.record(outcome.duration)
+
+    def _count_segment_rows(self, cells: ModelCells, outcome: Outcome, output: Output | None, start: int) -> None:
+        binding = self._binding
+        for added in predicted_rows(binding.spec.segments, outcome, output, start, binding.segment_class):
+            cell = cells.segment(added.segment)
+            for label, times in added.classes.items():
+                cell.classes[label] = cell.classes.get(label, 0) + times
+            cell.scores.record_all(added.scores)
 
     def _count_call(self, cell: HistogramCell, outcome: Outcome, ids: tuple[int, int, int] | None) -> None:
         if outcome.duration is None:

@@ -10,6 +10,7 @@ from otel_ml._telemetry.records import (
     LABEL,
     ROW,
     SCORE,
+    SOURCE,
     EventData,
     FastRecord,
     FastRecordValues,
@@ -73,7 +74,8 @@ class FastRecordSource:
         labels, scores = [record[LABEL] for record in records], [record[SCORE] for record in records]
         if self.policy.spec.score_check is not None:
             self.policy.spec.check_scores(labels, scores)
-        self.observers.count_rows([record[ROW] for record in records], labels, scores)
+        segments = [record[SOURCE].combination for record in records] if self.policy.spec.segments else None
+        self.observers.count_rows([record[ROW] for record in records], labels, scores, segments)
         self.observers.log_fast(records)
 
     def _span(self, record: FastRecord, outcome: Outcome) -> SpanData:

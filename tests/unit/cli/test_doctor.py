@@ -53,6 +53,13 @@ def taken(url: str, signal: str) -> str:
     return f"{signal}: taken by {url}/v1/{signal} (http/protobuf)"
 
 
+def test_the_series_of_segments_are_printed_beforehand() -> None:
+    """Each value of a segment column adds 28 series, those of further and of missing values too."""
+    done = doctor("--segments", "3", **NONE)
+
+    assert lines(done, "segments add") == ["segments add: about 140 with columns of 3 values"]
+
+
 def test_one_record_of_every_signal_is_sent_and_marked_as_a_check(receiver: Receiver) -> None:
     """The receiver has a span and a log record of one trace, and metrics; nothing that looks like a prediction."""
     done = doctor("--endpoint", receiver.url)

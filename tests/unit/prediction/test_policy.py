@@ -19,7 +19,7 @@ from otel_ml.quality import Column, FeatureMonitor, Schema
 
 def policy(task: str = "multiclass", *, low_score: float | None = None, sensitive: frozenset[str] = frozenset()) -> Any:
     schema = Schema([], sensitive=sensitive)
-    spec: Any = SimpleNamespace(name="m", task=task, profile=None, schema=schema)
+    spec: Any = SimpleNamespace(name="m", task=task, segments=(), profile=None, schema=schema)
     settings = ports.Policy("sampled", "declared", low_score)
     return ModelPolicy(spec, settings, FeatureMonitor({}, profile=None, schema=schema) if sensitive else None)
 
@@ -77,7 +77,7 @@ def test_rows_of_a_batch_are_captured_as_single_rows(
 ) -> None:
     """What leaves of a batch is what would leave of its rows; a sensitive value never does."""
     schema = Schema([Column("age"), Column("ssn", sensitive=is_sensitive)])
-    spec: Any = SimpleNamespace(name="m", task="binary", profile=None, schema=schema)
+    spec: Any = SimpleNamespace(name="m", task="binary", segments=(), profile=None, schema=schema)
     monitor = FeatureMonitor({}, profile=None, schema=schema)
     made = ModelPolicy(spec, ports.Policy("sampled", capture, None), monitor)
     batch = FeatureBatch(columns, 3, 3, len(columns))

@@ -1,0 +1,86 @@
+"""Reads the segments of rows from features that are plain values already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from otel_ml import semconv
+from otel_ml._guard import attempt
+from otel_ml._kinds import sequence
+from otel_ml.prediction._segments import SegmentColumn
+from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
+from otel_ml.quality import ColumnNames
+
+Segments = tuple[str, ...]
+"""The segments of one row, one of each column, as they are exported."""
+REMEMBERED = 1024
+"""Combinations of values whose segments are kept."""
+
+
+class SegmentReader:
+    """Finds the segments of rows.
+
+    Args:
+        columns: The segment columns.
+        names: The names under which a row has them.
+        admit: For each column, what admits a value to a set that is learned.
+    """
+
+    def __init__(
+        self, columns: Sequence[SegmentColumn], names: ColumnNames, admit: Sequence[Callable[[str], str]]
+    ) -> None:
+        self.columns = tuple(column.name for column in columns)
+        self.keys = tuple(names.find(name) or name for name in self.columns)
+        """The names of the columns in a row that the policy has read."""
+        self.missing: Segments = (semconv.SEGMENT_MISSING_VALUE,) * len(self.columns)
+        """Of a row that has none of the columns."""
+        self._segment_of = [(column.segment, one) for column, one in zip(columns, admit, strict=True)]
+        self._known: dict[tuple[Any, ...], Segments] = {}
+
+    def read(self, features: Features | None) -> list[Segments]:
+        """Returns the segments of each row; those of one row if there are none."""
+        if isinstance(features, FeatureBatch):
+            return self._read_batch(features)
+        return [self.missing if features is None else self.read_row(features)]
+
+    def read_row(self, row: dict[str, object]) -> Segments:
+        """Returns the segments of one row."""
+        return self._find(tuple(map(row.get, self.keys)))
+
+    def _read_batch(self, batch: FeatureBatch) -> list[Segments]:
+        nothing = [None] * batch.rows
+        columns = [_listed(batch.columns.get(key), batch.rows) or nothing for key in self.keys]
+        rows = list(zip(*columns, strict=True))
+        found = attempt(self._find_all, rows)
+        return found if found is not None else [self._find(row) for row in rows]
+
+    def _find_all(self, rows: list[tuple[Any, ...]]) -> list[Segments]:
+        """Returns the segments of rows; may raise if a value has no hash."""
+        segments = {row: self._find(row) for row in set(rows)}
+        return [segments[row] for row in rows]
+
+    def _find(self, values: tuple[Any, ...]) -> Segments:
+        found = attempt(self._known.get, values)
+        if found is None:
+            found = tuple(
+                segment(value, admit) for value, (segment, admit) in zip(values, self._segment_of, strict=True)
+            )
+            if len(self._known) < REMEMBERED and attempt(is_plain, values):
+                self._known[values] = found
+        return found
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def is_plain(values: tuple[Any, ...]) -> bool:
+    """Whether values can be compared safely; NaN is never found again."""
+    return _PLAIN.issuperset(map(type, values)) and all(value == value for value in values)  # noqa: PLR0124
+
+
+def _listed(column: Any, rows: int) -> list[Any] | None:
+    if type(column) is list:
+        return column if len(column) == rows else None
+    found = None if column is None else sequence(column, rows)
+    return None if found is None or len(found[0]) != rows else found[0]
