@@ -21,6 +21,7 @@ from performance_rules import performance
 from reference_rules import worse_now
 from rule_parts import FAST, SLOW, SLOW_INTERVAL, RuleFile, text
 from segment_rules import segments, segments_now
+from version_rules import versions
 
 RULES = Path(__file__).resolve().parent / "rules"
 
@@ -47,6 +48,7 @@ def rule_files() -> list[RuleFile]:
         RuleFile("estimate_24h", "The same over 24 hours.", [estimate(SLOW, SLOW_INTERVAL)]),
         RuleFile("estimate", "The estimates that the alerts read.", [estimate_now()]),
         RuleFile("training", "The figures that are worse than in training, which the alerts read.", [worse_now()]),
+        RuleFile("versions", "Two versions of a model beside each other, and the verdict.", [versions()]),
     ]
 
 

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "rules": "print or write the Prometheus recording rules and alerts",
     "label": "record labels from files in a prediction store",
     "evaluate": "print accuracy, F1, AUC or errors of a model from its labelled predictions",
+    "compare": "say which of two versions of a model is better",
     "doctor": "show the mode and the settings, and whether the back end takes each signal",
 }
 """Each sub-command and what it does."""

@@ -25,10 +25,11 @@ def add_window(parser: argparse._ActionsContainer, *, since: str) -> None:
 def read_window(arguments: argparse.Namespace) -> tuple[float, float]:
     """Returns start and end in seconds since the epoch; raises a ValueError for a text that is neither age nor date."""
     now = time.time()
-    return _moment(arguments.since, now), _moment(arguments.until, now)
+    return read_moment(arguments.since, now), read_moment(arguments.until, now)
 
 
-def _moment(text: str, now: float) -> float:
+def read_moment(text: str, now: float) -> float:
+    """Returns a moment, given as an age or a date; raises a ValueError for any other text."""
     age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if age is not None:
         return now - float(age[1]) * _UNITS[age[2]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
+from otel_ml.cli._decay_table import add_decay, print_decay
 from otel_ml.cli._figure_tables import print_figures
 from otel_ml.cli._segment_tables import print_segments, segment_notes
 from otel_ml.cli._store_arguments import add_store, open_store
@@ -27,6 +28,7 @@ example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --profile profile.json
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --waiting
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 30d --decay --limit 0.8
 """
 _LISTED: Final = 1000
 """Waiting labels that are listed."""
@@ -67,6 +69,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="reference profile that was fitted with --label: its training figures stand beside",
     )
+    add_decay(parser)
     add_json(parser, "the figures")
 
 
@@ -78,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         with open_store(arguments.store, read_only=True) as truth:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
+            if arguments.decay:
+                return print_decay(truth, window, arguments)
             figures = truth.compute_metrics(
                 *window,
                 model=arguments.model,

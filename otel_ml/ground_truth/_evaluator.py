@@ -71,6 +71,8 @@ class Evaluator:
             counts.count_unsettled(state, reason, times)
         settled = [one for each in outcomes for one in each.settled]
         _guard.call_two("ground_truth.join", LabelCounts.count_settled, counts, settled)
+        pairs = [pair for each in outcomes for pair in each.pairs]
+        _guard.call_two("ground_truth.pairs", LabelCounts.count_pairs, counts, pairs)
         new = [one for one in settled if one.state in {"matched", "revised"}]
         _guard.call("ground_truth.event", self._events.emit, new, wait=wait)
 

@@ -17,6 +17,7 @@ from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
 from otel_ml.ground_truth._account import INVALID, Account
+from otel_ml.ground_truth._decay import check_figure, measure_decay
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
@@ -30,6 +31,7 @@ from otel_ml.ground_truth._warnings import (
 from otel_ml.ground_truth._writer import BatchWriter
 from otel_ml.ground_truth.exact._rows import NOTES
 from otel_ml.ground_truth.exact._segments import SegmentFigures
+from otel_ml.ground_truth.storage._comparison import Window, compare_versions
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._expiry import expire
 from otel_ml.ground_truth.storage._retry import Retry
@@ -44,6 +46,8 @@ from otel_ml.ground_truth.storage._windows import (
     list_models,
     measure_labelled,
     measure_segments,
+    read_bounds,
+    read_column,
 )
 
 if TYPE_CHECKING:
@@ -268,13 +272,8 @@ class GroundTruth:
             ValueError: `by` is unknown, or the window is empty.
             StoreError: The store cannot be read.
         """
-        if by not in {"labeled_at", "predicted_at"}:
-            raise ValueError(f"by must be 'labeled_at' or 'predicted_at', not {by!r}")
-        first, last = seconds(start), seconds(end)
-        if first >= last:
-            raise ValueError(f"the window ends at {end} before it starts at {start}")
+        window = TruthWindow(*read_bounds(start, end), model, version, role, read_column(by))
         self.flush(_EXIT_SECONDS)
-        window = TruthWindow(first, last, model, version, role, by)
         if by_segment is not None:
             return self._measure_segments(window, by_segment)
         figures = measure_labelled(self._database, self._store.class_sets, window)
@@ -282,6 +281,85 @@ class GroundTruth:
             figures |= coverage(figures["labelled"], count_predicted(self._database, window))
         notes = figures.pop(NOTES, []) + self._notes(figures["labelled"], model)
         return {**figures, NOTES: notes} if notes else figures
+
+    def compare_versions(  # noqa: PLR0913
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        model: str,
+        baseline: str | None = None,
+        challenger: str | None = None,
+        difference: float | None = None,
+    ) -> dict[str, Any]:
+        """Compares two versions or roles of a model by their predictions with ``start <= predicted_at < end``.
+
+        Predictions under the same ids are compared pair by pair (McNemar's test; of a regression the errors), others
+        by two proportions. ``verdict`` is ``better``, ``worse``, ``no difference seen`` or ``not enough data``. It may
+        be read at any time: of comparisons of equal versions fewer than 1 of 100 are ever called better or worse.
+        ``p_value`` and ``interval`` are those of one look.
+
+        ``no difference seen`` means that `difference` would have been found with a probability of 90 %; ``missing``
+        pairs, or labels of the challenger, are still needed for that.
+
+        Args:
+            start: The start of the window.
+            end: The end.
+            model: The model's name.
+            baseline: ``VERSION/ROLE``, a version, or a role; by default the primary, of several the earliest version.
+            challenger: The same; by default the only other one.
+            difference: What to look for: a difference of the share of right predictions, 0.02 by default; of a
+                regression a share of the baseline's mean absolute error, 0.1 by default.
+
+        Raises:
+            ValueError: There are no such versions, or the window is empty.
+            StoreError: The store cannot be read.
+        """
+        if difference is not None and not difference > 0:
+            raise ValueError(f"the difference to look for must be above 0, not {difference}")
+        window = Window(model, *read_bounds(start, end))
+        self.flush(_EXIT_SECONDS)
+        named = baseline, challenger
+        return compare_versions(self._database, self._store.class_sets, window, named, difference)
+
+    def compute_decay(  # noqa: PLR0913
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        model: str,
+        version: str | None = None,
+        role: str | None = "primary",
+        by: str = "predicted_at",
+        figure: str | None = None,
+        trained_at: Moment | None = None,
+        limit: float | None = None,
+    ) -> dict[str, Any]:
+        """Returns a figure of each whole day before `end`, and its linear trend over the days with 100 labels or more.
+
+        ``trend`` has the change a day with its 95 % interval, whether it ``is_worse`` than chance explains, and
+        ``days_until_limit``. It is None with fewer than ten such days.
+
+        Args:
+            start: The start of the window.
+            end: The end.
+            model: The model's name.
+            version: Its version; None for all of them.
+            role: Its role; None for all of them.
+            by: ``predicted_at`` or ``labeled_at``.
+            figure: One of `semconv.FIGURES`; by default accuracy, exact match, MAE or NDCG.
+            trained_at: When the model was trained; each day then has its age in days.
+            limit: The value that the figure must not cross.
+
+        Raises:
+            ValueError: `by` or `figure` is unknown, or there is no whole day.
+            StoreError: The store cannot be read.
+        """
+        check_figure(figure)
+        window = TruthWindow(*read_bounds(start, end), model, version, role, read_column(by))
+        self.flush(_EXIT_SECONDS)
+        measure = partial(measure_labelled, self._database, self._store.class_sets)
+        return measure_decay(measure, window, figure, None if trained_at is None else seconds(trained_at), limit)
 
     def _measure_segments(self, window: TruthWindow, column: str) -> SegmentFigures:
         found = measure_segments(self._database, self._store.class_sets, window, column)

@@ -86,6 +86,13 @@ class Settled(NamedTuple):
     """Why it failed."""
 
 
+class Pair(NamedTuple):
+    """Two predictions of one model under one id, with their label."""
+
+    baseline: Settled
+    challenger: Settled
+
+
 class LabelOutcome(NamedTuple):
     """A label, its state, and the predictions that it settles."""
 
@@ -98,6 +105,8 @@ class LabelOutcome(NamedTuple):
     """Why it failed."""
     names_batch: bool = False
     """Whether the id is that of a batch of several rows."""
+    pairs: tuple[Pair, ...] = ()
+    """The predictions of two versions or roles that have both their label now."""
 
 
 def key_of(prediction: LoggedPrediction) -> Key:

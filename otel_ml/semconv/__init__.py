@@ -22,6 +22,7 @@ from otel_ml.semconv import (
     process,
     segments,
     self_metrics,
+    versions,
 )
 from otel_ml.semconv._metric import SCHEMA_URL as SCHEMA_URL
 from otel_ml.semconv._metric import SCOPE as SCOPE
@@ -41,8 +42,22 @@ from otel_ml.semconv.predictions import *
 from otel_ml.semconv.process import *
 from otel_ml.semconv.segments import *
 from otel_ml.semconv.self_metrics import *
+from otel_ml.semconv.versions import *
 
-_SUBJECTS = (predictions, segments, data, evaluation, estimates, host, process, container, gpu, http, self_metrics)
+_SUBJECTS = (
+    predictions,
+    segments,
+    data,
+    evaluation,
+    estimates,
+    versions,
+    host,
+    process,
+    container,
+    gpu,
+    http,
+    self_metrics,
+)
 
 
 def metrics() -> tuple[Metric, ...]:

@@ -20,6 +20,7 @@ _SUBJECTS: Final = {
     "Inputs and their reference": semconv.data,
     "Labels and performance": semconv.evaluation,
     "Performance before labels": semconv.estimates,
+    "Two versions": semconv.versions,
     "HTTP requests": semconv.http,
     "Host": semconv.host,
     "Process and interpreter": semconv.process,

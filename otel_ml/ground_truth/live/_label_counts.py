@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
 
     from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
-    from otel_ml.ground_truth._records import Settled
+    from otel_ml.ground_truth._records import Pair, Settled
 
 GUEST_MODELS: Final = 256
 """Models that have counts of their own on a meter of the SDK, which never forgets one."""
@@ -58,6 +58,12 @@ _COUNTERS: Final = (
     semconv.EVAL_ESTIMATE_CORRECT_VARIANCE,
     semconv.EVAL_ESTIMATE_MISSED,
     semconv.EVAL_ESTIMATE_MISSED_VARIANCE,
+    semconv.PAIR_OUTCOMES,
+    semconv.PAIR_PREDICTIONS,
+    semconv.PAIR_ABSOLUTE_ERROR,
+    semconv.PAIR_ERROR_DIFFERENCE,
+    semconv.PAIR_ERROR_DIFFERENCE_SQUARES,
+    semconv.PAIR_PREDICTION_DIFFERENCE,
     semconv.TRUTH_REFUSED,
 )
 
@@ -155,6 +161,18 @@ class LabelCounts:
                 self._lag.record(lag, model.series.attributes)
         for one in settled:
             _guard.call_two("ground_truth.join", TaskCounts.count_first, model, one)
+
+    def count_pairs(self, pairs: Sequence[Pair]) -> None:
+        """Counts predictions beside those of another version under the same id."""
+        for start in range(0, len(pairs), _STEP):
+            with self._lock:
+                for pair in pairs[start : start + _STEP]:
+                    _guard.call_two(
+                        "ground_truth.pair",
+                        TaskCounts.count_pair,
+                        self._model(_identity(pair.challenger.prediction)),
+                        pair,
+                    )
 
     def read(self) -> Iterator[tuple[semconv.Metric, Iterable[Observed] | Iterable[ObservedHistogram]]]:
         """Yields the values of each metric now."""

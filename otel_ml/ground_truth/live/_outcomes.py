@@ -7,7 +7,8 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml._figures.bins import BINNED_CLASSES
-from otel_ml.ground_truth.live._series import Count, LabelSeries
+from otel_ml.ground_truth.live._series import Attributes, Count, LabelSeries
+from otel_ml.semconv import Metric
 
 CLASSES: Final = BINNED_CLASSES
 """Classes of one model that have outcomes under their own name."""
@@ -16,10 +17,24 @@ SET_CLASSES: Final = 100
 
 
 class OutcomeCounts:
-    """Labelled predictions by predicted and actual class."""
+    """Labelled predictions by two classes: the predicted and the actual one, or those of two versions.
 
-    def __init__(self, series: LabelSeries) -> None:
+    Args:
+        series: Where the series are kept.
+        metric: What counts them.
+        names: The attributes of both classes.
+        more: Further attributes.
+    """
+
+    def __init__(
+        self,
+        series: LabelSeries,
+        metric: Metric = semconv.EVAL_OUTCOMES,
+        names: tuple[str, str] = (semconv.EVAL_PREDICTED, semconv.EVAL_ACTUAL),
+        more: Attributes | None = None,
+    ) -> None:
         self._series = series
+        self._metric, self._names, self._more = metric, names, more or {}
         self._classes: set[str] = set()
         self._pairs: dict[tuple[str, str], Count] = {}
 
@@ -42,7 +57,7 @@ class OutcomeCounts:
         if name in self._classes:
             return name
         new = 2 * len(self._classes) + 1
-        if len(self._classes) >= CLASSES or not self._series.has_room(semconv.EVAL_OUTCOMES, new):
+        if len(self._classes) >= CLASSES or not self._series.has_room(self._metric, new):
             return semconv.OTHER
         for other in self._classes:
             self._pair(name, other)
@@ -54,8 +69,8 @@ class OutcomeCounts:
     def _pair(self, predicted: str, actual: str) -> Count:
         found = self._pairs.get((predicted, actual))
         if found is None:
-            more = {semconv.EVAL_PREDICTED: predicted, semconv.EVAL_ACTUAL: actual}
-            found = self._pairs[predicted, actual] = self._series.count(semconv.EVAL_OUTCOMES, more)
+            more = {**self._more, self._names[0]: predicted, self._names[1]: actual}
+            found = self._pairs[predicted, actual] = self._series.count(self._metric, more)
         return found
 
 

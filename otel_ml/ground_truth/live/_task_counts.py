@@ -10,11 +10,12 @@ from otel_ml._equality import find_pair, find_positive, respell
 from otel_ml._label_values import read_gains, read_items
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedBuckets, ObservedSeries
-from otel_ml.ground_truth._records import Settled, StoredLabel, declared_class
+from otel_ml.ground_truth._records import Pair, Settled, StoredLabel, declared_class
 from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts
 from otel_ml.ground_truth.live._estimated import EstimateCounts
 from otel_ml.ground_truth.live._outcomes import CLASSES, OutcomeCounts, SetCounts
+from otel_ml.ground_truth.live._pairs import PairCounts
 from otel_ml.ground_truth.live._scores import ScoreCounts
 from otel_ml.ground_truth.live._segments import SegmentCounts
 from otel_ml.ground_truth.live._series import Count, LabelSeries
@@ -124,6 +125,11 @@ class TaskCounts:
             if expected.has_scores:
                 self._group(ScoreCounts).expect(model.model, [positive])
         self._group(OutcomeCounts).expect(names)
+
+    def count_pair(self, pair: Pair) -> None:
+        """Counts a prediction beside that of a baseline under the same id."""
+        if self.is_known:
+            self._group(PairCounts).add(pair)
 
     def _count_class(self, prediction: LoggedPrediction, label: StoredLabel) -> None:
         actual, predicted = label.label, prediction.predicted

@@ -10,6 +10,7 @@ from typing import Final
 from otel_ml._equality import respell
 from otel_ml._label_values import is_several, label_gains, label_set
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml.ground_truth._pairs import find_pairs
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     NO_REFERENCE,
@@ -81,7 +82,8 @@ class Join:
             return LabelOutcome("failed", given, reason=SEVERAL_MODELS)
         settled = tuple(_settle(given, one) for one in found)
         state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
-        return LabelOutcome(state, given, settled, settled[0].reason if state == "failed" else None)
+        reason = settled[0].reason if state == "failed" else None
+        return LabelOutcome(state, given, settled, reason, pairs=find_pairs(settled))
 
     def _find_known(self, key: Key, name: str | None) -> KnownPrediction | None:
         """Returns the prediction with this id, and the model, version and role of a key."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from otel_ml._moments import Moment, seconds
 from otel_ml.ground_truth._segment_texts import read_segments
 from otel_ml.ground_truth.exact._labelled import Labelled
 from otel_ml.ground_truth.exact._rows import Classes, LabelledRow, Row
@@ -38,6 +39,29 @@ class MeasuredSegments(NamedTuple):
     labelled: int
     """The labelled predictions, with or without the column."""
     notes: list[str]
+
+
+def read_bounds(start: Moment, end: Moment) -> tuple[float, float]:
+    """Returns both ends of a window in seconds since the epoch.
+
+    Raises:
+        ValueError: One of them is no moment, or the window is empty.
+    """
+    first, last = seconds(start), seconds(end)
+    if first >= last:
+        raise ValueError(f"the window ends at {end} before it starts at {start}")
+    return first, last
+
+
+def read_column(by: str) -> str:
+    """Returns the column with the moment.
+
+    Raises:
+        ValueError: There is no such column.
+    """
+    if by not in {"labeled_at", "predicted_at"}:
+        raise ValueError(f"by must be 'labeled_at' or 'predicted_at', not {by!r}")
+    return by
 
 
 def measure_labelled(database: StoreDatabase, class_sets: ClassSets, window: TruthWindow) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""Reads the predictions of two versions of a model in a window, side by side and by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from otel_ml.ground_truth._pairs import ROLES, baseline_order
+from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
+from otel_ml.ground_truth.storage._class_sets import ClassSets
+from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._tables import KEY
+
+_TOGETHER: Final = 10_000
+"""Rows read at a time."""
+
+
+class Served(NamedTuple):
+    """What one version and role of a model predicted in a window."""
+
+    version: str
+    role: str
+    predictions: int
+    first: float
+    """Moment of the first prediction."""
+    last: float
+
+    def __str__(self) -> str:
+        return f"{self.version}/{self.role}"
+
+
+class Window(NamedTuple):
+    """Predictions of a model with ``start <= predicted_at < end``."""
+
+    model: str
+    start: float
+    end: float
+
+
+def compare_versions(
+    database: StoreDatabase,
+    class_sets: ClassSets,
+    window: Window,
+    named: tuple[str | None, str | None],
+    difference: float | None,
+) -> dict[str, Any]:
+    """Returns how a challenger differs from a baseline.
+
+    Args:
+        database: The store.
+        class_sets: Its sets of declared classes.
+        window: The model and the time.
+        named: Baseline and challenger as the user named them; None for the usual ones.
+        difference: What to look for; None for the usual one.
+    """
+    served = _list_served(database, window)
+    baseline, challenger = chosen = choose(served, *named)
+    sides, pairs = (SideRows(), SideRows()), PairRows()
+    with database.reading() as connection:
+        for one, side in zip(chosen, sides, strict=True):
+            query = _side(database, window, one)
+            for rows in connection.execute(query.execution_options(yield_per=_TOGETHER)).partitions():
+                side.add(map(SideRow._make, rows))
+        width = len(SideRow._fields)
+        query = _paired(database, window, chosen)
+        for rows in connection.execute(query.execution_options(yield_per=_TOGETHER)).partitions():
+            pairs.add((SideRow._make(row[:width]), SideRow._make(row[width:])) for row in rows)
+        keys = sides[0].class_keys | sides[1].class_keys
+        declared = [names for key in keys if (names := class_sets.find(connection, key)) is not None]
+    if "ranking" in sides[0].tasks | sides[1].tasks:
+        raise ValueError("rankings cannot be compared yet: compare the intervals of `compute_metrics`")
+    found = compare(sides, pairs, declared, difference)
+    for one, name in ((baseline, "baseline"), (challenger, "challenger")):
+        found[name] = {"version": one.version, "role": one.role, "predicted": one.predictions, **found[name]}
+    if not pairs.count and not (baseline.first <= challenger.last and challenger.first <= baseline.last):
+        found["notes"] = [*found["notes"], "the two served one after the other: time may be what they differ by"]
+    return {"model": window.model, **found}
+
+
+def choose(served: Sequence[Served], baseline: str | None, challenger: str | None) -> tuple[Served, Served]:
+    """Returns the two versions that a user named: ``VERSION/ROLE``, a version, or a role.
+
+    The baseline is the primary, and of several the earliest version; the challenger is the only other one.
+
+    Raises:
+        ValueError: There is no such version, or a name fits several.
+    """
+    ordered = sorted(served, key=lambda one: baseline_order(one.version, one.role))
+    if not ordered:
+        raise ValueError("no prediction of the model in this window")
+    other = None if challenger is None else _find(ordered, challenger)
+    first = _find([one for one in ordered if one != other] if baseline is None else ordered, baseline)
+    rest = [one for one in ordered if one != first]
+    if other is None:
+        if len(rest) != 1:
+            known = ", ".join(map(str, rest)) or "none"
+            raise ValueError(f"name the challenger; beside {first} there is in this window: {known}")
+        other = rest[0]
+    if other == first:
+        raise ValueError(f"{first} cannot be compared with itself")
+    return first, other
+
+
+def _find(served: Sequence[Served], name: str | None) -> Served:
+    if name is None and served:
+        return served[0]
+    version, _, role = (name or "").rpartition("/")
+    found = [one for one in served if (one.version, one.role) == (version, role)] if role in ROLES and version else []
+    found = found or [one for one in served if name in {one.version, one.role}]
+    if len(found) != 1:
+        known = ", ".join(map(str, found or served)) or "none"
+        raise ValueError(f"{name!r} is {'several' if found else 'none'} of the versions in this window: {known}")
+    return found[0]
+
+
+def _list_served(database: StoreDatabase, window: Window) -> list[Served]:
+    table, sa = database.tables.predictions, database.sa
+    moment = table.c.predicted_at
+    query = sa.select(table.c.version, table.c.role, sa.func.count(), sa.func.min(moment), sa.func.max(moment))
+    query = _in_window(query, table, window).group_by(table.c.version, table.c.role)
+    with database.reading() as connection:
+        return [Served(*row) for row in connection.execute(query)]
+
+
+def _side(database: StoreDatabase, window: Window, one: Served) -> Any:
+    tables = database.tables
+    query = database.sa.select(*_columns(database, tables.predictions, tables.labels))
+    query = query.select_from(tables.predictions.outerjoin(tables.labels, tables.of_prediction()))
+    return _of(_in_window(query, tables.predictions, window), tables.predictions, one)
+
+
+def _paired(database: StoreDatabase, window: Window, chosen: Sequence[Served]) -> Any:
+    tables, both = database.tables, database.sa.and_
+    baseline, challenger = (tables.predictions.alias(name) for name in ("baseline", "challenger"))
+    labels, other_labels = (tables.labels.alias(name) for name in ("baseline_labels", "challenger_labels"))
+
+    def of_prediction(label: Any, table: Any) -> Any:
+        return both(*(label.c[name] == table.c[name] for name in KEY))
+
+    joined = baseline.join(challenger, both(baseline.c.id == challenger.c.id, baseline.c.model == challenger.c.model))
+    joined = joined.outerjoin(labels, of_prediction(labels, baseline))
+    joined = joined.outerjoin(other_labels, of_prediction(other_labels, challenger))
+    columns = _columns(database, baseline, labels) + _columns(database, challenger, other_labels)
+    query = database.sa.select(*columns).select_from(joined)
+    for table, one in zip((baseline, challenger), chosen, strict=True):
+        query = _of(_in_window(query, table, window), table, one)
+    return query
+
+
+def _columns(database: StoreDatabase, predictions: Any, labels: Any) -> list[Any]:
+    nothing, found = database.sa.null(), {**predictions.c, **labels.c}
+    return [found.get(name, nothing.label(name)) for name in SideRow._fields]
+
+
+def _of(query: Any, table: Any, one: Served) -> Any:
+    return query.where(table.c.version == one.version, table.c.role == one.role)
+
+
+def _in_window(query: Any, table: Any, window: Window) -> Any:
+    moment = table.c.predicted_at
+    return query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
