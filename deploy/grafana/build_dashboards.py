@@ -18,6 +18,7 @@ from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
 from segment_rows import SEGMENTS
 from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
+from version_rows import DECAY, VERSIONS
 
 DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
 
@@ -147,6 +148,8 @@ def dashboard() -> Json:
         CLASSES,
         REGRESSION,
         SEGMENTS,
+        VERSIONS,
+        DECAY,
         DRIFT,
         OPERATION,
         RECORDS,

@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from decay_rules import decay
 from estimate_rules import estimate, estimate_now
 from feature_rules import current, drift
 from moving_reference_rules import previous_version, references
@@ -48,6 +49,7 @@ def rule_files() -> list[RuleFile]:
         RuleFile("estimate_24h", "The same over 24 hours.", [estimate(SLOW, SLOW_INTERVAL)]),
         RuleFile("estimate", "The estimates that the alerts read.", [estimate_now()]),
         RuleFile("training", "The figures that are worse than in training, which the alerts read.", [worse_now()]),
+        RuleFile("decay", "The trend of each figure over days, and when it crosses the limit.", [decay()]),
         RuleFile("versions", "Two versions of a model beside each other, and the verdict.", [versions()]),
     ]
 
