@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_ml.cli._arguments import add_json
+from otel_ml.cli._arguments import add_json, number
 from otel_ml.cli._figure_tables import print_table, text
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
@@ -49,7 +49,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     add_window(parser, since="7d")
     parser.add_argument(
         "--difference",
-        type=float,
+        type=number(0.0001, 1),
         metavar="SHARE",
         help="what to look for: a difference in accuracy (default: 0.02), or for a regression a share of the "
         "baseline's mean absolute error (default: 0.1)",

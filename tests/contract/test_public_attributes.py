@@ -35,6 +35,8 @@ ATTRIBUTES = {
     otel_ml.GroundTruth: {
         "account",
         "close",
+        "compare_versions",
+        "compute_decay",
         "compute_metrics",
         "dropped",
         "flush",

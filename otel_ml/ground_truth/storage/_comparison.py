@@ -29,7 +29,7 @@ class Served(NamedTuple):
         return f"{self.version}/{self.role}"
 
 
-class Window(NamedTuple):
+class ServedWindow(NamedTuple):
     """Predictions of a model with ``start <= predicted_at < end``."""
 
     model: str
@@ -40,7 +40,7 @@ class Window(NamedTuple):
 def compare_versions(
     database: StoreDatabase,
     class_sets: ClassSets,
-    window: Window,
+    window: ServedWindow,
     named: tuple[str | None, str | None],
     difference: float | None,
 ) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _find(served: Sequence[Served], name: str | None) -> Served:
     return found[0]
 
 
-def _list_served(database: StoreDatabase, window: Window) -> list[Served]:
+def _list_served(database: StoreDatabase, window: ServedWindow) -> list[Served]:
     table, sa = database.tables.predictions, database.sa
     moment = table.c.predicted_at
     query = sa.select(table.c.version, table.c.role, sa.func.count(), sa.func.min(moment), sa.func.max(moment))
@@ -122,14 +122,14 @@ def _list_served(database: StoreDatabase, window: Window) -> list[Served]:
         return [Served(*row) for row in connection.execute(query)]
 
 
-def _side(database: StoreDatabase, window: Window, one: Served) -> Any:
+def _side(database: StoreDatabase, window: ServedWindow, one: Served) -> Any:
     tables = database.tables
     query = database.sa.select(*_columns(database, tables.predictions, tables.labels))
     query = query.select_from(tables.predictions.outerjoin(tables.labels, tables.of_prediction()))
     return _of(_in_window(query, tables.predictions, window), tables.predictions, one)
 
 
-def _paired(database: StoreDatabase, window: Window, chosen: Sequence[Served]) -> Any:
+def _paired(database: StoreDatabase, window: ServedWindow, chosen: Sequence[Served]) -> Any:
     tables, both = database.tables, database.sa.and_
     baseline, challenger = (tables.predictions.alias(name) for name in ("baseline", "challenger"))
     labels, other_labels = (tables.labels.alias(name) for name in ("baseline_labels", "challenger_labels"))
@@ -156,6 +156,6 @@ def _of(query: Any, table: Any, one: Served) -> Any:
     return query.where(table.c.version == one.version, table.c.role == one.role)
 
 
-def _in_window(query: Any, table: Any, window: Window) -> Any:
+def _in_window(query: Any, table: Any, window: ServedWindow) -> Any:
     moment = table.c.predicted_at
     return query.where(table.c.model == window.model, moment >= window.start, moment < window.end)

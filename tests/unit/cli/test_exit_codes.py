@@ -46,6 +46,8 @@ BAD_INPUT = [
     ("evaluate --store none.db --model m", "not a database URL: 'none.db'"),
     ("evaluate --store sqlite:///none.db --model m", "no file none.db"),
     ("evaluate --store none.db --model m --since yesterday", "'yesterday' is neither an age such as 24h or 7d nor a"),
+    ("compare --store sqlite:///none.db --model m", "no file none.db"),
+    ("compare --store x --model m --difference 0", "argument --difference: '0' is not a number from 0.0001 to 1"),
     ("doctor --endpoint ftp://nowhere", "endpoint is 'ftp://nowhere': use a URL with http:// or https://"),
     ("doctor --timeout 0", "argument --timeout: '0' is not a number of seconds from 0.001 to 3600"),
     ("doctor --features -1", "argument --features: '-1' is not a whole number from 0 to 1000000"),
@@ -101,6 +103,7 @@ def test_an_unknown_option_is_named_with_the_help_to_read(command: str, capsys: 
         "drift": "--profile x --data x ",
         "label": "--store x x ",
         "evaluate": "--store x --model x ",
+        "compare": "--store x --model x ",
     }
     assert run(f"{command} {required.get(command, '')}--bogus") == 2
     assert capsys.readouterr().err == (
