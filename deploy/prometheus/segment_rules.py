@@ -116,7 +116,7 @@ def figures(window: str) -> list[Rule]:
         of = f'{{ml_eval_figure="{name}"}}'
         return f"sum without (ml_eval_figure) ({part}{of} / ({whole}{of} > 0))"
 
-    predicted = counted("segment_predictions", window)
+    rows = f'{whole}{{ml_eval_figure="error_ratio"}}'
     return [
         Rule(f"segment:ml_accuracy:{window}", f"1 - {value('accuracy')}"),
         *(
@@ -130,8 +130,8 @@ def figures(window: str) -> list[Rule]:
         ),
         Rule(
             f"segment:ml_missing_values:ratio{window}",
-            f"{counted('segment_missing', window)}\n/ ({predicted} > 0)",
-            "Missing feature values per row.",
+            f"{counted('segment_missing', window)}\n/ (sum without (ml_eval_figure) ({rows}) > 0)",
+            "Missing feature values per row, also of rows that failed.",
         ),
     ]
 
@@ -263,7 +263,7 @@ def fairness(window: str) -> list[Rule]:
             f"({selection} < bool on ({of_class}) group_left () {FOUR_FIFTHS} * max by ({of_class}) ({enough}))\n"
             f"* on ({SEGMENT}, ml_prediction_class) (\n"
             f"  (-{z} > bool on ({OF_COLUMN}) group_left () column:ml_gap_limit:{window})\n"
-            f"  * ({whole} >= bool {LEAST_ROWS}) * (segment:ml_rest_whole:increase{window} >= bool {LEAST_ROWS}))",
+            f"  * ({whole} >= bool {LEAST_ROWS}))",
             "1 if the class is predicted at less than four fifths of the rate of the segment that has it most, and "
             "rarer than chance explains, else 0.",
         ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -22,6 +24,7 @@ from typing import Any
 import build
 import pytest
 import stack
+import yaml
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -29,6 +32,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / "deploy" / "local"
+PROMETHEUS = ROOT / "deploy" / "prometheus"
 GOLDEN = Path(__file__).resolve().parent / "golden"
 REQUESTS: dict[str, type[Message]] = {
     "/v1/traces": ExportTraceServiceRequest,
@@ -214,6 +218,38 @@ def prometheus(folder: Path, config: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(TIMEOUT)
+
+
+def write_rules(folder: Path, *names: str) -> Path:
+    """Writes rule files and a configuration that reads them; returns the path of the configuration.
+
+    `increase` extrapolates by the number of samples, which differs by one between replicas that live for seconds. Here
+    it is replaced by the last value, which is the same since all counts start at 0; promtool tests the rules as shipped.
+    """
+    (folder / "rules").mkdir()
+    for name in names:
+        content = yaml.safe_load((PROMETHEUS / "rules" / f"{name}.yaml").read_text())
+        for group in content["groups"]:
+            group["interval"] = "1s"
+            for rule in group["rules"]:
+                rule["expr"] = re.sub(r"increase(\([^()]*\[1h\]\))", r"last_over_time\1", rule["expr"])
+        (folder / "rules" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    config = folder / "prometheus.yml"
+    config.write_text((PROMETHEUS / "prometheus.yml").read_text())
+    return config
+
+
+def deploy_replicas(script: str, replicas: int, endpoint: str, folder: Path) -> None:
+    """Predicts and labels with so many processes, as a script of this folder does."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+        "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_ML_INSTANCE_DIR": str(folder / f"slots-{replicas}"),
+    }
+    command = [sys.executable, str(Path(__file__).parent / script), str(replicas), f"sqlite:///{folder}/{replicas}.db"]
+    subprocess.run(command, env=environment, check=True, timeout=120)
 
 
 def promql(address: str, expression: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from otel_ml._figures import segments as figures
 from otel_ml._figures.segments import Errors, SegmentOutcomes, Share
 
 Array = np.ndarray[Any, Any]
+Expected = tuple[str, dict[str, str], float | None]
+"""A recorded series: its name, labels of its own, and its value; None if there must be none."""
 REPLICAS: Final = "abc"
 EDGES: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "+Inf")
 LEAST_ROWS, POINTS, SHARE, FOUR_FIFTHS = 30, 0.05, 0.2, 0.8
@@ -44,7 +46,7 @@ class Segment:
         """Yields the counters: name, labels of their own, and value."""
         for class_, count in self.predicted.items():
             yield "ml_segment_predictions_total", {"ml_prediction_class": class_}, count
-        if self.predicted:
+        if self.predicted or self.failed:
             yield "ml_segment_errors_total", {}, self.failed
         outcomes: Mapping[str, float] = {} if self.outcomes is None else self.outcomes._asdict()
         if self.right is not None:
@@ -70,7 +72,7 @@ class Segment:
         if self.right is not None:
             found["accuracy", ""] = Share(self.right[1], sum(self.right))
         total = sum(self.predicted.values())
-        if self.predicted:
+        if self.predicted or self.failed:
             found["error_ratio", ""] = Share(self.failed, total + self.failed)
         return found
 
@@ -111,7 +113,8 @@ class Column:
 
     def wanted(self) -> Iterator[promtool.Sample]:
         """The recorded series that Python expects."""
-        for record, labels, number in [*self._of_shares(), *self._of_errors(), *self._of_scores(), *self._fairness()]:
+        compared = [*self._of_shares(), *self._of_errors()]
+        for record, labels, number in [*compared, *self._worst(compared), *self._of_scores(), *self._fairness()]:
             if number is not None:
                 yield promtool.Sample("expected", {**self.identity, "record": record, **labels}, float(number))
 
@@ -146,14 +149,16 @@ class Column:
             }
         return found
 
-    def _of_shares(self) -> Iterator[tuple[str, dict[str, str], float | None]]:
+    def _of_shares(self) -> Iterator[Expected]:
         for (figure, class_), shares in self.shares().items():
             if figure == "accuracy":
                 yield from (
                     ("segment:ml_labels", {"ml_segment_value": value}, share.whole) for value, share in shares.items()
                 )
             known = {value: share for value, share in shares.items() if share.whole}
-            limit = figures.noise_limit(len(known)) if known else None
+            if known:
+                of_column = {"ml_prediction_class": class_, "ml_eval_figure": figure}
+                yield "column:ml_gap_limit", of_column, figures.noise_limit(len(known))
             for value, share in known.items():
                 labels = {"ml_segment_value": value, "ml_prediction_class": class_}
                 yield f"segment:ml_{figure}", labels, share.value if figure != "accuracy" else 1 - (share.value or 0)
@@ -161,19 +166,21 @@ class Column:
                 rest = Share(sum(each.part for each in shares.values()) - share.part, 0)
                 rest = rest._replace(whole=sum(each.whole for each in shares.values()) - share.whole)
                 z = figures.share_z(share, rest)
-                if z is None or limit is None:
+                if z is None:
                     continue
                 gap = share.part / share.whole - rest.part / rest.whole
                 yield "segment:ml_gap", labels, gap
                 yield "segment:ml_gap_z", labels, z
                 if figure in ("accuracy", "error_ratio"):
                     enough = min(share.whole, rest.whole) >= LEAST_ROWS
-                    yield "segment:ml_worse", labels, gap > POINTS and z > limit and enough
+                    yield "segment:ml_worse", labels, gap > POINTS and z > figures.noise_limit(len(known)) and enough
 
-    def _of_errors(self) -> Iterator[tuple[str, dict[str, str], float | None]]:
+    def _of_errors(self) -> Iterator[Expected]:
         errors = {value: sums for value, segment in self.segments.items() if (sums := segment.sums()) is not None}
         yield from (("segment:ml_labels", {"ml_segment_value": value}, sums.size) for value, sums in errors.items())
         known = {value: sums for value, sums in errors.items() if sums.size}
+        if known:
+            yield "column:ml_gap_limit", {"ml_eval_figure": "mae"}, figures.noise_limit(len(known))
         for value, own in known.items():
             labels = {"ml_segment_value": value}
             yield "segment:ml_mae", labels, own.total / own.size
@@ -191,7 +198,21 @@ class Column:
             is_beyond = z > figures.noise_limit(len(known)) and gap > SHARE * rest.total / rest.size
             yield "segment:ml_worse", labels, is_beyond and min(own.size, rest.size) >= LEAST_ROWS
 
-    def _of_scores(self) -> Iterator[tuple[str, dict[str, str], float | None]]:
+    @staticmethod
+    def _worst(compared: Sequence[Expected]) -> Iterator[Expected]:
+        """The gap of the segment with the greatest z."""
+        found: dict[str, list[tuple[float, dict[str, str]]]] = {}
+        gaps = {tuple(labels.items()): number for record, labels, number in compared if record == "segment:ml_gap"}
+        for record, labels, z in compared:
+            if record == "segment:ml_gap_z" and labels["ml_eval_figure"] in ("accuracy", "error_ratio", "mae"):
+                found.setdefault(labels["ml_eval_figure"], []).append((z or 0.0, labels))
+        for segments in found.values():
+            most = max(z for z, _ in segments)
+            yield from (
+                ("segment:ml_gap_worst", labels, gaps[tuple(labels.items())]) for z, labels in segments if z == most
+            )
+
+    def _of_scores(self) -> Iterator[Expected]:
         scores = {value: segment.scores for value, segment in self.segments.items() if segment.scores is not None}
         known = sum(any(each) for each in scores.values())
         for value, own in scores.items():
@@ -201,7 +222,7 @@ class Column:
             if known:
                 yield "segment:ml_score_shift_noise", labels, figures.score_shift_noise(own, rest, known)
 
-    def _fairness(self) -> Iterator[tuple[str, dict[str, str], float | None]]:
+    def _fairness(self) -> Iterator[Expected]:
         for (figure, class_), shares in self.shares().items():
             if figure.endswith("positive_rate"):
                 yield f"segment:ml_{figure}_difference", {}, figures.difference(shares)
@@ -221,7 +242,7 @@ class Column:
                 continue
             is_low = share.part / share.whole < FOUR_FIFTHS * max(enough) and -z > figures.noise_limit(len(shares))
             labels = {"ml_segment_value": value, "ml_prediction_class": class_}
-            yield "segment:ml_unfair", labels, is_low and min(share.whole, rest.whole) >= LEAST_ROWS
+            yield "segment:ml_unfair", labels, is_low and share.whole >= LEAST_ROWS
 
 
 def _part(total: float, share: float) -> float:

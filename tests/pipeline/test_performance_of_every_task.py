@@ -8,24 +8,26 @@ Source: TheRacetrack/racetrack#187 (a figure that differs with the replica that 
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from labelled_data import ROWS, binary, multiclass, multilabel, ranking, regression
-from pipeline_servers import ROOT, collector_environment, eventually, prometheus, promql, running_collector
+from pipeline_servers import (
+    collector_environment,
+    deploy_replicas,
+    eventually,
+    prometheus,
+    promql,
+    running_collector,
+    write_rules,
+)
 from sklearn import metrics
 
 from otel_ml import semconv
 
-RULES = ROOT / "deploy" / "prometheus"
 REPLICAS = (1, 3, 16)
 EXACT = 1e-9
 ERROR_BIN = 10**0.1
@@ -34,47 +36,21 @@ ERROR_BIN = 10**0.1
 
 @pytest.fixture(scope="module")
 def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus with the figures of all tasks, from three deployments of different size.
-
-    `increase` extrapolates by the number of samples, which differs by one between replicas that live for seconds. Here
-    it is replaced by the last value, which is the same since all counts start at 0; promtool tests the rules as shipped.
-    """
+    """A Prometheus with the figures of all tasks, from three deployments of different size."""
     folder = tmp_path_factory.mktemp("tasks")
-    (folder / "rules").mkdir()
-    content = yaml.safe_load((RULES / "rules" / "performance_1h.yaml").read_text())
-    for group in content["groups"]:
-        group["interval"] = "1s"
-        for rule in group["rules"]:
-            rule["expr"] = re.sub(r"increase(\([^()]*\[1h\]\))", r"last_over_time\1", rule["expr"])
-    (folder / "rules" / "performance_1h.yaml").write_text(yaml.safe_dump(content))
-    config = folder / "prometheus.yml"
-    config.write_text((RULES / "prometheus.yml").read_text())
+    config = write_rules(folder, "performance_1h")
     with prometheus(folder, config) as server:
         environment = collector_environment("http://127.0.0.1:9", folder)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"
         with running_collector(otelcol, environment, folder) as collector:
             for replicas in REPLICAS:
-                deploy(replicas, f"{collector.address}/v1/metrics", folder)
+                deploy_replicas("labelled_data.py", replicas, f"{collector.address}/v1/metrics", folder)
             expected = len(REPLICAS) * 5
             eventually(lambda: promql(server, f"count(model:ml_eval_predictions:increase1h == {ROWS}) == {expected}"))
             seen = promql(server, "max(timestamp(model:ml_eval_predictions:increase1h))")[0]["value"][1]
             later = f"count(timestamp(model:ml_eval_figure_high:1h) > {seen}) > 0"
             eventually(lambda: promql(server, later))  # rules before that one in its group have seen all labels too
             yield server
-
-
-def deploy(replicas: int, endpoint: str, folder: Path) -> None:
-    """Predicts and labels with so many processes."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | {
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
-        "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
-        "OTEL_TRACES_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
-        "OTEL_ML_INSTANCE_DIR": str(folder / f"slots-{replicas}"),
-    }
-    script = Path(__file__).parent / "labelled_data.py"
-    store = f"sqlite:///{folder}/{replicas}.db"
-    subprocess.run([sys.executable, str(script), str(replicas), store], env=environment, check=True, timeout=120)
 
 
 def figures(address: str, replicas: int, task: str, rule: str = "model:ml_eval_figure:1h") -> dict[str, float]:

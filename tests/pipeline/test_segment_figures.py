@@ -63,11 +63,44 @@ def edges() -> Iterable[Column]:
     yield Column("29 labels", {"north": binary(5000), "south": binary(29, 0.1)})
     yield Column("30 labels", {"north": binary(5000), "south": binary(30, 0.1)})
     yield Column("a rest of 29", {"north": binary(5000, 0.5), "south": binary(29, 1.0)})
-    yield Column("failed", {"north": Segment(predicted={"": 400}), "south": Segment(predicted={"": 0}, failed=40)})
+    yield Column("failed", {"north": Segment(predicted={"": 400}), "south": Segment(failed=40)})
+    rates = {"north": (4500, 10_000), "west": (5000, 10_000), "south": (28, 29)}
+    yield Column(
+        "the highest has 29",
+        {name: Segment(predicted={"1": count, "0": of - count}) for name, (count, of) in rates.items()},
+    )
     yield Column("no errors", {"north": Segment(errors=np.zeros(50)), "south": Segment(errors=np.zeros(50))})
     yield Column("few errors", {"north": regression(9), "south": regression(500)})
+    yield Column("ten errors", {"north": regression(10), "south": regression(500)})
     yield Column("constant errors", {"north": Segment(errors=np.ones(50)), "south": Segment(errors=np.full(50, 3.0))})
     yield Column("no labels yet", {"north": regression(100), "south": Segment(errors=np.zeros(0), predicted={"": 9})})
+
+
+def right(wrong: int, of: int = 100_000) -> Segment:
+    return Segment(right=(of - wrong, wrong), predicted={"": of - wrong}, failed=wrong)
+
+
+def limits() -> Iterable[Column]:
+    """Segments just beyond and just within what is of practical size."""
+    for gap in (4990, 5010):
+        yield Column(f"{gap} of 100,000", {"north": right(10_000), "south": right(10_000 + gap)})
+    for more in (1.19, 1.21):
+        errors = RNG.uniform(1, 2, 5000)
+        yield Column(f"{more} times", {"north": Segment(errors=errors), "south": Segment(errors=more * errors)})
+    for rate in (3990, 4010):
+        rates = {"north": 5000, "south": rate}
+        yield Column(
+            f"{rate} of 5,000",
+            {name: Segment(predicted={"1": count, "0": 10_000 - count}) for name, count in rates.items()},
+        )
+
+
+def test_the_limits_of_practical_size_are_as_stated(tmp_path: Path) -> None:
+    """5 points of a share, a fifth of a mean error and four fifths of a rate divide what alerts from what does not."""
+    columns = [*limits()]
+    found = [bool(column.worse() or column.unfair()) for column in columns]
+    assert found == [False, True, False, True, True, False]
+    assert check(tmp_path, columns) == ""
 
 
 def check(folder: Path, columns: Iterable[Column]) -> str:
