@@ -1,14 +1,15 @@
 """Rules that compare each feature, the output and the labels with a reference that moves.
 
 The label `ml_reference` says which one: `last_week`, the same window a week ago; `previous_version`, what the version
-before counted in the last 7 days; or the name of the profile, `training` if nobody named it. All read counts that
-other rules have recorded, so a model younger than its reference has none: the results are absent.
+before counted in the last 7 days; the name of a window that the profile has saved; or the name of the profile itself,
+`training` if nobody named it. The first two read counts that other rules have recorded, so a model younger than its
+reference has none: the results are absent.
 """
 
 from __future__ import annotations
 
-from feature_rules import BINS, NAME, Distribution, drifted, psi, psi_noise
-from rule_parts import FAST, FEATURE, SLOW, SLOW_INTERVAL, Group, Rule
+from feature_rules import BINS, NAME, Distribution, drifted, merged, newest, psi, psi_noise
+from rule_parts import BIN, FAST, FEATURE, SLOW, SLOW_INTERVAL, Group, Rule
 
 LAST_WEEK, PREVIOUS, TRAINING = "last_week", "previous_version", "training"
 WHOLE = "job, deployment_environment_name, ml_model_name"
@@ -46,11 +47,14 @@ def shares(window: str) -> list[Rule]:
     """Values of each reference, and its shares as a profile of these values has them."""
     counted, weights = f"bin:ml_feature_reference_values:{window}", f"bin:ml_feature_reference_weight:{window}"
     now, key = f"bin:ml_feature_values:increase{window}", f"{FEATURE}, ml_reference"
+    saved = merged(f"max by ({BIN}, ml_reference) ({newest('ml_feature_window_values')})")
     return [
         Rule(
             counted,
-            f"{named(LAST_WEEK, f'({now} offset 1w) and {now}')}\nor {named(PREVIOUS, IN_MY_BINS)}",
-            "Both in the bins of the profile. Without a week of data, or without a version before, there are none.",
+            f"{named(LAST_WEEK, f'({now} offset 1w) and {now}')}\n"
+            f"or {named(PREVIOUS, IN_MY_BINS)}\n"
+            f"or sum by ({BIN}, ml_reference) ({saved})",
+            "All in the bins of the profile. Without a week of data, or without a version before, there are none.",
         ),
         Rule(moving(window).size, f"sum by ({key}) ({counted}) > 0"),
         Rule(
@@ -99,9 +103,9 @@ def previous_version() -> Group:
     """What the version before the newest one has counted, in the bins of the newest one."""
     known = f"last_over_time({START}[{KEPT}])"
     serving = f"max by ({VERSION}) (feature:ml_feature_values:increase{FAST} > 0)"
-    newest = f"max by ({WHOLE}) ({known})"
+    latest = f"max by ({WHOLE}) ({known})"
     counts = f"bin:ml_feature_values:increase{FAST}"
-    mine = f"0 * {counts} and on ({VERSION}) ({known} == on ({WHOLE}) group_left () {newest})"
+    mine = f"0 * {counts} and on ({VERSION}) ({known} == on ({WHOLE}) group_left () {latest})"
     return Group(
         "otel-ml-previous-version",
         [
@@ -113,7 +117,7 @@ def previous_version() -> Group:
             Rule(
                 "version:ml_model_version_before:time",
                 f"{known} == on ({WHOLE}) group_left ()\n"
-                f"  max by ({WHOLE}) ({known} < on ({WHOLE}) group_left () {newest})",
+                f"  max by ({WHOLE}) ({known} < on ({WHOLE}) group_left () {latest})",
                 "The version that began last before the newest one.",
             ),
             Rule(

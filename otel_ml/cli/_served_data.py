@@ -14,6 +14,7 @@ from otel_ml.cli._data_arguments import OutcomeColumns
 from otel_ml.cli._store_arguments import open_store
 from otel_ml.cli._terminal import CommandError, progress
 from otel_ml.cli._window_arguments import read_window
+from otel_ml.quality import ReferenceProfile
 
 _SCORE: Final = "(score)"
 _PREDICTION: Final = "(prediction)"
@@ -71,6 +72,19 @@ class ServedData:
             if outcomes.score is None:
                 found.pop(_SCORE, None)
         return {**self.features, **found}, outcomes
+
+    def columns_for(self, profile: ReferenceProfile) -> tuple[dict[str, Any], str | None, str | None]:
+        """Returns the columns, and which of them are output and label of a profile."""
+        is_number = profile.output is not None and profile.output.kind == "number"
+        output = self.predictions
+        if is_number and not any(isinstance(value, (int, float)) for value in output):
+            output = self.scores
+        columns = {**self.features, _PREDICTION: output, _LABEL: self.labels}
+        return (
+            columns,
+            _PREDICTION if any(value is not None for value in output) else None,
+            _LABEL if self.labelled else None,
+        )
 
     def _score(self) -> Any:
         """Returns how `fit` takes the scores; None for those of several classes, which are of another class each."""

@@ -18,6 +18,7 @@ from otel_ml.cli._data_arguments import (
     add_performance,
     fit,
     fit_columns,
+    read_files,
 )
 from otel_ml.cli._served_data import ServedData, read_console, read_store
 from otel_ml.cli._terminal import CommandError, first_column, progress, show
@@ -30,6 +31,7 @@ examples:
   otel-ml profile --data train.parquet --label employed --score predicted_probability --output profile.json
   otel-ml profile --from-console --model fraud --since 2026-05-01 --until 2026-06-01 --name may --output may.json
   otel-ml profile --from-store sqlite:///predictions.db --model fraud --since 7d --name week --output week.json
+  otel-ml profile --from-console --model fraud --since 30d --name may --beside profile.json --output profile.json
 
 A CSV file holds text. A column of it is one of numbers if 95 of 100 cells are and none is a code such as `01`.
 At most 32 columns are monitored, the first ones; `--exclude` makes room for others.
@@ -68,6 +70,12 @@ def define(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"what the data is; exported as {semconv.REFERENCE} (default: {semconv.TRAINING})",
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FILE",
+        help="a profile: count the data into its bins, and write it with the data as a window called --name",
+    )
     add_outcomes(parser)
     add_performance(parser)
     add_fit(parser)
@@ -83,7 +91,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Writes the profile."""
     try:
-        profile = fit(arguments, arguments.data) if arguments.data else _fit_served(arguments)
+        profile = _profile(arguments) if arguments.beside is None else _with_window(arguments)
         profile.save(arguments.output)
     except (DataFileError, ProfileError, StoreError, ImportError, ValueError) as error:
         raise CommandError(error) from error
@@ -106,8 +114,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _fit_served(arguments: argparse.Namespace) -> ReferenceProfile:
-    """Returns the profile of predictions in a window."""
+def _profile(arguments: argparse.Namespace) -> ReferenceProfile:
+    """Returns the profile of the data."""
+    if arguments.data:
+        return fit(arguments, arguments.data)
+    data = _read_served(arguments)
+    columns, outcomes = data.columns()
+    kept = {name: values for name, values in columns.items() if name not in arguments.exclude}
+    return fit_columns(arguments, kept, outcomes)
+
+
+def _with_window(arguments: argparse.Namespace) -> ReferenceProfile:
+    """Returns the given profile with the data as a saved window."""
+    profile = ReferenceProfile.load(arguments.beside)
+    if arguments.name is None:
+        raise CommandError("--beside needs --name, what to call the window, such as may")
+    if arguments.data:
+        files = read_files(arguments, arguments.data)
+        return profile.with_window(arguments.name, files, score=arguments.score, label=arguments.label)
+    columns, output, label = _read_served(arguments).columns_for(profile)
+    return profile.with_window(arguments.name, columns, score=output, label=label)
+
+
+def _read_served(arguments: argparse.Namespace) -> ServedData:
+    """Returns the predictions in a window."""
     if arguments.model is None or arguments.name is None:
         raise CommandError("predictions need --model, whose they are, and --name, what to call the window, such as may")
     for flag in ("score", "label", "prediction", "task"):
@@ -117,9 +147,7 @@ def _fit_served(arguments: argparse.Namespace) -> ReferenceProfile:
     if not data.rows:
         raise CommandError(f"no prediction of {arguments.model!r} in this window")
     progress(f"{data.rows:,} predictions, {data.labelled:,} with a label")
-    columns, outcomes = data.columns()
-    kept = {name: values for name, values in columns.items() if name not in arguments.exclude}
-    return fit_columns(arguments, kept, outcomes)
+    return data
 
 
 def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:

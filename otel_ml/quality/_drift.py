@@ -105,6 +105,16 @@ class DriftCounts:
         wanted = {slot.name for slot in self._layout.slots}.union(one.column for one in self._described)
         return [name for name in names if renamed.get(name, name) in wanted]
 
+    def bins(self) -> dict[str, tuple[int, ...]]:
+        """Returns the values in each bin by feature; output and label only if they were given."""
+        layout, bins = self._layout, self._cells.bins
+        more = [slot for slot in (layout.output, layout.label) if slot is not None and slot.name in self._given]
+        return {
+            slot.name: tuple(bins[slot.base : slot.base + len(slot.feature.labels)])
+            for slot in (*layout.slots, *more)
+            if slot.feature is not None
+        }
+
     def features(self, threshold: float = PSI_LIMIT) -> list[FeatureDrift]:
         """Returns the features of the profile, the most severe first; output and label only if they were given."""
         return sort_by_severity(self._compare(self._cells, threshold))

@@ -82,6 +82,8 @@ class Feature:
     sensitive: bool = False
     salt: str = field(default="", repr=False)
     """Key of the digests of a sensitive column, random for each fit."""
+    windows: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Names of saved windows, each with its values in each bin."""
 
     @property
     def size(self) -> int:

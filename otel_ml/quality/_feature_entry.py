@@ -11,7 +11,9 @@ from otel_ml.quality._bloom import BloomFilter
 from otel_ml.quality._feature import SALT_LENGTH, Feature
 
 _FIELDS: Final = tuple(one.name for one in fields(Feature))
-_OPTIONAL: Final = frozenset(("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "text_numbers"))
+_OPTIONAL: Final = frozenset(
+    ("infinite", "invalid", "periodic", "rare_filter", "salt", "singletons", "text_numbers", "windows")
+)
 """Fields that are left out if they are empty; formats 1 and 2 have only the salt of these."""
 _MOST_ROWS: Final = 2**63 - 1
 
@@ -33,6 +35,7 @@ def from_entry(entry: Mapping[str, Any]) -> Feature:
         for name in _FIELDS
         if name not in _OPTIONAL or name in entry
     }
+    values["windows"] = tuple((str(name), tuple(counts)) for name, counts in entry.get("windows", ()))
     feature = Feature(**values)
     wrong = _find_flaw(feature)
     if wrong is not None:
@@ -51,9 +54,16 @@ def _find_flaw(feature: Feature) -> str | None:
         return "has names that are not text, or an unusable salt"
     if feature.kind not in {"number", "category"}:
         return f"is of the unknown kind {feature.kind!r}"
-    if not len(feature.labels) == len(feature.counts) == len(set(feature.labels)) == bins:
+    sizes = {
+        len(feature.labels),
+        len(feature.counts),
+        len(set(feature.labels)),
+        *(len(one) for _, one in feature.windows),
+    }
+    if sizes != {bins}:
         return f"has {bins} bins, {len(feature.labels)} labels and {len(feature.counts)} counts"
-    counts = (*feature.counts, feature.missing, feature.invalid, feature.singletons)
+    windows = [count for _, window in feature.windows for count in window]
+    counts = (*feature.counts, *windows, feature.missing, feature.invalid, feature.singletons)
     if any(type(count) is not int or not 0 <= count <= _MOST_ROWS for count in counts):
         return "has counts that are not whole numbers from 0 on"
     if not all(map(math.isfinite, (*feature.edges, *bounds))) or list(feature.edges) != sorted(set(feature.edges)):

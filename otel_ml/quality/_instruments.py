@@ -50,6 +50,7 @@ class FeatureInstruments:
             (semconv.FEATURE_MISSING, self._missing),
             (semconv.FEATURE_REFERENCE_SHARE, self._shares),
             (semconv.FEATURE_REFERENCE_SIZE, self._sizes),
+            (semconv.FEATURE_WINDOW_VALUES, self._windows),
             (semconv.FEATURE_EXPECTED_SHARE, self._expected),
             (semconv.DATA_VIOLATIONS, self._violations),
             (semconv.DATA_INVALID_PREDICTIONS, self._invalid),
@@ -206,6 +207,10 @@ class FeatureInstruments:
     def _sizes(self) -> Iterator[Observed]:
         for one in self._exported():
             yield one.size, one.feature.size
+
+    def _windows(self) -> Iterator[Observed]:
+        for one in self._exported():
+            yield from one.windows
 
     def _expected(self) -> Iterator[Observed]:
         for one in self._exported():

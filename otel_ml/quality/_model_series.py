@@ -39,8 +39,11 @@ class ModelSeries:
             (None if slot is layout.label else slot.base, slot.feature) for slot in ranked if slot.feature is not None
         ]
         """Place in the cells, and feature; the most important ones first. The label is not counted here."""
-        self.costs = [len(feature.labels) + len(feature.reference.expected) for _, feature in self.features]
-        """The bins and expected shares of each feature."""
+        self.costs = [
+            len(feature.labels) * (1 + len(feature.windows)) + len(feature.reference.expected)
+            for _, feature in self.features
+        ]
+        """The bins, saved windows and expected shares of each feature."""
         self.series = sum(self.costs)
         self._named = {slot.index: slot.name for slot in monitor.layout.all_slots()}
         self._named[monitor.layout.extra] = semconv.OTHER
@@ -138,6 +141,12 @@ class FeatureSeries:
         self.bins = [ObservedSeries({**attributes, semconv.FEATURE_BIN: label}) for label in feature.labels]
         periodic = {semconv.FEATURE_PERIODIC: "true"} if feature.reference.periodic else {}
         self.size = ObservedSeries({**attributes, **periodic, **reference})
+        self.windows: list[Observed] = [
+            (ObservedSeries({**attributes, semconv.REFERENCE: name, semconv.FEATURE_BIN: label}), count)
+            for name, counts in feature.windows
+            for label, count in zip(feature.labels, counts, strict=True)
+        ]
+        """Values in each bin of the saved windows."""
         self.expected = [
             (ObservedSeries({**attributes, semconv.FEATURE_FINDING: finding}), share)
             for finding, share in feature.reference.expected.items()

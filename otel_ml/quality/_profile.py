@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _extras, semconv
 from otel_ml._calibration import Calibration
-from otel_ml._values import line
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
 from otel_ml.quality._performance import Performance, read_performance, write_performance
+from otel_ml.quality._saved_windows import add_window, check_name
 from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.descriptors import DescribedColumn, read_described
 
@@ -30,7 +30,6 @@ FORMAT: Final = "otel-ml/reference-profile"
 VERSION: Final = 5
 _READABLE: Final = (1, 2, 3, 4, VERSION)
 """Formats that `load` can read; format 1 does not list the columns of the frame."""
-_NAME_LENGTH: Final = 64
 _KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
 """Fields that differ between two fits of the same sensitive data."""
 
@@ -69,10 +68,7 @@ class ReferenceProfile:
     """What the data is, such as ``may``; the attribute ``ml.reference`` if it is not ``training``."""
 
     def __post_init__(self) -> None:
-        if self.name in {semconv.LAST_WEEK, semconv.PREVIOUS_VERSION}:
-            raise ProfileError(f"{self.name!r} is the name of a reference that moves; choose another name")
-        if not self.name or line(self.name, _NAME_LENGTH) != self.name:
-            raise ProfileError(f"the name of a profile is one line of 1 to {_NAME_LENGTH} characters")
+        check_name(self.name)
 
     @classmethod
     def fit(  # noqa: PLR0913
@@ -202,6 +198,35 @@ class ReferenceProfile:
         counts = count_frame(DriftCounts(self, by=by), frame, score=score, label=label, time=time)
         return counts.compare(threshold)
 
+    def with_window(self, name: str, data: Any, *, score: Any = None, label: Any = None) -> ReferenceProfile:
+        """Returns the reference with a saved window beside its own data: another data set, counted into its bins.
+
+        A model with this profile exports the window as the reference of that name. `id`, bins and verdicts stay.
+
+        Args:
+            name: What the data is, such as ``may``; a window of this name is replaced.
+            data: What `fit` takes, or files.
+            score: Column with the model's output on these rows; without it the window has no output.
+            label: Column with the true value.
+
+        Raises:
+            ProfileError: A named column does not exist, or the name is empty or that of another reference.
+            DataFileError: A file cannot be read, has no rows or no such column.
+        """
+        from otel_ml.quality._data_sets import count_frame, scan_files
+        from otel_ml.quality._drift import DriftCounts
+        from otel_ml.quality.files import DataFiles
+
+        check_name(name)
+        if name in {self.name, semconv.TRAINING}:
+            raise ProfileError(f"{name!r} is the name of the profile's own data; choose another name for the window")
+        if isinstance(data, DataFiles):
+            counts = scan_files(self, data, score=score, label=label)
+        else:
+            counts = count_frame(DriftCounts(self), data, score=score, label=label)
+        features, output, label_feature = add_window(name, counts.bins(), self.features, self.output, self.label)
+        return replace(self, features=features, output=output, label=label_feature)
+
     def merge(self, other: ReferenceProfile) -> ReferenceProfile:
         """Returns a reference with the counts of both; neither changes.
 
@@ -324,7 +349,8 @@ class ReferenceProfile:
 
 
 def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if "salt" not in entry or name not in _KEYED}
+    left_out = {"windows"} | (_KEYED if "salt" in entry else frozenset())
+    return {name: value for name, value in entry.items() if name not in left_out}
 
 
 def _hash(content: dict[str, Any], size: int) -> str:

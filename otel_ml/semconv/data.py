@@ -14,6 +14,12 @@ FEATURE_REFERENCE_SHARE: Final = Metric(
 FEATURE_REFERENCE_SIZE: Final = Metric(
     "ml.feature.reference.size", "gauge", "{value}", "Values of the feature in the training reference."
 )
+FEATURE_WINDOW_VALUES: Final = Metric(
+    "ml.feature.window.values",
+    "gauge",
+    "{value}",
+    "Values in one bin of a feature in a window that the profile has saved.",
+)
 FEATURE_EXPECTED_SHARE: Final = Metric(
     "ml.feature.expected.share",
     "gauge",

@@ -52,7 +52,8 @@ ATTRIBUTES = {
     otel_ml.Prediction: PREDICTION,
     otel_ml.ProfileScan: {"add", "from_bytes", "merge", "profile", "rows", "to_bytes"},
     otel_ml.ReferenceProfile: {"columns", "described", "features", "id", "label", "name", "output", "performance"}
-    | {"all_features", "calibration", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"},
+    | {"all_features", "calibration", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"}
+    | {"with_window"},
     otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,6 +101,10 @@ def served(trained: Feature, hours: Sequence[Sequence[int] | None], **labels: st
     more.pop("ml_reference", None)
     there = [counts is not None for counts in hours]
     of_size = more if reference is None else {**more, "ml_reference": reference}
+    for name, counts in trained.windows:
+        for label, count in zip(trained.labels, counts, strict=True):
+            of_window = {**more, "ml_reference": name, "ml_feature_bin": label}
+            yield Series("ml_feature_window_values", of_window, gauge(float(count), there))
     yield Series("ml_feature_reference_size", of_size, gauge(float(trained.size), there))
     for place, (label, share) in enumerate(zip(trained.labels, trained.shares, strict=True)):
         of_bin = {**more, "ml_feature_bin": label}
@@ -137,12 +142,14 @@ def random_counts(bins: int, size: int) -> list[int]:
     return RNG.multinomial(size, RNG.dirichlet(np.ones(bins))).tolist()
 
 
-def test_last_week_is_judged_as_python_judges_it(tmp_path):
-    """PSI, noise and verdict against the same window last week equal those of a profile of that window."""
+def test_last_week_and_saved_windows_are_judged_as_python_judges_them(tmp_path):
+    """PSI, noise and verdict against the same window last week and a saved one equal those of a profile of that window."""
     series, queries = [], []
     for case in range(8):
         is_category, bins = case % 2 == 1, int(RNG.integers(4, 22))
+        may = random_counts(bins, 3000)
         trained = feature(f"f{case}", random_counts(bins, 5000), is_category=is_category)
+        trained = replace(trained, windows=(("may", tuple(may)),))
         before = random_counts(bins, int(10 ** RNG.uniform(0, 5)))
         drawn = (np.array(before) + 1) / (sum(before) + bins)
         now = RNG.multinomial(int(10 ** RNG.uniform(1, 5)), drawn).tolist() if case < 5 else random_counts(bins, 900)
@@ -150,6 +157,7 @@ def test_last_week_is_judged_as_python_judges_it(tmp_path):
         last_week = feature(trained.name, before, is_category=is_category)
         queries += figures(2 * WEEK, last_week, now, ml_reference="last_week")
         queries += figures(2 * WEEK, trained, now, ml_reference="training")
+        queries += figures(2 * WEEK, feature(trained.name, may, is_category=is_category), now, ml_reference="may")
     found = {case["expr"] for case in queries if "drifted" in case["expr"]}
     assert {each.rpartition("- ")[2][:3] for each in found} == {"0.0", "1.0"}
     assert run(tmp_path, series, queries, every=WEEK) == ""

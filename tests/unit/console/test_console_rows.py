@@ -123,6 +123,27 @@ def test_a_profile_is_made_of_what_a_console_keeps(console, tmp_path, capsys):
     assert "400 predictions, 300 with a label" in told.err
 
 
+def test_a_window_of_a_console_stands_beside_the_training_data(console, tmp_path):
+    """`--beside` counts features, scores and labels into the bins of a profile; so it does with files."""
+    rng = random.Random(7)
+    training = {"channel": ["app", "web"] * 50, "p": [rng.random() for _ in range(100)], "y": ["good", "bad"] * 50}
+    before = ReferenceProfile.fit(training, score={"bad": "p"}, label="y")
+    path = tmp_path / "profile.json"
+    before.save(path)
+    predictions, labels = served(400)
+    console.feed(logs(*predictions), logs(*labels[:300]))
+    assert profile(console, path, "--name", "may", "--beside", str(path)) == 0
+    data = tmp_path / "june.csv"
+    data.write_text("channel\n" + "web\n" * 7)
+    files = ["--data", str(data), "--name", "june", "--beside", str(path), "--output", str(path)]
+    assert main(["profile", *files]) == 0
+    made = ReferenceProfile.load(path)
+    assert made.id == before.id
+    windows = {each.name: {name: sum(counts) for name, counts in each.windows} for each in made.all_features()}
+    assert windows == {"channel": {"may": 400, "june": 7}, "__prediction__": {"may": 400}, "__label__": {"may": 300}}
+    assert main(["profile", *files[:2], *files[4:]]) == 2
+
+
 def test_a_regression_that_a_console_keeps_has_a_profile(console, tmp_path):
     """Numbers as predictions are the output, and labels are numbers too."""
     events = [prediction(f"p-{n}", features={"age": n % 40}, at=NOW - n) for n in range(300)]

@@ -1,7 +1,11 @@
-"""Profiles of other data than that of training have a name, which is exported."""
+"""Profiles of other data than that of training have a name, and profiles keep windows of other data by name.
+
+Source: evidentlyai/evidently#65.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -52,3 +56,59 @@ def test_the_sum_of_two_profiles_keeps_the_name_of_the_first():
     """`merge` adds up counts; the name is that of the profile that is asked."""
     profile = ReferenceProfile.fit(FRAME, name="may")
     assert profile.merge(replace(profile, name="june")).name == "may"
+
+
+MAY = {"channel": ["app"] * 30 + ["phone"] * 5 + [None], "score": [0.1] * 36}
+
+
+def trained():
+    """A profile with one feature and scores."""
+    return ReferenceProfile.fit({**FRAME, "score": [0.1, 0.9] * 50}, score="score")
+
+
+def test_a_window_is_counted_into_the_bins_of_the_profile(tmp_path):
+    """Bins, id and verdicts stay; the file has the counts of the window, without missing values."""
+    before = trained()
+    profile = before.with_window("may", MAY, score="score")
+    assert (profile.id, profile.features[0].shares) == (before.id, before.features[0].shares)
+    assert profile.features[0].windows == (("may", (30, 0, 0, 5)),)
+    assert profile.output.windows[0][1][2] == 36
+    assert str(profile.compare(FRAME)) == str(before.compare(FRAME))
+    profile.save(tmp_path / "profile.json")
+    assert ReferenceProfile.load(tmp_path / "profile.json") == profile
+
+
+def test_windows_are_exported_by_name_and_bin():
+    """A second window stands beside the first; one of the same name replaces it, and has no output if none was given."""
+    profile = trained().with_window("may", MAY, score="score").with_window("june", FRAME).with_window("may", FRAME)
+    instruments = FeatureInstruments(models=8, series=1900)
+    monitor = FeatureMonitor(IDENTITY, profile=profile)
+    instruments.add(monitor)
+    found = {
+        tuple(series.attributes[key] for key in (semconv.FEATURE_NAME, semconv.REFERENCE, semconv.FEATURE_BIN)): value
+        for metric, values in instruments.read()
+        for series, value in list(values)
+        if metric.name == "ml.feature.window.values"
+    }
+    bins = {"app": 50, "web": 50, "__other__": 0, "__unseen__": 0}
+    assert found == {("channel", name, label): count for name in ("may", "june") for label, count in bins.items()}
+
+
+@pytest.mark.parametrize("name", ["training", "last_week", ""])
+def test_a_window_cannot_have_the_name_of_another_reference(name):
+    """Neither that of the profile's own data nor that of one that moves."""
+    with pytest.raises(ProfileError, match="name"):
+        trained().with_window(name, MAY)
+    with pytest.raises(ProfileError, match="name"):
+        ReferenceProfile.fit(FRAME, name="may").with_window("may", FRAME)
+
+
+def test_a_file_whose_window_has_other_bins_is_refused(tmp_path):
+    """Counts of a window are checked as those of the profile are."""
+    path = tmp_path / "profile.json"
+    trained().with_window("may", MAY).save(path)
+    content = json.loads(path.read_text())
+    content["features"][0]["windows"][0][1].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(ProfileError, match="bins"):
+        ReferenceProfile.load(path)

@@ -1,0 +1,42 @@
+"""Windows that a profile keeps beside its own data, by name, counted into its bins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from otel_ml import semconv
+from otel_ml._values import line
+from otel_ml.quality._feature import Feature, ProfileError
+
+_NAME_LENGTH: Final = 64
+
+
+def check_name(name: str) -> None:
+    """Raises a ProfileError for a name that does not say which reference is meant."""
+    if name in {semconv.LAST_WEEK, semconv.PREVIOUS_VERSION}:
+        raise ProfileError(f"{name!r} is the name of a reference that moves; choose another name")
+    if not name or line(name, _NAME_LENGTH) != name:
+        raise ProfileError(f"the name of a profile or window is one line of 1 to {_NAME_LENGTH} characters")
+
+
+def add_window(
+    name: str,
+    counts: Mapping[str, tuple[int, ...]],
+    features: tuple[Feature, ...],
+    output: Feature | None,
+    label: Feature | None,
+) -> tuple[tuple[Feature, ...], Feature | None, Feature | None]:
+    """Returns features, output and label with a window; one that was not counted loses its window of this name."""
+
+    def added(feature: Feature) -> Feature:
+        others = tuple(window for window in feature.windows if window[0] != name)
+        new = counts.get(feature.name)
+        return replace(feature, windows=others if new is None else (*others, (name, new)))
+
+    return (
+        tuple(map(added, features)),
+        None if output is None else added(output),
+        None if label is None else added(label),
+    )
