@@ -112,3 +112,16 @@ def test_a_file_whose_window_has_other_bins_is_refused(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(ProfileError, match="bins"):
         ReferenceProfile.load(path)
+
+
+def test_a_window_counts_against_the_limit_of_series(caplog):
+    """A feature with 4 bins, a window and 3 expected shares needs 11 series; with 10 it is left out, and a line says so."""
+    profile = ReferenceProfile.fit(FRAME).with_window("may", FRAME)
+    notes = []
+    for limit in (11, 10):
+        instruments = FeatureInstruments(models=8, series=limit)
+        monitor = FeatureMonitor(IDENTITY, profile=profile)
+        instruments.add(monitor)
+        list(instruments.read())
+        notes.append(instruments.notes())
+    assert notes == [[], ["metrics: not exported: channel of m 1 primary"]]
