@@ -96,6 +96,32 @@ def _named(row: Any) -> list[str]:
 
 
 TASKS = (binary, multiclass, multilabel, regression, ranking)
+PAIRS = 240
+"""Ids that all versions of a model predict; divisible by the numbers of replicas."""
+ROLES = {"primary": "1", "canary": "2", "shadow": "3"}
+"""The versions of a model that predict the same ids, by role."""
+
+
+def classes_of_versions() -> dict[str, Any]:
+    """The classes that each role predicts, and the true ones: the canary is worse, the shadow as good as the primary."""
+    rng = np.random.default_rng(6)
+    actual = rng.integers(0, 2, PAIRS)
+    wrong = {"primary": 0.1, "canary": 0.5, "shadow": 0.1}
+    return {"actual": actual, **{role: actual ^ (rng.random(PAIRS) < share) for role, share in wrong.items()}}
+
+
+def numbers_of_versions() -> dict[str, Any]:
+    """The numbers that each role predicts, and the true ones: the shadow has smaller errors."""
+    rng = np.random.default_rng(7)
+    actual = rng.gamma(2.0, 50.0, PAIRS)
+    return {
+        "actual": actual,
+        **{role: actual + rng.normal(0, size, PAIRS) for role, size in (("primary", 9), ("shadow", 3))},
+    }
+
+
+VERSIONS = {"binary": classes_of_versions, "regression": numbers_of_versions}
+"""What several versions predict under the same ids, by task; the model is named ``versions of`` it."""
 
 
 def serve(replica: int, replicas: int, store: str, barrier: Barrier) -> None:
@@ -107,6 +133,7 @@ def serve(replica: int, replicas: int, store: str, barrier: Barrier) -> None:
         model = otel_ml.Model(task.name, "1", task=task.name, classes=task.classes, ground_truth=truth)  # type: ignore[arg-type]
         for row in range(replica, ROWS, replicas):
             model.record(None, id=f"{task.name}-{row}", **task.outputs[row])
+    predict_versions(truth, replica, replicas)
     assert truth.flush(60)
     assert telemetry.force_flush(60)
     barrier.wait(120)
@@ -114,9 +141,23 @@ def serve(replica: int, replicas: int, store: str, barrier: Barrier) -> None:
         rows = range((replica + 1) % replicas, ROWS, replicas)
         states = truth.record_labels(((f"{task.name}-{row}", task.labels[row]) for row in rows), model=task.name)
         assert states == {"matched": len(rows)}, (task.name, states)
+    for task_name, versions in VERSIONS.items():
+        rows = range((replica + 1) % replicas, PAIRS, replicas)
+        actual = versions()["actual"].tolist()
+        truth.record_labels(((f"{task_name}-{row}", actual[row]) for row in rows), model=f"versions of {task_name}")
     barrier.wait(120)
     assert telemetry.force_flush(60)
     assert telemetry.shutdown(60)
+
+
+def predict_versions(truth: otel_ml.GroundTruth, replica: int, replicas: int) -> None:
+    """Records a share of the predictions of several versions; each version comes from another process."""
+    for task, versions in VERSIONS.items():
+        outputs = versions()
+        for place, role in enumerate(each for each in ROLES if each in outputs):
+            model = otel_ml.Model(f"versions of {task}", ROLES[role], role=role, task=task, ground_truth=truth)  # type: ignore[arg-type]
+            for row in range((replica + place) % replicas, PAIRS, replicas):
+                model.record(None, prediction=outputs[role][row].item(), id=f"{task}-{row}")
 
 
 def main() -> int:

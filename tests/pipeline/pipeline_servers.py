@@ -232,7 +232,7 @@ def write_rules(folder: Path, *names: str) -> Path:
         for group in content["groups"]:
             group["interval"] = "1s"
             for rule in group["rules"]:
-                rule["expr"] = re.sub(r"increase(\([^()]*\[1h\]\))", r"last_over_time\1", rule["expr"])
+                rule["expr"] = re.sub(r"increase(\([^()]*\[(?:1h|7d)\]\))", r"last_over_time\1", rule["expr"])
         (folder / "rules" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     config = folder / "prometheus.yml"
     config.write_text((PROMETHEUS / "prometheus.yml").read_text())

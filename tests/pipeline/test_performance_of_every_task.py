@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from labelled_data import ROWS, binary, multiclass, multilabel, ranking, regression
+from labelled_data import PAIRS, ROLES, ROWS, VERSIONS, binary, multiclass, multilabel, ranking, regression
 from pipeline_servers import (
     collector_environment,
     deploy_replicas,
@@ -27,6 +27,7 @@ from pipeline_servers import (
 from sklearn import metrics
 
 from otel_ml import semconv
+from otel_ml._figures import versions
 
 REPLICAS = (1, 3, 16)
 EXACT = 1e-9
@@ -38,7 +39,7 @@ ERROR_BIN = 10**0.1
 def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus with the figures of all tasks, from three deployments of different size."""
     folder = tmp_path_factory.mktemp("tasks")
-    config = write_rules(folder, "performance_1h")
+    config = write_rules(folder, "performance_1h", "versions")
     with prometheus(folder, config) as server:
         environment = collector_environment("http://127.0.0.1:9", folder)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"
@@ -50,6 +51,8 @@ def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             seen = promql(server, "max(timestamp(model:ml_eval_predictions:increase1h))")[0]["value"][1]
             later = f"count(timestamp(model:ml_eval_figure_high:1h) > {seen}) > 0"
             eventually(lambda: promql(server, later))  # rules before that one in its group have seen all labels too
+            pairs = f"count(pair:ml_pair_size:7d == {PAIRS}) == {len(REPLICAS) * 3}"
+            eventually(lambda: promql(server, f"{pairs} and count(model:ml_version_verdict) == {len(REPLICAS) * 3}"))
             yield server
 
 
@@ -183,8 +186,54 @@ def test_binned_figures_are_within_their_bound(address: str, replicas: int) -> N
         assert exact / ERROR_BIN <= found[f"error_p{percent}"] <= exact * ERROR_BIN
 
 
+def of_pair(address: str, replicas: int, task: str, role: str, rule: str) -> dict[str, Any]:
+    """Returns the only series of a pair."""
+    chosen = f'job="replicas-{replicas}", ml_model_name="versions of {task}", ml_model_role="{role}"'
+    [found] = promql(address, f'{rule}{{{chosen}, ml_pair_version="1", ml_pair_role="primary"}}')
+    return {"value": float(found["value"][1]), "version": found["metric"]["ml_model_version"], **found["metric"]}
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize(("role", "verdict"), [("canary", "worse"), ("shadow", "not enough data")])
+def test_versions_under_the_same_ids_are_compared(address: str, role: str, verdict: str, replicas: int) -> None:
+    """Pairs are counted once over any number of replicas, whichever process predicts and labels; so is the verdict."""
+    outputs = VERSIONS["binary"]()
+    right, other = (outputs[each] == outputs["actual"] for each in ("primary", role))
+    four = [int(sum(each)) for each in (right & other, right & ~other, ~right & other, ~right & ~other)]
+    expected = versions.compare_pairs(four)
+    found = {
+        name: of_pair(address, replicas, "binary", role, f"pair:ml_pair_{name}:7d")["value"]
+        for name in ("accuracy_difference", "z", "boundary", "needed", "agreement")
+    }
+    agreement = float(np.mean(outputs["primary"] == outputs[role]))
+    wanted = (expected.value, expected.z, expected.boundary, expected.needed, agreement)
+    assert tuple(found.values()) == pytest.approx(wanted, rel=EXACT)
+    judged = of_pair(address, replicas, "binary", role, "model:ml_version_verdict")
+    assert (judged["ml_pair_verdict"], expected.verdict, judged["version"]) == (verdict, verdict, ROLES[role])
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+def test_errors_under_the_same_ids_are_compared(address: str, replicas: int) -> None:
+    """The same of a regression: the shadow has smaller errors."""
+    outputs = VERSIONS["regression"]()
+    errors, others = (abs(outputs[each] - outputs["actual"]) for each in ("primary", "shadow"))
+    sums = (others - errors).sum(), ((others - errors) ** 2).sum(), errors.sum()
+    expected = versions.compare_errors(PAIRS, *map(float, sums))
+    found = [
+        of_pair(address, replicas, "regression", "shadow", f"pair:ml_pair_{name}:7d")["value"]
+        for name in ("error_difference", "z", "boundary", "needed")
+    ]
+    assert found == pytest.approx([expected.value, expected.z, expected.boundary, expected.needed], rel=EXACT)
+    judged = of_pair(address, replicas, "regression", "shadow", "model:ml_version_verdict")
+    assert (judged["ml_pair_verdict"], expected.verdict) == ("better", "better")
+
+
 def test_all_counts_start_at_zero(address: str) -> None:
     """The first sample of every series is 0, so that Prometheus sees the first increase."""
-    counters = [each for each in semconv.metrics() if each.name.startswith("ml.eval.") and each.instrument == "counter"]
+    counters = [
+        each
+        for each in semconv.metrics()
+        if each.name.startswith(("ml.eval.", "ml.pair.")) and each.instrument == "counter"
+    ]
     names = [semconv.prometheus_name(each) for each in counters if each is not semconv.EVAL_LABELS]
     assert {name: promql(address, f"min_over_time({name}[1h]) > 0") for name in names} == dict.fromkeys(names, [])
