@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, kind, sequence
+from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml.prediction.boundary._batch_readers import has_default_names
 from otel_ml.prediction.boundary._feature_rows import is_row
-from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_record
+from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
 from otel_ml.quality import ColumnNames, DescribedColumn
 
 _ROWS: Final = 1 << 40
+_NESTED_DEPTH: Final = 3
+_SCALARS: Final = frozenset((str, int, float, bool, list, type(None)))
 
 
 class InputDescriber:
@@ -77,17 +79,26 @@ class InputDescriber:
 
     def _describe_items(self, items: Iterable[tuple[Any, Any]], *, is_row: bool = False) -> dict[Any, Any]:
         """Returns named values, those of one row or columns of many."""
-        found: dict[Any, Any] = {}
         taken: dict[str, Any] = {}
-        for name, value in items:
-            column = self._columns.find(name) if type(name) is str else None
-            if column in self._described:
-                taken[str(column)] = value
-            else:
-                found[name] = value
+        found = self._take(items, taken, _NESTED_DEPTH)
         described = [(self._described[column], value) for column, value in taken.items()]
         is_batch = not is_row and any(one.is_column(value) for one, value in described)
         for one, value in described:
             values = one.describe(value if is_batch else [value])
             found.update(values if is_batch else {name: only for name, (only,) in values.items()})
+        return found
+
+    def _take(self, items: Iterable[tuple[Any, Any]], taken: dict[str, Any], depth: int) -> dict[Any, Any]:
+        """Moves described columns from named values, nested ones too, and returns the others."""
+        found: dict[Any, Any] = {}
+        for name, value in items:
+            column = self._columns.find(name) if type(name) is str else None
+            if column is not None and column in self._described:
+                taken.setdefault(column, value)
+                continue
+            inner = None
+            if depth and type(value) not in _SCALARS:
+                nested = pairs(value, FEATURE_LIMIT)
+                inner = find_nested(value, self._columns) if nested is None else nested[0]
+            found[name] = value if inner is None else self._take(inner, taken, depth - 1)
         return found

@@ -20,10 +20,18 @@ def host_array(value: Any) -> Array | None:
     if family == "array":
         found: Any = value
     elif family == "tensor":
-        found = attempt(lambda: value.detach().numpy() if is_on_host(value) else None)
+        found = attempt(_tensor_array, value)
     else:
         return None
     return found if hasattr(found, "dtype") else None
+
+
+def _tensor_array(tensor: Any) -> Any:
+    """Returns a tensor of the host as an array, in single precision if numpy does not have its type. May raise."""
+    if not is_on_host(tensor):
+        return None
+    found = attempt(tensor.detach().numpy)
+    return tensor.detach().float().numpy() if found is None else found
 
 
 def column_values(values: Any) -> Sequence[Any] | None:

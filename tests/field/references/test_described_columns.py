@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from sklearn.datasets import load_digits
 
 from otel_ml import DriftScan, ProfileScan, ReferenceProfile
 from otel_ml.cli import main
-from otel_ml.quality import ProfileError
+from otel_ml.quality import DataFiles, ProfileError, scan_files
 
 RANDOM = np.random.default_rng(658)
 PARAGRAPHS = [text.strip() for topic in topics.values() for text in re.split(r"\n\n+", topic) if len(text) > 20]
@@ -144,6 +145,19 @@ def test_the_form_of_the_data_does_not_matter(tmp_path: Path) -> None:
             assert main(["drift", "--profile", saved, *arguments[:2], "--fail"]) == 0
             profiles[f"file {name}"] = ReferenceProfile.load(saved)
     assert len({profile.id for profile in profiles.values()}) == 1, {name: one.id for name, one in profiles.items()}
+
+
+def test_text_files_and_rows_without_the_column(tmp_path: Path) -> None:
+    """Cells of a CSV file are texts, also where they look like numbers, and a row of JSON may lack the column."""
+    texts = ["12 words", "7", " Blanks around ", *TEXTS[:97]]
+    profile = ReferenceProfile.fit({"review": texts, "n": np.arange(100) / 7}, text="review")
+    profile.save(tmp_path / "p.json")
+    pd.DataFrame({"review": texts}).to_csv(tmp_path / "new.csv", index=False)
+    rows = [json.dumps({"n": 1} if place < 40 else {"n": 1, "review": texts[place]}) for place in range(100)]
+    (tmp_path / "new.jsonl").write_text("\n".join(rows))
+    for name, values, missing in (("new.csv", 100, 0), ("new.jsonl", 60, 40)):
+        drift = scan_files(profile, DataFiles([tmp_path / name])).compare().features
+        assert {(one.count, one.missing) for one in drift if one.name in WORDS} == {(values, missing)}
 
 
 def test_parts_in_any_order_are_the_whole() -> None:
