@@ -139,13 +139,37 @@ def test_a_model_of_one_column_takes_bare_values(column: str, kind: str, values:
         assert counted(profile, np.stack(values[:COUNT]), rows=COUNT) == expected
 
 
+@pytest.mark.parametrize("mode", ["own", "guest"])
+def test_a_tracked_function_counts_alike(mode: Any, expected: Any) -> None:
+    """The short way of a prediction of plain values leaves such rows to the long one."""
+    with InMemoryTelemetry(mode) as telemetry:
+        predict = Model("m", profile=PROFILE).track(lambda row: {"prediction": 1, "probability": len(row) / 9})
+        for place in range(COUNT):
+            predict(row(place))
+        points = telemetry.metrics()["ml.feature.values"]
+    for name in ("review.length", "vector.norm", "image.contrast"):
+        found = [point for point in points if point["attributes"]["ml.feature.name"] == name and point["value"]]
+        assert {(name, point["attributes"]["ml.feature.bin"]): point["value"] for point in found} == {
+            key: count
+            for key, count in expected.items()
+            if key[0] == name and key[1] not in ("range_low", "range_high")
+        }
+
+
+def test_the_outer_of_two_values_counts() -> None:
+    """A request may hold a column twice."""
+    both = {"review": TEXTS[1], "data": {"review": "another"}}
+    assert counted(PROFILE, both) == counted(PROFILE, {"review": TEXTS[1]})
+
+
 @pytest.mark.parametrize("capture", ["declared", "all"])
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_no_value_leaves(capture: Any, sensitive: bool) -> None:
     """Events have the descriptors, of a sensitive column not even these; metrics have its opaque bins."""
     profile = fit(sensitive=["review", "vector"]) if sensitive else PROFILE
     secret = {**row(0), "review": "A secret Ω", "vector": [0.123456, *[0.2] * 15], "price": 1.0}
-    telemetry = record(profile, secret, [secret], capture_features=capture)
+    mixed = {**secret, "vector": np.array([secret["vector"]] * 2), "image": IMAGES[:2]}
+    telemetry = record(profile, secret, [secret], mixed, capture_features=capture)
     texts = json.dumps(telemetry, default=str)
     assert "secret" not in texts
     assert "0.123456" not in texts
@@ -171,7 +195,7 @@ def test_log_lines_of_a_sensitive_text() -> None:
         logger = logging.getLogger("app.described")
         undo = instrument_logging(logger)
         for text in ("a secret", "a long secret " * 1_000):
-            with Model("m", profile=profile, events="off").prediction({"review": text, "note": "remark"}):
+            with Model("m", profile=profile, events="off").prediction({"review": text, "note": "b", "page": "remark"}):
                 logger.warning("got %s beside %s", text, "remark")
         undo()
         bodies = [line["body"] for line in telemetry.logs()]
