@@ -143,7 +143,10 @@ def test_a_model_of_one_column_takes_bare_values(column: str, kind: str, values:
 def test_a_tracked_function_counts_alike(mode: Any, expected: Any) -> None:
     """The short way of a prediction of plain values leaves such rows to the long one."""
     with InMemoryTelemetry(mode) as telemetry:
-        predict = Model("m", profile=PROFILE).track(lambda row: {"prediction": 1, "probability": len(row) / 9})
+        answer = {"prediction": 1, "probability": 0.4}
+        plain = Model("plain", capture_features="all", events="all").track(lambda row: answer if row else None)
+        plain({"review": "names that were seen before", "price": 1.0})
+        predict = Model("m", profile=PROFILE).track(lambda row: answer if row else None)
         for place in range(COUNT):
             predict({"review": TEXTS[place], "price": 1.0})
         points = telemetry.metrics()["ml.feature.values"]
