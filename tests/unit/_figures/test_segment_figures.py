@@ -71,6 +71,18 @@ def test_the_worst_segment_is_the_one_that_is_most_surely_worse():
     assert lowest == (found.segment, pytest.approx(740 / 800), pytest.approx(980 / 1002), found.z, found.limit)
 
 
+def test_a_share_that_is_too_high_is_a_difference_as_one_that_is_too_low():
+    """The limit is that of twice as many comparisons, since both directions count."""
+    shares = {"north": Share(500, 1000), "south": Share(425, 1000)}
+    limits = [segments.noise_limit(number) for number in (2, 4)]
+    z = segments.highest_share(shares).z
+    assert limits[0] < z < limits[1]
+    assert not segments.is_any_beyond_noise(shares)
+    for part in (410, 590):
+        assert segments.is_any_beyond_noise({**shares, "south": Share(part, 1000)})
+    assert not segments.is_any_beyond_noise(ONE)
+
+
 def test_one_segment_has_no_rest():
     """With less than two segments that have rows nothing is worse, and no ratio or difference is known."""
     for compare in (segments.highest_share, segments.lowest_share, segments.ratio, segments.difference):

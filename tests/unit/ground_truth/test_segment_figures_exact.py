@@ -146,6 +146,13 @@ def test_several_classes_are_compared_by_accuracy(regions, task):
     assert (found.worst["segment"], found.worst["figure"], found.fairness) == ("east", "accuracy", {})
 
 
+def test_no_fairness_without_one_positive_class():
+    """Segments whose versions declared other positive classes cannot be compared by it."""
+    rows = [row(region, "binary", "1", predicted="0", positive=of) for region, of in (("north", "1"), ("south", "0"))]
+    assert measure(rows).fairness == {}
+    assert measure(rows).worst["figure"] == "accuracy"
+
+
 def test_sets_are_compared_by_exact_matches_and_rankings_by_hits(regions):
     """The share of predictions that are right as a whole."""
     sets = [

@@ -99,6 +99,15 @@ def test_first_labels_are_counted_by_segment(segmented, emitted):
     }
 
 
+def test_counts_start_at_0_when_predictions_are_stored(truth, emitted):
+    """Each segment of a column is there before its first label."""
+    for region in ("north", "south"):
+        log(truth, region, segments={"region": region})
+    truth.flush()
+    counts = {key[4:]: value for key, value in emitted.metrics().items() if key[0] == "ml.eval.segment.outcomes"}
+    assert counts == {("region", region, name): 0 for region in ("north", "south") for name in ("tp", "fp", "fn", "tn")}
+
+
 def test_segments_are_known_to_a_process_that_only_labels(segmented, url, emitted):
     """They come from the store, not from the process that predicted."""
     other = GroundTruth(url, meter=emitted.meter, logger=emitted.logger)
