@@ -19,6 +19,7 @@ import pytest
 
 import otel_ml
 from otel_ml import semconv
+from otel_ml.cli import main
 from otel_ml.ground_truth import SegmentFigures
 from otel_ml.quality import Column
 from otel_ml.testing import InMemoryTelemetry
@@ -46,7 +47,9 @@ def values(found: SegmentFigures) -> dict[str, float | None]:
     return {name: each["value"] for name, each in found.fairness.items()}
 
 
-def test_a_group_without_positive_labels_is_not_fair_but_unknown(truth: otel_ml.GroundTruth) -> None:
+def test_a_group_without_positive_labels_is_not_fair_but_unknown(
+    truth: otel_ml.GroundTruth, store_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With two groups there is no difference of true positive rates; with three the group without one is named."""
     men: list[Case] = [("m", "yes", "yes"), ("m", "no", "yes"), ("m", "no", "no")]
     women: list[Case] = [("f", "no", "no")] * 3
@@ -58,6 +61,8 @@ def test_a_group_without_positive_labels_is_not_fair_but_unknown(truth: otel_ml.
     }
     assert values(found)["selection_ratio"] == 0.0
     assert found["f"]["recall"] is None
+    assert main(["evaluate", "--store", store_url, "--model", "hiring", "--by", "sex"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["true_positive_rate_difference", "-", "-", "f"]
 
 
 def test_nobody_selected_is_no_ratio(truth: otel_ml.GroundTruth) -> None:

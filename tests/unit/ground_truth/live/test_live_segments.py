@@ -78,6 +78,15 @@ def test_other_classes_are_correct_or_wrong(counts, regions, task):
         assert found["outcomes", "region", region, "wrong"] == of.sum() - right
 
 
+def test_a_set_is_correct_in_any_order(counts):
+    """The order of its classes does not count."""
+    add(counts, "multilabel", list_text(["a", "b"]), predicted=list_text(["b", "a"]), segments={"region": "north"})
+    assert values(counts) == {
+        ("outcomes", "region", "north", "correct"): 1,
+        ("outcomes", "region", "north", "wrong"): 0,
+    }
+
+
 def test_a_regression(counts, regions):
     """MAE and RMSE are scikit-learn's, and the sums are those of the comparison with the rest."""
     random = np.random.default_rng(4)
