@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from otel_ml._figures import versions
+from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth._pairs import baseline_order
+from otel_ml.ground_truth._records import Pair, Settled, StoredLabel
 from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
+from otel_ml.ground_truth.live._label_counts import LabelCounts
 from otel_ml.ground_truth.storage._comparison import Served, choose
 
 RNG = np.random.default_rng(19)
@@ -102,3 +107,29 @@ def test_versions_are_found_by_version_role_or_both(
             choose(served, *named)
     else:
         assert tuple(map(str, choose(served, *named))) == expected
+
+
+def test_a_few_shared_ids_of_many_labels_are_not_the_comparison() -> None:
+    """With less than half of the labels in pairs, all labels are compared."""
+    right, wrong = row("1", "1"), row("0", "1")
+    pairs = PairRows()
+    pairs.add([(right, wrong)] * 49)
+    few = compare(sides([right] * 200, [right] * 51 + [wrong] * 49), pairs, [], None)
+    pairs.add([(right, wrong)])
+    half = compare(sides([right] * 200, [right] * 50 + [wrong] * 50), pairs, [], None)
+    assert (few["test"], half["test"]) == ("two proportions", "McNemar")
+
+
+def test_baselines_beyond_ten_are_counted_together(emitted: Any) -> None:
+    """A challenger that outlives many versions of the primary has a bound on its series."""
+    counts = LabelCounts(emitted.meter)
+    made = LoggedPrediction("a", "m", "1", "primary", "binary", None, 0.0, "1", None, None, 0, 0, False)
+    label = StoredLabel("a", "1", None, 1.0)
+    settled = [Settled("matched", made._replace(version=str(each)), label) for each in range(13)]
+    shadow = Settled("matched", made._replace(version="x", role="shadow"), label)
+    counts.count_pairs([Pair(one, shadow) for one in settled])
+    found = {key[4:]: value for key, value in emitted.metrics().items() if key[0] == "ml.pair.outcomes" and value}
+    assert found == {
+        **{(str(each), "primary", "both"): 1 for each in range(10)},
+        ("__other__", "__other__", "both"): 3,
+    }
