@@ -10,14 +10,14 @@ from otel_ml._calibration import Calibration
 from otel_ml._figures.outcome_columns import CountsError
 from otel_ml._figures.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import Feature, ProfileError
-from otel_ml.quality._fit import FEATURES, RefusedError, bin_feature, bin_output
-from otel_ml.quality._outcomes import Outcomes, performance_of
-from otel_ml.quality._overrides import Overrides
 from otel_ml.quality._performance import Performance
 from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._fit import FEATURES, RefusedError, bin_feature, bin_output
 from otel_ml.quality.training._inputs import Inputs
+from otel_ml.quality.training._outcomes import Outcomes, performance_of
+from otel_ml.quality.training._overrides import Overrides
 
 
 class Training(Protocol):

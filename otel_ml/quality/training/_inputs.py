@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from otel_ml.quality._feature import ProfileError
-from otel_ml.quality._fit import ColumnOptions, summarize
-from otel_ml.quality._overrides import Overrides
 from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._fit import ColumnOptions, summarize
+from otel_ml.quality.training._overrides import Overrides
 
 _FORMS = {
     "text": "texts",

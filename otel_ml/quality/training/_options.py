@@ -10,9 +10,9 @@ from otel_ml._kinds import sequence
 from otel_ml._values import number
 from otel_ml.quality._feature import BINS, ProfileError
 from otel_ml.quality._named_columns import ColumnLookup, GivenNames
-from otel_ml.quality._outcomes import Outcomes
-from otel_ml.quality._overrides import Overrides, read_importance
 from otel_ml.quality.descriptors import KINDS, MOST_DIMENSIONS, DescribedColumn, find_centroid
+from otel_ml.quality.training._outcomes import Outcomes
+from otel_ml.quality.training._overrides import Overrides, read_importance
 
 
 @dataclass(frozen=True)

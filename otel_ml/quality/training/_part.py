@@ -7,10 +7,10 @@ from typing import Any
 from otel_ml._figures.outcome_columns import CountsError, label_values
 from otel_ml._figures.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import ProfileError
-from otel_ml.quality._fit import summarize_output
 from otel_ml.quality._named_columns import ColumnLookup, NamedColumns, PartNames
 from otel_ml.quality.descriptors import describe_columns
 from otel_ml.quality.summaries import ColumnSummary
+from otel_ml.quality.training._fit import summarize_output
 from otel_ml.quality.training._inputs import Inputs
 from otel_ml.quality.training._options import FitOptions
 

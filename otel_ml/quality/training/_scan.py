@@ -10,12 +10,12 @@ from otel_ml._figures.outcome_columns import CountsError
 from otel_ml._figures.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import GivenNames
-from otel_ml.quality._outcomes import Outcomes
-from otel_ml.quality._overrides import Overrides
 from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
 from otel_ml.quality.training._inputs import Inputs
 from otel_ml.quality.training._options import FitOptions
+from otel_ml.quality.training._outcomes import Outcomes
+from otel_ml.quality.training._overrides import Overrides
 from otel_ml.quality.training._part import TrainingPart
 
 

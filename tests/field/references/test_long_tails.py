@@ -13,7 +13,7 @@ import pytest
 from otel_ml import ReferenceProfile, Schema
 from otel_ml.quality import FeatureDrift
 from otel_ml.quality._drift import DriftCounts
-from otel_ml.quality._fit import RARE_KEPT
+from otel_ml.quality.training._fit import RARE_KEPT
 
 
 def compare(profile: ReferenceProfile, frame: pd.DataFrame) -> FeatureDrift:

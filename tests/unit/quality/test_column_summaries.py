@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_ml.quality._column_values import read_column
 from otel_ml.quality.summaries import ColumnSummary, NumberSummary, WeightedNumbers
+from otel_ml.quality.training._column_values import read_column
 
 RNG = np.random.default_rng(0)
 ROWS = 120_000

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from otel_ml.quality import ProfileError, ReferenceProfile
-from otel_ml.quality._bins import coarse_edges
 from otel_ml.quality.summaries import WeightedNumbers
+from otel_ml.quality.training._bins import coarse_edges
 
 
 def fit(values, **keywords):

@@ -11,17 +11,7 @@ from typing import Any, Final
 from otel_ml import semconv
 from otel_ml._digests import digest
 from otel_ml._values import written_number
-from otel_ml.quality._bins import (
-    NumericBins,
-    bins_between,
-    bins_by_value,
-    coarse_edges,
-    distinct_values,
-    quantile_bins,
-    score_bins,
-)
 from otel_ml.quality._bloom import BloomFilter
-from otel_ml.quality._column_values import read_column
 from otel_ml.quality._feature import (
     BINS,
     CATEGORIES,
@@ -34,6 +24,16 @@ from otel_ml.quality._feature import (
     opaque_labels,
 )
 from otel_ml.quality.summaries import MOST_CATEGORIES, ColumnSummary, WeightedNumbers
+from otel_ml.quality.training._bins import (
+    NumericBins,
+    bins_between,
+    bins_by_value,
+    coarse_edges,
+    distinct_values,
+    quantile_bins,
+    score_bins,
+)
+from otel_ml.quality.training._column_values import read_column
 
 FEATURES: Final = 32
 """Features kept, the most important first."""

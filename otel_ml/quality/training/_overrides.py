@@ -9,8 +9,8 @@ from otel_ml._guard import attempt
 from otel_ml._kinds import kind, sequence
 from otel_ml._values import number
 from otel_ml.quality._feature import BINS, ProfileError
-from otel_ml.quality._fit import ColumnOptions
 from otel_ml.quality._named_columns import ColumnLookup
+from otel_ml.quality.training._fit import ColumnOptions
 
 MOST_BINS: Final = 50
 """Bins that a user may ask for."""
