@@ -76,7 +76,7 @@ class Handle:
         from otel_ml.prediction._off import OffBinding
         from otel_ml.prediction.own._fast_path import FastBinding, ShareBinding
         from otel_ml.prediction.own._general_path import OwnBinding
-        from otel_ml.prediction.own._segment_path import SegmentBinding, SegmentShareBinding
+        from otel_ml.prediction.own._segment_path import SegmentBinding
 
         if state.mode == "off":
             return OffBinding(state, policy.spec)
@@ -84,7 +84,7 @@ class Handle:
             return GuestBinding(state, policy, self._observers, was_configured=self._was_configured)
         fast: type[FastBinding] = ShareBinding if self.spec.wants_shares else FastBinding
         if self.spec.segments:
-            fast = SegmentShareBinding if self.spec.wants_shares else SegmentBinding
+            fast = SegmentBinding
         return (fast if state.engine.fast_spans else OwnBinding)(state, policy, self._observers, state.engine)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from otel_ml import semconv
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.histograms import EXEMPLARS_A_SERIES, Exemplar, Folded, HistogramCell, PerThread, add_all
-from otel_ml._telemetry.predictions.segment_cells import Pending, Segment, SegmentCells
+from otel_ml._telemetry.predictions.segment_cells import Segment, SegmentCells
 
 CLASSES_KEPT = 20
 STAGES_KEPT = 32
@@ -131,6 +131,32 @@ def _keyed(cells: dict[str, HistogramCell], name: str, limit: int) -> HistogramC
     return cell
 
 
+class Combination:
+    """Predictions of the fast path of one combination of segments.
+
+    Args:
+        segments: One segment of each column.
+        by_class: Whether segments count by class.
+    """
+
+    __slots__ = ("by_class", "cells", "classes", "elapsed_ns", "scores", "segments")
+
+    def __init__(self, segments: tuple[Segment, ...], *, by_class: bool) -> None:
+        self.segments = segments
+        self.by_class = by_class
+        self.elapsed_ns: list[int] = []
+        self.scores: list[float] = []
+        self.classes: list[str] = []
+        self.cells = ModelCells()
+        """What was bucketed since the last fold."""
+
+    def clear(self) -> None:
+        """Starts at zero, in place: the bindings hold the lists."""
+        for pending in (self.elapsed_ns, self.scores, self.classes):
+            pending.clear()
+        self.cells = ModelCells()
+
+
 class CellSet(PerThread[ModelCells]):
     """The cells of one model handle.
 
@@ -157,10 +183,10 @@ class CellSet(PerThread[ModelCells]):
         self._is_permanent = False
         self.begun = itertools.count()
         """Gives a number to every prediction that begins on the fast path."""
-        self._pending = Pending()
-        self.elapsed_ns, self.scores = self._pending.elapsed_ns, self._pending.scores
-        self.classes = self._pending.classes
-        self._combinations: dict[tuple[tuple[Segment, ...], bool], Pending] = {}
+        self.elapsed_ns: list[int] = []
+        self.scores: list[float] = []
+        self.classes: list[str] = []
+        self._combinations: dict[tuple[tuple[Segment, ...], bool], Combination] = {}
         self._not_begun = 0
         """Numbers taken from ``begun`` that belong to no prediction of this process."""
         self._fast = ModelCells()
@@ -183,12 +209,12 @@ class CellSet(PerThread[ModelCells]):
     def count_finished(self) -> int:
         """Returns how many calls have finished. It takes no lock, so a call may be missing for a moment."""
         cells = [self._fast, self._residue, *self.by_thread.values()]
-        pending = sum([len(each.elapsed_ns) for each in list(self._combinations.values())])
-        return len(self.elapsed_ns) + pending + sum([each.finished for each in cells])
+        combined = [len(each.elapsed_ns) + each.cells.finished for each in list(self._combinations.values())]
+        return len(self.elapsed_ns) + sum(combined) + sum([each.finished for each in cells])
 
-    def combination(self, segments: tuple[Segment, ...], *, by_class: bool) -> Pending:
+    def combination(self, segments: tuple[Segment, ...], *, by_class: bool) -> Combination:
         """Returns the lists of one combination of segments, created on first use."""
-        return self._combinations.setdefault((segments, by_class), Pending(segments, by_class=by_class))
+        return self._combinations.setdefault((segments, by_class), Combination(segments, by_class=by_class))
 
     def worth_bucketing(self) -> int:
         """Returns how many predictions are pending in the longest list that the worker should sort now."""
@@ -204,10 +230,10 @@ class CellSet(PerThread[ModelCells]):
         # Not `acquire(blocking=False)`: an exception of a signal handler right after it would leave the lock held.
         if not self._lock.locked():
             with self._lock:
-                left = BUCKETED_AT_ONCE - self._bucket(self._pending)
+                left = BUCKETED_AT_ONCE - _bucket(self, self._fast)
                 for each in list(self._combinations.values()):
                     if left > 0 and len(each.elapsed_ns) >= WORTH_BUCKETING:
-                        left -= self._bucket(each)
+                        left -= _bucket(each, each.cells)
 
     def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
         """Finds the buckets of a fast-path prediction if both have an exemplar in this interval already.
@@ -250,8 +276,8 @@ class CellSet(PerThread[ModelCells]):
             self._fold_combination(each)
             yield_to_service()
         with self._lock:
-            while not self._pending.is_empty():
-                self._bucket(self._pending)
+            while self.elapsed_ns or self.scores or self.classes:
+                _bucket(self, self._fast)
             folded = self._fold(self._fast, take_exemplars=take_exemplars)
             folded.cells.started += self._count_begun()
             if self._is_child and folded.cells.finished > folded.cells.started:
@@ -266,8 +292,10 @@ class CellSet(PerThread[ModelCells]):
         self._lock = threading.Lock()
         self._reset()
         self._fast = ModelCells()
-        for pending in (self._pending, *self._combinations.values()):
+        for pending in (self.elapsed_ns, self.scores, self.classes):  # in place: the bindings hold them
             pending.clear()
+        for each in self._combinations.values():
+            each.clear()
         self._not_begun = next(self.begun) + 1
         self._is_child = True
 
@@ -277,35 +305,30 @@ class CellSet(PerThread[ModelCells]):
         self._not_begun += 1
         return begun
 
-    def _fold_combination(self, pending: Pending) -> None:
-        """Adds what was counted of one combination to each of its segments."""
+    def _fold_combination(self, combination: Combination) -> None:
+        """Adds what was counted of one combination to the model and to each of its segments."""
         with self._lock:
-            while not pending.is_empty():
-                self._bucket(pending)
-            if pending.cells.classes:
-                taken = pending.take_cells()
-                for segment in pending.segments:
-                    self._fast.segment(segment).add(taken)
+            while combination.elapsed_ns or combination.scores or combination.classes:
+                _bucket(combination, combination.cells)
+            taken = combination.cells
+            if taken.finished or taken.classes:
+                combination.cells = ModelCells()
+                self._fast.add(taken)
+                of_all: dict[str | None, int] = {None: sum(taken.classes.values())}
+                classes = taken.classes if combination.by_class else of_all
+                for segment in combination.segments:
+                    self._fast.segment(segment).add_predictions(classes, taken.durations, taken.scores)
 
-    def _bucket(self, pending: Pending) -> int:
-        """Sorts some pending predictions into buckets; returns how many."""
-        fast = self._fast
-        elapsed = _take(pending.elapsed_ns)
-        fast.finished += len(elapsed)
-        seconds = [nanoseconds / 1e9 for nanoseconds in elapsed]
-        fast.durations.record_all(seconds)
-        scores = _take(pending.scores)
-        fast.scores.record_all(scores)
-        classes = _take(pending.classes)
-        for label, times in Counter(classes).items():
-            fast.classes[label] = fast.classes.get(label, 0) + times
-            if pending.segments:
-                counted = label if pending.by_class else None
-                pending.cells.classes[counted] = pending.cells.classes.get(counted, 0) + times
-        if pending.segments:
-            pending.cells.durations.record_all(seconds)
-            pending.cells.scores.record_all(scores)
-        return len(elapsed)
+
+def _bucket(pending: CellSet | Combination, cells: ModelCells) -> int:
+    """Sorts some pending predictions into the buckets of these cells; returns how many."""
+    elapsed = _take(pending.elapsed_ns)
+    cells.finished += len(elapsed)
+    cells.durations.record_all([nanoseconds / 1e9 for nanoseconds in elapsed])
+    cells.scores.record_all(_take(pending.scores))
+    for label, times in Counter(_take(pending.classes)).items():
+        cells.classes[label] = cells.classes.get(label, 0) + times
+    return len(elapsed)
 
 
 def _take(pending: list[V]) -> list[V]:

@@ -1,6 +1,9 @@
-"""What is counted of one segment, and the pending predictions of one combination of segments."""
+"""What is counted of one segment."""
 
 from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
 
 from otel_ml import semconv
 from otel_ml._telemetry.histograms import HistogramCell
@@ -32,37 +35,20 @@ class SegmentCells:
         self.scores.add(other.scores)
         self.missing += other.missing
 
+    def add_predictions(
+        self, classes: Mapping[str | None, int], durations: HistogramCell, scores: HistogramCell
+    ) -> None:
+        """Adds predictions that were counted together, in finer buckets."""
+        for label, count in classes.items():
+            self.classes[label] = self.classes.get(label, 0) + count
+        _add_finer(self.durations, durations)
+        _add_finer(self.scores, scores)
 
-class Pending:
-    """Predictions of the fast path that are not in buckets yet.
 
-    Args:
-        segments: The segments of all of them, one of each column; empty for a model without segments.
-        by_class: Whether its segments count by class.
-    """
-
-    __slots__ = ("by_class", "cells", "classes", "elapsed_ns", "scores", "segments")
-
-    def __init__(self, segments: tuple[Segment, ...] = (), *, by_class: bool = False) -> None:
-        self.segments = segments
-        self.by_class = by_class
-        self.elapsed_ns: list[int] = []
-        self.scores: list[float] = []
-        self.classes: list[str] = []
-        self.cells = SegmentCells()
-        """What was bucketed since the last fold."""
-
-    def is_empty(self) -> bool:
-        """Whether nothing is pending."""
-        return not (self.elapsed_ns or self.scores or self.classes)
-
-    def take_cells(self) -> SegmentCells:
-        """Returns what was bucketed since the last call."""
-        taken, self.cells = self.cells, SegmentCells()
-        return taken
-
-    def clear(self) -> None:
-        """Starts at zero, in place: the bindings hold the lists."""
-        for pending in (self.elapsed_ns, self.scores, self.classes):
-            pending.clear()
-        self.cells = SegmentCells()
+def _add_finer(cell: HistogramCell, finer: HistogramCell) -> None:
+    """Adds the counts of a cell whose bounds include those of this one."""
+    for count, bound in zip(finer.counts, (*finer.bounds, float("inf")), strict=True):
+        cell.counts[bisect_left(cell.bounds, bound)] += count
+    cell.total += finer.total
+    cell.minimum = min(cell.minimum, finer.minimum)
+    cell.maximum = max(cell.maximum, finer.maximum)

@@ -18,6 +18,7 @@ import pytest
 
 import otel_ml
 from otel_ml import _guard
+from otel_ml._telemetry import ports
 from otel_ml.cli.doctor import _SEGMENT_SERIES
 from otel_ml.quality import Column
 from otel_ml.testing import InMemoryTelemetry
@@ -393,3 +394,68 @@ def test_the_series_are_those_that_doctor_expects(telemetry: InMemoryTelemetry) 
         sum(len(point["counts"]) + 2 if "counts" in point else 1 for point in points) + with_labels
         == _SEGMENT_SERIES * 2 * 10
     )
+
+
+@pytest.mark.parametrize("columns", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_every_number_of_columns_is_counted(telemetry: InMemoryTelemetry, columns: tuple[str, ...]) -> None:
+    """One, two and three columns are each counted by their own values, whatever came before."""
+    predict = model_with(segments=columns).track(fast)
+    for number in range(8):
+        predict({"a": f"a{number & 1}", "b": f"b{number >> 1 & 1}", "c": f"c{number >> 2}"})
+        predict({"a": f"a{number & 1}", "b": f"b{number >> 1 & 1}", "c": f"c{number >> 2}"})
+
+    for column in columns:
+        assert predictions(telemetry, column) == {f"{column}0": 8, f"{column}1": 8}
+
+
+def test_many_predictions_are_counted_before_a_collection(telemetry: InMemoryTelemetry) -> None:
+    """The worker sorts what is pending of a combination; the sums stay those of the model."""
+    predict = model_with(segments=("region",)).track(fast)
+    for number in range(2000):
+        predict({"region": "north" if number % 4 else "south"})
+    cells = ports.state().engine._models.all_cells()[0]
+    cells.bucket_pending()
+    assert cells.count_finished() == 2000
+
+    assert predictions(telemetry, "region") == {"north": 1500, "south": 500}
+    [durations] = telemetry.metrics()["ml.prediction.duration"]
+    by_segment = telemetry.metrics()["ml.segment.duration"]
+    assert sum(point["sum"] for point in by_segment) == pytest.approx(durations["sum"])
+    assert max(point["max"] for point in by_segment) == durations["max"]
+    assert sum(point["count"] for point in by_segment) == durations["count"] == 2000
+
+
+def test_a_forked_child_starts_at_zero(telemetry: InMemoryTelemetry) -> None:
+    """What is pending of a combination at a fork belongs to the parent."""
+    predict = model_with(segments=("region",)).track(fast)
+    for _ in range(3):
+        predict(ROWS[0])
+    cells = ports.state().engine._models.all_cells()[0]
+    cells.reset_after_fork()
+    predict(ROWS[0])
+
+    assert predictions(telemetry, "region") == {"north": 1}
+
+
+def test_a_payload_around_the_row_is_opened_each_time(telemetry: InMemoryTelemetry) -> None:
+    """The values beside a nested row do not stand for those inside it."""
+    predict = model_with(segments=("region",)).track(fast)
+    predict({"region": "eu", "instances": [{"region": "north"}]})
+    predict({"region": "eu", "instances": [{"region": "south"}]})
+
+    assert predictions(telemetry, "region") in ({"north": 1, "south": 1}, {"eu": 2})
+
+
+def test_models_counted_as_others_have_no_segments() -> None:
+    """A model that finds no place for its series is counted without its segments; its rows keep them for labels."""
+    with InMemoryTelemetry(max_models=1) as kit:
+        first = model_with(segments=None)
+        store = Store()
+        second = otel_ml.Model("further", task="binary", classes=[0, 1], segments=("region",), ground_truth=store)
+        first.track(fast)(ROWS[0])
+        second.track(fast)(ROWS[0])
+        second.track(general)(ROWS[0])
+        kit.flush()
+
+        assert not [name for name in kit.metrics() if "segment" in name]
+        assert [row.segments for row in store.rows] == [{"region": "north"}] * 2
