@@ -24,25 +24,30 @@ TINY = "1e-300"
 NOW = "segment:ml_worse:current"
 
 
-def counted(name: str, window: str, matchers: str = "", by: str = SEGMENT) -> str:
+def increase(name: str, window: str, by: str = SEGMENT) -> str:
     """Increase of one counter over all replicas."""
-    return f"sum by ({by}) (increase(ml_{name}_total{matchers}[{window}]))"
+    return f"sum by ({by}) (increase(ml_{name}_total[{window}]))"
+
+
+def predicted(window: str) -> str:
+    """Predictions of each segment."""
+    return f"sum by ({SEGMENT}) (segment:ml_predicted:increase{window})"
 
 
 def of_outcomes(which: str, window: str) -> str:
     """Labelled predictions with one of these outcomes; absent for a task without them."""
-    return counted("eval_segment_outcomes", window, f'{{ml_eval_outcome=~"{which}"}}')
+    return f'sum by ({SEGMENT}) (segment:ml_outcomes:increase{window}{{ml_eval_outcome=~"{which}"}})'
 
 
 def selected(window: str) -> str:
     """Predictions of each class of a binary model; 0 of a class that only other segments have."""
-    by_class = '{ml_prediction_class!=""}'
-    counts = counted("segment_predictions", window, by_class, f"{SEGMENT}, ml_prediction_class")
-    totals = counted("segment_predictions", window, by_class, f"{COLUMN}, ml_prediction_class")
+    counts = f'segment:ml_predicted:increase{window}{{ml_prediction_class!=""}}'
+    totals = f"sum by ({COLUMN}, ml_prediction_class) ({counts})"
     first = f"topk by ({COLUMN}) (1, {totals})"
     second = f"topk by ({COLUMN}) (1, {totals} unless {first})"
-    predicted = counted("segment_predictions", window)
-    zeros = (f"0 * {predicted} * on ({COLUMN}) group_left (ml_prediction_class) {each}" for each in (first, second))
+    zeros = (
+        f"0 * {predicted(window)} * on ({COLUMN}) group_left (ml_prediction_class) {each}" for each in (first, second)
+    )
     return "\n  or ".join([counts, *zeros])
 
 
@@ -53,12 +58,12 @@ def union(vectors: dict[str, str]) -> str:
 
 def wholes(window: str) -> dict[str, str]:
     """Rows behind each figure."""
-    predicted, failed = counted("segment_predictions", window), counted("segment_errors", window)
+    failed, rows = f"segment:ml_failed:increase{window}", predicted(window)
     return {
         "accuracy": of_outcomes(".+", window),
-        "error_ratio": f"({predicted} + ({failed} or 0 * {predicted}) or {failed})",
-        "mae": counted("eval_segment_predictions", window),
-        "selection_rate": f"0 * segment:ml_selected:increase{window} + on ({SEGMENT}) group_left () {predicted}",
+        "error_ratio": f"({rows} + ({failed} or 0 * {rows}) or {failed})",
+        "mae": increase("eval_segment_predictions", window),
+        "selection_rate": f"0 * segment:ml_selected:increase{window} + on ({SEGMENT}) group_left () {rows}",
         "true_positive_rate": of_outcomes("tp|fn", window),
         "false_positive_rate": of_outcomes("fp|tn", window),
     }
@@ -66,11 +71,10 @@ def wholes(window: str) -> dict[str, str]:
 
 def parts(window: str) -> dict[str, str]:
     """How many of these rows have something in common; of `mae` the sum of their absolute errors."""
-    failed, predicted = counted("segment_errors", window), counted("segment_predictions", window)
     return {
         "accuracy": f"({of_outcomes('fp|fn|wrong', window)} or 0 * {of_outcomes('.+', window)})",
-        "error_ratio": f"({failed} or 0 * {predicted})",
-        "mae": counted("eval_segment_absolute_error", window),
+        "error_ratio": f"(segment:ml_failed:increase{window} or 0 * {predicted(window)})",
+        "mae": increase("eval_segment_absolute_error", window),
         "selection_rate": f"segment:ml_selected:increase{window}",
         "true_positive_rate": f"({of_outcomes('tp', window)} or 0 * {of_outcomes('fn', window)})",
         "false_positive_rate": f"({of_outcomes('fp', window)} or 0 * {of_outcomes('tn', window)})",
@@ -79,7 +83,11 @@ def parts(window: str) -> dict[str, str]:
 
 def counts(window: str) -> list[Rule]:
     """What each figure is of, in the segment and in the rest of its column."""
+    by_class, by_outcome = f"{SEGMENT}, ml_prediction_class", f"{SEGMENT}, ml_eval_outcome"
     return [
+        Rule(f"segment:ml_predicted:increase{window}", increase("segment_predictions", window, by_class)),
+        Rule(f"segment:ml_failed:increase{window}", increase("segment_errors", window)),
+        Rule(f"segment:ml_outcomes:increase{window}", increase("eval_segment_outcomes", window, by_outcome)),
         Rule(
             f"segment:ml_selected:increase{window}",
             selected(window),
@@ -93,7 +101,7 @@ def counts(window: str) -> list[Rule]:
         ),
         Rule(
             f"segment:ml_squares:increase{window}",
-            figure("mae", counted("eval_segment_squared_error", window)),
+            figure("mae", increase("eval_segment_squared_error", window)),
             "Sum of the squared errors.",
         ),
         *(
@@ -130,7 +138,7 @@ def figures(window: str) -> list[Rule]:
         ),
         Rule(
             f"segment:ml_missing_values:ratio{window}",
-            f"{counted('segment_missing', window)}\n/ (sum without (ml_eval_figure) ({rows}) > 0)",
+            f"{increase('segment_missing', window)}\n/ (sum without (ml_eval_figure) ({rows}) > 0)",
             "Missing feature values per row, also of rows that failed.",
         ),
     ]
@@ -187,7 +195,7 @@ def mean_z(window: str) -> str:
 
 
 def comparison(window: str) -> list[Rule]:
-    """How much worse each segment is than the rest of its column, and what chance explains."""
+    """How far each segment is from the rest of its column, and what chance explains."""
     part, whole, rest_part, rest_whole = (
         f"segment:ml_{name}:increase{window}" for name in ("part", "whole", "rest_part", "rest_whole")
     )
@@ -215,6 +223,16 @@ def comparison(window: str) -> list[Rule]:
             noise_limit(f"count by ({OF_COLUMN}) ({whole} > 0)"),
             "The normal quantile of 1 - 0.001 / segments (Bonferroni): one column passes it in 1 of 1,000 windows.",
         ),
+    ]
+
+
+def verdicts(window: str) -> list[Rule]:
+    """The segment that stands out most, and whether each is worse than the rest."""
+    gap, z, limit = f"segment:ml_gap:{window}", f"segment:ml_gap_z:{window}", f"column:ml_gap_limit:{window}"
+    whole, rest_part, rest_whole = (
+        f"segment:ml_{name}:increase{window}" for name in ("whole", "rest_part", "rest_whole")
+    )
+    return [
         Rule(
             f"segment:ml_gap_worst:{window}",
             f'{gap}{{ml_eval_figure=~"{SHARES}|mae"}}\n'
@@ -272,7 +290,14 @@ def fairness(window: str) -> list[Rule]:
 
 def segments(window: str, interval: str = "") -> Group:
     """All rules about segments in one window; each reads those before it."""
-    rules = [*counts(window), *figures(window), *comparison(window), *fairness(window), *score_shift(window)]
+    rules = [
+        *counts(window),
+        *figures(window),
+        *comparison(window),
+        *verdicts(window),
+        *fairness(window),
+        *score_shift(window),
+    ]
     return Group(f"otel-ml-segments-{window}", rules, interval)
 
 
