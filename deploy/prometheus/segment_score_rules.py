@@ -22,14 +22,16 @@ def one_higher(source: str) -> str:
 
 def bins(window: str) -> list[Rule]:
     """Scores in each bin: of the segment, and of its column."""
-    below, counts = f"bin:ml_segment_score_below:increase{window}", f"bin:ml_segment_score:increase{window}"
+    counts, below = (
+        f"bin:ml_segment_score:increase{window}",
+        f"sum by ({BIN}) (increase(ml_segment_score_bucket%s[{window}]))",
+    )
     column = f"sum by ({COLUMN}, le) ({counts})"
-    shifted = one_higher(f'{below}{{le!="+Inf"}}')
+    shifted = one_higher(below % '{le!="+Inf"}')
     return [
-        Rule(below, f"sum by ({BIN}) (increase(ml_segment_score_bucket[{window}]))"),
         Rule(
             counts,
-            f"clamp_min({below} - (\n  {shifted}\n  or 0 * {below}), 0)",
+            f"clamp_min({below % ''} - (\n  {shifted}\n  or 0 * {below % ''}), 0)",
             "A bucket counts the lower ones too.",
         ),
         Rule(f"segment:ml_segment_score:increase{window}", f"sum by ({SEGMENT}) ({counts})"),
@@ -58,26 +60,22 @@ def noise_limit(segments: str) -> str:
     )
 
 
-def smoothed(window: str) -> list[Rule]:
-    """Share of each bin in the segment and in the rest, both smoothed towards the column."""
+def smoothed(window: str) -> tuple[str, str]:
+    """Share of each bin in the segment and in the rest, both smoothed towards the column: (c + k q) / (N + k)."""
     counts, share = f"bin:ml_segment_score:increase{window}", f"bin:ml_segment_score_share:{window}"
     own, rest = (f"segment:ml_segment_score{name}:increase{window}" for name in ("", "_rest"))
     number = f"segment:ml_segment_score_bins:count{window}"
 
+    def ratio(part: str, whole: str) -> str:
+        return f"(({part})\n    / on ({SEGMENT}) group_left () {whole})"
+
     def times(size: str) -> str:
         return f"{share} * on ({SEGMENT}) group_left () {size}"
 
-    return [
-        Rule(
-            f"bin:ml_segment_score_own:{window}",
-            f"({counts} + {times(number)})\n/ on ({SEGMENT}) group_left () ({own} + {number})",
-            "(c + k q) / (N + k), so that an empty bin neither divides by 0 nor inflates the shift.",
-        ),
-        Rule(
-            f"bin:ml_segment_score_others:{window}",
-            f"({times(f'({own} + {rest} + {number})')} - {counts})\n/ on ({SEGMENT}) group_left () ({rest} + {number})",
-        ),
-    ]
+    return (
+        ratio(f"{counts} + {times(number)}", f"({own} + {number})"),
+        ratio(f"{times(f'({own} + {rest} + {number})')} - {counts}", f"({rest} + {number})"),
+    )
 
 
 def noise(window: str) -> list[Rule]:
@@ -114,14 +112,13 @@ def noise(window: str) -> list[Rule]:
 def score_shift(window: str) -> list[Rule]:
     """PSI of the scores of a segment against the rest of its column, and what chance explains."""
     own, rest = (f"segment:ml_segment_score{name}:increase{window}" for name in ("", "_rest"))
-    p, q = (f"bin:ml_segment_score_{name}:{window}" for name in ("own", "others"))
+    p, q = smoothed(window)
     return [
         *bins(window),
-        *smoothed(window),
         Rule(
             f"segment:ml_score_shift:{window}",
-            f"sum by ({SEGMENT}) (({p} - {q}) * ln({p} / {q}))\nand {own} > 0 and {rest} > 0",
-            "Population stability index; absent without scores.",
+            f"sum by ({SEGMENT}) (\n  ({p}\n  - {q})\n  * ln({p}\n  / {q}))\nand {own} > 0 and {rest} > 0",
+            "Population stability index, both smoothed towards the column; absent without scores.",
         ),
         *noise(window),
     ]
