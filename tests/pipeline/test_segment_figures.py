@@ -115,7 +115,10 @@ def test_the_rules_compare_segments_as_python_does(tmp_path: Path) -> None:
 
 
 def test_segments_without_rows_give_no_figure_and_no_division_by_zero(tmp_path: Path) -> None:
-    """New, empty, certain and single segments give the right figure or none, and never NaN."""
+    """New, empty, certain and single segments give the right figure or none, and never NaN.
+
+    Sources: dssg/aequitas#104 (a group without positive predictions), Trusted-AI/AIF360#307 (a rate without a denominator).
+    """
     assert check(tmp_path, edges()) == ""
     undefined = [
         "segment:ml_gap_z",
