@@ -36,6 +36,14 @@ LOST = '{__name__=~"otelml_export_(dropped|rejected)_total|otelcol_exporter_(sen
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
+MAY_BE_EMPTY = (
+    "^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few",
+    # ten days are a trend
+    "_(days|trend|trend_error|trend_low|trend_high|trend_noise|trend_level|trend_limit|days_left|decay):(14|30)d$",
+    "^Trend of the Figures$|^Days until the Limit$|^Model Age$|ml_model_age:days",
+    # two versions
+    "^pair:|^model:ml_version|Challenger$|^Difference in|^Confusion of the Two|^Scores: Distance",
+)
 POLL_SECONDS = 2.0
 TRACE_LIMIT = 100_000
 LOOK_BACK_SECONDS = 86_400
@@ -281,10 +289,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dashboard", type=Path, default=DASHBOARD, help="classic Grafana JSON")
     parser.add_argument(
         "--allow-empty",
-        default="^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few",
+        default="|".join(MAY_BE_EMPTY),
         metavar="REGEX",
-        help="rules and panel titles that may have no data (default: %(default)r, for a machine without a GPU, and a "
-        "binary model and a regression)",
+        help="rules and panel titles that may have no data (default: %(default)r, for a machine without a GPU, a "
+        "binary model and a regression, some minutes of data, and one version of each model)",
     )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to pass")
     options = parser.parse_args(arguments)
