@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +96,22 @@ def _named(row: Any) -> list[str]:
     return [name for name, present in zip(NAMES, row, strict=True) if present]
 
 
+@cache
+def profile(name: str) -> otel_ml.ReferenceProfile | None:
+    """The reference of a task whose performance is estimated before its labels: 2,000 other rows of the same kind."""
+    rng = np.random.default_rng(6)
+    if name == "binary":
+        score = rng.random(2_000)
+        frame = {"p": score, "y": (rng.random(2_000) < score**1.5).astype(int)}
+        return otel_ml.ReferenceProfile.fit(frame, score="p", label="y")
+    if name == "multiclass":
+        shares = rng.dirichlet((1, 1, 1), 2_000)
+        columns = dict(zip(NAMES, shares.T, strict=True))
+        labels = [NAMES[rng.choice(3, p=row)] for row in shares]
+        return otel_ml.ReferenceProfile.fit({**columns, "y": labels}, score={each: each for each in NAMES}, label="y")
+    return None
+
+
 TASKS = (binary, multiclass, multilabel, regression, ranking)
 PAIRS = 240
 """Ids that all versions of a model predict; divisible by the numbers of replicas."""
@@ -130,7 +147,14 @@ def serve(replica: int, replicas: int, store: str, barrier: Barrier) -> None:
     truth = otel_ml.GroundTruth(store)
     tasks = [make() for make in TASKS]
     for task in tasks:
-        model = otel_ml.Model(task.name, "1", task=task.name, classes=task.classes, ground_truth=truth)  # type: ignore[arg-type]
+        model = otel_ml.Model(
+            task.name,
+            "1",
+            task=task.name,  # type: ignore[arg-type]
+            classes=task.classes,
+            ground_truth=truth,
+            profile=profile(task.name),
+        )
         for row in range(replica, ROWS, replicas):
             model.record(None, id=f"{task.name}-{row}", **task.outputs[row])
     predict_versions(truth, replica, replicas)
@@ -162,6 +186,8 @@ def predict_versions(truth: otel_ml.GroundTruth, replica: int, replicas: int) ->
 
 def main() -> int:
     replicas, store = int(sys.argv[1]), sys.argv[2]
+    for make in TASKS:
+        profile(make.__name__)  # once, before the fork
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(replicas)
     children = [context.Process(target=serve, args=(each, replicas, store, barrier)) for each in range(replicas)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from labelled_data import PAIRS, ROLES, ROWS, VERSIONS, binary, multiclass, multilabel, ranking, regression
+from labelled_data import PAIRS, ROLES, ROWS, VERSIONS, binary, multiclass, multilabel, profile, ranking, regression
 from pipeline_servers import (
     collector_environment,
     deploy_replicas,
@@ -29,6 +29,7 @@ from sklearn import metrics
 from otel_ml import semconv
 from otel_ml._figures import versions
 
+TASK_OF = {"binary": binary, "multiclass": multiclass}
 REPLICAS = (1, 3, 16)
 EXACT = 1e-9
 ERROR_BIN = 10**0.1
@@ -39,7 +40,7 @@ ERROR_BIN = 10**0.1
 def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus with the figures of all tasks, from three deployments of different size."""
     folder = tmp_path_factory.mktemp("tasks")
-    config = write_rules(folder, "performance_1h", "versions")
+    config = write_rules(folder, "performance_1h", "estimate_1h", "versions")
     with prometheus(folder, config) as server:
         environment = collector_environment("http://127.0.0.1:9", folder)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"
@@ -48,9 +49,14 @@ def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 deploy_replicas("labelled_data.py", replicas, f"{collector.address}/v1/metrics", folder)
             expected = len(REPLICAS) * 5
             eventually(lambda: promql(server, f"count(model:ml_eval_predictions:increase1h == {ROWS}) == {expected}"))
-            seen = promql(server, "max(timestamp(model:ml_eval_predictions:increase1h))")[0]["value"][1]
-            later = f"count(timestamp(model:ml_eval_figure_high:1h) > {seen}) > 0"
-            eventually(lambda: promql(server, later))  # rules before that one in its group have seen all labels too
+            # rules before these in their group have seen all labels too, and the next group has seen their results
+            for before, after in (
+                ("model:ml_eval_predictions:increase1h", "model:ml_eval_figure_high:1h"),
+                ("model:ml_eval_figure_high:1h", "model:ml_estimate_wrong:1h"),
+            ):
+                seen = promql(server, f"max(timestamp({before}))")[0]["value"][1]
+                later = f"count(timestamp({after}) > {seen}) > 0"
+                eventually(lambda later=later: promql(server, later))
             pairs = f"count(pair:ml_pair_size:7d == {PAIRS}) == {len(REPLICAS) * 3}"
             eventually(lambda: promql(server, f"{pairs} and count(model:ml_version_verdict) == {len(REPLICAS) * 3}"))
             yield server
@@ -228,12 +234,56 @@ def test_errors_under_the_same_ids_are_compared(address: str, replicas: int) -> 
     assert (judged["ml_pair_verdict"], expected.verdict) == ("better", "better")
 
 
+def chances(task: str) -> Any:
+    """How likely each class is by the reference, of each row."""
+    reference = profile(task)
+    assert reference is not None
+    assert reference.calibration is not None
+    given = TASK_OF[task]().arrays["p"]
+    columns = given[:, None] if task == "binary" else given
+    pairs = zip(columns.T, reference.calibration.shares, strict=True)
+    calibrated = [np.array(shares)[rounded(score).astype(int)] if shares else score for score, shares in pairs]
+    if task == "binary":
+        return np.column_stack([1 - calibrated[0], calibrated[0]])
+    return np.column_stack(calibrated) / np.sum(calibrated, axis=0)[:, None]
+
+
+def estimated(task: str) -> dict[str, float]:
+    """The figures that scikit-learn has if each row is there once for each class, weighted by its chance."""
+    likely, arrays = chances(task), TASK_OF[task]().arrays
+    classes = likely.shape[1]
+    rows = {"y_true": np.tile(np.arange(classes), ROWS), "y_pred": np.repeat(arrays["z"], classes)}
+    weighted = {**rows, "sample_weight": likely.ravel()}
+    average = {"average": "macro"} if classes > 2 else {}
+    found = {
+        "accuracy": metrics.accuracy_score(**weighted),
+        "precision": metrics.precision_score(**weighted, **average),
+        "recall": metrics.recall_score(**weighted, **average),
+        "f1": metrics.f1_score(**weighted, **average),
+    }
+    if task == "binary":
+        scores = np.repeat(rounded(arrays["p"]), 2)
+        found["auc"] = metrics.roc_auc_score(rows["y_true"], scores, sample_weight=weighted["sample_weight"])
+    return found
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_the_estimate_before_labels_is_that_of_weighted_rows(address: str, task: str, replicas: int) -> None:
+    """Figures from calibrated scores are those of scikit-learn with chances as weights, and the gap is that to labels."""
+    wanted = estimated(task)
+    assert figures(address, replicas, task, "model:ml_estimate_figure:1h") == pytest.approx(wanted, rel=EXACT)
+    low, high = (figures(address, replicas, task, f"model:ml_estimate_figure_{side}:1h") for side in ("low", "high"))
+    realised = EXPECTED[task]()
+    assert all(low[name] <= realised[name] <= high[name] for name in wanted)
+    gaps = {name: value - realised[name] for name, value in wanted.items() if name != "auc"}
+    assert figures(address, replicas, task, "model:ml_estimate_gap:1h") == pytest.approx(gaps, abs=EXACT)
+    assert set(figures(address, replicas, task, "model:ml_estimate_wrong:1h").values()) == {0}
+
+
 def test_all_counts_start_at_zero(address: str) -> None:
     """The first sample of every series is 0, so that Prometheus sees the first increase."""
-    counters = [
-        each
-        for each in semconv.metrics()
-        if each.name.startswith(("ml.eval.", "ml.pair.")) and each.instrument == "counter"
-    ]
+    sums = ("ml.eval.", "ml.estimate.", "ml.pair.")
+    counters = [each for each in semconv.metrics() if each.name.startswith(sums) and each.instrument == "counter"]
     names = [semconv.prometheus_name(each) for each in counters if each is not semconv.EVAL_LABELS]
     assert {name: promql(address, f"min_over_time({name}[1h]) > 0") for name in names} == dict.fromkeys(names, [])
