@@ -181,6 +181,14 @@ class EstimateSums:
         more = math.sqrt(1 + rows / training_rows)
         return {name: (pair[0], pair[1] * more) for name, pair in found.items() if pair is not None}
 
+    def auc_bound(self) -> float | None:
+        """Returns how far the AUC of binned scores is at most from that of the scores: half of the pairs in one bin."""
+        positives = self.score_sums
+        negatives = [count - each for count, each in zip(self.score_counts, positives, strict=True)]
+        pairs = sum(positives) * sum(negatives)
+        inside = math.fsum(positive * negative for positive, negative in zip(positives, negatives, strict=True))
+        return inside / 2 / pairs if pairs else None
+
     def _mean(self, figure: str) -> tuple[float, float] | None:
         """The mean over the classes that occur; the standard errors are added up, which is the most that it can be."""
         parts = [self._class(place) for place in self.averaged]

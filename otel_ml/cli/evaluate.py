@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._decay_table import add_decay, print_decay
+from otel_ml.cli._estimate_tables import print_estimates
 from otel_ml.cli._figure_tables import print_figures
 from otel_ml.cli._segment_tables import print_segments, segment_notes
 from otel_ml.cli._store_arguments import add_store, open_store
@@ -27,6 +28,7 @@ example:
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --by region
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --role shadow --version 2.0.0
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --profile profile.json
+  otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --estimate
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --waiting
   otel-ml evaluate --store sqlite:///predictions.db --model fraud_detector --since 30d --decay --limit 0.8
 """
@@ -35,6 +37,7 @@ _LISTED: Final = 1000
 _NO_CLASS: Final = "a predicted class (declare classes=... of the model)"
 _LACKS: Final = {"mae": "a number on both sides", "ndcg": "a ranking"}
 """What labelled predictions without figures lack, by a figure of their task."""
+_ESTIMATED: Final = "an estimate: it holds as long as a score means what it did in training"
 _TIMES: Final = ("labeled_at", "predicted_at")
 
 
@@ -64,6 +67,11 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--waiting", action="store_true", help="list labels that wait for a prediction of the model, and why, instead"
     )
     parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="estimate the figures of all predictions made in the window from their scores, before labels come",
+    )
+    parser.add_argument(
         "--profile",
         type=Path,
         metavar="FILE",
@@ -83,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
                 return _list_waiting(truth, arguments)
             if arguments.decay:
                 return print_decay(truth, window, arguments)
+            if arguments.estimate:
+                return _estimate(truth, window, arguments)
             figures = truth.compute_metrics(
                 *window,
                 model=arguments.model,
@@ -114,6 +124,23 @@ def _show_figures(figures: dict[str, Any], training: dict[str, float] | None, ar
     for note in figures.get("notes", ()):
         say(_PROGRAM, note)
     return 0 if _has_any(figures) else 1
+
+
+def _estimate(truth: GroundTruth, window: tuple[float, float], arguments: argparse.Namespace) -> int:
+    """Prints estimated figures; 1 if nothing can be estimated."""
+    if arguments.by:
+        raise ValueError("--estimate is of all predictions made in the window: leave --by out")
+    role = None if arguments.role == "all" else arguments.role
+    figures = truth.estimate_metrics(*window, model=arguments.model, version=arguments.version, role=role)
+    training = None if arguments.profile is None else _training(arguments.profile)
+    if arguments.json:
+        print(json.dumps(figures if training is None else {**figures, "training": training}))
+    elif figures["estimated"]:
+        print_estimates(figures, training)
+        say(_PROGRAM, _ESTIMATED)
+    for note in figures.get("notes", ()):
+        say(_PROGRAM, note)
+    return 0 if figures["estimated"] else 1
 
 
 def _show_segments(

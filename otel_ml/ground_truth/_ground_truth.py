@@ -33,6 +33,7 @@ from otel_ml.ground_truth.exact._rows import NOTES
 from otel_ml.ground_truth.exact._segments import SegmentFigures
 from otel_ml.ground_truth.storage._comparison import ServedWindow, compare_versions
 from otel_ml.ground_truth.storage._database import StoreDatabase
+from otel_ml.ground_truth.storage._expected import measure_expected
 from otel_ml.ground_truth.storage._expiry import expire
 from otel_ml.ground_truth.storage._retry import Retry
 from otel_ml.ground_truth.storage._rows import halve, read_rows, stored_rows
@@ -360,6 +361,28 @@ class GroundTruth:
         self.flush(_EXIT_SECONDS)
         measure = partial(measure_labelled, self._database, self._store.class_sets)
         return measure_decay(measure, window, figure, None if trained_at is None else seconds(trained_at), limit)
+
+    def estimate_metrics(
+        self, start: Moment, end: Moment, *, model: str, version: str | None = None, role: str | None = "primary"
+    ) -> dict[str, Any]:
+        """Estimates the figures of the predictions with ``start <= predicted_at < end``, before labels come.
+
+        The probability behind each score is that of the training labels, which the model's profile keeps
+        (`ReferenceProfile.fit(score=, label=)`). The estimate holds as long as a score means what it did in training.
+
+        The result has ``accuracy``, ``precision``, ``recall``, ``f1`` and, of a binary model, ``auc`` with
+        ``auc_bound``, the most that its binned scores can change it. ``intervals`` has the 95 % interval of the figures
+        that labels will show, ``estimated`` the number of predictions. Of those with a label, ``labelled`` in number,
+        ``gaps`` has estimated minus realised figure and its ``z``, the gap in standard errors. ``notes``, if there are
+        any, say why nothing is estimated.
+
+        Raises:
+            ValueError: The window is empty.
+            StoreError: The store cannot be read.
+        """
+        window = TruthWindow(*read_bounds(start, end), model, version, role, "predicted_at")
+        self.flush(_EXIT_SECONDS)
+        return measure_expected(self._database, window)
 
     def _measure_segments(self, window: TruthWindow, column: str) -> SegmentFigures:
         found = measure_segments(self._database, self._store.class_sets, window, column)

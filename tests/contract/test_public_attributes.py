@@ -39,6 +39,7 @@ ATTRIBUTES = {
         "compute_decay",
         "compute_metrics",
         "dropped",
+        "estimate_metrics",
         "flush",
         "models",
         "read_outcomes",

@@ -131,10 +131,15 @@ def from_row(
         packed: The column ``probabilities``.
         segments: The column ``segments``.
     """
-    probabilities = None if packed is None else struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
+    probabilities = None if packed is None else unpack(packed)
     trace = int(row[_TRACE], 16), int(row[_TRACE + 1], 16), bool(row[_TRACE + 2])
     found = read_segments(segments) or None
     return LoggedPrediction._make((*row[:_TRACE], *trace, classes, None, None, probabilities, found))
+
+
+def unpack(packed: bytes) -> tuple[float, ...]:
+    """Returns the probabilities that a row has in the column ``probabilities``."""
+    return struct.unpack(f"<{len(packed) // _DOUBLE}d", packed)
 
 
 def _plain(probabilities: Sequence[float]) -> list[float] | None:

@@ -14,7 +14,7 @@ from otel_ml.ground_truth.exact._segments import LabelledSegments
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
 
-_TOGETHER: Final = 10_000
+TOGETHER: Final = 10_000
 """Rows read at a time."""
 
 
@@ -103,7 +103,7 @@ def _read(
     columns = [found.get(name, nothing.label(name)) for name in (*LabelledRow._fields, *more)]
     query = database.sa.select(*columns).select_from(tables.predictions.join(tables.labels, tables.of_prediction()))
     query = in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
-    query = query.execution_options(yield_per=_TOGETHER)  # of a connection they would hold for what follows, too
+    query = query.execution_options(yield_per=TOGETHER)  # of a connection they would hold for what follows, too
     with database.reading() as connection:
         for rows in connection.execute(query).partitions():
             labelled.add(rows)
