@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from string import ascii_uppercase
 
+from estimate_rows import ESTIMATES
 from model_rows import DRIFT, PREDICTIONS
 from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
@@ -145,6 +146,7 @@ def dashboard() -> Json:
     rows = [
         PREDICTIONS,
         PERFORMANCE,
+        ESTIMATES,
         CLASSES,
         REGRESSION,
         SEGMENTS,
