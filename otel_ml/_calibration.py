@@ -57,15 +57,16 @@ class Calibration(NamedTuple):
         if self.is_binary:
             if score is None or not is_probability(score):
                 return None
-            chance = self._chance(0, score)
+            chance = self.chance(0, score)
             return 1.0 - chance, chance
         if probabilities is None or len(probabilities) != len(self.classes) or not is_distribution(probabilities):
             return None
-        found = [self._chance(place, each) for place, each in enumerate(probabilities)]
+        found = [self.chance(place, each) for place, each in enumerate(probabilities)]
         total = sum(found)
         return tuple(each / total for each in found) if total else None
 
-    def _chance(self, place: int, score: float) -> float:
+    def chance(self, place: int, score: float) -> float:
+        """Returns the probability behind a score; of a binary model the place is 0."""
         shares = self.shares[place]
         return shares[max(score_bin(score), 0)] if shares else min(max(score, 0.0), 1.0)
 

@@ -6,6 +6,7 @@ from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, n
 from performance_rows import FIGURE, LINES, line, of
 
 ASSUMES = "An estimate: it holds as long as a score means what it did in training."
+PREDICTIONS = f"sum by ({MODEL}) (rate(ml_estimate_predictions_total{{{CHOSEN}}}[{RATE}]))"
 BY_FIGURE = "by (ml_model_name, ml_model_version, ml_eval_figure)"
 
 
@@ -61,14 +62,11 @@ ESTIMATES = Row(
         ),
         Panel(
             "Estimated - Realised",
-            "Gap of the predictions that have labels. Far from 0, a score means something else than in training: concept "
-            "drift. Trust no estimate of this version then.",
+            "Gap of the predictions that have labels. Far from 0, a score no longer means what it did in training "
+            "(concept drift): trust no estimate of this version.",
             [
                 query(of("model:ml_estimate_gap:$window"), f"{FIGURE} {NAME}"),
-                query(
-                    f"sum by ({MODEL}) (rate(ml_estimate_predictions_total{{{CHOSEN}}}[{RATE}]))",
-                    f"predictions/s {NAME}",
-                ),
+                query(PREDICTIONS, f"predictions/s {NAME}"),
             ],
             width=5,
             overrides=[line("/^predictions/", custom__axisPlacement="right", custom__lineWidth=1)],

@@ -112,10 +112,25 @@ class EstimateSums:
                 self.missed[other] += chance
                 self.missed_variance[other] += chance * (1 - chance)
 
-    def add_score(self, position: int, chance: float) -> None:
-        """Counts the score of a binary model in its bin."""
+    def add_binary(self, place: int | None, position: int, chance: float) -> None:
+        """Counts one prediction of a binary model.
+
+        Args:
+            place: The predicted class, 0 or 1; None if it is not known.
+            position: The bin of the score.
+            chance: How likely the positive class is.
+        """
         self.score_counts[position] += 1
         self.score_sums[position] += chance
+        if place is None:
+            return
+        own, other = (chance, 1 - chance) if place else (1 - chance, chance)
+        variance = chance * (1 - chance)
+        self.predictions[place] += 1
+        self.correct[place] += own
+        self.correct_variance[place] += variance
+        self.missed[1 - place] += other
+        self.missed_variance[1 - place] += variance
 
     def add_all(self, places: Array, chances: Array) -> None:
         """Counts many predictions.
@@ -139,12 +154,22 @@ class EstimateSums:
                 right[place] += float(columns[own, place].sum())
                 missed[place] += float(columns[~own, place].sum())
 
-    def add_scores(self, positions: Array, chances: Array) -> None:
-        """Counts many scores of a binary model in their bins."""
-        import numpy as np
+    def add_cells(self, counts: Array, sums: Array, squares: Array) -> None:
+        """Counts many predictions of a binary model, as `add_binary` does.
 
-        _increase(self.score_counts, np.bincount(positions, minlength=SCORE_BINS).tolist())
-        _increase(self.score_sums, np.bincount(positions, chances, minlength=SCORE_BINS).tolist())
+        Args:
+            counts: Rows by bin of the score, in three rows: an unknown class, the negative one, the positive one.
+            sums: The sums of the chances of the positive class.
+            squares: The sums of their squares.
+        """
+        _increase(self.score_counts, counts.sum(axis=0).tolist())
+        _increase(self.score_sums, sums.sum(axis=0).tolist())
+        rows, positive, variance = counts[1:].sum(axis=1), sums[1:].sum(axis=1), (sums - squares)[1:].sum(axis=1)
+        _increase(self.predictions, rows.tolist())
+        _increase(self.correct, [float(rows[0] - positive[0]), float(positive[1])])
+        _increase(self.correct_variance, variance.tolist())
+        _increase(self.missed, [float(rows[1] - positive[1]), float(positive[0])])
+        _increase(self.missed_variance, variance[::-1].tolist())
 
     def merge(self, other: EstimateSums) -> None:
         """Adds the sums of the same model from elsewhere."""

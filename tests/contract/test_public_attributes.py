@@ -68,7 +68,7 @@ ATTRIBUTES = {
     ground_truth.WaitingLabel: {*ground_truth.WaitingLabel._fields, "count", "index"},  # a named tuple
     ground_truth.StoreError: {*dir(RuntimeError), "is_transient"},
     quality.Calibration: {*quality.Calibration._fields, "count", "index"}  # a named tuple
-    | {"chances", "from_content", "from_text", "of_model", "place", "to_text"},
+    | {"chance", "chances", "from_content", "from_text", "of_model", "place", "to_text"},
     quality.Column: {field.name for field in dataclasses.fields(quality.Column)} | {"broken_rule", "rules"},
     quality.Comparison: {field.name for field in dataclasses.fields(quality.Comparison)}
     | {"findings", "save", "since", "to_dict", "to_frame"},

@@ -41,9 +41,12 @@ class Case:
 
     def sums(self, chosen: Any) -> EstimateSums:
         made = EstimateSums(len(self.classes), is_binary=self.bins is not None)
-        made.add_all(self.predicted[chosen], self.chances[chosen])
-        if self.bins is not None:
-            made.add_scores(self.bins[chosen], self.chances[chosen, 1])
+        if self.bins is None:
+            made.add_all(self.predicted[chosen], self.chances[chosen])
+        else:
+            columns = (self.predicted[chosen], self.bins[chosen], self.chances[chosen, 1])
+            for row in zip(*(column.tolist() for column in columns), strict=True):
+                made.add_binary(*row)
         return made
 
     def series(self) -> Iterator[promtool.Sample]:

@@ -47,10 +47,11 @@ class _Expectations:
             return
         self.training_rows = min(self.training_rows, calibration.rows)
         if calibration.is_binary:
-            self.everything.add_score(max(score_bin(score), 0), chances[1])
+            self.everything.add_binary(place, max(score_bin(score), 0), chances[1])
+        elif place is not None:
+            self.everything.add(place, chances)
         if place is None:
             return
-        self.everything.add(place, chances)
         actual = None if label is None else calibration.place(label)
         if actual is not None:
             self.labelled.add(place, chances)

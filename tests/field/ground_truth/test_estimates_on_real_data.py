@@ -46,8 +46,7 @@ def sums_of(profile: ReferenceProfile, scores: Any, predicted: Any) -> EstimateS
     for score, place in zip(np.asarray(scores).tolist(), np.asarray(predicted).astype(int).tolist(), strict=True):
         chances = profile.calibration.chances(score, None)
         assert chances is not None
-        sums.add(place, chances)
-        sums.add_score(min(int(score * 50), 49), chances[1])
+        sums.add_binary(place, min(int(score * 50), 49), chances[1])
     return sums
 
 

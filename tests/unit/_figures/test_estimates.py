@@ -22,8 +22,7 @@ NEVER_ENDING = 10**12
 def sums_of(scores, predicted):
     sums = EstimateSums(2, is_binary=True)
     for score, place in zip(scores, predicted, strict=True):
-        sums.add(place, (1 - score, score))
-        sums.add_score(score_bin(score), score)
+        sums.add_binary(place, score_bin(score), score)
     return sums
 
 
@@ -60,7 +59,11 @@ def test_figures_and_intervals_are_those_of_simulated_labels(several):
     chances = np.column_stack([1 - scores[:, 0], scores[:, 0]]) if not several else scores
     predicted = chances.argmax(axis=1)
     sums = EstimateSums(chances.shape[1], is_binary=not several)
-    sums.add_all(predicted, chances)
+    if several:
+        sums.add_all(predicted, chances)
+    else:
+        for place, chance in zip(predicted.tolist(), chances[:, 1].tolist(), strict=True):
+            sums.add_binary(place, score_bin(chance), chance)
     found = sums.figures(NEVER_ENDING)
     drawn = np.array([macro_figures(draw(chances), predicted, sums.averaged) for _ in range(draws)])
     for name, values in zip(("precision", "recall", "f1"), drawn.T, strict=True):
