@@ -230,10 +230,10 @@ class CellSet(PerThread[ModelCells]):
         # Not `acquire(blocking=False)`: an exception of a signal handler right after it would leave the lock held.
         if not self._lock.locked():
             with self._lock:
-                left = BUCKETED_AT_ONCE - _bucket(self, self._fast)
+                left = BUCKETED_AT_ONCE - self._bucket()
                 for each in list(self._combinations.values()):
                     if left > 0 and len(each.elapsed_ns) >= WORTH_BUCKETING:
-                        left -= _bucket(each, each.cells)
+                        left -= _sort(each, each.cells)
 
     def known(self, seconds: float, score: float) -> tuple[float, float, float, float] | None:
         """Finds the buckets of a fast-path prediction if both have an exemplar in this interval already.
@@ -277,7 +277,7 @@ class CellSet(PerThread[ModelCells]):
             yield_to_service()
         with self._lock:
             while self.elapsed_ns or self.scores or self.classes:
-                _bucket(self, self._fast)
+                self._bucket()
             folded = self._fold(self._fast, take_exemplars=take_exemplars)
             folded.cells.started += self._count_begun()
             if self._is_child and folded.cells.finished > folded.cells.started:
@@ -305,11 +305,15 @@ class CellSet(PerThread[ModelCells]):
         self._not_begun += 1
         return begun
 
+    def _bucket(self) -> int:
+        """Sorts some of the pending predictions that belong to no combination; returns how many."""
+        return _sort(self, self._fast)
+
     def _fold_combination(self, combination: Combination) -> None:
         """Adds what was counted of one combination to the model and to each of its segments."""
         with self._lock:
             while combination.elapsed_ns or combination.scores or combination.classes:
-                _bucket(combination, combination.cells)
+                _sort(combination, combination.cells)
             taken = combination.cells
             if taken.finished or taken.classes:
                 combination.cells = ModelCells()
@@ -320,7 +324,7 @@ class CellSet(PerThread[ModelCells]):
                     self._fast.segment(segment).add_predictions(classes, taken.durations, taken.scores)
 
 
-def _bucket(pending: CellSet | Combination, cells: ModelCells) -> int:
+def _sort(pending: CellSet | Combination, cells: ModelCells) -> int:
     """Sorts some pending predictions into the buckets of these cells; returns how many."""
     elapsed = _take(pending.elapsed_ns)
     cells.finished += len(elapsed)
