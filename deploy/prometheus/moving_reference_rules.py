@@ -45,9 +45,10 @@ def moving(window: str) -> Distribution:
 
 def shares(window: str) -> list[Rule]:
     """Values of each reference, and its shares as a profile of these values has them."""
-    counted, weights = f"bin:ml_feature_reference_values:{window}", f"bin:ml_feature_reference_weight:{window}"
+    counted = f"bin:ml_feature_reference_values:{window}"
     now, key = f"bin:ml_feature_values:increase{window}", f"{FEATURE}, ml_reference"
     saved = merged(f"max by ({BIN}, ml_reference) ({newest('ml_feature_window_values')})")
+    weights = f'{counted}{{ml_feature_bin!="__other__"}} + 0.5 or {counted}{{ml_feature_bin="__other__"}} + 1'
     return [
         Rule(
             counted,
@@ -58,13 +59,11 @@ def shares(window: str) -> list[Rule]:
         ),
         Rule(moving(window).size, f"sum by ({key}) ({counted}) > 0"),
         Rule(
-            weights,
-            f'({counted}{{ml_feature_bin!="__other__"}} + 0.5\n  or {counted}{{ml_feature_bin="__other__"}} + 1)\n'
-            f"and on ({key}) {moving(window).size}",
+            moving(window).share,
+            f"({weights})\n/ on ({key}) group_left () (sum by ({key}) (\n  {weights}) and {moving(window).size})",
             "Half a value more in each bin, so that no share is 0; __other__ is two bins, those of other and of "
             "unseen categories.",
         ),
-        Rule(moving(window).share, f"{weights} / on ({key}) group_left () sum by ({key}) ({weights})"),
     ]
 
 

@@ -102,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     named = "" if profile.name == semconv.TRAINING else f" {profile.name!r}"
     show(f"{arguments.output}: profile{named} {profile.id} of {profile.rows:,} rows")
+    for name in _windows(profile):
+        show(f"  beside it the window {name!r}")
     features = profile.all_features()
     width = first_column([feature.name for feature in features])
     for feature in features:
@@ -150,12 +152,17 @@ def _read_served(arguments: argparse.Namespace) -> ServedData:
     return data
 
 
+def _windows(profile: ReferenceProfile) -> list[str]:
+    return list(dict.fromkeys(name for feature in profile.all_features() for name, _ in feature.windows))
+
+
 def _summary(profile: ReferenceProfile, output: Path) -> dict[str, Any]:
     return {
         "output": str(output),
         "id": profile.id,
         "name": profile.name,
         "rows": profile.rows,
+        "windows": _windows(profile),
         "features": {feature.name: len(feature.labels) for feature in profile.all_features()},
         "skipped": dict(profile.skipped),
         "performance": None if profile.performance is None else asdict(profile.performance),

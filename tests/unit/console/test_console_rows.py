@@ -123,7 +123,7 @@ def test_a_profile_is_made_of_what_a_console_keeps(console, tmp_path, capsys):
     assert "400 predictions, 300 with a label" in told.err
 
 
-def test_a_window_of_a_console_stands_beside_the_training_data(console, tmp_path):
+def test_a_window_of_a_console_stands_beside_the_training_data(console, tmp_path, capsys):
     """`--beside` counts features, scores and labels into the bins of a profile; so it does with files."""
     rng = random.Random(7)
     training = {"channel": ["app", "web"] * 50, "p": [rng.random() for _ in range(100)], "y": ["good", "bad"] * 50}
@@ -136,7 +136,9 @@ def test_a_window_of_a_console_stands_beside_the_training_data(console, tmp_path
     data = tmp_path / "june.csv"
     data.write_text("channel\n" + "web\n" * 7)
     files = ["--data", str(data), "--name", "june", "--beside", str(path), "--output", str(path)]
+    capsys.readouterr()
     assert main(["profile", *files]) == 0
+    assert "beside it the window 'may'\n  beside it the window 'june'\n" in capsys.readouterr().out
     made = ReferenceProfile.load(path)
     assert made.id == before.id
     windows = {each.name: {name: sum(counts) for name, counts in each.windows} for each in made.all_features()}
