@@ -202,6 +202,7 @@ def test_the_newest_version_is_compared_with_the_one_before(tmp_path):
     now = random_counts(5, 500)
     trained = feature("age", [1000] * 5, is_category=False)
     fewer, more = (feature("income", [1000] * bins, is_category=False) for bins in (4, 5))
+    renamed = replace(more, name="debt", labels=(*more.labels[:4], "another"))
     nothing = [None] * 4
     series = [
         *served(trained, [*older, *nothing, None], ml_model_version="0"),
@@ -209,8 +210,8 @@ def test_the_newest_version_is_compared_with_the_one_before(tmp_path):
         *served(trained, [*nothing, *nothing, now], ml_model_version="2", ml_profile_id="q"),
         *served(more, [*nothing, *old, None], ml_model_version="1"),
         *served(fewer, [*nothing, *nothing, now[:4]], ml_model_version="2", ml_profile_id="q"),
-        *served(replace(fewer, name="debt"), [*nothing, *old, None], ml_model_version="1"),
-        *served(replace(more, name="debt"), [*nothing, *nothing, now], ml_model_version="2", ml_profile_id="q"),
+        *served(replace(more, name="debt"), [*nothing, *old, None], ml_model_version="1"),
+        *served(renamed, [*nothing, *nothing, now], ml_model_version="2", ml_profile_id="q"),
     ]
     before = feature("age", np.sum(old, axis=0).tolist(), is_category=False)
     queries = [
