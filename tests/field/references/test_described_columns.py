@@ -28,6 +28,7 @@ from sklearn.datasets import load_digits
 from otel_ml import DriftScan, ProfileScan, ReferenceProfile
 from otel_ml.cli import main
 from otel_ml.quality import DataFiles, ProfileError, scan_files
+from otel_ml.quality.descriptors import describe_columns
 
 RANDOM = np.random.default_rng(658)
 PARAGRAPHS = [text.strip() for topic in topics.values() for text in re.split(r"\n\n+", topic) if len(text) > 20]
@@ -180,6 +181,17 @@ def test_parts_in_any_order_are_the_whole() -> None:
     assert whole.merge(whole).rows == 600
     with pytest.raises(ProfileError, match="from other centroids"):
         whole.merge(fit(frame))
+
+
+def test_a_saved_window_takes_data_and_events(profile: ReferenceProfile) -> None:
+    """Events of a service have the descriptors in place of the values, and give the same window."""
+    frame = table(ROWS, ROWS + 300)
+    events = [
+        {name: values[place] for name, values in describe_columns(profile.described, frame).items()}
+        for place in range(300)
+    ]
+    assert profile.with_window("may", events) == profile.with_window("may", frame)
+    assert profile.compare(events).findings == {}
 
 
 def test_values_of_another_kind_are_invalid_and_missing_ones_missing() -> None:
