@@ -19,7 +19,7 @@ def find_pairs(settled: Sequence[Settled]) -> tuple[Pair, ...]:
         settled: The predictions of a model under one id, with the label that was given.
     """
     labelled = [one for one in settled if one.state in {"matched", "duplicate"}]
-    if len(labelled) < 2:
+    if not labelled:
         return ()
     baseline, *challengers = sorted(
         labelled, key=lambda one: baseline_order(one.prediction.version, one.prediction.role)

@@ -83,7 +83,8 @@ class Join:
         settled = tuple(_settle(given, one) for one in found)
         state = settled[0].state if len(settled) == 1 else min((one.state for one in settled), key=_STRENGTH.index)
         reason = settled[0].reason if state == "failed" else None
-        return LabelOutcome(state, given, settled, reason, pairs=find_pairs(settled))
+        pairs = find_pairs(settled) if len(settled) > 1 else ()
+        return LabelOutcome(state, given, settled, reason, pairs=pairs)
 
     def _find_known(self, key: Key, name: str | None) -> KnownPrediction | None:
         """Returns the prediction with this id, and the model, version and role of a key."""
