@@ -137,6 +137,8 @@ def test_a_pair_counts_once_in_whatever_order_it_comes(truth: otel_ml.GroundTrut
             for name in "ab":
                 truth.record_label(name, label)
 
+        assert truth.record_label("a", "bird") == "failed"  # of both
+
         assert pairs(kit, "ml.pair.outcomes", "ml.model.role", "ml.pair.outcome") == {
             ("shadow", name): count for name, count in zip(OUTCOMES, (1, 1, 0, 0), strict=True)
         }
