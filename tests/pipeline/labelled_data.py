@@ -5,6 +5,7 @@ python labelled_data.py REPLICAS STORE    records the predictions and labels of 
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import otel_ml
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.synchronize import Barrier
 
 ROWS = 480
@@ -184,10 +186,11 @@ def predict_versions(truth: otel_ml.GroundTruth, replica: int, replicas: int) ->
                 model.record(None, prediction=outputs[role][row].item(), id=f"{task}-{row}")
 
 
-def main() -> int:
+def fork_replicas(serve: Callable[[int, int, str, Barrier], None]) -> int:
+    """Runs `serve` in as many processes as the command line says; returns 1 if one failed."""
     replicas, store = int(sys.argv[1]), sys.argv[2]
-    for make in TASKS:
-        profile(make.__name__)  # once, before the fork
+    for name in ("sqlalchemy.dialects.sqlite", "otel_ml._telemetry.engine", "otel_ml.ground_truth"):
+        importlib.import_module(name)  # once, and not in each process
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(replicas)
     children = [context.Process(target=serve, args=(each, replicas, store, barrier)) for each in range(replicas)]
@@ -200,4 +203,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
-    sys.exit(main())
+    for make in TASKS:
+        profile(make.__name__)  # once, before the fork
+    sys.exit(fork_replicas(serve))

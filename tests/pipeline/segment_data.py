@@ -5,12 +5,12 @@ python segment_data.py REPLICAS STORE    records the predictions and labels of b
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from labelled_data import fork_replicas
 
 import otel_ml
 from otel_ml.quality import Column
@@ -94,18 +94,6 @@ def serve(replica: int, replicas: int, store: str, barrier: Barrier) -> None:
     assert telemetry.shutdown(60)
 
 
-def main() -> int:
-    replicas, store = int(sys.argv[1]), sys.argv[2]
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(replicas)
-    children = [context.Process(target=serve, args=(each, replicas, store, barrier)) for each in range(replicas)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    return int(any(child.exitcode for child in children))
-
-
 if __name__ == "__main__":
     os.environ.setdefault("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
-    sys.exit(main())
+    sys.exit(fork_replicas(serve))
