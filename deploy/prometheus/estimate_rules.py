@@ -5,7 +5,6 @@ The formulas are those of `otel_ml/_figures/estimates.py`. A test gives the same
 
 from __future__ import annotations
 
-from feature_rules import NULL_Z
 from figure_rules import union
 from interval_rules import Z
 from reference_rules import LEAST_LABELS, POINTS, REFERENCE, SIZE
@@ -15,8 +14,8 @@ from score_rules import BIN, above, auc, digits, mean_of_classes
 ESTIMATE, LABELLED = "ml_estimate", "ml_eval_estimate"
 """Counts of all predictions, and of those with a label."""
 OF_CLASS = f"{MODEL}, ml_prediction_class"
-TWO_SIDED_Z = 3.29
-"""Standard normal quantile of 0.9995: a gap may be on either side."""
+WORSE_Z, WRONG_Z = 3.54, 3.66
+"""So that 1 of 1,000 windows exceeds them by chance in any figure: five may fall, four may be off on either side."""
 SUMS = ("predictions", "correct", "correct_variance", "missed", "missed_variance")
 WORSE, WRONG = "model:ml_estimate_worse:current", "model:ml_estimate_wrong:current"
 
@@ -114,7 +113,7 @@ def estimates(window: str) -> list[Rule]:
         Rule(decline, f"{REFERENCE} - {value}"),
         Rule(
             f"model:ml_estimate_worse:{window}",
-            f"({decline} > bool {POINTS}) * ({decline} > bool {NULL_Z} * {spread})\n"
+            f"({decline} > bool {POINTS}) * ({decline} > bool {WORSE_Z} * {spread})\n"
             f"* on ({MODEL}) group_left () ({total} >= bool {LEAST_LABELS})",
             "1 if the estimate is 5 points below training, and by more than chance.",
         ),
@@ -140,7 +139,7 @@ def gaps(window: str) -> list[Rule]:
         Rule(z, f"{gap} / ({spread} > 0)"),
         Rule(
             f"model:ml_estimate_wrong:{window}",
-            f"(abs({gap}) > bool {POINTS}) * (abs({z}) > bool {TWO_SIDED_Z}) * ({labels} >= bool {LEAST_LABELS})\n"
+            f"(abs({gap}) > bool {POINTS}) * (abs({z}) > bool {WRONG_Z}) * ({labels} >= bool {LEAST_LABELS})\n"
             f"unless model:ml_eval_figure_few:{window}",
             "1 if labels contradict the estimate: what a score means has changed.",
         ),

@@ -34,6 +34,9 @@ _LABEL_SERIES: Final = {
     "ranking": 21,
 }
 """What the labels of one model add, by its task, with a score or the probability of each class."""
+_ESTIMATE_SERIES: Final = {"binary": 116, "multiclass": 10 * _CLASSES}
+"""What the estimate of performance adds if the profile has scores and labels: 108 of a binary model in the service, of
+which 100 are bins of the score, and 8 where labels are joined; five for each class of a multiclass model in both."""
 _SEGMENT_SERIES: Final = 28
 """What one segment of a binary model adds: predictions of 2 classes, errors, missing values, 8 series of the duration,
 12 of the score, and 4 of the outcomes once there are labels."""
@@ -106,6 +109,7 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
             + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
             "features": features,
             "more_with_labels": _LABEL_SERIES,
+            "more_with_estimate": _ESTIMATE_SERIES,
             "classes": _CLASSES,
             "segments": arguments.segments,
             "more_with_segments": _SEGMENT_SERIES * sum(each + _FURTHER_SEGMENTS for each in arguments.segments),
@@ -161,6 +165,8 @@ def _print_surroundings(findings: dict[str, Any]) -> None:
          f"{series['features']} features")  # fmt: skip
     more = ", ".join(f"{count} {task}" for task, count in series["more_with_labels"].items())
     show(f"    labels add: {more}; with {series['classes']} classes")
+    estimates = ", ".join(f"{count} {task}" for task, count in series["more_with_estimate"].items())
+    show(f"    a profile with scores and labels adds: {estimates}")
     if series["segments"]:
         values = " and ".join(map(str, series["segments"]))
         show(f"    segments add: about {series['more_with_segments']} with columns of {values} values")

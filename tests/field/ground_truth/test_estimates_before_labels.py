@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from otel_ml import GroundTruth, Model, ReferenceProfile
+from otel_ml.cli import doctor
 from otel_ml.testing import InMemoryTelemetry
 
 RNG = np.random.default_rng(346)
@@ -57,6 +58,10 @@ def sums(kit: InMemoryTelemetry, prefix: str = "ml.estimate.") -> dict[str, tupl
         )
         for name, each in points.items()
     }
+
+
+def series_of(kit: InMemoryTelemetry, prefix: str) -> int:
+    return sum(len(points) for name, points in kit.metrics().items() if name.startswith(prefix))
 
 
 def near(found: dict[str, tuple[float, ...]]) -> dict[str, Any]:
@@ -169,6 +174,8 @@ def test_labelled_predictions_keep_what_was_expected_of_them(kit: InMemoryTeleme
         model.record({"age": 0.1}, prediction=int(score > 0.5), score=score, id=f"p{at}")
     assert truth.flush()
     before = sums(kit, "ml.eval.estimate.")
+    counts = {prefix: series_of(kit, prefix) for prefix in ("ml.estimate.", "ml.eval.estimate.")}
+    assert (*counts.values(), sum(counts.values())) == (108, 8, doctor._ESTIMATE_SERIES["binary"])
     other = GroundTruth(str(truth._arguments[0]))
     for store in (other, truth):
         store.record_labels([(f"p{at}", int(TRUTH[at])) for at in range(10)])
@@ -186,3 +193,23 @@ def test_no_estimate_without_labels(kit: InMemoryTelemetry, left_out: str) -> No
     assert profile.calibration is None
     Model("m", task="binary", profile=profile).record({"age": 0.1}, prediction=1, score=0.9)
     assert not [name for name in kit.metrics() if name.startswith("ml.estimate.") and kit.metrics()[name]]
+
+
+def test_handles_of_one_model_share_their_sums(kit: InMemoryTelemetry) -> None:
+    """A model that is created again, as a web framework does when it reloads, goes on with the same sums."""
+    profile = binary_profile()
+    for score in (0.2, 0.7, 0.9):
+        Model("m", task="binary", profile=profile).record({"age": 0.1}, prediction=int(score > 0.5), score=score)
+        kit.flush()
+    assert sums(kit) == near(expected(profile, [0.2, 0.7, 0.9], [False, True, True]))
+
+
+def test_predictions_without_a_class_or_a_probability(kit: InMemoryTelemetry) -> None:
+    """A score alone counts for the AUC only; a score that is no probability, or none at all, is left out."""
+    model = Model("m", task="binary", profile=binary_profile(), batch=True)
+    model.record({"age": [0.1] * 70}, score=np.full(70, 0.31))
+    model.record({"age": [0.1] * 70}, prediction=[1] * 70, score=[0.31, None] * 35)
+    model.record({"age": [0.1] * 3}, prediction=[1, 0, 1], score=[5.0, None, 0.31])
+    bins = {point["attributes"]["ml.eval.bin"]: point["value"] for point in kit.metrics()["ml.estimate.score_bin"]}
+    assert {label: value for label, value in bins.items() if value} == {"15": 106}
+    assert sum(sums(kit)["predictions"]) == 36

@@ -240,3 +240,14 @@ def test_classes_in_the_score_column_have_no_calibration():
     truth = np.arange(400) % 2
     frame = {"x": np.linspace(0, 1, 400), "z": truth ^ (np.arange(400) % 7 == 0), "y": truth}
     assert ReferenceProfile.fit(frame, score="z", label="y").calibration is None
+
+
+def test_a_forked_child_estimates_from_zero():
+    """The parent keeps its sums: the child is another instance."""
+    score = np.random.default_rng(4).random(1_000)
+    profile = ReferenceProfile.fit({"p": score, "y": (score > 0.5).astype(int)}, score="p", label="y")
+    monitor = FeatureMonitor({}, profile=profile, calibration=profile.calibration)
+    monitor.observe_row({}, "1", 0.9)
+    assert monitor.cells.estimator.sums.predictions == [0, 1]
+    monitor._reset_after_fork()
+    assert (monitor.cells.estimator.sums.predictions, max(monitor.cells.estimator.sums.score_counts)) == ([0, 0], 0)
