@@ -1,4 +1,4 @@
-"""A FastAPI service around a classifier and a regression, observed by otel-ml.
+"""A FastAPI service around a classifier with its canary and a regression, observed by otel-ml.
 
     uvicorn app:app --app-dir examples/fastapi_service
 
@@ -13,13 +13,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import joblib
 import pandas as pd
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from pydantic import BaseModel
-from train import train, train_progression
+from train import train, train_canary, train_progression
 
 import otel_ml
 
@@ -31,9 +31,11 @@ telemetry = otel_ml.configure(service_name=os.environ.get("OTEL_SERVICE_NAME", "
 otel_ml.instrument_logging(LOG)
 
 model_file, profile_file = FOLDER / "model.joblib", FOLDER / "profile.json"
-progression_file = FOLDER / "progression.joblib"
+canary_file, progression_file = FOLDER / "canary.joblib", FOLDER / "progression.joblib"
 if not model_file.exists():
     train(FOLDER)
+if not canary_file.exists():
+    train_canary(FOLDER)
 if not progression_file.exists():
     train_progression(FOLDER)
 
@@ -45,6 +47,18 @@ employment = otel_ml.Model(
     classes=["0", "1"],
     trained_at=model_file.stat().st_mtime,
     profile=otel_ml.ReferenceProfile.load(profile_file),
+    segments=("MIG", "DIS"),
+    fairness=("RAC1P",),
+    ground_truth=truth,
+)
+canary = otel_ml.Model(
+    "employment",
+    version="2015.2",
+    role="canary",
+    task="binary",
+    classes=["0", "1"],
+    trained_at=canary_file.stat().st_mtime,
+    profile=otel_ml.ReferenceProfile.load(FOLDER / "canary.json"),
     ground_truth=truth,
 )
 progression = otel_ml.Model(
@@ -57,6 +71,8 @@ progression = otel_ml.Model(
 )
 with employment.load():
     loaded = joblib.load(model_file)
+with canary.load():
+    loaded_canary = joblib.load(canary_file)
 with progression.load():
     loaded_progression = joblib.load(progression_file)
 sampler = otel_ml.ResourceSampler(interval=float(os.environ.get("EXAMPLE_SAMPLER_SECONDS", "5")))
@@ -78,6 +94,15 @@ def predict(features: dict[str, float]) -> dict[str, Any]:
         probability = float(loaded["model"].predict_proba(row)[0, 1])
     if 0.45 < probability < 0.55:
         LOG.info("a close call at %.3f", probability)
+    return {"prediction": int(probability >= 0.5), "probability": probability}
+
+
+def predict_as_canary(features: dict[str, float], prediction_id: str | None) -> dict[str, Any]:
+    """Makes the next version's prediction under the id of the primary's: one label tells which of the two is right."""
+    with canary.prediction(features, id=prediction_id) as prediction:
+        row = pd.DataFrame([features], columns=loaded_canary["features"])
+        probability = float(loaded_canary["model"].predict_proba(row)[0, 1])
+        prediction.set_output(prediction=int(probability >= 0.5), score=probability)
     return {"prediction": int(probability >= 0.5), "probability": probability}
 
 
@@ -112,6 +137,14 @@ def health() -> dict[str, str | int]:
 def serve(features: dict[str, float]) -> dict[str, Any]:
     """Predicts whether a person has work; the answer's header x-prediction-id names the prediction."""
     return predict(features)
+
+
+@app.post("/canary")
+def serve_canary(
+    features: dict[str, float], x_prediction_id: Annotated[str | None, Header()] = None
+) -> dict[str, Any]:
+    """Answers a mirrored request, which carries the id of the first answer."""
+    return predict_as_canary(features, x_prediction_id)
 
 
 @app.post("/progression")

@@ -3,6 +3,11 @@ fourth request is one of a patient, to the regression.
 
     python replay.py --url http://127.0.0.1:8000 --seconds 45
 
+Three things happen on the way. Every second request is mirrored to the canary, under the same prediction id: the
+canary is worse. From the 150th person on, those who have moved within the state (MIG 3) come with a default value in
+one column (RELP 17): this segment goes bad, and the whole hardly shows it. From the 600th person on the people are
+between 55 and 70, who are harder to predict: the estimate falls before their labels come.
+
 The last line of the output is JSON: how many predictions were answered, how many failed, how many labels were sent.
 """
 
@@ -26,6 +31,14 @@ from train import LABEL, REPLAYED_FROM, feature_names, patients
 
 DATA = Path(__file__).parent / "data" / "replay.parquet"
 LABEL_BATCH = 50
+MOVED = 3
+"""The code of those who have moved within the state, in the column MIG."""
+DEFAULT = 17
+"""What their column RELP has from the person `DEFAULT_FROM` on."""
+DEFAULT_FROM = 150
+OLDER = (55, 70)
+"""The age of the people from the person `OLDER_FROM` on."""
+OLDER_FROM = 600
 
 
 class Replay:
@@ -36,6 +49,8 @@ class Replay:
         self.period = 1.0 / rate
         self.label_delay = label_delay
         self.waiting: deque[tuple[float, str, float]] = deque()
+        self.requests = 0
+        """Answered requests to the classifier."""
         self.counts = {"sent": 0, "failed": 0, "labels": 0}
         self.stopped = False
 
@@ -66,12 +81,29 @@ class Replay:
             answer = self.client.post(path, json=features)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            self.counts["failed"] += 1
-            if self.counts["failed"] <= 3:
-                print(f"request failed: {error}", file=sys.stderr)
+            self.fail(error)
             return
         self.counts["sent"] += 1
-        self.waiting.append((time.monotonic(), answer.headers["x-prediction-id"], label))
+        prediction_id = answer.headers["x-prediction-id"]
+        self.waiting.append((time.monotonic(), prediction_id, label))
+        self.requests += path == "/predict"
+        if path == "/predict" and self.requests % 2 == 0:
+            self.mirror(features, prediction_id)
+
+    def mirror(self, features: dict[str, float], prediction_id: str) -> None:
+        """Sends the request to the canary too, as a service mesh does that mirrors a share of the traffic."""
+        try:
+            self.client.post("/canary", json=features, headers={"x-prediction-id": prediction_id}).raise_for_status()
+        except httpx.HTTPError as error:
+            self.fail(error)
+        else:
+            self.counts["sent"] += 1
+
+    def fail(self, error: httpx.HTTPError) -> None:
+        """Counts a request that failed; the first few are printed."""
+        self.counts["failed"] += 1
+        if self.counts["failed"] <= 3:
+            print(f"request failed: {error}", file=sys.stderr)
 
     def send_labels(self, before: float) -> None:
         """Sends the labels of predictions made before this moment, in batches."""
@@ -89,6 +121,14 @@ class Replay:
 def people() -> Iterator[tuple[str, dict[str, float], float]]:
     """Yields path, features and label of one person after another, from the beginning again after the last."""
     frame = pd.read_parquet(DATA)
+    older = frame[frame["AGEP"].between(*OLDER)]
+    every = itertools.islice(_people(frame), OLDER_FROM)
+    for number, (path, features, label) in enumerate(itertools.chain(every, _people(older))):
+        has_moved = features["MIG"] == MOVED
+        yield path, {**features, "RELP": DEFAULT} if has_moved and number >= DEFAULT_FROM else features, label
+
+
+def _people(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, float], float]]:
     features = frame[feature_names(frame)].astype(float).to_dict("records")
     return itertools.cycle(zip(itertools.repeat("/predict"), features, frame[LABEL].astype(int).tolist()))
 
@@ -107,7 +147,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the service (default: %(default)s)")
     parser.add_argument("--seconds", type=float, help="end after this long (default: until Ctrl-C)")
-    parser.add_argument("--rate", type=float, default=40.0, help="requests a second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=40.0, help="requests a second without the mirrored ones (default: %(default)s)")
     parser.add_argument("--label-delay", type=float, default=5.0, help="seconds until a label (default: %(default)s)")
     parser.add_argument("--patients", action="store_true", help="also send patients to the regression")
     given = parser.parse_args()

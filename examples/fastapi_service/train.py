@@ -1,5 +1,5 @@
-"""Trains two models and their reference profiles: the employment classifier from the census data in this folder, and a
-regression from scikit-learn's diabetes data.
+"""Trains three models and their reference profiles: the employment classifier and its canary from the census data in
+this folder, and a regression from scikit-learn's diabetes data.
 
 A profile keeps the performance on rows that the model was not fitted on: only these have a label in the reference.
 """
@@ -37,10 +37,20 @@ def feature_names(frame: pd.DataFrame) -> list[str]:
 
 def train(folder: Path) -> tuple[Path, Path]:
     """Writes ``model.joblib`` and ``profile.json`` into the folder; takes a few seconds."""
+    return _train(folder, "model", "profile", HistGradientBoostingClassifier(max_iter=60, random_state=2015))
+
+
+def train_canary(folder: Path) -> tuple[Path, Path]:
+    """Writes ``canary.joblib`` and ``canary.json``: the next version, which is worse, since it hardly learns."""
+    stump = HistGradientBoostingClassifier(max_iter=5, max_depth=1, random_state=2015)
+    return _train(folder, "canary", "canary", stump)
+
+
+def _train(folder: Path, name: str, profile_name: str, model: HistGradientBoostingClassifier) -> tuple[Path, Path]:
+    """Fits a classifier, and a profile whose performance is that on the rows that it was not fitted on."""
     frame = pd.read_parquet(DATA / "train.parquet")
     features = feature_names(frame)
     fitted = frame.index % 4 != 0
-    model = HistGradientBoostingClassifier(max_iter=60, random_state=2015)
     model.fit(frame.loc[fitted, features], frame.loc[fitted, LABEL])
     reference = frame[[*features, LABEL]].assign(score=model.predict_proba(frame[features])[:, 1])
     reference[LABEL] = reference[LABEL].mask(fitted)
@@ -48,9 +58,10 @@ def train(folder: Path) -> tuple[Path, Path]:
         reference, score="score", label=LABEL, categorical=CODES, sensitive=("RAC1P",)
     )
     folder.mkdir(parents=True, exist_ok=True)
-    joblib.dump({"model": model, "features": features}, folder / "model.joblib")
-    profile.save(folder / "profile.json")
-    return folder / "model.joblib", folder / "profile.json"
+    written = folder / f"{name}.joblib", folder / f"{profile_name}.json"
+    joblib.dump({"model": model, "features": features}, written[0])
+    profile.save(written[1])
+    return written
 
 
 def patients() -> pd.DataFrame:
@@ -80,5 +91,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python train.py --folder model")
     parser.add_argument("--folder", type=Path, default=Path("model"), help="where to write (default: %(default)s)")
     to = parser.parse_args().folder
-    for written in (*train(to), *train_progression(to)):
+    for written in (*train(to), *train_canary(to), *train_progression(to)):
         print(written)
