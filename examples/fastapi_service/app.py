@@ -67,6 +67,7 @@ progression = otel_ml.Model(
     task="regression",
     trained_at=progression_file.stat().st_mtime,
     profile=otel_ml.ReferenceProfile.load(FOLDER / "progression.json"),
+    segments=("sex",),
     ground_truth=truth,
 )
 with employment.load():
@@ -140,9 +141,7 @@ def serve(features: dict[str, float]) -> dict[str, Any]:
 
 
 @app.post("/canary")
-def serve_canary(
-    features: dict[str, float], x_prediction_id: Annotated[str | None, Header()] = None
-) -> dict[str, Any]:
+def serve_canary(features: dict[str, float], x_prediction_id: Annotated[str | None, Header()] = None) -> dict[str, Any]:
     """Answers a mirrored request, which carries the id of the first answer."""
     return predict_as_canary(features, x_prediction_id)
 

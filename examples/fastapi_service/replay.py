@@ -147,7 +147,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the service (default: %(default)s)")
     parser.add_argument("--seconds", type=float, help="end after this long (default: until Ctrl-C)")
-    parser.add_argument("--rate", type=float, default=40.0, help="requests a second without the mirrored ones (default: %(default)s)")
+    parser.add_argument(
+        "--rate", type=float, default=40.0, help="requests a second without the mirrored ones (default: %(default)s)"
+    )
     parser.add_argument("--label-delay", type=float, default=5.0, help="seconds until a label (default: %(default)s)")
     parser.add_argument("--patients", action="store_true", help="also send patients to the regression")
     given = parser.parse_args()
