@@ -13,11 +13,13 @@ from console_feed import (
     failure,
     label,
     logs,
+    metrics,
     prediction,
     record,
     span,
     traces,
 )
+from performance_feed import HOUR, estimates, outcomes, segments, training
 from playwright.sync_api import expect
 
 from otel_ml import semconv
@@ -147,3 +149,27 @@ def test_an_unknown_page_says_so(console, open_page):
         assert answer.status == status
         expect(page.get_by_role("link", name="Back")).to_be_visible()
     assert page.locator(f"text={TRACE}").count() == 0
+
+
+def test_links_lead_to_the_performance_of_a_model(console, open_page):
+    """The page draws the estimate above the labels, and shows the worst segment first."""
+    regions = {"north": {"tp": 300, "tn": 300, "fp": 30, "fn": 30}, "<i>west": {"tp": 50, "tn": 50, "fp": 50, "fn": 50}}
+    console.feed(
+        logs(prediction()),
+        metrics(*estimates(at=NOW - HOUR // 2), *training()),
+        metrics(*estimates(factor=2), *outcomes(), *segments("region", regions)),
+    )
+    page = open_page()
+    refused = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(console.address)
+    page.click("tbody a[href^='/models/']")
+    page.click("text=Performance")
+    page.wait_for_url("**/performance/fraud")
+    line, dot = page.locator("polyline").bounding_box(), page.locator("circle").bounding_box()
+    assert line["width"] > 300
+    assert line["y"] < dot["y"]
+    first = page.locator("section", has_text="Segments").locator("tbody tr").first
+    expect(first).to_contain_text("<i>west")
+    expect(first).to_contain_text("worse")
+    assert refused == []

@@ -1,6 +1,5 @@
 """The verdict on each feature over the last day, from the stored counts, by the formulas of the recording rules."""
 
-# ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
 import time
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._verdicts import RULES_OF_FINDING, Reference, WindowCounts, judge, severity
-from otel_ml.console.storage._queries import fetch, parse
+from otel_ml.console.storage._metric_points import Span, increases, latest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 HOURS: Final = 24
 """Length of the window."""
-SERIES_LIMIT: Final = 50_000
-"""Series that are read; one process exports fewer of its features."""
-_DELTA: Final = 1
 _GAUGES: Final = (
     semconv.FEATURE_REFERENCE_SHARE.name,
     semconv.FEATURE_REFERENCE_SIZE.name,
@@ -71,12 +67,15 @@ def features(
 
 
 def _read(cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int) -> _Figures:
-    figures = _Figures()
-    for name, attributes, value in [*_increases(cursor, model, oldest), *_latest(cursor, model, oldest)]:
-        column = _ModelColumn(
-            tuple(str(attributes.get(key, "")) for key in _IDENTITY), str(attributes[semconv.FEATURE_NAME])
-        )
-        _add(figures, name, attributes, column, value)
+    figures, span = _Figures(), Span(model, oldest)
+    for name, given, value, _ in [*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)]:
+        default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if name == semconv.EVAL_LABEL_BIN.name else {}
+        attributes = {**default, **given}
+        if semconv.FEATURE_NAME in attributes:
+            column = _ModelColumn(
+                tuple(str(attributes.get(key, "")) for key in _IDENTITY), str(attributes[semconv.FEATURE_NAME])
+            )
+            _add(figures, name, attributes, column, value)
     return figures
 
 
@@ -132,48 +131,3 @@ def _merge_unseen(by_bin: Mapping[str, float]) -> dict[str, float]:
     if semconv.UNSEEN in by_bin:
         merged[semconv.OTHER] = merged.get(semconv.OTHER, 0.0) + by_bin[semconv.UNSEEN]
     return merged
-
-
-def _increases(
-    cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
-) -> list[tuple[str, dict[str, Any], float]]:
-    """Returns how much each counter rose since `oldest`; one that began later rose by all of its value."""
-    marks = ", ".join("?" * len(_COUNTERS))
-    found = fetch(
-        cursor,
-        f"with counter as (select * from points where name in ({marks}) and kind = 'sum' and time_ns >= ? "
-        "and (? is null or model = ?)) "
-        "select name, any_value(attributes) as attributes, case when any_value(temporality) = ? then sum(value) "
-        "when start_ns >= ? then max(value) else max(value) - min(value) end as value "
-        "from counter group by name, series, start_ns limit ?",
-        [*_COUNTERS, oldest, model, model, _DELTA, oldest, SERIES_LIMIT],
-    )
-    return _plain(found)
-
-
-def _latest(
-    cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int
-) -> list[tuple[str, dict[str, Any], float]]:
-    """Returns the newest value of each gauge since `oldest`."""
-    marks = ", ".join("?" * len(_GAUGES))
-    found = fetch(
-        cursor,
-        "select name, any_value(attributes) as attributes, arg_max(value, time_ns) as value from points "
-        f"where name in ({marks}) and kind = 'gauge' and time_ns >= ? and (? is null or model = ?) "
-        "group by name, series limit ?",
-        [*_GAUGES, oldest, model, model, SERIES_LIMIT],
-    )
-    return _plain(found)
-
-
-def _plain(rows: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], float]]:
-    plain = []
-    for row in rows:
-        attributes = parse(row["attributes"])
-        if not isinstance(attributes, dict) or row["value"] is None:
-            continue
-        if row["name"] == semconv.EVAL_LABEL_BIN.name:
-            attributes = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE, **attributes}
-        if semconv.FEATURE_NAME in attributes:
-            plain.append((row["name"], attributes, row["value"]))
-    return plain

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_ml.console._threads import BusyError, Threads
+from otel_ml.console.performance._performance import performance
 from otel_ml.console.receiving._values import dump
 from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _prediction_rows, _queries
 from otel_ml.console.web import _query_parameters
@@ -70,6 +71,7 @@ class Api:
             "/api/metrics": self._metrics,
             "/api/summary": self._summary,
             "/api/features": self._features,
+            "/api/performance": self._performance,
             "/api/rows": self._rows,
             "/api/status": self._status,
         }
@@ -109,6 +111,10 @@ class Api:
         _query_parameters.check(request.query_params, ("model",))
         model = request.query_params.get("model")
         return {"features": await self._reader.read(_feature_verdicts.features, model)}
+
+    async def _performance(self, request: Request) -> Any:
+        _query_parameters.check(request.query_params, ("model",))
+        return await self._reader.read(performance, _query_parameters.model(request.query_params))
 
     async def _rows(self, request: Request) -> Any:
         return await self._reader.read(_prediction_rows.rows, _query_parameters.row_filter(request.query_params))

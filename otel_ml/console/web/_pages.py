@@ -14,9 +14,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import semconv
+from otel_ml.console.performance._performance import performance
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _queries
 from otel_ml.console.web import _query_parameters
+from otel_ml.console.web._chart import chart
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._waterfall import waterfall
 
@@ -32,6 +34,7 @@ _SHOWN = 400
 """Characters of one value on the page."""
 _FEATURES_SHOWN = 300
 _ROWS_SHOWN = 100
+_SEGMENTS_SHOWN = 100
 
 
 class Pages:
@@ -50,6 +53,7 @@ class Pages:
         self._templates.filters |= {
             "seconds": seconds,
             "clock": clock,
+            "count": lambda given: figure(round(given)),
             "figure": figure,
             "score": score,
             "share": share,
@@ -63,6 +67,7 @@ class Pages:
             Route("/", self._list, methods=["GET"]),
             Route("/predictions/{id:path}", self._one, methods=["GET"]),
             Route("/models/{model:path}", self._features, methods=["GET"]),
+            Route("/performance/{model:path}", self._performance, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ]
 
@@ -126,6 +131,14 @@ class Pages:
             hours=_feature_verdicts.HOURS,
             features=await self._reader.read(_feature_verdicts.features, model),
         )
+
+    async def _performance(self, request: Request) -> Response:
+        model = request.path_params["model"]
+        found = await self._reader.read(performance, model)
+        for each in found["versions"]:
+            training = {row["figure"]: row["training"] for row in each["estimate"]}
+            each["chart"] = chart(each["periods"], training.get("accuracy"))
+        return self._render("performance.html", title=f"Performance of {model}", shown=_SEGMENTS_SHOWN, **found)
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(values), status)

@@ -81,13 +81,19 @@ def prediction_filter(parameters: QueryParams, known: Collection[str]) -> Predic
     )
 
 
+def model(parameters: QueryParams) -> str:
+    """The name of a model."""
+    given = parameters.get("model")
+    if not given:
+        raise BadParameterError("model: expected the name of a model")
+    return given
+
+
 def row_filter(parameters: QueryParams) -> RowFilter:
     """The filter of the rows of a model."""
     check(parameters, ("model", "version", "role", "since", "until", "after"))
-    if not parameters.get("model"):
-        raise BadParameterError("model: expected the name of a model")
     return RowFilter(
-        model=parameters["model"],
+        model=model(parameters),
         version=parameters.get("version") or None,
         role=parameters.get("role") or None,
         since_ns=moment(parameters, "since"),

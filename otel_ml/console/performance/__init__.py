@@ -1,0 +1,1 @@
+"""The performance of one model from stored counts: so far, estimated before labels, by segment and by version."""

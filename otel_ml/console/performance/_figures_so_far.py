@@ -1,0 +1,201 @@
+"""The figures of the labelled predictions, beside those of training."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml import semconv
+from otel_ml._figures.bins import ERROR_LABELS, SCORE_LABELS
+from otel_ml._figures.confusion import SLOPES, count_classes, macro
+from otel_ml._figures.estimates import delong_error
+from otel_ml._figures.from_counts import (
+    QUANTILES,
+    binned_auc,
+    binned_average_precision,
+    binned_calibration_error,
+    binned_error_quantile,
+    mean,
+)
+from otel_ml._figures.intervals import NONE, Estimate, around, share
+
+if TYPE_CHECKING:
+    from otel_ml.console.performance._counts import Counts
+
+COUNTERS: Final = (
+    semconv.EVAL_OUTCOMES,
+    semconv.EVAL_SCORE_BIN_COUNT,
+    semconv.EVAL_SCORE_SUM,
+    semconv.EVAL_PREDICTIONS,
+    semconv.EVAL_ABSOLUTE_ERROR,
+    semconv.EVAL_SQUARED_ERROR,
+    semconv.EVAL_SQUARED_ERROR_SQUARES,
+    semconv.EVAL_ERROR_BIN,
+    semconv.EVAL_BRIER_SCORE,
+    semconv.EVAL_BRIER_SCORE_SQUARES,
+    semconv.EVAL_LOG_LOSS,
+    semconv.EVAL_LOG_LOSS_SQUARES,
+    semconv.EVAL_EXACT_MATCHES,
+    semconv.EVAL_NDCG,
+    semconv.EVAL_NDCG_SQUARES,
+    semconv.EVAL_RECIPROCAL_RANK,
+    semconv.EVAL_RECIPROCAL_RANK_SQUARES,
+    semconv.EVAL_HITS,
+)
+_MEANS: Final = {
+    "brier_score": (semconv.EVAL_BRIER_SCORE, semconv.EVAL_BRIER_SCORE_SQUARES, 2.0),
+    "log_loss": (semconv.EVAL_LOG_LOSS, semconv.EVAL_LOG_LOSS_SQUARES, math.inf),
+    "ndcg": (semconv.EVAL_NDCG, semconv.EVAL_NDCG_SQUARES, 1.0),
+    "reciprocal_rank": (semconv.EVAL_RECIPROCAL_RANK, semconv.EVAL_RECIPROCAL_RANK_SQUARES, 1.0),
+}
+"""Figures that are means over the predictions: sum, sum of squares and the most that one can be."""
+_Outcomes = dict[tuple[str, ...], float]
+_SHARES: Final = {"exact_match": semconv.EVAL_EXACT_MATCHES, "hit_rate": semconv.EVAL_HITS}
+
+
+class SoFar(NamedTuple):
+    """The figures of one model with their labels."""
+
+    figures: dict[str, Estimate]
+    labels: float
+
+    def rows(self, reference: dict[str, float]) -> list[dict[str, Any]]:
+        """Returns the figures that are known, each beside that of training."""
+        return [
+            {
+                "figure": name,
+                "value": found.value,
+                "interval": found.interval,
+                "labels": self.labels,
+                "training": reference.get(name),
+            }
+            for name in semconv.FIGURES
+            if (found := self.figures.get(name, NONE)).value is not None
+        ]
+
+
+def so_far(counts: Counts) -> SoFar:
+    """Returns all figures that the labels of a model give."""
+    outcomes = counts.sums(semconv.EVAL_OUTCOMES, semconv.EVAL_PREDICTED, semconv.EVAL_ACTUAL)
+    rows = counts.total(semconv.EVAL_PREDICTIONS)
+    scores = _scores(counts)
+    figures = {**_classes(outcomes, list(scores)), **_of_scores(scores), **_means(counts, rows)}
+    return SoFar({**figures, **_errors(counts, rows)}, max(sum(outcomes.values()), rows))
+
+
+def accuracy(counts: Counts) -> Estimate:
+    """Returns the share of right predictions."""
+    return _accuracy(counts.sums(semconv.EVAL_OUTCOMES, semconv.EVAL_PREDICTED, semconv.EVAL_ACTUAL))
+
+
+def _accuracy(outcomes: _Outcomes) -> Estimate:
+    """Returns the share of right ones; none if two of the classes that are counted together could be the same."""
+    if (semconv.OTHER, semconv.OTHER) in outcomes:
+        return NONE
+    return share(sum(times for (left, right), times in outcomes.items() if left == right), sum(outcomes.values()))
+
+
+def _classes(outcomes: _Outcomes, scored: list[str]) -> dict[str, Estimate]:
+    """Returns accuracy, and precision, recall and F1 of the positive class or their mean over the classes.
+
+    Args:
+        outcomes: Labelled predictions by predicted and actual class.
+        scored: The classes that have scores: of a binary model only the positive one.
+    """
+    names = {name for pair in outcomes for name in pair}
+    sets = {(frozenset({left}), frozenset({right})): round(times) for (left, right), times in outcomes.items()}
+    by_class = count_classes(sets, names)
+    found = {"accuracy": _accuracy(outcomes)}
+    if len(scored) == 1 and scored[0] in by_class:
+        positive = by_class[scored[0]]
+        return {**found, "precision": positive.precision(), "recall": positive.recall(), "f1": positive.f1()}
+    # of two classes without scores it is unknown which one is positive
+    is_averaged = len(scored) > 1 or (not scored and len({actual for _, actual in outcomes}) != 2)
+    if is_averaged and semconv.OTHER not in names:
+        found |= {name: macro(sets, by_class, name) for name in SLOPES}
+    return found
+
+
+class _Scores(NamedTuple):
+    """Labelled predictions in each bin of the probability of one class."""
+
+    positives: list[float]
+    negatives: list[float]
+    score_sums: list[float]
+
+
+def _scores(counts: Counts) -> dict[str, _Scores]:
+    cells = counts.sums(semconv.EVAL_SCORE_BIN_COUNT, semconv.EVAL_CLASS, semconv.EVAL_IS_ACTUAL, semconv.EVAL_BIN)
+    sums = counts.sums(semconv.EVAL_SCORE_SUM, semconv.EVAL_CLASS, semconv.EVAL_BIN)
+    return {
+        name: _Scores(
+            [cells.get((name, "true", label), 0.0) for label in SCORE_LABELS],
+            [cells.get((name, "false", label), 0.0) for label in SCORE_LABELS],
+            [sums.get((name, label), 0.0) for label in SCORE_LABELS],
+        )
+        for name in sorted({key[0] for key in cells})
+    }
+
+
+def _of_scores(scores: dict[str, _Scores]) -> dict[str, Estimate]:
+    """Returns the figures of the scores: of the positive class, or the mean over the classes."""
+    areas = [binned_auc(each.positives, each.negatives) for each in scores.values()]
+    area, interval = mean(areas), None
+    if area is not None and len(scores) == 1:
+        (only,) = scores.values()
+        error = delong_error(only.positives, only.negatives, area)
+        interval = around(area, error, 0.0, 1.0) if error else None
+    return {
+        "auc": Estimate(area, interval),
+        "average_precision": Estimate(
+            mean(binned_average_precision(each.positives, each.negatives) for each in scores.values())
+        ),
+        "ece": Estimate(
+            mean(
+                binned_calibration_error([*map(round, each.positives)], [*map(round, each.negatives)], each.score_sums)
+                for each in scores.values()
+            )
+        ),
+    }
+
+
+def _means(counts: Counts, rows: float) -> dict[str, Estimate]:
+    found = {
+        name: _mean(rows, total, counts.total(squares), (0.0, most))
+        for name, (metric, squares, most) in _MEANS.items()
+        if (total := counts.total(metric))
+    }
+    return found | {name: share(part, rows) for name, metric in _SHARES.items() if (part := counts.total(metric))}
+
+
+def _mean(rows: float, total: float, squares: float, limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
+    """Returns a mean from sums, with 1.96 standard errors on both sides."""
+    if not rows:
+        return NONE
+    value = total / rows
+    if rows < 2:
+        return Estimate(value)
+    variance = max(squares / rows - value * value, 0.0) / (rows - 1)
+    return Estimate(value, around(value, math.sqrt(variance), *limits))
+
+
+def _errors(counts: Counts, rows: float) -> dict[str, Estimate]:
+    """Returns the figures of a regression."""
+    by_bin = counts.by(semconv.EVAL_ERROR_BIN, semconv.EVAL_BIN)
+    if not rows or not by_bin:
+        return {}
+    sides = counts.by(semconv.EVAL_ABSOLUTE_ERROR, semconv.EVAL_DIRECTION)
+    over, under = sides.get("over", 0.0), sides.get("under", 0.0)
+    squares = counts.total(semconv.EVAL_SQUARED_ERROR)
+    square = _mean(rows, squares, counts.total(semconv.EVAL_SQUARED_ERROR_SQUARES), (0.0, math.inf))
+    bins = [by_bin.get(label, 0.0) for label in ERROR_LABELS]
+    return {
+        "mae": _mean(rows, over + under, squares, (0.0, math.inf)),
+        "rmse": Estimate(math.sqrt(squares / rows), square.interval and _roots(*square.interval)),
+        "bias": _mean(rows, over - under, squares),
+        **{name: Estimate(binned_error_quantile(bins, level)) for name, level in QUANTILES.items()},
+    }
+
+
+def _roots(low: float, high: float) -> tuple[float, float]:
+    return math.sqrt(low), math.sqrt(high)

@@ -1,0 +1,69 @@
+"""All that the page shows of one model."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import semconv
+from otel_ml.console.performance import _estimated, _figures_so_far, _segments, _versions
+from otel_ml.console.performance._counts import Counts, by_identity, by_period
+from otel_ml.console.storage._metric_points import Span, first_and_last, increases, latest
+from otel_ml.console.storage._queries import moment
+
+if TYPE_CHECKING:
+    import duckdb
+
+HOURS: Final = 72
+"""Length of the window: what the console keeps by default."""
+PERIODS: Final = 30
+_COUNTERS: Final = tuple(
+    metric.name
+    for room in (_figures_so_far, _estimated, _segments, _versions)
+    for metric in room.COUNTERS
+)  # fmt: skip
+_OVER_TIME: Final = tuple(metric.name for metric in _estimated.OVER_TIME)
+_GAUGES: Final = (semconv.EVAL_REFERENCE.name, semconv.EVAL_REFERENCE_SIZE.name)
+
+
+def performance(cursor: duckdb.DuckDBPyConnection, model: str, now_ns: int | None = None) -> dict[str, Any]:
+    """Returns the figures of each version and role of a model, and the comparisons of versions."""
+    span = Span(model, (time.time_ns() if now_ns is None else now_ns) - HOURS * 3600 * 10**9)
+    found = by_identity([*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)])
+    edges, periods = _periods(cursor, span)
+    versions = [
+        {"version": identity.version, "role": identity.role, **_version(counts, periods.get(identity, []))}
+        for identity, counts in sorted(found.items())
+    ]
+    return {
+        "model": model,
+        "hours": HOURS,
+        "versions": [each for each in versions if any(each[part] for part in ("figures", "estimate", "segments"))],
+        "period_edges": [moment(each) for each in edges],
+        "comparisons": [
+            row for identity, counts in sorted(found.items()) for row in _versions.version_rows(identity, counts)
+        ],
+    }
+
+
+def _version(counts: Counts, periods: list[Counts]) -> dict[str, Any]:
+    found = _figures_so_far.so_far(counts)
+    reference = counts.gauges(semconv.EVAL_REFERENCE, semconv.EVAL_FIGURE)
+    rows = max(counts.gauges(semconv.EVAL_REFERENCE_SIZE, "").values(), default=0.0)
+    return {
+        "figures": found.rows(reference),
+        "estimate": _estimated.estimated(counts, found, reference, rows),
+        "periods": _estimated.over_time(periods, rows),
+        "segments": _segments.segment_rows(counts),
+        "fairness": _segments.fairness_rows(counts),
+    }
+
+
+def _periods(cursor: duckdb.DuckDBPyConnection, span: Span) -> tuple[list[int], dict[Any, list[Counts]]]:
+    """Returns the edges of equal periods of what is stored, and the counts in each of them."""
+    ends = first_and_last(cursor, _OVER_TIME, span)
+    if ends is None:
+        return [], {}
+    first, last = ends
+    edges = [first + (last - first) * place // PERIODS for place in range(PERIODS + 1)]
+    return edges, by_period(increases(cursor, _OVER_TIME, span, edges[1:-1]), PERIODS)

@@ -1,0 +1,99 @@
+"""What stored metric points say: by how much counters rose, and the newest value of gauges, over all replicas."""
+
+# ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml.console.storage._queries import fetch, parse
+
+if TYPE_CHECKING:
+    import duckdb
+
+SERIES_LIMIT: Final = 50_000
+"""Rows that are read; one process exports fewer series about a model."""
+_DELTA: Final = 1
+
+
+class Point(NamedTuple):
+    """A sum over replicas and start times, or the value of a gauge."""
+
+    name: str
+    attributes: dict[str, Any]
+    value: float
+    period: int = 0
+
+
+class Span(NamedTuple):
+    """The points that are read: of one model or of all, from a moment on."""
+
+    model: str | None
+    oldest_ns: int
+
+    def where(self, names: Sequence[str], kind: str) -> tuple[str, list[Any]]:
+        """Returns the SQL condition with its parameters."""
+        marks = ", ".join("?" * len(names))
+        return (
+            f"name in ({marks}) and kind = ? and time_ns >= ? and (? is null or model = ?)",
+            [*names, kind, self.oldest_ns, self.model, self.model],
+        )
+
+
+def first_and_last(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> tuple[int, int] | None:
+    """Returns when some counters were first above 0, and last seen; None if they never were."""
+    where, values = span.where(names, "sum")
+    found = fetch(
+        cursor, f"select min(time_ns) as first, max(time_ns) as last from points where {where} and value > 0", values
+    )[0]
+    return None if found["first"] is None else (found["first"], found["last"])
+
+
+def increases(
+    cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span, edges: Sequence[int] = ()
+) -> list[Point]:
+    """Returns how much each counter rose, in all or in each period; one that began later rose by all of its value.
+
+    Args:
+        cursor: Of the store.
+        names: The counters.
+        span: What is read.
+        edges: The moments at which periods after the first one begin.
+    """
+    where, values = span.where(names, "sum")
+    period = " + ".join(["0", *("(time_ns >= ?)::int" for _ in edges)])
+    found = fetch(
+        cursor,
+        f"with counter as (select *, {period} as period from points where {where}), "
+        "level as (select name, series, start_ns, period, any_value(attributes) as attributes, "
+        "any_value(temporality) as temporality, sum(value) as total, max(value) as high, min(value) as low "
+        "from counter group by name, series, start_ns, period), "
+        "rise as (select *, case when temporality = ? then total "
+        "else high - coalesce(max(high) over (partition by name, series, start_ns order by period "
+        "rows between unbounded preceding and 1 preceding), case when start_ns >= ? then 0 else low end) end as value "
+        "from level) "
+        "select name, attributes, period, sum(value) as value from rise group by name, attributes, period limit ?",
+        [*edges, *values, _DELTA, span.oldest_ns, SERIES_LIMIT],
+    )
+    return _plain(found)
+
+
+def latest(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> list[Point]:
+    """Returns the newest value of each gauge."""
+    where, values = span.where(names, "gauge")
+    found = fetch(
+        cursor,
+        "select name, any_value(attributes) as attributes, 0 as period, arg_max(value, time_ns) as value from points "
+        f"where {where} group by name, series limit ?",
+        [*values, SERIES_LIMIT],
+    )
+    return _plain(found)
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[Point]:
+    parsed = {text: parse(text) for text in {row["attributes"] for row in rows}}
+    return [
+        Point(row["name"], parsed[row["attributes"]], row["value"], row["period"])
+        for row in rows
+        if isinstance(parsed[row["attributes"]], dict) and row["value"] is not None
+    ]
