@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
 
 
-class Identity(NamedTuple):
+class ModelVersion(NamedTuple):
     """What tells the models of one name apart."""
 
     model: str
@@ -51,21 +51,21 @@ class Counts:
         return {str(point.attributes.get(key, "")): point.value for point in self._points[metric.name]}
 
 
-def by_identity(points: Iterable[Point]) -> dict[Identity, Counts]:
+def by_identity(points: Iterable[Point]) -> dict[ModelVersion, Counts]:
     """Returns the counts of each model, version and role."""
-    found: dict[Identity, Counts] = defaultdict(Counts)
+    found: dict[ModelVersion, Counts] = defaultdict(Counts)
     for point in points:
         found[_identity(point)].add(point)
     return found
 
 
-def by_period(points: Iterable[Point], periods: int) -> dict[Identity, list[Counts]]:
+def by_period(points: Iterable[Point], periods: int) -> dict[ModelVersion, list[Counts]]:
     """Returns the counts of each model, version and role in each period."""
-    found: dict[Identity, list[Counts]] = defaultdict(lambda: [Counts() for _ in range(periods)])
+    found: dict[ModelVersion, list[Counts]] = defaultdict(lambda: [Counts() for _ in range(periods)])
     for point in points:
         found[_identity(point)][point.period].add(point)
     return found
 
 
-def _identity(point: Point) -> Identity:
-    return Identity(*(str(point.attributes.get(key, "")) for key in _IDENTITY))
+def _identity(point: Point) -> ModelVersion:
+    return ModelVersion(*(str(point.attributes.get(key, "")) for key in _IDENTITY))

@@ -32,7 +32,7 @@ WORSE, BETTER, NOISE = "worse", "better", "within noise"
 
 def segment_rows(counts: Counts) -> list[dict[str, Any]]:
     """Returns each column and value, the one that is most surely worse than the rest first."""
-    rows = [row for column in _columns(counts) for row in _Column(counts, column).rows()]
+    rows = [row for column in _columns(counts) for row in _ColumnSegments(counts, column).rows()]
     return sorted(rows, key=lambda row: (-max(row["z"] or 0, row["failed_z"] or 0), row["column"], -row["predictions"]))
 
 
@@ -41,7 +41,7 @@ def fairness_rows(counts: Counts) -> list[dict[str, Any]]:
     return [
         row
         for column in _columns(counts)
-        for found in [_Column(counts, column)]
+        for found in [_ColumnSegments(counts, column)]
         if any(map(_GROUP.fullmatch, found.values)) and all(map(_is_group, found.values))
         for row in found.fairness()
     ]
@@ -55,7 +55,7 @@ def _columns(counts: Counts) -> list[str]:
     return sorted({name for metric in COUNTERS for name in counts.by(metric, semconv.SEGMENT_NAME)})
 
 
-class _Column:
+class _ColumnSegments:
     """The counts of one column by value."""
 
     def __init__(self, counts: Counts, name: str) -> None:

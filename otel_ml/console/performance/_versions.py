@@ -8,7 +8,7 @@ from otel_ml import semconv
 from otel_ml._figures import versions
 
 if TYPE_CHECKING:
-    from otel_ml.console.performance._counts import Counts, Identity
+    from otel_ml.console.performance._counts import Counts, ModelVersion
 
 COUNTERS: Final = (
     semconv.PAIR_OUTCOMES,
@@ -20,7 +20,7 @@ COUNTERS: Final = (
 _BASELINE: Final = (semconv.PAIR_VERSION, semconv.PAIR_ROLE)
 
 
-def version_rows(challenger: Identity, counts: Counts) -> list[dict[str, Any]]:
+def version_rows(challenger: ModelVersion, counts: Counts) -> list[dict[str, Any]]:
     """Returns the comparison of one version with each baseline that predicted under the same ids."""
     classes = counts.sums(semconv.PAIR_PREDICTIONS, *_BASELINE, semconv.PAIR_BASELINE, semconv.PAIR_CHALLENGER)
     outcomes = counts.sums(semconv.PAIR_OUTCOMES, *_BASELINE, semconv.PAIR_OUTCOME)
