@@ -36,7 +36,7 @@ CHANGES = {
     "another unit": lambda frame: frame.assign(age=frame["age"] * 12),
 }
 otel_ml.configure(service_name="api")
-profile = otel_ml.ReferenceProfile.fit(draw(1, 10_000))
+profile = otel_ml.ReferenceProfile.fit(draw(1, 10_000)).with_window("may", draw(3, 5_000))
 rows = draw(2, 500)
 models = {name: otel_ml.Model(name, "1", profile=profile) for name in CHANGES}
 changed, ended = threading.Event(), threading.Event()
@@ -106,7 +106,8 @@ def firing(address: str) -> set[tuple[str, str, str]]:
 
 
 def test_a_column_that_changes_in_a_running_service_fires_its_alert(otelcol: Path, tmp_path: Path) -> None:
-    """Nothing fires while the rows are those of training; then each change fires its alert, and no other alert fires."""
+    """Nothing fires while the rows are those of training and of the saved window; then each change fires its alert, and
+    no other alert fires."""
     with prometheus(tmp_path, in_a_hurry(tmp_path)) as address:
         environment = collector_environment("http://127.0.0.1:9", tmp_path)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{address}/api/v1/otlp"
@@ -116,6 +117,9 @@ def test_a_column_that_changes_in_a_running_service_fires_its_alert(otelcol: Pat
         ):
             eventually(lambda: promql(address, "count(feature:ml_feature_psi:current) == 21"))
             assert firing(address) == set()
+            for reference in ("training", "may"):
+                found = f'count(feature:ml_feature_reference_psi:1h{{ml_reference="{reference}"}} < 0.2) == 21'
+                eventually(lambda expr=found: promql(address, expr))
 
             assert process.stdin is not None
             process.stdin.write("change\n")
