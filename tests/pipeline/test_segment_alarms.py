@@ -1,6 +1,6 @@
 """Alarm rates of the rules about segments: over 1,000 simulated weeks without a cause, and with one bad segment.
 
-The simulation has the formulas of `otel_ml/_figures/segments.py` for whole arrays of windows; `test_segment_figures.py` compares
+The simulation has the formulas of `otel_ml/_figures/segments.py` for whole arrays of windows; `test_segment_rules.py` compares
 the rules with the same module.
 
 Sources: fairlearn/fairlearn#999 (differences between many small groups without their uncertainty), NannyML/nannyml#88
