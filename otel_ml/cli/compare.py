@@ -111,9 +111,9 @@ def _print(found: Mapping[str, Any]) -> None:
 def _verdict(found: Mapping[str, Any]) -> str:
     verdict = str(found["verdict"])
     stated = f"{found['looked_for']:g}" if found["figure"] != "mae" else f"{found['looked_for']:.3g} of the MAE"
-    if verdict == "not enough data" and found["missing"] is not None:
+    if verdict == "not enough data" and found["still_needed"] is not None:
         unit = "labels of the challenger" if found["test"] == "two proportions" else "labelled pairs"
-        return f"{verdict}: about {found['missing']} more {unit} are needed to find a difference of {stated}"
+        return f"{verdict}: about {found['still_needed']} more {unit} are needed to find a difference of {stated}"
     if verdict == "no difference seen":
         return f"{verdict}: one of {stated} would have been found in {found['power']:.0%} of cases"
     return verdict

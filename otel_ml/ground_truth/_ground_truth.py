@@ -300,8 +300,8 @@ class GroundTruth:
         be read at any time: of comparisons of equal versions fewer than 1 of 100 are ever called better or worse.
         ``p_value`` and ``interval`` are those of one look.
 
-        ``no difference seen`` means that `difference` would have been found with a probability of 90 %; ``missing``
-        pairs, or labels of the challenger, are still needed for that.
+        ``no difference seen`` means that `difference` would have been found with a probability of 90 %.
+        ``still_needed`` is how many more pairs, or labels of the challenger, that takes.
 
         Args:
             start: The start of the window.

@@ -230,7 +230,7 @@ def _describe(found: versions.Difference, count: int, difference: float) -> dict
         "boundary": found.boundary if found.boundary is not None and math.isfinite(found.boundary) else None,
         "looked_for": difference,
         "power": versions.POWER,
-        "missing": math.ceil(max(found.needed - count, 1)) if is_open and found.needed is not None else None,
+        "still_needed": math.ceil(max(found.needed - count, 1)) if is_open and found.needed is not None else None,
         "verdict": found.verdict,
     }
 

@@ -76,8 +76,8 @@ def test_versions_that_never_differ_are_no_error(truth: otel_ml.GroundTruth) -> 
     serve(truth, {"both": 20})
     few = compare(truth)
     assert (few["verdict"], few["p_value"], few["difference"]) == ("not enough data", 1.0, 0.0)
-    assert 2_500 < few["missing"] < 20_000
-    assert few["missing"] < compare(truth, difference=0.01)["missing"]
+    assert 2_500 < few["still_needed"] < 20_000
+    assert few["still_needed"] < compare(truth, difference=0.01)["still_needed"]
     serve(truth, {"neither": 180})
     assert compare(truth, difference=0.05)["verdict"] == "no difference seen"
 
@@ -89,7 +89,7 @@ def test_a_few_wrong_predictions_are_no_verdict(truth: otel_ml.GroundTruth) -> N
     found = compare(truth)
     assert (found["verdict"], found["test"]) == ("not enough data", "McNemar, exact")
     assert found["p_value"] == 0.25
-    assert found["missing"] > 1_000
+    assert found["still_needed"] > 1_000
 
 
 @only_sqlite
