@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
-WIDTH, HEIGHT = 720, 160
-_FOOT = 0.1
-"""Shares are drawn from the next lower tenth on."""
+WIDTH: Final = 720
+HEIGHT: Final = 160
+_TENTH: Final = 0.1
+
+
+class Run(NamedTuple):
+    """Successive periods with an estimate, as points of a stepped line and of the polygon of its interval."""
+
+    line: str
+    band: str
 
 
 class Chart(NamedTuple):
-    """Points of polylines, and of the polygon between both ends of the interval."""
+    """What is drawn of all periods."""
 
     low: float
     """The share at the bottom; the one at the top is 1."""
-    estimate: str
-    band: str
+    estimates: list[Run]
     accuracy: list[tuple[float, float]]
-    """Periods with labels."""
+    """The middle of each period with labels."""
     training: float | None
     """Height of the training reference."""
 
 
 def chart(periods: list[dict[str, Any]], training: float | None) -> Chart | None:
-    """Returns the drawing of the periods; None unless two of them have something to show."""
-    shown = [each for each in periods if each["estimate"] is not None or each["accuracy"] is not None]
-    if len(shown) < 2:
+    """Returns the drawing of the periods, with gaps where there were no predictions; None if all are without data."""
+    shares = [share for each in periods for share in (each["accuracy"], *(each["interval"] or ())) if share is not None]
+    if not shares:
         return None
-    shares = [share for each in shown for share in (each["accuracy"], *(each["interval"] or ())) if share is not None]
     lowest = min(*shares, 1.0 if training is None else training)
-    low = min(max(0.0, math.floor(lowest / _FOOT) * _FOOT), 1 - _FOOT)
+    low = min(max(0.0, math.floor(lowest / _TENTH) * _TENTH), 1 - _TENTH)
 
     def height(share: float) -> float:
         return float(round(HEIGHT * (1 - share) / (1 - low), 1))
 
-    places = [(round(WIDTH * (place + 0.5) / len(periods), 1), each) for place, each in enumerate(periods)]
-    estimated = [(across, each) for across, each in places if each["estimate"] is not None]
-    ends = [
-        *((across, each["interval"][1]) for across, each in estimated),
-        *((across, each["interval"][0]) for across, each in reversed(estimated)),
-    ]
+    step = WIDTH / len(periods)
+    runs = groupby(enumerate(periods), lambda item: item[1]["estimate"] is not None)
     return Chart(
         low,
-        _line([(across, height(each["estimate"])) for across, each in estimated]),
-        _line([(across, height(share)) for across, share in ends]),
-        [(across, height(each["accuracy"])) for across, each in places if each["accuracy"] is not None],
+        [_run(list(run), step, height) for has_estimate, run in runs if has_estimate],
+        [
+            (round(step * (place + 0.5), 1), height(each["accuracy"]))
+            for place, each in enumerate(periods)
+            if each["accuracy"] is not None
+        ],
         None if training is None else height(training),
     )
 
 
-def _line(points: list[tuple[float, float]]) -> str:
-    return " ".join(f"{across},{down}" for across, down in points)
+def _run(run: list[tuple[int, dict[str, Any]]], step: float, height: Callable[[float], float]) -> Run:
+    def steps(share: Callable[[dict[str, Any]], float]) -> list[str]:
+        return [
+            f"{round(step * across, 1)},{height(share(each))}" for place, each in run for across in (place, place + 1)
+        ]
+
+    upper, lower = steps(lambda each: each["interval"][1]), steps(lambda each: each["interval"][0])
+    return Run(" ".join(steps(lambda each: each["estimate"])), " ".join([*upper, *reversed(lower)]))

@@ -41,11 +41,11 @@ def outcomes(counts: dict[tuple[str, str], int] | None = None, **more: Any) -> I
         yield total(semconv.EVAL_OUTCOMES, times, of=of, **more)
 
 
-def scores(positives: Iterable[float], negatives: Iterable[float]) -> Iterator[Metric]:
-    """Labelled predictions by bin of the score of the class "1"."""
+def scores(positives: Iterable[float], negatives: Iterable[float], name: str = "1") -> Iterator[Metric]:
+    """Labelled predictions by bin of the score of a class."""
     for flag, counts in (("true", positives), ("false", negatives)):
         for label, times in zip(SCORE_LABELS, counts, strict=False):
-            of = {semconv.EVAL_CLASS: "1", semconv.EVAL_IS_ACTUAL: flag, semconv.EVAL_BIN: label}
+            of = {semconv.EVAL_CLASS: name, semconv.EVAL_IS_ACTUAL: flag, semconv.EVAL_BIN: label}
             yield total(semconv.EVAL_SCORE_BIN_COUNT, times, of=of)
 
 

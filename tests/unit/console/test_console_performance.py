@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import numpy as np
@@ -67,6 +68,14 @@ def by_figure(rows):
     return {row["figure"]: row for row in rows}
 
 
+def expected(factor=1):
+    """The estimated accuracy with its interval."""
+    sums = EstimateSums(2, is_binary=False)
+    for place, name in enumerate(("predictions", "correct", "correct_variance")):
+        setattr(sums, name, [factor * EXPECTED[label][place] for label in ("0", "1")])
+    return sums.figures(20_000)["accuracy"]
+
+
 def test_figures_stand_beside_those_of_training(read):
     """A binary model has the figures of its positive class, each with interval, labels and training reference."""
     (version,) = read(metrics(*outcomes(), *scores([1, 2, 3], [3, 2, 1]), *training()))["versions"]
@@ -96,6 +105,16 @@ def test_replicas_and_restarts_add_up(read):
     assert by_figure(found["versions"][0]["figures"])["accuracy"]["labels"] == 3000
 
 
+def test_increments_add_up(read):
+    """Delta counters, as some exporters send them, are sums."""
+    found = []
+    for minute in range(3):
+        for metric in outcomes({("a", "a"): 5}, at=NOW - minute * HOUR):
+            metric.sum.aggregation_temporality = 1
+            found.append(metric)
+    assert by_figure(read(metrics(*found))["versions"][0]["figures"])["accuracy"]["labels"] == 15
+
+
 def test_several_classes_have_the_mean_over_the_classes(read):
     """Without scores it is unknown which of two classes is positive, so two classes have the accuracy only."""
     three = {("a", "a"): 8, ("a", "b"): 2, ("b", "b"): 6, ("c", "b"): 4, ("c", "c"): 10}
@@ -104,8 +123,10 @@ def test_several_classes_have_the_mean_over_the_classes(read):
         for counts in (three, OUTCOMES)
     }
     assert names == {5: {"accuracy", "precision", "recall", "f1"}, 4: {"accuracy"}}
-    rows = by_figure(read(metrics(*outcomes(three)))["versions"][0]["figures"])
+    of_each = [each for name in "abc" for each in scores([1, 1], [2, 3 if name == "a" else 2], name)]
+    rows = by_figure(read(metrics(*outcomes(three), *of_each))["versions"][0]["figures"])
     assert rows["precision"]["value"] == pytest.approx((8 / 10 + 6 / 6 + 10 / 14) / 3)
+    assert (rows["auc"]["value"], rows["auc"]["interval"]) == (pytest.approx((0.45 + 0.5 + 0.5) / 3), None)
 
 
 def test_classes_that_are_counted_together_have_no_accuracy(read):
@@ -158,17 +179,15 @@ def test_means_of_single_predictions_have_an_interval(read):
 
 
 def test_the_estimate_has_its_gap_to_the_labels(read):
-    """Estimated minus realised figure of the same predictions, beyond noise or not; without labels there is no gap."""
+    """Estimated minus realised figure of the same predictions, beyond noise or not; no gap if some labels have no estimate."""
     (version,) = read(metrics(*estimates(factor=2), *estimates(labelled=True), *outcomes(), *training()))["versions"]
-    sums = EstimateSums(2, is_binary=False)
-    sums.predictions = [1000, 1000]
-    sums.correct, sums.correct_variance = ([2 * EXPECTED[name][place] for name in ("0", "1")] for place in (1, 2))
     row = by_figure(version["estimate"])["accuracy"]
-    assert (row["value"], row["interval"]) == sums.figures(20_000)["accuracy"]
+    assert (row["value"], row["interval"]) == expected(factor=2)
     assert (row["training"], row["predictions"], row["labelled"]) == (0.9, 2000, 1000)
     assert (row["gap"], row["is_beyond_noise"]) == (pytest.approx(0.09), True)
-    for message in (metrics(*estimates(), *training()), metrics(*estimates(), *outcomes(), *training())):
-        row = by_figure(read(message)["versions"][0]["estimate"])["accuracy"]
+    few = (*estimates(labelled=True, factor=0.9), *outcomes())
+    for labels in ((), outcomes(), few):
+        row = by_figure(read(metrics(*estimates(), *labels, *training()))["versions"][0]["estimate"])["accuracy"]
         assert (row["gap"], row["is_beyond_noise"]) == (None, False)
 
 
@@ -194,6 +213,7 @@ def test_the_estimate_falls_before_the_labels_come(read):
     """Each of 30 periods has the estimate of its predictions, and the accuracy of the labels that came in it."""
     start = NOW - 3 * HOUR
     found = read(
+        metrics(*estimates(factor=0, at=start - HOUR, start=start - HOUR)),
         metrics(*estimates(at=NOW - 2 * HOUR, start=start)),
         metrics(
             *(
@@ -218,8 +238,7 @@ def test_the_estimate_falls_before_the_labels_come(read):
         PERIODS // 2: (0.445, None),
         PERIODS - 1: (None, 0.8),
     }
-    low, high = shown[0]["interval"]
-    assert low < 0.89 < high
+    assert shown[0]["interval"] == pytest.approx(expected().interval)
 
 
 def test_the_worst_segment_comes_first(read):
@@ -231,6 +250,8 @@ def test_the_worst_segment_comes_first(read):
     assert (first["predictions"], first["labels"], first["interval"]) == (200, 200, share(120, 200).interval)
     assert (first["verdict"], [row["verdict"] for row in others]) == ("worse", ["better", "better"])
     assert version["fairness"] == []
+    (version,) = read(metrics(*segments("region", {name: REGIONS[name] for name in ("north", "south")})))["versions"]
+    assert [row["verdict"] for row in version["segments"]] == ["within noise", "within noise"]
 
 
 def test_a_segment_that_fails_more_is_found_without_labels(read):
@@ -316,6 +337,7 @@ def test_versions_of_a_regression_are_compared_by_their_errors(read):
     ]
     (row,) = read(metrics(*sides, *sums))["comparisons"]
     assert (row["figure"], row["pairs"], row["difference"], row["verdict"]) == ("mae", 500, -0.6, "better")
+    assert (row["agreement"], row["outcomes"]) == (None, None)
     assert row["interval"] == versions.compare_errors(500, -300.0, 600.0, 1000.0).interval
 
 
@@ -343,6 +365,18 @@ def test_the_page_shows_each_part_that_has_data(console):
     assert "Labels come from <code>GroundTruth</code>" in console.send("/performance/other").body.decode()
     for path in ("/?model=fraud", "/models/fraud"):
         assert 'href="/performance/fraud"' in console.send(path).body.decode()
+
+
+@pytest.mark.parametrize("name", ["m%6fdel-1", "%asd", "my-model ", "group/model", "a?b#c&d=e"])
+def test_a_model_of_any_name_has_a_page(console, name):
+    """The links lead to the model whose name has characters of addresses: mlflow/mlflow#11474, #3738, #9165."""
+    identity = {**IDENTITY, semconv.MODEL_NAME: name}
+    console.feed(metrics(*outcomes(identity=identity)), logs(prediction(attributes=identity)))
+    page = console.send("/").body.decode()
+    for pattern in ("/models/", "/performance/"):
+        page = console.send(re.search(f'href="({pattern}[^"]*)"', page)[1]).body.decode()
+    assert "<h2>So far" in page
+    assert html.unescape(re.search("<h1>(.*)</h1>", page)[1]) == f"Performance of {name}"
 
 
 def test_the_api_wants_a_model(console):
