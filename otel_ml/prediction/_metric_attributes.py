@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from otel_ml import semconv
+from otel_ml import _guard, semconv
 from otel_ml._equality import find_equal
 from otel_ml._telemetry.predictions.cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
 from otel_ml.prediction._segments import VALUES as SEGMENT_VALUES
@@ -37,10 +37,26 @@ class BoundedLabels:
 
 
 class LearnedSegments(BoundedLabels):
-    """Admits the first values of a segment column; one that equals an admitted number or boolean becomes that one."""
+    """Admits the first values of a segment column; one that equals an admitted number or boolean becomes that one.
+
+    Args:
+        column: Its name, for the line that is logged once if there are more values.
+    """
+
+    def __init__(self, column: str) -> None:
+        super().__init__(SEGMENT_VALUES)
+        self._column = column
 
     def admit(self, value: str) -> str:
-        return super().admit(find_equal(value, self._admitted) or value)
+        admitted = super().admit(find_equal(value, self._admitted) or value)
+        if admitted == semconv.OTHER != value:
+            _guard.warn_once(
+                f"segments:{self._column}",
+                f"otel-ml: segment column {self._column!r} has more than {SEGMENT_VALUES} values: further ones are "
+                f"counted as {semconv.OTHER}; pass segments={{{self._column!r}: (...)}} with those that matter, and "
+                "put numbers into groups first",
+            )
+        return admitted
 
 
 class ModelLabels:
@@ -55,7 +71,7 @@ class ModelLabels:
 
     def segments(self, column: str) -> LearnedSegments:
         """Returns the values of a segment column without a closed set."""
-        return self._segments.setdefault(column, LearnedSegments(SEGMENT_VALUES))
+        return self._segments.setdefault(column, LearnedSegments(column))
 
     def classes(self, declared: Iterable[str] | None) -> BoundedLabels:
         """Returns the classes of a handle: its declared ones, or the first that come to any handle."""

@@ -66,7 +66,7 @@ class SegmentBinding(FastBinding):
             if row is not None and not isinstance(row, dict):
                 return None
         binding = self._combination(self.reader.missing if row is None else self.reader.read_row(row))
-        if type(features) is dict and given is features:
+        if type(features) is dict:
             _guard.attempt(self._remember, features, binding)
         return binding
 

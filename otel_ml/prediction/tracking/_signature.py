@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from sys import maxsize
 from typing import Any, Final
@@ -115,18 +115,22 @@ class FeatureArguments:
 
 
 def find_features(
-    function: Callable[..., Any], columns: ColumnNames | None, chosen: str | None = None
+    function: Callable[..., Any],
+    columns: ColumnNames | None,
+    chosen: str | None = None,
+    segments: Sequence[str] = (),
 ) -> FeatureArguments:
     """Decides which arguments are the features.
 
     In this order: the chosen parameter; the parameters named like declared columns, which form the row; the one whose
-    class declares at least half of the columns; one with a usual name; all parameters of a function of scalars; the
-    first parameter that is not excluded, preferably not a scalar; ``**row``.
+    class declares at least half of the columns; one with a usual name; all parameters of a function of scalars, or
+    if one is named like a segment column; the first parameter that is not excluded, preferably not a scalar; ``**row``.
 
     Args:
         function: The predicting function.
         columns: The declared columns of the model.
         chosen: The parameter that the user named.
+        segments: The segment columns of the model.
 
     Raises:
         ConfigError: The function has no such parameter.
@@ -137,10 +141,12 @@ def find_features(
         return _chosen(parameters, chosen, is_known=signature is not None)
     if signature is None:
         return FeatureArguments(0, (Argument(0, "features", "features"),))
-    return _found(parameters, columns)
+    return _found(parameters, columns, segments)
 
 
-def _found(parameters: list[inspect.Parameter], columns: ColumnNames | None) -> FeatureArguments:
+def _found(
+    parameters: list[inspect.Parameter], columns: ColumnNames | None, segments: Sequence[str]
+) -> FeatureArguments:
     rest = next((each.name for each in parameters if each.kind is each.VAR_KEYWORD), None)
     given = [each for each in enumerate(parameters) if _is_given(*each)]
     possible = [each for each in given if _is_possible(each[1])]
@@ -151,7 +157,8 @@ def _found(parameters: list[inspect.Parameter], columns: ColumnNames | None) -> 
     declaring = _declaring(parameters, columns)
     if declaring is not None:
         return _single(*declaring)
-    if usual is None and columns is None and len(possible) > 1 and all(is_scalar(each) for _, each in possible):
+    is_row = len(possible) > 1 and all(is_scalar(each) for _, each in possible)
+    if usual is None and columns is None and (is_row or _columns_of(possible, ColumnNames(segments))):
         return _row([(position, each, each.name) for position, each in possible], parameters, None, None)
     if usual is not None or possible:
         return _single(*(usual or next((each for each in possible if not is_scalar(each[1])), possible[0])))

@@ -46,7 +46,7 @@ def tracked(handle: Handle, function: Any, features: str | None = None) -> Any:
         raise ConfigError(f"track decorates a function or a method, not a value of type {type(function).__name__!r}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return _track_stream(handle, function, features)
-    find = find_features(function, handle.columns, features)
+    find = find_features(function, handle.columns, features, handle.spec.segments)
     wrapped: Any = functools.wraps(function)(_wrapper_of(function)(handle, function, find))
     if inspect.isfunction(function):
         _resolve_annotations(wrapped)
@@ -164,7 +164,7 @@ def _follower_of(function: Callable[..., Any]) -> Callable[[Open], Callable[...,
 
 def _opening(handle: Handle, function: Callable[..., Any], features: str | None) -> Open:
     """Returns a function that makes a prediction and its stream and begins neither."""
-    find = find_features(function, handle.columns, features)
+    find = find_features(function, handle.columns, features, handle.spec.segments)
     position, take = find.position, find.take
 
     def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Prediction, Any]:
