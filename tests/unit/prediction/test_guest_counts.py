@@ -212,3 +212,20 @@ def test_an_empty_batch_predicts_nothing(sdk: Any) -> None:
         prediction.set_output([], [], batch=True)
 
     assert values(reader, "ml.predictions") == []
+
+
+def test_a_forked_child_begins_its_segments_at_zero(guest_telemetry):
+    """What the parent has not handed over stays with it, and the child's first count comes with the zeros again."""
+    model = otel_ml.Model("m", task="binary", classes=[0, 1], segments=("region",))
+    predict = model.track(lambda features: 1)
+    predict({"region": "north"})
+    counts = model._handle.binding.counts
+    counts.reset_after_fork()
+    assert counts.take_segments() == {}
+    predict({"region": "north"})
+
+    assert {(key.metric.name, key.label): count for key, count in counts.take_segments().items()} == {
+        ("ml.segment.predictions", "0"): 0,
+        ("ml.segment.predictions", "1"): 1,
+        ("ml.segment.errors", None): 0,
+    }

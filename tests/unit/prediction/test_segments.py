@@ -99,8 +99,9 @@ def test_tasks_without_two_classes_count_without_class(kit: InMemoryTelemetry) -
     """Only of a binary model predictions are counted by class and segment."""
     model_with(task="multiclass", classes=["a", "b", "c"]).track(lambda features: "a")(ROWS[0])
     model_with(task="regression", classes=None).track(lambda features: 1.5)(ROWS[0])
+    model_with(task="multiclass", classes=["1", "2", "3"]).track(fast)(ROWS[0])
 
-    assert counted(kit, "ml.segment.predictions") == {("region", "north"): 2, ("device", "phone"): 2}
+    assert counted(kit, "ml.segment.predictions") == {("region", "north"): 3, ("device", "phone"): 3}
 
 
 class Request(pydantic.BaseModel):
@@ -178,9 +179,18 @@ def test_values_without_names_are_those_of_the_profile(kit: InMemoryTelemetry) -
     assert predictions(kit, "floor") == {"1": 1, "2": 1, "__other__": 1}
 
 
+def test_a_column_of_the_schema_may_be_spelled_otherwise(kit: InMemoryTelemetry) -> None:
+    """A segment column is the declared column that its name means."""
+    schema = otel_ml.Schema([Column("Home-Region", "text")])
+    for function in (fast, general):
+        model_with(segments=("home_region",), schema=schema).track(function)({"HomeRegion": "north"})
+
+    assert predictions(kit, "home_region") == {"north": 2}
+
+
 def test_a_large_job_counts_every_row(kit: InMemoryTelemetry) -> None:
     """Rows beyond those that are read at once count, too."""
-    rows = 25_000
+    rows = 104_000 if kit.mode == "own" else 12_000  # features are read by 10,000 at once, outputs by 100,000
     features = pd.DataFrame({"region": ["north", "south"] * (rows // 2)})
     model_with(segments=("region",)).record(
         features, prediction=np.tile([0, 0, 1, 1], rows // 4), score=np.full(rows, 0.5), batch=True
@@ -246,14 +256,15 @@ def test_a_learned_set_is_bounded(kit: InMemoryTelemetry) -> None:
         first({"code": number})
         second({"code": float(number)})
         second({"code": str(number)})
-    for number in range(5000, 8000):
+    first({"code": True})
+    for number in range(5000, 6200):
         second({"code": number})
 
     assert predictions(kit, "code") == {
-        **{str(number): 3 for number in range(10)},
+        **{str(number): 3 + (number == 1) for number in range(10)},
         "5000": 1,
         "5001": 1,
-        "__other__": 2998,
+        "__other__": 1198,
     }
 
 
@@ -354,7 +365,7 @@ def test_threads_count_exactly(telemetry: InMemoryTelemetry) -> None:
         return {"prediction": features["label"], "probability": features["score"]}
 
     def work(row: dict[str, Any]) -> None:
-        for _ in range(2000):
+        for _ in range(500):
             predict(row)
 
     rows = [{"region": f"r{number}", "label": number % 2, "score": number / 10} for number in range(4)]
@@ -367,10 +378,10 @@ def test_threads_count_exactly(telemetry: InMemoryTelemetry) -> None:
 
     found = counted(telemetry, "ml.segment.predictions")
     assert {key: count for key, count in found.items() if count} == {
-        ("region", f"r{number}", str(number % 2)): 2000 for number in range(4)
+        ("region", f"r{number}", str(number % 2)): 500 for number in range(4)
     }
     scores = {point["attributes"]["ml.segment.value"]: point for point in telemetry.metrics()["ml.segment.score"]}
-    assert [scores[f"r{number}"]["sum"] for number in range(4)] == pytest.approx([0, 200, 400, 600])
+    assert [scores[f"r{number}"]["sum"] for number in range(4)] == pytest.approx([0, 50, 100, 150])
 
 
 def test_a_model_without_segments_exports_none(kit: InMemoryTelemetry) -> None:
