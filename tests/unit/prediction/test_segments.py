@@ -256,7 +256,7 @@ def test_a_learned_set_is_bounded(kit: InMemoryTelemetry) -> None:
         first({"code": number})
         second({"code": float(number)})
         second({"code": str(number)})
-    first({"code": True})
+    model_with(segments=("code",)).track(fast)({"code": True})  # a handle that has seen no number
     for number in range(5000, 6200):
         second({"code": number})
 
