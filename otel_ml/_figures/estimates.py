@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from otel_ml._figures.bins import SCORE_BINS
 from otel_ml._figures.confusion import SLOPES
@@ -19,6 +19,11 @@ from otel_ml._figures.intervals import NONE, Estimate, around
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
 
+GAP_Z: Final = 3.66
+"""Standard errors that some gap of a model exceeds by chance, up or down, in 1 of 1,000 windows. Four figures have a
+gap."""
+COVERED: Final = 0.99
+"""Share of the labels that must have had an estimate. With fewer, both sides of a gap are about other predictions."""
 _Number = TypeVar("_Number", int, float)
 
 

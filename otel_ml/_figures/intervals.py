@@ -64,6 +64,19 @@ def mean(
     return Estimate(value, around(value, math.sqrt(variance / count), low, high))
 
 
+def mean_of_sums(
+    count: float, total: float, squares: float, low: float = -math.inf, high: float = math.inf
+) -> Estimate:
+    """Returns what `mean` does, from how many values there are, their sum, and the sum of their squares."""
+    if not count:
+        return NONE
+    value = total / count
+    if count < 2:
+        return Estimate(value)
+    variance = max(squares / count - value * value, 0.0) / (count - 1)
+    return Estimate(value, around(value, math.sqrt(variance), low, high))
+
+
 def logit(value: float, error: float) -> Interval:
     """Returns 1.96 standard errors on both sides on the scale of log(value / (1 - value)); None at 0 and 1.
 

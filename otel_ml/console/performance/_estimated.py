@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml._figures.bins import SCORE_LABELS
-from otel_ml._figures.estimates import EstimateSums, estimate_gaps
-from otel_ml._figures.intervals import around
+from otel_ml._figures.estimates import COVERED, GAP_Z, EstimateSums, estimate_gaps
+from otel_ml._figures.intervals import NONE
 from otel_ml.console.performance._figures_so_far import accuracy
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ OVER_TIME: Final = (
     semconv.ESTIMATE_CORRECT_VARIANCE,
     semconv.EVAL_OUTCOMES,
 )
-_GAP_Z: Final = 3.29
-"""Standard normal quantile of 0.9995: a gap may be on either side. The recording rules have the same."""
-_COVERED: Final = 0.99
-"""Share of the labels that must have had an estimate, or both sides are not about the same predictions."""
 
 
 def estimated(counts: Counts, found: SoFar, reference: dict[str, float], rows: float) -> list[dict[str, Any]]:
@@ -59,7 +55,7 @@ def estimated(counts: Counts, found: SoFar, reference: dict[str, float], rows: f
         return []
     sums, labelled = _sums(counts, _ALL, classes), _sums(counts, _LABELLED, classes)
     gaps: dict[str, tuple[float, float | None]] = {}
-    if found.labels and found.labels * _COVERED <= sum(labelled.predictions):
+    if found.labels and found.labels * COVERED <= sum(labelled.predictions):
         realised = {name: figure.value for name, figure in found.figures.items()}
         gaps = estimate_gaps(labelled, realised, math.ceil(rows))
     return [
@@ -72,7 +68,7 @@ def estimated(counts: Counts, found: SoFar, reference: dict[str, float], rows: f
             "labelled": sum(labelled.predictions),
             "gap": gap,
             "z": z,
-            "is_beyond_noise": z is not None and abs(z) > _GAP_Z,
+            "is_beyond_noise": z is not None and abs(z) > GAP_Z,
         }
         for name, figure in sums.figures(math.ceil(rows)).items()
         if figure.value is not None
@@ -84,20 +80,15 @@ def over_time(periods: Sequence[Counts], rows: float) -> list[dict[str, Any]]:
     """Returns estimated and realised accuracy in each period; labels count when they arrive."""
     found = []
     for counts in periods:
-        size, realised = counts.total(semconv.ESTIMATE_PREDICTIONS), accuracy(counts)
-        labels = counts.total(semconv.EVAL_OUTCOMES)
-        estimate = interval = None
-        if size and rows:
-            estimate = counts.total(semconv.ESTIMATE_CORRECT) / size
-            error = math.sqrt(counts.total(semconv.ESTIMATE_CORRECT_VARIANCE)) / size * math.sqrt(1 + size / rows)
-            interval = around(estimate, error, 0.0, 1.0)
+        sums = _sums(counts, _ALL, _class_order(counts))
+        estimate = sums.figures(math.ceil(rows))["accuracy"] if rows else NONE
         found.append(
             {
-                "predictions": size,
-                "estimate": estimate,
-                "interval": interval,
-                "labels": labels,
-                "accuracy": realised.value,
+                "predictions": sum(sums.predictions),
+                "estimate": estimate.value,
+                "interval": estimate.interval,
+                "labels": counts.total(semconv.EVAL_OUTCOMES),
+                "accuracy": accuracy(counts).value,
             }
         )
     return found

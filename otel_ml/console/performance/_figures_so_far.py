@@ -17,7 +17,7 @@ from otel_ml._figures.from_counts import (
     binned_error_quantile,
     mean,
 )
-from otel_ml._figures.intervals import NONE, Estimate, around, share
+from otel_ml._figures.intervals import NONE, Estimate, around, mean_of_sums, share
 
 if TYPE_CHECKING:
     from otel_ml.console.performance._counts import Counts
@@ -161,22 +161,11 @@ def _of_scores(scores: dict[str, _Scores]) -> dict[str, Estimate]:
 
 def _means(counts: Counts, rows: float) -> dict[str, Estimate]:
     found = {
-        name: _mean(rows, total, counts.total(squares), (0.0, most))
+        name: mean_of_sums(rows, total, counts.total(squares), 0.0, most)
         for name, (metric, squares, most) in _MEANS.items()
         if (total := counts.total(metric))
     }
     return found | {name: share(part, rows) for name, metric in _SHARES.items() if (part := counts.total(metric))}
-
-
-def _mean(rows: float, total: float, squares: float, limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-    """Returns a mean from sums, with 1.96 standard errors on both sides."""
-    if not rows:
-        return NONE
-    value = total / rows
-    if rows < 2:
-        return Estimate(value)
-    variance = max(squares / rows - value * value, 0.0) / (rows - 1)
-    return Estimate(value, around(value, math.sqrt(variance), *limits))
 
 
 def _errors(counts: Counts, rows: float) -> dict[str, Estimate]:
@@ -187,12 +176,12 @@ def _errors(counts: Counts, rows: float) -> dict[str, Estimate]:
     sides = counts.by(semconv.EVAL_ABSOLUTE_ERROR, semconv.EVAL_DIRECTION)
     over, under = sides.get("over", 0.0), sides.get("under", 0.0)
     squares = counts.total(semconv.EVAL_SQUARED_ERROR)
-    square = _mean(rows, squares, counts.total(semconv.EVAL_SQUARED_ERROR_SQUARES), (0.0, math.inf))
+    square = mean_of_sums(rows, squares, counts.total(semconv.EVAL_SQUARED_ERROR_SQUARES), 0.0)
     bins = [by_bin.get(label, 0.0) for label in ERROR_LABELS]
     return {
-        "mae": _mean(rows, over + under, squares, (0.0, math.inf)),
+        "mae": mean_of_sums(rows, over + under, squares, 0.0),
         "rmse": Estimate(math.sqrt(squares / rows), square.interval and _roots(*square.interval)),
-        "bias": _mean(rows, over - under, squares),
+        "bias": mean_of_sums(rows, over - under, squares),
         **{name: Estimate(binned_error_quantile(bins, level)) for name, level in QUANTILES.items()},
     }
 

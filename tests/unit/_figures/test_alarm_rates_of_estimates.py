@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from otel_ml._figures.bins import SCORE_BINS
 from otel_ml._figures.calibrated_shares import calibrated_shares
-from otel_ml._figures.estimates import EstimateSums, estimate_gaps
+from otel_ml._figures.estimates import COVERED, GAP_Z, EstimateSums, estimate_gaps
 from otel_ml._figures.from_counts import confusion_figures
 
 RNG = np.random.default_rng(1_000)
 TRAINING, WINDOW = 3_000, 200
-POINTS, WORSE_Z, WRONG_Z = 0.05, 3.54, 3.66
+POINTS, WORSE_Z = 0.05, 3.54
 """What the rules ask for."""
 
 
@@ -56,7 +58,7 @@ def test_clean_windows_hardly_ever_alarm():
             scores, actual = rows(WINDOW)
             sums = expected(shares, scores)
             gaps = estimate_gaps(sums, realised(scores, actual), TRAINING).values()
-            wrong += any(abs(gap) > POINTS and z is not None and abs(z) > WRONG_Z for gap, z in gaps)
+            wrong += any(abs(gap) > POINTS and z is not None and abs(z) > GAP_Z for gap, z in gaps)
             falls = [
                 (training[name] - value, error)
                 for name, (value, error) in sums.errors(TRAINING).items()
@@ -65,3 +67,10 @@ def test_clean_windows_hardly_ever_alarm():
             worse += any(fall > max(POINTS, WORSE_Z * error) for fall, error in falls)
     assert wrong <= 5
     assert worse == 0
+
+
+def test_the_rules_have_the_same_limits():
+    """Page, rules and simulation ask for the same number of standard errors, and the same share of labels."""
+    rules = (Path(__file__).parents[3] / "deploy/prometheus/rules/estimate_1h.yaml").read_text()
+    for limit in (f"> bool {GAP_Z})", f"> bool {WORSE_Z} *", f"* {COVERED} <="):
+        assert limit in rules
