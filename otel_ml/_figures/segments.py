@@ -37,18 +37,19 @@ class Errors(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """The segment of a column that stands out most, and the rest of the column."""
+    """A segment, and the rest of its column."""
 
     segment: str
     value: float
     rest: float
     z: float
-    """Standard deviations by which the segment is worse than the rest."""
+    """Standard deviations by which the segment is above the rest."""
     limit: float
     """What z exceeds by chance in one of 1,000 windows, over all segments of the column."""
 
     @property
     def is_beyond_noise(self) -> bool:
+        """Whether the segment is above the rest by more than chance explains."""
         return self.z > self.limit
 
 
@@ -121,18 +122,24 @@ def mean_z(segment: Errors, rest: Errors) -> float | None:
     return (segment.total / segment.size - rest.total / rest.size) / error if error else 0.0
 
 
-def highest_share(shares: Mapping[str, Share]) -> Contrast | None:
-    """Returns the segment whose share is most surely above that of the rest; None unless two segments have rows."""
+def compare_shares(shares: Mapping[str, Share]) -> dict[str, Contrast]:
+    """Returns the share of each segment beside that of the rest; none unless two segments have rows."""
     known = {name: share for name, share in shares.items() if share.whole}
     if len(known) < 2:
-        return None
+        return {}
     part, whole = (math.fsum(column) for column in zip(*known.values(), strict=True))
-    found = []
+    limit = noise_limit(len(known))
+    found = {}
     for name, share in known.items():
         rest = Share(part - share.part, whole - share.whole)
-        found.append((share_z(share, rest) or 0.0, name, share.part / share.whole, rest.part / rest.whole))
-    z, name, value, of_rest = max(found, key=lambda one: one[0])
-    return Contrast(name, value, of_rest, z, noise_limit(len(known)))
+        z = share_z(share, rest) or 0.0
+        found[name] = Contrast(name, share.part / share.whole, rest.part / rest.whole, z, limit)
+    return found
+
+
+def highest_share(shares: Mapping[str, Share]) -> Contrast | None:
+    """Returns the segment whose share is most surely above that of the rest; None unless two segments have rows."""
+    return max(compare_shares(shares).values(), key=lambda one: one.z, default=None)
 
 
 def lowest_share(shares: Mapping[str, Share]) -> Contrast | None:
@@ -148,20 +155,23 @@ def is_any_beyond_noise(shares: Mapping[str, Share]) -> bool:
     return any(one is not None and one.z > limit for one in found)
 
 
-def highest_mean(errors: Mapping[str, Errors]) -> Contrast | None:
-    """Returns the segment whose mean error is most surely above that of the rest; None if none has enough errors."""
+def compare_means(errors: Mapping[str, Errors]) -> dict[str, Contrast]:
+    """Returns the mean error of each segment beside that of the rest; without segments that have too few errors."""
     known = {name: each for name, each in errors.items() if each.size}
     column = Errors(*map(math.fsum, zip(*known.values(), strict=True))) if known else Errors(0, 0, 0)
-    found = []
+    found = {}
     for name, each in known.items():
         rest = Errors(*(total - part for total, part in zip(column, each, strict=True)))
         z = mean_z(each, rest)
         if z is not None:
-            found.append((z, name, each.total / each.size, rest.total / rest.size))
-    if not found:
-        return None
-    z, name, value, of_rest = max(found, key=lambda one: one[0])
-    return Contrast(name, value, of_rest, z, noise_limit(len(known)))
+            mean, of_rest = each.total / each.size, rest.total / rest.size
+            found[name] = Contrast(name, mean, of_rest, z, noise_limit(len(known)))
+    return found
+
+
+def highest_mean(errors: Mapping[str, Errors]) -> Contrast | None:
+    """Returns the segment whose mean error is most surely above that of the rest; None if none has enough errors."""
+    return max(compare_means(errors).values(), key=lambda one: one.z, default=None)
 
 
 def score_shift(segment: Sequence[float], rest: Sequence[float]) -> float | None:

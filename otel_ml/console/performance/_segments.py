@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml import semconv
 from otel_ml._figures import segments
 from otel_ml._figures.intervals import share
-from otel_ml._figures.segments import Errors, SegmentOutcomes, Share
+from otel_ml._figures.segments import Contrast, Errors, SegmentOutcomes, Share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +84,9 @@ class _ColumnSegments:
         self.errors = {
             value: Errors(size, totals.get(value, 0.0), squares.get(value, 0.0)) for value, size in sizes.items()
         }
+        self._failed_contrasts = segments.compare_shares(self.failed)
+        self._wrong_contrasts = segments.compare_shares(self.wrong)
+        self._error_contrasts = segments.compare_means(self.errors)
 
     def _by(self, metric: semconv.Metric, key: str = "") -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {}
@@ -96,44 +99,41 @@ class _ColumnSegments:
         return [self._row(value) for value in self.values]
 
     def _row(self, value: str) -> dict[str, Any]:
-        failed = self.failed[value]
-        z, limit = _share_z(self.failed, value)
+        failed = self._failed_contrasts.get(value)
         return {
             "column": self.name,
             "value": value,
             "predictions": self.predictions.get(value, 0.0),
-            "failed": failed.part,
-            "failed_z": z,
-            "failed_verdict": _verdict(z, limit),
+            "failed": self.failed[value].part,
+            "failed_z": failed and failed.z,
+            "failed_verdict": _verdict(failed),
             **(self._accuracy(value) if value in self.wrong else self._mae(value)),
         }
 
     def _accuracy(self, value: str) -> dict[str, Any]:
-        wrong, others = self.wrong[value], _rest(self.wrong, value)
+        wrong, found = self.wrong[value], self._wrong_contrasts.get(value)
         right, interval = share(wrong.whole - wrong.part, wrong.whole)
-        z, limit = _share_z(self.wrong, value)
         return {
             "labels": wrong.whole,
             "figure": "accuracy",
             "result": right,
             "interval": interval,
-            "rest": None if others.value is None else 1 - others.value,
-            "z": z,
-            "verdict": _verdict(z, limit),
+            "rest": None if found is None else 1 - found.rest,
+            "z": found and found.z,
+            "verdict": _verdict(found),
         }
 
     def _mae(self, value: str) -> dict[str, Any]:
         """Returns the mean absolute error of a regression; no figure without labels."""
-        errors, others = self.errors.get(value, Errors(0, 0, 0)), Errors(*_sums(self.errors, value, 3))
-        z = segments.mean_z(errors, others)
+        errors, found = self.errors.get(value, Errors(0, 0, 0)), self._error_contrasts.get(value)
         return {
             "labels": errors.size,
             "figure": "mae" if errors.size else None,
             "result": errors.total / errors.size if errors.size else None,
             "interval": None,
-            "rest": others.total / others.size if errors.size and others.size else None,
-            "z": z,
-            "verdict": _verdict(z, segments.noise_limit(max(1, len(self.errors)))),
+            "rest": found and found.rest,
+            "z": found and found.z,
+            "verdict": _verdict(found),
         }
 
     def fairness(self) -> list[dict[str, Any]]:
@@ -171,22 +171,8 @@ class _ColumnSegments:
         }
 
 
-def _sums(parts: Mapping[str, tuple[float, ...]], without: str, size: int) -> list[float]:
-    """Returns the sums over all segments but one."""
-    rest = [each for value, each in parts.items() if value != without]
-    return [sum(each[place] for each in rest) for place in range(size)]
-
-
-def _rest(shares: Mapping[str, Share], value: str) -> Share:
-    return Share(*_sums(shares, value, 2))
-
-
-def _share_z(shares: Mapping[str, Share], value: str) -> tuple[float | None, float]:
-    known = sum(each.whole > 0 for each in shares.values())
-    return segments.share_z(shares[value], _rest(shares, value)), segments.noise_limit(max(1, known))
-
-
-def _verdict(z: float | None, limit: float) -> str | None:
-    if z is None:
+def _verdict(found: Contrast | None) -> str | None:
+    """Returns the verdict on a segment: of failures, wrong predictions and errors more is worse."""
+    if found is None:
         return None
-    return WORSE if z > limit else BETTER if z < -limit else NOISE
+    return WORSE if found.is_beyond_noise else BETTER if found.z < -found.limit else NOISE

@@ -270,8 +270,8 @@ def test_a_segment_that_fails_more_is_found_without_labels(read):
 
 
 def test_segments_of_a_regression_have_their_mean_error(read):
-    """A segment is compared with the errors of the rest."""
-    sums = {"north": Errors(200, 210.0, 400.0), "south": Errors(100, 300.0, 1200.0)}
+    """A segment is compared with the errors of the rest, as soon as both have ten."""
+    sums = {"north": Errors(200, 210.0, 400.0), "south": Errors(100, 300.0, 1200.0), "west": Errors(9, 9.0, 12.0)}
     of = (semconv.EVAL_SEGMENT_PREDICTIONS, semconv.EVAL_SEGMENT_ABSOLUTE_ERROR, semconv.EVAL_SEGMENT_SQUARED_ERROR)
     found = read(
         metrics(
@@ -282,9 +282,11 @@ def test_segments_of_a_regression_have_their_mean_error(read):
             )
         )
     )
-    row = found["versions"][0]["segments"][0]
-    assert (row["value"], row["figure"], row["result"], row["rest"]) == ("south", "mae", 3.0, 1.05)
-    assert (row["z"], row["verdict"]) == (pytest.approx(mean_z(sums["south"], sums["north"])), "worse")
+    row, *others = found["versions"][0]["segments"]
+    assert (row["value"], row["figure"], row["result"], row["rest"]) == ("south", "mae", 3.0, pytest.approx(219 / 209))
+    assert (row["z"], row["verdict"]) == (pytest.approx(mean_z(sums["south"], Errors(209, 219.0, 412.0))), "worse")
+    (few,) = [other for other in others if other["value"] == "west"]
+    assert (few["result"], few["labels"], few["rest"], few["verdict"]) == (1.0, 9, None, None)
 
 
 def test_groups_of_a_sensitive_column_have_fairness_figures(read):
