@@ -13,7 +13,7 @@ import pytest
 import otel_ml
 from otel_ml import semconv
 from otel_ml.cli import main
-from otel_ml.quality import FeatureMonitor, Performance, ProfileError, ProfileScan, ReferenceProfile
+from otel_ml.quality import FeatureInstruments, FeatureMonitor, Performance, ProfileError, ProfileScan, ReferenceProfile
 from otel_ml.quality._model_series import ModelSeries
 from otel_ml.testing import InMemoryTelemetry
 
@@ -251,3 +251,17 @@ def test_a_forked_child_estimates_from_zero():
     assert monitor.cells.estimator.sums.predictions == [0, 1]
     monitor._reset_after_fork()
     assert (monitor.cells.estimator.sums.predictions, max(monitor.cells.estimator.sums.score_counts)) == ([0, 0], 0)
+
+
+def test_monitors_of_one_model_add_up_what_they_counted_before():
+    """The sums of a handle that counted before it was exported are in those of the model; another calibration is not."""
+    score = np.random.default_rng(4).random(1_000)
+    profile = ReferenceProfile.fit({"p": score, "y": (score > 0.5).astype(int)}, score="p", label="y")
+    other = profile.calibration._replace(rows=5)
+    monitors = [FeatureMonitor({}, profile=profile, calibration=each) for each in (profile.calibration,) * 2 + (other,)]
+    instruments = FeatureInstruments(models=10, series=1_000)
+    for monitor in monitors:
+        monitor.observe_row({}, "1", 0.9)
+        instruments.add(monitor)
+    read = dict(instruments.read())
+    assert [value for _, value in read[semconv.ESTIMATE_PREDICTIONS]] == [0, 2]
