@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml import semconv
 from otel_ml.console.performance import _estimated, _figures_so_far, _segments, _versions
 from otel_ml.console.performance._counts import Counts, by_identity, by_period
-from otel_ml.console.storage._metric_points import Span, first_and_last, increases, latest
+from otel_ml.console.storage._metric_points import Span, extent, increases, latest
 from otel_ml.console.storage._queries import moment
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HOURS: Final = 72
 """Length of the window: what the console keeps by default."""
 PERIODS: Final = 30
+"""The most that are shown."""
 _COUNTERS: Final = tuple(
     metric.name
     for room in (_figures_so_far, _estimated, _segments, _versions)
@@ -61,9 +62,11 @@ def _version(counts: Counts, periods: list[Counts]) -> dict[str, Any]:
 
 def _periods(cursor: duckdb.DuckDBPyConnection, span: Span) -> tuple[list[int], dict[Any, list[Counts]]]:
     """Returns the edges of equal periods of what is stored, and the counts in each of them."""
-    ends = first_and_last(cursor, _OVER_TIME, span)
-    if ends is None:
+    found = extent(cursor, _OVER_TIME, span)
+    if found is None:
         return [], {}
-    first, last = ends
-    edges = [first + (last - first) * place // PERIODS for place in range(PERIODS + 1)]
-    return edges, by_period(increases(cursor, _OVER_TIME, span, edges[1:-1]), PERIODS)
+    # two exports a period: one without an export would look as if there were no predictions
+    periods = min(PERIODS, max(1, found.exports // 2))
+    length = found.last_ns - found.first_ns
+    edges = [found.first_ns + length * place // periods for place in range(periods + 1)]
+    return edges, by_period(increases(cursor, _OVER_TIME, span, edges[1:-1]), periods)

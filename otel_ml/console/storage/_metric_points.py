@@ -40,13 +40,25 @@ class Span(NamedTuple):
         )
 
 
-def first_and_last(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> tuple[int, int] | None:
-    """Returns when some counters were first above 0, and last seen; None if they never were."""
+class Extent(NamedTuple):
+    """When some counters were first above 0, when they were last seen, and how often at most one of them was."""
+
+    first_ns: int
+    last_ns: int
+    exports: int
+
+
+def extent(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> Extent | None:
+    """Returns when some counters were exported; None if all are 0."""
     where, values = span.where(names, "sum")
     found = fetch(
-        cursor, f"select min(time_ns) as first, max(time_ns) as last from points where {where} and value > 0", values
+        cursor,
+        "select min(first) as first_ns, max(last) as last_ns, max(exports) as exports from ("
+        "select min(time_ns) as first, max(time_ns) as last, count(*) as exports "
+        f"from points where {where} and value > 0 group by series)",
+        values,
     )[0]
-    return None if found["first"] is None else (found["first"], found["last"])
+    return None if found["first_ns"] is None else Extent(**found)
 
 
 def increases(

@@ -210,14 +210,16 @@ def test_a_binary_model_has_an_estimated_auc(read):
 
 
 def test_the_estimate_falls_before_the_labels_come(read):
-    """Each of 30 periods has the estimate of its predictions, and the accuracy of the labels that came in it."""
-    start = NOW - 3 * HOUR
+    """Each period has the estimate of its predictions, and the accuracy of the labels that came in it."""
+    start, minute = NOW - 3 * HOUR, HOUR // 60
     found = read(
         metrics(*estimates(factor=0, at=start - HOUR, start=start - HOUR)),
-        metrics(*estimates(at=NOW - 2 * HOUR, start=start)),
+        metrics(*(each for late in range(61) for each in estimates(at=start + late * minute, start=start))),
         metrics(
             *(
-                total(metric, (1 + more) * value, at=NOW - HOUR, start=start, of={semconv.PREDICTION_CLASS: name})
+                total(
+                    metric, (1 + more) * value, at=start + 90 * minute, start=start, of={semconv.PREDICTION_CLASS: name}
+                )
                 for name, values in EXPECTED.items()
                 for metric, value, more in zip(
                     (semconv.ESTIMATE_PREDICTIONS, semconv.ESTIMATE_CORRECT, semconv.ESTIMATE_CORRECT_VARIANCE),
@@ -239,6 +241,17 @@ def test_the_estimate_falls_before_the_labels_come(read):
         PERIODS - 1: (None, 0.8),
     }
     assert shown[0]["interval"] == pytest.approx(expected().interval)
+
+
+@pytest.mark.parametrize("exports", [2, 5, 23])
+def test_no_period_is_shorter_than_the_time_between_exports(read, exports):
+    """A service that predicts all the time has no gap, however few exports have arrived."""
+    (version,) = read(
+        metrics(*(each for late in range(exports) for each in estimates(factor=1 + late, at=NOW + late * HOUR))),
+        metrics(*training()),
+    )["versions"]
+    assert len(version["periods"]) == exports // 2
+    assert min(each["predictions"] for each in version["periods"]) > 0
 
 
 def test_the_worst_segment_comes_first(read):
