@@ -180,7 +180,7 @@ def test_the_reader_survives_a_broken_callback_and_a_broken_fold(make_engine, re
         return [Observation(5)]
 
     engine.meter("user").create_observable_gauge("user.gauge", [callback])
-    engine._models._sets[IDENTITY] = SimpleNamespace(elapsed_ns=[], count_finished=int)  # cannot be folded
+    engine._models._sets[IDENTITY] = SimpleNamespace(worth_bucketing=int, count_finished=int)  # cannot be folded
     without = collected(engine, receiver)
     fail[0] = False
     del engine._models._sets[IDENTITY]
