@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._records import ANY_MODEL
 from otel_ml.ground_truth.storage._tables import (
     KEY,
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _FORMER: Final = "_former"
 """Suffix of a replaced table during the transaction."""
+_HAS_DEPENDENTS: Final = "2BP01"
+"""What PostgreSQL says of a column that a view reads."""
 
 
 def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
@@ -41,7 +46,8 @@ def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
     for table in former:
         for index in inspector.get_indexes(table.name):
             execute(f"DROP INDEX {index['name']}")
-        execute(f"ALTER TABLE {table.name} RENAME TO {table.name}{_FORMER}")
+        with _views_keep_names(connection):
+            execute(f"ALTER TABLE {table.name} RENAME TO {table.name}{_FORMER}")
     tables.create(connection)
     for table, names in former.items():
         execute(_copy(tables, table, names))
@@ -53,7 +59,7 @@ def migrate(sqlalchemy: Any, tables: Tables, connection: sa.Connection) -> None:
         execute(f"DROP TABLE {table.name}{_FORMER}")
     known = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(PREDICTIONS)}
     for name in known.intersection(LABEL_COLUMNS):
-        execute(f"ALTER TABLE {PREDICTIONS} DROP COLUMN {name}")
+        _drop_column(sqlalchemy, connection, name)
     for column in tables.predictions.columns:
         if column.name not in known:
             execute(f"ALTER TABLE {PREDICTIONS} ADD COLUMN {column.name} {column.type.compile(connection.dialect)}")
@@ -75,6 +81,36 @@ def has_other_key(inspector: Any, name: str) -> bool:
 def _has_label_columns(inspector: Any) -> bool:
     columns = inspector.get_columns(PREDICTIONS) if inspector.has_table(PREDICTIONS) else []
     return any(column["name"] == "label" for column in columns)
+
+
+@contextmanager
+def _views_keep_names(connection: sa.Connection) -> Iterator[None]:
+    """Lets the views of users go on reading a table by its name; SQLite would rename it in them too."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA legacy_alter_table=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA legacy_alter_table=OFF")
+
+
+def _drop_column(sqlalchemy: Any, connection: sa.Connection, name: str) -> None:
+    """Drops a column of the predictions.
+
+    Raises:
+        StoreError: A view of a user reads it, which PostgreSQL does not drop with it.
+    """
+    try:
+        _execute(sqlalchemy, connection, f"ALTER TABLE {PREDICTIONS} DROP COLUMN {name}")
+    except sqlalchemy.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", None)) != _HAS_DEPENDENTS:
+            raise
+        reason = getattr(getattr(error.orig, "diag", None), "message_detail", None) or error.orig
+        raise StoreError(
+            f"the labels move from {PREDICTIONS} to {LABELS}, but {reason}: drop it, and make it again from {LABELS}"
+        ) from error
 
 
 def _execute(sqlalchemy: Any, connection: sa.Connection, statement: str) -> None:

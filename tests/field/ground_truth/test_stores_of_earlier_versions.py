@@ -1,7 +1,8 @@
 """A database that an earlier version made goes on, whoever opens it first; a command that reads changes nothing.
 
 Sources: Abilityai/trinity#537, MemMachine/MemMachine#1570 and NousResearch/hermes-agent#20842 (several processes that start
-at once and change one table: one of them dies, or finds it half changed).
+at once and change one table: one of them dies, or finds it half changed), sqlalchemy/alembic#1207 and
+umami-software/umami#3399 (views of users on a table that an upgrade changes).
 """
 
 from __future__ import annotations
@@ -248,6 +249,35 @@ def test_a_process_killed_while_it_changes_the_tables(store_url: str) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
     assert figures(store_url, read_only=True) == figures(store_url, read_only=False) == [(1, 0.0)] * 4
+
+
+def read_view(truth: otel_ml.GroundTruth) -> list[tuple[object, ...]]:
+    with truth._database.reading() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql("SELECT id, role FROM dashboard ORDER BY id, role")]
+
+
+VIEW = "CREATE VIEW dashboard AS SELECT id, role FROM otel_ml_predictions"
+
+
+def test_a_view_on_the_predictions_still_reads_them(store_url: str) -> None:
+    """The views that users made for their dashboards find the table under its name after it was changed."""
+    make_last(store_url, *MOVE_LABELS, VIEW)
+    with closing(otel_ml.GroundTruth(store_url)) as truth:
+        assert read_view(truth) == [("labelled", "primary"), ("labelled", "shadow"), ("open", "primary")]
+        predict(truth, "after")
+        truth.flush()
+        assert len(read_view(truth)) == 4
+
+
+def test_a_view_that_reads_labels(store_url: str) -> None:
+    """SQLite opens the store; PostgreSQL keeps the view and everything else, and the error names it and the remedy."""
+    make_last(store_url, *MOVE_LABELS, f"{VIEW} WHERE label IS NOT NULL")
+    if "postgresql" in store_url:
+        with pytest.raises(StoreError, match=r"view dashboard depends on column label .*: drop it, and make it again"):
+            otel_ml.GroundTruth(store_url)
+        with closing(otel_ml.GroundTruth(store_url, read_only=True)) as truth:
+            assert len(read_view(truth)) == 2
+    assert figures(store_url, read_only="postgresql" in store_url) == [(1, 0.0)] * 4
 
 
 PROCESS = """
