@@ -8,7 +8,7 @@ from __future__ import annotations
 from figure_rules import union
 from interval_rules import Z
 from reference_rules import LEAST_LABELS, POINTS, REFERENCE, SIZE
-from rule_parts import FAST, MODEL, SLOW, Group, Rule
+from rule_parts import MODEL, Group, Rule, in_either_window
 from score_rules import BIN, above, auc, digits, mean_of_classes
 
 ESTIMATE, LABELLED = "ml_estimate", "ml_eval_estimate"
@@ -154,8 +154,4 @@ def estimate(window: str, interval: str = "") -> Group:
 
 def estimate_now() -> Group:
     """What the alerts read: by the last hour or by the last day."""
-    rules = []
-    for record in (WORSE, WRONG):
-        fast, slow = (record.replace("current", window) for window in (FAST, SLOW))
-        rules.append(Rule(record, f"{fast} == 1\nor {slow} == 1\nor {fast}\nor {slow}"))
-    return Group("otel-ml-estimate", rules)
+    return Group("otel-ml-estimate", [in_either_window(record) for record in (WORSE, WRONG)])

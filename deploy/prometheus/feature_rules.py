@@ -1,23 +1,18 @@
-"""Rules about each feature: its distance from the training reference, and its verdict.
+"""Rules about each feature: its values, missing and invalid ones, and its verdict.
 
-The formulas are those of `otel_ml/_distances.py` and `otel_ml/_verdicts.py`. A test gives the same counts to both.
+The formulas are those of `otel_ml/_verdicts.py`. A test gives the same counts to both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from distance_rules import BINS, NULL_Z, SHARE, SIZE, Distribution, jensen_shannon, psi, psi_noise, training
 from rule_parts import BIN, FAST, FEATURE, MODEL, SLOW, Group, Rule
 
 COLUMN = f"{MODEL}, ml_feature_name"
 """Missing values and violations carry no profile."""
 FOUND = f"{COLUMN}, ml_feature_finding"
-SHARE, BINS, SIZE, EXPECTED = (
-    "bin:ml_feature_reference_share:max",
-    "feature:ml_feature_bins:count",
-    "feature:ml_feature_reference_size:max",
-    "feature:ml_feature_expected_share:max",
-)
+EXPECTED = "feature:ml_feature_expected_share:max"
+"""Of the profile: share of each finding."""
 NAME = "feature:ml_feature_reference:info"
 """The name of the profile that a feature is of, as the label `ml_reference`; without it that of the training data."""
 ALERTED = "model:ml_alert_reference:info"
@@ -32,29 +27,6 @@ UNSEEN_VARIANCE = 4
 ABSENT_SHARE = 0.99
 KEPT = "30m"
 """How long the reference of an ended process stays, so that a nightly job alerts too."""
-NULL_Z = 3.09
-"""Standard normal quantile of 0.999."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A distribution that windows are compared with, by its series."""
-
-    name: str
-    """What the names of the results begin with."""
-    share: str
-    """Share of each bin."""
-    size: str
-    """Values."""
-    smoothed: str
-    """Share of each bin of the window that is compared, smoothed towards the reference."""
-    key: str = FEATURE
-    """Labels of a feature in it."""
-
-
-def training(window: str) -> Distribution:
-    """The distribution of the profile, which is that of the training data if nobody named it."""
-    return Distribution("feature:ml_feature", SHARE, SIZE, f"bin:ml_feature_share:smoothed{window}")
 
 
 def merged(source: str) -> str:
@@ -113,72 +85,6 @@ def values(window: str) -> list[Rule]:
             "A bin that was never reported counts 0.",
         ),
         Rule(f"feature:ml_feature_values:increase{window}", f"sum by ({FEATURE}) ({counts})"),
-    ]
-
-
-def psi(window: str, reference: Distribution) -> list[Rule]:
-    """Shares of the window, and their distance from a reference."""
-    p, q, key = reference.smoothed, reference.share, reference.key
-    count = f"feature:ml_feature_values:increase{window}"
-    return [
-        Rule(
-            p,
-            f"({q} * on ({FEATURE}) group_left () {BINS}\n"
-            f"  + on ({BIN}) group_left () bin:ml_feature_values:increase{window})\n"
-            f"/ on ({FEATURE}) group_left () ({count} + {BINS})",
-            "(c + k q) / (N + k): smoothed towards the reference, so that an empty bin neither divides by 0 nor "
-            "inflates the score.",
-        ),
-        Rule(
-            f"{reference.name}_psi:{window}",
-            f"sum by ({key}) (\n  ({p} - {q}) * ln({p} / {q}))\nand on ({FEATURE}) {count} > 0",
-            "Absent without values.",
-        ),
-    ]
-
-
-def jensen_shannon(window: str) -> list[Rule]:
-    """Another distance from training."""
-    p, q = training(window).smoothed, SHARE
-    return [
-        Rule(
-            f"feature:ml_feature_jsd:{window}",
-            f"sqrt(clamp_min(0.5 * sum by ({FEATURE}) (\n"
-            f"  {p} * log2(2 * {p} / ({p} + {q}))\n"
-            f"  + {q} * log2(2 * {q} / ({p} + {q}))), 0))\n"
-            f"and feature:ml_feature_values:increase{window} > 0",
-            "Jensen-Shannon distance, base 2, between 0 and 1.",
-        ),
-    ]
-
-
-def psi_noise(window: str, reference: Distribution) -> list[Rule]:
-    """The PSI that chance gives in 1 of 1,000 windows."""
-    count, key, name = f"feature:ml_feature_values:increase{window}", reference.key, reference.name
-    mean, variance = f"{name}_psi_mean:{window}", f"{name}_psi_variance:{window}"
-    expected = f"({reference.share} * on ({FEATURE}) group_left () {count})"
-    surplus = f"clamp_min(ln(({count} + {BINS}) / {BINS}), 1)"
-    return [
-        Rule(
-            mean,
-            f"sum by ({key}) ({expected} * exp(-{expected}))\n"
-            f"* on ({FEATURE}) group_left () ({surplus} - 1)\n"
-            f"+ on ({FEATURE}) group_left () ({BINS} - 1)",
-            "Mean of a chi-square, and what bins add that are empty by chance, with the probability exp(-N q).",
-        ),
-        Rule(
-            variance,
-            f"sum by ({key}) ({expected} ^ 2 * exp(-{expected}))\n"
-            f"* on ({FEATURE}) group_left () ({surplus} ^ 2 - 1)\n"
-            f"+ on ({FEATURE}) group_left () (2 * ({BINS} - 1))",
-        ),
-        Rule(
-            f"{name}_psi_noise:{window}",
-            f"({mean} and on ({FEATURE}) {BINS} > 1)\n"
-            f"* (1 - {variance} / (9 * {mean} ^ 2) + {NULL_Z} * sqrt({variance} / (9 * {mean} ^ 2))) ^ 3\n"
-            f"* (1 / ({reference.size} > 0) + on ({FEATURE}) group_left () 1 / ({count} > 0))",
-            "99.9 % quantile of PSI without any drift: a gamma distribution by Wilson and Hilferty.",
-        ),
     ]
 
 

@@ -8,14 +8,13 @@ reference has none: the results are absent.
 
 from __future__ import annotations
 
-from feature_rules import BINS, NAME, Distribution, drifted, merged, newest, psi, psi_noise
-from rule_parts import BIN, FAST, FEATURE, SLOW, SLOW_INTERVAL, Group, Rule
+from distance_rules import BINS, Distribution, psi, psi_noise
+from feature_rules import NAME, drifted, merged, newest
+from rule_parts import BIN, FAST, FEATURE, MODEL_NAME, SLOW, SLOW_INTERVAL, Group, Rule
 
 LAST_WEEK, PREVIOUS, TRAINING = "last_week", "previous_version", "training"
-WHOLE = "job, deployment_environment_name, ml_model_name"
-"""A model in all its versions and roles."""
-VERSION = f"{WHOLE}, ml_model_version"
-SHARED = f"{WHOLE}, ml_feature_name"
+VERSION = f"{MODEL_NAME}, ml_model_version"
+SHARED = f"{MODEL_NAME}, ml_feature_name"
 """What a feature has in common in two versions."""
 START = "version:ml_model_version_start:time"
 BEFORE, MATCHED, IN_MY_BINS = (
@@ -102,9 +101,9 @@ def previous_version() -> Group:
     """What the version before the newest one has counted, in the bins of the newest one."""
     known = f"last_over_time({START}[{KEPT}])"
     serving = f"max by ({VERSION}) (feature:ml_feature_values:increase{FAST} > 0)"
-    latest = f"max by ({WHOLE}) ({known})"
+    latest = f"max by ({MODEL_NAME}) ({known})"
     counts = f"bin:ml_feature_values:increase{FAST}"
-    mine = f"0 * {counts} and on ({VERSION}) ({known} == on ({WHOLE}) group_left () {latest})"
+    mine = f"0 * {counts} and on ({VERSION}) ({known} == on ({MODEL_NAME}) group_left () {latest})"
     return Group(
         "otel-ml-previous-version",
         [
@@ -115,8 +114,8 @@ def previous_version() -> Group:
             ),
             Rule(
                 "version:ml_model_version_before:time",
-                f"{known} == on ({WHOLE}) group_left ()\n"
-                f"  max by ({WHOLE}) ({known} < on ({WHOLE}) group_left () {latest})",
+                f"{known} == on ({MODEL_NAME}) group_left ()\n"
+                f"  max by ({MODEL_NAME}) ({known} < on ({MODEL_NAME}) group_left () {latest})",
                 "The version that began last before the newest one.",
             ),
             Rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rule_parts import FAST, MODEL, SLOW, Group, Rule
+from rule_parts import FAST, MODEL, MODEL_NAME, SLOW, Group, Rule
 
 
 def operation() -> Group:
@@ -36,7 +36,7 @@ def operation() -> Group:
             *quantiles,
             Rule(
                 "serving:ml_prediction_calls:rate5m",
-                f'sum by (job, deployment_environment_name, ml_model_name) (\n  {calls}{{ml_model_role!="shadow"}})',
+                f'sum by ({MODEL_NAME}) (\n  {calls}{{ml_model_role!="shadow"}})',
                 "All versions and roles that serve callers: a new version that replaces an old one is no outage.",
             ),
         ],

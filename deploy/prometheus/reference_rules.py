@@ -5,7 +5,7 @@ from __future__ import annotations
 from feature_rules import NULL_Z, newest
 from figure_rules import CLASSES, union
 from interval_rules import Z
-from rule_parts import FAST, FIGURE, MODEL, SLOW, Group, Rule
+from rule_parts import FIGURE, MODEL, Group, Rule, in_either_window
 
 FALLING = "accuracy|precision|recall|f1|auc|average_precision|exact_match|ndcg|reciprocal_rank|hit_rate"
 """Less is worse."""
@@ -90,5 +90,4 @@ def comparison(window: str) -> list[Rule]:
 
 def worse_now() -> Group:
     """What the alerts read: the figures that are worse than in training, by the last hour or by the last day."""
-    fast, slow = (f"model:ml_eval_figure_worse:{window}" for window in (FAST, SLOW))
-    return Group("otel-ml-training", [Rule(NOW, f"{fast} == 1\nor {slow} == 1\nor {fast}\nor {slow}")])
+    return Group("otel-ml-training", [in_either_window(NOW)])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_model_role"
+MODEL_NAME = "job, deployment_environment_name, ml_model_name"
+"""A model in all its versions and roles."""
+MODEL = f"{MODEL_NAME}, ml_model_version, ml_model_role"
 FEATURE = f"{MODEL}, ml_profile_id, ml_feature_name"
 BIN = f"{FEATURE}, ml_feature_bin"
 OUTCOME = f"{MODEL}, ml_eval_predicted, ml_eval_actual"
 CLASS = f"{MODEL}, ml_eval_class"
 FIGURE = f"{MODEL}, ml_eval_figure"
-SEGMENTED = f"{MODEL}, ml_segment_name"
+SEGMENT_COLUMN = f"{MODEL}, ml_segment_name"
 """A column whose values are segments."""
-SEGMENT = f"{SEGMENTED}, ml_segment_value"
+SEGMENT = f"{SEGMENT_COLUMN}, ml_segment_value"
 
 FAST, SLOW = "1h", "24h"
 SLOW_INTERVAL = "30s"
@@ -44,6 +46,12 @@ class RuleFile:
     name: str
     about: str
     groups: list[Group] = field(default_factory=list)
+
+
+def in_either_window(record: str) -> Rule:
+    """1 if the rule of the last hour or that of the last day is 1; its name ends with `current`."""
+    fast, slow = (record.replace("current", window) for window in (FAST, SLOW))
+    return Rule(record, f"{fast} == 1\nor {slow} == 1\nor {fast}\nor {slow}")
 
 
 def text(file: RuleFile) -> str:

@@ -5,10 +5,10 @@ The formulas are those of `otel_ml/_figures/segments.py`. A test gives the same 
 
 from __future__ import annotations
 
-from figure_rules import figure
-from rule_parts import FAST, SEGMENT, SLOW, Group, Rule
-from rule_parts import SEGMENTED as COLUMN
-from segment_score_rules import noise_limit, score_shift
+from figure_rules import figure, union
+from rule_parts import SEGMENT, Group, Rule, in_either_window
+from rule_parts import SEGMENT_COLUMN as COLUMN
+from segment_score_rules import noise_limit, rest, score_shift
 
 OF_COLUMN = f"{COLUMN}, ml_prediction_class, ml_eval_figure"
 """One figure of one column. Only a selection rate is of a class."""
@@ -49,11 +49,6 @@ def selected(window: str) -> str:
         f"0 * {predicted(window)} * on ({COLUMN}) group_left (ml_prediction_class) {each}" for each in (first, second)
     )
     return "\n  or ".join([counts, *zeros])
-
-
-def union(vectors: dict[str, str]) -> str:
-    """One vector of several figures."""
-    return "\nor ".join(figure(name, expr) for name, expr in vectors.items())
 
 
 def wholes(window: str) -> dict[str, str]:
@@ -107,8 +102,7 @@ def counts(window: str) -> list[Rule]:
         *(
             Rule(
                 f"segment:ml_rest_{name}:increase{window}",
-                f"-(segment:ml_{name}:increase{window} - on ({OF_COLUMN}) group_left ()\n"
-                f"  sum by ({OF_COLUMN}) (segment:ml_{name}:increase{window}))",
+                rest(f"segment:ml_{name}:increase{window}", OF_COLUMN),
                 "The other segments of the column." if name == "whole" else "",
             )
             for name in ("whole", "part", "squares")
@@ -303,5 +297,4 @@ def segments(window: str, interval: str = "") -> Group:
 
 def segments_now() -> Group:
     """What the alert reads: the segments that are worse than the rest, by the last hour or by the last day."""
-    fast, slow = (f"segment:ml_worse:{window}" for window in (FAST, SLOW))
-    return Group("otel-ml-segments-worse", [Rule(NOW, f"{fast} == 1\nor {slow} == 1\nor {fast}\nor {slow}")])
+    return Group("otel-ml-segments-worse", [in_either_window(NOW)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from distance_rules import gamma_quantile, surplus
 from rule_parts import SEGMENT, Rule
-from rule_parts import SEGMENTED as COLUMN
+from rule_parts import SEGMENT_COLUMN as COLUMN
 
 BIN = f"{SEGMENT}, le"
 EDGES = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "+Inf")
@@ -47,10 +48,14 @@ def bins(window: str) -> list[Rule]:
         ),
         Rule(
             f"segment:ml_segment_score_rest:increase{window}",
-            f"-(segment:ml_segment_score:increase{window} - on ({COLUMN}) group_left ()\n"
-            f"  sum by ({COLUMN}) (segment:ml_segment_score:increase{window}))",
+            rest(f"segment:ml_segment_score:increase{window}", COLUMN),
         ),
     ]
+
+
+def rest(series: str, column: str) -> str:
+    """The sum over the other segments of a column, with the labels that identify it."""
+    return f"-({series} - on ({column}) group_left ()\n  sum by ({column}) ({series}))"
 
 
 def noise_limit(segments: str) -> str:
@@ -85,26 +90,23 @@ def noise(window: str) -> list[Rule]:
     mean, variance = (f"segment:ml_score_shift_{name}:{window}" for name in ("mean", "variance"))
     smaller = f"({own} < {rest} or {rest})"
     expected = f"({share} * on ({SEGMENT}) group_left () {smaller})"
-    surplus = f"clamp_min(ln(({smaller} + {number}) / {number}), 1)"
-    limit, spread = noise_limit(f"count by ({COLUMN}) ({own} > 0)"), f"sqrt({variance} / (9 * {mean} ^ 2))"
+    empty = surplus(smaller, number)
+    at_limit = f"* on ({COLUMN}) group_left () column:ml_score_shift_limit:{window}"
     return [
         Rule(
             mean,
-            f"{number} - 1 + ({surplus} - 1)\n* sum by ({SEGMENT}) ({expected} * exp(-{expected}))",
+            f"{number} - 1 + ({empty} - 1)\n* sum by ({SEGMENT}) ({expected} * exp(-{expected}))",
             "Mean of a chi-square, and what bins add that are empty by chance, with the probability exp(-N q).",
         ),
         Rule(
             variance,
-            f"2 * ({number} - 1) + ({surplus} ^ 2 - 1)\n* sum by ({SEGMENT}) ({expected} ^ 2 * exp(-{expected}))",
+            f"2 * ({number} - 1) + ({empty} ^ 2 - 1)\n* sum by ({SEGMENT}) ({expected} ^ 2 * exp(-{expected}))",
         ),
-        Rule(f"column:ml_score_shift_limit:{window}", limit),
+        Rule(f"column:ml_score_shift_limit:{window}", noise_limit(f"count by ({COLUMN}) ({own} > 0)")),
         Rule(
             f"segment:ml_score_shift_noise:{window}",
-            f"({mean} and {number} > 1)\n"
-            f"* (1 - {variance} / (9 * {mean} ^ 2)\n"
-            f"  + {spread} * on ({COLUMN}) group_left () column:ml_score_shift_limit:{window}) ^ 3\n"
-            f"* (1 / ({own} > 0) + 1 / ({rest} > 0))",
-            "Wilson and Hilferty; over all segments of the column.",
+            f"{gamma_quantile(mean, variance, at_limit, f'and {number} > 1')}\n* (1 / ({own} > 0) + 1 / ({rest} > 0))",
+            "99.9 % quantile without a difference, over all segments of the column: Wilson and Hilferty.",
         ),
     ]
 

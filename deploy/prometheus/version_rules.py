@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from math import log
 
-from rule_parts import MODEL, Group, Rule
+from rule_parts import MODEL, MODEL_NAME, Group, Rule
 
-WINDOW = "7d"
 DAYS = 7
-SERVICE = "job, deployment_environment_name, ml_model_name"
+WINDOW = f"{DAYS}d"
 BASELINE = "ml_pair_version, ml_pair_role"
 PAIR = f"{MODEL}, {BASELINE}"
-MIXTURE, LEVEL, POWER_Z, START = 50, 0.01, 1.2815515655446004, 3.6
+MIXTURE, LEVEL, START = 50, 0.01, 3.6
+"""Of the boundary: where it is tightest, what share of equal versions ever leaves it, its height when planning."""
+POWER_Z = 1.2815515655446004
+"""Standard normal quantile of 0.9, the probability with which a difference is to be found."""
 POINTS, ERROR_SHARE = 0.02, 0.1
 """The differences that are looked for: two points of a share, a tenth of the baseline's mean absolute error."""
-LEAST, LEAST_OF_KIND, PAIRED_SHARE = 100, 10, 0.5
+LEAST, LEAST_OF_KIND = 100, 10
+"""Pairs or labels, and right and wrong predictions, below which a large-sample difference is not judged."""
+PAIRED_SHARE = 0.5
+"""Share of a challenger's labels from which on pairs are compared."""
 VERDICT = "model:ml_version_verdict"
 OUTCOMES, CLASSES = f"pair:ml_pair_outcomes:increase{WINDOW}", f"pair:ml_pair_predictions:increase{WINDOW}"
 
@@ -32,6 +37,12 @@ def by_day(name: str) -> str:
 
 def summed(name: str, matchers: str = "") -> str:
     return f"sum by ({PAIR}) (increase(ml_pair_{name}_total{matchers}[{WINDOW}]))"
+
+
+def as_baseline(expr: str) -> str:
+    """Names the versions of primary models as those of a baseline."""
+    version = f'label_replace({expr}, "ml_pair_version", "$1", "ml_model_version", "(.*)")'
+    return f'label_replace({version}, "ml_pair_role", "primary", "", "")'
 
 
 def boundary(information: str) -> str:
@@ -84,7 +95,7 @@ def days() -> list[Rule]:
         )
 
     challenger, primary = '{ml_model_role=~"canary|shadow"}', '{ml_model_role="primary"}'
-    beside = f"and on ({SERVICE}, raw) {by_day('challenger_labels')}"
+    beside = f"and on ({MODEL_NAME}, raw) {by_day('challenger_labels')}"
     right = f"{accuracy}%s@ * {labels}@"
     return [
         Rule(
@@ -102,26 +113,22 @@ def unpaired() -> list[Rule]:
     """Labels of canary and shadow models without pairs, beside the primary with the most labels."""
     paired = f"sum by ({MODEL}) ({pair('pairs')})"
 
-    def named(expr: str) -> str:
-        version = f'label_replace({expr}, "ml_pair_version", "$1", "ml_model_version", "(.*)")'
-        return f'label_replace({version}, "ml_pair_role", "primary", "", "")'
-
     totals = {name: f"sum by ({MODEL}) ({by_day(name)})" for name in ("baseline_labels", "baseline_right")}
-    most = named(f"topk by ({SERVICE}) (1, {totals['baseline_labels']})")
+    most = as_baseline(f"topk by ({MODEL_NAME}) (1, {totals['baseline_labels']})")
     labels = pair("labels")
-    matched = f"0 * {labels} + on ({SERVICE}, {BASELINE}) group_left ()"
+    matched = f"0 * {labels} + on ({MODEL_NAME}, {BASELINE}) group_left ()"
     return [
         Rule(
             labels,
             f"sum by ({MODEL}) ({by_day('challenger_labels')} and {by_day('challenger_right')})\n"
-            f"* on ({SERVICE}) group_left ({BASELINE}) ({most} ^ 0)\n"
+            f"* on ({MODEL_NAME}) group_left ({BASELINE}) ({most} ^ 0)\n"
             f"unless on ({MODEL}) {paired}",
         ),
         Rule(
             pair("right"), f"0 * {labels} + on ({MODEL}) group_left () sum by ({MODEL}) ({by_day('challenger_right')})"
         ),
-        Rule(pair("baseline_labels"), f"{matched} {named(totals['baseline_labels'])}"),
-        Rule(pair("baseline_right"), f"{matched} {named(totals['baseline_right'])}"),
+        Rule(pair("baseline_labels"), f"{matched} {as_baseline(totals['baseline_labels'])}"),
+        Rule(pair("baseline_right"), f"{matched} {as_baseline(totals['baseline_right'])}"),
     ]
 
 
@@ -252,23 +259,20 @@ def scores() -> list[Rule]:
     """The distance of the challenger's scores from those of the primary with the most predictions."""
     count, cdf = "model:ml_prediction_score:increase24h", "le:ml_prediction_score:cdf24h"
     challenger = '{ml_model_role=~"canary|shadow"}'
-    primary = f'topk by ({SERVICE}) (1, {count}{{ml_model_role="primary"}})'
-
-    def named(expr: str) -> str:
-        version = f'label_replace({expr}, "ml_pair_version", "$1", "ml_model_version", "(.*)")'
-        return f'label_replace({version}, "ml_pair_role", "primary", "", "")'
+    primary = f'topk by ({MODEL_NAME}) (1, {count}{{ml_model_role="primary"}})'
 
     return [
         Rule(
             "pair:ml_pair_score_ks:24h",
             f"max by ({PAIR}) (abs(\n"
             f"  {cdf}{challenger}\n"
-            f"  - on ({SERVICE}, le) group_left ({BASELINE}) {named(f'({cdf} and on ({MODEL}) {primary})')}))",
+            f"  - on ({MODEL_NAME}, le) group_left ({BASELINE}) {as_baseline(f'({cdf} and on ({MODEL}) {primary})')}))",
             "Kolmogorov-Smirnov distance of the scores, on the histogram's bins.",
         ),
         Rule(
             "pair:ml_pair_score_ks_noise:24h",
-            f"1.95 * sqrt(1 / {count}{challenger}\n  + on ({SERVICE}) group_left ({BASELINE}) 1 / {named(primary)})",
+            f"1.95 * sqrt(1 / {count}{challenger}\n"
+            f"  + on ({MODEL_NAME}) group_left ({BASELINE}) 1 / {as_baseline(primary)})",
             "The distance that 1 of 1000 windows exceeds by chance.",
         ),
     ]
