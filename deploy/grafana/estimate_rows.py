@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query
-from performance_rows import FIGURE, LINES, line, of
+from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query, styled
+from performance_rows import BY_FIGURE, FIGURE, LINES, greatest, of
 
 ASSUMES = "An estimate: it holds as long as a score means what it did in training."
 PREDICTIONS = f"sum by ({MODEL}) (rate(ml_estimate_predictions_total{{{CHOSEN}}}[{RATE}]))"
-BY_FIGURE = "by (ml_model_name, ml_model_version, ml_eval_figure)"
 
 
 def figures(names: str) -> list[Json]:
@@ -23,11 +22,11 @@ def figures(names: str) -> list[Json]:
 
 
 TABLE = {
-    "Estimate": f"max {BY_FIGURE} ({of('model:ml_estimate_figure:$window')})",
-    "Low": f"max {BY_FIGURE} ({of('model:ml_estimate_figure_low:$window')})",
-    "High": f"max {BY_FIGURE} ({of('model:ml_estimate_figure_high:$window')})",
+    "Estimate": greatest("model:ml_estimate_figure:$window"),
+    "Low": greatest("model:ml_estimate_figure_low:$window"),
+    "High": greatest("model:ml_estimate_figure_high:$window"),
     "Training": f"max {BY_FIGURE} ({of('model:ml_eval_reference:max')} and {of('model:ml_estimate_figure:$window')})",
-    "Gap to labels": f"max {BY_FIGURE} ({of('model:ml_estimate_gap:$window')})",
+    "Gap to labels": greatest("model:ml_estimate_gap:$window"),
 }
 ESTIMATES = Row(
     "Estimated performance, before labels",
@@ -69,7 +68,7 @@ ESTIMATES = Row(
                 query(PREDICTIONS, f"predictions/s {NAME}"),
             ],
             width=5,
-            overrides=[line("/^predictions/", custom__axisPlacement="right", custom__lineWidth=1)],
+            overrides=[styled("/^predictions/", custom__axisPlacement="right", custom__lineWidth=1)],
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, Json, Panel, joined, newest
+from panels import CHOSEN, Json, Panel, coloured, joined, newest, styled
 
 BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
 FINDINGS = ("drifted", "out_of_range", "unseen", "missing", "invalid", "absent")
@@ -46,20 +46,11 @@ COLUMNS = {
 PERCENT = ("Missing", "Missing in training", "Invalid", "Unseen", "Unseen expected", "Out of range")
 
 
-def mappings() -> list[Json]:
+def verdict_texts() -> dict[str, Json]:
     """Texts and colours for the numbers of the verdict."""
     texts = {TOO_FEW: ("too few", "text"), OK: ("ok", "green")}
     texts |= {code: (finding.replace("_", " "), "red") for code, finding in enumerate(FINDINGS, 1)}
-    options = {str(code): {"text": text, "color": colour} for code, (text, colour) in texts.items()}
-    return [{"type": "value", "options": options}]
-
-
-def properties(column: str, values: Json) -> Json:
-    """Sets display properties of one column."""
-    return {
-        "matcher": {"id": "byName", "options": column},
-        "properties": [{"id": key, "value": value} for key, value in values.items()],
-    }
+    return {str(code): {"text": text, "color": colour} for code, (text, colour) in texts.items()}
 
 
 FEATURES = Panel(
@@ -71,9 +62,9 @@ FEATURES = Panel(
     width=24,
     options={"sortBy": [{"displayName": "Verdict", "desc": True}]},
     overrides=[
-        properties("Verdict", {"mappings": mappings(), "custom.cellOptions": {"type": "color-text"}}),
-        *(properties(column, {"unit": "percentunit", "decimals": 1}) for column in PERCENT),
-        *(properties(column, {"decimals": 3}) for column in ("PSI", "Noise")),
+        coloured("Verdict", verdict_texts()),
+        *(styled(column, unit="percentunit", decimals=1) for column in PERCENT),
+        *(styled(column, decimals=3) for column in ("PSI", "Noise")),
     ],
     transformations=joined(COLUMNS, ml_feature_name="Feature", ml_model_name="Model", ml_model_version="Version"),
 )

@@ -88,3 +88,26 @@ def limit(value: float, colour: str = "red") -> Json:
 
 
 SHARE = {"min": 0, "max": 1}
+
+
+def styled(match: str, **values: object) -> Json:
+    """Displays a column or a series in another way.
+
+    Args:
+        match: Its name, or a pattern between slashes.
+        values: Display properties; two underscores stand for a dot.
+    """
+    kind = "byRegexp" if match.startswith("/") else "byName"
+    properties = [{"id": key.replace("__", "."), "value": value} for key, value in values.items()]
+    return {"matcher": {"id": kind, "options": match}, "properties": properties}
+
+
+def coloured(column: str, texts: dict[str, Json]) -> Json:
+    """Displays the values of a column as texts in colours."""
+    mappings = [{"type": "value", "options": texts}]
+    return styled(column, mappings=mappings, custom__cellOptions={"type": "color-text"})
+
+
+DASHED = {"fill": "dash", "dash": [10, 10]}
+INTERVAL = styled("/^(low|high) of /", custom__lineStyle={"fill": "dot", "dash": [2, 6]}, custom__lineWidth=1)
+"""The ends of intervals."""

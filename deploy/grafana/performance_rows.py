@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query
+from panels import (
+    CHOSEN,
+    DASHED,
+    INTERVAL,
+    MODEL,
+    NAME,
+    RATE,
+    SHARE,
+    Json,
+    Panel,
+    Row,
+    coloured,
+    joined,
+    newest,
+    query,
+    styled,
+)
 
 ARRIVAL = "by arrival time of the labels"
 FIGURE = "{{ml_eval_figure}}"
@@ -28,17 +44,7 @@ def with_interval(figures: str) -> list[Json]:
     return [query(of(each, figures), f"{name}{FIGURE} {NAME}") for name, each in series.items()]
 
 
-def line(pattern: str, **values: object) -> Json:
-    """Draws the series whose names match in another way."""
-    properties = [{"id": key.replace("__", "."), "value": value} for key, value in values.items()]
-    return {"matcher": {"id": "byRegexp", "options": pattern}, "properties": properties}
-
-
-DASHED = {"fill": "dash", "dash": [10, 10]}
-LINES = [
-    line("/^(low|high) of /", custom__lineStyle={"fill": "dot", "dash": [2, 6]}, custom__lineWidth=1),
-    line("/^training /", custom__lineStyle=DASHED),
-]
+LINES = [INTERVAL, styled("/^training /", custom__lineStyle=DASHED)]
 
 
 def figures(title: str, description: str, names: str, **more: Any) -> Panel:
@@ -59,12 +65,7 @@ TABLE = {
     "Labels": f"sum {BY_FIGURE} ({of('model:ml_eval_figure_labels:$window')})",
     "Worse": greatest("model:ml_eval_figure_worse:$window"),
 }
-WORSE: list[Json] = [
-    {
-        "type": "value",
-        "options": {"0": {"text": "as in training", "color": "green"}, "1": {"text": "worse", "color": "red"}},
-    }
-]
+WORSE = {"0": {"text": "as in training", "color": "green"}, "1": {"text": "worse", "color": "red"}}
 PERFORMANCE = Row(
     f"Live performance, {ARRIVAL}",
     [
@@ -77,17 +78,8 @@ PERFORMANCE = Row(
             width=12,
             options={"sortBy": [{"displayName": "Worse", "desc": True}]},
             overrides=[
-                {
-                    "matcher": {"id": "byName", "options": "Worse"},
-                    "properties": [
-                        {"id": "mappings", "value": WORSE},
-                        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-                    ],
-                },
-                {
-                    "matcher": {"id": "byRegexp", "options": "/^(Now|Low|High|Training)$/"},
-                    "properties": [{"id": "decimals", "value": 4}],
-                },
+                coloured("Worse", WORSE),
+                styled("/^(Now|Low|High|Training)$/", decimals=4),
             ],
             transformations=joined(TABLE, ml_eval_figure="Figure", ml_model_name="Model", ml_model_version="Version"),
         ),
@@ -107,7 +99,7 @@ PERFORMANCE = Row(
             ],
             width=4,
             defaults={"min": 0},
-            overrides=[line("/^coverage/", unit="percentunit", custom__axisPlacement="right")],
+            overrides=[styled("/^coverage/", unit="percentunit", custom__axisPlacement="right")],
         ),
         Panel(
             "Label Lag (median)",

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, NAME, RATE, SHARE, Json, Panel, Row, joined, limit, newest, query
+from panels import (
+    CHOSEN,
+    MODEL,
+    NAME,
+    RATE,
+    SHARE,
+    Json,
+    Panel,
+    Row,
+    coloured,
+    joined,
+    limit,
+    newest,
+    quantile,
+    query,
+    styled,
+)
 
 BY_SEGMENT = "by (ml_model_name, ml_model_version, ml_segment_name, ml_segment_value)"
-LABELS = "ml_model_name, ml_model_version, ml_model_role, ml_segment_name, ml_segment_value"
+LABELS = f"{MODEL}, ml_segment_name, ml_segment_value"
 SEGMENT = f"{{{{ml_segment_name}}}}={{{{ml_segment_value}}}} {NAME}"
 LABELLED = 'ml_eval_figure=~"accuracy|mae"'
 
@@ -37,12 +53,7 @@ TABLE = {
     "Failed": greatest("segment:ml_error_ratio:$window"),
     "Score shift": greatest("segment:ml_score_shift:$window"),
 }
-WORSE: list[Json] = [
-    {
-        "type": "value",
-        "options": {"0": {"text": "as the rest", "color": "green"}, "1": {"text": "worse", "color": "red"}},
-    }
-]
+WORSE = {"0": {"text": "as the rest", "color": "green"}, "1": {"text": "worse", "color": "red"}}
 HEADINGS = {
     "ml_segment_name": "Column",
     "ml_segment_value": "Segment",
@@ -61,20 +72,8 @@ SEGMENTS = Row(
             width=24,
             options={"sortBy": [{"displayName": "Standard deviations", "desc": True}]},
             overrides=[
-                {
-                    "matcher": {"id": "byName", "options": "Worse"},
-                    "properties": [
-                        {"id": "mappings", "value": WORSE},
-                        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-                    ],
-                },
-                {
-                    "matcher": {
-                        "id": "byRegexp",
-                        "options": "/^(Accuracy|Mean error|Worse than.*|Failed|Score shift)$/",
-                    },
-                    "properties": [{"id": "decimals", "value": 4}],
-                },
+                coloured("Worse", WORSE),
+                styled("/^(Accuracy|Mean error|Worse than.*|Failed|Score shift)$/", decimals=4),
             ],
             transformations=joined(TABLE, **HEADINGS),
         ),
@@ -101,13 +100,7 @@ SEGMENTS = Row(
         Panel(
             "Latency by Segment (p95)",
             "From six buckets, the last of which begins at 2.5 s.",
-            [
-                query(
-                    f"histogram_quantile(0.95, sum by (le, {LABELS}) "
-                    f"(rate(ml_segment_duration_seconds_bucket{{{CHOSEN}}}[{RATE}])))",
-                    SEGMENT,
-                )
-            ],
+            [query(quantile(0.95, "ml_segment_duration_seconds_bucket", LABELS), SEGMENT)],
             unit="s",
             defaults={"min": 0},
         ),

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from panels import CALLS, CHOSEN, ERRORS, NAME, Json, Panel, Row, joined, newest, quantile, query
-from performance_rows import BY_FIGURE, FIGURE, line, of
+from panels import (
+    CALLS,
+    CHOSEN,
+    DASHED,
+    ERRORS,
+    INTERVAL,
+    NAME,
+    Json,
+    Panel,
+    Row,
+    coloured,
+    joined,
+    newest,
+    quantile,
+    query,
+    styled,
+)
+from performance_rows import BY_FIGURE, FIGURE, of
 
 BASELINE = "ml_pair_version, ml_pair_role"
 BY_PAIR = f"by (ml_model_name, ml_model_version, ml_model_role, {BASELINE})"
 AGAINST = f"{NAME} against {{{{ml_pair_version}}}} {{{{ml_pair_role}}}}"
-VERDICTS: list[Json] = [
-    {
-        "type": "value",
-        "options": {
-            "better": {"color": "green"},
-            "worse": {"color": "red"},
-            "no difference seen": {"color": "blue"},
-            "not enough data": {"color": "text"},
-        },
-    }
-]
+VERDICTS = {
+    "better": {"color": "green"},
+    "worse": {"color": "red"},
+    "no difference seen": {"color": "blue"},
+    "not enough data": {"color": "text"},
+}
 
 
 def pair(name: str) -> str:
@@ -48,21 +59,9 @@ VERSIONS = Row(
             kind="table",
             width=24,
             overrides=[
-                {
-                    "matcher": {"id": "byName", "options": "Verdict"},
-                    "properties": [
-                        {"id": "mappings", "value": VERDICTS},
-                        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-                    ],
-                },
-                {
-                    "matcher": {"id": "byRegexp", "options": "/^(Accuracy|Error|Agreement)$/"},
-                    "properties": [{"id": "decimals", "value": 4}],
-                },
-                {
-                    "matcher": {"id": "byName", "options": "1"},
-                    "properties": [{"id": "custom.hidden", "value": True}],
-                },
+                coloured("Verdict", VERDICTS),
+                styled("/^(Accuracy|Error|Agreement)$/", decimals=4),
+                styled("1", custom__hidden=True),
             ],
             transformations=joined(
                 ("1", *TABLE),
@@ -120,7 +119,7 @@ VERSIONS = Row(
             ],
             width=8,
             defaults={"min": 0, "max": 1},
-            overrides=[line("/^noise/", custom__lineStyle={"fill": "dash", "dash": [10, 10]})],
+            overrides=[styled("/^noise/", custom__lineStyle=DASHED)],
         ),
     ],
 )
@@ -153,13 +152,7 @@ DECAY = Row(
             "Change a day by the line through 30 days. Dotted: its 95 % interval, from how the days scatter.",
             [trend("trend", ""), trend("trend_low", "low of "), trend("trend_high", "high of ")],
             width=8,
-            overrides=[
-                line(
-                    "/^(low|high) of /",
-                    custom__lineStyle={"fill": "dot", "dash": [2, 6]},
-                    custom__lineWidth=1,
-                )
-            ],
+            overrides=[INTERVAL],
         ),
         Panel(
             "Days until the Limit",
