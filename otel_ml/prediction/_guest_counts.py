@@ -12,6 +12,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_ml import _guard, _process, semconv
 from otel_ml._instruments import create
+from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._spec import ModelSpec
 
@@ -20,8 +21,7 @@ class SegmentKey(NamedTuple):
     """What is counted of a segment."""
 
     metric: semconv.Metric
-    segment: tuple[str, str]
-    """Column and value."""
+    segment: Segment
     label: str | None
     """The predicted class, if predictions are counted by class."""
 
@@ -37,7 +37,7 @@ class ModelCounts:
         """None before the first call."""
         self._classes: dict[str | None, int] = {}
         self._segments: dict[SegmentKey, int] = {}
-        self._known: set[tuple[str, str]] = set()
+        self._known: set[Segment] = set()
         """The segments that have series."""
         self._lock = threading.RLock()
 
@@ -56,7 +56,7 @@ class ModelCounts:
         with self._lock:
             self._classes[label] = self._classes.get(label, 0) + count
 
-    def knows(self, segment: tuple[str, str]) -> bool:
+    def knows(self, segment: Segment) -> bool:
         """Whether a segment has series already."""
         return segment in self._known
 
@@ -150,7 +150,7 @@ def class_attributes(attributes: Attributes, label: str | None) -> Attributes:
     return attributes if label is None else {**attributes, semconv.PREDICTION_CLASS: label}
 
 
-def segment_attributes(attributes: Attributes, segment: tuple[str, str]) -> Attributes:
-    """Returns the attributes of a segment, given as column and value."""
+def segment_attributes(attributes: Attributes, segment: Segment) -> Attributes:
+    """Returns the attributes of a segment."""
     column, value = segment
     return {**attributes, semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value}

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter
 
 from otel_ml import semconv
 from otel_ml._instruments import create
+from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._guest_counts import ModelCounts, SegmentKey, segment_attributes
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._segment_counts import failed_rows, predicted_rows
+from otel_ml.prediction._segment_counts import failed_rows, predicted_rows, timed_segments
 from otel_ml.prediction._segment_reader import Segments
 
 if TYPE_CHECKING:
     from otel_ml.prediction._binding import Binding
     from otel_ml.prediction.boundary._outputs import Output
-
-Segment: TypeAlias = "tuple[str, str]"
 
 
 class GuestSegments:
@@ -47,18 +46,13 @@ class GuestSegments:
             self._begin(segment)
 
     def count(self, outcome: Outcome, context: Context) -> None:
-        """Counts the rows of a call; one that was cancelled is neither a prediction nor an error."""
-        failure = outcome.failure
-        if failure is not None and failure.cancelled:
-            return
-        if failure is None:
+        """Counts the rows of a call."""
+        if outcome.failure is None:
             self.count_rows(outcome, outcome.output, 0, context)
-        else:
-            for segment, rows in failed_rows(self._columns, outcome):
-                self._add(segment, semconv.SEGMENT_ERRORS, None, rows)
-        if outcome.rows is None and outcome.duration is not None:
-            for segment in self._of(outcome.segments_of_rows(0, 1)[0]):
-                self._duration.record(outcome.duration, self._attributes(segment), context=context)
+        for segment, rows in failed_rows(self._columns, outcome):
+            self._add(segment, semconv.SEGMENT_ERRORS, None, rows)
+        for segment, seconds in timed_segments(self._columns, outcome):
+            self._duration.record(seconds, self._attributes(segment), context=context)
 
     def count_rows(self, outcome: Outcome, output: Output | None, start: int, context: Context) -> None:
         """Counts some predicted rows, with the position of the first."""
@@ -71,11 +65,8 @@ class GuestSegments:
 
     def add_missing(self, segments: Segments, count: int) -> None:
         """Counts missing values of rows with these segments."""
-        for segment in self._of(segments):
+        for segment in zip(self._columns, segments, strict=True):
             self._add(segment, semconv.SEGMENT_MISSING, None, count)
-
-    def _of(self, segments: Segments) -> list[Segment]:
-        return list(zip(self._columns, segments, strict=True))
 
     def _attributes(self, segment: Segment) -> Attributes:
         return segment_attributes(self._counts.attributes, segment)

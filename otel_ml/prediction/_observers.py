@@ -30,15 +30,15 @@ class Observers:
         self._spec = spec
         self._log_rows: Callable[..., None] | None = None
         self._model = LoggedModel(
-            spec.name,
-            spec.version,
-            spec.role,
-            spec.task,
-            spec.positive,
-            spec.classes,
-            _label_bins(spec),
-            spec.segments,
-            spec.calibration,
+            model=spec.name,
+            version=spec.version,
+            role=spec.role,
+            task=spec.task,
+            positive=spec.positive,
+            classes=spec.classes,
+            label_bins=_label_bins(spec),
+            segments=spec.segments,
+            calibration=spec.calibration,
         )
         self.monitor: FeatureMonitor | None = None
         """Counts the features' bins; None without a profile and a schema."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from otel_ml._figures.single import HIGHEST, LOWEST
+from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction.boundary._outputs import Output
 
@@ -14,8 +15,7 @@ from otel_ml.prediction.boundary._outputs import Output
 class SegmentRows(NamedTuple):
     """What some rows of one segment add."""
 
-    segment: tuple[str, str]
-    """Column and value."""
+    segment: Segment
     classes: Counter[str | None]
     scores: list[float]
 
@@ -60,7 +60,17 @@ def predicted_rows(
         yield from sums.values()
 
 
-def failed_rows(columns: Sequence[str], outcome: Outcome) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yields the segments of the rows of a failed call, and how many rows each has."""
+def failed_rows(columns: Sequence[str], outcome: Outcome) -> Iterator[tuple[Segment, int]]:
+    """Yields the segments of a failed call with their rows; a cancelled call is neither a prediction nor an error."""
+    if outcome.failure is None or outcome.failure.cancelled:
+        return
     for row, times in Counter(outcome.segments).items():
         yield from ((segment, times) for segment in zip(columns, row, strict=True))
+
+
+def timed_segments(columns: Sequence[str], outcome: Outcome) -> Iterator[tuple[Segment, float]]:
+    """Yields the segments of a call with its duration in seconds; the duration of a batch belongs to no segment."""
+    is_cancelled = outcome.failure is not None and outcome.failure.cancelled
+    if outcome.rows is None and outcome.duration is not None and not is_cancelled:
+        for segment in zip(columns, outcome.segments_of_rows(0, 1)[0], strict=True):
+            yield segment, outcome.duration

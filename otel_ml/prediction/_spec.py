@@ -11,6 +11,7 @@ from otel_ml._calibration import Calibration
 from otel_ml._label_values import SEVERAL
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import find_seconds
+from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._values import class_text, line
 from otel_ml.config import ConfigError
 from otel_ml.prediction._score_check import ScoreCheck
@@ -105,8 +106,8 @@ class ModelSpec:
         """The declared classes by which predictions are counted; a set or a ranking has none of its own."""
         return [] if self.task in SEVERAL else self.classes or []
 
-    def known_segments(self) -> list[tuple[str, str]]:
-        """Returns the segments that are known beforehand, each as column and value."""
+    def known_segments(self) -> list[Segment]:
+        """Returns the segments that are known beforehand."""
         return [(column.name, value) for column in self.segment_columns for value in column.exported() or ()]
 
     @property

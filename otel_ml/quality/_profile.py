@@ -134,20 +134,20 @@ class ReferenceProfile:
         from otel_ml.quality.training import FitOptions, TrainingPart, build, find_warnings
 
         options = FitOptions(
-            score,
-            label,
-            prediction,
-            task,
-            categorical,
-            numeric,
-            keep,
-            periodic,
-            sensitive,
-            bins,
-            importance,
-            text,
-            embeddings,
-            images,
+            score=score,
+            label=label,
+            prediction=prediction,
+            task=task,
+            categorical=categorical,
+            numeric=numeric,
+            keep=keep,
+            periodic=periodic,
+            sensitive=sensitive,
+            bins=bins,
+            importance=importance,
+            text=text,
+            embeddings=embeddings,
+            images=images,
         )
         parts = build(TrainingPart(frame, options, is_whole=True))
         for warning in find_warnings(parts):

@@ -19,7 +19,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
-from otel_ml.prediction._segment_counts import failed_rows, predicted_rows
+from otel_ml.prediction._segment_counts import failed_rows, predicted_rows, timed_segments
 from otel_ml.prediction._segment_reader import Segments
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
@@ -219,18 +219,14 @@ class OwnPrediction(Prediction):
                 self._offer_exemplar(cells.scores, scores[position], outcome, ids)
 
     def _count_segments(self, cells: ModelCells, outcome: Outcome) -> None:
-        """Counts the rows of a call by segment; a call that was cancelled is neither a prediction nor an error."""
-        columns, failure = self._binding.spec.segments, outcome.failure
-        if failure is not None and failure.cancelled:
-            return
-        if failure is None:
+        """Counts the rows of a call by segment."""
+        columns = self._binding.spec.segments
+        if outcome.failure is None:
             self._count_segment_rows(cells, outcome, outcome.output, 0)
-        else:
-            for segment, rows in failed_rows(columns, outcome):
-                cells.segment(segment).errors += rows
-        if outcome.rows is None and outcome.duration is not None:
-            for segment in zip(columns, outcome.segments_of_rows(0, 1)[0], strict=True):
-                cells.segment(segment).durations.record(outcome.duration)
+        for segment, rows in failed_rows(columns, outcome):
+            cells.segment(segment).errors += rows
+        for segment, seconds in timed_segments(columns, outcome):
+            cells.segment(segment).durations.record(seconds)
 
     def _count_segment_rows(self, cells: ModelCells, outcome: Outcome, output: Output | None, start: int) -> None:
         binding = self._binding
