@@ -186,10 +186,8 @@ def test_parts_in_any_order_are_the_whole() -> None:
 def test_a_saved_window_takes_data_and_events(profile: ReferenceProfile) -> None:
     """Events of a service have the descriptors in place of the values, and give the same window."""
     frame = table(ROWS, ROWS + 300)
-    events = [
-        {name: values[place] for name, values in describe_columns(profile.described, frame).items()}
-        for place in range(300)
-    ]
+    columns = describe_columns(profile.described, frame)
+    events = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     assert profile.with_window("may", events) == profile.with_window("may", frame)
     assert profile.compare(events).findings == {}
 
