@@ -31,7 +31,7 @@ from otel_ml.ground_truth._warnings import (
 from otel_ml.ground_truth._writer import BatchWriter
 from otel_ml.ground_truth.exact._rows import NOTES
 from otel_ml.ground_truth.exact._segments import SegmentFigures
-from otel_ml.ground_truth.storage._comparison import ServedWindow, compare_versions
+from otel_ml.ground_truth.storage._comparison import compare_versions
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._expected import measure_expected
 from otel_ml.ground_truth.storage._expiry import expire
@@ -318,7 +318,7 @@ class GroundTruth:
         """
         if difference is not None and not difference > 0:
             raise ValueError(f"the difference to look for must be above 0, not {difference}")
-        window = ServedWindow(model, *read_bounds(start, end))
+        window = TruthWindow(*read_bounds(start, end), model, None, None, "predicted_at")
         self.flush(_EXIT_SECONDS)
         named = baseline, challenger
         return compare_versions(self._database, self._store.class_sets, window, named, difference)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from otel_ml.ground_truth._pairs import ROLES, baseline_order
 from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
-from otel_ml.ground_truth.storage._tables import KEY
-
-_TOGETHER: Final = 10_000
-"""Rows read at a time."""
+from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, in_window
 
 
 class Served(NamedTuple):
@@ -29,18 +26,10 @@ class Served(NamedTuple):
         return f"{self.version}/{self.role}"
 
 
-class ServedWindow(NamedTuple):
-    """Predictions of a model with ``start <= predicted_at < end``."""
-
-    model: str
-    start: float
-    end: float
-
-
 def compare_versions(
     database: StoreDatabase,
     class_sets: ClassSets,
-    window: ServedWindow,
+    window: TruthWindow,
     named: tuple[str | None, str | None],
     difference: float | None,
 ) -> dict[str, Any]:
@@ -49,7 +38,7 @@ def compare_versions(
     Args:
         database: The store.
         class_sets: Its sets of declared classes.
-        window: The model and the time.
+        window: The model and the time, of all versions and roles.
         named: Baseline and challenger as the user named them; None for the usual ones.
         difference: What to look for; None for the usual one.
     """
@@ -59,11 +48,11 @@ def compare_versions(
     with database.reading() as connection:
         for one, side in zip(chosen, sides, strict=True):
             query = _side(database, window, one)
-            for rows in connection.execute(query.execution_options(yield_per=_TOGETHER)).partitions():
+            for rows in connection.execute(query.execution_options(yield_per=TOGETHER)).partitions():
                 side.add(map(SideRow._make, rows))
         width = len(SideRow._fields)
         query = _paired(database, window, chosen)
-        for rows in connection.execute(query.execution_options(yield_per=_TOGETHER)).partitions():
+        for rows in connection.execute(query.execution_options(yield_per=TOGETHER)).partitions():
             pairs.add((SideRow._make(row[:width]), SideRow._make(row[width:])) for row in rows)
         keys = sides[0].class_keys | sides[1].class_keys
         declared = [names for key in keys if (names := class_sets.find(connection, key)) is not None]
@@ -113,49 +102,36 @@ def _find(served: Sequence[Served], name: str | None) -> Served:
     return found[0]
 
 
-def _list_served(database: StoreDatabase, window: ServedWindow) -> list[Served]:
+def _list_served(database: StoreDatabase, window: TruthWindow) -> list[Served]:
     table, sa = database.tables.predictions, database.sa
     moment = table.c.predicted_at
     query = sa.select(table.c.version, table.c.role, sa.func.count(), sa.func.min(moment), sa.func.max(moment))
-    query = _in_window(query, table, window).group_by(table.c.version, table.c.role)
+    query = in_window(table, query, window).group_by(table.c.version, table.c.role)
     with database.reading() as connection:
         return [Served(*row) for row in connection.execute(query)]
 
 
-def _side(database: StoreDatabase, window: ServedWindow, one: Served) -> Any:
+def _side(database: StoreDatabase, window: TruthWindow, one: Served) -> Any:
     tables = database.tables
-    query = database.sa.select(*_columns(database, tables.predictions, tables.labels))
+    query = database.sa.select(*tables.columns(SideRow._fields))
     query = query.select_from(tables.predictions.outerjoin(tables.labels, tables.of_prediction()))
-    return _of(_in_window(query, tables.predictions, window), tables.predictions, one)
+    return in_window(tables.predictions, query, _of(window, one))
 
 
-def _paired(database: StoreDatabase, window: ServedWindow, chosen: Sequence[Served]) -> Any:
+def _paired(database: StoreDatabase, window: TruthWindow, chosen: Sequence[Served]) -> Any:
     tables, both = database.tables, database.sa.and_
     baseline, challenger = (tables.predictions.alias(name) for name in ("baseline", "challenger"))
     labels, other_labels = (tables.labels.alias(name) for name in ("baseline_labels", "challenger_labels"))
-
-    def of_prediction(label: Any, table: Any) -> Any:
-        return both(*(label.c[name] == table.c[name] for name in KEY))
-
     joined = baseline.join(challenger, both(baseline.c.id == challenger.c.id, baseline.c.model == challenger.c.model))
-    joined = joined.outerjoin(labels, of_prediction(labels, baseline))
-    joined = joined.outerjoin(other_labels, of_prediction(other_labels, challenger))
-    columns = _columns(database, baseline, labels) + _columns(database, challenger, other_labels)
+    columns: list[Any] = []
+    for table, its_labels in ((baseline, labels), (challenger, other_labels)):
+        joined = joined.outerjoin(its_labels, tables.of_prediction(table, its_labels))
+        columns += tables.columns(SideRow._fields, table, its_labels)
     query = database.sa.select(*columns).select_from(joined)
     for table, one in zip((baseline, challenger), chosen, strict=True):
-        query = _of(_in_window(query, table, window), table, one)
+        query = in_window(table, query, _of(window, one))
     return query
 
 
-def _columns(database: StoreDatabase, predictions: Any, labels: Any) -> list[Any]:
-    nothing, found = database.sa.null(), {**predictions.c, **labels.c}
-    return [found.get(name, nothing.label(name)) for name in SideRow._fields]
-
-
-def _of(query: Any, table: Any, one: Served) -> Any:
-    return query.where(table.c.version == one.version, table.c.role == one.role)
-
-
-def _in_window(query: Any, table: Any, window: ServedWindow) -> Any:
-    moment = table.c.predicted_at
-    return query.where(table.c.model == window.model, moment >= window.start, moment < window.end)
+def _of(window: TruthWindow, one: Served) -> TruthWindow:
+    return window._replace(version=one.version, role=one.role)

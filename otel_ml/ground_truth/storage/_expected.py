@@ -105,9 +105,8 @@ def _find_calibrations(
 
 
 def _query(database: StoreDatabase, window: TruthWindow) -> Any:
-    tables, nothing = database.tables, database.sa.null()
-    found = {**tables.labels.c, **tables.predictions.c}
-    columns = [found.get(name, nothing.label(name)) for name in _COLUMNS]
+    tables = database.tables
     joined = tables.predictions.outerjoin(tables.labels, tables.of_prediction())
-    query = in_window(tables.predictions, database.sa.select(*columns).select_from(joined), window)
+    query = database.sa.select(*tables.columns(_COLUMNS)).select_from(joined)
+    query = in_window(tables.predictions, query, window)
     return query.execution_options(yield_per=TOGETHER)

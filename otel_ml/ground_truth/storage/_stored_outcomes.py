@@ -30,10 +30,9 @@ class StoredOutcomes(NamedTuple):
 def read_stored(database: StoreDatabase, window: TruthWindow) -> StoredOutcomes:
     """Returns the outcomes of a window; raises a StoreError if they are of several tasks."""
     tables = database.tables
-    found = {**tables.predictions.c, **tables.labels.c}
-    columns = [found[name] for name in _COLUMNS]
     joined = tables.predictions.outerjoin(tables.labels, tables.of_prediction())
-    query = in_window(tables.predictions, database.sa.select(*columns).select_from(joined), window)
+    query = database.sa.select(*tables.columns(_COLUMNS)).select_from(joined)
+    query = in_window(tables.predictions, query, window)
     with database.reading() as connection:
         rows = connection.execute(query.order_by(tables.predictions.c.predicted_at)).all()
     tasks = sorted({row.task for row in rows})

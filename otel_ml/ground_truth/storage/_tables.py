@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._digests import digest
@@ -94,9 +94,30 @@ class Tables:
         """Creates missing tables."""
         self._metadata.create_all(connection)
 
-    def of_prediction(self) -> Any:
-        """Returns the condition that a label is that of a prediction."""
-        return self._sa.and_(*(self.labels.c[name] == self.predictions.c[name] for name in KEY))
+    def of_prediction(self, predictions: Any = None, labels: Any = None) -> Any:
+        """Returns the condition that a label is that of a prediction, in the tables or in aliases of them."""
+        predictions, labels = self._given(predictions, labels)
+        return self._sa.and_(*(labels.c[name] == predictions.c[name] for name in KEY))
+
+    def columns(self, names: Iterable[str], predictions: Any = None, labels: Any = None) -> list[Any]:
+        """Returns columns of predictions joined with their labels.
+
+        A store of an earlier version, which is only read, does not have all of them: it has null in their place.
+
+        Args:
+            names: The columns.
+            predictions: An alias of the table.
+            labels: An alias of the table.
+        """
+        predictions, labels = self._given(predictions, labels)
+        found, nothing = {**labels.c, **predictions.c}, self._sa.null()
+        return [found.get(name, nothing.label(name)) for name in names]
+
+    def _given(self, predictions: Any, labels: Any) -> tuple[Any, Any]:
+        return (
+            self.predictions if predictions is None else predictions,
+            self.labels if labels is None else labels,
+        )
 
     def _key(self) -> list[Any]:
         return [self._sa.Column(name, self._sa.Text, primary_key=True) for name in KEY]

@@ -97,10 +97,8 @@ def _read(
     database: StoreDatabase, class_sets: ClassSets, window: TruthWindow, labelled: _Labelled, *more: str
 ) -> Classes:
     """Reads the labelled predictions of a window, some thousands at a time; returns the classes that were declared."""
-    tables, nothing = database.tables, database.sa.null()
-    found = {**tables.predictions.c, **tables.labels.c}
-    # a store of an earlier version, which is only read, does not have all columns
-    columns = [found.get(name, nothing.label(name)) for name in (*LabelledRow._fields, *more)]
+    tables = database.tables
+    columns = tables.columns((*LabelledRow._fields, *more))
     query = database.sa.select(*columns).select_from(tables.predictions.join(tables.labels, tables.of_prediction()))
     query = in_window(tables.labels if window.by == "labeled_at" else tables.predictions, query, window)
     query = query.execution_options(yield_per=TOGETHER)  # of a connection they would hold for what follows, too
