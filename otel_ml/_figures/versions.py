@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from otel_ml import semconv
 from otel_ml._figures.intervals import Interval, Z, share
 
 LEVEL: Final = 0.01
@@ -37,10 +38,7 @@ PAIRED_SHARE: Final = 0.5
 """Versions are compared by pairs if at least this share of the labelled predictions of one of them is in one."""
 _START: Final = 3.6
 """The boundary between 300 and 2,000 pairs, from which the number that is needed is computed."""
-BETTER: Final = "better"
-WORSE: Final = "worse"
-NO_DIFFERENCE: Final = "no difference seen"
-NOT_ENOUGH: Final = "not enough data"
+BETTER, WORSE, NO_DIFFERENCE, NOT_ENOUGH = semconv.PAIR_VERDICTS
 
 
 class Difference(NamedTuple):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_ml.cli._figure_tables import print_table, text
+from otel_ml.cli._figure_tables import interval_text, print_table, text
 from otel_ml.cli._terminal import say, show
 from otel_ml.cli._window_arguments import read_moment
 from otel_ml.ground_truth import GroundTruth
@@ -59,9 +59,8 @@ def print_decay(truth: GroundTruth, window: tuple[float, float], arguments: argp
 
 def _row(day: Mapping[str, Any], trained: str | None) -> list[Any]:
     end = dt.datetime.fromtimestamp(day["end"]).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - local time
-    interval = None if day["interval"] is None else " to ".join(map(text, day["interval"]))
     age = [] if trained is None else [round(day["age"], 1)]
-    return [end, *age, day["value"], interval, day["labels"]]
+    return [end, *age, day["value"], interval_text(day["interval"]), day["labels"]]
 
 
 def _sentence(figure: str, trend: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_ml import semconv
-from otel_ml.cli._figure_tables import print_table, text
+from otel_ml.cli._figure_tables import interval_text, print_table
 from otel_ml.cli._terminal import show
 
 
@@ -21,8 +21,7 @@ def print_estimates(figures: Mapping[str, Any], training: Mapping[str, float] | 
         show(f"{name:<12}{figures[name]}")
     rows = []
     for name in [name for name in semconv.ESTIMATED_FIGURES if name in figures]:
-        interval = figures["intervals"].get(name)
-        ends = None if interval is None else " to ".join(map(text, interval))
+        ends = interval_text(figures["intervals"].get(name))
         gap = figures["gaps"].get(name, {})
         rows.append([name, figures[name], ends, gap.get("gap"), gap.get("z")])
         rows[-1] += [] if training is None else [training.get(name)]

@@ -10,7 +10,6 @@ from otel_ml.cli._terminal import show
 
 _ABOUT: Final = ("labelled", "predicted", "coverage", "positive")
 """What the figures are of."""
-_OF_SCORES: Final = frozenset({"auc", "average_precision", "brier_score", "log_loss", "ece"})
 _OF_CLASS: Final = ("precision", "recall", "f1", "auc", "average_precision", "ece")
 
 
@@ -39,9 +38,8 @@ def print_figures(figures: Mapping[str, Any], training: Mapping[str, float] | No
 
 
 def _figure(name: str, figures: Mapping[str, Any], training: Mapping[str, float] | None) -> list[Any]:
-    interval = figures["intervals"].get(name)
-    ends = None if interval is None else " to ".join(map(text, interval))
-    count = figures["scored"] if name in _OF_SCORES else figures["count"]
+    ends = interval_text(figures["intervals"].get(name))
+    count = figures["scored"] if name in semconv.SCORE_FIGURES else figures["count"]
     return [name, figures[name], ends, count, *([] if training is None else [training.get(name)])]
 
 
@@ -55,7 +53,13 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         show("  ".join([f"{first:<{widths[0]}}", *cells]))
 
 
+def interval_text(ends: Sequence[float] | None) -> str | None:
+    """Returns both ends of an interval as one cell."""
+    return None if ends is None else " to ".join(map(text, ends))
+
+
 def text(value: float | str | None) -> str:
+    """Returns a value as a cell: a number with four decimals, a tiny one with three digits, and `-` for none."""
     if value is None:
         return "-"
     if not isinstance(value, float):

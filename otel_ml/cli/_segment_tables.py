@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from otel_ml import semconv
 from otel_ml._values import few_names
-from otel_ml.cli._figure_tables import print_table, text
+from otel_ml.cli._figure_tables import interval_text, print_table, text
 from otel_ml.cli._terminal import show
 from otel_ml.ground_truth import SegmentFigures
 
-_FIRST: Final = ("accuracy", "exact_match", "mae", "ndcg")
-"""The figure of a task that is shown with its interval."""
 _MORE: Final = ("precision", "recall", "f1", "auc", "ece", "rmse", "bias", "reciprocal_rank", "hit_rate", "coverage")
 
 
@@ -23,10 +22,10 @@ def print_segments(column: str, figures: SegmentFigures, training: Mapping[str, 
         figures: What `GroundTruth.compute_metrics` returns for it.
         training: The figures of the training data; None without a profile.
     """
-    first = next((name for name in _FIRST if any(name in each for each in figures.values())), "")
+    first = next((name for name in semconv.MAIN_FIGURES if any(name in each for each in figures.values())), "")
     more = [name for name in _MORE if any(each.get(name) is not None for each in figures.values())]
     rows = [
-        [segment, each["labelled"], each.get(first), _interval(each, first), *(each.get(name) for name in more)]
+        [segment, each["labelled"], each.get(first), interval_text(each["intervals"].get(first)), *map(each.get, more)]
         for segment, each in figures.items()
     ]
     if training is not None:
@@ -40,11 +39,6 @@ def print_segments(column: str, figures: SegmentFigures, training: Mapping[str, 
             for name, each in figures.fairness.items()
         ]
         print_table(["fairness", "value", "difference of a segment", "left out"], table)
-
-
-def _interval(figures: Mapping[str, Any], name: str) -> str | None:
-    interval = figures["intervals"].get(name)
-    return None if interval is None else " to ".join(map(text, interval))
 
 
 def _print_worst(worst: Mapping[str, Any]) -> None:
@@ -70,4 +64,4 @@ def segment_notes(figures: SegmentFigures) -> Iterator[str]:
 def _verdict(found: Mapping[str, Any]) -> str | None:
     if found["value"] is None:
         return None
-    return "more than noise" if found["more_than_noise"] else "within noise"
+    return "beyond noise" if found["is_beyond_noise"] else "within noise"

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otel_ml import semconv
 from otel_ml.cli._arguments import add_json, number
-from otel_ml.cli._figure_tables import print_table, text
+from otel_ml.cli._figure_tables import interval_text, print_table
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.cli._window_arguments import add_window, read_window
@@ -24,7 +25,7 @@ exit codes:
   0  the challenger is better, or no difference was seen
   1  it is worse, or there is not enough data
 """
-_ACCEPTED: Final = frozenset({"better", "no difference seen"})
+_BETTER, _, _NO_DIFFERENCE, _NOT_ENOUGH = semconv.PAIR_VERDICTS
 _SIDES: Final = ("baseline", "challenger")
 
 
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(found)
     for note in found["notes"]:
         say(_PROGRAM, note)
-    return int(found["verdict"] not in _ACCEPTED)
+    return int(found["verdict"] not in {_BETTER, _NO_DIFFERENCE})
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -89,14 +90,14 @@ def _print(found: Mapping[str, Any]) -> None:
             side["predicted"],
             side["labelled"],
             side["value"],
-            _interval(side["interval"]),
+            interval_text(side["interval"]),
         ]
         for name, side in ((name, found[name]) for name in _SIDES)
     ]
     print_table(["", "version", "predictions", "labelled", found["figure"], "95 % interval"], rows)
     about = ("difference", "interval", "p_value", "test", "pairs", "labelled_pairs", "agreement")
     scores = ("prediction_difference", "score_psi", "score_psi_noise", "score_ks", "score_ks_noise")
-    values = {**{name: found.get(name) for name in (*about, *scores)}, "interval": _interval(found["interval"])}
+    values = {**{name: found.get(name) for name in (*about, *scores)}, "interval": interval_text(found["interval"])}
     print_table(["comparison", "value"], [[name, value] for name, value in values.items() if value is not None])
     outcomes = found.get("outcomes")
     if outcomes and found["labelled_pairs"]:
@@ -111,13 +112,9 @@ def _print(found: Mapping[str, Any]) -> None:
 def _verdict(found: Mapping[str, Any]) -> str:
     verdict = str(found["verdict"])
     stated = f"{found['looked_for']:g}" if found["figure"] != "mae" else f"{found['looked_for']:.3g} of the MAE"
-    if verdict == "not enough data" and found["still_needed"] is not None:
+    if verdict == _NOT_ENOUGH and found["still_needed"] is not None:
         unit = "labels of the challenger" if found["test"] == "two proportions" else "labelled pairs"
         return f"{verdict}: about {found['still_needed']} more {unit} are needed to find a difference of {stated}"
-    if verdict == "no difference seen":
+    if verdict == _NO_DIFFERENCE:
         return f"{verdict}: one of {stated} would have been found in {found['power']:.0%} of cases"
     return verdict
-
-
-def _interval(ends: Any) -> str | None:
-    return None if ends is None else " to ".join(map(text, ends))

@@ -13,8 +13,6 @@ from otel_ml.ground_truth.storage._windows import TruthWindow
 DAY: Final = 86_400.0
 LEAST_LABELS: Final = 100
 """With fewer labels a day is not part of the trend."""
-MAIN: Final = ("accuracy", "exact_match", "mae", "ndcg")
-"""The figure of a task that is followed unless another one is named."""
 RISING: Final = frozenset({"brier_score", "log_loss", "ece", "hamming_loss", "mae", "rmse"})
 """Figures of which more is worse."""
 _MOST_DAYS: Final = 400
@@ -43,7 +41,9 @@ def measure_decay(
     for step in range(count, 0, -1):
         start = window.end - step * DAY
         figures = measure(window._replace(start=start, end=start + DAY))
-        figure = figure or next((name for name in MAIN if figures["labelled"] and name in figures), None)
+        figure = figure or next(
+            (name for name in semconv.MAIN_FIGURES if figures["labelled"] and name in figures), None
+        )
         days.append(_day(figures, figure, start + DAY, trained_at))
     known = [day for day in days if day["value"] is not None and day["labels"] >= LEAST_LABELS]
     ends = [day["end"] / DAY for day in known]
@@ -52,7 +52,7 @@ def measure_decay(
 
 
 def _day(figures: Mapping[str, Any], figure: str | None, end: float, trained_at: float | None) -> dict[str, Any]:
-    is_of_scores = figure in {"auc", "average_precision", "brier_score", "log_loss", "ece"}
+    is_of_scores = figure in semconv.SCORE_FIGURES
     return {
         "end": end,
         "age": None if trained_at is None else (end - trained_at) / DAY,

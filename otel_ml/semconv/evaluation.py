@@ -116,6 +116,10 @@ FIGURES: Final = (
 )
 """Precision, recall and F1 are those of the positive class of a binary model, else the mean over the classes, as are
 the AUC (one against the rest), the average precision and the calibration error. Errors are those of regressions."""
+SCORE_FIGURES: Final = ("auc", "average_precision", "brier_score", "log_loss", "ece")
+"""Those of the scores, or of the probability of each class."""
+MAIN_FIGURES: Final = ("accuracy", "exact_match", "mae", "ndcg")
+"""Those by which a model is followed unless another one is named; a task has one of them."""
 LABEL_FEATURE: Final = "__label__"
 """Feature name under which the labels are binned and compared with the reference."""
 EVAL_PREDICTED: Final = "ml.eval.predicted"

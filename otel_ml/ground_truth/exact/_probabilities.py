@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from otel_ml import semconv
 from otel_ml._figures import single
 from otel_ml._figures.calibration import CalibrationBin, calibrate, calibration_error
 from otel_ml._figures.intervals import NONE, Estimate, mean
 from otel_ml._figures.ranks import rank
 from otel_ml.ground_truth.exact._groups import LabelledGroup
 
-FIGURES: Final = ("auc", "average_precision", "brier_score", "log_loss", "ece")
 NO_PROBABILITIES: Final = (
     "auc and the other figures of probabilities are None: they take the probability of each class, and none is stored; "
     "declare classes=... of the model and return all probabilities"
@@ -31,7 +31,7 @@ class ClassFigures(NamedTuple):
 
     scored: int = 0
     """Predictions with a probability, or with one for each class."""
-    estimates: Mapping[str, Estimate] = dict.fromkeys(FIGURES, NONE)
+    estimates: Mapping[str, Estimate] = dict.fromkeys(semconv.SCORE_FIGURES, NONE)
     per_class: Mapping[str, Mapping[str, Estimate]] = {}
     calibration: list[dict[str, float]] | None = None
     """Of the positive class."""

@@ -28,10 +28,10 @@ class SegmentFigures(dict[str, dict[str, Any]]):
         super().__init__(figures)
         self.worst = find_worst(figures)
         """The segment that is most surely worse than the rest: its ``segment``, the ``figure``, ``value`` and ``rest``,
-        ``z`` and its ``limit``, and whether that is ``more_than_noise``; None if too few are labelled."""
+        ``z`` and its ``limit``, and whether that is ``is_beyond_noise``; None if too few are labelled."""
         self.fairness = measure_fairness(figures)
         """Of a binary model ``selection_ratio`` and the differences of the true and the false positive rates: the
-        ``value`` of each, whether some segment differs by ``more_than_noise``, and the segments that are ``left_out``
+        ``value`` of each, whether some segment differs by ``is_beyond_noise``, and the segments that are ``left_out``
         because they have no positive (or negative) label."""
         self.notes = list(notes)
         """What there is to know about all of them."""
@@ -101,7 +101,7 @@ def find_worst(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | Non
                 "rest": found.rest,
                 "z": found.z,
                 "limit": found.limit,
-                "more_than_noise": found.is_beyond_noise,
+                "is_beyond_noise": found.is_beyond_noise,
             }
     return None
 
@@ -129,7 +129,7 @@ def measure_fairness(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
         value = measure(shares)
         found[name] = {
             "value": value,
-            "more_than_noise": None if value is None else segments.is_any_beyond_noise(shares),
+            "is_beyond_noise": None if value is None else segments.is_any_beyond_noise(shares),
             "left_out": [segment for segment, each in shares.items() if not each.whole],
         }
     return found

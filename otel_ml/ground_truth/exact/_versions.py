@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from otel_ml import semconv
 from otel_ml._distances import psi, psi_noise
 from otel_ml._figures import versions
 from otel_ml._figures.intervals import mean, share
@@ -184,7 +185,7 @@ def _compare_classes(spelled: _Spelling, count: int, figure: str, difference: fl
         "labelled_pairs": outcomes.total(),
         "agreement": share(same, compared).value,
         "confusion": {one: dict(sorted(row.items())) for one, row in sorted(confusion.items())},
-        "outcomes": dict(zip(("both", "only_baseline", "only_challenger", "neither"), four, strict=True)),
+        "outcomes": dict(zip(semconv.PAIR_OUTCOME_VALUES, four, strict=True)),
         **_describe(found, outcomes.total() if is_paired else labelled[1], difference),
         "test": test,
         "notes": spelled.problems,

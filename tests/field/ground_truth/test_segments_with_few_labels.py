@@ -56,7 +56,7 @@ def test_a_group_without_positive_labels_is_not_fair_but_unknown(
     found = measure(truth, men + women)
     assert found.fairness["true_positive_rate_difference"] == {
         "value": None,
-        "more_than_noise": None,
+        "is_beyond_noise": None,
         "left_out": ["f"],
     }
     assert values(found)["selection_ratio"] == 0.0
@@ -113,7 +113,7 @@ def test_a_small_group_is_not_the_worst_by_chance(truth: otel_ml.GroundTruth) ->
     found = measure(truth, cases)
     assert found["x"]["accuracy"] == 0.0
     assert found.worst is not None
-    assert (found.worst["segment"], found.worst["value"], found.worst["more_than_noise"]) == ("f", 0.5, True)
+    assert (found.worst["segment"], found.worst["value"], found.worst["is_beyond_noise"]) == ("f", 0.5, True)
 
 
 def test_a_sensitive_column_is_in_the_store_as_codes(truth: otel_ml.GroundTruth) -> None:

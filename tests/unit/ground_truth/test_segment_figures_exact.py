@@ -97,7 +97,7 @@ def test_the_worst_segment_is_beyond_noise(found, regions, binary):
         "rest": near(right[~south].mean()),
         "z": z,
         "limit": noise_limit(3),
-        "more_than_noise": True,
+        "is_beyond_noise": True,
     }
 
 
@@ -109,9 +109,9 @@ def test_fairness_is_that_of_the_rates(found, regions, binary):
         for of in (np.full(1000, fill_value=True), actual, ~actual)
     ]
     differences = [near(max(each) - min(each)) for each in rates]
-    more = {"more_than_noise": True, "left_out": []}
+    more = {"is_beyond_noise": True, "left_out": []}
     assert found.fairness == {
-        "selection_ratio": {"value": near(min(rates[0]) / max(rates[0])), "more_than_noise": False, "left_out": []},
+        "selection_ratio": {"value": near(min(rates[0]) / max(rates[0])), "is_beyond_noise": False, "left_out": []},
         "true_positive_rate_difference": {"value": differences[1], **more},
         "false_positive_rate_difference": {"value": differences[2], **more},
     }
@@ -125,8 +125,8 @@ def test_a_difference_by_chance_is_within_noise(binary):
         for place, (score, guess, truth) in enumerate(zip(scores, guesses, actual, strict=True))
     ]
     found = measure(rows)
-    assert not found.worst["more_than_noise"]
-    assert not any(each["more_than_noise"] for each in found.fairness.values())
+    assert not found.worst["is_beyond_noise"]
+    assert not any(each["is_beyond_noise"] for each in found.fairness.values())
 
 
 @pytest.mark.parametrize("task", ["multiclass", "other"])
@@ -174,14 +174,14 @@ def test_sets_are_compared_by_exact_matches_and_rankings_by_hits(regions):
         for place, region in enumerate(regions)
     ]
     worst = measure(sets).worst
-    assert (worst["segment"], worst["figure"], worst["rest"], worst["more_than_noise"]) == (
+    assert (worst["segment"], worst["figure"], worst["rest"], worst["is_beyond_noise"]) == (
         "south",
         "exact_match",
         1,
         True,
     )
     worst = measure(ranked).worst
-    assert (worst["segment"], worst["figure"], worst["rest"], worst["more_than_noise"]) == ("east", "hit_rate", 1, True)
+    assert (worst["segment"], worst["figure"], worst["rest"], worst["is_beyond_noise"]) == ("east", "hit_rate", 1, True)
 
 
 def test_a_regression_is_compared_by_its_mean_absolute_error(regions):
@@ -200,7 +200,7 @@ def test_a_regression_is_compared_by_its_mean_absolute_error(regions):
     rest = regions != "north"
     assert found.worst["segment"] == "north"
     assert found.worst["rest"] == near(sk.mean_absolute_error(actual[rest], predicted[rest]))
-    assert found.worst["more_than_noise"]
+    assert found.worst["is_beyond_noise"]
     assert not math.isnan(found.worst["z"])
 
 

@@ -57,7 +57,7 @@ def test_figures_are_of_each_segment(segmented):
         assert found[region]["accuracy"] == pytest.approx(sk.accuracy_score(actual, predicted), abs=1e-12)
         assert found[region]["labelled"] == len(actual)
     assert list(found) == ["north", "south", "__missing__"]
-    assert (found.worst["segment"], found.worst["more_than_noise"]) == ("south", False)
+    assert (found.worst["segment"], found.worst["is_beyond_noise"]) == ("south", False)
     assert found.notes == ["1 labelled predictions have no segment column 'region': no figure has them"]
     assert list(measure(segmented, "device")) == ["phone"]
 
