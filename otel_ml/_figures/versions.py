@@ -117,7 +117,7 @@ def compare_pairs(outcomes: Sequence[float], difference: float = DIFFERENCE) -> 
     enough = needed(rate, difference, rate)
     return Difference(
         (only_challenger - only_baseline) / count,
-        (up - down - spread, up - down + spread),
+        (max(up - down - spread, -1.0), min(up - down + spread, 1.0)),
         mcnemar(round(only_baseline), round(only_challenger)),
         z,
         limit,

@@ -152,7 +152,8 @@ class _Spelling:
         self.problems = [
             f"{name}: {problem}"
             for name, counts in zip(_SIDES, self.sides, strict=True)
-            if (problem := describe_problem({a for a, _ in counts}, {b for _, b in counts}, classes, task)) is not None
+            if task not in SEVERAL  # a set that was never predicted may be of classes that were
+            and (problem := describe_problem({a for a, _ in counts}, {b for _, b in counts}, classes, task)) is not None
         ]
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from otel_ml._values import few_names
 from otel_ml.ground_truth._pairs import ROLES, baseline_order
+from otel_ml.ground_truth._warnings import describe_models
 from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
-from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, in_window
+from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, in_window, list_models
+
+_OWN_FORM: Final = frozenset({"regression", "multilabel"})
+"""Tasks whose predictions have a form of their own; a binary and a multiclass model both predict a class."""
 
 
 class Served(NamedTuple):
@@ -43,6 +48,8 @@ def compare_versions(
         difference: What to look for; None for the usual one.
     """
     served = _list_served(database, window)
+    if not served:
+        raise ValueError(f"no prediction of {window.model!r} in this window; {describe_models(list_models(database))}")
     baseline, challenger = chosen = choose(served, *named)
     sides, pairs = (SideRows(), SideRows()), PairRows()
     with database.reading() as connection:
@@ -56,14 +63,23 @@ def compare_versions(
             pairs.add((SideRow._make(row[:width]), SideRow._make(row[width:])) for row in rows)
         keys = sides[0].class_keys | sides[1].class_keys
         declared = [names for key in keys if (names := class_sets.find(connection, key)) is not None]
-    if "ranking" in sides[0].tasks | sides[1].tasks:
-        raise ValueError("rankings cannot be compared yet: compare the intervals of `compute_metrics`")
+    _check_tasks(chosen, sides)
     found = compare(sides, pairs, declared, difference)
     for one, name in ((baseline, "baseline"), (challenger, "challenger")):
         found[name] = {"version": one.version, "role": one.role, "predicted": one.predictions, **found[name]}
     if not pairs.count and not (baseline.first <= challenger.last and challenger.first <= baseline.last):
         found["notes"] = [*found["notes"], "the two served one after the other: time may be what they differ by"]
     return {"model": window.model, **found}
+
+
+def _check_tasks(chosen: Sequence[Served], sides: Sequence[SideRows]) -> None:
+    """Raises ValueError if there is no way to compare these tasks."""
+    if "ranking" in sides[0].tasks | sides[1].tasks:
+        raise ValueError("rankings cannot be compared yet: compare the intervals of `compute_metrics`")
+    kinds = [{task if task in _OWN_FORM else "classes" for task in side.tasks} for side in sides]
+    if kinds[0].isdisjoint(kinds[1]):
+        named = (f"{one} has {' and '.join(sorted(side.tasks))}" for one, side in zip(chosen, sides, strict=True))
+        raise ValueError(f"versions of different tasks cannot be compared: {', '.join(named)}")
 
 
 def choose(served: Sequence[Served], baseline: str | None, challenger: str | None) -> tuple[Served, Served]:
@@ -75,14 +91,12 @@ def choose(served: Sequence[Served], baseline: str | None, challenger: str | Non
         ValueError: There is no such version, or a name fits several.
     """
     ordered = sorted(served, key=lambda one: baseline_order(one.version, one.role))
-    if not ordered:
-        raise ValueError("no prediction of the model in this window")
     other = None if challenger is None else _find(ordered, challenger)
     first = _find([one for one in ordered if one != other] if baseline is None else ordered, baseline)
     rest = [one for one in ordered if one != first]
     if other is None:
         if len(rest) != 1:
-            known = ", ".join(map(str, rest)) or "none"
+            known = few_names([*map(str, rest)]) or "none"
             raise ValueError(f"name the challenger; beside {first} there is in this window: {known}")
         other = rest[0]
     if other == first:
@@ -97,7 +111,7 @@ def _find(served: Sequence[Served], name: str | None) -> Served:
     found = [one for one in served if (one.version, one.role) == (version, role)] if role in ROLES and version else []
     found = found or [one for one in served if name in {one.version, one.role}]
     if len(found) != 1:
-        known = ", ".join(map(str, found or served)) or "none"
+        known = few_names([*map(str, found or served)]) or "none"
         raise ValueError(f"{name!r} is {'several' if found else 'none'} of the versions in this window: {known}")
     return found[0]
 

@@ -3,7 +3,7 @@
 Sources: KanishJebaMathewM/Truxify#13897 (a shadow is looked up by another name than it is logged under: the comparison is
 always empty and always rolls back) and its review in #3172 (of errors less is better), huggingface/evaluate#795 (no pair
 differs: division by zero), spinnaker/kayenta#780 (a canary fails because of a few values), Pulsefy/Lumenpulse#1264
-(agreement and divergence of a shadow).
+(agreement and divergence of a shadow), mlflow/mlflow#4019 (a model with thousands of versions).
 """
 
 from __future__ import annotations
@@ -198,3 +198,55 @@ def test_the_command_names_what_can_be_compared(
         assert "beside 1/primary there is in this window: 3/canary, 2/shadow" in capsys.readouterr().err
         assert main([*arguments, "--challenger", "4"]) == 2
         assert "'4' is none of the versions in this window: 1/primary, 3/canary, 2/shadow" in capsys.readouterr().err
+
+
+@only_sqlite
+@pytest.mark.usefixtures("kit")
+def test_versions_of_different_tasks_are_not_compared(truth: otel_ml.GroundTruth) -> None:
+    """A regression beside a classifier has no figure in common; the error names both. A binary model is one of classes."""
+    tasks = {"1": "regression", "2": "binary", "3": "multiclass", "4": "multilabel"}
+    for version, task in tasks.items():
+        classes = None if task == "regression" else ["0", "1"]
+        model = otel_ml.Model("fraud", version, task=task, classes=classes, ground_truth=truth)  # type: ignore[arg-type]
+        model.record({}, prediction=["1"] if task == "multilabel" else 1, id="x")
+    truth.flush()
+    assert compare(truth, baseline="2", challenger="3")["pairs"] == 1
+    for other, task in (("2", "binary"), ("4", "multilabel")):
+        with pytest.raises(
+            ValueError, match=f"cannot be compared: 1/primary has regression, {other}/primary has {task}"
+        ):
+            compare(truth, baseline="1", challenger=other)
+
+
+@only_sqlite
+@pytest.mark.usefixtures("kit")
+def test_sets_that_were_never_predicted_are_no_other_vocabulary(truth: otel_ml.GroundTruth) -> None:
+    """Their classes are those of the labels; and a difference of shares is never beyond 1."""
+    for version, sets in (("1", ["a"]), ("2", ["a", "b"])):
+        model = otel_ml.Model("tags", version, task="multilabel", classes=["a", "b"], ground_truth=truth)
+        for number in range(120):
+            model.record({}, prediction=sets, id=number)
+    truth.flush()
+    truth.record_labels((number, ["a"]) for number in range(120))
+    found = compare(truth, "tags")
+    assert (found["verdict"], found["difference"], found["interval"][0], found["notes"]) == ("worse", -1.0, -1.0, [])
+
+
+@only_sqlite
+def test_many_versions_are_named_in_one_line(
+    truth: otel_ml.GroundTruth, store_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store with a version for each night lists a few of them; a misspelt model is told which ones there are."""
+    with InMemoryTelemetry():
+        for number in range(40):
+            model = otel_ml.Model("fraud", f"nightly-{number}", ground_truth=truth, **BINARY)
+            model.record({}, prediction=1, id="x")
+        truth.flush()
+        for more in ([], ["--challenger", "41"], ["--challenger", "primary"]):
+            assert main(["compare", "--store", store_url, "--model", "fraud", *more]) == 2
+            said = capsys.readouterr().err
+            assert said.count("nightly-") < 12
+            assert said.endswith(", ...\n")
+        assert main(["compare", "--store", store_url, "--model", "fruad"]) == 2
+        said = capsys.readouterr().err
+        assert "no prediction of 'fruad' in this window; the store has fraud nightly-0 primary, " in said
