@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import getsizeof
 from typing import Any
 
 from otel_ml import semconv
@@ -10,6 +11,7 @@ from otel_ml._guard import attempt
 from otel_ml._kinds import sequence
 from otel_ml.prediction._segments import SegmentColumn
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
+from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.quality import ColumnNames
 
 Segments = tuple[str, ...]
@@ -46,7 +48,11 @@ class SegmentReader:
 
     def read_row(self, row: dict[str, object]) -> Segments:
         """Returns the segments of one row."""
-        return self._find(tuple(map(row.get, self.keys)))
+        found = self._find(tuple(map(row.get, self.keys)))
+        if isinstance(row, PartialRow):
+            places = zip(self.keys, found, strict=True)
+            found = tuple(semconv.OTHER if key in row and key in row.unread else value for key, value in places)
+        return found
 
     def _read_batch(self, batch: FeatureBatch) -> list[Segments]:
         nothing = [None] * batch.rows
@@ -72,11 +78,15 @@ class SegmentReader:
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_LARGEST = 1024
+"""Bytes of a value that is remembered."""
 
 
 def is_plain(values: tuple[Any, ...]) -> bool:
-    """Whether values can be compared safely; NaN is never found again."""
-    return _PLAIN.issuperset(map(type, values)) and all(value == value for value in values)  # noqa: PLR0124
+    """Whether values can be compared safely and are small enough to be kept; NaN is never found again."""
+    if not _PLAIN.issuperset(map(type, values)):
+        return False
+    return all(value == value and getsizeof(value) <= _LARGEST for value in values)  # noqa: PLR0124
 
 
 def _listed(column: Any, rows: int) -> list[Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from otel_ml import semconv
 from otel_ml._equality import find_equal, has_two_spellings
 from otel_ml._missing import is_missing
-from otel_ml._values import class_text
+from otel_ml._values import cell, class_text
 from otel_ml.config import ConfigError
 from otel_ml.quality import ColumnNames, Feature, ReferenceProfile, Schema, column_key
 
@@ -48,7 +48,7 @@ class SegmentColumn:
         """
         if is_missing(value):
             return semconv.SEGMENT_MISSING_VALUE
-        text = class_text(value)
+        text = _segment_text(value)
         if not text:
             return semconv.OTHER if text is None else semconv.SEGMENT_MISSING_VALUE
         if self.values is None and self.feature is None:
@@ -64,6 +64,12 @@ class SegmentColumn:
             return None if found is None else self.values.index(found)
         place = VALUES if self.feature is None else self.feature.find_text_bin(text)
         return place if place < len(self.exported() or ()) else None
+
+
+def _segment_text(value: object) -> str | None:
+    """Returns the canonical text of a value; that of a date, a time or a UUID is the one that a copied row has."""
+    text = class_text(value)
+    return class_text(cell(value)) if text is None else text
 
 
 def _group(position: int) -> str:
@@ -127,7 +133,7 @@ def _values(name: str, given: Any) -> tuple[str, ...] | None:
         return None
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise ConfigError(f"segments: the values of {name!r} are a sequence, or None to learn them, not {given!r}")
-    texts = [class_text(value) for value in given]
+    texts = [_segment_text(value) for value in given]
     if not texts or not all(texts):
         raise ConfigError(f"segments: the values of {name!r} are texts or numbers, at least one and none empty")
     values = tuple(dict.fromkeys(text for text in texts if text))
