@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, kind, pairs, sequence
+from otel_ml._kinds import FRAMES, builtin, kind, pairs, sequence
 from otel_ml.prediction.boundary._batch_readers import has_default_names
 from otel_ml.prediction.boundary._feature_rows import is_row
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
@@ -82,11 +83,18 @@ class InputDescriber:
         taken: dict[str, Any] = {}
         found = self._take(items, taken, _NESTED_DEPTH)
         described = [(self._described[column], value) for column, value in taken.items()]
-        is_batch = not is_row and any(one.is_column(value) for one, value in described)
+        is_batch = not (is_row or self._has_scalar(found, taken)) and any(
+            one.is_column(value) for one, value in described
+        )
         for one, value in described:
             values = one.describe(value if is_batch else [value])
             found.update(values if is_batch else {name: only for name, (only,) in values.items()})
         return found
+
+    def _has_scalar(self, found: Mapping[Any, Any], taken: Mapping[str, Any]) -> bool:
+        """Whether a column has a single value, so that all of them have the values of one row."""
+        declared = (value for name, value in found.items() if type(name) is str and self._columns.find(name))
+        return any(builtin(value) is not None for value in chain(declared, taken.values()))
 
     def _take(self, items: Iterable[tuple[Any, Any]], taken: dict[str, Any], depth: int) -> dict[Any, Any]:
         """Moves described columns from named values, nested ones too, and returns the others."""

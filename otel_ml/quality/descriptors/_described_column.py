@@ -10,7 +10,6 @@ from typing import Any, Final, Literal, get_args
 
 from otel_ml._guard import attempt
 from otel_ml._kinds import builtin, kind, sequence
-from otel_ml._values import number
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality.descriptors._embeddings import DISTANCE, EMBEDDING_PARTS, describe_embeddings
 from otel_ml.quality.descriptors._host_arrays import column_values
@@ -80,11 +79,11 @@ class DescribedColumn:
         shape = attempt(lambda: tuple(given.shape)) if family in _SHAPED else None
         if shape is None and self.kind == "embedding":
             first = sequence(given, 1)
-            return first is not None and bool(first[0]) and number(first[0][0]) is None
+            return first is not None and bool(first[0]) and builtin(first[0][0]) is None
         if shape is None:
             shape = list_shape(given)
         if self.kind == "image":
-            return not is_image_shape(shape)
+            return not is_image_shape(shape) if shape else sequence(given, 0) is not None
         return len(shape) > 1 or getattr(getattr(given, "dtype", None), "kind", "") == "O"
 
     def content(self) -> dict[str, Any]:

@@ -32,8 +32,12 @@ def describe_embeddings(values: Sequence[object], centroid: Sequence[float]) -> 
     Each row is computed by itself, so that one vector and a batch of them give the same numbers.
     """
     found: list[tuple[float, ...] | None] = [None] * len(values)
+    import numpy as np
+
     for places, matrix in _matrices(values):
-        for place, row in zip(places, _describe(matrix, centroid), strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a sum beyond all numbers: it counts as invalid
+            rows = _describe(matrix, centroid)
+        for place, row in zip(places, rows, strict=True):
             found[place] = tuple(row)
     return found
 

@@ -87,9 +87,10 @@ def _describe(width: int, height: int, crop: Crop) -> tuple[float, ...] | None:
 
     tiles = [crop(left, top, right, bottom) for top, bottom in _spans(height) for left, right in _spans(width)]
     pixels = np.stack(tiles).astype(np.float64)
-    brightness, contrast = float(pixels.mean()), float(pixels.std())
-    steps = np.abs(np.diff(pixels, axis=2))
-    sharpness = float(steps.mean()) if steps.size else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # the result says whether all pixels are finite
+        brightness, contrast = float(pixels.mean()), float(pixels.std())
+        steps = np.abs(np.diff(pixels, axis=2))
+        sharpness = float(steps.mean()) if steps.size else 0.0
     found = (float(width), float(height), brightness, contrast, sharpness)
     return found if bool(np.isfinite(found).all()) else None
 

@@ -1,13 +1,15 @@
 """Texts, embeddings and images that a service is called with are described on the way in, and go no further.
 
 Sources: evidentlyai/evidently#658 and deepchecks/deepchecks#2472 (texts), kuzudb/kuzu#3481 (embeddings in lists and arrays),
-wkentaro/labelme#743 (images of 16 bits, grey ones, and those with an alpha channel).
+wkentaro/labelme#743 (images of 16 bits, grey ones, and those with an alpha channel), voyage-ai/voyageai-python#32 and
+huggingface/transformers#45491 (vectors of NaN), huggingface/datasets#3856 and autogluon/autogluon#2647 (rows without an image).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -321,3 +323,54 @@ def test_large_values_are_read_in_part() -> None:
     assert Watched.read == 64 * 16 * 16
     wide = described["image"].describe([np.zeros((3, 20, 30))])
     assert (wide["image.width"], wide["image.height"]) == ([30], [20])
+
+
+NO_VECTORS = {
+    "nan": [math.nan] * 16,
+    "none": [None] * 16,
+    "texts": ["0.5"] * 16,
+    "huge": [1e308] * 16,
+    "long": [10**400],
+}
+
+
+@pytest.mark.parametrize("others", [{}, {"price": 1.0}])
+@pytest.mark.parametrize("vector", NO_VECTORS.values(), ids=NO_VECTORS)
+def test_a_vector_of_no_numbers_is_one_invalid_value(vector: list[Any], others: dict[str, float]) -> None:
+    """It is the vector of one row, and no column of many; the other features are counted (NaN vectors are common)."""
+    given = {"review": TEXTS[0], "vector": vector, "image": IMAGES[0], **others}
+    found = counted(PROFILE, given)
+    assert counted(PROFILE, [given] * 3, rows=3) == {key: 3 * count for key, count in found.items()}
+    assert found["vector.norm", "non_finite"] == 1
+    assert sum(count for (name, _), count in found.items() if name.startswith(("review.", "image."))) == 11
+
+
+@pytest.mark.parametrize("row_alone", [{}, {"review": TEXTS[0], "price": 1.0}])
+def test_a_row_without_an_image_is_one_row(row_alone: dict[str, Any]) -> None:
+    """Its image is missing, and the other features are counted."""
+    found = counted(PROFILE, {**row_alone, "image": None, "vector": VECTORS[0]})
+    assert {name: found[name, "missing"] for name in ("image.width", "image.sharpness")} == {
+        "image.width": 1,
+        "image.sharpness": 1,
+    }
+    assert sum(count for (name, _), count in found.items() if name == "vector.norm") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "place", "is_valid"),
+    [
+        ("vector", VECTORS[:1], 0, True),
+        ("vector", [VECTORS[0].tolist()], 0, True),
+        ("vector", VECTORS[:2], 0, False),
+        ("review", [TEXTS[0], TEXTS[1]], 0, False),
+        ("image", IMAGES[:2], 0, False),
+        ("image", IMAGES[0, 0, :, 0], 0, False),
+    ],
+)
+def test_columns_with_one_value_are_those_of_a_row(column: str, value: Any, place: int, is_valid: bool) -> None:
+    """A price of one number makes it a row: a vector in a list of one is read, and any other list is no value."""
+    found = counted(PROFILE, {**row(place), column: value})
+    others = counted(PROFILE, row(place))
+    expected = {key: count for key, count in others.items() if is_valid or not key[0].startswith(column)}
+    assert {key: found.get(key) for key in expected} == expected
+    assert is_valid == (found == others)
