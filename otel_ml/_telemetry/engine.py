@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_ml._telemetry.metrics._scrape_page import Page
-    from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
+    from otel_ml._telemetry.predictions.cells import CellSet
+    from otel_ml._telemetry.predictions.model_cells import ModelIdentity
     from otel_ml._telemetry.records import Record
 
 _WORKER_SHARE: Final = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -89,6 +89,12 @@ class HistogramCell:
         self.unmeasured += other.unmeasured
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
+
+
+def add_counts(counts: dict[K, int], others: Mapping[K, int]) -> None:
+    """Adds counts by key, which another thread may be adding to."""
+    for key, count in list(others.items()):
+        counts[key] = counts.get(key, 0) + count
 
 
 def add_all(cells: dict[K, HistogramCell], others: dict[K, HistogramCell]) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind, Tracer
 
     from otel_ml._telemetry.metrics._observed_family import ObservedSource
-    from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
+    from otel_ml._telemetry.predictions.cells import CellSet
+    from otel_ml._telemetry.predictions.model_cells import ModelIdentity
     from otel_ml._telemetry.records import Attributes, AttributeValue, FastRecordValues, Record
     from otel_ml._telemetry.requests.cells import RequestCellSet
     from otel_ml._telemetry.requests.spans import FinishedSpan

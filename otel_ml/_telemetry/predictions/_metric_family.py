@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from otel_ml import _guard, semconv
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.predictions import _points
-from otel_ml._telemetry.predictions.cells import CellSet, ModelIdentity
+from otel_ml._telemetry.predictions.cells import CellSet
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,8 @@ from otel_ml._values import line
 
 if TYPE_CHECKING:
     from otel_ml._telemetry.histograms import Folded, HistogramCell
-    from otel_ml._telemetry.predictions.cells import CellSet, ModelCells
+    from otel_ml._telemetry.predictions.cells import CellSet
+    from otel_ml._telemetry.predictions.model_cells import ModelCells
     from otel_ml._telemetry.predictions.segment_cells import Segment
 
 SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 
 from otel_ml import semconv
-from otel_ml._telemetry.histograms import HistogramCell
+from otel_ml._telemetry.histograms import HistogramCell, add_counts
 
 Segment = tuple[str, str]
 """A segment column and one of its values, as they are exported."""
@@ -28,8 +28,7 @@ class SegmentCells:
 
     def add(self, other: SegmentCells) -> None:
         """Adds everything that another thread, or a combination, has counted."""
-        for label, count in list(other.classes.items()):
-            self.classes[label] = self.classes.get(label, 0) + count
+        add_counts(self.classes, other.classes)
         self.errors += other.errors
         self.durations.add(other.durations)
         self.scores.add(other.scores)
@@ -39,8 +38,7 @@ class SegmentCells:
         self, classes: Mapping[str | None, int], durations: HistogramCell, scores: HistogramCell
     ) -> None:
         """Adds predictions that were counted together, in finer buckets."""
-        for label, count in classes.items():
-            self.classes[label] = self.classes.get(label, 0) + count
+        add_counts(self.classes, classes)
         _add_finer(self.durations, durations)
         _add_finer(self.scores, scores)
 

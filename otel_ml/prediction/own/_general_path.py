@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar, HistogramCell
 from otel_ml._telemetry.ports import Clock, Engine, State
-from otel_ml._telemetry.predictions.cells import CellSet, ModelCells, ModelIdentity
+from otel_ml._telemetry.predictions.cells import CellSet
+from otel_ml._telemetry.predictions.model_cells import ModelCells, ModelIdentity
 from otel_ml._telemetry.records import EventData, SpanData
 from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import events

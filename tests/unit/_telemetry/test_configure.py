@@ -270,7 +270,7 @@ def test_the_environment_and_the_random_state_are_unchanged(run):
 FORK = """
 telemetry = otel_ml.configure()
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 from opentelemetry import trace
 engine = ports.state().engine
 cells = engine.cells(ModelIdentity("m", "1", "primary"))

@@ -16,7 +16,7 @@ from otel_ml._export.answers import Answer
 from otel_ml._export.http_response import BODY_BYTES
 from otel_ml._export.ledger import Ledger
 from otel_ml._telemetry.engine import OwnEngine
-from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 from otel_ml.config import Config, ConfigError
 
 pytest.importorskip("grpc")

@@ -13,7 +13,7 @@ from opentelemetry.metrics import Observation
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.histograms import Exemplar
-from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 from otel_ml.testing import _decode
 
 IDENTITY = ModelIdentity("m", "1", "primary")

@@ -13,7 +13,7 @@ from otel_ml._observed_series import ObservedSeries
 from otel_ml._telemetry.metrics._observed_family import ObservedFamily
 from otel_ml._telemetry.metrics._store import CellStore
 from otel_ml._telemetry.predictions._metric_family import PredictionFamily
-from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 from otel_ml.testing import FixedClock
 
 RESOURCE = Resource({})

@@ -14,7 +14,7 @@ from otlp_receiver import Reply
 from otel_ml import semconv
 from otel_ml._observed_series import ObservedSeries
 from otel_ml._telemetry.metrics._zero_points import OLDEST_NS, ZeroPoints
-from otel_ml._telemetry.predictions.cells import ModelIdentity
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 from otel_ml._telemetry.series_points import SeriesPoints
 
 SECOND = 10**9

@@ -6,7 +6,8 @@ import threading
 
 from otel_ml import semconv
 from otel_ml._telemetry.histograms import Exemplar
-from otel_ml._telemetry.predictions.cells import STAGES_KEPT, CellSet, ModelIdentity
+from otel_ml._telemetry.predictions.cells import CellSet
+from otel_ml._telemetry.predictions.model_cells import STAGES_KEPT, ModelIdentity
 
 IDENTITY = ModelIdentity("m", "1", "primary")
 

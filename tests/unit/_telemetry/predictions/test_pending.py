@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet, ModelIdentity
+from otel_ml._telemetry.predictions.cells import BUCKETED_AT_ONCE, CellSet
+from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 
 
 def test_no_pending_prediction_is_lost_while_cells_are_folded():
