@@ -18,17 +18,16 @@ import re
 import sys
 import time
 import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from server_apis import Servers
+
 # The names of otel_ml/semconv/, in the form that each server knows them by.
 PREDICTION_EVENT = "ml.prediction"
 PREDICTION_ID = "ml.prediction.id"
-PREDICT_SPAN_PREFIX = "predict "
 PREDICTIONS = "ml_predictions_total"
 DURATION_BUCKET = "ml_prediction_duration_seconds_bucket"
 OUTCOMES = "ml_eval_outcomes_total"
@@ -51,8 +50,6 @@ NOT_SERVED = (
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
 POLL_SECONDS = 2.0
-TRACE_LIMIT = 100_000
-LOOK_BACK_SECONDS = 86_400
 
 
 class VerificationError(Exception):
@@ -75,89 +72,6 @@ class Counts:
     def agree(self) -> bool:
         counted = {self.predictions, self.traces, self.events, self.metric_predictions}
         return len(counted) == 1 and self.predictions > 0
-
-
-class Servers:
-    """The query APIs of the three servers."""
-
-    def __init__(self, prometheus: str, victoria_logs: str, jaeger: str) -> None:
-        self._prometheus = prometheus.rstrip("/")
-        self._victoria_logs = victoria_logs.rstrip("/")
-        self._jaeger = jaeger.rstrip("/")
-
-    def promql(self, query: str) -> list[dict[str, Any]]:
-        """The result of an instant query."""
-        data = self._json(f"{self._prometheus}/api/v1/query", query=query)["data"]
-        if data["resultType"] in ("scalar", "string"):
-            return [{"metric": {}, "value": data["result"]}]
-        result: list[dict[str, Any]] = data["result"]
-        return result
-
-    def value(self, query: str) -> float:
-        """The sum of an instant query, 0 when it has no result."""
-        return sum(float(series["value"][1]) for series in self.promql(query))
-
-    def figures(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """The labels and the value of each series of an instant query."""
-        return [(series["metric"], float(series["value"][1])) for series in self.promql(query)]
-
-    def figure(self, name: str, like: dict[str, str], more: tuple[str, ...] = (FIGURE,)) -> str:
-        """The value of the series with the same model and the same further labels, as text."""
-        matchers = ", ".join(f'{label}="{like[label]}"' for label in (*IDENTITY, *more))
-        found = self.figures(f"max({name}{{{matchers}}})")
-        return f"{found[0][1]:.3f}" if found else "unknown"
-
-    def recording_rules(self) -> list[dict[str, Any]]:
-        groups = self._json(f"{self._prometheus}/api/v1/rules", type="record")["data"]["groups"]
-        return [rule for group in groups for rule in group["rules"]]
-
-    def exemplars(self, query: str) -> list[dict[str, Any]]:
-        """All exemplars of the last day, newest last."""
-        now = time.time()
-        series = self._json(
-            f"{self._prometheus}/api/v1/query_exemplars", query=query, start=now - LOOK_BACK_SECONDS, end=now + 60
-        )["data"]
-        found = [exemplar for each in series for exemplar in each["exemplars"]]
-        return sorted(found, key=lambda exemplar: float(exemplar["timestamp"]))
-
-    def logsql(self, query: str) -> list[dict[str, Any]]:
-        body = _get(f"{self._victoria_logs}/select/logsql/query", query=query)
-        return [json.loads(line) for line in body.splitlines() if line.strip()]
-
-    def trace(self, trace_id: str) -> list[dict[str, Any]]:
-        """The spans of one trace, none if Jaeger does not know it."""
-        try:
-            traces = self._json(f"{self._jaeger}/api/traces/{trace_id}")["data"]
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return []
-            raise
-        return [span for trace in traces for span in trace["spans"]]
-
-    def prediction_traces(self) -> set[str]:
-        """The ids of the traces that hold a prediction's span."""
-        now = int(time.time() * 1_000_000)
-        window = {"start": now - LOOK_BACK_SECONDS * 1_000_000, "end": now + 60_000_000, "limit": TRACE_LIMIT}
-        found: set[str] = set()
-        for service in self._json(f"{self._jaeger}/api/services")["data"] or []:
-            operations = self._json(f"{self._jaeger}/api/operations", service=service)["data"] or []
-            names = {each["name"] for each in operations if each["name"].startswith(PREDICT_SPAN_PREFIX)}
-            for name in names:
-                query = {"service": service, "operation": name, **window}
-                traces = self._json(f"{self._jaeger}/api/traces", **query)["data"]
-                found.update(trace["traceID"] for trace in traces)
-        return found
-
-    def _json(self, address: str, **parameters: object) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(_get(address, **parameters))
-        return answer
-
-
-def _get(address: str, **parameters: object) -> str:
-    query = urllib.parse.urlencode({name: str(value) for name, value in parameters.items()})
-    with urllib.request.urlopen(f"{address}?{query}", timeout=60.0) as response:
-        text: str = response.read().decode("utf-8")
-    return text
 
 
 def read_counts(servers: Servers) -> Counts:
@@ -220,16 +134,23 @@ def follow_exemplar(servers: Servers) -> str:
 def findings(servers: Servers) -> Iterator[str]:
     """Yields one line for each model, segment and version of which the rules have something to say."""
     for labels, value in servers.figures(f'model:ml_estimate_figure:1h{{{FIGURE}="accuracy"}}'):
-        real = servers.figure("model:ml_eval_figure:1h", labels)
-        trained = servers.figure("ml_eval_reference", labels)
+        real = _figure(servers, "model:ml_eval_figure:1h", labels)
+        trained = _figure(servers, "ml_eval_reference", labels)
         yield f"{_model(labels)}: accuracy {real} by labels, {value:.3f} by the estimate, {trained} on the reference"
     for labels, _ in servers.figures(f'segment:ml_worse:current{{{FIGURE}="accuracy"}} == 1'):
         segment = f"{labels['ml_segment_name']} {labels['ml_segment_value']}"
-        real = servers.figure("segment:ml_accuracy:1h", labels, ("ml_segment_name", "ml_segment_value"))
+        real = _figure(servers, "segment:ml_accuracy:1h", labels, ("ml_segment_name", "ml_segment_value"))
         yield f"{_model(labels)}: segment {segment} is worse than the rest: accuracy {real}"
     for labels, _ in servers.figures("model:ml_version_verdict == 1"):
         baseline = f"{labels['ml_pair_version']} {labels['ml_pair_role']}"
         yield f"{_model(labels)} against {baseline}: {labels['ml_pair_verdict']}"
+
+
+def _figure(servers: Servers, name: str, like: dict[str, str], more: tuple[str, ...] = (FIGURE,)) -> str:
+    """The value of the series with the same model and the same further labels, as text."""
+    matchers = ", ".join(f'{label}="{like[label]}"' for label in (*IDENTITY, *more))
+    found = servers.figures(f"max({name}{{{matchers}}})")
+    return f"{found[0][1]:.3f}" if found else "unknown"
 
 
 def _model(labels: dict[str, str]) -> str:

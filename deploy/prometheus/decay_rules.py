@@ -32,15 +32,12 @@ def student(z: float, freedom: str) -> str:
 def trend(window: str) -> list[Rule]:
     """The line through the figures of so many days, one a day, by least squares."""
     days, count = f"[{window}:1d]", f"model:ml_eval_figure_days:{window}"
-    slope, error, noise, level, limit, left = (
-        f"model:ml_eval_figure_{name}:{window}"
-        for name in ("trend", "trend_error", "trend_noise", "trend_level", "trend_limit", "days_left")
+    slope, error, noise, level = (
+        f"model:ml_eval_figure_{name}:{window}" for name in ("trend", "trend_error", "trend_noise", "trend_level")
     )
     moments = f"stdvar_over_time((0 * {DAILY} + time()){days})"
     judged, freedom = f"{count} >= {LEAST_DAYS}", f"({count} - 2)"
     half = f"({student(Z, freedom)}) * {error}"
-    worse = f"(-{of(slope, FALLING)} or {of(slope, ERRORS)})"
-    room = f"({of(level, FALLING)} - {limit} or {limit} - {of(level, ERRORS)})"
     return [
         Rule(count, f"count_over_time({DAILY}{days})", "Days with enough labels."),
         Rule(slope, f"86400 * deriv({DAILY}{days}) and {judged}", "Change a day."),
@@ -58,6 +55,19 @@ def trend(window: str) -> list[Rule]:
             "What 1 of 4,300 figures without a trend exceeds in one direction.",
         ),
         Rule(level, f"predict_linear({DAILY}{days}, 0) and {judged}", "The line now."),
+    ]
+
+
+def crossing(window: str) -> list[Rule]:
+    """When the line of so many days crosses the limit, and whether that is decay."""
+    slope, noise, level, limit, left = (
+        f"model:ml_eval_figure_{name}:{window}"
+        for name in ("trend", "trend_noise", "trend_level", "trend_limit", "days_left")
+    )
+    days = f"[{window}:1d]"
+    worse = f"(-{of(slope, FALLING)} or {of(slope, ERRORS)})"
+    room = f"({of(level, FALLING)} - {limit} or {limit} - {of(level, ERRORS)})"
+    return [
         Rule(
             limit,
             f"{of(REFERENCE, FALLING)} - {LIMIT}\n"
@@ -85,7 +95,7 @@ def decay() -> Group:
         [
             Rule("model:ml_model_age:days", age, "Days since training."),
             Rule(DAILY, judged, "Figures of days with enough labels."),
-            *(rule for window in WINDOWS for rule in trend(window)),
+            *(rule for window in WINDOWS for rule in (*trend(window), *crossing(window))),
         ],
         "5m",
     )
