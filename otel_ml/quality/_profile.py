@@ -1,37 +1,26 @@
-"""The training reference: binned features with their shares, in a small JSON file."""
+"""The training reference: binned features with their shares."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otel_ml import _extras, semconv
 from otel_ml._calibration import Calibration
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
-from otel_ml.quality._feature_entry import from_entry, to_entry
-from otel_ml.quality._performance import Performance, read_performance, write_performance
+from otel_ml.quality._performance import Performance
+from otel_ml.quality._profile_file import find_id, is_intact, read_content, read_fields, write_profile
 from otel_ml.quality._saved_windows import add_window, check_name
 from otel_ml.quality._skipped import describe_skipped
-from otel_ml.quality.descriptors import DescribedColumn, read_described
+from otel_ml.quality.descriptors import DescribedColumn
 
 if TYPE_CHECKING:
     from otel_ml.quality.comparison import By, Comparison
-
-FORMAT: Final = "otel-ml/reference-profile"
-VERSION: Final = 5
-_READABLE: Final = (1, 2, 3, 4, VERSION)
-"""Formats that `load` can read; format 1 does not list the columns of the frame."""
-_KEYED: Final = frozenset(("salt", "categories", "rare", "rare_filter"))
-"""Fields that differ between two fits of the same sensitive data."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -257,7 +246,7 @@ class ReferenceProfile:
 
         Keyed digests are left out, so that replicas that fit the same data have the same id.
         """
-        return _hash(self._content(_identifying), 6)
+        return find_id(self)
 
     def all_features(self) -> tuple[Feature, ...]:
         """Returns the features and, last, output and label."""
@@ -265,18 +254,7 @@ class ReferenceProfile:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the reference as JSON; a file is replaced atomically, a device or pipe is written to."""
-        content = self._content()
-        head = {"format": FORMAT, "format_version": VERSION, "id": self.id, "checksum": _hash(content, 8)}
-        target = Path(path)
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-        text = json.dumps({**head, **content}, indent=1) + "\n"
-        if target.exists() and not target.is_file():  # replacing /dev/null would break it for the whole system
-            target.write_text(text, encoding="utf-8")
-            return
-        partial = target.with_name(f"{target.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
+        write_profile(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReferenceProfile:
@@ -285,36 +263,10 @@ class ReferenceProfile:
         Raises:
             ProfileError: The file is missing, not such a file, of a newer format, damaged or edited.
         """
+        content = read_content(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
-        except ValueError as error:
-            raise ProfileError(f"{path} is not JSON: {error}") from None
-        except RecursionError:
-            raise ProfileError(f"{path} is nested too deeply to be a reference profile") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ProfileError(f"{path} is not a reference profile; `otel-ml profile` writes one")
-        if content.get("format_version") not in _READABLE:
-            raise ProfileError(
-                f"{path} has profile format {content.get('format_version')!r}, this version reads up to {VERSION}: "
-                "fit it again or update otel-ml"
-            )
-        try:
-            profile = cls(
-                tuple(from_entry(entry) for entry in content["features"]),
-                None if content["output"] is None else from_entry(content["output"]),
-                int(content["rows"]),
-                frozenset(str(name) for name in content["sensitive"]),
-                {str(name): str(reason) for name, reason in content["skipped"].items()},
-                tuple(str(name) for name in content.get("columns", ())),
-                from_entry(content["label"]) if content.get("label") else None,
-                read_performance(content["performance"]) if content.get("performance") else None,
-                Calibration.from_content(content["calibration"]) if content.get("calibration") else None,
-                tuple(map(read_described, content.get("described", ()))),
-                content.get("name", semconv.TRAINING),
-            )
-            is_whole = profile._is_intact(content)
+            profile = cls(**read_fields(content))
+            is_whole = is_intact(profile, content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ProfileError(f"{path} is damaged ({type(error).__name__}: {error}): fit it again") from None
         if not is_whole:
@@ -322,37 +274,3 @@ class ReferenceProfile:
                 f"{path} was edited or damaged: its content does not have the id or checksum it states; fit it again"
             )
         return profile
-
-    def _is_intact(self, content: Mapping[str, Any]) -> bool:
-        names = [feature.name for feature in self.all_features()]
-        if len(set(names)) < len(names):
-            raise ValueError("two features have the same name")
-        has_checksum = content["format_version"] > 1
-        is_same = not has_checksum or _hash(self._content(), 8) == content.get("checksum")
-        return is_same and self.id == content.get("id")
-
-    def _content(self, kept: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
-        # files of earlier formats have no columns or no label, and their id was made without them
-        return {
-            **({} if self.name == semconv.TRAINING else {"name": self.name}),
-            "rows": self.rows,
-            "sensitive": sorted(self.sensitive),
-            "skipped": dict(self.skipped),
-            **({"columns": list(self.columns)} if self.columns else {}),
-            "features": [kept(to_entry(feature)) for feature in self.features],
-            "output": None if self.output is None else kept(to_entry(self.output)),
-            **({} if self.label is None else {"label": kept(to_entry(self.label))}),
-            **({} if self.performance is None else {"performance": write_performance(self.performance)}),
-            **({"described": [one.content() for one in self.described]} if self.described else {}),
-            **({} if self.calibration is None else {"calibration": self.calibration._asdict()}),
-        }
-
-
-def _identifying(entry: dict[str, Any]) -> dict[str, Any]:
-    left_out = {"windows"} | (_KEYED if "salt" in entry else frozenset())
-    return {name: value for name, value in entry.items() if name not in left_out}
-
-
-def _hash(content: dict[str, Any], size: int) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
