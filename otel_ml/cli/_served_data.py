@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException, InvalidURL
 from typing import Any, Final
 
 from otel_ml.cli._data_arguments import OutcomeColumns
@@ -19,6 +20,8 @@ from otel_ml.quality import ReferenceProfile
 _SCORE: Final = "(score)"
 _PREDICTION: Final = "(prediction)"
 _LABEL: Final = "(label)"
+_PAGE: Final = frozenset({"rows", "rows_omitted", "next"})
+"""What a page of a console holds."""
 _TIMEOUT: Final = 60.0
 """Seconds for one page of a console."""
 
@@ -149,9 +152,14 @@ def _get(address: str, path: str) -> dict[str, Any]:
         raise CommandError(f"--from-console takes an address such as http://127.0.0.1:4318, not {address!r}")
     try:
         with urllib.request.urlopen(address.rstrip("/") + path, timeout=_TIMEOUT) as answer:  # noqa: S310 - http only
-            return dict(json.load(answer))
-    except (OSError, ValueError) as error:
+            page = json.load(answer)
+    except (OSError, ValueError, InvalidURL) as error:
         raise CommandError(f"no console answers at {address}: {error}") from error
+    except HTTPException:
+        page = None
+    if not isinstance(page, dict) or not page.keys() >= _PAGE:
+        raise CommandError(f"no console answers at {address}: another service does")
+    return page
 
 
 def _number(text: str) -> float | None:

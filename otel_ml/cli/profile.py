@@ -129,7 +129,7 @@ def _profile(arguments: argparse.Namespace) -> ReferenceProfile:
 def _with_window(arguments: argparse.Namespace) -> ReferenceProfile:
     """Returns the given profile with the data as a saved window."""
     profile = ReferenceProfile.load(arguments.beside)
-    if arguments.name is None:
+    if not arguments.name:
         raise CommandError("--beside needs --name, what to call the window, such as may")
     if arguments.data:
         files = read_files(arguments, arguments.data)
@@ -140,12 +140,12 @@ def _with_window(arguments: argparse.Namespace) -> ReferenceProfile:
 
 def _read_served(arguments: argparse.Namespace) -> ServedData:
     """Returns the predictions in a window."""
-    if arguments.model is None or arguments.name is None:
+    if not arguments.model or not arguments.name:
         raise CommandError("predictions need --model, whose they are, and --name, what to call the window, such as may")
     for flag in ("score", "label", "prediction", "task"):
         if getattr(arguments, flag) is not None:
             raise CommandError(f"--{flag} is for --data: a prediction says what its output is")
-    data: ServedData = read_console(arguments) if arguments.from_console else read_store(arguments)
+    data: ServedData = read_store(arguments) if arguments.from_store else read_console(arguments)
     if not data.rows:
         raise CommandError(f"no prediction of {arguments.model!r} in this window")
     progress(f"{data.rows:,} predictions, {data.labelled:,} with a label")

@@ -25,7 +25,6 @@ from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, Stor
 from otel_ml.ground_truth._reporter import Reporter
 from otel_ml.ground_truth._warnings import (
     describe_failed,
-    describe_models,
     describe_waiting,
 )
 from otel_ml.ground_truth._writer import BatchWriter
@@ -44,6 +43,7 @@ from otel_ml.ground_truth.storage._windows import (
     TruthWindow,
     count_predicted,
     coverage,
+    describe_models,
     list_models,
     measure_labelled,
     measure_segments,

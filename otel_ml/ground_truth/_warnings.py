@@ -73,12 +73,6 @@ def warn_of_label(outcome: LabelOutcome) -> None:
             )
 
 
-def describe_models(models: Sequence[tuple[str, str, str]]) -> str:
-    """Says which models a store has."""
-    names = [" ".join(filter(None, identity)) for identity in models]
-    return f"the store has {few_names(names) or 'no predictions'}"
-
-
 def describe_waiting(reasons: Mapping[str, int], examples: Sequence[WaitingLabel]) -> str:
     """Says how many labels wait, why, and under which id, for example."""
     named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())

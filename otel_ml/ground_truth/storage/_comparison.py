@@ -7,11 +7,10 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml._values import few_names
 from otel_ml.ground_truth._pairs import ROLES, baseline_order
-from otel_ml.ground_truth._warnings import describe_models
 from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
-from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, in_window, list_models
+from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, describe_models, in_window, list_models
 
 _OWN_FORM: Final = frozenset({"regression", "multilabel"})
 """Tasks whose predictions have a form of their own; a binary and a multiclass model both predict a class."""

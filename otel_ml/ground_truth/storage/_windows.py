@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from otel_ml._moments import Moment, seconds
+from otel_ml._values import few_names
 from otel_ml.ground_truth._segment_texts import read_segments
 from otel_ml.ground_truth.exact._labelled import Labelled
 from otel_ml.ground_truth.exact._rows import Classes, LabelledRow, Row
@@ -141,6 +142,12 @@ def list_models(database: StoreDatabase) -> list[tuple[str, str, str]]:
     query = database.sa.select(*identity).distinct().order_by(*identity)
     with database.reading() as connection:
         return [(row.model, row.version, row.role) for row in connection.execute(query)]
+
+
+def describe_models(models: Sequence[tuple[str, str, str]]) -> str:
+    """Says which models a store has."""
+    names = [" ".join(filter(None, identity)) for identity in models]
+    return f"the store has {few_names(names) or 'no predictions'}"
 
 
 def in_window(table: Any, query: Any, window: TruthWindow) -> Any:

@@ -1,12 +1,14 @@
 """Rows of predictions with features, outputs and labels, and the profile that is made of them.
 
-Source: evidentlyai/evidently#65.
+Sources: evidentlyai/evidently#65, ray-project/ray#13347 (a traceback for a port of another service).
 """
 
 from __future__ import annotations
 
 import json
 import random
+import socket
+import threading
 
 import pytest
 from console_feed import NOW, batch, failure, label, logs, prediction
@@ -163,6 +165,8 @@ def test_a_regression_that_a_console_keeps_has_a_profile(console, tmp_path):
         ([], "--name"),
         (["--name", "may", "--score", "p"], "--score is for --data"),
         (["--name", "last_week"], "reference that moves"),
+        (["--name", ""], "--name"),
+        (["--name", " "], "one line of 1 to 64 characters"),
         (["--name", "may", "--since", "soon"], "neither an age"),
         (["--name", "may", "--role", "shadow"], "no prediction of 'fraud'"),
     ],
@@ -176,9 +180,37 @@ def test_what_is_missing_is_named(console, tmp_path, capsys, more, message):
     assert not (tmp_path / "p.json").exists()
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "file:///etc/passwd", "127.0.0.1:4318"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9", "http://127.0.0.1:port", "http://a b", "file:///etc/passwd", "127.0.0.1:4318"]
+)
 def test_an_address_without_a_console_is_named(tmp_path, capsys, address):
     """No answer and no address of a page are one line and exit code 2."""
     arguments = ["--model", "m", "--name", "may", "--output", str(tmp_path / "p.json")]
     assert main(["profile", "--from-console", address, *arguments]) == 2
     assert address in capsys.readouterr().err
+
+
+GRPC = b"\x00\x00\x18\x04\x00\x00\x00\x00\x00"
+OTHERS = [GRPC, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"]
+OTHERS += [b"HTTP/1.1 200 OK\r\n\r\n" + text for text in (b"[]", b"null", b'{"status": "success", "data": {}}')]
+
+
+@pytest.mark.parametrize("answer", OTHERS)
+def test_another_service_at_the_address_is_named(tmp_path, capsys, answer):
+    """A port that speaks gRPC, or an API with other JSON, is one line and exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        arguments = ["--model", "m", "--name", "may", "--output", str(tmp_path / "p.json")]
+        assert main(["profile", "--from-console", address, *arguments]) == 2
+        serving.join()
+    said = f"otel-ml profile: no console answers at {address}: another service does\n"
+    assert capsys.readouterr().err == said
