@@ -207,13 +207,15 @@ def class_figures(tally: Tally, result: ClassResult) -> dict[str, float | None]:
 def class_calibration(tally: Tally, result: ClassResult, classes: Sequence[str]) -> Calibration | None:
     """Returns the calibrated probabilities of the classes; None without probabilities, or with too many classes.
 
+    Labels of one class say nothing of the others, so that there are none then either.
+
     Args:
         tally: What was counted.
         result: The classes.
         classes: The classes of the probabilities of a task with more than two.
     """
     rows = tally.counts["scored",]
-    if not result.is_scored or not rows:
+    if not result.is_scored or not rows or len({actual for _, actual in result.outcomes}) < 2:
         return None
     if not result.is_binary:
         shares = tuple(score_shares(tally, name) for name in classes)

@@ -213,3 +213,13 @@ def test_predictions_without_a_class_or_a_probability(kit: InMemoryTelemetry) ->
     bins = {point["attributes"]["ml.eval.bin"]: point["value"] for point in kit.metrics()["ml.estimate.score_bin"]}
     assert {label: value for label, value in bins.items() if value} == {"15": 106}
     assert sum(sums(kit)["predictions"]) == 36
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_labels_of_one_class_estimate_nothing(label: int) -> None:
+    """They do not say what a score means: the probabilities would be 0 or 1, and the interval of the estimate empty."""
+    frame = {"age": RNG.normal(size=2_000), "p": SCORES, "y": [label] * 2_000}
+    assert ReferenceProfile.fit(frame, score={1: "p"}, label="y").calibration is None
+    several = {"a": SCORES, "b": 1 - SCORES, "c": [0.0] * 2_000}
+    frame = {"age": RNG.normal(size=2_000), "y": ["a"] * 2_000, **several}
+    assert ReferenceProfile.fit(frame, score={each: each for each in several}, label="y").calibration is None
