@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from otel_ml import _guard, _process
-from otel_ml._backpressure import STALL_TIMEOUT
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
 from otel_ml._moments import Moment, seconds
 from otel_ml._process_exit import at_exit
@@ -21,12 +20,10 @@ from otel_ml.ground_truth._decay import check_figure, measure_decay
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._evaluator import Evaluator
 from otel_ml.ground_truth._label_rows import GivenLabel, Labels, label_rows, read_label
-from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
+from otel_ml.ground_truth._notes import list_notes
+from otel_ml.ground_truth._recorder import Recorder, warn_not_stored
+from otel_ml.ground_truth._records import State
 from otel_ml.ground_truth._reporter import Reporter
-from otel_ml.ground_truth._warnings import (
-    describe_failed,
-    describe_waiting,
-)
 from otel_ml.ground_truth._writer import BatchWriter
 from otel_ml.ground_truth.exact._rows import NOTES
 from otel_ml.ground_truth.exact._segments import SegmentFigures
@@ -34,8 +31,7 @@ from otel_ml.ground_truth.storage._comparison import compare_versions
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._expected import measure_expected
 from otel_ml.ground_truth.storage._expiry import expire
-from otel_ml.ground_truth.storage._retry import Retry
-from otel_ml.ground_truth.storage._rows import halve, read_rows, stored_rows
+from otel_ml.ground_truth.storage._rows import read_rows
 from otel_ml.ground_truth.storage._store import Store
 from otel_ml.ground_truth.storage._stored_outcomes import StoredOutcomes, read_stored
 from otel_ml.ground_truth.storage._waiting import WaitingLabel, count_waiting, list_waiting
@@ -43,7 +39,6 @@ from otel_ml.ground_truth.storage._windows import (
     TruthWindow,
     count_predicted,
     coverage,
-    describe_models,
     list_models,
     measure_labelled,
     measure_segments,
@@ -58,8 +53,6 @@ if TYPE_CHECKING:
 QUEUE_SIZE: Final = 10_000
 """Predictions that may wait to be written; more are dropped and counted."""
 _EXIT_SECONDS: Final = 5.0
-_LABEL_SECONDS: Final = 1.0
-"""How long a single label is retried while the store cannot be reached: its caller waits."""
 _CHUNK: Final = 1000
 """Labels of one transaction, which excludes other writers for about 30 ms. Those of larger ones reach the oldest
 generation of the garbage collector, at a third of a label; with random ids, smaller ones cost more to commit."""
@@ -119,13 +112,13 @@ class GroundTruth:
             if not _arriving.get():
                 self._database.close()
                 raise
-            _warn_not_stored(error)
+            warn_not_stored(error)
         self._store = Store(self._database)
-        self._retry, self._retry_of_job = Retry(_LABEL_SECONDS), Retry(STALL_TIMEOUT)
         self._reporter = Reporter(Evaluator(meter, logger))
+        self._recorder = Recorder(self._store, self._reporter)
         interval = 60.0 if ttl is None else max(min(ttl / 10, 3600.0), 1.0)
         self._writer = BatchWriter(
-            self._write,
+            self._recorder.write,
             size=queue_size,
             refuse=self._reporter.report_refused,
             upkeep=self._expire,
@@ -195,7 +188,8 @@ class GroundTruth:
             because the label is not a declared class: the log says why, and `account` counts the reasons. Of several
             predictions the first of ``matched``, ``revised``, ``duplicate``, ``outdated``, ``failed`` counts.
         """
-        return self._record([read_label(GivenLabel(prediction_id, label, at, model), self._clock)], wait=False)[0]
+        read = read_label(GivenLabel(prediction_id, label, at, model), self._clock)
+        return self._recorder.record([read], wait=False)[0]
 
     def record_labels(self, labels: Labels, *, model: str | None = None) -> dict[State, int]:
         """Records many labels; returns how many came to each state.
@@ -210,7 +204,7 @@ class GroundTruth:
         states: Counter[State] = Counter()
         read = (read_label(row, self._clock) for row in label_rows(labels, model))
         while chunk := list(islice(read, _CHUNK)):
-            states.update(self._record(chunk, wait=True))
+            states.update(self._recorder.record(chunk, wait=True))
         return dict(states)
 
     @overload
@@ -389,15 +383,7 @@ class GroundTruth:
         return SegmentFigures(found.figures, found.notes + self._notes(found.labelled, window.model))
 
     def _notes(self, labelled: int, model: str) -> list[str]:
-        """Returns notes about figures: which models there are if nothing is labelled, which labels wait or failed."""
-        notes: list[str] = []
-        if not labelled:
-            notes.append(f"no labelled prediction of {model!r} in this window; {describe_models(self.models())}")
-        waiting = count_waiting(self._database, model)
-        if waiting:
-            examples = list_waiting(self._database, model, 1)
-            notes.append(describe_waiting(waiting, examples))
-        return notes + describe_failed(self._reporter.counts.failed)
+        return list_notes(self._database, model, labelled, self._reporter.counts.failed)
 
     def read_outcomes(
         self, start: Moment, end: Moment, *, model: str, version: str | None = None, role: str | None = "primary"
@@ -460,45 +446,6 @@ class GroundTruth:
         _guard.call("ground_truth.close", self._database.close)
         return complete
 
-    def _record(self, read: Sequence[StoredLabel | LabelOutcome], *, wait: bool) -> list[State]:
-        """Records labels in one transaction; with `wait` it waits for the store and for room for events."""
-        labels = [each for each in read if isinstance(each, StoredLabel)]
-        outcomes = self._settle(labels, self._retry_of_job if wait else self._retry)
-        if len(labels) < len(read):  # each in its place
-            settled = iter(outcomes)
-            outcomes = [next(settled) if isinstance(each, StoredLabel) else each for each in read]
-        self._reporter.report_labels(outcomes, wait=wait)
-        return [outcome.state for outcome in outcomes]
-
-    def _settle(self, labels: list[StoredLabel], retry: Retry) -> list[LabelOutcome]:
-        """Joins labels with their predictions; all of them fail if the store cannot be used."""
-        if not labels:
-            return []
-        try:
-            return retry.call(partial(self._store.label, labels))
-        except StoreError as error:
-            _guard.report("ground_truth.label", error)
-            _guard.warn_once(f"ground_truth.label.{error}", f"otel-ml: labels were not recorded: {error}")
-            return [LabelOutcome("failed", label, reason=STORE_ERROR) for label in labels]
-
-    def _write(self, batch: Sequence[LoggedRows]) -> Sequence[LoggedRows]:
-        """Stores a batch; returns what is left while the store is unreachable."""
-        try:
-            written = self._store.write([stored_rows(rows) for rows in batch])
-        except StoreError as error:
-            _guard.report("ground_truth.write", error)
-            _warn_not_stored(error)
-            if error.is_transient:
-                return batch
-            halves = halve(batch)
-            if len(halves) < 2:
-                self._reporter.report_refused(STORE_ERROR, batch)
-                return []
-            # one row that the database refuses must not take the others with it
-            return [rows for half in halves for rows in self._write(half)]
-        self._reporter.report_written(written, batch)
-        return []
-
     def _count_waiting(self) -> dict[str, int] | None:
         try:
             return count_waiting(self._database)
@@ -532,10 +479,6 @@ def _restore(kind: type[GroundTruth], url: str, queue_size: int, ttl: float | No
         return kind(url, queue_size=queue_size, ttl=ttl, read_only=read_only)
     finally:
         _arriving.reset(token)
-
-
-def _warn_not_stored(error: StoreError) -> None:
-    _guard.warn_once(f"ground_truth.write.{error}", f"otel-ml: predictions are not stored yet: {error}")
 
 
 def _flush_all_at_exit() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 from otel_ml import _guard
@@ -17,7 +16,6 @@ from otel_ml.ground_truth._records import (
     UNREADABLE,
     LabelOutcome,
 )
-from otel_ml.ground_truth.storage._waiting import WaitingLabel
 
 _REFUSED: Final = {
     QUEUE_FULL: "the queue of the prediction store is full: predictions are dropped, not stored; a job waits for room "
@@ -71,16 +69,3 @@ def warn_of_label(outcome: LabelOutcome) -> None:
                 f"({few_names(declared)}): such labels are not recorded; record one of these, or add it to classes= of "
                 "the model",
             )
-
-
-def describe_waiting(reasons: Mapping[str, int], examples: Sequence[WaitingLabel]) -> str:
-    """Says how many labels wait, why, and under which id, for example."""
-    named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-    such = "".join(f", such as {one.id!r}" for one in examples)
-    return f"{sum(reasons.values())} labels wait for a prediction ({named}{such})"
-
-
-def describe_failed(reasons: Mapping[str, int]) -> list[str]:
-    """Says how many labels of this process failed, and why."""
-    named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-    return [f"{sum(reasons.values())} labels of this process failed ({named})"] if reasons else []

@@ -362,7 +362,7 @@ class PickyStore:
 
 def test_a_prediction_that_the_database_refuses_takes_no_other_with_it(truth):
     """The batch is written row by row, and the refused row is counted."""
-    truth._store = PickyStore(truth._store)
+    truth._recorder._store = PickyStore(truth._store)
     for name in ("a", "bad", "b"):
         log(truth, name)
     assert (truth.flush(), truth.dropped) == (True, 1)
