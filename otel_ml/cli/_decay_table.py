@@ -48,6 +48,8 @@ def print_decay(truth: GroundTruth, window: tuple[float, float], arguments: argp
         rows = [_row(day, arguments.trained) for day in found["days"] if day["labels"]]
         age = [] if arguments.trained is None else ["days since training"]
         print_table(["day until", *age, found["figure"] or "figure", "95 % interval", "predictions"], rows)
+    for note in found["notes"]:
+        say(_PROGRAM, note)
     if trend is None:
         say(_PROGRAM, "no trend: it needs ten days with 100 labelled predictions each; give --since 30d, for example")
         return 1

@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         window = read_window(arguments)
         by, column = _time_and_column(arguments.by)
+        _check_tables(arguments)
         with open_store(arguments.store, read_only=True) as truth:
             if arguments.waiting:
                 return _list_waiting(truth, arguments)
@@ -109,6 +110,15 @@ def run(arguments: argparse.Namespace) -> int:
     return _show_figures(figures, training, arguments)
 
 
+def _check_tables(arguments: argparse.Namespace) -> None:
+    """Refuses two tables at once, and segments of a table that has none."""
+    tables = [name for name in ("waiting", "decay", "estimate") if getattr(arguments, name)]
+    if len(tables) > 1:
+        raise ValueError(f"--{tables[0]} and --{tables[1]} print different tables: give one of them")
+    if arguments.by and (arguments.decay or arguments.estimate):
+        raise ValueError(f"--{tables[0]} is not by time or segment: leave --by out")
+
+
 def _show_figures(figures: dict[str, Any], training: dict[str, float] | None, arguments: argparse.Namespace) -> int:
     """Prints the figures of all predictions, and the notes about them."""
     if arguments.json:
@@ -128,8 +138,6 @@ def _show_figures(figures: dict[str, Any], training: dict[str, float] | None, ar
 
 def _estimate(truth: GroundTruth, window: tuple[float, float], arguments: argparse.Namespace) -> int:
     """Prints estimated figures; 1 if nothing can be estimated."""
-    if arguments.by:
-        raise ValueError("--estimate is of all predictions made in the window: leave --by out")
     role = None if arguments.role == "all" else arguments.role
     figures = truth.estimate_metrics(*window, model=arguments.model, version=arguments.version, role=role)
     training = None if arguments.profile is None else _training(arguments.profile)

@@ -354,7 +354,8 @@ class GroundTruth:
         window = TruthWindow(*read_bounds(start, end), model, version, role, read_column(by))
         self.flush(_EXIT_SECONDS)
         measure = partial(measure_labelled, self._database, self._store.class_sets)
-        return measure_decay(measure, window, figure, None if trained_at is None else seconds(trained_at), limit)
+        found = measure_decay(measure, window, figure, None if trained_at is None else seconds(trained_at), limit)
+        return {**found, "notes": self._notes(sum(day["labels"] for day in found["days"]), model)}
 
     def estimate_metrics(
         self, start: Moment, end: Moment, *, model: str, version: str | None = None, role: str | None = "primary"

@@ -14,7 +14,7 @@ from otel_ml.ground_truth.exact._rows import INTERVALS, NOTES, describe
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._reference_table import ReferenceTable
 from otel_ml.ground_truth.storage._rows import unpack
-from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, in_window
+from otel_ml.ground_truth.storage._windows import TOGETHER, TruthWindow, describe_models, in_window, list_models
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -85,6 +85,8 @@ def measure_expected(database: StoreDatabase, window: TruthWindow) -> dict[str, 
                     by_classes.setdefault(calibration.classes, _Expectations(calibration)).add(calibration, row)
     if len(by_classes) != 1:
         note = _SEVERAL if by_classes else _NO_CALIBRATION
+        if not calibrations:
+            note = f"no prediction of {window.model!r} in this window; {describe_models(list_models(database))}"
         return {"estimated": 0, "labelled": 0, INTERVALS: {}, "gaps": {}, NOTES: [note]}
     (expectations,) = by_classes.values()
     return expectations.figures()

@@ -102,3 +102,21 @@ def test_what_cannot_be_followed_is_refused(truth: otel_ml.GroundTruth, now: flo
         decay(truth, now, figure="accurate")
     with pytest.raises(ValueError, match="a trend needs from 1 to 400 whole days"):
         decay(truth, now, days=0.5)
+
+
+@only_sqlite
+def test_the_command_names_what_it_cannot_show(
+    truth: otel_ml.GroundTruth, now: float, store_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt model is told which ones there are; segments and a second table are refused, not left out."""
+    fill(truth, [100] * 2, now)
+    command = ["evaluate", "--store", store_url, "--model", "fruad", "--since", "15d"]
+    for table, told in (("--decay", "no labelled prediction"), ("--estimate", "no prediction")):
+        assert main([*command, table]) == 1
+        assert f"{told} of 'fruad' in this window; the store has fraud 1 primary\n" in capsys.readouterr().err
+        assert main([*command, table, "--by", "region"]) == 2
+        assert capsys.readouterr().err.endswith(f"{table} is not by time or segment: leave --by out\n")
+    assert main(["evaluate", "--store", store_url, "--model", "fraud", "--estimate", "--since", "15d"]) == 1
+    assert "no calibration is stored for these predictions" in capsys.readouterr().err
+    assert main([*command, "--decay", "--estimate"]) == 2
+    assert capsys.readouterr().err.endswith("--decay and --estimate print different tables: give one of them\n")

@@ -136,4 +136,4 @@ def test_a_store_gives_the_estimate_of_a_window(
     assert main([*command, "--by", "region"]) == 2
     capsys.readouterr()
     assert main(["evaluate", "--store", command[2], "--model", "other", "--estimate"]) == 1
-    assert "no calibration is stored" in capsys.readouterr().err
+    assert "no prediction of 'other' in this window" in capsys.readouterr().err
