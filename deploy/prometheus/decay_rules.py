@@ -30,7 +30,7 @@ def student(z: float, freedom: str) -> str:
 
 
 def trend(window: str) -> list[Rule]:
-    """The line through the figures of so many days, one a day, by least squares."""
+    """The line through the daily figures of a window, by least squares."""
     days, count = f"[{window}:1d]", f"model:ml_eval_figure_days:{window}"
     slope, error, noise, level = (
         f"model:ml_eval_figure_{name}:{window}" for name in ("trend", "trend_error", "trend_noise", "trend_level")
@@ -59,7 +59,7 @@ def trend(window: str) -> list[Rule]:
 
 
 def crossing(window: str) -> list[Rule]:
-    """When the line of so many days crosses the limit, and whether that is decay."""
+    """When that line crosses the limit, and whether this is decay."""
     slope, noise, level, limit, left = (
         f"model:ml_eval_figure_{name}:{window}"
         for name in ("trend", "trend_noise", "trend_level", "trend_limit", "days_left")

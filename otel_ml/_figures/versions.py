@@ -1,11 +1,11 @@
 """Whether one version of a model is better than another: differences, tests, and the verdict.
 
-The verdict may be read as often as one likes. An ordinary test may not: read every minute, it calls two equal versions
-different sooner or later. Therefore the difference must leave a boundary that it stays within for ever with a
-probability of 99 % if there is none: the normal mixture of Robbins (1970), "Statistical methods related to the law of
-the iterated logarithm". For pairs with one right and one wrong prediction it holds exactly, since the sum of so many
-coin tosses is what it is about; for other differences it holds for large samples (Waudby-Smith and others 2024,
-"Time-uniform central limit theory and asymptotic confidence sequences"). The recording rules have the same formulas.
+The verdict may be read at any time and as often as wanted. An ordinary test may not: read every minute, it calls two
+equal versions different sooner or later. So the difference must leave a boundary within which that of equal versions
+stays for ever with a probability of 99 %: the normal mixture of Robbins (1970), "Statistical methods related to the law
+of the iterated logarithm". For pairs with one right and one wrong prediction it is exact, since they are tosses of a
+coin; for other differences it holds for large samples (Waudby-Smith and others 2024, "Time-uniform central limit theory
+and asymptotic confidence sequences"). The recording rules have the same formulas.
 """
 
 from __future__ import annotations

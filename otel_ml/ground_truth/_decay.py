@@ -77,10 +77,10 @@ def _describe(trend: trends.Trend, figure: str | None, limit: float | None) -> d
 
 
 def check_figure(figure: str | None) -> None:
-    """Refuses a name that is no figure.
+    """Refuses a name that is not a figure.
 
     Raises:
         ValueError: It is none of `semconv.FIGURES`.
     """
     if figure is not None and figure not in (*semconv.FIGURES, "r2"):
-        raise ValueError(f"{figure!r} is no figure: {', '.join(semconv.FIGURES)}")
+        raise ValueError(f"{figure!r} is not a figure: {', '.join(semconv.FIGURES)}")

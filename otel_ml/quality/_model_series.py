@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from otel_ml import semconv
 from otel_ml._observed_series import Observed, ObservedSeries
-from otel_ml.quality._cells import Cells
+from otel_ml.quality._cells import Cells, Layout
 from otel_ml.quality._estimate_series import EstimateSeries
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._monitor import FeatureMonitor
@@ -32,17 +32,9 @@ class ModelSeries:
         self._profile_id = monitor.profile.id if monitor.profile is not None else ""
         name = semconv.TRAINING if monitor.profile is None else monitor.profile.name
         self._named_reference = {} if name == semconv.TRAINING else {semconv.REFERENCE: name}
-        layout = monitor.layout
-        # output and label come first: they decide whether the model has drifted
-        ranked = (*(slot for slot in (layout.output, layout.label) if slot is not None), *layout.slots)
-        self.features = [
-            (None if slot is layout.label else slot.base, slot.feature) for slot in ranked if slot.feature is not None
-        ]
+        self.features = _rank(monitor.layout)
         """Place in the cells, and feature; the most important ones first. The label is not counted here."""
-        self.costs = [
-            len(feature.labels) * (1 + len(feature.windows)) + len(feature.reference.expected)
-            for _, feature in self.features
-        ]
+        self.costs = [_cost(feature) for _, feature in self.features]
         """The bins, saved windows and expected shares of each feature."""
         self.series = sum(self.costs)
         self._named = {slot.index: slot.name for slot in monitor.layout.all_slots()}
@@ -127,6 +119,16 @@ class ModelSeries:
         if rule is not None:
             attributes[semconv.RULE_NAME] = semconv.RULES[rule]
         return self._intern(attributes)
+
+
+def _rank(layout: Layout) -> list[tuple[int | None, Feature]]:
+    # output and label come first: they decide whether the model has drifted
+    ranked = (*(slot for slot in (layout.output, layout.label) if slot is not None), *layout.slots)
+    return [(None if slot is layout.label else slot.base, slot.feature) for slot in ranked if slot.feature is not None]
+
+
+def _cost(feature: Feature) -> int:
+    return len(feature.labels) * (1 + len(feature.windows)) + len(feature.reference.expected)
 
 
 class FeatureSeries:

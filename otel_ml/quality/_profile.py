@@ -50,7 +50,7 @@ class ReferenceProfile:
     performance: Performance | None = None
     """How well the model did on the reference; None without a label, or without score and prediction."""
     calibration: Calibration | None = None
-    """The probability behind each score by these labels; None without labels, or if the scores are no probabilities."""
+    """The probability behind each score by these labels; None without labels or if scores are not probabilities."""
     described: tuple[DescribedColumn, ...] = ()
     """Columns of texts, embeddings and images, whose descriptors are features in their place."""
     name: str = semconv.TRAINING

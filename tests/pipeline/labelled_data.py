@@ -1,6 +1,6 @@
 """Predictions and late labels of each task, from a fixed seed: what replicas record, and what scikit-learn says of it.
 
-python labelled_data.py REPLICAS STORE    records the predictions and labels of all tasks with so many processes
+python labelled_data.py REPLICAS STORE    records the predictions and labels of all tasks with that many processes
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ def write_rules(folder: Path, *names: str) -> Path:
 
 
 def deploy_replicas(script: str, replicas: int, endpoint: str, folder: Path) -> None:
-    """Predicts and labels with so many processes, as a script of this folder does."""
+    """Predicts and labels with a number of processes, as a script of this folder does."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | {
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": "3600000",

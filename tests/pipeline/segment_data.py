@@ -1,6 +1,6 @@
 """Predictions by segment and their late labels, from a fixed seed: what replicas record, and the same as arrays.
 
-python segment_data.py REPLICAS STORE    records the predictions and labels of both models with so many processes
+python segment_data.py REPLICAS STORE    records the predictions and labels of both models with that many processes
 """
 
 from __future__ import annotations

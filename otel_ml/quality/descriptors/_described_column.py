@@ -36,7 +36,9 @@ class DescribedColumn:
     def __post_init__(self) -> None:
         is_mean = all(type(one) is float and math.isfinite(one) for one in self.centroid)
         if self.kind not in KINDS or type(self.column) is not str or not is_mean:
-            raise ProfileError(f"column {self.column!r} is no text, embedding or image, or its centroid is no vector")
+            raise ProfileError(
+                f"column {self.column!r} is not a text, embedding or image, or its centroid is not a vector"
+            )
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The features that the columns of training data give: mostly one each, of a described column its descriptors."""
+"""The features of training data: a column is one feature, and a described column one for each descriptor."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ class Inputs:
         if one is None:
             return found
         wrong = sum(found.infinite) + found.unreadable.total()
-        reason = f"its values are no {_FORMS[one.kind]}"
+        reason = f"its values are not {_FORMS[one.kind]}"
         return replace(found, infinite=(0, 0), unreadable=Counter({reason: wrong} if wrong else {}))

@@ -113,12 +113,12 @@ class FitOptions:
 
 
 def _read_vector(name: Any, given: Any) -> tuple[float, ...] | None:
-    """Returns a centroid; raises a ProfileError for what is none."""
+    """Returns a centroid; raises a ProfileError for anything else."""
     if given is None:
         return None
     listed = sequence(given, MOST_DIMENSIONS)
     found = [number(one) for one in listed[0]] if listed is not None and listed[1] <= MOST_DIMENSIONS else []
     known = tuple(one for one in found if one is not None)
     if not known or len(known) < len(found):
-        raise ProfileError(f"the centroid of {name!r} is no vector of finite numbers")
+        raise ProfileError(f"the centroid of {name!r} is not a vector of finite numbers")
     return known

@@ -98,7 +98,7 @@ def test_days_that_are_not_over_or_have_few_labels_do_not_count(truth: otel_ml.G
 @only_sqlite
 def test_what_cannot_be_followed_is_refused(truth: otel_ml.GroundTruth, now: float) -> None:
     """A figure that there is not, and a window without a whole day."""
-    with pytest.raises(ValueError, match="'accurate' is no figure: accuracy, "):
+    with pytest.raises(ValueError, match="'accurate' is not a figure: accuracy, "):
         decay(truth, now, figure="accurate")
     with pytest.raises(ValueError, match="a trend needs from 1 to 400 whole days"):
         decay(truth, now, days=0.5)

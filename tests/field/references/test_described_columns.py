@@ -225,7 +225,7 @@ def test_values_of_another_kind_are_invalid_and_missing_ones_missing() -> None:
         ({"text": ["review"], "keep": ["review"]}, "takes no `keep`"),
         ({"text": ["review"], "bins": {"review": [1, 2]}}, "takes no `numeric` and no `bins`"),
         ({"text": ["words"]}, "no column 'words'"),
-        ({"embeddings": {"vector": "mean"}}, "the centroid of 'vector' is no vector"),
+        ({"embeddings": {"vector": "mean"}}, "the centroid of 'vector' is not a vector"),
     ],
 )
 def test_options_that_contradict_are_refused(options: dict[str, Any], message: str) -> None:
