@@ -17,7 +17,7 @@ def check_name(name: str) -> None:
     """Raises a ProfileError for a name that does not say which reference is meant."""
     if name in {semconv.LAST_WEEK, semconv.PREVIOUS_VERSION}:
         raise ProfileError(f"{name!r} is the name of a reference that moves; choose another name")
-    if not name.strip() or line(name, _NAME_LENGTH) != name:
+    if type(name) is not str or not name.strip() or line(name, _NAME_LENGTH) != name:
         raise ProfileError(f"the name of a profile or window is one line of 1 to {_NAME_LENGTH} characters")
 
 
