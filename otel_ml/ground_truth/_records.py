@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from otel_ml._calibration import Calibration
 from otel_ml._equality import find_equal
 from otel_ml._label_bins import LabelBins
-from otel_ml._label_values import find_set
+from otel_ml._label_values import find_set, read_items
 from otel_ml._logged_prediction import LoggedPrediction
 
 State = Literal["matched", "waiting", "duplicate", "revised", "outdated", "failed"]
@@ -124,4 +124,7 @@ def is_correct(prediction: LoggedPrediction, label: StoredLabel) -> bool | None:
     """Whether class, or set of classes, and label agree; None for a regression or ranking, or if none was predicted."""
     if prediction.task in _UNCHECKED or prediction.predicted is None:
         return None
+    if prediction.task == "multilabel":
+        predicted, actual = (set(read_items(text) or (text,)) for text in (prediction.predicted, label.label))
+        return predicted == actual
     return prediction.predicted == label.label

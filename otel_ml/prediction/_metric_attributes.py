@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from otel_ml import _guard, semconv
 from otel_ml._equality import find_equal
 from otel_ml._telemetry.predictions.model_cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
-from otel_ml.prediction._segments import VALUES as SEGMENT_VALUES
+from otel_ml.semconv import SEGMENT_VALUES
 
 DECLARED_KEPT = 100
 """Classes that a model can declare; further ones are counted as `semconv.OTHER`."""

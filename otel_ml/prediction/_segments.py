@@ -12,11 +12,7 @@ from otel_ml._missing import is_missing
 from otel_ml._values import cell, class_text
 from otel_ml.config import ConfigError
 from otel_ml.quality import ColumnNames, Feature, ReferenceProfile, Schema, column_key
-
-COLUMNS = 3
-"""Segment columns of a model."""
-VALUES = 12
-"""Values of one column that are counted by themselves; the others are counted together as `semconv.OTHER`."""
+from otel_ml.semconv import SEGMENT_COLUMNS, SEGMENT_VALUES
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class SegmentColumn:
     def exported(self) -> list[str] | None:
         """Returns the segments that are known beforehand, as they are exported; None for the first ones that come."""
         if self.is_sensitive:
-            count = len(self.values or ()) or len(self.feature.categories[:VALUES] if self.feature else ())
+            count = len(self.values or ()) or len(self.feature.categories[:SEGMENT_VALUES] if self.feature else ())
             return [_group(position) for position in range(count)]
         return None if self.values is None else list(self.values)
 
@@ -62,7 +58,7 @@ class SegmentColumn:
         if self.values is not None:
             found = find_equal(text, self.values)
             return None if found is None else self.values.index(found)
-        place = VALUES if self.feature is None else self.feature.find_text_bin(text)
+        place = SEGMENT_VALUES if self.feature is None else self.feature.find_text_bin(text)
         return place if place < len(self.exported() or ()) else None
 
 
@@ -94,8 +90,8 @@ def segment_columns(
     sets = _closed_sets(segments)
     fair = _names("fairness", fairness)
     sets.update((name, None) for name in fair if name not in sets)
-    if len(sets) > COLUMNS:
-        raise ConfigError(f"{len(sets)} segment columns ({', '.join(sets)}): a model has at most {COLUMNS}")
+    if len(sets) > SEGMENT_COLUMNS:
+        raise ConfigError(f"{len(sets)} segment columns ({', '.join(sets)}): a model has at most {SEGMENT_COLUMNS}")
     if len(set(map(column_key, sets))) < len(sets):
         raise ConfigError(f"two segment columns have the same name: {', '.join(sets)}")
     columns = _column_names(profile, schema)
@@ -137,10 +133,10 @@ def _values(name: str, given: Any) -> tuple[str, ...] | None:
     if not texts or not all(texts):
         raise ConfigError(f"segments: the values of {name!r} are texts or numbers, at least one and none empty")
     values = tuple(dict.fromkeys(text for text in texts if text))
-    if len(values) > VALUES:
+    if len(values) > SEGMENT_VALUES:
         raise ConfigError(
-            f"segments: {name!r} has {len(values)} values; name the {VALUES} that matter most, the others are counted "
-            f"as {semconv.OTHER}"
+            f"segments: {name!r} has {len(values)} values; name the {SEGMENT_VALUES} that matter most, the others are "
+            f"counted as {semconv.OTHER}"
         )
     if has_two_spellings(values):
         raise ConfigError(f"segments: two values of {name!r} are the same number or boolean: {', '.join(values)}")
@@ -183,4 +179,4 @@ def _column(
         return SegmentColumn(name, values, is_sensitive)
     if feature.sensitive:
         return SegmentColumn(name, None, True, feature)
-    return SegmentColumn(name, feature.categories[:VALUES], is_sensitive)
+    return SegmentColumn(name, feature.categories[:SEGMENT_VALUES], is_sensitive)

@@ -6,6 +6,10 @@ from typing import Final
 
 from otel_ml.semconv._metric import Metric
 
+SEGMENT_COLUMNS: Final = 3
+"""Segment columns of a model."""
+SEGMENT_VALUES: Final = 12
+"""Values of one column that are counted by themselves; the others are counted together as `OTHER`."""
 SEGMENT_DURATION_BUCKETS: Final = (0.005, 0.025, 0.1, 0.5, 2.5)
 """Seconds of predictions by segment: some of `DURATION_BUCKETS`."""
 SEGMENT_SCORE_BUCKETS: Final = tuple(round(step * 0.1, 1) for step in range(1, 10))

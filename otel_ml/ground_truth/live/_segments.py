@@ -9,10 +9,6 @@ from otel_ml import semconv
 from otel_ml._figures import single
 from otel_ml.ground_truth.live._series import Attributes, Count, LabelSeries, Sum
 
-COLUMNS: Final = 3
-"""Segment columns of one model that are counted."""
-VALUES: Final = 12
-"""Segments of one column with a name of their own. Where a service learns them, each replica may have others."""
 OUTCOMES: Final = ("tp", "fp", "fn", "tn")
 """Of a binary model whose positive class is known."""
 ANSWERS: Final = ("correct", "wrong")
@@ -82,6 +78,8 @@ class SegmentCounts:
 class _Bounded(Generic[_T]):
     """What is counted of each segment; further segments of a column share one.
 
+    Where services learn their segments, each replica may have others, and the store has those of all.
+
     Args:
         start: Starts the counts of a segment, from its attributes; None without room.
     """
@@ -94,10 +92,10 @@ class _Bounded(Generic[_T]):
         """Returns the counts of a segment; None if there is no room for it."""
         known = self._columns.get(column)
         if known is None:
-            if len(self._columns) >= COLUMNS:
+            if len(self._columns) >= semconv.SEGMENT_COLUMNS:
                 return None
             known = self._columns[column] = {}
-        if value not in known and value not in _NAMELESS and len(known.keys() - _NAMELESS) >= VALUES:
+        if value not in known and value not in _NAMELESS and len(known.keys() - _NAMELESS) >= semconv.SEGMENT_VALUES:
             value = semconv.OTHER
         if value not in known:
             known[value] = self._start({semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value})

@@ -10,7 +10,7 @@ from otel_ml._equality import find_pair, find_positive, respell
 from otel_ml._label_values import read_gains, read_items
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedBuckets, ObservedSeries
-from otel_ml.ground_truth._records import Pair, Settled, StoredLabel, declared_class
+from otel_ml.ground_truth._records import Pair, Settled, StoredLabel, declared_class, is_correct
 from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts
 from otel_ml.ground_truth.live._estimated import EstimateCounts
@@ -159,7 +159,7 @@ class TaskCounts:
             if prediction.value is not None and label.number is not None:
                 counts.add_error(segments, prediction.value - label.number)
         elif task != "ranking" and prediction.predicted is not None:
-            counts.add_outcome(segments, _outcome(prediction, prediction.predicted, label.label))
+            counts.add_outcome(segments, _outcome(prediction, label))
 
     def _group(self, kind: Callable[[LabelSeries], _T]) -> _T:
         """Returns the counts of a kind, which start at 0 when they are first needed."""
@@ -182,16 +182,15 @@ def _positive(task: str, declared: str | None, names: Collection[str]) -> str | 
     return declared or find_positive(names) if task == "binary" else None
 
 
-def _outcome(prediction: LoggedPrediction, predicted: str, actual: str) -> str:
+def _outcome(prediction: LoggedPrediction, label: StoredLabel) -> str:
     """Returns the outcome by which a prediction of a segment is counted."""
+    predicted, actual = prediction.predicted or "", label.label
     positive = _positive(prediction.task, prediction.positive, [predicted, actual])
-    if positive is not None:
-        if actual == positive:
-            return "tp" if predicted == positive else "fn"
-        return "fp" if predicted == positive else "tn"
-    is_set = prediction.task == "multilabel"
-    is_right = set(_items(predicted)) == set(_items(actual)) if is_set else predicted == actual
-    return "correct" if is_right else "wrong"
+    if positive is None:
+        return "correct" if is_correct(prediction, label) else "wrong"
+    if actual == positive:
+        return "tp" if predicted == positive else "fn"
+    return "fp" if predicted == positive else "tn"
 
 
 def _items(text: str) -> tuple[str, ...]:

@@ -78,6 +78,16 @@ def test_other_classes_are_correct_or_wrong(counts, regions, task):
         assert found["outcomes", "region", region, "wrong"] == of.sum() - right
 
 
+def test_one_class_is_a_set_of_one(counts):
+    """A text that is no list is one class, equal to the list of it and to no other class."""
+    for label in ("a", set_text(["a"]), "b"):
+        add(counts, "multilabel", label, predicted="a", segments={"region": "north"})
+    assert values(counts) == {
+        ("outcomes", "region", "north", "correct"): 2,
+        ("outcomes", "region", "north", "wrong"): 1,
+    }
+
+
 def test_a_set_is_correct_in_any_order(counts):
     """The order of its classes does not count."""
     add(counts, "multilabel", list_text(["a", "b"]), predicted=list_text(["b", "a"]), segments={"region": "north"})
