@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otel_ml._calibration import Calibration
 from otel_ml._distances import jensen_shannon_distance, psi, psi_noise
-from otel_ml._figures.performance_counts import TASKS
+from otel_ml._figures.data_sets.performance_counts import TASKS
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._data_sets import scan_files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from otel_ml._figures.outcome_columns import label_values
+from otel_ml._figures.data_sets.outcome_columns import label_values
 from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._drift import DriftCounts
 from otel_ml.quality._feature import ProfileError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_ml._figures.outcome_columns import CountsError, label_values
-from otel_ml._figures.performance_counts import PerformanceCounts
+from otel_ml._figures.data_sets.outcome_columns import CountsError, label_values
+from otel_ml._figures.data_sets.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import ColumnLookup, NamedColumns, PartNames
 from otel_ml.quality.descriptors import describe_columns

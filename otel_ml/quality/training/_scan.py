@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from otel_ml._figures.outcome_columns import CountsError
-from otel_ml._figures.performance_counts import PerformanceCounts
+from otel_ml._figures.data_sets.outcome_columns import CountsError
+from otel_ml._figures.data_sets.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import GivenNames
 from otel_ml.quality.descriptors import DescribedColumn

@@ -14,10 +14,10 @@ import pytest
 from sklearn import metrics
 
 from otel_ml._figures.bins import ERROR_BOUNDS
+from otel_ml._figures.data_sets.outcome_columns import CountsError
+from otel_ml._figures.data_sets.performance_counts import PerformanceCounts
+from otel_ml._figures.data_sets.tally import Tally, exact_sums, exact_value
 from otel_ml._figures.from_counts import binned_error_quantile
-from otel_ml._figures.outcome_columns import CountsError
-from otel_ml._figures.performance_counts import PerformanceCounts
-from otel_ml._figures.tally import Tally, exact_sums, exact_value
 
 ROWS = 4_000
 RANDOM = np.random.default_rng(15)

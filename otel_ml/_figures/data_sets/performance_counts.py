@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml._figures.class_counts import (
+from otel_ml._figures.data_sets.class_counts import (
     MOST_CLASSES,
     ClassColumns,
     add_classes,
@@ -16,11 +16,11 @@ from otel_ml._figures.class_counts import (
     likeliest,
     most_distinct,
 )
-from otel_ml._figures.error_counts import add_errors, error_figures
-from otel_ml._figures.outcome_columns import CountsError, holds_sets, read_numbers
-from otel_ml._figures.set_counts import add_rankings, add_sets, ranking_figures, set_figures
+from otel_ml._figures.data_sets.error_counts import add_errors, error_figures
+from otel_ml._figures.data_sets.outcome_columns import CountsError, holds_sets, read_numbers
+from otel_ml._figures.data_sets.set_counts import add_rankings, add_sets, ranking_figures, set_figures
+from otel_ml._figures.data_sets.tally import Tally
 from otel_ml._figures.single import THRESHOLD
-from otel_ml._figures.tally import Tally
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array

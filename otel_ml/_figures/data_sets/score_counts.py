@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from otel_ml._figures.bins import BINNED_CLASSES, SCORE_BINS, SCORE_LABELS
 from otel_ml._figures.calibrated_shares import calibrated_shares
+from otel_ml._figures.data_sets.tally import exact_sums
 from otel_ml._figures.from_counts import binned_auc, binned_average_precision, binned_calibration_error, mean
-from otel_ml._figures.tally import exact_sums
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
-    from otel_ml._figures.tally import Tally
+    from otel_ml._figures.data_sets.tally import Tally
 
 
 def add_binary(tally: Tally, scores: Array, is_positive: Array) -> None:

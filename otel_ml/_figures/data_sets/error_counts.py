@@ -11,7 +11,7 @@ from otel_ml._figures.single import LARGEST_ERROR
 
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
-    from otel_ml._figures.tally import Tally
+    from otel_ml._figures.data_sets.tally import Tally
 
 
 def add_errors(tally: Tally, predicted: Array, actual: Array) -> None:

@@ -1,0 +1,1 @@
+"""What the commands print about the performance of a model."""
