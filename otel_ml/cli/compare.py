@@ -12,7 +12,7 @@ from otel_ml.cli._arguments import add_json, number
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.cli._window_arguments import add_window, read_window
-from otel_ml.cli.tables._figures import interval_text, print_table
+from otel_ml.cli.tables.figures import interval_text, print_table
 from otel_ml.ground_truth import StoreError
 
 _PROGRAM: Final = "otel-ml compare"

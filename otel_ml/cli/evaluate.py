@@ -13,10 +13,10 @@ from otel_ml.cli._arguments import add_json
 from otel_ml.cli._store_arguments import add_store, open_store
 from otel_ml.cli._terminal import CommandError, say, show
 from otel_ml.cli._window_arguments import add_window, read_window
-from otel_ml.cli.tables._decay import add_decay, print_decay
-from otel_ml.cli.tables._estimates import print_estimates
-from otel_ml.cli.tables._figures import print_figures
-from otel_ml.cli.tables._segments import print_segments, segment_notes
+from otel_ml.cli.tables.decay import add_decay, print_decay
+from otel_ml.cli.tables.estimates import print_estimates
+from otel_ml.cli.tables.figures import print_figures
+from otel_ml.cli.tables.segments import print_segments, segment_notes
 from otel_ml.ground_truth import GroundTruth, SegmentFigures, StoreError
 from otel_ml.quality import ProfileError, ReferenceProfile
 

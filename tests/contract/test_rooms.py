@@ -72,7 +72,7 @@ def test_commands_and_examples_import_public_names_only() -> None:
     """What a command needs, a user can have too."""
     offenders = [
         (path.name, name)
-        for path in [*(ROOT / "cli").glob("*.py"), *(ROOT.parent / "examples").rglob("*.py")]
+        for path in [*(ROOT / "cli").rglob("*.py"), *(ROOT.parent / "examples").rglob("*.py")]
         for name in names(path)
         if name.startswith("otel_ml.") and not name.startswith(("otel_ml.cli._", *(f"{place}." for place in OPEN)))
         if name != TEXT_RULE

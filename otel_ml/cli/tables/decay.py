@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from otel_ml.cli._terminal import say, show
 from otel_ml.cli._window_arguments import read_moment
-from otel_ml.cli.tables._figures import interval_text, print_table, text
+from otel_ml.cli.tables.figures import interval_text, print_table, text
 from otel_ml.ground_truth import GroundTruth
 
 _PROGRAM: Final = "otel-ml evaluate"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_ml import semconv
 from otel_ml._values import few_names
 from otel_ml.cli._terminal import show
-from otel_ml.cli.tables._figures import interval_text, print_table, text
+from otel_ml.cli.tables.figures import interval_text, print_table, text
 from otel_ml.ground_truth import SegmentFigures
 
 _MORE: Final = ("precision", "recall", "f1", "auc", "ece", "rmse", "bias", "reciprocal_rank", "hit_rate", "coverage")

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_ml import semconv
 from otel_ml.cli._terminal import show
-from otel_ml.cli.tables._figures import interval_text, print_table
+from otel_ml.cli.tables.figures import interval_text, print_table
 
 
 def print_estimates(figures: Mapping[str, Any], training: Mapping[str, float] | None) -> None:
