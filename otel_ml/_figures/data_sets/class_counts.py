@@ -14,7 +14,13 @@ from otel_ml._calibration import Calibration
 from otel_ml._equality import find_equal, find_positive, is_positive
 from otel_ml._figures.bins import BINNED_CLASSES
 from otel_ml._figures.data_sets.outcome_columns import CountsError, read_classes
-from otel_ml._figures.data_sets.score_counts import add_binary, add_multiclass, score_figures, score_shares
+from otel_ml._figures.data_sets.score_counts import (
+    add_binary,
+    add_multiclass,
+    ranks_backwards,
+    score_figures,
+    score_shares,
+)
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.single import SUM_TOLERANCE, THRESHOLD, are_probabilities
 from otel_ml._figures.vocabulary import are_unrelated, find_spellings, list_names
@@ -207,7 +213,8 @@ def class_figures(tally: Tally, result: ClassResult) -> dict[str, float | None]:
 def class_calibration(tally: Tally, result: ClassResult, classes: Sequence[str]) -> Calibration | None:
     """Returns the calibrated probabilities of the classes; None without probabilities, or with too many classes.
 
-    Labels of one class say nothing of the others, so that there are none then either.
+    Labels of one class say nothing of the others, and a score that is higher for the negative class is that of another
+    class: there are none then either.
 
     Args:
         tally: What was counted.
@@ -220,7 +227,7 @@ def class_calibration(tally: Tally, result: ClassResult, classes: Sequence[str])
     if not result.is_binary:
         shares = tuple(score_shares(tally, name) for name in classes)
         return Calibration(rows, tuple(classes), False, shares) if len(classes) <= BINNED_CLASSES else None
-    if result.positive is None:
+    if result.positive is None or ranks_backwards(tally):
         return None
     others = sorted({name for pair in result.outcomes for name in pair} - {result.positive})
     return Calibration(rows, (others[0], result.positive), True, (score_shares(tally, ""),)) if others else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_ml._figures.bins import BINNED_CLASSES, SCORE_BINS, SCORE_LABELS
 from otel_ml._figures.calibrated_shares import calibrated_shares
@@ -14,6 +15,9 @@ from otel_ml._figures.from_counts import binned_auc, binned_average_precision, b
 if TYPE_CHECKING:
     from otel_ml._arrays import Array
     from otel_ml._figures.data_sets.tally import Tally
+
+_DEVIATIONS: Final = 3
+"""Standard deviations that are more than chance."""
 
 
 def add_binary(tally: Tally, scores: Array, is_positive: Array) -> None:
@@ -91,6 +95,14 @@ def score_figures(tally: Tally) -> dict[str, float | None]:
 def score_shares(tally: Tally, name: str) -> tuple[float, ...]:
     """Returns the calibrated probability of a class in each bin; empty if its scores are good as they are."""
     return calibrated_shares(*_bins(tally, name))
+
+
+def ranks_backwards(tally: Tally) -> bool:
+    """Whether a single score is higher for the negative class by more than chance (Mann and Whitney 1947)."""
+    positives, negatives, _ = _bins(tally, "")
+    auc, pairs = binned_auc(positives, negatives), sum(positives) * sum(negatives)
+    rows = sum(positives) + sum(negatives)
+    return auc is not None and auc < 0.5 - _DEVIATIONS * math.sqrt((rows + 1) / (12 * pairs))
 
 
 def _bins(tally: Tally, name: str) -> tuple[list[int], list[int], list[float]]:

@@ -89,6 +89,13 @@ def find_warnings(parts: ProfileParts) -> Iterator[str]:
     if invalid:
         counts = ", ".join(f"{feature.name}: {feature.invalid:,} of {parts.rows:,}" for feature in invalid)
         yield f"values without a bin count as invalid: {counts}"
+    performance = parts.performance
+    auc = performance.figures.get("auc") if performance is not None and performance.task == "binary" else None
+    if auc is not None and auc < 0.5 and parts.calibration is None:
+        yield (
+            f"the score is higher for the negative class (AUC {auc:.2f}), so that no performance is estimated before "
+            "labels: give the probability of the positive class, as score={positive class: column}"
+        )
 
 
 def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:

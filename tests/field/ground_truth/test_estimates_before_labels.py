@@ -2,7 +2,8 @@
 
 Sources: NannyML/nannyml#346 (the estimated accuracy of classes with text names is wrong), NannyML/nannyml#384 (a window
 with one class fails), NannyML/nannyml#334 (a figure of the wrong cells), dotnet/machinelearning#4554 (another threshold
-than 0.5 changes nothing), evidentlyai/evidently#869 (no estimate at all without ground truth).
+than 0.5 changes nothing), evidentlyai/evidently#869 (no estimate at all without ground truth),
+HealthCatalyst/healthcareai-py#387 and automl/nanoTabPFN#6 (the score of the negative class is taken for that of the positive one).
 """
 
 from __future__ import annotations
@@ -223,3 +224,24 @@ def test_labels_of_one_class_estimate_nothing(label: int) -> None:
     several = {"a": SCORES, "b": 1 - SCORES, "c": [0.0] * 2_000}
     frame = {"age": RNG.normal(size=2_000), "y": ["a"] * 2_000, **several}
     assert ReferenceProfile.fit(frame, score={each: each for each in several}, label="y").calibration is None
+
+
+def test_a_score_of_the_other_class_estimates_nothing() -> None:
+    """Its probabilities cannot ascend: an estimate of the accuracy would be 50 % where a quarter is right."""
+    frame = {"age": RNG.normal(size=2_000), "p": 1 - SCORES, "y": TRUTH.astype(int)}
+    with pytest.warns(UserWarning, match=r"higher for the negative class \(AUC 0\.1\d\).*give the probability"):
+        assert ReferenceProfile.fit(frame, score={1: "p"}, label="y").calibration is None
+
+
+def test_a_score_without_information_has_its_estimate() -> None:
+    """An AUC below one half by chance is that of a model that knows nothing, which calibration says well."""
+    random, scores = np.random.default_rng(5), SCORES.copy()
+    frame = {"age": random.normal(size=2_000), "p": scores, "y": [number % 2 for number in range(2_000)]}
+    aucs = []
+    for _ in range(6):
+        random.shuffle(scores)
+        profile = ReferenceProfile.fit(frame, score={1: "p"}, label="y")
+        assert profile.calibration is not None
+        assert profile.performance is not None
+        aucs.append(profile.performance.figures["auc"])
+    assert min(aucs) < 0.5
