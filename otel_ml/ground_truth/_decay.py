@@ -13,8 +13,10 @@ from otel_ml.ground_truth.storage._windows import TruthWindow
 DAY: Final = 86_400.0
 LEAST_LABELS: Final = 100
 """With fewer labels a day is not part of the trend."""
-RISING: Final = frozenset({"brier_score", "log_loss", "ece", "hamming_loss", "mae", "rmse"})
-"""Figures of which more is worse."""
+RISING: Final = frozenset(
+    {"brier_score", "log_loss", "ece", "hamming_loss", "mae", "rmse", "error_p50", "error_p90", "error_p99"}
+)
+"""Figures of which more is worse; a bias is worse away from 0."""
 _MOST_DAYS: Final = 400
 
 
@@ -63,12 +65,12 @@ def _day(figures: Mapping[str, Any], figure: str | None, end: float, trained_at:
 
 
 def _describe(trend: trends.Trend, figure: str | None, limit: float | None) -> dict[str, Any]:
-    sign = 1 if figure in RISING else -1
+    is_up_worse = trend.level > 0 if figure == "bias" else figure in RISING
     return {
         "slope": trend.slope,
         "interval": trend.interval and list(trend.interval),
         "noise": trend.noise,
-        "is_worse": sign * trend.slope > trend.noise,
+        "is_worse": (trend.slope if is_up_worse else -trend.slope) > trend.noise,
         "level": trend.level,
         "days": trend.days,
         "limit": limit,
