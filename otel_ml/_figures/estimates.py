@@ -38,20 +38,24 @@ class _ClassSums(NamedTuple):
 
     @property
     def occurs(self) -> bool:
+        """Whether the class is predicted or expected at all."""
         return self.predictions + self.missed > 0
 
     def precision(self) -> tuple[float, float] | None:
+        """Returns the precision with its standard error; None without predictions of the class."""
         if not self.predictions:
             return None
         return self.correct / self.predictions, math.sqrt(self.correct_variance) / self.predictions
 
     def recall(self) -> tuple[float, float] | None:
+        """Returns the recall with its standard error; None if no row is expected to be of the class."""
         actual = self.correct + self.missed
         if not actual:
             return None
         return self.correct / actual, self._spread(self.missed) / actual**2
 
     def f1(self) -> tuple[float, float] | None:
+        """Returns F1 with its standard error; None if the class does not occur."""
         both = self.predictions + self.correct + self.missed
         if not both:
             return None

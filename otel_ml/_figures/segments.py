@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from otel_ml._distances import psi_noise
 
 _LIMIT: Final = (3.09025, 0.29659, -0.01153, 0.00057)
+"""The coefficients of the polynomial in `noise_limit`."""
 LEAST_ERRORS: Final = 10
 """Errors of a regression that a segment, and the rest of its column, must have: the normal limit of a mean of fewer is
 too low."""
@@ -25,6 +26,7 @@ class Share(NamedTuple):
 
     @property
     def value(self) -> float | None:
+        """The share in 0..1; None without predictions."""
         return self.part / self.whole if self.whole else None
 
 
@@ -68,10 +70,12 @@ class SegmentOutcomes(NamedTuple):
 
     @property
     def true_positives(self) -> Share:
+        """Those of the actual positives that were predicted as positive."""
         return Share(self.tp, self.tp + self.fn)
 
     @property
     def false_positives(self) -> Share:
+        """Those of the actual negatives that were predicted as positive."""
         return Share(self.fp, self.fp + self.tn)
 
 

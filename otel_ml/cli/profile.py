@@ -80,12 +80,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     add_performance(parser)
     add_fit(parser)
     add_csv(parser)
+    _add_served(parser)
+    add_json(parser, "the summary")
+
+
+def _add_served(parser: argparse.ArgumentParser) -> None:
     served = parser.add_argument_group("with --from-console and --from-store")
     served.add_argument("--model", metavar="NAME", help="name of the model")
     served.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
     served.add_argument("--role", default="primary", help="its role (default: %(default)s)")
     add_window(served, since="7d")
-    add_json(parser, "the summary")
 
 
 def run(arguments: argparse.Namespace) -> int:

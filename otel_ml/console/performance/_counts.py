@@ -29,6 +29,7 @@ class Counts:
         self._points: dict[str, list[Point]] = defaultdict(list)
 
     def add(self, point: Point) -> None:
+        """Takes one sum or gauge."""
         self._points[point.name].append(point)
 
     def sums(self, metric: semconv.Metric, *keys: str) -> dict[tuple[str, ...], float]:

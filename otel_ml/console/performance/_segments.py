@@ -96,6 +96,7 @@ class _ColumnSegments:
         return found
 
     def rows(self) -> list[dict[str, Any]]:
+        """Returns the verdicts on each segment."""
         return [self._row(value) for value in self.values]
 
     def _row(self, value: str) -> dict[str, Any]:

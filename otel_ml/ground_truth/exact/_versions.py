@@ -58,6 +58,7 @@ class SideRows:
     """Absolute errors of a regression."""
 
     def add(self, rows: Iterable[SideRow]) -> None:
+        """Takes the next predictions."""
         for row in rows:
             self.count += 1
             self.tasks.add(row.task)
@@ -92,6 +93,7 @@ class PairRows:
     baseline_errors: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, pairs: Iterable[tuple[SideRow, SideRow]]) -> None:
+        """Takes the next pairs, the baseline first."""
         for one, other in pairs:
             self.count += 1
             if one.task != "regression":

@@ -57,6 +57,12 @@ class _ExpectedSums:
             self._missed = pair(semconv.EVAL_ESTIMATE_MISSED, semconv.EVAL_ESTIMATE_MISSED_VARIANCE)
 
     def add(self, chance: float, *, is_predicted: bool) -> None:
+        """Counts one prediction.
+
+        Args:
+            chance: How likely the class is the true one.
+            is_predicted: Whether it is the predicted one.
+        """
         if is_predicted:
             self._predictions.add()
         sums = self._correct if is_predicted else self._missed

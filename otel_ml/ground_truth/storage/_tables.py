@@ -54,16 +54,7 @@ class Tables:
         self._metadata = sa.MetaData()
         self.predictions = self._predictions(self._label(nullable=True) if has_label_columns else [])
         self.labels = self._former_labels() if has_label_columns else self._labels()
-        self.waiting = sa.Table(
-            "otel_ml_waiting_labels",
-            self._metadata,
-            sa.Column("id", sa.Text, primary_key=True),
-            sa.Column("label", sa.Text, nullable=False),
-            sa.Column("number", sa.Double()),
-            sa.Column("labeled_at", sa.Double(), nullable=False),
-            sa.Column("model", sa.Text, primary_key=True),
-            sa.Column("label_key", sa.Text, primary_key=True),
-        )
+        self.waiting = self._waiting()
         self.aliases = sa.Table(
             "otel_ml_aliases",
             self._metadata,
@@ -138,6 +129,20 @@ class Tables:
             *self._label(nullable=False),
             self._sa.Index("otel_ml_labels_labeled_at", "model", "labeled_at"),
             sqlite_with_rowid=False,
+        )
+        return table
+
+    def _waiting(self) -> sa.Table:
+        kit = self._sa
+        table: sa.Table = kit.Table(
+            "otel_ml_waiting_labels",
+            self._metadata,
+            kit.Column("id", kit.Text, primary_key=True),
+            kit.Column("label", kit.Text, nullable=False),
+            kit.Column("number", kit.Double()),
+            kit.Column("labeled_at", kit.Double(), nullable=False),
+            kit.Column("model", kit.Text, primary_key=True),
+            kit.Column("label_key", kit.Text, primary_key=True),
         )
         return table
 
