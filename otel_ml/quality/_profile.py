@@ -199,7 +199,8 @@ class ReferenceProfile:
             label: Column with the true value.
 
         Raises:
-            ProfileError: A named column does not exist, or the name is empty or that of another reference.
+            ProfileError: A named column does not exist, no row has a value of the profile's columns, or the name is
+                empty or that of another reference.
             DataFileError: A file cannot be read, has no rows or no such column.
         """
         from otel_ml.quality._data_sets import count_frame, scan_files

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml._values import line
+from otel_ml._values import few_names, line
 from otel_ml.quality._feature import Feature, ProfileError
 
 _NAME_LENGTH: Final = 64
@@ -28,12 +28,19 @@ def add_window(
     output: Feature | None,
     label: Feature | None,
 ) -> tuple[tuple[Feature, ...], Feature | None, Feature | None]:
-    """Returns features, output and label with a window; one that was not counted loses its window of this name."""
+    """Returns features, output and label with a window; one without a value in it loses its window of this name.
+
+    Raises:
+        ProfileError: None of them has a value.
+    """
+    if not any(map(any, counts.values())):
+        names = [feature.name for feature in features]
+        raise ProfileError(f"no row of the window {name!r} has a value of the profile's columns: {few_names(names)}")
 
     def added(feature: Feature) -> Feature:
         others = tuple(window for window in feature.windows if window[0] != name)
         new = counts.get(feature.name)
-        return replace(feature, windows=others if new is None else (*others, (name, new)))
+        return replace(feature, windows=(*others, (name, new)) if new and any(new) else others)
 
     return (
         tuple(map(added, features)),

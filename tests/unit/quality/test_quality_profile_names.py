@@ -1,6 +1,6 @@
 """Profiles of other data than that of training have a name, and profiles keep windows of other data by name.
 
-Source: evidentlyai/evidently#65.
+Sources: evidentlyai/evidently#65, Azure/azureml-assets#1272 (a window without data).
 """
 
 from __future__ import annotations
@@ -94,7 +94,16 @@ def test_windows_are_exported_by_name_and_bin():
     assert found == {("channel", name, label): count for name in ("may", "june") for label, count in bins.items()}
 
 
-@pytest.mark.parametrize("name", ["training", "last_week", ""])
+def test_a_feature_without_values_in_a_window_has_none():
+    """A window of outputs only adds nothing to the features; one without any value of the profile is refused."""
+    profile = trained().with_window("may", {"p": [0.1, 0.3]}, score="p")
+    assert (profile.features[0].windows, sum(profile.output.windows[0][1])) == ((), 2)
+    for rows in ({"kanal": ["app"]}, {"channel": []}, {"channel": [None] * 3}):
+        with pytest.raises(ProfileError, match=r"no row of the window 'may' has a value .* columns: channel$"):
+            trained().with_window("may", rows)
+
+
+@pytest.mark.parametrize("name", ["training", "last_week", "", " "])
 def test_a_window_cannot_have_the_name_of_another_reference(name):
     """Neither that of the profile's own data nor that of one that moves."""
     with pytest.raises(ProfileError, match="name"):
