@@ -22,7 +22,10 @@ _BOOLEANS: Final = (
     ("True", "true", "TRUE", "1", "1.0"),
     ("False", "false", "FALSE", "0", "0.0"),
 )
-BOOLEAN_PAIRS: Final = (("0", "1"), ("False", "True"), ("false", "true"), ("no", "yes"))
+BOOLEAN_PAIRS: Final = (
+    *(("0", "1"), ("False", "True"), ("false", "true")),
+    *(("no", "yes"), ("No", "Yes"), ("NO", "YES"), ("n", "y"), ("N", "Y")),
+)
 """Pairs of a negative and a positive class that need no declaration."""
 _SAME: Final = {text: tuple(other for other in group if other != text) for group in _BOOLEANS for text in group}
 

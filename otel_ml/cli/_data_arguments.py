@@ -78,6 +78,11 @@ def add_performance(parser: argparse._ActionsContainer) -> None:
         metavar="COLUMN",
         help="column with the predicted class or number; without it a score above 0.5 is the positive class",
     )
+    parser.add_argument(
+        "--positive",
+        metavar="CLASS",
+        help="the class that the score is the probability of (default: of 0 and 1, no and yes and the like the second)",
+    )
     parser.add_argument("--task", choices=TASKS, help="(default: by the labels)")
 
 
@@ -122,6 +127,8 @@ def show_progress(total: int | None) -> Callable[[int], None]:
 def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
     """Returns the profile of training data."""
     exclude, sensitive = arguments.exclude, arguments.sensitive
+    if arguments.positive is not None and arguments.score is None:
+        raise ProfileError("--positive says what --score is the probability of: give --score too")
     files = read_files(arguments, paths)
     absent = [name for name in (*exclude, *sensitive) if name not in files.names]
     if absent:
@@ -130,7 +137,8 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
     data = read_training(files, [name for name in files.names if name not in exclude])
     for name, count in data.unread.items():
         progress(f"{name}: {count:,} cells are not numbers; they count as invalid")
-    outcomes = OutcomeColumns(arguments.score, arguments.label, arguments.prediction, arguments.task)
+    score = arguments.score if arguments.positive is None else {arguments.positive: arguments.score}
+    outcomes = OutcomeColumns(score, arguments.label, arguments.prediction, arguments.task)
     return fit_columns(arguments, data.columns, outcomes)
 
 

@@ -24,7 +24,7 @@ from otel_ml.cli._served_data import ServedData, read_console, read_store
 from otel_ml.cli._terminal import CommandError, first_column, progress, show
 from otel_ml.cli._window_arguments import add_window
 from otel_ml.ground_truth import StoreError
-from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, describe_skipped
+from otel_ml.quality import DataFileError, ProfileError, ReferenceProfile, describe_skipped, describe_unscored
 
 _EPILOG: Final = """\
 examples:
@@ -117,6 +117,10 @@ def run(arguments: argparse.Namespace) -> int:
         show(f"  not monitored: {line}")
     if profile.performance is not None:
         show(f"  {profile.performance}")
+    kind = None if profile.output is None else profile.output.kind
+    unscored = describe_unscored(profile.performance, kind)
+    if unscored is not None:
+        show(f"  {unscored}")
     return 0
 
 
@@ -146,7 +150,7 @@ def _read_served(arguments: argparse.Namespace) -> ServedData:
     """Returns the predictions in a window."""
     if not arguments.model or not arguments.name:
         raise CommandError("predictions need --model, whose they are, and --name, what to call the window, such as may")
-    for flag in ("score", "label", "prediction", "task"):
+    for flag in ("score", "label", "prediction", "positive", "task"):
         if getattr(arguments, flag) is not None:
             raise CommandError(f"--{flag} is for --data: a prediction says what its output is")
     data: ServedData = read_store(arguments) if arguments.from_store else read_console(arguments)

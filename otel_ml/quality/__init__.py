@@ -13,7 +13,7 @@ from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._instruments import FeatureInstruments
 from otel_ml.quality._missing_rows import MissingRows
 from otel_ml.quality._monitor import FeatureMonitor
-from otel_ml.quality._performance import Performance
+from otel_ml.quality._performance import Performance, describe_unscored
 from otel_ml.quality._profile import ReferenceProfile
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._profile_scan import ProfileScan
@@ -52,6 +52,7 @@ __all__ = [
     "TrainingData",
     "column_key",
     "describe_skipped",
+    "describe_unscored",
     "jensen_shannon_distance",
     "psi",
     "psi_noise",

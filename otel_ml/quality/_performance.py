@@ -30,6 +30,23 @@ class Performance:
         return f"performance ({self.task}) on {self.rows:,} labelled rows{out}: {figures}"
 
 
+def describe_unscored(performance: Performance | None, output: str | None) -> str | None:
+    """Returns what to do about scores whose class is not known; None if there are figures of scores, or no scores.
+
+    Args:
+        performance: What the profile keeps.
+        output: The kind of the output; a predicted class is a category.
+    """
+    if performance is None or performance.task != "binary" or "brier_score" in performance.figures:
+        return None
+    if output != "number":
+        return None
+    return (
+        "score: which class it is the probability of is not known, so there is no AUC, no calibration and no estimate "
+        "before labels: name that class, score={class: column}, or --positive on the command line"
+    )
+
+
 def write_performance(performance: Performance) -> dict[str, Any]:
     """Returns a performance as values of JSON."""
     return {

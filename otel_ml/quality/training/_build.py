@@ -10,7 +10,7 @@ from otel_ml._calibration import Calibration
 from otel_ml._figures.data_sets.outcome_columns import CountsError
 from otel_ml._figures.data_sets.performance_counts import PerformanceCounts
 from otel_ml.quality._feature import Feature, ProfileError
-from otel_ml.quality._performance import Performance
+from otel_ml.quality._performance import Performance, describe_unscored
 from otel_ml.quality._skipped import describe_skipped
 from otel_ml.quality.descriptors import DescribedColumn
 from otel_ml.quality.summaries import ColumnSummary
@@ -96,6 +96,9 @@ def find_warnings(parts: ProfileParts) -> Iterator[str]:
             f"the score is higher for the negative class (AUC {auc:.2f}), so that no performance is estimated before "
             "labels: give the probability of the positive class, as score={positive class: column}"
         )
+    unscored = describe_unscored(parts.performance, None if parts.output is None else parts.output.kind)
+    if unscored is not None:
+        yield unscored
 
 
 def _fit_features(training: Training) -> tuple[list[Feature], dict[str, str]]:
