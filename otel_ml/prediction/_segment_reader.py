@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from sys import getsizeof
 from typing import Any
 
 from otel_ml import semconv
-from otel_ml._guard import attempt
+from otel_ml._guard import attempt, warn_once
 from otel_ml._kinds import sequence
 from otel_ml.prediction._segments import SegmentColumn
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
@@ -39,6 +39,7 @@ class SegmentReader:
         """Of a row that has none of the columns."""
         self._segment_of = [(column.segment, one) for column, one in zip(columns, admit, strict=True)]
         self._known: dict[tuple[Any, ...], Segments] = {}
+        self._has_looked = False
 
     def read(self, features: Features | None) -> list[Segments]:
         """Returns the segments of each row; those of one row if there are none."""
@@ -48,6 +49,8 @@ class SegmentReader:
 
     def read_row(self, row: dict[str, object]) -> Segments:
         """Returns the segments of one row."""
+        if not self._has_looked:
+            self._look(row)
         found = self._find(tuple(map(row.get, self.keys)))
         if isinstance(row, PartialRow):
             places = zip(self.keys, found, strict=True)
@@ -55,11 +58,24 @@ class SegmentReader:
         return found
 
     def _read_batch(self, batch: FeatureBatch) -> list[Segments]:
+        if not self._has_looked:
+            self._look(batch.columns)
         nothing = [None] * batch.rows
         columns = [_listed(batch.columns.get(key), batch.rows) or nothing for key in self.keys]
         rows = list(zip(*columns, strict=True))
         found = attempt(self._find_all, rows)
         return found if found is not None else [self._find(row) for row in rows]
+
+    def _look(self, columns: Container[str]) -> None:
+        """Says which segment columns the first row does not have: their names may be misspelt."""
+        self._has_looked = True
+        for name, key in zip(self.columns, self.keys, strict=True):
+            if key not in columns:
+                warn_once(
+                    f"segments.{name}",
+                    f"otel-ml: segments: the first row has no column {name!r}; rows without it are counted as "
+                    f"{semconv.SEGMENT_MISSING_VALUE}",
+                )
 
     def _find_all(self, rows: list[tuple[Any, ...]]) -> list[Segments]:
         """Returns the segments of rows; may raise if a value has no hash."""

@@ -470,3 +470,21 @@ def test_models_counted_as_others_have_no_segments() -> None:
 
         assert not [name for name in kit.metrics() if "segment" in name]
         assert [row.segments for row in store.rows] == [{"region": "north"}] * 2
+
+
+@pytest.mark.parametrize("features", [{"area": "north"}, [{"area": "north"}, {"area": "south"}]])
+def test_a_column_that_no_row_has_is_said(
+    kit: InMemoryTelemetry, features: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line names it, whatever comes later; a value of None is a column that is there."""
+    model = model_with(segments=("region", "device"))
+    rows = len(features) if isinstance(features, list) else 0
+    present = {"device": None}
+    first = [{**row, **present} for row in features] if rows else {**features, **present}
+    for _ in range(2):
+        model.record(first, prediction=[1] * rows or 1)
+    lines = [record.message for record in caplog.records if "segments" in record.message]
+    assert lines == [
+        "otel-ml: segments: the first row has no column 'region'; rows without it are counted as __missing__"
+    ]
+    assert predictions(kit, "region") == {"__missing__": 2.0 * max(rows, 1)}
