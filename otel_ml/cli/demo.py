@@ -102,7 +102,9 @@ class Demo:
         if self.as_json:
             print(json.dumps({"console": self.console_url, "service": self.service_url}), flush=True)
         else:
-            print(f"\n  console   {self.console_url}\n  service   {self.service_url}/docs\n", flush=True)
+            performance = f"{self.console_url}/performance/employment"
+            print(f"\n  console      {self.console_url}\n  performance  {performance}", flush=True)
+            print(f"  service      {self.service_url}/docs\n", flush=True)
         sent = self._traffic()
         if sent is None:
             return 0
