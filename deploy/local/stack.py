@@ -8,7 +8,7 @@
 
 Missing servers are built first. Their output goes to stack.log in the work folder (STACK_DIR, by default below
 ${OTEL_ML_CACHE:-~/.cache/otel-ml}/stack), so that standard output holds only the addresses and the verdict. Each
-run starts with empty servers.
+run starts with empty servers and trains the example again.
 With STACK_SECONDS the traffic runs for that long, then the verification; exit status 0 means that all of it passed.
 Every port is <NAME>_PORT below and can be set in the environment.
 """
@@ -58,7 +58,7 @@ DEFAULT_PORTS = {
     "CONSOLE_PORT": 14318,
     "SERVICE_PORT": 8000,
 }
-DATA = ("prometheus", "victoria-logs", "queue")
+DATA = ("prometheus", "victoria-logs", "queue", "example")
 SERVERS = ("collector", "prometheus", "victoria-logs", "jaeger")
 
 

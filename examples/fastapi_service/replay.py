@@ -3,10 +3,10 @@ fourth request is one of a patient, to the regression.
 
     python replay.py --url http://127.0.0.1:8000 --seconds 45
 
-Three things happen on the way. Every second request is mirrored to the canary, under the same prediction id: the
-canary is worse. From the 150th person on, those who have moved within the state (MIG 3) come with a default value in
-one column (RELP 17): this segment goes bad, and the whole hardly shows it. From the 600th person on the people are
-between 55 and 70, who are harder to predict: the estimate falls before their labels come.
+Three things happen on the way. Every request is mirrored to the canary, under the same prediction id: the canary is
+worse. From the 150th person on, those who have moved within the state (MIG 3) come with a default value in one column
+(RELP 17): this segment goes bad, and the whole hardly shows it. From the 600th person on the people are between 55 and
+70, who are harder to predict: the estimate falls before their labels come.
 
 The last line of the output is JSON: how many predictions were answered, how many failed, how many labels were sent.
 """
@@ -49,8 +49,6 @@ class Replay:
         self.period = 1.0 / rate
         self.label_delay = label_delay
         self.waiting: deque[tuple[float, str, float]] = deque()
-        self.requests = 0
-        """Answered requests to the classifier."""
         self.counts = {"sent": 0, "failed": 0, "labels": 0}
         self.stopped = False
 
@@ -86,12 +84,11 @@ class Replay:
         self.counts["sent"] += 1
         prediction_id = answer.headers["x-prediction-id"]
         self.waiting.append((time.monotonic(), prediction_id, label))
-        self.requests += path == "/predict"
-        if path == "/predict" and self.requests % 2 == 0:
+        if path == "/predict":
             self.mirror(features, prediction_id)
 
     def mirror(self, features: dict[str, float], prediction_id: str) -> None:
-        """Sends the request to the canary too, as a service mesh does that mirrors a share of the traffic."""
+        """Sends the request to the canary too, as a service mesh does that mirrors traffic."""
         try:
             self.client.post("/canary", json=features, headers={"x-prediction-id": prediction_id}).raise_for_status()
         except httpx.HTTPError as error:
