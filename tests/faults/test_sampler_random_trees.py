@@ -95,4 +95,4 @@ def test_random_files_cost_their_own_figures_only(tmp_path, alarm, seed):
     logging.disable(logging.NOTSET)
     assert wrong == []
     assert _guard.counts() == {}
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before  # garbage of earlier tests may be closed meanwhile
