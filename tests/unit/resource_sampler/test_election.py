@@ -203,7 +203,8 @@ def test_a_lock_that_cannot_be_written_is_given_back(tmp_path, caplog):
     leadership = Leadership(tmp_path, "x", write=refuse)
     path = tmp_path / "devices.x.lock"
     assert leadership.is_held()
-    assert (psutil.Process().num_fds(), list(tmp_path.iterdir())) == (before, [])
+    assert psutil.Process().num_fds() <= before  # garbage of earlier tests may be closed meanwhile
+    assert list(tmp_path.iterdir()) == []
     leadership.release()
     later = Leadership(tmp_path, "x")
     assert (later.is_held(), later.holder(), path.read_text()) == (True, os.getpid(), str(os.getpid()))

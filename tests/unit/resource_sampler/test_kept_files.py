@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -45,6 +46,7 @@ def test_kept_files_of_an_ended_process_give_no_figures(kept):
 
 def test_the_files_of_an_ended_process_do_not_stay_open(kept):
     """They are closed whether or not another process follows; files of other processes stay open."""
+    gc.collect()  # garbage of earlier tests
     open_before = psutil.Process().num_fds()
     pid = [None]
     source = ProcessSource(lambda: pid[0])
@@ -97,4 +99,4 @@ def test_nothing_stays_open_in_a_service(tmp_path):
     for _ in range(3):
         HostSource().read()
         ProcessSource().read()
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before  # garbage of earlier tests may be closed meanwhile

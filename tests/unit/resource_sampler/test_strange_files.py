@@ -71,7 +71,7 @@ def test_only_a_regular_file_is_read_and_nothing_stays_open(tmp_path, strange):
         _proc_files.read_bytes(path)
     os.close(writer)
     assert to_gap("x", refused.value).kind == "io"
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before  # garbage of earlier tests may be closed meanwhile
 
 
 def watched(data, folder):
@@ -96,7 +96,7 @@ def test_no_link_on_the_way_leads_out_of_another_processs_root(data, tmp_path, w
     report = source.read()
     assert report.readings == ()
     assert {gap.kind for gap in report.gaps if gap.what != "container pressure"} == {"io"}
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before  # garbage of earlier tests may be closed meanwhile
 
 
 def test_a_path_upwards_does_not_lead_out_of_another_processs_root(tmp_path):
