@@ -85,11 +85,11 @@ def test_every_known_process_has_a_health_address() -> None:
 
 def test_each_run_begins_empty_and_alone(tmp_path: Path) -> None:
     """A run removes the data of earlier runs, keeps other files, and refuses a second run in the same folder."""
-    for name in ("prometheus/wal", "queue/exporter", "example"):
+    for name in ("prometheus/wal", "queue/exporter", "notes"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "console.duckdb.wal").touch()
     with launcher.emptied(tmp_path):
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["example", "lock"]
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["lock", "notes"]
         done = run_stack(tmp_path, "victoria-logs", STACK_SECONDS="1")
     assert (done.returncode, done.stderr) == (
         1,
