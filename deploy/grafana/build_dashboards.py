@@ -15,7 +15,7 @@ from string import ascii_uppercase
 
 from estimate_rows import ESTIMATES
 from model_rows import DRIFT, PREDICTIONS
-from panels import CHOSEN, PROMETHEUS, Json, Panel, Row
+from panels import CHOSEN, CHOSEN_SERVICE, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
 from segment_rows import SEGMENTS
 from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
@@ -97,6 +97,9 @@ def variables() -> list[Json]:
     labels = (
         ("job", "Service", "job"),
         ("environment", "Environment", "deployment_environment_name"),
+        ("cluster", "Cluster", "k8s_cluster_name"),
+        ("namespace", "Namespace", "k8s_namespace_name"),
+        ("team", "Team", "team"),
         ("model", "Model", "ml_model_name"),
         ("version", "Version", "ml_model_version"),
         ("role", "Role", "ml_model_role"),
@@ -164,7 +167,7 @@ def dashboard() -> Json:
         "datasource": PROMETHEUS,
         "enable": True,
         "iconColor": "red",
-        "expr": 'ALERTS{alertstate="firing", ml_model_name=~"$model", ml_model_role!="shadow"}',
+        "expr": f'ALERTS{{alertstate="firing", {CHOSEN_SERVICE}, ml_model_name=~"$model", ml_model_role!="shadow"}}',
         "titleFormat": "{{alertname}}",
         "textFormat": "{{ml_model_name}} {{ml_model_version}} {{ml_feature_name}}",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, MODEL, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query, styled
+from panels import CHOSEN, MODEL, MODEL_COLUMNS, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query, styled
 from performance_rows import BY_FIGURE, FIGURE, LINES, greatest, of
 
 ASSUMES = "An estimate: it holds as long as a score means what it did in training."
@@ -39,7 +39,7 @@ ESTIMATES = Row(
             kind="table",
             width=8,
             defaults={"decimals": 4},
-            transformations=joined(TABLE, ml_eval_figure="Figure", ml_model_name="Model", ml_model_version="Version"),
+            transformations=joined(TABLE, ml_eval_figure="Figure", **MODEL_COLUMNS),
         ),
         Panel(
             "Estimated F1",

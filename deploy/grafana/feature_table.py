@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, Json, Panel, coloured, joined, newest, styled
+from panels import CHOSEN, MODEL_COLUMNS, VERSION, Json, Panel, coloured, joined, newest, styled
 
-BY_FEATURE = "by (ml_model_name, ml_model_version, ml_feature_name)"
+BY_FEATURE = f"by ({VERSION}, ml_feature_name)"
 FINDINGS = ("drifted", "out_of_range", "unseen", "missing", "invalid", "absent")
 """From the least severe to the most severe."""
 TOO_FEW, OK = -1, 0
@@ -66,5 +66,5 @@ FEATURES = Panel(
         *(styled(column, unit="percentunit", decimals=1) for column in PERCENT),
         *(styled(column, decimals=3) for column in ("PSI", "Noise")),
     ],
-    transformations=joined(COLUMNS, ml_feature_name="Feature", ml_model_name="Model", ml_model_version="Version"),
+    transformations=joined(COLUMNS, ml_feature_name="Feature", **MODEL_COLUMNS),
 )

@@ -11,12 +11,23 @@ PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 LOKI = {"type": "loki", "uid": "${logs}"}
 TEMPO = {"type": "tempo", "uid": "${traces}"}
 
-MODEL = "job, deployment_environment_name, ml_model_name, ml_model_version, ml_model_role"
-CHOSEN = (
-    'job=~"$job", deployment_environment_name=~"$environment", ml_model_name=~"$model", '
-    'ml_model_version=~"$version", ml_model_role=~"$role"'
+SERVICE = "job, deployment_environment_name, k8s_cluster_name, k8s_namespace_name, team"
+MODEL = f"{SERVICE}, ml_model_name, ml_model_version, ml_model_role"
+"""The group key of the recording rules."""
+CHOSEN_SERVICE = (
+    'job=~"$job", deployment_environment_name=~"$environment", k8s_cluster_name=~"$cluster", '
+    'k8s_namespace_name=~"$namespace", team=~"$team"'
 )
-NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}}"
+CHOSEN = f'{CHOSEN_SERVICE}, ml_model_name=~"$model", ml_model_version=~"$version", ml_model_role=~"$role"'
+VERSION = "k8s_cluster_name, k8s_namespace_name, ml_model_name, ml_model_version"
+"""The model in a row of a table; without Kubernetes the first two columns do not appear."""
+MODEL_COLUMNS = {
+    "k8s_cluster_name": "Cluster",
+    "k8s_namespace_name": "Namespace",
+    "ml_model_name": "Model",
+    "ml_model_version": "Version",
+}
+NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}} {{k8s_cluster_name}} {{k8s_namespace_name}}"
 RATE = "$__rate_interval"
 _TIMED = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN}}}[{RATE}]))"
 _UNTIMED = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total{{{CHOSEN}}}[{RATE}]))"

@@ -9,9 +9,11 @@ from panels import (
     DASHED,
     INTERVAL,
     MODEL,
+    MODEL_COLUMNS,
     NAME,
     RATE,
     SHARE,
+    VERSION,
     Json,
     Panel,
     Row,
@@ -25,7 +27,7 @@ from panels import (
 ARRIVAL = "by arrival time of the labels"
 FIGURE = "{{ml_eval_figure}}"
 LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN}}}[{RATE}]))"
-BY_FIGURE = "by (ml_model_name, ml_model_version, ml_eval_figure)"
+BY_FIGURE = f"by ({VERSION}, ml_eval_figure)"
 
 
 def of(series: str, figures: str = ".+") -> str:
@@ -81,7 +83,7 @@ PERFORMANCE = Row(
                 coloured("Worse", WORSE),
                 styled("/^(Now|Low|High|Training)$/", decimals=4),
             ],
-            transformations=joined(TABLE, ml_eval_figure="Figure", ml_model_name="Model", ml_model_version="Version"),
+            transformations=joined(TABLE, ml_eval_figure="Figure", **MODEL_COLUMNS),
         ),
         Panel(
             "Labelled Predictions",

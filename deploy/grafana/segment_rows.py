@@ -5,9 +5,11 @@ from __future__ import annotations
 from panels import (
     CHOSEN,
     MODEL,
+    MODEL_COLUMNS,
     NAME,
     RATE,
     SHARE,
+    VERSION,
     Json,
     Panel,
     Row,
@@ -20,7 +22,7 @@ from panels import (
     styled,
 )
 
-BY_SEGMENT = "by (ml_model_name, ml_model_version, ml_segment_name, ml_segment_value)"
+BY_SEGMENT = f"by ({VERSION}, ml_segment_name, ml_segment_value)"
 LABELS = f"{MODEL}, ml_segment_name, ml_segment_value"
 SEGMENT = f"{{{{ml_segment_name}}}}={{{{ml_segment_value}}}} {NAME}"
 LABELLED = 'ml_eval_figure=~"accuracy|mae"'
@@ -54,12 +56,7 @@ TABLE = {
     "Score shift": greatest("segment:ml_score_shift:$window"),
 }
 WORSE = {"0": {"text": "as the rest", "color": "green"}, "1": {"text": "worse", "color": "red"}}
-HEADINGS = {
-    "ml_segment_name": "Column",
-    "ml_segment_value": "Segment",
-    "ml_model_name": "Model",
-    "ml_model_version": "Version",
-}
+HEADINGS = {"ml_segment_name": "Column", "ml_segment_value": "Segment", **MODEL_COLUMNS}
 SEGMENTS = Row(
     "Segments",
     [

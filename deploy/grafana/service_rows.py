@@ -5,10 +5,12 @@ from __future__ import annotations
 from panels import (
     CALLS,
     CHOSEN,
+    CHOSEN_SERVICE,
     LOKI,
     MODEL,
     NAME,
     RATE,
+    SERVICE,
     SHARE,
     TEMPO,
     Panel,
@@ -65,7 +67,10 @@ OPERATION = Row(
 )
 """Latency, stages, errors and load."""
 
-LOGS = '{service_name=~"$service"} | ml_model_name=~"$model" | ml_model_version=~"$version"'
+LOGS = (
+    '{service_name=~"$service"} | k8s_cluster_name=~"$cluster" | k8s_namespace_name=~"$namespace" '
+    '| ml_model_name=~"$model" | ml_model_version=~"$version"'
+)
 TRACES = 'resource.service.name =~ "$service" && span.ml.model.name =~ "$model"'
 RECORDS = Row(
     "Single predictions",
@@ -106,8 +111,9 @@ RECORDS = Row(
 )
 """Single predictions behind the curves."""
 
-HOST = 'deployment_environment_name=~"$environment"'
-HOST_CPU = f"sum by (job, instance) (rate(system_cpu_time_seconds_total{{{HOST}"
+HOST = 'deployment_environment_name=~"$environment", k8s_cluster_name=~"$cluster"'
+INSTANCE = f"{SERVICE}, instance"
+HOST_CPU = f"sum by ({INSTANCE}) (rate(system_cpu_time_seconds_total{{{HOST}"
 RESOURCES = Row(
     "Resources",
     [
@@ -116,7 +122,7 @@ RESOURCES = Row(
             "Number of CPUs that each process uses.",
             [
                 query(
-                    f'sum by (job, instance) (rate(process_cpu_time_seconds_total{{job=~"$job", {HOST}}}[{RATE}]))',
+                    f"sum by ({INSTANCE}) (rate(process_cpu_time_seconds_total{{{CHOSEN_SERVICE}}}[{RATE}]))",
                     "{{job}} {{instance}}",
                 )
             ],
@@ -125,7 +131,7 @@ RESOURCES = Row(
         Panel(
             "Process Memory",
             "Resident memory of each process.",
-            [query(f'process_memory_usage_bytes{{job=~"$job", {HOST}}}', "{{job}} {{instance}}")],
+            [query(f"process_memory_usage_bytes{{{CHOSEN_SERVICE}}}", "{{job}} {{instance}}")],
             unit="bytes",
             defaults={"min": 0},
         ),
@@ -213,7 +219,7 @@ GPUS = Row(
 
 
 def records_of(fate: str) -> str:
-    return f'sum by (job, otelml_signal) (increase(otelml_export_{fate}_total{{job=~"$job"}}[{RATE}]))'
+    return f"sum by ({SERVICE}, otelml_signal) (increase(otelml_export_{fate}_total{{{CHOSEN_SERVICE}}}[{RATE}]))"
 
 
 KINDS = ("spans", "metric_points", "log_records")

@@ -8,7 +8,9 @@ from panels import (
     DASHED,
     ERRORS,
     INTERVAL,
+    MODEL_COLUMNS,
     NAME,
+    VERSION,
     Json,
     Panel,
     Row,
@@ -22,7 +24,7 @@ from panels import (
 from performance_rows import BY_FIGURE, FIGURE, of
 
 BASELINE = "ml_pair_version, ml_pair_role"
-BY_PAIR = f"by (ml_model_name, ml_model_version, ml_model_role, {BASELINE})"
+BY_PAIR = f"by ({VERSION}, ml_model_role, {BASELINE})"
 AGAINST = f"{NAME} against {{{{ml_pair_version}}}} {{{{ml_pair_role}}}}"
 VERDICTS = {
     "better": {"color": "green"},
@@ -66,9 +68,8 @@ VERSIONS = Row(
             transformations=joined(
                 ("1", *TABLE),
                 ml_pair_verdict="Verdict",
-                ml_model_name="Model",
-                ml_model_version="Version",
                 ml_model_role="Role",
+                **MODEL_COLUMNS,
                 ml_pair_version="Baseline",
                 ml_pair_role="Its Role",
             ),
@@ -166,8 +167,7 @@ DECAY = Row(
             transformations=joined(
                 ("By 14 Days", "By 30 Days"),
                 ml_eval_figure="Figure",
-                ml_model_name="Model",
-                ml_model_version="Version",
+                **MODEL_COLUMNS,
             ),
         ),
     ],

@@ -35,6 +35,8 @@ PREDICTED, ACTUAL = "ml_eval_predicted", "ml_eval_actual"
 LOST = '{__name__=~"otelml_export_(dropped|rejected)_total|otelcol_exporter_(send|enqueue)_failed_.*_total"}'
 FIGURE = "ml_eval_figure"
 IDENTITY = ("ml_model_name", "ml_model_version", "ml_model_role")
+SERVICE = ("job", "deployment_environment_name", "k8s_cluster_name", "k8s_namespace_name", "team")
+"""The labels that tell models apart; a service without one of them has no such label."""
 NEEDS_DAYS = (
     r"ml_eval_figure_(days|days_left|decay|judged|trend)|^Figures of Each Day$|^Trend of the Figures$|"
     r"^Days until the Limit$|ml_feature_reference_(share|values|weight|size|psi)|smoothed_reference|_before|"
@@ -148,7 +150,7 @@ def findings(servers: Servers) -> Iterator[str]:
 
 def _figure(servers: Servers, name: str, like: dict[str, str], more: tuple[str, ...] = (FIGURE,)) -> str:
     """The value of the series with the same model and the same further labels, as text."""
-    matchers = ", ".join(f'{label}="{like[label]}"' for label in (*IDENTITY, *more))
+    matchers = ", ".join(f'{label}="{like.get(label, "")}"' for label in (*SERVICE, *IDENTITY, *more))
     found = servers.figures(f"max({name}{{{matchers}}})")
     return f"{found[0][1]:.3f}" if found else "unknown"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MODEL_NAME = "job, deployment_environment_name, ml_model_name"
+SERVICE = "job, deployment_environment_name, k8s_cluster_name, k8s_namespace_name, team"
+"""Who sends, and where it runs: two clusters never share a sum. A service without one of these has it empty."""
+MODEL_NAME = f"{SERVICE}, ml_model_name"
 """A model in all its versions and roles."""
 MODEL = f"{MODEL_NAME}, ml_model_version, ml_model_role"
 FEATURE = f"{MODEL}, ml_profile_id, ml_feature_name"
