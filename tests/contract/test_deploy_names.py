@@ -42,6 +42,7 @@ FOREIGN_LABELS = {
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
+RUNBOOK = '{{ or $externalLabels.runbook "deploy/runbook.md" }}#'
 ALIVE = {"count", "count_over_time", "last_over_time"}
 """Functions that check that a counter exists, not its value."""
 RATES = {"rate", "irate", "increase", "resets"}
@@ -312,7 +313,7 @@ def test_alerts_are_complete():
             "severity": rule["labels"].get("severity") in {"critical", "warning"},
             "summary": bool(rule["annotations"].get("summary")),
             "description": bool(rule["annotations"].get("description")),
-            "runbook_url": rule["annotations"].get("runbook_url") == f"deploy/runbook.md#{rule['alert'].lower()}",
+            "runbook_url": rule["annotations"].get("runbook_url") == RUNBOOK + rule["alert"].lower(),
             "runbook entry": rule["alert"].lower() in anchors(),
         }
         incomplete += [(file, rule["alert"], what) for what, there in wanted.items() if not there]
