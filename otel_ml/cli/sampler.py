@@ -26,6 +26,7 @@ examples:
   otel-ml sampler --endpoint http://localhost:4318           the whole machine, every 10 seconds, over OTLP
   otel-ml sampler --mode sidecar --pid 7 --interval 5        in a pod, beside the service; ends with that process
   otel-ml sampler --mode sidecar --name gunicorn             the same; finds the process again after a restart
+  otel-ml sampler --host-root /host                          in a DaemonSet that mounts the host's root at /host
 """
 _MODES: Final = ("node", "sidecar", "process")
 _SERVICE: Final = "otel-ml-sampler"
@@ -65,6 +66,17 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--budget", type=float, metavar="SHARE", help="of one core; above it the interval is stretched")
     parser.add_argument("--per-cpu", action="store_true", help="the host's CPU times for each CPU instead of their sum")
+    parser.add_argument(
+        "--mount",
+        action="append",
+        metavar="POINT",
+        help="a mount point to report instead of all local file systems, as of a network one; may be repeated",
+    )
+    parser.add_argument(
+        "--host-root",
+        metavar="FOLDER",
+        help="in a container: where the host's root is mounted; mode node reads its proc and sys",
+    )
     parser.add_argument("--gpm", action="store_true", help="SM, tensor and memory activity of GPUs, Hopper and later")
     parser.add_argument(
         "--pss",
@@ -163,17 +175,21 @@ def _sampler(arguments: argparse.Namespace) -> tuple[ResourceSampler, Callable[[
     """The sampler for these arguments, and a function that returns the id of the watched process."""
     from otel_ml.resource_sampler import ResourceSampler, select_sources, target_process
 
+    proc = "/proc" if arguments.host_root is None else f"{arguments.host_root.rstrip('/')}/proc"
     sources: tuple[Source, ...] = select_sources(
         arguments.mode,
-        pid=target_process(name=arguments.name) if arguments.name else arguments.pid,
+        pid=target_process(name=arguments.name, proc=proc) if arguments.name else arguments.pid,
         utilization=arguments.once or arguments.json,
         per_cpu=arguments.per_cpu,
         pss=arguments.pss,
         gpm=arguments.gpm,
         children=bool(arguments.name or arguments.pid),  # the sampler itself has no children
         elect=False,
+        mounts=arguments.mount,
+        host_root=arguments.host_root,
     )
-    return ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget), target_process(arguments.pid)
+    sampler = ResourceSampler(arguments.interval, sources=sources, budget=arguments.budget)
+    return sampler, target_process(arguments.pid, proc=proc)
 
 
 def _host_name() -> dict[str, str]:

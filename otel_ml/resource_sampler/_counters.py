@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final
 
+from otel_ml import semconv
 from otel_ml.resource_sampler._source import Gap, Reading
 
-MAX_SERIES: Final = 1024
+MAX_SERIES: Final = 4096
 """Series that `ContinuedCounters` remembers; the one that was not read for longest makes room."""
 ABOVE: Final = 2.0**63
 """The first number that an integer point of OTLP cannot hold; as a float it is compared with another in a tenth of the
@@ -15,6 +16,11 @@ time."""
 _JITTER: Final = 0.99
 """A fall by less than a hundredth is no restart: iowait time steps back a little, and drivers read parts of a sum at
 different moments."""
+_SMALL_FALL: Final = 3
+"""Seconds or counts by which the kernel's sums step back and come up again."""
+
+DEVICE_COUNTERS: Final = frozenset({semconv.CONTAINER_DISK_IO})
+"""Counters of a container whose devices can be replaced under it."""
 
 _Key = tuple[str, frozenset[tuple[str, str | int]]]
 
@@ -48,6 +54,19 @@ class Counter:
         self.last = raw
         return raw + self.offset
 
+    def resume(self, raw: float) -> float:
+        """The value to report for a raw one of a source that tells of its restarts: a fall holds the last value.
+
+        After a large fall, as when steal time of a moved machine starts lower, counting continues from the lower value.
+        """
+        if raw < self.last:
+            if raw >= self.last * _JITTER or self.last - raw <= _SMALL_FALL:
+                raw = self.last
+            else:
+                self.offset += self.last - raw
+        self.last = raw
+        return raw + self.offset
+
     def hold(self, raw: float) -> float:
         """The highest raw value so far, for a sum from which parts can disappear."""
         self.last = max(self.last, raw)
@@ -70,9 +89,10 @@ class Counter:
 
 
 class ContinuedCounters:
-    """Counters of a process or container: the count of the current owner is added to those of its predecessors.
+    """Counters of a boot, process or container: the count of the owner is added to those of its predecessors.
 
-    Only the owner shows that a counter restarted. A fall under one owner is passed on.
+    Only the owner shows that a counter restarted: under one owner a fall holds the last value. `DEVICE_COUNTERS` are
+    passed on as they are, since the device behind a name can be another one.
     """
 
     def __init__(self) -> None:
@@ -100,8 +120,10 @@ class ContinuedCounters:
             del self._series[next(iter(self._series))]
         self._series[key] = counter
         counter.switch(owner)
-        counter.last = raw
-        return raw + counter.offset
+        if reading.metric in DEVICE_COUNTERS:
+            counter.last = raw
+            return raw + counter.offset
+        return counter.resume(raw)
 
 
 class DeviceCounters:

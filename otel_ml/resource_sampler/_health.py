@@ -54,11 +54,10 @@ class Failures:
             if self._is_new(part.source, what):
                 started.setdefault(f"{gap.kind}: {gap.detail}" if gap.detail else gap.kind, []).append(what)
         for why, group in started.items():
-            text = "otel-ml: %s of the %s cannot be read (%s): its readings are absent"
             for what in _together(group):
-                _LOG.warning(text, what, part.source, why)
+                _LOG.warning("otel-ml: %s cannot be read (%s): its readings are absent", _named(what, part.source), why)
         for what in _together(self._back(part, failing)):
-            _LOG.info("otel-ml: %s of the %s is read again", what, part.source)
+            _LOG.info("otel-ml: %s is read again", _named(what, part.source))
 
     def _back(self, part: SourceSnapshot, failing: Mapping[str, Gap]) -> list[str]:
         missing = {gap.what for gap in part.gaps}
@@ -83,6 +82,10 @@ class Failures:
             return False
         self._active[source, what] = 0
         return is_new
+
+
+def _named(what: str, source: str) -> str:
+    return what if what.startswith(source) else f"{what} of the {source}"
 
 
 def _together(group: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -32,6 +32,8 @@ def select_sources(  # noqa: PLR0913 - keyword-only, each with a default
     gpm: bool = False,
     children: bool = True,
     elect: bool = True,
+    mounts: Sequence[str] | None = None,
+    host_root: str | Path | None = None,
 ) -> tuple[Source, ...]:
     """The sources of a mode.
 
@@ -44,27 +46,48 @@ def select_sources(  # noqa: PLR0913 - keyword-only, each with a default
         gpm: Whether to add SM, tensor and memory bandwidth activity of GPUs of the Hopper generation and later.
         children: Whether to look for descendants of the process.
         elect: Whether in the mode ``process`` only one worker of a prefork server reads container and GPUs.
+        mounts: Mount points to report instead of all local file systems.
+        host_root: Where the host's root is mounted in a container; only in the mode ``node``.
 
     Raises:
-        ConfigError: The mode is unknown, or there is no such process.
+        ConfigError: The mode is unknown, there is no such process, or the host's root is not there.
     """
     if mode not in _PARTS:
         raise ConfigError(f"mode={mode!r} is unknown: use process, sidecar or node")
-    if isinstance(pid, int) and not is_alive(pid):
+    proc = _proc(mode, host_root)
+    if isinstance(pid, int) and not is_alive(pid, proc):
         raise ConfigError(f"pid={pid!r}: there is no such process here")
     parts = _PARTS[mode]
-    target = target_process(pid) if isinstance(pid, int) else pid
+    target = target_process(pid, proc=proc) if isinstance(pid, int) else pid
     if not Path("/proc/self/stat").exists():  # macOS, Windows
         return _portable(parts, target)
-    container = ContainerSource(target)
+    # without a target the sampler reads itself, which its own /proc shows
+    own = proc if target is not None else Path("/proc")
+    container = ContainerSource(target, proc=own)
     cpus = _cpu_counter(target, container)
-    process = ProcessSource(target, utilization=utilization, pss=pss, children=children, cpus=cpus)
-    shared: tuple[Source, ...] = (container, LateGpuSource(_gpus(mode, target, gpm=gpm)))
+    process = ProcessSource(target, proc=own, utilization=utilization, pss=pss, children=children, cpus=cpus)
+    gpus = _gpus(mode, target, gpm=gpm, host_proc=None if host_root is None else proc)
+    shared: tuple[Source, ...] = (container, LateGpuSource(gpus))
     if mode == "process" and target is None and elect:
         leadership = Leadership()
         shared = tuple(Elected(source, leadership) for source in shared)
-    host = (HostSource(parts=parts, utilization=utilization, per_cpu=per_cpu),) if parts else ()
-    return (*host, process, *shared)
+    if not parts:
+        return (process, *shared)
+    host = HostSource(host_root=host_root, parts=parts, utilization=utilization, per_cpu=per_cpu, mounts=mounts)
+    return (host, process, *shared)
+
+
+def _proc(mode: Mode, host_root: str | Path | None) -> Path:
+    if host_root is None:
+        return Path("/proc")
+    proc = Path(host_root) / "proc"
+    if mode != "node":
+        raise ConfigError(f"host_root={str(host_root)!r} is for the mode node, which reads the host; this is {mode}")
+    if not (proc / "stat").exists():
+        raise ConfigError(
+            f"host_root={str(host_root)!r}: there is no proc/stat below it, so no host's root is mounted there"
+        )
+    return proc
 
 
 def _cpu_counter(target: Callable[[], int | None] | None, container: ContainerSource) -> Callable[[], float]:
@@ -77,11 +100,13 @@ def _cpu_counter(target: Callable[[], int | None] | None, container: ContainerSo
     return cpus
 
 
-def _gpus(mode: Mode, target: Callable[[], int | None] | None, *, gpm: bool) -> Callable[[], GpuSource]:
+def _gpus(
+    mode: Mode, target: Callable[[], int | None] | None, *, gpm: bool, host_proc: Path | None
+) -> Callable[[], GpuSource]:
     """A function that makes the GPU source for the right share of the GPUs."""
     if mode == "node" and target is None:
-        return lambda: GpuSource(gpm=gpm, attribution="containers")
-    return lambda: GpuSource(gpm=gpm, pid=target)
+        return lambda: GpuSource(gpm=gpm, attribution="containers", host_proc=host_proc)
+    return lambda: GpuSource(gpm=gpm, pid=target, host_proc=host_proc)
 
 
 def _portable(parts: tuple[Part, ...], target: Callable[[], int | None] | None) -> tuple[Source, ...]:

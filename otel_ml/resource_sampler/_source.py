@@ -23,10 +23,12 @@ GapKind = Literal[
     "failed",
     "capped",
     "elsewhere",
+    "excluded",
 ]
 
-EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped", "elsewhere"})
-"""Gaps that are a property of this machine, or that another process reads; shown, but not counted as errors."""
+EXPECTED: Final = frozenset({"absent", "unsupported", "driver", "capped", "elsewhere", "excluded"})
+"""Gaps that are a property of this machine, are read by another process, or are left out on purpose; shown, but not
+counted as errors."""
 
 SECONDS_PER_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 """Unit of the CPU times in /proc."""

@@ -11,7 +11,9 @@ from otel_ml.resource_sampler._source import SEARCH_SECONDS
 from otel_ml.resource_sampler.linux._stat import read_stat
 
 
-def target_process(pid: int | None = None, name: str = "") -> Callable[[], int | None] | None:
+def target_process(
+    pid: int | None = None, name: str = "", *, proc: str | Path = "/proc"
+) -> Callable[[], int | None] | None:
     """A function that returns the id of the process with this id or name at every call; None without either.
 
     Without /proc, as on macOS and Windows, psutil finds it.
@@ -22,7 +24,7 @@ def target_process(pid: int | None = None, name: str = "") -> Callable[[], int |
         from otel_ml.resource_sampler._psutil_readings import PortableProcess
 
         return PortableProcess(pid, name)
-    return NamedProcess(name) if pid is None else OneProcess(pid)
+    return NamedProcess(name, proc=proc) if pid is None else OneProcess(pid, proc=proc)
 
 
 class OneProcess:
@@ -34,6 +36,7 @@ class OneProcess:
     """
 
     def __init__(self, pid: int, *, proc: str | Path = "/proc") -> None:
+        self.wanted = f"process {pid}"
         self._folder = Path(proc) / str(pid)
         self._pid = pid
         self._start: int | None = None
@@ -62,6 +65,7 @@ class NamedProcess:
     """
 
     def __init__(self, name: str, *, proc: str | Path = "/proc", clock: Callable[[], float] = time.monotonic) -> None:
+        self.wanted = f"process named {name}"
         self._name = os.fsencode(name)[:15]
         self._proc = Path(proc)
         self._clock = clock

@@ -34,6 +34,7 @@ ONE_GPU = (
     "nvmlDeviceGetHandleByIndex_v2",
     "nvmlDeviceGetUUID",
     "nvmlDeviceGetName",
+    "nvmlDeviceGetPciInfo_v3",
     "nvmlDeviceGetSamples",
     "nvmlDeviceGetUtilizationRates",
     "nvmlDeviceGetMemoryInfo",

@@ -94,7 +94,7 @@ def test_a_day_with_two_reboots_is_monotonic_and_quiet(tmp_path, caplog, monkeyp
     machine = Machine(tmp_path)
     host = HostSource(
         proc=machine.proc,
-        sys_block=machine.proc / "sys_block",
+        sys=machine.proc / "sys",
         parts=("cpu", "memory", "paging", "disk", "network", "pressure"),
         clock=lambda: machine.now,
     )
@@ -136,10 +136,10 @@ def test_a_day_with_two_reboots_is_monotonic_and_quiet(tmp_path, caplog, monkeyp
         == 3600 // interval
     )
     assert [record.getMessage() for record in caplog.records] == [
-        "otel-ml: process 4242 of the process cannot be read (vanished): its readings are absent",
-        "otel-ml: process 4242 of the process is read again",
-        "otel-ml: container cpu of the container cannot be read (permission: Permission denied): its readings are absent",
-        "otel-ml: container cpu of the container is read again",
+        "otel-ml: process 4242 cannot be read (vanished): its readings are absent",
+        "otel-ml: process 4242 is read again",
+        "otel-ml: container cpu cannot be read (permission: Permission denied): its readings are absent",
+        "otel-ml: container cpu is read again",
     ]
 
 

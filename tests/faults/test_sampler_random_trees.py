@@ -75,9 +75,7 @@ def test_random_files_cost_their_own_figures_only(tmp_path, alarm, seed):
     shutil.copytree(DATA / "proc_node", node)
     shutil.copytree(DATA / dice.choice(GROUPS), tree)
     sources = [
-        HostSource(
-            proc=node, sys_block=node / "sys_block", utilization=True, per_cpu=dice.random() < 0.3, mounts=["/"]
-        ),
+        HostSource(proc=node, sys=node / "sys", utilization=True, per_cpu=dice.random() < 0.3, mounts=["/"]),
         ProcessSource(4242, proc=node, utilization=True, pss=True, boot_clock=lambda: 1e9),
         ContainerSource(proc=tree / "proc", root=tree),
     ]

@@ -65,7 +65,7 @@ def tree(tmp_path: Path) -> Path:
     """Builds a root with the recorded /proc, as mounted in a Collector's container."""
     root = tmp_path / "root"
     shutil.copytree(TREE, root / "proc")
-    shutil.copytree(TREE / "sys_block", root / "sys" / "block")
+    shutil.copytree(TREE / "sys", root / "sys")
     (root / "proc" / "1").mkdir()
     for folder in ("1", "self"):
         shutil.copytree(TREE / "net", root / "proc" / folder / "net")
@@ -77,7 +77,7 @@ def test_one_recorded_machine_gives_the_same_figures_either_way(
     otelcol: Path, backend: Backend, tmp_path: Path, tree: Path, part: str
 ) -> None:
     """After the transform the receiver has every series of ours: name, kind, unit, attributes and value."""
-    expected = ours(HostSource(proc=tree / "proc", sys_block=tree / "sys" / "block", parts=(part,)).read().readings)
+    expected = ours(HostSource(host_root=tree, parts=(part,)).read().readings)
     # the receiver reads these from its own machine, whatever the root
     live = {semconv.SYSTEM_CPU_LOGICAL_COUNT.name, semconv.SYSTEM_PAGING_USAGE.name}
     expected = {key: value for key, value in expected.items() if key[0] not in live}

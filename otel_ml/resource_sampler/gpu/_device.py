@@ -22,7 +22,6 @@ _NO_VALUE: Final = frozenset({(1 << 32) - 1, (1 << 64) - 1})
 _CLEARLY_BUSY: Final = 5
 _MISSES: Final = 2
 """Readings without a sample after which the driver's own utilization is read instead."""
-_STATES: Final = ("ok", "degraded", "failed", "predicted_failure")
 
 
 class Device:
@@ -198,9 +197,7 @@ class Gpu(Device):
             state = "degraded"
         elif self.batch.pending:
             state = "predicted_failure"
-        for known in _STATES:
-            tags = self.identity.tags((semconv.HW_TYPE, "gpu"), (semconv.HW_STATE, known))
-            yield Reading(semconv.HW_STATUS, int(known == state), tags)
+        yield from self.identity.status(state)
 
     def _samples(self) -> Iterator[Reading]:
         self._samples_missed += 1

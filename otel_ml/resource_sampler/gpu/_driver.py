@@ -58,6 +58,7 @@ class Driver:
             except CallFailed as failed:
                 self._mark_driver_lost(failed)
         items.extend(self._gpus.status())
+        items.extend(self._gpus.silent.gaps())
         if self._missing is not None:
             items.append(self._missing)
         readings = tuple(item for item in items if isinstance(item, Reading))
@@ -84,7 +85,7 @@ class Driver:
             return
         self._gpus.retry.reset()
         self._slow_at = float("-inf")
-        self._listed = self._list()
+        self._listed = self._settings.listed_gpus()
 
     def _confirm(self) -> None:
         """Called after a whole tick without a loss, which alone shows that an initialised driver works."""
@@ -135,12 +136,14 @@ class Driver:
     def _count(self) -> int:
         count = int(self._nvml.call("nvmlDeviceGetCount"))
         if count == 0:  # a broken device mount looks like this: not the same as idle
+            if not self._was_ready:
+                self._gpus.silent.nothing_answers()
             raise CallFailed("driver", None, "the driver shows no GPU")
         return count
 
     def _survey(self) -> Iterator[Gap]:
         """The slow survey: GPUs that came or went, instances that were rebuilt, a watcher that failed."""
-        listed = self._list()
+        listed = self._settings.listed_gpus()
         if listed != self._listed and self._listed is not None:
             # the library only lists the GPUs that existed when it was initialised
             self._listed = listed
@@ -148,7 +151,7 @@ class Driver:
             self._nvml.start()
             self._is_ready = True
         count = self._count()
-        if count != len(self._gpus):
+        if count != len(self._gpus) + self._gpus.silent.counted:
             yield from self._gpus.open_all(count)
         yield from self._gpus.update_instances()
         if self._gpus.has_changed or (self._watcher is not None and self._watcher.has_failed):
@@ -167,11 +170,3 @@ class Driver:
         self._watcher = Watcher(self._nvml, self._xids, self._settings.poll)
         self._watcher.start(self._gpus.handles())
         self._gpus.has_changed = False
-
-    def _list(self) -> frozenset[str] | None:
-        """The GPUs that the kernel module lists in /proc; None where there is no list."""
-        folder = self._settings.proc / "driver" / "nvidia" / "gpus"
-        try:
-            return frozenset(entry.name for entry in folder.iterdir())
-        except OSError:
-            return None

@@ -15,6 +15,7 @@ from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._mig_instances import MigInstance, MigLayout
 from otel_ml.resource_sampler.gpu._nvml import CallFailed, Nvml
 from otel_ml.resource_sampler.gpu._settings import Backoff, GpuSettings
+from otel_ml.resource_sampler.gpu._silent_gpus import SilentGpus
 from otel_ml.resource_sampler.gpu._xid_events import XidCounts
 
 MAX_GPUS: Final = 64
@@ -25,8 +26,11 @@ _LOG: Final = logging.getLogger("otel_ml")
 class KnownGpu:
     """A GPU that was ever seen, with its MIG instances and GPM samples."""
 
-    def __init__(self, gpu: Gpu, settings: GpuSettings) -> None:
+    def __init__(self, gpu: Gpu, index: int, address: str, settings: GpuSettings) -> None:
         self.gpu = gpu
+        self.index = index
+        self.address = address
+        """Its PCI address, as the kernel writes it; empty where the driver does not tell."""
         self.mig = MigLayout(gpu.nvml, gpu)
         self.gpm: dict[str, Gpm] = {}
         self.is_reported = False
@@ -64,6 +68,7 @@ class GpuTable:
         self._settings = settings
         self._counters = DeviceCounters()
         self._known: dict[str, KnownGpu] = {}
+        self.silent = SilentGpus(settings.listed_gpus, is_whole_machine=settings.is_whole_machine)
         self.retry = Backoff(settings)
         """When to look for lost GPUs again."""
         self.is_slow_due = False
@@ -79,17 +84,19 @@ class GpuTable:
         return {uuid: known.gpu.handle for uuid, known in self._known.items() if known.gpu.handle is not None}
 
     def is_any_lost(self) -> bool:
-        """Whether a GPU that was seen is gone."""
-        return any(known.gpu.handle is None for known in self._known.values())
+        """Whether a GPU that was seen is gone, or one has never answered."""
+        return len(self.silent) > 0 or any(known.gpu.handle is None for known in self._known.values())
 
     def status(self) -> Iterator[Reading]:
-        """`hw.status` of every GPU that was ever seen."""
+        """`hw.status` of every GPU that was ever seen or should be there."""
         for known in self._known.values():
             yield from known.gpu.status()
+        yield from self.silent.status()
 
     def clear(self) -> None:
         """Forgets all GPUs."""
         self._known = {}
+        self.silent.clear()
 
     def release(self) -> None:
         """Frees everything that came from the driver library."""
@@ -102,13 +109,19 @@ class GpuTable:
     def open_all(self, count: int) -> Iterator[Gap]:
         """Opens the GPUs that the driver lists, and marks those as lost that it no longer lists."""
         seen: set[str] = set()
+        failures: dict[int, CallFailed] = {}
+        lost = {known.index for known in self._known.values() if known.gpu.handle is None}
         for index in range(min(count, MAX_GPUS)):
             try:
                 seen.add(self._open(index))
             except CallFailed as failed:  # noqa: PERF203 - one GPU must not spoil the next
                 if failed.kind == "driver":
                     raise
-                yield Gap(f"gpu {index}", failed.kind, failed.detail)
+                if failed.kind == "permission" or index in lost:
+                    yield Gap(f"gpu {index}", failed.kind, failed.detail)
+                else:
+                    failures[index] = failed
+        self.silent.update(failures, [known.address for known in self._known.values()])
         for known in self._known.values():
             if known.gpu.handle is not None and known.gpu.identity.uuid not in seen:
                 self._mark_lost(known, CallFailed("lost", None, "the driver no longer lists it"))
@@ -127,13 +140,23 @@ class GpuTable:
             if len(self._known) < MAX_GPUS:
                 identity = DeviceIdentity(uuid, f"GPU {index}", str(self._nvml.call("nvmlDeviceGetName", handle)))
                 gpu = Gpu(self._nvml, identity, handle, self._counters)
-                self._known[uuid] = KnownGpu(gpu, self._settings)
+                self._known[uuid] = KnownGpu(gpu, index, self._address(handle), self._settings)
                 self._xids.expect(identity)
                 self._start(self._known[uuid])
         elif known.gpu.handle is None:
             known.gpu.reopen(handle)
             self._start(known)
         return uuid
+
+    def _address(self, handle: Any) -> str:
+        try:
+            written = self._nvml.call("nvmlDeviceGetPciInfo", handle).busId
+        except CallFailed as failed:
+            if failed.kind == "driver":
+                raise
+            return ""
+        # the driver writes 00000000:0B:00.0, the kernel 0000:0b:00.0
+        return (written.decode("ascii", "replace") if isinstance(written, bytes) else str(written)).lower()[-12:]
 
     def update_instances(self) -> Iterator[Gap]:
         """Looks for MIG instances that were rebuilt."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from otel_ml import semconv
+from otel_ml.resource_sampler._source import Reading
+
+_STATES: Final = ("ok", "degraded", "failed", "predicted_failure")
 
 
 class DeviceIdentity:
@@ -16,8 +22,9 @@ class DeviceIdentity:
             semconv.HW_ID: uuid,
             semconv.HW_NAME: name,
             semconv.HW_VENDOR: "NVIDIA",
-            semconv.HW_MODEL: model,
         }
+        if model:
+            self.base[semconv.HW_MODEL] = model
         if parent is not None:
             self.base[semconv.HW_PARENT] = parent
         self._made: dict[object, dict[str, str | int]] = {(): self.base}
@@ -30,6 +37,12 @@ class DeviceIdentity:
             made = {**(self.base if sensor is None else self._sensor_attributes(sensor)), **dict(pairs)}
             self._made[key] = made
         return made
+
+    def status(self, state: str) -> Iterator[Reading]:
+        """`hw.status` of a GPU, one point a state."""
+        for known in _STATES:
+            tags = self.tags((semconv.HW_TYPE, "gpu"), (semconv.HW_STATE, known))
+            yield Reading(semconv.HW_STATUS, int(known == state), tags)
 
     def _sensor_attributes(self, sensor: str) -> dict[str, str | int]:
         part = {"gpu": "temperature", "memory": "memory_temperature"}.get(sensor, sensor)

@@ -30,6 +30,16 @@ class GpuSettings:
     poll: float = POLL_SECONDS
     proc: Path = Path("/proc")
     jitter: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+    is_whole_machine: bool = False
+    """Whether every GPU of the machine should answer."""
+
+    def listed_gpus(self) -> frozenset[str] | None:
+        """The GPUs that the kernel module lists in /proc, by PCI address; None where there is no list."""
+        folder = self.proc / "driver" / "nvidia" / "gpus"
+        try:
+            return frozenset(entry.name for entry in folder.iterdir())
+        except OSError:
+            return None
 
 
 class Backoff:

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,8 +84,8 @@ class GpuSource:
                 raise ConfigError(f"{name}={seconds!r} must be a positive number of seconds")
         if attribution not in {"process", "containers", "off"}:
             raise ConfigError(f"attribution={attribution!r} is unknown: use process, containers or off")
-        settings = GpuSettings(clock, retry, slow, gpm, poll, Path(proc))
-        self._settings = settings if jitter is None else GpuSettings(clock, retry, slow, gpm, poll, Path(proc), jitter)
+        settings = GpuSettings(clock, retry, slow, gpm, poll, Path(proc), is_whole_machine=attribution == "containers")
+        self._settings = settings if jitter is None else replace(settings, jitter=jitter)
         self._module = nvml
         self._deadline = deadline
         self._attribution: AttributionKind = attribution

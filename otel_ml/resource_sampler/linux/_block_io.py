@@ -10,7 +10,7 @@ from otel_ml import semconv
 from otel_ml.resource_sampler._proc_files import read_bytes
 from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.linux._cgroup import Group
-from otel_ml.resource_sampler.linux._disks import MAX_DISKS, is_virtual
+from otel_ml.resource_sampler.linux._disks import MAX_DISKS, is_disk
 
 _V1_FILES: Final = ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes")
 _DEVICES_KEPT: Final = 1024
@@ -22,13 +22,14 @@ class BlockIo:
     """Bytes by device and direction: v2 ``io.stat``, v1 ``blkio.throttle.io_service_bytes_recursive``.
 
     Reads that the page cache answers are not among them. Devices are named as in /proc/diskstats; one that is not there
-    keeps its number, such as ``254:0``.
+    keeps its number, such as ``254:0``. A device that /sys does not know is taken as a disk.
 
     Args:
-        proc: Root of the proc file system.
+        proc: Root of the proc file system; that of the sys file system is beside it.
     """
 
     def __init__(self, proc: Path) -> None:
+        self._devices = proc.parent / "sys" / "dev" / "block"
         self._diskstats = str(proc / "diskstats")
         self._known: dict[bytes, tuple[_Attributes, _Attributes] | None] = {}
         """Attributes of a device (read, write) by its number; None for one that is built from others."""
@@ -52,9 +53,10 @@ class BlockIo:
             yield Gap("container disk io", "capped", f"{len(disks) - MAX_DISKS} of {len(disks)} disks left out")
 
     def _look(self, number: bytes) -> tuple[_Attributes, _Attributes] | None:
-        name = self._name(number)
+        folder = self._devices / number.decode("ascii", "replace")
         found = None
-        if not is_virtual(name):
+        if is_disk(folder) or not folder.exists():
+            name = self._name(number)
             found = (
                 {semconv.SYSTEM_DEVICE_NAME: name, semconv.DISK_IO_DIRECTION: "read"},
                 {semconv.SYSTEM_DEVICE_NAME: name, semconv.DISK_IO_DIRECTION: "write"},

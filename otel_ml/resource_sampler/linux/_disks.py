@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,6 @@ MAX_DISKS: Final = 32
 
 _SECTOR: Final = 512
 """Bytes of a sector in /proc/diskstats, whatever the disk's own sector size."""
-_VIRTUAL: Final = re.compile(r"(loop|ram|zram|sr|fd|dm-|md|nbd)\d*")
-"""Names of devices that are no disks, or are built from disks that are counted already."""
 _NAMES_KEPT: Final = 1024
 _COLUMNS: Final = 13
 """Columns that are read, up to the time in which the disk was busy."""
@@ -24,9 +21,17 @@ _COLUMNS: Final = 13
 _Attributes = Mapping[str, str | int]
 
 
-def is_virtual(name: str) -> bool:
-    """Whether a block device is no disk, or is built from disks that are counted already."""
-    return _VIRTUAL.fullmatch(name) is not None
+def is_disk(folder: Path) -> bool:
+    """Whether a block device of /sys is a whole disk whose bytes no other one counts.
+
+    A disk has a device behind it, a network block device has a connection (`pid`). Partitions, loops, memory, and what
+    is built from disks (mappers, arrays, pools) have neither. Of an NVMe multipath disk each path is one: before Linux
+    6.16 the disk itself counts nothing. Its device is a subsystem, which has no controller's id.
+    """
+    device = folder / "device"
+    if (folder / "partition").exists() or not (device.exists() or (folder / "pid").exists()):
+        return False
+    return not (device / "subsysnqn").exists() or (device / "cntlid").exists()
 
 
 class Disks:
@@ -34,12 +39,12 @@ class Disks:
 
     Args:
         proc: Root of the proc file system.
-        sys_block: Folder with one entry for each whole disk.
+        sys: Root of the sys file system.
     """
 
-    def __init__(self, proc: Path, sys_block: Path) -> None:
+    def __init__(self, proc: Path, sys: Path) -> None:
         self._table = str(proc / "diskstats")
-        self._sys_block = sys_block
+        self._sys_block = sys / "block"
         self._known: dict[bytes, tuple[_Attributes, _Attributes, _Attributes] | None] = {}
         """Attributes of a disk (device, read, write); None for a device that is no whole disk."""
 
@@ -70,7 +75,7 @@ class Disks:
         name = raw.decode("utf-8", "replace")
         found = None
         # the kernel writes the slash of a name such as cciss/c0d0 as an exclamation mark in /sys
-        if not is_virtual(name) and (self._sys_block / name.replace("/", "!")).exists():
+        if is_disk(self._sys_block / name.replace("/", "!")):
             device = {semconv.SYSTEM_DEVICE_NAME: name}
             found = (
                 device,

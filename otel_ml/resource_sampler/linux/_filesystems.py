@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._proc_files import read_text
 from otel_ml.resource_sampler._source import Gap, Reading, measured, to_gap
+from otel_ml.resource_sampler.linux._mounts import Mount, Mounts
 
 MAX_FILESYSTEMS: Final = 16
 MOUNTS_SECONDS: Final = 10.0
 """How long the table of mounts is taken as unchanged."""
 
-_IMAGES: Final = frozenset({"squashfs", "iso9660", "erofs", "cramfs"})
-"""Read-only images, always full."""
 _STATES: Final = ("used", "free", "reserved")
-_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 _Attributes = Mapping[str, str | int]
 
@@ -37,45 +33,43 @@ class StatVfs(Protocol):
 
 
 class Filesystems:
-    """The root and the file systems on local block devices, or those that were listed.
+    """The root and the local file systems, or those that were listed.
 
     Never a network file system unless it is listed: one whose server is gone would hold the sampler's thread forever.
 
     Args:
-        proc: Root of the proc file system.
-        mounts: Mount points to report instead of those chosen.
+        mounts: Which file systems to report.
+        root: Where the root of their mount namespace is; empty for this process's own.
         statvfs: `os.statvfs`, or a stand-in for it.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self,
-        proc: Path,
-        mounts: Sequence[str] | None,
-        statvfs: Callable[[str], StatVfs],
-        clock: Callable[[], float],
+        self, mounts: Mounts, root: str, statvfs: Callable[[str], StatVfs], clock: Callable[[], float]
     ) -> None:
-        self._table = str(proc / "self" / "mounts")
-        self._listed = mounts
+        self._choice = mounts
+        self._root = root
         self._statvfs = statvfs
         self._clock = clock
         self._read_at = float("-inf")
         self._known_table = ""
         self._mounts: list[tuple[str, _Attributes, tuple[_Attributes, ...]]] = []
         """Mount point, its attributes, and those of each state."""
+        self._gaps: list[Gap] = []
+        """What is not reported, and why."""
 
     def read(self) -> Iterator[Reading | Gap]:
         """Space by state, and the share of it that is used; a file system that refuses is a gap."""
         now = self._clock()
         if now - self._read_at >= MOUNTS_SECONDS:
-            table = read_text(self._table)
+            table = self._choice.table()
             if table != self._known_table:
-                self._mounts = [_described(*mount) for mount in _worthwhile(table, self._listed)]
+                self._choose(table)
                 self._known_table = table
             self._read_at = now
         for point, attributes, by_state in self._mounts[:MAX_FILESYSTEMS]:
             try:
-                space = self._statvfs(point)
+                space = self._statvfs(self._root + point)
             except OSError as error:
                 yield to_gap(f"filesystem {point}", error)
                 continue
@@ -85,46 +79,32 @@ class Filesystems:
                 yield measured((semconv.SYSTEM_FILESYSTEM_USAGE, blocks * size, state))
             if used + free > 0:
                 yield measured((semconv.SYSTEM_FILESYSTEM_UTILIZATION, used / (used + free), attributes))
-        if len(self._mounts) > MAX_FILESYSTEMS:
-            left_out = len(self._mounts) - MAX_FILESYSTEMS
-            yield Gap("filesystem", "capped", f"{left_out} of {len(self._mounts)} left out")
+        yield from self._gaps
 
     def forget(self) -> None:
         """Reads the table of mounts again next time."""
         self._read_at = float("-inf")
 
+    def _choose(self, table: str) -> None:
+        chosen, excluded = self._choice.choose(table, lambda point: Path(self._root + point).is_file())
+        self._mounts = [_described(mount) for mount in chosen]
+        self._gaps = [
+            Gap(f"filesystem {point}", "vanished", "nothing is mounted there")
+            for point in self._choice.listed or ()
+            if point not in {mount.point for mount in chosen}
+        ]
+        if excluded:
+            self._gaps.append(Gap("filesystem kinds", "excluded", f"not local: {', '.join(excluded)}"))
+        if len(chosen) > MAX_FILESYSTEMS:
+            left_out = len(chosen) - MAX_FILESYSTEMS
+            self._gaps.append(Gap("filesystem", "capped", f"{left_out} of {len(chosen)} left out"))
 
-def _described(device: str, point: str, kind: str, mode: str) -> tuple[str, _Attributes, tuple[_Attributes, ...]]:
+
+def _described(mount: Mount) -> tuple[str, _Attributes, tuple[_Attributes, ...]]:
     attributes = {
-        semconv.SYSTEM_DEVICE_NAME: device,
-        semconv.SYSTEM_FILESYSTEM_TYPE: kind,
-        semconv.SYSTEM_FILESYSTEM_MODE: mode,
-        semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: point,
+        semconv.SYSTEM_DEVICE_NAME: mount.device,
+        semconv.SYSTEM_FILESYSTEM_TYPE: mount.kind,
+        semconv.SYSTEM_FILESYSTEM_MODE: mount.mode,
+        semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: mount.point,
     }
-    return point, attributes, tuple({**attributes, semconv.SYSTEM_FILESYSTEM_STATE: state} for state in _STATES)
-
-
-def _worthwhile(table: str, listed: Sequence[str] | None) -> list[tuple[str, str, str, str]]:
-    """Device, mount point, type and mode of the mounts to report."""
-    chosen: dict[str, tuple[str, str, str, str]] = {}
-    for line in table.splitlines():
-        device, point, kind, options = (_unescape(part) for part in line.split()[:4])
-        mode = "ro" if "ro" in options.split(",") else "rw"
-        if listed is not None:
-            if point in listed:
-                chosen[point] = (device, point, kind, mode)
-        elif point == "/" or _is_local_disk(device, point, kind):
-            # one device, one row: the mount nearest to the root, not each bind mount of it
-            before = chosen.get(device)
-            if before is None or len(point) < len(before[1]):
-                chosen[device] = (device, point, kind, mode)
-    return sorted(chosen.values(), key=lambda mount: mount[1])
-
-
-def _is_local_disk(device: str, point: str, kind: str) -> bool:
-    # /etc/hosts and its like are single files that a container engine mounts from the host's disk
-    return device.startswith("/dev/") and kind not in _IMAGES and not point.startswith(("/etc/", "/dev/"))
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
+    return mount.point, attributes, tuple({**attributes, semconv.SYSTEM_FILESYSTEM_STATE: state} for state in _STATES)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from otel_ml import semconv
+from otel_ml.resource_sampler._counters import ContinuedCounters
 from otel_ml.resource_sampler._proc_files import number_after, read_bytes
-from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured
+from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, measured
+from otel_ml.resource_sampler.linux._cpu import MAX_CPUS, Cpu
 from otel_ml.resource_sampler.linux._disks import MAX_DISKS, Disks
 from otel_ml.resource_sampler.linux._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
+from otel_ml.resource_sampler.linux._mounts import Mounts
 from otel_ml.resource_sampler.linux._network import MAX_INTERFACES, Network
 from otel_ml.resource_sampler.linux._pressure import Pressure
 
-__all__ = ["MAX_DISKS", "MAX_FILESYSTEMS", "MAX_INTERFACES", "PARTS", "HostSource", "Part"]
+__all__ = ["MAX_CPUS", "MAX_DISKS", "MAX_FILESYSTEMS", "MAX_INTERFACES", "PARTS", "HostSource", "Part"]
 
 Part = Literal["cpu", "memory", "paging", "disk", "filesystem", "network", "pressure"]
 PARTS: Final[tuple[Part, ...]] = ("cpu", "memory", "paging", "disk", "filesystem", "network", "pressure")
-MAX_CPUS: Final = 256
 
-_MODES: Final = ("user", "nice", "system", "idle", "iowait", "interrupt", "steal")
-"""Columns of the cpu line of /proc/stat; guest time, which follows, is already part of user time."""
-_IRQ, _SOFTIRQ = 5, 6
-"""Both are interrupts."""
-_OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in _MODES}
 _OF_STATE: Final = {state: {semconv.SYSTEM_MEMORY_STATE: state} for state in ("used", "free", "buffers", "cached")}
 _OF_PAGING: Final = {state: {semconv.SYSTEM_PAGING_STATE: state} for state in ("used", "free")}
 _OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
@@ -43,11 +40,13 @@ class HostSource:
 
     Args:
         proc: Root of the proc file system.
-        sys_block: Folder with one entry for each whole disk.
+        sys: Root of the sys file system, which tells the kind of disks and interfaces; by default beside `proc`.
+        host_root: Where the host's root is mounted in a container: /proc, /sys, mounts and interfaces are those of the
+            host's first process. Replaces `proc`.
         parts: Which groups of figures to read.
         utilization: Whether to add the shares of CPU time, from the second reading on.
         per_cpu: Whether CPU times are those of each CPU, with `cpu.logical_number`, in place of their sum.
-        mounts: Mount points to report; by default the root and all file systems on local block devices.
+        mounts: Mount points to report; by default the root and all local file systems.
         statvfs: `os.statvfs`, or a stand-in for it.
         clock: Monotonic seconds.
     """
@@ -58,7 +57,8 @@ class HostSource:
         self,
         *,
         proc: str | Path = "/proc",
-        sys_block: str | Path = "/sys/block",
+        sys: str | Path | None = None,
+        host_root: str | Path | None = None,
         parts: Sequence[Part] = PARTS,
         utilization: bool = False,
         per_cpu: bool = False,
@@ -66,28 +66,32 @@ class HostSource:
         statvfs: Callable[[str], StatVfs] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        proc = Path(proc)
-        self._stat, self._meminfo, self._vmstat = (str(proc / name) for name in ("stat", "meminfo", "vmstat"))
-        self._utilization = utilization
-        self._per_cpu = per_cpu
+        root = "" if host_root is None else str(host_root).rstrip("/")
+        proc = Path(proc if host_root is None else f"{root}/proc")
+        sys = proc.parent / "sys" if sys is None else Path(sys)
+        # the namespaces of a container are not the host's
+        process = proc / ("self" if host_root is None else "1")
+        self._meminfo, self._vmstat = str(proc / "meminfo"), str(proc / "vmstat")
         self._faults_end = 0
         """Where the line of the last fault ends, at most."""
         self._memory_content = b""
         """/proc/meminfo in this reading, which memory and swap share."""
-        self._cpu_before: dict[str, float] = {}
-        self._of_cpu: dict[tuple[int, str], Mapping[str, str | int]] = {}
-        self._disks = Disks(proc, Path(sys_block))
-        self._filesystems = Filesystems(proc, mounts, statvfs or os.statvfs, clock)
+        self._counters = ContinuedCounters()
+        self._cpu = Cpu(proc, utilization=utilization, per_cpu=per_cpu)
+        self._disks = Disks(proc, sys)
+        self._network = Network((proc if host_root is None else process) / "net" / "dev", sys)
+        choice = Mounts(process, proc / "filesystems", mounts)
+        self._filesystems = Filesystems(choice, root, statvfs or os.statvfs, clock)
         # "full" of the host's CPU is always 0: some task always runs.
         pressure = Pressure("host", skip={("cpu", "full")})
         steps: dict[Part, Callable[[], Iterator[Reading | Gap]]] = {
-            "cpu": self._cpu,
+            "cpu": lambda: self._continue(self._cpu.read),
             "memory": self._memory,
-            "paging": self._paging,
+            "paging": lambda: self._continue(self._paging),
             "disk": self._disks.read,
             "filesystem": self._filesystems.read,
-            "network": Network(proc).read,
-            "pressure": lambda: pressure.read(f"{proc}/pressure", "{resource}"),
+            "network": self._network.read,
+            "pressure": lambda: self._continue(lambda: pressure.read(f"{proc}/pressure", "{resource}")),
         }
         self._steps = tuple((part, steps[part]) for part in PARTS if part in parts)
         self.metrics: tuple[semconv.Metric, ...] = tuple(
@@ -101,38 +105,14 @@ class HostSource:
 
     def close(self) -> None:
         """Forgets the last CPU times and what was remembered of devices."""
-        self._cpu_before = {}
+        self._cpu.forget()
         self._disks.forget()
+        self._network.forget()
         self._filesystems.forget()
 
-    def _cpu(self) -> Iterator[Reading | Gap]:
-        content = read_bytes(self._stat)
-        times = _times(content[: content.find(b"\n")], b"cpu")
-        if self._per_cpu:
-            yield from self._each_cpu(content)
-        else:
-            for mode, seconds in times.items():
-                yield measured((semconv.SYSTEM_CPU_TIME, seconds, _OF_MODE[mode]))
-        count = content.count(b"\ncpu")
-        if count:
-            yield measured((semconv.SYSTEM_CPU_LOGICAL_COUNT, count, _NOTHING))
-        if self._utilization:
-            yield from _shares(self._cpu_before, times)
-            self._cpu_before = times
-
-    def _each_cpu(self, content: bytes) -> Iterator[Reading | Gap]:
-        lines = [line for line in content.splitlines()[1:] if line.startswith(b"cpu")]
-        for line in lines[:MAX_CPUS]:
-            name = line.split(None, 1)[0]
-            number = int(name[3:])
-            for mode, seconds in _times(line, name).items():
-                attributes = self._of_cpu.get((number, mode))
-                if attributes is None:
-                    attributes = {semconv.CPU_MODE: mode, semconv.CPU_LOGICAL_NUMBER: number}
-                    self._of_cpu[number, mode] = attributes
-                yield measured((semconv.SYSTEM_CPU_TIME, seconds, attributes))
-        if len(lines) > MAX_CPUS:
-            yield Gap("cpu", "capped", f"{len(lines) - MAX_CPUS} of {len(lines)} CPUs left out")
+    def _continue(self, read: Callable[[], Iterable[Reading | Gap]]) -> Iterator[Reading | Gap]:
+        """Counters of the kernel itself, which start again only with the machine."""
+        return self._counters.apply(read(), lambda: self._cpu.boot)
 
     def _memory(self) -> Iterator[Reading]:
         content = self._memory_content = read_bytes(self._meminfo)
@@ -173,25 +153,6 @@ class HostSource:
             content = read_bytes(self._vmstat)
         self._faults_end = found + _LINE_BYTES
         return content
-
-
-def _times(line: bytes, name: bytes) -> dict[str, float]:
-    """Seconds by mode of one line of /proc/stat."""
-    columns = line.split()
-    if not columns or columns[0] != name or len(columns) < 5:
-        raise ValueError("no cpu line")
-    ticks = list(map(int, columns[1 : len(_MODES) + 2]))
-    if len(ticks) > _SOFTIRQ:
-        ticks[_IRQ] += ticks.pop(_SOFTIRQ)
-    return {mode: count * SECONDS_PER_TICK for mode, count in zip(_MODES, ticks, strict=False)}
-
-
-def _shares(before: Mapping[str, float], now: Mapping[str, float]) -> Iterator[Reading]:
-    spent = {mode: max(0.0, seconds - before[mode]) for mode, seconds in now.items() if mode in before}
-    total = sum(spent.values())
-    if total > 0:
-        for mode, seconds in spent.items():
-            yield measured((semconv.SYSTEM_CPU_UTILIZATION, seconds / total, _OF_MODE[mode]))
 
 
 _METRICS: Final = {

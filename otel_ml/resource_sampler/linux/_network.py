@@ -2,62 +2,95 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml.resource_sampler._proc_files import read_bytes
+from otel_ml.resource_sampler._proc_files import read_bytes, read_text
 from otel_ml.resource_sampler._source import Gap, Reading, measured
 
 MAX_INTERFACES: Final = 32
 
-_VIRTUAL: Final = re.compile(
-    r"(lo|(veth|docker|br-|virbr|cni|cbr|flannel|cali|cilium|lxc|ifb|dummy|tunl|kube-|nodelocaldns|vnet|tap|sit|gre|ip6tnl).*)"
-)
-_NAMES_KEPT: Final = 1024
+_ETHERNET: Final = frozenset({"1", "32"})
+"""ARPHRD_ETHER and ARPHRD_INFINIBAND; tunnels and the loopback have other types."""
 
 _Attributes = Mapping[str, str | int]
 
 
 class Network:
-    """The interfaces that are not virtual: those carry the same bytes again.
+    """The interfaces whose bytes no other one counts.
 
     Args:
-        proc: Root of the proc file system.
+        table: /proc/net/dev of the namespace.
+        sys: Root of the sys file system of the same namespace.
     """
 
-    def __init__(self, proc: Path) -> None:
-        self._table = str(proc / "net" / "dev")
-        self._known: dict[bytes, tuple[_Attributes, _Attributes] | None] = {}
-        """Attributes of an interface (receive, transmit); None for a virtual one."""
+    def __init__(self, table: Path, sys: Path) -> None:
+        self._table = str(table)
+        self._sys = sys
+        self._names: list[str] = []
+        self._known: dict[str, tuple[_Attributes, _Attributes]] = {}
+        """Attributes of the interfaces to report (receive, transmit)."""
 
     def read(self) -> Iterator[Reading | Gap]:
         """Bytes, errors and dropped packets by interface and direction."""
-        interfaces = []
-        for line in read_bytes(self._table).splitlines()[2:]:
-            name, _, columns = line.rpartition(b":")
-            attributes = self._known[name] if name in self._known else self._look(name)
-            if attributes is not None:
-                interfaces.append((columns.split(), attributes))
-        for row, directions in interfaces[:MAX_INTERFACES]:
+        rows = [line.rpartition(b":") for line in read_bytes(self._table).splitlines()[2:]]
+        names = [name.decode("utf-8", "replace").strip() for name, _, _ in rows]
+        if names != self._names:
+            self._known = {name: _described(name) for name in self._choose(names)}
+            self._names = names
+        chosen = [
+            (columns.split(), self._known[name])
+            for name, (_, _, columns) in zip(names, rows, strict=True)
+            if name in self._known
+        ]
+        for row, directions in chosen[:MAX_INTERFACES]:
             for first, direction in zip((0, 8), directions, strict=True):
                 yield measured((semconv.SYSTEM_NETWORK_IO, int(row[first]), direction))
                 yield measured((semconv.SYSTEM_NETWORK_ERRORS, int(row[first + 2]), direction))
                 yield measured((semconv.SYSTEM_NETWORK_PACKET_DROPPED, int(row[first + 3]), direction))
-        if len(interfaces) > MAX_INTERFACES:
-            yield Gap("network", "capped", f"{len(interfaces) - MAX_INTERFACES} of {len(interfaces)} left out")
+        if len(chosen) > MAX_INTERFACES:
+            yield Gap("network", "capped", f"{len(chosen) - MAX_INTERFACES} of {len(chosen)} left out")
 
-    def _look(self, raw: bytes) -> tuple[_Attributes, _Attributes] | None:
-        name = raw.decode("utf-8", "replace").strip()
-        found = None
-        if not _VIRTUAL.fullmatch(name):
-            found = (
-                {semconv.NETWORK_INTERFACE_NAME: name, semconv.NETWORK_IO_DIRECTION: "receive"},
-                {semconv.NETWORK_INTERFACE_NAME: name, semconv.NETWORK_IO_DIRECTION: "transmit"},
-            )
-        if len(self._known) >= _NAMES_KEPT:
-            self._known.clear()
-        self._known[raw] = found
-        return found
+    def forget(self) -> None:
+        """Looks every interface up again."""
+        self._names = []
+
+    def _choose(self, names: Sequence[str]) -> list[str]:
+        """The interfaces with hardware; in a namespace without any, as a pod's, those that lead out of it.
+
+        Bonds, bridges, VLANs and tunnels count the bytes of the hardware below them again; so does the hardware below
+        an interface that has hardware itself, such as the virtual function of a machine at Azure.
+        """
+        folders = {name: self._sys / "class" / "net" / name for name in names if name != "lo"}
+        hardware = [
+            name
+            for name, folder in folders.items()
+            if (folder / "device").exists() and not (folder / "master" / "device").exists()
+        ]
+        if hardware:
+            return hardware
+        leading_out = [name for name, folder in folders.items() if _leads_out(folder)]
+        return leading_out or [name for name, folder in folders.items() if not folder.exists()]
+
+
+def _leads_out(folder: Path) -> bool:
+    """Whether an interface without hardware has its other end outside of its namespace."""
+    if _text(folder / "type") not in _ETHERNET or (folder / "master").exists() or any(folder.glob("lower_*")):
+        return False
+    return _text(folder / "iflink") != _text(folder / "ifindex") or (folder / "tun_flags").exists()
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(str(path)).strip()
+    except OSError:
+        return ""
+
+
+def _described(name: str) -> tuple[_Attributes, _Attributes]:
+    return (
+        {semconv.NETWORK_INTERFACE_NAME: name, semconv.NETWORK_IO_DIRECTION: "receive"},
+        {semconv.NETWORK_INTERFACE_NAME: name, semconv.NETWORK_IO_DIRECTION: "transmit"},
+    )

@@ -25,6 +25,7 @@ _OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in (
 _OF_DIRECTION: Final = {direction: {semconv.DISK_IO_DIRECTION: direction} for direction in ("read", "write")}
 _OF_SWITCH: Final = {kind: {semconv.PROCESS_CONTEXT_SWITCH_TYPE: kind} for kind in ("voluntary", "involuntary")}
 _OF_GENERATION: Final = tuple({semconv.CPYTHON_GC_GENERATION: generation} for generation in range(8))
+_NOT_SEEN: Final = "there is none, it has ended, or /proc hides it from this user (hidepid)"
 _NOTHING: Final[Mapping[str, str | int]] = {}
 
 
@@ -51,12 +52,12 @@ def _seconds_since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def is_alive(pid: int) -> bool:
+def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
     """Whether there is such a process, ours or another's."""
     if pid <= 0:
         return False
     if os.path.exists("/proc/self/stat"):  # noqa: PTH110
-        return os.path.exists(f"/proc/{pid}")  # noqa: PTH110
+        return (proc / str(pid)).exists()
     import psutil
 
     return psutil.pid_exists(pid)
@@ -151,7 +152,8 @@ class ProcessSource:
         pid = self._find()
         if pid is None:
             self.close()
-            return Report((), (Gap("process", "vanished", "it has ended, or there is none of that name"),))
+            wanted = str(getattr(self._find, "wanted", "process"))
+            return Report((), (Gap(wanted, "vanished", _NOT_SEEN),))
         if pid != self._pid:
             self.close()
             self._pid, self._folder = pid, f"{self._proc}/{pid}"

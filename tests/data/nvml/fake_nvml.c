@@ -373,6 +373,18 @@ static int text(handle h, const char *function, const char *key, char *out, unsi
 int nvmlDeviceGetUUID(handle h, char *out, unsigned size) { return text(h, "nvmlDeviceGetUUID", "uuid", out, size); }
 int nvmlDeviceGetName(handle h, char *out, unsigned size) { return text(h, "nvmlDeviceGetName", "name", out, size); }
 
+/* nvmlPciInfo_t; only the text of the address is filled in. */
+int nvmlDeviceGetPciInfo_v3(handle h, char *out)
+{
+    const struct rule *rule;
+    CALL("nvmlDeviceGetPciInfo_v3", h);
+    rule = find(TEXT, "pci", h->gpu, h->mig);
+    if (!rule) DONE(NOT_SUPPORTED);
+    memset(out, 0, 68);
+    snprintf(out + 36, 32, "%.31s", rule->text);
+    DONE(OK);
+}
+
 int nvmlDeviceGetUtilizationRates(handle h, unsigned *out)
 {
     double gpu;

@@ -149,9 +149,7 @@ def emitted(driver, gpus, data, tmp_path, monkeypatch):
     with model_memory("fraud", "1"):
         torch.held = 512
     now = [100.0]
-    host = HostSource(
-        proc=data / "proc_node", sys_block=data / "proc_node" / "sys_block", utilization=True, mounts=["/"]
-    )
+    host = HostSource(proc=data / "proc_node", sys=data / "proc_node" / "sys", utilization=True, mounts=["/"])
     process = ProcessSource(utilization=True, pss=True, clock=lambda: now[0])
     tree = data / "cgroup_v2_private"
     container = ContainerSource(proc=tree / "proc", root=tree)
@@ -167,7 +165,7 @@ def emitted(driver, gpus, data, tmp_path, monkeypatch):
             sampler.instrument(meter)
             for name, points in sampler.tick().items():
                 found.setdefault(name, set()).update(frozenset(attributes) for _, attributes in points)
-        host._cpu_before = dict.fromkeys(host._cpu_before, 0.0)
+        host._cpu._before = dict.fromkeys(host._cpu._before, 0.0)
     for name, histogram in meter.histograms.items():
         found[name] = {frozenset(attributes) for attributes, _, _ in histogram.cells()}
     return found

@@ -35,11 +35,9 @@ ROWS = {
 @pytest.fixture
 def emitted(data, tmp_path):
     """Names that each source gives, the opt-in ones too."""
-    host = HostSource(
-        proc=data / "proc_node", sys_block=data / "proc_node" / "sys_block", utilization=True, mounts=["/"]
-    )
+    host = HostSource(proc=data / "proc_node", sys=data / "proc_node" / "sys", utilization=True, mounts=["/"])
     host.read()
-    host._cpu_before = dict.fromkeys(host._cpu_before, 0.0)
+    host._cpu._before = dict.fromkeys(host._cpu._before, 0.0)
     now = [100.0]
     process = ProcessSource(utilization=True, pss=True, clock=lambda: now[0])
     process.read()

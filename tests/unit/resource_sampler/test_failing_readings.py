@@ -35,16 +35,14 @@ def lines(caplog, *reports, ticks):
 
 
 REFUSED = Report((SOUND,), (Gap("process disk io", "permission", "Permission denied"),))
-BEGIN = (
-    "otel-ml: process disk io of the process cannot be read (permission: Permission denied): its readings are absent"
-)
+BEGIN = "otel-ml: process disk io cannot be read (permission: Permission denied): its readings are absent"
 
 
 def test_a_recovered_reading_is_logged_after_three_good_ticks(caplog):
     """One line reports the start of a failure, one its end."""
     assert lines(caplog, REFUSED, Report((SOUND,)), ticks=5) == [
         BEGIN,
-        "otel-ml: process disk io of the process is read again",
+        "otel-ml: process disk io is read again",
     ]
 
 
@@ -53,7 +51,7 @@ def test_the_end_of_a_process_is_no_recovery(caplog):
     gone = Report((), (Gap("process 7", "vanished"),))
     assert lines(caplog, REFUSED, gone, ticks=9) == [
         BEGIN,
-        "otel-ml: process 7 of the process cannot be read (vanished): its readings are absent",
+        "otel-ml: process 7 cannot be read (vanished): its readings are absent",
     ]
 
 
@@ -68,11 +66,8 @@ def test_failures_with_one_cause_are_one_line(caplog):
     parts = ("process stat", "process disk io", "process file descriptors")
     all_at_once = Report((), tuple(Gap(what, "io", "Too many open files") for what in parts))
     assert lines(caplog, all_at_once, Report((SOUND,)), ticks=5) == [
-        (
-            "otel-ml: process stat and 2 more of the process cannot be read (io: Too many open files): "
-            "its readings are absent"
-        ),
-        "otel-ml: process stat and 2 more of the process is read again",
+        ("otel-ml: process stat and 2 more cannot be read (io: Too many open files): its readings are absent"),
+        "otel-ml: process stat and 2 more is read again",
     ]
 
 

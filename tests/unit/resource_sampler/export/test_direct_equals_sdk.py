@@ -39,9 +39,7 @@ def sources(data):
     tree = data / "cgroup_v2_private"
     proc = data / "proc_node"
     return [
-        HostSource(
-            proc=proc, sys_block=proc / "sys_block", parts=("cpu", "memory", "paging", "disk", "network", "pressure")
-        ),
+        HostSource(proc=proc, sys=proc / "sys", parts=("cpu", "memory", "paging", "disk", "network", "pressure")),
         ProcessSource(4242, proc=proc, boot_clock=lambda: 600.0),
         ContainerSource(proc=tree / "proc", root=tree),
     ]

@@ -16,7 +16,7 @@ def statvfs(point):
 
 
 def host(data, **options):
-    return HostSource(proc=data / "proc_node", sys_block=data / "proc_node" / "sys_block", statvfs=statvfs, **options)
+    return HostSource(proc=data / "proc_node", sys=data / "proc_node" / "sys", statvfs=statvfs, **options)
 
 
 def test_cpu_times_are_seconds_by_mode_with_guest_time_counted_once(data, flat):
@@ -109,7 +109,10 @@ def test_file_systems_are_local_and_counted_once(data, flat):
             expected.append(("system.filesystem.usage", blocks * 4096, attributes))
         expected.append(("system.filesystem.utilization", pytest.approx(600 / 900), {**base, **mount}))
     assert flat(report) == expected
-    assert report.gaps == (Gap("filesystem /data", "permission", "Permission denied"),)
+    assert report.gaps == (
+        Gap("filesystem /data", "permission", "Permission denied"),
+        Gap("filesystem kinds", "excluded", "not local: nfs4, proc, squashfs, sysfs, tmpfs"),
+    )
 
 
 def test_listed_mounts_replace_the_choice(data, flat):
@@ -169,7 +172,7 @@ def test_a_broken_file_costs_only_its_own_readings(data, tmp_path, flat, name, c
     whole = flat(host(data).read())
     root = shutil.copytree(data / "proc_node", tmp_path / "proc")
     (root / name).unlink() if content is None else (root / name).write_bytes(content)
-    report = HostSource(proc=root, sys_block=root / "sys_block", statvfs=statvfs).read()
+    report = HostSource(proc=root, sys=root / "sys", statvfs=statvfs).read()
     rows = flat(report)
     assert all(row in whole for row in rows)
     assert len(rows) < len(whole)
@@ -192,7 +195,7 @@ def test_an_impossible_figure_costs_only_its_own_group(data, tmp_path, name, bef
     assert before in content
     (root / name).write_bytes(content.replace(before, after))
     whole = host(data).read()
-    report = HostSource(proc=root, sys_block=root / "sys_block", statvfs=statvfs).read()
+    report = HostSource(proc=root, sys=root / "sys", statvfs=statvfs).read()
     broken = {gap.what for gap in report.gaps} - {gap.what for gap in whole.gaps}
     assert (broken, {gap.kind for gap in report.gaps if gap.what in broken}) == (lost, {"malformed"})
     assert [reading for reading in report.readings if reading not in whole.readings] == []
@@ -200,7 +203,7 @@ def test_an_impossible_figure_costs_only_its_own_group(data, tmp_path, name, bef
 
 def test_a_tree_that_is_not_there_is_all_gaps(tmp_path):
     """On a system without /proc every reading is a gap."""
-    report = HostSource(proc=tmp_path, sys_block=tmp_path / "none", statvfs=statvfs).read()
+    report = HostSource(proc=tmp_path, sys=tmp_path / "none", statvfs=statvfs).read()
     assert report.readings == ()
     assert {gap.kind for gap in report.gaps} == {"absent"}
 
