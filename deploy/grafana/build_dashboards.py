@@ -14,6 +14,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from estimate_rows import ESTIMATES
+from machine_rows import MACHINE
 from model_rows import DRIFT, PREDICTIONS
 from panels import CHOSEN, CHOSEN_SERVICE, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
@@ -159,6 +160,7 @@ def dashboard() -> Json:
         OPERATION,
         RECORDS,
         RESOURCES,
+        MACHINE,
         GPUS,
         TELEMETRY,
     ]

@@ -1,0 +1,78 @@
+"""The row about machine and container: disks, network, limits."""
+
+from __future__ import annotations
+
+from panels import CHOSEN_SERVICE, RATE, SHARE, Panel, Row, limit, query
+from service_rows import HOST
+
+INSTANCE = "{{job}} {{instance}}"
+DISK = "{{instance}} {{system_device_name}}"
+INTERFACE = "{{instance}} {{network_interface_name}} {{network_io_direction}}"
+WORKING_SET = f"container_memory_working_set_bytes{{{CHOSEN_SERVICE}}}"
+PERIODS = f"rate(otelml_container_cpu_periods_total{{{CHOSEN_SERVICE}}}[{RATE}])"
+THROTTLED = f"rate(otelml_container_cpu_throttled_periods_total{{{CHOSEN_SERVICE}}}[{RATE}])"
+LOST = [
+    query(f"rate(system_network_{what}_total{{{HOST}}}[{RATE}]) > 0", f"{INTERFACE} {name}")
+    for what, name in (("errors", "errors"), ("packet_dropped", "dropped"))
+]
+MACHINE = Row(
+    "Machine and container",
+    [
+        Panel(
+            "File Systems",
+            "Share of each local file system in use.",
+            [query(f"system_filesystem_utilization_ratio{{{HOST}}}", "{{instance}} {{system_filesystem_mountpoint}}")],
+            unit="percentunit",
+            defaults={**SHARE, **limit(0.9)},
+        ),
+        Panel(
+            "Disk Time",
+            "Share of time in which each disk was busy.",
+            [query(f"rate(system_disk_io_time_seconds_total{{{HOST}}}[{RATE}])", DISK)],
+            unit="percentunit",
+            defaults=SHARE,
+        ),
+        Panel(
+            "Disk Traffic",
+            "Bytes per second read from and written to each disk.",
+            [query(f"rate(system_disk_io_bytes_total{{{HOST}}}[{RATE}])", f"{DISK} {{{{disk_io_direction}}}}")],
+            unit="Bps",
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Network Traffic",
+            "Bytes per second of each interface.",
+            [query(f"rate(system_network_io_bytes_total{{{HOST}}}[{RATE}])", INTERFACE)],
+            unit="Bps",
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Network Errors",
+            "Errors and dropped packets per second; empty while there are none.",
+            LOST,
+            unit="suffix: /s",
+            defaults={"min": 0},
+        ),
+        Panel(
+            "Container Memory",
+            "Share of the container's limit in use that cannot be freed. At 100 % the kernel kills a process.",
+            [query(f"{WORKING_SET} / otelml_container_memory_limit_bytes{{{CHOSEN_SERVICE}}}", INSTANCE)],
+            unit="percentunit",
+            defaults={**SHARE, **limit(0.9)},
+        ),
+        Panel(
+            "CPU Throttling",
+            "Share of the periods in which the container had used up its CPU quota and waited.",
+            [query(f"{THROTTLED} / {PERIODS}", INSTANCE)],
+            unit="percentunit",
+            defaults={**SHARE, **limit(0.25)},
+        ),
+        Panel(
+            "Kills for Memory",
+            "Processes of the container that the kernel killed; empty while there are none.",
+            [query(f"increase(otelml_container_memory_oom_kills_total{{{CHOSEN_SERVICE}}}[{RATE}]) > 0", INSTANCE)],
+            defaults={"min": 0},
+        ),
+    ],
+)
+"""Empty where no sampler reads the machine, and without limits of a container."""
