@@ -56,6 +56,11 @@ test: $(VENV)/.dev ## Run all tests; builds the servers on the first run
 	@$(PYTHON) deploy/local/build.py
 	@$(PYTHON) -m pytest -q -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --durations=15 tests
 
+.PHONY: gpu
+gpu: $(VENV)/.dev ## Compare the sampler with nvidia-smi, idle and under a real load (needs an NVIDIA driver, takes a minute)
+	@$(PYTHON) tests/gpu/kit.py .gpu-kit
+	@$(PYTHON) .gpu-kit/compare.py --out tests/data/nvml/recorded
+
 .PHONY: test-quick
 test-quick: $(VENV)/.dev ## Run unit and contract tests only
 	@$(PYTHON) -m pytest -q tests/unit tests/contract
