@@ -158,7 +158,7 @@ def test_the_sampler_is_a_sidecar_of_the_service() -> None:
     """The sampler starts before the service, ends after it, and sees its processes."""
     spec = next(each["spec"] for each in workloads() if "initContainers" in each["spec"])
     sampler = spec["initContainers"][0]
-    assert "exec otel-ml sampler --mode sidecar --pid " in sampler["command"][-1]
+    assert sampler["command"] == ["otel-ml", "sampler", "--mode", "sidecar", "--name", "uvicorn"]
     assert sampler["restartPolicy"] == "Always"
     assert spec["shareProcessNamespace"] is True
 

@@ -97,6 +97,82 @@ def test_one_recorded_machine_gives_the_same_figures_either_way(
     )
 
 
+REAL_DISKS = ["sda", "nvme0n1", "xvda", "mmcblk0", "nbd0", "dasda", "cciss/c0d0", "nvme1c0n1"]
+OTHER_DISKS = [
+    "sda1",
+    "nvme0n1p2",
+    "xvda1",
+    "mmcblk0p1",
+    "nbd0p1",
+    "dasda1",
+    "cciss/c0d0p1",
+    "loop0",
+    "zram0",
+    "dm-3",
+    "md127",
+]
+OTHER_DISKS += ["zd16", "zd16p1", "bcache0", "drbd1", "sr0"]
+REAL_INTERFACES = ["eth0", "ens5", "enp3s0f0np0", "eno1", "enX0", "wlan0", "ib0", "usb0", "lan-public", "em1", "p1p1"]
+OTHER_INTERFACES = [
+    "bond0",
+    "team0",
+    "eth0.100",
+    "bond0.7",
+    "vlan10",
+    "br0",
+    "br-4f2a",
+    "vmbr0",
+    "docker0",
+    "podman0",
+    "lxdbr0",
+]
+OTHER_INTERFACES += [
+    "veth12ab",
+    "cali1a2b",
+    "cilium_host",
+    "flannel.1",
+    "vxlan.calico",
+    "genev_sys_6081",
+    "eni0a1b2c3d4e5",
+]
+OTHER_INTERFACES += [
+    "wg0",
+    "tun0",
+    "tap3",
+    "tailscale0",
+    "ifb0",
+    "dummy0",
+    "tunl0",
+    "sit0",
+    "kube-ipvs0",
+    "azv12",
+    "ovs-system",
+]
+
+
+def test_each_disk_and_interface_is_counted_once(otelcol: Path, backend: Backend, tmp_path: Path, tree: Path) -> None:
+    """What has hardware behind it is there; what carries the same bytes again is not (netdata/netdata#18384)."""
+    row = " 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n"
+    table = "head\nhead\n" + "".join(f"{name}:{row}" for name in [*REAL_INTERFACES, *OTHER_INTERFACES, "lo"])
+    for folder in ("proc/1/net/dev", "proc/self/net/dev", "proc/net/dev"):
+        (tree / folder).write_text(table)
+    disks = "".join(f"8 0 {name} 1 0 2 3 4 0 5 6 0 7 8\n" for name in [*REAL_DISKS, *OTHER_DISKS])
+    (tree / "proc" / "diskstats").write_text(disks)
+    with receiving(otelcol, backend, tmp_path, OTELCOL_HOST_ROOT=str(tree)):
+
+        def actual() -> dict[str, set[object]] | None:
+            found: dict[str, set[object]] = {}
+            for name, attributes in series_of(backend.received("/metrics")):
+                tags = dict(attributes)
+                device = tags.get("system.device.name") or tags.get("network.interface.name")
+                found.setdefault(name, set()).add(device)
+            return found if {"system.disk.io", "system.network.io"} <= found.keys() else None
+
+        found = eventually(actual)
+    assert found["system.disk.io"] == set(REAL_DISKS)
+    assert found["system.network.io"] == set(REAL_INTERFACES)
+
+
 def test_this_machine_has_the_same_series_either_way(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
     """Names, kinds, units and attributes of host, process and file systems agree, and there are no others."""
     host = HostSource().read().readings
