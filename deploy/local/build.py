@@ -1,6 +1,6 @@
-"""Builds the pinned local servers (Collector, Prometheus, VictoriaLogs, Jaeger) from Go modules into a cache.
+"""Builds the pinned local servers and their tools from Go modules into a cache.
 
-    python deploy/local/build.py                          everything that is missing
+    python deploy/local/build.py                          everything that is missing, but not collector-gateway
     python deploy/local/build.py collector promtool       only these
     python deploy/local/build.py --path collector         print the binary's path, build nothing
 
@@ -21,11 +21,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MANIFEST = HERE.parent.parent / "collector" / "builder.yaml"
+MANIFESTS = HERE.parent.parent / "collector"
 PROGRESS_SECONDS = 10.0
 
 
@@ -41,7 +41,11 @@ class Tool:
     module: str
     package: str
     flags: tuple[str, ...] = ("-trimpath", "-ldflags=-s -w")
-    manifest: Path | None = field(default=None)
+    manifest: Path | None = None
+    on_demand: bool = False
+    """Built only by name: no test and no process of the stack needs it."""
+    page: str | None = None
+    """A web page that the source embeds and its Go module does not have: `module path/path of the page`."""
 
     @property
     def folder(self) -> Path:
@@ -55,7 +59,7 @@ class Tool:
         files += [self.manifest] if self.manifest else []
         for file in files:
             digest.update(file.read_bytes())
-        digest.update("\0".join((self.package, *self.flags)).encode())
+        digest.update("\0".join((self.package, *self.flags, *([self.page] if self.page else []))).encode())
         return digest.hexdigest()[:12]
 
     @property
@@ -63,13 +67,24 @@ class Tool:
         return cache_directory() / f"{self.name}-{self.pins}" / self.name
 
 
+ALERTMANAGER = "github.com/prometheus/alertmanager"
+BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 PROMETHEUS_FLAGS = ("-trimpath", "-ldflags=-s -w", "-tags=remove_all_sd,netgo")
 TOOLS = {
     tool.name: tool
     for tool in (
-        Tool("collector", "collector", "go.opentelemetry.io/collector/cmd/builder", manifest=MANIFEST),
+        Tool("collector", "collector", BUILDER, manifest=MANIFESTS / "builder.yaml"),
+        Tool("collector-gateway", "collector", BUILDER, manifest=MANIFESTS / "gateway_builder.yaml", on_demand=True),
         Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", PROMETHEUS_FLAGS),
         Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", PROMETHEUS_FLAGS),
+        Tool(
+            "alertmanager",
+            "alertmanager",
+            f"{ALERTMANAGER}/cmd/alertmanager",
+            page=f"{ALERTMANAGER}/ui/app/dist/elm/index.html",
+        ),
+        Tool("amtool", "alertmanager", f"{ALERTMANAGER}/cmd/amtool"),
+        Tool("sloth", "sloth", "github.com/slok/sloth/cmd/sloth"),
         Tool("victoria-logs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
         Tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
     )
@@ -114,16 +129,37 @@ def _build_in_a_temporary_folder(tool: Tool) -> None:
         scratch = Path(temporary)
         output = scratch / "out" / tool.name
         output.parent.mkdir()
-        if tool.manifest is None:
-            _compile(tool, output)
-        else:
+        if tool.manifest is not None:
             _compile_by_manifest(tool, tool.manifest, scratch, output)
+        elif tool.page is not None:
+            _compile(tool, output, _with_page(tool, tool.page, scratch))
+        else:
+            _compile(tool, output)
         output.parent.rename(tool.path.parent)
     _say(tool.name, f"built in {time.monotonic() - started:.0f} s")
 
 
-def _compile(tool: Tool, output: Path) -> None:
-    _run(tool.name, ["go", "build", *tool.flags, "-o", str(output), tool.package], tool.folder)
+def _compile(tool: Tool, output: Path, folder: Path | None = None) -> None:
+    _run(tool.name, ["go", "build", *tool.flags, "-o", str(output), tool.package], folder or tool.folder)
+
+
+def _with_page(tool: Tool, page: str, scratch: Path) -> Path:
+    """Returns a copy of the tool module that builds from a copy of the source with a placeholder for the page."""
+    module = "/".join(page.split("/")[:3])
+    _run(tool.name, ["go", "mod", "download", module], tool.folder)
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
+    folder = subprocess.run(command, cwd=tool.folder, check=True, capture_output=True, text=True).stdout.strip()
+    copy = scratch / "module"
+    shutil.copytree(tool.folder, copy)
+    source = scratch / "source"
+    shutil.copytree(folder, source, copy_function=shutil.copyfile)
+    for directory, _, _ in os.walk(source):
+        Path(directory).chmod(0o755)  # the module cache is read-only
+    placeholder = source / page.removeprefix(module + "/")
+    placeholder.parent.mkdir(parents=True)
+    placeholder.write_text("This build has no web page. Use amtool or the API.\n", encoding="utf-8")
+    _run(tool.name, ["go", "mod", "edit", f"-replace={module}={source}"], copy)
+    return copy
 
 
 def _compile_by_manifest(tool: Tool, manifest: Path, scratch: Path, output: Path) -> None:
@@ -166,7 +202,9 @@ def _say(name: str, what: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line: one path per tool on stdout, progress on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"any of: {', '.join(TOOLS)} (default: all)")
+    parser.add_argument(
+        "tools", nargs="*", metavar="TOOL", help=f"any of: {', '.join(TOOLS)} (default: all but those built on demand)"
+    )
     parser.add_argument("--path", metavar="TOOL", choices=list(TOOLS), help="print only this binary's path")
     options = parser.parse_args(arguments)
     if options.path:
@@ -176,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"unknown tool {unknown[0]!r}; known are {', '.join(TOOLS)}")
     try:
-        for name in options.tools or TOOLS:
+        for name in options.tools or [name for name, tool in TOOLS.items() if not tool.on_demand]:
             print(build(name), flush=True)
     except (BuildError, OSError) as error:
         print(f"build: {error}", file=sys.stderr)

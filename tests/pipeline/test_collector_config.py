@@ -171,21 +171,40 @@ def test_keys_exempt_from_redaction_hold_no_secrets() -> None:
     assert ignored & chosen_by_callers == set()
 
 
+KINDS = ("receivers", "processors", "exporters", "extensions", "connectors")
+OLDER = {"hostmetricsreceiver", "kafkareceiver", "kafkaexporter"}
+
+
+def modules(manifest: str) -> dict[str, str]:
+    """Returns the modules of a builder manifest with their versions."""
+    content = load(manifest)
+    return dict(entry["gomod"].split() for kind in KINDS for entry in content[kind])
+
+
+@pytest.mark.parametrize("manifest", ["builder.yaml", "gateway_builder.yaml"])
+def test_components_have_one_version(manifest: str) -> None:
+    """All modules have the version of the build; three that cannot be built at this version are one release older."""
+    version = "v" + load(manifest)["dist"]["version"]
+    older = {module.rsplit("/", 1)[1] for module, own in modules(manifest).items() if own != version}
+    assert version == "v0.161.0"
+    assert older == OLDER & {module.rsplit("/", 1)[1] for module in modules(manifest)}
+
+
+def test_the_gateway_has_every_component_of_the_agent() -> None:
+    """A configuration that runs on the lean build runs on the gateway's too."""
+    assert modules("builder.yaml").items() <= modules("gateway_builder.yaml").items()
+
+
 def test_every_component_is_built_in() -> None:
-    """The configurations use only components of collector/builder.yaml, all of one version."""
-    manifest = load("builder.yaml")
-    modules = [
-        entry["gomod"] for kind in ("receivers", "processors", "exporters", "extensions") for entry in manifest[kind]
-    ]
-    assert {module.split()[1] for module in modules} == {"v0.160.0"} == {"v" + manifest["dist"]["version"]}
+    """The configurations use only components of collector/builder.yaml."""
     built = {
-        re.sub(r"(receiver|processor|exporter|extension)$", "", module.split()[0].rsplit("/", 1)[1])
-        for module in modules
+        re.sub(r"(receiver|processor|exporter|extension|connector)$", "", module.rsplit("/", 1)[1])
+        for module in modules("builder.yaml")
     }
     renamed = {"otlp_http": "otlphttp", "otlp_grpc": "otlp", "file_storage": "filestorage"}
     used = set()
     for name in ["agent.yaml", *OVERLAYS]:
-        for kind in ("receivers", "processors", "exporters", "extensions"):
+        for kind in KINDS:
             used |= {key.split("/")[0] for key in load(name).get(kind, {})}
     assert {renamed.get(key, key).replace("_", "") for key in used} <= built
 
