@@ -20,9 +20,15 @@ from otel_ml._verdicts import Judgement
 ROOT = Path(__file__).resolve().parents[1]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TOLERANCE = 1e-9
-FEATURE_RULES = {"drift_1h": "otel-ml-drift-1h", "drift_24h": "otel-ml-drift-24h", "verdict": "otel-ml-verdict"}
+LIMITS = {"limits": "otel-ml-limits"}
+"""The limits that the other rules read."""
+FEATURE_RULES = LIMITS | {
+    "drift_1h": "otel-ml-drift-1h",
+    "drift_24h": "otel-ml-drift-24h",
+    "verdict": "otel-ml-verdict",
+}
 """Rule files and their groups, in the order of their evaluation."""
-PERFORMANCE_RULES = {f"performance_{window}": f"otel-ml-performance-{window}" for window in ("1h", "24h")}
+PERFORMANCE_RULES = LIMITS | {f"performance_{window}": f"otel-ml-performance-{window}" for window in ("1h", "24h")}
 WINDOWS = ("1h", "24h")
 KEY = (
     "ml_model_name, ml_model_version, ml_model_role, ml_profile_id, ml_feature_name, ml_feature_finding, "

@@ -24,11 +24,16 @@ from rule_parts import FAST, SLOW, SLOW_INTERVAL, RuleFile, text
 from segment_rules import segments, segments_now
 from version_rules import versions
 
+from otel_ml.cli._thresholds.files import read
+from otel_ml.cli._thresholds.files import rule_files as threshold_files
+
 RULES = Path(__file__).resolve().parent / "rules"
+THRESHOLDS = Path(__file__).resolve().parent / "thresholds.yaml"
 
 
 def rule_files() -> list[RuleFile]:
     return [
+        *threshold_files(read(THRESHOLDS)),
         RuleFile("operation", "Traffic, errors, latency and liveness of each model.", [operation()]),
         RuleFile("score", "The score's distribution: the last hour against the last day.", [score()]),
         RuleFile("quality", "Violations of the input schema.", [quality()]),

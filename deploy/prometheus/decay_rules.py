@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from feature_rules import newest
 from interval_rules import Z
-from reference_rules import ERRORS, FALLING, LEAST_LABELS, LIMIT, POINTS, REFERENCE, SHARE, of
+from reference_rules import ERRORS, FALLING, LEAST_LABELS, LIMIT, POINTS_LIMIT, REFERENCE, SHARE_LIMIT, of
 from rule_parts import MODEL, SLOW, Group, Rule
 
 WINDOWS = ("14d", "30d")
@@ -64,7 +64,7 @@ def crossing(window: str) -> list[Rule]:
         f"model:ml_eval_figure_{name}:{window}"
         for name in ("trend", "trend_noise", "trend_level", "trend_limit", "days_left")
     )
-    days = f"[{window}:1d]"
+    days, kept = f"[{window}:1d]", f"on ({MODEL}) group_left ()"
     worse = f"(-{of(slope, FALLING)} or {of(slope, ERRORS)})"
     room = f"({of(level, FALLING)} - {limit} or {limit} - {of(level, ERRORS)})"
     return [
@@ -72,8 +72,8 @@ def crossing(window: str) -> list[Rule]:
             limit,
             f"{of(REFERENCE, FALLING)} - {LIMIT}\n"
             f"or {of(REFERENCE, ERRORS)} + {LIMIT}\n"
-            f"or avg_over_time({of(DAILY, FALLING)}{days}) - {POINTS}\n"
-            f"or {1 + SHARE} * avg_over_time({of(DAILY, ERRORS)}{days})",
+            f"or avg_over_time({of(DAILY, FALLING)}{days}) - {kept} last_over_time({POINTS_LIMIT}{days})\n"
+            f"or avg_over_time({of(DAILY, ERRORS)}{days}) * {kept} (1 + last_over_time({SHARE_LIMIT}{days}))",
             "Worse than in training by what is of practical size; without a reference, worse than in these days.",
         ),
         Rule(left, f"({room} >= 0) / ({worse} > 0)", "Days until the line crosses the limit."),

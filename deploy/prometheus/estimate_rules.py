@@ -115,7 +115,7 @@ def estimates(window: str) -> list[Rule]:
             f"model:ml_estimate_worse:{window}",
             f"({decline} > bool {POINTS}) * ({decline} > bool {WORSE_Z} * {spread})\n"
             f"* on ({MODEL}) group_left () ({total} >= bool {LEAST_LABELS})",
-            "1 if the estimate is 5 points below training, and by more than chance.",
+            "1 if the estimate is below training by the limit, and by more than chance.",
         ),
     ]
 

@@ -16,13 +16,12 @@ EXPECTED = "feature:ml_feature_expected_share:max"
 NAME = "feature:ml_feature_reference:info"
 """The name of the profile that a feature is of, as the label `ml_reference`; without it that of the training data."""
 ALERTED = "model:ml_alert_reference:info"
-"""The reference that the alerts about drift read instead of the profile. `rules/alert_reference.yaml` chooses it."""
+"""The reference that the alerts about drift read instead of the profile. `thresholds.yaml` chooses it."""
 LABEL = "__label__"
 """The feature under which the labels are counted: they are never missing, and break no rule."""
 VERDICT, CURRENT = "feature:ml_feature_verdict", "feature:ml_feature_verdict:current"
-PSI_LIMIT = 0.2
+PSI_LIMIT, SHARE_LIMIT = (f"on ({FEATURE}) group_left () feature:ml_feature_{name}:limit" for name in ("psi", "share"))
 LEAST_VALUES = 300
-SHARE_LIMIT = 0.01
 UNSEEN_VARIANCE = 4
 ABSENT_SHARE = 0.99
 KEPT = "30m"
@@ -220,6 +219,6 @@ def current() -> Group:
                 "With little traffic the last day replaces the last hour.",
             ),
             Rule("feature:ml_feature_share:current", hour_or_day("feature:ml_feature_share", "", "rows")),
-            Rule("feature:ml_feature_psi:current", psi_now, "Against the reference that alert_reference.yaml chooses."),
+            Rule("feature:ml_feature_psi:current", psi_now, "Against the reference that thresholds.yaml chooses."),
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feature_rules import NULL_Z
 from rule_parts import FAST, MODEL, MODEL_NAME, SLOW, Group, Rule
 
 
@@ -18,6 +19,7 @@ def operation() -> Group:
     calls = "model:ml_prediction_calls:rate5m"
     timed = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count[5m]))"
     untimed = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total[5m]))"
+    limit, finished = "model:ml_prediction_errors:limit", f"(300 * {calls} > 0)"
     return Group(
         "otel-ml-operation",
         [
@@ -33,6 +35,12 @@ def operation() -> Group:
                 "0, not empty, without errors; a cancelled call is no error.",
             ),
             Rule("model:ml_prediction_errors:ratio5m", f"model:ml_prediction_errors:rate5m / ({calls} > 0)"),
+            Rule(
+                "model:ml_prediction_errors:highest_by_chance5m",
+                f"{limit} + {NULL_Z} * sqrt({limit} * (1 - {limit}) / {finished})\n"
+                f"+ {round((NULL_Z**2 - 1) / 6, 3)} / {finished}",
+                "What 1 of 1,000 windows exceeds at the limit; corrected for few calls by Cornish and Fisher.",
+            ),
             *quantiles,
             Rule(
                 "serving:ml_prediction_calls:rate5m",

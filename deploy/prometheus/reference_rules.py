@@ -11,8 +11,11 @@ FALLING = "accuracy|precision|recall|f1|auc|average_precision|exact_match|ndcg|r
 """Less is worse."""
 ERRORS = "brier_score|log_loss|hamming_loss|mae|rmse"
 QUANTILES = "error_p50|error_p90|error_p99"
-POINTS, SHARE, QUANTILE_SHARE = 0.05, 0.2, 0.5
-"""What is worth a page: 5 points of a share, a fifth of an error, half of a quantile, since its bin is 26 % wide."""
+POINTS_LIMIT, SHARE_LIMIT = "model:ml_eval_points:limit", "model:ml_eval_share:limit"
+"""What is worth an alert, of figures that are shares and of errors: `thresholds.yaml` has the numbers."""
+POINTS, SHARE = (f"on ({MODEL}) group_left () {limit}" for limit in (POINTS_LIMIT, SHARE_LIMIT))
+QUANTILE_SHARE = 0.5
+"""Half of a quantile: its bin is 26 % wide."""
 LEAST_LABELS, LEAST_OF_CLASS = 100, 10
 """A class with a few labels moves a mean over classes far, and by an amount that its own counts cannot tell."""
 REFERENCE, SIZE = "model:ml_eval_reference:max", "model:ml_eval_reference_size:max"
@@ -26,18 +29,18 @@ def of(series: str, names: str) -> str:
 
 def reference() -> list[Rule]:
     """Performance on the training data, once for all windows."""
-    rmse = f"on ({MODEL}) group_left () {SHARE} * sum by ({MODEL}) ({of(REFERENCE, 'rmse')})"
+    rmse = f"on ({MODEL}) group_left () ({SHARE_LIMIT} * sum by ({MODEL}) ({of(REFERENCE, 'rmse')}))"
     return [
         Rule(REFERENCE, f"max by ({FIGURE}) ({newest('ml_eval_reference')})", "All processes export the same."),
         Rule(SIZE, f"max by ({MODEL}) ({newest('ml_eval_reference_size')})"),
         Rule(
             LIMIT,
             f"0 * {of(REFERENCE, f'{FALLING}|ece')} + {POINTS}\n"
-            f"or {SHARE} * {of(REFERENCE, ERRORS)}\n"
+            f"or {of(REFERENCE, ERRORS)} * {SHARE}\n"
             f"or {QUANTILE_SHARE} * {of(REFERENCE, QUANTILES)}\n"
             f"or 0 * {of(REFERENCE, 'bias')} + {rmse}",
-            "What is of practical size: 5 points of a share, a fifth of an error, a bias of a fifth of the RMSE, half "
-            "of a quantile, since its bin is 26 % wide.",
+            "What is of practical size: points of a share, a part of an error, a bias of that part of RMSE, half of "
+            "a quantile, since its bin is 26 % wide.",
         ),
     ]
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Final
 
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._bundled_files import packaged
 from otel_ml.cli._terminal import CommandError, progress
+from otel_ml.cli._thresholds.files import read, rule_files
+from otel_ml.cli._thresholds.parts import text
 
-_YOURS = "rules/alert_reference.yaml"
-"""The file that users edit."""
+_OWN: Final = "otel-ml rules --thresholds"
+"""In the first line of the files that follow from a file of the user."""
 
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = "Prints the recording rules and alerts for Prometheus; one set serves every model."
-    parser.epilog = "example: otel-ml rules --output /etc/prometheus/otel-ml"
+    parser.epilog = "example: otel-ml rules --thresholds limits.yaml --output /etc/prometheus/otel-ml"
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the files there instead of printing them")
+    parser.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="your limits and objectives, for all models or for some"
+    )
+    parser.add_argument(
+        "--defaults", action="store_true", help="print the default limits and objectives, a file to edit"
+    )
     add_json(parser, "the file names and texts")
 
 
@@ -27,13 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
     folder = packaged("deploy/prometheus")
     if folder is None:
         raise CommandError("this installation has no rule files; reinstall otel-ml from its wheel")
+    defaults = folder / "thresholds.yaml"
+    if arguments.defaults:
+        print(defaults.read_text(encoding="utf-8"), end="")
+        return 0
     files = {
-        f"{kind}/{path.name}": path.read_text()
+        f"{kind}/{path.name}": path.read_text(encoding="utf-8")
         for kind in ("rules", "alerts")
         for path in sorted((folder / kind).glob("*.yaml"))
     }
+    if arguments.thresholds is not None:
+        for file in rule_files(read(arguments.thresholds, defaults)):
+            files[f"rules/{file.name}.yaml"] = text(file, f"{_OWN} {arguments.thresholds}")
     if arguments.output is not None:
-        _write(arguments.output, files)
+        _write(arguments.output, files, keeps_own=arguments.thresholds is None)
     elif arguments.json:
         print(json.dumps(files))
     else:
@@ -42,15 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
+def _write(folder: Path, files: dict[str, str], *, keeps_own: bool) -> None:
+    if keeps_own:
+        _refuse_to_reset(folder / "rules" / "limits.yaml")
     for name, content in files.items():
         target = folder / name
-        if name == _YOURS and target.exists():
-            progress(f"{target}: kept as it is; it says which reference the alerts about drift compare with")
-            continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(content)
+            target.write_text(content, encoding="utf-8")
         except OSError as error:
             raise CommandError(f"cannot write {target}: {error.strerror}") from None
         print(target)
@@ -58,3 +73,14 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         f"next: add to prometheus.yml  rule_files: ['{folder}/rules/*.yaml', '{folder}/alerts/*.yaml']  and reload "
         f"Prometheus; alerts go to the Alertmanager it names. To check: promtool check rules {folder}/*/*.yaml"
     )
+
+
+def _refuse_to_reset(limits: Path) -> None:
+    """An update without the user's file must not bring the default limits back unnoticed."""
+    try:
+        first = limits.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return
+    _, found, own = first.partition(_OWN)
+    if found:
+        raise CommandError(f"{limits} follows from {own.strip(' .')}: add --thresholds with it, or remove {limits}")

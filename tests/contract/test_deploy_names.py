@@ -38,12 +38,13 @@ FOREIGN_LABELS = {
     # The Collector's.
     *("exporter", "receiver", "data_type"),
     # From our recording rules: the digits of a score bin, a tenth of the scores, the bin before it is merged.
-    *("tens", "ones", "calibration_bin", "raw"),
+    # and what an objective is about.
+    *("tens", "ones", "calibration_bin", "raw", "ml_slo"),
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
 RUNBOOK = '{{ or $externalLabels.runbook "deploy/runbook.md" }}#'
-ALIVE = {"count", "count_over_time", "last_over_time"}
+ALIVE = {"count", "group", "count_over_time", "last_over_time"}
 """Functions that check that a counter exists, not its value."""
 RATES = {"rate", "irate", "increase", "resets"}
 EXPORT_INTERVAL = timedelta(seconds=60)
@@ -160,13 +161,17 @@ def own_series() -> set[str]:
     return found
 
 
+PLACE = {"k8s.cluster.name", "k8s.namespace.name", "team"}
+"""Where a service runs and who owns it: resource attributes of the deployment."""
+
+
 def own_attributes() -> set[str]:
     """Returns our attribute names, with dots."""
     metrics = {metric.name for metric in semconv.metrics()}
     texts = {value for value in vars(semconv).values() if isinstance(value, str)}
     named = {text for text in texts if re.fullmatch(r"[a-z_]+([.][a-z_]+)+", text)}
     # The score is also an attribute, under the name of the metric.
-    return (named - metrics) | {semconv.PREDICTION_SCORE_ATTRIBUTE, semconv.PREDICTION_DURATION_ATTRIBUTE}
+    return (named - metrics) | {semconv.PREDICTION_SCORE_ATTRIBUTE, semconv.PREDICTION_DURATION_ATTRIBUTE} | PLACE
 
 
 RECORDED = {rule["record"] for _, rule in rules("rules")}
@@ -279,15 +284,15 @@ def test_shadow_models_never_alert():
             excluded = any(
                 str(each.name) == "ml_model_role" and each.value == "shadow" for each in first.matchers.matchers
             )
-            if about_models and not excluded and not first.name.startswith("serving:"):
+            if about_models and not excluded and not first.name.startswith(("serving:", "slo:")):
                 silent.add((rule["alert"], first.name))
 
     assert silent == set()
 
 
 def test_serving_series_leaves_shadow_models_out():
-    """The series behind ModelNotServing excludes shadow models."""
-    found = [rule["expr"] for _, rule in rules("rules") if rule["record"].startswith("serving:")]
+    """The series behind ModelNotServing and ErrorBudgetBurn exclude shadow models."""
+    found = [rule["expr"] for _, rule in rules("rules") if rule["record"].startswith(("serving:", "slo:ml_events:"))]
 
     assert [expr for expr in found if 'ml_model_role!="shadow"' not in expr] == []
 
@@ -305,11 +310,11 @@ def anchors() -> set[str]:
 
 
 def test_alerts_are_complete():
-    """Each alert has a duration, a severity, a summary, a description and an entry in the runbook."""
+    """Each alert has a duration or several windows, a severity, a summary, a description and an entry in the runbook."""
     incomplete = []
     for file, rule in rules("alerts"):
         wanted = {
-            "for": bool(rule.get("for")),
+            "for": bool(rule.get("for")) or "slo:ml_burn_rate:" in rule["expr"],
             "severity": rule["labels"].get("severity") in {"critical", "warning"},
             "summary": bool(rule["annotations"].get("summary")),
             "description": bool(rule["annotations"].get("description")),
@@ -384,7 +389,7 @@ def test_links_between_sources_use_known_names():
 def test_documents_name_what_exists(document):
     """Every series that a document names is emitted or recorded."""
     text = (DEPLOY / document).read_text(encoding="utf-8")
-    known = own_series() | RECORDED | FOREIGN_SERIES | OWN_LABELS
+    known = own_series() | RECORDED | FOREIGN_SERIES | OWN_LABELS | FOREIGN_LABELS
     families = r"(?<![\w:.])(?:(?:ml|otelml|otelcol|hw|system|process|container|http)_[a-z0-9_]+)(?![\w*:])"
 
     named = set(re.findall(families, re.sub(r"\w+_\*_\w+", "", text)))

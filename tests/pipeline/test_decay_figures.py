@@ -11,7 +11,7 @@ import promtool
 
 from otel_ml._figures import trends
 
-RULES = {"decay": "otel-ml-decay"}
+RULES = promtool.LIMITS | {"decay": "otel-ml-decay"}
 RNG = np.random.default_rng(18)
 DAYS = 34
 NOW = DAYS - 1

@@ -24,7 +24,7 @@ from otel_ml.quality import Feature
 RNG = np.random.default_rng(16)
 RULES = ("drift_1h", "drift_24h", "references", "verdict")
 GROUPS = ["drift-1h", "drift-24h", "previous-version", "references-1h", "references-24h", "alert-reference", "verdict"]
-CHOICE = promtool.PROMETHEUS / "rules" / "alert_reference.yaml"
+CHOICE = promtool.PROMETHEUS / "rules" / "limits.yaml"
 IDENTITY = {"job": "api", "ml_model_name": "fraud", "ml_model_version": "1", "ml_model_role": "primary"}
 WEEK = 168
 """Hours."""
@@ -59,7 +59,7 @@ def run(
             str(promtool.PROMETHEUS / "alerts" / "model.yaml"),
         ],
         "evaluation_interval": f"{every}h",
-        "group_eval_order": [f"otel-ml-{group}" for group in (*GROUPS, "model")],
+        "group_eval_order": [f"otel-ml-{group}" for group in ("limits", *GROUPS, "model")],
         "tests": [test],
     }
     file = folder / "references.yaml"
@@ -251,9 +251,10 @@ def test_traffic_that_follows_the_clock_alarms_against_training_and_not_against_
     """A week by night, day and weekend alarms in many hours against training, in none against the week before; a real
     shift alarms, and a model younger than a week does not."""
     hours = traffic(2)
-    choice = tmp_path / "alert_reference.yaml"
-    first, _, rest = CHOICE.read_text().partition('ml_model_name=~""')
-    choice.write_text(f'{first}ml_model_name=~"weekly|young"{rest}')
+    own = tmp_path / "thresholds.yaml"
+    own.write_text("overrides: [{for: {model: [weekly, young]}, reference: last_week}]")
+    assert main(["rules", "--thresholds", str(own), "--output", str(tmp_path)]) == 0
+    choice = tmp_path / "rules" / "limits.yaml"
     average = np.sum(hours[:WEEK], axis=0).tolist()
     series, queries = [], []
     for name in ("channel", "__prediction__", "__label__"):

@@ -29,7 +29,9 @@ def alert_tests() -> dict[str, list[dict[str, Any]]]:
     least: dict[str, tuple[int, str, dict[str, Any]]] = {}
     for name, file in FILES.items():
         for test in file["tests"]:
-            for alert in {case["alertname"] for case in test.get("alert_rule_test", []) if case.get("exp_alerts")}:
+            for alert in sorted(
+                {case["alertname"] for case in test.get("alert_rule_test", []) if case.get("exp_alerts")}
+            ):
                 size = len(test["input_series"])
                 if alert not in least or size < least[alert][0]:
                     least[alert] = (size, name, test)
@@ -62,7 +64,7 @@ def in_every_place(test: dict[str, Any]) -> dict[str, Any]:
         }
         for case in test["alert_rule_test"]
     ]
-    return {"interval": test["interval"], "input_series": series, "alert_rule_test": cases}
+    return test | {"input_series": series, "alert_rule_test": cases, "promql_expr_test": []}
 
 
 @pytest.mark.parametrize("name", TESTS)

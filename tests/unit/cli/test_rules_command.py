@@ -1,20 +1,125 @@
-"""`otel-ml rules`: writes rules and alerts."""
+"""`otel-ml rules`: writes rules and alerts, and the rules that follow from a file of thresholds."""
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from otel_ml.cli import main
 
+OWN = """
+limits: {error_ratio: 0.02}
+objectives: {quality: 0.9}
+overrides:
+  - for: {team: search, model: [ads.v1, rank]}
+    limits: {latency_seconds: 0.2, psi: off}
+    objectives: {latency_seconds: 1, latency: off}
+    reference: last_week
+  - for: {model: 'a "quoted" one', feature: age}
+    limits: {psi: 0.5}
+"""
 
-def test_the_choice_of_the_reference_outlives_an_update(tmp_path, capsys):
-    """The file that users edit is written once and then kept; all others are written again."""
-    assert main(["rules", "--output", str(tmp_path)]) == 0
-    choice, other = tmp_path / "rules" / "alert_reference.yaml", tmp_path / "rules" / "verdict.yaml"
-    assert 'ml_model_name=~""' in choice.read_text()
-    choice.write_text("mine")
-    other.write_text("old")
+
+def written(tmp_path, text=OWN):
+    """Writes the rules of a file of thresholds; returns each expression by its record."""
+    own = tmp_path / "own.yaml"
+    own.write_text(text)
+    assert main(["rules", "--thresholds", str(own), "--output", str(tmp_path / "out")]) == 0
+    yaml = pytest.importorskip("yaml")
+    return {
+        rule["record"]: rule["expr"]
+        for file in (tmp_path / "out" / "rules").glob("*.yaml")
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    }
+
+
+def test_a_file_of_thresholds_decides(tmp_path):
+    """The first override that matches comes first, then the value of all; `off` is no limit."""
+    found = written(tmp_path)
+
+    def values(record):
+        return [line.split(" * group by")[0].removeprefix("or ") for line in found[record].splitlines()]
+
+    assert values("model:ml_prediction_errors:limit") == ["0.02"]
+    assert values("model:ml_prediction_duration_seconds:limit") == ["0.2", "0.5"]
+    assert values("feature:ml_feature_psi:limit") == ["Inf", "0.5", "0.2"]
+    assert '{team="search", ml_model_name=~"ads\\\\.v1|rank"}' in found["feature:ml_feature_psi:limit"]
+    assert 'ml_model_name="a \\"quoted\\" one", ml_feature_name="age"' in found["feature:ml_feature_psi:limit"]
+    assert 'le=~"1([.]0)?", team="search"' in found["slo:ml_bad_events:rate5m"]
+    assert 'ml_slo="quality"' in found["slo:ml_objective:ratio"]
+    assert found["model:ml_alert_reference:info"].startswith(
+        'label_replace(model:ml_feature_reference:info{team="search"'
+    )
+
+
+def test_all_objectives_can_be_off(tmp_path):
+    """Without an objective there are no rules about objectives."""
+    found = written(tmp_path, "objectives: {errors: off, latency: off}")
+
+    assert [record for record in found if record.startswith("slo:")] == []
+
+
+def test_the_defaults_are_a_file_of_thresholds(tmp_path, capsys):
+    """What `--defaults` prints, given back, changes nothing but the first line."""
+    assert main(["rules", "--json"]) == 0
+    shipped = json.loads(capsys.readouterr().out)
+    assert main(["rules", "--defaults"]) == 0
+    own = tmp_path / "own.yaml"
+    own.write_text(capsys.readouterr().out)
+    assert main(["rules", "--thresholds", str(own), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+
+    assert {name: text.partition("\n")[2] for name, text in made.items()} == {
+        name: text.partition("\n")[2] for name, text in shipped.items()
+    }
+
+
+def test_an_update_does_not_reset_the_limits(tmp_path, capsys):
+    """Rules that follow from a file of the user are not replaced by those of the defaults; the message names the file."""
+    written(tmp_path)
+    limits = tmp_path / "out" / "rules" / "limits.yaml"
+    before = limits.read_text()
     capsys.readouterr()
-    assert main(["rules", "--output", str(tmp_path)]) == 0
-    assert (choice.read_text(), other.read_text() == "old") == ("mine", False)
-    told = capsys.readouterr()
-    assert str(choice) not in told.out
-    assert f"{choice}: kept" in told.err
+
+    assert main(["rules", "--output", str(tmp_path / "out")]) == 2
+    assert f"{limits} follows from {tmp_path / 'own.yaml'}: add --thresholds" in capsys.readouterr().err
+    assert limits.read_text() == before
+
+
+WRONG = {
+    "limits: {latency: 0.2}": "limits: 'latency' is not known; did you mean latency_seconds?",
+    "limits: {error_ratio: 5}": "limits.error_ratio: 5 is not a number from 1e-06 to 1, or off",
+    "limits: {error_ratio: 1 %}": "limits.error_ratio: '1 %' is not a number",
+    "limits: {error_ratio: .nan}": "limits.error_ratio: nan is not a number",
+    "limits: {least_calls: off}": "limits.least_calls: False is not a number from 1 to 1000000000",
+    "limits: [0.5]": "limits: expected names with values",
+    "0.5": "the file: expected names with values",
+    "threshold: {}": "the file: 'threshold' is not known",
+    "objectives: {errors: 99.9}": "objectives.errors: 99.9 is not a number from 0.01 to 0.999999, or off",
+    "objectives: {latency_seconds: 0.3}": "objectives.latency_seconds: 0.3 is not a bucket bound; use one of 0.001,",
+    "reference: 7": "reference: expected profile, last_week, previous_version, or the name of a saved window",
+    "overrides: {model: ads}": "overrides: expected a list",
+    "overrides: [{limits: {psi: 1}}]": "overrides[0].for: name at least one of job, environment",
+    "overrides: [{for: {models: ads}}]": "overrides[0].for: 'models' is not known; did you mean model?",
+    "overrides: [{for: {version: 1.10}}]": "overrides[0].for.version: 1.1 is not a text or a list of texts; put values in",
+    "overrides: [{for: {model: []}}]": "overrides[0].for.model: [] is not a text or a list of texts",
+    "overrides: [{for: {feature: age}, limits: {score_ks: 1}}]": "overrides[0].for.feature: only psi and finding_share can",
+    "overrides: [{for: {role: canary}, objectives: {errors: 0.9}}]": "overrides[0].for.role: objectives are of a model in",
+    "limits: {psi: 1": "line 1: expected ',' or '}'",
+    "\ud800": "not a text file in UTF-8",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.items(), ids=WRONG.values())
+def test_a_wrong_file_is_one_line(tmp_path, capsys, text, message):
+    """A wrong file of thresholds is exit code 2, one line that names the place, and nothing is written."""
+    own = tmp_path / "own.yaml"
+    own.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+    assert main(["rules", "--thresholds", str(own), "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"otel-ml rules: {own}: {message}")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
