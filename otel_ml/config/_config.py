@@ -93,7 +93,7 @@ _NO_PAIRS: Final[Mapping[str, str]] = {}
 _PAGE_PORT: Final = 9464
 """The specification's default."""
 _GRPC_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc"
-_PROMETHEUS_EXPORTER: Final = "opentelemetry.exporter.prometheus"
+_PROMETHEUS_CLIENT: Final = "prometheus_client"
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Config:
         object.__setattr__(self, "record_limits", read_limits())
         for signal in SIGNALS:
             object.__setattr__(self, signal, self._signal(signal))
-        if self.prometheus_port is not None and not _installed(_PROMETHEUS_EXPORTER):
+        if self.prometheus_port is not None and not _installed(_PROMETHEUS_CLIENT):
             raise ConfigError(
                 f"prometheus_port ({semconv.ENV_PROMETHEUS_PORT}) needs an extra: pip install 'otel-ml[prometheus]'"
             )

@@ -26,7 +26,6 @@ from otel_ml.semconv import (
 )
 from otel_ml.semconv._metric import SCHEMA_URL as SCHEMA_URL
 from otel_ml.semconv._metric import SCOPE as SCOPE
-from otel_ml.semconv._metric import Instrument as Instrument
 from otel_ml.semconv._metric import Metric as Metric
 from otel_ml.semconv._metric import prometheus_name as prometheus_name
 from otel_ml.semconv.container import *
@@ -40,6 +39,7 @@ from otel_ml.semconv.host import *
 from otel_ml.semconv.http import *
 from otel_ml.semconv.predictions import *
 from otel_ml.semconv.process import *
+from otel_ml.semconv.prometheus_names import Instrument as Instrument
 from otel_ml.semconv.segments import *
 from otel_ml.semconv.self_metrics import *
 from otel_ml.semconv.versions import *

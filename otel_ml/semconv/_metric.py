@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-Instrument = Literal["counter", "updowncounter", "histogram", "gauge"]
+from otel_ml.semconv.prometheus_names import Instrument, metric_name
 
 
 class Metric(NamedTuple):
@@ -24,18 +24,5 @@ SCOPE: Final = "otel_ml"
 
 
 def prometheus_name(metric: Metric) -> str:
-    """Returns the metric's name in Prometheus under the default OTLP translation strategy.
-
-    Source: prometheus/otlptranslator 1.0.0, ``metric_namer.go`` and ``unit_namer.go``. Of a histogram it
-    is the common part: ``_bucket``, ``_sum`` and ``_count`` follow it.
-    """
-    units = {"s": "seconds", "By": "bytes", "W": "watts", "J": "joules", "Cel": "celsius", "Hz": "hertz"}
-    tokens = [token for token in metric.name.replace(".", "_").split("_") if token]
-    unit = units.get(metric.unit)
-    if unit is not None and unit not in tokens:
-        tokens.append(unit)
-    if metric.instrument == "gauge" and metric.unit == "1" and "ratio" not in tokens:
-        tokens.append("ratio")
-    if metric.instrument == "counter":
-        tokens = [token for token in tokens if token != "total"] + ["total"]
-    return "_".join(tokens)
+    """Returns the metric's name in Prometheus; of a histogram the part before ``_bucket``, ``_sum`` and ``_count``."""
+    return metric_name(metric.name, metric.unit, metric.instrument)

@@ -13,6 +13,20 @@ SERVICE_NAMESPACE: Final = "service.namespace"
 SERVICE_VERSION: Final = "service.version"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
 DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
+PROMOTED_RESOURCE_ATTRIBUTES: Final = (
+    SERVICE_NAME,
+    SERVICE_NAMESPACE,
+    SERVICE_INSTANCE_ID,
+    SERVICE_VERSION,
+    DEPLOYMENT_ENVIRONMENT_NAME,
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.deployment.name",
+    "k8s.pod.name",
+    "k8s.node.name",
+    "team",
+)
+"""Attributes of the resource that are labels of every series, pushed or scraped; as in ``prometheus.yml``."""
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
 CODE_LINE_NUMBER: Final = "code.line.number"

@@ -21,6 +21,7 @@ receiver = otlp_receiver.receiver
 ROOT = Path(otel_ml.__file__).parent
 EXTRAS = {
     "_figures/": "quality",
+    "_telemetry/metrics/_page_families.py": "prometheus",
     "_telemetry/metrics/_page_lines.py": "prometheus",
     "_telemetry/metrics/_scrape_page.py": "prometheus",
     "_json.py": "fast",

@@ -395,3 +395,10 @@ def test_documents_name_what_exists(document):
     named = set(re.findall(families, re.sub(r"\w+_\*_\w+", "", text)))
 
     assert named - known == set()
+
+
+def test_pushed_and_scraped_series_have_the_same_attributes_of_the_resource() -> None:
+    """Prometheus promotes to labels what the scrape page has as labels."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+
+    assert tuple(config["otlp"]["promote_resource_attributes"]) == semconv.PROMOTED_RESOURCE_ATTRIBUTES

@@ -206,11 +206,12 @@ class Stack:
 
 
 @contextmanager
-def prometheus(folder: Path, config: Path) -> Iterator[str]:
-    """Prometheus without optional features; gives its address."""
+def prometheus(folder: Path, config: Path, features: str = "") -> Iterator[str]:
+    """Prometheus with no more than the named optional features; gives its address."""
     (port,) = free_ports(1)
     arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error"]
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
+    listen += [f"--enable-feature={features}"] if features else []
     with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
         try:
             eventually(lambda: get(f"http://127.0.0.1:{port}/-/ready") == 200)
@@ -232,7 +233,7 @@ def write_rules(folder: Path, *names: str) -> Path:
         for group in content["groups"]:
             group["interval"] = "1s"
             for rule in group["rules"]:
-                rule["expr"] = re.sub(r"increase(\([^()]*\[(?:1h|7d)\]\))", r"last_over_time\1", rule["expr"])
+                rule["expr"] = re.sub(r"increase(\([^()]*\[(?:1h|24h|7d)\]\))", r"last_over_time\1", rule["expr"])
         (folder / "rules" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     config = folder / "prometheus.yml"
     config.write_text((PROMETHEUS / "prometheus.yml").read_text())

@@ -5,29 +5,36 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetrics, ScopeMetrics
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from prometheus_client import CollectorRegistry, make_wsgi_app, utils
+from opentelemetry.sdk.metrics.export import Metric
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
 
 from otel_ml import _guard
 from otel_ml._observed_series import ObservedSeries
 from otel_ml._telemetry._yielding import in_steps
+from otel_ml._telemetry.metrics._page_families import Labels, add_samples, number
 from otel_ml._telemetry.otlp._framing import join_in_steps
 from otel_ml._telemetry.series_points import Row, SeriesPoints
 
 Environ: TypeAlias = dict[str, Any]
-Collect: TypeAlias = Callable[[Callable[[], bytes]], tuple[bytes, list[Metric]]]
-"""Calls a function that collects, without known series; returns its result and the metrics that were left out."""
-_number: Final[Callable[[float], str]] = utils.floatToGoString
+Parts: TypeAlias = tuple[str, str]
+"""What a page has of a series before its value, and after it."""
+
+
+class Collect(Protocol):
+    """`PageReader.without_known_series`."""
+
+    def __call__(self, read: Callable[[], bytes], *, with_start: bool) -> tuple[bytes, list[Metric]]:
+        """Calls a function that collects, without known series; returns its result and the metrics left out."""
+
+
+_PROTOBUF, _OPENMETRICS = "application/vnd.google.protobuf", "application/openmetrics-text"
 _END: Final = b"# EOF\n"
 """Last line of the OpenMetrics format."""
 _GZIP_LEVEL: Final = 1
-_SCOPE, _RESOURCE = InstrumentationScope(""), Resource({})
 _TYPES_KEPT: Final = 4
 """Formats of the page whose lines are kept; a Prometheus server always asks for the same one."""
 
@@ -38,17 +45,19 @@ class PageApp:
     Args:
         registry: The registry.
         collect: See `Collect`.
+        common: Returns the labels of every series.
     """
 
-    def __init__(self, registry: CollectorRegistry, collect: Collect) -> None:
+    def __init__(self, registry: CollectorRegistry, collect: Collect, common: Callable[[], Labels]) -> None:
         self._app = make_wsgi_app(registry)
         self._collect = collect
-        self._lines: dict[str, SeriesLines] = {}
-        """By content type."""
+        self._common = common
+        self._lines: dict[tuple[str, bool], SeriesLines] = {}
+        """By content type, with and without starts."""
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         page = _Answer(self._app, environ)
-        body, metrics = self._collect(page.body)
+        body, metrics = self._collect(page.body, with_start=page.with_start)
         status, headers = page.started
         if metrics:
             body = _guard.call("page.lines", self._add, page, body, metrics) or body
@@ -60,11 +69,13 @@ class PageApp:
 
     def _add(self, page: _Answer, body: bytes, metrics: list[Metric]) -> bytes:
         content_type = dict(page.started[1]).get("Content-Type", "")
-        if content_type not in self._lines and len(self._lines) >= _TYPES_KEPT:
+        if len(self._lines) > _TYPES_KEPT:
             self._lines.clear()
-        lines = self._lines.setdefault(content_type, SeriesLines())
+        key = content_type, page.with_start
+        if key not in self._lines:
+            self._lines[key] = SeriesLines(self._common(), with_start=page.with_start)
         end = _END if body.endswith(_END) else b""
-        added = [piece for metric in metrics for piece in lines.render(metric, page.environ)]
+        added = [piece for metric in metrics for piece in self._lines[key].render(metric, page.environ)]
         return join_in_steps([body.removesuffix(end), *added, end])
 
 
@@ -76,6 +87,10 @@ class _Answer:
         self.environ = {key: value for key, value in environ.items() if key != "HTTP_ACCEPT_ENCODING"}
         self.started: tuple[str, list[tuple[str, str]]] = ("", [])
         """Status and headers."""
+        accepted = environ.get("HTTP_ACCEPT", "")
+        self.with_start = _PROTOBUF in accepted and _OPENMETRICS in accepted
+        """Whether the answer says when counters began: a Prometheus that asks for the protobuf format, in which starts
+        are part of a series, reads them from lines of the text format too; another one would keep each as a series."""
 
     def body(self) -> bytes:
         return b"".join(self._app(self.environ, self._start))
@@ -85,55 +100,66 @@ class _Answer:
 
 
 class SeriesLines:
-    """The lines of known series in one format."""
+    """The lines of known series in one format.
 
-    def __init__(self) -> None:
+    Args:
+        common: The labels of every series.
+    """
+
+    def __init__(self, common: Labels, *, with_start: bool = False) -> None:
+        self._common = common
+        self._with_start = with_start
         self._heads: dict[str, bytes] = {}
         """The lines about each metric."""
-        self._lines: dict[str, dict[ObservedSeries, str]] = {}
-        """By metric, the line of each series up to its value."""
-        self._translator = _Translator()
+        self._lines: dict[str, dict[ObservedSeries, Parts]] = {}
+        """By metric, what each series has before its value and after it."""
+        self._format = _Format()
 
     def render(self, metric: Metric, environ: Environ) -> list[bytes]:
         """Returns the lines of a metric whose points are `SeriesPoints`."""
         data: Any = metric.data
-        former, lines = self._lines.get(metric.name, {}), dict[ObservedSeries, str]()
+        former, lines = self._lines.get(metric.name, {}), dict[ObservedSeries, Parts]()
         pieces = []
         for step in in_steps(data.data_points.rows):
             new = [row for row in step if row[0] not in former]
-            for _, alike in groupby(new, lambda row: tuple(row[0].attributes)):
-                lines.update(self._render(metric, list(alike), environ))
+            if new:
+                lines.update(self._render(metric, new, environ))
             lines.update((row[0], former[row[0]]) for row in step if row[0] in former)
-            pieces.append("".join([f"{lines[row[0]]}{_number(row[3])}\n" for row in step]).encode())
+            pieces.append("".join([number(row[3]).join(lines[row[0]]) for row in step]).encode())
         self._lines[metric.name] = lines
         return [self._heads[metric.name], *pieces]
 
-    def _render(self, metric: Metric, rows: list[Row], environ: Environ) -> Iterator[tuple[ObservedSeries, str]]:
-        """Renders series that have the same labels, as `prometheus_client` does."""
+    def _render(self, metric: Metric, rows: list[Row], environ: Environ) -> Iterator[tuple[ObservedSeries, Parts]]:
+        """Renders series as `prometheus_client` does."""
         data: Any = replace(metric.data, data_points=SeriesPoints(rows))  # type: ignore[arg-type]
-        text = self._translator.render(replace(metric, data=data), environ)
-        lines = text.splitlines()
-        head = [line for line in lines if line.startswith("#") and f"{line}\n" != _END.decode()]
-        self._heads[metric.name] = "".join(f"{line}\n" for line in head).encode()
-        found = [line[: line.rindex(" ") + 1] for line in lines if not line.startswith("#")]
-        return zip([row[0] for row in rows], found, strict=True)
+        family = add_samples(replace(metric, data=data), self._common, {}, with_start=self._with_start)
+        # not splitlines: labels may hold other ends of lines
+        lines = [f"{line}\n" for line in self._format.render(family, environ).split("\n")[:-1]] if family else []
+        head = [line for line in lines if line.startswith("#") and line != _END.decode()]
+        self._heads[metric.name] = "".join(head).encode()
+        found = [line for line in lines if not line.startswith("#")]
+        each = len(found) // len(rows)
+        for at, row in enumerate(rows):
+            line, *start = found[at * each : (at + 1) * each]
+            yield row[0], (line[: line.rindex(" ") + 1], "".join(["\n", *start]))
 
 
-class _Translator(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
-    """Translates metrics as the SDK's reader does, without a provider."""
+class _Format(Collector):
+    """Renders one family with the application of `prometheus_client`."""
 
     def __init__(self) -> None:
-        self._families = CollectorRegistry(auto_describe=False)
-        super().__init__(disable_target_info=True, scope_info_enabled=False, registry=self._families)
-        self._app = make_wsgi_app(self._families)
+        self._families: list[Family] = []
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        self._app = make_wsgi_app(registry)
 
-    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]
-        """Collects nothing: `render` gives the metrics."""
+    def collect(self) -> list[Family]:
+        """Returns the family to render."""
+        return self._families
 
-    def render(self, metric: Metric, environ: Environ) -> str:
-        """Returns the page of this metric."""
-        scope = ScopeMetrics(_SCOPE, [metric], "")
-        self._receive_metrics(MetricsData([ResourceMetrics(_RESOURCE, [scope], "")]))
+    def render(self, family: Family, environ: Environ) -> str:
+        """Returns the page of this family."""
+        self._families = [family]
         return _Answer(self._app, environ).body().decode()
 
 

@@ -1,19 +1,21 @@
-"""The optional scrape page: the same metrics under the same names, on loopback by default."""
+"""The optional scrape page: the same metrics and exemplars under the names that Prometheus gives to pushed ones."""
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 from wsgiref.simple_server import WSGIServer
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import Metric, MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
 from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
 
 from otel_ml import _guard
+from otel_ml._telemetry.metrics._page_families import Labels, families, resource_labels
 from otel_ml._telemetry.metrics._page_lines import PageApp
 from otel_ml._telemetry.metrics._reader import limits
 from otel_ml._telemetry.metrics._store import CellStore
@@ -29,34 +31,69 @@ _PORTS_TRIED: Final = 64
 _HIGHEST_PORT: Final = 65535
 
 
-class PageReader(PrometheusMetricReader):  # type: ignore[misc, unused-ignore]
-    """The SDK's Prometheus reader with the folded cells added; its page has no exemplars.
+class PageReader(MetricReader):
+    """Collects for the page when it is read.
 
     Args:
         store: Adds the cells.
-        is_primary: Whether no other reader exports the metrics.
+        is_primary: Whether no other reader exports the metrics: then the page has their exemplars.
     """
 
     def __init__(self, store: CellStore, *, is_primary: bool) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
+        super().__init__(**limits())
+        self._store = store
         self._view = store.view(is_primary=is_primary)
         self._request = threading.local()
-        super().__init__(scope_info_enabled=False, registry=self.registry, **limits())
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(_Families(self.read))
 
-    def without_known_series(self, read: Callable[[], T]) -> tuple[T, list[Metric]]:
-        """Calls a function that collects, without known series; returns its result and the metrics left out."""
+    def read(self) -> Iterator[Family]:
+        """Collects, and returns the families of the page."""
+        self._request.data = MetricsData([])
+        self.collect()
+        return families(self._request.data, with_start=getattr(self._request, "with_start", False))
+
+    def common_labels(self) -> Labels:
+        """Returns the labels that every series of the page has."""
+        return resource_labels(self._store.resource)
+
+    def without_known_series(self, read: Callable[[], T], *, with_start: bool = False) -> tuple[T, list[Metric]]:
+        """Calls a function that collects, without known series; returns its result and the metrics left out.
+
+        Args:
+            read: The function.
+            with_start: Whether the page says when counters and histograms began.
+        """
         left_out = self._request.left_out = list[Metric]()
+        self._request.with_start = with_start
         try:
             return read(), left_out
         finally:
-            del self._request.left_out
+            del self._request.left_out, self._request.with_start
 
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+    def shutdown(self, timeout_millis: float = 30_000, **_kwargs: Any) -> None:
+        """Does nothing: the page closes its server."""
+
+    def _receive_metrics(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,  # noqa: ARG002 - the SDK gives it by name
+        **_kwargs: Any,
+    ) -> None:
         data = _guard.call("page.fold", self._view.merge, metrics_data) or metrics_data
         left_out = getattr(self._request, "left_out", None)
-        if left_out is not None:
-            data = _without_known_series(data, left_out)
-        super()._receive_metrics(data, timeout_millis=timeout_millis, **kwargs)
+        self._request.data = data if left_out is None else _without_known_series(data, left_out)
+
+
+class _Families(Collector):
+    """What `prometheus_client` reads the page from."""
+
+    def __init__(self, read: Callable[[], Iterator[Family]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Family]:
+        """Returns the families of the page."""
+        return self._read()
 
 
 def _without_known_series(data: MetricsData, left_out: list[Metric]) -> MetricsData:
@@ -130,7 +167,7 @@ def _serve(reader: PageReader, host: str, port: int, service: str) -> tuple[WSGI
     while True:
         try:
             server, thread = start_http_server(port, addr=host, registry=reader.registry)
-            server.set_app(PageApp(reader.registry, reader.without_known_series))
+            server.set_app(PageApp(reader.registry, reader.without_known_series, reader.common_labels))
         except OSError as error:  # noqa: PERF203 - the next port may be free
             if port >= last or error.errno != errno.EADDRINUSE or not is_page_of(service, host, port):
                 raise

@@ -1,8 +1,9 @@
-"""The scrape page with known series, beside the same page made by `prometheus_client` alone."""
+"""The scrape page with known series, beside the page whose lines are all rendered at each scrape."""
 
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ from otel_ml._telemetry.metrics._page_lines import PageApp
 from otel_ml._telemetry.metrics._scrape_page import PageReader
 from otel_ml._telemetry.metrics._store import CellStore
 
+WITH_START = "application/vnd.google.protobuf;proto=x;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5"
 FORMATS = [
     "",
     "application/openmetrics-text; version=1.0.0",
@@ -29,7 +31,7 @@ class Source:
     """Series whose values a test sets."""
 
     def __init__(self) -> None:
-        self.bins = [ObservedSeries({"model": "a b", "bin": f'{number} "x\\y"\nz ü'}) for number in range(40)]
+        self.bins = [ObservedSeries({"model": "a b", "bin": f'{number} "x\\y"\nz\u2028ü'}) for number in range(40)]
         self.states = [ObservedSeries({"state": "matched"}), ObservedSeries({"state": "matched", "odd.key": ""})]
         self.values: list[float] = [*range(38), 12345678, 2**53]
         self.missing: list[Observed] = []
@@ -52,7 +54,10 @@ class Page:
         reader = PageReader(CellStore(Resource({"service.name": "s"}), (family,)), is_primary=True)
         self._provider = MeterProvider([reader], shutdown_on_exit=False)
         self._provider.get_meter("other").create_counter("other").add(2)
-        self._apps = make_wsgi_app(reader.registry), PageApp(reader.registry, reader.without_known_series)
+        self._apps = (
+            make_wsgi_app(reader.registry),
+            PageApp(reader.registry, reader.without_known_series, reader.common_labels),
+        )
 
     def read(self, accept: str = "", encoding: str = "") -> tuple[list, list]:
         """Returns status, headers and body of both."""
@@ -92,7 +97,24 @@ def test_the_page_is_that_of_the_library(page: Page, source: Source, accept: str
         source.values[0] = value
         theirs, ours = page.read(accept)
         assert ours == theirs
-        assert b'ml_feature_values_total{bin="0 \\"x\\\\y\\"\\nz \xc3\xbc",model="a b"} %.1f\n' % value in ours[2]
+        assert (
+            b'ml_feature_values_total{bin="0 \\"x\\\\y\\"\\nz\xe2\x80\xa8\xc3\xbc",model="a b",service_name="s"} %.1f\n'
+            % value
+            in ours[2]
+        )
+
+
+def test_a_start_is_said_to_those_who_read_it(page: Page) -> None:
+    """Each counter is followed by the time at which it began, unless the server would take that for one more series."""
+    began = re.compile(
+        rb"^ml_feature_values_total{(.*)} .*\nml_feature_values_created{\1} (1\.[0-9]+e\+09)$", re.MULTILINE
+    )
+    with_start, without = page.read(WITH_START)[1][2], page.read(FORMATS[1])[1][2]
+
+    assert len(set(began.findall(with_start))) == 40
+    assert b"other_created{" in with_start
+    assert b"_share_ratio_created" not in with_start
+    assert b"_created" not in without
 
 
 def test_series_come_and_go(page: Page, source: Source) -> None:
@@ -108,14 +130,14 @@ def test_series_come_and_go(page: Page, source: Source) -> None:
 
 
 def test_series_of_a_metric_may_have_different_labels(page: Page, source: Source) -> None:
-    """The library shows the missing ones as empty, which is the same to Prometheus; here they are left out."""
+    """Each has its own labels only."""
     source.missing = [(series, 1) for series in source.states]
 
     lines = [line for line in page.read()[1][2].splitlines() if line.startswith(b"ml_feature_missing")]
 
     assert lines == [
-        b'ml_feature_missing_total{state="matched"} 1.0',
-        b'ml_feature_missing_total{odd_key="",state="matched"} 1.0',
+        b'ml_feature_missing_total{service_name="s",state="matched"} 1.0',
+        b'ml_feature_missing_total{odd_key="",service_name="s",state="matched"} 1.0',
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import urllib.request
@@ -269,11 +270,26 @@ def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
     names = {semconv.prometheus_name(metric) for metric in (semconv.PREDICTIONS, semconv.PREDICTION_DURATION)}
     assert names <= set(families)
     labels = 'ml_model_name="m",ml_model_role="primary",ml_model_version="1"'
-    assert f'ml_predictions_total{{{labels},ml_prediction_class="1"}} 1.0' in text
-    assert f'ml_prediction_errors_total{{error_type="ValueError",{labels}}} 1.0' in text
-    assert f'ml_prediction_duration_seconds_count{{error_type="",{labels}}} 1.0' in text
+    resource = f'service_instance_id="{engine.instance.id}",service_name="unit"'
+    assert f'ml_predictions_total{{{labels},ml_prediction_class="1",{resource}}} 1.0' in text
+    assert f'ml_prediction_errors_total{{error_type="ValueError",{labels},{resource}}} 1.0' in text
+    assert f"ml_prediction_duration_seconds_count{{{labels},{resource}}} 1.0" in text
     assert address.startswith("http://127.0.0.1:")
     assert len(exemplars) == 1
+
+
+def test_exemplars_are_on_a_page_that_nothing_else_exports(make_engine):
+    """A bucket leads to the trace of one of its predictions, in the format that has exemplars."""
+    engine = make_engine(prometheus_port=0, metrics_exporter="none")
+    predict(engine.cells(IDENTITY).mine())
+    openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
+
+    text = urllib.request.urlopen(urllib.request.Request(engine.page.address, headers=openmetrics), timeout=5).read()
+
+    exemplar = re.compile(
+        rb'_bucket{.*} 1\.0 # {span_id="[0-9a-f]{16}",trace_id="[0-9a-f]{32}"} 0\.004 1\.23e-07$', re.MULTILINE
+    )
+    assert [line.split(b"{")[0] for line in exemplar.findall(text)] == [b"_bucket"]
 
 
 def test_a_taken_port_is_a_clear_error(make_engine):
