@@ -260,6 +260,18 @@ TELEMETRY = Row(
             unit="suffix: /s",
             defaults={"min": 0},
         ),
+        Panel(
+            "Refused at the Collector",
+            "Items that no back end takes, by sender and reason; the Collector's log has the names.",
+            [
+                query(
+                    f"sum by (job, otelml_signal, otelml_drop_reason) (rate(otelml_collector_refused_total[{RATE}]))",
+                    "{{job}} {{otelml_signal}}: {{otelml_drop_reason}}",
+                )
+            ],
+            unit="suffix: /s",
+            defaults={"min": 0},
+        ),
     ],
 )
 """Whether this dashboard is complete."""

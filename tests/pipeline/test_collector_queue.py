@@ -7,7 +7,6 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pipeline_servers import (
-    GOLDEN,
     Backend,
     Collector,
     collector_environment,
@@ -86,26 +85,3 @@ def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Back
             eventually(lambda: names(backend) == ["unhindered"])
             metrics.status = 200
             eventually(lambda: metrics.requests)
-
-
-def test_a_refused_prediction_metric_does_not_cost_a_host_metric(collector: Collector, backend: Backend) -> None:
-    """Prediction and host metrics leave in separate writes, so that Prometheus can refuse one and accept the other."""
-    collector.send_json("/v1/metrics", (GOLDEN / "metrics.json").read_bytes())
-
-    def writes() -> set[frozenset[str]]:
-        return {
-            frozenset(
-                metric.name
-                for resource in request.resource_metrics  # type: ignore[attr-defined]
-                for scope in resource.scope_metrics
-                for metric in scope.metrics
-                if not metric.name.startswith("otelcol_")
-            )
-            for request in backend.received("/v1/metrics")
-        } - {frozenset()}
-
-    eventually(lambda: len(writes()) >= 2)
-    assert writes() == {
-        frozenset({"ml.predictions", "ml.prediction.duration", "otelml.export.delivered", "shop.orders"}),
-        frozenset({"system.cpu.time", "otelml.container.memory.oom_kills"}),
-    }

@@ -1,0 +1,19 @@
+"""Real servers for the field tests of the pipeline; missing ones are built first."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / part) for part in ("deploy/local", "deploy/compose", "tests/pipeline")]
+
+import build  # noqa: E402  (found by the line above)
+
+
+@pytest.fixture(scope="session")
+def otelcol() -> Path:
+    """The Collector's binary."""
+    return build.build("collector")
