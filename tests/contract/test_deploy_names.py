@@ -31,6 +31,8 @@ FOREIGN_SERIES = {
         for kind in ("spans", "metric_points", "log_records")
     ),
     "otelcol_receiver_accepted_spans_total",
+    # Counted by the Collector's configuration; see collector/README.md.
+    "otelml_collector_refused_total",
 }
 FOREIGN_LABELS = {
     # Prometheus's own.
