@@ -32,6 +32,8 @@ class NumberRange:
 
 
 SHARE: Final = NumberRange(1e-6, 1)
+LEAST_PAGING: Final = 0.84
+"""Below it, a model whose calls all fail spends the budget less than 6 times too fast, and nothing would page."""
 LIMITS: Final[Mapping[str, NumberRange]] = {
     "latency_seconds": NumberRange(1e-6, 1e6),
     "error_ratio": SHARE,
@@ -43,8 +45,8 @@ LIMITS: Final[Mapping[str, NumberRange]] = {
     "figure_share": NumberRange(1e-6, 100),
 }
 OBJECTIVES: Final[Mapping[str, NumberRange]] = {
-    "errors": NumberRange(0.01, 0.999999),
-    "latency": NumberRange(0.01, 0.999999),
+    "errors": NumberRange(LEAST_PAGING, 0.999999),
+    "latency": NumberRange(LEAST_PAGING, 0.999999),
     "latency_seconds": NumberRange(1e-6, 1e6, can_be_off=False),
     "quality": NumberRange(0.01, 0.999999),
     "least_bad": NumberRange(1, 1e9, can_be_off=False),

@@ -97,7 +97,7 @@ WRONG = {
     "limits: [0.5]": "limits: expected names with values",
     "0.5": "the file: expected names with values",
     "threshold: {}": "the file: 'threshold' is not known",
-    "objectives: {errors: 99.9}": "objectives.errors: 99.9 is not a number from 0.01 to 0.999999, or off",
+    "objectives: {errors: 99.9}": "objectives.errors: 99.9 is not a number from 0.84 to 0.999999, or off",
     "objectives: {latency_seconds: 0.3}": "objectives.latency_seconds: 0.3 is not a bucket bound; use one of 0.001,",
     "reference: 7": "reference: expected profile, last_week, previous_version, or the name of a saved window",
     "overrides: {model: ads}": "overrides: expected a list",

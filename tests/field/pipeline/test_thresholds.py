@@ -1,0 +1,108 @@
+"""Thresholds are data: each model has its own limit, and no expression has to be edited.
+
+Sources: prometheus/prometheus#3143 (one alert for each limit, by copying), AcalephStorage/consul-alerts#69 (one limit for all services),
+prometheus-operator/kube-prometheus#789 (the limit of an alert can be set, the dashboard keeps the old one).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import promtool
+
+from otel_ml.cli import main
+
+OWN = """
+limits: {latency_seconds: 0.4}
+overrides:
+  - for: {model: [fast, "a.b"]}
+    limits: {latency_seconds: 0.05}
+  - for: {team: search}
+    limits: {latency_seconds: off, error_ratio: 0.2}
+  - for: {namespace: batch, version: "2"}
+    limits: {latency_seconds: 5, least_calls: 1000}
+"""
+MINUTES = 20
+
+
+def model(name: str, seconds: str = "0.25", *, calls: int = 60, failed: int = 0, **labels: str) -> list[dict[str, str]]:
+    """The series of a model whose calls take up to so long."""
+    known = {"job": "api", "ml_model_name": name, "ml_model_version": "1", "ml_model_role": "primary", **labels}
+    key = ", ".join(f"{label}={json.dumps(text)}" for label, text in known.items())
+    counts = {
+        f'ml_prediction_duration_seconds_bucket{{{key}, le="{bound}"}}': calls if float(bound) >= float(seconds) else 0
+        for bound in ("0.1", "0.25", "0.5", "1", "+Inf")
+    }
+    counts |= {
+        f"ml_prediction_duration_seconds_count{{{key}}}": calls,
+        f'ml_prediction_errors_total{{{key}, error_type="ValueError"}}': failed,
+    }
+    return [{"series": each, "values": f"0+{step}x{MINUTES}"} for each, step in counts.items()]
+
+
+def alerted(alert: str, *models: str) -> dict[str, Any]:
+    """The models of which an alert has been pending or firing."""
+    expr = f'count by (ml_model_name) (max by (ml_model_name) (count_over_time(ALERTS{{alertname="{alert}"}}[{MINUTES}m])))'
+    samples = [
+        {"labels": json.dumps({"ml_model_name": each}).replace('": "', '="').replace('{"', "{"), "value": 1}
+        for each in models
+    ]
+    return {"expr": expr, "eval_time": f"{MINUTES}m", "exp_samples": samples}
+
+
+def run(folder: Path, thresholds: str, series: list[dict[str, str]], queries: list[dict[str, Any]]) -> str:
+    """Writes the rules of a file of thresholds, and runs promtool with them; returns its complaints."""
+    own = folder / "own.yaml"
+    own.write_text(thresholds)
+    assert main(["rules", "--thresholds", str(own), "--output", str(folder)]) == 0
+    content = {
+        "rule_files": [
+            str(folder / each) for each in ("rules/limits.yaml", "rules/operation.yaml", "alerts/predictions.yaml")
+        ],
+        "evaluation_interval": "1m",
+        "group_eval_order": ["otel-ml-limits", "otel-ml-operation", "otel-ml-predictions"],
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": queries}],
+    }
+    file = folder / "test.yaml"
+    file.write_text(json.dumps(content))
+    done = subprocess.run([promtool.binary(), "test", "rules", str(file)], capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def test_the_first_limit_that_matches_decides(tmp_path: Path) -> None:
+    """Limits differ by model, team, namespace and version; `off` never alerts; all others have the value of all."""
+    series = [
+        *model("all", "0.25"),
+        *model("all slow", "0.5"),
+        *model("fast", "0.25", team="search"),
+        *model("a.b", "0.1"),
+        *model("acb", "0.1"),
+        *model("off", "1", team="search", failed=11),
+        *model("fails", "0.1", team="search", failed=30),
+        *model("old", "1", k8s_namespace_name="batch"),
+        *model("new", "1", k8s_namespace_name="batch", ml_model_version="2", failed=60),
+    ]
+    queries = [
+        alerted("HighPredictionLatency", "a.b", "all slow", "fast", "old"),
+        alerted("PredictionErrorRate", "fails"),
+    ]
+
+    assert run(tmp_path, OWN, series, queries) == ""
+
+
+def test_one_percent_counts_only_beyond_chance(tmp_path: Path) -> None:
+    """Two failures of 20 calls or 1 % of many are no page; five of 20, or 2 % of many, are."""
+    two = model("two of twenty", calls=4)
+    two[-1]["values"] = f"0x10 2x{MINUTES - 11}"
+    series = [
+        *two,
+        *model("few", calls=4, failed=1),
+        *model("many", calls=6000, failed=120),
+        *model("many at the limit", calls=6000, failed=60),
+    ]
+    queries = [alerted("PredictionErrorRate", "few", "many")]
+
+    assert run(tmp_path, "{}", series, queries) == ""
