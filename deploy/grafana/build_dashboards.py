@@ -16,6 +16,7 @@ from string import ascii_uppercase
 from estimate_rows import ESTIMATES
 from machine_rows import MACHINE
 from model_rows import DRIFT, PREDICTIONS
+from objective_rows import OBJECTIVES
 from panels import CHOSEN, CHOSEN_SERVICE, PROMETHEUS, Json, Panel, Row
 from performance_rows import CLASSES, PERFORMANCE, REGRESSION
 from segment_rows import SEGMENTS
@@ -149,6 +150,7 @@ def variables() -> list[Json]:
 def dashboard() -> Json:
     rows = [
         PREDICTIONS,
+        OBJECTIVES,
         PERFORMANCE,
         ESTIMATES,
         CLASSES,

@@ -7,6 +7,7 @@ from panels import (
     CALLS,
     CHOSEN,
     ERRORS,
+    LIMIT,
     MODEL,
     NAME,
     RATE,
@@ -14,6 +15,7 @@ from panels import (
     Row,
     joined,
     limit,
+    limit_of,
     newest,
     quantile,
     query,
@@ -31,9 +33,12 @@ PREDICTIONS = Row(
         Panel(
             "Prediction Latency (p95)",
             "95 % of calls took no longer than this. Each dot is one call: click it to open its trace.",
-            [query(quantile(0.95, "ml_prediction_duration_seconds_bucket"), exemplar=True)],
+            [
+                query(quantile(0.95, "ml_prediction_duration_seconds_bucket"), exemplar=True),
+                limit_of("model:ml_prediction_duration_seconds:limit"),
+            ],
             unit="s",
-            defaults=limit(0.5),
+            overrides=[LIMIT],
         ),
         Panel(
             "Prediction Distribution",
@@ -56,9 +61,10 @@ PREDICTIONS = Row(
         Panel(
             "Error Rate",
             "Share of finished calls that failed. Cancelled calls are not errors.",
-            [query(f"({ERRORS} or 0 * {CALLS}) / {CALLS}")],
+            [query(f"({ERRORS} or 0 * {CALLS}) / {CALLS}"), limit_of("model:ml_prediction_errors:limit")],
             unit="percentunit",
-            defaults={"min": 0, **limit(0.05)},
+            defaults={"min": 0},
+            overrides=[LIMIT],
         ),
     ],
 )
@@ -81,9 +87,10 @@ DRIFT = Row(
             "PSI by Feature",
             "Distance from $reference: 0.1 is a shift by about a third, 0.2 by nearly half a standard "
             "deviation. __prediction__ is the output, __label__ the truth.",
-            [query(PSI, "{{ml_feature_name}} {{ml_model_version}}")],
+            [query(PSI, "{{ml_feature_name}} {{ml_model_version}}"), limit_of("feature:ml_feature_psi:limit")],
             width=8,
-            defaults={"min": 0, **limit(0.2)},
+            defaults={"min": 0},
+            overrides=[LIMIT],
         ),
         Panel(
             "PSI over Its Noise Level",
@@ -135,9 +142,11 @@ DRIFT = Row(
             [
                 query(f"model:ml_prediction_score:ks1h{{{CHOSEN}}}", f"distance {NAME}"),
                 query(f"model:ml_prediction_score:ks_noise1h{{{CHOSEN}}}", f"noise {NAME}"),
+                limit_of("model:ml_prediction_score_ks:limit"),
             ],
             width=8,
-            defaults={"min": 0, **limit(0.15)},
+            defaults={"min": 0},
+            overrides=[LIMIT],
         ),
         Panel(
             "Predictions by Class",

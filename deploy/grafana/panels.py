@@ -19,6 +19,8 @@ CHOSEN_SERVICE = (
     'k8s_namespace_name=~"$namespace", team=~"$team"'
 )
 CHOSEN = f'{CHOSEN_SERVICE}, ml_model_name=~"$model", ml_model_version=~"$version", ml_model_role=~"$role"'
+CHOSEN_MODEL = f'{CHOSEN_SERVICE}, ml_model_name=~"$model"'
+"""A model in all its versions and roles."""
 VERSION = "k8s_cluster_name, k8s_namespace_name, ml_model_name, ml_model_version"
 """The model in a row of a table; without Kubernetes the first two columns do not appear."""
 MODEL_COLUMNS = {
@@ -122,3 +124,10 @@ def coloured(column: str, texts: dict[str, Json]) -> Json:
 DASHED = {"fill": "dash", "dash": [10, 10]}
 INTERVAL = styled("/^(low|high) of /", custom__lineStyle={"fill": "dot", "dash": [2, 6]}, custom__lineWidth=1)
 """The ends of intervals."""
+LIMIT = styled("/^limit /", color={"mode": "fixed", "fixedColor": "red"}, custom__lineStyle=DASHED, custom__lineWidth=1)
+"""A limit that is a series; see `limit_of`."""
+
+
+def limit_of(series: str) -> Json:
+    """The limit of each model that has one, as thresholds.yaml sets it."""
+    return query(f"max by ({MODEL}) ({series}{{{CHOSEN}}}) < Inf", f"limit {NAME}")

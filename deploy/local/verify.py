@@ -40,7 +40,8 @@ SERVICE = ("job", "deployment_environment_name", "k8s_cluster_name", "k8s_namesp
 NEEDS_DAYS = (
     r"ml_eval_figure_(days|days_left|decay|judged|trend)|^Figures of Each Day$|^Trend of the Figures$|"
     r"^Days until the Limit$|ml_feature_reference_(share|values|weight|size|psi)|smoothed_reference|_before|"
-    r"previous_version|ml_alert_reference|ml_model_age:days|^Model Age$"
+    r"previous_version|ml_alert_reference|ml_model_age:days|^Model Age$|"
+    r"slo:ml_error_budget_remaining|slo:ml_.*(:|rate)[13]d$|^Error Budget Left$"
 )
 """Rules and panels about days, last week, an earlier version, or a setting; promtool has their tests."""
 NOT_SERVED = (
