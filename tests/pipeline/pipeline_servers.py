@@ -173,6 +173,12 @@ def collector_environment(backend_address: str, folder: Path, **more: str) -> di
     }
 
 
+def _host(environment: dict[str, str], variable: str) -> str:
+    """Returns the host of a URL."""
+    address = environment.get(variable, "127.0.0.1")
+    return f"[{address}]" if ":" in address else address
+
+
 @contextmanager
 def running_collector(
     binary: Path, environment: dict[str, str], folder: Path, configs: Sequence[str] = ("agent.yaml",)
@@ -183,14 +189,15 @@ def running_collector(
     with log.open("ab") as output:
         process = subprocess.Popen([str(binary), *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        health = f"http://127.0.0.1:{environment['OTELCOL_HEALTH_PORT']}"
+        health = f"http://{_host(environment, 'OTELCOL_HEALTH_HOST')}:{environment['OTELCOL_HEALTH_PORT']}"
 
         def healthy() -> bool:
             assert process.poll() is None, log.read_text()
             return get(health) == 200
 
         eventually(healthy)
-        yield Collector(f"http://127.0.0.1:{environment['OTELCOL_HTTP_PORT']}", process, log)
+        address = f"http://{_host(environment, 'OTELCOL_BIND')}:{environment['OTELCOL_HTTP_PORT']}"
+        yield Collector(address, process, log)
     finally:
         if process.poll() is None:
             process.terminate()

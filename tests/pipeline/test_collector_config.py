@@ -80,7 +80,7 @@ def test_gateway_adds_sampling_and_removes_nothing() -> None:
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
     """Each queue is persistent and bounded, merges no requests of different senders, and retries have no time limit."""
     for key, exporter in load(name)["exporters"].items():
-        if key != "debug/refused":
+        if "_must_" not in key and key != "debug/refused":
             queue = exporter["sending_queue"]
             assert queue["storage"] == "file_storage/queue"
             assert queue["queue_size"] > 0
@@ -101,7 +101,7 @@ def test_console_adds_one_exporter_and_removes_none() -> None:
 def test_remote_keeps_the_extensions() -> None:
     """remote.yaml adds the token extension and keeps the others."""
     kept = load("agent.yaml")["service"]["extensions"]
-    assert load("remote.yaml")["service"]["extensions"] == [*kept, "bearertokenauth/ingest"]
+    assert load("remote.yaml")["service"]["extensions"] == [*kept, "bearertokenauth/OTELCOL_TOKENS_FILE"]
 
 
 def test_nothing_listens_beyond_loopback() -> None:
@@ -109,9 +109,8 @@ def test_nothing_listens_beyond_loopback() -> None:
     config = load("agent.yaml")
     protocols = config["receivers"]["otlp"]["protocols"]
     listeners = [each["endpoint"] for each in protocols.values()] + [config["extensions"]["health_check"]["endpoint"]]
-    assert [re.sub(r"\$\{env:OTELCOL_HEALTH_HOST:-(.*?)\}", r"\1", each).split(":")[0] for each in listeners] == [
-        "127.0.0.1"
-    ] * 3
+    hosts = [re.sub(r"\$\{env:OTELCOL_HEALTH_HOST:-(.*?)\}", r"\1", each).split(":")[0] for each in listeners]
+    assert [host.strip("[]") for host in hosts] == ["127.0.0.1"] * 3
 
 
 def test_the_same_keys_are_found_in_bodies_and_in_attributes() -> None:
@@ -229,7 +228,7 @@ def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, 
 
 
 def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> None:
-    """Without a back-end address the Collector does not start, and names the exporter."""
+    """Without a back-end address the Collector does not start, and names the variable."""
     environment = collector_environment("http://127.0.0.1:1", tmp_path)
     del environment["TEMPO_OTLP_ENDPOINT"]
     done = subprocess.run(
@@ -239,8 +238,5 @@ def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> No
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (
-        1,
-        "Error: exporters::otlp_http/traces: at least one endpoint must be specified",
-    )
+    assert (done.returncode, "TEMPO_OTLP_ENDPOINT_must_begin_with_http" in done.stderr) == (1, True)
     assert os.environ.get("TEMPO_OTLP_ENDPOINT") is None
