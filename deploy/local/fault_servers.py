@@ -197,6 +197,7 @@ class Pipeline:
         address = f"127.0.0.1:{self.ports['PROMETHEUS_PORT']}"
         config = shortened.write_prometheus(self.folder, f"127.0.0.1:{self.ports['ALERTMANAGER_PORT']}", factor)
         command = [str(build.build("prometheus")), "--config.file", str(config), "--web.enable-otlp-receiver"]
+        command += ["--enable-feature", "exemplar-storage,created-timestamp-zero-ingestion"]
         command += ["--storage.tsdb.path", str(self.folder / "prometheus"), "--web.listen-address", address]
         command += ["--query.lookback-delta", shortened.shorten("5m", factor)]
         command += ["--rules.alert.resend-delay", shortened.shorten("1m", factor), "--log.level", "warn"]
