@@ -84,14 +84,10 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Backend:
-    """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets.
-
-    A request that contains `poison` gets a 400.
-    """
+    """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets."""
 
     port: int = 0
     status: int = 200
-    poison: bytes = b""
     requests: list[tuple[str, Message]] = field(default_factory=list)
     refused: int = 0
 
@@ -110,15 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        poisoned = bool(self.backend.poison) and self.backend.poison in body
-        status = 400 if poisoned else self.backend.status
-        if status != 200:
+        if self.backend.status != 200:
             self.backend.refused += 1
         else:
             message = next(kind for path, kind in REQUESTS.items() if self.path.endswith(path))()
             message.ParseFromString(body)
             self.backend.requests.append((self.path, message))
-        self.send_response(status)
+        self.send_response(self.backend.status)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -234,7 +228,7 @@ def prometheus(folder: Path, config: Path, features: str = "") -> Iterator[str]:
             process.wait(TIMEOUT)
 
 
-def write_rules(folder: Path, *names: str) -> Path:
+def write_rules(folder: Path, *names: str, windows: str = "1h|7d") -> Path:
     """Writes rule files and a configuration that reads them; returns the path of the configuration.
 
     `increase` extrapolates by the number of samples, which differs by one between replicas that live for seconds. Here
@@ -246,7 +240,7 @@ def write_rules(folder: Path, *names: str) -> Path:
         for group in content["groups"]:
             group["interval"] = "1s"
             for rule in group["rules"]:
-                rule["expr"] = re.sub(r"increase(\([^()]*\[(?:1h|24h|7d)\]\))", r"last_over_time\1", rule["expr"])
+                rule["expr"] = re.sub(rf"increase(\([^()]*\[(?:{windows})\]\))", r"last_over_time\1", rule["expr"])
         (folder / "rules" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     config = folder / "prometheus.yml"
     config.write_text((PROMETHEUS / "prometheus.yml").read_text())

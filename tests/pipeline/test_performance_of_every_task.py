@@ -40,7 +40,7 @@ ERROR_BIN = 10**0.1
 def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus with the figures of all tasks, from three deployments of different size."""
     folder = tmp_path_factory.mktemp("tasks")
-    config = write_rules(folder, "performance_1h", "estimate_1h", "versions")
+    config = write_rules(folder, "limits", "performance_1h", "estimate_1h", "versions")
     with prometheus(folder, config) as server:
         environment = collector_environment("http://127.0.0.1:9", folder)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"

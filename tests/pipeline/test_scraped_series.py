@@ -27,7 +27,7 @@ NOT_PUSHED = "up|scrape_.*"
 
 def configuration(folder: Path, page: int) -> Path:
     """The shipped configuration and rules, with the page as a target."""
-    path = write_rules(folder, *(file.stem for file in (PROMETHEUS / "rules").glob("*.yaml")))
+    path = write_rules(folder, *(file.stem for file in (PROMETHEUS / "rules").glob("*.yaml")), windows="1h|24h|7d")
     config = yaml.safe_load(path.read_text())
     config["scrape_configs"] = [
         {"job_name": "scraped", "scrape_interval": "1s", "static_configs": [{"targets": [f"127.0.0.1:{page}"]}]}
