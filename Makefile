@@ -50,6 +50,11 @@ stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and 
 	  --process 'service=EXAMPLE_FOLDER="$$STACK_DIR/example" exec "$$PYTHON" -m uvicorn app:app --app-dir "$$ROOT/$$EXAMPLE" --host 127.0.0.1 --port "$$SERVICE_PORT" --log-level warning' \
 	  --traffic '"$$PYTHON" "$$ROOT/$$EXAMPLE/replay.py" --patients --url "$$SERVICE_URL" >/dev/null' \
 	  --verify '"$$PYTHON" "$$ROOT/deploy/local/verify.py"'
+	@$(if $(STACK_SECONDS),$(PYTHON) deploy/local/alert_faults.py)
+
+.PHONY: alerts
+alerts: $(VENV)/.dev ## Break services and a Collector: six alerts arrive at a webhook and resolve
+	@$(PYTHON) deploy/local/alert_faults.py
 
 .PHONY: test
 test: $(VENV)/.dev ## Run all tests; builds the servers on the first run

@@ -5,7 +5,8 @@
 secrets/grafana_admin_password   the password of Grafana's user `admin`
 secrets/otlp_tokens              the tokens that the Collector accepts, one a line
 secrets/service.env              the same token as OTEL_* variables, for a service on this machine
-data/                            the Collector's queue and Grafana's database
+secrets/alertmanager/            empty: put the secrets of your receivers there, see deploy/alertmanager/README.md
+data/                            the Collector's queue, Alertmanager's silences and Grafana's database
 .env                             the user and group that own them
 Every file is readable by its owner only.
 """
@@ -36,7 +37,8 @@ def write_once(file: Path, text: str) -> str:
 
 def prepare(folder: Path, user: int, group: int) -> list[Path]:
     """Writes the missing files of the folder and returns the paths of all."""
-    inner = [folder / "secrets", folder / "data", folder / "data" / "collector", folder / "data" / "grafana"]
+    inner = [folder / "secrets", folder / "secrets" / "alertmanager", folder / "data"]
+    inner += [folder / "data" / name for name in ("collector", "grafana", "alertmanager")]
     for each in inner:
         each.mkdir(mode=0o700, exist_ok=True)
     password = folder / "secrets" / "grafana_admin_password"
@@ -69,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for file in files:
         print(file)
+    print("alerts reach nobody before secrets/alertmanager holds what deploy/alertmanager/alertmanager.yml names")
     print("next: docker compose -f deploy/compose/compose.yaml up -d, then http://127.0.0.1:3000 as `admin`")
     return 0
 

@@ -1,4 +1,4 @@
-"""Runs the Collector, Prometheus, VictoriaLogs, Jaeger and the console as local processes on loopback.
+"""Runs the Collector, Prometheus, Alertmanager, VictoriaLogs, Jaeger and the console as local processes on loopback.
 
     python deploy/local/stack.py                             all processes, until Ctrl-C
     python deploy/local/stack.py --ports auto collector prometheus
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import build
+import shortened
 from supervise import VERDICT
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ DEFAULT_PORTS = {
     "COLLECTOR_HTTP_PORT": 4318,
     "COLLECTOR_HEALTH_PORT": 13133,
     "PROMETHEUS_PORT": 9090,
+    "ALERTMANAGER_PORT": 9093,
+    "WEBHOOK_PORT": 9095,
     "VICTORIA_LOGS_PORT": 9428,
     "JAEGER_QUERY_PORT": 16686,
     "JAEGER_QUERY_GRPC_PORT": 16685,
@@ -58,8 +61,8 @@ DEFAULT_PORTS = {
     "CONSOLE_PORT": 14318,
     "SERVICE_PORT": 8000,
 }
-DATA = ("prometheus", "victoria-logs", "queue", "example")
-SERVERS = ("collector", "prometheus", "victoria-logs", "jaeger")
+DATA = ("prometheus", "alertmanager", "victoria-logs", "queue", "example")
+SERVERS = ("collector", "prometheus", "alertmanager", "victoria-logs", "jaeger")
 
 
 class StackError(Exception):
@@ -124,6 +127,7 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
     return {
         # Metrics of a service under trial appear within seconds; a value from the environment wins.
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        "OTEL_ML_RUNBOOK": str(ROOT / "deploy" / "runbook.md"),
         **os.environ,
         **{name: str(port) for name, port in ports.items()},
         **binaries,
@@ -197,6 +201,10 @@ def run(options: argparse.Namespace) -> int:
     environment |= {"STACK_TRAFFIC": options.traffic, "STACK_VERIFY": options.verify}
     verdict, log_file = folder / VERDICT, folder / "stack.log"
     with emptied(folder), log_file.open("w", encoding="utf-8") as log:
+        shortened.write_prometheus(
+            folder, f"127.0.0.1:{ports['ALERTMANAGER_PORT']}" if "alertmanager" in processes else None
+        )
+        shortened.write_alertmanager(folder, f"http://127.0.0.1:{ports['WEBHOOK_PORT']}")
         manager = Manager(StackPrinter(sys.stdout, log))
         for name, command in processes.items():
             manager.add_process(name, command, env=environment, cwd=str(ROOT))

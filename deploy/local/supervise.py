@@ -37,6 +37,8 @@ def endpoints(environment: dict[str, str]) -> dict[str, Endpoint]:
     return {
         "collector": Endpoint(url("COLLECTOR_HEALTH_PORT"), url("COLLECTOR_HTTP_PORT"), "OTLP over HTTP"),
         "prometheus": Endpoint(url("PROMETHEUS_PORT", "/-/ready"), url("PROMETHEUS_PORT"), "PromQL API"),
+        "alertmanager": Endpoint(url("ALERTMANAGER_PORT", "/-/ready"), url("ALERTMANAGER_PORT"), "alerts, for amtool"),
+        "webhook": Endpoint(url("WEBHOOK_PORT"), url("WEBHOOK_PORT"), "takes all alerts"),
         "victoria-logs": Endpoint(
             url("VICTORIA_LOGS_PORT", "/health"), url("VICTORIA_LOGS_PORT", "/select/vmui"), "logs"
         ),

@@ -41,6 +41,7 @@ CASES = {
     15: "callbacks that raise, hang or return nonsense; GPUs that fall off",
     16: "bad measurements",
     17: "bad texts and structures",
+    18: "the Collector: back end away, killed, full queue, full disk, memory limit, bad sender",
     19: "names without end",
     20: "header and URL attacks",
     21: "forced sampling, foreign baggage, malformed context",
@@ -53,7 +54,7 @@ CASES = {
     29: "the store of ground truth: processes killed in a join, a database that goes away or is killed",
     0: "soak",
 }
-ELSEWHERE = {18: "the Collector's own queue: tests/pipeline", 24: "attacks on ingest: tests/pipeline"}
+ELSEWHERE = {24: "attacks on ingest: tests/pipeline"}
 SUMS = {"inputs", "requests", "calls", "poison", "forks"}
 """Figures that are summed over the tests of a case; for all others the worst is shown."""
 MEASURED = (

@@ -84,10 +84,14 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Backend:
-    """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets."""
+    """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets.
+
+    A request that contains `poison` gets a 400.
+    """
 
     port: int = 0
     status: int = 200
+    poison: bytes = b""
     requests: list[tuple[str, Message]] = field(default_factory=list)
     refused: int = 0
 
@@ -106,13 +110,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        if self.backend.status != 200:
+        poisoned = bool(self.backend.poison) and self.backend.poison in body
+        status = 400 if poisoned else self.backend.status
+        if status != 200:
             self.backend.refused += 1
         else:
             message = next(kind for path, kind in REQUESTS.items() if self.path.endswith(path))()
             message.ParseFromString(body)
             self.backend.requests.append((self.path, message))
-        self.send_response(self.backend.status)
+        self.send_response(status)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
         self.end_headers()

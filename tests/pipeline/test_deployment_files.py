@@ -18,6 +18,7 @@ from pipeline_servers import ROOT
 COMPOSE = ROOT / "deploy" / "compose"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 KUBERNETES_VERSION = "1.33"
+MANIFESTS = ("namespace.yaml", "collector.yaml", "service.yaml", "alertmanager.yaml")
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+")
 
 
@@ -32,7 +33,7 @@ def compose() -> dict[str, Any]:
 
 def workloads() -> list[dict[str, Any]]:
     """The pod templates of the Kubernetes files."""
-    everything = [each for name in ("collector.yaml", "service.yaml") for each in documents(name)]
+    everything = [each for name in MANIFESTS for each in documents(name)]
     return [each["spec"]["template"] for each in everything if each["kind"] in ("StatefulSet", "Deployment")]
 
 
@@ -130,7 +131,7 @@ def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> N
     assert f"authorization=Bearer%20{token}\n" in before[files[2]]
 
 
-@pytest.mark.parametrize("name", ["namespace.yaml", "collector.yaml", "service.yaml"])
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_kubernetes_accepts_every_manifest(name: str) -> None:
     """Each document is valid against the API schema, without unknown fields."""
     for document in documents(name):
@@ -163,11 +164,15 @@ def test_the_sampler_is_a_sidecar_of_the_service() -> None:
     assert spec["shareProcessNamespace"] is True
 
 
-def test_kustomization_uses_the_collectors_own_configuration() -> None:
-    """The ConfigMap is made from the files in collector/, and every named file exists."""
+def test_kustomization_uses_the_configuration_as_it_is() -> None:
+    """The ConfigMaps are made from the files in collector/ and alertmanager/, and every named file exists."""
     kustomization = documents("kustomization.yaml")[0]
-    files = kustomization["configMapGenerator"][0]["files"]
-    assert files == ["../../collector/agent.yaml", "../../collector/remote.yaml"]
+    maps = {each["name"]: each["files"] for each in kustomization["configMapGenerator"]}
+    assert maps == {
+        "otelcol": ["../../collector/agent.yaml", "../../collector/remote.yaml"],
+        "alertmanager": ["../alertmanager/alertmanager.yml", "../alertmanager/templates/otel-ml.tmpl"],
+    }
+    files = [file for each in maps.values() for file in each]
     assert [name for name in [*files, *kustomization["resources"]] if not (KUBERNETES / name).exists()] == []
 
 
@@ -188,7 +193,17 @@ def test_tempo_is_configured_for_version_3() -> None:
     assert tempo["usage_report"]["reporting_enabled"] is False
 
 
-@pytest.mark.parametrize("script", ["local/build.py", "local/stack.py", "local/verify.py", "compose/prepare.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "local/build.py",
+        "local/stack.py",
+        "local/verify.py",
+        "local/webhook.py",
+        "local/alert_faults.py",
+        "compose/prepare.py",
+    ],
+)
 def test_every_script_explains_itself(script: str) -> None:
     """`--help` shows usage and an example."""
     command = [sys.executable, str(ROOT / "deploy" / script), "--help"]

@@ -49,7 +49,7 @@ def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
     done = run_stack(tmp_path, "prometeus")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "stack: unknown process 'prometeus'; the Procfile has collector, prometheus, victoria-logs, jaeger, console, sampler\n"
+        "stack: unknown process 'prometeus'; the Procfile has collector, prometheus, alertmanager, webhook, victoria-logs, jaeger, console, sampler\n"
     )
 
 

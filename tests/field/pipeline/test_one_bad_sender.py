@@ -240,3 +240,31 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
     for message in (trace.resource_spans[0].resource, log.resource_logs[0].resource):  # type: ignore[attr-defined]
         assert [each.key for each in message.attributes] == ["service.name"]
     assert SECRET not in collector.log.read_text()
+
+
+def test_long_log_records_are_cut(collector: Collector, records: Backend) -> None:
+    """A line, a structured body, or attributes that are too much for Loki are cut, so that the request is not refused."""
+    many = [attribute(f"a{number}", "x" * 600) for number in range(200)]
+    long = {"kvlistValue": {"values": [attribute("text", "é" * 200_000)]}}
+    lines: list[dict[str, Any]] = [
+        {"timeUnixNano": str(NOW), "body": body, "attributes": attributes}
+        for body, attributes in (
+            ({"stringValue": "long"}, many),
+            ({"stringValue": "é" * 200_000}, [attribute("a", "x" * 100_000)]),
+            (long, []),
+        )
+    ]
+    resource = {"attributes": [attribute("service.name", "long")]}
+    body = json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": lines}]}]})
+    before = len(records.received("/v1/logs"))
+    assert collector.send_json("/v1/logs", body.encode()) == 200
+    eventually(lambda: len(records.received("/v1/logs")) > before)
+    kept = records.received("/v1/logs")[-1].resource_logs[0].scope_logs[0].log_records  # type: ignore[attr-defined]
+    assert [len(record.attributes) for record in kept] == [100, 1, 0]
+    assert kept[0].dropped_attributes_count == 100
+    assert max(len(each.value.string_value) for record in kept for each in record.attributes) == 16384
+    assert sum(each.ByteSize() for each in kept[0].attributes) < 64_000
+    for record in kept[1:]:
+        text = record.body.string_value
+        assert text.endswith("é [cut by the Collector]")
+        assert 249_000 < len(text.encode()) < 256_000
