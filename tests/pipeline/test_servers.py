@@ -182,7 +182,7 @@ def test_prometheus_configuration_is_valid() -> None:
         [str(promtool), "check", "config", "--lint=none", str(config)],
         capture_output=True,
         text=True,
-        env={**os.environ, "OTEL_ML_RUNBOOK": "https://example.com/runbook"},
+        env={**os.environ, "OTEL_ML_RUNBOOK": "https://wiki.example.org/runbook"},
     )
     assert (checked.returncode, checked.stderr) == (0, "")
 
