@@ -88,7 +88,7 @@ def test_own_redaction_keys(otelcol: Path, backend: Backend, tmp_path: Path) -> 
         eventually(lambda: backend.received("/v1/logs"))
     record = MessageToDict(backend.received("/v1/logs")[0])["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
     assert json.loads(record["body"]["stringValue"]) == {
-        "features": {"age": "****", "income": 1, "account": "12345678901234567890"},
+        "features": {"age": "****", "income": 1.0, "account": 12345678901234567890},
         "prediction": 1,
         "score": 0.42,
     }

@@ -41,6 +41,8 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("agent.yaml", "OTELCOL_ENVIRONMENT", [], ["", "  ", "prod"], ['a"b']),
     ("agent.yaml", "OTELCOL_CLUSTER", [], ["", "  ", "eu"], ['a"b']),
     ("agent.yaml", "OTELCOL_REDACT_KEYS", [], ["birth", "birth|salary"], ["", "birth|salary|", "birth(", 'a"b']),
+    ("agent.yaml", "OTELCOL_PROBE_PATHS", [], ["", "  ", "^/up"], ["up(", 'a"b']),
+    ("agent.yaml", "OTELCOL_HASH_KEY", [], ["", "  ", "7", "a key"], []),
     ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  "]),
     ("remote.yaml", "OTELCOL_TOKENS_FILE", [], ["tokens"], [""]),
     ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], ADDRESS[:2]),

@@ -1,0 +1,120 @@
+"""Credentials in texts: the forms in which people write them, and `mask`, which replaces them.
+
+`collector/agent.yaml` holds the same forms; a test compares both. The patterns mean the same to RE2 and to `re`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+MASK: Final = "****"
+
+_NAMES = (
+    r"passw(?:or)?ds?|passphrases?|secrets?|credentials?|authorization|cookies?|token"
+    r"|(?:api|private|access|encryption|signing|shared|account|secret)[_. -]?keys?"
+    r"|(?:card|security|account|passport)[_. -]?numbers?|e[_.-]?mails?"
+)
+_SHORT_NAMES = (
+    r"ssn|iban|pin|pwd|mail|(?:(?:tele|cell|mobile)[_.-]?)?phones?|(?:access|auth|refresh|session|id)[_. -]?tokens"
+)
+_CAMEL_NAMES = r"Ssn|SSN|Iban|IBAN|Pin|PIN|Pwd|Mail|Phones?"
+_SUFFIX = (
+    r"(?:[_. -]?(?:values?|address(?:es)?|hash|header|numbers?|plain|raw|pem|old|new|confirm(?:ation)?))*[_.-]?[0-9]*"
+)
+NAME: Final = rf"(?:(?i:{_NAMES})|(?i:(?:^|[^a-z])(?:{_SHORT_NAMES}))|[a-z](?:{_CAMEL_NAMES}))(?i:{_SUFFIX})"
+"""The end of a name whose value is secret: `user_pin` and `userPin`, not `spin`; `api_key`, not `api_key_id`."""
+KEY: Final = rf"{NAME}$|(?i:(?:^|[^a-z])(?:cookies?|credentials?)[.][^.]+$)"
+"""The name of an attribute whose value is secret."""
+
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_NESTED = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"])*[}}\]]'
+_NESTED_TWICE = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"]|{_NESTED})*[}}\]]'
+_JSON_VALUE = rf"""(?:{_QUOTED}|'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
+"""A value of JSON or of a dict. One that is nested deeper than twice, or cut off, is masked to the end of the text."""
+_BEFORE_VALUE = rf"""{NAME}\\*["']?\s*[:=]+>?\s*"""
+
+
+class Form(NamedTuple):
+    """One form of a credential."""
+
+    pattern: str
+    replacement: str
+    """With groups as RE2 has them: `${1}`."""
+
+
+FORMS: Final = (
+    # A private key.
+    Form(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
+    # Whatever stands between :// and the host, also with a slash in the password; user:password@ without a scheme.
+    Form(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
+    Form(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
+    Form(r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-z0-9\[(])""", MASK + "@${1}"),
+    Form(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[.][A-Za-z]{2,}", MASK),
+    # HTTP authentication.
+    Form(
+        r"""(?i)\b(digest|aws4-hmac-sha256)\s+(?:[\w-]+=(?:"[^"]*"|\\"[^"\\]*\\"|[^\s,"]+)(?:,\s*)?)+""",
+        "${1} " + MASK,
+    ),
+    Form(r"(?i)\b(bearer|negotiate)\s+[a-z0-9._~+/=-]+", "${1} " + MASK),
+    Form(
+        r"\b((?i:basic))\s+[A-Za-z0-9+/_-]{3,}(?:[a-z][A-Z]|[0-9]|=)[A-Za-z0-9+/=_-]*",
+        "${1} " + MASK,
+    ),
+    Form(
+        r"""((?i:authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:[\w-]+\s+)?[^\s,;"'\\]+""",
+        "${1}" + MASK,
+    ),
+    Form(r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+""", "${1}" + MASK),
+    # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
+    Form(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
+    Form(rf"""({_BEFORE_VALUE}\\*")[^"\\]+""", "${1}" + MASK),
+    Form(rf"""({_BEFORE_VALUE}\\*')[^'\\]+""", "${1}" + MASK),
+    Form(rf"""({_BEFORE_VALUE})(?:{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""", "${1}" + MASK),
+    Form(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
+    Form(r"""((?i:passw(?:or)?d|identified by|requirepass|masterauth)\s+)["'][^"']*["']""", "${1}'" + MASK + "'"),
+    Form(
+        r"""(?i)([?&](?:sig|signature|key|auth|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""
+        r"""[^&\s"'#<>\\]+""",
+        "${1}" + MASK,
+    ),
+    # Redis.
+    Form(r"""\bAUTH[ \t]+[^\s"']+(?:[ \t]+[^\s"']+)?""", "AUTH " + MASK),
+    # Keys of fixed form: AWS, Google, GitHub, GitLab, Slack, model services, Hugging Face, JWT.
+    Form(
+        r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}|gh[a-z]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
+        r"|xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|hf_[A-Za-z0-9]{20,}|eyJ[\w-]+[.][\w-]+[.][\w-]*)",
+        MASK,
+    ),
+)
+
+_HINTS: Final = (
+    "@ passw passphrase secret credential auth cookie token key number mail phone ssn iban pin pwd bearer basic digest "
+    "negotiate identified signature sig= akia asia aiza ghp_ gho_ ghu_ ghs_ ghr_ glpat- xox sk- sk_ hf_ eyj"
+).split()
+"""Every form holds one of these in lower case."""
+
+
+@lru_cache(1)
+def _compiled() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(form.pattern), re.sub(r"\$\{(\d)\}", r"\\\1", form.replacement)) for form in FORMS]
+
+
+def mask(text: str) -> str:
+    """Returns the text with every credential replaced; the words around it stay.
+
+    Lines are looked at one by one, since few lines of a stack trace hold a word that asks for a closer look.
+    """
+    if "-----BEGIN" in text:
+        pattern, replacement = _compiled()[0]
+        text = pattern.sub(replacement, text)
+    return "\n".join(_mask_line(line) for line in text.split("\n"))
+
+
+def _mask_line(line: str) -> str:
+    lower = line.lower()
+    if any(hint in lower for hint in _HINTS):
+        for pattern, replacement in _compiled():
+            line = pattern.sub(replacement, line)
+    return line
