@@ -89,10 +89,45 @@ FORMS: Final = (
     ),
 )
 
-_HINTS: Final = (
-    "@ passw passphrase secret credential auth cookie token key number mail phone ssn iban pin pwd bearer basic digest "
-    "negotiate identified signature sig= akia asia aiza ghp_ gho_ ghu_ ghs_ ghr_ glpat- xox sk- sk_ hf_ eyj"
-).split()
+_HINTS: Final = [
+    "@",
+    "passw",
+    "passphrase",
+    "secret",
+    "credential",
+    "auth",
+    "cookie",
+    "token",
+    "key",
+    "number",
+    "mail",
+    "phone",
+    "ssn",
+    "iban",
+    "pin",
+    "pwd",
+    "bearer",
+    "basic",
+    "digest",
+    "negotiate",
+    "identified",
+    "signature",
+    "sig=",
+    "akia",
+    "asia",
+    "aiza",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "glpat-",
+    "xox",
+    "sk-",
+    "sk_",
+    "hf_",
+    "eyj",
+]
 """Every form holds one of these in lower case."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from otel_ml import _guard, semconv
+from otel_ml._credentials import mask
 from otel_ml._exceptions import UNKNOWN, exception_type
 from otel_ml._telemetry.records import Attributes
 from otel_ml._telemetry.withholding import WITHHELD
@@ -57,7 +58,7 @@ def describe(error: BaseException | str, *, withhold: bool = False) -> Failure:
 
 def _describe(error: BaseException | str, withhold: bool) -> Failure:
     if issubclass(type(error), str):
-        return Failure(UNKNOWN, WITHHELD if withhold else line(error, MESSAGE_LIMIT) or "", "")
+        return Failure(UNKNOWN, WITHHELD if withhold else mask(line(error, MESSAGE_LIMIT) or ""), "")
     if not issubclass(type(error), BaseException):  # a caller may pass anything
         return Failure(UNKNOWN, "", "")
     if issubclass(type(error), (CancelledError, GeneratorExit)):
@@ -68,7 +69,9 @@ def _describe(error: BaseException | str, withhold: bool) -> Failure:
         return Failure(name, WITHHELD, _multiline("".join(frames or ()) + name))
     message = _guard.attempt(str, error)
     message = str.__str__(message) if issubclass(type(message), str) else ""
-    return Failure(name, line(message, MESSAGE_LIMIT) or "", _multiline(_guard.attempt(_format, error) or name))
+    return Failure(
+        name, mask(line(message, MESSAGE_LIMIT) or ""), mask(_multiline(_guard.attempt(_format, error) or name))
+    )
 
 
 def _format(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from otel_ml import _guard, semconv
+from otel_ml._credentials import mask
 from otel_ml._exceptions import exception_type
 from otel_ml._kinds import builtin, kind
 from otel_ml._telemetry import withholding
@@ -185,9 +186,9 @@ def exception_attributes(
         return attributes
     message = _guard.call("logging.exception", str, error)
     if message is not None:
-        attributes[semconv.EXCEPTION_MESSAGE] = line(message, VALUE_LIMIT)
+        attributes[semconv.EXCEPTION_MESSAGE] = mask(line(message, VALUE_LIMIT))
     # the end of a trace names the error, so the beginning is cut
     lines = _guard.call("logging.exception", traceback.format_exception, kind, error, trace)
     if lines is not None:
-        attributes[semconv.EXCEPTION_STACKTRACE] = block("".join(lines)[-BODY_LIMIT:], BODY_LIMIT)
+        attributes[semconv.EXCEPTION_STACKTRACE] = mask(block("".join(lines)[-BODY_LIMIT:], BODY_LIMIT))
     return attributes
