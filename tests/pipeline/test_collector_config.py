@@ -59,12 +59,13 @@ def test_memory_is_limited_first() -> None:
 
 
 def test_redaction_comes_last() -> None:
-    """Nothing is changed after redaction; what is not redacted keeps no value of a sender."""
+    """After redaction records are only cut; what is not redacted keeps no value of a sender."""
     for name, pipeline in load("agent.yaml")["service"]["pipelines"].items():
         processors = pipeline["processors"]
         if pipeline["receivers"] == [f"forward/{name}"]:
             labels = ["redaction/labels", "redaction/label_texts"]
             last = ["transform/redact", *(labels if name == "metrics" else ["redaction"])]
+            last += ["transform/cut"] if name == "logs" else []
             assert processors[-len(last) :] == last
         elif name.endswith("/refused"):
             assert processors == ["filter/only_refused", "transform/refused"]
