@@ -36,7 +36,7 @@ _JSON_VALUE = rf"""(?:{_QUOTED}|'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*
 _BEFORE_VALUE = rf"""{NAME}\\*["']?\s*[:=]+>?\s*"""
 
 
-class Form(NamedTuple):
+class CredentialForm(NamedTuple):
     """One form of a credential."""
 
     pattern: str
@@ -46,43 +46,45 @@ class Form(NamedTuple):
 
 FORMS: Final = (
     # A private key.
-    Form(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
+    CredentialForm(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
     # Whatever stands between :// and the host, also with a slash in the password; user:password@ without a scheme.
-    Form(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
-    Form(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
-    Form(r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-z0-9\[(])""", MASK + "@${1}"),
-    Form(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[.][A-Za-z]{2,}", MASK),
+    CredentialForm(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
+    CredentialForm(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
+    CredentialForm(r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-z0-9\[(])""", MASK + "@${1}"),
+    CredentialForm(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[.][A-Za-z]{2,}", MASK),
     # HTTP authentication.
-    Form(
+    CredentialForm(
         r"""(?i)\b(digest|aws4-hmac-sha256)\s+(?:[\w-]+=(?:"[^"]*"|\\"[^"\\]*\\"|[^\s,"]+)(?:,\s*)?)+""",
         "${1} " + MASK,
     ),
-    Form(r"(?i)\b(bearer|negotiate)\s+[a-z0-9._~+/=-]+", "${1} " + MASK),
-    Form(
+    CredentialForm(r"(?i)\b(bearer|negotiate)\s+[a-z0-9._~+/=-]+", "${1} " + MASK),
+    CredentialForm(
         r"\b((?i:basic))\s+[A-Za-z0-9+/_-]{3,}(?:[a-z][A-Z]|[0-9]|=)[A-Za-z0-9+/=_-]*",
         "${1} " + MASK,
     ),
-    Form(
+    CredentialForm(
         r"""((?i:authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:[\w-]+\s+)?[^\s,;"'\\]+""",
         "${1}" + MASK,
     ),
-    Form(r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+""", "${1}" + MASK),
+    CredentialForm(r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+""", "${1}" + MASK),
     # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
-    Form(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
-    Form(rf"""({_BEFORE_VALUE}\\*")[^"\\]+""", "${1}" + MASK),
-    Form(rf"""({_BEFORE_VALUE}\\*')[^'\\]+""", "${1}" + MASK),
-    Form(rf"""({_BEFORE_VALUE})(?:{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""", "${1}" + MASK),
-    Form(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
-    Form(r"""((?i:passw(?:or)?d|identified by|requirepass|masterauth)\s+)["'][^"']*["']""", "${1}'" + MASK + "'"),
-    Form(
+    CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
+    CredentialForm(rf"""({_BEFORE_VALUE}\\*")[^"\\]+""", "${1}" + MASK),
+    CredentialForm(rf"""({_BEFORE_VALUE}\\*')[^'\\]+""", "${1}" + MASK),
+    CredentialForm(rf"""({_BEFORE_VALUE})(?:{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""", "${1}" + MASK),
+    CredentialForm(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
+    CredentialForm(
+        r"""((?i:passw(?:or)?d|identified by|requirepass|masterauth)\s+)["'][^"']*["']""", "${1}'" + MASK + "'"
+    ),
+    CredentialForm(
         r"""(?i)([?&](?:sig|signature|key|auth|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""
         r"""[^&\s"'#<>\\]+""",
         "${1}" + MASK,
     ),
     # Redis.
-    Form(r"""\bAUTH[ \t]+[^\s"']+(?:[ \t]+[^\s"']+)?""", "AUTH " + MASK),
+    CredentialForm(r"""\bAUTH[ \t]+[^\s"']+(?:[ \t]+[^\s"']+)?""", "AUTH " + MASK),
     # Keys of fixed form: AWS, Google, GitHub, GitLab, Slack, model services, Hugging Face, JWT.
-    Form(
+    CredentialForm(
         r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}|gh[a-z]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
         r"|xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|hf_[A-Za-z0-9]{20,}|eyJ[\w-]+[.][\w-]+[.][\w-]*)",
         MASK,
