@@ -46,9 +46,9 @@ NEEDS_DAYS = (
 """Rules and panels about days, last week, an earlier version, or a setting; promtool has their tests."""
 NOT_SERVED = (
     r"^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few|ml_pair_(baseline_)?(labels|right):|"
-    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$"
+    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$"
 )
-"""Those about a GPU and tasks that are not served, a canary with ids of its own, and a regression with a canary."""
+"""About a GPU, tasks that are not served, a canary with ids of its own, a regression with a canary, what is gone."""
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}

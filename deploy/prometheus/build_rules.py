@@ -16,6 +16,7 @@ from pathlib import Path
 from decay_rules import decay
 from estimate_rules import estimate, estimate_now
 from feature_rules import current, drift
+from liveness_rules import liveness
 from moving_reference_rules import previous_version, references
 from operation_rules import operation, quality, score
 from performance_rules import performance
@@ -34,7 +35,8 @@ THRESHOLDS = Path(__file__).resolve().parent / "thresholds.yaml"
 def rule_files() -> list[RuleFile]:
     return [
         *threshold_files(read(THRESHOLDS)),
-        RuleFile("operation", "Traffic, errors, latency and liveness of each model.", [operation()]),
+        RuleFile("operation", "Traffic, errors and latency of each model.", [operation()]),
+        RuleFile("liveness", "What is alive: processes of each model, Collectors, samplers.", [liveness()]),
         RuleFile("score", "The score's distribution: the last hour against the last day.", [score()]),
         RuleFile("quality", "Violations of the input schema.", [quality()]),
         RuleFile("drift_1h", "Each feature against the training reference, 1 hour.", [drift(FAST)]),

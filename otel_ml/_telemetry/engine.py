@@ -212,6 +212,7 @@ class OwnEngine:
         self._worker.stop(now + (deadline - now) * _WORKER_SHARE)
         foreign_shutdowns = self._foreign.begin_shutdown()
         self._outbox.begin_stop(deadline)
+        self._models.end()
         self._metrics.stop(deadline)
         self._outbox.stop(deadline)
         self._metrics.close()

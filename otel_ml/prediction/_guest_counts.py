@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cache
+from typing import Final, NamedTuple
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -15,6 +17,14 @@ from otel_ml._instruments import create
 from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._telemetry.records import Attributes
 from otel_ml.prediction._spec import ModelSpec
+
+_ENDING: Final = threading.Event()
+
+
+@cache
+def _watch_exit() -> None:
+    """Called once the SDK is there: exit functions that are registered later run first, before its last collection."""
+    atexit.register(_ENDING.set)
 
 
 class SegmentKey(NamedTuple):
@@ -33,8 +43,7 @@ class ModelCounts:
         self.attributes = attributes
         self.users: weakref.WeakSet[ModelSpec] = weakref.WeakSet()
         """The declarations of this model that still exist."""
-        self.active: int | None = None
-        """None before the first call."""
+        self.active = 0
         self._classes: dict[str | None, int] = {}
         self._segments: dict[SegmentKey, int] = {}
         self._known: set[Segment] = set()
@@ -44,12 +53,12 @@ class ModelCounts:
     def begin(self) -> None:
         """Counts a call that begins."""
         with self._lock:
-            self.active = (self.active or 0) + 1
+            self.active += 1
 
     def end(self) -> None:
         """Counts a call that has ended. In a forked child it may have begun in the parent."""
         with self._lock:
-            self.active = max(0, (self.active or 0) - 1)
+            self.active = max(0, self.active - 1)
 
     def add(self, label: str | None, count: int) -> None:
         """Counts predictions of a class; None if they have none."""
@@ -84,7 +93,7 @@ class ModelCounts:
         self._classes = {}
         self._segments = {}
         self._known = set()
-        self.active = None if self.active is None else 0
+        self.active = 0
 
 
 class GuestCounts:
@@ -108,6 +117,8 @@ class GuestCounts:
         self._segments: dict[semconv.Metric, metrics.Counter] = {}
         """The counters of segments, once a model has some."""
         create(meter, semconv.PREDICTION_ACTIVE, self._observe)
+        create(meter, semconv.MODEL_PROCESSES, self._observe_processes)
+        _watch_exit()
         _process.in_child("prediction.fork", self._reset_after_fork)
 
     def get(self, spec: ModelSpec) -> ModelCounts:
@@ -137,7 +148,11 @@ class GuestCounts:
             for key, count in counts.take_segments().items():
                 attributes = segment_attributes(counts.attributes, key.segment)
                 self._segments[key.metric].add(count, class_attributes(attributes, key.label))
-        return [Observation(counts.active, counts.attributes) for counts in models if counts.active is not None]
+        return [Observation(counts.active, counts.attributes) for counts in models]
+
+    def _observe_processes(self, _: CallbackOptions) -> list[Observation]:
+        models = list(self._models.values())
+        return [Observation(int(bool(each.users) and not _ENDING.is_set()), each.attributes) for each in models]
 
     def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()

@@ -33,6 +33,12 @@ PREDICTION_UNTIMED: Final = Metric(
 PREDICTION_ACTIVE: Final = Metric(
     "ml.prediction.active", "updowncounter", "{prediction}", "Prediction calls in flight."
 )
+MODEL_PROCESSES: Final = Metric(
+    "ml.model.processes",
+    "updowncounter",
+    "{process}",
+    "Processes that hold the model: 1, and 0 in the last export of a process that ends in order.",
+)
 PREDICTION_BATCH_SIZE: Final = Metric(
     "ml.prediction.batch.size", "histogram", "{prediction}", "Rows of one batch prediction call.", BATCH_BUCKETS
 )

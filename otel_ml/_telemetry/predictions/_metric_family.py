@@ -44,6 +44,7 @@ class PredictionFamily:
         """The models that are counted as `semconv.OTHER`, in order; at most one more than are named."""
         self._collected_ns: int | None = None
         """When this process last gave up cells: the series of a model that comes back later begin there, at 0."""
+        self._is_ending = False
 
     def all_cells(self) -> list[CellSet]:
         """Returns the cells of every model so far."""
@@ -76,6 +77,10 @@ class PredictionFamily:
         """Returns how many calls have finished, approximately, without folding."""
         return sum(cells.count_finished() for cells in self.all_cells())
 
+    def end(self) -> None:
+        """From now on the process no longer holds its models: it ends in order, and the next export may be the last."""
+        self._is_ending = True
+
     def notes(self) -> list[str]:
         """Returns lines for `otel-ml doctor`."""
         return [f"metrics: counted as {semconv.OTHER}: {', '.join(self.folded())}"] if self._folded else []
@@ -90,7 +95,7 @@ class PredictionFamily:
         if is_primary:
             self._release(unused, window.now_ns)
             self._offer_room()
-        return _points.scope_metrics(folded, window)
+        return _points.scope_metrics(folded, window, is_last=self._is_ending)
 
     def reset_after_fork(self) -> None:
         self._lock = threading.Lock()

@@ -25,7 +25,9 @@ SCOPE: Final = InstrumentationScope(f"{semconv.SCOPE}.predictions")
 Attributes = dict[str, str]
 
 
-def scope_metrics(folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process: Window) -> ScopeMetrics | None:
+def scope_metrics(
+    folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process: Window, *, is_last: bool = False
+) -> ScopeMetrics | None:
     """Returns all prediction metrics of all models in one scope; None when there is no model yet."""
     counters: dict[semconv.Metric, list[NumberDataPoint]] = {}
     histograms: dict[semconv.Metric, list[HistogramDataPoint]] = {}
@@ -34,6 +36,8 @@ def scope_metrics(folded: Iterable[tuple[CellSet, Folded[ModelCells]]], process:
         base = {name: line(value) for name, value in cell_set.identity.attributes().items()}
         for metric, attributes, value in _numbers(base, sums):
             counters.setdefault(metric, []).append(window.number(attributes, value))
+        held = int(cell_set.is_used and not is_last)
+        counters.setdefault(semconv.MODEL_PROCESSES, []).append(window.number(base, held))
         for metric, attributes, value in _segment_numbers(base, sums, cell_set):
             counters.setdefault(metric, []).append(window.number(attributes, value))
         for metric, attributes, key, cell in _cells(base, sums):

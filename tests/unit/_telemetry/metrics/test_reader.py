@@ -106,6 +106,7 @@ def test_histograms_without_values_are_absent(make_engine, receiver):
     metrics = collected(engine, receiver)
 
     assert sorted(name for name in metrics if name.startswith("ml.")) == [
+        "ml.model.processes",
         "ml.prediction.active",
         "ml.prediction.errors",
     ]
