@@ -93,6 +93,8 @@ PROGRAMS: dict[str, Program] = {
     "lifespan": Program(("lifespan.py", "{name}"), runs=3),
     "outage": Program(("outage.py", "200", "--seconds", "60"), runs=1),
     "sampler": Program(("sampler.py", "--seconds", "40", "--json"), runs=1, needs_collector=True),
+    "collector": Program(("collector.py", "--json"), runs=3, needs_collector=True),
+    "collector-load": Program(("collector_load.py", "5000", "--seconds", "20"), runs=1, needs_collector=True),
     "gpu": Program(("sampler_gpu.py", "--json"), runs=1),
 }
 """In the order in which they run: programs that hardly depend on the state of the machine come first."""

@@ -24,6 +24,7 @@ LABELS = {
     "prometheus_instrumentator": "prometheus-fastapi-instrumentator",
     "otel_sdk": "OTel SDK and OTLP exporters",
     "sampler": "Collector host_metrics",
+    "collector": "plain pipeline",
     "front_door": "import otel_ml",
     "service": "import with configure and Model",
     "ours": "otel-ml",
@@ -328,6 +329,29 @@ def _sampler() -> list[Row]:
     ]  # fmt: skip
 
 
+def _collector() -> list[Row]:
+    """Rows of the shipped Collector beside a pipeline without processors, and beside a service at 5,000 predictions a second."""
+
+    def of(path: str) -> Figure:
+        return Figure("collector", "collector", path)
+
+    def load(name: str) -> Figure:
+        return Figure("collector-load", "collector", name)
+
+    rows = [
+        Row("collector", f"Collector, CPU of {what}", "us", of(f"agent.yaml/{signal}"), of(f"plain/{signal}"), gate=gate,
+            aim=2.0, beside="plain pipeline")
+        for signal, what, gate in (("span", "a span", 2.5), ("event", "an event", 2.2), ("point", "a data point", 2.0))
+    ]  # fmt: skip
+    return [
+        *rows,
+        Row("collector", "Collector, idle memory", "MiB", of("agent.yaml/idle_mib"), gate=60.0, judged="value"),
+        Row("collector", "5,000/s through the Collector: lost", "", load("lost"), gate=0.0, judged="value"),
+        Row("collector", "5,000/s: CPU of the Collector a prediction", "us", load("collector_us"), load("service_us"),
+            beside="service"),
+    ]  # fmt: skip
+
+
 _PACED_CPU = Row(
     "latency",
     "2,000/s: CPU of a core, over bare",
@@ -350,6 +374,7 @@ ROWS = [
     *_services(),
     *_outages(),
     *_sampler(),
+    *_collector(),
 ]
 BESIDE: dict[str, tuple[str, ...]] = {
     "alongside": (
