@@ -225,5 +225,5 @@ def test_links_lead_from_metric_to_trace_to_log_and_back():
     code = "\n".join(line for line in text.splitlines() if not line.strip().startswith("#"))
 
     assert links == {"exemplar": "tempo", "log": "tempo", "trace to log": "loki", "trace to metric": "prometheus"}
-    assert {source["uid"] for source in SOURCES.values()} == {"prometheus", "loki", "tempo"}
+    assert {source["uid"] for source in SOURCES.values()} == {"prometheus", "loki", "tempo", "alertmanager"}
     assert re.findall(r"(?<!\$)\$(?!\$)", code) == []
