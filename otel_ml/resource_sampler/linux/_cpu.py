@@ -15,6 +15,8 @@ MAX_CPUS: Final = 256
 
 _MODES: Final = ("user", "nice", "system", "idle", "iowait", "interrupt", "steal")
 """Columns of the cpu line of /proc/stat; guest time, which follows, is already part of user time."""
+_AT_WORK: Final = ("user", "nice", "system")
+"""Modes whose time falls only with a boot; idle, waiting and steal time also step back."""
 _IRQ, _SOFTIRQ = 5, 6
 """Both are interrupts."""
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in _MODES}
@@ -43,17 +45,17 @@ class Cpu:
         self._now = now
         self._before: dict[str, float] = {}
         self._of_cpu: dict[tuple[int, str], Mapping[str, str | int]] = {}
-        self._total = 0.0
+        self._at_work = 0.0
         self._boot_time = 0
         self.boot = 0
-        """Rises with each boot: then the boot time is another one and the CPU time of all modes has fallen."""
+        """Rises with each boot: then the boot time is another one and the time at work has fallen."""
 
     def read(self) -> Iterator[Reading | Gap]:
         """CPU time by mode, and the number of CPUs; a time that cannot be true is a gap."""
         content = read_bytes(self._stat)
         times = _times(content[: content.find(b"\n")], b"cpu")
         count = content.count(b"\ncpu")
-        self._notice_boot(content, sum(times.values()))
+        self._notice_boot(content, sum(times[mode] for mode in _AT_WORK))
         limit = max(_LEAST_LIMIT, _CPUS_GONE * count * (self._now() - self._boot_time)) if self._boot_time else None
         for mode in [mode for mode, seconds in times.items() if limit is not None and seconds > limit]:
             yield Gap(f"cpu time {mode}", "malformed", f"{times.pop(mode):.0f} s, more than there were since boot")
@@ -72,12 +74,12 @@ class Cpu:
         """Forgets the last times, which shares are measured from."""
         self._before = {}
 
-    def _notice_boot(self, content: bytes, total: float) -> None:
+    def _notice_boot(self, content: bytes, at_work: float) -> None:
         # the boot time alone also moves when the clock is set
         boot_time = number_after(content, b"btime") if b"\nbtime " in content else 0
-        if boot_time != self._boot_time and total < self._total:
+        if boot_time != self._boot_time and at_work < self._at_work:
             self.boot += 1
-        self._boot_time, self._total = boot_time, total
+        self._boot_time, self._at_work = boot_time, at_work
 
     def _each(self, content: bytes, whole: Mapping[str, float]) -> Iterator[Reading | Gap]:
         lines = [line for line in content.splitlines()[1:] if line.startswith(b"cpu")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,8 @@ MAX_DISKS: Final = 32
 _SECTOR: Final = 512
 """Bytes of a sector in /proc/diskstats, whatever the disk's own sector size."""
 _NAMES_KEPT: Final = 1024
+KIND_SECONDS: Final = 60.0
+"""How long a device is taken for what it was: one that waits for its connection or its parts becomes another."""
 _COLUMNS: Final = 13
 """Columns that are read, up to the time in which the disk was busy."""
 
@@ -40,17 +42,22 @@ class Disks:
     Args:
         proc: Root of the proc file system.
         sys: Root of the sys file system.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, proc: Path, sys: Path) -> None:
+    def __init__(self, proc: Path, sys: Path, clock: Callable[[], float]) -> None:
         self._table = str(proc / "diskstats")
         self._sys_block = sys / "block"
+        self._clock = clock
+        self._looked_at = float("-inf")
         self._known: dict[bytes, tuple[_Attributes, _Attributes, _Attributes] | None] = {}
         """Attributes of a disk (device, read, write); None for a device that is no whole disk."""
 
     def read(self) -> Iterator[Reading | Gap]:
         """Bytes, operations and time by disk and direction, and the time in which the disk was busy."""
         disks = []
+        if self._clock() - self._looked_at >= KIND_SECONDS:
+            self.forget()
         for line in read_bytes(self._table).splitlines():
             name = line.split(None, 3)[2]
             attributes = self._known[name] if name in self._known else self._look(name)
@@ -70,6 +77,7 @@ class Disks:
     def forget(self) -> None:
         """Looks every device up again."""
         self._known.clear()
+        self._looked_at = self._clock()
 
     def _look(self, raw: bytes) -> tuple[_Attributes, _Attributes, _Attributes] | None:
         name = raw.decode("utf-8", "replace")

@@ -10,7 +10,8 @@ from otel_ml import semconv
 from otel_ml.resource_sampler._source import Gap, Reading, measured, to_gap
 from otel_ml.resource_sampler.linux._mounts import Mount, Mounts
 
-MAX_FILESYSTEMS: Final = 16
+MAX_FILESYSTEMS: Final = 32
+"""Those nearest to the root are reported."""
 MOUNTS_SECONDS: Final = 10.0
 """How long the table of mounts is taken as unchanged."""
 

@@ -78,8 +78,8 @@ class HostSource:
         """/proc/meminfo in this reading, which memory and swap share."""
         self._counters = ContinuedCounters()
         self._cpu = Cpu(proc, utilization=utilization, per_cpu=per_cpu)
-        self._disks = Disks(proc, sys)
-        self._network = Network((proc if host_root is None else process) / "net" / "dev", sys)
+        self._disks = Disks(proc, sys, clock)
+        self._network = Network((proc if host_root is None else process) / "net" / "dev", sys, clock)
         choice = Mounts(process, proc / "filesystems", mounts)
         self._filesystems = Filesystems(choice, root, statvfs or os.statvfs, clock)
         # "full" of the host's CPU is always 0: some task always runs.

@@ -46,20 +46,24 @@ class Mounts:
         return read_text(str(self._process / "mounts"))
 
     def choose(self, table: str, is_file: Callable[[str], bool]) -> tuple[list[Mount], list[str]]:
-        """The mounts to report by mount point, and the kinds that were left out on purpose."""
+        """The mounts to report, those nearest to the root first, and the kinds that were left out on purpose."""
         # of mounts at one point only the last one can be seen
         mounts = list({mount.point: mount for mount in map(_mount, table.splitlines()) if mount is not None}.values())
         if self.listed is not None:
-            return sorted((mount for mount in mounts if mount.point in self.listed), key=_point), []
+            return sorted((mount for mount in mounts if mount.point in self.listed), key=_depth), []
         memory, numbers = self._without_block_device(), self._numbers()
         local = [mount for mount in mounts if mount.point == "/" or _is_local(mount, memory)]
         chosen: dict[str, Mount] = {}
         # one device, one row: the mount nearest to the root, not each bind mount or subvolume of it
-        for mount in sorted(local, key=lambda mount: len(mount.point)):
-            if not is_file(mount.point):  # a container engine mounts /etc/hosts and its like from the host's disk
-                number = numbers.get(mount.point, _ANONYMOUS)
-                chosen.setdefault(mount.device if number.startswith(_ANONYMOUS) else number, mount)
-        return sorted(chosen.values(), key=_point), sorted({mount.kind for mount in mounts if mount not in local})
+        for mount in sorted(local, key=_depth):
+            if is_file(mount.point):  # a container engine mounts /etc/hosts and its like from the host's disk
+                continue
+            number = numbers.get(mount.point, _ANONYMOUS)
+            device = mount.device if number.startswith(_ANONYMOUS) else number
+            nearest = chosen.setdefault(device, mount)
+            if mount.mode == "rw":  # a folder of it that is mounted read-only does not keep the rest from filling up
+                chosen[device] = nearest._replace(mode="rw")
+        return list(chosen.values()), sorted({mount.kind for mount in mounts if mount not in local})
 
     def _without_block_device(self) -> frozenset[str]:
         """Kinds that need no block device: of memory, of the kernel, of the network."""
@@ -82,9 +86,9 @@ def _is_local(mount: Mount, without_block_device: Iterable[str]) -> bool:
     kind = mount.kind.partition(".")[0]
     if kind in _LOCAL:
         return True
-    # a table without the kinds, as in a recorded tree, still shows programs (FUSE) by their device
-    is_block = kind not in without_block_device and mount.device.startswith("/") and mount.device != "/dev/fuse"
-    return is_block and kind not in _IMAGES
+    # without the table of kinds, the device tells: a share of the network is no /dev, and programs (FUSE) have one
+    is_block = kind not in without_block_device and mount.device.startswith("/" if without_block_device else "/dev/")
+    return is_block and kind not in _IMAGES and mount.device != "/dev/fuse"
 
 
 def _mount(line: str) -> Mount | None:
@@ -95,8 +99,8 @@ def _mount(line: str) -> Mount | None:
     return Mount(device, point, kind, "ro" if "ro" in options.split(",") else "rw")
 
 
-def _point(mount: Mount) -> str:
-    return mount.point
+def _depth(mount: Mount) -> tuple[int, str]:
+    return mount.point.rstrip("/").count("/"), mount.point
 
 
 def _unescape(text: str) -> str:

@@ -1,0 +1,166 @@
+"""Machines on which a device changes its kind, hides behind another one, or stands beside hundreds of its like.
+
+prometheus/node_exporter#3484 and #3261 (a read-only bind mount of a disk that can be written), moby/moby#41055 (hundreds of
+ZFS file systems, one a container layer), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
+gone stops the agent), k8snetworkplumbingwg/multus-cni#1400 (a pod with a virtual function beside its own interface),
+troglobit/mini-snmpd#23 (ports of a switch and their uplink), prometheus/node_exporter#3317 (the boot time moves with the clock).
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from otel_ml.resource_sampler import Gap, HostSource, ResourceSampler
+
+KINDS = "nodev\ttmpfs\nnodev\toverlay\nnodev\tzfs\nnodev\tcifs\n\text4\n\txfs\n"
+ROW = ": 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n"
+ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+
+
+def filesystems(tree, rows, kinds=KINDS):
+    """Mount points and modes that are reported of rows of the table of mounts, and the gaps."""
+    table = [row.split() for row in rows]
+    tree.write(
+        "proc/self/mounts", "".join(f"{device} {point} {kind} {mode} 0 0\n" for device, point, kind, mode, *_ in table)
+    )
+    tree.write(
+        "proc/self/mountinfo", "".join(f"36 35 {row[4]} / {row[1]} {row[3]} - x x rw\n" for row in table if row[4:])
+    )
+    if kinds:
+        tree.write("proc/filesystems", kinds)
+    space = SimpleNamespace(f_frsize=1024, f_blocks=100, f_bfree=50, f_bavail=50)
+    report = HostSource(proc=tree.proc, parts=("filesystem",), statvfs=lambda _: space).read()
+    name = "system.filesystem."
+    return [
+        (r.attributes[f"{name}mountpoint"], r.attributes[f"{name}mode"]) for r in report.readings[3::4]
+    ], report.gaps
+
+
+def test_a_disk_that_can_be_written_somewhere_is_not_read_only(tree):
+    """A pod that mounts a folder of the disk read-only and another one to write to still fills the disk."""
+    rows = [
+        "overlay / overlay ro 0:30",
+        "/dev/sda1 /app/config ext4 ro 8:1",
+        "/dev/sda1 /var/lib/scratch ext4 rw 8:1",
+        "/dev/sdb1 /nix ext4 rw 8:17",
+        "/dev/sdb1 /nix/store ext4 ro 8:17",
+        "/dev/sdc1 /usr ext4 ro 8:33",
+    ]
+    assert filesystems(tree, rows)[0] == [("/", "ro"), ("/nix", "rw"), ("/usr", "ro"), ("/app/config", "rw")]
+
+
+def test_of_too_many_those_nearest_to_the_root_are_reported(tree):
+    """File systems of container layers do not take the places of the data disks."""
+    layers = [f"rpool/{n} /var/lib/docker/zfs/graph/{n} zfs rw" for n in range(40)]
+    points, gaps = filesystems(
+        tree, ["rpool/ROOT / zfs rw", *layers, "/dev/sdb1 /volume1 ext4 rw", "zdata /zdata zfs rw"]
+    )
+    assert [point for point, _ in points[:3]] == ["/", "/volume1", "/zdata"]
+    assert (len(points), gaps) == (32, (Gap("filesystem", "capped", "11 of 43 left out"),))
+
+
+@pytest.mark.parametrize("kinds", [KINDS, ""])
+def test_a_share_is_never_asked(tree, kinds):
+    """Its server may be gone, which would stop the sampler; a missing table of kinds changes nothing."""
+    rows = ["/dev/sda1 / ext4 rw", "//nas/models /mnt/models cifs rw"]
+    assert filesystems(tree, rows, kinds) == (
+        [("/", "rw")],
+        (Gap("filesystem kinds", "excluded", "not local: cifs"),),
+    )
+
+
+def interfaces(tree, *names, **options):
+    tree.write("proc/net/dev", f"head\nhead\n{''.join(name + ROW for name in names)}")
+    readings = HostSource(proc=tree.proc, parts=("network",), **options).read().readings
+    return [r.attributes["network.interface.name"] for r in readings[::6]]
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("route", f"{ROUTES}eth0\t0001A8C0\t0\t1\t0\t0\t0\t00FFFFFF\neth0\t00000000\t01F4A8C0\t3\t0\t0\t0\t00000000\n"),
+        ("ipv6_route", f"{'0' * 32} 00 {'0' * 32} 00 {'f' * 32} 00000400 1 0 00000003     eth0\n"),
+    ],
+)
+def test_a_pod_with_a_card_of_its_own_keeps_its_network(tree, table, row):
+    """The interface of the default route is the pod's, whatever hardware it was given beside it."""
+    tree.interface("eth0", link=44)
+    tree.interface("net1", "device/vendor")
+    tree.interface("veth1", link=45)
+    tree.write(f"proc/net/{table}", row)
+    assert interfaces(tree, "lo", "eth0", "net1", "veth1") == ["eth0", "net1"]
+
+
+def test_the_default_route_of_a_host_is_counted_once(tree):
+    """It may lead over a bridge, a bond, a macvlan or a tunnel, whose bytes the card counts."""
+    tree.interface("eth0", "device/vendor", "upper_br0/bridge", "upper_mac0/address")
+    tree.interface("br0", "lower_eth0", "bridge/stp_state")
+    tree.interface("mac0", "lower_eth0", link=1)
+    tree.interface("wg0", kind=65534)
+    rows = (f"{name}\t00000000\t0\t3\t0\t0\t0\t00000000\n" for name in ("br0", "mac0", "wg0"))
+    tree.write("proc/net/route", f"{ROUTES}{''.join(rows)}")
+    assert interfaces(tree, "eth0", "br0", "mac0", "wg0") == ["eth0"]
+
+
+def test_ports_of_a_switch_count_what_their_uplink_carries(tree):
+    """Every frame of a port passes the uplink as well."""
+    tree.interface("eth0", "device/of_node", "upper_lan1/device", "upper_lan2/device")
+    tree.interface("lan1", "device/of_node", "lower_eth0/device", link=1)
+    tree.interface("lan2", "device/of_node", "lower_eth0/device", link=1)
+    assert interfaces(tree, "eth0", "lan1", "lan2") == ["lan1", "lan2"]
+
+
+def test_a_device_that_gets_its_connection_later_appears(tree):
+    """A network block device waits for its server, and a virtual function for its place below the machine's card."""
+    tree.disk("nbd0")
+    tree.write("proc/diskstats", "43 0 nbd0 1 0 2 3 4 0 5 6 0 7 8\n")
+    tree.interface("eth0", "device/vendor")
+    tree.interface("enP1", "device/vendor")
+    tree.write("proc/net/dev", f"head\nhead\neth0{ROW}enP1{ROW}")
+    seconds = [0.0]
+    source = HostSource(proc=tree.proc, parts=("disk", "network"), clock=lambda: seconds[0])
+
+    def names():
+        return {value for r in source.read().readings for value in r.attributes.values()} - {
+            "read",
+            "write",
+            "receive",
+            "transmit",
+        }
+
+    assert names() == {"eth0", "enP1"}
+    tree.disk("nbd0", "pid")
+    tree.write("sys/class/net/enP1/master/device/vendor")
+    seconds[0] += 60
+    assert names() == {"eth0", "nbd0"}
+
+
+def stat(btime=1_700_000_000, **ticks):
+    columns = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+    row = " ".join(str(ticks.get(column, 100)) for column in columns)
+    return f"cpu  {row} 0 0\ncpu0 {row} 0 0\nbtime {btime}\n"
+
+
+@pytest.mark.parametrize(
+    "fall",
+    [
+        {"mode": "steal", "values": (900_000, 600_000, 600_010), "seconds": (9000.0, 9000.0, 9000.1)},
+        {"mode": "idle", "values": (90_000, 45_000, 45_010), "seconds": (900.0, 900.0, 900.1)},
+        {"mode": "steal", "values": (1000, 1_844_674_407_370, 1010), "seconds": (10.0, None, 10.1)},
+    ],
+    ids=["moved to another host", "a CPU switched off", "below zero"],
+)
+def test_a_time_that_falls_while_the_clock_moves_is_no_boot(tree, fall):
+    """A machine that is moved gets its clock set as well, and the boot time wavers by a second; the time at work never falls."""
+    sampler = ResourceSampler(sources=[HostSource(proc=tree.proc, parts=("cpu",))], budget=64)
+    rows = []
+    for tick, value in enumerate(fall["values"]):
+        tree.write("proc/stat", stat(1_700_000_000 + tick, user=5000 + tick, **{fall["mode"]: value}))
+        points = {attributes["cpu.mode"]: seconds for seconds, attributes in sampler.tick()["system.cpu.time"]}
+        rows.append((points["user"], points.get(fall["mode"])))
+    assert rows == [
+        (pytest.approx(50.0 + tick / 100), fall["seconds"][tick] and pytest.approx(fall["seconds"][tick]))
+        for tick in range(3)
+    ]
