@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from otel_ml._calibration import Calibration
-from otel_ml._label_bins import LabelBins
+from otel_ml._figures.label_bins import LabelBins
+from otel_ml._figures.score_probabilities import Calibration
 
 
 class LoggedPrediction(NamedTuple):

@@ -17,7 +17,7 @@ from otel_ml._figures.from_counts import binned_auc
 from otel_ml._figures.intervals import NONE, Estimate, around
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 GAP_Z: Final = 3.66
 """Standard errors that some gap of a model exceeds by chance, up or down, in 1 of 1,000 windows. Four figures have a

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 RANKS: Final = 10
 """First places of a ranking that are looked at."""

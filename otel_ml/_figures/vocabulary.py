@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from otel_ml._equality import find_pair, find_spelling, has_two_spellings, respell
 from otel_ml._values import few_names
+from otel_ml._values.equality import find_pair, find_spelling, has_two_spellings, respell
 
 
 def find_spellings(

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Final
 
 from otel_ml import _guard, _process
-from otel_ml._process_exit import at_exit
+from otel_ml._process.exit import at_exit
 
 _HOLD: Final = 1.0
 """Seconds that the signal handler blocks the main thread, which may hold a lock that the shutdown needs. The process

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.resources import Resource
 
 from otel_ml import _guard, _process, semconv
-from otel_ml._backpressure import Backpressure
 from otel_ml._export.export_log import log_losses
 from otel_ml._export.ledger import Ledger
-from otel_ml._instance import Instance
+from otel_ml._process.backpressure import Backpressure
+from otel_ml._process.instance import Instance
 from otel_ml._telemetry import ports
 from otel_ml._telemetry._foreign_calls import ForeignProviders
 from otel_ml._telemetry._queues import RecordQueue, WorkQueue

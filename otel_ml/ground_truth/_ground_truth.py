@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from otel_ml import _guard, _process
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
-from otel_ml._moments import Moment, seconds
-from otel_ml._process_exit import at_exit
+from otel_ml._process.exit import at_exit
+from otel_ml._values.moments import Moment, seconds
 from otel_ml.ground_truth._account import INVALID, Account
 from otel_ml.ground_truth._decay import check_figure, measure_decay
 from otel_ml.ground_truth._errors import StoreError

@@ -10,7 +10,7 @@ from opentelemetry._logs import get_logger, get_logger_provider
 
 from otel_ml import _guard, semconv
 from otel_ml._event_rows import EventProvider, EventRow, EventShape, emit_one
-from otel_ml._label_values import SEVERAL, few_entries
+from otel_ml._values.labels import SEVERAL, few_entries
 from otel_ml.ground_truth._records import Settled, is_correct
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
-from otel_ml._kinds import FRAMES, kind, pairs, sequence
-from otel_ml._label_values import label_text
-from otel_ml._moments import find_seconds
 from otel_ml._values import CLASS_LIMIT, ID_LIMIT, few_names, id_text, line, number, written_number
+from otel_ml._values.kinds import FRAMES, kind, pairs, sequence
+from otel_ml._values.labels import label_text
+from otel_ml._values.moments import find_seconds
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     INVALID_MOMENT,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 
 from otel_ml import _guard
-from otel_ml._backpressure import STALL_TIMEOUT
 from otel_ml._logged_prediction import LoggedRows
+from otel_ml._process.backpressure import STALL_TIMEOUT
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth._records import STORE_ERROR, LabelOutcome, State, StoredLabel
 from otel_ml.ground_truth._reporter import Reporter

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
-from otel_ml._calibration import Calibration
-from otel_ml._equality import find_equal
-from otel_ml._label_bins import LabelBins
-from otel_ml._label_values import find_set, read_items
+from otel_ml._figures.label_bins import LabelBins
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values.equality import find_equal
+from otel_ml._values.labels import find_set, read_items
 
 State = Literal["matched", "waiting", "duplicate", "revised", "outdated", "failed"]
 """``revised``: another label was there, and this newer one has replaced it. ``outdated``: a newer one is there and

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from otel_ml import _guard, _process
-from otel_ml._backpressure import STALL_TIMEOUT, Backpressure
 from otel_ml._logged_prediction import LoggedRows
+from otel_ml._process.backpressure import STALL_TIMEOUT, Backpressure
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL
 
 BATCH: Final = 5000

@@ -7,9 +7,9 @@ from typing import Any
 
 from otel_ml import semconv
 from otel_ml._guard import attempt
-from otel_ml._json import BODY_LIMIT, flat_json, json_text, rows_json
-from otel_ml._label_values import few_entries, few_text
 from otel_ml._telemetry.records import Attributes, EventData
+from otel_ml._values.json_texts import BODY_LIMIT, flat_json, json_text, rows_json
+from otel_ml._values.labels import few_entries, few_text
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy

@@ -16,7 +16,6 @@ from otel_ml._instruments import create
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
 from otel_ml._telemetry.records import Attributes, EventData
-from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._context import PREDICTIONS_KEY
 from otel_ml.prediction._event import events
 from otel_ml.prediction._guest_segments import GuestSegments
@@ -25,6 +24,7 @@ from otel_ml.prediction._outcome import Outcome
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
+from otel_ml.prediction.binding._binding import Binding
 from otel_ml.prediction.boundary._outputs import Output
 
 _NO_SPAN = Context({PREDICTIONS_KEY: None})

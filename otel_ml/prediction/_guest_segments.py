@@ -11,13 +11,12 @@ from otel_ml import semconv
 from otel_ml._instruments import create
 from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._telemetry.records import Attributes
-from otel_ml.prediction._guest_counts import ModelCounts, SegmentKey, segment_attributes
-from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._segment_counts import failed_rows, predicted_rows, timed_segments
-from otel_ml.prediction._segment_reader import Segments
+from otel_ml.prediction._outcome import Outcome, Segments
+from otel_ml.prediction.binding._guest_counts import ModelCounts, SegmentKey, segment_attributes
+from otel_ml.prediction.segments._counts import failed_rows, predicted_rows, timed_segments
 
 if TYPE_CHECKING:
-    from otel_ml.prediction._binding import Binding
+    from otel_ml.prediction.binding._binding import Binding
     from otel_ml.prediction.boundary._outputs import Output
 
 

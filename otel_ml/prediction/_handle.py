@@ -7,13 +7,13 @@ from typing import Any
 
 from otel_ml import _guard
 from otel_ml._telemetry import ports, withholding
-from otel_ml.prediction._binding import Unbound
 from otel_ml.prediction._noop import NoopPrediction
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._policy import Capture, Events, ModelPolicy, settings_in_force
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction._transfer import pack, unpack
+from otel_ml.prediction.binding._binding import Unbound
 from otel_ml.quality import ColumnNames
 
 

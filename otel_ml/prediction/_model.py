@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 from otel_ml import _guard
-from otel_ml._moments import Moment
+from otel_ml._values.moments import Moment
 from otel_ml.prediction._handle import Handle
 from otel_ml.prediction._policy import Capture, Events
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._segments import segment_columns
 from otel_ml.prediction._spec import (
     ModelSpec,
     PredictionStore,
@@ -26,6 +25,7 @@ from otel_ml.prediction._spec import (
     valid_version,
 )
 from otel_ml.prediction.boundary._output_rows import ScoreOf
+from otel_ml.prediction.segments._columns import segment_columns
 from otel_ml.prediction.tracking._track import tracked
 from otel_ml.quality import ReferenceProfile, Schema
 

@@ -9,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from otel_ml import _guard
-from otel_ml._label_bins import LabelBins
-from otel_ml._label_values import SEVERAL
+from otel_ml._figures.label_bins import LabelBins
 from otel_ml._logged_prediction import LoggedModel, LoggedRows
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.records import FastRecord, FastRecordValues, Shape
-from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._segment_reader import Segments
+from otel_ml._values.labels import SEVERAL
+from otel_ml.prediction._outcome import Outcome, Segments
 from otel_ml.prediction._spec import ModelSpec, PredictionStore, RowStore
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import PartialRow

@@ -11,9 +11,9 @@ from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 from otel_ml import _guard
 from otel_ml._telemetry import ids
 from otel_ml._telemetry.ports import State
-from otel_ml.prediction._binding import Unbound
 from otel_ml.prediction._noop import NoopPrediction
 from otel_ml.prediction._prediction import Prediction
+from otel_ml.prediction.binding._binding import Unbound
 
 if TYPE_CHECKING:
     from otel_ml.prediction._spec import ModelSpec

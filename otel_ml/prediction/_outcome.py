@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from otel_ml import semconv
 from otel_ml.prediction._failure import Failure
-from otel_ml.prediction._segment_reader import Segments
 from otel_ml.prediction.boundary._feature_batch import Features
 from otel_ml.prediction.boundary._outputs import Output
+
+Segments = tuple[str, ...]
+"""The segments of one row, one of each column, as they are exported."""
 
 
 @dataclass(slots=True)

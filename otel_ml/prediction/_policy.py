@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from otel_ml import _guard, semconv
-from otel_ml._json import flat_json
 from otel_ml._telemetry import ports
 from otel_ml._values import few_names, line
+from otel_ml._values.json_texts import flat_json
 from otel_ml.config import exception_signal
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._segments import segment_names
 from otel_ml.prediction._spec import ModelSpec
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._columns import (
@@ -32,6 +31,7 @@ from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._payloads import open_payload
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT
 from otel_ml.prediction.boundary._secrets import secret_texts
+from otel_ml.prediction.segments._columns import segment_names
 from otel_ml.quality import ColumnNames, FeatureMonitor
 
 Events = Literal["sampled", "all", "errors", "off"]

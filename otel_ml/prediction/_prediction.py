@@ -13,19 +13,19 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_ml import _guard, _process
-from otel_ml._kinds import sequence
-from otel_ml._moments import find_seconds
 from otel_ml._telemetry.contexts import detach
 from otel_ml._values import ID_LIMIT, TEXT_LIMIT, id_text, line, number
+from otel_ml._values.kinds import sequence
+from otel_ml._values.moments import find_seconds
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
-from otel_ml.prediction._outcome import Outcome
-from otel_ml.prediction._segment_reader import SegmentReader, Segments
+from otel_ml.prediction._outcome import Outcome, Segments
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
 from otel_ml.prediction.boundary._outputs import Output
 from otel_ml.prediction.boundary._records import unwrap
 from otel_ml.prediction.boundary._secrets import SECRET_ROWS
+from otel_ml.prediction.segments._reader import SegmentReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ml import _guard
-from otel_ml._equality import is_positive
+from otel_ml._values.equality import is_positive
 
 PREDICTIONS = 20
 """Predictions after which the line is logged."""

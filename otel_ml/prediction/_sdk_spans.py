@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_ml._telemetry.ports import Clock
-    from otel_ml.prediction._binding import Binding
+    from otel_ml.prediction.binding._binding import Binding
 
 
 class SdkSpans:

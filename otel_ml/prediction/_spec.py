@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from otel_ml import _guard, semconv
-from otel_ml._calibration import Calibration
-from otel_ml._label_values import SEVERAL
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
-from otel_ml._moments import find_seconds
 from otel_ml._telemetry.predictions.segment_cells import Segment
 from otel_ml._values import class_text, line
+from otel_ml._values.labels import SEVERAL
+from otel_ml._values.moments import find_seconds
 from otel_ml.config import ConfigError
 from otel_ml.prediction._score_check import ScoreCheck
-from otel_ml.prediction._segments import SegmentColumn
 from otel_ml.prediction.boundary import _outputs
 from otel_ml.prediction.boundary._output_rows import ScoreOf
+from otel_ml.prediction.segments._columns import SegmentColumn
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
 
 Role = Literal["primary", "canary", "shadow"]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otel_ml._figures.data_sets.outcome_columns import label_values
-from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._drift import DriftCounts
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import NamedColumns
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import By, holds_moments
+from otel_ml.quality.counting._cells import ABSENT
 from otel_ml.quality.files import DataFileError, DataFiles
 
 

@@ -10,16 +10,13 @@ from heapq import nsmallest
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml._arrays import distinct
 from otel_ml._digests import digest
-from otel_ml._equality import count_texts
-from otel_ml._kinds import builtin
-from otel_ml._missing import is_missing
+from otel_ml._values.arrays import distinct
+from otel_ml._values.equality import count_texts
+from otel_ml._values.kinds import builtin
+from otel_ml._values.missing import is_missing
 from otel_ml._verdicts import PSI_LIMIT, WindowCounts
-from otel_ml.quality._cells import ABSENT, INVALID_RULES, Cells, Layout, Slot
-from otel_ml.quality._columns import count_column, to_list
 from otel_ml.quality._feature import Feature, ProfileError
-from otel_ml.quality._monitor import FeatureMonitor
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality.comparison import (
     By,
@@ -31,6 +28,9 @@ from otel_ml.quality.comparison import (
     split_periods,
     take_rows,
 )
+from otel_ml.quality.counting._cells import ABSENT, INVALID_RULES, Cells, Layout, Slot
+from otel_ml.quality.counting._columns import count_column, to_list
+from otel_ml.quality.counting._monitor import FeatureMonitor
 from otel_ml.quality.descriptors import describe_columns
 from otel_ml.quality.files import NumberCells, TextCells
 

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from otel_ml import semconv
 from otel_ml._digests import digest
-from otel_ml._equality import spellings
-from otel_ml._kinds import builtin
 from otel_ml._values import class_text, number, written_number
+from otel_ml._values.equality import spellings
+from otel_ml._values.kinds import builtin
 from otel_ml._verdicts import Reference
 from otel_ml.quality._bloom import BloomFilter
 

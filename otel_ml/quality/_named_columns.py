@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from typing import Any, Final, Protocol
 
 from otel_ml import semconv
-from otel_ml._feature_names import feature_name, positional_names
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, sequence
+from otel_ml._values.feature_names import feature_name, positional_names
+from otel_ml._values.kinds import kind, sequence
 from otel_ml.quality._feature import ProfileError
 
 _TAKEN: Final = "a frame of pandas, polars or arrow, an array, a mapping of columns or a list of rows"

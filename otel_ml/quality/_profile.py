@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import _extras, semconv
-from otel_ml._calibration import Calibration
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.quality._feature import BINS, Feature, ProfileError
 from otel_ml.quality._performance import Performance

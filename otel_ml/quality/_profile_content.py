@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from otel_ml._calibration import Calibration
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml.quality._feature import Feature
 from otel_ml.quality._performance import Performance
 from otel_ml.quality.descriptors import DescribedColumn

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ml import semconv
-from otel_ml._calibration import Calibration
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._feature_entry import from_entry, to_entry
 from otel_ml.quality._performance import read_performance, write_performance

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from otel_ml._digests import digest
-from otel_ml._equality import spellings
-from otel_ml._kinds import builtin
-from otel_ml._missing import is_missing
 from otel_ml._values import class_text, written_number
+from otel_ml._values.equality import spellings
+from otel_ml._values.kinds import builtin
+from otel_ml._values.missing import is_missing
 from otel_ml.quality._feature import EXACT_SINGLE, SINGLE_PRECISION, ProfileError
 
 if TYPE_CHECKING:

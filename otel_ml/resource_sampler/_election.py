@@ -13,7 +13,8 @@ from typing import Final
 
 from opentelemetry.metrics import Meter
 
-from otel_ml import _guard, _locks, semconv
+from otel_ml import _guard, semconv
+from otel_ml._process import locks
 from otel_ml.resource_sampler._source import Gap, Report, Source
 
 _PREFIX: Final = "devices."
@@ -59,17 +60,17 @@ class Leadership:
         self._clock = clock
         self._checked_at = 0.0
         self._pid = 0
-        self._held: _locks.FileLock | None = None
+        self._held: locks.FileLock | None = None
         self._is_possible = True
 
     def is_held(self) -> bool:
         """Whether this process leads; asks for the lock when it does not."""
         if self._pid != os.getpid():
             self._pid, self._held = os.getpid(), None
-        is_check_due = self._clock() - self._checked_at >= _locks.CHECK_SECONDS
+        is_check_due = self._clock() - self._checked_at >= locks.CHECK_SECONDS
         if self._held is not None and is_check_due:
             self._check(self._held)
-        if self._held is not None or not (self._is_possible or is_check_due) or not _locks.are_available():
+        if self._held is not None or not (self._is_possible or is_check_due) or not locks.are_available():
             return True
         taken = _guard.call("resource_sampler.election", self._ask)
         self._is_possible, self._checked_at = taken is not None, self._clock()
@@ -98,7 +99,7 @@ class Leadership:
             self._held.release()
             self._held = None
 
-    def _check(self, held: _locks.FileLock) -> None:
+    def _check(self, held: locks.FileLock) -> None:
         self._checked_at = self._clock()
         if not held.refresh():  # a process that has asked since then has another file, and leads as well
             _HELD.pop(str(held.path), None)
@@ -106,7 +107,7 @@ class Leadership:
             self._held = None
 
     def _path(self) -> Path:
-        folder = self._folder or _locks.private_folder(os.environ.get(semconv.ENV_INSTANCE_DIR, "").strip())
+        folder = self._folder or locks.private_folder(os.environ.get(semconv.ENV_INSTANCE_DIR, "").strip())
         return folder / f"{_PREFIX}{self._group or _own_group()}{_SUFFIX}"
 
     def _ask(self) -> bool | None:
@@ -124,7 +125,7 @@ class Leadership:
             return None
 
     def _take(self, path: Path) -> bool:
-        held = None if _HELD.get(str(path)) == os.getpid() else _locks.lock(path, per_process=True)
+        held = None if _HELD.get(str(path)) == os.getpid() else locks.lock(path, per_process=True)
         if held is None:
             return False
         try:
@@ -204,7 +205,7 @@ def _remove_abandoned(own: Path) -> None:
         if path == own or _HELD.get(str(path)) == os.getpid():
             continue
         try:
-            abandoned = _locks.lock(path, create=False, per_process=True)
+            abandoned = locks.lock(path, create=False, per_process=True)
         except OSError:
             continue
         if abandoned is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import otel_ml
-from otel_ml._label_bins import LabelBins
+from otel_ml._figures.label_bins import LabelBins
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth.storage._rows import read_rows
 

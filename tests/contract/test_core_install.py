@@ -24,7 +24,7 @@ EXTRAS = {
     "_telemetry/metrics/_page_families.py": "prometheus",
     "_telemetry/metrics/_page_lines.py": "prometheus",
     "_telemetry/metrics/_scrape_page.py": "prometheus",
-    "_json.py": "fast",
+    "_values/json_texts.py": "fast",
     "cli/_thresholds/files.py": "rules",
     "console/": "console",
     "ground_truth/": "ground-truth",

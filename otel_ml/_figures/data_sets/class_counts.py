@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml._calibration import Calibration
-from otel_ml._equality import find_equal, find_positive, is_positive
 from otel_ml._figures.bins import BINNED_CLASSES
 from otel_ml._figures.data_sets.outcome_columns import CountsError, read_classes
 from otel_ml._figures.data_sets.score_counts import (
@@ -22,13 +20,15 @@ from otel_ml._figures.data_sets.score_counts import (
     score_shares,
 )
 from otel_ml._figures.from_counts import confusion_figures
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._figures.single import SUM_TOLERANCE, THRESHOLD, are_probabilities
 from otel_ml._figures.vocabulary import are_unrelated, find_spellings, list_names
 from otel_ml._values import few_names
+from otel_ml._values.equality import find_equal, find_positive, is_positive
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
     from otel_ml._figures.data_sets.tally import Tally
+    from otel_ml._values.arrays import Array
 
 MOST_CLASSES: Final = 1000
 """Classes of one task."""

@@ -10,8 +10,8 @@ from otel_ml._figures.from_counts import QUANTILES, binned_error_quantile
 from otel_ml._figures.single import LARGEST_ERROR
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
     from otel_ml._figures.data_sets.tally import Tally
+    from otel_ml._values.arrays import Array
 
 
 def add_errors(tally: Tally, predicted: Array, actual: Array) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml._arrays import COLUMNS, numbers
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, members, sequence
-from otel_ml._label_values import ITEMS_LIMIT, gains_text, label_text, list_text, read_items, read_written, set_text
-from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number
+from otel_ml._values.arrays import COLUMNS, numbers
+from otel_ml._values.kinds import kind, members, sequence
+from otel_ml._values.labels import ITEMS_LIMIT, gains_text, label_text, list_text, read_items, read_written, set_text
+from otel_ml._values.missing import is_missing
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 _SLICE: Final = 1024
 """Values that are looked at in one step for the first present one."""

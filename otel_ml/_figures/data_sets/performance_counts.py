@@ -23,8 +23,8 @@ from otel_ml._figures.data_sets.tally import Tally
 from otel_ml._figures.single import THRESHOLD
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
-    from otel_ml._calibration import Calibration
+    from otel_ml._figures.score_probabilities import Calibration
+    from otel_ml._values.arrays import Array
 
 _KINDS: Final = {
     "binary": "classes",

@@ -13,8 +13,8 @@ from otel_ml._figures.data_sets.tally import exact_sums
 from otel_ml._figures.from_counts import binned_auc, binned_average_precision, binned_calibration_error, mean
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
     from otel_ml._figures.data_sets.tally import Tally
+    from otel_ml._values.arrays import Array
 
 _DEVIATIONS: Final = 3
 """Standard deviations that are more than chance."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml._equality import find_equal
 from otel_ml._figures import single
 from otel_ml._figures.confusion import ClassCounts
 from otel_ml._figures.data_sets.outcome_columns import CountsError, listed, read_label, read_ranking
 from otel_ml._figures.data_sets.score_counts import add_multilabel, score_figures
 from otel_ml._figures.from_counts import macro_figures
-from otel_ml._label_values import is_indicator, label_gains, label_set, read_gains, read_items, read_written
+from otel_ml._values.equality import find_equal
+from otel_ml._values.labels import is_indicator, label_gains, label_set, read_gains, read_items, read_written
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
     from otel_ml._figures.data_sets.tally import Tally
+    from otel_ml._values.arrays import Array
 
 _RANKED: Final = ("ndcg", "reciprocal_rank")
 

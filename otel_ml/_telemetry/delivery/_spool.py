@@ -11,7 +11,8 @@ from pathlib import Path
 from time import time_ns
 from typing import Final, NamedTuple
 
-from otel_ml import _guard, _locks, semconv
+from otel_ml import _guard, semconv
+from otel_ml._process import locks
 from otel_ml._telemetry.delivery import _spool_file
 from otel_ml._telemetry.delivery._spool_file import Kept, Torn
 from otel_ml.config import ConfigError, Signal
@@ -47,12 +48,12 @@ class Spool:
         self._limit = limit
         self._number = 0
         self._mine: Path | None = None
-        self._held: _locks.FileLock | None = None
-        self._adopted: dict[Path, _locks.FileLock] = {}
+        self._held: locks.FileLock | None = None
+        self._adopted: dict[Path, locks.FileLock] = {}
         self._entries: dict[Path, Entry] = {}
         self._undeletable: set[Path] = set()
         self._lock = threading.Lock()
-        if not _locks.are_available():
+        if not locks.are_available():
             raise ConfigError(
                 f"spool_dir ({semconv.ENV_SPOOL_DIR}) needs file locks, which this system does not have: leave it out"
             )
@@ -161,7 +162,7 @@ class Spool:
         folder = self._root / uuid.UUID(bytes=os.urandom(16)).hex
         folder.mkdir(mode=0o700)
         # waits: at most another process is inspecting it and will release it
-        self._mine, self._held = folder, _locks.lock(folder / _LOCK, wait=True)
+        self._mine, self._held = folder, locks.lock(folder / _LOCK, wait=True)
 
     def _leave_folder(self) -> None:
         """Makes the next request open another folder; files left in this one stay ours."""
@@ -224,7 +225,7 @@ class Spool:
             if folder == self._mine or folder in self._adopted:
                 continue
             try:
-                held = _locks.lock(folder / _LOCK, create=False)
+                held = locks.lock(folder / _LOCK, create=False)
             except OSError:  # just being created or removed, or not a lock of ours
                 continue
             if held is None:  # its process lives

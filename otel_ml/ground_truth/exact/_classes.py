@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from otel_ml._equality import find_positive
 from otel_ml._figures.confusion import SLOPES, Outcome, count_classes, macro, micro, weighted
 from otel_ml._figures.intervals import NONE, Estimate, share
 from otel_ml._figures.vocabulary import are_unrelated, find_spellings
+from otel_ml._values.equality import find_positive
 from otel_ml.ground_truth._vocabulary import describe_problem
 from otel_ml.ground_truth.exact._groups import LabelledGroup, group_rows
 from otel_ml.ground_truth.exact._probabilities import ClassFigures, measure_binary

@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_ml._figures import single
 from otel_ml._figures.intervals import mean, share
-from otel_ml._label_values import read_gains, read_items
+from otel_ml._values.labels import read_gains, read_items
 from otel_ml.ground_truth.exact._rows import Classes, Row, describe
 
 

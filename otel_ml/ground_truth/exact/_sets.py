@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_ml._figures.confusion import SLOPES, Outcome, count_classes, macro, micro, weighted
 from otel_ml._figures.intervals import mean, share
-from otel_ml._label_values import read_items
+from otel_ml._values.labels import read_items
 from otel_ml.ground_truth.exact._groups import LabelledGroup, group_rows
 from otel_ml.ground_truth.exact._probabilities import NO_PROBABILITIES, ClassFigures
 from otel_ml.ground_truth.exact._rows import NOTES, Classes, Row, describe, describe_class

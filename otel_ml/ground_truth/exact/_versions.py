@@ -17,7 +17,7 @@ from otel_ml._figures import versions
 from otel_ml._figures.intervals import mean, share
 from otel_ml._figures.single import LARGEST_ERROR
 from otel_ml._figures.vocabulary import find_spellings
-from otel_ml._label_values import SEVERAL
+from otel_ml._values.labels import SEVERAL
 from otel_ml.ground_truth._vocabulary import describe_problem
 
 SCORE_BINS: Final = 10

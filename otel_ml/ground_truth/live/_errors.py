@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from otel_ml import _guard, semconv
 from otel_ml._figures import bins, single
-from otel_ml._label_bins import LabelBins
+from otel_ml._figures.label_bins import LabelBins
 from otel_ml.ground_truth.live._scores import MeanSums
 from otel_ml.ground_truth.live._series import Bins, CumulativeBins, LabelSeries
 

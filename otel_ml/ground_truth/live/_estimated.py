@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_ml import semconv
-from otel_ml._calibration import Calibration
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml.ground_truth.live._series import Count, LabelSeries, Sum
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml._equality import respell
 from otel_ml._figures import single
+from otel_ml._values.equality import respell
 from otel_ml.ground_truth._records import Pair, Settled, is_correct
 from otel_ml.ground_truth.live._outcomes import OutcomeCounts
 from otel_ml.ground_truth.live._series import Attributes, LabelSeries, Sum

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from otel_ml import semconv
-from otel_ml._equality import find_pair, find_positive, respell
-from otel_ml._label_values import read_gains, read_items
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedBuckets, ObservedSeries
+from otel_ml._values.equality import find_pair, find_positive, respell
+from otel_ml._values.labels import read_gains, read_items
 from otel_ml.ground_truth._records import Pair, Settled, StoredLabel, declared_class, is_correct
 from otel_ml.ground_truth._vocabulary import VocabularyCheck
 from otel_ml.ground_truth.live._errors import ErrorCounts, LabelBinCounts, RankingCounts

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml._calibration import Calibration
 from otel_ml._figures.bins import score_bin
 from otel_ml._figures.estimates import EstimateSums, estimate_gaps
 from otel_ml._figures.from_counts import confusion_figures
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml.ground_truth.exact._rows import INTERVALS, NOTES, describe
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._reference_table import ReferenceTable

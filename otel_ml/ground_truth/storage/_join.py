@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otel_ml._equality import respell
-from otel_ml._label_values import is_several, label_gains, label_set
 from otel_ml._logged_prediction import LoggedPrediction
+from otel_ml._values.equality import respell
+from otel_ml._values.labels import is_several, label_gains, label_set
 from otel_ml.ground_truth._pairs import find_pairs
 from otel_ml.ground_truth._records import (
     ANY_MODEL,

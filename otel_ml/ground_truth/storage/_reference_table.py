@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
-from otel_ml._calibration import Calibration
 from otel_ml._digests import digest
-from otel_ml._label_bins import LabelBins
+from otel_ml._figures.label_bins import LabelBins
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml.ground_truth._records import ReferenceFacts
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._rows import StoredRows

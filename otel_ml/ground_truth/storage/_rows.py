@@ -12,10 +12,10 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from otel_ml._label_values import SEVERAL, several_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction, LoggedRows
-from otel_ml._moments import seconds
 from otel_ml._values import ID_LIMIT, class_text, line, number
+from otel_ml._values.labels import SEVERAL, several_text
+from otel_ml._values.moments import seconds
 from otel_ml.ground_truth._records import NO_REFERENCE, ReferenceFacts, declared_class
 from otel_ml.ground_truth._segment_texts import read_segments, segments_text
 from otel_ml.semconv import OTHER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from otel_ml._label_values import SEVERAL, read_written
+from otel_ml._values.labels import SEVERAL, read_written
 from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._windows import TruthWindow, in_window

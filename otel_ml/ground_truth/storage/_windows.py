@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from otel_ml._moments import Moment, seconds
 from otel_ml._values import few_names
+from otel_ml._values.moments import Moment, seconds
 from otel_ml.ground_truth._segment_texts import read_segments
 from otel_ml.ground_truth.exact._labelled import Labelled
 from otel_ml.ground_truth.exact._rows import Classes, LabelledRow, Row

@@ -16,9 +16,9 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from otel_ml import _guard, semconv
 from otel_ml._credentials import mask
 from otel_ml._exceptions import exception_type
-from otel_ml._kinds import builtin, kind
 from otel_ml._telemetry import withholding
 from otel_ml._values import block, line, plain, scalar
+from otel_ml._values.kinds import builtin, kind
 from otel_ml.prediction import current_redaction
 
 Attributes = dict[str, Any]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from otel_ml._arrays import COLUMNS, NUMBERS, slice_rows
-from otel_ml._feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import line
+from otel_ml._values.arrays import COLUMNS, NUMBERS, slice_rows
+from otel_ml._values.feature_names import NAME_LIMIT, feature_name, positional_names
+from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import (
     is_row,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from otel_ml._missing import is_missing
 from otel_ml._values import TRUNCATED
+from otel_ml._values.missing import is_missing
 from otel_ml.quality import ColumnNames, ReferenceProfile, Schema, column_key
 
 _OURS = frozenset({"__truncated__", TRUNCATED})

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, builtin, kind, pairs, sequence
+from otel_ml._values.kinds import FRAMES, builtin, kind, pairs, sequence
 from otel_ml.prediction.boundary._batch_readers import has_default_names
 from otel_ml.prediction.boundary._feature_rows import is_row
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record

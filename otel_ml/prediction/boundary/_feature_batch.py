@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any
 
-from otel_ml._arrays import NUMBERS
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, sequence
-from otel_ml._missing import is_missing
 from otel_ml._values import cell
+from otel_ml._values.arrays import NUMBERS
+from otel_ml._values.kinds import kind, sequence
+from otel_ml._values.missing import is_missing
 from otel_ml.prediction.boundary._feature_rows import KEPT_AS_THEY_ARE
 
 ROWS_IN_EVENT = 100

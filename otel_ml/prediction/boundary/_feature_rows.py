@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from sys import getsizeof
 from typing import Any
 
-from otel_ml._feature_names import NAME_LIMIT, feature_name
 from otel_ml._guard import attempt, warn_once
-from otel_ml._kinds import sequence
-from otel_ml._missing import is_missing
 from otel_ml._values import TEXT_LIMIT, Copy, cell
+from otel_ml._values.feature_names import NAME_LIMIT, feature_name
+from otel_ml._values.kinds import sequence
+from otel_ml._values.missing import is_missing
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
 from otel_ml.quality import ColumnNames
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT
 

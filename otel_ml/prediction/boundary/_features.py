@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from otel_ml._feature_names import positional_names
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values import cell
+from otel_ml._values.feature_names import positional_names
+from otel_ml._values.kinds import FRAMES, kind, pairs, sequence
 from otel_ml.prediction.boundary._batch_readers import (
     ROW_LIMIT,
     SHAPED,

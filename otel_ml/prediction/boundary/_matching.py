@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from otel_ml._kinds import sequence
 from otel_ml._values import TRUNCATED
+from otel_ml._values.kinds import sequence
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
 from otel_ml.prediction.boundary._records import unread_columns

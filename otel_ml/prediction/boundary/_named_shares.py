@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from otel_ml._equality import find_equal
 from otel_ml._figures.single import is_distribution
-from otel_ml._kinds import builtin, kind, sequence
 from otel_ml._values import class_text, number
+from otel_ml._values.equality import find_equal
+from otel_ml._values.kinds import builtin, kind, sequence
 from otel_ml.prediction.boundary._records import find_record
 
 CLASSES_LIMIT: Final = 1000

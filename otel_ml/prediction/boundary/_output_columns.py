@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from otel_ml._arrays import COLUMNS, Distinct, distinct, numbers, slice_rows
 from otel_ml._figures.single import HIGHEST, LOWEST
-from otel_ml._kinds import kind, sequence
 from otel_ml._values import class_text
+from otel_ml._values.arrays import COLUMNS, Distinct, distinct, numbers, slice_rows
+from otel_ml._values.kinds import kind, sequence
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     LARGEST_VALUE,
@@ -16,7 +16,7 @@ from otel_ml.prediction.boundary._output_rows import (
 )
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 OUTPUT_LIMIT = 100_000
 """Rows whose outputs are read at once; `Output.rows` counts all of them, and `Output.slices` reads the others."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from otel_ml._equality import is_positive
 from otel_ml._figures.single import is_distribution, is_probability
 from otel_ml._guard import warn_once
-from otel_ml._kinds import builtin, pairs, sequence
-from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
+from otel_ml._values.equality import is_positive
+from otel_ml._values.kinds import builtin, pairs, sequence
+from otel_ml._values.missing import is_missing
 from otel_ml.prediction.boundary._named_shares import (
     CLASSES_LIMIT,
     shares_in_order,

@@ -9,9 +9,9 @@ from typing import Any
 
 from otel_ml._figures.single import HIGHEST, LOWEST
 from otel_ml._guard import attempt, warn_once
-from otel_ml._kinds import FRAMES, builtin, kind, sequence
-from otel_ml._label_values import SEVERAL
 from otel_ml._values import class_text
+from otel_ml._values.kinds import FRAMES, builtin, kind, sequence
+from otel_ml._values.labels import SEVERAL
 from otel_ml.prediction.boundary._named_shares import rows_of_frame
 from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, one_column, read_columns
 from otel_ml.prediction.boundary._output_rows import (

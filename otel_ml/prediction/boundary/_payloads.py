@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, pairs, sequence
+from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml.prediction.boundary._batch_readers import common_length
 from otel_ml.prediction.boundary._feature_rows import is_row
 from otel_ml.prediction.boundary._records import find_record, unwrap

@@ -9,8 +9,8 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, pairs, sequence
 from otel_ml._values import cell
+from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml.quality import ColumnNames, column_key
 
 FEATURE_LIMIT = 1000

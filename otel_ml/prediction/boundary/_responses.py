@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, sequence
+from otel_ml._values.kinds import kind, sequence
 from otel_ml.prediction.boundary._payloads import find_rows, parse_json, tensors
 from otel_ml.prediction.boundary._records import find_record, unwrap
 

@@ -9,7 +9,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, builtin, kind, pairs, sequence
+from otel_ml._values.kinds import FRAMES, builtin, kind, pairs, sequence
 from otel_ml.prediction.boundary._records import find_record
 from otel_ml.quality import ColumnNames
 

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, builtin, kind, members, sequence
-from otel_ml._missing import is_missing
 from otel_ml._values import TRUNCATED, cell
+from otel_ml._values.kinds import FRAMES, builtin, kind, members, sequence
+from otel_ml._values.missing import is_missing
 from otel_ml.prediction.boundary._columns import is_uncertain, sensitive_values, undeclared_values
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch, Features
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from otel_ml._figures.single import THRESHOLD, is_probability
-from otel_ml._kinds import builtin, members, pairs, sequence
-from otel_ml._label_values import ITEMS_SHOWN, is_indicator, list_text, set_text
 from otel_ml._values import class_text, number
+from otel_ml._values.kinds import builtin, members, pairs, sequence
+from otel_ml._values.labels import ITEMS_SHOWN, is_indicator, list_text, set_text
 from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, shares_in_order
 from otel_ml.prediction.boundary._output_rows import OutputRules
 from otel_ml.prediction.boundary._records import find_record

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_ml._figures.single import THRESHOLD, are_probabilities
 from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind, members, pairs, sequence
-from otel_ml._label_values import set_text
+from otel_ml._values.kinds import builtin, kind, members, pairs, sequence
+from otel_ml._values.labels import set_text
 from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT
 from otel_ml.prediction.boundary._output_columns import OUTPUT_LIMIT, OutputColumns
 from otel_ml.prediction.boundary._output_rows import OutputRules
@@ -22,7 +22,7 @@ from otel_ml.prediction.boundary._share_columns import count_rows, matrix, name_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 _FEW_CLASSES = 62
 """Classes whose set is a whole number of 64 bits."""

@@ -6,18 +6,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from otel_ml._arrays import distinct, slice_rows
-from otel_ml._equality import find_equal
 from otel_ml._figures.single import SUM_TOLERANCE, are_probabilities
 from otel_ml._guard import attempt
-from otel_ml._kinds import FRAMES, kind
 from otel_ml._values import class_text
+from otel_ml._values.arrays import distinct, slice_rows
+from otel_ml._values.equality import find_equal
+from otel_ml._values.kinds import FRAMES, kind
 from otel_ml.prediction.boundary._named_shares import CLASSES_LIMIT, positional_classes
 from otel_ml.prediction.boundary._output_columns import MANY, OUTPUT_LIMIT, OutputColumns, add_classes
 from otel_ml.prediction.boundary._output_rows import SINGLE_CLASS, OutputRules
 
 if TYPE_CHECKING:
-    from otel_ml._arrays import Array
+    from otel_ml._values.arrays import Array
 
 
 def read_share_columns(prediction: Any, score: Any, how: OutputRules, start: int = 0) -> OutputColumns | None:

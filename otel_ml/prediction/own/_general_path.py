@@ -13,18 +13,17 @@ from otel_ml._telemetry.ports import Clock, Engine, State
 from otel_ml._telemetry.predictions.cells import CellSet
 from otel_ml._telemetry.predictions.model_cells import ModelCells, ModelIdentity
 from otel_ml._telemetry.records import EventData, SpanData
-from otel_ml.prediction._binding import Binding
 from otel_ml.prediction._event import events
 from otel_ml.prediction._observers import Observers
-from otel_ml.prediction._outcome import Outcome
+from otel_ml.prediction._outcome import Outcome, Segments
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
 from otel_ml.prediction._sdk_spans import SdkSpans
-from otel_ml.prediction._segment_counts import failed_rows, predicted_rows, timed_segments
-from otel_ml.prediction._segment_reader import Segments
+from otel_ml.prediction.binding._binding import Binding
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import SMALL_ROW, row_size
 from otel_ml.prediction.boundary._outputs import Output
+from otel_ml.prediction.segments._counts import failed_rows, predicted_rows, timed_segments
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from otel_ml import semconv
-from otel_ml._json import flat_json
 from otel_ml._telemetry.records import (
     LABEL,
     ROW,
@@ -17,6 +16,7 @@ from otel_ml._telemetry.records import (
     Shape,
     SpanData,
 )
+from otel_ml._values.json_texts import flat_json
 from otel_ml.prediction._event import event, span_attributes
 from otel_ml.prediction._observers import Observers
 from otel_ml.prediction._outcome import Outcome

@@ -13,11 +13,12 @@ from typing import Any
 from otel_ml import _guard
 from otel_ml._telemetry.ports import Engine, State
 from otel_ml.prediction._observers import Observers
+from otel_ml.prediction._outcome import Segments
 from otel_ml.prediction._policy import ModelPolicy
 from otel_ml.prediction._prediction import Prediction
-from otel_ml.prediction._segment_reader import Segments, is_plain
 from otel_ml.prediction.own._fast_path import FastBinding, ShareBinding
 from otel_ml.prediction.own._general_path import OwnBinding
+from otel_ml.prediction.segments._reader import is_plain
 
 REMEMBERED = 1024
 """Combinations of values whose binding is kept."""

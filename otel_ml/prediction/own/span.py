@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from otel_ml import _guard, semconv
-from otel_ml._kinds import pairs
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.records import Attributes, SpanData, SpanEvent, SpanLink
 from otel_ml._values import attribute, line
+from otel_ml._values.kinds import pairs
 from otel_ml.prediction._failure import describe
 
 if TYPE_CHECKING:

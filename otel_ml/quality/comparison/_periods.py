@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otel_ml._missing import is_missing
 from otel_ml._values import line
+from otel_ml._values.missing import is_missing
 from otel_ml._verdicts import OK, TOO_FEW
-from otel_ml.quality._cells import ABSENT
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, with_findings
+from otel_ml.quality.counting._cells import ABSENT
 from otel_ml.quality.files import TextCells
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind, sequence
+from otel_ml._values.kinds import builtin, kind, sequence
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality.descriptors._embeddings import DISTANCE, EMBEDDING_PARTS, describe_embeddings
 from otel_ml.quality.descriptors._host_arrays import column_values

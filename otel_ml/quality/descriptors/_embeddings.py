@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, sequence
+from otel_ml._values.kinds import kind, sequence
 from otel_ml.quality.descriptors._host_arrays import column_values, host_array
 
 if TYPE_CHECKING:

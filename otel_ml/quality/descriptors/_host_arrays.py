@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import is_on_host, kind, sequence
+from otel_ml._values.kinds import is_on_host, kind, sequence
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind
+from otel_ml._values.kinds import kind
 from otel_ml.quality.descriptors._host_arrays import host_array
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 from zlib import crc32
 
-from otel_ml._kinds import builtin
+from otel_ml._values.kinds import builtin
 
 TEXT_PARTS: Final = ("length", "words", "digit_share", "upper_share", "non_ascii_share", "word")
 READ: Final = 4096

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from otel_ml._kinds import builtin, kind, pairs, sequence
-from otel_ml._missing import is_missing
+from otel_ml._values.kinds import builtin, kind, pairs, sequence
+from otel_ml._values.missing import is_missing
 
 INVALID: Final = math.inf
 """Stands for a value of another kind. A descriptor is finite, so that an infinite one counts as invalid."""

@@ -8,7 +8,7 @@ from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from otel_ml.quality._cells import ABSENT
+from otel_ml.quality.counting._cells import ABSENT
 from otel_ml.quality.files._compression import open_stream, uncompressed_name
 from otel_ml.quality.files._csv import CsvFile, CsvFormat
 from otel_ml.quality.files._errors import DataFileError, load_pyarrow

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_ml.quality._cells import ABSENT
+from otel_ml.quality.counting._cells import ABSENT
 from otel_ml.quality.files._errors import DataFileError
 from otel_ml.quality.files._sources import DataFiles
 from otel_ml.quality.files._text_cells import NUMBER_SHARE, TextCells, TextKind

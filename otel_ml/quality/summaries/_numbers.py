@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_ml._equality import count_texts
 from otel_ml._values import EXACT_FLOAT
+from otel_ml._values.equality import count_texts
 from otel_ml.quality.summaries._buckets import Buckets, to_keys, to_numbers
 from otel_ml.quality.summaries._heavy import HeavySketch
 from otel_ml.quality.summaries._weighted import WeightedNumbers

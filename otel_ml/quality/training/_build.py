@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from otel_ml import semconv
-from otel_ml._calibration import Calibration
 from otel_ml._figures.data_sets.outcome_columns import CountsError
 from otel_ml._figures.data_sets.performance_counts import PerformanceCounts
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml.quality._feature import Feature, ProfileError
 from otel_ml.quality._performance import Performance, describe_unscored
 from otel_ml.quality._skipped import describe_skipped

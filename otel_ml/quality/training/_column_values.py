@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml._arrays import distinct
-from otel_ml._equality import count_texts
 from otel_ml._guard import attempt
-from otel_ml._kinds import builtin, kind
-from otel_ml._missing import is_missing
 from otel_ml._values import class_text, number, written_number
+from otel_ml._values.arrays import distinct
+from otel_ml._values.equality import count_texts
+from otel_ml._values.kinds import builtin, kind
+from otel_ml._values.missing import is_missing
 from otel_ml.quality.summaries import ColumnSummary, NumberSummary, TextCounts
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otel_ml._kinds import sequence
 from otel_ml._values import number
+from otel_ml._values.kinds import sequence
 from otel_ml.quality._feature import BINS, ProfileError
 from otel_ml.quality._named_columns import ColumnLookup, GivenNames
 from otel_ml.quality.descriptors import KINDS, MOST_DIMENSIONS, DescribedColumn, find_centroid

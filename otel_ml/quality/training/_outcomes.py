@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from otel_ml._calibration import Calibration
 from otel_ml._figures.data_sets.outcome_columns import holds_sets
 from otel_ml._figures.data_sets.performance_counts import PerformanceCounts, predicted_classes
+from otel_ml._figures.score_probabilities import Calibration
 from otel_ml._values import class_text
 from otel_ml.quality._feature import ProfileError
 from otel_ml.quality._named_columns import ColumnLookup, NamedColumns

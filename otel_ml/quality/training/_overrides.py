@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from otel_ml._guard import attempt
-from otel_ml._kinds import kind, sequence
 from otel_ml._values import number
+from otel_ml._values.kinds import kind, sequence
 from otel_ml.quality._feature import BINS, ProfileError
 from otel_ml.quality._named_columns import ColumnLookup
 from otel_ml.quality.training._fit import ColumnOptions

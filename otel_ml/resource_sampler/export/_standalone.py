@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from otel_ml import semconv
-from otel_ml._instance import Instance
+from otel_ml._process.instance import Instance
 from otel_ml.config import Config
 from otel_ml.resource_sampler._proc_files import keep_files_open
 from otel_ml.resource_sampler._sampler import ResourceSampler

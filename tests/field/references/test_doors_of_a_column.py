@@ -18,8 +18,8 @@ import pytest
 
 from otel_ml import Model, ReferenceProfile
 from otel_ml.quality import FeatureMonitor
-from otel_ml.quality._columns import read_live
 from otel_ml.quality._drift import DriftCounts
+from otel_ml.quality.counting._columns import read_live
 from otel_ml.testing import InMemoryTelemetry
 
 ROWS = 600

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
-from otel_ml._calibration import Calibration
 from otel_ml._figures.bins import SCORE_BINS, score_bin
 from otel_ml._figures.calibrated_shares import calibrated_shares
 from otel_ml._figures.estimates import EstimateSums, delong_error
 from otel_ml._figures.intervals import Z
+from otel_ml._figures.score_probabilities import Calibration
 
 RNG = np.random.default_rng(16)
 NEVER_ENDING = 10**12

@@ -15,7 +15,7 @@ from otlp_receiver import Reply
 
 from otel_ml import _guard
 from otel_ml._export.ledger import Ledger
-from otel_ml._locks import CHECK_SECONDS
+from otel_ml._process.locks import CHECK_SECONDS
 from otel_ml._telemetry.predictions.model_cells import ModelIdentity
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from otel_ml._label_values import gains_text, list_text, set_text
+from otel_ml._values.labels import gains_text, list_text, set_text
 from otel_ml.ground_truth.exact._labelled import Labelled
 from otel_ml.ground_truth.exact._rows import LabelledRow
 

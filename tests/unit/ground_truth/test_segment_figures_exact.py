@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as sk
 
 from otel_ml._figures.segments import Share, noise_limit, share_z
-from otel_ml._label_values import gains_text, list_text, set_text
+from otel_ml._values.labels import gains_text, list_text, set_text
 from otel_ml.ground_truth import SegmentFigures
 from otel_ml.ground_truth._segment_texts import segments_text
 from otel_ml.ground_truth.exact._rows import LabelledRow

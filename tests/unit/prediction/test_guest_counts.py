@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 import otel_ml
 from otel_ml._telemetry import ports
 from otel_ml._telemetry.provider_globals import generation, swap_globals
-from otel_ml.prediction._guest_counts import GuestCounts
 from otel_ml.prediction._spec import ModelSpec
+from otel_ml.prediction.binding._guest_counts import GuestCounts
 from otel_ml.testing import InMemoryTelemetry
 
 FRAME = {"age": [20 + index % 50 for index in range(400)]}

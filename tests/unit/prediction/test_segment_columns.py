@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import otel_ml
-from otel_ml.prediction._segments import SegmentColumn
+from otel_ml.prediction.segments._columns import SegmentColumn
 from otel_ml.quality import Column
 
 FRAME = pd.DataFrame({"region": ["south"] * 60 + ["north"] * 40 + ["west"] * 25, "sex": ["f"] * 70 + ["m"] * 55})

@@ -14,7 +14,7 @@ import otel_ml
 from otel_ml import semconv
 from otel_ml.cli import main
 from otel_ml.quality import FeatureInstruments, FeatureMonitor, Performance, ProfileError, ProfileScan, ReferenceProfile
-from otel_ml.quality._model_series import ModelSeries
+from otel_ml.quality.counting._model_series import ModelSeries
 from otel_ml.testing import InMemoryTelemetry
 
 RANDOM = np.random.default_rng(4)

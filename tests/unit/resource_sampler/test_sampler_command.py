@@ -368,7 +368,7 @@ def test_a_command_that_samples_loads_no_sdk():
     code = (
         "import sys; from otel_ml.cli import main\n"
         "main(['sampler', '--json'])\n"
-        "import otel_ml._instance\n"
+        "import otel_ml._process.instance\n"
         "heavy = ('opentelemetry.sdk', 'google.protobuf', 'urllib3', 'numpy', 'grpc', 'psutil', 'http.client', 'ssl')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -11,9 +11,9 @@ import pytest
 from sklearn import metrics as sk
 
 from otel_ml._figures.bins import ERROR_BOUNDS, SCORE_BINS
-from otel_ml._label_values import gains_text, list_text, set_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedSeries
+from otel_ml._values.labels import gains_text, list_text, set_text
 from otel_ml.cli import doctor
 from otel_ml.ground_truth._records import Settled, StoredLabel
 from otel_ml.ground_truth.live._label_counts import LabelCounts

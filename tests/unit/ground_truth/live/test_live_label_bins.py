@@ -9,7 +9,7 @@ import pytest
 from truth_rows import LOGGED
 
 from otel_ml import Model, ReferenceProfile
-from otel_ml._label_bins import LabelBins
+from otel_ml._figures.label_bins import LabelBins
 from otel_ml._values import class_text, written_number
 from otel_ml.ground_truth import GroundTruth
 from otel_ml.ground_truth.storage._rows import read_rows

@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics as sk
 
 from otel_ml._figures.segments import Errors, mean_z
-from otel_ml._label_values import list_text, set_text
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
+from otel_ml._values.labels import list_text, set_text
 from otel_ml.ground_truth._records import Settled, StoredLabel
 from otel_ml.ground_truth.live._label_counts import LabelCounts
 from otel_ml.ground_truth.live._task_counts import Expected

@@ -22,7 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 import otel_ml
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
-from otel_ml.prediction import _binding
+from otel_ml.prediction.binding import _binding
 from otel_ml.prediction.own import _fast_path
 from otel_ml.quality import Column
 from otel_ml.testing import FixedClock, InMemoryTelemetry
