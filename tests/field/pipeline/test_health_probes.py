@@ -1,7 +1,9 @@
 """A health probe is dropped with its trace or kept whole, in every form in which probes come.
 
 Sources: open-telemetry/opentelemetry-collector-contrib#28890 and grafana/alloy#6839 (children stay as orphans),
-envoyproxy/envoy#3569 (more paths than one list has).
+envoyproxy/envoy#3569 (more paths than one list has), aws-observability/aws-otel-collector#1041 (the agent of a load balancer),
+open-telemetry/opentelemetry-demo#3612 (probes over gRPC), kserve/kserve#4277 (models that are asked whether they are ready),
+ivanball/MMCA.Common#346 (`/alive` and its children).
 """
 
 from __future__ import annotations
@@ -24,10 +26,40 @@ PROBES: list[dict[str, str]] = [
     {"http.target": "/healthz?verbose"},
     {"url.path": "/up", "user_agent.original": "kube-probe/1.31"},
     {"rpc.service": "grpc.health.v1.Health"},
+    *(
+        {"url.path": path}
+        for path in ("/alive", "/Health", "/api/health", "/api/v1/healthcheck", "/q/health/live", "/_health")
+    ),
+    *({"url.path": path} for path in ("/__lbheartbeat__", "/livez/ping", "/v2/models/fraud/ready", "/_ah/health")),
+    {"http.user_agent": "kube-probe/1.31"},
+    *(
+        {"user_agent.original": agent}
+        for agent in ("Envoy/HC", "Consul Health Check", "Prometheus/3.1", "HealthCheck/1.0")
+    ),
+    *(
+        {"user_agent.original": agent}
+        for agent in ("Amazon-Route53-Health-Check-Service (ref 1)", "ELB-HealthChecker/2.0")
+    ),
+    {"rpc.method": "grpc.health.v1.Health/Check"},
 ]
 REQUESTS: list[dict[str, str]] = [
     {"url.path": path}
     for path in ("/health/records", "/healthcare", "/metrics/7", "/livestream", "/users/7/health", "/predict")
+] + [
+    *(
+        {"url.path": path}
+        for path in (
+            "/v2/models/fraud/infer",
+            "/v2/models/ready",
+            "/v1/metrics",
+            "/api/live",
+            "/api/alive/7",
+            "/status",
+            "/",
+        )
+    ),
+    {"user_agent.original": "Mozilla/5.0 (kube-probe)"},
+    {"rpc.method": "shop.Orders/Check"},
 ]
 
 

@@ -2,7 +2,9 @@
 
 Sources: open-telemetry/opentelemetry-collector#11531 and #11776 (a default is for unset variables, not for empty ones);
 open-telemetry/opentelemetry-helm-charts#816 and open-telemetry/opentelemetry-collector-contrib#46082 (an IPv6 address glued to a port);
-timescale/tobs#379 and grafana/docker-otel-lgtm#73 (an address without a scheme, to which nothing is ever sent).
+timescale/tobs#379 and grafana/docker-otel-lgtm#73 (an address without a scheme, to which nothing is ever sent);
+open-telemetry/opentelemetry-collector#8565 and #14034 (a name of digits becomes another number);
+open-telemetry/opentelemetry-collector-contrib#48704 (a token file that is missing at the start).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pipeline_servers import ROOT, Backend, collector_environment, eventually, otlp_backend, running_collector
 
@@ -19,7 +22,7 @@ COLLECTOR = ROOT / "collector"
 FILES = ["agent.yaml", "remote.yaml", "console.yaml", "gateway.yaml", "host_metrics_transform.yaml"]
 ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318"]
 PORT = ["", "  ", "4317.5", "-1", "70000"]
-DURATION = ["", "  ", "soon", "0s"]
+DURATION = ["", "  ", "soon", "0s", "30"]
 
 # file, variable, values that are like unset, other values that are taken, values that are refused
 TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
@@ -29,21 +32,21 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("agent.yaml", "OTELCOL_GRPC_PORT", [], ["14317"], PORT),
     ("agent.yaml", "OTELCOL_HTTP_PORT", [], ["14318"], PORT[:2]),
     ("agent.yaml", "OTELCOL_HEALTH_PORT", [], ["0"], PORT[:2]),
-    ("agent.yaml", "OTELCOL_HEALTH_HOST", [], ["::1", "0.0.0.0", "localhost"], ["", "  "]),
+    ("agent.yaml", "OTELCOL_HEALTH_HOST", [], ["::1", "0.0.0.0", "localhost"], ["", "  ", "[::1]"]),
     ("agent.yaml", "OTELCOL_QUEUE_DIR", [], ["queue"], ["", "  "]),
     ("agent.yaml", "OTELCOL_QUEUE_BYTES", ["", "  "], ["5000000000"], ["1GiB", "0", "-1", "50000000"]),
     ("agent.yaml", "OTELCOL_MEMORY_MIB", ["", "  "], ["100"], ["512MiB", "0", "-1", "63"]),
-    ("agent.yaml", "OTELCOL_MEMORY_SPIKE_MIB", ["", "  "], ["50"], ["20%", "-1", "600"]),
+    ("agent.yaml", "OTELCOL_MEMORY_SPIKE_MIB", ["", "  "], ["50"], ["20%", "-1", "600", "512"]),
     ("agent.yaml", "OTELCOL_SELF_INTERVAL_MS", ["", "  "], ["1000"], ["15s", "0", "-1"]),
     ("agent.yaml", "OTELCOL_LOG_LEVEL", [], ["debug", "", "warn", "error"], ["  ", "verbose"]),
-    ("agent.yaml", "OTELCOL_INSTANCE_ID", [], ["eu-1", "7"], ["", "  "]),
+    ("agent.yaml", "OTELCOL_INSTANCE_ID", [], ["eu-1", "2026-11-30", "0123"], ["", "  "]),
     ("agent.yaml", "HOSTNAME", [], ["pod-0"], []),
     ("agent.yaml", "OTELCOL_ENVIRONMENT", [], ["", "  ", "prod"], ['a"b']),
     ("agent.yaml", "OTELCOL_CLUSTER", [], ["", "  ", "eu"], ['a"b']),
     ("agent.yaml", "OTELCOL_REDACT_KEYS", [], ["birth", "birth|salary"], ["", "birth|salary|", "birth(", 'a"b']),
     ("agent.yaml", "OTELCOL_PROBE_PATHS", [], ["", "  ", "^/up"], ["up(", 'a"b']),
     ("agent.yaml", "OTELCOL_HASH_KEY", [], ["", "  ", "7", "a key"], []),
-    ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  "]),
+    ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  ", "[::1]"]),
     ("remote.yaml", "OTELCOL_TOKENS_FILE", [], ["tokens"], [""]),
     ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], ADDRESS[:2]),
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
@@ -109,6 +112,35 @@ def test_a_wrong_value_is_refused_by_name(variable: str, refused: list[str], ote
     assert {value: (status, variable in message) for value, (status, message) in answers.items()} == dict.fromkeys(
         refused, (1, True)
     )
+
+
+def test_a_name_of_digits_stays_as_it_is(otelcol: Path, tmp_path: Path) -> None:
+    """The name of a Collector is a text, also where YAML would read a number or a date."""
+    for name in ("0123", "1e3", "2026-11-30", "true"):
+        status, printed = read(otelcol, tmp_path, HOSTNAME=name)
+        assert status == 0, printed
+        config = yaml.safe_load(printed)
+        counts = config["connectors"]["count/refused"].values()
+        labels = [metric["attributes"][-1] for each in counts for metric in each.values() if metric["attributes"]]
+        attributes = config["service"]["telemetry"]["resource"]["attributes"]
+        assert [label["default_value"] for label in labels] == [name] * 3
+        assert {"name": "service.instance.id", "value": name} in attributes
+
+
+def test_a_missing_token_file_ends_the_start(otelcol: Path, tmp_path: Path) -> None:
+    """Without its token file the Collector does not start, and the message names the file."""
+    environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
+    configs = [part for name in FILES[:2] for part in ("--config", str(COLLECTOR / name))]
+    done = subprocess.run(
+        [str(otelcol), *configs],
+        env=environment | {"OTELCOL_TOKENS_FILE": str(tmp_path / "missing")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f'failed to read credentials file "{tmp_path}/missing"' in done.stderr.splitlines()[-1]
 
 
 def test_a_collector_on_ipv6_takes_records_and_adds_no_blank_attribute(otelcol: Path, tmp_path: Path) -> None:
