@@ -23,6 +23,35 @@ from segment_rows import SEGMENTS
 from service_rows import GPUS, OPERATION, RECORDS, RESOURCES, TELEMETRY
 from version_rows import DECAY, VERSIONS
 
+ROWS = [
+    PREDICTIONS,
+    OBJECTIVES,
+    PERFORMANCE,
+    ESTIMATES,
+    CLASSES,
+    REGRESSION,
+    SEGMENTS,
+    VERSIONS,
+    DECAY,
+    DRIFT,
+    OPERATION,
+    RECORDS,
+    RESOURCES,
+    MACHINE,
+    GPUS,
+    TELEMETRY,
+]
+LABELS = (
+    ("job", "Service", "job"),
+    ("environment", "Environment", "deployment_environment_name"),
+    ("cluster", "Cluster", "k8s_cluster_name"),
+    ("namespace", "Namespace", "k8s_namespace_name"),
+    ("team", "Team", "team"),
+    ("model", "Model", "ml_model_name"),
+    ("version", "Version", "ml_model_version"),
+    ("role", "Role", "ml_model_role"),
+)
+"""Name, title and label of the variables that choose a model, in the order of `CHOSEN`."""
 DASHBOARD = Path(__file__).resolve().parent / "dashboards" / "model.json"
 
 
@@ -94,26 +123,23 @@ def label_variable(name: str, label: str, series: str, key: str, **more: object)
     }
 
 
+def single_variable(name: str, label: str, series: str, key: str, current: Json) -> Json:
+    """A variable with one value at a time."""
+    return label_variable(name, label, series, key, multi=False, includeAll=False, current=current)
+
+
 def variables() -> list[Json]:
     chosen = [part.strip() for part in CHOSEN.split(", ")]
-    labels = (
-        ("job", "Service", "job"),
-        ("environment", "Environment", "deployment_environment_name"),
-        ("cluster", "Cluster", "k8s_cluster_name"),
-        ("namespace", "Namespace", "k8s_namespace_name"),
-        ("team", "Team", "team"),
-        ("model", "Model", "ml_model_name"),
-        ("version", "Version", "ml_model_version"),
-        ("role", "Role", "ml_model_role"),
-    )
     windows = [{"text": window, "value": window, "selected": window == "1h"} for window in ("1h", "24h")]
+    training = {"text": "training", "value": "training"}
+    references = f"feature:ml_feature_reference_psi:1h{{{CHOSEN}}}"
     return [
         source_variable("datasource", "Metrics", "prometheus"),
         source_variable("logs", "Logs", "loki"),
         source_variable("traces", "Traces", "tempo"),
         *(
             label_variable(name, label, f"ml_predictions_total{{{', '.join(chosen[:depth])}}}", key)
-            for depth, (name, label, key) in enumerate(labels)
+            for depth, (name, label, key) in enumerate(LABELS)
         ),
         {
             "name": "window",
@@ -124,48 +150,14 @@ def variables() -> list[Json]:
             "current": {"text": "1h", "value": "1h"},
             "hide": 0,
         },
-        label_variable(
-            "reference",
-            "Reference",
-            f"feature:ml_feature_reference_psi:1h{{{CHOSEN}}}",
-            "ml_reference",
-            multi=False,
-            includeAll=False,
-            current={"text": "training", "value": "training"},
-        ),
-        label_variable(
-            "feature",
-            "Feature",
-            f"ml_feature_reference_size{{{CHOSEN}}}",
-            "ml_feature_name",
-            multi=False,
-            includeAll=False,
-            current={},
-        ),
+        single_variable("reference", "Reference", references, "ml_reference", training),
+        single_variable("feature", "Feature", f"ml_feature_reference_size{{{CHOSEN}}}", "ml_feature_name", {}),
         # Loki and Tempo have the plain service name; Prometheus's job may have a namespace in front of it.
         label_variable("service", "", 'ml_predictions_total{job=~"$job"}', "service_name", allValue=".+", hide=2),
     ]
 
 
 def dashboard() -> Json:
-    rows = [
-        PREDICTIONS,
-        OBJECTIVES,
-        PERFORMANCE,
-        ESTIMATES,
-        CLASSES,
-        REGRESSION,
-        SEGMENTS,
-        VERSIONS,
-        DECAY,
-        DRIFT,
-        OPERATION,
-        RECORDS,
-        RESOURCES,
-        MACHINE,
-        GPUS,
-        TELEMETRY,
-    ]
     alerts = {
         "name": "Alerts",
         "datasource": PROMETHEUS,
@@ -190,7 +182,7 @@ def dashboard() -> Json:
         "annotations": {"list": [alerts]},
         "links": [],
         "templating": {"list": variables()},
-        "panels": placed(rows),
+        "panels": placed(ROWS),
     }
 
 

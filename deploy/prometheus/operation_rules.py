@@ -8,14 +8,6 @@ from rule_parts import FAST, MODEL, MODEL_NAME, SLOW, Group, Rule
 
 def operation() -> Group:
     """Traffic, errors and latency over 5 minutes: at least four exports at the SDK's default interval of 60 s."""
-    quantiles = [
-        Rule(
-            f"model:ml_prediction_duration_seconds:p{percent}_5m",
-            f"histogram_quantile({percent / 100:g},\n"
-            f"  sum by (le, {MODEL}) (rate(ml_prediction_duration_seconds_bucket[5m])))",
-        )
-        for percent in (50, 95, 99)
-    ]
     calls = "model:ml_prediction_calls:rate5m"
     timed = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count[5m]))"
     untimed = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total[5m]))"
@@ -41,13 +33,20 @@ def operation() -> Group:
                 f"+ {round((NULL_Z**2 - 1) / 6, 3)} / {finished}",
                 "What 1 of 1,000 windows exceeds at the limit; corrected for few calls by Cornish and Fisher.",
             ),
-            *quantiles,
+            *map(_quantile, (50, 95, 99)),
             Rule(
                 "serving:ml_prediction_calls:rate5m",
                 f'sum by ({MODEL_NAME}) (\n  {calls}{{ml_model_role!="shadow"}})',
                 "All versions and roles that serve callers: a new version that replaces an old one is no outage.",
             ),
         ],
+    )
+
+
+def _quantile(percent: int) -> Rule:
+    buckets = f"sum by (le, {MODEL}) (rate(ml_prediction_duration_seconds_bucket[5m]))"
+    return Rule(
+        f"model:ml_prediction_duration_seconds:p{percent}_5m", f"histogram_quantile({percent / 100:g},\n  {buckets})"
     )
 
 

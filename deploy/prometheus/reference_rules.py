@@ -51,14 +51,6 @@ def comparison(window: str) -> list[Rule]:
         f"model:ml_eval_figure{name}:{window}"
         for name in ("", "_low", "_high", "_labels", "_decline", "_decline_noise", "_few", "_worse")
     )
-    actual, positives, negatives = (
-        f"class:ml_eval_{name}:increase{window}" for name in ("actual", "positives", "negatives")
-    )
-    rare = (
-        f"min by ({MODEL}) ({actual} and class:ml_eval_averaged:{window}) < {LEAST_OF_CLASS} "
-        f"and model:ml_eval_averaged:{window} > 1"
-    )
-    one_sided = " or ".join(f"min by ({MODEL}) ({each}) < {LEAST_OF_CLASS}" for each in (positives, negatives))
     rising = f"{ERRORS}|{QUANTILES}|ece"
     calibration = f'label_replace(avg by ({MODEL}) (class:ml_eval_ece_noise:{window}), "ml_eval_figure", "ece", "", "")'
     return [
@@ -77,11 +69,7 @@ def comparison(window: str) -> list[Rule]:
             f"or {calibration} and {value}",
             "3.09 standard errors, which 1 of 1,000 windows exceeds by chance; training has an error of its own.",
         ),
-        Rule(
-            few,
-            union({**dict.fromkeys(CLASSES, rare), **dict.fromkeys(("auc", "average_precision"), f"({one_sided})")}),
-            "Figures of classes of which one has fewer than ten labels.",
-        ),
+        Rule(few, _few(window), "Figures of classes of which one has fewer than ten labels."),
         Rule(
             worse,
             f"({decline} > bool {LIMIT}) * ({decline} > bool {noise}) * ({labels} >= bool {LEAST_LABELS})\n"
@@ -89,6 +77,18 @@ def comparison(window: str) -> list[Rule]:
             "1 if the figure is worse than in training, else 0.",
         ),
     ]
+
+
+def _few(window: str) -> str:
+    actual, positives, negatives = (
+        f"class:ml_eval_{name}:increase{window}" for name in ("actual", "positives", "negatives")
+    )
+    rare = (
+        f"min by ({MODEL}) ({actual} and class:ml_eval_averaged:{window}) < {LEAST_OF_CLASS} "
+        f"and model:ml_eval_averaged:{window} > 1"
+    )
+    one_sided = " or ".join(f"min by ({MODEL}) ({each}) < {LEAST_OF_CLASS}" for each in (positives, negatives))
+    return union({**dict.fromkeys(CLASSES, rare), **dict.fromkeys(("auc", "average_precision"), f"({one_sided})")})
 
 
 def worse_now() -> Group:

@@ -43,6 +43,16 @@ def define(parser: argparse.ArgumentParser) -> None:
         "never 0. --once and --json end with 1 if nothing could be read."
     )
     parser.epilog = _EPILOG
+    _define_target(parser)
+    _define_readings(parser)
+    parser.add_argument("--service-name", metavar="NAME", help=f"default: OTEL_SERVICE_NAME, else {_SERVICE}")
+    parser.add_argument("--endpoint", metavar="URL", help="OTLP receiver; default: OTEL_EXPORTER_OTLP_ENDPOINT")
+    parser.add_argument("--once", action="store_true", help="print one reading as a table and end")
+    add_json(parser, "one reading")
+
+
+def _define_target(parser: argparse.ArgumentParser) -> None:
+    """Adds what is read, and how often."""
     parser.add_argument(
         "--mode",
         choices=_MODES,
@@ -64,6 +74,10 @@ def define(parser: argparse.ArgumentParser) -> None:
     watched.add_argument(
         "--name", type=_name, help="the same by its name in /proc/<pid>/comm; found again after a restart"
     )
+
+
+def _define_readings(parser: argparse.ArgumentParser) -> None:
+    """Adds what a reading contains and may cost."""
     parser.add_argument("--budget", type=float, metavar="SHARE", help="of one core; above it the interval is stretched")
     parser.add_argument("--per-cpu", action="store_true", help="the host's CPU times for each CPU instead of their sum")
     parser.add_argument(
@@ -83,10 +97,6 @@ def define(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the process's proportional memory, once a minute; reading it pauses the process",
     )
-    parser.add_argument("--service-name", metavar="NAME", help=f"default: OTEL_SERVICE_NAME, else {_SERVICE}")
-    parser.add_argument("--endpoint", metavar="URL", help="OTLP receiver; default: OTEL_EXPORTER_OTLP_ENDPOINT")
-    parser.add_argument("--once", action="store_true", help="print one reading as a table and end")
-    add_json(parser, "one reading")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -17,13 +17,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from load import FEATURES
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from sink import points
+from sink import Handler, items, serving
 
 SIGNALS = {"span": "/v1/traces", "event": "/v1/logs", "point": "/v1/metrics"}
 
@@ -40,13 +36,7 @@ class Request:
     def items(self) -> int:
         """The spans, log records or data points in it."""
         body = gzip.decompress(self.body) if self.encoding == "gzip" else self.body
-        if self.path.endswith("/v1/traces"):
-            traces = ExportTraceServiceRequest.FromString(body)
-            return sum(len(scope.spans) for resource in traces.resource_spans for scope in resource.scope_spans)
-        if self.path.endswith("/v1/logs"):
-            logs = ExportLogsServiceRequest.FromString(body)
-            return sum(len(scope.log_records) for resource in logs.resource_logs for scope in resource.scope_logs)
-        return points(ExportMetricsServiceRequest.FromString(body))
+        return items(self.path, body)
 
 
 @dataclass
@@ -72,32 +62,16 @@ def sink() -> Iterator[Sink]:
     """Runs a receiver that keeps everything, on a free port of loopback."""
     kept = Sink()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Keeping(Handler):
         disable_nagle_algorithm = True
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+        def take(self, body: bytes, encoding: str) -> None:
             with kept.changed:
-                kept.requests.append(Request(self.path, body, self.headers.get("Content-Encoding", "")))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+                kept.requests.append(Request(self.path, body, encoding))
 
-        def log_message(self, *_: object) -> None:
-            """Logs nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,))
-        thread.start()
-        kept.address = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield kept
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Keeping) as address:
+        kept.address = address
+        yield kept
 
 
 def recorded(predictions: int) -> dict[str, list[Request]]:

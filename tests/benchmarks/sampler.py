@@ -19,18 +19,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from sink import Handler, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 PASS = Path(__file__).with_name("psutil_pass.py")
@@ -76,25 +75,12 @@ def sink() -> Iterator[tuple[Sink, str]]:
     """Runs a receiver on loopback; the first part of the path names the sender."""
     kept = Sink()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Keeping(Handler):
+        def take(self, body: bytes, _encoding: str) -> None:
+            kept.bodies[self.path.split("/")[1].replace("%20", " ")].append(body)
 
-        def do_POST(self) -> None:
-            sender = self.path.split("/")[1].replace("%20", " ")
-            kept.bodies[sender].append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Logs nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
-        yield kept, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(Keeping) as address:
+        yield kept, address
 
 
 def collector_config(address: str, interval: float, *, with_process: bool, mapped: bool) -> dict[str, Any]:
