@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ WHOLES_AND_PARTS = {
     ),
 }
 """Modules that may know each other, and why."""
+MOST_MODULES = 20
 ALLOWED = ("_telemetry/", "testing/")
 CHECK = "otel_ml._telemetry.check"
 """The one private place that a command sees: how `otel-ml doctor` checks the engine."""
@@ -153,3 +155,10 @@ def test_no_two_classes_have_one_name() -> None:
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
 
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_a_folder_is_small_enough_to_be_read() -> None:
+    """No folder has more than 20 modules beside its front door; the next one is a reason for a wing."""
+    modules = Counter(path.parent for path in ROOT.rglob("*.py") if path.name != "__init__.py")
+
+    assert {str(folder.relative_to(ROOT)): count for folder, count in modules.items() if count > MOST_MODULES} == {}
