@@ -127,6 +127,21 @@ def test_a_name_of_digits_stays_as_it_is(otelcol: Path, tmp_path: Path) -> None:
         assert {"name": "service.instance.id", "value": name} in attributes
 
 
+def test_an_address_before_a_port_is_in_brackets() -> None:
+    """Where a variable is an address and a port follows, brackets around it keep IPv6 apart from the port."""
+    files = [
+        *COLLECTOR.glob("*.yaml"),
+        ROOT / "deploy" / "tempo" / "tempo.yaml",
+        ROOT / "deploy" / "loki" / "loki.yaml",
+    ]
+    glued = {
+        path.name: found
+        for path in files
+        if (found := re.findall(r"endpoint: \"?\$\{[^}]*\}:", path.read_text(encoding="utf-8")))
+    }
+    assert glued == {}
+
+
 def test_a_missing_token_file_ends_the_start(otelcol: Path, tmp_path: Path) -> None:
     """Without its token file the Collector does not start, and the message names the file."""
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
