@@ -13,17 +13,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from decay_rules import decay
-from estimate_rules import estimate, estimate_now
-from feature_rules import current, drift
-from liveness_rules import liveness
-from moving_reference_rules import previous_version, references
-from operation_rules import operation, quality, score
-from performance_rules import performance
-from reference_rules import worse_now
-from rule_parts import FAST, SLOW, SLOW_INTERVAL, RuleFile, text
-from segment_rules import segments, segments_now
-from version_rules import versions
+from recording.decay_rules import decay
+from recording.estimate_rules import estimate, estimate_now
+from recording.feature_rules import current, drift
+from recording.liveness_rules import liveness
+from recording.moving_reference_rules import previous_version, references
+from recording.operation_rules import operation, quality, score
+from recording.performance_rules import performance
+from recording.reference_rules import worse_now
+from recording.rule_parts import FAST, SLOW, SLOW_INTERVAL, RuleFile, text
+from recording.segment_rules import segments, segments_now
+from recording.version_rules import versions
 
 from otel_ml.cli._thresholds.files import read
 from otel_ml.cli._thresholds.files import rule_files as threshold_files

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from figure_rules import figure_rules
-from interval_rules import interval_rules
-from outcome_rules import outcome_rules
-from reference_rules import comparison, reference
-from rule_parts import FAST, MODEL, Group, Rule
-from score_rules import score_rules
+from recording.figure_rules import figure_rules
+from recording.interval_rules import interval_rules
+from recording.outcome_rules import outcome_rules
+from recording.reference_rules import comparison, reference
+from recording.rule_parts import FAST, MODEL, Rule, RuleGroup
+from recording.score_rules import score_rules
 
 
 def delays(window: str) -> list[Rule]:
@@ -27,8 +27,8 @@ def delays(window: str) -> list[Rule]:
     ]
 
 
-def performance(window: str, interval: str = "") -> Group:
+def performance(window: str, interval: str = "") -> RuleGroup:
     """Performance from labels; each rule reads those before it."""
     figures = [*score_rules(window), *outcome_rules(window), *figure_rules(window), *interval_rules(window)]
     compared = [*(reference() if window == FAST else []), *comparison(window)]
-    return Group(f"otel-ml-performance-{window}", [*figures, *compared, *delays(window)], interval)
+    return RuleGroup(f"otel-ml-performance-{window}", [*figures, *compared, *delays(window)], interval)

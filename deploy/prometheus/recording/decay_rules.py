@@ -5,10 +5,10 @@ The formulas are those of `otel_ml/_figures/trends.py`, where their sources are.
 
 from __future__ import annotations
 
-from feature_rules import newest
-from interval_rules import Z
-from reference_rules import ERRORS, FALLING, LEAST_LABELS, LIMIT, POINTS_LIMIT, REFERENCE, SHARE_LIMIT, of
-from rule_parts import MODEL, SLOW, Group, Rule
+from recording.feature_rules import newest
+from recording.interval_rules import Z
+from recording.reference_rules import ERRORS, FALLING, LEAST_LABELS, LIMIT, POINTS_LIMIT, REFERENCE, SHARE_LIMIT, of
+from recording.rule_parts import MODEL, SLOW, Rule, RuleGroup
 
 WINDOWS = ("14d", "30d")
 LEAST_DAYS = 10
@@ -85,12 +85,12 @@ def crossing(window: str) -> list[Rule]:
     ]
 
 
-def decay() -> Group:
+def decay() -> RuleGroup:
     """All rules about decay."""
     figures = of(f"model:ml_eval_figure:{SLOW}", f"{FALLING}|{ERRORS}")
     judged = f"{figures}\nand model:ml_eval_figure_labels:{SLOW} >= {LEAST_LABELS}"
     age = f"(time() - max by ({MODEL}) ({newest('ml_model_train_timestamp_seconds')})) / 86400"
-    return Group(
+    return RuleGroup(
         "otel-ml-decay",
         [
             Rule("model:ml_model_age:days", age, "Days since training."),

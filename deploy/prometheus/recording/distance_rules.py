@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rule_parts import BIN, FEATURE, Rule
+from recording.rule_parts import BIN, FEATURE, Rule
 
 SHARE, BINS, SIZE = (
     "bin:ml_feature_reference_share:max",

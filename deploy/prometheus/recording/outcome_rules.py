@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rule_parts import CLASS, MODEL, OUTCOME, Rule
+from recording.rule_parts import CLASS, MODEL, OUTCOME, Rule
 
 
 def labelled(source: str, label: str) -> str:

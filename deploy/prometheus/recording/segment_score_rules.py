@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from distance_rules import gamma_quantile, surplus
-from rule_parts import SEGMENT, Rule
-from rule_parts import SEGMENT_COLUMN as COLUMN
+from recording.distance_rules import gamma_quantile, surplus
+from recording.rule_parts import SEGMENT, Rule
+from recording.rule_parts import SEGMENT_COLUMN as COLUMN
 
 BIN = f"{SEGMENT}, le"
 EDGES = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "+Inf")

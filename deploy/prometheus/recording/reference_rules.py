@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from feature_rules import NULL_Z, newest
-from figure_rules import CLASSES, union
-from interval_rules import Z
-from rule_parts import FIGURE, MODEL, Group, Rule, in_either_window
+from recording.feature_rules import NULL_Z, newest
+from recording.figure_rules import CLASSES, union
+from recording.interval_rules import Z
+from recording.rule_parts import FIGURE, MODEL, Rule, RuleGroup, in_either_window
 
 FALLING = "accuracy|precision|recall|f1|auc|average_precision|exact_match|ndcg|reciprocal_rank|hit_rate"
 """Less is worse."""
@@ -91,6 +91,6 @@ def _few(window: str) -> str:
     return union({**dict.fromkeys(CLASSES, rare), **dict.fromkeys(("auc", "average_precision"), f"({one_sided})")})
 
 
-def worse_now() -> Group:
+def worse_now() -> RuleGroup:
     """What the alerts read: the figures that are worse than in training, by the last hour or by the last day."""
-    return Group("otel-ml-training", [in_either_window(NOW)])
+    return RuleGroup("otel-ml-training", [in_either_window(NOW)])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from feature_rules import NULL_Z
-from rule_parts import FAST, MODEL, MODEL_NAME, SLOW, Group, Rule
+from recording.feature_rules import NULL_Z
+from recording.rule_parts import FAST, MODEL, MODEL_NAME, SLOW, Rule, RuleGroup
 
 
-def operation() -> Group:
+def operation() -> RuleGroup:
     """Traffic, errors and latency over 5 minutes: at least four exports at the SDK's default interval of 60 s."""
     calls = "model:ml_prediction_calls:rate5m"
     timed = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count[5m]))"
     untimed = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total[5m]))"
     limit, finished = "model:ml_prediction_errors:limit", f"(300 * {calls} > 0)"
-    return Group(
+    return RuleGroup(
         "otel-ml-operation",
         [
             Rule("model:ml_predictions:rate5m", f"sum by ({MODEL}) (rate(ml_predictions_total[5m]))", "Rows a second."),
@@ -50,7 +50,7 @@ def _quantile(percent: int) -> Rule:
     )
 
 
-def score() -> Group:
+def score() -> RuleGroup:
     """The score's distribution in the last hour against the last day, for models without a training reference."""
 
     def cdf(window: str) -> Rule:
@@ -67,7 +67,7 @@ def score() -> Group:
             f"sum by ({MODEL}) (increase(ml_prediction_score_count[{window}]))",
         )
 
-    return Group(
+    return RuleGroup(
         "otel-ml-score",
         [
             cdf(FAST),
@@ -91,10 +91,10 @@ def score() -> Group:
     )
 
 
-def quality() -> Group:
+def quality() -> RuleGroup:
     """Violations of the input schema."""
     predictions = "model:ml_predictions:increase1h"
-    return Group(
+    return RuleGroup(
         "otel-ml-quality",
         [
             Rule(predictions, f"sum by ({MODEL}) (increase(ml_predictions_total[1h]))"),

@@ -5,7 +5,7 @@ Nothing here reads calls: a model that nobody calls is alive. A process that end
 
 from __future__ import annotations
 
-from rule_parts import MODEL, MODEL_NAME, SERVICE, SLOW_INTERVAL, Group, Rule
+from recording.rule_parts import MODEL, MODEL_NAME, SERVICE, SLOW_INTERVAL, Rule, RuleGroup
 
 SERVES = '{ml_model_role!="shadow"}'
 """Shadow models serve no caller."""
@@ -63,8 +63,8 @@ def reporters(name: str, series: str) -> list[Rule]:
     ]
 
 
-def liveness() -> Group:
+def liveness() -> RuleGroup:
     """All rules about what is alive."""
     collectors = reporters("collector", "otelcol_process_uptime_seconds_total")
     samplers = reporters("sampler", "otelml_sampler_interval_seconds")
-    return Group("otel-ml-liveness", [*models(), *collectors, *samplers], SLOW_INTERVAL)
+    return RuleGroup("otel-ml-liveness", [*models(), *collectors, *samplers], SLOW_INTERVAL)

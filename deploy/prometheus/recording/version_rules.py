@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import log
 
-from rule_parts import MODEL, MODEL_NAME, Group, Rule
+from recording.rule_parts import MODEL, MODEL_NAME, Rule, RuleGroup
 
 DAYS = 7
 WINDOW = f"{DAYS}d"
@@ -278,6 +278,6 @@ def scores() -> list[Rule]:
     ]
 
 
-def versions() -> Group:
+def versions() -> RuleGroup:
     """All rules that compare versions."""
-    return Group("otel-ml-versions", [*days(), *pairs(), *unpaired(), *compared(), verdict(), *scores()], "1m")
+    return RuleGroup("otel-ml-versions", [*days(), *pairs(), *unpaired(), *compared(), verdict(), *scores()], "1m")

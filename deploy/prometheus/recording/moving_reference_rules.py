@@ -8,9 +8,9 @@ reference has none: the results are absent.
 
 from __future__ import annotations
 
-from distance_rules import BINS, Distribution, psi, psi_noise
-from feature_rules import NAME, drifted, merged, newest
-from rule_parts import BIN, FAST, FEATURE, MODEL_NAME, SLOW, SLOW_INTERVAL, Group, Rule
+from recording.distance_rules import BINS, Distribution, psi, psi_noise
+from recording.feature_rules import NAME, drifted, merged, newest
+from recording.rule_parts import BIN, FAST, FEATURE, MODEL_NAME, SLOW, SLOW_INTERVAL, Rule, RuleGroup
 
 LAST_WEEK, PREVIOUS, TRAINING = "last_week", "previous_version", "training"
 VERSION = f"{MODEL_NAME}, ml_model_version"
@@ -91,20 +91,20 @@ def comparison(window: str) -> list[Rule]:
     ]
 
 
-def references(window: str) -> Group:
+def references(window: str) -> RuleGroup:
     """Each feature against each reference."""
     interval = SLOW_INTERVAL if window == SLOW else ""
-    return Group(f"otel-ml-references-{window}", [*shares(window), *comparison(window)], interval)
+    return RuleGroup(f"otel-ml-references-{window}", [*shares(window), *comparison(window)], interval)
 
 
-def previous_version() -> Group:
+def previous_version() -> RuleGroup:
     """What the version before the newest one has counted, in the bins of the newest one."""
     known = f"last_over_time({START}[{KEPT}])"
     serving = f"max by ({VERSION}) (feature:ml_feature_values:increase{FAST} > 0)"
     latest = f"max by ({MODEL_NAME}) ({known})"
     counts = f"bin:ml_feature_values:increase{FAST}"
     mine = f"0 * {counts} and on ({VERSION}) ({known} == on ({MODEL_NAME}) group_left () {latest})"
-    return Group(
+    return RuleGroup(
         "otel-ml-previous-version",
         [
             Rule(

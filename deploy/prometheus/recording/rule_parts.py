@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from otel_ml.cli._thresholds.parts import FEATURE, MODEL, MODEL_NAME, SERVICE, Rule, RuleFile, text
-from otel_ml.cli._thresholds.parts import RuleGroup as Group
+from otel_ml.cli._thresholds.parts import FEATURE, MODEL, MODEL_NAME, SERVICE, Rule, RuleFile, RuleGroup, text
 
-__all__ = ["FEATURE", "MODEL", "MODEL_NAME", "SERVICE", "Group", "Rule", "RuleFile", "text"]
+__all__ = ["FEATURE", "MODEL", "MODEL_NAME", "SERVICE", "Rule", "RuleFile", "RuleGroup", "text"]
 
 BIN = f"{FEATURE}, ml_feature_bin"
 OUTCOME = f"{MODEL}, ml_eval_predicted, ml_eval_actual"

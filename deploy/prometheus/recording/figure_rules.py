@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from outcome_rules import mean_figure
-from rule_parts import MODEL, Rule
-from score_rules import mean_of_classes
+from recording.outcome_rules import mean_figure
+from recording.rule_parts import MODEL, Rule
+from recording.score_rules import mean_of_classes
 
 SUMS = {
     "brier_score": "brier_score",

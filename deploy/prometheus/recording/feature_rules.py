@@ -5,8 +5,8 @@ The formulas are those of `otel_ml/_verdicts.py`. A test gives the same counts t
 
 from __future__ import annotations
 
-from distance_rules import BINS, NULL_Z, SHARE, SIZE, Distribution, jensen_shannon, psi, psi_noise, training
-from rule_parts import BIN, FAST, FEATURE, MODEL, SLOW, Group, Rule
+from recording.distance_rules import BINS, NULL_Z, SHARE, SIZE, Distribution, jensen_shannon, psi, psi_noise, training
+from recording.rule_parts import BIN, FAST, FEATURE, MODEL, SLOW, Rule, RuleGroup
 
 COLUMN = f"{MODEL}, ml_feature_name"
 """Missing values and violations carry no profile."""
@@ -181,11 +181,11 @@ def verdict(window: str) -> list[Rule]:
     ]
 
 
-def drift(window: str, interval: str = "") -> Group:
+def drift(window: str, interval: str = "") -> RuleGroup:
     """PSI of each feature against the training reference with its noise level, and its verdict."""
     distances = [*psi(window, training(window)), *jensen_shannon(window), *psi_noise(window, training(window))]
     rules = [*values(window), *distances, *counts(window), *figures(window), *verdict(window)]
-    return Group(f"otel-ml-drift-{window}", [*(reference() if window == FAST else []), *rules], interval)
+    return RuleGroup(f"otel-ml-drift-{window}", [*(reference() if window == FAST else []), *rules], interval)
 
 
 def hour_or_day(series: str, matchers: str, count: str) -> str:
@@ -199,7 +199,7 @@ def by_choice(own: str, moving: str) -> str:
     return f"({own}) unless on ({MODEL}) {ALERTED}\nor ({moving}) and on ({MODEL}, ml_reference) {ALERTED}"
 
 
-def current() -> Group:
+def current() -> RuleGroup:
     """The verdict and the figures that the alerts read."""
     of_rows, of_values = '{ml_feature_finding!="drifted"}', '{ml_feature_finding="drifted"}'
     drifted_now = by_choice(
@@ -210,7 +210,7 @@ def current() -> Group:
         f"({hour_or_day('feature:ml_feature_psi', '', 'values')})\n* on ({FEATURE}) group_left (ml_reference) {NAME}",
         hour_or_day("feature:ml_feature_reference_psi", "", "values"),
     )
-    return Group(
+    return RuleGroup(
         "otel-ml-verdict",
         [
             Rule(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from figure_rules import QUANTILES, SUMS, figure, quantile, summed, union
-from outcome_rules import mean_error
-from rule_parts import MODEL, Rule
-from score_rules import mean_of_classes
+from recording.figure_rules import QUANTILES, SUMS, figure, quantile, summed, union
+from recording.outcome_rules import mean_error
+from recording.rule_parts import MODEL, Rule
+from recording.score_rules import mean_of_classes
 
 Z = 1.959964
 SQUARE = f"{Z} ^ 2"

@@ -5,10 +5,10 @@ The formulas are those of `otel_ml/_figures/segments.py`. A test gives the same 
 
 from __future__ import annotations
 
-from figure_rules import figure, union
-from rule_parts import SEGMENT, Group, Rule, in_either_window
-from rule_parts import SEGMENT_COLUMN as COLUMN
-from segment_score_rules import noise_limit, rest, score_shift
+from recording.figure_rules import figure, union
+from recording.rule_parts import SEGMENT, Rule, RuleGroup, in_either_window
+from recording.rule_parts import SEGMENT_COLUMN as COLUMN
+from recording.segment_score_rules import noise_limit, rest, score_shift
 
 OF_COLUMN = f"{COLUMN}, ml_prediction_class, ml_eval_figure"
 """One figure of one column. Only a selection rate is of a class."""
@@ -282,7 +282,7 @@ def fairness(window: str) -> list[Rule]:
     ]
 
 
-def segments(window: str, interval: str = "") -> Group:
+def segments(window: str, interval: str = "") -> RuleGroup:
     """All rules about segments in one window; each reads those before it."""
     rules = [
         *counts(window),
@@ -292,9 +292,9 @@ def segments(window: str, interval: str = "") -> Group:
         *fairness(window),
         *score_shift(window),
     ]
-    return Group(f"otel-ml-segments-{window}", rules, interval)
+    return RuleGroup(f"otel-ml-segments-{window}", rules, interval)
 
 
-def segments_now() -> Group:
+def segments_now() -> RuleGroup:
     """What the alert reads: the segments that are worse than the rest, by the last hour or by the last day."""
-    return Group("otel-ml-segments-worse", [in_either_window(NOW)])
+    return RuleGroup("otel-ml-segments-worse", [in_either_window(NOW)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rule_parts import CLASS, MODEL, Rule
+from recording.rule_parts import CLASS, MODEL, Rule
 
 PARTS = ("positives", "negatives", "positives_above", "negatives_above")
 BIN = f"{CLASS}, tens, ones"

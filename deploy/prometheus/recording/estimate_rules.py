@@ -5,11 +5,11 @@ The formulas are those of `otel_ml/_figures/estimates.py`. A test gives the same
 
 from __future__ import annotations
 
-from figure_rules import union
-from interval_rules import Z
-from reference_rules import LEAST_LABELS, POINTS, REFERENCE, SIZE
-from rule_parts import MODEL, Group, Rule, in_either_window
-from score_rules import BIN, above, auc, digits, mean_of_classes
+from recording.figure_rules import union
+from recording.interval_rules import Z
+from recording.reference_rules import LEAST_LABELS, POINTS, REFERENCE, SIZE
+from recording.rule_parts import MODEL, Rule, RuleGroup, in_either_window
+from recording.score_rules import BIN, above, auc, digits, mean_of_classes
 
 ESTIMATE, LABELLED = "ml_estimate", "ml_eval_estimate"
 """Counts of all predictions, and of those with a label."""
@@ -146,12 +146,12 @@ def gaps(window: str) -> list[Rule]:
     ]
 
 
-def estimate(window: str, interval: str = "") -> Group:
+def estimate(window: str, interval: str = "") -> RuleGroup:
     """Performance before labels; the rules about labels and training come from other groups."""
     rules = [*sums(ESTIMATE, window), *scores(window), *estimates(window), *gaps(window)]
-    return Group(f"otel-ml-estimate-{window}", rules, interval)
+    return RuleGroup(f"otel-ml-estimate-{window}", rules, interval)
 
 
-def estimate_now() -> Group:
+def estimate_now() -> RuleGroup:
     """What the alerts read: by the last hour or by the last day."""
-    return Group("otel-ml-estimate", [in_either_window(record) for record in (WORSE, WRONG)])
+    return RuleGroup("otel-ml-estimate", [in_either_window(record) for record in (WORSE, WRONG)])
