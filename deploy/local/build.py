@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +27,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MANIFESTS = HERE.parent.parent / "collector"
+PATCHES = sorted((MANIFESTS / "patches").glob("*.patch"))
+"""Changes to modules of the Collector. The first line of each names the module and its version."""
 PROGRESS_SECONDS = 10.0
 
 
@@ -56,7 +59,7 @@ class Tool:
         """The hash of all inputs of the binary: versions, their sums, the flags, the manifest."""
         digest = hashlib.sha256()
         files = [self.folder / "go.mod", self.folder / "go.sum"]
-        files += [self.manifest] if self.manifest else []
+        files += [self.manifest, *PATCHES] if self.manifest else []
         for file in files:
             digest.update(file.read_bytes())
         digest.update("\0".join((self.package, *self.flags, *([self.page] if self.page else []))).encode())
@@ -152,9 +155,7 @@ def _with_page(tool: Tool, page: str, scratch: Path) -> Path:
     copy = scratch / "module"
     shutil.copytree(tool.folder, copy)
     source = scratch / "source"
-    shutil.copytree(folder, source, copy_function=shutil.copyfile)
-    for directory, _, _ in os.walk(source):
-        Path(directory).chmod(0o755)  # the module cache is read-only
+    _copy_source(Path(folder), source)
     placeholder = source / page.removeprefix(module + "/")
     placeholder.parent.mkdir(parents=True)
     placeholder.write_text("This build has no web page. Use amtool or the API.\n", encoding="utf-8")
@@ -166,11 +167,45 @@ def _compile_by_manifest(tool: Tool, manifest: Path, scratch: Path, output: Path
     builder = scratch / "builder"
     _compile(tool, builder)
     # The manifest's output_path is relative, so the generated source lands in the scratch folder.
-    _run(tool.name, [str(builder), "--config", str(manifest)], scratch)
+    _run(tool.name, [str(builder), "--config", str(_with_patches(tool, manifest, scratch))], scratch)
     binaries = [entry for entry in (scratch / "build").iterdir() if entry.is_file() and os.access(entry, os.X_OK)]
     if len(binaries) != 1:
         raise BuildError(f"{tool.name}: the Collector builder left {len(binaries)} binaries instead of one")
     binaries[0].rename(output)
+
+
+def _with_patches(tool: Tool, manifest: Path, scratch: Path) -> Path:
+    """Returns a copy of the manifest that builds from patched copies of the modules in collector/patches."""
+    text = manifest.read_text(encoding="utf-8")
+    text += "" if "\nreplaces:\n" in text else "\nreplaces:\n"
+    for patch in PATCHES:
+        module = patch.read_text(encoding="utf-8").splitlines()[0].removeprefix("Module: ")
+        copy = scratch / "patched" / patch.stem
+        _copy_source(_module_folder(tool, module, scratch), copy)
+        # A repository of its own: inside of another one git would apply nothing.
+        _run(tool.name, ["git", "init", "--quiet"], copy)
+        _run(tool.name, ["git", "apply", str(patch)], copy)
+        # Relative to the folder of the generated source.
+        text += f"  - {module.split('@')[0]} => ../patched/{patch.stem}\n"
+    patched = scratch / manifest.name
+    patched.write_text(text, encoding="utf-8")
+    return patched
+
+
+def _module_folder(tool: Tool, module: str, scratch: Path) -> Path:
+    """Downloads a module and returns its folder in the module cache."""
+    command = ["go", "mod", "download", "-json", module]
+    done = subprocess.run(command, cwd=scratch, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildError(f"{tool.name}: {done.stdout}{done.stderr}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+def _copy_source(folder: Path, copy: Path) -> None:
+    """Copies a module that can be changed: the module cache is read-only."""
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+    for directory, _, _ in os.walk(copy):
+        Path(directory).chmod(0o755)
 
 
 def _run(name: str, command: list[str], folder: Path) -> None:

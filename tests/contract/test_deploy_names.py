@@ -25,6 +25,7 @@ FOREIGN_SERIES = {
     "otelcol_process_memory_rss_bytes",
     "otelcol_exporter_queue_size",
     "otelcol_exporter_queue_capacity",
+    "otelcol_file_storage_set_aside",
     *(
         f"otelcol_{what}_{kind}_total"
         for what in ("exporter_sent", "exporter_send_failed", "exporter_enqueue_failed", "receiver_refused")

@@ -183,6 +183,31 @@ def test_case_18_disk_full(otelcol, backend, tmp_path, figure):
 
 
 @pytest.mark.slow
+def test_case_18_damaged_queue_file(otelcol, backend, tmp_path, figure):
+    """What waits in a damaged queue file is set aside, and nothing else is lost."""
+    environment = collector_environment(backend.address, tmp_path)
+    waiting, later = Sender(), Sender()
+    backend.status = 503
+    with running_collector(otelcol, environment, tmp_path) as running:
+        for number in range(100):
+            waiting.send(running.address, number)
+        running.stop(signal.SIGKILL)
+    file = tmp_path / "queue" / "exporter_otlp_http_logs_logs"
+    with file.open("r+b") as opened:
+        for page in range(2, file.stat().st_size // 4096, 3):
+            opened.seek(page * 4096)
+            opened.write(b"\xee" * 16)
+    backend.status = 200
+    with running_collector(otelcol, environment, tmp_path) as running:
+        for number in range(100, 200):
+            later.send(running.address, number)
+        assert outcome(later, backend, figure, "after a start with a damaged queue file") == (0, 0)
+    assert len(list(file.parent.glob(f"{file.name}.*.backup"))) == 1
+    assert not set(waiting.accepted) & set(delivered(backend))
+    assert waiting.refused == 0
+
+
+@pytest.mark.slow
 def test_case_18_memory_limit(otelcol, backend, tmp_path, figure):
     """At its memory limit the Collector refuses; what it accepted arrives."""
     environment = collector_environment(

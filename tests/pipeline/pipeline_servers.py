@@ -86,12 +86,13 @@ def free_ports(count: int) -> list[int]:
 class Backend:
     """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets.
 
-    A request that contains `poison` gets a 400.
+    A request that contains `poison` gets a 400. `reason` is the text of what it refuses.
     """
 
     port: int = 0
     status: int = 200
     poison: bytes = b""
+    reason: str = ""
     requests: list[tuple[str, Message]] = field(default_factory=list)
     refused: int = 0
 
@@ -118,10 +119,12 @@ class _Handler(BaseHTTPRequestHandler):
             message = next(kind for path, kind in REQUESTS.items() if self.path.endswith(path))()
             message.ParseFromString(body)
             self.backend.requests.append((self.path, message))
+        answer = self.backend.reason.encode() if status != 200 else b""
         self.send_response(status)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "text/plain; charset=utf-8" if answer else "application/x-protobuf")
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         """Logs nothing."""

@@ -35,10 +35,10 @@ def names(backend: Backend) -> list[str]:
 
 
 def test_a_back_end_that_comes_back_gets_what_it_missed(collector: Collector, backend: Backend) -> None:
-    """While the back end answers 503 data stays queued; after recovery it is delivered once."""
-    backend.status = 503
+    """While the back end answers 503 data stays queued, and its reason is in the log; after recovery it is delivered once."""
+    backend.status, backend.reason = 503, "the disk is full\n"
     assert collector.send("/v1/traces", one_span("missed")) == 200
-    eventually(lambda: backend.refused)
+    eventually(lambda: "Status Code 503, Message=the disk is full, Details" in collector.log.read_text())
     assert names(backend) == []
     backend.status = 200
     eventually(lambda: names(backend))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -37,6 +38,15 @@ def test_a_built_tool_is_not_built_again() -> None:
     path = build.build("promtool")
     done = run_build("promtool", PATH="/nowhere")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}\n", "")
+
+
+def test_the_collector_is_built_with_its_patches(otelcol: Path) -> None:
+    """Every patch is in the binary, and is one of the version that the other modules ask for."""
+    modules = subprocess.run(["go", "version", "-m", str(otelcol)], capture_output=True, text=True, check=True).stdout
+    replaced = re.findall(r"dep\t(\S+)\t(\S+)\n\t=>\t\.\./patched/", modules)
+    heads = [patch.read_text(encoding="utf-8").splitlines()[0] for patch in build.PATCHES]
+    assert heads != []
+    assert sorted(f"Module: {module}@{version}" for module, version in replaced) == sorted(heads)
 
 
 def test_path_builds_nothing(tmp_path: Path) -> None:
