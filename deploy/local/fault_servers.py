@@ -194,8 +194,9 @@ class Pipeline:
         return self._server("alertmanager", command, f"http://{address}/-/ready")
 
     def _prometheus(self, factor: int) -> Server:
-        address = f"127.0.0.1:{self.ports['PROMETHEUS_PORT']}"
-        config = shortened.write_prometheus(self.folder, f"127.0.0.1:{self.ports['ALERTMANAGER_PORT']}", factor)
+        addresses = {name: f"127.0.0.1:{self.ports[f'{name.upper()}_PORT']}" for name in ("prometheus", "alertmanager")}
+        address = addresses["prometheus"]
+        config = shortened.write_prometheus(self.folder, addresses, factor)
         command = [str(build.build("prometheus")), "--config.file", str(config), "--web.enable-otlp-receiver"]
         command += ["--enable-feature", "exemplar-storage,created-timestamp-zero-ingestion"]
         command += ["--storage.tsdb.path", str(self.folder / "prometheus"), "--web.listen-address", address]

@@ -9,6 +9,7 @@ Alertmanager keeps its routes and inhibitions; each receiver becomes a webhook a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,12 @@ def shorten_rules(content: dict[str, Any], factor: int) -> dict[str, Any]:
     return content
 
 
-def write_prometheus(folder: Path, alertmanager: str | None, factor: int = 1) -> Path:
-    """Writes prometheus.yml with its rules into the folder; without an Alertmanager, alerts go nowhere."""
+def write_prometheus(folder: Path, addresses: Mapping[str, str], factor: int = 1) -> Path:
+    """Writes prometheus.yml with its rules into the folder.
+
+    `addresses` has the HOST:PORT of `prometheus` and of `alertmanager`, which are scraped. Without an Alertmanager,
+    alerts go nowhere.
+    """
     source = DEPLOY / "prometheus"
     content = yaml.safe_load((source / "prometheus.yml").read_text(encoding="utf-8"))
     patterns = content["rule_files"]
@@ -75,11 +80,18 @@ def write_prometheus(folder: Path, alertmanager: str | None, factor: int = 1) ->
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
     _shorten_keys(content["global"], ("evaluation_interval", "scrape_interval"), factor)
-    alerting = content.pop("alerting")
-    if alertmanager:
-        alerting["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-        content["alerting"] = alerting
+    _set_addresses(content, addresses)
     return _write(folder / "prometheus.yml", content)
+
+
+def _set_addresses(content: dict[str, Any], addresses: Mapping[str, str]) -> None:
+    """Names the servers; one without an address is neither scraped nor sent to."""
+    jobs = [job for job in content["scrape_configs"] if job["job_name"] in addresses]
+    content["scrape_configs"] = [{**job, "static_configs": [{"targets": [addresses[job["job_name"]]]}]} for job in jobs]
+    alerting = content.pop("alerting")
+    if "alertmanager" in addresses:
+        alerting["alertmanagers"] = [{"static_configs": [{"targets": [addresses["alertmanager"]]}]}]
+        content["alerting"] = alerting
 
 
 def write_alertmanager(folder: Path, webhook: str, factor: int = 1) -> Path:

@@ -201,9 +201,8 @@ def run(options: argparse.Namespace) -> int:
     environment |= {"STACK_TRAFFIC": options.traffic, "STACK_VERIFY": options.verify}
     verdict, log_file = folder / VERDICT, folder / "stack.log"
     with emptied(folder), log_file.open("w", encoding="utf-8") as log:
-        shortened.write_prometheus(
-            folder, f"127.0.0.1:{ports['ALERTMANAGER_PORT']}" if "alertmanager" in processes else None
-        )
+        scraped = [name for name in ("prometheus", "alertmanager") if name in processes]
+        shortened.write_prometheus(folder, {name: f"127.0.0.1:{ports[f'{name.upper()}_PORT']}" for name in scraped})
         shortened.write_alertmanager(folder, f"http://127.0.0.1:{ports['WEBHOOK_PORT']}")
         manager = Manager(StackPrinter(sys.stdout, log))
         for name, command in processes.items():

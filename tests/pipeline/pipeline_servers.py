@@ -222,10 +222,10 @@ class Stack:
 
 
 @contextmanager
-def prometheus(folder: Path, config: Path, features: str = "") -> Iterator[str]:
-    """Prometheus with no more than the named optional features; gives its address."""
-    (port,) = free_ports(1)
-    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error"]
+def prometheus(folder: Path, config: Path, features: str = "", *more: str, port: int = 0) -> Iterator[str]:
+    """Prometheus with no more than the named optional features, by default on a free port; gives its address."""
+    port = port or free_ports(1)[0]
+    arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error", *more]
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
     listen += [f"--enable-feature={features}"] if features else []
     with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
@@ -235,6 +235,15 @@ def prometheus(folder: Path, config: Path, features: str = "") -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(TIMEOUT)
+
+
+def write_settings(folder: Path, *rule_files: str) -> Path:
+    """Writes prometheus.yml as shipped, but with these rules only and without the addresses of other servers."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    kept = {name: config[name] for name in ("global", "otlp", "storage")}
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump({**kept, "rule_files": list(rule_files)}))
+    return path
 
 
 def write_rules(folder: Path, *names: str, windows: str = "1h|7d") -> Path:
@@ -251,9 +260,7 @@ def write_rules(folder: Path, *names: str, windows: str = "1h|7d") -> Path:
             for rule in group["rules"]:
                 rule["expr"] = re.sub(rf"increase(\([^()]*\[(?:{windows})\]\))", r"last_over_time\1", rule["expr"])
         (folder / "rules" / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    config = folder / "prometheus.yml"
-    config.write_text((PROMETHEUS / "prometheus.yml").read_text())
-    return config
+    return write_settings(folder, "rules/*.yaml")
 
 
 def deploy_replicas(script: str, replicas: int, endpoint: str, folder: Path) -> None:

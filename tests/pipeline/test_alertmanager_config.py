@@ -85,6 +85,7 @@ def test_amtool_accepts_the_configuration() -> None:
         ({"team": "nobody knows", "severity": "warning"}, "platform"),
         ({"team": "", "severity": "warning"}, "platform"),
         ({}, "platform"),
+        ({"alertname": "Watchdog", "severity": "none"}, "watchdog"),
     ],
 )
 def test_the_team_and_the_severity_choose_the_receiver(labels: dict[str, str], receiver: str) -> None:

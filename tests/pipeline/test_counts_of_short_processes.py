@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline_servers import ROOT, collector_environment, eventually, prometheus, promql, running_collector
+from pipeline_servers import collector_environment, eventually, prometheus, promql, running_collector, write_settings
 
 PROGRAM = """
 import sys
@@ -77,7 +77,7 @@ def test_three_short_processes_are_an_increase_of_three(tmp_path: Path) -> None:
 
 def test_three_short_processes_behind_the_collector(otelcol: Path, tmp_path: Path) -> None:
     """The Collector's batches keep the order of the points."""
-    with prometheus(tmp_path, ROOT / "deploy" / "prometheus" / "prometheus.yml") as address:
+    with prometheus(tmp_path, write_settings(tmp_path)) as address:
         environment = collector_environment("http://127.0.0.1:9", tmp_path)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{address}/api/v1/otlp"
         with running_collector(otelcol, environment, tmp_path) as collector:

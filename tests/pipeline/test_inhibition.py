@@ -41,9 +41,16 @@ def model(name: str, **labels: str) -> Labels:
 CASES: dict[str, tuple[list[Labels], list[Labels], list[Labels]]] = {
     "a dead Collector explains what is absent in its cluster, not what is measured, nor other clusters": (
         [alert("CollectorDown", job="otelcol", k8s_cluster_name="a")],
-        [model("ModelNotServing", k8s_cluster_name="a"), model("ModelNotServing", k8s_cluster_name="a", team="x")],
+        [
+            model("ModelNotServing", k8s_cluster_name="a"),
+            model("ModelNotServing", k8s_cluster_name="a", team="x"),
+            alert("ModelReplicaLost", job="api", ml_model_name="churn", k8s_cluster_name="a"),
+            alert("SamplerDown", job="node", k8s_cluster_name="a"),
+        ],
         [
             model("ModelNotServing", k8s_cluster_name="b"),
+            alert("ModelReplicaLost", job="api", ml_model_name="churn", k8s_cluster_name="b"),
+            alert("SamplerDown", job="node", k8s_cluster_name="b"),
             model("ModelNotServing"),
             model("PredictionErrorRate", k8s_cluster_name="a", k8s_namespace_name="other"),
         ],
@@ -56,6 +63,14 @@ CASES: dict[str, tuple[list[Labels], list[Labels], list[Labels]]] = {
             alert("CollectorQueueNearlyFull", job="otelcol", exporter="x"),
             alert("HighPredictionLatency", job="other", ml_model_name="fraud"),
         ],
+    ),
+    "some of several Collectors explain fewer replicas and samplers, not a model that is gone": (
+        [alert("CollectorDown", job="otelcol", k8s_cluster_name="a") | {"severity": "warning"}],
+        [
+            alert("ModelReplicaLost", job="api", ml_model_name="churn", k8s_cluster_name="a"),
+            alert("SamplerDown", job="node", k8s_cluster_name="a"),
+        ],
+        [model("ModelNotServing", k8s_cluster_name="a"), model("ModelReplicaLost", k8s_cluster_name="b")],
     ),
     "a model that no process serves explains its other alerts, not those of other models, jobs or namespaces": (
         [model("ModelNotServing", k8s_namespace_name="c")],
@@ -87,6 +102,22 @@ CASES: dict[str, tuple[list[Labels], list[Labels], list[Labels]]] = {
         [model("PredictionErrorRate", ml_model_version="1")],
         [model("ErrorBudgetBurn", ml_slo="errors") | {"severity": "critical"}],
         [model("ErrorBudgetBurn", ml_slo="latency")],
+    ),
+    "slow calls explain the message about the budget that they spend, not the page, and nothing about errors": (
+        [model("HighPredictionLatency", ml_model_version="1")],
+        [model("ErrorBudgetBurn", ml_slo="latency")],
+        [
+            model("ErrorBudgetBurn", ml_slo="errors"),
+            alert("ErrorBudgetBurn", job="web", ml_model_name="fraud", ml_slo="latency"),
+        ],
+    ),
+    "a page about the budget of latency is sent beside the message about slow calls": (
+        [],
+        [],
+        [
+            model("HighPredictionLatency", ml_model_version="1"),
+            model("ErrorBudgetBurn", ml_slo="latency") | {"severity": "critical"},
+        ],
     ),
     "a critical alert explains the warning of the same alert about the same model and version": (
         [model("ErrorBudgetBurn", ml_model_version="1") | {"severity": "critical"}],

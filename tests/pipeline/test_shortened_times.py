@@ -38,7 +38,7 @@ def test_windows_steps_and_offsets_are_divided(expression: str, short: str) -> N
 
 def test_every_rule_is_valid_and_every_time_is_divided(tmp_path: Path) -> None:
     """promtool accepts the rules of a short run, and no time in them is that of the original."""
-    shortened.write_prometheus(tmp_path, "127.0.0.1:9093", factor=60)
+    shortened.write_prometheus(tmp_path, {"alertmanager": "127.0.0.1:9093"}, factor=60)
     files = sorted((tmp_path).glob("*/*.yaml"))
     originals = [file for kind in ("rules", "alerts") for file in sorted((PROMETHEUS / kind).glob("*.yaml"))]
     assert {file.name for file in files} == {file.name for file in originals}
@@ -54,13 +54,17 @@ def test_every_rule_is_valid_and_every_time_is_divided(tmp_path: Path) -> None:
 def test_prometheus_and_alertmanager_keep_the_rest(tmp_path: Path) -> None:
     """Only times, addresses and receivers differ from the files of deploy/; without an Alertmanager none is named."""
     shipped = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
-    full = yaml.safe_load(shortened.write_prometheus(tmp_path, "127.0.0.1:1").read_text(encoding="utf-8"))
-    alone = yaml.safe_load(shortened.write_prometheus(tmp_path, None).read_text(encoding="utf-8"))
+    addresses = {"prometheus": "127.0.0.1:2", "alertmanager": "127.0.0.1:1"}
+    full = yaml.safe_load(shortened.write_prometheus(tmp_path, addresses).read_text(encoding="utf-8"))
+    alone = yaml.safe_load(shortened.write_prometheus(tmp_path, {}).read_text(encoding="utf-8"))
     expected = copy.deepcopy(shipped)
     expected["rule_files"] = [str(PROMETHEUS / pattern) for pattern in shipped["rule_files"]]
     expected["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": ["127.0.0.1:1"]}]}]
+    for job, target in zip(expected["scrape_configs"], ("127.0.0.1:2", "127.0.0.1:1"), strict=True):
+        job["static_configs"] = [{"targets": [target]}]
     assert full == expected
-    assert alone == {key: value for key, value in expected.items() if key != "alerting"}
+    del expected["alerting"]
+    assert alone == {**expected, "scrape_configs": []}
     config = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
     routed = yaml.safe_load(config.read_text(encoding="utf-8"))
     written = yaml.safe_load(shortened.write_alertmanager(tmp_path, "http://127.0.0.1:2").read_text(encoding="utf-8"))
@@ -78,6 +82,7 @@ def notice(status: str, alert: str = "A", job: str = "api", receiver: str = "tea
 
 FIRING, RESOLVED = notice("firing"), notice("resolved")
 BUDGET = notice("firing", *next(iter(ALSO)))
+WATCHDOG = notice("firing", "Watchdog", receiver="watchdog")
 
 
 @pytest.mark.parametrize(
@@ -91,9 +96,11 @@ BUDGET = notice("firing", *next(iter(ALSO)))
         ([FIRING, notice("resolved", runbook="")], ["A: no address of its entry in the runbook"]),
         ([FIRING, RESOLVED, notice("firing", "B")], ["not asked for: team: firing B api: "]),
         ([FIRING, RESOLVED, notice("firing", job="web")], ["not asked for: team: firing A web: "]),
+        ([FIRING, RESOLVED, notice("firing", "Watchdog")], ["not asked for: team: firing Watchdog api: "]),
     ],
 )
 def test_an_alert_counts_if_it_arrives_once_and_resolves(notices: list[Notice], complaints: list[str]) -> None:
     """A run complains of what is missing, repeated, at another receiver, or unexpected."""
     fault = Fault("a fault", "A", "api", "team", begin=lambda: None, end=lambda: None)
-    assert complaints_about([fault], Inbox(notices)) == complaints
+    assert complaints_about([fault], Inbox([*notices, WATCHDOG])) == complaints
+    assert "Watchdog: it has not come" in complaints_about([fault], Inbox(notices))

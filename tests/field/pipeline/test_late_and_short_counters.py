@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pipeline_servers import LOCAL, ROOT, eventually, post, prometheus, promql
+from pipeline_servers import LOCAL, ROOT, eventually, post, prometheus, promql, write_settings
 
 MINUTE = 60_000_000_000
 
@@ -45,10 +45,8 @@ def body(name: str, start: int, moment: int, value: int) -> dict[str, Any]:
 
 def test_old_points_and_short_lives_are_counted(tmp_path: Path) -> None:
     """Points that are hours old are taken after a fresh one; five workers that count to 1 are about 5, a job of 1,000 rows about 1,000."""
-    config = tmp_path / "prometheus.yml"
-    config.write_text((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     now = time.time_ns()
-    with prometheus(tmp_path, config, features()) as address:
+    with prometheus(tmp_path, write_settings(tmp_path), features()) as address:
         assert send(address, "fresh", [(now - MINUTE, now, 1)]) == [200]
         ages = [180, 150, 120, 90, 70, 55, 40, 25, 10, 1]
         late = [(now - 300 * MINUTE, now - age * MINUTE, index) for index, age in enumerate(ages)]

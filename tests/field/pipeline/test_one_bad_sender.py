@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from pipeline_servers import (
-    PROMETHEUS,
     Backend,
     Collector,
     collector_environment,
@@ -26,6 +25,7 @@ from pipeline_servers import (
     prometheus,
     promql,
     running_collector,
+    write_settings,
 )
 
 HOUR = 3_600_000_000_000
@@ -131,9 +131,7 @@ def records() -> Iterator[Backend]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Prometheus with the settings as shipped, without rules."""
     folder = tmp_path_factory.mktemp("prometheus")
-    config = folder / "prometheus.yml"
-    config.write_text((PROMETHEUS / "prometheus.yml").read_text())
-    with prometheus(folder, config) as running:
+    with prometheus(folder, write_settings(folder)) as running:
         yield running
 
 
