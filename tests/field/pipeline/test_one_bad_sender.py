@@ -3,7 +3,8 @@
 Sources: grafana/mimir#14789 and DataDog/documentation#38986 (one bad series, the whole write refused),
 open-telemetry/opentelemetry-collector-contrib#40801 (time stamps), open-telemetry/opentelemetry-demo#1432 and grafana/mimir#6696
 (delta temporality), open-telemetry/opentelemetry-js#4450 (exponential histograms that do not add up), louislam/uptime-kuma#5096 (labels
-without Latin letters), open-telemetry/opentelemetry-go-instrumentation#205 (a span without a trace id, the batch refused).
+without Latin letters), open-telemetry/opentelemetry-go-instrumentation#205 (a span without a trace id, the batch refused),
+prometheus/prometheus#19338 (metrics without points), grafana/loki#24423 and #24574 (texts that are no UTF-8).
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pipeline_servers import (
     Backend,
     Collector,
     collector_environment,
     eventually,
     otlp_backend,
+    post,
     prometheus,
     promql,
     running_collector,
@@ -107,6 +111,7 @@ TAKEN = {
     },
     "bounds-not-sorted": histogram(2, explicitBounds=[2, 1], bucketCounts=["1", "1", "0"]),
     "nan-observed": exponential(count="3", sum="NaN"),
+    "more-than-counted": histogram(2, count="1"),
     "nothing-observed": exponential(count="0", sum=0, positive={}),
     "negative-and-zero": exponential(count="4", zeroCount="1", negative={"offset": 2, "bucketCounts": ["1"]}),
     "start-after-end": gauge(startTimeUnixNano=str(NOW + HOUR)),
@@ -142,6 +147,12 @@ def send(to: Collector, body: bytes) -> int:
     return to.send_json("/v1/metrics", body)
 
 
+def send_bytes(to: Collector, body: bytes) -> int:
+    """Sends metrics with two bytes that are no UTF-8 in place of XX, as a client does that does not check its texts."""
+    message = ParseDict(json.loads(body), ExportMetricsServiceRequest()).SerializeToString()
+    return post(f"{to.address}/v1/metrics", message.replace(b"XX", b"\xff\xfe"), "application/x-protobuf")
+
+
 @pytest.fixture(scope="module")
 def collector(
     otelcol: Path, records: Backend, address: str, tmp_path_factory: pytest.TempPathFactory
@@ -158,6 +169,7 @@ def collector(
         # Only Prometheus sees that this exemplar has no value: it refuses the request.
         unseen = histogram(2, exemplars=[{"timeUnixNano": str(NOW)}])
         assert send(it, metrics("refused-later", unseen)) == 200
+        assert send_bytes(it, metrics("not-utf8-XX", gauge(attributes=[attribute("a", "XX")]))) == 200
         assert send(it, metrics("good", gauge("good"))) == 200
         eventually(lambda: promql(address, '{job="good"}'))
         yield it
@@ -197,6 +209,13 @@ def test_what_is_only_odd_arrives(
     """Nothing that Prometheus takes is left out."""
     assert form not in counted
     assert any(sender == form and name.startswith("bad") for sender, name in arrived)
+
+
+def test_texts_that_are_no_utf8_spoil_no_answer(collector: Collector, address: str) -> None:
+    """Bytes that are no UTF-8 do not reach Prometheus, which would put them into the answers that everybody reads."""
+    (found,) = promql(address, '{job=~"not-utf8.*"}')
+    assert found["metric"]["job"] == "not-utf8-??"
+    assert "\ufffd" not in json.dumps(found, ensure_ascii=False)
 
 
 def test_a_refusal_of_the_back_end_costs_one_request(arrived: set[tuple[str, str]], collector: Collector) -> None:
