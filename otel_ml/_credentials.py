@@ -47,7 +47,7 @@ class CredentialForm(NamedTuple):
 FORMS: Final = (
     # A private key.
     CredentialForm(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
-    # Whatever stands between :// and the host, also with a slash in the password; user:password@ without a scheme.
+    # Everything between :// and the host, also with a slash in the password; user:password@ without a scheme.
     CredentialForm(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
     CredentialForm(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
     CredentialForm(r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-z0-9\[(])""", MASK + "@${1}"),

@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for file in files:
         print(file)
-    print("alerts reach nobody before secrets/alertmanager holds what deploy/alertmanager/alertmanager.yml names")
+    print("alerts reach nobody until secrets/alertmanager has the files that alertmanager.yml names")
     print("next: docker compose -f deploy/compose/compose.yaml up -d, then http://127.0.0.1:3000 as `admin`")
     return 0
 

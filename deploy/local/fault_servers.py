@@ -64,11 +64,11 @@ class Server:
         self.process.stdin.flush()
 
     def kill(self) -> None:
-        """Ends the process without a chance to say goodbye."""
+        """Stops the process with SIGKILL."""
         self._end(subprocess.Popen.kill)
 
     def stop(self) -> None:
-        """Ends the process in order."""
+        """Stops the process with SIGTERM."""
         self._end(subprocess.Popen.terminate)
 
     def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
@@ -119,7 +119,7 @@ class StandIn:
         self.status = status
 
     def stop(self) -> None:
-        """Stops to listen."""
+        """Stops listening."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

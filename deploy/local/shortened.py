@@ -1,7 +1,7 @@
 """Writes the configuration of Prometheus and Alertmanager for local processes, with all times divided by a factor.
 
 With factor 1 the times are those of deploy/prometheus and deploy/alertmanager. With factor 60 an hour becomes a minute:
-`for`, the intervals of rule groups, every window `[5m]` and every `offset 15m` become a sixtieth. Limits that are no
+`for`, the intervals of rule groups, every window `[5m]` and every `offset 15m` become a sixtieth. Limits that are not
 times (500 ms of latency, 20 calls, 300 rows) stay as they are.
 Alertmanager keeps its routes and inhibitions; each receiver becomes a webhook at WEBHOOK/<receiver>.
 """

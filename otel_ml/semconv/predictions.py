@@ -37,7 +37,7 @@ MODEL_PROCESSES: Final = Metric(
     "ml.model.processes",
     "updowncounter",
     "{process}",
-    "Processes that hold the model: 1, and 0 in the last export of a process that ends in order.",
+    "Processes that hold the model: 1, and 0 in the last export of a process that shuts down cleanly.",
 )
 PREDICTION_BATCH_SIZE: Final = Metric(
     "ml.prediction.batch.size", "histogram", "{prediction}", "Rows of one batch prediction call.", BATCH_BUCKETS

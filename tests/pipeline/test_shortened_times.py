@@ -30,7 +30,7 @@ from webhook import Notice, read_notices
     ],
 )
 def test_windows_steps_and_offsets_are_divided(expression: str, short: str) -> None:
-    """A sixtieth of every time in a query; numbers that are no times stay."""
+    """A sixtieth of every time in a query; numbers that are not times stay as they are."""
     assert shortened.shorten_expression(expression, 60) == short
     assert shortened.shorten_expression(expression, 1) == expression
     promql_parser.parse(short)

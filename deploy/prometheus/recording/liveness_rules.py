@@ -1,6 +1,7 @@
 """Rules about what is alive: the processes that hold a model, Collectors, samplers.
 
-Nothing here reads calls: a model that nobody calls is alive. A process that ends in order says so in its last export.
+Nothing here reads calls: a model that nobody calls is alive. A process that shuts down cleanly reports it in its
+last export.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def models() -> list[Rule]:
             f"or 0 * count by ({MODEL_NAME}) (ml_model_processes{SERVES} == 0)\n"
             f"or 0 * (last_over_time({STATE}[{NOTICED_WITHIN}]) and {STATE} offset {RENAMED_WITHIN}\n"
             f"  and on ({SERVICE}) ({new_name}))",
-            "0 when the last process ended in order, or the service reports another name in its place; a series that "
-            "ends above 0 was cut off.",
+            "0 when the last process shut down cleanly, or the service reports another name in its place; a series "
+            "that ends above 0 was cut off.",
         ),
         steady(ALIVE),
         Rule(
@@ -47,7 +48,7 @@ def models() -> list[Rule]:
             f"count by ({MODEL_NAME}) (\n"
             f"  max by ({MODEL_NAME}, instance) (last_over_time(ml_model_processes{SERVES}[{KEPT}])) == 0)\n"
             f"or 0 * {ALIVE}",
-            "Those that ended in order.",
+            "Those that shut down cleanly.",
         ),
         Rule("serving:ml_prediction_active:sum", f"sum by ({MODEL_NAME}) (ml_prediction_active{SERVES})"),
     ]

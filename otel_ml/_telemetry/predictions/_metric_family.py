@@ -78,7 +78,7 @@ class PredictionFamily:
         return sum(cells.count_finished() for cells in self.all_cells())
 
     def end(self) -> None:
-        """From now on the process no longer holds its models: it ends in order, and the next export may be the last."""
+        """The process shuts down cleanly and no longer holds its models: the next export may be the last."""
         self._is_ending = True
 
     def notes(self) -> list[str]:

@@ -30,7 +30,7 @@ class KnownGpu:
         self.gpu = gpu
         self.index = index
         self.address = address
-        """Its PCI address, as the kernel writes it; empty where the driver does not tell."""
+        """Its PCI address, as the kernel writes it; empty if the driver does not report it."""
         self.mig = MigLayout(gpu.nvml, gpu)
         self.gpm: dict[str, Gpm] = {}
         self.is_reported = False

@@ -14,7 +14,7 @@ _LOCAL: Final = frozenset({"zfs", "ubifs", "jffs2"})
 _IMAGES: Final = frozenset({"squashfs", "iso9660", "erofs", "cramfs"})
 """Read-only images, always full."""
 _ANONYMOUS: Final = "0:"
-"""Begin of a device number that does not name a block device."""
+"""Prefix of a device number that does not name a block device."""
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -56,7 +56,7 @@ class Mounts:
         chosen: dict[str, Mount] = {}
         # one device, one row: the mount nearest to the root, not each bind mount or subvolume of it
         for mount in sorted(local, key=_depth):
-            if is_file(mount.point):  # a container engine mounts /etc/hosts and its like from the host's disk
+            if is_file(mount.point):  # a container engine mounts /etc/hosts and similar files from the host's disk
                 continue
             number = numbers.get(mount.point, _ANONYMOUS)
             device = mount.device if number.startswith(_ANONYMOUS) else number

@@ -27,7 +27,7 @@ def active(instance: str, values: str, model: str = "fraud", version: str = "1",
 
 
 def held(instance: str, values: str, model: str = "fraud", version: str = "1", **labels: str) -> dict[str, str]:
-    """1 while a process holds the model; 0 in its last export if it ends in order."""
+    """1 while a process holds the model; 0 in its last export if it shuts down cleanly."""
     return series("ml_model_processes", values, instance=instance, **of_model(model, version), **labels)
 
 
@@ -43,7 +43,7 @@ def series(name: str, values: str, job: str = "api", **labels: str) -> dict[str,
 def ending(
     instance: str, start: int, minutes: int, model: str = "fraud", version: str = "1", **labels: str
 ) -> list[Any]:
-    """A process that starts at a minute and ends in order."""
+    """A process that starts at a minute and shuts down cleanly."""
     before = f"_x{start} " if start else ""
     return [
         active(instance, f"{before}0x{minutes}", model, version, **labels),
@@ -65,7 +65,7 @@ ORDINARY: dict[str, list[dict[str, str]]] = {
         active("old", "0x60"),
         active("new", "_x60 0x600", version="2"),
     ],
-    "a rollout that starts anew": [*ending("a", 0, 60), *ending("b", 0, 60), active("c", "_x64 0x600"), active("d", "_x64 0x600")],
+    "a rollout that starts again": [*ending("a", 0, 60), *ending("b", 0, 60), active("c", "_x64 0x600"), active("d", "_x64 0x600")],
     "a rolling update with one more replica": [
         *ending("a", 0, 60), *ending("b", 0, 80), *ending("c", 55, 500), *ending("d", 75, 500),
     ],

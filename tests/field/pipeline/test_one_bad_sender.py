@@ -1,4 +1,4 @@
-"""What one sender puts into a request costs only that sender, and whoever is on call finds it.
+"""What one sender puts into a request costs only that sender, and the person on call finds it.
 
 Sources: grafana/mimir#14789 and DataDog/documentation#38986 (one bad series, the whole write refused),
 open-telemetry/opentelemetry-collector-contrib#40801 (time stamps), open-telemetry/opentelemetry-demo#1432 and grafana/mimir#6696

@@ -94,7 +94,7 @@ def test_the_first_limit_that_matches_decides(tmp_path: Path) -> None:
 
 
 def test_one_percent_counts_only_beyond_chance(tmp_path: Path) -> None:
-    """Two failures of 20 calls or 1 % of many are no page; five of 20, or 2 % of many, are."""
+    """Two failures of 20 calls or 1 % of many do not page; five of 20, or 2 % of many, do."""
     two = model("two of twenty", calls=4)
     two[-1]["values"] = f"0x10 2x{MINUTES - 11}"
     series = [

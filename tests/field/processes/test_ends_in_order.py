@@ -1,4 +1,4 @@
-"""A process says in its last export that it ends in order, so that an alert about what is gone is about what was cut off.
+"""A process says in its last export that it shuts down cleanly, so that alerts about missing processes are about those that were cut off.
 
 Sources: open-telemetry/opentelemetry-specification#1078 (pushed metrics have no `up`), grafana/alloy#3535 and
 open-telemetry/opentelemetry-collector-contrib#27893 (a series looks alive for 5 minutes after its process has ended or crashed).
@@ -68,7 +68,7 @@ def test_the_last_export_says_whether_a_process_ended_in_order(
 
 
 def test_a_guest_says_it_at_the_exit_of_its_sdk() -> None:
-    """In guest mode a model is alive before its first call, and the SDK's last export says that the process ends in order."""
+    """In guest mode a model is alive before its first call, and the SDK's last export says that the process shuts down cleanly."""
     output, _ = start(GUEST).communicate(timeout=30)
 
     exports = [

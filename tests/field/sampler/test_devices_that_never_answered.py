@@ -41,7 +41,7 @@ def test_a_gpu_that_is_dead_at_boot_is_failed_from_the_first_tick_on(driver, gpu
 
 
 def test_its_place_on_the_bus_names_it_where_the_kernel_lists_it(driver, gpus, tmp_path, caplog):
-    """Whoever pulls the card needs its address, not its index."""
+    """The person who replaces the card needs its address, not its index."""
     kernel_lists(tmp_path, "0000:0b:00.0", "0000:3C:00.0")
     driver.load(DEAD, "0 - 1 text pci 00000000:3C:00.0")
     assert states(gpus().read()) == {"0000:0b:00.0": "failed", "GPU-b": "ok"}

@@ -1,4 +1,4 @@
-"""Machines on which a device changes its kind, hides behind another one, or stands beside hundreds of its like.
+"""Machines on which a device changes its kind, hides behind another one, or is one of hundreds.
 
 prometheus/node_exporter#3484 and #3261 (a read-only bind mount of a disk that can be written), moby/moby#41055 (hundreds of
 ZFS file systems, one a container layer), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
@@ -85,7 +85,7 @@ def interfaces(tree, *names, **options):
     ],
 )
 def test_a_pod_with_a_card_of_its_own_keeps_its_network(tree, table, row):
-    """The interface of the default route is the pod's, whatever hardware it was given beside it."""
+    """The interface of the default route is the pod's, whatever other hardware the pod has."""
     tree.interface("eth0", link=44)
     tree.interface("net1", "device/vendor")
     tree.interface("veth1", link=45)
