@@ -55,7 +55,7 @@ class Counter:
         return raw + self.offset
 
     def resume(self, raw: float) -> float:
-        """The value to report for a raw one of a source that tells of its restarts: a fall holds the last value.
+        """The value to report for a raw one of a source that reports its restarts: a fall holds the last value.
 
         After a large fall, as when steal time of a moved machine starts lower, counting continues from the lower value.
         """

@@ -12,7 +12,6 @@ from recording.segment_score_rules import noise_limit, rest, score_shift
 
 OF_COLUMN = f"{COLUMN}, ml_prediction_class, ml_eval_figure"
 """One figure of one column. Only a selection rate is of a class."""
-OF_SEGMENT = f"{SEGMENT}, ml_prediction_class, ml_eval_figure"
 SHARES = "accuracy|error_ratio"
 """Figures whose part are the wrong or failed rows: more is worse."""
 MEAN = '{ml_eval_figure="mae"}'

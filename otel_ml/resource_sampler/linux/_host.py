@@ -40,7 +40,7 @@ class HostSource:
 
     Args:
         proc: Root of the proc file system.
-        sys: Root of the sys file system, which tells the kind of disks and interfaces; by default beside `proc`.
+        sys: Root of the sys file system, which has the kind of disks and interfaces; by default beside `proc`.
         host_root: Where the host's root is mounted in a container: /proc, /sys, mounts and interfaces are those of the
             host's first process. Replaces `proc`.
         parts: Which groups of figures to read.

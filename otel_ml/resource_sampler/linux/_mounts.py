@@ -86,7 +86,7 @@ def _is_local(mount: Mount, without_block_device: Iterable[str]) -> bool:
     kind = mount.kind.partition(".")[0]
     if kind in _LOCAL:
         return True
-    # without the table of kinds, the device tells: a share of the network is no /dev, and programs (FUSE) have one
+    # without the table of kinds, the device decides: a network share is not in /dev, and FUSE has its own device
     is_block = kind not in without_block_device and mount.device.startswith("/" if without_block_device else "/dev/")
     return is_block and kind not in _IMAGES and mount.device != "/dev/fuse"
 
