@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN_SERVICE, RATE, SHARE, Panel, Row, limit, query
+from panels import CHOSEN_SERVICE, LIMIT, RATE, SHARE, Panel, Row, query, service_limit
 from service_rows import HOST
 
 INSTANCE = "{{job}} {{instance}}"
@@ -21,9 +21,15 @@ MACHINE = Row(
         Panel(
             "File Systems",
             "Share of each local file system in use.",
-            [query(f"system_filesystem_utilization_ratio{{{HOST}}}", "{{instance}} {{system_filesystem_mountpoint}}")],
+            [
+                query(
+                    f"system_filesystem_utilization_ratio{{{HOST}}}", "{{instance}} {{system_filesystem_mountpoint}}"
+                ),
+                service_limit("service:system_filesystem_share:limit", HOST),
+            ],
             unit="percentunit",
-            defaults={**SHARE, **limit(0.9)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "Disk Time",
@@ -56,16 +62,21 @@ MACHINE = Row(
         Panel(
             "Container Memory",
             "Share of the container's limit in use that cannot be freed. At 100 % the kernel kills a process.",
-            [query(f"{WORKING_SET} / otelml_container_memory_limit_bytes{{{CHOSEN_SERVICE}}}", INSTANCE)],
+            [
+                query(f"{WORKING_SET} / otelml_container_memory_limit_bytes{{{CHOSEN_SERVICE}}}", INSTANCE),
+                service_limit("service:container_memory_share:limit"),
+            ],
             unit="percentunit",
-            defaults={**SHARE, **limit(0.9)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "CPU Throttling",
             "Share of the periods in which the container had used up its CPU quota and waited.",
-            [query(f"{THROTTLED} / {PERIODS}", INSTANCE)],
+            [query(f"{THROTTLED} / {PERIODS}", INSTANCE), service_limit("service:container_cpu_throttled_share:limit")],
             unit="percentunit",
-            defaults={**SHARE, **limit(0.25)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "Kills for Memory",

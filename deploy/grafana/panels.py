@@ -131,3 +131,9 @@ LIMIT = styled("/^limit /", color={"mode": "fixed", "fixedColor": "red"}, custom
 def limit_of(series: str) -> Json:
     """The limit of each model that has one, as thresholds.yaml sets it."""
     return query(f"max by ({MODEL}) ({series}{{{CHOSEN}}}) < Inf", f"limit {NAME}")
+
+
+def service_limit(series: str, chosen: str = CHOSEN_SERVICE) -> Json:
+    """The limit of each service, machine or Collector that has one."""
+    selected = f"{series}{{{chosen}}}" if chosen else series
+    return query(f"max by ({SERVICE}) ({selected}) < Inf", "limit {{job}}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from panels import (
     CHOSEN,
+    LIMIT,
     MODEL,
     MODEL_COLUMNS,
     NAME,
@@ -15,7 +16,7 @@ from panels import (
     Row,
     coloured,
     joined,
-    limit,
+    limit_of,
     newest,
     quantile,
     query,
@@ -140,10 +141,12 @@ SEGMENTS = Row(
                 query(
                     chosen("segment:ml_selection_ratio:$window"),
                     f"{{{{ml_prediction_class}}}} by {{{{ml_segment_name}}}} {NAME}",
-                )
+                ),
+                limit_of("model:ml_segment_selection_ratio:limit"),
             ],
             width=12,
-            defaults={**SHARE, **limit(0.8)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "True and False Positive Rate Differences",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from panels import (
     CALLS,
     CHOSEN,
+    CHOSEN_MODEL,
     CHOSEN_SERVICE,
+    LIMIT,
     LOKI,
     MODEL,
     NAME,
@@ -18,6 +20,7 @@ from panels import (
     limit,
     quantile,
     query,
+    service_limit,
 )
 
 LATENCY = [
@@ -25,6 +28,7 @@ LATENCY = [
     for share in (0.5, 0.95, 0.99)
 ]
 STAGES = quantile(0.95, "ml_prediction_stage_duration_seconds_bucket", f"ml_stage_name, {MODEL}")
+REPLICAS = "{{job}} {{ml_model_name}} {{k8s_cluster_name}} {{k8s_namespace_name}}"
 OPERATION = Row(
     "Operation",
     [
@@ -53,14 +57,21 @@ OPERATION = Row(
             "Rows per Call",
             "Mean batch size.",
             [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}])) / {CALLS}")],
-            width=12,
+            width=8,
             defaults={"min": 0},
         ),
         Panel(
             "Calls in Flight",
             "Calls in progress, in all replicas.",
             [query(f"sum by ({MODEL}) (ml_prediction_active{{{CHOSEN}}})")],
-            width=12,
+            width=8,
+            defaults={"min": 0, "decimals": 0},
+        ),
+        Panel(
+            "Replicas",
+            "Processes that hold each model, in all versions. A rollout has more of them for a while.",
+            [query(f"serving:ml_model_processes:alive{{{CHOSEN_MODEL}}}", REPLICAS)],
+            width=8,
             defaults={"min": 0, "decimals": 0},
         ),
     ],
@@ -170,17 +181,22 @@ GPUS = Row(
                 query(
                     f"hw_gpu_memory_usage_bytes{{{HOST}}} / hw_gpu_memory_limit_bytes{{{HOST}}}",
                     "{{job}} {{hw_name}}",
-                )
+                ),
+                service_limit("service:hw_gpu_memory_share:limit", HOST),
             ],
             unit="percentunit",
-            defaults={**SHARE, **limit(0.95)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "GPU Temperature",
             "Temperature of each sensor.",
-            [query(f"hw_temperature_celsius{{{HOST}}}", "{{job}} {{hw_parent}} {{hw_sensor_location}}")],
+            [
+                query(f"hw_temperature_celsius{{{HOST}}}", "{{job}} {{hw_parent}} {{hw_sensor_location}}"),
+                service_limit("service:hw_temperature_celsius:limit", HOST),
+            ],
             unit="celsius",
-            defaults=limit(87),
+            overrides=[LIMIT],
         ),
         Panel(
             "GPU Power",
@@ -245,9 +261,13 @@ TELEMETRY = Row(
         Panel(
             "Collector Queues",
             "How full the queues on disk are; at 100 % data is lost.",
-            [query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}} {{data_type}}")],
+            [
+                query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", "{{exporter}} {{data_type}}"),
+                service_limit("service:otelcol_queue_share:limit", chosen=""),
+            ],
             unit="percentunit",
-            defaults={**SHARE, **limit(0.8)},
+            defaults=SHARE,
+            overrides=[LIMIT],
         ),
         Panel(
             "Collector Exports",

@@ -19,7 +19,7 @@ REPLICAS: Final = "abc"
 EDGES: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "+Inf")
 LEAST_ROWS, POINTS, SHARE, FOUR_FIFTHS = 30, 0.05, 0.2, 0.8
 """When a difference is worth an alert."""
-RULES: Final = {
+RULES: Final = promtool.LIMITS | {
     "segments_1h": "otel-ml-segments-1h",
     "segments_24h": "otel-ml-segments-24h",
     "segments": "otel-ml-segments-worse",

@@ -38,7 +38,7 @@ COLUMNS = {"region": REGIONS, "sex": SEXES, "device": DEVICES}
 def address(otelcol: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus with the figures of the segments of both models, from three deployments of different size."""
     folder = tmp_path_factory.mktemp("segments")
-    config = write_rules(folder, "segments_1h")
+    config = write_rules(folder, "limits", "segments_1h")
     with prometheus(folder, config) as server:
         environment = collector_environment("http://127.0.0.1:9", folder)
         environment["PROMETHEUS_OTLP_ENDPOINT"] = f"{server}/api/v1/otlp"

@@ -6,7 +6,7 @@ The formulas are those of `otel_ml/_figures/segments.py`. A test gives the same 
 from __future__ import annotations
 
 from recording.figure_rules import figure, union
-from recording.rule_parts import SEGMENT, Rule, RuleGroup, in_either_window
+from recording.rule_parts import MODEL, SEGMENT, Rule, RuleGroup, in_either_window
 from recording.rule_parts import SEGMENT_COLUMN as COLUMN
 from recording.segment_score_rules import noise_limit, rest, score_shift
 
@@ -16,9 +16,10 @@ SHARES = "accuracy|error_ratio"
 """Figures whose part are the wrong or failed rows: more is worse."""
 MEAN = '{ml_eval_figure="mae"}'
 LEAST_ROWS, LEAST_ERRORS = 30, 10
-POINTS, SHARE = 0.05, 0.2
-"""What is worth an alert: 5 points of a share, a fifth of the mean error of the rest."""
-FOUR_FIFTHS = 0.8
+POINTS, SHARE, SELECTION_RATIO = (
+    f"on ({MODEL}) group_left () model:ml_segment_{name}:limit" for name in ("points", "share", "selection_ratio")
+)
+"""What is worth an alert, from thresholds.yaml: points of a share, part of the rest's mean error, a ratio of rates."""
 TINY = "1e-300"
 NOW = "segment:ml_worse:current"
 
@@ -235,7 +236,7 @@ def verdicts(window: str) -> list[Rule]:
         Rule(
             f"segment:ml_worse:{window}",
             f'({gap}{{ml_eval_figure=~"{SHARES}"}} > bool {POINTS}\n'
-            f"  or {gap}{MEAN} > bool {SHARE} * {rest_part} / {rest_whole})\n"
+            f"  or {gap}{MEAN} > bool {rest_part} / {rest_whole} * {SHARE})\n"
             f"* ({z} > bool on ({OF_COLUMN}) group_left () {limit})\n"
             f"* ({whole} >= bool {LEAST_ROWS}) * ({rest_whole} >= bool {LEAST_ROWS})",
             "1 if the segment is worse than the rest by a practical size and more than chance explains, else 0.",
@@ -271,12 +272,13 @@ def fairness(window: str) -> list[Rule]:
         ),
         Rule(
             f"segment:ml_unfair:{window}",
-            f"({selection} < bool on ({of_class}) group_left () {FOUR_FIFTHS} * max by ({of_class}) ({enough}))\n"
+            f"({selection} < bool on ({of_class}) group_left ()\n"
+            f"  (max by ({of_class}) ({enough}) * {SELECTION_RATIO}))\n"
             f"* on ({SEGMENT}, ml_prediction_class) (\n"
             f"  (-{z} > bool on ({OF_COLUMN}) group_left () column:ml_gap_limit:{window})\n"
             f"  * ({whole} >= bool {LEAST_ROWS}))",
-            "1 if the class is predicted at less than four fifths of the rate of the segment that has it most, and "
-            "rarer than chance explains, else 0.",
+            "1 if the class is predicted at less than the limit, by default four fifths, of the rate of the segment "
+            "that has it most, and rarer than chance explains, else 0.",
         ),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from otel_ml.cli._thresholds.parts import FEATURE, MODEL, Rule, RuleGroup, any_of
+from otel_ml.cli._thresholds.parts import FEATURE, MODEL, SERVICE, Rule, RuleGroup, any_of
 from otel_ml.cli._thresholds.settings import OFF, PROFILE, Thresholds, quoted
 
 ALL: Final = ""
@@ -21,6 +21,8 @@ class Limit:
     sources: tuple[str, ...]
     """Series that exist wherever the limit is needed; ``{}`` stands for the matchers."""
     key: str = MODEL
+    off: str = "Inf"
+    """What no value passes."""
 
 
 _CALLS: Final = ("ml_prediction_duration_seconds_count{}", "ml_prediction_untimed_total{}")
@@ -30,6 +32,13 @@ _FIGURES: Final = (
     "model:ml_eval_figure:24h{}",
 )
 _FEATURES: Final = ("last_over_time(ml_feature_reference_size{}[30m])",)
+_SEGMENTS: Final = (
+    "ml_segment_predictions_total{}",
+    "ml_segment_errors_total{}",
+    "ml_eval_segment_outcomes_total{}",
+    "ml_eval_segment_predictions_total{}",
+    "segment:ml_gap:24h{}",
+)
 _MODELS: Final = "model:ml_feature_reference:info"
 """Models with a profile."""
 LIMITS: Final = {
@@ -41,6 +50,21 @@ LIMITS: Final = {
     "finding_share": Limit("feature:ml_feature_share:limit", _FEATURES, FEATURE),
     "figure_points": Limit("model:ml_eval_points:limit", _FIGURES),
     "figure_share": Limit("model:ml_eval_share:limit", _FIGURES),
+    "segment_points": Limit("model:ml_segment_points:limit", _SEGMENTS),
+    "segment_share": Limit("model:ml_segment_share:limit", _SEGMENTS),
+    "fairness_ratio": Limit("model:ml_segment_selection_ratio:limit", _SEGMENTS, off="0"),
+    "gpu_memory_share": Limit("service:hw_gpu_memory_share:limit", ("hw_gpu_memory_limit_bytes{}",), SERVICE),
+    "gpu_celsius": Limit("service:hw_temperature_celsius:limit", ("hw_temperature_celsius{}",), SERVICE),
+    "file_system_share": Limit(
+        "service:system_filesystem_share:limit", ("system_filesystem_utilization_ratio{}",), SERVICE
+    ),
+    "container_memory_share": Limit(
+        "service:container_memory_share:limit", ("container_memory_working_set_bytes{}",), SERVICE
+    ),
+    "throttled_share": Limit(
+        "service:container_cpu_throttled_share:limit", ("otelml_container_cpu_periods_total{}",), SERVICE
+    ),
+    "queue_share": Limit("service:otelcol_queue_share:limit", ("otelcol_exporter_queue_capacity{}",), SERVICE),
 }
 
 
@@ -59,7 +83,7 @@ def by_override(limit: Limit, values: Iterable[tuple[str, float]]) -> str:
 
 
 def _constant(limit: Limit, matchers: str, value: float) -> str:
-    number = "Inf" if value == OFF else f"{value:.12g}"
+    number = limit.off if value == OFF else f"{value:.12g}"
     sources = " or ".join(source.replace("{}", f"{{{matchers}}}" if matchers else "") for source in limit.sources)
     return f"{number} * group by ({limit.key}) ({sources})"
 

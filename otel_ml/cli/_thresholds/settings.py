@@ -43,6 +43,15 @@ LIMITS: Final[Mapping[str, NumberRange]] = {
     "finding_share": SHARE,
     "figure_points": SHARE,
     "figure_share": NumberRange(1e-6, 100),
+    "segment_points": SHARE,
+    "segment_share": NumberRange(1e-6, 100),
+    "fairness_ratio": SHARE,
+    "gpu_memory_share": SHARE,
+    "gpu_celsius": NumberRange(1, 200),
+    "file_system_share": SHARE,
+    "container_memory_share": SHARE,
+    "throttled_share": SHARE,
+    "queue_share": SHARE,
 }
 OBJECTIVES: Final[Mapping[str, NumberRange]] = {
     "errors": NumberRange(LEAST_PAGING, 0.999999),
@@ -64,8 +73,18 @@ LABELS: Final[Mapping[str, str]] = {
 }
 """The labels that an override selects by."""
 OF_FEATURES: Final = ("psi", "finding_share")
+OF_MACHINES: Final = (
+    "gpu_memory_share",
+    "gpu_celsius",
+    "file_system_share",
+    "container_memory_share",
+    "throttled_share",
+    "queue_share",
+)
+"""Limits of machines, containers and Collectors, which are of no model."""
 _SECTIONS: Final = ("limits", "objectives", "reference")
 _OF_VERSIONS: Final = ("version", "role")
+_OF_MODELS: Final = ("model", *_OF_VERSIONS)
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,8 @@ def _override(content: object, place: str) -> Override:
         raise ThresholdsError(f"{place}.for.feature: only {' and '.join(OF_FEATURES)} can differ by feature")
     if objectives and (narrow := [key for key in _OF_VERSIONS if key in selector]):
         raise ThresholdsError(f"{place}.for.{narrow[0]}: objectives are of a model in all its versions and roles")
+    if (narrow := [key for key in _OF_MODELS if key in selector]) and (machines := [*filter(limits.get, OF_MACHINES)]):
+        raise ThresholdsError(f"{place}.for.{narrow[0]}: {machines[0]} is of no model")
     matchers = ", ".join(_matcher(LABELS[key], value, f"{place}.for.{key}") for key, value in selector.items())
     return Override(matchers, limits, objectives, reference)
 

@@ -1,7 +1,9 @@
 """Thresholds are data: each model has its own limit, and no expression has to be edited.
 
 Sources: prometheus/prometheus#3143 (one alert for each limit, by copying), AcalephStorage/consul-alerts#69 (one limit for all services),
-prometheus-operator/kube-prometheus#789 (the limit of an alert can be set, the dashboard keeps the old one).
+prometheus-operator/kube-prometheus#789 (the limit of an alert can be set, the dashboard keeps the old one); rcourtman/Pulse#1012 and
+gobitfly/eth2-client-metrics-exporter#13 (limits of temperature and disk are constants), Diorser/LiteMonitor#256 (a laptop always works at
+90 degrees), nobody43/zabbix-mini-IPMI#57 (the limit of one host), rcourtman/Pulse#434 (no value of a limit switches it off).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ overrides:
     limits: {latency_seconds: 5, least_calls: 1000}
 """
 MINUTES = 20
+ALERTS = ("predictions", "resources", "telemetry")
 
 
 def model(name: str, seconds: str = "0.25", *, calls: int = 60, failed: int = 0, **labels: str) -> list[dict[str, str]]:
@@ -43,12 +46,11 @@ def model(name: str, seconds: str = "0.25", *, calls: int = 60, failed: int = 0,
     return [{"series": each, "values": f"0+{step}x{MINUTES}"} for each, step in counts.items()]
 
 
-def alerted(alert: str, *models: str) -> dict[str, Any]:
-    """The models of which an alert has been pending or firing."""
-    expr = f'count by (ml_model_name) (max by (ml_model_name) (count_over_time(ALERTS{{alertname="{alert}"}}[{MINUTES}m])))'
+def alerted(alert: str, *values: str, by: str = "ml_model_name") -> dict[str, Any]:
+    """The models, or other values of a label, of which an alert has been pending or firing."""
+    expr = f'count by ({by}) (max by ({by}) (count_over_time(ALERTS{{alertname="{alert}"}}[{MINUTES}m])))'
     samples = [
-        {"labels": json.dumps({"ml_model_name": each}).replace('": "', '="').replace('{"', "{"), "value": 1}
-        for each in models
+        {"labels": json.dumps({by: each}).replace('": "', '="').replace('{"', "{"), "value": 1} for each in values
     ]
     return {"expr": expr, "eval_time": f"{MINUTES}m", "exp_samples": samples}
 
@@ -60,10 +62,11 @@ def run(folder: Path, thresholds: str, series: list[dict[str, str]], queries: li
     assert main(["rules", "--thresholds", str(own), "--output", str(folder)]) == 0
     content = {
         "rule_files": [
-            str(folder / each) for each in ("rules/limits.yaml", "rules/operation.yaml", "alerts/predictions.yaml")
+            str(folder / each)
+            for each in ("rules/limits.yaml", "rules/operation.yaml", *(f"alerts/{name}.yaml" for name in ALERTS))
         ],
         "evaluation_interval": "1m",
-        "group_eval_order": ["otel-ml-limits", "otel-ml-operation", "otel-ml-predictions"],
+        "group_eval_order": ["otel-ml-limits", "otel-ml-operation"],
         "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": queries}],
     }
     file = folder / "test.yaml"
@@ -106,3 +109,49 @@ def test_one_percent_counts_only_beyond_chance(tmp_path: Path) -> None:
     queries = [alerted("PredictionErrorRate", "few", "many")]
 
     assert run(tmp_path, "{}", series, queries) == ""
+
+
+MACHINES = """
+limits: {gpu_celsius: 90, queue_share: 0.5, throttled_share: off}
+overrides:
+  - for: {job: hot, team: [research, a.b]}
+    limits: {gpu_celsius: 95, file_system_share: 0.99}
+  - for: {cluster: edge}
+    limits: {file_system_share: off, container_memory_share: 0.5, gpu_memory_share: 0.5}
+"""
+
+
+def gauges(job: str, **labels: str) -> list[dict[str, str]]:
+    """A machine with a GPU at 92 degrees and nine tenths of whatever has a limit in use, and a queue that is 60 % full."""
+    key = ", ".join(f"{label}={json.dumps(text)}" for label, text in {"job": job, **labels}.items())
+    values = {
+        "hw_temperature_celsius": "92", "hw_gpu_memory_usage_bytes": "92", "hw_gpu_memory_limit_bytes": "100",
+        'system_filesystem_utilization_ratio{system_filesystem_mode="rw"': "0.92",
+        "container_memory_working_set_bytes": "85", "otelml_container_memory_limit_bytes": "100",
+        "otelml_container_cpu_periods_total": "0+10", "otelml_container_cpu_throttled_periods_total": "0+9",
+        "otelcol_exporter_queue_size": "60", "otelcol_exporter_queue_capacity": "100",
+    }  # fmt: skip
+    return [
+        {"series": f"{name}{', ' if '{' in name else '{'}{key}}}", "values": f"{value}x{MINUTES}"}
+        for name, value in values.items()
+    ]
+
+
+def test_machines_and_collectors_have_limits_too(tmp_path: Path) -> None:
+    """Limits of GPUs, file systems, containers and queues differ by job, team and cluster, and `off` never alerts."""
+    series = [
+        *gauges("usual"),
+        *gauges("hot", team="research"),
+        *gauges("other", team="research"),
+        *gauges("far", k8s_cluster_name="edge"),
+    ]
+    queries = [
+        alerted("GpuTooHot", "far", "other", "usual", by="job"),
+        alerted("GpuMemoryNearlyFull", "far", by="job"),
+        alerted("FileSystemNearlyFull", "other", "usual", by="job"),
+        alerted("ContainerMemoryNearlyFull", "far", by="job"),
+        alerted("ContainerCpuThrottled", by="job"),
+        alerted("CollectorQueueNearlyFull", "far", "hot", "other", "usual", by="job"),
+    ]
+
+    assert run(tmp_path, MACHINES, series, queries) == ""

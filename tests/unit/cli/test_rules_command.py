@@ -107,6 +107,7 @@ WRONG = {
     "overrides: [{for: {model: []}}]": "overrides[0].for.model: [] is not a text or a list of texts",
     "overrides: [{for: {feature: age}, limits: {score_ks: 1}}]": "overrides[0].for.feature: only psi and finding_share can",
     "overrides: [{for: {role: canary}, objectives: {errors: 0.9}}]": "overrides[0].for.role: objectives are of a model in",
+    "overrides: [{for: {team: a, model: b}, limits: {gpu_celsius: 90}}]": "overrides[0].for.model: gpu_celsius is of no model",
     "limits: {psi: 1": "line 1: expected ',' or '}'",
     "\ud800": "not a text file in UTF-8",
 }
