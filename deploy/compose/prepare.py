@@ -16,12 +16,42 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).resolve().parent
 CONTAINER_USER = 10001
 """Used instead of root: a container should not run as the machine's root."""
+MOUNTED = ("deploy/prometheus", "deploy/loki", "deploy/tempo")
+"""Read by users of the images' own, so by everybody."""
+MOUNTED_BY_OWNER = ("collector", "deploy/alertmanager", "deploy/grafana")
+
+
+class PrepareError(Exception):
+    """What has to be put right first, in one line."""
+
+
+def check_readable(root: Path, names: Iterable[str]) -> None:
+    """Refuses folders with a file that other users cannot read: a clone with umask 077 has them."""
+    for name in names:
+        for path in (root / name, *(root / name).rglob("*")):
+            wanted = stat.S_IROTH | stat.S_IXOTH if path.is_dir() else stat.S_IROTH
+            if path.stat().st_mode & wanted != wanted:
+                folders = " ".join(names)
+                raise PrepareError(f"the containers cannot read {path.relative_to(root)}: chmod -R o+rX {folders}")
+
+
+def first_token(file: Path, text: str) -> str:
+    """Returns the first token of the file's text."""
+    tokens = text.split()
+    if not tokens:
+        raise PrepareError(f"{file} has no token: delete it and run again")
+    return tokens[0]
 
 
 def write_once(file: Path, text: str) -> str:
@@ -46,7 +76,7 @@ def prepare(folder: Path, user: int, group: int) -> list[Path]:
     service = folder / "secrets" / "service.env"
     owner = folder / ".env"
     write_once(password, secrets.token_urlsafe(24))
-    token = write_once(tokens, secrets.token_urlsafe(32) + "\n").split()[0]
+    token = first_token(tokens, write_once(tokens, secrets.token_urlsafe(32) + "\n"))
     write_once(
         service,
         "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318\n"
@@ -64,9 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args(arguments)
+    user = os.getuid()
     try:
-        files = prepare(HERE, os.getuid(), os.getgid())
-    except OSError as error:
+        check_readable(HERE.parent.parent, MOUNTED if user else (*MOUNTED, *MOUNTED_BY_OWNER))
+        files = prepare(HERE, user, os.getgid())
+    except (PrepareError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
     for file in files:

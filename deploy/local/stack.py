@@ -146,6 +146,7 @@ def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[
         "TEMPO_OTLP_ENDPOINT": loopback["JAEGER_OTLP_HTTP_PORT"],
         "CONSOLE_OTLP_ENDPOINT": loopback["CONSOLE_PORT"],
         "OTELCOL_QUEUE_DIR": str(folder / "queue"),
+        "OTELCOL_INSTANCE_ID": "stack",
         "OTELCOL_GRPC_PORT": str(ports["COLLECTOR_GRPC_PORT"]),
         "OTELCOL_HTTP_PORT": str(ports["COLLECTOR_HTTP_PORT"]),
         "OTELCOL_HEALTH_PORT": str(ports["COLLECTOR_HEALTH_PORT"]),

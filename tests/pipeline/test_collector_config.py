@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,26 @@ def test_configuration_is_valid(names: tuple[str, ...], otelcol: Path, tmp_path:
         [str(otelcol), "validate", *arguments], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_commands_of_the_readme_run_as_printed(otelcol: Path, tmp_path: Path) -> None:
+    """The build prints the path that the next commands use, and the Collector takes their variables and files."""
+    text = (COLLECTOR / "README.md").read_text(encoding="utf-8")
+    commands = "".join(block for block in text.split("```")[1::2] if '"$otelcol"' in block)
+    assert commands.count('"$otelcol" --config') == 2
+    script = commands.replace('"$otelcol" ', '"$otelcol" validate ').replace(
+        "/var/tmp/otelcol", str(tmp_path / "queue")
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-eu", "-c", f"{script}\necho $otelcol"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{otelcol}\n", "")
 
 
 def test_memory_is_limited_first() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import kubernetes_validate
 import prepare
 import pytest
+import stack
 import yaml
 from pipeline_servers import ROOT
 
@@ -57,7 +58,12 @@ def test_the_collector_image_is_the_version_that_is_tested() -> None:
     version = yaml.safe_load((ROOT / "collector" / "builder.yaml").read_text(encoding="utf-8"))["dist"]["version"]
     images = {compose()["services"]["collector"]["image"]}
     images |= {container["image"] for container in containers() if container["name"] == "otelcol"}
-    assert {image.rsplit(":", 1)[1] for image in images} == {version}
+    assert images == {f"otel-ml-collector:{version}"}
+    files = [ROOT / name for name in ("collector/Containerfile", "deploy/README.md")]
+    built = [re.findall(r"docker build -f collector/Containerfile -t (\S+) \.", each.read_text()) for each in files]
+    assert built == [[f"otel-ml-collector:{version}"]] * 2
+    go = re.findall(r"^FROM \S+/golang:(\S+)-bookworm AS build$", files[0].read_text(), re.MULTILINE)
+    assert [re.fullmatch(r"1\.\d+\.\d+", each) is not None for each in go] == [True]
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -131,6 +137,39 @@ def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> N
     assert f"authorization=Bearer%20{token}\n" in before[files[2]]
 
 
+def test_prepare_names_a_token_file_without_a_token(tmp_path: Path) -> None:
+    """A token file that is empty or blank ends the preparation with one line that says what to do."""
+    file = tmp_path / "otlp_tokens"
+    with pytest.raises(prepare.PrepareError, match="otlp_tokens has no token: delete it and run again"):
+        prepare.first_token(file, " \n")
+    assert prepare.first_token(file, "one\ntwo\n") == "one"
+
+
+def test_prepare_names_a_file_that_containers_cannot_read(tmp_path: Path) -> None:
+    """After a clone with umask 077 the first unreadable file or folder is named, with the command that helps."""
+    file = tmp_path / "deploy" / "loki" / "loki.yaml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for path, mode in ((file, 0o600), (file.parent, 0o700)):
+        path.chmod(mode)
+        with pytest.raises(prepare.PrepareError, match=rf"{path.name}: chmod -R o\+rX deploy/loki"):
+            prepare.check_readable(tmp_path, ["deploy/loki"])
+        path.chmod(0o755)
+    prepare.check_readable(tmp_path, ["deploy/loki"])
+
+
+def test_prepare_checks_what_is_mounted() -> None:
+    """The folders that prepare.py checks are those of the mounts, by whether the container has a user of its own."""
+    mounted: dict[bool, set[str]] = {True: set(), False: set()}
+    for service in compose()["services"].values():
+        for volume in service["volumes"]:
+            if volume.startswith("../"):
+                path = (COMPOSE / volume.split(":")[0]).resolve().relative_to(ROOT)
+                folder = path.parts[:2] if path.parts[0] == "deploy" else path.parts[:1]
+                mounted["user" in service].add("/".join(folder))
+    assert mounted == {False: set(prepare.MOUNTED), True: set(prepare.MOUNTED_BY_OWNER)}
+
+
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_kubernetes_accepts_every_manifest(name: str) -> None:
     """Each document is valid against the API schema, without unknown fields."""
@@ -183,6 +222,57 @@ def test_loki_keeps_high_cardinality_out_of_the_index() -> None:
     assert resource["ignore_defaults"] is True
     assert {"k8s.pod.name", "service.instance.id"} & set(resource["attributes_config"][0]["attributes"]) == set()
     assert (loki["compactor"]["retention_enabled"], loki["analytics"]["reporting_enabled"]) == (True, False)
+
+
+def test_loki_takes_what_the_queue_kept() -> None:
+    """Lines of a service may be 24 hours behind its newest, and are found before they are written out (grafana/loki#5936, #6043)."""
+    loki = yaml.safe_load((ROOT / "deploy" / "loki" / "loki.yaml").read_text(encoding="utf-8"))
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    window = int(prometheus["storage"]["tsdb"]["out_of_order_time_window"].removesuffix("h"))
+    assert int(loki["ingester"]["max_chunk_age"].removesuffix("h")) / 2 >= window
+    assert loki["querier"]["query_ingesters_within"] == 0
+
+
+def test_tempo_takes_what_the_queue_kept() -> None:
+    """A full queue may be all live traces at once, and a search finds what waited in it (grafana/tempo#4122)."""
+    tempo = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text(encoding="utf-8"))
+    agent = yaml.safe_load((ROOT / "collector" / "agent.yaml").read_text(encoding="utf-8"))
+    queue = agent["exporters"]["otlp_http/traces"]["sending_queue"]["queue_size"]
+    assert tempo["overrides"]["defaults"]["ingestion"]["max_traces_per_user"] >= queue
+    assert tempo["storage"]["trace"]["wal"]["ingestion_time_range_slack"] == "24h"
+
+
+def test_the_parts_of_tempo_find_each_other_without_an_interface() -> None:
+    """Each ring has the address at which Tempo listens for itself (grafana/tempo#3590, grafana/mimir#8772)."""
+    tempo = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text(encoding="utf-8"))
+    rings = {
+        tempo[part]["ring"]["instance_addr"]
+        for part in ("distributor", "live_store", "metrics_generator", "backend_worker")
+    }
+    assert rings == {tempo["server"]["grpc_listen_address"]}
+
+
+def test_prometheus_keeps_what_rules_look_back_to() -> None:
+    """No rule has a longer range than Prometheus keeps data."""
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    kept = int(config["storage"]["tsdb"]["retention"]["time"].removesuffix("d"))
+    texts = [
+        file.read_text(encoding="utf-8")
+        for folder in ("rules", "alerts")
+        for file in (ROOT / "deploy/prometheus" / folder).glob("*.yaml")
+    ]
+    days = {int(found) for text in texts for found in re.findall(r"\[(\d+)d(?::\w*)?\]", text)}
+    assert max(days) == 30
+    assert kept > max(days)
+
+
+def test_every_collector_has_a_stable_name() -> None:
+    """A Collector that starts again is the same instance, in every deployment."""
+    (pod,) = (each for each in containers() if each["name"] == "otelcol")
+    variables = {each["name"]: each for each in pod["env"]}
+    assert variables["OTELCOL_INSTANCE_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert compose()["services"]["collector"]["environment"]["OTELCOL_INSTANCE_ID"] == "${OTELCOL_INSTANCE_ID:-compose}"
+    assert stack.process_environment(stack.choose_ports("0", {}), ROOT, [])["OTELCOL_INSTANCE_ID"] == "stack"
 
 
 def test_tempo_is_configured_for_version_3() -> None:
