@@ -4,7 +4,8 @@ Sources: grafana/mimir#14789 and DataDog/documentation#38986 (one bad series, th
 open-telemetry/opentelemetry-collector-contrib#40801 (time stamps), open-telemetry/opentelemetry-demo#1432 and grafana/mimir#6696
 (delta temporality), open-telemetry/opentelemetry-js#4450 (exponential histograms that do not add up), louislam/uptime-kuma#5096 (labels
 without Latin letters), open-telemetry/opentelemetry-go-instrumentation#205 (a span without a trace id, the batch refused),
-prometheus/prometheus#19338 (metrics without points), grafana/loki#24423 and #24574 (texts that are no UTF-8).
+prometheus/prometheus#19338 (metrics without points), grafana/loki#24423 and #24574 (texts that are no UTF-8),
+open-telemetry/opentelemetry-collector-contrib#18060 (log records of long ago).
 """
 
 from __future__ import annotations
@@ -245,6 +246,10 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
         {"timeUnixNano": str(at), "body": {"stringValue": f"{SECRET} {name}"}}
         for name, at in {"good": NOW, "old": NOW - 24 * 8 * HOUR, "future": NOW + HOUR, "untimed": 0}.items()
     ]
+    lines += [
+        {"observedTimeUnixNano": str(at), "body": {"stringValue": f"{SECRET} {name}"}}
+        for name, at in {"seen": NOW, "seen long ago": NOW - 24 * 8 * HOUR}.items()
+    ]
     body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
     assert collector.send_json("/v1/traces", body.encode()) == 200
     body = json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": lines}]}]})
@@ -254,14 +259,15 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
     found = promql(address, 'otelml_collector_refused_total{job="records"}')
     assert {(each["metric"]["otelml_drop_reason"], each["value"][1]) for each in found} == {
         ("no trace id or span id", "2"),
-        ("too old", "1"),
+        ("too old", "2"),
         ("in the future", "1"),
     }
     (trace,), (log,) = records.received("/v1/traces"), records.received("/v1/logs")
     assert [span.name for span in trace.resource_spans[0].scope_spans[0].spans] == ["good"]  # type: ignore[attr-defined]
     kept = log.resource_logs[0].scope_logs[0].log_records  # type: ignore[attr-defined]
-    assert [record.body.string_value for record in kept] == [f"{SECRET} good", f"{SECRET} untimed"]
-    assert kept[1].observed_time_unix_nano > NOW
+    assert [record.body.string_value for record in kept] == [f"{SECRET} {name}" for name in ("good", "untimed", "seen")]
+    assert kept[1].time_unix_nano == kept[1].observed_time_unix_nano > NOW
+    assert kept[2].time_unix_nano == kept[2].observed_time_unix_nano == NOW
     for message in (trace.resource_spans[0].resource, log.resource_logs[0].resource):  # type: ignore[attr-defined]
         assert [each.key for each in message.attributes] == ["service.name"]
     assert SECRET not in collector.log.read_text()
