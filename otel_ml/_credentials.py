@@ -69,9 +69,10 @@ FORMS: Final = (
     CredentialForm(r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+""", "${1}" + MASK),
     # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
     CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
-    CredentialForm(rf"""({_BEFORE_VALUE}\\*")[^"\\]+""", "${1}" + MASK),
-    CredentialForm(rf"""({_BEFORE_VALUE}\\*')[^'\\]+""", "${1}" + MASK),
-    CredentialForm(rf"""({_BEFORE_VALUE})(?:{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""", "${1}" + MASK),
+    CredentialForm(
+        rf"""({_BEFORE_VALUE})(?:(\\*")[^"\\]+|(\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
+        "${1}${2}${3}" + MASK,
+    ),
     CredentialForm(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
     CredentialForm(
         r"""((?i:passw(?:or)?d|identified by|requirepass|masterauth)\s+)["'][^"']*["']""", "${1}'" + MASK + "'"

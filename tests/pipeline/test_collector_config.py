@@ -84,8 +84,7 @@ def test_redaction_comes_last() -> None:
     for name, pipeline in load("agent.yaml")["service"]["pipelines"].items():
         processors = pipeline["processors"]
         if pipeline["receivers"] == [f"forward/{name}"]:
-            labels = ["redaction/labels", "redaction/label_texts"]
-            last = ["transform/redact", *(labels if name == "metrics" else ["redaction"])]
+            last = ["transform/redact", "redaction/labels" if name == "metrics" else "redaction"]
             last += ["transform/cut"] if name == "logs" else []
             assert processors[-len(last) :] == last
         elif name.endswith("/refused"):
@@ -140,7 +139,7 @@ def test_nothing_listens_beyond_loopback() -> None:
 def test_keys_exempt_from_redaction_hold_no_secrets() -> None:
     """Nothing that a caller chooses (id, text, class, label) is exempt from redaction."""
     processors = load("agent.yaml")["processors"]
-    ignored = {key for name in ("labels", "label_texts") for key in processors[f"redaction/{name}"]["ignored_keys"]}
+    ignored = set(processors["redaction/labels"]["ignored_keys"])
     assert [key for key in processors["redaction"]["ignored_keys"] if re.search(_credentials.KEY, key)] == []
     chosen_by_callers = {
         semconv.PREDICTION_ID,
