@@ -142,8 +142,9 @@ def _override(content: object, place: str) -> Override:
         raise ThresholdsError(f"{place}.for.feature: only {' and '.join(OF_FEATURES)} can differ by feature")
     if objectives and (narrow := [key for key in _OF_VERSIONS if key in selector]):
         raise ThresholdsError(f"{place}.for.{narrow[0]}: objectives are of a model in all its versions and roles")
-    if (narrow := [key for key in _OF_MODELS if key in selector]) and (machines := [*filter(limits.get, OF_MACHINES)]):
-        raise ThresholdsError(f"{place}.for.{narrow[0]}: {machines[0]} is of no model")
+    machines = [name for name in OF_MACHINES if name in limits]
+    if machines and (of_models := [key for key in _OF_MODELS if key in selector]):
+        raise ThresholdsError(f"{place}.for.{of_models[0]}: {machines[0]} is of no model")
     matchers = ", ".join(_matcher(LABELS[key], value, f"{place}.for.{key}") for key, value in selector.items())
     return Override(matchers, limits, objectives, reference)
 
