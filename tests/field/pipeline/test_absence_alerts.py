@@ -2,7 +2,9 @@
 
 Sources: constructorfabric/insight#3285, JiRaska/open-bank-oss#3333 and pyrra-dev/pyrra#820 (alerts on absent call counters fire at deploys
 and for idle services); prometheus/prometheus#17482 (an alert about an instance that is gone resolves by itself); cloudflare/pint#966
-(series that come and go keep an alert pending).
+(series that come and go keep an alert pending); prometheus-operator/kube-prometheus#1416 (a federated replica doubles each series);
+starkware-libs/sequencer#14115 (restarts under new names); prometheus/prometheus#14102 (a
+series whose label changes is another one); grafana/mimir#3999 and giantswarm/prometheus-meta-operator#505 (what leaves discovery has no `up`).
 """
 
 from __future__ import annotations
@@ -55,6 +57,24 @@ def collector(values: str, instance: str = "c", **labels: str) -> dict[str, str]
     return series("otelcol_process_uptime_seconds_total", values, job="otelcol", instance=instance, **labels)
 
 
+def scraped(instance: str, start: int, minutes: int) -> list[Any]:
+    """A process with a page, which ends in order: nothing scrapes its last export, and discovery lists it no longer."""
+    before = f"_x{start} " if start else ""
+    return [
+        active(instance, f"{before}0x{minutes}"),
+        held(instance, f"{before}1x{minutes}"),
+        series("up", f"{before}1x{minutes}", instance=instance),
+    ]
+
+
+def crash_loop(what: Any, values: str) -> list[Any]:
+    """Fourteen short lives under new names from minute 61 on, and one that lasts."""
+    return [
+        *(what(f"{values}x1", f"_x{start} ", f"k{start}") for start in range(61, 89, 2)),
+        what(f"{values}x380", "_x90 ", "z"),
+    ]
+
+
 GAP = "0x60 _x120 0x500"
 """Two hours without Prometheus."""
 ORDINARY: dict[str, list[dict[str, str]]] = {
@@ -86,6 +106,31 @@ ORDINARY: dict[str, list[dict[str, str]]] = {
         active("a", "0x600"),
     ],
     "a shadow that was killed": [series("ml_prediction_active", "0x60", instance="a", ml_model_name="fraud", ml_model_role="shadow")],
+    "a canary that ends": [
+        *ending("a", 0, 470),
+        series("ml_prediction_active", "_x60 0x60", instance="c", ml_model_name="fraud", ml_model_role="canary"),
+        series("ml_model_processes", "_x60 1x59 0", instance="c", ml_model_name="fraud", ml_model_role="canary"),
+    ],
+    "replicas that come and go with the load": [
+        *ending("a", 0, 470), *(each for n in range(10) for each in ending(f"h{n}", 30 * n, 20 + n)),
+    ],
+    "a process that gets another label": [
+        active("a", "0x60"), held("a", "1x60"), active("a", "_x61 0x410", team="risk"), held("a", "_x61 1x410", team="risk"),
+    ],
+    "one of two Prometheus that are federated": [
+        active("a", "0x470", prometheus_replica="0"), active("a", "0x60", prometheus_replica="1"),
+        held("a", "1x470", prometheus_replica="0"), held("a", "1x60", prometheus_replica="1"),
+    ],
+    "a crash loop that ends": [
+        active("a", "0x470"), active("b", "0x60"),
+        *crash_loop(lambda values, start, name: active(name, start + values), "0"),
+    ],
+    "a slow rollout": [
+        *(each for n in range(4) for each in ending(f"o{n}", 0, 60 + 10 * n)),
+        *(each for n in range(4) for each in ending(f"n{n}", 55 + 10 * n, 420)),
+    ],
+    "pages that are scraped, and scale down to none": [*scraped("a", 0, 60), *scraped("b", 0, 63)],
+    "pages that are scraped, and come and go": [*scraped("a", 0, 480), *scraped("b", 0, 60), *scraped("c", 100, 60)],
     "a sampler inside a service, which ends": [
         *ending("a", 0, 60), series("otelml_sampler_interval_seconds", "15x60", instance="a"),
     ],
@@ -144,6 +189,17 @@ OUTAGES: dict[str, tuple[list[dict[str, str]], dict[int, list[str]]]] = {
         [active("b", "0x30"), *ending("a", 0, 400)],
         {60: [FEWER], 390: [FEWER], 410: [], 470: []},
     ),
+    "a page that does not answer": (
+        [active("a", "0x60"), held("a", "1x60"), series("up", "1x60 0x400", instance="a")], {60: [], 75: [GONE], 400: [GONE]},
+    ),
+    "a page that does not answer, and then leaves discovery": (
+        [active("a", "0x60"), held("a", "1x60"), series("up", "1x60 0x2", instance="a")],
+        {60: [], 75: [GONE], 400: [GONE]},
+    ),
+    "one of two namespaces, in which the processes have the same names": (
+        [active("a", "0x60", k8s_namespace_name="one"), active("a", "0x470", k8s_namespace_name="two")],
+        {60: [], 75: [GONE], 400: [GONE]},
+    ),
     "calls that hang": (
         [
             series("ml_prediction_duration_seconds_count", "0+60x60 3600x200", instance="a", **of_model("fraud", "1")),
@@ -185,6 +241,16 @@ BEHIND_A_COLLECTOR: dict[str, tuple[list[dict[str, str]], dict[int, list[str]]]]
         series("otelml_sampler_interval_seconds", GAP.replace("0x", "15x"), job="api", instance="n"),
     ],
         {60: [], 90: [BLIND], 185: [], 190: [], 200: [], 240: [], 400: []},
+    ),
+    "one of two Prometheus that are federated": (
+        [collector("0+60x600", prometheus_replica="0"), collector("0+60x60", prometheus_replica="1")], {70: [], 90: [], 300: []},
+    ),
+    "a Collector gets the name of its cluster": (
+        [collector("0+60x60"), collector("_x62 0+60x400", "d", **EU), active("a", "0x460")], {70: [], 90: [], 300: []},
+    ),
+    "a Collector whose crash loop ends": (
+        [collector("0+60x60"), *crash_loop(lambda values, start, name: collector(start + values, name), "0+60")],
+        {90: [], 110: [], 300: []},
     ),
     "a Collector restarts under another name": (
         [collector("0+60x60"), collector("_x61 0+60x600", "d"), active("a", "0x600")],
