@@ -76,6 +76,7 @@ MASKED = {
     "HELLO 3 AUTH default hunter2 SETNAME x": "HELLO 3 AUTH **** SETNAME x",
     "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY----- read": "**** read",
     "used AKIAHUNTER2HUNTER2XX there": "used **** there",
+    "sk-hunter2hunter2hunter2": "****",
     "used eyJhbGciOi.eyJzdWIi.hunter2 there": "used **** there",
 }
 KEPT = [
@@ -177,6 +178,22 @@ def test_credentials_in_spans(collector: Collector, backend: Backend) -> None:
         for span in arrived(backend, "traces", len(TEXTS))
     }
     assert seen == {masked: (masked,) * 3 for masked in TEXTS.values()}
+
+
+def test_a_key_that_is_all_of_one_field(collector: Collector, backend: Backend) -> None:
+    """A key of fixed form is masked where it is the only text of a span: status message, event or attribute."""
+    key = "sk-hunter2hunter2hunter2"
+    plain = {"traceId": "f" * 32, "spanId": "f" * 16, "startTimeUnixNano": NOW, "endTimeUnixNano": NOW}
+    fields: list[dict[str, Any]] = [
+        {"status": {"code": 2, "message": key}},
+        {"events": [{"timeUnixNano": NOW, "name": key}]},
+        {"attributes": [text("note", key)]},
+    ]
+    assert collector.send_json("/v1/traces", request("Spans", "spans", [plain | each for each in fields], [])) == 200
+    found = eventually(lambda: [each for each in arrived(backend, "traces", 1) if each["traceId"] == "/" * 21 + "w=="])
+    assert found[0]["status"]["message"] == MASK
+    assert found[1]["events"][0]["name"] == MASK
+    assert values(found[2]["attributes"]) == {"note": MASK}
 
 
 def test_credentials_in_logs(collector: Collector, backend: Backend) -> None:
