@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from pipeline_servers import ROOT, Backend, collector_environment, running_collector
+from pipeline_servers import ROOT, Backend, collector_environment, eventually, running_collector
 
 from otel_ml import _credentials, semconv
 
@@ -197,7 +197,7 @@ def test_every_component_is_built_in() -> None:
 
 
 def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """With remote.yaml a request needs a token from the file."""
+    """With remote.yaml a request needs a token from the file, as it is now."""
     environment = collector_environment(backend.address, tmp_path, OTELCOL_BIND="127.0.0.1")
     environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
     request = ExportTraceServiceRequest()
@@ -206,7 +206,10 @@ def test_a_sender_without_the_token_is_refused(otelcol: Path, backend: Backend, 
             running.send("/v1/traces", request, headers)
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer second-token"})
         ]
-    assert answers == [401, 401, 200]
+        (tmp_path / "tokens").write_text("new-token\n", encoding="utf-8")
+        eventually(lambda: running.send("/v1/traces", request, {"Authorization": "Bearer new-token"}) == 200)
+        answers += [running.send("/v1/traces", request, {"Authorization": "Bearer second-token"})]
+    assert answers == [401, 401, 200, 401]
 
 
 def test_a_missing_endpoint_stops_the_start(otelcol: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pipeline_servers import Backend, collector_environment, eventually, running
 MILLISECOND = 1_000_000
 
 
-def traces() -> ExportTraceServiceRequest:
-    """Returns one single-span trace for each reason to keep it, and one without a reason."""
+def traces(prefix: str = "") -> ExportTraceServiceRequest:
+    """Returns a span of a trace for each reason to keep it, and of one without a reason."""
     request = ExportTraceServiceRequest()
     scope = request.resource_spans.add().scope_spans.add()
     values = {
@@ -26,7 +26,7 @@ def traces() -> ExportTraceServiceRequest:
         "error": {},
     }
     for number, (name, attributes) in enumerate(values.items()):
-        span = scope.spans.add(trace_id=bytes([number + 1]) * 16, span_id=b"\1" * 8, name=name)
+        span = scope.spans.add(trace_id=bytes([number + 1]) * 16, span_id=b"\1" * 8, name=prefix + name)
         span.start_time_unix_nano = 1
         span.end_time_unix_nano = 1 + (700 if name == "slow" else 3) * MILLISECOND
         span.status.code = Status.STATUS_CODE_ERROR if name == "error" else Status.STATUS_CODE_UNSET
@@ -35,7 +35,7 @@ def traces() -> ExportTraceServiceRequest:
 
 
 def test_a_gateway_keeps_traces_with_a_reason(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Errors, slow calls, low scores, exemplars and canaries are kept; without a baseline nothing else is."""
+    """Errors, slow calls, low scores, exemplars and canaries are kept, with their late spans; without a baseline nothing else is."""
     environment = collector_environment(
         backend.address, tmp_path, OTELCOL_DECISION_WAIT="1s", OTELCOL_BASELINE_PERCENT="0"
     )
@@ -52,5 +52,8 @@ def test_a_gateway_keeps_traces_with_a_reason(otelcol: Path, backend: Backend, t
             }
 
         eventually(lambda: len(kept()) >= 5)
+        assert running.send("/v1/traces", traces("late ")) == 200
+        eventually(lambda: len(kept()) >= 10)
         running.stop()
-    assert kept() == {"low score", "exemplar", "canary", "slow", "error"}
+    names = {"low score", "exemplar", "canary", "slow", "error"}
+    assert kept() == names | {f"late {name}" for name in names}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pipeline_servers import (
     Backend,
@@ -60,15 +62,16 @@ def test_a_killed_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp
 
 
 def test_a_stopped_collector_keeps_its_queue(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """A Collector stopped during a retry keeps the data, and the next Collector delivers it."""
-    environment = collector_environment(backend.address, tmp_path)
-    backend.status = 503
+    """A Collector that is stopped while nobody answers keeps the data, and the next one delivers it, wherever its back end is then.
+
+    Source: open-telemetry/opentelemetry-collector-contrib#50102.
+    """
+    environment = collector_environment("http://127.0.0.1:1", tmp_path)
     with running_collector(otelcol, environment, tmp_path) as first:
         assert first.send("/v1/traces", one_span("patient")) == 200
-        eventually(lambda: backend.refused)
+        eventually(lambda: "Exporting failed. Will retry" in first.log.read_text())
         first.stop()
-    backend.status = 200
-    with running_collector(otelcol, environment, tmp_path):
+    with running_collector(otelcol, collector_environment(backend.address, tmp_path), tmp_path):
         eventually(lambda: names(backend) == ["patient"])
 
 
@@ -85,3 +88,38 @@ def test_one_back_end_down_does_not_hold_the_others(otelcol: Path, backend: Back
             eventually(lambda: names(backend) == ["unhindered"])
             metrics.status = 200
             eventually(lambda: metrics.requests)
+
+
+def test_what_does_not_fit_is_refused_and_counted(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """A file at its limit refuses requests and counts their records.
+
+    Source: open-telemetry/opentelemetry-collector#7198.
+    """
+    large = ExportLogsServiceRequest()
+    records = large.resource_logs.add().scope_logs.add().log_records
+    for _ in range(60):
+        records.add(time_unix_nano=time.time_ns()).body.string_value = "x" * 240_000
+    with otlp_backend() as own_metrics:
+        environment = collector_environment(backend.address, tmp_path, OTELCOL_QUEUE_BYTES="104857600")
+        environment |= {"PROMETHEUS_OTLP_ENDPOINT": own_metrics.address, "OTELCOL_SELF_INTERVAL_MS": "200"}
+        backend.status = 503
+        with running_collector(otelcol, environment, tmp_path) as running:
+            answers = [running.send("/v1/logs", large) for _ in range(4)]
+            eventually(lambda: refused_records(own_metrics) == 60 * answers.count(503))
+    assert (answers[0], answers[-1]) == (200, 503)
+
+
+def refused_records(own_metrics: Backend) -> int:
+    """Returns how many log records did not fit into a queue, by the Collector's own metrics."""
+    return max(
+        (
+            point.as_int
+            for request in own_metrics.received("/v1/metrics")
+            for resource in request.resource_metrics  # type: ignore[attr-defined]
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == "otelcol_exporter_enqueue_failed_log_records"
+            for point in metric.sum.data_points
+        ),
+        default=0,
+    )
