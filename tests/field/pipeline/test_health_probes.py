@@ -105,3 +105,9 @@ def test_the_list_of_probes_can_be_set(otelcol: Path, tmp_path: Path) -> None:
     """OTELCOL_PROBE_PATHS replaces the list of paths."""
     traces = [trace(1, {"url.path": "/up"}), trace(2, {"url.path": "/healthz"})]
     assert kept(otelcol, tmp_path, traces, OTELCOL_PROBE_PATHS="^/up") == [0, 2]
+
+
+def test_a_list_that_matches_everything_is_none(otelcol: Path, tmp_path: Path) -> None:
+    """An expression with an empty part matches every path; it must not drop every request."""
+    traces = [trace(1, {"url.path": "/predict"}), trace(2, {"url.path": "/healthz"})]
+    assert kept(otelcol, tmp_path, traces, OTELCOL_PROBE_PATHS="^/(up|)") == [2, 0]

@@ -22,6 +22,7 @@ COLLECTOR = ROOT / "collector"
 FILES = ["agent.yaml", "remote.yaml", "console.yaml", "gateway.yaml", "host_metrics_transform.yaml"]
 ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318"]
 PORT = ["", "  ", "4317.5", "-1", "70000"]
+REDACT_KEYS = ["", "  ", "|birth", "birth||salary", "birth|salary|", "(birth|)", "birth(", 'a"b']
 DURATION = ["", "  ", "soon", "0s", "30"]
 
 # file, variable, values that are like unset, other values that are taken, values that are refused
@@ -43,7 +44,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("agent.yaml", "HOSTNAME", [], ["pod-0"], []),
     ("agent.yaml", "OTELCOL_ENVIRONMENT", [], ["", "  ", "prod"], ['a"b']),
     ("agent.yaml", "OTELCOL_CLUSTER", [], ["", "  ", "eu"], ['a"b']),
-    ("agent.yaml", "OTELCOL_REDACT_KEYS", [], ["birth", "birth|salary"], ["", "birth|salary|", "birth(", 'a"b']),
+    ("agent.yaml", "OTELCOL_REDACT_KEYS", [], ["birth", "birth|pay.slip|x-tag_1"], REDACT_KEYS),
     ("agent.yaml", "OTELCOL_PROBE_PATHS", [], ["", "  ", "^/up"], ["up(", 'a"b']),
     ("agent.yaml", "OTELCOL_HASH_KEY", [], ["", "  ", "7", "a key"], []),
     ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  ", "[::1]"]),
