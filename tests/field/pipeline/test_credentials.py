@@ -67,6 +67,7 @@ MASKED = {
     "x-api-key: hunter2": "x-api-key: ****",
     "password value: hunter2": "password value: ****",
     "tool --pin hunter2 -v": "tool --pin **** -v",
+    "gpg --passphrase hunter2 -d f": "gpg --passphrase **** -d f",
     "https://h/x?access_token=hunter2&b=1": "https://h/x?access_token=****&b=1",
     "https://h/x?sv=1&sig=hunter2%3D&b=1": "https://h/x?sv=1&sig=****&b=1",
     "GET /x?auth=hunter2&b=1": "GET /x?auth=****&b=1",
