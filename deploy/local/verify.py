@@ -46,9 +46,12 @@ NEEDS_DAYS = (
 """Rules and panels about days, last week, an earlier version, or a setting; promtool has their tests."""
 NOT_SERVED = (
     r"^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few|ml_pair_(baseline_)?(labels|right):|"
-    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$"
+    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|"
+    r"^service:(hw|container)_|^Container Memory$|^CPU Throttling$|^Kills for Memory$|^Network Errors$|"
+    r"^Refused at the Collector$"
 )
-"""About a GPU, tasks that are not served, a canary with ids of its own, a regression with a canary, what is gone."""
+"""About a GPU, limits of a container, tasks that are not served, a canary with ids of its own, a regression with a
+canary, what is gone, lost or refused."""
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
@@ -252,8 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--allow-empty",
         default=f"{NOT_SERVED}|{NEEDS_DAYS}",
         metavar="REGEX",
-        help="rules and panel titles that may have no data (default: those about a GPU, tasks that the example does "
-        "not serve, and days that have not passed)",
+        help="rules and panel titles that may have no data (default: those about a GPU, a container, tasks that "
+        "the example does not serve, and days that have not passed)",
     )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to pass")
     options = parser.parse_args(arguments)

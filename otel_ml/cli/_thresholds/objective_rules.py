@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_ml.cli._thresholds.limit_rules import ALL, Limit, by_override
 from otel_ml.cli._thresholds.parts import MODEL_NAME, Rule, RuleGroup, any_of
-from otel_ml.cli._thresholds.settings import OFF, Thresholds
+from otel_ml.cli._thresholds.settings import OFF, Thresholds, error_bound
 
 SERVING: Final = 'ml_model_role!="shadow"'
 HOURS: Final = ("5m", "30m", "1h", "2h", "6h")
@@ -65,8 +65,9 @@ def _objectives(thresholds: Thresholds, slos: Iterable[str]) -> Iterator[Rule]:
 
 def _events(thresholds: Thresholds, slos: Mapping[str, list[str]], window: str) -> Iterator[Rule]:
     """Events and bad events a second."""
-    events = (_named(name, EVENTS_OF[name](each, window)) for name, models in slos.items() for each in models)
-    yield Rule(f"{EVENTS}:rate{window}", any_of(events))
+    events = [_named(name, EVENTS_OF[name](each, window)) for name, models in slos.items() for each in models]
+    regressions = [_within(thresholds, each, window, "+Inf") for each in slos.get("quality", ())]
+    yield Rule(f"{EVENTS}:rate{window}", any_of([*events, *(_named("quality", each) for each in regressions if each)]))
     yield Rule(f"{BAD}:rate{window}", any_of(_bad(name, each, thresholds, window) for name, each in slos.items()))
 
 
@@ -89,13 +90,13 @@ def _bad(name: str, models: list[str], thresholds: Thresholds, window: str) -> s
     if name == "errors":
         failed = any_of(_rate("ml_prediction_errors_total", window, 'error_type!="cancelled"', each) for each in models)
         return f"{_named(name, failed)}\nor 0 * {events}"
-    if name == "latency":
-        good = any_of(
-            _rate("ml_prediction_duration_seconds_bucket", window, f"le={_bound(value)}", each)
-            for each, value in _branches(thresholds, "latency_seconds")
-        )
-    else:
-        good = any_of(_right(each, window) for each in models)
+    if name == "quality":
+        parts = [part for each in models for part in (_right(each, window), _within(thresholds, each, window)) if part]
+        return f"clamp_min({events} - ({_named(name, any_of(parts))}\n  or 0 * {events}), 0)"
+    good = any_of(
+        _rate("ml_prediction_duration_seconds_bucket", window, f"le={_bound(value)}", each)
+        for each, value in _branches(thresholds, "latency_seconds")
+    )
     return f"clamp_min({events} - {_named(name, good)}, 0)"
 
 
@@ -134,8 +135,16 @@ def _right(models: str, window: str) -> str:
         f'label_replace({rate}, "ml_eval_class", "$1", "ml_eval_{side}", "(.*)")' for side in ("predicted", "actual")
     )
     hits, matches = _rate("ml_eval_hits_total", window, models), _rate("ml_eval_exact_matches_total", window, models)
-    outcomes = _rate("ml_eval_outcomes_total", window, models)
-    return any_of((f"sum by ({MODEL_NAME}) ({predicted} and {actual})", f"0 * {outcomes}", matches, hits))
+    return any_of((f"sum by ({MODEL_NAME}) ({predicted} and {actual})", matches, hits))
+
+
+def _within(thresholds: Thresholds, models: str, window: str, bound: str = "") -> str:
+    """Labelled predictions of regressions with an error up to the tolerance, or a bound; empty without a tolerance."""
+    return any_of(
+        _rate("ml_eval_error_bin_total", window, f'ml_eval_bin="{bound or error_bound(value)}"', models, each)
+        for each, value in _branches(thresholds, "error_tolerance")
+        if value != OFF
+    )
 
 
 def _rate(counter: str, window: str, *matchers: str, by: str = "") -> str:

@@ -32,6 +32,8 @@ class NumberRange:
 
 
 SHARE: Final = NumberRange(1e-6, 1)
+BOUND_ACCURACY: Final = 0.01
+"""How far a tolerance may be from the bound of a bin, so that 2 stands for 1.99526."""
 LEAST_PAGING: Final = 0.84
 """Below it, a model whose calls all fail spends the budget less than 6 times too fast, and nothing would page."""
 LIMITS: Final[Mapping[str, NumberRange]] = {
@@ -58,6 +60,7 @@ OBJECTIVES: Final[Mapping[str, NumberRange]] = {
     "latency": NumberRange(LEAST_PAGING, 0.999999),
     "latency_seconds": NumberRange(1e-6, 1e6, can_be_off=False),
     "quality": NumberRange(0.01, 0.999999),
+    "error_tolerance": NumberRange(1e-6, 1e9),
     "least_bad": NumberRange(1, 1e9, can_be_off=False),
 }
 LABELS: Final[Mapping[str, str]] = {
@@ -145,6 +148,8 @@ def _override(content: object, place: str) -> Override:
     machines = [name for name in OF_MACHINES if name in limits]
     if machines and (of_models := [key for key in _OF_MODELS if key in selector]):
         raise ThresholdsError(f"{place}.for.{of_models[0]}: {machines[0]} is of no model")
+    if objectives.get("error_tolerance") == OFF:
+        raise ThresholdsError(f"{place}.objectives.error_tolerance: expected a number; quality: off leaves models out")
     matchers = ", ".join(_matcher(LABELS[key], value, f"{place}.for.{key}") for key, value in selector.items())
     return Override(matchers, limits, objectives, reference)
 
@@ -158,6 +163,11 @@ def _matcher(label: str, value: object, place: str) -> str:
         return f"{label}={quoted(texts[0])}"
     escaped = (re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", each) for each in texts)
     return f"{label}=~{quoted('|'.join(escaped))}"
+
+
+def error_bound(tolerance: float) -> str:
+    """The nearest bound of the bins of `ml.eval.error_bin`: ten a decade, rounded to six digits."""
+    return f"{10 ** (round(10 * math.log10(tolerance)) / 10):.6g}"
 
 
 def quoted(value: str) -> str:
@@ -177,6 +187,10 @@ def _objectives(content: object, place: str) -> dict[str, float]:
     if bound is not None and bound not in PREDICTION_DURATION.buckets:
         bounds = ", ".join(f"{each:g}" for each in PREDICTION_DURATION.buckets)
         raise ThresholdsError(f"{place}.latency_seconds: {bound:g} is not a bucket bound; use one of {bounds}")
+    tolerance = found.get("error_tolerance", OFF)
+    if tolerance != OFF and abs(tolerance / float(error_bound(tolerance)) - 1) > BOUND_ACCURACY:
+        near = " or ".join(error_bound(tolerance * factor) for factor in (0.88, 1.12))
+        raise ThresholdsError(f"{place}.error_tolerance: {tolerance:g} is not a bin bound; use {near}")
     return found
 
 

@@ -178,3 +178,37 @@ def test_an_objective_that_can_never_page_is_refused(tmp_path: Path, capsys: pyt
     (tmp_path / "own.yaml").write_text("objectives: {errors: 0.8}")
     assert main(["rules", "--thresholds", str(tmp_path / "own.yaml")]) == 2
     assert "objectives.errors: 0.8 is not a number from 0.84" in capsys.readouterr().err
+
+
+TOLERANCE = """
+objectives: {quality: 0.9}
+overrides:
+  - for: {model: [prices, none right]}
+    objectives: {error_tolerance: 2}
+  - for: {model: hours}
+    objectives: {error_tolerance: 0.5, quality: 0.5}
+"""
+
+
+def regression(name: str, within: dict[str, int]) -> list[dict[str, str]]:
+    """Labelled predictions of a regression: how many a step have an error up to each bound."""
+    return [
+        series("ml_eval_error_bin_total", [0, *[count] * 40], ml_model_name=name, ml_eval_bin=bound)
+        for bound, count in within.items()
+    ]
+
+
+def test_a_regression_is_right_within_a_tolerance(tmp_path: Path) -> None:
+    """A prediction with a larger error than the tolerance of its model is bad; a regression without a tolerance has no objective."""
+    inputs = [
+        *regression("prices", {"0.501187": 10, "1.99526": 70, "+Inf": 100}),
+        *regression("none right", {"+Inf": 100}),
+        *regression("hours", {"0.501187": 25, "1.99526": 70, "+Inf": 100}),
+        *regression("without", {"0.501187": 10, "1.99526": 70, "+Inf": 100}),
+    ]
+    burns = {"prices": 3.0, "none right": 10.0, "hours": 1.5}
+    samples = [{"labels": f'{{ml_model_name="{name}"}}', "value": value} for name, value in burns.items()]
+    expr = 'round(sum by (ml_model_name) (slo:ml_burn_rate:1h{ml_slo="quality"}), 0.001)'
+    test = {"input_series": inputs, "promql_expr_test": [{"eval_time": "120m", "expr": expr, "exp_samples": samples}]}
+
+    assert complaints(tmp_path, rules(tmp_path, TOLERANCE), GROUPS, test) == ""

@@ -108,6 +108,8 @@ WRONG = {
     "overrides: [{for: {feature: age}, limits: {score_ks: 1}}]": "overrides[0].for.feature: only psi and finding_share can",
     "overrides: [{for: {role: canary}, objectives: {errors: 0.9}}]": "overrides[0].for.role: objectives are of a model in",
     "overrides: [{for: {team: a, model: b}, limits: {gpu_celsius: 90}}]": "overrides[0].for.model: gpu_celsius is of no model",
+    "objectives: {error_tolerance: 3}": "objectives.error_tolerance: 3 is not a bin bound; use 2.51189 or 3.16228",
+    "overrides: [{for: {model: b}, objectives: {error_tolerance: off}}]": "overrides[0].objectives.error_tolerance: expected a",
     "limits: {psi: 1": "line 1: expected ',' or '}'",
     "\ud800": "not a text file in UTF-8",
 }
