@@ -13,7 +13,7 @@ limits: {error_ratio: 0.02}
 objectives: {quality: 0.9}
 overrides:
   - for: {team: search, model: [ads.v1, rank]}
-    limits: {latency_seconds: 0.2, psi: off}
+    limits: {latency_seconds: 0.2, psi: off, segment_points: off, fairness_ratio: off}
     objectives: {latency_seconds: 1, latency: off}
     reference: last_week
   - for: {model: 'a "quoted" one', feature: age}
@@ -45,6 +45,8 @@ def test_a_file_of_thresholds_decides(tmp_path):
     assert values("model:ml_prediction_errors:limit") == ["0.02"]
     assert values("model:ml_prediction_duration_seconds:limit") == ["0.2", "0.5"]
     assert values("feature:ml_feature_psi:limit") == ["Inf", "0.5", "0.2"]
+    assert values("model:ml_segment_points:limit") == ["Inf", "0.05"]
+    assert values("model:ml_segment_selection_ratio:limit") == ["0", "0.8"], "no rate is below 0"
     assert '{team="search", ml_model_name=~"ads\\\\.v1|rank"}' in found["feature:ml_feature_psi:limit"]
     assert 'ml_model_name="a \\"quoted\\" one", ml_feature_name="age"' in found["feature:ml_feature_psi:limit"]
     assert 'le=~"1([.]0)?", team="search"' in found["slo:ml_bad_events:rate5m"]
