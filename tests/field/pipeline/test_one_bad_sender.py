@@ -116,6 +116,7 @@ TAKEN = {
     "more-than-counted": histogram(2, count="1"),
     "nothing-observed": exponential(count="0", sum=0, positive={}),
     "negative-and-zero": exponential(count="4", zeroCount="1", negative={"offset": 2, "bucketCounts": ["1"]}),
+    "exemplar-without-value": histogram(2, exemplars=[{"timeUnixNano": str(NOW)}]),
     "start-after-end": gauge(startTimeUnixNano=str(NOW + HOUR)),
 }
 
@@ -168,9 +169,10 @@ def collector(
         for name, odd in TAKEN.items():
             assert send(it, metrics(name, odd)) == 200
         assert send(it, metrics("resource", gauge(), **{"": "x", "部门": "x"})) == 200
-        # Only Prometheus sees that this exemplar has no value: it refuses the request.
-        unseen = histogram(2, exemplars=[{"timeUnixNano": str(NOW)}])
-        assert send(it, metrics("refused-later", unseen)) == 200
+        # Only Prometheus sees that a series has another value at the same time: it refuses the second request.
+        for value in (1, 2):
+            twice = metrics("refused-later", gauge(asDouble=value), gauge(f"beside-{value}"))
+            assert it.send_json("/v1/metrics", twice) == 200
         assert send_bytes(it, metrics("not-utf8-XX", gauge(attributes=[attribute("a", "XX")]))) == 200
         assert send(it, metrics("good", gauge("good"))) == 200
         eventually(lambda: promql(address, '{job="good"}'))
@@ -223,8 +225,8 @@ def test_texts_that_are_no_utf8_spoil_no_answer(collector: Collector, address: s
 def test_a_refusal_of_the_back_end_costs_one_request(arrived: set[tuple[str, str]], collector: Collector) -> None:
     """Requests of different senders are not merged: one that Prometheus refuses costs no other one."""
     assert ("good", "good") in arrived
-    assert not [name for sender, name in arrived if sender == "refused-later"]
-    assert "responded with HTTP Status Code 500" in collector.log.read_text()
+    assert {name for sender, name in arrived if sender == "refused-later"} == {"bad", "beside_1"}
+    assert "responded with HTTP Status Code 400" in collector.log.read_text()
 
 
 def test_the_log_names_the_sender_and_no_value(collector: Collector, counted: object) -> None:
