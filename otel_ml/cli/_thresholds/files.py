@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from otel_ml.cli._terminal import CommandError
 from otel_ml.cli._thresholds.limit_rules import limit_rules
@@ -41,8 +42,19 @@ def _content(path: Path) -> object:
         import yaml
     except ImportError:
         raise CommandError("PyYAML is missing: pip install 'otel-ml[rules]'") from None
+
+    class UniqueNames(yaml.SafeLoader):
+        """YAML takes the last of two values with one name; the first one would be ignored without a word."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names = [key.value for key, _ in node.value]
+            for at, (key, _) in enumerate(node.value):
+                if key.value in names[:at]:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), UniqueNames)  # noqa: S506 - a safe loader
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -118,7 +118,7 @@ def parse(content: object, defaults: Thresholds | None = None) -> Thresholds:
         ThresholdsError: A setting is unknown, misplaced, no number, or out of range.
     """
     given = _mapping(content, "the file", (*_SECTIONS, "overrides"))
-    limits = _numbers(given.get("limits"), "limits", LIMITS)
+    limits = _limits(given.get("limits"), "limits")
     objectives = _objectives(given.get("objectives"), "objectives")
     overrides = given.get("overrides") or []
     if not isinstance(overrides, list):
@@ -138,7 +138,7 @@ def _override(content: object, place: str) -> Override:
     selector = _mapping(given.get("for"), f"{place}.for", LABELS)
     if not selector:
         raise ThresholdsError(f"{place}.for: name at least one of {', '.join(LABELS)}")
-    limits = _numbers(given.get("limits"), f"{place}.limits", LIMITS)
+    limits = _limits(given.get("limits"), f"{place}.limits")
     objectives = _objectives(given.get("objectives"), f"{place}.objectives")
     reference = _reference(given.get("reference"), f"{place}.reference")
     if "feature" in selector and (objectives or reference or limits.keys() - OF_FEATURES):
@@ -151,6 +151,8 @@ def _override(content: object, place: str) -> Override:
     if objectives.get("error_tolerance") == OFF:
         raise ThresholdsError(f"{place}.objectives.error_tolerance: expected a number; quality: off leaves models out")
     matchers = ", ".join(_matcher(LABELS[key], value, f"{place}.for.{key}") for key, value in selector.items())
+    if not (limits or objectives or reference):
+        raise ThresholdsError(f"{place}: sets nothing; add {', '.join(_SECTIONS[:-1])} or {_SECTIONS[-1]}")
     return Override(matchers, limits, objectives, reference)
 
 
@@ -179,6 +181,17 @@ def _reference(value: object, place: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise ThresholdsError(f"{place}: expected profile, last_week, previous_version, or the name of a saved window")
     return value
+
+
+def _limits(content: object, place: str) -> dict[str, float]:
+    found = _numbers(content, place, LIMITS)
+    longest = PREDICTION_DURATION.buckets[-1]
+    if longest <= found.get("latency_seconds", OFF) < OFF:
+        raise ThresholdsError(
+            f"{place}.latency_seconds: {found['latency_seconds']:g} s can never be exceeded, since the histogram ends "
+            f"at {longest:g} s; use less, or off"
+        )
+    return found
 
 
 def _objectives(content: object, place: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import promtool
+import pytest
 
 from otel_ml.cli import main
 
@@ -94,6 +95,26 @@ def test_the_first_limit_that_matches_decides(tmp_path: Path) -> None:
     ]
 
     assert run(tmp_path, OWN, series, queries) == ""
+
+
+SILENT = {
+    "limits:\n  error_ratio: 0.01\n  error_ratio: 0.5": "line 3: 'error_ratio' is there twice",
+    "limits: {latency_seconds: 500}": "can never be exceeded",
+    "objectives: {latency: 0.7}": "is not a number from 0.84",
+    "overrides:\n  - for: {team: search}\nlimits: {psi: 0.3}": "overrides[0]: sets nothing",
+}
+
+
+@pytest.mark.parametrize("thresholds", SILENT)
+def test_a_limit_that_would_never_count_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], thresholds: str
+) -> None:
+    """A file whose limit would be ignored, or could never be exceeded, is wrong and not silently without effect."""
+    own = tmp_path / "own.yaml"
+    own.write_text(thresholds)
+
+    assert main(["rules", "--thresholds", str(own), "--output", str(tmp_path / "out")]) == 2
+    assert SILENT[thresholds] in capsys.readouterr().err
 
 
 def test_one_percent_counts_only_beyond_chance(tmp_path: Path) -> None:

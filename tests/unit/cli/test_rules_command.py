@@ -112,6 +112,12 @@ WRONG = {
     "overrides: [{for: {team: a, model: b}, limits: {gpu_celsius: 90}}]": "overrides[0].for.model: gpu_celsius is of no model",
     "objectives: {error_tolerance: 3}": "objectives.error_tolerance: 3 is not a bin bound; use 2.51189 or 3.16228",
     "overrides: [{for: {model: b}, objectives: {error_tolerance: off}}]": "overrides[0].objectives.error_tolerance: expected a",
+    "limits: {latency_seconds: 500}": "limits.latency_seconds: 500 s can never be exceeded, since the histogram ends at 10 s;",
+    "overrides: [{for: {team: a}, limits: {latency_seconds: 10}}]": "overrides[0].limits.latency_seconds: 10 s can never be",
+    "overrides: [{for: {team: a}}]": "overrides[0]: sets nothing; add limits, objectives or reference",
+    "limits:\n  psi: 0.1\n  psi: 5": "line 3: 'psi' is there twice",
+    "limits: {psi: 1}\nreference: last_week\nlimits: {}": "line 3: 'limits' is there twice",
+    "overrides: [{for: {team: a, team: b}, limits: {psi: 1}}]": "line 1: 'team' is there twice",
     "limits: {psi: 1": "line 1: expected ',' or '}'",
     "\ud800": "not a text file in UTF-8",
 }
