@@ -31,7 +31,7 @@ KEY: Final = rf"{NAME}$|(?i:(?:^|[^a-z])(?:cookies?|credentials?)[.][^.]+$)"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _NESTED = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"])*[}}\]]'
 _NESTED_TWICE = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"]|{_NESTED})*[}}\]]'
-_JSON_VALUE = rf"""(?:[bu]?{_QUOTED}|[bu]?'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
+_JSON_VALUE = rf"""(?:[bru]?{_QUOTED}|[bru]?'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
 """A value of JSON or of a dict. One that is nested deeper than twice, or cut off, is masked to the end of the text."""
 _BEFORE_VALUE = rf"""{NAME}\\*["']?\s*[:=]+>?\s*"""
 
@@ -72,7 +72,7 @@ FORMS: Final = (
     # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
     CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
     CredentialForm(
-        rf"""({_BEFORE_VALUE})(?:([bu]?\\*")[^"\\]+|([bu]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
+        rf"""({_BEFORE_VALUE})(?:([bru]?\\*")[^"\\]+|([bru]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
         "${1}${2}${3}" + MASK,
     ),
     CredentialForm(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
