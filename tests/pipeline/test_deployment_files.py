@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import stat
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
-import prepare
 import pytest
 import stack
 import yaml
@@ -64,110 +61,6 @@ def test_the_collector_image_is_the_version_that_is_tested() -> None:
     assert built == [[f"otel-ml-collector:{version}"]] * 2
     go = re.findall(r"^FROM \S+/golang:(\S+)-bookworm AS build$", files[0].read_text(), re.MULTILINE)
     assert [re.fullmatch(r"1\.\d+\.\d+", each) is not None for each in go] == [True]
-
-
-def test_ports_are_published_on_loopback_only() -> None:
-    """No port of the compose file can be reached from another machine."""
-    ports = [port for service in compose()["services"].values() for port in service.get("ports", [])]
-    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
-
-
-def test_back_ends_without_a_password_are_not_published() -> None:
-    """Prometheus, Loki and Tempo are only on the internal network."""
-    file = compose()
-    assert file["networks"]["storage"]["internal"] is True
-    for name in ("prometheus", "loki", "tempo"):
-        assert (file["services"][name]["networks"], file["services"][name].get("ports")) == (["storage"], None)
-
-
-def test_every_mounted_file_is_in_the_repository() -> None:
-    """Every bind mount exists: a missing file would silently become an empty folder."""
-    mounts = [
-        volume.split(":")[0]
-        for service in compose()["services"].values()
-        for volume in service["volumes"]
-        if volume.startswith("../")
-    ]
-    assert [mount for mount in mounts if not (COMPOSE / mount).exists()] == []
-
-
-def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
-    """The path of the dashboard provider is mounted in the Grafana container."""
-    targets = [volume.split(":")[1] for volume in compose()["services"]["grafana"]["volumes"]]
-    files = (ROOT / "deploy" / "grafana" / "provisioning" / "dashboards").glob("*.y*ml")
-    paths = [
-        provider["options"]["path"]
-        for file in files
-        for provider in yaml.safe_load(file.read_text(encoding="utf-8"))["providers"]
-    ]
-    assert paths != []
-    assert [path for path in paths if path not in targets] == []
-
-
-def test_no_password_is_in_the_repository() -> None:
-    """Grafana's password and the Collector's token come from files that prepare.py writes and git ignores."""
-    grafana = compose()["services"]["grafana"]["environment"]
-    assert grafana["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_admin_password"
-    assert [key for key in grafana if key.endswith(("_PASSWORD", "_SECRET_KEY"))] == []
-    assert {each["file"] for each in compose()["secrets"].values()} == {
-        "./secrets/otlp_tokens",
-        "./secrets/grafana_admin_password",
-    }
-    ignored = subprocess.run(
-        ["git", "check-ignore", "secrets/otlp_tokens", "secrets/service.env", "data/grafana", ".env"],
-        cwd=COMPOSE,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(ignored.stdout.splitlines()) == 4
-
-
-def test_prepare_writes_secrets_for_the_owner_only_and_once(tmp_path: Path) -> None:
-    """Secrets have mode 0600, are long and random, and a second run keeps them."""
-    owner = (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
-    files = prepare.prepare(tmp_path, *owner)
-    before = {file: file.read_text(encoding="utf-8") for file in files}
-    prepare.prepare(tmp_path, *owner)
-    assert {file: file.read_text(encoding="utf-8") for file in files} == before
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    password, token = before[files[0]], before[files[1]].strip()
-    assert min(len(password), len(token)) >= 32
-    assert password != token
-    assert f"authorization=Bearer%20{token}\n" in before[files[2]]
-
-
-def test_prepare_names_a_token_file_without_a_token(tmp_path: Path) -> None:
-    """A token file that is empty or blank ends the preparation with one line that says what to do."""
-    file = tmp_path / "otlp_tokens"
-    with pytest.raises(prepare.PrepareError, match="otlp_tokens has no token: delete it and run again"):
-        prepare.first_token(file, " \n")
-    assert prepare.first_token(file, "one\ntwo\n") == "one"
-
-
-def test_prepare_names_a_file_that_containers_cannot_read(tmp_path: Path) -> None:
-    """After a clone with umask 077 the first unreadable file or folder is named, with the command that helps."""
-    file = tmp_path / "deploy" / "loki" / "loki.yaml"
-    file.parent.mkdir(parents=True)
-    file.touch()
-    for path, mode in ((file, 0o600), (file.parent, 0o700)):
-        path.chmod(mode)
-        with pytest.raises(prepare.PrepareError, match=rf"{path.name}: chmod -R o\+rX deploy/loki"):
-            prepare.check_readable(tmp_path, ["deploy/loki"])
-        path.chmod(0o755)
-    prepare.check_readable(tmp_path, ["deploy/loki"])
-
-
-def test_prepare_checks_what_is_mounted() -> None:
-    """The folders that prepare.py checks are those of the mounts, by whether the container has a user of its own."""
-    mounted: dict[bool, set[str]] = {True: set(), False: set()}
-    for service in compose()["services"].values():
-        for volume in service["volumes"]:
-            if volume.startswith("../"):
-                path = (COMPOSE / volume.split(":")[0]).resolve().relative_to(ROOT)
-                folder = path.parts[:2] if path.parts[0] == "deploy" else path.parts[:1]
-                mounted["user" in service].add("/".join(folder))
-    assert mounted == {False: set(prepare.MOUNTED), True: set(prepare.MOUNTED_BY_OWNER)}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
