@@ -29,6 +29,7 @@ number: Final[Callable[[float], str]] = utils.floatToGoString
 """A number as the page writes it."""
 _TOTAL: Final = "_total"
 """The samples of a counter have it, its family has not."""
+_OWN_NAME: Final = "__name__"
 NANOSECONDS: Final = 1e9
 _LEFT_OUT: Final = "not on the scrape page, because its text format has no such metric"
 _REST: Final = "otel-ml: further metrics are not on the scrape page either; push them over OTLP"
@@ -67,7 +68,7 @@ def add_samples(metric: Metric, common: Labels, to: Families, *, with_start: boo
         return None
     suffix = _TOTAL if instrument == "counter" else ""
     kind = "gauge" if instrument == "updowncounter" else instrument
-    family = to.setdefault((name, kind), Family(name.removesuffix(suffix), metric.description or "", kind))
+    family = to.setdefault((name, kind), Family(name.removesuffix(suffix), _encodable(metric.description or ""), kind))
     points: Any = metric.data.data_points
     for point in points:
         labels = {**common, **labels_of(point.attributes)}
@@ -87,18 +88,26 @@ def resource_labels(resource: Resource) -> Labels:
 
 
 def labels_of(attributes: Mapping[str, Any] | None) -> Labels:
-    """Returns attributes as labels; values of attributes that become one label are joined, as Prometheus does."""
+    """Returns attributes as labels; values of attributes that become one label are joined, as Prometheus does.
+
+    An attribute with the label of the metric's own name is left out: Prometheus would refuse the page for it.
+    """
     labels: Labels = {}
-    for key in sorted(attributes or ()):
+    for key in sorted({*(attributes or ())} - {_OWN_NAME}):
         label, value = label_name(key), _text((attributes or {})[key])
         labels[label] = f"{labels[label]};{value}" if label in labels else value
     return labels
 
 
+def _encodable(text: str) -> str:
+    """Returns a text with `?` for each half of a character, as it is pushed: one of them would cost the whole page."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _text(value: Any) -> str:
     """A value of an attribute as OTLP's data model writes it: `true`, `1`, `0.5`, `["a"]`."""
     if isinstance(value, str):
-        return value
+        return _encodable(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, default=str, separators=(",", ":"))
