@@ -46,12 +46,12 @@ NEEDS_DAYS = (
 """Rules and panels about days, last week, an earlier version, or a setting; promtool has their tests."""
 NOT_SERVED = (
     r"^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few|ml_pair_(baseline_)?(labels|right):|"
-    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|"
+    r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|:steady15m$|"
     r"^service:(hw|container)_|^Container Memory$|^CPU Throttling$|^Kills for Memory$|^Network Errors$|"
     r"^Refused at the Collector$"
 )
 """About a GPU, limits of a container, tasks that are not served, a canary with ids of its own, a regression with a
-canary, what is gone, lost or refused."""
+canary, what is gone, lost or refused, what has not lasted for 15 minutes."""
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
