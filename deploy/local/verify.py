@@ -48,10 +48,11 @@ NOT_SERVED = (
     r"^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few|ml_pair_(baseline_)?(labels|right):|"
     r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|:steady15m$|"
     r"^service:(hw|container)_|^Container Memory$|^CPU Throttling$|^Kills for Memory$|^Network Errors$|"
-    r"^Refused at the Collector$"
+    r"^Refused at the Collector$|ml_estimate_(gap|gap_z|wrong):"
 )
 """About a GPU, limits of a container, tasks that are not served, a canary with ids of its own, a regression with a
-canary, what is gone, lost or refused, what has not lasted for 15 minutes."""
+canary, what is gone, lost or refused, what has not lasted for 15 minutes, and the gap of an estimate: `increase`
+extrapolates two equal counters by more than 1 % apart while they are a minute old."""
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "grafana" / "dashboards" / "model.json"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
