@@ -229,6 +229,27 @@ def test_credentials_in_logs(collector: Collector, backend: Backend) -> None:
     assert b"hunter2" not in sent.lower()
 
 
+def test_attributes_of_scopes(collector: Collector, backend: Backend) -> None:
+    """Of the attributes of a scope one word stays; a longer text, also in a list, and a key of fixed form are masked."""
+    listed = {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "redis://:hunter2@r"}]}}}
+    attributes = [text("version", "1.2-beta_3"), text("note", "password=hunter2"), text("key", "AKIAHUNTER2HUNTER2XX")]
+    span, record = {"traceId": "f" * 32, "spanId": "f" * 16}, {"body": {"stringValue": "x"}}
+    for signal, kind, body in (
+        ("traces", "Spans", json.loads(request("Spans", "spans", [span], []))),
+        ("logs", "Logs", json.loads(request("Logs", "logRecords", [record], []))),
+    ):
+        body[f"resource{kind}"][0][f"scope{kind}"][0]["scope"] = {"name": "lib", "attributes": [*attributes, listed]}
+        assert collector.send_json(f"/v1/{signal}", json.dumps(body).encode()) == 200
+
+        def scoped(signal: str = signal, kind: str = kind) -> list[dict[str, Any]]:
+            found = [MessageToDict(each) for each in backend.received(f"/v1/{signal}")]
+            parts = [part for each in found for part in each[f"resource{kind}"][0][f"scope{kind}"]]
+            return [part["scope"] for part in parts if part.get("scope", {}).get("name") == "lib"]
+
+        (scope,) = eventually(scoped)
+        assert values(scope["attributes"]) == {"version": "1.2-beta_3", "note": MASK, "key": MASK, "list.0": MASK}
+
+
 @pytest.mark.parametrize("given", TEXTS)
 def test_the_sdk_masks_the_same_forms(given: str) -> None:
     """The SDK's own texts lose the same credentials."""
