@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,11 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--defaults", action="store_true", help="print the default limits and objectives, a file to edit"
+    )
+    parser.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="print the files as objects for the Prometheus Operator (PrometheusRule)",
     )
     add_json(parser, "the file names and texts")
 
@@ -52,10 +58,20 @@ def run(arguments: argparse.Namespace) -> int:
         _write(arguments.output, files, keeps_own=arguments.thresholds is None)
     elif arguments.json:
         print(json.dumps(files))
+    elif arguments.kubernetes:
+        print("".join(_prometheus_rule(name, content) for name, content in files.items()), end="")
     else:
         for name, content in files.items():
             print(f"# --- {name}\n{content}")
     return 0
+
+
+def _prometheus_rule(file: str, text: str) -> str:
+    name = file.removesuffix(".yaml").replace("/", "-").replace("_", "-")
+    return (
+        f"---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: otel-ml-{name}\n"
+        f"  labels: {{ app.kubernetes.io/part-of: otel-ml }}\nspec:\n{textwrap.indent(text, '  ')}"
+    )
 
 
 def _write(folder: Path, files: dict[str, str], *, keeps_own: bool) -> None:

@@ -56,6 +56,27 @@ def test_a_file_of_thresholds_decides(tmp_path):
     )
 
 
+def test_the_operator_gets_the_same_rules(tmp_path, capsys):
+    """`--kubernetes` prints one object a file, with the groups of the file and the limits of one's own."""
+    yaml = pytest.importorskip("yaml")
+    expected = written(tmp_path)
+    capsys.readouterr()
+
+    assert main(["rules", "--thresholds", str(tmp_path / "own.yaml"), "--kubernetes"]) == 0
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+
+    names = [each["metadata"]["name"] for each in objects]
+    groups = [
+        group
+        for each in objects
+        if each["metadata"]["name"].startswith("otel-ml-rules-")
+        for group in each["spec"]["groups"]
+    ]
+    assert len(names) == len(set(names)) == len([*(tmp_path / "out").rglob("*.yaml")])
+    assert {each["kind"] for each in objects} == {"PrometheusRule"}
+    assert {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]} == expected
+
+
 def test_all_objectives_can_be_off(tmp_path):
     """Without an objective there are no rules about objectives."""
     found = written(tmp_path, "objectives: {errors: off, latency: off}")
