@@ -2,7 +2,8 @@
 
     uvicorn app:app --app-dir examples/fastapi_service
 
-Settings: EXAMPLE_FOLDER is the folder of the trained models and of the store of predictions that wait for their labels;
+Settings: EXAMPLE_FOLDER is the folder of the trained models and of the store of predictions that wait for their labels,
+unless EXAMPLE_STORE is the address of a store that several replicas share (postgresql://...);
 the OTEL_* variables set where the telemetry goes.
 """
 
@@ -39,7 +40,7 @@ if not canary_file.exists():
 if not progression_file.exists():
     train_progression(FOLDER)
 
-truth = otel_ml.GroundTruth(f"sqlite:///{FOLDER / 'predictions.db'}")
+truth = otel_ml.GroundTruth(os.environ.get("EXAMPLE_STORE") or f"sqlite:///{FOLDER / 'predictions.db'}")
 employment = otel_ml.Model(
     "employment",
     version="2015.1",
