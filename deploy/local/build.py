@@ -1,6 +1,6 @@
 """Builds the pinned local servers and their tools from Go modules into a cache.
 
-    python deploy/local/build.py                          everything that is missing, but not collector-gateway
+    python deploy/local/build.py                          everything that is missing, but not collector-gateway and helm
     python deploy/local/build.py collector promtool       only these
     python deploy/local/build.py --path collector         print the binary's path, build nothing
 
@@ -88,6 +88,8 @@ TOOLS = {
         ),
         Tool("amtool", "alertmanager", f"{ALERTMANAGER}/cmd/amtool"),
         Tool("sloth", "sloth", "github.com/slok/sloth/cmd/sloth"),
+        Tool("kustomize", "kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),
+        Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm", on_demand=True),
         Tool("victoria-logs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
         Tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
     )

@@ -7,21 +7,13 @@ import subprocess
 import sys
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import stack
 import yaml
 from pipeline_servers import ROOT
 
 COMPOSE = ROOT / "deploy" / "compose"
-KUBERNETES = ROOT / "deploy" / "kubernetes"
-KUBERNETES_VERSION = "1.33"
-MANIFESTS = ("namespace.yaml", "collector.yaml", "service.yaml", "alertmanager.yaml")
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+")
-
-
-def documents(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((KUBERNETES / name).read_text(encoding="utf-8")))
 
 
 def compose() -> dict[str, Any]:
@@ -29,83 +21,21 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def workloads() -> list[dict[str, Any]]:
-    """The pod templates of the Kubernetes files."""
-    everything = [each for name in MANIFESTS for each in documents(name)]
-    return [each["spec"]["template"] for each in everything if each["kind"] in ("StatefulSet", "Deployment")]
-
-
-def containers() -> list[dict[str, Any]]:
-    return [
-        container
-        for template in workloads()
-        for container in [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
-    ]
-
-
 def test_every_image_is_pinned_to_a_full_version() -> None:
-    """No `latest`, no floating minor version, in either deployment."""
+    """No `latest`, no floating minor version."""
     images = [service["image"] for service in compose()["services"].values()]
-    images += [container["image"] for container in containers()]
     assert [image for image in images if not PINNED.fullmatch(image)] == []
 
 
 def test_the_collector_image_is_the_version_that_is_tested() -> None:
-    """Compose and Kubernetes run the version that collector/builder.yaml builds."""
+    """Compose runs the version that collector/builder.yaml builds."""
     version = yaml.safe_load((ROOT / "collector" / "builder.yaml").read_text(encoding="utf-8"))["dist"]["version"]
-    images = {compose()["services"]["collector"]["image"]}
-    images |= {container["image"] for container in containers() if container["name"] == "otelcol"}
-    assert images == {f"otel-ml-collector:{version}"}
+    assert compose()["services"]["collector"]["image"] == f"otel-ml-collector:{version}"
     files = [ROOT / name for name in ("collector/Containerfile", "deploy/README.md")]
     built = [re.findall(r"docker build -f collector/Containerfile -t (\S+) \.", each.read_text()) for each in files]
     assert built == [[f"otel-ml-collector:{version}"]] * 2
     go = re.findall(r"^FROM \S+/golang:(\S+)-bookworm AS build$", files[0].read_text(), re.MULTILINE)
     assert [re.fullmatch(r"1\.\d+\.\d+", each) is not None for each in go] == [True]
-
-
-@pytest.mark.parametrize("name", MANIFESTS)
-def test_kubernetes_accepts_every_manifest(name: str) -> None:
-    """Each document is valid against the API schema, without unknown fields."""
-    for document in documents(name):
-        kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)
-
-
-def test_every_container_is_confined() -> None:
-    """Containers have no root, no privileges, a read-only disk, requests and limits; servers have probes."""
-    for template in workloads():
-        assert template["spec"]["securityContext"]["runAsNonRoot"] is True
-        assert template["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert template["spec"]["automountServiceAccountToken"] is False
-        for container in template["spec"]["containers"]:
-            assert {"readinessProbe", "livenessProbe", "startupProbe"} <= set(container)
-    for container in containers():
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert set(container["resources"]) == {"requests", "limits"}
-
-
-def test_the_sampler_is_a_sidecar_of_the_service() -> None:
-    """The sampler starts before the service, ends after it, and sees its processes."""
-    spec = next(each["spec"] for each in workloads() if "initContainers" in each["spec"])
-    sampler = spec["initContainers"][0]
-    assert sampler["command"] == ["otel-ml", "sampler", "--mode", "sidecar", "--name", "uvicorn"]
-    assert sampler["restartPolicy"] == "Always"
-    assert spec["shareProcessNamespace"] is True
-
-
-def test_kustomization_uses_the_configuration_as_it_is() -> None:
-    """The ConfigMaps are made from the files in collector/ and alertmanager/, and every named file exists."""
-    kustomization = documents("kustomization.yaml")[0]
-    maps = {each["name"]: each["files"] for each in kustomization["configMapGenerator"]}
-    assert maps == {
-        "otelcol": ["../../collector/agent.yaml", "../../collector/remote.yaml"],
-        "alertmanager": ["../alertmanager/alertmanager.yml", "../alertmanager/templates/otel-ml.tmpl"],
-    }
-    files = [file for each in maps.values() for file in each]
-    assert [name for name in [*files, *kustomization["resources"]] if not (KUBERNETES / name).exists()] == []
 
 
 def test_loki_keeps_high_cardinality_out_of_the_index() -> None:
@@ -160,10 +90,7 @@ def test_prometheus_keeps_what_rules_look_back_to() -> None:
 
 
 def test_every_collector_has_a_stable_name() -> None:
-    """A Collector that starts again is the same instance, in every deployment."""
-    (pod,) = (each for each in containers() if each["name"] == "otelcol")
-    variables = {each["name"]: each for each in pod["env"]}
-    assert variables["OTELCOL_INSTANCE_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    """A Collector that starts again is the same instance, with compose and `make stack` (for Kubernetes: deployments/test_manifests_run.py)."""
     assert compose()["services"]["collector"]["environment"]["OTELCOL_INSTANCE_ID"] == "${OTELCOL_INSTANCE_ID:-compose}"
     assert stack.process_environment(stack.choose_ports("0", {}), ROOT, [])["OTELCOL_INSTANCE_ID"] == "stack"
 
@@ -185,6 +112,7 @@ def test_tempo_is_configured_for_version_3() -> None:
         "local/webhook.py",
         "local/alert_faults.py",
         "compose/prepare.py",
+        "kubernetes/render.py",
     ],
 )
 def test_every_script_explains_itself(script: str) -> None:

@@ -1,0 +1,141 @@
+{{/* The files that a Collector merges, in this order. Takes (list $ "collector"). */}}
+{{- define "otel-ml.collector-files" -}}
+{{- $root := index . 0 -}}
+{{- $files := list "agent.yaml" "remote.yaml" -}}
+{{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}{{ end -}}
+{{- concat $files (index $root.Values (index . 1)).overlays | join " " -}}
+{{- end }}
+
+{{- define "otel-ml.collector-statefulset" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index $root.Values $component -}}
+{{- $name := printf "%s-%s" (include "otel-ml.name" $root) $component -}}
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "otel-ml.labels" . | nindent 4 }}
+spec:
+  serviceName: {{ $name }}
+  replicas: {{ $values.replicas }}
+  podManagementPolicy: Parallel
+  selector:
+    matchLabels:
+      {{- include "otel-ml.selector" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "otel-ml.labels" . | nindent 8 }}
+      annotations:
+        checksum/config: {{ include "otel-ml.collector-config" . | sha256sum }}
+    spec:
+      serviceAccountName: {{ $name }}
+      automountServiceAccountToken: false
+      # What waits is delivered or stays in the queue; a gateway decides about the traces that it holds.
+      terminationGracePeriodSeconds: 60
+      securityContext:
+        {{- include "otel-ml.pod-security" $root | nindent 8 }}
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              {{- include "otel-ml.selector" . | nindent 14 }}
+      {{- with $values.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: otelcol
+          image: {{ $values.image }}
+          args:
+            {{- range splitList " " (include "otel-ml.collector-files" .) }}
+            - --config=/etc/otelcol/{{ . }}
+            {{- end }}
+            {{- if $values.config }}
+            - --config=/etc/otelcol/own.yaml
+            {{- end }}
+          env:
+            # Different for each Collector, the same after a restart.
+            - name: OTELCOL_INSTANCE_ID
+              valueFrom: { fieldRef: { fieldPath: metadata.name } }
+            # IPv4 or IPv6: the pod listens where the Service sends to.
+            - name: OTELCOL_BIND
+              valueFrom: { fieldRef: { fieldPath: status.podIP } }
+            - name: OTELCOL_HEALTH_HOST
+              valueFrom: { fieldRef: { fieldPath: status.podIP } }
+            - { name: OTELCOL_TOKENS_FILE, value: /etc/otelcol-tokens/tokens }
+            - { name: OTELCOL_MEMORY_MIB, value: {{ int64 $values.memoryMiB | quote }} }
+            - { name: GOMEMLIMIT, value: {{ int64 $values.memoryMiB }}MiB }
+            - { name: OTELCOL_QUEUE_BYTES, value: {{ div (mul (int64 $values.queueGiB) 1073741824) 6 | quote }} }
+            # Where its own figures are from, and what services get that have no cluster or environment of their own.
+            - { name: OTELCOL_CLUSTER, value: {{ $root.Values.cluster | quote }} }
+            - { name: OTELCOL_ENVIRONMENT, value: {{ $root.Values.environment | quote }} }
+            - name: POD_NAMESPACE
+              valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+            - { name: OTEL_RESOURCE_ATTRIBUTES, value: k8s.namespace.name=$(POD_NAMESPACE) }
+            - { name: PROMETHEUS_OTLP_ENDPOINT, value: {{ $root.Values.backends.metrics | quote }} }
+            - { name: LOKI_OTLP_ENDPOINT, value: {{ $root.Values.backends.logs | quote }} }
+            - { name: TEMPO_OTLP_ENDPOINT, value: {{ $root.Values.backends.traces | quote }} }
+            {{- range $variable, $value := $values.env }}
+            - { name: {{ $variable }}, value: {{ $value | toString | quote }} }
+            {{- end }}
+          ports:
+            - { name: otlp-grpc, containerPort: 4317 }
+            - { name: otlp-http, containerPort: 4318 }
+            - { name: health, containerPort: 13133 }
+          startupProbe:
+            httpGet: { path: /, port: health }
+            failureThreshold: 30
+            periodSeconds: 2
+          livenessProbe:
+            httpGet: { path: /, port: health }
+            periodSeconds: 10
+          readinessProbe:
+            httpGet: { path: /, port: health }
+            periodSeconds: 5
+          resources:
+            requests: { cpu: {{ $values.cpuRequest }}, memory: {{ div (int64 $values.memoryMiB) 2 }}Mi }
+            limits: { cpu: {{ $values.cpuLimit | quote }}, memory: {{ div (mul (int64 $values.memoryMiB) 5) 4 }}Mi }
+          securityContext:
+            {{- include "otel-ml.container-security" $root | nindent 12 }}
+          volumeMounts:
+            - { name: config, mountPath: /etc/otelcol, readOnly: true }
+            - { name: tokens, mountPath: /etc/otelcol-tokens, readOnly: true }
+            {{- if $values.filesSecret }}
+            - { name: files, mountPath: /etc/otelcol-secrets, readOnly: true }
+            {{- end }}
+            - { name: queue, mountPath: /var/lib/otelcol }
+      volumes:
+        - name: config
+          configMap: { name: {{ $name }} }
+        - name: tokens
+          secret: { secretName: {{ $root.Values.tokensSecret }}, defaultMode: 0440, items: [{ key: tokens, path: tokens }] }
+        {{- with $values.filesSecret }}
+        - name: files
+          secret: { secretName: {{ . }}, defaultMode: 0440 }
+        {{- end }}
+  volumeClaimTemplates:
+    - {{ include "otel-ml.claim" (list "queue" (printf "%dGi" (int64 $values.queueGiB)) $values.storageClass) | nindent 6 | trim }}
+{{- end }}
+
+{{/* The ConfigMap's data. */}}
+{{- define "otel-ml.collector-config" -}}
+{{- $root := index . 0 -}}
+{{- range splitList " " (include "otel-ml.collector-files" .) }}
+{{ . }}: |
+  {{- include "otel-ml.file" (list $root (printf "collector/%s" .)) | nindent 2 }}
+{{- end }}
+{{- with (index $root.Values (index . 1)).config }}
+own.yaml: |
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
