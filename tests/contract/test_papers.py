@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+NAMED_HEADING = re.compile(r'"([A-Z][\w ]*)" (?:in|of) ([\w./-]+\.md)')
 FOLDERS = ("collector", "deploy", "examples", "otel_ml", "tests")
 WANTED = [
     "README.md",
@@ -60,6 +61,50 @@ def test_every_relative_link_resolves() -> None:
     ]
 
     assert broken == []
+
+
+def named_headings() -> Iterator[tuple[Path, str, str]]:
+    """Yields file, heading and paper of each comment such as `see "The queues" in README.md`."""
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".yaml", ".yml", ".py") and path != Path(__file__):
+                for heading, paper in NAMED_HEADING.findall(path.read_text(encoding="utf-8")):
+                    yield path, heading, paper
+
+
+def test_every_heading_that_a_comment_names_is_there() -> None:
+    """A comment that sends a reader to a heading of a paper names one that the paper has."""
+    named = list(named_headings())
+    broken = [
+        (str(path.relative_to(ROOT)), heading, paper)
+        for path, heading, paper in named
+        if all(
+            is_broken(place, f"#{heading.lower().replace(' ', '-')}") for place in (path.parent / paper, ROOT / paper)
+        )
+    ]
+
+    assert named != []
+    assert broken == []
+
+
+def settable_limits() -> Iterator[tuple[str, set[str]]]:
+    """Yields each alert that thresholds.yaml names above limits, with the names of these limits."""
+    text = (ROOT / "deploy" / "prometheus" / "thresholds.yaml").read_text(encoding="utf-8")
+    limits = text[text.index("\nlimits:\n") : text.index("\nobjectives:\n")]
+    for comment, keys in re.findall(r"((?:^  #.*\n)+)((?:^  \w+:.*\n)+)", limits, flags=re.MULTILINE):
+        for alert in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", comment.split(":")[0]):
+            yield alert, set(re.findall(r"^  (\w+):", keys, flags=re.MULTILINE))
+
+
+def test_the_runbook_says_which_limit_an_alert_has() -> None:
+    """The entry of an alert whose limit can be set names the setting in the file of thresholds."""
+    text = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    limits = list(settable_limits())
+    silent = [alert for alert, names in limits if not any(f"`{name}`" in entries[alert] for name in names)]
+
+    assert len(limits) > 10
+    assert silent == []
 
 
 @pytest.mark.parametrize("name", WANTED)
