@@ -104,6 +104,7 @@ TAKEN = {
     "label-without-latin-letters": gauge(attributes=[attribute("部门")]),
     "label-of-dots": gauge(attributes=[attribute("...")]),
     "label-of-100-kB": gauge(attributes=[attribute("a", "x" * 100_000)]),
+    "label-empty-without-value": gauge(attributes=[{"key": "", "value": {}}]),
     "label-twice": gauge(attributes=[attribute("a"), attribute("a", "b")]),
     "reserved-labels": gauge(attributes=[attribute("job"), attribute("le"), attribute("__name__")]),
     "not-a-number": gauge(asDouble="NaN"),
