@@ -89,6 +89,13 @@ def test_every_variable_is_in_the_table() -> None:
     assert {variable: name for name, variable, *_ in TABLE} == found
 
 
+def test_the_page_names_what_may_be_empty() -> None:
+    """The Collector's page lists each variable for which empty is the same as unset."""
+    text = (COLLECTOR / "README.md").read_text(encoding="utf-8")
+    sentence = text[text.index("Empty is the same as unset for") :].split(". ")[0]
+    assert set(re.findall(r"`(\w+)`", sentence)) == {row[1] for row in TABLE if "" in row[2] + row[3]}
+
+
 def test_empty_and_blank_numbers_have_their_defaults(otelcol: Path, tmp_path: Path) -> None:
     """A number that is empty or blank is like an unset one."""
     default = read(otelcol, tmp_path)
