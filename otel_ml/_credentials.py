@@ -44,7 +44,13 @@ _PAIR = r"""[,;]?\s*\\*["']?(?i:value)\\*["']?\s*[:=]"""
 """Between name and value: `"name": "password", "value": "..."`."""
 _PYDANTIC = r"""(?:\n|\\n)[^\n\\]*input_value=|[)\]],[^{}]*?["']input\\*["']\s*:"""
 """Between name and value in a validation error of pydantic, as text and as `errors()`."""
-_BEFORE_VALUE = rf"""{NAME}\\*["']?\s*(?:[:=]+>?|%3[dD]|{_PAIR}|{_PYDANTIC})\s*"""
+_BRACKET = r"(?:\[?\]|(?:%5[Bb])?%5[Dd])?"
+"""After a name: `user[password]=`, also if it is percent-encoded, and `headers["x-api-key"] =`."""
+_BEFORE_VALUE = rf"""{NAME}\\*["']?{_BRACKET}\s*(?:[:=]+>?|%3[AaDd]|{_PAIR}|{_PYDANTIC})\s*"""
+_PLAIN_VALUE = (
+    rf"""{_CALL}([bruEN]?")(?:[^"\\]|\\.)+|{_CALL}([bru]?\\+")[^"\\]+|{_CALL}([bruEN]?')(?:[^'\\]|\\.)+"""
+    rf"""|{_CALL}([bru]?\\+')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+"""
+)
 
 
 class CredentialForm(NamedTuple):
@@ -58,9 +64,9 @@ class CredentialForm(NamedTuple):
 FORMS: Final = (
     # A private key.
     CredentialForm(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|$)", MASK),
-    # Everything between :// and the host, also with a slash in the password; user:password@ without a scheme, but
+    # Everything between :// and the host, also with /, ? or # in the password; user:password@ without a scheme, but
     # not the image redis:7@sha256:...
-    CredentialForm(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/@"'<>0-9][^\s/@"'<>]*)?/[^\s@"'<>]*@""", f"://{MASK}@"),
+    CredentialForm(r"""://[^\s/?#"'<>]*:(?:[0-9]*[^\s/?#@"'<>0-9][^\s/?#@"'<>]*)?[/?#][^\s@"'<>]*@""", f"://{MASK}@"),
     CredentialForm(r"""://[^\s/?#"'<>]*@""", f"://{MASK}@"),
     CredentialForm(
         r"""[A-Za-z_][\w.+-]*:[^\s@/:"'<>,;*]+@([A-Za-rt-z0-9\[(]|s[^h\s]|sh[^a\s]|sha[^0-9\s])""", MASK + "@${1}"
@@ -77,7 +83,8 @@ FORMS: Final = (
         "${1} " + MASK,
     ),
     CredentialForm(
-        r"""((?i:authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:[\w-]+\s+)?[^\s,;"'\\]+""",
+        r"""((?i:authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:[\w-]+\s+)?"""
+        r"""(?:(?:[\w-]+=\\*"[^"\\]*\\*"(?:,\s*)?)+|[^\s,;"'\\]+)""",
         "${1}" + MASK,
     ),
     CredentialForm(
@@ -85,18 +92,22 @@ FORMS: Final = (
     ),
     # A name and its value: in JSON, in a DSN, in a query, in a dict, on a command line, in XML, in SQL.
     CredentialForm(rf"""({NAME}["']\s*:\s*){_JSON_VALUE}""", '${1}"' + MASK + '"'),
+    CredentialForm(rf"({_BEFORE_VALUE})(?:{_PLAIN_VALUE})", "${1}${2}${3}${4}${5}" + MASK),
     CredentialForm(
-        rf"""({_BEFORE_VALUE})(?:{_CALL}([bru]?\\*")[^"\\]+|{_CALL}([bru]?\\*')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+)""",
-        "${1}${2}${3}" + MASK,
+        rf"""([(\[][bru]?["']?[\w. -]*{NAME}["'],\s*[bru]?)(?:{_QUOTED}|'(?:[^'\\]|\\.)*')(\s*[)\]])""",
+        '${1}"' + MASK + '"${2}',
     ),
     CredentialForm(rf"""((?:^|[\s'"=(\[,])--?[\w-]*{NAME}\s+)[^\s-]\S*""", "${1}" + MASK),
     CredentialForm(r"""( --?u(?:ser)?[ =]["']?[A-Za-z_][^\s:"']*:)[^\s"'/][^\s"']*""", "${1}" + MASK),
     CredentialForm(rf"""(<[\w:.-]*{NAME}(?:\s[^<>]*)?>)[^<>]+(</)""", "${1}" + MASK + "${2}"),
     CredentialForm(rf"""(INSERT INTO\s[^()]*\([^()]*{NAME}[^()]*\)\s*VALUES\s*)(?s:.+)""", "${1}" + MASK),
     CredentialForm(
-        r"""((?i:passw(?:or)?d(?: for [^\s=]+ =)?|identified(?: with \S+)? by|requirepass|masterauth)(?:\s+|\())"""
-        r"""["'][^"']*["']""",
+        r"""((?i:passw(?:or)?d(?: for [^\s=]+ =)?(?: to)?|identified(?: with \S+)? by|requirepass|masterauth)"""
+        r"""(?:\s+|\())E?["'][^"']*["']""",
         "${1}'" + MASK + "'",
+    ),
+    CredentialForm(
+        r"""((?i:(?:user|role)\s+\S+\s+identified by|requirepass|masterauth)\s+)[^\s"'(;,]+""", "${1}" + MASK
     ),
     CredentialForm(
         r"""(?i)([?&](?:sig|signature|key|authz?|otp|jwt|ticket|client_assertion|samlresponse|awsaccesskeyid"""
@@ -153,6 +164,7 @@ _HINTS: Final = [
     "negotiate",
     "identified",
     "requirepass",
+    "masterauth",
     "signature",
     "sig=",
     "otp=",
