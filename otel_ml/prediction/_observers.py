@@ -68,8 +68,11 @@ class Observers:
         return self.monitor is not None and _is_observable(outcome) and not _is_counted(outcome)
 
     def count_outputs(self, outcome: Outcome) -> None:
-        """Counts the outputs of many rows on the caller's thread, so that a full queue of the worker loses none."""
-        if self.monitor is not None and _has_many_rows(outcome) and _is_observable(outcome):
+        """Counts the outputs of many rows on the caller's thread, so that a full queue of the worker loses none.
+
+        A failure has no output: it counts as an error, and not as a missing value too.
+        """
+        if self.monitor is not None and outcome.failure is None and _has_many_rows(outcome) and _is_observable(outcome):
             _guard.call("quality.observe", _count_outputs, self.monitor, outcome.output, outcome.rows or 1)
 
     def rows_needed(self, outcome: Outcome) -> int:
@@ -123,17 +126,20 @@ class Observers:
     def _count_features(self, monitor: FeatureMonitor, outcome: Outcome) -> None:
         output, features = outcome.output, outcome.features
         if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
-            prediction, score = _result(output, 0)
             lacking = MissingRows(monitor)
-            monitor.observe_row(features or {}, prediction, score, _unread(features))
-            if output is not None and output.shares is not None:
-                monitor.observe_probabilities([prediction], output.shares[:1])
+            if outcome.failure is None:
+                prediction, score = _result(output, 0)
+                monitor.observe_row(features or {}, prediction, score, _unread(features))
+                if output is not None and output.shares is not None:
+                    monitor.observe_probabilities([prediction], output.shares[:1])
+            elif features:
+                monitor.observe_features({name: [value] for name, value in features.items()}, 1, _unread(features))
             if outcome.segments is not None:
                 self._add_missing(outcome.segments, [lacking.count_row(features or {}, _unread(features))])
             return
         if isinstance(features, FeatureBatch) and not features.is_counted:
             self.observe_features(features, outcome.segments)
-        if not _has_many_rows(outcome):
+        if not _has_many_rows(outcome) and outcome.failure is None:
             _count_outputs(monitor, output, outcome.rows or 1)
 
     def log_job(self, outcome: Outcome, ids: tuple[int, int, int]) -> None:
