@@ -46,7 +46,7 @@ demo: $(VENV)/.demo ## Serve a model, send real traffic, serve the console (DEMO
 .PHONY: stack
 stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)
 	@PATH="$(abspath $(VENV))/bin:$$PATH" EXAMPLE=$(EXAMPLE) OTEL_METRIC_EXPORT_INTERVAL=5000 OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=local \
-	  $(PYTHON) deploy/local/stack.py \
+	  $(PYTHON) deploy/local/stack.py $(if $(STACK_PORTS),--ports $(STACK_PORTS)) \
 	  --process 'service=EXAMPLE_FOLDER="$$STACK_DIR/example" exec "$$PYTHON" -m uvicorn app:app --app-dir "$$ROOT/$$EXAMPLE" --host 127.0.0.1 --port "$$SERVICE_PORT" --log-level warning' \
 	  --traffic '"$$PYTHON" "$$ROOT/$$EXAMPLE/replay.py" --patients --url "$$SERVICE_URL" >/dev/null' \
 	  --verify '"$$PYTHON" "$$ROOT/deploy/local/verify.py"'

@@ -20,6 +20,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from contextlib import contextmanager
@@ -81,10 +82,17 @@ class StackPrinter:
         text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
         for line in text.splitlines():
             if message.name == SUPERVISOR:
-                print(line, file=self._terminal, flush=True)
+                self._show(line)
             else:
                 moment = message.time.strftime("%H:%M:%S")
                 print(f"{moment} {message.name.ljust(self.width)} | {line}", file=self._log, flush=True)
+
+    def _show(self, line: str) -> None:
+        """Prints a line. A terminal or pipe that is gone ends the run, as Ctrl-C does, and leaves no process behind."""
+        try:
+            print(line, file=self._terminal, flush=True)
+        except OSError:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def choose_ports(mode: str, environment: Mapping[str, str]) -> dict[str, int]:
@@ -115,7 +123,10 @@ def refuse_taken_ports(ports: Mapping[str, int]) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                raise StackError(f"port {port} is in use: set {name}, or use --ports auto or --ports OFFSET") from None
+                raise StackError(
+                    f"port {port} is in use: set {name}, or use --ports auto or --ports OFFSET "
+                    "(make stack STACK_PORTS=auto)"
+                ) from None
 
 
 def process_environment(ports: Mapping[str, int], folder: Path, names: Sequence[str]) -> dict[str, str]:
@@ -210,6 +221,8 @@ def run(options: argparse.Namespace) -> int:
             manager.add_process(name, command, env=environment, cwd=str(ROOT))
         supervisor = shlex.join([sys.executable, str(HERE / "supervise.py")])
         manager.add_process(SUPERVISOR, f"exec {supervisor}", env=environment, cwd=str(ROOT))
+        # A terminal that closes: the manager handles SIGTERM.
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         manager.loop()
     if verdict.exists():
         return int(verdict.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +75,31 @@ def test_a_process_that_ends_too_early_fails_the_run(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "a process ended too early" in done.stderr
     assert "goodbye" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["pipe", "terminal"])
+def test_a_terminal_that_is_gone_ends_the_run(tmp_path: Path, how: str) -> None:
+    """No process is left behind when the reader of the output goes away, as in `make stack | head`, or the terminal closes."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("STACK_")}
+    command = [sys.executable, "-W", "ignore", str(LOCAL / "stack.py"), "--ports", "auto", "webhook"]
+    command += ["--process", f"service=echo $$ > {tmp_path}/pid; exec sleep 600"]
+    with subprocess.Popen(
+        command, env={**clean, "STACK_DIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as run:
+        assert run.stdout is not None
+        try:
+            if how == "pipe":
+                run.stdout.close()
+            else:
+                run.stdout.readline()
+                run.send_signal(signal.SIGHUP)
+            status = run.wait(30)
+        finally:
+            run.kill()
+
+    assert status == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_every_known_process_has_a_health_address() -> None:
