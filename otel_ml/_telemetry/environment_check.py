@@ -14,7 +14,7 @@ from otel_ml.semconv import standard_environment
 
 _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
-_OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_UID"})
+_OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_RUNBOOK", "OTEL_ML_UID"})
 """Read by the demo, the deployments and the Makefile, not by a service."""
 _LINK: Final = re.compile(
     r"(?P<service>.*?_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Final
@@ -85,9 +86,11 @@ def _write(folder: Path, files: dict[str, str], *, keeps_own: bool) -> None:
         except OSError as error:
             raise CommandError(f"cannot write {target}: {error.strerror}") from None
         print(target)
+    here, shown = folder.absolute(), shlex.quote(str(folder))
     progress(
-        f"next: add to prometheus.yml  rule_files: ['{folder}/rules/*.yaml', '{folder}/alerts/*.yaml']  and reload "
-        f"Prometheus; alerts go to the Alertmanager it names. To check: promtool check rules {folder}/*/*.yaml"
+        f"next: add to prometheus.yml  rule_files: ['{here}/rules/*.yaml', '{here}/alerts/*.yaml']  and reload "
+        "Prometheus; alerts go to the Alertmanager it names. "
+        f"To check: promtool check rules {shown}/rules/*.yaml {shown}/alerts/*.yaml"
     )
 
 
@@ -99,4 +102,6 @@ def _refuse_to_reset(limits: Path) -> None:
         return
     _, found, own = first.partition(_OWN)
     if found:
-        raise CommandError(f"{limits} follows from {own.strip(' .')}: add --thresholds with it, or remove {limits}")
+        raise CommandError(
+            f"{limits} follows from {own.strip().removesuffix('.')}: add --thresholds with it, or remove {limits}"
+        )

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from otel_ml import semconv
+from otel_ml._telemetry.environment_check import misread_variables
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -424,3 +425,13 @@ def test_pushed_and_scraped_series_have_the_same_attributes_of_the_resource() ->
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
 
     assert tuple(config["otlp"]["promote_resource_attributes"]) == semconv.PROMOTED_RESOURCE_ATTRIBUTES
+
+
+def test_every_variable_of_a_deployment_is_known() -> None:
+    """A service that has the environment of a deployment does not call its variables unknown."""
+    root = DEPLOY.parent
+    files = [root / "Makefile", *(path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".json")]
+    names = {name for path in files for name in re.findall(r"\bOTEL_ML_[A-Z_]+\b", path.read_text(errors="ignore"))}
+
+    assert "OTEL_ML_RUNBOOK" in names
+    assert misread_variables(dict.fromkeys(names, "")) == []

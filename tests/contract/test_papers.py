@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,12 @@ def test_the_readme_has_no_image_by_a_relative_address() -> None:
     images = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
 
     assert [address for address in images if not address.startswith("https://")] == []
+
+
+def test_the_readme_has_every_extra() -> None:
+    """The table of extras names each one that can be installed, and no other."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| extra |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+
+    assert named == set(metadata("otel-ml").get_all("Provides-Extra") or ())

@@ -111,6 +111,28 @@ def test_an_update_does_not_reset_the_limits(tmp_path, capsys):
     assert limits.read_text() == before
 
 
+def test_the_file_of_the_user_is_named_as_it_was_given(tmp_path, capsys, monkeypatch):
+    """The message about an update names a path that leads out of the folder as it was given."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert main(["rules", "--thresholds", "../own.yaml", "--output", "out"]) == 0
+    capsys.readouterr()
+
+    assert main(["rules", "--output", "out"]) == 2
+    assert "follows from ../own.yaml: add --thresholds" in capsys.readouterr().err
+
+
+def test_the_next_step_holds_wherever_prometheus_reads_it(tmp_path, capsys, monkeypatch):
+    """Prometheus resolves a relative path from its own configuration: the pattern to add is absolute, and only of rules."""
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["rules", "--output", "my rules"]) == 0
+    said = capsys.readouterr().err
+    assert f"rule_files: ['{tmp_path}/my rules/rules/*.yaml', '{tmp_path}/my rules/alerts/*.yaml']" in said
+    assert "promtool check rules 'my rules'/rules/*.yaml 'my rules'/alerts/*.yaml" in said
+
+
 WRONG = {
     "limits: {latency: 0.2}": "limits: 'latency' is not known; did you mean latency_seconds?",
     "limits: {error_ratio: 5}": "limits.error_ratio: 5 is not a number from 1e-06 to 1, or off",
