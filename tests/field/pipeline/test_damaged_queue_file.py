@@ -79,6 +79,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "the heads of pages are overwritten": lambda file: overwritten(file, 0, b"\xee" * 16, 3 * PAGE),
     "the heads of pages of data are overwritten": lambda file: overwritten(file, 2 * PAGE, b"\xee" * 16, PAGE),
     "keys are outside of the file": lambda file: overwritten(file, 2 * PAGE + 20, b"\xff\xff\xff\x7f", PAGE),
+    "pages go on beyond the file": lambda file: overwritten(file, 2 * PAGE + 12, b"\xff" * 4, PAGE),
+    "a database of another kind": lambda file: file.write_bytes(b"SQLite format 3\0".ljust(3 * PAGE, b"\0")),
     "pages are zero": lambda file: overwritten(file, 2 * PAGE, bytes(PAGE), PAGE),
     "values reach beyond the file": lengthened,
     "everything is zero": lambda file: overwritten(file, 0, bytes(PAGE), PAGE),
