@@ -46,7 +46,7 @@ _PYDANTIC = r"""(?:\n|\\n)[^\n\\]*input_value=|[)\]],[^{}]*?["']input\\*["']\s*:
 """Between name and value in a validation error of pydantic, as text and as `errors()`."""
 _BRACKET = r"(?:\[?\]|(?:%5[Bb])?%5[Dd])?"
 """After a name: `user[password]=`, also if it is percent-encoded, and `headers["x-api-key"] =`."""
-_BEFORE_VALUE = rf"""{NAME}\\*["']?{_BRACKET}\s*(?:[:=]+>?|%3[AaDd]|{_PAIR}|{_PYDANTIC})\s*"""
+_BEFORE_VALUE = rf"""{NAME}\\*["']?{_BRACKET}\s*(?:[:=]+>?|%3[aA]|%3[dD]|{_PAIR}|{_PYDANTIC})\s*"""
 _PLAIN_VALUE = (
     rf"""{_CALL}([bruEN]?")(?:[^"\\]|\\.)+|{_CALL}([bru]?\\+")[^"\\]+|{_CALL}([bruEN]?')(?:[^'\\]|\\.)+"""
     rf"""|{_CALL}([bru]?\\+')[^'\\]+|{_NESTED_TWICE}|[^\s,;&"'{{}}\[\])>\\]+"""

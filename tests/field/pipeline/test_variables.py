@@ -172,8 +172,8 @@ def test_a_collector_on_ipv6_takes_records_and_adds_no_blank_attribute(otelcol: 
     tokens.write_text("token\n", encoding="utf-8")
     variables = {"OTELCOL_BIND": "::1", "OTELCOL_HEALTH_HOST": "::1", "OTELCOL_TOKENS_FILE": str(tokens)}
     variables |= {
-        "OTELCOL_ENVIRONMENT": "  ",
-        "OTELCOL_CLUSTER": "",
+        "OTELCOL_ENVIRONMENT": " \t\n",
+        "OTELCOL_CLUSTER": "\n",
         "OTELCOL_MEMORY_MIB": "",
         "OTELCOL_QUEUE_BYTES": "",
     }
