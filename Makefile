@@ -92,6 +92,11 @@ bench: $(VENV)/.dev ## Measure every budget beside the peers and print one table
 	@$(PYTHON) deploy/local/build.py collector > /dev/null
 	@$(PYTHON) tests/benchmarks/run.py $(BENCH)
 
+.PHONY: tiers
+tiers: $(VENV)/.dev ## Two agents and two gateways at 5,000 predictions a second: lost, split, killed (TIERS="--rate 1000")
+	@$(PYTHON) deploy/local/build.py collector-gateway > /dev/null
+	@$(PYTHON) tests/benchmarks/tiers.py $(TIERS)
+
 .PHONY: lock
 lock: $(VENV)/.uv ## Update constraints.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.10 --prerelease if-necessary-or-explicit --upgrade --all-extras \

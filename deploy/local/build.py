@@ -46,7 +46,7 @@ class Tool:
     flags: tuple[str, ...] = ("-trimpath", "-ldflags=-s -w")
     manifest: Path | None = None
     on_demand: bool = False
-    """Built only by name: no test and no process of the stack needs it."""
+    """Built only by name, or by the tests that need it: no process of the stack does."""
     page: str | None = None
     """A web page that the source embeds and its Go module does not have: `module path/path of the page`."""
 

@@ -109,14 +109,15 @@ def running(name: str, config: Path | None, address: str, binary: str) -> Iterat
         with (folder / "log").open("w") as log:
             process = subprocess.Popen([binary, "--config", str(config)], env=environment, stdout=log, stderr=log)
         try:
-            _wait_until_ready(process, port, folder / "log")
+            wait_until_ready(process, port, folder / "log")
             yield Contender(name, urlsplit(address).path, port, process.pid)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Waits until a Collector takes requests."""
     until = time.monotonic() + WAIT
     while process.poll() is None and time.monotonic() < until:
         try:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import build
 import pytest
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -26,6 +27,11 @@ COMBINATIONS = [
     ("agent.yaml", "gateway.yaml"),
     ("agent.yaml", "gateway.yaml", "remote.yaml", "console.yaml"),
 ]
+TO_GATEWAY = [
+    ("agent.yaml", "to_gateway.yaml"),
+    ("agent.yaml", "remote.yaml", "console.yaml", "to_gateway.yaml"),
+]
+"""These need the build of gateway_builder.yaml."""
 OVERLAYS = ["console.yaml", "gateway.yaml", "remote.yaml"]
 
 
@@ -40,11 +46,12 @@ def tokens_file(folder: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
-def test_configuration_is_valid(names: tuple[str, ...], otelcol: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [*COMBINATIONS, *TO_GATEWAY], ids="+".join)
+def test_configuration_is_valid(names: tuple[str, ...], tmp_path: Path) -> None:
     """`validate` builds the whole graph and reports nothing, not even a deprecation."""
+    otelcol = build.build("collector-gateway" if names in TO_GATEWAY else "collector")
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
-    environment["OTELCOL_TOKENS_FILE"] = tokens_file(tmp_path)
+    environment |= {"OTELCOL_TOKENS_FILE": tokens_file(tmp_path), "OTELCOL_GATEWAYS": "gateway-0:4317,gateway-1:4317"}
     arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
     done = subprocess.run(
         [str(otelcol), "validate", *arguments], env=environment, capture_output=True, text=True, check=False
@@ -92,18 +99,17 @@ def test_redaction_comes_last() -> None:
 
 
 def test_gateway_adds_sampling_and_removes_nothing() -> None:
-    """A merged list replaces the agent's, so it must name all of the agent's processors."""
+    """A merged list replaces the agent's, so it must name all of the agent's processors; what is not kept is not redacted."""
     agent, gateway = load("agent.yaml")["service"], load("gateway.yaml")["service"]
-    assert gateway["pipelines"] == {
-        "traces": {"processors": [*agent["pipelines"]["traces"]["processors"], "tail_sampling"]}
-    }
+    first, *others = agent["pipelines"]["traces"]["processors"]
+    assert gateway["pipelines"] == {"traces": {"processors": [first, "tail_sampling", "batch/kept", *others]}}
 
 
-@pytest.mark.parametrize("name", ["agent.yaml", "console.yaml"])
+@pytest.mark.parametrize("name", ["agent.yaml", "console.yaml", "to_gateway.yaml"])
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
     """Each queue is persistent and bounded, merges no requests of different senders, and retries have no time limit."""
     for key, exporter in load(name)["exporters"].items():
-        if "_must_" not in key and key != "debug/refused":
+        if "_must_" not in key and key != "debug/refused" and exporter != {"endpoint": "unused"}:
             queue = exporter["sending_queue"]
             assert queue["storage"] == "file_storage/queue"
             assert queue["queue_size"] > 0
@@ -182,15 +188,18 @@ def test_the_gateway_has_every_component_of_the_agent() -> None:
     assert modules("builder.yaml").items() <= modules("gateway_builder.yaml").items()
 
 
-def test_every_component_is_built_in() -> None:
-    """The configurations use only components of collector/builder.yaml."""
+@pytest.mark.parametrize(
+    ("manifest", "overlays"), [("builder.yaml", OVERLAYS), ("gateway_builder.yaml", [*OVERLAYS, "to_gateway.yaml"])]
+)
+def test_every_component_is_built_in(manifest: str, overlays: list[str]) -> None:
+    """The configurations use only components of the build."""
     built = {
         re.sub(r"(receiver|processor|exporter|extension|connector)$", "", module.rsplit("/", 1)[1])
-        for module in modules("builder.yaml")
+        for module in modules(manifest)
     }
     renamed = {"otlp_http": "otlphttp", "otlp_grpc": "otlp", "file_storage": "filestorage"}
     used = set()
-    for name in ["agent.yaml", *OVERLAYS]:
+    for name in ["agent.yaml", *overlays]:
         for kind in KINDS:
             used |= {key.split("/")[0] for key in load(name).get(kind, {})}
     assert {renamed.get(key, key).replace("_", "") for key in used} <= built

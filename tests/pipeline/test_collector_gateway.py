@@ -30,12 +30,13 @@ def traces(prefix: str = "") -> ExportTraceServiceRequest:
         span.start_time_unix_nano = 1
         span.end_time_unix_nano = 1 + (700 if name == "slow" else 3) * MILLISECOND
         span.status.code = Status.STATUS_CODE_ERROR if name == "error" else Status.STATUS_CODE_UNSET
+        attributes = {**attributes, "db.password": AnyValue(string_value="hunter2")}
         span.attributes.extend(KeyValue(key=key, value=value) for key, value in attributes.items())
     return request
 
 
 def test_a_gateway_keeps_traces_with_a_reason(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
-    """Errors, slow calls, low scores, exemplars and canaries are kept, with their late spans; without a baseline nothing else is."""
+    """Errors, slow calls, low scores, exemplars and canaries are kept, with their late spans and redacted; without a baseline nothing else is."""
     environment = collector_environment(
         backend.address, tmp_path, OTELCOL_DECISION_WAIT="1s", OTELCOL_BASELINE_PERCENT="0"
     )
@@ -57,3 +58,4 @@ def test_a_gateway_keeps_traces_with_a_reason(otelcol: Path, backend: Backend, t
         running.stop()
     names = {"low score", "exemplar", "canary", "slow", "error"}
     assert kept() == names | {f"late {name}" for name in names}
+    assert b"hunter2" not in b"".join(each.SerializeToString() for each in backend.received("/v1/traces"))
