@@ -344,7 +344,7 @@ ANYTHING = st.recursive(
 CALLS = 0
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(a=ANYTHING, b=ANYTHING, c=ANYTHING, d=ANYTHING)
 def test_case_25_any_argument_of_any_public_call(telemetry, a, b, c, d):
     """No argument makes a public call of a running model raise, and everything produced is delivered."""

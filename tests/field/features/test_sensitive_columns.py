@@ -410,7 +410,7 @@ def shaped(shape: str, name: str, alias: str, other: str) -> Any:
     }[shape]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(
     mode=st.sampled_from(["own", "guest"]),
     capture=st.sampled_from(["declared", "all"]),

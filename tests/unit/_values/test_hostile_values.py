@@ -23,9 +23,7 @@ from otel_ml.prediction.boundary import _feature_batch, _features, _outputs, _re
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 
 TASKS = ("binary", "multiclass", "multilabel", "regression", "ranking", "other")
-MODEST = settings(
-    max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+MODEST = settings(max_examples=80, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 def refuse(*args, **kwargs):

@@ -61,7 +61,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(VALUES, st.integers(0, 2)), max_size=12), st.booleans())
 def test_values_of_any_type_add_up(rows, numeric):
     """Numbers, texts, booleans and others in any mixture, where each part has some of them."""

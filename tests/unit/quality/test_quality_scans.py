@@ -48,7 +48,7 @@ def saved(profile: ReferenceProfile, path: object) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, ROWS), max_size=5), st.randoms(use_true_random=False))
 def test_parts_in_any_order_and_number_are_the_whole(cuts, random):
     """Also empty parts, and parts that come as bytes."""

@@ -152,7 +152,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=NAMES,
     attributes=st.dictionaries(NAMES, VALUES, max_size=5),

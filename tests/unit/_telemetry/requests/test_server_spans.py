@@ -92,7 +92,7 @@ def test_the_kind_is_server():
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     variable=st.dictionaries(TEXTS, TEXTS | st.integers(0, 2**63 - 1), max_size=4),
     ids=st.tuples(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)),

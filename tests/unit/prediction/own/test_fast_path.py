@@ -89,7 +89,7 @@ def recorded(calls, *, fast, **keywords):
         return spans, events, metrics  # bodies by value: encoders write 1e-5 and 1e-05
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     calls=st.lists(
         st.tuples(ROWS, st.fixed_dictionaries({"prediction": LABELS, "probability": SCORES}), PARENTS), max_size=4
