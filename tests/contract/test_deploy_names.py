@@ -26,25 +26,32 @@ FOREIGN_SERIES = {
     "prometheus_notifications_errors_total",
     "prometheus_notifications_dropped_total",
     "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_last_duration_seconds",
+    "prometheus_rule_group_interval_seconds",
+    "prometheus_tsdb_head_series",
+    "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_storage_blocks_bytes",
     "alertmanager_notifications_failed_total",
     # The Collector's own metrics; see its documentation.
     "otelcol_process_uptime_seconds_total",
     "otelcol_process_memory_rss_bytes",
+    "otelcol_process_cpu_seconds_total",
     "otelcol_exporter_queue_size",
     "otelcol_exporter_queue_capacity",
     "otelcol_file_storage_set_aside",
     *(
         f"otelcol_{what}_{kind}_total"
-        for what in ("exporter_sent", "exporter_send_failed", "exporter_enqueue_failed", "receiver_refused")
+        for what in ("exporter_sent", "exporter_send_failed", "exporter_enqueue_failed", "receiver_refused", "receiver_accepted")
         for kind in ("spans", "metric_points", "log_records")
     ),
-    "otelcol_receiver_accepted_spans_total",
     # Counted by the Collector's configuration; see collector/README.md.
     "otelml_collector_refused_total",
 }
 FOREIGN_LABELS = {
     # Prometheus's own.
     *("job", "instance", "le", "alertname", "alertstate", "alertmanager", "rule_group"),
+    # Of our alerts.
+    "severity",
     # Alertmanager's.
     *("integration", "reason"),
     # The Collector's.
@@ -52,6 +59,8 @@ FOREIGN_LABELS = {
     # From our recording rules: the digits of a score bin, a tenth of the scores, the bin before it is merged.
     # and what an objective is about.
     *("tens", "ones", "calibration_bin", "raw", "ml_slo"),
+    # From a query of a dashboard: the days behind a trend.
+    "days",
 }
 LOKI_LABELS = {"trace_id", "span_id", "severity_text", "detected_level"}
 TEMPO_INTRINSICS = {"status", "name", "kind", "span:duration", "error"}
@@ -109,14 +118,20 @@ def rule_queries() -> list[Query]:
     ]
 
 
+def named(selector: str) -> list[str]:
+    """A selector for each name of one that has a matcher of names."""
+    names = re.search(r'__name__=~"([^"]*)"(?:, )?', selector)
+    return [name + selector.replace(names[0], "") for name in names[1].split("|")] if names else [selector]
+
+
 def dashboard_queries() -> list[Query]:
     found = [(title, target["expr"]) for title, target in targets("prometheus")]
     for dashboard in dashboards():
-        found += [("annotation " + each["name"], each["expr"]) for each in dashboard["annotations"]["list"]]
+        found += [("annotation " + each["name"], each["target"]["expr"]) for each in dashboard["annotations"]["list"]]
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
-                found.append((f"variable {variable['name']}", f"count by ({label}) ({series})"))
+                found += [(f"variable {variable['name']}", f"count by ({label}) ({each})") for each in named(series)]
     found += [
         (each["name"], each["query"]) for each in datasources()["tempo"]["jsonData"]["tracesToMetrics"]["queries"]
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, MODEL_COLUMNS, VERSION, Json, Panel, coloured, joined, newest, styled
+from rows.panels import CHOSEN, MODEL_COLUMNS, VERSION, Json, Panel, coloured, joined, newest, styled
 
 BY_FEATURE = f"by ({VERSION}, ml_feature_name)"
 FINDINGS = ("drifted", "out_of_range", "unseen", "missing", "invalid", "absent")
@@ -66,5 +66,5 @@ FEATURES = Panel(
         *(styled(column, unit="percentunit", decimals=1) for column in PERCENT),
         *(styled(column, decimals=3) for column in ("PSI", "Noise")),
     ],
-    transformations=joined(COLUMNS, ml_feature_name="Feature", **MODEL_COLUMNS),
+    transformations=joined(COLUMNS, first="Verdict", ml_feature_name="Feature", **MODEL_COLUMNS),
 )

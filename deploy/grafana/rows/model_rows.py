@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from feature_table import FEATURES
-from panels import (
+from rows.feature_table import FEATURES
+from rows.panels import (
     CALLS,
     CHOSEN,
+    CHOSEN_REPLICAS,
     ERRORS,
     LIMIT,
     MODEL,
@@ -27,7 +28,7 @@ PREDICTIONS = Row(
         Panel(
             "Predictions per Second",
             "Rows predicted per second.",
-            [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))")],
+            [query(f"sum by ({MODEL}) (rate(ml_predictions_total{{{CHOSEN_REPLICAS}}}[{RATE}]))")],
             unit="suffix: /s",
         ),
         Panel(
@@ -42,12 +43,13 @@ PREDICTIONS = Row(
         ),
         Panel(
             "Prediction Distribution",
-            "How many scores fell into each of 20 bins.",
+            "How many scores fell into each of 20 bins. Each diamond is one prediction: click it to open its trace.",
             [
                 query(
-                    f"sum by (le) (increase(ml_prediction_score_bucket{{{CHOSEN}}}[{RATE}]))",
+                    f"sum by (le) (increase(ml_prediction_score_bucket{{{CHOSEN_REPLICAS}}}[{RATE}]))",
                     "{{le}}",
                     format="heatmap",
+                    exemplar=True,
                 )
             ],
             kind="heatmap",
@@ -103,14 +105,14 @@ DRIFT = Row(
             "Distribution of $feature",
             "Share of each bin now and in the reference: $reference.",
             [
-                newest(f"max by (ml_feature_bin) (bin:ml_feature_share:smoothed$window{{{ONE_FEATURE}}})"),
                 newest(f"max by (ml_feature_bin) ({REFERENCE_SHARES})"),
+                newest(f"max by (ml_feature_bin) (bin:ml_feature_share:smoothed$window{{{ONE_FEATURE}}})"),
             ],
             kind="barchart",
             unit="percentunit",
             width=8,
             options={"xField": "ml_feature_bin", "xTickLabelRotation": -45},
-            transformations=joined(("now", "reference")),
+            transformations=joined(("reference", "now")),
         ),
         Panel(
             "Missing Values",
@@ -150,11 +152,12 @@ DRIFT = Row(
         ),
         Panel(
             "Predictions by Class",
-            "Rows per second by predicted class.",
+            "Share of each predicted class in the rows; empty for a regression.",
             [
                 query(
-                    f"sum by (ml_prediction_class) (rate(ml_predictions_total{{{CHOSEN}}}[{RATE}]))",
-                    "{{ml_prediction_class}}",
+                    f"sum by ({MODEL}, ml_prediction_class) "
+                    f'(rate(ml_predictions_total{{{CHOSEN_REPLICAS}, ml_prediction_class!=""}}[{RATE}]))',
+                    f"{{{{ml_prediction_class}}}} {NAME}",
                 )
             ],
             unit="suffix: /s",
@@ -164,7 +167,7 @@ DRIFT = Row(
         Panel(
             "Time since the Model Was Loaded",
             "A sawtooth is a service that keeps restarting.",
-            [query(f"time() - max by ({MODEL}) (ml_model_load_timestamp_seconds{{{CHOSEN}}})")],
+            [query(f"time() - max by ({MODEL}) (ml_model_load_timestamp_seconds{{{CHOSEN_REPLICAS}}})")],
             unit="s",
             width=8,
             defaults={"min": 0},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from panels import (
+from rows.panels import (
     CHOSEN,
+    CHOSEN_REPLICAS,
     LIMIT,
     MODEL,
     MODEL_COLUMNS,
@@ -47,13 +48,13 @@ def greatest(series: str, matchers: str = "") -> str:
 
 
 TABLE = {
+    "Failed": greatest("segment:ml_error_ratio:$window"),
     "Worse": greatest("segment:ml_worse:$window"),
     "Accuracy": greatest("segment:ml_accuracy:$window"),
     "Mean error": greatest("segment:ml_mae:$window"),
     "Worse than rest by": greatest("segment:ml_gap:$window", LABELLED),
     "Standard deviations": greatest("segment:ml_gap_z:$window", LABELLED),
     "Labels": f"sum {BY_SEGMENT} ({chosen('segment:ml_labels:$window')})",
-    "Failed": greatest("segment:ml_error_ratio:$window"),
     "Score shift": greatest("segment:ml_score_shift:$window"),
 }
 WORSE = {"0": {"text": "as the rest", "color": "green"}, "1": {"text": "worse", "color": "red"}}
@@ -73,7 +74,7 @@ SEGMENTS = Row(
                 coloured("Worse", WORSE),
                 styled("/^(Accuracy|Mean error|Worse than.*|Failed|Score shift)$/", decimals=4),
             ],
-            transformations=joined(TABLE, **HEADINGS),
+            transformations=joined(TABLE, first="Worse", **HEADINGS),
         ),
         Panel(
             "Accuracy by Segment",
@@ -107,7 +108,7 @@ SEGMENTS = Row(
             "Rows per second.",
             [
                 query(
-                    f"sum by ({LABELS}) (rate(ml_segment_predictions_total{{{CHOSEN}}}[{RATE}]))",
+                    f"sum by ({LABELS}) (rate(ml_segment_predictions_total{{{CHOSEN_REPLICAS}}}[{RATE}]))",
                     SEGMENT,
                 )
             ],

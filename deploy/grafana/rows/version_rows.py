@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import (
+from rows.panels import (
     CALLS,
     CHOSEN,
     DASHED,
@@ -21,7 +21,7 @@ from panels import (
     query,
     styled,
 )
-from performance_rows import BY_FIGURE, FIGURE, of
+from rows.performance_rows import BY_FIGURE, FIGURE, of
 
 BASELINE = "ml_pair_version, ml_pair_role"
 BY_PAIR = f"by ({VERSION}, ml_model_role, {BASELINE})"
@@ -63,10 +63,10 @@ VERSIONS = Row(
             overrides=[
                 coloured("Verdict", VERDICTS),
                 styled("/^(Accuracy|Error|Agreement)$/", decimals=4),
-                styled("1", custom__hidden=True),
             ],
             transformations=joined(
                 ("1", *TABLE),
+                hidden=("1",),
                 ml_pair_verdict="Verdict",
                 ml_model_role="Role",
                 **MODEL_COLUMNS,
@@ -98,7 +98,7 @@ VERSIONS = Row(
         Panel(
             "Latency Side by Side (p95)",
             "By version and role.",
-            [query(quantile(0.95, "ml_prediction_duration_seconds_bucket"))],
+            [query(quantile(0.95, "ml_prediction_duration_seconds_bucket"), exemplar=True)],
             unit="s",
             width=8,
             defaults={"min": 0},
@@ -131,6 +131,9 @@ def trend(name: str, legend: str) -> Json:
     return query(of(f"model:ml_eval_figure_{name}:30d"), f"{legend}{FIGURE} {NAME}")
 
 
+DAYS_LEFT = " or ".join(
+    f'label_replace({of(f"model:ml_eval_figure_days_left:{days}d")}, "days", "{days}", "", "")' for days in (14, 30)
+)
 DECAY = Row(
     "Model age and decay",
     [
@@ -157,18 +160,12 @@ DECAY = Row(
         ),
         Panel(
             "Days until the Limit",
-            "When the line reaches what is worse than in training by a practical size, for figures that become worse.",
-            [
-                newest(f"min {BY_FIGURE} ({of(f'model:ml_eval_figure_{name}')})")
-                for name in ("days_left:14d", "days_left:30d")
-            ],
+            "When the line through 14 and through 30 days reaches what is worse than in training by a practical size; "
+            "of figures that become worse.",
+            [newest(f"min {BY_FIGURE[:-1]}, days) ({DAYS_LEFT})")],
             kind="table",
             width=4,
-            transformations=joined(
-                ("By 14 Days", "By 30 Days"),
-                ml_eval_figure="Figure",
-                **MODEL_COLUMNS,
-            ),
+            transformations=joined(("Days Left",), ml_eval_figure="Figure", days="By Days", **MODEL_COLUMNS),
         ),
     ],
 )

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from panels import CHOSEN, MODEL, MODEL_COLUMNS, NAME, RATE, SHARE, Json, Panel, Row, joined, newest, query, styled
-from performance_rows import BY_FIGURE, FIGURE, LINES, greatest, of
+from rows.panels import (
+    CHOSEN_REPLICAS,
+    MODEL,
+    MODEL_COLUMNS,
+    NAME,
+    RATE,
+    SHARE,
+    Json,
+    Panel,
+    Row,
+    joined,
+    newest,
+    query,
+    styled,
+)
+from rows.performance_rows import BY_FIGURE, FIGURE, LINES, greatest, of
 
 ASSUMES = "An estimate: it holds as long as a score means what it did in training."
-PREDICTIONS = f"sum by ({MODEL}) (rate(ml_estimate_predictions_total{{{CHOSEN}}}[{RATE}]))"
+PREDICTIONS = f"sum by ({MODEL}) (rate(ml_estimate_predictions_total{{{CHOSEN_REPLICAS}}}[{RATE}]))"
 
 
 def figures(names: str) -> list[Json]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from panels import (
+from rows.panels import (
     CHOSEN,
+    CHOSEN_REPLICAS,
     DASHED,
     INTERVAL,
     MODEL,
@@ -26,7 +27,7 @@ from panels import (
 
 ARRIVAL = "by arrival time of the labels"
 FIGURE = "{{ml_eval_figure}}"
-LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN}}}[{RATE}]))"
+LABEL_STATES = f"sum by ({MODEL}, ml_eval_label_state) (increase(ml_eval_labels_total{{{CHOSEN_REPLICAS}}}[{RATE}]))"
 BY_FIGURE = f"by ({VERSION}, ml_eval_figure)"
 
 
@@ -63,7 +64,7 @@ TABLE = {
     "Now": greatest("model:ml_eval_figure:$window"),
     "Low": greatest("model:ml_eval_figure_low:$window"),
     "High": greatest("model:ml_eval_figure_high:$window"),
-    "Training": greatest("model:ml_eval_reference:max"),
+    "Training": f"max {BY_FIGURE} ({of('model:ml_eval_reference:max')} and {of('model:ml_eval_figure:$window')})",
     "Labels": f"sum {BY_FIGURE} ({of('model:ml_eval_figure_labels:$window')})",
     "Worse": greatest("model:ml_eval_figure_worse:$window"),
 }
@@ -116,13 +117,13 @@ PERFORMANCE = Row(
             "Share of each bin of the labels now and in training.",
             [
                 newest(f'max by (ml_feature_bin) ({series}{{{CHOSEN}, ml_feature_name="__label__"}})')
-                for series in ("bin:ml_feature_share:smoothed$window", "bin:ml_feature_reference_share:max")
+                for series in ("bin:ml_feature_reference_share:max", "bin:ml_feature_share:smoothed$window")
             ],
             kind="barchart",
             unit="percentunit",
             width=8,
             options={"xField": "ml_feature_bin", "xTickLabelRotation": -45},
-            transformations=joined(("now", "training")),
+            transformations=joined(("training", "now")),
         ),
         Panel(
             "PSI of Labels",

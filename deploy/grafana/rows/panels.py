@@ -19,6 +19,13 @@ CHOSEN_SERVICE = (
     'k8s_namespace_name=~"$namespace", team=~"$team"'
 )
 CHOSEN = f'{CHOSEN_SERVICE}, ml_model_name=~"$model", ml_model_version=~"$version", ml_model_role=~"$role"'
+"""For what the rules record, which adds up all replicas."""
+ONE_INSTANCE = 'instance=~"$instance"'
+CHOSEN_REPLICAS = f"{CHOSEN}, {ONE_INSTANCE}"
+CHOSEN_PROCESSES = f"{CHOSEN_SERVICE}, {ONE_INSTANCE}"
+CHOSEN_PLACE = 'deployment_environment_name=~"$environment", k8s_cluster_name=~"$cluster"'
+CHOSEN_HOSTS = f"{CHOSEN_PLACE}, {ONE_INSTANCE}"
+"""For what each replica, process or machine exports. The sampler of a node belongs to no service, only to a place."""
 CHOSEN_MODEL = f'{CHOSEN_SERVICE}, ml_model_name=~"$model"'
 """A model in all its versions and roles."""
 VERSION = "k8s_cluster_name, k8s_namespace_name, ml_model_name, ml_model_version"
@@ -31,10 +38,10 @@ MODEL_COLUMNS = {
 }
 NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}} {{k8s_cluster_name}} {{k8s_namespace_name}}"
 RATE = "$__rate_interval"
-_TIMED = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN}}}[{RATE}]))"
-_UNTIMED = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total{{{CHOSEN}}}[{RATE}]))"
+_TIMED = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN_REPLICAS}}}[{RATE}]))"
+_UNTIMED = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total{{{CHOSEN_REPLICAS}}}[{RATE}]))"
 CALLS = f"({_TIMED} + {_UNTIMED} or {_TIMED} or {_UNTIMED})"
-ERRORS = f'sum by ({MODEL}) (rate(ml_prediction_errors_total{{{CHOSEN}, error_type!="cancelled"}}[{RATE}]))'
+ERRORS = f'sum by ({MODEL}) (rate(ml_prediction_errors_total{{{CHOSEN_REPLICAS}, error_type!="cancelled"}}[{RATE}]))'
 
 HEIGHT = 8
 Json = dict[str, Any]
@@ -56,6 +63,7 @@ class Panel:
     options: Json = field(default_factory=dict)
     overrides: list[Json] = field(default_factory=list)
     transformations: list[Json] = field(default_factory=list)
+    links: list[Json] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,22 +84,37 @@ def newest(expr: str) -> Json:
     return {"datasource": PROMETHEUS, "expr": expr, "format": "table", "instant": True, "range": False}
 
 
-def joined(values: Iterable[str], **labels: str) -> list[Json]:
+def joined(values: Iterable[str], *, first: str = "", hidden: Iterable[str] = (), **labels: str) -> list[Json]:
     """Transformations that join the queries of a panel into one table.
+
+    The first query must have every row: if no other query answers, Grafana calls its value `Value`, without a letter.
 
     Args:
         values: Heading of each query's value, in their order.
-        labels: Headings of labels.
+        first: The heading that comes before all other columns, if it is not a label.
+        hidden: Headings of columns that do not appear.
+        labels: Headings of labels; columns have their order, and that of the values after them.
     """
-    names = {f"Value #{letter}": name for letter, name in zip(ascii_uppercase, values, strict=False)}
+    headings = list(values)
+    names = {f"Value #{letter}": name for letter, name in zip(ascii_uppercase, headings, strict=False)}
+    renamed = {**labels, **({"Value": headings[0]} if headings else {}), **names}
+    columns = sorted(renamed, key=lambda column: renamed[column] != first)
+    excluded = ["Time", *(column for column, heading in renamed.items() if heading in {*hidden})]
     return [
         {"id": "merge", "options": {}},
-        {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": {**labels, **names}}},
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": dict.fromkeys(excluded, True),
+                "indexByName": {column: place for place, column in enumerate(columns)},
+                "renameByName": renamed,
+            },
+        },
     ]
 
 
 def quantile(share: float, bucket: str, by: str = MODEL) -> str:
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({bucket}{{{CHOSEN}}}[{RATE}])))"
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({bucket}{{{CHOSEN_REPLICAS}}}[{RATE}])))"
 
 
 def limit(value: float, colour: str = "red") -> Json:
@@ -101,6 +124,32 @@ def limit(value: float, colour: str = "red") -> Json:
 
 
 SHARE = {"min": 0, "max": 1}
+
+
+def steps(**colours: float | None) -> Json:
+    """Colours from a value on; the first one has no value."""
+    return {
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"color": colour, "value": value} for colour, value in colours.items()],
+        }
+    }
+
+
+def stat(title: str, description: str, expr: str, unit: str = "short", **more: Any) -> Panel:
+    """A panel of one number with its course."""
+    return Panel(
+        title,
+        description,
+        [query(expr, title)],
+        kind="stat",
+        unit=unit,
+        width=4,
+        height=4,
+        defaults={"min": 0, **more.pop("thresholds", {})},
+        options={"graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}},
+        **more,
+    )
 
 
 def styled(match: str, **values: object) -> Json:
