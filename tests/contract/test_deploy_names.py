@@ -41,7 +41,13 @@ FOREIGN_SERIES = {
     "otelcol_file_storage_set_aside",
     *(
         f"otelcol_{what}_{kind}_total"
-        for what in ("exporter_sent", "exporter_send_failed", "exporter_enqueue_failed", "receiver_refused", "receiver_accepted")
+        for what in (
+            "exporter_sent",
+            "exporter_send_failed",
+            "exporter_enqueue_failed",
+            "receiver_refused",
+            "receiver_accepted",
+        )
         for kind in ("spans", "metric_points", "log_records")
     ),
     # Counted by the Collector's configuration; see collector/README.md.

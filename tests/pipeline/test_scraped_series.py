@@ -123,6 +123,8 @@ def test_the_first_query_of_a_table_has_every_row(address: str, file: Path) -> N
     dashboard = chosen(json.loads(file.read_text()), "scraped")
     for panel in (panel for panel in dashboard["panels"] if panel["type"] in ("table", "barchart")):
         queries = [query for _, query in verify.dashboard_queries(dashboard | {"panels": [panel]})]
+        if not queries:  # of traces
+            continue
         first, *others = ([each["metric"] for each in promql(address, query)] for query in queries)
         for other in others:
             # Grafana joins rows by the labels that both have.

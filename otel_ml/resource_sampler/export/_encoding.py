@@ -38,6 +38,9 @@ _LENGTH: Final = {True: 27, False: 18}
 class Encoder:
     """Encodes the points of one sampler at each tick.
 
+    What is there at the first tick was counted before the sampler began, since boot or longer. Such series have no
+    start time: with one, all of it would seem to happen now. Series that come later began after the sampler.
+
     Args:
         resource: Attributes of the resource.
         start_ns: Start of cumulative values, nanoseconds since the epoch.
@@ -47,7 +50,10 @@ class Encoder:
         self._start_ns = start_ns
         self._metrics = {metric.name: metric for metric in semconv.metrics()}
         self._headers: dict[str, bytes] = {}
-        self._series: dict[tuple[int, bool], tuple[Attributes, bytes]] = {}
+        self._series: dict[tuple[int, str], tuple[Attributes, bytes, bool]] = {}
+        self._found: set[tuple[str, frozenset[tuple[str, Any]]]] = set()
+        """Name and attributes of the series of the first tick."""
+        self._is_first = True
         schema = semconv.SCHEMA_URL.encode()
         self._resource = field(1, _attributes(1, resource)) + field(3, schema)
         self._scope = field(1, field(1, semconv.SCOPE.encode())) + field(3, schema)
@@ -67,6 +73,7 @@ class Encoder:
             count += len(cells)
             if cells:
                 encoded.append(self._histogram(histogram, cells, now_ns))
+        self._is_first = False
         scope = self._scope + b"".join(field(2, metric) for metric in encoded)
         return field(1, self._resource + field(2, scope)), count
 
@@ -75,12 +82,11 @@ class Encoder:
         parts = []
         for value, attributes in rows:
             is_integer = isinstance(value, int)
-            parts.append(self._prefix(attributes, is_gauge=is_gauge))
-            if is_gauge:
-                parts.append(_PACK[False, is_integer](_TIME, now_ns, _INTEGER if is_integer else _DOUBLE, value))
-            else:
-                kind = _INTEGER if is_integer else _DOUBLE
-                parts.append(_PACK[True, is_integer](_START, self._start_ns, _TIME, now_ns, kind, value))
+            prefix, has_start = self._prefix(metric.name, attributes, is_gauge=is_gauge)
+            parts.append(prefix)
+            start = (_START, self._start_ns) if has_start else ()
+            kind = _INTEGER if is_integer else _DOUBLE
+            parts.append(_PACK[has_start, is_integer](*start, _TIME, now_ns, kind, value))
         if not is_gauge:
             parts.append(_CUMULATIVE)
             if metric.instrument == "counter":
@@ -88,18 +94,26 @@ class Encoder:
         header = self._header(metric.name, metric.unit, metric.description)
         return header + field(_GAUGE if is_gauge else _SUM, b"".join(parts))
 
-    def _prefix(self, attributes: Attributes, *, is_gauge: bool) -> bytes:
-        """Returns tag and length of a data point, and its attributes."""
-        key = (id(attributes), is_gauge)
+    def _prefix(self, name: str, attributes: Attributes, *, is_gauge: bool) -> tuple[bytes, bool]:
+        """Returns tag and length of a data point with its attributes, and whether it has a start time."""
+        key = (id(attributes), name)
         found = self._series.get(key)
         if found is None:
             if len(self._series) >= _MAX_SERIES:
                 self._series.clear()
+            has_start = not is_gauge and not self._is_older(name, attributes)
             encoded = _attributes(7, attributes)
-            prefix = b"\x0a" + varint(len(encoded) + _LENGTH[not is_gauge]) + encoded
+            prefix = b"\x0a" + varint(len(encoded) + _LENGTH[has_start]) + encoded
             # The attributes are kept so that no other object can get their id.
-            found = self._series[key] = (attributes, prefix)
-        return found[1]
+            found = self._series[key] = (attributes, prefix, has_start)
+        return found[1], found[2]
+
+    def _is_older(self, name: str, attributes: Attributes) -> bool:
+        """Whether the series was there at the first tick."""
+        series = (name, frozenset(attributes.items()))
+        if self._is_first:
+            self._found.add(series)
+        return series in self._found
 
     def _histogram(
         self,
