@@ -7,41 +7,15 @@ import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 import otel_ml
 from otel_ml._telemetry.check import SignalResult, check
 from otel_ml.cli._arguments import add_json, number, whole
 from otel_ml.cli._doctor_extras import extras
+from otel_ml.cli._doctor_series import expected_series, series_lines
 from otel_ml.cli._sampler_reading import missing_as_json
 from otel_ml.cli._terminal import CommandError, show
-
-_FEATURE_SERIES: Final = 13
-"""Series of one feature: 10 bins, one for unseen or other values, one for missing ones, one for the reference size."""
-_REFERENCE_SERIES: Final = 14
-"""Series of the reference of one feature: a share for each bin, and three expected shares."""
-_MODEL_SERIES: Final = 70
-"""Series of one model without features: counters, and the buckets of its histograms."""
-_PERFORMANCE_SERIES: Final = 26
-"""Series of the reference's performance and label: 10 figures and their size, 12 bins, two expected shares, a size."""
-_CLASSES: Final = 5
-"""Classes of the multiclass and the multilabel model in the report."""
-_LABEL_SERIES: Final = {
-    "binary": 174,
-    "multiclass": 20 + _CLASSES**2 + 150 * _CLASSES,
-    "multilabel": 21 + 154 * _CLASSES,
-    "regression": 172,
-    "ranking": 21,
-}
-"""What the labels of one model add, by its task, with a score or the probability of each class."""
-_ESTIMATE_SERIES: Final = {"binary": 116, "multiclass": 10 * _CLASSES}
-"""What the estimate of performance adds if the profile has scores and labels: 108 of a binary model in the service, of
-which 100 are bins of the score, and 8 where labels are joined; five for each class of a multiclass model in both."""
-_SEGMENT_SERIES: Final = 28
-"""What one segment of a binary model adds: predictions of 2 classes, errors, missing values, 8 series of the duration,
-12 of the score, and 4 of the outcomes once there are labels."""
-_FURTHER_SEGMENTS: Final = 2
-"""Those of the further and of the missing values of a segment column."""
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +65,6 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
     config = otel_ml.Config(**({} if arguments.endpoint is None else {"endpoint": arguments.endpoint}))
     with redirect_stdout(sys.stderr):  # console exporters: standard output is for the report
         checked = check(config, arguments.timeout)
-    features = arguments.features
     return {
         "version": otel_ml.__version__,
         "mode": checked.mode,
@@ -103,17 +76,7 @@ def _findings(arguments: argparse.Namespace) -> dict[str, Any]:
         "ledger": {signal: asdict(entry) for signal, entry in checked.ledger.items()},
         "resources": resources,
         "extras": extras(),
-        "expected_series": {
-            "per_model_and_process": _MODEL_SERIES
-            + _PERFORMANCE_SERIES
-            + (_FEATURE_SERIES + _REFERENCE_SERIES) * features,
-            "features": features,
-            "more_with_labels": _LABEL_SERIES,
-            "more_with_estimate": _ESTIMATE_SERIES,
-            "classes": _CLASSES,
-            "segments": arguments.segments,
-            "more_with_segments": _SEGMENT_SERIES * sum(each + _FURTHER_SEGMENTS for each in arguments.segments),
-        },
+        "expected_series": expected_series(arguments.features, arguments.segments),
     }
 
 
@@ -160,13 +123,5 @@ def _print_surroundings(findings: dict[str, Any]) -> None:
     show(f"  extras installed: {', '.join(present) or 'none'}")
     if absent:
         show(f"  extras missing: {', '.join(absent)}  (pip install 'otel-ml[{','.join(absent)}]')")
-    series = findings["expected_series"]
-    show(f"  expected series: about {series['per_model_and_process']} for each model and process with "
-         f"{series['features']} features")  # fmt: skip
-    more = ", ".join(f"{count} {task}" for task, count in series["more_with_labels"].items())
-    show(f"    labels add: {more}; with {series['classes']} classes")
-    estimates = ", ".join(f"{count} {task}" for task, count in series["more_with_estimate"].items())
-    show(f"    a profile with scores and labels adds: {estimates}")
-    if series["segments"]:
-        values = " and ".join(map(str, series["segments"]))
-        show(f"    segments add: about {series['more_with_segments']} with columns of {values} values")
+    for line in series_lines(findings["expected_series"]):
+        show(line)
