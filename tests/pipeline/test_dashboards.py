@@ -398,6 +398,14 @@ def test_every_query_selects_by_the_variables(dashboard):
     assert wrong == []
 
 
+def test_no_panel_counts_the_alert_that_always_fires():
+    """Every selection of alerts is by severity or by model: the Watchdog has neither."""
+    alerts = {each for _, text in promql_queries() for each in re.findall(r"ALERTS\{([^}]*)\}", text)}
+
+    assert alerts
+    assert [each for each in alerts if "severity" not in each and 'ml_model_name!=""' not in each] == []
+
+
 def test_units_are_known_to_grafana():
     """A misspelt unit is shown as text behind each number."""
     known = {"short", "percentunit", "s", "d", "bytes", "Bps", "celsius", "watt", "suffix: /s"}
