@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import preview
 import pytest
@@ -36,7 +36,7 @@ class Answers:
 
 
 def texts(picture: str) -> list[str]:
-    return [each.text or "" for each in ElementTree.fromstring(picture).iter() if each.tag.endswith("text")]
+    return [each.text or "" for each in ET.fromstring(picture).iter() if each.tag.endswith("text")]
 
 
 @pytest.mark.parametrize("values", [(), (0.0,), (1.0, math.nan, 3.0), (-1e-9, 5e12), (math.inf, 1.0)], ids=str)
