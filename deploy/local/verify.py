@@ -56,8 +56,6 @@ extrapolates two equal counters by more than 1 % apart while they are a minute o
 
 NEEDS_HOURS = "slo:ml_error_budget_remaining:30d"
 """What is left of a budget is computed by whole hours: a rule, a panel, and one column of a table."""
-HIDES_WHAT_IS_FINE = r" (> 0|== 1)$"
-"""At the end of a query it leaves only what is wrong; the check asks for the series before it."""
 
 DASHBOARDS = Path(__file__).resolve().parent.parent / "grafana" / "dashboards"
 INTERVALS = {"__rate_interval": "5m", "__interval": "15s", "__range": "15m", "__range_s": "900"}
@@ -225,6 +223,11 @@ def retried(check: Callable[[], list[str]], timeout: float) -> list[str]:
         time.sleep(POLL_SECONDS)
 
 
+def without_comparison(query: str) -> str:
+    """The query without the comparison at its end that leaves only what is wrong."""
+    return re.sub(r" (> 0|== 1)$", "", query)
+
+
 def all_queries(folder: Path) -> list[tuple[str, str]]:
     """Title and PromQL of all dashboards of a folder."""
     files = sorted(folder.glob("*.json"))
@@ -249,7 +252,7 @@ def verify(servers: Servers, folder: Path, allow_empty: str, timeout: float) -> 
 
     def wanted(names_and_queries: list[tuple[str, str]]) -> list[tuple[str, str]]:
         needed = [each for each in names_and_queries if not (may_be_empty and may_be_empty.search(each[0]))]
-        return [(name, re.sub(HIDES_WHAT_IS_FINE, "", query)) for name, query in needed if NEEDS_HOURS not in query]
+        return [(name, without_comparison(query)) for name, query in needed if NEEDS_HOURS not in query]
 
     rules = [(rule["name"], rule["name"]) for rule in servers.recording_rules()]
     panels = all_queries(folder)

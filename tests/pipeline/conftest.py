@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose")]
+sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose"), str(DEPLOY.parent / "tests" / "data" / "nvml")]
 
 import build  # noqa: E402  (found by the line above)
 from pipeline_servers import (  # noqa: E402
