@@ -190,13 +190,15 @@ def table(box: Box, panel: Json, answers: list[list[Series]]) -> None:
     cells = [[cell(panel, defaults, column, row.get(column)) for column in columns] for row in rows]
     longest = [max(len(column), *(len(line[place][0]) for line in cells)) + 2 for place, column in enumerate(columns)]
     scale = min((box.width - 12) / sum(longest), 11.0)
+    size = 10 if scale > LETTER else 8
+    letter = 6.4 * size / 10
     x = 8.0
     for place, column in enumerate(columns):
         width = longest[place] * scale
-        box.text(x, 12, fitted(column, width), colour=GREY, font_weight="bold")
+        box.text(x, 12, fitted(column, width, letter), colour=GREY, size=size, font_weight="bold")
         for line, content in enumerate(cells[: int((box.height - 28) / 14)]):
             words, colour = content[place]
-            box.text(x, 27 + 14 * line, fitted(words, width), colour=colour)
+            box.text(x, 27 + 14 * line, fitted(words, width, letter), colour=colour, size=size)
         x += width
     hidden = len(cells) - int((box.height - 28) / 14)
     if hidden > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows.links import MODEL_LINK, alert_link
+from rows.links import ALERT_LINKS, MODEL_LINK
 from rows.panels import (
     CHOSEN_MODEL,
     CHOSEN_SERVICE,
@@ -161,7 +161,8 @@ MODELS = Row(
             overrides=[
                 coloured("Severity", SEVERITIES),
                 coloured("State", {"firing": {"color": "red"}, "pending": {"color": "text"}}),
-                styled("Alert", links=[alert_link()]),
+                styled("Alert", links=ALERT_LINKS),
+                styled("Model", links=[MODEL_LINK]),
             ],
             transformations=joined(("Series",), **ALERT_COLUMNS),
         ),

@@ -48,9 +48,12 @@ def from_row(name: str, title: str, **columns: str) -> Json:
 MODEL_LINK = from_row("model", "Open the model", job="Service", model="Model")
 
 
-def alert_link() -> Json:
-    """To the service that an alert is about: not every alert names a model."""
-    return from_row("model", "Open the service", job="Service")
+ALERT_LINKS = [
+    from_row("model", "Models of the service", job="Service"),
+    from_row("resources", "Resources of the service", job="Service"),
+    from_row("telemetry", "Telemetry of the service", job="Service"),
+]
+"""By service: not every alert names a model."""
 
 
 def to_dashboard(name: str, title: str = "") -> Json:
