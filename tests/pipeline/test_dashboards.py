@@ -367,10 +367,12 @@ def test_histograms_with_exemplars_show_them():
 
 
 def test_rates_follow_the_export_interval():
-    """Panels take rates over Grafana's own interval, which follows the export interval."""
+    """Panels take rates over four exports, whatever interval the data source of another Grafana has (grafana/grafana#107665)."""
+    steps = {target.get("interval") for _, target in TARGETS if "$__rate_interval" in target.get("expr", "")}
     ranges = {each for _, target in TARGETS if "expr" in target for each in re.findall(r"\[([^\]]+)\]", target["expr"])}
 
     assert ranges == {"$__rate_interval"}
+    assert steps == {"60s"} == {SOURCES["Prometheus"]["jsonData"]["timeInterval"]}
 
 
 OF_SERVERS = re.compile(r"^otelcol_")
@@ -396,6 +398,13 @@ def test_every_query_selects_by_the_variables(dashboard):
             wrong += [(panel["title"], name, each) for each in wanted if each not in matchers]
 
     assert wrong == []
+
+
+def test_each_dashboard_fits_an_object_of_kubernetes():
+    """`kubectl apply` keeps a copy in an annotation of at most 256 KiB (prometheus-operator/kube-prometheus#709)."""
+    sizes = {file.stem: file.stat().st_size for file in (GRAFANA / "dashboards").glob("*.json")}
+
+    assert {name: size for name, size in sizes.items() if size > 200_000} == {}
 
 
 def test_no_panel_counts_the_alert_that_always_fires():

@@ -38,6 +38,8 @@ MODEL_COLUMNS = {
 }
 NAME = "{{ml_model_name}} {{ml_model_version}} {{ml_model_role}} {{k8s_cluster_name}} {{k8s_namespace_name}}"
 RATE = "$__rate_interval"
+"""Four times the least step of a query, or that of the data source, which may be another one than the exports have."""
+EXPORT_INTERVAL = "60s"
 _TIMED = f"sum by ({MODEL}) (rate(ml_prediction_duration_seconds_count{{{CHOSEN_REPLICAS}}}[{RATE}]))"
 _UNTIMED = f"sum by ({MODEL}) (rate(ml_prediction_untimed_total{{{CHOSEN_REPLICAS}}}[{RATE}]))"
 CALLS = f"({_TIMED} + {_UNTIMED} or {_TIMED} or {_UNTIMED})"
@@ -76,7 +78,8 @@ class Row:
 
 def query(expr: str, legend: str = NAME, **more: object) -> Json:
     """A PromQL query over the dashboard's time range."""
-    return {"datasource": PROMETHEUS, "expr": expr, "legendFormat": legend, "range": True, **more}
+    least = {"interval": EXPORT_INTERVAL} if RATE in expr else {}
+    return {"datasource": PROMETHEUS, "expr": expr, "legendFormat": legend, "range": True, **least, **more}
 
 
 def newest(expr: str) -> Json:
