@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CHART = HERE.parent / "helm" / "otel-ml"
 RELEASE = "otel-ml"
+GATEWAY = ("gateway.enabled=true", "collector.image=otel-ml-collector-gateway:0.161.0")
 HEADER = "# Written by render.py from deploy/helm/otel-ml: change it there.\n"
 
 sys.path.insert(0, str(HERE.parent / "local"))
@@ -37,6 +38,7 @@ class Piece:
 
 PIECES = (
     Piece("base/collector.yaml", "collector"),
+    Piece("gateway/gateway.yaml", "gateway", values=GATEWAY),
     Piece("alertmanager/alertmanager.yaml", "alertmanager"),
     Piece(
         "nodes/nodes.yaml",

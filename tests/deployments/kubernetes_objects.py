@@ -26,7 +26,7 @@ OBJECT_BYTES = 1_048_576
 """What a ConfigMap or a Secret may hold."""
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+(\.\d+)?(-bookworm)?")
 SECRETS = {
-    "otlp-tokens": {"tokens", "headers"},
+    "otlp-tokens": {"tokens", "headers", "gateway"},
     "alertmanager-receivers": None,
     "employment-store": {"password"},
 }
@@ -193,7 +193,7 @@ def _of_addresses(objects: Sequence[Object]) -> Iterator[str]:
     for each in objects:
         if each["kind"] not in (*WORKLOADS, "ConfigMap"):
             continue
-        for service, namespace, port in re.findall(r"https?://([\w-]+)\.([\w-]+)\.svc:(\d+)", json.dumps(each)):
+        for service, namespace, port in re.findall(r"([\w-]+)\.([\w-]+)\.svc:(\d+)", json.dumps(each)):
             ports = {
                 item["port"] for item in services.get((namespace, service), {"spec": {"ports": []}})["spec"]["ports"]
             }

@@ -25,6 +25,7 @@ from kubernetes_objects import (
     name,
     unresolved,
     validate,
+    workloads,
 )
 
 pytestmark = pytest.mark.slow
@@ -77,10 +78,18 @@ def teams(tmp_path: Path) -> str:
     return f"--values={file}"
 
 
+GATEWAYS = "gateway.enabled=true,gateway.replicas=3,collector.image=registry.example.org/all:0.161.0"
+
+
 @pytest.mark.parametrize(
     "values",
-    [[], on(*EVERYTHING), ["--set", "alertmanager.enabled=false,collector.enabled=false", *on("nodes.enabled")]],
-    ids=["default", "everything", "nodes"],
+    [
+        [],
+        on(*EVERYTHING),
+        ["--set", GATEWAYS],
+        ["--set", "alertmanager.enabled=false,collector.enabled=false", *on("nodes.enabled")],
+    ],
+    ids=["default", "everything", "gateways", "nodes"],
 )
 def test_what_the_chart_gives_is_valid_and_complete(values: list[str]) -> None:
     """The API takes each object, and all that they refer to is there."""
@@ -130,6 +139,31 @@ def test_the_kustomization_gives_what_the_chart_gives() -> None:
     assert ours == chart
 
 
+def test_the_overlay_of_teams_gives_what_the_chart_gives() -> None:
+    """Collectors and gateways of the overlay are those of the chart with the same values."""
+    values = "gateway.enabled=true,collector.image=otel-ml-collector-gateway:0.161.0,collector.replicas=2,cluster=eu-1,environment=production"
+
+    def known(objects: list[Object]) -> dict[str, tuple[object, ...]]:
+        found = {}
+        for each, spec in workloads(objects):
+            (container,) = spec["containers"]
+            if container["name"] == "otelcol":
+                variables = {variable["name"]: variable for variable in container["env"]}
+                found[each["metadata"]["name"]] = (each["spec"]["replicas"], {**container, "env": variables})
+        return found
+
+    assert known(kustomized("overlays/teams")) == known(charted("--set", values))
+
+
+def test_gateways_need_a_collector_that_can_route() -> None:
+    """With the lean image, which has no `load_balancing`, the chart is refused and names the other one."""
+    done = subprocess.run(
+        [build.build("helm"), "template", str(CHART), *on("gateway.enabled")], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "otel-ml-collector-gateway" in done.stderr
+
+
 def test_values_of_many_teams(teams: str) -> None:
     """Sizes, files, variables, cluster, namespaces of teams and their receivers reach the objects."""
     objects = charted(teams)
@@ -141,7 +175,9 @@ def test_values_of_many_teams(teams: str) -> None:
     for each in objects:
         validate(each)
     assert collector["replicas"] == 3
-    assert container["args"] == [f"--config=/etc/otelcol/{file}.yaml" for file in ("agent", "remote", "console", "own")]
+    assert container["args"] == [
+        f"--config=/etc/otelcol/{file}.yaml" for file in ("agent", "remote", "console", "own_collector")
+    ]
     assert container["resources"]["limits"]["memory"] == "1280Mi"
     assert variables.items() >= {
         "OTELCOL_MEMORY_MIB": "1024", "GOMEMLIMIT": "1024MiB", "OTELCOL_QUEUE_BYTES": str(2 * 2**30), "OTELCOL_CLUSTER": "eu-1",
@@ -157,7 +193,7 @@ def test_values_of_many_teams(teams: str) -> None:
         "agent.yaml",
         "remote.yaml",
         "console.yaml",
-        "own.yaml",
+        "own_collector.yaml",
     }
 
 
@@ -196,6 +232,29 @@ def test_alerts_reach_the_teams_of_the_values(teams: str, tmp_path: Path) -> Non
         ("search", "warning"): "platform",
     }
     assert "search" not in data["alertmanager.yml"]
+
+
+def test_an_upgrade_can_change_any_value_but_the_volumes(teams: str) -> None:
+    """What a StatefulSet, a Deployment or a DaemonSet cannot change does not follow from values or version.
+
+    prometheus-community/helm-charts#5279, grafana/loki#23912.
+    """
+
+    def fixed(objects: list[Object]) -> dict[tuple[str, str, str], str]:
+        kept = {}
+        for each, _ in workloads(objects):
+            spec = {key: each["spec"].get(key) for key in ("selector", "serviceName", "podManagementPolicy")}
+            claims = [claim["metadata"] for claim in each["spec"].get("volumeClaimTemplates", [])]
+            kept[name(each)] = json.dumps([spec, claims])
+        return kept
+
+    assert fixed(charted(*on(*EVERYTHING))) == fixed(charted(teams, *on(*EVERYTHING)))
+
+
+def test_pods_have_the_password_of_the_registry() -> None:
+    """`imagePullSecrets` reaches every pod."""
+    objects = charted("--set", "imagePullSecrets={registry}", *on(*EVERYTHING))
+    assert [spec.get("imagePullSecrets") for _, spec in workloads(objects)] == [[{"name": "registry"}]] * 4
 
 
 def test_the_same_values_give_the_same_objects(teams: str) -> None:

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
+import build
 import pytest
 import yaml
 from kubernetes_objects import PINNED, ROOT, kustomized, workloads
@@ -59,7 +60,7 @@ def test_the_images_of_the_manifests_are_targets() -> None:
     """Each image of ours that a manifest uses is one that the container file makes, with the version of the project."""
     version = metadata.version("otel-ml")
     collector = yaml.safe_load((ROOT / "collector" / "builder.yaml").read_text(encoding="utf-8"))["dist"]["version"]
-    made = {f"otel-ml-collector:{collector}"} | {
+    made = {f"otel-ml-collector:{collector}", f"otel-ml-collector-gateway:{collector}"} | {
         f"otel-ml-{words[3]}:{version}" for words in instructions(OURS) if words[0] == "FROM" and words[3] != "base"
     }
     used = {
@@ -69,6 +70,9 @@ def test_the_images_of_the_manifests_are_targets() -> None:
         for container in [*spec.get("initContainers", []), *spec["containers"]]
         if container["image"].startswith("otel-ml")
     }
+    text = (ROOT / "collector" / "Containerfile").read_text(encoding="utf-8")
+    assert f"--build-arg TOOL=collector-gateway -t otel-ml-collector-gateway:{collector} ." in text
+    assert "collector-gateway" in build.TOOLS
     assert used == made - {f"otel-ml-console:{version}"}
 
 

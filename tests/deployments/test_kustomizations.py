@@ -59,7 +59,7 @@ def test_every_folder_is_part_of_what_is_applied() -> None:
     while waiting:
         folder = waiting.pop()
         content = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
-        for resource in content.get("resources", []):
+        for resource in [*content.get("resources", []), *content.get("components", [])]:
             path = (folder / resource).resolve()
             if path.is_dir():
                 waiting.append(path)
@@ -90,6 +90,14 @@ def test_every_container_is_confined(folder: str) -> None:
             assert {"readinessProbe", "livenessProbe", "startupProbe"} <= set(spec["containers"][0])
 
 
+@pytest.mark.parametrize("folder", FOLDERS[:2])
+def test_a_node_can_be_drained(folder: str) -> None:
+    """A disruption budget lets one pod go, also where there is one only. helm/charts#7127, Vexa-ai/vexa#1100."""
+    budgets = [each["spec"] for each in built(folder) if each["kind"] == "PodDisruptionBudget"]
+    assert budgets != []
+    assert {budget.get("maxUnavailable") for budget in budgets} == {1}
+
+
 def test_only_the_samplers_of_nodes_see_the_host() -> None:
     """A host path needs a namespace of the level `privileged`; all others are `restricted`.
 
@@ -116,6 +124,23 @@ def test_a_label_admits_the_namespace_of_a_team() -> None:
 
     assert rule["from"] == [{"podSelector": {}}, {"namespaceSelector": {"matchExpressions": [SENDS]}}]
     assert "otel-ml/team" in samplers["metadata"]["labels"]
+
+
+def test_every_collector_knows_every_gateway() -> None:
+    """Each gateway is named once, by a name that stays when its pod starts again, and takes a token of the Collectors only."""
+    gateways = one("overlays/teams", "StatefulSet", "otel-ml-gateway")
+    service = one("overlays/teams", "Service", "otel-ml-gateway")["spec"]
+    (rule,) = one("overlays/teams", "NetworkPolicy", "otel-ml-gateway")["spec"]["ingress"]
+    (container,) = one("overlays/teams", "StatefulSet", "otel-ml-collector")["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each for each in container["env"]}
+
+    names = [
+        f"otel-ml-gateway-{number}.otel-ml-gateway.otel-ml.svc:4317" for number in range(gateways["spec"]["replicas"])
+    ]
+    assert variables["OTELCOL_GATEWAYS"]["value"].split(",") == names
+    assert (gateways["spec"]["serviceName"], service["clusterIP"]) == ("otel-ml-gateway", "None")
+    assert variables["OTELCOL_GATEWAY_TOKEN_FILE"]["value"] == "/etc/otelcol-tokens/gateway"
+    assert rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "collector"
 
 
 def test_samplers_of_nodes_with_and_without_gpus_share_no_node() -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +14,17 @@ import build
 import pytest
 from kubernetes_objects import Object, containers, kustomized, name, workloads
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from pipeline_servers import TIMEOUT, eventually, free_ports, get, otlp_backend, post
 
 objects = cache(kustomized)
 LOG = ExportLogsServiceRequest()
 LOG.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "hello"
+
+SPAN = ExportTraceServiceRequest()
+_span = SPAN.resource_spans.add().scope_spans.add().spans.add(name="predict", trace_id=b"t" * 16, span_id=b"s" * 8)
+_span.status.code = Status.STATUS_CODE_ERROR
 
 
 def pod(folder: str, title: str) -> tuple[str, Object]:
@@ -40,6 +46,7 @@ class Container:
     def __init__(self, folder: Path, manifests: str, title: str, secrets: dict[str, str], **fields: str) -> None:
         namespace, self.spec = pod(manifests, title)
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         container = containers(self.spec)[0]
         self.mounts = {each["mountPath"]: self._mounted(each) for each in container["volumeMounts"]}
         for volume in self.spec["volumes"]:
@@ -101,11 +108,12 @@ def test_the_collector_of_the_manifest_runs(tmp_path: Path, address: str, host: 
     """
     grpc, http, health = map(str, free_ports(3))
     fields = {"podIP": address, "name": "otel-ml-collector-0", "namespace": "otel-ml"}
-    container = Container(tmp_path, "overlays/teams", "otel-ml-collector", {"tokens": "right\n"}, **fields)
+    container = Container(tmp_path, ".", "otel-ml-collector", {"tokens": "right\n"}, **fields)
     with otlp_backend() as backend:
         ends = dict.fromkeys(("PROMETHEUS_OTLP_ENDPOINT", "LOKI_OTLP_ENDPOINT", "TEMPO_OTLP_ENDPOINT"), backend.address)
         ports = {"OTELCOL_GRPC_PORT": grpc, "OTELCOL_HTTP_PORT": http, "OTELCOL_HEALTH_PORT": health}
         queue = {"OTELCOL_QUEUE_DIR": container.here("/var/lib/otelcol/queue")}
+        assert queue["OTELCOL_QUEUE_DIR"].startswith(str(tmp_path))
         command = [str(build.build("collector")), *container.arguments]
         with running(
             command, container.environment | ends | ports | queue, f"http://{host}:{health}", tmp_path / "log"
@@ -117,6 +125,38 @@ def test_the_collector_of_the_manifest_runs(tmp_path: Path, address: str, host: 
             eventually(lambda: backend.received("/v1/logs"))
     assert sent == [401, 200]
     assert container.environment["OTELCOL_INSTANCE_ID"] == "otel-ml-collector-0"
+
+
+@pytest.mark.slow
+def test_collectors_and_gateways_of_the_manifests_run(tmp_path: Path) -> None:
+    """A Collector of the overlay takes a span of a failed request and sends it to the gateway, which wants the token, and keeps it."""
+    secrets = {"tokens": "other\nright\n", "gateway": "right"}
+    ports = dict(zip(("gateway", "collector"), zip(*[iter(map(str, free_ports(6)))] * 3, strict=True), strict=True))
+    binary = str(build.build("collector-gateway"))
+    with otlp_backend() as backend, ExitStack() as running_ones:
+        for title, (grpc, http, health) in ports.items():
+            fields = {"podIP": "127.0.0.1", "name": f"otel-ml-{title}-0", "namespace": "otel-ml"}
+            container = Container(tmp_path / title, "overlays/teams", f"otel-ml-{title}", secrets, **fields)
+            ends = ("PROMETHEUS_OTLP_ENDPOINT", "LOKI_OTLP_ENDPOINT", "TEMPO_OTLP_ENDPOINT")
+            environment = container.environment | {
+                **dict.fromkeys(ends, backend.address),
+                "OTELCOL_GRPC_PORT": grpc,
+                "OTELCOL_HTTP_PORT": http,
+                "OTELCOL_HEALTH_PORT": health,
+                "OTELCOL_QUEUE_DIR": container.here("/var/lib/otelcol/queue"),
+                "OTELCOL_DECISION_WAIT": "1s",
+                "OTELCOL_BASELINE_PERCENT": "0",
+            }
+            if title == "collector":
+                environment["OTELCOL_GATEWAYS"] = f"127.0.0.1:{ports['gateway'][0]}"
+            command = [binary, *container.arguments]
+            log = tmp_path / f"{title}.log"
+            running_ones.enter_context(running(command, environment, f"http://127.0.0.1:{health}", log))
+        address = f"http://127.0.0.1:{ports['collector'][1]}/v1/traces"
+        assert (
+            post(address, SPAN.SerializeToString(), "application/x-protobuf", {"Authorization": "Bearer right"}) == 200
+        )
+        eventually(lambda: backend.received("/v1/traces"))
 
 
 def test_alertmanager_of_the_manifest_runs(tmp_path: Path) -> None:

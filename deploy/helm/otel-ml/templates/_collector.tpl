@@ -2,7 +2,8 @@
 {{- define "otel-ml.collector-files" -}}
 {{- $root := index . 0 -}}
 {{- $files := list "agent.yaml" "remote.yaml" -}}
-{{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}{{ end -}}
+{{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}
+{{- else if $root.Values.gateway.enabled }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
 {{- concat $files (index $root.Values (index . 1)).overlays | join " " -}}
 {{- end }}
 
@@ -30,14 +31,11 @@ spec:
       labels:
         {{- include "otel-ml.labels" . | nindent 8 }}
       annotations:
-        checksum/config: {{ include "otel-ml.collector-config" . | sha256sum }}
+        checksum/config: {{ include "otel-ml.collector-config" $root | sha256sum }}
     spec:
-      serviceAccountName: {{ $name }}
-      automountServiceAccountToken: false
+      {{- include "otel-ml.pod" (list $root $name) | nindent 6 }}
       # What waits is delivered or stays in the queue; a gateway decides about the traces that it holds.
       terminationGracePeriodSeconds: 60
-      securityContext:
-        {{- include "otel-ml.pod-security" $root | nindent 8 }}
       topologySpreadConstraints:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
@@ -61,7 +59,7 @@ spec:
             - --config=/etc/otelcol/{{ . }}
             {{- end }}
             {{- if $values.config }}
-            - --config=/etc/otelcol/own.yaml
+            - --config=/etc/otelcol/own_{{ $component }}.yaml
             {{- end }}
           env:
             # Different for each Collector, the same after a restart.
@@ -85,6 +83,12 @@ spec:
             - { name: PROMETHEUS_OTLP_ENDPOINT, value: {{ $root.Values.backends.metrics | quote }} }
             - { name: LOKI_OTLP_ENDPOINT, value: {{ $root.Values.backends.logs | quote }} }
             - { name: TEMPO_OTLP_ENDPOINT, value: {{ $root.Values.backends.traces | quote }} }
+            {{- if and (eq $component "collector") $root.Values.gateway.enabled }}
+            # By name, so that a gateway which restarts keeps its traces.
+            - name: OTELCOL_GATEWAYS
+              value: {{ include "otel-ml.gateways" $root }}
+            - { name: OTELCOL_GATEWAY_TOKEN_FILE, value: /etc/otelcol-tokens/gateway }
+            {{- end }}
             {{- range $variable, $value := $values.env }}
             - { name: {{ $variable }}, value: {{ $value | toString | quote }} }
             {{- end }}
@@ -116,9 +120,16 @@ spec:
             - { name: queue, mountPath: /var/lib/otelcol }
       volumes:
         - name: config
-          configMap: { name: {{ $name }} }
+          configMap: { name: {{ include "otel-ml.name" $root }}-collector }
         - name: tokens
-          secret: { secretName: {{ $root.Values.tokensSecret }}, defaultMode: 0440, items: [{ key: tokens, path: tokens }] }
+          secret:
+            secretName: {{ $root.Values.tokensSecret }}
+            defaultMode: 0440
+            items:
+              - { key: tokens, path: tokens }
+              {{- if and (eq $component "collector") $root.Values.gateway.enabled }}
+              - { key: gateway, path: gateway }
+              {{- end }}
         {{- with $values.filesSecret }}
         - name: files
           secret: { secretName: {{ . }}, defaultMode: 0440 }
@@ -127,15 +138,28 @@ spec:
     - {{ include "otel-ml.claim" (list "queue" (printf "%dGi" (int64 $values.queueGiB)) $values.storageClass) | nindent 6 | trim }}
 {{- end }}
 
-{{/* The ConfigMap's data. */}}
+{{/* The data of the ConfigMap of all Collectors. Takes $. */}}
 {{- define "otel-ml.collector-config" -}}
-{{- $root := index . 0 -}}
-{{- range splitList " " (include "otel-ml.collector-files" .) }}
-{{ . }}: |
-  {{- include "otel-ml.file" (list $root (printf "collector/%s" .)) | nindent 2 }}
+{{- $files := dict -}}
+{{- range $component := list "collector" "gateway" -}}
+{{- $values := index $.Values $component -}}
+{{- if $values.enabled -}}
+{{- range splitList " " (include "otel-ml.collector-files" (list $ $component)) -}}
+{{- $_ := set $files . (include "otel-ml.file" (list $ (printf "collector/%s" .))) -}}
+{{- end -}}
+{{- with $values.config }}{{ $_ := set $files (printf "own_%s.yaml" $component) . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- range $file, $text := $files }}
+{{ $file }}: |
+  {{- $text | nindent 2 }}
 {{- end }}
-{{- with (index $root.Values (index . 1)).config }}
-own.yaml: |
-  {{- . | nindent 2 }}
 {{- end }}
+
+{{/* HOST:PORT of each gateway, with commas between. Takes $. */}}
+{{- define "otel-ml.gateways" -}}
+{{- $name := printf "%s-gateway" (include "otel-ml.name" .) -}}
+{{- $all := list -}}
+{{- range until (int .Values.gateway.replicas) }}{{ $all = append $all (printf "%s-%d.%s.%s.svc:4317" $name . $name $.Release.Namespace) }}{{ end -}}
+{{- join "," $all -}}
 {{- end }}

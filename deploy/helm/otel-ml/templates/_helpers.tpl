@@ -24,13 +24,24 @@ app.kubernetes.io/part-of: otel-ml
 {{- $text -}}
 {{- end }}
 
-{{- define "otel-ml.pod-security" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: { type: RuntimeDefault }
+{{/* How the pods of a component run, after `spec:`. Takes (list $ "name of the service account"). */}}
+{{- define "otel-ml.pod" -}}
+{{- $root := index . 0 -}}
+serviceAccountName: {{ index . 1 }}
+automountServiceAccountToken: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
 {{- define "otel-ml.container-security" -}}
