@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from fnmatch import fnmatch
 from importlib import metadata
@@ -85,3 +86,17 @@ def test_what_is_installed_exists() -> None:
     assert {"gpu", "postgresql", "console"} <= extras
     for group in re.findall(r"--group (\w+)", text):
         assert re.search(rf"^{group} = \[", project, re.MULTILINE)
+
+
+def test_the_programs_that_start_are_installed() -> None:
+    """What an image starts comes with the project, or is named in the installation of its stage: fastapi brings no uvicorn."""
+    stage, installed = "", {}
+    for words in instructions(OURS):
+        if words[0] == "FROM":
+            stage = words[-1]
+        elif words[:3] == ["RUN", "pip", "install"]:
+            installed[stage] = words
+        elif words[0] in ("CMD", "ENTRYPOINT"):
+            program = json.loads(" ".join(words[1:]))[0]
+            assert program == "otel-ml" or program in installed[stage], (stage, program)
+    assert set(installed) == {"sampler", "console", "example"}
