@@ -155,6 +155,14 @@ def test_the_overlay_of_teams_gives_what_the_chart_gives() -> None:
     assert known(kustomized("overlays/teams")) == known(charted("--set", values))
 
 
+def test_the_collectors_of_the_chart_know_every_gateway() -> None:
+    """With three gateways in another namespace there are three names."""
+    objects = charted("--set", GATEWAYS, namespace="ml")
+    (container,) = of_kind(objects, "StatefulSet")["otel-ml-collector"]["spec"]["template"]["spec"]["containers"]
+    (names,) = (each["value"] for each in container["env"] if each["name"] == "OTELCOL_GATEWAYS")
+    assert names.split(",") == [f"otel-ml-gateway-{number}.otel-ml-gateway.ml.svc:4317" for number in range(3)]
+
+
 def test_gateways_need_a_collector_that_can_route() -> None:
     """With the lean image, which has no `load_balancing`, the chart is refused and names the other one."""
     done = subprocess.run(

@@ -126,6 +126,12 @@ def test_a_label_admits_the_namespace_of_a_team() -> None:
     assert "otel-ml/team" in samplers["metadata"]["labels"]
 
 
+def test_a_sender_stays_with_one_collector() -> None:
+    """Points of one series take one way, and so arrive in order."""
+    assert one("overlays/teams", "StatefulSet", "otel-ml-collector")["spec"]["replicas"] == 2
+    assert one("overlays/teams", "Service", "otel-ml-collector")["spec"]["sessionAffinity"] == "ClientIP"
+
+
 def test_every_collector_knows_every_gateway() -> None:
     """Each gateway is named once, by a name that stays when its pod starts again, and takes a token of the Collectors only."""
     gateways = one("overlays/teams", "StatefulSet", "otel-ml-gateway")
@@ -139,6 +145,8 @@ def test_every_collector_knows_every_gateway() -> None:
     ]
     assert variables["OTELCOL_GATEWAYS"]["value"].split(",") == names
     assert (gateways["spec"]["serviceName"], service["clusterIP"]) == ("otel-ml-gateway", "None")
+    # A pod that is not ready yet would have no name, and the resolver waits long before it asks again.
+    assert service["publishNotReadyAddresses"] is True
     assert variables["OTELCOL_GATEWAY_TOKEN_FILE"]["value"] == "/etc/otelcol-tokens/gateway"
     assert rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "collector"
 
