@@ -101,7 +101,7 @@ def test_a_node_can_be_drained(folder: str) -> None:
 def test_only_the_samplers_of_nodes_see_the_host() -> None:
     """A host path needs a namespace of the level `privileged`; all others are `restricted`.
 
-    anselem-okeke/Deploy-confidence-service#10: a node agent in a restricted namespace has no pods, and nobody is told.
+    anselem-okeke/Deploy-confidence-service#10: a DaemonSet in a restricted namespace has no pods, and nobody is told.
     """
     levels = {
         name(each)[2]: each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
