@@ -39,6 +39,8 @@ FOREIGN_SERIES = {
     "otelcol_exporter_queue_size",
     "otelcol_exporter_queue_capacity",
     "otelcol_file_storage_set_aside",
+    "otelcol_processor_tail_sampling_new_trace_id_received_total",
+    "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total",
     *(
         f"otelcol_{what}_{kind}_total"
         for what in (

@@ -1,4 +1,8 @@
-"""Two tiers of real Collectors: agents that send traces to several gateways, which sample them."""
+"""Two tiers of real Collectors: agents that send traces to several gateways, which sample them.
+
+Sources: open-telemetry/opentelemetry-collector-contrib#26703 and #27014 (spans of one trace from two agents reach two
+gateways), #16826 (the queue on disk of load_balancing sends to the first gateway only).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 
 import build
 import pytest
+import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -46,19 +51,19 @@ class Tiers:
 
 @contextmanager
 def two_tiers(binary: Path, folder: Path, **gateway: str) -> Iterator[Tiers]:
-    """Runs two gateways that require a token, and two agents that list them in different orders."""
+    """Runs two gateways, on IPv4 and IPv6, that require a token, and two agents that list them in different orders."""
     tokens = folder / "tokens"
     tokens.write_text(f"{TOKEN}\n", encoding="utf-8")
     with ExitStack() as alive:
         backends = [alive.enter_context(otlp_backend()) for _ in range(3)]
         names = []
-        for number, backend in enumerate(backends[1:]):
+        for number, (host, backend) in enumerate(zip(("127.0.0.1", "::1"), backends[1:], strict=True)):
             own = folder / f"gateway-{number}"
             own.mkdir()
-            more = {"OTELCOL_BIND": "127.0.0.1", "OTELCOL_TOKENS_FILE": str(tokens), **gateway}
+            more = {"OTELCOL_BIND": host, "OTELCOL_TOKENS_FILE": str(tokens), **gateway}
             environment = collector_environment(backend.address, own, **more)
             alive.enter_context(running_collector(binary, environment, own, GATEWAY))
-            names.append(f"127.0.0.1:{environment['OTELCOL_GRPC_PORT']}")
+            names.append(f"{'[::1]' if number else host}:{environment['OTELCOL_GRPC_PORT']}")
         agents = []
         for number, order in enumerate((names, names[::-1])):
             own = folder / f"agent-{number}"
@@ -113,20 +118,39 @@ def test_a_trace_over_two_agents_is_judged_by_one_gateway(binary: Path, tmp_path
     assert not tiers.direct.received("/v1/traces")
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("OTELCOL_GATEWAYS", "", "OTELCOL_GATEWAYS"),
-        ("OTELCOL_GATEWAYS", "  ", "OTELCOL_GATEWAYS"),
-        ("OTELCOL_GATEWAY_TOKEN_FILE", "/nowhere/token", "/nowhere/token"),
-    ],
-)
-def test_a_wrong_value_ends_the_start(variable: str, value: str, said: str, binary: Path, tmp_path: Path) -> None:
-    """Without gateways, or with a token file that does not exist, the Collector does not start and says which."""
-    environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_GATEWAYS="gateway") | {variable: value}
+def start(binary: Path, folder: Path, command: str, **variables: str) -> tuple[int, str]:
+    """Runs an agent with one variable set; returns its status and what it said."""
+    environment = collector_environment("http://127.0.0.1:1", folder, OTELCOL_GATEWAYS="gateway") | variables
     configs = [part for name in AGENT for part in ("--config", str(ROOT / "collector" / name))]
     done = subprocess.run(
-        [str(binary), *configs], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [str(binary), command, *configs], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 1
-    assert said in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("value", ["", "  ", "a:1,", ",a:1", "a:1,,b:1", "a:1,a:1", "a:1, b:1"])
+def test_wrong_gateways_end_the_start(value: str, binary: Path, tmp_path: Path) -> None:
+    """No gateway, a comma too many, one name twice or a blank ends the start, and the message names the variable."""
+    status, said = start(binary, tmp_path, "validate", OTELCOL_GATEWAYS=value)
+    assert (status, "OTELCOL_GATEWAYS" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("gateway-0.otelcol:4317,gateway-1.otelcol:4317", ["gateway-0.otelcol:4317", "gateway-1.otelcol:4317"]),
+        ("[fd00::1]:4317,[fd00::2]:4317", ["[fd00::1]:4317", "[fd00::2]:4317"]),
+        ("0123", ["0123"]),
+    ],
+)
+def test_right_gateways_are_read(value: str, hosts: list[str], binary: Path, tmp_path: Path) -> None:
+    """Names and addresses, IPv6 too, are read as they are."""
+    status, said = start(binary, tmp_path, "print-config", OTELCOL_GATEWAYS=value)
+    assert status == 0, said
+    assert yaml.safe_load(said)["exporters"]["load_balancing/traces"]["resolver"]["static"]["hostnames"] == hosts
+
+
+def test_a_missing_token_file_ends_the_start(binary: Path, tmp_path: Path) -> None:
+    """With a token file that does not exist the Collector does not start, and says which."""
+    status, said = start(binary, tmp_path, "validate", OTELCOL_GATEWAY_TOKEN_FILE="/nowhere/token")
+    assert (status, "/nowhere/token" in said) == (1, True)
