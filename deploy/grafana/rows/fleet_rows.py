@@ -65,7 +65,7 @@ ATTENTION = {
 }
 TABLE = {
     "Attention": attention(),
-    "Alerts": f"count {BY_MODEL} ({FIRING})",
+    "Alerts": f"count {BY_MODEL} ({FIRING}) or 0 * {PROCESSES}",
     "Failed": FAILED,
     "p95": LATENCY,
     "Burn Rate": BURN_RATE,
