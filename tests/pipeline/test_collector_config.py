@@ -117,6 +117,13 @@ def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
             assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
 
 
+def test_no_queue_in_memory_between_agent_and_gateway() -> None:
+    """A request stays in the queue on disk until the gateways have it: an attempt is short, and nothing takes it over before."""
+    exporter = load("to_gateway.yaml")["exporters"]["load_balancing/traces"]
+    assert exporter["protocol"]["otlp"]["sending_queue"] == {"enabled": False}
+    assert exporter["timeout"] == "10s"
+
+
 def test_console_adds_one_exporter_and_removes_none() -> None:
     """A merged list replaces the agent's, so it must name all of the agent's exporters."""
     agent, console = load("agent.yaml")["service"], load("console.yaml")["service"]
