@@ -23,6 +23,12 @@ FIELD_REPORTS = (
     "logs/test_errors_of_requests.py",
 )
 """The files with slow tests."""
+DEPLOYMENTS = (
+    "deployments/test_chart_rendered.py",
+    "deployments/test_manifests_run.py",
+    "integrations/test_example_replicas.py",
+)
+"""No faults: slow tests that build Helm and the Collector for gateways, or train models."""
 CASES = {
     1: "receiver down, then up, under load",
     2: "tarpit, drips, half answers, hanging lookup and handshake",
@@ -52,6 +58,7 @@ CASES = {
     27: "errors of requests under every server; older versions of FastAPI",
     28: "the install lines in the environment of an older service",
     29: "the store of ground truth: processes killed in a join, a database that goes away or is killed",
+    30: "no fault: the chart by Helm; Collectors, gateways and replicas as their manifests say",
     0: "soak",
 }
 ELSEWHERE = {24: "attacks on ingest: tests/pipeline"}
@@ -91,6 +98,9 @@ def case_of(name: str, module: str) -> int:
         "errors": 27,
         "install": 28,
         "store": 29,
+        "chart": 30,
+        "manifests": 30,
+        "example": 30,
     }
     return fixed.get(subject, 15)
 
@@ -99,6 +109,7 @@ def run(arguments: list[str], soak: float) -> tuple[ET.Element, list[dict[str, o
     with tempfile.TemporaryDirectory() as folder:
         report, figures = Path(folder) / "report.xml", Path(folder) / "figures.jsonl"
         folders = [str(FOLDER), *(str(FIELD / name) for name in FIELD_REPORTS)]
+        folders += [str(FOLDER.parent / name) for name in DEPLOYMENTS]
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", f"--junitxml={report}", *folders]
         environment = {**os.environ, "FAULT_FIGURES": str(figures), "SOAK_SECONDS": str(soak)}
         subprocess.run([*command, *arguments], env=environment, check=False)
