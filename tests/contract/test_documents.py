@@ -1,4 +1,4 @@
-"""The papers of the house: what they promise is there, and every link leads somewhere."""
+"""The documentation: what it promises is there, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -29,58 +29,59 @@ WANTED = [
 ]
 
 
-def papers() -> list[Path]:
+def documents() -> list[Path]:
     found = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
     return [path for path in found if "node_modules" not in path.parts]
 
 
-def relative_links(paper: Path) -> Iterator[str]:
-    for target in LINK.findall(FENCE.sub("", paper.read_text(encoding="utf-8"))):
+def relative_links(document: Path) -> Iterator[str]:
+    for target in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
         if not re.match(r"[a-z]+:", target):
             yield target
 
 
-def anchors(paper: Path) -> set[str]:
-    """Returns the anchors that a paper's headings have where the paper is shown."""
-    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", paper.read_text(encoding="utf-8")), flags=re.MULTILINE)
+def anchors(document: Path) -> set[str]:
+    """Returns the anchors that a document's headings have where the document is shown."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", document.read_text(encoding="utf-8")), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def is_broken(paper: Path, link: str) -> bool:
+def is_broken(document: Path, link: str) -> bool:
     place, _, anchor = link.partition("#")
-    target = paper if not place else paper.parent / place
+    target = document if not place else document.parent / place
     return not target.exists() or (bool(anchor) and anchor not in anchors(target))
 
 
 def test_every_relative_link_resolves() -> None:
-    """A link of a paper leads to a file that exists, and to a heading that it has."""
+    """A link of a document leads to a file that exists, and to a heading that it has."""
     broken = [
-        (str(paper.relative_to(ROOT)), link)
-        for paper in papers()
-        for link in relative_links(paper)
-        if is_broken(paper, link)
+        (str(document.relative_to(ROOT)), link)
+        for document in documents()
+        for link in relative_links(document)
+        if is_broken(document, link)
     ]
 
     assert broken == []
 
 
 def named_headings() -> Iterator[tuple[Path, str, str]]:
-    """Yields file, heading and paper of each comment such as `see "The queues" in README.md`."""
+    """Yields file, heading and document of each comment such as `see "The queues" in README.md`."""
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in (".yaml", ".yml", ".py") and path != Path(__file__):
-                for heading, paper in NAMED_HEADING.findall(path.read_text(encoding="utf-8")):
-                    yield path, heading, paper
+                for heading, document in NAMED_HEADING.findall(path.read_text(encoding="utf-8")):
+                    yield path, heading, document
 
 
 def test_every_heading_that_a_comment_names_is_there() -> None:
-    """A comment that sends a reader to a heading of a paper names one that the paper has."""
+    """A comment that sends a reader to a heading of a document names one that the document has."""
     named = list(named_headings())
     broken = [
-        (str(path.relative_to(ROOT)), heading, paper)
-        for path, heading, paper in named
+        (str(path.relative_to(ROOT)), heading, document)
+        for path, heading, document in named
         if all(
-            is_broken(place, f"#{heading.lower().replace(' ', '-')}") for place in (path.parent / paper, ROOT / paper)
+            is_broken(place, f"#{heading.lower().replace(' ', '-')}")
+            for place in (path.parent / document, ROOT / document)
         )
     ]
 
