@@ -110,7 +110,7 @@ def test_the_runbook_says_which_limit_an_alert_has() -> None:
 
 
 @pytest.mark.parametrize("name", WANTED)
-def test_the_paper_is_there(name: str) -> None:
+def test_the_document_is_there(name: str) -> None:
     """Every page that the README sends a reader to exists and begins with its title."""
     assert (ROOT / name).read_text(encoding="utf-8").startswith("# ")
 
