@@ -27,7 +27,7 @@ class Options:
     """Path of the DuckDB file, or ``:memory:``."""
     retention_hours: float = 72.0
     """Records that arrived longer ago are deleted."""
-    max_rows: int = 500_000
+    max_rows: int = 2_000_000
     """Rows kept in each table; the oldest arrivals are deleted first."""
     max_table_bytes: int = 2 << 30
     """Bytes of text kept in each table, before compression; the oldest arrivals are deleted first."""

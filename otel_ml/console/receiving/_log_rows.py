@@ -44,9 +44,10 @@ def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
 
 def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
     body, attribute_text = trimmer.body(record.body), dump(attributes)
+    time_ns = nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns)
     return LogRow(
         key=digest(record.SerializeToString(deterministic=True), origin.identity),
-        time_ns=nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns),
+        time_ns=time_ns,
         severity_number=record.severity_number,
         severity_text=trimmer.optional_line(record.severity_text),
         event_name=trimmer.optional_line(record.event_name),
@@ -55,6 +56,7 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         trace_id=record.trace_id.hex() if any(record.trace_id) else None,
         span_id=record.span_id.hex() if any(record.span_id) else None,
+        place_ns=min(time_ns, origin.received_ns),
         provenance=origin.provenance(body, attribute_text),
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, scalar_text
@@ -11,7 +13,10 @@ from otel_ml.console.storage._tables import SpanRow
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+
+_ENTRY_KINDS = frozenset({SpanMessage.SPAN_KIND_SERVER, SpanMessage.SPAN_KIND_CONSUMER})
+_REMOTE_PARENT = 0x200
+"""Span flag: the parent is in another process."""
 
 
 def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedRequest:
@@ -32,19 +37,23 @@ def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedR
 def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> SpanRow:
     attributes = trimmer.attributes(span.attributes)
     name, attribute_text, events = trimmer.line(span.name), dump(attributes), _events(trimmer, span)
+    parent = span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None
+    start_ns = nanoseconds(span.start_time_unix_nano)
     return SpanRow(
         trace_id=ids[0],
         span_id=ids[1],
-        parent_span_id=span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None,
+        parent_span_id=parent,
         name=name,
         kind=span.kind,
-        start_ns=nanoseconds(span.start_time_unix_nano),
+        start_ns=start_ns,
         end_ns=nanoseconds(span.end_time_unix_nano),
         status=span.status.code,
         status_message=trimmer.optional_line(span.status.message),
         attributes=attribute_text,
         events=events,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
+        place_ns=min(start_ns, origin.received_ns),
+        is_entry=parent is None or span.kind in _ENTRY_KINDS or bool(span.flags & _REMOTE_PARENT),
         provenance=origin.provenance(name, attribute_text, events),
     )
 

@@ -26,7 +26,7 @@ LABELS_LIMIT = 1000
 _DIGITS = 18
 """A longer text is no number of a row."""
 _EVENT = f"select {PREDICTION_COLUMNS}, severity_text, body, attributes, resource from predictions"  # noqa: S608
-_NEWEST = "order by least(time_ns, received_ns) desc limit 1"
+_NEWEST = "order by place_ns desc limit 1"
 
 
 def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[
     found = fetch(
         cursor,
         f"select {LOG_COLUMNS} from logs where prediction_id = ? or trace_id = ? "  # noqa: S608 - names are ours
-        "order by time_ns, received_ns limit ?",
+        "order by time_ns, place_ns limit ?",
         [event["prediction_id"], event["trace_id"], LOGS_LIMIT],
     )
     return [log_answer(row) for row in found]

@@ -27,7 +27,7 @@ _LABELS = (
 )
 LOG_COLUMNS = (
     "time_ns, severity_number, severity_text, event_name, body, attributes, prediction_id, trace_id, span_id, "
-    "service_name, scope, received_ns"
+    "service_name, scope, place_ns"
 )
 PREDICTION_COLUMNS = (
     "prediction_id, time_ns, model, version, role, predicted_class, value, score, duration, batch_size, error_type, "
@@ -59,10 +59,9 @@ class PredictionFilter:
 def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> list[dict[str, Any]]:
     """The newest predictions with their labels."""
     where, values = wanted.where()
-    # ordered by arrival if the sender's clock runs ahead, or such predictions would stay on top forever
     found = fetch(
         cursor,
-        f"with page as (select key, {PREDICTION_COLUMNS}, least(time_ns, received_ns) as place from predictions "
+        f"with page as (select key, {PREDICTION_COLUMNS}, place_ns as place from predictions "
         f"where {where} order by place desc, key limit ?), "
         "truth as (select page.key, arg_max(label, labels.time_ns) as label, "
         "arg_max(correct, labels.time_ns) as correct, max(labels.time_ns) as labelled_ns from page join labels "
@@ -79,7 +78,8 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     """All spans of one trace, oldest first; None if there are none."""
     found = fetch(
         cursor,
-        "select * exclude (received_ns, bytes) from spans where trace_id = ? order by start_ns, end_ns desc limit ?",
+        "select * exclude (received_ns, bytes, place_ns, is_entry) from spans where trace_id = ? "
+        "order by start_ns, end_ns desc limit ?",
         [trace_id, SPANS_LIMIT + 1],
     )
     if not found:
@@ -101,9 +101,7 @@ def logs(
     parts = " union all ".join(
         f"select {LOG_COLUMNS} from {table} where {where}" for table in ("logs", "predictions", "labels")
     )
-    found = fetch(
-        cursor, f"select * from ({parts}) order by least(time_ns, received_ns) desc limit ?", [*values * 3, limit]
-    )
+    found = fetch(cursor, f"select * from ({parts}) order by place_ns desc limit ?", [*values * 3, limit])
     return [log_answer(row) for row in found]
 
 
@@ -221,7 +219,7 @@ def prediction_answer(row: dict[str, Any]) -> dict[str, Any]:
 
 def log_answer(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a log query as the API shows it."""
-    row.pop("received_ns")
+    row.pop("place_ns")
     return {"time": moment(row.pop("time_ns")), **row, "attributes": parse(row["attributes"])}
 
 

@@ -16,7 +16,7 @@ from otel_ml.console.storage._tables import KEYS, TABLES, cells, columns
 if TYPE_CHECKING:
     from otel_ml.console.storage._tables import Row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}
 _MAGIC = b"DUCK"
 _MAGIC_END = 12
@@ -169,7 +169,7 @@ def _create(connection: duckdb.DuckDBPyConnection, path: str) -> None:
         connection.execute("insert into console_schema values (?)", [SCHEMA_VERSION])
     elif found[0] != SCHEMA_VERSION:
         connection.close()
-        raise ConsoleError(f"{path} was written by another version of otel-ml; choose another --database")
+        raise ConsoleError(f"{path} was written by another version of otel-ml; delete it or choose another --database")
     for table in TABLES:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns(table).items())
         connection.execute(f"create table if not exists {table} ({names}, primary key ({', '.join(KEYS[table])}))")

@@ -17,7 +17,10 @@ class Provenance(NamedTuple):
 
 
 class SpanRow(NamedTuple):
-    """One finished span; times in nanoseconds since the epoch, attributes and events as JSON text."""
+    """One finished span; times in nanoseconds since the epoch, attributes and events as JSON text.
+
+    `is_entry` marks a span with which a trace enters a process: it has no parent there.
+    """
 
     trace_id: str
     span_id: str
@@ -31,11 +34,17 @@ class SpanRow(NamedTuple):
     attributes: str
     events: str
     prediction_id: str | None
+    place_ns: int
+    is_entry: bool
     provenance: Provenance
 
 
 class LogRow(NamedTuple):
-    """One log record that is neither a prediction nor a label."""
+    """One log record that is neither a prediction nor a label.
+
+    `place_ns` is its place in lists: its time, or that of its arrival if the sender's clock runs ahead. Without that a
+    record from the future would stay on top.
+    """
 
     key: str
     time_ns: int
@@ -47,6 +56,7 @@ class LogRow(NamedTuple):
     prediction_id: str | None
     trace_id: str | None
     span_id: str | None
+    place_ns: int
     provenance: Provenance
 
 
