@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import build
-import yaml
 from compose_file import ROOT, ComposeFile, cloned, prepared
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pipeline_servers import TIMEOUT, eventually, free_ports, get, otlp_backend, post, promql
@@ -104,17 +103,15 @@ def test_what_a_service_sends_with_its_token_arrives(tmp_path: Path) -> None:
     )
 
 
-def test_the_longer_queue_of_the_page_is_valid(tmp_path: Path) -> None:
-    """The file that deploy/README.md merges for a longer queue changes the exporter of the metrics, and the Collector takes it."""
+def test_what_the_page_sets_in_env_reaches_the_collector(tmp_path: Path) -> None:
+    """The variables of the Collector that deploy/README.md names for `.env` are those of its container."""
     page = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
-    ((text, exporter),) = re.findall(r"```yaml\n(exporters:\n  (\S+): .*queue_size.*\n)```", page)
-    agent = ROOT / "collector" / "agent.yaml"
-    assert "queue_size" in yaml.safe_load(agent.read_text(encoding="utf-8"))["exporters"][exporter]["sending_queue"]
-    file = tmp_path / "queue.yaml"
-    file.write_text(text, encoding="utf-8")
-    backends = dict.fromkeys(
-        ("PROMETHEUS_OTLP_ENDPOINT", "LOKI_OTLP_ENDPOINT", "TEMPO_OTLP_ENDPOINT"), "http://127.0.0.1:9"
-    )
-    command = [str(build.build("collector")), "validate", f"--config={agent}", f"--config={file}"]
-    done = subprocess.run(command, env=backends, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = (line for line in page.splitlines() if "`compose/.env`" in line)
+    wanted = {name: f"7{len(name)}" for name in re.findall(r"`(OTELCOL_\w+)=", row)}
+    folder = cloned(tmp_path) / "deploy" / "compose"
+    assert prepared(tmp_path).returncode == 0
+    with (folder / ".env").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in wanted.items())
+    environment = ComposeFile(folder / "compose.yaml").services["collector"]["environment"]
+    assert wanted
+    assert wanted.items() <= {name: str(value) for name, value in environment.items()}.items()

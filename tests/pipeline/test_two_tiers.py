@@ -150,6 +150,13 @@ def test_right_gateways_are_read(value: str, hosts: list[str], binary: Path, tmp
     assert yaml.safe_load(said)["exporters"]["load_balancing/traces"]["resolver"]["static"]["hostnames"] == hosts
 
 
+def test_the_queue_has_the_chosen_size(binary: Path, tmp_path: Path) -> None:
+    """The variable for the size of all queues is also that of the traces for the gateways."""
+    status, said = start(binary, tmp_path, "print-config", OTELCOL_QUEUE_ITEMS="5000000")
+    assert status == 0, said
+    assert yaml.safe_load(said)["exporters"]["load_balancing/traces"]["sending_queue"]["queue_size"] == 5_000_000
+
+
 def test_a_missing_token_file_ends_the_start(binary: Path, tmp_path: Path) -> None:
     """With a token file that does not exist the Collector does not start, and says which."""
     status, said = start(binary, tmp_path, "validate", OTELCOL_GATEWAY_TOKEN_FILE="/nowhere/token")

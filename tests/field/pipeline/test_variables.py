@@ -35,10 +35,11 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("agent.yaml", "OTELCOL_HEALTH_PORT", [], ["0"], PORT[:2]),
     ("agent.yaml", "OTELCOL_HEALTH_HOST", [], ["::1", "0.0.0.0", "localhost"], ["", "  ", "[::1]"]),
     ("agent.yaml", "OTELCOL_QUEUE_DIR", [], ["queue"], ["", "  "]),
-    ("agent.yaml", "OTELCOL_QUEUE_BYTES", ["", "  "], ["5000000000"], ["1GiB", "0", "-1", "50000000"]),
-    ("agent.yaml", "OTELCOL_MEMORY_MIB", ["", "  "], ["100"], ["512MiB", "0", "-1", "63"]),
-    ("agent.yaml", "OTELCOL_MEMORY_SPIKE_MIB", ["", "  "], ["50"], ["20%", "-1", "600", "512"]),
-    ("agent.yaml", "OTELCOL_SELF_INTERVAL_MS", ["", "  "], ["1000"], ["15s", "0", "-1"]),
+    ("agent.yaml", "OTELCOL_QUEUE_BYTES", ["", "  "], ["5000000000"], ["1GiB", "0", "-1", "50000000", "01234567777"]),
+    ("agent.yaml", "OTELCOL_QUEUE_ITEMS", ["", "  "], ["5000000"], ["5M", "5e6", "0", "-1", "19999", "0500000"]),
+    ("agent.yaml", "OTELCOL_MEMORY_MIB", ["", "  "], ["100"], ["512MiB", "0", "-1", "63", "0512"]),
+    ("agent.yaml", "OTELCOL_MEMORY_SPIKE_MIB", ["", "  "], ["50"], ["20%", "0", "-1", "600", "512", "050"]),
+    ("agent.yaml", "OTELCOL_SELF_INTERVAL_MS", ["", "  "], ["1000"], ["15s", "0", "-1", "015000"]),
     ("agent.yaml", "OTELCOL_LOG_LEVEL", [], ["debug", "", "warn", "error"], ["  ", "verbose"]),
     ("agent.yaml", "OTELCOL_INSTANCE_ID", [], ["eu-1", "2026-11-30", "0123"], ["", "  "]),
     ("agent.yaml", "HOSTNAME", [], ["pod-0"], []),
@@ -51,7 +52,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("remote.yaml", "OTELCOL_TOKENS_FILE", [], ["tokens"], [""]),
     ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], ADDRESS[:2]),
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
-    ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1"]),
+    ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1", "0500"]),
     ("gateway.yaml", "OTELCOL_LOW_SCORE", [], ["-1", "0.25"], ["", "  ", "low"]),
     ("gateway.yaml", "OTELCOL_BASELINE_PERCENT", ["", "  "], ["0", "0.5", "100"], ["5%", "-1", "101"]),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_INTERVAL", [], ["30s"], DURATION),
@@ -120,6 +121,15 @@ def test_a_wrong_value_is_refused_by_name(variable: str, refused: list[str], ote
     assert {value: (status, variable in message) for value, (status, message) in answers.items()} == dict.fromkeys(
         refused, (1, True)
     )
+
+
+def test_every_queue_has_the_chosen_size(otelcol: Path, tmp_path: Path) -> None:
+    """One variable sets how many items the queue of each signal holds."""
+    status, printed = read(otelcol, tmp_path, OTELCOL_QUEUE_ITEMS="5000000")
+    assert status == 0, printed
+    exporters = yaml.safe_load(printed)["exporters"]
+    queues = {signal: exporters[f"otlp_http/{signal}"]["sending_queue"] for signal in ("metrics", "logs", "traces")}
+    assert {signal: queue["queue_size"] for signal, queue in queues.items()} == dict.fromkeys(queues, 5_000_000)
 
 
 def test_a_name_of_digits_stays_as_it_is(otelcol: Path, tmp_path: Path) -> None:
