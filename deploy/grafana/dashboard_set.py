@@ -9,6 +9,7 @@ import variables
 from layout import placed
 from rows.estimate_rows import ESTIMATES
 from rows.fleet_rows import MODELS, SUMMARY
+from rows.gateway_rows import GATEWAYS
 from rows.links import TITLES, between, uid
 from rows.machine_rows import MACHINE
 from rows.model_rows import DRIFT, PREDICTIONS
@@ -101,8 +102,8 @@ def dashboards() -> Iterator[Dashboard]:
     )
     yield Dashboard(
         "telemetry",
-        "Whether data is missing: services, Collectors, Prometheus and Alertmanager.",
-        [SENDERS, COLLECTORS, SERVERS],
+        "Whether data is missing: services, Collectors, gateways, Prometheus and Alertmanager.",
+        [SENDERS, COLLECTORS, GATEWAYS, SERVERS],
         variables.of_processes(),
         CHOSEN_PLACE,
     )

@@ -48,10 +48,11 @@ NOT_SERVED = (
     r"^GPU |^Ranking$|^Exact Match|class_outcomes|hamming_loss|figure_few|ml_pair_(baseline_)?(labels|right):|"
     r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|:steady15m$|"
     r"^service:(hw|container)_|^Container Memory$|^CPU Throttling$|"
+    r"^Traces Kept|^Reasons to Keep|^Traces before Their|^Dropped before|"
     r"^Refused at the Collector$|ml_estimate_(gap|gap_z|wrong):"
 )
-"""About a GPU, limits of a container, tasks that are not served, a canary with ids of its own, a regression with a
-canary, what is gone, lost or refused, what has not lasted for 15 minutes, and the gap of an estimate: `increase`
+"""About a GPU, limits of a container, gateways, tasks that are not served, a canary with ids of its own, a regression
+with a canary, what is gone, lost or refused, what has not lasted for 15 minutes, and the gap of an estimate: `increase`
 extrapolates two equal counters by more than 1 % apart while they are a minute old."""
 
 NEEDS_HOURS = "slo:ml_error_budget_remaining:30d"
@@ -277,8 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--allow-empty",
         default=f"{NOT_SERVED}|{NEEDS_DAYS}",
         metavar="REGEX",
-        help="rules and panel titles that may have no data (default: those about a GPU, a container, tasks that "
-        "the example does not serve, and days that have not passed)",
+        help="rules and panel titles that may have no data (default: those about a GPU, a container, gateways, tasks "
+        "that the example does not serve, and days that have not passed)",
     )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each check to pass")
     options = parser.parse_args(arguments)

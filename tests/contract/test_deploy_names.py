@@ -40,6 +40,10 @@ FOREIGN_SERIES = {
     "otelcol_exporter_queue_capacity",
     "otelcol_file_storage_set_aside",
     "otelcol_processor_tail_sampling_new_trace_id_received_total",
+    "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
+    "otelcol_processor_tail_sampling_count_traces_sampled_total",
+    "otelcol_processor_tail_sampling_sampling_traces_on_memory",
+    "otelcol_processor_tail_sampling_early_releases_from_cache_decision_total",
     "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total",
     *(
         f"otelcol_{what}_{kind}_total"
@@ -63,7 +67,7 @@ FOREIGN_LABELS = {
     # Alertmanager's.
     *("integration", "reason"),
     # The Collector's.
-    *("exporter", "receiver", "data_type"),
+    *("exporter", "receiver", "data_type", "decision", "policy", "sampled"),
     # From our recording rules: the digits of a score bin, a tenth of the scores, the bin before it is merged.
     # and what an objective is about.
     *("tens", "ones", "calibration_bin", "raw", "ml_slo"),
