@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -103,15 +103,16 @@ class Observers:
         if self.monitor is not None:
             lacking = MissingRows(self.monitor)
             _guard.call("quality.observe", _count_rows, self.monitor, rows, labels, scores)
-            self._add_missing(segments, (lacking.count_row(row or {}, _unread(row)) for row in rows))
+            self._add_missing(segments, (lacking.count_row(_counted(row)) for row in rows))
 
     def observe_features(self, batch: FeatureBatch, segments: Sequence[Segments] | None) -> None:
         """Counts the features of some rows of a batch, with the segments of each."""
         if self.monitor is not None:
             lacking = MissingRows(self.monitor)
-            self.monitor.observe_features(batch.columns, batch.rows, batch.unread)
+            columns = _counted(batch)
+            self.monitor.observe_features(columns, batch.rows)
             if segments is not None:
-                self._add_missing(segments, lacking.count_batch(batch.columns, batch.rows, batch.unread))
+                self._add_missing(segments, lacking.count_batch(columns, batch.rows))
 
     def _add_missing(self, segments: Sequence[Segments] | None, missing: Iterable[int]) -> None:
         """Counts missing values by segment, if somebody does."""
@@ -126,16 +127,16 @@ class Observers:
     def _count_features(self, monitor: FeatureMonitor, outcome: Outcome) -> None:
         output, features = outcome.output, outcome.features
         if not isinstance(features, FeatureBatch) and outcome.rows in (None, 1):
-            lacking = MissingRows(monitor)
+            lacking, row = MissingRows(monitor), _counted(features)
             if outcome.failure is None:
                 prediction, score = _result(output, 0)
-                monitor.observe_row(features or {}, prediction, score, _unread(features))
+                monitor.observe_row(row, prediction, score)
                 if output is not None and output.shares is not None:
                     monitor.observe_probabilities([prediction], output.shares[:1])
-            elif features:
-                monitor.observe_features({name: [value] for name, value in features.items()}, 1, _unread(features))
+            elif row:
+                monitor.observe_features({name: [value] for name, value in row.items()}, 1)
             if outcome.segments is not None:
-                self._add_missing(outcome.segments, [lacking.count_row(features or {}, _unread(features))])
+                self._add_missing(outcome.segments, [lacking.count_row(row)])
             return
         if isinstance(features, FeatureBatch) and not features.is_counted:
             self.observe_features(features, outcome.segments)
@@ -243,7 +244,7 @@ def _count_rows(
 ) -> None:
     if any(isinstance(row, PartialRow) for row in rows):
         for row, label, score in zip(rows, labels, scores, strict=True):
-            monitor.observe_row(row or {}, label, score, _unread(row))
+            monitor.observe_row(_counted(row), label, score)
     else:
         monitor.observe_rows([row or {} for row in rows], labels, scores)
 
@@ -285,9 +286,11 @@ def _count_outputs(monitor: FeatureMonitor, output: Output | None, rows: int) ->
         monitor.observe_probabilities(output.classes, output.shares)
 
 
-def _unread(features: Features | None) -> frozenset[str]:
-    """Returns the names of the features that were not read."""
-    return features.unread if isinstance(features, (FeatureBatch, PartialRow)) else frozenset()
+def _counted(features: Features | None) -> Mapping[str, Any]:
+    """Returns the values of a row, or the columns of a batch, with marks in place of what was not read."""
+    if isinstance(features, FeatureBatch):
+        return {**features.columns, **features.marks} if features.marks else features.columns
+    return {**features, **features.marks} if isinstance(features, PartialRow) else features or {}
 
 
 def _result(output: Output | None, index: int) -> tuple[str | float | None, float | None]:

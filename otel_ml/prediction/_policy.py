@@ -10,6 +10,7 @@ from otel_ml import _guard, semconv
 from otel_ml._telemetry import ports
 from otel_ml._values import few_names, line
 from otel_ml._values.json_texts import flat_json
+from otel_ml._values.unread import UNREAD
 from otel_ml.config import exception_signal
 from otel_ml.prediction._failure import Failure
 from otel_ml.prediction._outcome import Outcome
@@ -299,9 +300,9 @@ def _few(names: Collection[str]) -> str:
 def _unread(features: Features | None, columns: frozenset[str]) -> Features | None:
     """Returns the features, marked so that none of the columns counts as read."""
     if isinstance(features, FeatureBatch):
-        features.unread = columns
+        features.marks = dict.fromkeys(columns, UNREAD)
         return features
-    return None if features is None else PartialRow(features, columns)
+    return None if features is None else PartialRow(features, dict.fromkeys(columns, UNREAD))
 
 
 def settings_in_force(state: ports.State, events: Events | None, capture: Capture | None) -> ports.Policy:

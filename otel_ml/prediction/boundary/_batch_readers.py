@@ -10,6 +10,7 @@ from otel_ml._values import line
 from otel_ml._values.arrays import COLUMNS, NUMBERS, slice_rows
 from otel_ml._values.feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._values.kinds import kind, pairs, sequence
+from otel_ml._values.unread import UNREAD
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import (
     is_row,
@@ -179,11 +180,12 @@ def _alike(rows: list[Any]) -> Named | None:
 
 
 def _expanded(named: Named, total: int, columns: ColumnNames | None, depth: int) -> tuple[Named, int]:
-    """Replaces columns of records by one column for each of their values, named by its path."""
+    """Replaces undeclared columns of records by one column for each of their values, named by its path."""
     found: Named = []
     for name, values in named:
         first = next((value for value in values if value is not None), None)
-        if not depth or type(first) in _PLAIN or not (pairs(first, 0) or find_nested(first)):
+        is_record = depth and type(first) not in _PLAIN and (pairs(first, 0) or find_nested(first))
+        if not is_record or (columns is not None and columns.find(name) is not None):
             found.append((name, values))
             continue
         inner, width = _by_column(
@@ -198,16 +200,16 @@ def _expanded(named: Named, total: int, columns: ColumnNames | None, depth: int)
 def _batch(items: Iterable[tuple[Any, Any]], rows: int, total: int) -> FeatureBatch:
     kept = min(rows, rows_kept(total))
     columns: dict[str, Any] = {}
-    unread: list[str] = []
+    marks: dict[str, Any] = {}
     for position, (key, value) in enumerate(items):
         name = feature_name(key, position, columns)
         column = _view(value, kept)
         columns[name] = [None] * kept if column is None else column
         if column is None:
-            unread.append(name)
+            marks[name] = UNREAD
     if total > len(columns):
         warn_cut(total)
-    return FeatureBatch(columns, kept, rows, total, frozenset(unread))
+    return FeatureBatch(columns, kept, rows, total, marks)
 
 
 def _view(value: Any, rows: int) -> Any:

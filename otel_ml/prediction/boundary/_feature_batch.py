@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from sys import getsizeof
 from typing import Any
 
@@ -12,6 +12,7 @@ from otel_ml._values import cell
 from otel_ml._values.arrays import NUMBERS
 from otel_ml._values.kinds import kind, sequence
 from otel_ml._values.missing import is_missing
+from otel_ml._values.unread import UNKNOWN, UNREAD, mark
 from otel_ml.prediction.boundary._feature_rows import KEPT_AS_THEY_ARE
 
 ROWS_IN_EVENT = 100
@@ -36,8 +37,8 @@ class FeatureBatch:
     """Rows of the input."""
     total_columns: int = 0
     """Features of the input."""
-    unread: frozenset[str] = frozenset()
-    """Columns with values that were not read."""
+    marks: dict[str, Any] = field(default_factory=dict)
+    """What is counted in place of columns that were not read, or not in whole: `UNREAD`, or a list with marks."""
     is_counted: bool = False
     """Whether its rows are in the bins already."""
 
@@ -45,16 +46,16 @@ class FeatureBatch:
         """Returns plain copies of the first rows; no object of the caller's is kept."""
         kept = min(rows, self.rows)
         columns: dict[str, Any] = {}
-        unread = set(self.unread)
+        marks = dict(self.marks)
         for name, column in self.columns.items():
-            columns[name], is_read = _copy_column(column, kept)
-            if not is_read:
-                unread.add(name)
-        return replace(self, columns=columns, rows=kept, unread=frozenset(unread))
+            columns[name], marked = _copy_column(column, kept)
+            if marked is not None:
+                marks[name] = marked
+        return replace(self, columns=columns, rows=kept, marks=marks)
 
     def has_unread_values(self) -> bool:
         """Whether a value cannot be read, such as a nested one."""
-        return bool(self.unread) or not all(_copy_column(column, self.rows)[1] for column in self.columns.values())
+        return bool(self.marks) or any(_copy_column(column, self.rows)[1] for column in self.columns.values())
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""
@@ -86,24 +87,23 @@ Features = dict[str, object] | FeatureBatch
 """The copied features of one prediction: a row, or a batch of rows."""
 
 
-def _copy_column(column: Any, rows: int) -> tuple[Any, bool]:
-    """Returns the first values as plain ones, and whether all of them were read."""
+def _copy_column(column: Any, rows: int) -> tuple[Any, list[object] | None]:
+    """Returns the first values as plain ones, and again with marks in place of those that were not read, if any."""
     array = None if type(column) is list else attempt(_number_array, column, rows)
     if array is not None:
-        return array.copy(), True
+        return array.copy(), None
     found = sequence(column, rows)
     given = found[0] if found is not None else [None] * rows
     if attempt(KEPT_AS_THEY_ARE.issuperset, map(type, given)):
-        return given, True
+        return given, None
     copied: list[object] = [cell(value) for value in given]
-    return copied, not _has_unread(given, copied)
-
-
-def _has_unread(given: list[Any], copied: list[object]) -> bool:
-    """Whether a value was not read, such as a nested one."""
-    return None in copied and any(
-        found is None and not is_missing(value) for value, found in zip(given, copied, strict=True)
-    )
+    if None not in copied:
+        return copied, None
+    marked = [
+        found if found is not None or is_missing(value) else mark(value)
+        for value, found in zip(given, copied, strict=True)
+    ]
+    return copied, marked if UNREAD in marked or UNKNOWN in marked else None
 
 
 def _number_array(column: Any, rows: int) -> Any:

@@ -11,6 +11,7 @@ from otel_ml._values import TEXT_LIMIT, Copy, cell
 from otel_ml._values.feature_names import NAME_LIMIT, feature_name
 from otel_ml._values.kinds import sequence
 from otel_ml._values.missing import is_missing
+from otel_ml._values.unread import mark
 from otel_ml.prediction.boundary._records import FEATURE_LIMIT, find_nested, find_record
 from otel_ml.quality import ColumnNames
 
@@ -30,12 +31,12 @@ _seen: dict[int, dict[str, object]] = {}
 class PartialRow(dict[str, object]):
     """A row of which some values were not read. Its names are those of the input, or of declared columns."""
 
-    __slots__ = ("unread",)
+    __slots__ = ("marks",)
 
-    def __init__(self, row: dict[str, object], unread: frozenset[str]) -> None:
+    def __init__(self, row: dict[str, object], marks: dict[str, object]) -> None:
         super().__init__(row)
-        self.unread = unread
-        """Names whose values were not read."""
+        self.marks = marks
+        """What is counted in place of each value that was not read, by name."""
 
 
 def row_size(row: dict[str, object]) -> int:
@@ -90,19 +91,19 @@ def read_row(items: Iterable[tuple[Any, Any]], total: int, columns: ColumnNames 
     """
     nested = Copy(_NESTED_ITEMS, lambda value: find_nested(value, columns))
     row: dict[str, object] = {}
-    unread: list[str] = []
+    marks: dict[str, object] = {}
     for position, (key, value) in enumerate(items):
         plain_value: object = cell(value)
         name = feature_name(key, position, row)
         if plain_value is None:
             plain_value = nested.convert(value, _NESTED_DEPTH)
             if plain_value is None and not is_missing(value):
-                unread.append(name)
+                marks[name] = mark(value)
         row[name] = plain_value
     if total > len(row):
         row[CUT] = total
         warn_cut(total)
-    return PartialRow(row, frozenset(unread)) if unread else row
+    return PartialRow(row, marks) if marks else row
 
 
 def warn_cut(total: int) -> None:

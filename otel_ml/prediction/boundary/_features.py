@@ -9,6 +9,7 @@ from otel_ml._guard import attempt
 from otel_ml._values import cell
 from otel_ml._values.feature_names import positional_names
 from otel_ml._values.kinds import FRAMES, kind, pairs, sequence
+from otel_ml._values.unread import UNREAD
 from otel_ml.prediction.boundary._batch_readers import (
     ROW_LIMIT,
     SHAPED,
@@ -153,7 +154,7 @@ def _read_values(
     if value is None:
         return block
     row: dict[str, object] = {"value": value}
-    return row if columns is None or columns.find("value") else PartialRow(row, columns.declared)
+    return row if columns is None or columns.find("value") else PartialRow(row, dict.fromkeys(columns.declared, UNREAD))
 
 
 def row_count(features: object) -> int | None:

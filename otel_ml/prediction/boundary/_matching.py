@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from otel_ml._values import TRUNCATED
 from otel_ml._values.kinds import sequence
+from otel_ml._values.unread import UNREAD
 from otel_ml.prediction.boundary._feature_batch import FeatureBatch
 from otel_ml.prediction.boundary._feature_rows import CUT, PartialRow
 from otel_ml.prediction.boundary._records import unread_columns
@@ -24,12 +25,12 @@ def match_row(row: dict[str, object], columns: ColumnNames, given: object = None
     plan = columns.plan(tuple(row))
     if given is None and plan.is_exact:
         return row
-    unread = {plan.names.get(name, name) for name in row.unread} if isinstance(row, PartialRow) else set()
+    marks = _rename(row.marks, plan.names) if isinstance(row, PartialRow) else {}
     if isinstance(given, PartialRow):
-        unread |= given.unread
+        marks |= given.marks
     found = {plan.names.get(name, name): value for name, value in row.items()}
-    absent = plan.absent - unread
-    unread |= plan.unclear
+    absent = plan.absent - marks.keys()
+    unread = plan.unclear
     if absent and given is not None:
         taken, unclear = _take_nested(found, absent, columns)
         absent -= taken
@@ -38,13 +39,14 @@ def match_row(row: dict[str, object], columns: ColumnNames, given: object = None
             unread |= absent
         else:
             unread |= unread_columns(given, absent)
-    return PartialRow(found, frozenset(unread)) if unread else found
+    marks |= dict.fromkeys(unread, UNREAD)
+    return PartialRow(found, marks) if marks else found
 
 
 def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> FeatureBatch:
     """Gives the columns of a batch the declared names."""
     plan = columns.plan(tuple(batch.columns))
-    unread = {plan.names.get(name, name) for name in batch.unread} | plan.unclear
+    unread = plan.unclear
     names = dict(plan.names)
     if plan.absent:
         places = _places(((name, name) for name in batch.columns if "." in name), plan.absent, columns)
@@ -56,8 +58,12 @@ def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> Fea
         unread |= unread_columns(listed[0][0], plan.absent) if listed is not None and listed[0] else frozenset()
     if names:
         batch.columns = {names.get(name, name): values for name, values in batch.columns.items()}
-    batch.unread = frozenset(unread)
+    batch.marks = _rename(batch.marks, plan.names) | dict.fromkeys(unread, UNREAD)
     return batch
+
+
+def _rename(marks: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    return {names.get(name, name): marked for name, marked in marks.items()}
 
 
 def _take_nested(row: dict[str, object], absent: frozenset[str], columns: ColumnNames) -> tuple[set[str], set[str]]:

@@ -49,7 +49,7 @@ def secret_texts(
 
 def _lacks_values(snapshot: Features) -> bool:
     if isinstance(snapshot, FeatureBatch):
-        return bool(snapshot.unread) or snapshot.total_columns > len(snapshot.columns)
+        return bool(snapshot.marks) or snapshot.total_columns > len(snapshot.columns)
     return isinstance(snapshot, PartialRow) or CUT in snapshot or any(map(_is_cut, snapshot.values()))
 
 

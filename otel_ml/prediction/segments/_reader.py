@@ -53,7 +53,7 @@ class SegmentReader:
         found = self._find(tuple(map(row.get, self.keys)))
         if isinstance(row, PartialRow):
             places = zip(self.keys, found, strict=True)
-            found = tuple(semconv.OTHER if key in row and key in row.unread else value for key, value in places)
+            found = tuple(semconv.OTHER if key in row and key in row.marks else value for key, value in places)
         return found
 
     def _read_batch(self, batch: FeatureBatch) -> list[Segments]:

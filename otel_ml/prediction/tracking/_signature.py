@@ -9,6 +9,7 @@ from sys import maxsize
 from typing import Any, Final
 
 from otel_ml._guard import attempt
+from otel_ml._values.unread import UNREAD
 from otel_ml.config import ConfigError
 from otel_ml.prediction.boundary._feature_rows import PartialRow
 from otel_ml.prediction.tracking._annotations import (
@@ -98,7 +99,7 @@ class FeatureArguments:
             row |= rest or {}
         if not row:
             return None
-        return PartialRow(row, self.unread) if self.unread else row
+        return PartialRow(row, dict.fromkeys(self.unread, UNREAD)) if self.unread else row
 
     def _rest(self, kwargs: dict[str, Any], taken: frozenset[str]) -> Any:
         """Returns the further keywords as a row, or the one of them that holds the row; None if there are none."""

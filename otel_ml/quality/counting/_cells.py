@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._values.missing import is_missing
+from otel_ml._values.unread import UNREAD
 from otel_ml._verdicts import RULES_OF_FINDING, WindowCounts
 from otel_ml.quality._column_names import ColumnNames, column_key
 from otel_ml.quality._feature import Feature
@@ -20,8 +21,6 @@ from otel_ml.quality.counting._estimator import Estimator
 
 ABSENT: Final = object()
 """The value of a column that the row does not have."""
-UNREAD: Final = object()
-"""The value of a column that was not read: neither counted nor missing."""
 _REMEMBERED: Final = 128
 _WHOLE: Final = re.compile("0|-?[1-9][0-9]*")
 _LARGEST: Final = sys.float_info.max

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import _guard
-from otel_ml._values import cell, plain
+from otel_ml._values import cell
 from otel_ml._values.arrays import Distinct, distinct, numbers
 from otel_ml._values.kinds import kind, sequence
 from otel_ml._values.missing import is_missing
-from otel_ml.quality.counting._cells import ABSENT, UNREAD, Cells, Slot
+from otel_ml._values.unread import UNREAD, mark
+from otel_ml.quality.counting._cells import ABSENT, Cells, Slot
 
 if TYPE_CHECKING:
     from otel_ml._values.arrays import Array
@@ -72,12 +73,9 @@ def to_list(values: Any) -> Sequence[object]:
 
 
 def read_live(value: object) -> object:
-    """Returns a value as the copy of a single row has it; `UNREAD` for what cannot be read."""
+    """Returns a value as it is counted in a service: plain, or the mark of one that cannot be read."""
     found = cell(value)
-    if found is not None or is_missing(value):
-        return found
-    found = plain(value, depth=1, items=0)
-    return UNREAD if found is None else found
+    return found if found is not None or is_missing(value) else mark(value)
 
 
 def _takes_numbers(slot: Slot) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_ml import _guard, _process
@@ -13,7 +13,7 @@ from otel_ml._values.arrays import Distinct
 from otel_ml.quality._column_names import ColumnNames
 from otel_ml.quality._profile_content import ProfileContent
 from otel_ml.quality._schema import Schema
-from otel_ml.quality.counting._cells import ABSENT, UNREAD, Cells, Layout, Slot
+from otel_ml.quality.counting._cells import ABSENT, Cells, Layout, Slot
 from otel_ml.quality.counting._columns import Read, count_column, read_live
 from otel_ml.quality.counting._estimator import Estimator
 
@@ -60,23 +60,14 @@ class FeatureMonitor:
         _process.in_child("quality.fork", self._reset_after_fork)
 
     @_guard.guarded("quality.observe_row")
-    def observe_row(
-        self,
-        row: Mapping[str, object],
-        prediction: str | float | None,
-        score: float | None,
-        unread: Collection[str] = (),
-    ) -> None:
+    def observe_row(self, row: Mapping[str, object], prediction: str | float | None, score: float | None) -> None:
         """Counts one row and its output; an empty row means that the features are unknown. Never raises.
 
         Args:
-            row: Values by column; undeclared columns are ignored unless the schema is closed.
+            row: Values by column, or their marks; undeclared columns are ignored unless the schema is closed.
             prediction: Canonical class text, or the predicted number of a regression.
             score: The score, if there is one.
-            unread: Columns that were not read.
         """
-        if unread:
-            row = {**row, **dict.fromkeys(unread, UNREAD)}
         with self.cells.lock:
             self._observe(row, prediction, score)
 
@@ -159,14 +150,12 @@ class FeatureMonitor:
         self._count_outputs(predictions, scores, rows)
 
     @_guard.guarded("quality.observe_features")
-    def observe_features(
-        self, columns: Mapping[str, Sequence[object]], rows: int, unread: Collection[str] = ()
-    ) -> None:
-        """Counts the features of some rows of a batch, without their outputs and the columns that were not read.
+    def observe_features(self, columns: Mapping[str, Any], rows: int) -> None:
+        """Counts the features of some rows of a batch, without their outputs.
 
         The columns may be those of the caller: they are not changed, and nothing of them is kept.
         """
-        self._count_columns(columns, rows, unread, read_live)
+        self._count_columns(columns, rows, read_live)
 
     @_guard.guarded("quality.observe_outputs")
     def observe_outputs(
@@ -190,22 +179,15 @@ class FeatureMonitor:
             if self.cells.estimator is not None:
                 self.cells.estimator.add_rows(predictions, None, probabilities, len(probabilities))
 
-    def _count_columns(
-        self,
-        columns: Mapping[str, Sequence[object]],
-        rows: int,
-        unread: Collection[str] = (),
-        read: Read | None = None,
-    ) -> None:
+    def _count_columns(self, columns: Mapping[str, Any], rows: int, read: Read | None = None) -> None:
         if rows <= 0 or not columns:
             return
-        found: Mapping[str, Any] = {**columns, **dict.fromkeys(unread, UNREAD)} if unread else columns
         fresh = Cells(self.layout)
         invalid = bytearray(rows)
         for slot in self.layout.slots:
-            values = found.get(slot.name, ABSENT)
+            values = columns.get(slot.name, ABSENT)
             _guard.call("quality.observe_column", count_column, slot, values, fresh, invalid, read)
-        extra = len(found) - sum(slot.name in found for slot in self.layout.slots) - self._is_cut(found)
+        extra = len(columns) - sum(slot.name in columns for slot in self.layout.slots) - self._is_cut(columns)
         if self.layout.closed and extra:
             fresh.violate(self.layout.extra, "extra_column", extra * rows)
             invalid = bytearray(b"\x01") * rows

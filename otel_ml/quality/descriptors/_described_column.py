@@ -55,7 +55,7 @@ class DescribedColumn:
         """Returns the values of the descriptors by name, one for each value of the column.
 
         A missing value has missing descriptors, and one of another kind has infinite ones, which count as invalid. A
-        value that is not read has an object that nothing reads; no value itself is returned.
+        value that is not read has a mark; no value itself is returned.
         """
         rows = column_values(values)
         if rows is None:

@@ -252,16 +252,16 @@ class Tensor:
 
 
 def test_what_is_not_read_is_neither_counted_nor_missing() -> None:
-    """Tensors on a device and unknown objects; bytes and texts of another kind are invalid, and None is missing."""
-    unread = {"review": object(), "vector": Tensor(), "image": Tensor(), "price": 1.0}
+    """Tensors on a device; values of another kind or of an unknown type are invalid, and None is missing."""
+    unread = {"review": Tensor(), "vector": Tensor(), "image": Tensor(), "price": 1.0}
     assert counted(PROFILE, unread) == {}
     for rows in (2, COUNT):
         assert counted(PROFILE, [unread] * rows, rows=rows) == {}
-    wrong = {"review": 7, "vector": "0.5", "image": b"\x89PNG", "price": 1.0}
     names = [feature.name for feature in PROFILE.features if "." in feature.name]
-    rules = counted(PROFILE, wrong)
-    assert sorted(name for name, _ in rules) == sorted(names)
-    assert {what for _, what in rules} == {"type", "non_finite"}
+    for wrong in ({"review": 7, "vector": "0.5", "image": b"\x89PNG"}, dict.fromkeys(unread, object())):
+        rules = counted(PROFILE, wrong | {"price": 1.0})
+        assert sorted(name for name, _ in rules) == sorted(names)
+        assert {what for _, what in rules} == {"type", "non_finite"}
     absent = counted(PROFILE, {"price": 1.0})
     assert {name for name, _ in absent} == set(names)
     assert {what for _, what in absent} == {"missing", "missing_column"}

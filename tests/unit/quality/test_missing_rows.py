@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from otel_ml._values.unread import UNKNOWN, UNREAD
 from otel_ml.quality import Column, FeatureMonitor, MissingRows, Schema
 
 MISSING = {"a": None, "b": 1, "c": 2}
@@ -31,6 +32,6 @@ def test_the_rows_of_a_batch_are_counted_one_by_one():
 
     columns = {"a": np.array([1.0, np.nan]), "b": [None, None]}
     assert list(found.count_batch(columns, 2)) == [1, 2]
-    assert list(found.count_batch(columns, 2, unread={"c"})) == [0, 1]
-    assert found.count_row({"b": 1}, unread={"a", "c"}) == 0
+    assert list(found.count_batch({**columns, "c": UNREAD}, 2)) == [0, 1]
+    assert found.count_row({"a": UNKNOWN, "b": 1, "c": UNREAD}) == 0
     assert list(found.count_batch({}, 2)) == [0, 0]
