@@ -178,7 +178,7 @@ def _replacement_in_block(found: re.Match[str]) -> str:
 
 
 def _scalar_text(value: object, limit: int) -> str | None:
-    value = attempt(str, value) if kind(value) == "uuid" else builtin(value)
+    value = builtin(value)
     if type(value) is bytes:
         return value[: 4 * max(limit, 0)].decode("utf-8", "replace")
     if type(value) is float:
@@ -200,7 +200,7 @@ def cell(value: object) -> str | int | float | bool | None:
         return cast("float | None", value)
     found = builtin(value)
     if found is None:
-        return line(value) if kind(value) == "uuid" else None
+        return None
     if type(found) is int:
         return found if found in _INTEGERS else number(found)
     if type(found) is str:
@@ -226,7 +226,7 @@ def attribute(value: object) -> Any:
         return block(found, ATTRIBUTE_LIMIT)
     if type(found) is int and found not in _SIGNED:
         return number(found)
-    return cell(value) if found is not None or kind(value) == "uuid" else plain(value)
+    return cell(value) if found is not None else plain(value)
 
 
 def _inside_json(value: str) -> str:

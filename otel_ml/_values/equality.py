@@ -18,6 +18,8 @@ from typing import Final
 from otel_ml._values.bounded import class_text
 
 _NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(\.\d{1,20})?", re.ASCII)
+_LARGE: Final = re.compile(r"-?\d(\.\d{1,20})?e\+\d\d", re.ASCII)
+"""A large float as files have it."""
 _BOOLEANS: Final = (
     ("True", "true", "TRUE", "1", "1.0"),
     ("False", "false", "FALSE", "0", "0.0"),
@@ -27,7 +29,14 @@ BOOLEAN_PAIRS: Final = (
     *(("no", "yes"), ("No", "Yes"), ("NO", "YES"), ("n", "y"), ("N", "Y")),
 )
 """Pairs of a negative and a positive class that need no declaration."""
-_SAME: Final = {text: tuple(other for other in group if other != text) for group in _BOOLEANS for text in group}
+_SAME: Final = {
+    text: tuple(
+        sorted(set(group) - {text}, key=lambda other: (other[0].isdigit() != text[0].isdigit(), group.index(other)))
+    )
+    for group in _BOOLEANS
+    for text in group
+}
+"""The other spellings of each: of a number the numbers first, of a boolean the booleans."""
 
 
 def find_equal(text: str, values: Container[str]) -> str | None:
@@ -59,10 +68,9 @@ def spellings(text: str) -> tuple[str, ...]:
         return found
     number = _NUMBER.fullmatch(text)
     if number is None:
-        return ()
-    fraction = (number[2] or "").rstrip("0").rstrip(".")
-    plain = f"{number[1]}{fraction}"
-    more = (class_text(float(text)) or "",) if fraction else (f"{number[1]}.0",)
+        return (class_text(float(text)) or "",) if _LARGE.fullmatch(text) else ()
+    plain = _shortest(number)
+    more = (class_text(float(text)) or "",) if "." in plain else (f"{plain}.0",)
     others = (plain, *_SAME.get(plain, ()), *more)
     return tuple(other for other in others if other != text)
 
@@ -82,8 +90,14 @@ def respell(text: str, like: str) -> str:
     number = _NUMBER.fullmatch(text if truth is None else truth[3])
     if number is None:
         return text
-    fraction = (number[2] or "").rstrip("0").rstrip(".")
-    return f"{number[1]}{fraction or ('.0' if like.endswith('.0') else '')}"
+    plain = _shortest(number)
+    return f"{plain}.0" if like.endswith(".0") and "." not in plain else plain
+
+
+def _shortest(number: re.Match[str]) -> str:
+    """Returns a number without zeros at its end, and 0 without a sign."""
+    plain = f"{number[1]}{(number[2] or '').rstrip('0').rstrip('.')}"
+    return "0" if plain == "-0" else plain
 
 
 def find_spelling(texts: Iterable[str]) -> str | None:

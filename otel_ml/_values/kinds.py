@@ -38,7 +38,8 @@ _KINDS = {
     ("array", "array"): "index",
     ("decimal", "Decimal"): "decimal",
     ("fractions", "Fraction"): "decimal",
-    ("uuid", "UUID"): "uuid",
+    ("uuid", "UUID"): "printed",
+    ("pandas", "Interval"): "printed",
     ("scipy", "sparray"): "sparse",
     ("scipy", "spmatrix"): "sparse",
     ("jax", "Array"): "shaped",
@@ -98,6 +99,7 @@ def _library(cls: type) -> str:
 def builtin(value: object) -> object:
     """Returns the builtin scalar behind a value: exactly a bool, int, float, str, bytes, or a type of `datetime`.
 
+    UUIDs and intervals of pandas are their text, as files have them.
     None for values that are missing, unknown or on a device, or have several elements. NaN and infinities stay.
     """
     cls = type(value)
@@ -140,7 +142,9 @@ def _unpacked(value: Any, family: str) -> object:
     if family == "decimal":
         return float(value)
     item: Any = None
-    if family == "scalar":
+    if family == "printed":
+        item = str(value)
+    elif family == "scalar":
         item = _in_microseconds(value).item()
         if type(item) is type(value):  # the item of a numpy.longdouble is the object itself
             item = float(item)

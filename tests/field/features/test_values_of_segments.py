@@ -26,7 +26,7 @@ DAY = dt.date(2026, 3, 1)
 MOMENT = dt.datetime(2026, 3, 1, 8, 30)  # noqa: DTZ001 - columns of dates rarely have a time zone
 TENANT = uuid.UUID(int=7)
 VALUES = [DAY, MOMENT, pd.Timestamp(MOMENT), np.datetime64(MOMENT), dt.timedelta(hours=1), TENANT, decimal.Decimal(2)]
-UNREADABLE = [bytearray(b"north"), ipaddress.ip_address("10.0.0.1"), pd.Interval(0, 1), complex(1, 2), 10**400]
+UNREADABLE = [bytearray(b"north"), ipaddress.ip_address("10.0.0.1"), complex(1, 2), 10**400]
 
 
 @pytest.fixture(params=["own", "guest"])

@@ -1,13 +1,15 @@
 """The same value in another type or precision, or as text, is the same value of a feature.
 
 Sources: NannyML/nannyml#397 (categories of numbers), feast-dev/feast#4031 (types of a file), alteryx/woodwork#1518 (booleans as
-categories).
+categories), prestodb/presto#5645 (zeros with a sign), pandas-dev/pandas#55544 and lightgbm-org/LightGBM#2134 (intervals of
+`pd.cut`), alteryx/woodwork#1384 (UUIDs).
 """
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -73,6 +75,26 @@ SAME = {
     ),
     "hours in seconds": (HOURS, [HOURS.astype("float32"), HOURS.astype(float), HOURS.tolist()]),
     "categories of booleans": (pd.Categorical(FLAGS), [FLAGS, FLAGS.astype(int), pd.array(FLAGS, dtype="boolean")]),
+    "zeros with a sign": (
+        [-1.0, -0.0, 1.0] * 500,
+        [["-1", "-0", "1"] * 500, ["-1.00", "-0.00", "1.00"] * 500, [-1, 0, 1] * 500],
+    ),
+    "large floats": (
+        pd.Categorical([2.3843e16, 1e17] * 500),
+        [["2.3843e+16", "1e+17"] * 500, [23843000000000000, 10**17] * 500, [2.3843e16, 1e17] * 500],
+    ),
+    "numbers beside booleans": ([1, True, 1.0, "x"] * 500, [["1", "True", "1.0", "x"] * 500]),
+    "identifiers of a database": (
+        [UUID(int=1), UUID(int=2), None] * 500,
+        [["00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", None] * 500],
+    ),
+    "intervals": (
+        pd.cut(np.arange(1000) % 60, [-1, 20, 40, 60]),
+        [
+            pd.cut(np.arange(1000) % 60, [-1, 20, 40, 60]).astype(str),
+            list(pd.cut(np.arange(1000) % 60, [-1, 20, 40, 60])),
+        ],
+    ),
     "single precision": (np.round(STEPS * 0.1, 1).astype("float32"), [STEPS * 0.1, np.round(STEPS * 0.1, 1)]),
 }
 

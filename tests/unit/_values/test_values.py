@@ -121,7 +121,7 @@ CLASSES = [
     (pd.NaT, None),
     (dt.date(2024, 1, 1), None),
     (dt.timedelta(1), None),
-    (uuid.UUID(int=1), None),
+    (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
     (object(), None),
     (["a"], None),
 ]
