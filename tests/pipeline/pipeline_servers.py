@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -86,19 +87,24 @@ def free_ports(count: int) -> list[int]:
 class Backend:
     """An OTLP/HTTP back end that keeps what it receives and answers with the status that a test sets.
 
-    A request that contains `poison` gets a 400. `reason` is the text of what it refuses.
+    A request that contains `poison` gets a 400. `reason` is the text of what it refuses. `required` has, by the first part
+    of a path, the headers without which a request gets a 401. With `location` it redirects, and a GET is a page.
     """
 
     port: int = 0
     status: int = 200
     poison: bytes = b""
     reason: str = ""
+    location: str = ""
+    scheme: str = "http"
+    required: dict[str, dict[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, Message]] = field(default_factory=list)
+    tenants: list[str | None] = field(default_factory=list)
     refused: int = 0
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def received(self, path: str) -> list[Message]:
         return [message for where, message in self.requests if where.endswith(path)]
@@ -113,29 +119,45 @@ class _Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         poisoned = bool(self.backend.poison) and self.backend.poison in body
         status = 400 if poisoned else self.backend.status
+        required = self.backend.required.get(self.path.split("/")[1], {})
+        if any(self.headers.get_all(name) != [value] for name, value in required.items()):
+            status = 401
         if status != 200:
             self.backend.refused += 1
         else:
             message = next(kind for path, kind in REQUESTS.items() if self.path.endswith(path))()
             message.ParseFromString(body)
             self.backend.requests.append((self.path, message))
+            self.backend.tenants.append(self.headers["X-Scope-OrgID"])
         answer = self.backend.reason.encode() if status != 200 else b""
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8" if answer else "application/x-protobuf")
         self.send_header("Content-Length", str(len(answer)))
+        if self.backend.location:
+            self.send_header("Location", self.backend.location)
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        page = b"<form>sign in</form>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
     def log_message(self, *_: object) -> None:
         """Logs nothing."""
 
 
 @contextmanager
-def otlp_backend() -> Iterator[Backend]:
-    """A recording back end on a free port."""
-    backend = Backend()
+def otlp_backend(tls: ssl.SSLContext | None = None) -> Iterator[Backend]:
+    """A recording back end on a free port, by default without TLS."""
+    backend = Backend(scheme="https" if tls else "http")
     handler = type("Handler", (_Handler,), {"backend": backend})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         backend.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()

@@ -26,13 +26,15 @@ COMBINATIONS = [
     ("agent.yaml", "remote.yaml", "console.yaml"),
     ("agent.yaml", "gateway.yaml"),
     ("agent.yaml", "gateway.yaml", "remote.yaml", "console.yaml"),
+    ("agent.yaml", "hosted.yaml"),
+    ("agent.yaml", "remote.yaml", "gateway.yaml", "console.yaml", "hosted.yaml", "authorization.yaml"),
 ]
 TO_GATEWAY = [
     ("agent.yaml", "to_gateway.yaml"),
     ("agent.yaml", "remote.yaml", "console.yaml", "to_gateway.yaml"),
 ]
 """These need the build of gateway_builder.yaml."""
-OVERLAYS = ["console.yaml", "gateway.yaml", "remote.yaml"]
+OVERLAYS = ["console.yaml", "gateway.yaml", "remote.yaml", "hosted.yaml", "authorization.yaml"]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def test_configuration_is_valid(names: tuple[str, ...], tmp_path: Path) -> None:
     otelcol = build.build("collector-gateway" if names in TO_GATEWAY else "collector")
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
     environment |= {"OTELCOL_TOKENS_FILE": tokens_file(tmp_path), "OTELCOL_GATEWAYS": "gateway-0:4317,gateway-1:4317"}
+    environment["OTELCOL_AUTHORIZATION_FILE"] = environment["OTELCOL_TOKENS_FILE"]
     arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
     done = subprocess.run(
         [str(otelcol), "validate", *arguments], env=environment, capture_output=True, text=True, check=False
@@ -63,7 +66,7 @@ def test_the_commands_of_the_readme_run_as_printed(otelcol: Path, tmp_path: Path
     """The build prints the path that the next commands use, and the Collector takes their variables and files."""
     text = (COLLECTOR / "README.md").read_text(encoding="utf-8")
     commands = "".join(block for block in text.split("```")[1::2] if '"$otelcol"' in block)
-    assert commands.count('"$otelcol" --config') == 2
+    assert commands.count('"$otelcol" --config') == 3
     script = commands.replace('"$otelcol" ', '"$otelcol" validate ').replace(
         "/var/tmp/otelcol", str(tmp_path / "queue")
     )

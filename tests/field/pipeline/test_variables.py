@@ -19,7 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pipeline_servers import ROOT, Backend, collector_environment, eventually, otlp_backend, running_collector
 
 COLLECTOR = ROOT / "collector"
-FILES = ["agent.yaml", "remote.yaml", "console.yaml", "gateway.yaml", "host_metrics_transform.yaml"]
+FILES = ["agent.yaml", "remote.yaml", "console.yaml", "gateway.yaml", "host_metrics_transform.yaml", "hosted.yaml"]
+FILES += ["authorization.yaml"]
 ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318"]
 PORT = ["", "  ", "4317.5", "-1", "70000"]
 REDACT_KEYS = ["", "  ", "|birth", "birth||salary", "birth|salary|", "(birth|)", "birth(", 'a"b']
@@ -61,12 +62,27 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("host_metrics_transform.yaml", "OTELCOL_HOST_SERVICE", [], ["", "  ", "nodes"], ['a"b']),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_PROCESS", [], ["", "  ", "python"], []),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_PAGE_BYTES", [], ["65536"], ["", "  ", "4K", "0"]),
+    ("hosted.yaml", "OTELCOL_TENANT", [], ["payments", "0123", ""], []),
+    ("hosted.yaml", "PROMETHEUS_TENANT", [], ["a|b", "1e3"], ["", "  "]),
+    ("hosted.yaml", "LOKI_TENANT", [], ["true"], ["", "  "]),
+    ("hosted.yaml", "TEMPO_TENANT", [], ["payments"], ["", "  "]),
+    ("hosted.yaml", "OTELCOL_CA_FILE", [], ["ca.crt", ""], []),
+    ("hosted.yaml", "OTELCOL_CLIENT_CERT_FILE", [], ["client.crt", ""], []),
+    ("hosted.yaml", "OTELCOL_CLIENT_KEY_FILE", [], ["client.key", ""], []),
+    ("hosted.yaml", "OTELCOL_SELF_PORT", [], ["14316"], PORT),
+    ("authorization.yaml", "OTELCOL_AUTHORIZATION_FILE", [], ["token"], [""]),
+    ("authorization.yaml", "PROMETHEUS_AUTHORIZATION_FILE", [], ["token"], [""]),
+    ("authorization.yaml", "LOKI_AUTHORIZATION_FILE", [], ["token"], [""]),
+    ("authorization.yaml", "TEMPO_AUTHORIZATION_FILE", [], ["token"], [""]),
+    ("authorization.yaml", "OTELCOL_AUTHORIZATION_SCHEME", [], ["Basic", "ApiKey"], []),
+    ("authorization.yaml", "OTELCOL_AUTHORIZATION_HEADER", [], ["api-key", "X-Key"], ["", "  "]),
 ]
 
 
 def read(otelcol: Path, folder: Path, **variables: str) -> tuple[int, str]:
     """Returns the exit status and the configuration that the Collector would run, or its message."""
     environment = {"OTELCOL_QUEUE_DIR": str(folder), "OTELCOL_BIND": "127.0.0.1", "OTELCOL_TOKENS_FILE": "tokens"}
+    environment["OTELCOL_AUTHORIZATION_FILE"] = "token"
     for name in ("PROMETHEUS", "LOKI", "TEMPO"):
         environment[f"{name}_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
     configs = [part for name in FILES for part in ("--config", str(COLLECTOR / name))]
