@@ -76,7 +76,7 @@ def add_samples(metric: Metric, common: Labels, to: Families, *, with_start: boo
             _add_histogram(family, labels, point)
         else:
             family.add_sample(name, labels, float(point.value))
-        if with_start and kind != "gauge":
+        if with_start and kind != "gauge" and point.start_time_unix_nano:
             family.add_sample(f"{family.name}_created", labels, point.start_time_unix_nano / NANOSECONDS)
     return family
 

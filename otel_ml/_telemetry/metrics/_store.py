@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 
+from otel_ml._telemetry.metrics import _older_counters
 from otel_ml._telemetry.metrics._points import Deltas, Window
 from otel_ml._telemetry.metrics._zero_points import ZeroPoints
 
@@ -95,6 +96,8 @@ class View:
         if self._deltas is not None:
             ours = [self._deltas.convert(scope) for scope in ours]
         theirs = [scope for entry in data.resource_metrics for scope in entry.scope_metrics]
+        if self._deltas is None:
+            theirs = _older_counters.without_start(theirs)
         if self._zero_points is not None:
             of_sdk, of_cells = self._zero_points
             theirs, ours = of_sdk.add(theirs), of_cells.add(ours)
