@@ -4,7 +4,8 @@ Values are compared by their canonical text (`_values.class_text`), so that type
 matter: a whole number is its digits, any other number its seven significant digits, which single precision keeps, and
 blanks around a text are ignored. Where one side has fixed values, such as the declared classes of a model or the
 categories of a reference, a text also means the value that is equal to it as a number or as a boolean: ``True``,
-``true``, ``1`` and ``1.0`` are one, unless that side has both. ``01`` is a code and equals only itself.
+``true``, ``1`` and ``1.0`` are one, unless that side has both. So are ``+1`` and ``1.000e+00``, as programs write
+numbers into files. ``01`` is a code and equals only itself, and so is ``1e5``.
 Where nothing was declared, a label is spelled as the predicted class is (`respell`).
 """
 
@@ -17,9 +18,7 @@ from typing import Final
 
 from otel_ml._values.bounded import class_text
 
-_NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d{0,15}))(\.\d{1,20})?", re.ASCII)
-_LARGE: Final = re.compile(r"-?\d(\.\d{1,20})?e\+\d\d", re.ASCII)
-"""A large float as files have it."""
+_NUMBER: Final = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,15}))(\.\d{1,20})?([eE][-+]\d{2,3})?", re.ASCII)
 _BOOLEANS: Final = (
     ("True", "true", "TRUE", "1", "1.0"),
     ("False", "false", "FALSE", "0", "0.0"),
@@ -66,13 +65,21 @@ def spellings(text: str) -> tuple[str, ...]:
     found = _SAME.get(text)
     if found is not None:
         return found
-    number = _NUMBER.fullmatch(text)
-    if number is None:
-        return (class_text(float(text)) or "",) if _LARGE.fullmatch(text) else ()
-    plain = _shortest(number)
+    plain = _read_number(text)
+    if plain is None:
+        return ()
     more = (class_text(float(text)) or "",) if "." in plain else (f"{plain}.0",)
     others = (plain, *_SAME.get(plain, ()), *more)
     return tuple(other for other in others if other != text)
+
+
+def _read_number(text: str) -> str | None:
+    """Returns a number without an exponent and zeros at its end, and 0 without a sign; None for any other text."""
+    number = _NUMBER.fullmatch(text)
+    if number is None or number[3]:
+        return number and class_text(float(text))
+    plain = f"{number[1]}{(number[2] or '').rstrip('0').rstrip('.')}"
+    return "0" if plain == "-0" else plain
 
 
 def respell(text: str, like: str) -> str:
@@ -84,26 +91,19 @@ def respell(text: str, like: str) -> str:
     if find_equal(text, (like,)) is not None:
         return like
     truth = next((group for group in _BOOLEANS if text in group), None)
-    if _NUMBER.fullmatch(like) is None:
+    if _read_number(like) is None:
         words = next((group for group in _BOOLEANS if like in group), None)
         return text if truth is None or words is None else truth[words.index(like)]
-    number = _NUMBER.fullmatch(text if truth is None else truth[3])
+    number = _read_number(text if truth is None else truth[3])
     if number is None:
         return text
-    plain = _shortest(number)
-    return f"{plain}.0" if like.endswith(".0") and "." not in plain else plain
-
-
-def _shortest(number: re.Match[str]) -> str:
-    """Returns a number without zeros at its end, and 0 without a sign."""
-    plain = f"{number[1]}{(number[2] or '').rstrip('0').rstrip('.')}"
-    return "0" if plain == "-0" else plain
+    return f"{number}.0" if like.endswith(".0") and "." not in number else number
 
 
 def find_spelling(texts: Iterable[str]) -> str | None:
     """Returns a text that shows how numbers, or else booleans, are spelled; None if there are neither."""
-    found = sorted({text for text in texts if text in _SAME or _NUMBER.fullmatch(text)})
-    return next((text for text in found if _NUMBER.fullmatch(text)), next(iter(found), None))
+    found = sorted({text for text in texts if text in _SAME or _read_number(text)})
+    return next((text for text in found if _read_number(text)), next(iter(found), None))
 
 
 def has_two_spellings(values: Collection[str]) -> bool:

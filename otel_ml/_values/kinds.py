@@ -130,7 +130,7 @@ _EXACT: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (int, int.__int__),
     (str, str.__str__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
-    (dt.datetime, lambda value: dt.datetime.fromisoformat(dt.datetime.isoformat(value))),
+    (dt.datetime, lambda value: dt.datetime.fromisoformat(dt.datetime.isoformat(value)).replace(fold=value.fold)),
     (dt.date, lambda value: dt.date.fromisoformat(dt.date.isoformat(value))),
     (dt.time, lambda value: dt.time.fromisoformat(dt.time.isoformat(value))),
     (dt.timedelta, dt.timedelta.__pos__),
@@ -185,12 +185,16 @@ def sequence(value: object, limit: int, start: int = 0) -> tuple[list[Any], int]
     return attempt(_sequence, value, cls, slice(start, start + limit))
 
 
+_PLAIN_SEQUENCES = frozenset({range, deque, type({}.keys()), type({}.values())})
+"""Types that are read in their order, element by element."""
+
+
 def _sequence(value: Any, cls: type, part: slice) -> tuple[list[Any], int] | None:
     if issubclass(cls, list):
         return list.__getitem__(value, part), list.__len__(value)
     if issubclass(cls, tuple):
         return list(tuple.__getitem__(value, part)), tuple.__len__(value)
-    if cls is range or cls is deque:
+    if cls in _PLAIN_SEQUENCES:
         return list(islice(value, part.start, part.stop)), len(value)
     family = _kind(cls)
     if family == "array" or (family == "tensor" and is_on_host(value)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from typing import Final, TypeAlias
 
 from otel_ml._values.bounded import written_number
@@ -13,6 +14,7 @@ Moment: TypeAlias = float | str | dt.date
 """Seconds since the epoch, an ISO 8601 text, a date or a datetime; of numpy and pandas too."""
 LATEST: Final = 1e11
 """Seconds since the epoch of the latest plausible moment; the present in milliseconds is later."""
+_ZERO_OFFSET: Final = re.compile("(?:[Zz]| UTC)$")
 _DATE_DIGITS: Final = 8
 """Digits of a date that ISO 8601 writes without hyphens."""
 
@@ -20,7 +22,8 @@ _DATE_DIGITS: Final = 8
 def seconds(moment: object) -> float:
     """Returns seconds since the epoch of a number, a datetime, a date or an ISO 8601 text, of numpy and pandas too.
 
-    A text that is a number, such as a cell of a CSV file, is seconds; only ``20260601`` is a date.
+    A text that is a number, such as a cell of a CSV file, is seconds; only ``20260601`` is a date. BigQuery writes
+    ``UTC`` for ``Z``.
 
     A moment without a zone is local time, as everywhere in Python; a date is its first moment.
 
@@ -30,10 +33,11 @@ def seconds(moment: object) -> float:
     if type(moment) is float and -LATEST < moment < LATEST:
         return moment
     plain = builtin(moment)
+    plain = plain.strip() if isinstance(plain, str) else plain
     if isinstance(plain, str) and len(plain) != _DATE_DIGITS and (written := written_number(plain)) is not None:
         plain = written
     elif isinstance(plain, str):
-        plain = dt.datetime.fromisoformat(f"{plain[:-1]}+00:00" if plain[-1:] in {"Z", "z"} else plain)
+        plain = dt.datetime.fromisoformat(_ZERO_OFFSET.sub("+00:00", plain))
     elif isinstance(plain, dt.date) and not isinstance(plain, dt.datetime):
         plain = dt.datetime.combine(plain, dt.time())
     value = plain.timestamp() if isinstance(plain, dt.datetime) else plain

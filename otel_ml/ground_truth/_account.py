@@ -40,7 +40,7 @@ class Account(NamedTuple):
     """Labels older than the one that a prediction has."""
     failed: dict[str, int]
     """Labels that were not recorded, by reason: ``unreadable`` (no id or value),
-    ``several_values`` (a list or a mapping), ``moment``, ``undeclared_class``,
+    ``several_values`` (a list or a mapping), ``not_a_number`` (of a regression), ``moment``, ``undeclared_class``,
     ``several_models`` (the id needs ``model=``) and ``store`` (it could not be used)."""
     waiting: int | None
     """Labels in the store that wait for their prediction, of all processes; None if it cannot be read."""

@@ -11,6 +11,7 @@ from otel_ml import _guard
 from otel_ml._values import CLASS_LIMIT, ID_LIMIT, few_names, id_text, line, number, written_number
 from otel_ml._values.kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values.labels import label_text
+from otel_ml._values.missing import is_missing
 from otel_ml._values.moments import find_seconds
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
@@ -48,13 +49,13 @@ def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
     elif family in {"series", "polars_series"}:
         rows = map(GivenLabel, labels.index.tolist(), labels.tolist()) if family == "series" else iter([_UNREAD])
     elif isinstance(labels, Mapping):
-        rows = (GivenLabel(name, label) for name, label in labels.items())
+        rows = _of_mapping(labels)
     elif isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
         rows = iter([_UNREAD])
     else:
         rows = map(_of_row, labels)
     for row in rows:
-        yield row if row.model is not None or model is None else row._replace(model=model)
+        yield row if model is None or not is_missing(row.model) else row._replace(model=model)
 
 
 def read_label(row: GivenLabel, clock: Callable[[], float]) -> StoredLabel | LabelOutcome:
@@ -64,7 +65,7 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> StoredLabel | Lab
     is_plain = type(label) in _PLAIN and not (type(label) is str and len(label) > CLASS_LIMIT)
     read = _guard.call("ground_truth.read_label", _read_plain if is_plain else _read_value, label)
     value, digits = read or (None, None)
-    model = ANY_MODEL if row.model is None else line(row.model)
+    model = ANY_MODEL if is_missing(row.model) else line(row.model)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)
@@ -76,20 +77,21 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> StoredLabel | Lab
 def _read_value(label: object) -> tuple[str | None, float | None]:
     """Returns the canonical text of a label, and the number that it is."""
     label = _unwrap(label)
-    return label_text(label), written_number(label)
+    only = sequence(label, 1)
+    return label_text(label), written_number(only[0][0] if only is not None and only[1] == 1 else label)
 
 
 def _unwrap(label: Any) -> object:
-    """Returns the only value of an array, such as the row of a column; the only row of a table as an array.
+    """Returns the only value of an array, such as the row of a column; the only row of a table, or of a list of rows.
 
-    A list of one value stays a list: it is a set of one class.
+    A list of one value stays a list: it may be a set of one class.
     """
     family = kind(label)
     if family == "sparse":
         label = _guard.attempt(_only_row, label)
-    for _ in range(2 if family in _ARRAYS else 0):
+    for _ in range(2):
         found = sequence(label, 1)
-        if found is None or found[1] != 1:
+        if found is None or found[1] != 1 or (family not in _ARRAYS and sequence(found[0][0], 0) is None):
             break
         label = found[0][0]
     return label
@@ -115,6 +117,14 @@ def _of_row(row: object) -> GivenLabel:
     return GivenLabel(*found[0])
 
 
+def _of_mapping(labels: Mapping[Any, Any]) -> Iterator[GivenLabel]:
+    """Reads labels by id; or one row, or columns, if the keys are the names of these."""
+    name = next((name for name in _IDS if name in labels), None)
+    if name is None or "label" not in labels:
+        return map(GivenLabel, labels.keys(), labels.values())
+    return iter([_of_names(labels)]) if sequence(labels[name], 0) is None else _of_frame(labels)
+
+
 def _of_names(values: Mapping[Any, Any]) -> GivenLabel:
     name = next((name for name in _IDS if name in values), None)
     if name is None or "label" not in values:
@@ -123,12 +133,18 @@ def _of_names(values: Mapping[Any, Any]) -> GivenLabel:
 
 
 def _of_frame(frame: Any) -> Iterator[GivenLabel]:
-    """Reads a frame of pandas or polars, or a table of arrow, by the names of its columns.
+    """Reads a frame of pandas or polars, a table of arrow or a mapping of columns, by the names of the columns.
 
-    Without a column ``label`` there may be one for each class, of 0 and 1.
+    Without a column ``label`` there may be one for each class, of 0 and 1. The ids may be the index.
     """
-    names = list(getattr(frame, "column_names", None) or frame.columns)
+    if kind(frame) == "pandas" and frame.index.name in _IDS and frame.index.name not in frame.columns:
+        frame = frame.reset_index()
+    names = list(frame if isinstance(frame, Mapping) else getattr(frame, "column_names", None) or frame.columns)
     columns = {name: _cells(frame[name]) for name in (*_IDS, "label", "at", "model") if name in names}
+    if len({len(column) for column in columns.values()}) > 1:
+        return iter([_UNREAD])
+    if "at" in columns:
+        columns["at"] = [None if is_missing(cell) else cell for cell in columns["at"]]
     if "label" not in columns:
         columns["label"] = _indicators({name: _cells(frame[name]) for name in names if name not in columns})
     prediction_id = next((columns[name] for name in _IDS if name in columns), None)

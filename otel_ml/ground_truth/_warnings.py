@@ -10,6 +10,7 @@ from otel_ml._values import few_names
 from otel_ml.ground_truth._account import CLOSED, INVALID, QUEUE_FULL, REPEATED
 from otel_ml.ground_truth._records import (
     INVALID_MOMENT,
+    NOT_A_NUMBER,
     SEVERAL_MODELS,
     SEVERAL_VALUES,
     UNDECLARED_CLASS,
@@ -28,6 +29,8 @@ _FAILED: Final = {
     "mappings or a frame with these two names",
     SEVERAL_VALUES: "a label was not recorded: it is a list or a mapping, and a label of this model is one class or "
     "one number; declare task='multilabel' or task='ranking' if it has several",
+    NOT_A_NUMBER: "a label was not recorded: labels of a regression are numbers such as 2.5 or '2.5' (a decimal comma "
+    "is not read)",
     INVALID_MOMENT: "a label was not recorded: its at= is neither seconds since the epoch nor a datetime nor an "
     "ISO 8601 text",
     SEVERAL_MODELS: "a label was not recorded: several models use its id; say which one it is for: "

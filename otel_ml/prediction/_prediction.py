@@ -14,11 +14,12 @@ from opentelemetry.trace import Span
 
 from otel_ml import _guard, _process
 from otel_ml._telemetry.contexts import detach
-from otel_ml._values import ID_LIMIT, TEXT_LIMIT, id_text, line, number
+from otel_ml._values import TEXT_LIMIT, line, number
 from otel_ml._values.kinds import sequence
 from otel_ml._values.moments import find_seconds
 from otel_ml.prediction._context import PREDICTION_KEY, PREDICTIONS_KEY, SPAN_KEY, RequestPredictions
 from otel_ml.prediction._failure import REPLACED, describe
+from otel_ml.prediction._ids import IDS_LIMIT, read_ids
 from otel_ml.prediction._outcome import Outcome, Segments
 from otel_ml.prediction.boundary import _features
 from otel_ml.prediction.boundary._feature_batch import FEW_ROWS, ROWS_IN_EVENT, FeatureBatch, Features
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from otel_ml.prediction._spec import ModelSpec
     from otel_ml.quality import FeatureMonitor
 
-IDS_LIMIT = 10_000_000
-"""Row ids kept of one batch."""
 LONGEST = 7 * 86_400.0
 """Seconds of the longest plausible duration: one larger value would spoil the sum of a histogram for good."""
 UNSET: Any = object()
@@ -342,17 +341,10 @@ class Prediction:
 
     def _choose_id(self, given: Any) -> None:
         """Takes the caller's id, or the ids of the rows of a batch."""
-        if given is None:
-            given = self._binding.spec.id_source
-        if callable(given):
-            given = _guard.attempt(given, self._features)
-        listed = sequence(given, IDS_LIMIT)
-        if listed is not None:
-            self._row_ids = [id_text(item, ID_LIMIT) or None for item in listed[0]]
-        elif given is not None:
-            chosen = id_text(given, ID_LIMIT)
-            if chosen:
-                self._id = chosen
+        found = read_ids(self._binding.spec.id_source if given is None else given, self._features)
+        self._id, self._row_ids = found.id, found.rows
+        if found.unread:
+            self._binding.count_omissions("id", found.unread)
 
     def _outcome(self, result: Any, error: BaseException | str | None, duration: float | None) -> Outcome:
         if duration is UNSET:

@@ -131,7 +131,15 @@ EVAL_LABEL_STATE: Final = "ml.eval.label.state"
 ``failed``."""
 EVAL_LABEL_REASON: Final = "ml.eval.label.reason"
 """Why a label failed, one of `LABEL_REASONS`."""
-LABEL_REASONS: Final = ("unreadable", "several_values", "moment", "undeclared_class", "several_models", "store")
+LABEL_REASONS: Final = (
+    "unreadable",
+    "several_values",
+    "not_a_number",
+    "moment",
+    "undeclared_class",
+    "several_models",
+    "store",
+)
 EVAL_BIN: Final = "ml.eval.bin"
 """Number of the score bin, or upper bound of the error bin."""
 LABEL_VALUE: Final = "ml.label.value"

@@ -66,5 +66,5 @@ OMISSION_REASON: Final = "otelml.omission.reason"
 SAMPLER_SOURCE: Final = "otelml.sampler.collector"
 """The source of readings: ``host``, ``process``, ``container`` or ``gpu``."""
 DROP_REASONS: Final = ("queue_full", "retry_exhausted", "too_large", "invalid", "shutdown")
-OMISSION_REASONS: Final = ("duration", "features", "moment", "pairing", "part", "score", "value")
+OMISSION_REASONS: Final = ("duration", "features", "id", "moment", "pairing", "part", "score", "value")
 REFUSAL_REASONS: Final = ("repeated", "queue_full", "closed", "invalid", "store")

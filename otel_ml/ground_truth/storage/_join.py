@@ -9,11 +9,12 @@ from typing import Final
 
 from otel_ml._logged_prediction import LoggedPrediction
 from otel_ml._values.equality import respell
-from otel_ml._values.labels import is_several, label_gains, label_set
+from otel_ml._values.labels import is_several, label_gains, label_set, read_items
 from otel_ml.ground_truth._pairs import find_pairs
 from otel_ml.ground_truth._records import (
     ANY_MODEL,
     NO_REFERENCE,
+    NOT_A_NUMBER,
     SEVERAL_MODELS,
     SEVERAL_VALUES,
     UNDECLARED_CLASS,
@@ -108,7 +109,7 @@ class Join:
 def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     """Gives one prediction its label."""
     prediction = known.prediction
-    name, reason = _value_of(given.label, prediction)
+    name, reason = _value_of(given, prediction)
     value = given.label if name is None else name
     label = StoredLabel(prediction.id, value, given.number, given.labeled_at, prediction.model)
     if name is None:
@@ -119,14 +120,17 @@ def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:
     return Settled(state, prediction, label, known.reference)
 
 
-def _value_of(text: str, prediction: LoggedPrediction) -> tuple[str | None, str]:
+def _value_of(given: StoredLabel, prediction: LoggedPrediction) -> tuple[str | None, str]:
     """Returns what a label means for a prediction; None, and the reason, if it is no label of its task.
 
     It means a declared class, or else the class that is spelled as the predicted one.
     """
-    task, classes, predicted = prediction.task, prediction.classes, prediction.predicted
+    text, task, classes, predicted = given.label, prediction.task, prediction.classes, prediction.predicted
     if task == "ranking":
         return label_gains(text), ""
+    items = read_items(text) or ()
+    if task != "multilabel" and len(items) == 1 and text not in (predicted, *(classes or ())):
+        text = items[0]
     if task == "multilabel":
         text = label_set(text, classes)
     if classes is not None:
@@ -135,6 +139,8 @@ def _value_of(text: str, prediction: LoggedPrediction) -> tuple[str | None, str]
         name = text if predicted is None else respell(text, predicted)
     if task != "multilabel" and is_several(text) and (name is None or name not in (predicted, *(classes or ()))):
         return None, SEVERAL_VALUES
+    if task == "regression" and given.number is None:
+        return None, NOT_A_NUMBER
     return name, UNDECLARED_CLASS
 
 

@@ -11,6 +11,8 @@ TEXTS: Final = {
     "score": "a score is not a number from 0 to 1, or those of the classes do not add up to 1, so it was not measured "
     "(divide a percentage by 100; margins and logits are no probabilities)",
     "features": "a row has more than 1,000 features; the first 1,000 were taken",
+    "id": "an id cannot be read, so the prediction or row has another one, and labels under yours do not find it (give "
+    "a text, a whole number or a UUID; of a batch a list, an array or a column of them)",
     "moment": "at= is neither seconds since the epoch nor a datetime, a date or an ISO 8601 text, so the prediction is "
     "not stored for ground truth (divide milliseconds by 1000)",
     "pairing": "a batch has another number of outputs than of inputs, ids or moments, or of scores than of "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml._figures.single import HIGHEST, LOWEST
 from otel_ml._values import class_text
 from otel_ml._values.arrays import COLUMNS, Distinct, distinct, numbers, slice_rows
-from otel_ml._values.kinds import kind, sequence
+from otel_ml._values.kinds import FRAMES, kind, sequence
 from otel_ml.prediction.boundary._output_rows import (
     CLASSIFICATION,
     LARGEST_VALUE,
@@ -23,6 +23,7 @@ OUTPUT_LIMIT = 100_000
 MANY = 64
 """Rows of a batch that is read by column if its values are alike."""
 _CLASS_TYPES = frozenset({int, str, bool})
+_TABLES = FRAMES | {"array", "tensor"}
 
 
 @dataclass(slots=True)
@@ -65,12 +66,13 @@ class OutputColumns:
 
 
 def one_column(values: Any) -> Any:
-    """Returns the column of an array or a tensor that has only one, as some models return it; other values as they are.
-
-    It may raise.
-    """
-    is_one = kind(values) in ("array", "tensor") and len(values.shape) == 2 and values.shape[1] == 1
-    return values[:, 0] if is_one else values
+    """Returns the column of an array, a tensor or a frame that has only one; other values as they are. May raise."""
+    family = kind(values)
+    if family not in _TABLES or len(values.shape) != 2 or values.shape[1] != 1:
+        return values
+    if family == "arrow":
+        return values.column(0)
+    return values[:, 0] if family in {"array", "tensor", "polars"} else values.iloc[:, 0]
 
 
 def read_columns(

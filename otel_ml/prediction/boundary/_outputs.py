@@ -310,10 +310,12 @@ def _pair(prediction: object, score: object, how: OutputRules) -> Output | None:
     by_column = _columns(prediction, score, how)
     if by_column is not None:
         return by_column
-    score = _without_frames(score, how)
+    prediction, score = attempt(one_column, prediction), _without_frames(attempt(one_column, score), how)
     predictions, scores = _both(prediction, score, 0)
     leading = predictions or (scores if prediction is None else None)
     if leading is not None and how.is_batch(leading[1]):
+        if scores is None and score is not None:
+            how.omit("score")
         given = (prediction, score)
         return _with_rest(_rows(predictions, scores, how), lambda start: _rows(*_both(*given, start), how))
     if predictions is not None and predictions[1] == 1:

@@ -2,7 +2,8 @@
 
 Sources: label-sleuth/label-sleuth#499 (labels whose ids are integers cannot be uploaded), deepchecks/monitoring#309 (labels
 in bulk, with an error for each that is wrong), pandas-dev/pandas#22450 and #29779 (a moment of pandas without a zone is UTC,
-one of Python is local time), gusutabopb/aioinflux#11 (which of them is meant).
+one of Python is local time), gusutabopb/aioinflux#11 (which of them is meant), bxparks/bigquery-schema-generator#19 (BigQuery writes
+``UTC`` for a zone), man-group/arctic#157 (NaN in a column of texts is stored as ``nan``).
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ UNREADABLE = "labels are (prediction_id, label), or mappings or a frame with the
         pd.DataFrame(COLUMNS).assign(at=pd.Timestamp("2026-06-01", tz="UTC"), model="m"),
         pa.table(COLUMNS),
         np.array([["p1", "1"], ["p2", "0"]]),
+        COLUMNS,
+        {"id": np.array(["p1", "p2"]), "label": pd.Series([1, 0])},
+        pd.DataFrame(COLUMNS).set_index("prediction_id"),
+        pd.DataFrame(COLUMNS).assign(at=pd.NaT, model=np.nan),
+        pa.table({**COLUMNS, "at": [None, None], "model": [None, None]}),
+        lambda: pd.DataFrame(COLUMNS).assign(at=None, model=np.nan).itertuples(index=False),
     ],
     ids=lambda labels: type(labels).__name__,
 )
@@ -60,6 +67,12 @@ def test_labels_are_read_for_what_they_are(truth: otel_ml.GroundTruth, labels: A
     """Tuples, mappings, Series, frames and arrays: each label finds its prediction."""
     assert truth.record_labels(labels() if callable(labels) else labels) == {"matched": 2}
     assert truth.compute_metrics(0, 4e9, model="m", by="predicted_at")["accuracy"] == 0.5
+
+
+def test_one_row_by_the_names_of_its_values(truth: otel_ml.GroundTruth) -> None:
+    """The body of a request is no mapping of the ids ``prediction_id`` and ``label``."""
+    assert truth.record_labels({"prediction_id": "p1", "label": 1, "model": "m"}) == {"matched": 1}
+    assert truth.account().waiting == 0
 
 
 @pytest.mark.parametrize(
@@ -76,6 +89,8 @@ def test_labels_are_read_for_what_they_are(truth: otel_ml.GroundTruth, labels: A
         [{"p1": 1}],
         [None],
         [("p1", None)],
+        {"prediction_id": "p1", "label": None},
+        {"prediction_id": ["p1", "p2"], "label": [1]},
     ],
     ids=repr,
 )
@@ -127,6 +142,8 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (pd.Timestamp(NOON, tz="UTC"), UTC),
         ("2026-06-01T12:00:00Z", UTC),
         ("2026-06-01T14:00:00+02:00", UTC),
+        ("2026-06-01 12:00:00 UTC", UTC),
+        (" 2026-06-01T12:00:00Z\n", UTC),
         (UTC, UTC),
         (np.float64(UTC), UTC),
         (int(UTC), UTC),
