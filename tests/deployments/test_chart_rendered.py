@@ -47,7 +47,7 @@ collector:
   overlays: [console.yaml]
   config: |
     exporters: {otlp_http/metrics: {headers: {X-Scope-OrgID: ml}}}
-  env: {OTELCOL_REDACT_KEYS: salary, OTELCOL_SLOW_MS: 200}
+  env: {OTELCOL_REDACT_KEYS: salary, OTELCOL_SLOW_MS: 200, OTELCOL_QUEUE_ITEMS: 5000000, OTELCOL_LOW_SCORE: 0.25}
   filesSecret: backend-certificates
   nodeSelector: {disk: ssd}
 teams:
@@ -173,7 +173,10 @@ def test_gateways_need_a_collector_that_can_route() -> None:
 
 
 def test_values_of_many_teams(teams: str) -> None:
-    """Sizes, files, variables, cluster, namespaces of teams and their receivers reach the objects."""
+    """Sizes, files, variables, cluster, namespaces of teams and their receivers reach the objects.
+
+    Source: helm/helm#1707 (a large number becomes 5e+06).
+    """
     objects = charted(teams)
     collector = of_kind(objects, "StatefulSet")["otel-ml-collector"]["spec"]
     container = collector["template"]["spec"]["containers"][0]
@@ -190,6 +193,7 @@ def test_values_of_many_teams(teams: str) -> None:
     assert variables.items() >= {
         "OTELCOL_MEMORY_MIB": "1024", "GOMEMLIMIT": "1024MiB", "OTELCOL_QUEUE_BYTES": str(2 * 2**30), "OTELCOL_CLUSTER": "eu-1",
         "OTELCOL_ENVIRONMENT": "production", "OTELCOL_REDACT_KEYS": "salary", "OTELCOL_SLOW_MS": "200",
+        "OTELCOL_QUEUE_ITEMS": "5000000", "OTELCOL_LOW_SCORE": "0.25",
     }.items()  # fmt: skip
     assert collector["volumeClaimTemplates"][0]["spec"] == {
         "accessModes": ["ReadWriteOnce"],

@@ -90,6 +90,8 @@ spec:
             - { name: OTELCOL_GATEWAY_TOKEN_FILE, value: /etc/otelcol-tokens/gateway }
             {{- end }}
             {{- range $variable, $value := $values.env }}
+            {{- /* Helm reads numbers as floats, and would write 5000000 as 5e+06. */}}
+            {{- if and (kindIs "float64" $value) (eq (floor $value) $value) }}{{ $value = int64 $value }}{{ end }}
             - { name: {{ $variable }}, value: {{ $value | toString | quote }} }
             {{- end }}
           ports:
