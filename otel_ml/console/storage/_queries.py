@@ -92,19 +92,6 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     return {"trace_id": trace_id, "spans": found[:SPANS_LIMIT], "truncated": len(found) > SPANS_LIMIT}
 
 
-def logs(
-    cursor: duckdb.DuckDBPyConnection, limit: int, trace_id: str | None = None, prediction_id: str | None = None
-) -> list[dict[str, Any]]:
-    """Log records, newest first; includes predictions and labels."""
-    where = "(? is null or trace_id = ?) and (? is null or prediction_id = ?)"
-    values = [trace_id, trace_id, prediction_id, prediction_id]
-    parts = " union all ".join(
-        f"select {LOG_COLUMNS} from {table} where {where}" for table in ("logs", "predictions", "labels")
-    )
-    found = fetch(cursor, f"select * from ({parts}) order by place_ns desc limit ?", [*values * 3, limit])
-    return [log_answer(row) for row in found]
-
-
 def series(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Every metric with the latest value of each of its series."""
     found = fetch(

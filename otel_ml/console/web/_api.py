@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -11,10 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_ml.console._threads import BusyError, Threads
-from otel_ml.console.performance._performance import performance
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _prediction_rows, _queries
-from otel_ml.console.web import _query_parameters
+from otel_ml.console.web import _parameters
+from otel_ml.console.web._exports import EXPORT, export
+from otel_ml.console.web._openapi import document
+from otel_ml.console.web._operations import OPERATIONS, Operation
 from otel_ml.console.web._query_parameters import BadParameterError
 
 if TYPE_CHECKING:
@@ -59,69 +61,43 @@ class Api:
 
     def __init__(self, reader: QueryRunner, ingest: IngestQueue) -> None:
         self._reader = reader
-        self._ingest = ingest
+        status = Operation(
+            "/api/status",
+            "What the console received since its start, and what it holds",
+            "received = refused + busy + stored + duplicates + dropped + queued, in all and by signal; `rows` held",
+            (),
+            lambda _: ingest.status(),
+        )
+        self._operations = (*OPERATIONS, status)
+        self._document = document((*OPERATIONS, EXPORT, status), metadata.version("otel-ml"))
 
     def routes(self) -> list[Route]:
         """The API's routes."""
-        table: dict[str, Endpoint] = {
-            "/api/predictions": self._predictions,
-            "/api/predictions/{id:path}": self._prediction,
-            "/api/traces/{trace_id}": self._trace,
-            "/api/logs": self._logs,
-            "/api/metrics": self._metrics,
-            "/api/summary": self._summary,
-            "/api/features": self._features,
-            "/api/performance": self._performance,
-            "/api/rows": self._rows,
-            "/api/status": self._status,
-        }
-        return [Route(path, _answer(endpoint), methods=["GET"]) for path, endpoint in table.items()]
+        return [
+            Route("/api/openapi.json", _answer(self._openapi), methods=["GET"]),
+            Route(EXPORT.path, _answer(self._export), methods=["GET"]),
+            *(
+                # an id may have slashes
+                Route(one.path.replace("{id}", "{id:path}"), _answer(self._endpoint(one)), methods=["GET"])
+                for one in self._operations
+            ),
+        ]
 
-    async def _predictions(self, request: Request) -> Any:
-        wanted = _query_parameters.prediction_filter(request.query_params, ("limit", "model", "version", "since"))
-        return {"predictions": await self._reader.read(_queries.predictions, wanted)}
+    def _endpoint(self, operation: Operation) -> Endpoint:
+        async def endpoint(request: Request) -> Any:
+            given = _parameters.read(request.query_params, operation.parameters)
+            query = functools.partial(operation.query, **given)
+            found = await self._reader.read(query, *request.path_params.values())
+            return error(404, "not found") if found is None else found
 
-    async def _prediction(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ())
-        return await self._reader.read(_prediction_detail.prediction, request.path_params["id"])
+        return endpoint
 
-    async def _trace(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ())
-        return await self._reader.read(_queries.trace, _query_parameters.trace_id(request.path_params["trace_id"]))
+    async def _openapi(self, request: Request) -> Any:
+        _parameters.read(request.query_params, ())
+        return self._document
 
-    async def _logs(self, request: Request) -> Any:
-        given = request.query_params
-        _query_parameters.check(given, ("trace_id", "prediction_id", "limit"))
-        trace_id, limit = _query_parameters.trace_id(given.get("trace_id")), _query_parameters.limit(given)
-        return {"logs": await self._reader.read(_queries.logs, limit, trace_id, given.get("prediction_id"))}
-
-    async def _metrics(self, request: Request) -> Any:
-        given = request.query_params
-        _query_parameters.check(given, ("name", "limit"))
-        name, limit = given.get("name"), _query_parameters.limit(given)
-        if name is None:
-            return {"metrics": await self._reader.read(_queries.series)}
-        return {"name": name, "points": await self._reader.read(_queries.points, name, limit)}
-
-    async def _summary(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ("model",))
-        return await self._reader.read(_queries.summary, request.query_params.get("model"))
-
-    async def _features(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ("model",))
-        model = request.query_params.get("model")
-        return {"features": await self._reader.read(_feature_verdicts.features, model)}
-
-    async def _performance(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ("model",))
-        return await self._reader.read(performance, _query_parameters.model(request.query_params))
-
-    async def _rows(self, request: Request) -> Any:
-        return await self._reader.read(_prediction_rows.rows, _query_parameters.row_filter(request.query_params))
-
-    async def _status(self, request: Request) -> Any:
-        _query_parameters.check(request.query_params, ())
-        return self._ingest.status()
+    async def _export(self, request: Request) -> Response:
+        return export(self._reader, request)
 
 
 def error(status: int, message: str) -> Response:
@@ -130,12 +106,11 @@ def error(status: int, message: str) -> Response:
 
 
 def _answer(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    @functools.wraps(endpoint)
     async def answer(request: Request) -> Response:
         try:
             found = await endpoint(request)
         except BadParameterError as bad:
             return error(400, str(bad))
-        return error(404, "not found") if found is None else Response(dump(found), media_type="application/json")
+        return found if isinstance(found, Response) else Response(dump(found), media_type="application/json")
 
     return answer

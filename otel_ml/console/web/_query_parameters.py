@@ -59,14 +59,20 @@ def trace_id(given: str | None) -> str | None:
 def moment(parameters: QueryParams, name: str) -> int | None:
     """A moment, ISO 8601 or seconds since the epoch, as nanoseconds; without a zone it is UTC."""
     given = parameters.get(name)
-    if given is None:
-        return None
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = _iso_seconds(given)
-    if not math.isfinite(seconds) or not 0 <= seconds <= INT64_MAX / 1e9:
+    found = moment_of(given) if given else None
+    if given and found is None:
         raise BadParameterError(f"{name}: expected ISO 8601 or seconds since the epoch")
+    return found
+
+
+def moment_of(text: str) -> int | None:
+    """A moment, ISO 8601 or seconds since the epoch, as nanoseconds; None if the text is neither."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _iso_seconds(text)
+    if not math.isfinite(seconds) or not 0 <= seconds <= INT64_MAX / 1e9:
+        return None
     return min(int(seconds * 1e9), INT64_MAX)
 
 

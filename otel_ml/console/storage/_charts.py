@@ -1,0 +1,206 @@
+"""Metrics over time: the points of each series in equal steps, counters as rates, distributions with percentiles."""
+
+# ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml import semconv
+from otel_ml.console.storage._conditions import Conditions
+from otel_ml.console.storage._queries import fetch, moment, parse
+
+if TYPE_CHECKING:
+    import duckdb
+
+SERIES_LIMIT: Final = 200
+"""Series of one answer."""
+RESOURCES: Final = (
+    *("system.", "process.", "container.", "hw.", "cpython."),
+    *("otelml.container.", "otelml.gpu.", "otelml.process.", "otelml.pressure."),
+)
+"""How the names of the metrics of machines, processes and GPUs begin."""
+_CUMULATIVE: Final = 2
+_SECOND: Final = 10**9
+_QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True)
+class ChartFilter:
+    """Selects series; without a window all that is stored of them."""
+
+    name: str | None = None
+    prefixes: tuple[str, ...] = ()
+    service: str | None = None
+    model: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    since_ns: int | None = None
+    until_ns: int | None = None
+    steps: int = 120
+
+    def conditions(self) -> Conditions:
+        """The SQL condition on the series."""
+        found = Conditions()
+        found.add("name = ?", self.name)
+        if self.prefixes:
+            found.add("(" + " or ".join("starts_with(name, ?)" for _ in self.prefixes) + ")", *self.prefixes)
+        found.add("service_name = ?", self.service)
+        found.add("model = ?", self.model)
+        for name, value in self.labels:
+            path = "/" + name.replace("~", "~0").replace("/", "~1")
+            found.add("json_extract_string(attributes, ?) = ?", path, value)
+        return found
+
+
+def charts(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> dict[str, Any]:
+    """The metrics with their series; every list of figures has one entry for each of `times`, None without a point."""
+    window = _window(cursor, wanted)
+    if window is None:
+        return {"times": [], "step": None, "metrics": [], "series_omitted": 0}
+    since, until = window
+    step = max(1, -(-(until - since) // wanted.steps))
+    levels: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in _levels(cursor, wanted, window, step):
+        levels[row["series"]].append(row)
+    times = [since + step * index for index in range(-(-(until - since) // step))]
+    metrics: dict[str, dict[str, Any]] = {}
+    for rows in list(levels.values())[:SERIES_LIMIT]:
+        first = rows[0]
+        metric = {"name": first["name"], "kind": first["kind"], "unit": first["unit"], "series": []}
+        metrics.setdefault(first["name"], metric)["series"].append(_series(rows, len(times), since - step))
+    return {
+        "times": [moment(time_ns) for time_ns in times],
+        "step": step / _SECOND,
+        "metrics": list(metrics.values()),
+        "series_omitted": max(0, len(levels) - SERIES_LIMIT),
+    }
+
+
+def _window(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> tuple[int, int] | None:
+    conditions = wanted.conditions()
+    found = fetch(
+        cursor,
+        f"select min(time_ns) as oldest, max(time_ns) + 1 as newest from points where {conditions.where}",
+        conditions.values,
+    )[0]
+    if found["oldest"] is None:
+        return None
+    since = found["oldest"] if wanted.since_ns is None else wanted.since_ns
+    until = found["newest"] if wanted.until_ns is None else wanted.until_ns
+    return (since, until) if since < until else None
+
+
+def _levels(
+    cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: tuple[int, int], step: int
+) -> list[dict[str, Any]]:
+    """What each series says in each step; the step before the window comes first, numbered -1."""
+    conditions = wanted.conditions()
+    conditions.add("time_ns >= ?", window[0] - step)
+    conditions.add("time_ns < ?", window[1])
+    return fetch(
+        cursor,
+        "select name, series, start_ns, (time_ns - ? + ?) // ? - 1 as step, any_value(kind) as kind, "
+        "any_value(unit) as unit, any_value(temporality) as temporality, any_value(monotonic) as monotonic, "
+        "any_value(attributes) as attributes, any_value(resource) as resource, "
+        "any_value(service_name) as service_name, max(time_ns) as time_ns, "
+        "avg(value) as mean, min(value) as low, max(value) as high, "
+        "arg_max(value, time_ns) as value, sum(value) as total, arg_max(observations, time_ns) as observations, "
+        "sum(observations) as all_observations, arg_max(sum, time_ns) as sum, sum(sum) as total_sum, "
+        f"arg_max(detail, time_ns) as detail from points where {conditions.where} "
+        "group by name, series, start_ns, step order by name, series, start_ns, step",
+        [window[0], step, step, *conditions.values],
+    )
+
+
+def _series(rows: Sequence[dict[str, Any]], length: int, oldest_ns: int) -> dict[str, Any]:
+    first = rows[0]
+    is_number = first["kind"] in {"sum", "gauge"}
+    is_level = is_number and not (first["kind"] == "sum" and first["monotonic"])
+    named = _level_figures(rows) if is_level else _rate_figures(rows, oldest_ns)
+    figures: dict[str, list[float | None]] = {}
+    for step, found in named:
+        for name, value in found.items():
+            if 0 <= step < length:
+                figures.setdefault(name, [None] * length)[step] = value
+    resource = parse(first["resource"])
+    return {
+        "attributes": parse(first["attributes"]),
+        "service_name": first["service_name"],
+        "instance": resource.get(semconv.SERVICE_INSTANCE_ID) if isinstance(resource, dict) else None,
+        "figures": figures,
+    }
+
+
+def _level_figures(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int, dict[str, float | None]]]:
+    for row in rows:
+        yield row["step"], {"value": row["mean"], "min": row["low"], "max": row["high"]}
+
+
+def _rate_figures(rows: Sequence[dict[str, Any]], oldest_ns: int) -> Iterator[tuple[int, dict[str, float | None]]]:
+    before: dict[str, Any] | None = None
+    for row in rows:
+        if row["temporality"] != _CUMULATIVE:
+            seconds = (row["time_ns"] - (before or {"time_ns": row["start_ns"]})["time_ns"]) / _SECOND
+            yield row["step"], _of_increase(row["total"], row["all_observations"], row["total_sum"], seconds)
+        else:
+            if before is None or before["start_ns"] != row["start_ns"]:
+                before = _start(row, oldest_ns)
+            if before is not None:
+                yield row["step"], _increase(before, row)
+        before = row
+
+
+def _start(row: dict[str, Any], oldest_ns: int) -> dict[str, Any] | None:
+    """A series that began in the window began at 0; of an older one the first point says nothing of its rate."""
+    if row["start_ns"] < oldest_ns:
+        return None
+    zero = {"value": 0.0, "observations": 0, "sum": 0.0, "detail": None}
+    return {"time_ns": row["start_ns"], "start_ns": row["start_ns"], **zero}
+
+
+def _increase(before: dict[str, Any], row: dict[str, Any]) -> dict[str, float | None]:
+    seconds = (row["time_ns"] - before["time_ns"]) / _SECOND
+    value, observations, total = (
+        None if row[name] is None or before[name] is None else row[name] - before[name]
+        for name in ("value", "observations", "sum")
+    )
+    return _of_increase(value, observations, total, seconds) | _percentiles(before["detail"], row["detail"])
+
+
+def _of_increase(
+    value: float | None, observations: int | None, total: float | None, seconds: float
+) -> dict[str, float | None]:
+    rise = value if observations is None else observations
+    rate = None if rise is None or rise < 0 or seconds <= 0 else rise / seconds
+    if observations is None:
+        return {"rate": rate}
+    return {"rate": rate, "mean": total / observations if total is not None and observations > 0 else None}
+
+
+def _percentiles(before: str | None, detail: str | None) -> dict[str, float | None]:
+    """Percentiles of what was observed between two points of a histogram, within a bucket by straight line."""
+    new, old = parse(detail), parse(before)
+    bounds = new.get("bounds") if isinstance(new, dict) else None
+    if not bounds or not isinstance(new, dict):
+        return {}
+    counts = list(new["buckets"])
+    if isinstance(old, dict) and len(old.get("buckets", ())) == len(counts):
+        counts = [count - less for count, less in zip(counts, old["buckets"], strict=True)]
+    total = sum(counts)
+    if total <= 0 or min(counts) < 0:
+        return {}
+    return {name: _quantile(bounds, counts, share * total) for name, share in _QUANTILES.items()}
+
+
+def _quantile(bounds: Sequence[float], counts: Sequence[int], rank: float) -> float:
+    below = 0
+    for index, count in enumerate(counts):
+        if below + count >= rank and count:
+            if index >= len(bounds):
+                break
+            low = bounds[index - 1] if index else min(0.0, bounds[0])
+            return low + (bounds[index] - low) * (rank - below) / count
+        below += count
+    return bounds[-1]

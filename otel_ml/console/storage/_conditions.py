@@ -1,0 +1,72 @@
+"""SQL conditions with their parameters, and the place of a page in a list that is ordered by time."""
+
+# ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml.console.storage._queries import fetch
+
+if TYPE_CHECKING:
+    import duckdb
+
+_AFTER_ALL_KEYS: Final = "~"
+"""Sorts after each key, which is a text of hex digits."""
+
+
+class Place(NamedTuple):
+    """The last row of the page before: its `place_ns`, and its key among rows of one moment."""
+
+    place_ns: int
+    key: str
+
+    @classmethod
+    def below(cls, place_ns: int) -> Place:
+        """The place after all rows of a moment."""
+        return cls(place_ns, _AFTER_ALL_KEYS)
+
+    def __str__(self) -> str:
+        return f"{self.place_ns}.{self.key}"
+
+
+class Conditions:
+    """Conditions that all hold; one whose value is None is left out."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Adds a condition with a question mark for each value."""
+        if None not in values:
+            self._parts.append(condition)
+            self.values += values
+
+    def add_window(self, since_ns: int | None, until_ns: int | None) -> None:
+        """Adds the window of time."""
+        self.add("place_ns >= ?", since_ns)
+        self.add("place_ns < ?", until_ns)
+
+    def add_place(self, after: Place | None, key: str = "key") -> None:
+        """Adds that rows come after a place in the order of `place_ns desc, key`."""
+        if after is not None:
+            # the first part lets the database skip blocks of newer rows
+            self.add(f"place_ns <= ? and (place_ns < ? or {key} > ?)", after.place_ns, after.place_ns, after.key)
+
+    @property
+    def where(self) -> str:
+        """The condition as SQL."""
+        return " and ".join(self._parts) or "true"
+
+
+def contains(column: str) -> str:
+    """The condition that a column has a text in it, in upper or lower case."""
+    return f"contains(lower({column}), lower(?))"
+
+
+def slice_end(cursor: duckdb.DuckDBPyConnection, table: str, conditions: Conditions, size: int) -> int | None:
+    """The place of the oldest of the next `size` rows; None if there are no more than these."""
+    places = f"select place_ns from {table} where {conditions.where} order by place_ns desc limit ?"
+    query = f"select min(place_ns) as oldest, count(*) as rows from ({places})"
+    found = fetch(cursor, query, [*conditions.values, size])[0]
+    return found["oldest"] if found["rows"] == size else None

@@ -1,0 +1,173 @@
+"""The list of predictions: each filter, pages without end, truth of single predictions and of batches.
+
+Sources: mlflow/mlflow#5776 (a search that returns fewer rows than it matches), Arize-ai/phoenix#2616 (filter by the value of an attribute),
+evidentlyai/evidently#1048 (predictions without a label beside labelled ones).
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from console_feed import NOW, batch, failure, label, logs, prediction, record
+
+from otel_ml import semconv
+
+SECOND = 10**9
+
+
+def ids(console, query=""):
+    """The ids of all pages."""
+    found, after = [], ""
+    while True:
+        page = console.get(f"/api/predictions?{query}{after}")
+        found += [row["id"] for row in page["predictions"]]
+        if page["next"] is None:
+            return found
+        after = f"&after={page['next']}"
+
+
+@pytest.fixture
+def filled(console):
+    """Predictions of one model that differ in everything a list can be narrowed by, the newest first: f to a."""
+    other = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary", semconv.PREDICTION_DURATION_ATTRIBUTE: 0.5}
+    console.feed(
+        logs(
+            prediction("a", features={"age": 41, "country": "DE", "a/b~c": 1.0}, score=0.1, outcome="0", at=NOW),
+            prediction("b", features={"age": 70, "country": None}, score=0.9, at=NOW + 1),
+            prediction("c", features={"age": 7.0, "country": "41"}, score=0.5, at=NOW + 2),
+            batch("d", 3, at=NOW + 4, own="dd" * 8),
+            failure("e", at=NOW + 5),
+        ),
+        logs(record(
+            json.dumps({"features": {}, "prediction": "1"}),
+            {semconv.MODEL_NAME: "fraud", semconv.PREDICTION_ID: "f", semconv.PREDICTION_CLASS: "1"} | other,
+            event=semconv.PREDICTION_EVENT, at=NOW + 6,
+        ), service="other-api"),
+        logs(
+            label("a", "0", correct=True, at=NOW + 9),
+            label("b", "1", correct=True, at=NOW + 9),
+            label("b", "0", correct=False, at=NOW + 10),
+            label("d.0", "0", correct=True, at=NOW + 9, own="dd" * 8),
+            label("d.2", "1", correct=False, at=NOW + 9, own="dd" * 8),
+        ),
+    )  # fmt: skip
+    return console
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "fedcba"),
+        ("model=&version=&truth=&min_score=", "fedcba"),
+        ("model=other", ""),
+        ("version=2.0.0", "f"),
+        ("role=canary", "f"),
+        ("service=other-api", "f"),
+        ("class=0", "da"),
+        ("label=0", "ba"),
+        ("truth=right", "a"),
+        ("truth=wrong", "db"),
+        ("truth=labelled", "dba"),
+        ("truth=unlabelled", "fc"),
+        ("failed=true", "e"),
+        ("failed=false", "fdcba"),
+        ("error_type=ValueError", "e"),
+        ("min_score=0.5", "cb"),
+        ("max_score=0.1", "da"),
+        ("min_duration=0.4", "f"),
+        ("max_duration=0.1", "cba"),
+        ("feature=age=41", "a"),
+        ("feature=age=41.0", "a"),
+        ("feature=country=41", "c"),
+        ("feature=age>=41", "ba"),
+        ("feature=age<21", "dc"),
+        ("feature=country=", "fedb"),
+        ("feature=country!=", "ca"),
+        ("feature=age>5&feature=age<8", "c"),
+        ("feature=a/b~c=1", "a"),
+        ("feature=age=21&max_score=0.05", ""),
+        ("id=d", "d"),
+        ("id=d.2", "d"),
+        ("id=2", ""),
+    ],
+)
+def test_each_filter_selects_what_fits(filled, query, expected):
+    """A filter selects the predictions that fit, of a batch one row has to, and the newest label counts."""
+    encoded = "&".join(
+        f"{name}={quote(value)}" for name, _, value in (part.partition("=") for part in query.split("&"))
+    )
+    assert "".join(ids(filled, encoded if query else "")) == expected
+
+
+def test_a_window_has_its_start_and_not_its_end(console):
+    """`since` belongs to the window and `until` does not."""
+    start = (NOW // SECOND) * SECOND
+    console.feed(logs(*(prediction(name, at=start + index * SECOND) for index, name in enumerate("abc"))))
+    assert ids(console, f"since={start // SECOND}&until={start // SECOND + 2}") == ["b", "a"]
+
+
+def test_pages_have_each_prediction_once(console):
+    """Predictions of one moment come on several pages, each once, also while newer ones arrive."""
+    console.feed(logs(*(prediction(f"p-{index}", at=NOW + index // 50) for index in range(120))))
+    first = console.get("/api/predictions?limit=40")
+    console.feed(logs(prediction("newer", at=NOW + SECOND)))
+    found = [row["id"] for row in first["predictions"]]
+    after = first["next"]
+    while after is not None:
+        page = console.get(f"/api/predictions?limit=40&after={after}")
+        found += [row["id"] for row in page["predictions"]]
+        after = page["next"]
+    assert sorted(found) == sorted(f"p-{index}" for index in range(120))
+
+
+def test_a_rare_prediction_is_found_on_a_later_page(console, monkeypatch):
+    """A page looks only so far for what is rare; the pages after it look further until everything was looked at."""
+    monkeypatch.setattr("otel_ml.console.storage._prediction_list._SLICES", (10, 20))
+    console.feed(
+        logs(
+            *(prediction(f"p-{index}", at=NOW + index // 4) for index in range(100)),
+            label("p-3", "0", correct=False),
+            label("p-77", "0", correct=False),
+        )
+    )
+    first = console.get("/api/predictions?truth=wrong")
+    assert ([row["id"] for row in first["predictions"]], first["next"] is None) == (["p-77"], False)
+    assert ids(console, "truth=wrong") == ["p-77", "p-3"]
+    assert ids(console, "truth=unlabelled&limit=7") == [row for row in ids(console) if row not in {"p-3", "p-77"}]
+
+
+def test_a_batch_says_how_many_of_its_rows_are_labelled_and_wrong(filled):
+    """A batch in the list counts its labelled rows and the wrong ones among them."""
+    rows = {row["id"]: row["row_labels"] for row in filled.get("/api/predictions")["predictions"]}
+    assert (rows["d"], rows["a"]) == ({"labelled": 2, "wrong": 1}, None)
+
+
+def test_a_clock_that_runs_ahead_does_not_stay_on_top(console):
+    """A prediction from the future stands where it arrived."""
+    console.feed(logs(prediction("future", at=NOW + 10**15)))
+    console.feed(logs(prediction("now", at=NOW)))
+    assert ids(console)[0] == "future"
+    later = NOW + 3600 * SECOND
+    assert "future" not in ids(console, f"since={later // SECOND}")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("truth=maybe", "truth: expected right or wrong or labelled or unlabelled"),
+        ("failed=1", "failed: expected true or false"),
+        ("min_score=nan", "min_score: expected a number"),
+        ("feature=age", "feature: expected a name, one of = != < <= > >= and a value"),
+        ("feature=age%3Eold", "feature: expected a name, one of = != < <= > >= and a value"),
+        ("&".join(["feature=a%3D1"] * 9), "feature: given more than 8 times"),
+        ("after=1", "after: expected what `next` of the page before says"),
+        ("after=99999999999999999999.a", "after: expected what `next` of the page before says"),
+        ("class=1&class=2", "a parameter is repeated"),
+    ],
+)
+def test_a_wrong_filter_is_refused_with_what_is_expected(console, query, said):
+    """A filter that cannot be read is a 400 that names it."""
+    answer = console.send(f"/api/predictions?{query}")
+    assert (answer.status, answer.json()) == (400, {"error": said})

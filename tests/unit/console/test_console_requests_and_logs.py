@@ -1,0 +1,162 @@
+"""Requests with and without a prediction, log lines, and the ledgers of senders.
+
+Sources: jaegertracing/jaeger#3083 (a trace whose root was not stored is not found), grafana/tempo#1404 (search shows requests that failed
+before the application), CtrlSpice/otel-desktop-viewer#110 (traces without a root span).
+"""
+
+from __future__ import annotations
+
+import pytest
+from console_feed import NOW, SPAN, batch, counter, label, logs, metrics, prediction, record, span, traces
+
+from otel_ml import semconv
+
+ONE, TWO, THREE, FOUR = ("0af7651916cd43dd8448eb211c8031" + end for end in ("01", "02", "03", "04"))
+SERVER, REMOTE = 2, 0x300
+
+
+def server(name="POST /predict", *, status=200, **more):
+    """A server span with the attributes of HTTP."""
+    attributes = {
+        semconv.HTTP_REQUEST_METHOD: "POST", semconv.HTTP_ROUTE: name.partition(" ")[2],
+        semconv.HTTP_RESPONSE_STATUS_CODE: status,
+    }  # fmt: skip
+    found = span(name, attributes=attributes, **more)
+    found.kind = SERVER
+    return found
+
+
+@pytest.fixture
+def filled(console):
+    """A request with a prediction, one that a schema refused, a call of another service, and a job behind a queue."""
+    job = span("job", trace=FOUR, own="d1" * 8, parent="d0" * 8, start=NOW + 3)
+    job.flags = REMOTE
+    console.feed(
+        traces(
+            server(trace=ONE, own="a1" * 8, seconds=0.2),
+            span(trace=ONE, own=SPAN, parent="a1" * 8, attributes={semconv.PREDICTION_ID: "p-1"}),
+            server(trace=TWO, own="b1" * 8, status=422, start=NOW + 1),
+            job,
+        ),
+        traces(server("GET /cart", trace=THREE, own="c1" * 8, parent="c0" * 8, error=True, status=500, start=NOW + 2), service="shop"),
+    )  # fmt: skip
+    return console
+
+
+def spans(console, query=""):
+    """The first character of each span of each page."""
+    found, after = "", ""
+    while True:
+        page = console.get(f"/api/requests?{query}{after}")
+        found += "".join(row["span_id"][0] for row in page["requests"])
+        if page["next"] is None:
+            return found
+        after = f"&after={page['next']}"
+
+
+def test_a_request_says_what_came_of_it(filled):
+    """A request has its route and status, and what its trace holds."""
+    row = filled.get("/api/requests?service=fraud-api&status_code=200")["requests"][0]
+    assert row | {"time": None} == {
+        "trace_id": ONE, "span_id": "a1" * 8, "time": None, "duration": 0.2, "service_name": "fraud-api",
+        "name": "POST /predict", "status": "unset", "status_message": None, "method": "POST", "route": "/predict",
+        "status_code": 200, "spans": 2, "errors": 0, "predictions": 1, "prediction_id": "p-1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "dcba"),
+        ("limit=1", "dcba"),
+        ("service=shop", "c"),
+        ("text=CART", "c"),
+        ("failed=true", "c"),
+        ("failed=false", "dba"),
+        ("status_code=422", "b"),
+        ("status_code=4", "b"),
+        ("predicted=true", "a"),
+        ("predicted=false", "dcb"),
+        ("predicted=false&limit=2", "dcb"),
+        ("min_duration=0.1", "a"),
+        ("max_duration=0.1", "dcb"),
+    ],
+)
+def test_requests_are_listed_without_a_prediction_too(filled, query, expected):
+    """A list has each span that enters a process, whether its parent is unknown, remote or none."""
+    assert spans(filled, query) == expected
+
+
+def test_requests_without_a_prediction_are_found_far_back(console, monkeypatch):
+    """A page looks only so far for requests without a prediction, the next one further."""
+    monkeypatch.setattr("otel_ml.console.storage._request_list._SLICE", 3)
+    known = [
+        one
+        for index in range(10)
+        for one in (
+            server(trace=f"{index:032x}", own="a1" * 8, start=NOW + index),
+            span(trace=f"{index:032x}", own=SPAN, parent="a1" * 8, attributes={semconv.PREDICTION_ID: f"p-{index}"}),
+        )
+        if index
+    ]
+    console.feed(traces(*known, server(trace=ONE, own="b1" * 8, status=422, start=NOW - 1)))
+    assert spans(console, "predicted=false") == "b"
+    assert spans(console, "predicted=true") == "a" * 9
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["label", "{}", "Out of memory", "two", "one"]),
+        ("limit=2", ["label", "{}", "Out of memory", "two", "one"]),
+        ("kind=line", ["Out of memory", "two", "one"]),
+        ("kind=prediction", ["{}"]),
+        ("kind=label", ["label"]),
+        ("level=error", ["Out of memory"]),
+        ("text=MEMORY", ["Out of memory"]),
+        ("service=shop", ["two"]),
+        (f"trace_id={TWO}", ["one"]),
+        (f"trace_id={TWO.upper()}", ["one"]),
+        ("prediction_id=b-1", ["{}"]),
+    ],
+)
+def test_log_records_are_searched_page_by_page(console, query, expected):
+    """A log record is found by kind, level, text, service, trace and prediction; pages go on to the end."""
+    event, truth = batch("b-1", at=NOW + 4), label("b-2", at=NOW + 5)
+    event.body.string_value, truth.body.string_value = "{}", "label"
+    console.feed(
+        logs(record("one", trace=TWO, at=NOW), record("Out of memory", severity=17, at=NOW + 3), event, truth),
+        logs(record("two", at=NOW + 1), service="shop"),
+    )
+    found, after = [], ""
+    while after is not None:
+        page = console.get(f"/api/logs?{query}{after}")
+        found += [row["body"] for row in page["logs"]]
+        after = page["next"] and f"&after={page['next']}"
+    assert found == expected
+
+
+def test_a_sender_says_what_became_of_its_records(console):
+    """The ledger of a sender has the newest figures of each signal, and what was dropped by reason."""
+    traces_only = {semconv.SIGNAL: "traces"}
+
+    def figure(metric, value, **more):
+        return counter(value, name=metric.name, attributes=traces_only | more.pop("attributes", {}), **more)
+
+    console.feed(
+        metrics(figure(semconv.EXPORT_PRODUCED, 5), figure(semconv.EXPORT_PRODUCED, 9, at=NOW + 9)),
+        metrics(
+            figure(semconv.EXPORT_DELIVERED, 6, at=NOW + 9),
+            figure(semconv.EXPORT_DROPPED, 3, attributes={semconv.DROP_REASON: "queue_full"}),
+            figure(semconv.EXPORT_DROPPED, 0, attributes={semconv.DROP_REASON: "shutdown"}),
+        ),
+        metrics(figure(semconv.EXPORT_PRODUCED, 1, at=NOW + 10**9), instance="two"),
+    )
+    newest, other = console.get("/api/senders")["senders"]
+    assert (other["instance"], other["signals"]) == (
+        "one",
+        {"traces": {"produced": 9, "delivered": 6, "rejected": None, "in_flight": None, "dropped": {"queue_full": 3}}},
+    )
+    assert (newest["instance"], newest["signals"]["traces"]["produced"]) == ("two", 1)
+    console.feed(logs(prediction()))
+    assert len(console.get("/api/senders")["senders"]) == 2
