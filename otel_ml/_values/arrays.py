@@ -60,6 +60,11 @@ def _is_readable(family: str) -> bool:
     return family in COLUMNS and "numpy" in sys.modules
 
 
+def plain_array(array: Any) -> Any:
+    """Returns an array of a subclass as a plain one: the columns of a `numpy.matrix` have two dimensions."""
+    return array if hasattr(array, "mask") else array.view(_numpy().ndarray)
+
+
 def numbers(values: Any) -> Array | None:
     """Returns a column of numbers as an array, perhaps a view, with NaN for missing ones; None for other columns."""
     family = kind(values)

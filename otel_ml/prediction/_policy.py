@@ -121,6 +121,8 @@ class ModelPolicy:
         names = self._names_of(_features.width(features))
         if names is not None:
             found = _features.read(features, names=names)
+            if found is None:
+                self.warn_no_row()
             return found if len(names) <= FEATURE_LIMIT else _unread(found, frozenset(names[FEATURE_LIMIT:]))
         if self.sensitive:
             self.warn_uncertain()

@@ -7,10 +7,12 @@ from typing import Any, Final, Protocol
 
 from otel_ml import semconv
 from otel_ml._guard import attempt
+from otel_ml._values.arrays import plain_array
 from otel_ml._values.feature_names import feature_name, positional_names
-from otel_ml._values.kinds import kind, sequence
+from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml.quality._feature import ProfileError
 
+_VALUES_OF_ROW: Final = 1 << 20
 _TAKEN: Final = "a frame of pandas, polars or arrow, an array, a mapping of columns or a list of rows"
 
 _RESERVED: Final = {semconv.PREDICTION_FEATURE: "output; give `score`", semconv.LABEL_FEATURE: "label; give `label`"}
@@ -142,20 +144,32 @@ def _array_columns(data: Any, family: str, names: Sequence[str]) -> Iterable[tup
         return [(name, array[name]) for name in fields]
     if array is None or array.ndim != 2:
         raise ProfileError(f"an array must have two dimensions, rows and columns: give {_TAKEN}")
-    return zip(_names(names, array.shape[1]), array.T, strict=True)
+    return zip(_names(names, array.shape[1]), plain_array(array).T, strict=True)
 
 
 def _row_columns(rows: list[Any], names: Sequence[str]) -> Iterable[tuple[Any, Any]]:
-    if all(isinstance(row, Mapping) for row in rows):
-        keys = dict.fromkeys(key for row in rows for key in row)
-        return [(key, [row.get(key) for row in rows]) for key in keys]
-    listed = [sequence(row, 1 << 20) for row in rows]
+    records = [found for row in rows if (found := _named_values(row)) is not None]
+    if len(records) == len(rows):
+        keys = dict.fromkeys(key for record in records for key in record)
+        return [(key, [record.get(key) for record in records]) for key in keys]
+    listed = [sequence(row, _VALUES_OF_ROW) for row in rows]
     widths = {None if found is None else found[1] for found in listed}
     if len(widths) != 1 or None in widths:
         raise ProfileError(f"rows must be mappings, or sequences of equal length: give {_TAKEN}")
     values = [found[0] for found in listed if found is not None]
     columns = [list(column) for column in zip(*values, strict=True)]
     return zip(_names(names, len(columns)), columns, strict=True)
+
+
+def _named_values(row: Any) -> Mapping[Any, Any] | None:
+    """Returns the values of a mapping, a row of a database, a named tuple or an object with attributes, or None."""
+    found = pairs(row, _VALUES_OF_ROW)
+    if found is not None:
+        return dict(found[0])
+    if isinstance(row, tuple):
+        return dict(zip(row._fields, row, strict=True)) if hasattr(row, "_fields") else None
+    fields = {} if kind(row) else getattr(row, "__dataclass_fields__", None) or getattr(row, "__dict__", {})
+    return {name: getattr(row, name) for name in fields if not name.startswith("_")} or None
 
 
 def _names(given: Sequence[str], count: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_ml._guard import attempt
 from otel_ml._values import line
-from otel_ml._values.arrays import COLUMNS, NUMBERS, slice_rows
+from otel_ml._values.arrays import COLUMNS, NUMBERS, plain_array, slice_rows
 from otel_ml._values.feature_names import NAME_LIMIT, feature_name, positional_names
 from otel_ml._values.kinds import kind, pairs, sequence
 from otel_ml._values.unread import UNREAD
@@ -92,9 +92,9 @@ def structured_to_batch(array: Any) -> FeatureBatch:
 def array_to_batch(array: Any, names: Sequence[str] | None) -> FeatureBatch | None:
     """Reads a two-dimensional array of many rows of numbers; None for any other, which is read row by row."""
     rows, width = first_dimension(array) or 0, array_width(array)
-    if rows <= FEW_ROWS or array.dtype.kind not in NUMBERS:
+    if rows <= FEW_ROWS or array.ndim != 2 or array.dtype.kind not in NUMBERS:
         return None
-    block = array[: rows_kept(width), :FEATURE_LIMIT].T.copy()
+    block = plain_array(array)[: rows_kept(width), :FEATURE_LIMIT].T.copy()
     return _batch(list(zip(positional_names(names, len(block)), block, strict=True)), rows, width)
 
 

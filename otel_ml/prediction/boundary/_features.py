@@ -61,10 +61,11 @@ def _is_structured(features: Any) -> bool:
 
 
 def width(features: object) -> int | None:
-    """Returns how many values each row of a positional input has; None if its rows differ."""
+    """Returns how many values each row of a positional input has; None if its rows differ or are no rows of values."""
     family = kind(features)
     if family in SHAPED or family in FRAMES:
-        return attempt(array_width, features) if attempt(dimensions, features) == 2 else attempt(len, features)
+        size = attempt(dimensions, features)
+        return attempt(array_width, features) if size == 2 else attempt(len, features) if size == 1 else None
     listed = sequence(features, ROW_LIMIT)
     inner = [sequence(item, 0) for item in listed[0]] if listed is not None else []
     if not any(inner):

