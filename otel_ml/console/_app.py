@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
-from otel_ml.console.web._api import Api, QueryRunner, error
+from otel_ml.console.web._api import Api, error
 from otel_ml.console.web._pages import Pages
+from otel_ml.console.web._query_runner import QueryRunner
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -27,6 +27,7 @@ EXTRAS = {
     "_values/json_texts.py": "fast",
     "cli/_thresholds/files.py": "rules",
     "console/": "console",
+    "console/web/_parquet.py": "quality",
     "ground_truth/": "ground-truth",
     "integrations/": "fastapi",
     "integrations/instrumentor.py": "zero-code",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -33,45 +32,6 @@ PREDICTION_COLUMNS = (
     "prediction_id, time_ns, model, version, role, predicted_class, value, score, duration, batch_size, error_type, "
     "failed, trace_id, span_id, service_name"
 )
-
-
-@dataclass(frozen=True)
-class PredictionFilter:
-    """Selects predictions: newest first, at most `limit`."""
-
-    limit: int = 100
-    model: str | None = None
-    version: str | None = None
-    since_ns: int | None = None
-
-    def where(self) -> tuple[str, list[Any]]:
-        """The SQL condition with its parameters."""
-        parts: list[tuple[str, Any]] = []
-        if self.model is not None:
-            parts.append(("model = ?", self.model))
-        if self.version is not None:
-            parts.append(("version = ?", self.version))
-        if self.since_ns is not None:
-            parts.append(("time_ns >= ?", self.since_ns))
-        return " and ".join(["true", *(part for part, _ in parts)]), [value for _, value in parts]
-
-
-def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> list[dict[str, Any]]:
-    """The newest predictions with their labels."""
-    where, values = wanted.where()
-    found = fetch(
-        cursor,
-        f"with page as (select key, {PREDICTION_COLUMNS}, place_ns as place from predictions "
-        f"where {where} order by place desc, key limit ?), "
-        "truth as (select page.key, arg_max(label, labels.time_ns) as label, "
-        "arg_max(correct, labels.time_ns) as correct, max(labels.time_ns) as labelled_ns from page join labels "
-        "on labels.prediction_id = page.prediction_id and "
-        "(labels.trace_id is null or page.trace_id is null or labels.trace_id = page.trace_id) group by page.key) "
-        "select page.* exclude (place), label, correct, labelled_ns from page left join truth using (key) "
-        "order by place desc, page.key",
-        [*values, wanted.limit],
-    )
-    return [prediction_answer(row) for row in found]
 
 
 def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | None:

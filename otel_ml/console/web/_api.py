@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console.receiving._values import dump
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._exports import EXPORT, export
@@ -25,35 +22,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otel_ml.console.receiving._ingest_queue import IngestQueue
-    from otel_ml.console.storage._store import Database
+    from otel_ml.console.web._query_runner import QueryRunner
 
     Endpoint = Callable[[Request], Awaitable[Any]]
-
-T = TypeVar("T")
-_READERS = 4
-"""Queries that run at the same time."""
-_WAITING = 256
-"""Queries that wait; further ones are answered with 503."""
-_QUERY_SECONDS = 60.0
-
-
-class QueryRunner:
-    """Runs queries on a few threads, each with its own cursor."""
-
-    def __init__(self, store: Database) -> None:
-        self._store = store
-        self._threads = Threads("otel-ml-console-reader", running=_READERS, waiting=_WAITING, seconds=_QUERY_SECONDS)
-
-    async def read(self, query: Callable[..., T], *arguments: Any) -> T:
-        """Returns the result of a query, whose first parameter is the cursor."""
-        try:
-            return await self._threads.run(self._run, query, arguments)
-        except (BusyError, asyncio.CancelledError):
-            raise HTTPException(503) from None
-
-    def _run(self, query: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        with self._store.cursor() as cursor:
-            return query(cursor, *arguments)
 
 
 class Api:

@@ -25,16 +25,14 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from otel_ml.console.storage._conditions import Place
-    from otel_ml.console.web._api import QueryRunner
+    from otel_ml.console.web._query_runner import QueryRunner
 
 _EVENTS: Final = 2_000
 """Events that are read together."""
 
 
-class _Format(Protocol):
-    """Writes rows as bytes."""
-
-    media: str
+class ExportFile(Protocol):
+    """Writes rows as the parts of a file."""
 
     def begin(self) -> bytes: ...
     def rows(self, rows: Sequence[dict[str, Any]]) -> bytes: ...
@@ -42,8 +40,6 @@ class _Format(Protocol):
 
 
 class _Csv:
-    media = "text/csv; charset=utf-8"
-
     def begin(self) -> bytes:
         return self._lines([list(COLUMNS)])
 
@@ -60,8 +56,6 @@ class _Csv:
 
 
 class _Json:
-    media = "application/json"
-
     def __init__(self) -> None:
         self._before = b""
 
@@ -77,75 +71,18 @@ class _Json:
         return b"]\n"
 
 
-class _Parquet:
-    media = "application/vnd.apache.parquet"
-
-    def __init__(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), dict: pa.string()}
-        fields = {name: kinds[kind] for name, kind in COLUMNS.items()}
-        self._schema = pa.schema(fields | {name: pa.timestamp("us", "UTC") for name in ("time", "label_time")})
-        self._file = _Written()
-        self._writer = pq.ParquetWriter(self._file, self._schema)
-
-    def begin(self) -> bytes:
-        return self._file.taken()
-
-    def rows(self, rows: Sequence[dict[str, Any]]) -> bytes:
-        import pyarrow as pa
-
-        columns = []
-        for field in self._schema:
-            cells = [row[field.name] for row in rows]
-            if COLUMNS[field.name] is dict:
-                cells = [None if cell is None else dump(cell) for cell in cells]
-            is_time = pa.types.is_timestamp(field.type)
-            column = pa.array(cells, pa.string() if is_time else field.type)
-            columns.append(column.cast(field.type) if is_time else column)
-        if rows:
-            self._writer.write_table(pa.table(columns, self._schema))
-        return self._file.taken()
-
-    def end(self) -> bytes:
-        self._writer.close()
-        return self._file.taken()
-
-
-class _Written(io.RawIOBase):
-    """A file whose bytes are taken away as they are written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes = bytearray()
-        self._length = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._length
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
-        self._bytes += data
-        self._length += size
-        return size
-
-    def taken(self) -> bytes:
-        found, self._bytes = bytes(self._bytes), bytearray()
-        return found
-
-
-_FORMATS: Final[dict[str, type[_Csv | _Json | _Parquet]]] = {"csv": _Csv, "json": _Json, "parquet": _Parquet}
+_MEDIA: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
 EXPORT: Final = Operation(
     "/api/export/predictions",
     "Predictions as a file",
     f"one row for each prediction and each row of a batch: {', '.join(COLUMNS)}. Parquet needs `pyarrow`",
-    (_parameters.choice("format", "kind of the file", _FORMATS, default="csv"), *PREDICTION_FILTER),
+    (_parameters.choice("format", "kind of the file", _MEDIA, default="csv"), *PREDICTION_FILTER),
     _prediction_export.rows,
-    tuple(one.media for one in _FORMATS.values()),
+    tuple(_MEDIA.values()),
 )
 
 
@@ -157,13 +94,18 @@ def export(reader: QueryRunner, request: Request) -> Response:
         raise BadParameterError("format: parquet needs pyarrow; pip install 'otel-ml[quality]'")
     wanted = PredictionFilter(limit=_EVENTS, **given)
     headers = {"content-disposition": f'attachment; filename="predictions.{name}"'}
-    return StreamingResponse(_written(reader, _FORMATS[name], wanted), headers=headers, media_type=_FORMATS[name].media)
+    return StreamingResponse(_written(reader, _file(name), wanted), headers=headers, media_type=_MEDIA[name])
 
 
-async def _written(
-    reader: QueryRunner, kind: type[_Csv | _Json | _Parquet], wanted: PredictionFilter
-) -> AsyncIterator[bytes]:
-    file: _Format = kind()
+def _file(name: str) -> ExportFile:
+    if name == "parquet":
+        from otel_ml.console.web._parquet import ParquetFile
+
+        return ParquetFile()
+    return _Json() if name == "json" else _Csv()
+
+
+async def _written(reader: QueryRunner, file: ExportFile, wanted: PredictionFilter) -> AsyncIterator[bytes]:
     yield file.begin()
     while True:
         written, following = await reader.read(_page, file, wanted)
@@ -174,7 +116,7 @@ async def _written(
     yield file.end()
 
 
-def _page(cursor: Any, file: _Format, wanted: PredictionFilter) -> tuple[bytes, Place | None]:
+def _page(cursor: Any, file: ExportFile, wanted: PredictionFilter) -> tuple[bytes, Place | None]:
     rows, following = _prediction_export.rows(cursor, wanted)
     return file.rows(rows), following
 

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from otel_ml import semconv
 from otel_ml.console.performance._performance import performance
 from otel_ml.console.receiving._values import block, finite
-from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _queries
+from otel_ml.console.storage import _feature_verdicts, _prediction_detail, _prediction_list, _queries
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._chart import chart
 from otel_ml.console.web._query_parameters import BadParameterError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from otel_ml.console.web._api import QueryRunner
+    from otel_ml.console.web._query_runner import QueryRunner
 
 _HERE = Path(__file__).parent
 _SHOWN = 400
@@ -83,7 +83,7 @@ class Pages:
         return self._render(
             "predictions.html",
             title="Predictions",
-            predictions=await self._reader.read(_queries.predictions, wanted),
+            predictions=(await self._reader.read(_prediction_list.predictions, wanted))["predictions"],
             summary=await self._reader.read(_queries.summary, wanted.model),
             models=await self._reader.read(_queries.models),
             wanted=wanted,

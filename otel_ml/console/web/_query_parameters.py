@@ -8,8 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from otel_ml.console.receiving._values import INT64_MAX
-from otel_ml.console.storage._prediction_rows import RowFilter
-from otel_ml.console.storage._queries import PredictionFilter
+from otel_ml.console.storage._prediction_list import PredictionFilter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,16 +43,6 @@ def limit(parameters: QueryParams) -> int:
     if not (given.isascii() and given.isdecimal() and len(given) < 10 and 1 <= int(given) <= LIMIT_MAX):
         raise BadParameterError(f"limit: expected a whole number from 1 to {LIMIT_MAX}")
     return int(given)
-
-
-def trace_id(given: str | None) -> str | None:
-    """A trace id of 32 hex digits, in lower case."""
-    if given is None:
-        return None
-    lower = given.lower()
-    if len(lower) != 32 or not set(lower) <= set("0123456789abcdef"):
-        raise BadParameterError("trace_id: expected 32 hex digits")
-    return lower
 
 
 def moment(parameters: QueryParams, name: str) -> int | None:
@@ -93,28 +82,6 @@ def model(parameters: QueryParams) -> str:
     if not given:
         raise BadParameterError("model: expected the name of a model")
     return given
-
-
-def row_filter(parameters: QueryParams) -> RowFilter:
-    """The filter of the rows of a model."""
-    check(parameters, ("model", "version", "role", "since", "until", "after"))
-    return RowFilter(
-        model=model(parameters),
-        version=parameters.get("version") or None,
-        role=parameters.get("role") or None,
-        since_ns=moment(parameters, "since"),
-        until_ns=moment(parameters, "until"),
-        after=_after(parameters.get("after")),
-    )
-
-
-def _after(given: str | None) -> tuple[int, str] | None:
-    if given is None:
-        return None
-    time_ns, _, key = given.partition(".")
-    if not (time_ns.isascii() and time_ns.isdecimal() and len(time_ns) < 20 and int(time_ns) <= INT64_MAX and key):
-        raise BadParameterError("after: expected what `next` of the page before says")
-    return int(time_ns), key
 
 
 def _iso_seconds(given: str) -> float:
