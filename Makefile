@@ -36,15 +36,20 @@ $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[all]' --group demo --group test --group check --group bench
 	@touch $@ $(VENV)/.demo
 
+LIBRARY := otel_ml/console/web/static/library.js
+$(LIBRARY): frontend/package.json frontend/package-lock.json frontend/library.js
+	@echo "== building the libraries of the console's pages"
+	@$(PYTHON3) frontend/build_library.py || true
+
 .PHONY: install
-install: $(VENV)/.dev ## Set up the development environment in .venv
+install: $(VENV)/.dev $(LIBRARY) ## Set up the development environment in .venv
 
 .PHONY: demo
-demo: $(VENV)/.demo ## Serve a model, send real traffic, serve the console (DEMO_SECONDS=45 stops by itself)
+demo: $(VENV)/.demo $(LIBRARY) ## Serve a model, send real traffic, serve the console (DEMO_SECONDS=45 stops by itself)
 	@$(PYTHON) -m otel_ml demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: stack
-stack: $(VENV)/.dev ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)
+stack: $(VENV)/.dev $(LIBRARY) ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)
 	@PATH="$(abspath $(VENV))/bin:$$PATH" EXAMPLE=$(EXAMPLE) OTEL_METRIC_EXPORT_INTERVAL=5000 OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=local \
 	  $(PYTHON) deploy/local/stack.py $(if $(STACK_PORTS),--ports $(STACK_PORTS)) \
 	  --process 'service=EXAMPLE_FOLDER="$$STACK_DIR/example" exec "$$PYTHON" -m uvicorn app:app --app-dir "$$ROOT/$$EXAMPLE" --host 127.0.0.1 --port "$$SERVICE_PORT" --log-level warning' \
@@ -57,7 +62,7 @@ alerts: $(VENV)/.dev ## Break services and a Collector: six alerts arrive at a w
 	@$(PYTHON) deploy/local/alert_faults.py
 
 .PHONY: test
-test: $(VENV)/.dev ## Run all tests; builds the servers on the first run
+test: $(VENV)/.dev $(LIBRARY) ## Run all tests; builds the servers on the first run
 	@$(PYTHON) deploy/local/build.py
 	@$(PYTHON) -m pytest -q -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --durations=15 tests
 
