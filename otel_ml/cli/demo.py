@@ -102,7 +102,7 @@ class Demo:
         if self.as_json:
             print(json.dumps({"console": self.console_url, "service": self.service_url}), flush=True)
         else:
-            performance = f"{self.console_url}/performance/employment"
+            performance = f"{self.console_url}/performance?model=employment"
             print(f"\n  console      {self.console_url}\n  performance  {performance}", flush=True)
             print(f"  service      {self.service_url}/docs\n", flush=True)
         sent = self._traffic()

@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
+from otel_ml.console.web import _pages
 from otel_ml.console.web._api import Api, error
-from otel_ml.console.web._pages import Pages
+from otel_ml.console.web._frame import Frame
 from otel_ml.console.web._query_runner import QueryRunner
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
 }
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -39,20 +39,20 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     """The ASGI application over an open store and a queue."""
     reader, receiver = QueryRunner(store), Receiver(ingest, options)
-    pages = Pages(reader)
+    frame = Frame(reader)
 
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         text = {404: "not found", 405: "method not allowed", 503: "busy"}.get(status, "failed")
         if str(request.scope["path"]).startswith(("/api/", "/v1/")):
             return error(status, text)
-        return pages.message(status, f"{text.capitalize()}.")
+        return frame.message(status, f"{text.capitalize()}.")
 
     app = Starlette(
         routes=[
             *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
             *Api(reader, ingest).routes(),
-            *pages.routes(),
+            *_pages.routes(frame),
         ],
         exception_handlers={HTTPException: failed},
     )
@@ -79,7 +79,9 @@ class _Guarded:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("cache-control", "no-store")
             await send(message)
 
         await self._app(scope, receive, send_guarded)

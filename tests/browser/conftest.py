@@ -56,7 +56,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def opened(**options: object) -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         return context.new_page()
 
@@ -70,3 +70,19 @@ def console() -> Iterator[Console]:
     """A console that keeps its rows in memory."""
     with running(Options()) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Page], list[str]]:
+    """Returns what of a page breaks a rule of axe-core."""
+    script = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        pytest.fail("axe-core is missing: npm ci --prefix frontend")
+    text = script.read_text(encoding="utf-8")
+
+    def broken(page: Page) -> list[str]:
+        page.evaluate(text)
+        found = page.evaluate("axe.run()")
+        return [f"{rule['id']}: {node['html'][:200]}" for rule in found["violations"] for node in rule["nodes"]]
+
+    return broken

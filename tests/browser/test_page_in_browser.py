@@ -48,9 +48,8 @@ def test_a_click_leads_to_trace_features_log_and_label(console, open_page):
     """A click on a prediction shows its spans, features, log line and label."""
     feed_one(console)
     page = open_page()
-    page.goto(console.address)
+    page.goto(f"{console.address}/predictions")
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page.locator(".strip")).to_contain_text("Accuracy")
     page.click("tbody a")
     page.wait_for_url("**/predictions/p-1")
     assert page.locator(".trace tbody td:first-child").all_inner_texts() == [
@@ -72,9 +71,9 @@ def test_the_page_works_without_scripts(console, open_page):
     feed_one(console)
     console.feed(logs(prediction("p-2", attributes={semconv.MODEL_NAME: "churn"}, trace="cc" * 16)))
     page = open_page(java_script_enabled=False)
-    page.goto(console.address)
-    page.select_option("#model", "churn")
-    page.click("button")
+    page.goto(f"{console.address}/predictions")
+    page.select_option("select[name=model]", "churn")
+    page.click("text=Show")
     page.wait_for_url(re.compile("model=churn"))
     assert page.locator("tbody tr td:nth-child(2)").all_inner_texts() == ["churn"]
     page.click("tbody a")
@@ -100,9 +99,9 @@ def test_no_text_of_a_sender_is_executed(console, open_page):
     page.on("dialog", lambda dialog: problems.append(dialog.message))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("request", lambda request: requested.append(request.url))
-    page.goto(console.address)
+    page.goto(f"{console.address}/predictions")
     expect(page.locator("tbody tr")).to_have_count(3)
-    links = [link.get_attribute("href") for link in page.locator("tbody a").all()]
+    links = ["/", *(link.get_attribute("href") for link in page.locator("tbody a").all())]
     shown = []
     for link in links:
         page.goto(console.address + link)
@@ -135,7 +134,7 @@ def test_a_failed_and_a_batch_prediction_are_shown(console, open_page):
 def test_the_list_refreshes_itself(console, open_page):
     """Records that arrive later appear without a reload."""
     page = open_page()
-    page.goto(console.address)
+    page.goto(f"{console.address}/predictions")
     expect(page.locator(".empty")).to_contain_text("OTEL_EXPORTER_OTLP_ENDPOINT")
     feed_one(console)
     expect(page.locator("tbody tr")).to_have_count(1, timeout=15_000)
@@ -144,10 +143,10 @@ def test_the_list_refreshes_itself(console, open_page):
 def test_an_unknown_page_says_so(console, open_page):
     """An unknown prediction or path gives a page with one sentence and a link back."""
     page = open_page()
-    for path, status in (("/predictions/nothing", 404), ("/nowhere", 404), ("/?limit=x", 400)):
+    for path, status in (("/predictions/nothing", 404), ("/nowhere", 404), ("/predictions?limit=x", 400)):
         answer = page.goto(console.address + path)
         assert answer.status == status
-        expect(page.get_by_role("link", name="Back")).to_be_visible()
+        expect(page.get_by_role("link", name="Back to")).to_be_visible()
     assert page.locator(f"text={TRACE}").count() == 0
 
 
@@ -162,10 +161,10 @@ def test_links_lead_to_the_performance_of_a_model(console, open_page):
     page = open_page()
     refused = []
     page.on("console", lambda message: refused.append(message.text))
-    page.goto(console.address)
-    page.click("tbody a[href^='/models/']")
-    page.click("text=Performance")
-    page.wait_for_url("**/performance/fraud")
+    page.goto(f"{console.address}/predictions?range=3d")
+    page.click("tbody a[href^='/model?']")
+    page.click("nav >> text=Performance")
+    page.wait_for_url("**/performance?model=fraud&range=3d")
     line, dot = page.locator("polyline").first.bounding_box(), page.locator("circle").bounding_box()
     assert line["width"] > dot["width"] > 0
     assert line["y"] < dot["y"]

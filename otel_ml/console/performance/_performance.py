@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     import duckdb
 
 HOURS: Final = 72
-"""Length of the window: what the console keeps by default."""
+"""Length of the range of the API: what the console keeps by default."""
 PERIODS: Final = 30
 """The most that are shown."""
 _COUNTERS: Final = tuple(
@@ -27,9 +26,8 @@ _OVER_TIME: Final = tuple(metric.name for metric in _estimated.OVER_TIME)
 _GAUGES: Final = (semconv.EVAL_REFERENCE.name, semconv.EVAL_REFERENCE_SIZE.name)
 
 
-def performance(cursor: duckdb.DuckDBPyConnection, model: str, now_ns: int | None = None) -> dict[str, Any]:
-    """Returns the figures of each version and role of a model, and the comparisons of versions."""
-    span = Span(model, (time.time_ns() if now_ns is None else now_ns) - HOURS * 3600 * 10**9)
+def performance(cursor: duckdb.DuckDBPyConnection, span: Span) -> dict[str, Any]:
+    """Returns the figures of each version and role of the span's model, and the comparisons of versions."""
     found = by_identity([*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)])
     edges, periods = _periods(cursor, span)
     versions = [
@@ -37,8 +35,7 @@ def performance(cursor: duckdb.DuckDBPyConnection, model: str, now_ns: int | Non
         for identity, counts in sorted(found.items())
     ]
     return {
-        "model": model,
-        "hours": HOURS,
+        "model": span.model,
         "versions": [each for each in versions if any(each[part] for part in ("figures", "estimate", "segments"))],
         "period_edges": [moment(each) for each in edges],
         "comparisons": [

@@ -1,8 +1,7 @@
-"""The verdict on each feature over the last day, from the stored counts, by the formulas of the recording rules."""
+"""The verdict on each feature in a time range, from the stored counts, by the formulas of the recording rules."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 HOURS: Final = 24
-"""Length of the window."""
+"""Length of the range of the API."""
 _GAUGES: Final = (
     semconv.FEATURE_REFERENCE_SHARE.name,
     semconv.FEATURE_REFERENCE_SIZE.name,
@@ -56,18 +55,15 @@ class _Figures:
     """Values in the reference, and whether the feature is periodic."""
 
 
-def features(
-    cursor: duckdb.DuckDBPyConnection, model: str | None = None, now_ns: int | None = None
-) -> list[dict[str, Any]]:
+def features(cursor: duckdb.DuckDBPyConnection, span: Span) -> list[dict[str, Any]]:
     """Returns the features with a reference, the most severe verdict first; `psi` is None without values."""
-    oldest = (time.time_ns() if now_ns is None else now_ns) - HOURS * 3600 * 10**9
-    figures = _read(cursor, model, oldest)
+    figures = _read(cursor, span)
     found = [_row(figures, *key) for key in figures.sizes]
     return sorted(found, key=lambda row: severity(row["verdict"], row["psi"]))
 
 
-def _read(cursor: duckdb.DuckDBPyConnection, model: str | None, oldest: int) -> _Figures:
-    figures, span = _Figures(), Span(model, oldest)
+def _read(cursor: duckdb.DuckDBPyConnection, span: Span) -> _Figures:
+    figures = _Figures()
     for name, given, value, _ in [*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)]:
         default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if name == semconv.EVAL_LABEL_BIN.name else {}
         attributes = {**default, **given}

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,17 +27,24 @@ class Point(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The points that are read: of one model or of all, from a moment on."""
+    """The points that are read: of one model or of all, from a moment on, or until another."""
 
     model: str | None
     oldest_ns: int
+    until_ns: int | None = None
+
+    @classmethod
+    def last_hours(cls, hours: int, model: str | None = None) -> Span:
+        """Returns the span that ends now."""
+        return cls(model, time.time_ns() - hours * 3600 * 10**9)
 
     def where(self, names: Sequence[str], kind: str) -> tuple[str, list[Any]]:
         """Returns the SQL condition with its parameters."""
         marks = ", ".join("?" * len(names))
+        condition = f"name in ({marks}) and kind = ? and time_ns >= ? and (? is null or time_ns < ?)"
         return (
-            f"name in ({marks}) and kind = ? and time_ns >= ? and (? is null or model = ?)",
-            [*names, kind, self.oldest_ns, self.model, self.model],
+            f"{condition} and (? is null or model = ?)",
+            [*names, kind, self.oldest_ns, self.until_ns, self.until_ns, self.model, self.model],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.console.performance._performance import performance
+from otel_ml.console.performance._performance import HOURS, performance
 from otel_ml.console.storage import (
     _charts,
     _feature_verdicts,
@@ -17,6 +17,7 @@ from otel_ml.console.storage import (
     _request_list,
     _senders,
 )
+from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.web import _parameters as of
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _resources(cursor: Any, **given: Any) -> Any:
 
 
 def _features(cursor: Any, model: str | None) -> Any:
-    return {"features": _feature_verdicts.features(cursor, model)}
+    return {"features": _feature_verdicts.features(cursor, Span.last_hours(_feature_verdicts.HOURS, model))}
+
+
+def _performance(cursor: Any, model: str) -> Any:
+    return {"hours": HOURS, **performance(cursor, Span.last_hours(HOURS, model))}
 
 
 def _rows(cursor: Any, **given: Any) -> Any:
@@ -207,7 +212,7 @@ OPERATIONS: Final = (
         "Performance over the last 72 hours, for each version and role",
         "each part only if there is data",
         (of.ONE_MODEL,),
-        performance,
+        _performance,
     ),
     Operation(
         "/api/rows",

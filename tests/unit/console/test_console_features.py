@@ -118,14 +118,13 @@ def test_only_the_last_day_counts(console, profile):
 def test_the_page_shows_the_verdict(console, profile):
     """The most severe feature comes first; a model without a reference says what is missing."""
     console.feed(metrics(*messages(exported(profile, CHANGES["dropped"](draw(2)), "a/b"))))
-    page = console.send("/models/a%2Fb").body.decode()
-    assert page.index("<strong>absent</strong>") < page.index("<strong>ok</strong>")
+    page = console.send("/data?model=a%2Fb&range=3d").body.decode()
+    assert page.index(">absent</span>") < page.index(">ok</span>")
     assert "100.0 % " in page
-    assert "A model with <code>profile=</code> exports one." in console.send("/models/other").body.decode()
-    assert "/models/a%2Fb" in console.send("/?model=a%2Fb").body.decode()
+    assert "A model with a profile exports one" in console.send("/data?model=other").body.decode()
 
 
-def test_a_prediction_leads_to_the_features_of_its_model(console):
-    """The list of all predictions has the link as well, without a choice of the model before."""
+def test_a_prediction_leads_to_its_model(console):
+    """The list of all predictions has the link, without a choice of the model before."""
     console.feed(logs(prediction()))
-    assert '<a href="/models/fraud">fraud</a>' in console.send("/").body.decode()
+    assert '<a href="/model?model=fraud&amp;range=1h">fraud</a>' in console.send("/predictions?range=1h").body.decode()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._pages import figure, score, seconds, share, value
+from otel_ml.console.web._formats import figure, score, seconds, share, value
 from otel_ml.console.web._waterfall import DEPTH_MAX, waterfall
 
 
@@ -70,10 +72,20 @@ def test_figures_are_short():
 
 def test_every_answer_forbids_what_the_page_does_not_need(console):
     """Pages and data have a content security policy, and forbid sniffing, referrer and cache."""
-    for path in ("/", "/api/status", "/static/console.css"):
+    for path in ("/", "/api/status"):
         headers = console.send(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; ")
         assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+
+
+def test_a_browser_may_keep_what_never_changes(console):
+    """The address of a static file has a digest of all of them, so the file may be kept; another digest is unknown."""
+    address = re.search(r'href="(/static/[0-9a-f]{12})/console.css"', console.send("/").body.decode())[1]
+    headers = console.send(f"{address}/console.css").headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == (
+        "public, max-age=31536000, immutable", "nosniff"
+    )  # fmt: skip
+    assert console.send("/static/000000000000/console.css").status == 404
 
 
 @pytest.mark.parametrize(
@@ -110,7 +122,7 @@ def test_the_page_shows_a_batch_without_a_trace(console):
 def test_control_characters_are_replaced(console):
     """Characters that disguise text or control a terminal are shown as the replacement character."""
     console.feed(traces(span(start=NOW, own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
-    for path in ("/", "/predictions/p-1"):
+    for path in ("/predictions", "/predictions/p-1"):
         body = console.send(path).body.decode()
         assert "a\ufffd[31mb\ufffdc" in body
         assert "\x1b" not in body

@@ -31,8 +31,9 @@ from otel_ml._figures.estimates import EstimateSums
 from otel_ml._figures.intervals import mean, share
 from otel_ml._figures.segments import Errors, Share, mean_z, share_z
 from otel_ml.console._options import Options
-from otel_ml.console.performance._performance import PERIODS, performance
+from otel_ml.console.performance._performance import HOURS, PERIODS, performance
 from otel_ml.console.receiving._metric_rows import metric_rows
+from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._store import Database
 
 REGIONS = {
@@ -59,7 +60,7 @@ def read(opened):
         for message in messages:
             opened.insert(metric_rows(message, NOW).rows)
         with opened.cursor() as cursor:
-            return performance(cursor, model, now_ns)
+            return performance(cursor, Span(model, now_ns - HOURS * HOUR))
 
     return found
 
@@ -367,7 +368,7 @@ def test_the_page_shows_each_part_that_has_data(console):
         metrics(*outcomes(identity=hostile)),
         logs(prediction()),
     )
-    page = console.send("/performance/fraud").body.decode()
+    page = console.send("/performance?model=fraud&range=3d").body.decode()
     assert re.findall(r"<h2>([^<]*\w)", page) == [
         "So far", "Estimate before labels", "Segments", "Fairness", "Versions",
     ]  # fmt: skip
@@ -376,10 +377,11 @@ def test_the_page_shows_each_part_that_has_data(console):
     assert re.search(r"class=failed><td>region</td><td>west</td>.*worse", page)
     assert re.search(r"class=failed><td>2.0.0 <span class=\"tag\">canary</span>.*worse", page)
     assert page.count("<circle") == 1
-    assert "<b>a" not in console.send("/performance/%3Cb%3Ea%2Fb").body.decode()
-    assert "Labels come from <code>GroundTruth</code>" in console.send("/performance/other").body.decode()
-    for path in ("/?model=fraud", "/models/fraud"):
-        assert 'href="/performance/fraud"' in console.send(path).body.decode()
+    assert "<b>a" not in console.send("/performance?model=%3Cb%3Ea%2Fb&range=3d").body.decode()
+    assert "Labels come from <code>GroundTruth</code>" in console.send("/performance?model=other").body.decode()
+    for path in ("/", "/model", "/data", "/predictions"):
+        shown = console.send(f"{path}?model=fraud&range=3d").body.decode()
+        assert 'href="/performance?model=fraud&amp;range=3d"' in shown
 
 
 @pytest.mark.parametrize("name", ["m%6fdel-1", "%asd", "my-model ", "group/model", "a?b#c&d=e"])
@@ -387,9 +389,10 @@ def test_a_model_of_any_name_has_a_page(console, name):
     """The links lead to the model whose name has characters of addresses: mlflow/mlflow#11474, #3738, #9165."""
     identity = {**IDENTITY, semconv.MODEL_NAME: name}
     console.feed(metrics(*outcomes(identity=identity)), logs(prediction(attributes=identity)))
-    page = console.send("/").body.decode()
-    for pattern in ("/models/", "/performance/"):
-        page = console.send(re.search(f'href="({pattern}[^"]*)"', page)[1]).body.decode()
+    page = console.send("/?range=3d").body.decode()
+    for pattern in ("/model", "/performance"):
+        link = re.search(rf'href="({pattern}\?model=[^"]*)"', page)[1]
+        page = console.send(html.unescape(link)).body.decode()
     assert "<h2>So far" in page
     assert html.unescape(re.search("<h1>(.*)</h1>", page)[1]) == f"Performance of {name}"
 

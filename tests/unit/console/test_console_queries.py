@@ -226,7 +226,7 @@ def test_ids_may_have_any_characters(console):
     console.feed(logs(prediction("a/b ?#'\"<i>")))
     path = "/predictions/a%2Fb%20%3F%23%27%22%3Ci%3E"
     assert console.get("/api" + path)["prediction"]["id"] == "a/b ?#'\"<i>"
-    assert path in console.send("/").body.decode()
+    assert path in console.send("/predictions").body.decode()
     assert console.send(path).status == 200
 
 

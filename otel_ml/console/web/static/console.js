@@ -1,16 +1,41 @@
-// Refreshes the content every few seconds; without this script the page works and a reload does the same.
-"use strict";
+// What the pages do beyond links and forms; without scripts every page works.
+import { drawCharts, redrawCharts } from "./charts.js";
+import { startKeys } from "./keys.js";
+import { startLive } from "./live.js";
+import { showLocalTimes } from "./time.js";
 
-const SECONDS = 5;
+const THEMES = ["", "light", "dark"];
 
-async function refresh() {
-  const here = document.getElementById("live");
-  const isBusy = document.hidden || here.contains(document.activeElement) || !getSelection().isCollapsed;
-  if (isBusy) return;
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
-  const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
-  if (next && next.innerHTML !== here.innerHTML) here.replaceWith(document.adoptNode(next));
+function showTheme() {
+  const chosen = document.documentElement.dataset.theme || "";
+  document.getElementById("theme").textContent = { "": "Auto", light: "Light", dark: "Dark" }[chosen];
 }
 
-setInterval(() => refresh().catch(() => {}), SECONDS * 1000);
+function nextTheme() {
+  const root = document.documentElement;
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme || "") + 1) % THEMES.length];
+  if (next) root.dataset.theme = next;
+  else delete root.dataset.theme;
+  try {
+    localStorage.setItem("otel-ml-theme", next);
+  } catch {
+    // storage is blocked; the choice holds for this page
+  }
+  showTheme();
+  redrawCharts();
+}
+
+async function enhance() {
+  showLocalTimes();
+  if ("charts" in document.body.dataset) await drawCharts();
+}
+
+showTheme();
+document.getElementById("theme").addEventListener("click", nextTheme);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
+startKeys();
+await enhance();
+startLive(enhance);

@@ -1,0 +1,53 @@
+"""Which models are stored, and since when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otel_ml.console.storage._queries import fetch
+from otel_ml.console.storage._tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+MODELS_LIMIT: Final = 100
+_YOUNG_NS: Final = {"5m": 300 * 10**9, "15m": 900 * 10**9}
+"""Ranges by name that a store which is no older is shown in."""
+
+
+def names(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    """Returns the models that have sent an event or a metric."""
+    found = fetch(
+        cursor,
+        "select distinct model from (select distinct model from predictions "
+        "union all select distinct model from points) where model is not null order by model limit ?",
+        [MODELS_LIMIT],
+    )
+    return [row["model"] for row in found]
+
+
+def default_range(cursor: duckdb.DuckDBPyConnection, now_ns: int) -> str:
+    """Returns the name of a short range for a store whose oldest record is minutes old, else an hour."""
+    times = {table: "start_ns" if table == "spans" else "time_ns" for table in TABLES}
+    oldest = ", ".join(f"(select min({time}) from {table})" for table, time in times.items())  # noqa: S608
+    found = fetch(cursor, f"select least({oldest}) as oldest", [])[0]["oldest"]
+    age = 0 if found is None else now_ns - found
+    return next((name for name, length in _YOUNG_NS.items() if age < length), "1h")
+
+
+def busiest(cursor: duckdb.DuckDBPyConnection) -> str | None:
+    """Returns the model with the most events; without events the first that sent metrics."""
+    found = fetch(
+        cursor,
+        "select model from predictions where model is not null group by model order by count(*) desc limit 1",
+        [],
+    )
+    return found[0]["model"] if found else next(iter(names(cursor)), None)
+
+
+def prediction_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> str | None:
+    """Returns the id of the first prediction in a trace."""
+    found = fetch(
+        cursor, "select prediction_id from predictions where trace_id = ? order by place_ns limit 1", [trace_id]
+    )
+    return found[0]["prediction_id"] if found else None

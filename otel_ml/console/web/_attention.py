@@ -1,0 +1,78 @@
+"""What needs attention, the worst first: errors, changed features, and performance below training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml.console.web._formats import figure, share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ERROR_SHARE: Final = 0.01
+"""The share of failed calls above which a model or service is listed; also that of the alert rules."""
+_NAMED: Final = 3
+_LARGER_IS_WORSE: Final = frozenset({"mae"})
+BAD, WARN = "bad", "warn"
+
+
+class Alert(NamedTuple):
+    """One thing that needs attention, and the page that shows it."""
+
+    kind: str
+    subject: str
+    text: str
+    why: str
+    page: str
+    model: str | None
+
+
+def alerts(models: Iterable[dict[str, Any]], services: Iterable[dict[str, Any]]) -> list[Alert]:
+    """Returns what needs attention; of equal kinds in the order of the models."""
+    found = [alert for row in models for alert in _of_model(row)]
+    found += [alert for row in services for alert in _of_service(row)]
+    return sorted(found, key=lambda alert: alert.kind != BAD)
+
+
+def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
+    name = row["model"]
+    changed = row["changed"]
+    if changed:
+        named = ", ".join(f"{feature} {verdict.replace('_', ' ')}" for feature, verdict in [*changed.items()][:_NAMED])
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        yield Alert(BAD, name, f"{_number(len(changed), 'feature')} changed", named + more, "/data", name)
+    if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:
+        why = f"{figure(row['errors'])} of {figure(row['calls'])} calls"
+        yield Alert(BAD, name, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", name)
+    yield from _of_figures(name, row["realised"], row["estimate"])
+
+
+def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
+    for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
+        if found and _is_worse(found):
+            text = f"{what}{found['figure'].replace('_', ' ')} is {figure(found['value'])}"
+            why = f"training {figure(found['training'])}; beyond noise"
+            yield Alert(kind, name, text, why, "/performance", name)
+    if estimate and estimate["is_beyond_noise"]:
+        text = "a score no longer means what it did in training"
+        why = f"labels and estimate differ by {figure(estimate['gap'])}"
+        yield Alert(WARN, name, text, why, "/performance", name)
+
+
+def _is_worse(found: dict[str, Any]) -> bool:
+    """Whether all of the interval is on the worse side of training."""
+    if found["training"] is None or not found["interval"]:
+        return False
+    low, high = found["interval"]
+    return bool(low > found["training"] if found["figure"] in _LARGER_IS_WORSE else high < found["training"])
+
+
+def _of_service(row: dict[str, Any]) -> Iterator[Alert]:
+    if row["requests"] and row["errors"] / row["requests"] > ERROR_SHARE:
+        text = f"{share(row['errors'] / row['requests'])} of requests fail"
+        why = f"{figure(row['errors'])} of {figure(row['requests'])}"
+        yield Alert(BAD, row["service"], text, why, "/", None)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

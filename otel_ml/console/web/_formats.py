@@ -1,0 +1,131 @@
+"""How values read on a page: short text, with the exact value on hover."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from otel_ml.console.receiving._values import block, finite
+from otel_ml.console.storage._queries import moment as iso
+
+_SHOWN: Final = 400
+"""Characters of one value on the page."""
+UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
+
+
+def seconds(given: float | None) -> str | None:
+    """A duration with three significant figures and a fitting unit."""
+    if given is None:
+        return None
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(given) * factor >= 1:
+            return f"{given * factor:.3g} {unit}" if abs(given) * factor < 1000 else f"{given * factor:.0f} {unit}"
+    return f"{given * 1e9:.0f} ns" if given else "0 s"
+
+
+def clock(moment: str) -> str:
+    """The time of an ISO text to the second."""
+    return moment[:19].replace("T", " ")
+
+
+def figure(given: float | None) -> str | None:
+    """A number: whole ones with thousands separators, others with four significant figures."""
+    if given is None:
+        return None
+    return f"{given:,}" if isinstance(given, int) else f"{given:.4g}"
+
+
+def count(given: float | None) -> str | None:
+    """A number of things, rounded to a whole one."""
+    return None if given is None else figure(round(given))
+
+
+def rate(given: float | None) -> str | None:
+    """Something a second, three significant figures."""
+    return None if given is None else f"{given:,.0f}" if given >= 100 else f"{given:.3g}"
+
+
+def score(given: float | None) -> str | None:
+    """A score with four decimals, so that a column lines up."""
+    return None if given is None else f"{given:.4f}" if 0 <= given <= 1 else f"{given:.4g}"
+
+
+def share(given: float | None) -> str | None:
+    """A share as percent."""
+    return None if given is None else f"{given * 100:.1f} %"
+
+
+def value(given: Any) -> str | None:
+    """Any plain value as short text."""
+    if given is None or isinstance(given, str):
+        return _short(given)
+    return _short(json.dumps(finite(given), ensure_ascii=False))
+
+
+_UNITS: Final = {"seconds": (seconds, " s"), "share": (share, ""), "rate": (rate, " a second"), "figure": (figure, ""),
+                 "score": (score, ""), "count": (count, "")}  # fmt: skip
+
+
+def exact(given: float | None, unit: str) -> Markup:
+    """A rounded number with the exact one on hover, and for the charts."""
+    rounded, after = _UNITS[unit]
+    if given is None:
+        return UNKNOWN
+    return Markup('<data value="{0}" title="{0}{1}">{2}</data>').format(f"{given:.6g}", after, rounded(given))
+
+
+def moment(given: str | None, *, ago: bool = False) -> Markup:
+    """A moment in UTC; the script shows it in local time, or how long ago it was."""
+    if given is None:
+        return UNKNOWN
+    flag = Markup(" data-ago") if ago else ""
+    return Markup('<time datetime="{0}" title="{1} UTC"{2}>{1}</time>').format(given, clock(given), flag)
+
+
+def shown(given: Any) -> Any:
+    """What a template prints: a dash for None, and text without control characters."""
+    if given is None:
+        return UNKNOWN
+    if isinstance(given, str) and not isinstance(given, Markup):
+        return block(given, len(given))
+    return given
+
+
+def path(given: Any) -> str:
+    """Text as one part of an address."""
+    return quote(str(given), safe="")
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + " …"
+
+
+def anchor(given: str) -> str:
+    """An id for the element about a record, by which an update of the page finds it again."""
+    return f"of-{hashlib.sha256(given.encode()).hexdigest()[:12]}"
+
+
+def tones(names: list[str]) -> list[tuple[str, str]]:
+    """The name of each series with the number of its colour."""
+    return [(name, str(place % 6 + 1)) for place, name in enumerate(names)]
+
+
+FILTERS: Final = {
+    "seconds": seconds,
+    "clock": clock,
+    "count": count,
+    "figure": figure,
+    "score": score,
+    "share": share,
+    "value": value,
+    "exact": exact,
+    "moment": moment,
+    "iso": iso,
+    "tones": tones,
+    "anchor": anchor,
+    "path": path,
+}

@@ -1,0 +1,112 @@
+"""What all pages share: templates, the bar with model and time range, and the answer to a wrong address."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+from starlette.datastructures import QueryParams
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from otel_ml.console.storage import _models
+from otel_ml.console.web import _assets, _formats, _query_parameters
+from otel_ml.console.web._query_parameters import BadParameterError
+from otel_ml.console.web._view import NAMES, RANGES, PageView, view
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from otel_ml.console.web._query_runner import QueryRunner
+
+    Page = Callable[[Request], Awaitable[Response]]
+
+PAGES: Final = {
+    "/": "Overview",
+    "/model": "Model",
+    "/data": "Data",
+    "/performance": "Performance",
+    "/predictions": "Predictions",
+}
+"""The pages that the navigation leads to."""
+OF_ONE_MODEL: Final = frozenset({"/model", "/data", "/performance"})
+"""Pages about one model; without a model in the address they show the one with the most traffic."""
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+class Frame:
+    """Renders the pages."""
+
+    def __init__(self, reader: QueryRunner) -> None:
+        self.reader = reader
+        self.static = _assets.prefix()
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=_formats.shown,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= _formats.FILTERS
+        self._templates.globals |= {
+            "static": self.static,
+            "has_library": _assets.LIBRARY.is_file(),
+            "pages": PAGES,
+            "of_one_model": OF_ONE_MODEL,
+            "ranges": RANGES,
+        }
+
+    def route(self, path: str, page: Page) -> Route:
+        """Returns the route of a page; a wrong parameter is answered with a sentence."""
+
+        @functools.wraps(page)
+        async def answer(request: Request) -> Response:
+            try:
+                return await page(request)
+            except BadParameterError as bad:
+                return self.message(400, str(bad))
+
+        return Route(path, answer, methods=["GET"])
+
+    async def view(self, request: Request, known: Collection[str] = ()) -> PageView:
+        """Returns model and range of a request, whose page knows further parameters.
+
+        Raises:
+            BadParameterError: A parameter is unknown or wrong.
+        """
+        _query_parameters.check(request.query_params, (*NAMES, *known))
+        given = request.query_params.get("range") or request.query_params.get("from")
+        now_ns = time.time_ns()
+        default = "1h" if given else await self.reader.read(_models.default_range, now_ns)
+        return view(request.query_params, now_ns, default)
+
+    async def view_of_model(self, request: Request, known: Collection[str] = ()) -> PageView:
+        """Returns the same for a page about one model; without one in the address, the model with the most events."""
+        found = await self.view(request, known)
+        return found if found.model else found.of(await self.reader.read(_models.busiest))
+
+    async def render(self, request: Request, template: str, shown: PageView, **values: Any) -> Response:
+        """Returns a page about a view."""
+        kept = [(name, text) for name, text in request.query_params.items() if name not in NAMES and text]
+        models = await self.reader.read(_models.names)
+        return self._answer(
+            template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live, **values
+        )
+
+    def message(self, status: int, text: str) -> Response:
+        """Returns a page with one sentence."""
+        anything = view(QueryParams(), time.time_ns(), "1h")
+        return self._answer(
+            "message.html", status, view=anything, models=[], here="", kept=[], is_live=False, title=f"{status}",
+            text=text,
+        )  # fmt: skip
+
+    def _answer(self, template: str, status: int, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(template).render(values), status)

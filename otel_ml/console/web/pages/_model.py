@@ -1,0 +1,81 @@
+"""One model: traffic, errors, durations, scores, classes, stages, and its versions side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_ml.console.performance._counts import ModelVersion
+from otel_ml.console.performance._summary import summaries
+from otel_ml.console.storage import _feature_verdicts, _stages, _traffic
+from otel_ml.console.web._model_charts import classes_table, heat_table, score_table, step_table, version_table
+from otel_ml.console.web.pages._of_model import span
+from otel_ml.console.web.pages._overview import verdicts
+
+if TYPE_CHECKING:
+    import duckdb
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from otel_ml.console.storage._metric_points import Span
+    from otel_ml.console.storage._time_range import TimeRange
+    from otel_ml.console.web._frame import Frame
+
+_LETTERS: Final = "ABCDEFGHIJKL"
+
+
+def routes(frame: Frame) -> list[BaseRoute]:
+    """The route of the page."""
+
+    async def model(request: Request) -> Response:
+        view = await frame.view_of_model(request)
+        found = await frame.reader.read(_read, view.window, span(view))
+        return await frame.render(request, "model.html", view, title=f"Model {view.model or ''}".strip(), **found)
+
+    return [frame.route("/model", model)]
+
+
+def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) -> dict[str, Any]:
+    name = wanted.model or ""
+    versions = _traffic.by_version(cursor, window, name)
+    errors = _traffic.errors(cursor, window, name)
+    steps = _traffic.latency_over_time(cursor, window, name)
+    figures = summaries(cursor, wanted)
+    unknown = {"realised": None, "estimate": None}
+    return {
+        "versions": [
+            row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown) for row in versions
+        ],
+        "total": _total(cursor, window, name),
+        "errors": errors,
+        "events": _events(versions, errors, window),
+        "data": verdicts(_feature_verdicts.features(cursor, wanted)),
+        "traffic": version_table(_traffic.versions_over_time(cursor, window, name), versions, window),
+        "latency": step_table(steps, window, lambda row: row["latency"], 3),
+        "batches": step_table(steps, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
+        "heat": heat_table(_traffic.durations(cursor, window, name), window),
+        "scores": score_table(_traffic.scores(cursor, window, name), versions),
+        "classes": classes_table(_traffic.classes(cursor, window, name), window),
+        "stages": _stages.stages(cursor, wanted),
+    }
+
+
+def _total(cursor: duckdb.DuckDBPyConnection, window: TimeRange, name: str) -> dict[str, Any] | None:
+    return next((row for row in _traffic.by_model(cursor, window) if row["model"] == name), None)
+
+
+def _events(versions: list[dict[str, Any]], errors: list[dict[str, Any]], window: TimeRange) -> list[dict[str, Any]]:
+    """Returns new versions and the first error of each kind, each with a letter that the charts show."""
+    earliest = min((row["first_ns"] for row in versions), default=0)
+    found = [
+        {"time_ns": row["first_ns"], "text": f"version {row['version']}{_role(row)} is new"}
+        for row in versions
+        if row["first_ns"] > earliest + window.step_ns
+    ]
+    found += [{"time_ns": row["first_ns"], "text": f"first {row['error_type'] or 'error'}"} for row in errors]
+    found = sorted(found, key=lambda event: event["time_ns"])[: len(_LETTERS)]
+    return [event | {"letter": letter} for letter, event in zip(_LETTERS, found, strict=False)]
+
+
+def _role(row: dict[str, Any]) -> str:
+    return f" ({row['role']})" if row["role"] and row["role"] != "primary" else ""

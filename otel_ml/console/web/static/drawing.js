@@ -1,0 +1,201 @@
+// The charts as options of the library: what a table becomes when it is drawn.
+import { local, short } from "./time.js";
+
+const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3], [12, 4], [2, 4]];
+
+export function format(value, unit) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const round = (number) => Number(number.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 12 });
+  if (unit === "share") return `${round(value * 100)} %`;
+  if (unit === "seconds") {
+    for (const [factor, name] of [[1, "s"], [1e3, "ms"], [1e6, "µs"]]) {
+      if (Math.abs(value) * factor >= 1) return `${round(value * factor)} ${name}`;
+    }
+    return value ? `${round(value * 1e9)} ns` : "0";
+  }
+  return Math.abs(value) >= 1e6 ? `${round(value / 1e6)} M` : round(value);
+}
+
+// The tooltip is made of elements, so that no text of a sender is read as HTML.
+function tooltip(heading, lines) {
+  const box = document.createElement("div");
+  box.className = "hint";
+  const add = (parent, tag, text, className = "") => {
+    const made = parent.appendChild(document.createElement(tag));
+    made.textContent = text;
+    made.className = className;
+    return made;
+  };
+  add(box, "strong", heading);
+  for (const [name, text, tone] of lines) {
+    const line = add(box, "p", "");
+    add(line, "i", "", `tone-${tone}`);
+    add(line, "span", name);
+    add(line, "b", text);
+  }
+  return box;
+}
+
+function frame(table, colour) {
+  return {
+    animation: false,
+    textStyle: { fontFamily: colour.font, fontSize: 12, color: colour.quiet },
+    grid: { left: 4, right: 12, top: 18, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    aria: { enabled: true, label: { description: `Chart: ${table.title}. The button "Table" shows its numbers.` } },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      transitionDuration: 0,
+      backgroundColor: colour.paper,
+      borderColor: colour.line,
+      padding: 8,
+      axisPointer: { type: "line", lineStyle: { color: colour.quiet } },
+    },
+  };
+}
+
+// Shares end at 100 % if they come near it, and a chart of zeros has a scale too.
+function shareScale(series) {
+  const most = Math.max(0, ...series.flatMap(({ values }) => values)) * (series[0]?.draw === "stack" ? 2 : 1);
+  if (most > 0.5) return { max: 1, interval: 0.25 };
+  return most ? { max: null, interval: null } : { max: 0.1, interval: 0.05 };
+}
+
+function valueAxis(table, colour) {
+  return {
+    type: "value",
+    min: 0,
+    ...(table.unit === "share" ? shareScale(table.series) : { max: null, interval: null }),
+    splitNumber: 3,
+    axisLabel: { color: colour.quiet, formatter: (value) => format(value, table.unit) },
+    splitLine: { lineStyle: { color: colour.line } },
+  };
+}
+
+function marks(table, colour) {
+  if (!table.events.length) return undefined;
+  return {
+    silent: true,
+    symbol: "none",
+    lineStyle: { color: colour.quiet, type: "dashed", width: 1 },
+    label: { color: colour.ink, formatter: ({ name }) => name, fontWeight: 600, distance: 2 },
+    data: table.events.map((event) => ({ name: event.mark, xAxis: event.time })),
+  };
+}
+
+function points(values, keys) {
+  // a point without neighbours has no line to show it
+  return values.map((value, at) => ({
+    value: [keys[at], value],
+    symbol: (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? "circle" : "none",
+  }));
+}
+
+function line(series, at, table, colour) {
+  const stroke = colour[series.tone];
+  const isBar = series.draw === "bar" || series.draw === "stack";
+  return {
+    name: series.name,
+    type: isBar ? "bar" : "line",
+    stack: series.draw.startsWith("stack") ? "all" : undefined,
+    barCategoryGap: "15%",
+    barMaxWidth: 14,
+    data: isBar ? table.keys.map((key, place) => [key, series.values[place]]) : points(series.values, table.keys),
+    symbolSize: 5,
+    lineStyle: { width: 1.75, color: stroke, type: DASHES[at % DASHES.length] },
+    itemStyle: { color: stroke },
+    areaStyle: series.draw.endsWith("area") ? { color: stroke, opacity: 0.16 } : undefined,
+    emphasis: { disabled: true },
+    markLine: at === 0 ? marks(table, colour) : undefined,
+  };
+}
+
+export function overTime(table, colour) {
+  const option = frame(table, colour);
+  option.tooltip.formatter = (found) =>
+    tooltip(
+      local(found[0].axisValue ?? found[0].value[0]),
+      found.filter(({ value }) => value[1] !== null).map(({ seriesIndex, value }) => {
+        const { name, tone } = table.series[seriesIndex];
+        return [name, format(value[1], table.unit), tone];
+      }),
+    );
+  return {
+    ...option,
+    xAxis: {
+      type: "time",
+      min: table.from,
+      max: table.to,
+      splitNumber: 4,
+      axisLabel: { color: colour.quiet, hideOverlap: true, formatter: (time) => short(time, table.to - table.from) },
+      axisLine: { lineStyle: { color: colour.line } },
+      axisTick: { show: false },
+    },
+    yAxis: valueAxis(table, colour),
+    series: table.series.map((series, at) => line(series, at, table, colour)),
+  };
+}
+
+export function heat(table, colour) {
+  const cells = table.series.flatMap((series, row) => series.values.map((value, at) => [at, row, value || null]));
+  const option = frame(table, colour);
+  option.tooltip.trigger = "item";
+  option.tooltip.formatter = ({ value: [at, row, times] }) =>
+    tooltip(local(table.keys[at]), [[table.series[row].name, `${format(times)}`, "1"]]);
+  const axis = { axisTick: { show: false }, axisLine: { lineStyle: { color: colour.line } }, splitLine: { show: false } };
+  return {
+    ...option,
+    xAxis: {
+      ...axis,
+      type: "category",
+      data: table.keys.map((key) => short(key, table.to - table.from)),
+      axisLabel: { color: colour.quiet, hideOverlap: true },
+    },
+    yAxis: {
+      ...axis,
+      type: "category",
+      data: table.series.map(({ name }) => name),
+      axisLabel: { color: colour.quiet, hideOverlap: true },
+    },
+    visualMap: {
+      type: "continuous",
+      show: false,
+      min: 0,
+      max: Math.max(1, ...cells.map(([, , value]) => value || 0)),
+      inRange: { color: [colour["heat-0"], colour["heat-1"], colour["heat-2"]] },
+    },
+    series: [{ type: "heatmap", data: cells, emphasis: { disabled: true }, itemStyle: { borderColor: colour.paper, borderWidth: 1 } }],
+  };
+}
+
+export function bars(table, colour) {
+  const option = frame(table, colour);
+  option.tooltip.axisPointer = { type: "shadow" };
+  option.tooltip.formatter = (found) =>
+    tooltip(
+      `${table.first} ${found[0].name}`,
+      found.map(({ seriesIndex, value }) => {
+        const { name, tone } = table.series[seriesIndex];
+        return [name, format(value, table.unit), tone];
+      }),
+    );
+  return {
+    ...option,
+    xAxis: {
+      type: "category",
+      data: table.keys.map(String),
+      axisLabel: { color: colour.quiet, hideOverlap: true },
+      axisLine: { lineStyle: { color: colour.line } },
+      axisTick: { show: false },
+    },
+    yAxis: valueAxis(table, colour),
+    series: table.series.map((series) => ({
+      name: series.name,
+      type: "bar",
+      data: series.values,
+      barCategoryGap: "12%",
+      itemStyle: { color: colour[series.tone] },
+      emphasis: { disabled: true },
+    })),
+  };
+}

@@ -1,0 +1,234 @@
+"""The overview and the page of a model, and what all pages share, in a real browser."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from console_feed import NOW, logs, prediction, span, traces
+from console_server import running
+from pages_feed import feed_pages
+from playwright.sync_api import expect
+
+from otel_ml.console._options import Options
+
+PAGES = ("/", "/model?model=fraud", "/data?model=fraud", "/performance?model=fraud", "/predictions", "/predictions/p-1")
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """A console with two versions of a model, errors, labels, a changed feature and a service without a model."""
+    with running(Options()) as started:
+        feed_pages(started)
+        yield started
+
+
+@pytest.fixture
+def visit(filled, open_page):
+    """Opens a page; the test fails on anything that the browser reports."""
+    reported = []
+
+    def opened(path="/", **options):
+        page = open_page(**options)
+        page.on("console", lambda message: reported.append(message.text))
+        page.on("pageerror", lambda error: reported.append(str(error)))
+        page.goto(filled.address + path)
+        return page
+
+    yield opened
+    assert reported == []
+
+
+def test_the_overview_says_first_what_needs_attention(visit):
+    """Errors, a changed feature, performance below training and a failing service come first, each with a link."""
+    page = visit("/")
+    texts = page.locator(".alerts li").all_inner_texts()
+    assert [re.sub(r"\s+", " ", text) for text in texts] == [
+        "bad fraud 1 feature changed income drifted",
+        "bad fraud 5.9 % of calls fail 5 of 85 calls",
+        "bad fraud accuracy is 0.8 training 0.9; beyond noise",
+        "bad plain-web 11.1 % of requests fail 3 of 27",
+    ]
+    page.click(".alerts >> text=feature changed")
+    page.wait_for_url("**/data?model=fraud**")
+    expect(page.locator("tbody tr").first).to_contain_text("income")
+
+
+def test_the_overview_has_every_model_and_every_service(visit):
+    """A model has traffic, errors, durations, verdict, performance and estimate; a service without a model is there."""
+    page = visit("/")
+    cells = page.locator("section", has_text="Models").locator("tbody tr").first.locator("td").all_inner_texts()
+    found = [re.sub(r"\s+", " ", cell).strip() for cell in cells]
+    assert found[0] == "fraud 1.0.0 2.0.0 canary"
+    assert found[2:6] == ["80", "5.9 %", "4 ms / 4 ms / 4 ms", "✗drifted 1 of 2"] or found[5] == "drifted 1 of 2"
+    assert found[6].startswith("accuracy 0.8 0.7")
+    assert found[7].startswith("0.89 0.8")
+    plain = page.locator("section", has_text="Services").locator("tr", has_text="plain-web")
+    expect(plain).to_contain_text("11.1 %")
+    expect(plain.locator("td").nth(4)).to_have_text("4")
+    expect(plain).to_contain_text("none")
+
+
+def test_a_click_on_a_model_shows_its_charts(visit):
+    """Each chart is drawn, has a description, and shows the numbers that it is drawn from on demand."""
+    page = visit("/")
+    page.click("main >> text=fraud >> nth=-1")
+    page.goto(page.url.split("/model")[0] + "/model?model=fraud")
+    figures = page.locator("figure.chart[data-drawn]")
+    expect(figures).to_have_count(6)
+    assert page.locator("figure h2").all_inner_texts() == [
+        "Traffic", "Errors", "Duration", "Durations of all calls", "Scores", "Classes",
+    ]  # fmt: skip
+    assert "Chart: Traffic" in page.locator(".plot").first.get_attribute("aria-label")
+    first = figures.first
+    expect(first.locator("table")).to_be_hidden()
+    first.locator("button").click()
+    expect(first.locator("table")).to_be_visible()
+    assert page.locator("#events li").all_inner_texts()[-1].endswith("first TimeoutError")
+    expect(page.locator("section", has_text="Versions and roles").locator("tbody tr")).to_have_count(2)
+    expect(page.locator("section", has_text="Stages").locator("tbody td").nth(1)).to_have_text("100")
+
+
+def test_from_an_alarm_to_the_prediction_that_failed(visit):
+    """Clicks alone lead from the overview over the kind of error to the newest prediction that failed."""
+    page = visit("/")
+    page.click(".alerts >> text=of calls fail")
+    page.click("section:has(h2:text('Errors')) tbody a")
+    page.wait_for_url("**/predictions/f-4")
+    expect(page.locator(".strip")).to_contain_text("TimeoutError")
+
+
+def test_model_and_range_stay_from_page_to_page(visit):
+    """The bar's choice is in the address, and every link of the navigation keeps it."""
+    page = visit("/model?model=fraud")
+    page.select_option("select[name=range]", "6h")
+    page.wait_for_url("**/model?model=fraud&range=6h")
+    page.click("nav >> text=Data")
+    page.wait_for_url("**/data?model=fraud&range=6h")
+    page.click("nav >> text=Predictions")
+    assert page.input_value("select[name=range]") == "6h"
+    page.click("nav >> text=Overview")
+    assert page.input_value("select[name=range]") == "6h"
+
+
+def test_a_range_of_ones_own_is_fixed(visit):
+    """With begin and end in the address the page shows what lay between, and does not update."""
+    page = visit("/model?model=fraud&from=2020-01-01T00:00&to=2020-01-02T00:00")
+    expect(page.locator(".empty")).to_contain_text("fraud has not predicted in this time")
+    expect(page.locator("#state")).to_be_disabled()
+    assert "from=2020-01-01T00" in page.get_attribute("nav >> text=Data", "href")
+
+
+def test_the_search_finds_ids_and_models(visit):
+    """A slash leads to the field; prediction, trace and model are found, and a sentence says if nothing is."""
+    page = visit("/")
+    for text, address in (
+        ("p-3", "**/predictions/p-3"),
+        ("fraud", "**/model?model=fraud"),
+        ("EE" * 16, "**/predictions/c-0"),
+    ):
+        page.keyboard.press("/")
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+        page.wait_for_url(address)
+    assert page.request.get(page.url.split("/predictions")[0] + "/search?q=nothing").status == 404
+
+
+def test_keys_go_through_a_list(visit):
+    """J, k and the arrows move the focus, Enter opens, and a question mark shows the keys."""
+    page = visit("/predictions")
+    for key in ("j", "j", "ArrowDown", "k"):
+        page.keyboard.press(key)
+    second = page.locator("tbody tr").nth(1).locator("a").first
+    expect(second).to_be_focused()
+    target = second.get_attribute("href")
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    second.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{target}")
+
+
+def test_times_are_local_and_say_utc_on_hover(visit):
+    """The browser's time zone applies, and the title of a time has UTC."""
+    page = visit("/predictions/p-1", timezone_id="Asia/Kolkata")
+    shown = page.locator(".strip time").first
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", shown.inner_text())
+    assert shown.get_attribute("title").endswith(" UTC")
+    assert shown.inner_text() != shown.get_attribute("title")[11:19]
+    expect(page.locator("#zone")).to_contain_text("Asia/")
+
+
+def test_colours_follow_the_system_or_the_choice(visit):
+    """A dark system gives a dark page, and the chosen colours stay on the next page."""
+    page = visit("/", color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.click("#theme")
+    light = page.evaluate(background)
+    assert dark != light
+    page.click("nav >> text=Predictions")
+    assert page.evaluate(background) == light
+    expect(page.locator("#theme")).to_have_text("Light")
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_a_small_screen_shows_the_whole_page(visit, width):
+    """No page is wider than the screen; long tables scroll on their own."""
+    page = visit("/", viewport={"width": width, "height": 800})
+    for path in PAGES:
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_pages_work_without_scripts(visit):
+    """Tables take the place of charts, and the bar has a button."""
+    page = visit("/model?model=fraud", java_script_enabled=False)
+    expect(page.locator("figure table").first).to_be_visible()
+    expect(page.locator("figure .plot").first).to_be_hidden()
+    page.select_option("select[name=range]", "24h")
+    page.click("text=Show")
+    page.wait_for_url("**/model?model=fraud&range=24h")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_pages_are_accessible(visit, axe, colours):
+    """No page breaks a rule of axe-core, in light or dark."""
+    page = visit("/", color_scheme=colours)
+    base = page.url.rstrip("/")
+    for path in PAGES:
+        page.goto(base + path)
+        page.wait_for_function("document.querySelectorAll('figure[data-chart]:not([data-drawn])').length === 0")
+        assert axe(page) == [], path
+
+
+def test_an_update_keeps_focus_and_scroll(console, open_page):
+    """New records appear without a reload; the focus and the place on the page stay."""
+    console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(90))))
+    page = open_page()
+    page.goto(f"{console.address}/predictions")
+    page.evaluate("window.same = true")
+    link = page.locator("tbody tr").nth(40).locator("a").first
+    link.focus()
+    before, place = link.get_attribute("href"), page.evaluate("scrollY")
+    console.feed(logs(prediction("newest", at=NOW + 1)))
+    expect(page.locator("tbody tr")).to_have_count(91, timeout=15_000)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == before
+    assert (page.evaluate("scrollY"), page.evaluate("window.same")) == (place, True)
+
+
+def test_the_page_says_when_the_console_is_gone_and_back(console, open_page):
+    """A console that does not answer is named with its time; once it answers again the note goes."""
+    console.feed(traces(span()), logs(prediction()))
+    page = open_page()
+    page.goto(f"{console.address}/predictions")
+    gone = threading.Event()
+    page.route("**/predictions", lambda route: route.abort() if gone.is_set() else route.continue_())
+    gone.set()
+    expect(page.locator("#gone")).to_be_visible(timeout=15_000)
+    expect(page.locator("#gone")).to_contain_text(re.compile(r"does not answer since \d"))
+    expect(page.locator("#state")).to_have_text("No answer")
+    gone.clear()
+    expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
