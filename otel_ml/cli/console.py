@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PROGRAM: Final = "otel-ml console"
+_GRPC_PORT: Final = 4317
 _EPILOG: Final = """\
 example:
   otel-ml console --database fraud.duckdb
@@ -25,14 +26,20 @@ example:
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = (
-        "Receives OTLP over HTTP, keeps it in a DuckDB file and shows predictions with their traces, features, log "
-        "lines and labels on a web page."
+        "Receives OTLP over HTTP and gRPC, keeps it in a DuckDB file and shows predictions with their traces, "
+        "features, log lines and labels on a web page."
     )
     parser.epilog = _EPILOG
     default = Options()
     parser.add_argument("--host", default=default.host, help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=whole(0, 65535), default=default.port, help="port; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--grpc-port",
+        type=_port_or_off,
+        metavar="PORT",
+        help=f"port of OTLP/gRPC, or off (default: {_GRPC_PORT}, and off if --port is not {default.port})",
     )
     parser.add_argument(
         "--database",
@@ -63,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = Options(
             host=arguments.host,
             port=arguments.port,
+            grpc_port=_grpc_port(arguments),
             database=arguments.database,
             retention_hours=arguments.retention_hours,
             max_rows=arguments.max_rows,
@@ -79,9 +87,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _ready(options: Options, *, as_json: bool) -> Callable[[str], None]:
-    def ready(address: str) -> None:
-        text = f"{_PROGRAM}: listening for OTLP, page at {address}, data in {options.database}"
-        show(json.dumps({"address": address, "database": options.database}) if as_json else text)
+def _port_or_off(text: str) -> int | str:
+    return text if text == "off" else whole(0, 65535)(text)
+
+
+def _grpc_port(arguments: argparse.Namespace) -> int | None:
+    if arguments.grpc_port is None:
+        return _GRPC_PORT if arguments.port == Options().port else None
+    return None if arguments.grpc_port == "off" else arguments.grpc_port
+
+
+def _ready(options: Options, *, as_json: bool) -> Callable[[str, str | None], None]:
+    def ready(address: str, grpc: str | None) -> None:
+        also = "" if grpc is None else f", OTLP/gRPC at {grpc}"
+        text = f"{_PROGRAM}: listening for OTLP, page at {address}{also}, data in {options.database}"
+        show(json.dumps({"address": address, "grpc": grpc, "database": options.database}) if as_json else text)
 
     return ready

@@ -23,6 +23,8 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 4318
     """Port of the receiver, the API and the page; 0 takes a free one."""
+    grpc_port: int | None = None
+    """Port of the OTLP/gRPC receiver; 0 takes a free one, None has none."""
     database: str = MEMORY
     """Path of the DuckDB file, or ``:memory:``."""
     retention_hours: float = 72.0

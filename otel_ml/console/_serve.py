@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 
     from otel_ml.console._options import Options
     from otel_ml.console.receiving._ingest_queue import IngestQueue
+    from otel_ml.console.receiving._otlp_grpc import GrpcReceiver
 
-_EXTRA = frozenset({"anyio", "duckdb", "google", "jinja2", "markupsafe", "starlette", "uvicorn"})
+_EXTRA = frozenset({"anyio", "duckdb", "google", "grpc", "jinja2", "markupsafe", "starlette", "uvicorn"})
 _GRACE_SECONDS = 3
 """Time for open requests when the console ends."""
 
 
-def serve(options: Options, ready: Callable[[str], None]) -> bool:
+def serve(options: Options, ready: Callable[[str, str | None], None]) -> bool:
     """Runs the console until SIGTERM or SIGINT, then writes what is queued.
 
     Args:
         options: The settings.
-        ready: Called once with the address, as soon as the console answers.
+        ready: Called once with the address of the page and that of OTLP/gRPC, as soon as the console answers.
 
     Returns:
         Whether everything accepted has been written.
@@ -38,6 +39,8 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
         from otel_ml.console._app import build
         from otel_ml.console.receiving._ingest_queue import IngestQueue
         from otel_ml.console.storage._store import Database
+
+        receiver = _grpc_receiver() if options.grpc_port is not None else None
     except ImportError as error:
         name = (error.name or "").partition(".")[0]
         if name not in _EXTRA:
@@ -46,18 +49,31 @@ def serve(options: Options, ready: Callable[[str], None]) -> bool:
             raise ConsoleError(f"the console needs {error.name}: pip install 'otel-ml[console]'") from error
         reason = str(error).strip().partition("\n")[0]
         raise ConsoleError(f"the console cannot import {name}, which is installed: {reason}") from error
-    with _bound(options) as listening:
+    if options.grpc_port is not None:
+        # gRPC would write lines of its own about a port in use
+        with _bound(options.host, options.grpc_port, "--grpc-port (or off)"):
+            pass
+    with _bound(options.host, options.port, "--host or --port") as listening:
         store = Database.open(options)
         ingest = IngestQueue(store, options)
         ingest.start()
+        grpc = None if receiver is None else receiver(ingest, options)
         try:
-            _server(configured(build(store, ingest, options), options), lambda: ready(_address(listening)))(
-                sockets=[listening]
-            )
+            grpc_address = None if grpc is None else grpc.start()
+            config = configured(build(store, ingest, options), options)
+            _server(config, lambda: ready(_address(listening), grpc_address))(sockets=[listening])
         finally:
+            if grpc is not None:
+                grpc.stop()
             is_written = _close(ingest)
             store.close()
     return is_written
+
+
+def _grpc_receiver() -> type[GrpcReceiver]:
+    from otel_ml.console.receiving._otlp_grpc import GrpcReceiver
+
+    return GrpcReceiver
 
 
 def configured(app: Any, options: Options) -> Any:
@@ -103,24 +119,22 @@ def _close(ingest: IngestQueue) -> bool:
 
 
 @contextlib.contextmanager
-def _bound(options: Options) -> Iterator[socket.socket]:
+def _bound(host: str, port: int, settings: str) -> Iterator[socket.socket]:
     try:
-        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, _, _, address = found[0]
         listening = socket.socket(family, kind)
     except UnicodeError:
-        raise ConsoleError(f"--host {options.host}: not a host name") from None
+        raise ConsoleError(f"--host {host}: not a host name") from None
     except OSError as error:
-        raise ConsoleError(f"--host {options.host}: {error.strerror or error}") from error
+        raise ConsoleError(f"--host {host}: {error.strerror or error}") from error
     with listening:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(256)
         except OSError as error:
-            raise ConsoleError(
-                f"{options.host}:{options.port}: {error.strerror or error}; choose another --host or --port"
-            ) from error
+            raise ConsoleError(f"{host}:{port}: {error.strerror or error}; choose another {settings}") from error
         yield listening
 
 

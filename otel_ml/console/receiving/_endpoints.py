@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
@@ -96,11 +95,7 @@ class Receiver:
 
     def _decode(self, signal: str, body: bytes, encoding: str, coding: str) -> DecodedRequest:
         plain = _otlp_http.inflate(body, coding, self._limit)
-        message = _otlp_http.decode(signal, plain, encoding)
-        _otlp_http.check_size(signal, message, self._records)
-        decoded = _otlp_http.SIGNALS[signal].rows(message, time.time_ns())
-        decoded.size = len(plain)
-        return decoded
+        return _otlp_http.rows(signal, plain, encoding, self._records)
 
 
 def _refused(refusal: RefusalError, encoding: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,6 +151,15 @@ def decode(signal: str, body: bytes, encoding: str) -> Message:
     return message
 
 
+def rows(signal: str, body: bytes, encoding: str, limit: int) -> DecodedRequest:
+    """The rows of a request of at most `limit` records, received now."""
+    message = decode(signal, body, encoding)
+    check_size(signal, message, limit)
+    decoded = SIGNALS[signal].rows(message, time.time_ns())
+    decoded.size = len(body)
+    return decoded
+
+
 def check_size(signal: str, message: Any, limit: int) -> None:
     """Refuses with 413 if resources, scopes, records and points together exceed the limit."""
     resources, scopes, records = SIGNALS[signal].levels
@@ -185,7 +195,12 @@ def accept(signal: str, encoding: str, decoded: DecodedRequest) -> bytes:
 
 def refuse(refusal: RefusalError, encoding: str) -> bytes:
     """The answer to a refused request: a Status message, as the protocol requires."""
-    return _encode(Status(code=_RPC_CODES.get(refusal.status, 2), message=refusal.message), encoding)
+    return _encode(Status(code=rpc_code(refusal), message=refusal.message), encoding)
+
+
+def rpc_code(refusal: RefusalError) -> int:
+    """The google.rpc code of a refusal."""
+    return _RPC_CODES.get(refusal.status, 2)
 
 
 def _encode(message: Message, encoding: str) -> bytes:

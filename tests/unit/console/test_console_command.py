@@ -38,7 +38,7 @@ def test_a_signal_flushes_and_ends_with_zero(tmp_path, number):
 
     path = str(tmp_path / "console.duckdb")
     process, ready = start("--database", path)
-    assert ready == {"address": ready["address"], "database": path}
+    assert ready == {"address": ready["address"], "grpc": None, "database": path}
     client = Client(ready["address"])
     for index in range(20):
         assert client.export(logs(*[prediction(f"p-{index}-{row}") for row in range(50)])).status == 200
