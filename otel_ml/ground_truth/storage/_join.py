@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ from otel_ml.ground_truth._records import (
     key_of,
 )
 
+_WHOLE: Final = re.compile(r"(\d{1,15})\.0", re.ASCII)
 _STRENGTH: Final[tuple[State, ...]] = ("matched", "revised", "duplicate", "outdated", "failed")
 """Of the states of several predictions under one label the first of these is that of the label."""
 
@@ -71,8 +73,13 @@ class Join:
 
     def find(self, given: StoredLabel) -> Sequence[KnownPrediction]:
         """Returns the predictions that a label is for."""
-        found = self._under.get(given.id, ())
-        return found if given.model == ANY_MODEL else [one for one in found if one.prediction.model == given.model]
+        for name in ids_of(given):
+            found = self._under.get(name, ())
+            if given.model != ANY_MODEL:
+                found = [one for one in found if one.prediction.model == given.model]
+            if found:
+                return found
+        return ()
 
     def settle(self, given: StoredLabel) -> LabelOutcome:
         """Decides about a label, and remembers it for the next one."""
@@ -104,6 +111,15 @@ class Join:
             given = given._replace(labeled_at=math.nextafter(last.labeled_at, math.inf))
         before[given.label] = given
         return LabelOutcome("waiting", given, names_batch=names_batch)
+
+
+def ids_of(given: StoredLabel) -> tuple[str, ...]:
+    """Returns the ids of the predictions that a label may be for: its own, or else the whole number that it is.
+
+    A CSV file has ``123.0`` where a merge has made floats of the ids ``123``.
+    """
+    whole = _WHOLE.fullmatch(given.id)
+    return (given.id,) if whole is None else (given.id, whole[1])
 
 
 def _settle(given: StoredLabel, known: KnownPrediction) -> Settled:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml.ground_truth._records import Alias, Key, LabelOutcome, StoredLabel, key_of
 from otel_ml.ground_truth.storage._class_sets import ClassSets
 from otel_ml.ground_truth.storage._database import StoreDatabase
-from otel_ml.ground_truth.storage._join import Join, KnownPrediction
+from otel_ml.ground_truth.storage._join import Join, KnownPrediction, ids_of
 from otel_ml.ground_truth.storage._reference_table import ReferenceTable
 from otel_ml.ground_truth.storage._rows import (
     ALL_COLUMNS,
@@ -100,7 +100,8 @@ class Store:
         if not labelled and not self._is_any_waiting(connection):
             return ()
         new = {Key(*row[:4]) for rows in fresh for row in rows.rows}
-        waiting = self._waiting(connection, {key.id for key in new} | {alias.key.id for alias in aliases})
+        ids = {key.id for key in new} | {alias.key.id for alias in aliases}
+        waiting = self._waiting(connection, ids | {f"{name}.0" for name in ids if name.isdecimal()})
         labels = _EarlyLabels(waiting, _inherited(new, labelled))
         return self._join_early(connection, labels, new, aliases) if any(labels) else ()
 
@@ -110,7 +111,7 @@ class Store:
         """Joins labels that came before their prediction; those that still have none go on waiting."""
         first = sorted(labels.waiting, key=lambda label: (label.id, label.label, label.model))
         ordered = sorted([*first, *labels.inherited], key=lambda label: label.labeled_at)
-        ids = {label.id for label in ordered}
+        ids = {name for label in ordered for name in ids_of(label)}
         targets = {to for key, to in aliases if key.id in ids and to is not None}
         join = Join(self._known(connection, ids | targets), aliases)
         outcomes = [join.settle(label) for label in ordered]
@@ -130,7 +131,7 @@ class Store:
         The transaction excludes all other writers, so that nothing it has read changes before it is committed.
         """
         with self._database.writing() as connection:
-            ids = {label.id for label in labels}
+            ids = {name for label in labels for name in ids_of(label)}
             aliases = self._aliases(connection, ids)
             targets = {alias.leads_to for alias in aliases if alias.leads_to is not None}
             join = Join(self._known(connection, ids | targets), aliases)

@@ -2,7 +2,8 @@
 
 Sources: binjr/binjr#137 (``1.000e+00`` is what numpy's savetxt writes), tilo/smarter_csv#345 (the code ``12E12`` is not a number),
 SeldonIO/seldon-core#910 (a truth is a table of one row), aws/sagemaker-scikit-learn-extension#17 and alteryx/evalml#3247 (targets that are no
-numbers are dropped without a word), apache/pinot#18973 (items have UUIDs), mverleg/pyjson_tricks#93 and
+numbers are dropped without a word), apache/pinot#18973 (items have UUIDs), pandas-dev/pandas#8596 (a merge makes floats of whole
+numbers), mverleg/pyjson_tricks#93 and
 dlareau/puzzlehunt_server#149 (the hour that comes twice).
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import otel_ml
@@ -127,6 +129,38 @@ def test_items_may_be_uuids(truth: otel_ml.GroundTruth) -> None:
     predict(truth, [items, list(map(str, items))], task="ranking")
     assert truth.record_labels([("0", [str(items[0])]), ("1", {items[0]: 2.0})]) == {"matched": 2}
     assert truth.compute_metrics(0, 4e9, model="m")["ndcg"] == 1.0
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["labels last", "labels first"])
+@pytest.mark.parametrize("model", [None, "m"])
+def test_ids_that_a_merge_made_floats_are_found_in_a_file(
+    truth: otel_ml.GroundTruth, tmp_path: Path, model: str | None, is_early: bool
+) -> None:
+    """A CSV file of such a column has ``123.0`` for 123; an id that is written so is exact, and other fractions are ids."""
+    path, url = tmp_path / "labels.csv", f"sqlite:///{tmp_path}/predictions.db"
+    merged = pd.DataFrame({"id": [7, 8]}).merge(pd.DataFrame({"id": [7, 8], "order": [10, 11]}), how="outer")
+    merged.loc[2] = [9, np.nan]
+    merged.assign(label=1).dropna().to_csv(path, index=False)
+    command = ["label", "--store", url, "--id", "order", str(path), *(["--model", model] if model else [])]
+
+    def predict_all() -> None:
+        made = otel_ml.Model("m", task="binary", ground_truth=truth)
+        made.record({}, prediction=1, id=10)
+        made.record({}, prediction=1, id="11.0")
+        otel_ml.Model("other", ground_truth=truth).record({}, prediction=0, id="11")
+        made.record([{}, {}], prediction=[1, 0], id="12", batch=True)
+        truth.flush()
+
+    if is_early:
+        assert main(command) == 0
+    predict_all()
+    if not is_early:
+        assert main(command) == 0
+    assert (truth.compute_metrics(0, 4e9, model="m")["labelled"], truth.account().waiting) == (2, 0)
+    assert truth.compute_metrics(0, 4e9, model="other")["labelled"] == 0
+    assert [truth.record_label(name, 1) for name in ("10", "10.00", "10.5", "12.0", "12.1")] == [
+        *("duplicate", "waiting", "waiting", "matched", "matched")
+    ]
 
 
 @pytest.mark.parametrize("fold", [0, 1])
