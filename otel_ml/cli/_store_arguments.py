@@ -20,11 +20,14 @@ def open_store(url: str, *, read_only: bool = False) -> Iterator[GroundTruth]:
     """Opens a store that exists, and closes it.
 
     Raises:
-        StoreError: There is no such file, or the store cannot be opened.
+        StoreError: There is no such file, it is not a prediction store, or the store cannot be opened.
     """
     file = url.removeprefix("sqlite:///")
     if file != url and not Path(file).is_file():
         raise StoreError(f"no file {file}")
+    if not read_only:
+        # raises if another tool made the database: a writer would add its tables
+        GroundTruth(url, read_only=True).close()
     truth = GroundTruth(url, read_only=read_only)
     try:
         yield truth

@@ -44,6 +44,8 @@ _UNREAD: Final = GivenLabel(None, None)
 def label_rows(labels: Any, model: str | None) -> Iterator[GivenLabel]:
     """Yields the labels of a container; a container that is not understood is one unread label."""
     family = kind(labels)
+    if family == "array" and labels.dtype.names is not None:
+        labels = {name: labels[name] for name in labels.dtype.names}
     if family in FRAMES:
         rows = _of_frame(labels)
     elif family in {"series", "polars_series"}:

@@ -54,6 +54,7 @@ UNREADABLE = "labels are (prediction_id, label), or mappings or a frame with the
         pd.DataFrame(COLUMNS).assign(at=pd.Timestamp("2026-06-01", tz="UTC"), model="m"),
         pa.table(COLUMNS),
         np.array([["p1", "1"], ["p2", "0"]]),
+        pd.DataFrame(COLUMNS).to_records(index=False),
         COLUMNS,
         {"id": np.array(["p1", "p2"]), "label": pd.Series([1, 0])},
         pd.DataFrame(COLUMNS).set_index("prediction_id"),

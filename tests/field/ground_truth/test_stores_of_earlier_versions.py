@@ -349,13 +349,16 @@ def test_evaluate_reads_it_and_changes_nothing(
     assert hashlib.sha256((tmp_path / "old.db").read_bytes()).hexdigest() == before
 
 
-def test_evaluate_refuses_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["evaluate", "label"])
+def test_a_command_refuses_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     """A database of another tool gets no tables of ours, and keeps its journal mode."""
+    (tmp_path / "labels.csv").write_text("id,label\na,1\n")
+    files = [str(tmp_path / "labels.csv")] if command == "label" else []
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
     before = (tmp_path / "other.db").read_bytes()
 
-    assert main(["evaluate", "--store", f"sqlite:///{tmp_path}/other.db", "--model", "fraud"]) == 2
+    assert main([command, "--store", f"sqlite:///{tmp_path}/other.db", "--model", "fraud", *files]) == 2
     assert capsys.readouterr().err.endswith("is not a prediction store: it has no table otel_ml_predictions\n")
     assert (tmp_path / "other.db").read_bytes() == before
 

@@ -96,11 +96,14 @@ def test_a_row_with_an_id_of_its_own_answers_to_the_batch_too(truth):
     assert [truth.record_label(name, 1) for name in ("b.0", "b", "mine")] == ["matched", "duplicate", "duplicate"]
 
 
-def test_a_single_prediction_has_no_second_id(truth):
-    """17 and 17.0 may be two orders: only the row of a batch has both ids."""
+def test_an_id_as_it_is_written_comes_before_the_whole_number_that_it_is(truth):
+    """17 and 17.0 may be two orders, or a batch and its row; if nothing is called 17.0, a merge has made a float of 17."""
     log(truth, "17")
+    log(truth, "17.0")
+    log(truth, "18")
     truth.flush()
-    assert (truth.record_label("17.0", 1), truth.record_label("17", 1)) == ("waiting", "matched")
+    names = ["17.0", "17", "18.0", "18", "18.1"]
+    assert [truth.record_label(name, 1) for name in names] == ["matched", "matched", "matched", "duplicate", "waiting"]
 
 
 def test_the_bare_id_of_a_larger_batch_is_logged_once(truth, emitted, caplog):
