@@ -199,7 +199,11 @@ def test_the_gateway_has_every_component_of_the_agent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "overlays"), [("builder.yaml", OVERLAYS), ("gateway_builder.yaml", [*OVERLAYS, "to_gateway.yaml"])]
+    ("manifest", "overlays"),
+    [
+        ("builder.yaml", OVERLAYS),
+        ("gateway_builder.yaml", [*OVERLAYS, "to_gateway.yaml", "to_kafka.yaml", "from_kafka.yaml"]),
+    ],
 )
 def test_every_component_is_built_in(manifest: str, overlays: list[str]) -> None:
     """The configurations use only components of the build."""
