@@ -1,6 +1,6 @@
-"""Builds the pinned local servers and their tools from Go modules into a cache.
+"""Builds the pinned local servers and their tools from Go modules into a cache, and Kafka from Maven's.
 
-    python deploy/local/build.py                          everything that is missing, but not collector-gateway and helm
+    python deploy/local/build.py                          everything that is missing, but not what only some tests need
     python deploy/local/build.py collector promtool       only these
     python deploy/local/build.py --path collector         print the binary's path, build nothing
 
@@ -49,6 +49,8 @@ class Tool:
     """Built only by name, or by the tests that need it: no process of the stack does."""
     page: str | None = None
     """A web page that the source embeds and its Go module does not have: `module path/path of the page`."""
+    pom: bool = False
+    """A Java program: the path is a folder of jars that Maven resolves."""
 
     @property
     def folder(self) -> Path:
@@ -58,7 +60,7 @@ class Tool:
     def pins(self) -> str:
         """The hash of all inputs of the binary: versions, their sums, the flags, the manifest."""
         digest = hashlib.sha256()
-        files = [self.folder / "go.mod", self.folder / "go.sum"]
+        files = [self.folder / name for name in (["pom.xml"] if self.pom else ["go.mod", "go.sum"])]
         files += [self.manifest, *PATCHES] if self.manifest else []
         for file in files:
             digest.update(file.read_bytes())
@@ -92,6 +94,7 @@ TOOLS = {
         Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm", on_demand=True),
         Tool("victoria-logs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
         Tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
+        Tool("kafka", "kafka", "kafka.Kafka", on_demand=True, pom=True),
     )
 }
 
@@ -106,7 +109,9 @@ def build(name: str) -> Path:
     tool = TOOLS[name]
     if tool.path.exists():
         return tool.path
-    if shutil.which("go") is None:
+    if tool.pom and shutil.which("mvn") is None:
+        raise BuildError(f"Maven is not installed: it downloads {name}, which runs on Java 17 or newer")
+    if not tool.pom and shutil.which("go") is None:
         raise BuildError("Go is not installed: the local servers are built from source with Go 1.26 or newer")
     cache_directory().mkdir(parents=True, exist_ok=True)
     with _exclusively(tool):
@@ -134,7 +139,10 @@ def _build_in_a_temporary_folder(tool: Tool) -> None:
         scratch = Path(temporary)
         output = scratch / "out" / tool.name
         output.parent.mkdir()
-        if tool.manifest is not None:
+        if tool.pom:
+            copy = ["mvn", "-B", "-C", "dependency:copy-dependencies", "-DincludeScope=runtime"]
+            _run(tool.name, [*copy, f"-DoutputDirectory={output}"], shutil.copytree(tool.folder, scratch / "pom"))
+        elif tool.manifest is not None:
             _compile_by_manifest(tool, tool.manifest, scratch, output)
         elif tool.page is not None:
             _compile(tool, output, _with_page(tool, tool.page, scratch))
