@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
 from typing import Any
@@ -53,9 +53,9 @@ class FeatureBatch:
                 marks[name] = marked
         return replace(self, columns=columns, rows=kept, marks=marks)
 
-    def has_unread_values(self) -> bool:
-        """Whether a value cannot be read, such as a nested one."""
-        return bool(self.marks) or any(_copy_column(column, self.rows)[1] for column in self.columns.values())
+    def has_unread_values(self, names: Iterable[str]) -> bool:
+        """Whether a value of these columns cannot be read, such as a nested one."""
+        return any(name in self.marks or _copy_column(self.columns[name], self.rows)[1] for name in names)
 
     def size(self) -> int:
         """Estimates the bytes: for each column the largest of a few values, times the rows."""

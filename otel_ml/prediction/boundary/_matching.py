@@ -35,7 +35,8 @@ def match_row(row: dict[str, object], columns: ColumnNames, given: object = None
         taken, unclear = _take_nested(found, absent, columns)
         absent -= taken
         unread |= unclear
-        if isinstance(row, PartialRow) or CUT in row or any(map(_holds_more, row.values())):
+        others = [value for name, value in found.items() if name not in columns.declared]
+        if not marks.keys() <= columns.declared or CUT in row or any(map(_holds_more, others)):
             unread |= absent
         else:
             unread |= unread_columns(given, absent)
@@ -52,10 +53,12 @@ def match_batch(batch: FeatureBatch, columns: ColumnNames, given: object) -> Fea
         places = _places(((name, name) for name in batch.columns if "." in name), plan.absent, columns)
         names.update({found[0]: name for name, found in places.items() if len(found) == 1})
         unread |= {name for name, found in places.items() if len(found) > 1}
-        if batch.total_columns > len(batch.columns) or batch.has_unread_values():
-            unread |= plan.absent
+        absent = plan.absent - places.keys()
+        others = [name for name in batch.columns if names.get(name, name) not in columns.declared]
+        if batch.total_columns > len(batch.columns) or batch.has_unread_values(others):
+            unread |= absent
         listed = sequence(given, 1)
-        unread |= unread_columns(listed[0][0], plan.absent) if listed is not None and listed[0] else frozenset()
+        unread |= unread_columns(listed[0][0], absent) if listed is not None and listed[0] else frozenset()
     if names:
         batch.columns = {names.get(name, name): values for name, values in batch.columns.items()}
     batch.marks = _rename(batch.marks, plan.names) | dict.fromkeys(unread, UNREAD)

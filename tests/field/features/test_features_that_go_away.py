@@ -59,6 +59,8 @@ CHANGES: dict[str, tuple[Change, dict[str, str]]] = {
     "nulls filled": (lambda frame: frame.assign(age=frame["age"].fillna(40.0)), {"age": "missing"}),
     "infinite": (lambda frame: frame.assign(income=np.inf), {"income": "invalid"}),
     "text": (lambda frame: frame.assign(income=[f"EUR {value:,.2f}" for value in frame["income"]]), {"income": "invalid"}),
+    "objects": (lambda frame: frame.assign(income=[object()] * len(frame)), {"income": "invalid"}),
+    "complex numbers": (lambda frame: frame.assign(income=frame["income"] * 1j), {"income": "invalid"}),
     "one odd cell": (odd_cell, {}),
     "another spelling": (lambda frame: frame.assign(country=frame["country"].str.upper()), {"country": "unseen"}),
     "another unit": (lambda frame: frame.assign(income=frame["income"] * 100), {"income": "out_of_range"}),

@@ -107,3 +107,15 @@ def test_what_the_reference_had_itself_is_expected() -> None:
     bins, invalid = counts(lambda model: model.record({"x": values}, prediction=[1] * 400, batch=True), profile)
     assert (bins, invalid) == ({"x": 390}, {"x": 10})
     assert profile.compare({"x": values}).features[0].findings == ()
+
+
+@pytest.mark.parametrize("place", ["number", "other"])
+@pytest.mark.parametrize("rows", [1, 10, 200])
+def test_a_column_that_is_gone_is_missing_beside_it(place: str, rows: int) -> None:
+    """A declared column holds values, so an object there hides no other column; one of another name may hold columns."""
+    row = {name: value for name, value in USUAL.items() if name != "text"} | {place: Money()}
+    with InMemoryTelemetry() as kit:
+        Model("m", profile=PROFILE).record([row] * rows, prediction=[1] * rows, batch=True)
+        points = kit.metrics()["ml.feature.missing"]
+    missing = {point["attributes"]["ml.feature.name"]: point["value"] for point in points if point["value"]}
+    assert missing == ({"text": rows} if place == "number" else {})
