@@ -52,6 +52,19 @@ def test_every_reference_resolves(folder: str) -> None:
     assert unresolved(built(folder)) == []
 
 
+@pytest.mark.parametrize("folder", FOLDERS[:2])
+def test_nothing_that_cannot_change_holds_a_version(folder: str) -> None:
+    """An upgrade changes no selector and no claim of a StatefulSet, which Kubernetes refuses: neither holds a version.
+
+    Sources: VictoriaMetrics/helm-charts#3035, grafana/helm-charts#1922, open-telemetry/opentelemetry-operator#1117.
+    """
+    for each, _ in workloads(built(folder)):
+        selector = each["spec"]["selector"]["matchLabels"]
+        assert set(selector) <= {f"app.kubernetes.io/{part}" for part in ("name", "instance", "component")}
+        for claim in each["spec"].get("volumeClaimTemplates", ()):
+            assert set(claim["metadata"]) == {"name"}
+
+
 def test_every_folder_is_part_of_what_is_applied() -> None:
     """No manifest lies beside the kustomizations unused, and none is missing."""
     used: set[str] = set()
