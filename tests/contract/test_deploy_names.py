@@ -375,6 +375,17 @@ def test_alerts_are_complete():
     assert incomplete == []
 
 
+def test_the_runbook_names_panels_that_exist():
+    """Each name in italics is a panel, a row, a dashboard or a variable of them, or an alert."""
+    text = (DEPLOY / "runbook.md").read_text(encoding="utf-8")
+    known = {rule["alert"] for _, rule in rules("alerts")} | {"Status", "Rule health", "Alerts", "Alerting"}
+    for dashboard in dashboards():
+        known |= {dashboard["title"], *(panel["title"] for panel in dashboard["panels"])}
+        known |= {variable.get("label") for variable in dashboard["templating"]["list"]}
+
+    assert set(re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", text.replace("_*_", ""))) - known == set()
+
+
 def test_runbook_has_no_orphans():
     """Each entry of the runbook belongs to an alert."""
     assert anchors() == {rule["alert"].lower() for _, rule in rules("alerts")}
