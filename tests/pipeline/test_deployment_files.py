@@ -61,7 +61,8 @@ def test_tempo_takes_what_the_queue_kept() -> None:
     tempo = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text(encoding="utf-8"))
     agent = yaml.safe_load((ROOT / "collector" / "agent.yaml").read_text(encoding="utf-8"))
     queue = agent["exporters"]["otlp_http/traces"]["sending_queue"]["queue_size"]
-    assert tempo["overrides"]["defaults"]["ingestion"]["max_traces_per_user"] >= queue
+    (items,) = re.findall(r"OTELCOL_QUEUE_ITEMS:-\}\n---\n(\d+)\}$", queue)
+    assert tempo["overrides"]["defaults"]["ingestion"]["max_traces_per_user"] >= int(items)
     assert tempo["storage"]["trace"]["wal"]["ingestion_time_range_slack"] == "24h"
 
 
