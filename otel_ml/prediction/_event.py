@@ -48,7 +48,7 @@ def event(policy: ModelPolicy, outcome: Outcome, ids: tuple[int, int, int]) -> E
         outcome: How it ended.
         ids: Trace id, span id and trace flags.
     """
-    attributes: Attributes = {**policy.spec.attributes, semconv.PREDICTION_ID: outcome.prediction_id}
+    attributes: Attributes = {**policy.spec.event_attributes, semconv.PREDICTION_ID: outcome.prediction_id}
     if outcome.duration is not None:
         attributes[semconv.PREDICTION_DURATION_ATTRIBUTE] = outcome.duration
     _add_result(attributes, outcome)

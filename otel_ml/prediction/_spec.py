@@ -73,6 +73,8 @@ class ModelSpec:
     """Whether it distinguishes two classes."""
     attributes: dict[str, Any] = field(init=False)
     """The identity as attributes."""
+    event_attributes: dict[str, Any] = field(init=False)
+    """The same with what figures of its predictions depend on, as far as it was declared."""
     score_check: ScoreCheck | None = field(init=False)
     """Looks at the scores; None if it was declared what they are, or if the model is not binary."""
 
@@ -93,6 +95,9 @@ class ModelSpec:
             semconv.MODEL_VERSION: self.version,
             semconv.MODEL_ROLE: self.role,
         }
+        about = {semconv.MODEL_TASK: self.task, semconv.MODEL_POSITIVE_CLASS: self.positive}
+        declared = {name: value for name, value in about.items() if value not in (None, "other")}
+        self.event_attributes = {**self.attributes, **declared}
         self.is_binary = self.task == "binary" or (self.task == "other" and self.positive is not None)
         self.score_check = ScoreCheck(self.name, self.classes) if self.is_binary and self.score_of is None else None
 

@@ -29,6 +29,7 @@ EXTRAS = {
     "console/": "console",
     "console/web/_parquet.py": "quality",
     "ground_truth/": "ground-truth",
+    "ground_truth/storage/_clickhouse.py": "clickhouse",
     "integrations/": "fastapi",
     "integrations/instrumentor.py": "zero-code",
     "quality/": "quality",

@@ -32,6 +32,8 @@ COMBINATIONS = [
 TO_GATEWAY = [
     ("agent.yaml", "to_gateway.yaml"),
     ("agent.yaml", "remote.yaml", "console.yaml", "to_gateway.yaml"),
+    ("agent.yaml", "clickhouse.yaml", "to_gateway.yaml"),
+    ("agent.yaml", "remote.yaml", "gateway.yaml", "clickhouse.yaml"),
 ]
 """These need the build of gateway_builder.yaml."""
 OVERLAYS = ["console.yaml", "gateway.yaml", "remote.yaml", "hosted.yaml", "authorization.yaml"]
@@ -55,6 +57,7 @@ def test_configuration_is_valid(names: tuple[str, ...], tmp_path: Path) -> None:
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
     environment |= {"OTELCOL_TOKENS_FILE": tokens_file(tmp_path), "OTELCOL_GATEWAYS": "gateway-0:4317,gateway-1:4317"}
     environment["OTELCOL_AUTHORIZATION_FILE"] = environment["OTELCOL_TOKENS_FILE"]
+    environment["CLICKHOUSE_ENDPOINT"] = "http://127.0.0.1:8123"
     arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
     done = subprocess.run(
         [str(otelcol), "validate", *arguments], env=environment, capture_output=True, text=True, check=False
@@ -108,15 +111,15 @@ def test_gateway_adds_sampling_and_removes_nothing() -> None:
     assert gateway["pipelines"] == {"traces": {"processors": [first, "tail_sampling", "batch/kept", *others]}}
 
 
-@pytest.mark.parametrize("name", ["agent.yaml", "console.yaml", "to_gateway.yaml"])
+@pytest.mark.parametrize("name", ["agent.yaml", "console.yaml", "to_gateway.yaml", "clickhouse.yaml"])
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
-    """Each queue is persistent and bounded, merges no requests of different senders, and retries have no time limit."""
+    """Each queue is persistent and bounded, and retries have no time limit; only ClickHouse, which refuses no item, gets merged requests."""
     for key, exporter in load(name)["exporters"].items():
         if "_must_" not in key and key != "debug/refused" and exporter != {"endpoint": "unused"}:
             queue = exporter["sending_queue"]
             assert queue["storage"] == "file_storage/queue"
             assert queue["queue_size"] == 50_000 or "OTELCOL_QUEUE_ITEMS" in queue["queue_size"]
-            assert "batch" not in queue
+            assert ("batch" in queue) == (key == "clickhouse")
             assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
 
 
@@ -134,6 +137,14 @@ def test_console_adds_one_exporter_and_removes_none() -> None:
         key: [*pipeline["exporters"], "otlp_http/console"]
         for key, pipeline in agent["pipelines"].items()
         if pipeline["exporters"][0].startswith("otlp_http/")
+    }
+
+
+def test_clickhouse_adds_one_exporter_and_removes_none() -> None:
+    """A merged list replaces the agent's; metrics stay as they are."""
+    agent, clickhouse = load("agent.yaml")["service"]["pipelines"], load("clickhouse.yaml")["service"]["pipelines"]
+    assert {key: pipeline["exporters"] for key, pipeline in clickhouse.items()} == {
+        key: [*agent[key]["exporters"], "clickhouse"] for key in ("traces", "logs")
     }
 
 
@@ -202,7 +213,7 @@ def test_the_gateway_has_every_component_of_the_agent() -> None:
     ("manifest", "overlays"),
     [
         ("builder.yaml", OVERLAYS),
-        ("gateway_builder.yaml", [*OVERLAYS, "to_gateway.yaml", "to_kafka.yaml", "from_kafka.yaml"]),
+        ("gateway_builder.yaml", [*OVERLAYS, "to_gateway.yaml", "to_kafka.yaml", "from_kafka.yaml", "clickhouse.yaml"]),
     ],
 )
 def test_every_component_is_built_in(manifest: str, overlays: list[str]) -> None:

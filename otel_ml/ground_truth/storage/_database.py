@@ -1,4 +1,4 @@
-"""The database of a store, SQLite or PostgreSQL, through SQLAlchemy Core: connections and transactions."""
+"""The database of a store, SQLite, PostgreSQL or ClickHouse, through SQLAlchemy Core: connections and transactions."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class StoreDatabase:
         sa = self.sa = import_sqlalchemy()
         self._read_only = read_only
         parsed = parse_url(sa, url)
-        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._is_sqlite = parsed.drivername.startswith("sqlite")
+        self.has_events_only = parsed.drivername == "clickhouse"
+        """Whether it has events of predictions and labels, and neither references nor further ids."""
         self._engine = make_engine(sa, parsed, read_only=read_only)
         self._driver: Any = self._engine.dialect.dbapi
         self.tables = Tables(sa)
@@ -111,7 +113,8 @@ class StoreDatabase:
         with self.reading() as connection:
             inspector = self.sa.inspect(connection)
             if not inspector.has_table(PREDICTIONS):
-                raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}")
+                hint = "; make it with deploy/clickhouse/views.sql" if self.has_events_only else ""
+                raise StoreError(f"{self._place} is not a prediction store: it has no table {PREDICTIONS}{hint}")
             names = {column["name"] for column in inspector.get_columns(PREDICTIONS)}
             missing, has_label_columns = LATER - names, not inspector.has_table(LABELS)
             if missing or has_label_columns:

@@ -1,4 +1,4 @@
-"""Connections of SQLAlchemy to SQLite and PostgreSQL, with the settings that a store needs."""
+"""Connections of SQLAlchemy to SQLite, PostgreSQL and ClickHouse, with the settings that a store needs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _SETTINGS: Final = {
 }
 """Texts are text whatever encoding the database has, and a PostgreSQL server that no longer answers is given up after a
 while; the URL may say otherwise."""
+_OTHER_NAMES: Final = {"postgres": "postgresql", "clickhousedb": "clickhouse"}
+"""As hosts, libpq and SQLAlchemy write them."""
 _READ_ONLY_TRANSACTION: Final = "25006"
 """What a server that has become a replica says to each write."""
 
@@ -42,18 +44,22 @@ def parse_url(kit: Any, url: str) -> sa.URL:
         shown = re.sub(r"//.*@", "//***@", url)  # it may hold a password
         raise StoreError(f"not a database URL: {shown!r}; such as sqlite:///predictions.db") from None
     name, _, driver = parsed.drivername.lower().partition("+")
-    kind = "postgresql" if name == "postgres" else name  # as hosts and libpq write it
-    if kind not in {"sqlite", "postgresql"}:
-        raise StoreError(f"{kind} is not supported: sqlite:///FILE or postgresql+psycopg://...")
+    kind = _OTHER_NAMES.get(name, name)
+    if kind not in {"sqlite", "postgresql", "clickhouse"}:
+        raise StoreError(f"{kind} is not supported: sqlite:///FILE, postgresql+psycopg://... or clickhouse://...")
     if kind == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise StoreError("the prediction store must be a file, such as sqlite:///predictions.db")
     if kind == "postgresql":
         parsed = parsed.set(drivername=f"postgresql+{driver or 'psycopg'}")  # SQLAlchemy 2.0 would take psycopg2
+    if kind == "clickhouse":
+        parsed = parsed.set(drivername=kind)
     return parsed
 
 
 def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
     """Returns connections to a database; the first one is made on use."""
+    if url.drivername == "clickhouse":
+        return _make_clickhouse(kit, url, read_only=read_only)
     make = _make_sqlite if url.get_backend_name() == "sqlite" else _make_postgresql
     try:
         if url.get_dialect().is_async:
@@ -69,6 +75,18 @@ def make_engine(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
         raise StoreError(f"SQLAlchemy has no such driver: {error}") from None
     except kit.exc.ArgumentError as error:
         raise StoreError(f"{url.render_as_string(hide_password=True)} cannot be used: {error}") from None
+
+
+def _make_clickhouse(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:
+    if not read_only:
+        raise StoreError("ClickHouse is only read (read_only=True): its predictions and labels come from a Collector")
+    try:
+        _extras.load("clickhouse_connect", "clickhouse", package="clickhouse-connect")
+    except ImportError as error:
+        raise StoreError(str(error)) from error
+    from otel_ml.ground_truth.storage import _clickhouse
+
+    return _clickhouse.make_engine(kit, url)
 
 
 def _make_sqlite(kit: Any, url: sa.URL, *, read_only: bool) -> sa.Engine:

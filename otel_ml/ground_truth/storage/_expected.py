@@ -10,6 +10,7 @@ from otel_ml._figures.bins import score_bin
 from otel_ml._figures.estimates import EstimateSums, estimate_gaps
 from otel_ml._figures.from_counts import confusion_figures
 from otel_ml._figures.score_probabilities import Calibration
+from otel_ml.ground_truth._errors import StoreError
 from otel_ml.ground_truth.exact._rows import INTERVALS, NOTES, describe
 from otel_ml.ground_truth.storage._database import StoreDatabase
 from otel_ml.ground_truth.storage._reference_table import ReferenceTable
@@ -74,6 +75,8 @@ class _Expectations:
 
 def measure_expected(database: StoreDatabase, window: TruthWindow) -> dict[str, Any]:
     """Returns the estimated figures of the predictions of a window; without a calibration only a note."""
+    if database.has_events_only:
+        raise StoreError("estimates need the references of the models, which ClickHouse does not have")
     by_classes: dict[tuple[str, ...], _Expectations] = {}
     with database.reading() as connection:
         calibrations: dict[str, Calibration | None] = {}

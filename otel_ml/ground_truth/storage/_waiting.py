@@ -67,10 +67,13 @@ def _for_model(database: StoreDatabase, model: str | None, *columns: Any) -> sa.
     return query
 
 
-def _why(database: StoreDatabase) -> sa.Case[Any]:
+def _why(database: StoreDatabase) -> sa.ColumnElement[str]:
     kit, tables = database.sa, database.tables
+    if database.has_events_only:
+        unknown: sa.ColumnElement[str] = kit.literal(UNKNOWN_ID)
+        return unknown
     waiting, predictions, aliases = tables.waiting.c, tables.predictions.c, tables.aliases.c
     of_batch = kit.exists().where(aliases.id == waiting.id, aliases.leads_to.is_(None))
     known = kit.exists().where(predictions.id == waiting.id)
-    case: sa.Case[Any] = kit.case((of_batch, BATCH_ID), (known, OTHER_MODEL), else_=UNKNOWN_ID)
+    case: sa.ColumnElement[str] = kit.case((of_batch, BATCH_ID), (known, OTHER_MODEL), else_=UNKNOWN_ID)
     return case

@@ -52,7 +52,8 @@ def test_span_event_and_metrics_of_a_block() -> None:
     result = {"ml.prediction.id": prediction.id, "ml.prediction.class": "1", "ml.prediction.score": 0.75}
     assert span["attributes"] == {**identity, **result, "otelml.exemplar": True}
     assert span["end_ns"] - span["start_ns"] == 250_000_000
-    assert event["attributes"] == {**identity, **result, "ml.prediction.duration": 0.25}
+    about = {"ml.model.task": "binary", "ml.prediction.duration": 0.25}
+    assert event["attributes"] == {**identity, **result, **about}
     assert (event["trace_id"], event["span_id"]) == (span["trace_id"], span["span_id"])
     assert (prediction.trace_id, prediction.span_id) == (span["trace_id"], span["span_id"])
     assert (duration["count"], duration["sum"]) == (1, 0.25)
