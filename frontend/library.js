@@ -1,5 +1,5 @@
 // What the console's pages use of other people's libraries; `build_library.py` makes one file of it.
-import { BarChart, HeatmapChart, LineChart } from "echarts/charts";
+import { BarChart, CustomChart, LineChart } from "echarts/charts";
 import {
   AriaComponent,
   AxisPointerComponent,
@@ -16,8 +16,8 @@ use([
   AxisPointerComponent,
   BarChart,
   CanvasRenderer,
+  CustomChart,
   GridComponent,
-  HeatmapChart,
   LineChart,
   MarkLineComponent,
   TooltipComponent,

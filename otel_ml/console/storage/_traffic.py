@@ -19,46 +19,52 @@ _COUNTS: Final = (
     "count(*) as calls, coalesce(sum(coalesce(batch_size, 1)) filter (not failed), 0)::bigint as rows, "
     f"count(*) filter ({_ERROR}) as errors"
 )
-_LATENCY: Final = (
-    "quantile_cont(duration, [0.5, 0.95, 0.99]) filter (isfinite(duration)) as latency, "
-    "count(duration) filter (isfinite(duration)) as timed"
-)
-VERSIONS_LIMIT: Final = 50
+_LATENCY: Final = "quantile_cont(duration, [0.5, 0.95, 0.99]) filter (isfinite(duration)) as latency"
+VERSIONS_LIMIT: Final = 300
 CLASSES_SHOWN: Final = 5
 """Classes with a series of their own; the others are one."""
 _DECADE: Final = 4
 """Bands of the heat map in each power of ten of a duration."""
 
 
-def by_model(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
+def by_model(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str | None = None) -> list[dict[str, Any]]:
     """Returns counts and the median, 95 % and 99 % duration of each model."""
     return fetch(
         cursor,
-        f"select model, {_COUNTS}, {_LATENCY}, max(place_ns) as newest_ns "
-        f"from predictions where model is not null and {WHERE} group by model",
-        window.values,
+        f"select model, {_COUNTS}, {_LATENCY} "
+        f"from predictions where model is not null and (? is null or model = ?) and {WHERE} group by model",
+        [model, model, *window.values],
     )
 
 
-def by_version(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str | None = None) -> list[dict[str, Any]]:
-    """Returns the same of each version and role, the one that was seen first first."""
+def versions(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
+    """Returns the versions and roles of all models with their calls, the busiest first."""
     return fetch(
         cursor,
-        f"select model, version, role, {_COUNTS}, {_LATENCY}, avg(score) filter (isfinite(score)) as score, "
-        "min(place_ns) as first_ns, max(place_ns) as newest_ns "
-        f"from predictions where model is not null and (? is null or model = ?) and {WHERE} "
-        "group by model, version, role order by first_ns limit ?",
-        [model, model, *window.values, VERSIONS_LIMIT],
+        "select model, version, role, count(*) as calls from predictions "
+        f"where model is not null and {WHERE} group by model, version, role order by calls desc, version limit ?",
+        [*window.values, VERSIONS_LIMIT],
     )
 
 
-def over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str | None = None) -> list[dict[str, Any]]:
+def by_version(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
+    """Returns the same of each version and role of a model, the one that was seen first first."""
+    return fetch(
+        cursor,
+        f"select version, role, {_COUNTS}, {_LATENCY}, avg(score) filter (isfinite(score)) as score, "
+        "min(place_ns) as first_ns, max(place_ns) as newest_ns "
+        f"from predictions where model = ? and {WHERE} group by version, role order by first_ns limit ?",
+        [model, *window.values, VERSIONS_LIMIT],
+    )
+
+
+def over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
     """Returns the counts of each model in each step that has calls."""
     return fetch(
         cursor,
         f"select model, {window.step} as step, {_COUNTS} from predictions "
-        f"where model is not null and (? is null or model = ?) and {WHERE} group by model, step",
-        [model, model, *window.values],
+        f"where model is not null and {WHERE} group by model, step",
+        window.values,
     )
 
 

@@ -65,6 +65,11 @@ def version_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]], wi
     }  # fmt: skip
 
 
+def rate_table(rates: list[float], window: TimeRange) -> Table:
+    """Returns the predictions a second of all versions together."""
+    return Table(["all versions"], [(key, [rate]) for key, rate in zip(_keys(window), rates, strict=True)])
+
+
 def heat_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
     """Returns the calls in each step and band of durations."""
     bands = sorted({row["band"] for row in rows})

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
-from otel_ml.console.storage import _feature_verdicts, _stages, _traffic
-from otel_ml.console.web._model_charts import classes_table, heat_table, score_table, step_table, version_table
+from otel_ml.console.storage import _counted, _feature_verdicts, _traffic
+from otel_ml.console.web._model_charts import (
+    classes_table,
+    heat_table,
+    rate_table,
+    score_table,
+    step_table,
+    version_table,
+)
 from otel_ml.console.web.pages._of_model import span
 from otel_ml.console.web.pages._overview import verdicts
 
@@ -46,22 +53,31 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
         "versions": [
             row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown) for row in versions
         ],
-        "total": _total(cursor, window, name),
         "errors": errors,
         "events": _events(versions, errors, window),
         "data": verdicts(_feature_verdicts.features(cursor, wanted)),
-        "traffic": version_table(_traffic.versions_over_time(cursor, window, name), versions, window),
+        **_totals(cursor, window, wanted, versions),
         "latency": step_table(steps, window, lambda row: row["latency"], 3),
         "batches": step_table(steps, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
         "heat": heat_table(_traffic.durations(cursor, window, name), window),
         "scores": score_table(_traffic.scores(cursor, window, name), versions),
         "classes": classes_table(_traffic.classes(cursor, window, name), window),
-        "stages": _stages.stages(cursor, wanted),
+        "stages": _counted.stages(cursor, wanted),
     }
 
 
-def _total(cursor: duckdb.DuckDBPyConnection, window: TimeRange, name: str) -> dict[str, Any] | None:
-    return next((row for row in _traffic.by_model(cursor, window) if row["model"] == name), None)
+def _totals(
+    cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span, versions: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Returns all of the range, and traffic and errors over time; from counters if the events are a sample."""
+    name = wanted.model or ""
+    total = next(iter(_traffic.by_model(cursor, window, name)), None)
+    found = version_table(_traffic.versions_over_time(cursor, window, name), versions, window)
+    counters = _counted.counted(cursor, window, wanted).get(name)
+    is_sample = counters is not None and _counted.is_sample(total, counters)
+    if counters and is_sample:
+        total, found["rates"] = counters, rate_table(counters["steps"], window)
+    return {"total": total, "traffic": found, "is_sample": is_sample}
 
 
 def _events(versions: list[dict[str, Any]], errors: list[dict[str, Any]], window: TimeRange) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.performance._summary import summaries
-from otel_ml.console.storage import _feature_verdicts, _services, _traffic
+from otel_ml.console.storage import _counted, _feature_verdicts, _services, _traffic
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.web._attention import alerts
 from otel_ml.console.web.pages._predictions import address
@@ -38,21 +38,19 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
 def _models(cursor: duckdb.DuckDBPyConnection, window: TimeRange, span: Span) -> list[dict[str, Any]]:
     """Returns a row for each model with traffic or a reference in the range, by name."""
-    traffic = {row["model"]: row for row in _traffic.by_model(cursor, window)}
-    steps = series(_traffic.over_time(cursor, window), window, "model", "rows")
+    traffic = _by_model(cursor, window, span)
     features: dict[str, list[dict[str, Any]]] = {}
     for row in _feature_verdicts.features(cursor, span):
         features.setdefault(row["model"], []).append(row)
     figures = summaries(cursor, span)
     versions: dict[str, list[dict[str, Any]]] = {}
-    for row in _traffic.by_version(cursor, window):
+    for row in _traffic.versions(cursor, window):
         versions.setdefault(row["model"], []).append(row)
-    nothing = {"calls": 0, "rows": 0, "errors": 0, "latency": None, "newest_ns": None}
+    nothing: dict[str, Any] = {"calls": 0, "rows": 0, "errors": 0, "latency": None, "steps": []}
     return [
         {
             "model": name,
             **(traffic.get(name) or nothing),
-            "steps": steps.get(name, []),
             "versions": versions.get(name, []),
             **verdicts(features.get(name, [])),
             **_main_figures(name, versions.get(name, []), figures),
@@ -60,6 +58,17 @@ def _models(cursor: duckdb.DuckDBPyConnection, window: TimeRange, span: Span) ->
         for name in sorted({*traffic, *features, *(each.model for each in figures)})
         if name
     ]
+
+
+def _by_model(cursor: duckdb.DuckDBPyConnection, window: TimeRange, span: Span) -> dict[str, dict[str, Any]]:
+    """Returns the traffic of each model from its events; from its counters if most predictions have no event."""
+    traffic = {row["model"]: row for row in _traffic.by_model(cursor, window)}
+    steps = series(_traffic.over_time(cursor, window), window, "model", "rows")
+    found = {name: row | {"steps": steps.get(name, [])} for name, row in traffic.items()}
+    for name, row in _counted.counted(cursor, window, span).items():
+        if _counted.is_sample(found.get(name), row):
+            found[name] = row
+    return found
 
 
 def verdicts(features: list[dict[str, Any]]) -> dict[str, Any]:

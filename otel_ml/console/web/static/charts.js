@@ -1,5 +1,6 @@
 // Draws the tables of a page: each chart is a table in the page, which stays as its text.
 import { bars, heat, overTime } from "./drawing.js";
+import { zoomOnDrag } from "./zoom.js";
 
 const DRAWINGS = { time: overTime, heat, bars };
 const drawn = new Map();
@@ -18,6 +19,8 @@ function moment(cell) {
 function read(figure) {
   const [first, ...headers] = figure.querySelectorAll("thead th");
   const rows = [...figure.querySelectorAll("tbody tr")].map((row) => [...row.cells]);
+  // times stand newest first in a table
+  if (figure.dataset.chart !== "bars") rows.reverse();
   return {
     title: figure.querySelector("figcaption h2, figcaption h3").textContent.trim(),
     unit: figure.dataset.unit,
@@ -72,6 +75,7 @@ function draw(figure) {
     chart = library.init(figure.querySelector(".plot"), null, { renderer: "canvas" });
     chart.group = "page";
     drawn.set(figure, chart);
+    if (figure.dataset.chart !== "bars") zoomOnDrag(chart);
     new ResizeObserver(() => chart.resize()).observe(figure.querySelector(".plot"));
     figure.setAttribute("data-drawn", "");
   }

@@ -8,7 +8,7 @@ const THEMES = ["", "light", "dark"];
 
 function showTheme() {
   const chosen = document.documentElement.dataset.theme || "";
-  document.getElementById("theme").textContent = { "": "Auto", light: "Light", dark: "Dark" }[chosen];
+  document.querySelector("#theme span:last-child").textContent = { "": "Auto", light: "Light", dark: "Dark" }[chosen];
 }
 
 function nextTheme() {

@@ -72,6 +72,19 @@ function valueAxis(table, colour) {
   };
 }
 
+function timeAxis(table, colour) {
+  return {
+    type: "time",
+    min: table.from,
+    max: table.to,
+    splitNumber: 4,
+    axisLabel: { color: colour.quiet, hideOverlap: true, formatter: (time) => short(time, table.to - table.from) },
+    axisLine: { lineStyle: { color: colour.line } },
+    axisTick: { show: false },
+    splitLine: { show: false },
+  };
+}
+
 function marks(table, colour) {
   if (!table.events.length) return undefined;
   return {
@@ -122,50 +135,49 @@ export function overTime(table, colour) {
     );
   return {
     ...option,
-    xAxis: {
-      type: "time",
-      min: table.from,
-      max: table.to,
-      splitNumber: 4,
-      axisLabel: { color: colour.quiet, hideOverlap: true, formatter: (time) => short(time, table.to - table.from) },
-      axisLine: { lineStyle: { color: colour.line } },
-      axisTick: { show: false },
-    },
+    xAxis: timeAxis(table, colour),
     yAxis: valueAxis(table, colour),
     series: table.series.map((series, at) => line(series, at, table, colour)),
   };
 }
 
 export function heat(table, colour) {
-  const cells = table.series.flatMap((series, row) => series.values.map((value, at) => [at, row, value || null]));
+  const times = table.keys;
+  const step = times.length > 1 ? times[1] - times[0] : table.to - table.from;
+  const cells = table.series.flatMap((series, row) =>
+    series.values.flatMap((value, at) => (value ? [[times[at], row, value]] : [])),
+  );
   const option = frame(table, colour);
   option.tooltip.trigger = "item";
-  option.tooltip.formatter = ({ value: [at, row, times] }) =>
-    tooltip(local(table.keys[at]), [[table.series[row].name, `${format(times)}`, "1"]]);
-  const axis = { axisTick: { show: false }, axisLine: { lineStyle: { color: colour.line } }, splitLine: { show: false } };
+  option.tooltip.formatter = ({ value: [time, row, calls] }) => tooltip(local(time), [[table.series[row].name, format(calls), "1"]]);
   return {
     ...option,
-    xAxis: {
-      ...axis,
-      type: "category",
-      data: table.keys.map((key) => short(key, table.to - table.from)),
-      axisLabel: { color: colour.quiet, hideOverlap: true },
-    },
+    xAxis: timeAxis(table, colour),
     yAxis: {
-      ...axis,
       type: "category",
       data: table.series.map(({ name }) => name),
       axisLabel: { color: colour.quiet, hideOverlap: true },
+      axisLine: { show: false },
+      axisTick: { show: false },
     },
     visualMap: {
       type: "continuous",
       show: false,
       min: 0,
-      max: Math.max(1, ...cells.map(([, , value]) => value || 0)),
+      max: Math.max(1, ...cells.map(([, , calls]) => calls)),
+      dimension: 2,
       inRange: { color: [colour["heat-0"], colour["heat-1"], colour["heat-2"]] },
     },
-    series: [{ type: "heatmap", data: cells, emphasis: { disabled: true }, itemStyle: { borderColor: colour.paper, borderWidth: 1 } }],
+    series: [{ type: "custom", clip: true, data: cells, renderItem: (_, api) => cell(api, step), encode: { x: 0, y: 1 } }],
   };
+}
+
+// One step in one band, as wide as the step is long.
+function cell(api, step) {
+  const [left, middle] = api.coord([api.value(0), api.value(1)]);
+  const [width, height] = api.size([step, 1]);
+  const shape = { x: left, y: middle - height / 2, width: Math.max(1, width - 1), height: Math.max(1, height - 1) };
+  return { type: "rect", shape, style: { fill: api.visual("color") } };
 }
 
 export function bars(table, colour) {

@@ -1,0 +1,178 @@
+"""The overview and the page of a model without a browser: time ranges, counters, histograms, what needs attention."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from console_feed import IDENTITY, NOW, counter, label, logs, metrics, pairs, prediction, span, traces
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram as Wire
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
+from starlette.datastructures import QueryParams
+
+from otel_ml import semconv
+from otel_ml.console.storage import _counted, _traffic
+from otel_ml.console.storage._histograms import Histogram, histograms
+from otel_ml.console.storage._metric_points import Span
+from otel_ml.console.storage._time_range import TimeRange
+from otel_ml.console.web._attention import alerts
+from otel_ml.console.web._query_parameters import BadParameterError
+from otel_ml.console.web._view import view
+
+SECOND = 10**9
+HOUR = 3600 * SECOND
+
+
+def durations(buckets, *, at=NOW, start=NOW - HOUR, temporality=2, name=semconv.PREDICTION_DURATION.name, **of):
+    """A histogram with the bounds 0.01 and 0.1."""
+    point = HistogramDataPoint(
+        start_time_unix_nano=start, time_unix_nano=at, count=sum(buckets), sum=0.02 * sum(buckets),
+        bucket_counts=buckets, explicit_bounds=[0.01, 0.1], attributes=pairs({**IDENTITY, **of}),
+    )  # fmt: skip
+    return Metric(name=name, histogram=Wire(data_points=[point], aggregation_temporality=temporality))
+
+
+def page(console, path):
+    """The text of a page without its tags."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]*>", " ", console.send(path).body.decode())))
+
+
+def test_a_range_has_whole_steps():
+    """Steps begin at multiples of the step; the last counts as far as it has passed, and not if that is less than half."""
+    range_ = TimeRange.of(7 * SECOND, 27 * SECOND, 5 * SECOND)
+    assert [start // SECOND for start in range_.starts] == [5, 10, 15, 20]
+    longer = TimeRange.of(7 * SECOND, 28 * SECOND, 5 * SECOND)
+    assert [start // SECOND for start in longer.starts] == [5, 10, 15, 20, 25]
+    assert [longer.seconds(start) for start in longer.starts[-2:]] == [5.0, 3.0]
+
+
+def test_a_view_is_its_address():
+    """Model and range, or begin and end, come back in the links of a page."""
+    found = view(QueryParams("model=a%2Fb%20c&range=6h"), NOW, "1h")
+    assert found.link("/data") == "/data?model=a%2Fb+c&range=6h"
+    fixed = view(QueryParams("from=2026-01-01T10:00&to=2026-01-01T10:20"), NOW, "1h")
+    assert (fixed.is_live, fixed.window.step_ns // SECOND, len(fixed.window.starts)) == (False, 30, 40)
+    assert fixed.link("/", model="m") == (
+        "/?model=m&from=2026-01-01T10%3A00%3A00.000000Z&to=2026-01-01T10%3A20%3A00.000000Z"
+    )
+    assert view(QueryParams(""), NOW, "5m").range == "5m"
+
+
+@pytest.mark.parametrize("query", ["range=2h", "from=x", "from=2026-01-02&to=2026-01-01"])
+def test_a_wrong_range_is_refused(console, query):
+    """A range that is unknown, unreadable or reversed is answered with 400 and a sentence."""
+    with pytest.raises(BadParameterError):
+        view(QueryParams(query), NOW, "1h")
+    answer = console.send(f"/model?{query}")
+    assert answer.status == 400
+    assert b"Back to the overview" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "expected"),
+    [((10, 0, 0), 0.5, 0.005), ((50, 50, 0), 0.75, 0.055), ((0, 0, 9), 0.5, 0.1), ((0, 0, 0), 0.5, None), ((), 0.5, None)],
+)  # fmt: skip
+def test_quantiles_of_buckets(buckets, share, expected):
+    """A quantile lies even within its bucket; above the last bound it is that bound."""
+    found = Histogram(sum(buckets), 1.0, (0.01, 0.1) if buckets else (), buckets).quantile(share)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_histograms_of_replicas_and_restarts_add_up(console):
+    """What was counted before the range does not count; increments and restarts are added."""
+    early = NOW - 80 * HOUR
+    console.feed(
+        metrics(durations([5, 5, 0])),
+        metrics(durations([1, 0, 0], at=NOW - 1, start=NOW - 2 * HOUR), instance="restarted"),
+        metrics(durations([2, 0, 0], start=NOW - HOUR), instance="restarted"),
+        metrics(durations([100, 0, 0], at=NOW - HOUR, start=early), instance="old"),
+        metrics(durations([101, 0, 0], start=early), instance="old"),
+        metrics(durations([1, 1, 1], at=NOW - 1, start=NOW - 2, temporality=1), instance="delta"),
+        metrics(durations([1, 0, 0], temporality=1), instance="delta"),
+    )
+    with console.store.cursor() as cursor:
+        found = histograms(cursor, semconv.PREDICTION_DURATION.name, Span("fraud", NOW - 10 * HOUR), semconv.MODEL_NAME)
+    assert found["fraud"].buckets == (5 + 1 + 2 + 1 + 1 + 1, 5 + 1, 1)
+    assert found["fraud"].times == 18
+
+
+def test_a_model_without_events_is_counted_by_its_metrics(console):
+    """Traffic, errors and durations of a service that exports no events are those of its counters."""
+    failed = {**IDENTITY, semconv.ERROR_TYPE: "ValueError"}
+    cancelled = {**IDENTITY, semconv.ERROR_TYPE: semconv.CANCELLED}
+    console.feed(
+        metrics(
+            counter(300, start=NOW - SECOND), durations([240, 60, 10]),
+            counter(9, name=semconv.PREDICTION_ERRORS.name, attributes=failed, start=NOW - SECOND),
+            counter(1, name=semconv.PREDICTION_ERRORS.name, attributes=cancelled, start=NOW - SECOND),
+        )
+    )  # fmt: skip
+    found = page(console, "/?range=3d")
+    assert "2.9 % of calls fail 9 of 310 calls" in found
+    assert " 300 2.9 % 6.46 ms / 91.8 ms / 100 ms" in found
+    model = page(console, "/model?model=fraud&range=3d")
+    assert "Most predictions of this time have no event" in model
+    assert "300 in 310 calls" in model
+
+
+def test_events_are_the_source_if_there_is_one_for_each_prediction(console):
+    """With as many events as predictions, the exact durations of the events are shown."""
+    console.feed(logs(*(prediction(f"p-{index}") for index in range(10))), metrics(counter(10, start=NOW - SECOND)))
+    assert " 10 0.0 % 4 ms / 4 ms / 4 ms" in page(console, "/?range=1h")
+    assert "have no event" not in page(console, "/model?range=1h")
+
+
+def test_what_is_cancelled_is_no_error(console):
+    """A call that the client gave up is a call, and no error."""
+    console.feed(logs(prediction("p-1", attributes={semconv.ERROR_TYPE: semconv.CANCELLED}), prediction("p-2")))
+    with console.store.cursor() as cursor:
+        row = _traffic.by_model(cursor, TimeRange.of(NOW - HOUR, NOW + HOUR, SECOND))[0]
+    assert (row["calls"], row["rows"], row["errors"]) == (2, 1, 0)
+
+
+def test_only_what_is_beyond_noise_needs_attention():
+    """An interval around the training figure raises nothing; for an error a larger figure is worse."""
+    nothing = {"model": "m", "calls": 1000, "errors": 10, "changed": {}, "realised": None, "estimate": None}
+    assert alerts([nothing], [{"service": "s", "requests": 100, "errors": 1}]) == []
+    figures = {"figure": "accuracy", "value": 0.8, "training": 0.85, "is_beyond_noise": False, "gap": None}
+    wide, narrow = figures | {"interval": (0.7, 0.9)}, figures | {"interval": (0.78, 0.82)}
+    assert alerts([nothing | {"realised": wide, "estimate": wide}], []) == []
+    assert [alert.kind for alert in alerts([nothing | {"realised": narrow, "estimate": narrow}], [])] == ["bad", "warn"]
+    error = narrow | {"figure": "mae"}
+    assert alerts([nothing | {"realised": error}], []) == []
+    assert len(alerts([nothing | {"realised": error | {"training": 0.7}}], [])) == 1
+
+
+def test_the_worst_comes_first():
+    """What is bad stands before what is uncertain, whichever model it is of."""
+    row = {"calls": 0, "errors": 0, "changed": {}, "realised": None, "estimate": None}
+    gap = {"figure": "f1", "value": 0.5, "training": None, "interval": None, "is_beyond_noise": True, "gap": 0.1}
+    rows = [row | {"model": "a", "estimate": gap}, row | {"model": "b", "changed": {"age": "out_of_range"}}]
+    assert [(alert.subject, alert.text, alert.why) for alert in alerts(rows, [])] == [
+        ("b", "1 feature changed", "age out of range"),
+        ("a", "a score no longer means what it did in training", "labels and estimate differ by 0.1"),
+    ]
+
+
+def test_a_service_without_a_model_is_shown(console):
+    """Its requests, errors and refused requests come from spans; one that only logs is there as well."""
+    own = [
+        span(own=f"{index + 1:016x}", error=index == 0, attributes={"http.response.status_code": status})
+        for index, status in enumerate((503, 422, 200, 200))
+    ]
+    console.feed(traces(*own, service="web"), logs(label("x", "1"), service="labels"))
+    found = page(console, "/?range=1h")
+    assert "web 4 25.0 % 1 4 ms" in found
+    assert "No model has predicted in this time" in found
+
+
+def test_stages_come_from_histograms(console):
+    """The stage with the most time is the first."""
+    name = semconv.PREDICTION_STAGE_DURATION.name
+    stages = [durations([3, 0, 0], name=name, **{semconv.STAGE_NAME: "fast"})]
+    stages += [durations([0, 4, 0], name=name, **{semconv.STAGE_NAME: "slow"})]
+    console.feed(metrics(*stages))
+    with console.store.cursor() as cursor:
+        rows = _counted.stages(cursor, Span("fraud", NOW - 2 * HOUR))
+    assert [(row["stage"], row["calls"], row["mean"]) for row in rows] == [("slow", 4, 0.02), ("fast", 3, 0.02)]
