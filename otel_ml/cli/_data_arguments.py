@@ -135,11 +135,13 @@ def fit(arguments: argparse.Namespace, paths: list[str]) -> ReferenceProfile:
         raise ProfileError(f"no column {', '.join(map(repr, absent))}; there are {', '.join(files.names)}")
     progress(f"reading {files} ...")
     data = read_training(files, [name for name in files.names if name not in exclude])
-    for name, count in data.unread.items():
-        progress(f"{name}: {count:,} cells are not numbers; they count as invalid")
     score = arguments.score if arguments.positive is None else {arguments.positive: arguments.score}
     outcomes = OutcomeColumns(score, arguments.label, arguments.prediction, arguments.task)
-    return fit_columns(arguments, data.columns, outcomes)
+    profile = fit_columns(arguments, data.columns, outcomes)
+    for feature in profile.all_features():
+        if feature.invalid:
+            progress(f"{feature.name}: {feature.invalid:,} values have no bin; they count as invalid")
+    return profile
 
 
 def fit_columns(

@@ -18,8 +18,6 @@ class TrainingData:
 
     columns: dict[str, Sequence[object]]
     rows: int
-    unread: dict[str, int]
-    """How many cells of each column of numbers are not numbers; they count as invalid."""
 
 
 @dataclass
@@ -72,8 +70,7 @@ def read_training(files: DataFiles, columns: Collection[str]) -> TrainingData:
         rows += batch.rows
     if not rows:
         raise DataFileError(f"{files} has no rows")
-    unread = {name: found.unread for name, found in facts.items() if kinds[name] == "number" and found.unread}
-    return TrainingData({name: _concatenate(held) for name, held in parts.items()}, rows, unread)
+    return TrainingData({name: _concatenate(held) for name, held in parts.items()}, rows)
 
 
 def _concatenate(parts: Sequence[Any]) -> Any:

@@ -1,7 +1,7 @@
 """CSV is text: the profile, or the whole column, decides what a cell means.
 
 Sources: apache/arrow#46223, apache/arrow#35807, apache/arrow#46853, frictionlessdata/frictionless-py#1232,
-pandas-dev/pandas#55032, pola-rs/polars#27654, opendp/dpcreator#433, JuliaData/DataFrames.jl#291, evidentlyai/evidently#329.
+pandas-dev/pandas#55032, pola-rs/polars#27654, opendp/dpcreator#433, JuliaData/DataFrames.jl#291, evidentlyai/evidently#329, AndreaBozzo/dataprof#425.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def test_cells_that_are_no_numbers_are_part_of_the_reference(tmp_path: Path) -> 
     profile = ReferenceProfile.fit(data.columns)
     all_unknown = compare(profile, lines(tmp_path / "all.csv", ["unknown"] * ROWS))
 
-    assert (data.unread, profile.features[0].invalid) == ({"c": 61}, 61)
+    assert profile.features[0].invalid == 61
     assert (compare(profile, files.paths[0]).findings, all_unknown.verdict) == ((), "invalid")
 
 
@@ -237,3 +237,21 @@ def test_the_command_reads_codes_as_the_profile_has_them(tmp_path: Path, capsys:
     assert main(["drift", "--profile", str(saved), "--data", str(csv), "--fail", "--json"]) == 0
 
     assert json.loads(capsys.readouterr().out)["findings"] == {}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind", "said"), [(200, "number", "c: 10 values have no bin"), (4, "category", "")]
+)
+def test_the_command_says_what_counts_as_invalid(
+    tmp_path: Path, capsys: Any, numbers: int, kind: str, said: str
+) -> None:
+    """Numbers with other separators are invalid in a column of many numbers, and categories among a few."""
+    cells = [str(place % numbers / 8) for place in range(400)] + ['"1.234,56"'] * 10
+    path, saved = lines(tmp_path / "c.csv", cells), tmp_path / "p.json"
+    assert main(["profile", "--data", str(path), "--output", str(saved)]) == 0
+
+    feature = next(one for one in ReferenceProfile.load(saved).features if one.name == "c")
+    assert (feature.kind, feature.invalid) == (kind, 10 if said else 0)
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("have no bin" in told) == bool(said)
