@@ -138,7 +138,9 @@ def _count_distinct(found: ColumnSummary, numbers: WeightedNumbers | None = None
 
 def _refuse_empty(numbers: WeightedNumbers, found: ColumnSummary) -> None:
     if not len(numbers):
-        reason = next(iter(found.unreadable), "it has no values")
+        reason = next(
+            iter(found.unreadable), "none of its texts is a number" if found.texts.rows else "it has no values"
+        )
         raise RefusedError("it has no finite values" if any(found.infinite) else reason)
 
 

@@ -234,3 +234,9 @@ def test_the_warning_says_each_reason_once():
         f"not monitored: {named} and 22 more: only 32 features are monitored; give `importance` to choose them"
     ]
     assert len(profile.skipped) == 32
+
+
+def test_texts_that_are_no_numbers_are_named_as_such():
+    """A column of words is not empty, also if the user calls it one of numbers."""
+    with pytest.warns(UserWarning, match="not monitored: city: none of its texts is a number"):
+        ReferenceProfile.fit({"city": ["Bern", "Basel"] * 50, "x": [1.5, 2.5] * 50}, numeric=["city"])
