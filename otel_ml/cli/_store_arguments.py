@@ -10,9 +10,10 @@ from pathlib import Path
 from otel_ml.ground_truth import GroundTruth, StoreError
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
+def add_store(parser: argparse.ArgumentParser, *, read_only: bool = False) -> None:
     """Adds ``--store``."""
-    parser.add_argument("--store", required=True, metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...")
+    places = ["sqlite:///FILE", "postgresql+psycopg://..."] + ["clickhouse://..."] * read_only
+    parser.add_argument("--store", required=True, metavar="URL", help=f"{', '.join(places[:-1])} or {places[-1]}")
 
 
 @contextmanager

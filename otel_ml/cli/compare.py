@@ -37,7 +37,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         "or worse."
     )
     parser.epilog = _EPILOG
-    add_store(parser)
+    add_store(parser, read_only=True)
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model")
     parser.add_argument(
         "--baseline",

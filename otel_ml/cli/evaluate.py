@@ -45,7 +45,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = "Computes the exact figures of the labelled predictions of a model in a window of time."
     parser.epilog = _EPILOG
-    add_store(parser)
+    add_store(parser, read_only=True)
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model")
     parser.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
     parser.add_argument(

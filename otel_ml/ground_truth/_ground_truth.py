@@ -77,8 +77,8 @@ class GroundTruth:
     pickled as its URL, including any password.
 
     Args:
-        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``. Tables of an earlier version are
-            migrated.
+        url: ``sqlite:///predictions.db`` or ``postgresql+psycopg://...``; to read only, also ``clickhouse://...``.
+            Tables of an earlier version are migrated.
         meter: Where the counts go; by default the global one.
         logger: Where the events go; by default the global one.
         queue_size: Predictions that may wait to be written.
