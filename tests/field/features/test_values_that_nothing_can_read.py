@@ -109,13 +109,27 @@ def test_what_the_reference_had_itself_is_expected() -> None:
     assert profile.compare({"x": values}).features[0].findings == ()
 
 
+@pytest.mark.parametrize("strange", [Money(), [{"a": 1}]], ids=["object", "rows"])
 @pytest.mark.parametrize("place", ["number", "other"])
-@pytest.mark.parametrize("rows", [1, 10, 200])
-def test_a_column_that_is_gone_is_missing_beside_it(place: str, rows: int) -> None:
+@pytest.mark.parametrize("rows", [None, 10, 200])
+def test_a_column_that_is_gone_is_missing_beside_it(place: str, rows: int | None, strange: Any) -> None:
     """A declared column holds values, so an object there hides no other column; one of another name may hold columns."""
-    row = {name: value for name, value in USUAL.items() if name != "text"} | {place: Money()}
+    row = {name: value for name, value in USUAL.items() if name != "text"} | {place: strange}
     with InMemoryTelemetry() as kit:
-        Model("m", profile=PROFILE).record([row] * rows, prediction=[1] * rows, batch=True)
+        model = Model("m", profile=PROFILE)
+        if rows is None:
+            model.record(row, prediction=1)
+        else:
+            model.record([row] * rows, prediction=[1] * rows, batch=True)
         points = kit.metrics()["ml.feature.missing"]
     missing = {point["attributes"]["ml.feature.name"]: point["value"] for point in points if point["value"]}
-    assert missing == ({"text": rows} if place == "number" else {})
+    assert missing == ({"text": rows or 1} if place == "number" else {})
+
+
+@pytest.mark.parametrize("rows", [1, 10, 200])
+def test_a_column_inside_a_record_is_counted_beside_it(rows: int) -> None:
+    """What was found is counted, also if an object of another name may hold more columns."""
+    row = USUAL | {"job": {"text": "north"}, "other": Money()}
+    del row["text"]
+    bins, invalid = counts(lambda model: model.record([row] * rows, prediction=[1] * rows, batch=True))
+    assert (bins, invalid) == (dict.fromkeys(USUAL, rows), {})
