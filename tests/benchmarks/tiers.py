@@ -34,7 +34,13 @@ HERE = Path(__file__).parent
 FAULTS = {
     f"{name} {role}": (getattr(signal, name), role) for role in ("agent", "gateway") for name in ("SIGTERM", "SIGKILL")
 }
-TIERS = {"agent": ["agent.yaml", "to_gateway.yaml"], "gateway": ["agent.yaml", "gateway.yaml"]}
+TIERS = {
+    "agent": ["agent.yaml", "to_gateway.yaml"],
+    "gateway": ["agent.yaml", "gateway.yaml"],
+    # Those of kafka_tiers.py.
+    "writer": ["agent.yaml", "to_kafka.yaml"],
+    "reader": ["agent.yaml", "from_kafka.yaml"],
+}
 SERVICES = 2
 ROWS = ("no fault", "5 % kept", *FAULTS)
 AWAY = 3.0
@@ -59,7 +65,8 @@ class Process:
         configs = [part for file in TIERS[self.role] for part in ("--config", str(ROOT / "collector" / file))]
         with (self.folder / "log").open("a") as log:
             self.running = subprocess.Popen([binary, *configs], env=self.environment, stdout=log, stderr=log)
-        wait_until_ready(self.running, self.port, self.folder / "log")
+        port = int(self.environment["OTELCOL_HEALTH_PORT"]) if self.role == "reader" else self.port
+        wait_until_ready(self.running, port, self.folder / "log")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
         """Ends it; returns the seconds that this took."""
